@@ -1,0 +1,71 @@
+"""The one database: engine, sessions that carry the vault, and the only clock.
+
+Senders and doors ask `now` of PostgreSQL, so that machines whose clocks differ still agree on leases and cuts.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import cast
+
+import sqlalchemy
+from sqlalchemy import Engine, orm, text
+from sqlalchemy.exc import OperationalError
+
+from newsletter.errors import NotFound
+from newsletter.vault import Vault
+
+
+class DatabaseUnreachable(NotFound):
+    """No PostgreSQL answers where the settings say it is."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__("database.unreachable", where=where)
+
+
+class Session(orm.Session):
+    """A session that carries the vault, so that SQL which stores personal data can seal it."""
+
+    vault: Vault
+
+
+class Database:
+    """An engine and the vault. Made once per process, after any fork."""
+
+    def __init__(self, url: str, vault: Vault, *, pool_size: int = 5) -> None:
+        self.vault = vault
+        self.engine: Engine = sqlalchemy.create_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=10,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 5, "options": "-c timezone=UTC -c lock_timeout=20s"},
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Open a session, commit at the end, roll back on any error. Never hold one open while mail is on the wire."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            session.vault = self.vault
+            try:
+                with session.begin():
+                    yield session
+            except OperationalError as error:
+                if error.connection_invalidated or "connection" in str(error.orig).lower():
+                    raise DatabaseUnreachable(where(self.engine)) from error
+                raise
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def now(session: orm.Session) -> datetime:
+    """Return the database's time of this moment, aware, in UTC."""
+    moment = cast(datetime, session.execute(text("SELECT clock_timestamp()")).scalar_one())
+    return moment.astimezone(UTC)
+
+
+def where(engine: Engine) -> str:
+    """Return "host:port/name" of an engine: what an operator needs, without user or password."""
+    return f"{engine.url.host}:{engine.url.port}/{engine.url.database}"

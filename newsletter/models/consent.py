@@ -1,0 +1,72 @@
+"""The proof of consent: append-only events, and where they came from. Owned by `subscribers`."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from newsletter.models.base import Base, Key, one_of, personal
+
+
+class Consent(StrEnum):
+    """What happened to a permission."""
+
+    GRANTED = "granted"
+    WITHDRAWN = "withdrawn"
+
+
+class Basis(StrEnum):
+    """Why we may write to a person for a purpose (GDPR Art. 6; PECR reg. 22)."""
+
+    CONSENT = "consent"
+    SOFT_OPT_IN = "soft-opt-in"
+    IMPORTED = "imported"
+
+
+class ImportRun(Base):
+    """One import of subscribers: the evidence the operator gave holds for every row it granted."""
+
+    __tablename__ = "import_run"
+
+    id: Mapped[Key]
+    evidence_sealed: Mapped[bytes]
+    basis: Mapped[str]
+    digest_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("digest.id"))
+    read: Mapped[int] = mapped_column(server_default="0")
+    added: Mapped[int] = mapped_column(server_default="0")
+    changed: Mapped[int] = mapped_column(server_default="0")
+    unchanged: Mapped[int] = mapped_column(server_default="0")
+    rejected: Mapped[int] = mapped_column(server_default="0")
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ConsentEvent(Base):
+    """A permission given or withdrawn. Nobody may change or delete one (the app's roles can only insert)."""
+
+    __tablename__ = "consent_event"
+
+    id: Mapped[Key]
+    # Not a foreign key: the event outlives the erased person and then points at nobody.
+    subscriber_id: Mapped[int]
+    kind: Mapped[str]
+    basis: Mapped[str | None]
+    purpose: Mapped[str]
+    import_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("import_run.id"))
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        CheckConstraint(one_of("kind", Consent), name="kind_is_known"),
+        CheckConstraint(f"basis IS NULL OR {one_of('basis', Basis)}", name="basis_is_known"),
+        CheckConstraint("kind <> 'granted' OR basis IS NOT NULL", name="a_grant_has_a_basis"),
+        Index(None, "subscriber_id"),
+    )
+
+
+class ConsentDetail(Base):
+    """The sealed details of one event (wording, page, truncated address), deleted by erasure."""
+
+    __tablename__ = "consent_detail"
+
+    event_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("consent_event.id"), primary_key=True)
+    details_sealed: Mapped[bytes] = mapped_column(info=personal("subscribers"))

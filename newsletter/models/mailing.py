@@ -1,0 +1,122 @@
+"""One sending of one content to one audience, and the compiled bytes of its variants. Owned by `ledger`."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, func
+from sqlalchemy.dialects.postgresql import ARRAY, BIGINT
+from sqlalchemy.orm import Mapped, mapped_column
+
+from newsletter.models.base import Base, Key, one_of
+
+
+class Kind(StrEnum):
+    """What a mailing is; it decides the lane, the patience and what happens to uncertain outcomes."""
+
+    DIGEST = "digest"
+    MAILING = "mailing"
+    ALERT = "alert"
+    NOTICE = "notice"
+    TEST = "test"
+
+
+class Lane(StrEnum):
+    """The priority a mailing travels with."""
+
+    URGENT = "urgent"
+    TRANSACTIONAL = "transactional"
+    BULK = "bulk"
+
+
+class State(StrEnum):
+    """Where a mailing stands. `ledger.mailings.MOVES` holds the legal moves."""
+
+    DRAFT = "draft"
+    LOCKED = "locked"
+    APPROVED = "approved"
+    SENDING = "sending"
+    PAUSED = "paused"
+    DONE = "done"
+    STOPPED = "stopped"
+    RETRACTED = "retracted"
+    CANCELLED = "cancelled"
+
+
+class Mailing(Base):
+    """One sending. The counters are sums of its shards', kept when a shard ends; the books are checked against them."""
+
+    __tablename__ = "mailing"
+
+    id: Mapped[Key]
+    kind: Mapped[str]
+    lane: Mapped[str]
+    digest_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("digest.id"))
+    rhythm: Mapped[str | None]
+    subject: Mapped[str] = mapped_column(server_default="")
+    content: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    state: Mapped[str] = mapped_column(server_default=State.DRAFT)
+    fingerprint: Mapped[bytes | None]
+    # A reader who was handed this mailing has had the digest's articles up to here.
+    had_to: Mapped[int | None]
+    start_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]
+    planned_at: Mapped[datetime | None]
+    audience: Mapped[int] = mapped_column(server_default="0")
+    planned: Mapped[int] = mapped_column(server_default="0")
+    excluded: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        CheckConstraint(one_of("kind", Kind), name="kind_is_known"),
+        CheckConstraint(one_of("lane", Lane), name="lane_is_known"),
+        CheckConstraint(one_of("state", State), name="state_is_known"),
+        CheckConstraint(
+            "state IN ('draft', 'cancelled') OR fingerprint IS NOT NULL", name="released_content_has_a_fingerprint"
+        ),
+        Index("mailings_under_way", "state", postgresql_where="state IN ('approved', 'sending', 'paused')"),
+    )
+
+
+class Block(Base):
+    """A compiled piece of a message, stored once however many variants join it."""
+
+    __tablename__ = "block"
+
+    id: Mapped[Key]
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    data: Mapped[bytes]
+
+
+class Variant(Base):
+    """One of several messages of a mailing: the constants of its headers and the blocks it joins."""
+
+    __tablename__ = "variant"
+
+    id: Mapped[Key]
+    mailing_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("mailing.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    language: Mapped[str]
+    head: Mapped[bytes]
+    blocks: Mapped[list[int]] = mapped_column(ARRAY(BIGINT))
+    articles: Mapped[list[int]] = mapped_column(ARRAY(BIGINT), server_default="{}")
+    held: Mapped[str | None]
+
+    __table_args__ = (UniqueConstraint("mailing_id", "number"),)
+
+
+class VariantGroup(Base):
+    """Which readers get which variant: those of one edition who have had the same articles."""
+
+    __tablename__ = "variant_group"
+
+    mailing_id: Mapped[int] = mapped_column(
+        BigInteger, ForeignKey("mailing.id", ondelete="CASCADE"), primary_key=True
+    )
+    language: Mapped[str] = mapped_column(primary_key=True)
+    had_to: Mapped[int] = mapped_column(primary_key=True)
+    had_by_alert: Mapped[list[int]] = mapped_column(ARRAY(BIGINT), primary_key=True)
+    # NULL: nothing is new for them.
+    variant_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("variant.id", ondelete="CASCADE"))

@@ -1,0 +1,44 @@
+"""The addresses we must not write to, each with its reason. Owned by `subscribers`."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from newsletter.models.base import Base, Key, one_of
+
+
+class Reason(StrEnum):
+    """Why an address is on the do-not-mail list."""
+
+    LEFT = "left"
+    DEAD = "dead"
+    QUOTA = "quota"
+    COMPLAINT = "complaint"
+    NEVER_AGAIN = "never again"
+
+
+class Suppression(Base):
+    """A reason not to write to a mailbox, until lifted. An imported one may have no subscriber: the mailbox is enough."""
+
+    __tablename__ = "suppression"
+
+    id: Mapped[Key]
+    mailbox_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("mailbox.id"))
+    reason: Mapped[str]
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+    lifted_at: Mapped[datetime | None]
+    lifted_why: Mapped[str | None]
+
+    __table_args__ = (
+        CheckConstraint(one_of("reason", Reason), name="reason_is_known"),
+        CheckConstraint("(lifted_at IS NULL) = (lifted_why IS NULL)", name="lifting_has_a_reason"),
+        Index(
+            "one_live_suppression_a_reason",
+            "mailbox_id",
+            "reason",
+            unique=True,
+            postgresql_where="lifted_at IS NULL",
+        ),
+    )

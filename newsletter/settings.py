@@ -1,0 +1,126 @@
+"""What an operator sets, from the environment: frozen, validated, secrets also as files, nothing secret in repr.
+
+Every name is `NEWSLETTER_` and the field in capitals; each may instead be `NAME_FILE`, a file that holds the value.
+Only `assembly` and the doors import this module.
+"""
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from newsletter.errors import Invalid
+
+Network = IPv4Network | IPv6Network
+PREFIX = "NEWSLETTER_"
+
+
+class BadSettings(Invalid):
+    """A setting cannot be used; `details` says which and why, without its value."""
+
+    def __init__(self, details: str) -> None:
+        super().__init__("settings.invalid", details=details)
+
+
+def _data_home() -> Path:
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "newsletter"
+
+
+def _keys_home() -> Path:
+    # Outside the data home: a backup of the data must never hold the keys that open it.
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "newsletter" / "keys.json"
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Read them with `read`, which words what is wrong."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True, validate_default=True
+    )
+
+    database_url: SecretStr | None = Field(default=None, description="PostgreSQL, as the worker's or web's role")
+    migrate_url: SecretStr | None = Field(default=None, description="PostgreSQL, as the owner: migrations only")
+    redis_url: SecretStr | None = Field(default=None, description="Redis or Valkey: the broker")
+    relay_url: SecretStr | None = Field(default=None, description="where mail is handed over")
+    relay_url_urgent: SecretStr | None = None
+    relay_url_transactional: SecretStr | None = None
+    base_url: str = "http://127.0.0.1:8080"
+    sender: str = ""
+    postal_address: str = ""
+    bounce_domain: str | None = None
+    home: Path = Field(default_factory=_data_home)
+    keys: Path = Field(default_factory=_keys_home)
+    templates: Path | None = None
+    fetch_allow: Annotated[tuple[Network, ...], NoDecode] = ()
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
+
+    @field_validator("fetch_allow", "trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(ip_network(part) for part in value.replace(",", " ").split())
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_trailing_slash(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("begins with neither http:// nor https://")
+        return value.rstrip("/")
+
+    @field_validator("home", "keys", "templates")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value else None
+
+    @model_validator(mode="after")
+    def _keys_lie_outside_home(self) -> "Settings":
+        if self.keys.is_relative_to(self.home):
+            raise ValueError("NEWSLETTER_KEYS lies inside NEWSLETTER_HOME, so a backup of the data would hold its keys")
+        return self
+
+    @cached_property
+    def relays(self) -> Mapping[str, str]:
+        """Return the relay URLs by lane; a lane without one of its own uses the common one."""
+        common = reveal(self.relay_url) or "smtp://127.0.0.1:25"
+        return {
+            "urgent": reveal(self.relay_url_urgent) or common,
+            "transactional": reveal(self.relay_url_transactional) or common,
+            "bulk": common,
+        }
+
+
+def reveal(secret: SecretStr | None) -> str | None:
+    """Return the text of a secret setting, or None when it is not set."""
+    return secret.get_secret_value() if secret else None
+
+
+def read(**overrides: Any) -> Settings:
+    """Return the settings from the environment; `overrides` win. Raises BadSettings with every fault in one sentence each."""
+    try:
+        return Settings(**(_from_files() | overrides))
+    except ValidationError as error:
+        faults = [f"{PREFIX}{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}".rstrip("_") for e in error.errors()]
+        raise BadSettings("; ".join(fault.removeprefix(f"{PREFIX}: ") for fault in faults)) from None
+
+
+def _from_files() -> dict[str, str]:
+    """Return the values of every NEWSLETTER_NAME_FILE; both forms of one name at once is a contradiction."""
+    values = {}
+    for name in Settings.model_fields:
+        variable = f"{PREFIX}{name.upper()}"
+        path = os.environ.get(f"{variable}_FILE")
+        if not path:
+            continue
+        if os.environ.get(variable):
+            raise BadSettings(f"{variable} and {variable}_FILE are both set; keep one")
+        try:
+            values[name] = Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise BadSettings(f"{variable}_FILE cannot be read: {error.strerror}") from None
+    return values
