@@ -1,0 +1,171 @@
+"""What a message says, before anyone decided how it looks.
+
+Values come in from the nouns (issues, campaigns, subscribers) and go to `digest`, `mailing`, `alert`, `letter` and `notice`.
+Everything is frozen and hashable: equal content is composed once (`inlining`).
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What stands around the content: who sends, to which list, in which language.
+
+    sender_address       wire form (A-label domain)
+    base_url             of the public pages, no slash at the end
+    language             BCP 47, "en", "fa"
+    list_key, list_domain   List-Id is <list_key.list_domain>, stable for ever (RFC 2919)
+    why                  the sentence "you get this because …", or an id of the catalogue beginning "mail.why-"
+    archive_url          public address of this very message, no token; "" when it has none
+    feedback_kind        third field of Feedback-ID: "digest", "mailing", "alert"
+    unsubscribe_mailto   address that accepts unsubscribe mail; None until inbound mail is configured and tested
+    feedback_campaign    first field of Feedback-ID; "" stands for list_key
+    help_url, list_archive_url   List-Help and List-Archive; "" stands for base_url + "/help", "/archive"
+    """
+
+    sender_name: str
+    sender_address: str
+    organisation: str
+    postal_address: str
+    base_url: str
+    language: str
+    list_key: str
+    list_name: str
+    list_domain: str
+    why: str
+    archive_url: str
+    feedback_kind: str
+    unsubscribe_mailto: str | None = None
+    feedback_campaign: str = ""
+    help_url: str = ""
+    list_archive_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ArticleContent:
+    """One article as a reader meets it.
+
+    excerpt     plain text, ending in […] when cut
+    body_html   sanitised, or "" when only the excerpt may be shown
+    dateline    as printed by the source ("19 June 2014"); "" = posted_on is written in the reader's calendar
+    image_url   served from our own address, the same for every reader; None = no picture
+    """
+
+    key: str
+    title: str
+    byline: str
+    source: str
+    dateline: str
+    excerpt: str
+    body_html: str
+    url: str
+    categories: tuple[str, ...]
+    featured: bool
+    kind: str
+    language: str
+    posted_on: date
+    image_url: str | None = None
+    image_alt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DigestContent:
+    """One issue for one set of readers.
+
+    lead     printed at length, in the order given (featured first, then by date)
+    others   "Other recent articles", in short
+    more     how many more there are that did not fit; the archive page shows them
+    """
+
+    name: str
+    number: int
+    rhythm: str
+    cut_on: date
+    lead: tuple[ArticleContent, ...]
+    others: tuple[ArticleContent, ...] = ()
+    more: int = 0
+
+    @property
+    def articles(self) -> tuple[ArticleContent, ...]:
+        """All articles in printing order."""
+        return self.lead + self.others
+
+    @property
+    def preheader(self) -> str:
+        """The line an inbox shows beside the subject: the titles the subject does not show."""
+        titles = [article.title for article in self.articles]
+        return " · ".join(titles[1:] or [article.excerpt for article in self.articles[:1]])[:180]
+
+
+@dataclass(frozen=True, slots=True)
+class MailingContent:
+    """An ordinary mailing written by an operator; subject and markdown may hold merge tags."""
+
+    subject: str
+    preheader: str
+    markdown: str
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing a reader can do now: a button."""
+
+    label: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertContent:
+    """An urgent alert.
+
+    sent_at   aware; printed as date and time in the frame's language, in the zone it carries
+    url       public page of the alert; "" = none
+    actions   in order; the first is the main one
+    """
+
+    subject: str
+    headline: str
+    markdown: str
+    sent_at: datetime
+    url: str = ""
+    actions: tuple[Action, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LetterContent:
+    """An open letter that readers are asked to sign.
+
+    addressed_to   "British MPs"
+    signatories    how many have signed so far; 0 is not printed
+    sign_url       public page; "" = the reader's own link, base_url + "/s/" + action token
+    """
+
+    title: str
+    addressed_to: str
+    markdown: str
+    signatories: int = 0
+    sign_by: date | None = None
+    sign_url: str = ""
+
+
+class NoticeKind(StrEnum):
+    """The mails a person causes by their own act."""
+
+    CONFIRM = "confirm"
+    WELCOME = "welcome"
+    GOODBYE = "goodbye"
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeContent:
+    """A confirmation, welcome or goodbye.
+
+    lists          names of the digests or topics it is about, at least one
+    requested_on   day of the request, for confirm; None = not said
+    """
+
+    kind: NoticeKind
+    lists: tuple[str, ...]
+    requested_on: date | None = None

@@ -1,0 +1,68 @@
+"""Finds templates and renders them strictly.
+
+An organisation's own folder is searched first, then the bundled one, so a changed footer is one file and not a fork. A name
+that does not exist in the facts is an error, never an empty gap. Pages and mail share the rules; what they say differs.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from newsletter import languages
+from newsletter.errors import NotFound
+
+
+class NoTemplate(NotFound):
+    """Neither the organisation's folder nor the bundled one holds the file."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("template.missing", template=name)
+
+
+def bundled() -> Path:
+    """Return the folder of the bundled templates: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).parent
+    installed = package / "_templates"
+    return installed if installed.is_dir() else package.parent / "templates"
+
+
+class Templates:
+    """The templates of one organisation.
+
+    own   its own folder, searched first; same names as the bundled files ("email/digest/body.html"), or None
+
+    `.html` is escaped automatically, every other ending is not. Templates know `say(message, language, **facts)` and
+    `direction(language)` of `languages`.
+    """
+
+    def __init__(self, own: Path | None = None) -> None:
+        folders = [own, bundled()] if own else [bundled()]
+        self.environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(folders),
+            undefined=jinja2.StrictUndefined,
+            autoescape=jinja2.select_autoescape(enabled_extensions=("html",), default=False),
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.environment.globals.update(say=languages.say, direction=languages.direction)
+
+    def get(self, name: str) -> jinja2.Template:
+        """Return a template by its path below the templates folder; NoTemplate when it is nowhere."""
+        try:
+            return self.environment.get_template(name)
+        except jinja2.TemplateNotFound as missing:
+            raise NoTemplate(missing.name or name) from missing
+
+    def render(self, name: str, /, **facts: Any) -> str:
+        """Return the rendered template; jinja2.UndefinedError when a fact it uses is not given."""
+        return self.get(name).render(facts)
+
+    def source(self, name: str) -> str:
+        """Return a file as it is (a style sheet); NoTemplate when it is nowhere."""
+        loader = self.environment.loader
+        assert loader is not None
+        try:
+            return loader.get_source(self.environment, name)[0]
+        except jinja2.TemplateNotFound as missing:
+            raise NoTemplate(name) from missing
