@@ -108,7 +108,7 @@ class Variant(Base):
 
 
 class VariantGroup(Base):
-    """Which readers get which variant: those of one edition who have had the same articles."""
+    """Which readers get which variant: those of one edition who have had the same articles and alerts."""
 
     __tablename__ = "variant_group"
 
@@ -117,6 +117,6 @@ class VariantGroup(Base):
     )
     language: Mapped[str] = mapped_column(primary_key=True)
     had_to: Mapped[int] = mapped_column(primary_key=True)
-    had_by_alert: Mapped[list[int]] = mapped_column(ARRAY(BIGINT), primary_key=True)
+    had_alerts: Mapped[list[int]] = mapped_column(ARRAY(BIGINT), primary_key=True)
     # NULL: nothing is new for them.
     variant_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("variant.id", ondelete="CASCADE"))

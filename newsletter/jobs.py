@@ -1,0 +1,76 @@
+"""Names and payloads of jobs, and the nudge that says "look again".
+
+The row is the truth and a job carries ids at most: it may run twice or never, and a sweep on the beat finds what a lost
+nudge left. So a nudge is sent after the commit, does not wait for a dead broker, and its failure is logged and forgotten.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A task's name and the queue it travels in. `workers.tasks` holds one task for each (a test checks it)."""
+
+    name: str
+    queue: str
+
+
+DELIVER = {lane: Job(f"deliver.{lane}", lane) for lane in ("urgent", "transactional", "bulk")}
+SWEEP = Job("sweep", "upkeep")
+ALL = (*DELIVER.values(), SWEEP)
+QUEUES = ("urgent", "transactional", "events", "bulk", "compose", "upkeep")
+
+
+def broker_options(*, patience: float) -> dict[str, Any]:
+    """Return the settings every client of the broker shares.
+
+    patience    seconds a call may hang on a broker that does not answer: short in a request, longer in a worker
+    """
+    return {
+        "broker_transport_options": {
+            # A task works for ≤ 30 s; 900 s leaves room for a paused machine before it is given to another.
+            "visibility_timeout": 900,
+            "unacked_restore_interval": 10,
+            "unacked_restore_throttle": 1,
+            "socket_timeout": patience,
+            "socket_connect_timeout": patience,
+            "global_keyprefix": "newsletter:",
+        },
+        "task_ignore_result": True,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_default_queue": "upkeep",
+    }
+
+
+class Nudger:
+    """Sends nudges. `url` None means that no broker is set; then the lifeboat and the sweep do all the work."""
+
+    def __init__(self, url: str | None) -> None:
+        self._app = Celery("nudges", broker=url, set_as_current=False) if url else None
+        if self._app:
+            self._app.conf.update(broker_options(patience=1.0), broker_connection_retry=False)
+
+    def nudge(self, job: Job, **payload: Any) -> bool:
+        """Send one nudge; return whether the broker took it."""
+        if self._app is None:
+            return False
+        try:
+            self._app.send_task(job.name, kwargs=payload, queue=job.queue, retry=False)
+        except (OperationalError, OSError) as error:
+            log.warning("nudge lost", job=job.name, why=type(error).__name__)
+            return False
+        return True
+
+    def tick(self, lanes: Mapping[str, Job] = DELIVER) -> None:
+        """Nudge every lane: what the sweep does after it has made work due."""
+        for job in lanes.values():
+            self.nudge(job)

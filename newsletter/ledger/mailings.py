@@ -1,0 +1,194 @@
+"""A mailing's life: which moves are legal, and how each is made."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Row, select, text, update
+from sqlalchemy.orm import Session
+
+from newsletter.errors import Conflict, NotFound
+from newsletter.models.mailing import Kind, Lane, Mailing, State
+
+# Every legal move, as data: from → to. (architecture, Data: States)
+MOVES: dict[State, frozenset[State]] = {
+    State.DRAFT: frozenset({State.LOCKED, State.CANCELLED}),
+    State.LOCKED: frozenset({State.DRAFT, State.APPROVED, State.CANCELLED}),
+    State.APPROVED: frozenset({State.SENDING, State.CANCELLED}),
+    State.SENDING: frozenset({State.PAUSED, State.DONE, State.STOPPED}),
+    State.PAUSED: frozenset({State.SENDING, State.STOPPED}),
+    State.DONE: frozenset({State.RETRACTED}),
+    State.STOPPED: frozenset({State.RETRACTED}),
+    State.RETRACTED: frozenset(),
+    State.CANCELLED: frozenset(),
+}
+
+
+class UnknownMailing(NotFound):
+    """There is no mailing of this number."""
+
+    def __init__(self, mailing_id: int) -> None:
+        super().__init__("mailing.unknown", mailing=mailing_id)
+
+
+class WrongState(Conflict):
+    """The mailing is in a state from which this move is not legal."""
+
+    def __init__(self, mailing_id: int, state: State, wanted: State) -> None:
+        super().__init__(f"mailing.not-{wanted}", mailing=mailing_id, state=state)
+
+
+@dataclass(frozen=True, slots=True)
+class MailingView:
+    """A mailing as others see it."""
+
+    id: int
+    kind: Kind
+    lane: Lane
+    digest_id: int | None
+    rhythm: str | None
+    subject: str
+    content: dict[str, Any]
+    state: State
+    fingerprint: bytes | None
+    had_to: int | None
+    start_at: datetime | None
+    planned_at: datetime | None
+    month: date
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a mailing is made of before it has any variant."""
+
+    kind: Kind
+    lane: Lane
+    digest_id: int | None
+    subject: str
+    rhythm: str | None = None
+    had_to: int | None = None
+    content: dict[str, Any] | None = None
+
+
+def draft(session: Session, new: Draft, *, now: datetime) -> int:
+    """Store a draft and return its number."""
+    mailing = Mailing(
+        kind=new.kind,
+        lane=new.lane,
+        digest_id=new.digest_id,
+        subject=new.subject,
+        rhythm=new.rhythm,
+        had_to=new.had_to,
+        content=new.content or {},
+        created_at=now,
+    )
+    session.add(mailing)
+    session.flush()
+    return mailing.id
+
+
+def get(session: Session, mailing_id: int) -> MailingView:
+    """Return a mailing. Raises UnknownMailing."""
+    mailing = session.get(Mailing, mailing_id)
+    if mailing is None:
+        raise UnknownMailing(mailing_id)
+    return _view(mailing)
+
+
+def _view(mailing: Mailing) -> MailingView:
+    return MailingView(
+        id=mailing.id,
+        kind=Kind(mailing.kind),
+        lane=Lane(mailing.lane),
+        digest_id=mailing.digest_id,
+        rhythm=mailing.rhythm,
+        subject=mailing.subject,
+        content=dict(mailing.content),
+        state=State(mailing.state),
+        fingerprint=mailing.fingerprint,
+        had_to=mailing.had_to,
+        start_at=mailing.start_at,
+        planned_at=mailing.planned_at,
+        month=month_of(mailing.created_at),
+    )
+
+
+def month_of(moment: datetime) -> date:
+    """Return the first day of the month, which is the partition a mailing's deliveries live in."""
+    return date(moment.year, moment.month, 1)
+
+
+def move(session: Session, mailing_id: int, to: State, **facts: Any) -> None:
+    """Move a mailing to a state, in one statement guarded by the state it must be in. Raises WrongState, UnknownMailing."""
+    sources = [state for state, targets in MOVES.items() if to in targets]
+    statement = (
+        update(Mailing).where(Mailing.id == mailing_id, Mailing.state.in_(sources)).values(state=to, **facts)
+    )
+    if not session.execute(statement.execution_options(synchronize_session=False)).rowcount:  # type: ignore[attr-defined]
+        state = session.execute(select(Mailing.state).where(Mailing.id == mailing_id)).scalar_one_or_none()
+        if state is None:
+            raise UnknownMailing(mailing_id)
+        raise WrongState(mailing_id, State(state), to)
+    session.expire_all()
+
+
+def lock(session: Session, mailing_id: int) -> bytes:
+    """Fix the content: compute and store the fingerprint over all variants' bytes and the audience, and return it."""
+    fingerprint = session.execute(_FINGERPRINT, {"mailing": mailing_id}).scalar_one()
+    move(session, mailing_id, State.LOCKED, fingerprint=fingerprint)
+    return bytes(fingerprint)
+
+
+# sha256 over what a reader will see (heads and blocks of every variant) and whom it goes to.
+_FINGERPRINT = text("""
+    SELECT sha256(
+        convert_to(concat_ws('|', m.kind, m.lane, m.digest_id, m.rhythm, m.had_to), 'UTF8')
+        || coalesce((
+            SELECT string_agg(sha256(v.head || (
+                SELECT string_agg(b.digest, '' ORDER BY place.n)
+                FROM unnest(v.blocks) WITH ORDINALITY AS place(id, n) JOIN block b ON b.id = place.id
+            )), '' ORDER BY v.number)
+            FROM variant v WHERE v.mailing_id = m.id
+        ), '')
+    ) FROM mailing m WHERE m.id = :mailing
+""")
+
+
+def approve(session: Session, mailing_id: int, *, start_at: datetime) -> None:
+    """Release a locked mailing for `start_at`. For kinds that need no second person the sending command calls this."""
+    move(session, mailing_id, State.APPROVED, start_at=start_at)
+
+
+def start(session: Session, mailing_id: int) -> None:
+    """Begin to send: from here on shards may be leased."""
+    move(session, mailing_id, State.SENDING)
+
+
+def to_start(session: Session, *, now: datetime) -> list[int]:
+    """Return the approved mailings whose time has come, the urgent ones first."""
+    statement = (
+        select(Mailing.id)
+        .where(Mailing.state == State.APPROVED, Mailing.start_at <= now)
+        .order_by(Mailing.lane.desc(), Mailing.start_at)
+        .with_for_update(skip_locked=True)
+    )
+    return list(session.execute(statement).scalars())
+
+
+def hold(session: Session, article_id: int, *, why: str) -> int:
+    """Hold every variant that carries an article; nothing of it goes out until released. Return how many."""
+    result = session.execute(
+        text("UPDATE variant SET held = :why WHERE :article = ANY (articles) AND held IS NULL"),
+        {"why": why, "article": article_id},
+    )
+    return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+def listed(session: Session, *, limit: int = 50) -> list[Row[Any]]:
+    """Return the newest mailings: id, kind, lane, state, subject, created_at."""
+    statement = (
+        select(Mailing.id, Mailing.kind, Mailing.lane, Mailing.state, Mailing.subject, Mailing.created_at)
+        .order_by(Mailing.id.desc())
+        .limit(limit)
+    )
+    return list(session.execute(statement))

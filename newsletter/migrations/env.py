@@ -1,0 +1,9 @@
+"""Run by Alembic: migrations inside the caller's connection and transaction."""
+
+from alembic import context
+
+from newsletter.models import article, base, consent, delivery, digest, mailbox, mailing, subscriber, suppression  # noqa: F401
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=base.Base.metadata)
+with context.begin_transaction():
+    context.run_migrations()
