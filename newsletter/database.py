@@ -6,7 +6,7 @@ Senders and doors ask `now` of PostgreSQL, so that machines whose clocks differ 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 
 import sqlalchemy
 from sqlalchemy import Engine, orm, text
@@ -69,3 +69,9 @@ def now(session: orm.Session) -> datetime:
 def where(engine: Engine) -> str:
     """Return "host:port/name" of an engine: what an operator needs, without user or password."""
     return f"{engine.url.host}:{engine.url.port}/{engine.url.database}"
+
+
+def ask(database: Database, sql: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a question about the server itself (its version, its roles), never about data."""
+    with database.transaction() as session:
+        return [tuple(row) for row in session.execute(text(sql))]

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 from celery import Celery
+from kombu import Queue
 from kombu.exceptions import OperationalError
 
 log = structlog.get_logger()
@@ -27,6 +28,11 @@ DELIVER = {lane: Job(f"deliver.{lane}", lane) for lane in ("urgent", "transactio
 SWEEP = Job("sweep", "upkeep")
 ALL = (*DELIVER.values(), SWEEP)
 QUEUES = ("urgent", "transactional", "events", "bulk", "compose", "upkeep")
+
+
+def queues() -> list[Queue]:
+    """Return the queues as the broker knows them."""
+    return [Queue(name) for name in QUEUES]
 
 
 def broker_options(*, patience: float) -> dict[str, Any]:

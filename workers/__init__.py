@@ -1,0 +1,40 @@
+"""DOOR: Celery. `celery -A workers worker [-Q urgent]`, `celery -A workers beat`.
+
+The app holds options and schedule; `tasks` holds one short task for each job. Workers keep no result: the row is the truth.
+"""
+
+from celery import Celery
+from celery.signals import setup_logging
+
+from newsletter import assembly, jobs, logs, settings
+from workers.schedule import BEAT
+
+
+@setup_logging.connect
+def _log_as_we_do(**_later: object) -> None:
+    logs.configure()
+
+
+def _app() -> Celery:
+    chosen = settings.read()
+    app = Celery("newsletter", broker=assembly.urls(chosen).redis, include=["workers.tasks"])
+    app.conf.update(
+        jobs.broker_options(patience=5.0),
+        task_queues=jobs.queues(),
+        task_create_missing_queues=False,
+        # A nudge that is lost loses nothing, so a task is taken off the queue when it starts.
+        task_acks_late=False,
+        # One task in hand: a child that is busy for 30 s must not sit on another lane's nudge.
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_send_task_events=False,
+        broker_connection_retry_on_startup=True,
+        beat_schedule=BEAT,
+        # Ticks are harmless to repeat, so beat needs no file of its own that two machines could not share.
+        beat_scheduler="celery.beat:Scheduler",
+        timezone="UTC",
+    )
+    return app
+
+
+app = _app()

@@ -1,0 +1,1 @@
+"""WHAT goes out urgently: `alerts` (and, later, letters, representatives and signatures)."""

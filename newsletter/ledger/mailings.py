@@ -8,7 +8,10 @@ from sqlalchemy import Row, select, text, update
 from sqlalchemy.orm import Session
 
 from newsletter.errors import Conflict, NotFound
-from newsletter.models.mailing import Kind, Lane, Mailing, State
+from newsletter.models.mailing import Kind as Kind
+from newsletter.models.mailing import Lane as Lane
+from newsletter.models.mailing import Mailing
+from newsletter.models.mailing import State as State
 
 # Every legal move, as data: from → to. (architecture, Data: States)
 MOVES: dict[State, frozenset[State]] = {
@@ -68,6 +71,7 @@ class Draft:
     rhythm: str | None = None
     had_to: int | None = None
     content: dict[str, Any] | None = None
+    expires_at: datetime | None = None
 
 
 def draft(session: Session, new: Draft, *, now: datetime) -> int:
@@ -80,6 +84,7 @@ def draft(session: Session, new: Draft, *, now: datetime) -> int:
         rhythm=new.rhythm,
         had_to=new.had_to,
         content=new.content or {},
+        expires_at=new.expires_at,
         created_at=now,
     )
     session.add(mailing)
@@ -192,3 +197,15 @@ def listed(session: Session, *, limit: int = 50) -> list[Row[Any]]:
         .limit(limit)
     )
     return list(session.execute(statement))
+
+
+def under_way(session: Session) -> list[int]:
+    """Return the mailings being sent."""
+    return list(session.execute(select(Mailing.id).where(Mailing.state == State.SENDING)).scalars())
+
+
+def resume(session: Session, mailing_id: int) -> None:
+    """Let a paused mailing go on; an approved one is started by planning, never by hand."""
+    if get(session, mailing_id).state is not State.PAUSED:
+        raise WrongState(mailing_id, get(session, mailing_id).state, State.SENDING)
+    move(session, mailing_id, State.SENDING)

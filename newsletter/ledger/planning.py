@@ -4,6 +4,7 @@ One set-based pass over the audience, whatever its size: a temporary table of ev
 shards cut by provider group, then the deliveries.
 """
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,8 +13,7 @@ from sqlalchemy import Select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
-from newsletter.ledger.mailings import MailingView
-from newsletter.models.mailing import Kind
+from newsletter.ledger.mailings import Kind, MailingView
 
 SHARD_SIZE = 2000
 
@@ -42,28 +42,39 @@ def plan(session: Session, mailing: MailingView, audience: Select[Any], *, now: 
     shards = session.execute(_SHARDS, facts).rowcount  # type: ignore[attr-defined]
     written = session.execute(_DELIVERIES, facts).rowcount  # type: ignore[attr-defined]
     assert written == planned, "every planned recipient has exactly one row"
-    session.execute(
-        _BOOKS, {"mailing": mailing.id, "audience": planned + sum(counts.values()), "planned": planned, "now": now}
-        | {"excluded": postgresql.JSONB().bind_processor(session.get_bind().dialect)(counts)},  # type: ignore[misc]
-    )
+    books = {"audience": planned + sum(counts.values()), "planned": planned, "excluded": json.dumps(counts)}
+    session.execute(_BOOKS, books | {"mailing": mailing.id, "now": now})
     session.execute(text("DROP TABLE plan, cut"))
     return Plan(audience=planned + sum(counts.values()), planned=planned, excluded=counts, shards=shards)
 
 
 def _gather(session: Session, mailing: MailingView, audience: Select[Any]) -> None:
     """Put the whole audience with its variants into a temporary table."""
-    compiled = audience.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
-    by_group = mailing.kind == Kind.DIGEST
-    choice = _BY_GROUP if by_group else _BY_LANGUAGE
-    session.execute(
-        text(f"CREATE TEMP TABLE plan ON COMMIT DROP AS WITH audience AS ({_plain(str(compiled))}) {choice}"),  # noqa: S608
-        {"mailing": mailing.id, "alerts": mailing.content.get("alerts", [])} if by_group else {"mailing": mailing.id},
-    )
+    choice, facts = _choice(mailing)
+    statement = f"CREATE TEMP TABLE plan ON COMMIT DROP AS WITH audience AS ({literal(audience)}) {choice}"
+    session.execute(text(statement), facts)
 
 
-def _plain(sql: str) -> str:
-    """Return SQL whose colons text() leaves alone: only `::` and quoted text hold any."""
-    return sql.replace(":", r"\:")
+def variant_for(session: Session, mailing: MailingView, audience: Select[Any], mailbox_id: int) -> int | None:
+    """Return the variant one reader of the audience would get, or None when they would get nothing."""
+    choice, facts = _choice(mailing)
+    one = f"WITH audience AS (SELECT * FROM ({literal(audience)}) anyone WHERE mailbox_id = :mailbox) {choice}"  # noqa: S608
+    found = session.execute(text(one), facts | {"mailbox": mailbox_id}).one_or_none()
+    return found.variant_id if found and found.excluded is None else None
+
+
+def _choice(mailing: MailingView) -> tuple[str, dict[str, Any]]:
+    """Return the SQL that finds each reader's variant, and its parameters."""
+    if mailing.kind == Kind.DIGEST:
+        return _BY_GROUP, {"mailing": mailing.id, "alerts": mailing.content.get("alerts", [])}
+    return _BY_LANGUAGE, {"mailing": mailing.id}
+
+
+def literal(audience: Select[Any]) -> str:
+    """Return a query as SQL with its values written in, to stand inside a statement made by text()."""
+    compiled = audience.compile(dialect=postgresql.dialect(paramstyle="named"), compile_kwargs={"literal_binds": True})
+    # The colons of casts and of quoted values are no parameters.
+    return str(compiled).replace(":", r"\:")
 
 
 # Readers of one edition who have had the same articles share a variant; a group with none has nothing new to read.

@@ -1,0 +1,139 @@
+"""The one place where the parts meet: settings in, a working product out.
+
+Where no database or broker is set, the embedded ones of NEWSLETTER_HOME are used, if they run; a process that should start
+them says so (`servers="start"`).
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import parseaddr
+from functools import cached_property
+from typing import Literal
+
+from newsletter import database, embedded, settings
+from newsletter.addresses import EmailAddress
+from newsletter.composer.inlining import Layout
+from newsletter.database import Database
+from newsletter.delivery import recovery
+from newsletter.delivery.sending import Identity, Sender
+from newsletter.errors import Invalid, NotFound
+from newsletter.jobs import DELIVER, Nudger
+from newsletter.journeys import leaving
+from newsletter.journeys.parts import Letterhead, Parts
+from newsletter.relay.target import Relay
+from newsletter.settings import Settings, reveal
+from newsletter.templating import Templates
+from newsletter.tokens import Tokens
+from newsletter.vault import Keyring, Vault
+
+Role = Literal["worker", "web"]
+
+
+class NoServers(NotFound):
+    """No database is set and none of ours runs."""
+
+    def __init__(self, home: str) -> None:
+        super().__init__("assembly.no-servers", home=home)
+
+
+class BadSender(Invalid):
+    """NEWSLETTER_SENDER is no address, or a name with one in angle brackets."""
+
+    def __init__(self) -> None:
+        super().__init__("assembly.bad-sender")
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """Where the servers are, for one role. `owner` None: migrations are somebody else's."""
+
+    database: str
+    owner: str | None
+    redis: str | None
+
+
+class Newsletter:
+    """The assembled product of one process. `close` it at the end."""
+
+    def __init__(self, chosen: Settings, urls: Urls) -> None:
+        self.settings = chosen
+        self.urls = urls
+        self._keyring = Keyring.load(chosen.keys)
+        vault = Vault(self._keyring)
+        self.parts = Parts(
+            database=Database(urls.database, vault),
+            tokens=Tokens(self._keyring),
+            layout=Layout(Templates(chosen.templates)),
+            letterhead=letterhead(chosen),
+            nudger=Nudger(urls.redis),
+            home=chosen.home,
+            fetch_allow=chosen.fetch_allow,
+        )
+
+    @cached_property
+    def sender(self) -> Sender:
+        """The sending engine of this process, made on first use: after any fork."""
+        relays = {lane: Relay.parse_all(url)[0] for lane, url in self.settings.relays.items()}
+        identity = Identity(self.parts.letterhead.sender_address, self.settings.bounce_domain)
+        return Sender(self.parts.database, self.parts.tokens, relays, identity)
+
+    def deliver(self, lane: str, *, seconds: float = 30.0) -> int:
+        """Send what a lane has due for up to `seconds`; return how many messages were begun. Drains the spool first."""
+        leaving.drain(self.parts)
+        return self.sender.work(lane, seconds=seconds)
+
+    def sweep(self) -> recovery.Found:
+        """Find what nudges lost, and nudge the lanes that have work."""
+        leaving.drain(self.parts)
+        with self.parts.database.transaction() as session:
+            found = recovery.sweep(session, now=database.now(session))
+        for lane in found.lanes:
+            self.parts.nudger.nudge(DELIVER[lane])
+        return found
+
+    def lifeboat(self, lanes: list[str], *, until: Callable[[], bool], pause_seconds: float = 1.0) -> int:
+        """Sweep and deliver in a plain loop, without any broker, until told to end; return how many messages were begun."""
+        begun = 0
+        while not until():
+            self.sweep()
+            sent = sum(self.deliver(lane) for lane in lanes)
+            begun += sent
+            if not sent:
+                time.sleep(pause_seconds)
+        return begun
+
+    def close(self) -> None:
+        """Close connections to relays and to the database."""
+        if "sender" in self.__dict__:
+            self.sender.close()
+        self.parts.database.close()
+
+
+def assemble(chosen: Settings | None = None, *, role: Role = "worker") -> Newsletter:
+    """Return the product for these settings, by default those of the environment.
+
+    Raises settings.BadSettings, NoServers, BadSender and what the vault says of the key file.
+    """
+    chosen = chosen or settings.read()
+    return Newsletter(chosen, urls(chosen, role=role))
+
+
+def urls(chosen: Settings, *, role: Role = "worker") -> Urls:
+    """Return where the servers are: as set, else the embedded ones that run. Raises NoServers."""
+    if database_url := reveal(chosen.database_url):
+        return Urls(database_url, reveal(chosen.migrate_url), reveal(chosen.redis_url))
+    running = embedded.status(chosen.home)
+    if running is None:
+        raise NoServers(str(chosen.home))
+    own = running.web_url if role == "web" else running.worker_url
+    return Urls(own, running.owner_url, reveal(chosen.redis_url) or running.redis_url)
+
+
+def letterhead(chosen: Settings) -> Letterhead:
+    """Return who sends, from the settings. An unset sender is allowed here and refused when mail is composed."""
+    name, address = parseaddr(chosen.sender)
+    if chosen.sender and not address:
+        raise BadSender
+    wire = EmailAddress.parse(address).wire if address else ""
+    return Letterhead(name or wire.rpartition("@")[2], wire, chosen.postal_address, chosen.base_url)

@@ -1,0 +1,49 @@
+"""newsletter articles …"""
+
+from typing import Annotated
+
+import typer
+
+from newsletter.cli.door import AsJson, listing, newsletter, screen, show
+from newsletter.issues import articles as noun
+from newsletter.journeys import publish
+
+app = typer.Typer(no_args_is_help=True, help="The texts that digests are made of.")
+
+
+@app.command("import")
+def import_(
+    source: Annotated[str, typer.Argument(metavar="FILE_OR_URL", help="JSON Feed, RSS, Atom or a WordPress export.")],
+    feed: Annotated[str | None, typer.Option(help="Name of the feed; without it the site or file gives it.")] = None,
+    as_news: Annotated[bool, typer.Option("--as-news", help="Take items older than 14 days into the next issue too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take articles in. Importing again changes nothing; an edited item becomes a revision."""
+    with newsletter() as made:
+        done = publish.import_articles(made.parts, source, feed=feed, as_news=as_news)
+    counts = {name: getattr(done, name) for name in ("read", "added", "changed", "unchanged", "rejected")}
+    for fault in done.faults:
+        screen.print(f"Not taken: {fault}", markup=False, soft_wrap=True)
+    show(counts, as_json=as_json)
+
+
+@app.command("list")
+def list_(limit: int = 50, as_json: AsJson = False) -> None:
+    """List the newest articles."""
+    with newsletter() as made, made.parts.database.transaction() as session:
+        found = noun.listed(session, limit=limit)
+    rows = [
+        {
+            "article": a.id,
+            "posted_on": a.posted_on.date().isoformat(),
+            "title": a.title,
+            "kind": a.kind,
+            "feed": a.feed,
+            "language": a.language,
+            "revision": a.revision,
+            "ready": a.ready_seq is not None,
+        }
+        for a in found
+    ]
+    empty = "There are no articles yet. Bring some in with “newsletter articles import FILE_OR_URL”."
+    show(rows, as_json=as_json, words=lambda: listing(list(rows), empty=empty))

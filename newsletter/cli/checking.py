@@ -1,0 +1,161 @@
+"""What `newsletter doctor` looks at. Each check says what it found, and what to do where that is not well."""
+
+import os
+import socket
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import redis
+from rich.table import Table
+
+from newsletter import assembly, database, languages, migrations, settings
+from newsletter.cli import names
+from newsletter.cli.door import page
+from newsletter.database import Database
+from newsletter.errors import NewsletterError
+from newsletter.relay.target import Relay
+from newsletter.settings import Settings
+from newsletter.vault import Keyring, Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check. ok None: could not be told here, which is no fault."""
+
+    check: str
+    ok: bool | None
+    found: str
+
+
+def examine() -> list[Finding]:
+    """Run every check; a check that fails does not hide the others."""
+    chosen = settings.read()
+    findings = [_guarded("keys", lambda: _keys(chosen)), _guarded("sender", lambda: _sender(chosen))]
+    try:
+        urls = assembly.urls(chosen)
+    except NewsletterError as refusal:
+        return [*findings, _refused("database", refusal)]
+    findings.append(_guarded("database", lambda: _database(chosen, urls)))
+    findings.append(_guarded("migrations", lambda: _migrations(chosen, urls)))
+    findings.append(_guarded("roles", lambda: _roles(chosen, urls)))
+    findings.append(_guarded("clock", lambda: _clock(chosen, urls)))
+    findings.append(_guarded("broker", lambda: _broker(urls)))
+    for lane, url in chosen.relays.items():
+        findings.append(_guarded(f"relay ({lane})", lambda url=url: _relay(url)))  # type: ignore[misc]
+    findings.append(_guarded("disk", lambda: _disk(chosen)))
+    return [*findings, *_dns(chosen)]
+
+
+def _guarded(check: str, look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except NewsletterError as refusal:
+        return _refused(check, refusal)
+
+
+def _refused(check: str, refusal: NewsletterError) -> Finding:
+    return Finding(check, False, languages.say(refusal.message, **refusal.facts))
+
+
+def _keys(chosen: Settings) -> Finding:
+    Keyring.load(chosen.keys)
+    mode = stat.S_IMODE(os.stat(chosen.keys).st_mode)
+    return Finding("keys", True, f"{chosen.keys} (mode {mode:04o}). Who loses this file loses the list: keep a copy apart.")
+
+
+def _sender(chosen: Settings) -> Finding:
+    assembly.letterhead(chosen).require()
+    local = "127.0.0.1" in chosen.base_url or "localhost" in chosen.base_url
+    if local:
+        return Finding("sender", None, f"{chosen.sender}; readers elsewhere cannot reach {chosen.base_url}: set NEWSLETTER_BASE_URL")
+    return Finding("sender", True, f"{chosen.sender}, pages at {chosen.base_url}")
+
+
+def _open(chosen: Settings, urls: assembly.Urls) -> Database:
+    return Database(urls.database, Vault(Keyring.load(chosen.keys)), pool_size=1)
+
+
+def _asked(chosen: Settings, urls: assembly.Urls, sql: str) -> list[tuple[object, ...]]:
+    opened = _open(chosen, urls)
+    try:
+        return database.ask(opened, sql)
+    finally:
+        opened.close()
+
+
+def _database(chosen: Settings, urls: assembly.Urls) -> Finding:
+    version = str(_asked(chosen, urls, "SHOW server_version")[0][0])
+    return Finding("database", int(version.split(".")[0]) >= 15, f"PostgreSQL {version}; 15 or newer is needed")
+
+
+def _migrations(chosen: Settings, urls: assembly.Urls) -> Finding:
+    found = _asked(chosen, urls, "SELECT to_regclass('alembic_version')::text")[0][0]
+    at = str(_asked(chosen, urls, "SELECT version_num FROM alembic_version")[0][0]) if found else "empty"
+    ok = at == migrations.head()
+    return Finding("migrations", ok, f"at {at}" if ok else f"at {at}, this version needs {migrations.head()}: newsletter db upgrade")
+
+
+def _roles(chosen: Settings, urls: assembly.Urls) -> Finding:
+    query = (
+        "SELECT current_user, rolsuper, pg_get_userbyid(datdba) = current_user FROM pg_roles, pg_database"
+        " WHERE rolname = current_user AND datname = current_database()"
+    )
+    user, super_, owner = _asked(chosen, urls, query)[0]
+    if super_ or owner:
+        return Finding("roles", False, f"{user} owns the database or rules the server: use newsletter_worker or newsletter_web")
+    return Finding("roles", True, f"{user} owns nothing")
+
+
+def _clock(chosen: Settings, urls: assembly.Urls) -> Finding:
+    theirs = _asked(chosen, urls, "SELECT clock_timestamp()")[0][0]
+    assert isinstance(theirs, datetime)
+    apart = abs((datetime.now(UTC) - theirs).total_seconds())
+    return Finding("clock", apart < 5, f"{apart:.1f} s from the database's")
+
+
+def _broker(urls: assembly.Urls) -> Finding:
+    if urls.redis is None:
+        return Finding("broker", False, "NEWSLETTER_REDIS_URL is not set: only the lifeboat would send")
+    try:
+        client = redis.Redis.from_url(urls.redis, socket_timeout=3, socket_connect_timeout=3)
+        policy = client.info("memory").get("maxmemory_policy", "unknown")  # type: ignore[union-attr]
+        client.close()
+    except (redis.RedisError, OSError) as error:
+        return Finding("broker", False, f"does not answer ({type(error).__name__}); mail then leaves by the lifeboat only")
+    return Finding("broker", policy == "noeviction", f"eviction policy {policy}; it must be noeviction, or jobs are lost silently")
+
+
+def _relay(url: str) -> Finding:
+    relay = Relay.parse_all(url)[0]
+    try:
+        with socket.create_connection((relay.host, relay.port), timeout=3) as connection:
+            connection.settimeout(5)
+            greeting = connection.recv(200).decode("ascii", "replace") if not relay.implicit_tls else "220 (TLS)"
+    except OSError as error:
+        return Finding("relay", False, f"{relay.name} does not answer: {error.strerror or error}")
+    return Finding("relay", greeting.startswith("220"), f"{relay.name} answers")
+
+
+def _disk(chosen: Settings) -> Finding:
+    chosen.home.mkdir(parents=True, exist_ok=True)
+    found = os.statvfs(chosen.home)
+    free = found.f_bavail * found.f_frsize // 2**20
+    return Finding("disk", free > 1024, f"{free} MB free in {chosen.home}")
+
+
+def _dns(chosen: Settings) -> list[Finding]:
+    domain = assembly.letterhead(chosen).domain
+    if not domain:
+        return []
+    return [Finding(check, ok, found) for check, ok, found in names.look(domain)]
+
+
+def print_(findings: list[Finding]) -> None:
+    """Print the checks as a table for people."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    signs = {True: "[green]ok[/]", False: "[red]no[/]", None: "[yellow]?[/]"}
+    for finding in findings:
+        table.add_row(signs[finding.ok], finding.check, finding.found)
+    page.print(table)

@@ -1,0 +1,29 @@
+"""The tree of commands."""
+
+import typer
+
+from newsletter.cli import alerts, articles, demo, digests, issues, mailings, machine, subscribers, suppressions
+
+app = typer.Typer(
+    name="newsletter",
+    help="Newsletters and urgent alerts for campaigns whose readers may be at risk.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for group, name in (
+    (digests.app, "digests"),
+    (subscribers.app, "subscribers"),
+    (articles.app, "articles"),
+    (issues.app, "issues"),
+    (mailings.app, "mailings"),
+    (alerts.app, "alerts"),
+    (suppressions.app, "suppressions"),
+    (machine.servers, "servers"),
+    (machine.db, "db"),
+):
+    app.add_typer(group, name=name)
+app.command()(machine.up)
+app.command()(machine.deliver)
+app.command()(machine.doctor)
+app.command()(demo.demo)

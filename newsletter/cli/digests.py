@@ -1,0 +1,36 @@
+"""newsletter digests …"""
+
+from typing import Annotated
+
+import typer
+
+from newsletter.cli.door import AsJson, listing, newsletter, show
+from newsletter.issues import digests as noun
+from newsletter.subscribers.subscriptions import Rhythm
+
+app = typer.Typer(no_args_is_help=True, help="The named series people subscribe to.")
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List the digests."""
+    with newsletter() as made, made.parts.database.transaction() as session:
+        found = noun.listed(session)
+    rows = [{"key": d.key, "name": d.name, "languages": list(d.languages), "rhythm": str(d.rhythm)} for d in found]
+    empty = "There is no digest yet. Add one with “newsletter digests add KEY --name NAME”."
+    show(rows, as_json=as_json, words=lambda: listing(list(rows), empty=empty))
+
+
+@app.command()
+def add(
+    key: str,
+    name: Annotated[str, typer.Option(help="What readers see.")],
+    language: Annotated[list[str] | None, typer.Option(help="May be given several times; the first is the main one.")] = None,
+    rhythm: Rhythm = Rhythm.WEEKLY,
+    as_json: AsJson = False,
+) -> None:
+    """Add a digest. KEY stands in addresses and never changes."""
+    with newsletter() as made, made.parts.database.transaction() as session:
+        found = noun.add(session, key, name=name, languages=tuple(language or ["en"]), rhythm=rhythm)
+    row = {"digest": found.key, "name": found.name, "languages": list(found.languages), "rhythm": str(found.rhythm)}
+    show(row, as_json=as_json)

@@ -1,0 +1,113 @@
+"""newsletter up, servers, deliver, db, doctor: the machine itself."""
+
+import signal
+import threading
+from typing import Annotated
+
+import typer
+
+from newsletter import assembly, embedded, migrations, settings
+from newsletter.assembly import Newsletter
+from newsletter.cli import checking, running
+from newsletter.cli.door import AsJson, newsletter, page, screen, show
+from newsletter.ledger.mailings import Lane
+from newsletter.settings import reveal
+
+servers = typer.Typer(no_args_is_help=True, help="The embedded servers alone.")
+db = typer.Typer(no_args_is_help=True, help="The database's structure.")
+
+
+@servers.command()
+def start(as_json: AsJson = False) -> None:
+    """Start PostgreSQL and Valkey in NEWSLETTER_HOME, or attach to those that run there."""
+    _show(embedded.start(settings.read().home), as_json=as_json)
+
+
+@servers.command()
+def stop(as_json: AsJson = False) -> None:
+    """Stop the embedded servers."""
+    embedded.stop(settings.read().home)
+    show({"running": False}, as_json=as_json)
+
+
+@servers.command()
+def status(as_json: AsJson = False) -> None:
+    """Say whether the embedded servers run."""
+    found = embedded.status(settings.read().home)
+    if found is None:
+        show({"running": False, "database_url": None, "migrate_url": None, "redis_url": None}, as_json=as_json)
+    else:
+        _show(found, as_json=as_json)
+
+
+def _show(found: embedded.Servers, *, as_json: bool) -> None:
+    # Passwords stand in these addresses: they are printed for programs that ask, never for a screen.
+    document = {
+        "running": True,
+        "database_url": found.worker_url,
+        "migrate_url": found.owner_url,
+        "redis_url": found.redis_url,
+    }
+    show(document, as_json=as_json, words=lambda: page.print("The servers run. --json prints their addresses."))
+
+
+@db.command()
+def upgrade(as_json: AsJson = False) -> None:
+    """Bring the database's structure to this version's."""
+    chosen = settings.read()
+    url = reveal(chosen.migrate_url) or assembly.urls(chosen).owner
+    if url is None:
+        raise assembly.NoServers(str(chosen.home))
+    ran = migrations.upgrade(url)
+    show({"ran": ran, "head": migrations.head()}, as_json=as_json)
+
+
+def deliver(
+    lane: Annotated[list[Lane], typer.Option(help="May be given several times.")],
+    once: Annotated[bool, typer.Option("--once", help="End when nothing is due.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send what is due without any broker: the lifeboat. A plain loop over what the workers do."""
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    with newsletter() as made:
+        lanes = [str(one) for one in lane]
+        begun = _once(made, lanes) if once else made.lifeboat(lanes, until=ended.is_set)
+    show({"begun": begun}, as_json=as_json)
+
+
+def _once(made: Newsletter, lanes: list[str]) -> int:
+    made.sweep()
+    begun = 0
+    while sent := sum(made.deliver(one) for one in lanes):
+        begun += sent
+    return begun
+
+
+def up(
+    port: Annotated[int, typer.Option(help="Of the public pages, on this machine.")] = 8080, as_json: AsJson = False
+) -> None:
+    """Run everything on this machine until Ctrl-C: servers, workers, beat, lifeboat and the public pages."""
+    with running.everything(settings.read(), port=port) as machine:
+        document = {"base_url": machine.base_url, "home": str(machine.home), "keys": str(machine.keys)}
+        show(document, as_json=as_json, words=lambda: _welcome(machine))
+        machine.wait()
+
+
+def _welcome(machine: running.Machine) -> None:
+    screen.print(f"Running. Public pages: {machine.base_url} · data: {machine.home}", soft_wrap=True)
+    screen.print(
+        f"Keys: {machine.keys}. Who loses this file loses the list: keep a copy apart from the backups.", soft_wrap=True
+    )
+    screen.print("Ctrl-C ends everything.")
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check everything that mail depends on, and say what to do."""
+    findings = checking.examine()
+    document = {"healthy": all(f.ok is not False for f in findings), "checks": findings}
+    show(document, as_json=as_json, words=lambda: checking.print_(findings))
+    if not document["healthy"]:
+        raise typer.Exit(1)
+

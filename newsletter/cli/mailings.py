@@ -1,0 +1,124 @@
+"""newsletter mailings …"""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from newsletter.cli import waiting
+from newsletter.cli.door import AsJson, DryRun, Wait, ask_address, listing, newsletter, show
+from newsletter.journeys import mailing as journey
+from newsletter.journeys import publish
+
+app = typer.Typer(no_args_is_help=True, help="Ordinary mailings, and where every mailing stands.")
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List the newest mailings."""
+    with newsletter() as made:
+        found = journey.listed(made.parts)
+    rows = [
+        {"mailing": s.mailing, "kind": s.kind, "state": s.state, "subject": s.subject, "planned": s.planned, "accepted": s.accepted}
+        for s in found
+    ]
+    show(rows, as_json=as_json, words=lambda: listing(list(rows), empty="There is no mailing yet."))
+
+
+@app.command()
+def draft(
+    file: Annotated[str, typer.Argument(metavar="FILE.md")],
+    to: Annotated[str, typer.Option(help="Key of the digest whose readers get it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Compose a mailing from a text file."""
+    with newsletter() as made:
+        mailing = journey.draft(made.parts, file, digest_key=to)
+    show({"mailing": mailing, "state": "draft"}, as_json=as_json)
+
+
+@app.command()
+def test(
+    mailing: int,
+    to: Annotated[str | None, typer.Option(help="Your own address; asked for when not given.")] = None,
+    wait: Wait = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send a mailing to one address, with links that do nothing."""
+    address = to or ask_address()
+    with newsletter() as made:
+        if dry_run:
+            return show({"mailing": mailing, "dry_run": True, "would_send": 1}, as_json=as_json)
+        waiting.report(made, journey.test(made.parts, mailing, address), wait=wait, as_json=as_json)
+    return None
+
+
+@app.command()
+def schedule(
+    mailing: int,
+    at: Annotated[datetime, typer.Option(help="When to begin (ISO 8601; UTC unless it says otherwise).")],
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Release a mailing for later."""
+    start = at if at.tzinfo else at.replace(tzinfo=UTC)
+    with newsletter() as made:
+        if not dry_run:
+            publish.release(made.parts, mailing, start_at=start)
+        shown = {"mailing": mailing, "start_at": start, "dry_run": dry_run}
+        show(shown | {"would_send": publish.audience_of(made.parts, mailing)}, as_json=as_json)
+
+
+@app.command()
+def send(mailing: int, wait: Wait = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Send a mailing now."""
+    with newsletter() as made:
+        if dry_run:
+            would = {"mailing": mailing, "dry_run": True, "would_send": publish.audience_of(made.parts, mailing)}
+            return show(would, as_json=as_json)
+        publish.release(made.parts, mailing)
+        waiting.report(made, mailing, wait=wait, as_json=as_json)
+    return None
+
+
+@app.command()
+def status(mailing: int, as_json: AsJson = False) -> None:
+    """Say where a mailing stands."""
+    with newsletter() as made:
+        show(journey.status(made.parts, mailing), as_json=as_json)
+
+
+@app.command()
+def pause(mailing: int, as_json: AsJson = False) -> None:
+    """Halt a mailing; it can go on."""
+    with newsletter() as made:
+        journey.pause(made.parts, mailing)
+        show(journey.status(made.parts, mailing), as_json=as_json)
+
+
+@app.command()
+def resume(mailing: int, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Let a paused mailing go on."""
+    with newsletter() as made:
+        if not dry_run:
+            journey.resume(made.parts, mailing)
+        show(journey.status(made.parts, mailing), as_json=as_json)
+
+
+@app.command()
+def stop(mailing: int, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """End a mailing for good; what is left is cancelled."""
+    with newsletter() as made:
+        if not dry_run:
+            journey.stop(made.parts, mailing)
+        show(journey.status(made.parts, mailing), as_json=as_json)
+
+
+@app.command()
+def cancel(mailing: int, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Give up a mailing that has not begun."""
+    with newsletter() as made:
+        if not dry_run:
+            journey.cancel(made.parts, mailing)
+        show(journey.status(made.parts, mailing), as_json=as_json)

@@ -1,0 +1,118 @@
+"""Everything on one machine: the embedded servers, a worker with its children, beat, lifeboat and the public pages.
+
+Each part is a process of its own with the settings in its environment; when one dies it is started again, and when we end,
+all end.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from newsletter import assembly, embedded, migrations
+from newsletter.settings import Settings, reveal
+from newsletter.vault import Keyring
+
+GRACE_SECONDS = 15.0
+RESTART_SECONDS = 2.0
+
+
+@dataclass
+class Machine:
+    """The parts that run. `wait` returns when a signal asks for the end."""
+
+    base_url: str
+    home: Path
+    keys: Path
+    commands: dict[str, list[str]]
+    environment: dict[str, str] = field(repr=False)
+    processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def start(self) -> None:
+        """Start every part; each writes its log into HOME/logs."""
+        (self.home / "logs").mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in self.commands:
+            self._start(name)
+
+    def _start(self, name: str) -> None:
+        with (self.home / "logs" / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                self.commands[name], env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+
+    def wait(self) -> None:
+        """Watch the parts until asked to end; start again what died."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.ended.set())
+        while not self.ended.wait(RESTART_SECONDS):
+            for name, process in list(self.processes.items()):
+                if process.poll() is not None:
+                    self._start(name)
+
+    def stop(self) -> None:
+        """Ask every part to end, and end those that do not."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.terminate()
+        deadline = time.monotonic() + GRACE_SECONDS
+        for process in self.processes.values():
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def everything(chosen: Settings, *, port: int, durable: bool = True) -> Iterator[Machine]:
+    """Start everything for these settings, and end it at the end of the block."""
+    prepare(chosen, durable=durable)
+    machine = Machine(
+        base_url=chosen.base_url,
+        home=chosen.home,
+        keys=chosen.keys,
+        commands=commands(port),
+        environment=dict(os.environ),
+    )
+    machine.start()
+    try:
+        yield machine
+    finally:
+        machine.stop()
+        if reveal(chosen.database_url) is None:
+            embedded.stop(chosen.home)
+
+
+def prepare(chosen: Settings, *, durable: bool = True) -> None:
+    """Make keys where there are none, start the embedded servers where none are set, and migrate."""
+    if not chosen.keys.exists() and not (chosen.home / "postgresql").exists():
+        Keyring.create(chosen.keys)
+    if reveal(chosen.database_url) is None:
+        embedded.start(chosen.home, durable=durable)
+    owner = reveal(chosen.migrate_url) or assembly.urls(chosen).owner
+    if owner:
+        migrations.upgrade(owner)
+
+
+def commands(port: int, *, children: int = 2) -> dict[str, list[str]]:
+    """Return the command of every part by its name."""
+    python = sys.executable
+    celery = [python, "-m", "celery", "-A", "workers", "-q"]
+    prompt, rest = "urgent,transactional,events", "bulk,compose,upkeep"
+    return {
+        # A child that sends a digest is busy for up to 30 s: urgent mail has children of its own.
+        "worker-prompt": [*celery, "worker", "-Q", prompt, "-c", "1", "-n", "prompt@%h", "--without-mingle"],
+        "worker-bulk": [*celery, "worker", "-Q", rest, "-c", str(children), "-n", "bulk@%h", "--without-mingle"],
+        "beat": [*celery, "beat"],
+        "web": [
+            *(python, "-m", "uvicorn", "--factory", "newsletter.web:create", "--no-server-header"),
+            *("--host", "127.0.0.1", "--port", str(port), "--log-level", "warning", "--no-access-log"),
+        ],
+    }

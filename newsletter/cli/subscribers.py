@@ -1,0 +1,62 @@
+"""newsletter subscribers …"""
+
+from typing import Annotated
+
+import typer
+
+from newsletter.addresses import EmailAddress
+from newsletter.cli.door import AsJson, DryRun, Reference, ask_address, listing, newsletter, progress, screen, show
+from newsletter.journeys import joining
+from newsletter.subscribers import people
+from newsletter.subscribers.consent import Basis
+from newsletter.subscribers.subscriptions import Rhythm
+
+app = typer.Typer(no_args_is_help=True, help="The people who read.")
+
+
+@app.command("import")
+def import_(
+    file: Annotated[str, typer.Argument(metavar="FILE.csv", help="Columns email, name, language, time_zone, postcode.")],
+    digest: Annotated[str, typer.Option(help="Key of the digest they take.")],
+    basis: Annotated[Basis, typer.Option(help="Why you may write to them.")],
+    evidence: Annotated[str, typer.Option(help="Where the permission can be shown: it is kept, sealed, with every person.")],
+    rhythm: Annotated[Rhythm | None, typer.Option(help="Without it, the digest's own.")] = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Import people. Importing again changes nothing; who has left or is on the do-not-mail list stays away."""
+    with newsletter() as made, progress("rows read") as advance:
+        done = joining.import_subscribers(
+            made.parts,
+            file,
+            digest_key=digest,
+            basis=basis,
+            evidence=evidence,
+            rhythm=rhythm,
+            dry_run=dry_run,
+            progress=advance,
+        )
+    if done.rejects:
+        screen.print(f"{done.rejected} rows were not taken; see {done.rejects} (kept for 24 hours).", soft_wrap=True)
+    counts = {name: getattr(done, name) for name in ("read", "added", "changed", "unchanged", "rejected")}
+    show(counts | {"rejects": str(done.rejects) if done.rejects else None, "dry_run": dry_run}, as_json=as_json)
+
+
+@app.command("show")
+def show_(reference: Reference = None, as_json: AsJson = False) -> None:
+    """Show what is known of a person."""
+    with newsletter() as made, made.parts.database.transaction() as session:
+        if reference:
+            found = people.find(session, reference)
+        else:
+            found = people.find_by_address(session, EmailAddress.parse(ask_address()))
+        show(people.shown(session, found), as_json=as_json)
+
+
+@app.command("list")
+def list_(digest: str | None = None, limit: int = 50, as_json: AsJson = False) -> None:
+    """List people, newest first; addresses are masked."""
+    with newsletter() as made, made.parts.database.transaction() as session:
+        found = people.list_(session, limit=limit)
+        rows = [people.shown(session, person) for person in found]
+    show(rows, as_json=as_json, words=lambda: listing(list(rows), empty="There are no subscribers yet."))

@@ -1,0 +1,59 @@
+"""Taking a shard with everything its messages need: rows, people, and a last look at wishes, basis and suppression."""
+
+from dataclasses import dataclass
+
+from newsletter import mailboxes
+from newsletter.database import Session
+from newsletter.ledger import deliveries, shards
+from newsletter.subscribers import recipients
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What is known of one recipient while their shard is held."""
+
+    address: str
+    name: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A leased shard: its rows in order, and the readers by mailbox."""
+
+    lease: shards.Lease
+    rows: list[deliveries.Row]
+    readers: dict[int, Reader]
+
+
+def lease(session: Session, lane: str, *, owner: str) -> Work | None:
+    """Lease the next shard of a lane with its rows, or return None when nothing is due."""
+    taken = shards.take(session, lane, owner=owner)
+    if taken is None:
+        return None
+    rows = deliveries.due(session, taken)
+    barred = _bar(session, taken, rows)
+    rows = [row for row in rows if row.id not in barred]
+    return Work(taken, rows, _readers(session, rows))
+
+
+def _bar(session: Session, taken: shards.Lease, rows: list[deliveries.Row]) -> dict[int, str]:
+    """Cancel the rows of those who may no longer be written to, whatever was planned hours ago."""
+    if taken.digest_id is None:
+        return {}
+    ids = [row.subscriber_id for row in rows if row.subscriber_id is not None]
+    reasons = recipients.barred(session, taken.digest_id, ids)
+    barred = {row.id: reasons[row.subscriber_id] for row in rows if row.subscriber_id in reasons}
+    deliveries.bar(session, taken, barred)
+    return barred
+
+
+def _readers(session: Session, rows: list[deliveries.Row]) -> dict[int, Reader]:
+    details = recipients.details(session, [row.subscriber_id for row in rows if row.subscriber_id is not None])
+    readers = {}
+    for row in rows:
+        if row.subscriber_id is None:
+            readers[row.mailbox_id] = Reader(mailboxes.open(session, row.mailbox_id).wire, "", "TEST")
+        elif detail := details.get(row.subscriber_id):
+            readers[row.mailbox_id] = Reader(detail.address, detail.name, detail.reference)
+    return readers

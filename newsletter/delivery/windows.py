@@ -1,0 +1,48 @@
+"""Nothing goes on the wire outside an open window.
+
+A window is permission for at most 250 messages and half a second, bought with one short transaction (`ledger.shards.announce`).
+Its deadline is on CLOCK_BOOTTIME, which runs on while a machine sleeps: a laptop closed at the wrong moment wakes up with its
+permission gone.
+"""
+
+import time
+from dataclasses import dataclass
+
+from newsletter.database import Database
+from newsletter.delivery.pacing import WINDOW_SECONDS
+from newsletter.ledger import shards
+from newsletter.ledger.deliveries import Row
+from newsletter.ledger.shards import Lease
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which rows may be begun, and until when (seconds of CLOCK_BOOTTIME)."""
+
+    rows: list[Row]
+    deadline: float
+
+    @property
+    def is_open(self) -> bool:
+        """Whether another message may be begun."""
+        return boot_seconds() < self.deadline
+
+
+def boot_seconds() -> float:
+    """Return seconds since boot, sleep included; the clock no administrator can set."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def open(database: Database, lease: Lease, rows: list[Row]) -> Window | None:  # noqa: A001
+    """Open a window over some rows of a leased shard, or return None when the shard may not be sent now.
+
+    rows   in order of position, at least one
+    """
+    # Read before the transaction: the permission counts from the question, not from a late answer.
+    asked = boot_seconds()
+    with database.transaction() as session:
+        opened = shards.announce(session, lease, first=rows[0].position, upto=rows[-1].position + 1)
+    if opened is None:
+        return None
+    allowed = [row for row in rows if row.id not in opened.not_now]
+    return Window(allowed, asked + WINDOW_SECONDS)

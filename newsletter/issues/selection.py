@@ -1,0 +1,83 @@
+"""What one group of readers is shown: pure.
+
+A reader's items are those that became ready since their last issue, in their language, less what they had as an alert.
+Featured ones come first, then the newest.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from newsletter.composer.content import ArticleContent, DigestContent
+from newsletter.issues.articles import ArticleView
+
+LEAD = 3
+OTHERS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Masthead:
+    """What stands above every version of an issue."""
+
+    name: str
+    number: int
+    rhythm: str
+    cut_on: date
+
+
+def chosen(
+    articles: Iterable[ArticleView], *, language: str, had_to: int, had_alerts: Iterable[int], alerts: Mapping[int, int]
+) -> list[ArticleView]:
+    """Return what a group has not had, in printing order.
+
+    alerts      article id → mailing id of those that went out as alerts
+    had_alerts  mailing ids of the alerts the group was handed
+    """
+    had = frozenset(had_alerts)
+    new = [
+        article
+        for article in articles
+        if (article.ready_seq or 0) > had_to
+        and _speaks(article.language, language)
+        and alerts.get(article.id) not in had
+    ]
+    return sorted(new, key=lambda article: (not article.featured, -article.posted_on.timestamp(), article.id))
+
+
+def _speaks(article: str | None, edition: str) -> bool:
+    """An article of no named language is for everyone; "en-GB" is read in the "en" edition."""
+    return article is None or article.split("-")[0].lower() == edition.split("-")[0].lower()
+
+
+def content(articles: list[ArticleView], masthead: Masthead) -> DigestContent:
+    """Return the content of an issue: the first three at length, twenty in short, the rest by number."""
+    printed = [_article(article) for article in articles[: LEAD + OTHERS]]
+    return DigestContent(
+        name=masthead.name,
+        number=masthead.number,
+        rhythm=masthead.rhythm,
+        cut_on=masthead.cut_on,
+        lead=tuple(printed[:LEAD]),
+        others=tuple(printed[LEAD:]),
+        more=max(0, len(articles) - LEAD - OTHERS),
+    )
+
+
+def _article(article: ArticleView) -> ArticleContent:
+    return ArticleContent(
+        key=f"{article.id}.{article.revision}",
+        title=article.title,
+        byline=article.byline,
+        source=article.source,
+        dateline=article.dateline,
+        excerpt=article.excerpt,
+        body_html="",
+        url=article.url,
+        categories=article.categories,
+        featured=article.featured,
+        kind=article.kind,
+        language=article.language or "en",
+        posted_on=article.posted_on.date(),
+        image_url=None,  # pictures are fetched and served by us, or not shown
+        image_alt=article.image_alt,
+    )

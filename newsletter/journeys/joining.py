@@ -1,0 +1,59 @@
+"""People come in from a list that an operator brings, with a basis and its evidence."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from newsletter import database
+from newsletter.issues import cutting, digests
+from newsletter.journeys.parts import Parts
+from newsletter.journeys.publish import NoSuchFile
+from newsletter.subscribers import importing
+from newsletter.subscribers.consent import Basis
+from newsletter.subscribers.subscriptions import Rhythm
+
+
+def import_subscribers(
+    parts: Parts,
+    path: str,
+    *,
+    digest_key: str,
+    basis: Basis,
+    evidence: str,
+    rhythm: Rhythm | None = None,
+    dry_run: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> importing.ImportReport:
+    """Import a CSV file of people into a digest; return the counts.
+
+    New readers begin with the articles after the last cut of their rhythm. Raises NoSuchFile, digests.UnknownDigest and
+    what `subscribers.importing` raises.
+    """
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        digest = digests.by_key(session, digest_key)
+        chosen = rhythm or digest.rhythm
+        had_to = cutting.last_cut(session, digest.id, chosen)
+    with opened(path) as stream:
+        return importing.import_csv(
+            parts.database,
+            stream,
+            digest_id=digest.id,
+            language=digest.languages[0],
+            rhythm=chosen,
+            basis=basis,
+            evidence=evidence,
+            had_to=had_to,
+            now=now,
+            rejects=parts.home / "rejects",
+            dry_run=dry_run,
+            progress=progress,
+        )
+
+
+def opened(path: str) -> BinaryIO:
+    """Open a file for reading. Raises NoSuchFile."""
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        raise NoSuchFile(path, error.strerror or "unknown reason") from None

@@ -1,0 +1,161 @@
+"""A reader leaves: one click, at once, for good; even while the database is away.
+
+The link alone proves the wish, by its key. When PostgreSQL does not answer, the wish is appended to a spool on disk (fsync)
+before the reader is told that it is done; the spool is drained before any lease is given (`drain`).
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from newsletter import database
+from newsletter.database import DatabaseUnreachable, Session
+from newsletter.issues import digests
+from newsletter.journeys.parts import Parts
+from newsletter.ledger import deliveries
+from newsletter.subscribers import people, subscriptions, unsubscribe
+from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.tokens import Purpose
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a leaving page says before anyone has pressed anything."""
+
+    digest: str | None
+    language: str
+    subscribed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One digest on the preferences page."""
+
+    key: str
+    name: str
+    rhythm: Rhythm
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What the preferences page shows. No name and no address: the link may have been forwarded."""
+
+    reference: str
+    language: str
+    choices: tuple[Choice, ...]
+
+
+def offer(parts: Parts, token: str) -> Offer:
+    """Return what leaving by this link would end. Raises tokens.BadToken. Changes nothing."""
+    link = parts.tokens.read(token, Purpose.LEAVE, Purpose.PREVIEW)
+    if link.purpose is Purpose.PREVIEW:
+        return Offer(None, "en", subscribed=False)
+    try:
+        with parts.database.transaction() as session:
+            person = people.by_id(session, link.subscriber_id)
+            if person is None:
+                return Offer(None, "en", subscribed=False)
+            mine = subscriptions.of(session, link.subscriber_id)
+            subscribed = any(one.digest_id == link.digest_id for one in mine)
+            return Offer(digests.get(session, link.digest_id).name, person.language, subscribed)
+    except DatabaseUnreachable:
+        return Offer(None, "en", subscribed=True)
+
+
+def leave(parts: Parts, token: str, *, everything: bool = False) -> None:
+    """End the subscription a link names, or all of them. Safe to repeat. Raises tokens.BadToken.
+
+    When it returns, nothing more is handed over for this reader but what is inside an open window (≤ 0.5 s).
+    """
+    link = parts.tokens.read(token, Purpose.LEAVE, Purpose.PREFERENCES, Purpose.PREVIEW)
+    if link.purpose is Purpose.PREVIEW:
+        return
+    digest_id = None if everything or link.purpose is Purpose.PREFERENCES else link.digest_id
+    try:
+        with parts.database.transaction() as session:
+            _leave(session, link.subscriber_id, digest_id)
+    except DatabaseUnreachable:
+        _append(parts.home, {"subscriber": link.subscriber_id, "digest": digest_id})
+        log.warning("leaving spooled")
+
+
+def _leave(session: Session, subscriber_id: int, digest_id: int | None) -> None:
+    now = database.now(session)
+    unsubscribe.leave(session, subscriber_id, digest_id, reason="unsubscribed", now=now)
+    person = people.by_id(session, subscriber_id)
+    if person is not None:
+        deliveries.cancel(session, person.mailbox_id, reason="unsubscribed", digest_id=digest_id)
+
+
+def preferences(parts: Parts, token: str) -> Preferences:
+    """Return what a reader takes. Raises tokens.BadToken. Changes nothing."""
+    link = parts.tokens.read(token, Purpose.PREFERENCES, Purpose.PREVIEW)
+    if link.purpose is Purpose.PREVIEW:
+        return Preferences("PREVIEW0", "en", ())
+    with parts.database.transaction() as session:
+        person = people.by_id(session, link.subscriber_id)
+        if person is None:
+            return Preferences("", "en", ())
+        named = {digest.id: digest for digest in digests.listed(session)}
+        mine = subscriptions.of(session, link.subscriber_id)
+        choices = tuple(Choice(named[one.digest_id].key, named[one.digest_id].name, one.rhythm) for one in mine)
+        return Preferences(person.reference, person.language, choices)
+
+
+def change_rhythm(parts: Parts, token: str, *, digest_key: str, rhythm: Rhythm) -> None:
+    """Let a reader have a digest more or less often. Raises tokens.BadToken, digests.UnknownDigest."""
+    link = parts.tokens.read(token, Purpose.PREFERENCES, Purpose.PREVIEW)
+    if link.purpose is Purpose.PREVIEW:
+        return
+    with parts.database.transaction() as session:
+        digest = digests.by_key(session, digest_key)
+        now = database.now(session)
+        subscriptions.change_rhythm(session, link.subscriber_id, digest.id, rhythm=rhythm, now=now)
+
+
+def drain(parts: Parts) -> int:
+    """Act on every wish in the spool, then empty it; return how many there were. Raises DatabaseUnreachable."""
+    path = _spool(parts.home)
+    if not path.exists() or path.stat().st_size == 0:
+        return 0
+    with _locked(path) as spool:
+        wishes = [json.loads(line) for line in os.pread(spool, path.stat().st_size, 0).splitlines() if line]
+        with parts.database.transaction() as session:
+            for wish in wishes:
+                _leave(session, wish["subscriber"], wish["digest"])
+        os.ftruncate(spool, 0)
+        os.fsync(spool)
+    log.info("spool drained", wishes=len(wishes))
+    return len(wishes)
+
+
+def _append(home: Path, wish: dict[str, int | None]) -> None:
+    path = _spool(home)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _locked(path) as spool:
+        os.write(spool, json.dumps(wish).encode() + b"\n")
+        os.fsync(spool)
+
+
+def _spool(home: Path) -> Path:
+    return home / "spool" / "leaving.jsonl"
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    spool = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        fcntl.flock(spool, fcntl.LOCK_EX)
+        yield spool
+    finally:
+        os.close(spool)
+
+

@@ -1,0 +1,106 @@
+"""An ordinary mailing: drafted from a text, tried on one address, sent or scheduled, paused, stopped."""
+
+from datetime import datetime
+from pathlib import Path
+
+from newsletter import database, mailboxes
+from newsletter.addresses import EmailAddress
+from newsletter.composer import mailing as composing
+from newsletter.composer.content import MailingContent
+from newsletter.issues import digests, manuscript
+from newsletter.jobs import DELIVER
+from newsletter.journeys.parts import Parts
+from newsletter.journeys.publish import NoSuchFile
+from newsletter.ledger import books, deliveries, mailings, variants
+from newsletter.ledger.deliveries import Single
+from newsletter.ledger.mailings import Draft, Kind, Lane, State
+
+
+def read_manuscript(path: str, *, language: str) -> manuscript.Manuscript:
+    """Return the text of a file. Raises NoSuchFile, manuscript.BadManuscript."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise NoSuchFile(path, error.strerror or "unknown reason") from None
+    except UnicodeDecodeError:
+        raise NoSuchFile(path, "it is not text in UTF-8") from None
+    return manuscript.read(text, language=language)
+
+
+def draft(parts: Parts, path: str, *, digest_key: str) -> int:
+    """Compose a mailing from a text file for everyone who takes a digest; return its number."""
+    parts.letterhead.require()
+    with parts.database.transaction() as session:
+        digest = digests.by_key(session, digest_key)
+        text = read_manuscript(path, language=digest.languages[0])
+        new = Draft(kind=Kind.MAILING, lane=Lane.BULK, digest_id=digest.id, subject=text.subject)
+        mailing_id = mailings.draft(session, new, now=database.now(session))
+        path_ = f"/archive/{digest.key}/{mailing_id}/1"
+        frame = parts.letterhead.frame(digest, language=text.language, kind="mailing", archive_path=path_)
+        content = MailingContent(text.subject, text.preheader, text.markdown)
+        compiled = composing.compose(content, frame, parts.layout)
+        variants.store(session, mailing_id, compiled, number=1, language=text.language)
+        return mailing_id
+
+
+def test(parts: Parts, mailing_id: int, address: str) -> int:
+    """Send the first version of a mailing to one address, with links that do nothing; return the test's mailing."""
+    parts.letterhead.require()
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        tested = mailings.get(session, mailing_id)
+        to = EmailAddress.parse(address)
+        new = Draft(kind=Kind.TEST, lane=Lane.TRANSACTIONAL, digest_id=None, subject=f"Test of {tested.subject}")
+        test_id = mailings.draft(session, new, now=now)
+        variant = variants.copy(session, variants.of(session, mailing_id)[0].id, to_mailing=test_id)
+        mailings.lock(session, test_id)
+        mailings.approve(session, test_id, start_at=now)
+        mailings.start(session, test_id)
+        single = Single(variant, mailboxes.find_or_make(session, to), None, to.provider)
+        deliveries.ask(session, mailings.get(session, test_id), single, now=now)
+    parts.nudger.nudge(DELIVER[Lane.TRANSACTIONAL])
+    return test_id
+
+
+def status(parts: Parts, mailing_id: int) -> books.Status:
+    """Return the books of a mailing."""
+    with parts.database.transaction() as session:
+        return books.status(session, mailing_id)
+
+
+def listed(parts: Parts, *, limit: int = 50) -> list[books.Status]:
+    """Return the books of the newest mailings."""
+    with parts.database.transaction() as session:
+        return [books.status(session, row.id) for row in mailings.listed(session, limit=limit)]
+
+
+def pause(parts: Parts, mailing_id: int) -> None:
+    """Halt a mailing; nothing new is handed over after at most half a second."""
+    _move(parts, mailing_id, State.PAUSED)
+
+
+def resume(parts: Parts, mailing_id: int) -> None:
+    """Let a paused mailing go on."""
+    with parts.database.transaction() as session:
+        mailings.resume(session, mailing_id)
+        lane = mailings.get(session, mailing_id).lane
+    parts.nudger.nudge(DELIVER[lane])
+
+
+def stop(parts: Parts, mailing_id: int) -> int:
+    """End a mailing for good; return how many deliveries were cancelled."""
+    _move(parts, mailing_id, State.STOPPED, stopped=True)
+    # A second transaction: the stop itself must not wait for a million rows.
+    with parts.database.transaction() as session:
+        return deliveries.cancel_all(session, mailings.get(session, mailing_id), reason="stopped")
+
+
+def cancel(parts: Parts, mailing_id: int) -> None:
+    """Give up a mailing that has not begun."""
+    _move(parts, mailing_id, State.CANCELLED)
+
+
+def _move(parts: Parts, mailing_id: int, to: State, *, stopped: bool = False) -> None:
+    with parts.database.transaction() as session:
+        facts: dict[str, datetime] = {"finished_at": database.now(session)} if stopped else {}
+        mailings.move(session, mailing_id, to, **facts)

@@ -1,0 +1,72 @@
+"""What every story needs: the database, the keys' tokens, the templates, who we are, and the broker."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from newsletter.composer.content import Frame
+from newsletter.composer.inlining import Layout
+from newsletter.database import Database
+from newsletter.errors import Conflict
+from newsletter.fetching import Network
+from newsletter.issues.digests import DigestView
+from newsletter.jobs import Nudger
+from newsletter.tokens import Tokens
+
+
+class NoSender(Conflict):
+    """No sender or no postal address is set, and bulk mail without them may not leave (CAN-SPAM, GDPR)."""
+
+    def __init__(self, variable: str) -> None:
+        super().__init__("sender.missing", variable=variable)
+
+
+@dataclass(frozen=True, slots=True)
+class Letterhead:
+    """Who sends: what stands in From and in every footer. sender_address in wire form."""
+
+    sender_name: str
+    sender_address: str
+    postal_address: str
+    base_url: str
+
+    @property
+    def domain(self) -> str:
+        """The sending domain: of From, Message-ID and List-Id."""
+        return self.sender_address.rpartition("@")[2]
+
+    def require(self) -> None:
+        """Raise NoSender where mail could not lawfully be released."""
+        if not self.sender_address:
+            raise NoSender("NEWSLETTER_SENDER")
+        if not self.postal_address:
+            raise NoSender("NEWSLETTER_POSTAL_ADDRESS")
+
+    def frame(self, digest: DigestView, *, language: str, kind: str, archive_path: str = "") -> Frame:
+        """Return what stands around a message to the readers of a digest."""
+        return Frame(
+            sender_name=self.sender_name,
+            sender_address=self.sender_address,
+            organisation=self.sender_name,
+            postal_address=self.postal_address,
+            base_url=self.base_url,
+            language=language,
+            list_key=digest.key,
+            list_name=digest.name,
+            list_domain=self.domain,
+            why="mail.why-subscribed",
+            archive_url=f"{self.base_url}{archive_path}" if archive_path else "",
+            feedback_kind=kind,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts that meet in `assembly`, as stories use them."""
+
+    database: Database
+    tokens: Tokens
+    layout: Layout
+    letterhead: Letterhead
+    nudger: Nudger
+    home: Path
+    fetch_allow: tuple[Network, ...]

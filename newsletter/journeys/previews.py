@@ -1,0 +1,89 @@
+"""What a mailing looks like, without sending it: the same bytes, with links that do nothing."""
+
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from pathlib import Path
+
+from newsletter import database
+from newsletter.composer.stamping import Parts as MessageParts
+from newsletter.composer.stamping import Person, Stamper
+from newsletter.database import Session
+from newsletter.delivery.planning import audience
+from newsletter.errors import Conflict
+from newsletter.journeys.parts import Parts
+from newsletter.ledger import mailings, planning, variants
+from newsletter.subscribers import people
+
+
+class NothingForThem(Conflict):
+    """The person would not get this mailing."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__("preview.nothing", reference=reference)
+
+
+def write(parts: Parts, session: Session, mailing_id: int, folder: Path, *, reference: str | None) -> list[Path]:
+    """Write the versions of a mailing, or the one a person would get, as .eml, .html and .txt; return the paths."""
+    now = database.now(session)
+    person = _person(parts, now) if reference is None else _as(parts, session, reference, now)
+    chosen = variants.of(session, mailing_id)
+    if reference is not None:
+        mine = _variant_for(session, mailing_id, reference)
+        chosen = [variant for variant in chosen if variant.id == mine]
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for variant in chosen:
+        stamper = Stamper(variants.load(session, variant.id))
+        written += _files(folder / f"{mailing_id}-{variant.number}-{variant.language}", stamper, person)
+    return written
+
+
+def _files(stem: Path, stamper: Stamper, person: Person) -> list[Path]:
+    shown = stamper.parts(person)
+    eml, html, txt = (stem.with_name(stem.name + ending) for ending in (".eml", ".html", ".txt"))
+    eml.write_bytes(stamper.stamp(person))
+    html.write_text(shown.html, encoding="utf-8")
+    txt.write_text(shown.text, encoding="utf-8")
+    return [eml, html, txt]
+
+
+def shown(parts: Parts, mailing_id: int, number: int) -> MessageParts | None:
+    """Return a version of a mailing as anyone may see it in the archive, or None when it is not public.
+
+    Only what has been released is public; a draft is nobody's business.
+    """
+    public = {"sending", "paused", "done", "stopped", "retracted"}
+    with parts.database.transaction() as session:
+        if mailings.get(session, mailing_id).state not in public:
+            return None
+        for variant in variants.of(session, mailing_id):
+            if variant.number == number:
+                now = datetime.now(UTC)
+                return Stamper(variants.load(session, variant.id)).parts(_person(parts, now))
+    return None
+
+
+def _variant_for(session: Session, mailing_id: int, reference: str) -> int:
+    person = people.find(session, reference)
+    mailing = mailings.get(session, mailing_id)
+    found = planning.variant_for(session, mailing, audience(session, mailing), person.mailbox_id)
+    if found is None:
+        raise NothingForThem(reference)
+    return found
+
+
+def _person(parts: Parts, now: datetime, *, name: str = "", reference: str = "PREVIEW0") -> Person:
+    return Person(
+        address=parts.letterhead.sender_address,
+        name=name,
+        reference=reference,
+        leave_token=parts.tokens.harmless(),
+        preferences_token=parts.tokens.harmless(),
+        message_id=f"preview@{parts.letterhead.domain}",
+        date=format_datetime(now),
+    )
+
+
+def _as(parts: Parts, session: Session, reference: str, now: datetime) -> Person:
+    found = people.find(session, reference)
+    return _person(parts, now, name=found.name, reference=found.reference)

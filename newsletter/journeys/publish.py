@@ -1,0 +1,204 @@
+"""An article becomes an issue in an inbox: import, compose, preview, send."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+from newsletter import database, fetching
+from newsletter.composer import digest as composing
+from newsletter.database import Session
+from newsletter.delivery import planning
+from newsletter.errors import NotFound
+from newsletter.issues import articles, cutting, digests, feeds, selection
+from newsletter.issues.articles import ArticleView
+from newsletter.jobs import DELIVER
+from newsletter.journeys import previews
+from newsletter.journeys.parts import Parts
+from newsletter.ledger import mailings, reading, variants
+from newsletter.ledger.mailings import Draft, Kind, Lane
+from newsletter.ledger.variants import Group
+from newsletter.subscribers import recipients
+
+
+class NoSuchFile(NotFound):
+    """The file is not there or cannot be opened."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__("file.unreadable", path=path, reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A composed issue: its number in the list of issues, how many articles and variants, and its mailing."""
+
+    issue: int
+    digest: str
+    articles: int
+    variants: int
+    mailing: int
+
+
+def import_articles(parts: Parts, where: str, *, feed: str | None = None, as_news: bool = False) -> articles.Imported:
+    """Take articles in from a file or an address of the web; return the counts."""
+    with _opened(parts, where) as stream, parts.database.transaction() as session:
+        now = database.now(session)
+        url = where if "://" in where else None
+        feed_id = articles.ensure_feed(session, feed or _feed_name(where), url)
+        items = feeds.read(stream, name=where, base_url=url or "")
+        return articles.store(session, feed_id, items, as_news=as_news, now=now)
+
+
+@contextmanager
+def _opened(parts: Parts, where: str) -> Iterator[BinaryIO]:
+    if where.startswith(("http://", "https://")):
+        yield io.BytesIO(fetching.fetch(where, allow=parts.fetch_allow).body)
+        return
+    try:
+        stream = Path(where).open("rb")
+    except OSError as error:
+        raise NoSuchFile(where, error.strerror or "unknown reason") from None
+    with stream:
+        yield stream
+
+
+def _feed_name(where: str) -> str:
+    """A feed is named after its site, or after its file without the ending."""
+    return urlsplit(where).hostname or Path(where).stem
+
+
+def compose(parts: Parts, digest_key: str, *, rhythm: str | None = None, now: datetime | None = None) -> Composed:
+    """Cut the next issue of a digest, compose what each group of readers gets, and store it as a draft.
+
+    Raises cutting.NothingNew, digests.UnknownDigest, parts.NoSender.
+    """
+    parts.letterhead.require()
+    with parts.database.transaction() as session:
+        now = now or database.now(session)
+        digest = digests.by_key(session, digest_key)
+        rhythm = rhythm or digest.rhythm
+        cut = cutting.next_cut(session, digest.id, rhythm, upto=articles.last_ready(session))
+        ready = articles.ready(session, after=0, upto=cut.upto)
+        alerts = articles.alerts_among(session, ready)
+        groups = _groups(session, digest, rhythm, cut, alerts)
+        covered = [article for article in ready if (article.ready_seq or 0) > cut.after]
+        if not covered:
+            raise cutting.NothingNew(digest.key, rhythm)
+        masthead = selection.Masthead(digest.name, cut.number, rhythm, now.date())
+        draft = Draft(
+            kind=Kind.DIGEST,
+            lane=Lane.BULK,
+            digest_id=digest.id,
+            rhythm=rhythm,
+            subject=f"{digest.name} {cut.number}",
+            had_to=cut.upto,
+            content={"alerts": sorted(alerts.values()), "number": cut.number},
+        )
+        mailing_id = mailings.draft(session, draft, now=now)
+        versions = _Versions(parts, session, digest, mailing_id, masthead)
+        chosen = {group: versions.of(group, _chosen(ready, group, alerts)) for group in groups}
+        variants.assign(session, mailing_id, chosen)
+        issue_id = cutting.record(
+            session, digest.id, rhythm, cut, articles=len(covered), mailing_id=mailing_id, now=now
+        )
+        return Composed(issue_id, digest.key, len(covered), versions.count, mailing_id)
+
+
+def _groups(
+    session: Session, digest: digests.DigestView, rhythm: str, cut: cutting.Cut, alerts: dict[int, int]
+) -> list[Group]:
+    """Return every group of readers; first, for each language, that of readers who have had all issues until now."""
+    audience = recipients.of_digest(digest.id, rhythm=rhythm, languages=digest.languages)
+    regular = [Group(language, cut.after, ()) for language in digest.languages]
+    found = reading.groups(session, audience, alerts=sorted(alerts.values()))
+    return list(dict.fromkeys([*regular, *found]))
+
+
+def _chosen(ready: list[ArticleView], group: Group, alerts: dict[int, int]) -> list[ArticleView]:
+    return selection.chosen(
+        ready, language=group.language, had_to=group.had_to, had_alerts=group.had_alerts, alerts=alerts
+    )
+
+
+class _Versions:
+    """The variants of an issue: groups that are shown the same share one."""
+
+    def __init__(
+        self, parts: Parts, session: Session, digest: digests.DigestView, mailing_id: int, masthead: selection.Masthead
+    ) -> None:
+        self._parts, self._session, self._digest = parts, session, digest
+        self._mailing_id, self._masthead = mailing_id, masthead
+        self._made: dict[tuple[str, tuple[int, ...]], int] = {}
+
+    @property
+    def count(self) -> int:
+        return len(self._made)
+
+    def of(self, group: Group, chosen: list[ArticleView]) -> int | None:
+        """Return the variant for what a group is shown, composed on first use; None when nothing is new for it."""
+        if not chosen:
+            return None
+        key = (group.language, tuple(article.id for article in chosen))
+        if key not in self._made:
+            self._made[key] = self._compose(group.language, chosen)
+        return self._made[key]
+
+    def _compose(self, language: str, chosen: list[ArticleView]) -> int:
+        number = len(self._made) + 1
+        path = f"/archive/{self._digest.key}/{self._mailing_id}/{number}"
+        frame = self._parts.letterhead.frame(self._digest, language=language, kind="digest", archive_path=path)
+        compiled = composing.compose(selection.content(chosen, self._masthead), frame, self._parts.layout)
+        return variants.store(
+            self._session,
+            self._mailing_id,
+            compiled,
+            number=number,
+            language=language,
+            articles=[article.id for article in chosen],
+        )
+
+
+def preview(parts: Parts, issue_id: int, folder: Path, *, reference: str | None = None) -> list[Path]:
+    """Write each version of an issue as .eml, .html and .txt; with a reference, the one that person would get."""
+    with parts.database.transaction() as session:
+        issue = cutting.get(session, issue_id)
+        return previews.write(parts, session, issue.mailing_id, folder, reference=reference)
+
+
+def send(parts: Parts, issue_id: int) -> int:
+    """Release an issue now and return its mailing: rows are planned here, workers are nudged after the commit."""
+    parts.letterhead.require()
+    with parts.database.transaction() as session:
+        mailing_id = cutting.get(session, issue_id).mailing_id
+    release(parts, mailing_id)
+    return mailing_id
+
+
+def release(parts: Parts, mailing_id: int, *, start_at: datetime | None = None) -> None:
+    """Lock and approve a draft, and plan it when its time has come. `start_at` None is now."""
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        mailings.lock(session, mailing_id)
+        mailings.approve(session, mailing_id, start_at=start_at or now)
+        lane = mailings.get(session, mailing_id).lane
+        if start_at is None or start_at <= now:
+            planning.plan(session, mailing_id, now=now)
+    parts.nudger.nudge(DELIVER[lane])
+
+
+def audience_of(parts: Parts, mailing_id: int) -> int:
+    """Return how many would get a mailing if it were sent now: what --dry-run prints."""
+    with parts.database.transaction() as session:
+        mailing = mailings.get(session, mailing_id)
+        return recipients.count(session, planning.audience(session, mailing))
+
+
+def audience_of_digest(parts: Parts, digest_key: str) -> int:
+    """Return how many take a digest, whatever their rhythm."""
+    with parts.database.transaction() as session:
+        digest = digests.by_key(session, digest_key)
+        return recipients.count(session, recipients.of_digest(digest.id, rhythm=None, languages=digest.languages))

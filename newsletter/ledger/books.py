@@ -1,0 +1,114 @@
+"""The books: what became of a mailing, counted; and the sums that must hold."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from newsletter.ledger import mailings
+from newsletter.models.delivery import Delivery, DeliveryState
+from newsletter.models.mailing import Mailing, State
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where a mailing stands. audience = planned + the sum of excluded; planned = the sum of its outcomes and `due`."""
+
+    mailing: int
+    kind: str
+    state: str
+    subject: str
+    audience: int
+    planned: int
+    accepted: int
+    deferred: int
+    rejected: int
+    cancelled: int
+    expired: int
+    uncertain: int
+    due: int
+    excluded: dict[str, int]
+    start_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    messages_per_second: float | None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen by itself."""
+        return self.state in (State.DONE, State.STOPPED, State.RETRACTED, State.CANCELLED)
+
+
+def status(session: Session, mailing_id: int) -> Status:
+    """Return the books of a mailing, counted from its rows. Raises mailings.UnknownMailing."""
+    mailing = session.get(Mailing, mailing_id, populate_existing=True)
+    if mailing is None:
+        raise mailings.UnknownMailing(mailing_id)
+    mine = (Delivery.month == mailings.month_of(mailing.created_at), Delivery.mailing_id == mailing_id)
+    found = session.execute(select(Delivery.state, func.count()).where(*mine).group_by(Delivery.state))
+    count = dict(found.tuples().all())
+    last = session.execute(select(func.max(Delivery.outcome_at)).where(*mine, Delivery.state == "accepted")).scalar_one()
+    accepted = count.get(DeliveryState.ACCEPTED, 0)
+    return Status(
+        mailing=mailing_id,
+        kind=mailing.kind,
+        state=mailing.state,
+        subject=mailing.subject,
+        audience=mailing.audience,
+        planned=mailing.planned,
+        accepted=accepted,
+        deferred=count.get(DeliveryState.DEFERRED, 0),
+        rejected=count.get(DeliveryState.REJECTED, 0),
+        cancelled=count.get(DeliveryState.CANCELLED, 0),
+        expired=count.get(DeliveryState.EXPIRED, 0),
+        uncertain=count.get(DeliveryState.UNCERTAIN, 0),
+        due=count.get(DeliveryState.PLANNED, 0) + count.get(DeliveryState.DEFERRED, 0),
+        excluded={reason: int(number) for reason, number in mailing.excluded.items()},
+        start_at=mailing.start_at,
+        started_at=mailing.started_at,
+        finished_at=mailing.finished_at,
+        messages_per_second=_rate(accepted, mailing.started_at, last),
+    )
+
+
+def _rate(accepted: int, started: datetime | None, last: datetime | None) -> float | None:
+    if not accepted or started is None or last is None or last <= started:
+        return None
+    return round(accepted / (last - started).total_seconds(), 1)
+
+
+def finish(session: Session, mailing_id: int) -> bool:
+    """Close the books when every shard has ended and no row is due; return whether they are closed now."""
+    return bool(session.execute(_FINISH, {"mailing": mailing_id}).rowcount)  # type: ignore[attr-defined]
+
+
+_FINISH = text("""
+    UPDATE mailing m SET state = 'done', finished_at = clock_timestamp()
+    WHERE m.id = :mailing AND m.state = 'sending' AND m.planned_at IS NOT NULL
+      AND NOT EXISTS (SELECT FROM shard s WHERE s.mailing_id = m.id AND s.state = 'open')
+      AND NOT EXISTS (
+        SELECT FROM delivery d WHERE d.month = date_trunc('month', m.created_at)::date AND d.mailing_id = m.id
+          AND d.state IN ('planned', 'deferred'))
+""")
+
+
+def faults(session: Session, mailing_id: int) -> list[str]:
+    """Return each sum that does not hold, as a sentence: none in a sound ledger."""
+    books = status(session, mailing_id)
+    outcomes = books.accepted + books.rejected + books.cancelled + books.expired + books.uncertain
+    found = []
+    if books.audience != books.planned + sum(books.excluded.values()):
+        found.append(f"audience {books.audience} is not planned {books.planned} plus excluded {books.excluded}")
+    if books.planned != outcomes + books.due:
+        found.append(f"planned {books.planned} is not outcomes {outcomes} plus due {books.due}")
+    for shard in session.execute(_UNBALANCED, {"mailing": mailing_id}):
+        found.append(f"shard {shard.id} of size {shard.size} ended with {shard.total} outcomes")
+    return found
+
+
+_UNBALANCED = text("""
+    SELECT id, size, accepted + rejected + cancelled + expired + uncertain + moved AS total FROM shard
+    WHERE mailing_id = :mailing AND state = 'ended'
+      AND size <> accepted + rejected + cancelled + expired + uncertain + moved
+""")

@@ -1,0 +1,226 @@
+"""The rows of a mailing: reading a shard's, recording what became of them, cancelling, trying again."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import select, text, update
+from sqlalchemy.orm import Session
+
+from newsletter.ledger.mailings import MailingView
+from newsletter.ledger.shards import Lease
+from newsletter.models.delivery import Delivery, Shard
+from newsletter.models.delivery import DeliveryState as DeliveryState
+
+DUE = (DeliveryState.PLANNED, DeliveryState.DEFERRED)
+RETRY_BATCH = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One delivery that is due, at its position in the shard."""
+
+    id: int
+    position: int
+    variant_id: int
+    mailbox_id: int
+    subscriber_id: int | None
+    occasion: str
+    tries: int
+    first_tried: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one delivery. `code` and `enhanced` of the reply, never its text: that may repeat the address."""
+
+    id: int
+    state: DeliveryState
+    code: int | None = None
+    enhanced: str | None = None
+    reason: str | None = None
+    due_at: datetime | None = None
+
+
+def due(session: Session, lease: Lease) -> list[Row]:
+    """Return the rows of a leased shard that are still to be sent, in order."""
+    statement = (
+        select(
+            Delivery.id,
+            Delivery.position,
+            Delivery.variant_id,
+            Delivery.mailbox_id,
+            Delivery.subscriber_id,
+            Delivery.occasion,
+            Delivery.tries,
+            Delivery.first_tried,
+        )
+        .where(Delivery.month == lease.month, Delivery.shard_id == lease.shard_id, Delivery.state.in_(DUE))
+        .order_by(Delivery.position)
+    )
+    return [Row(*found) for found in session.execute(statement)]
+
+
+def record(session: Session, lease: Lease, results: Sequence[Result]) -> int:
+    """Write outcomes in one fenced statement and return how many rows took theirs.
+
+    A row cancelled while its message was on the wire becomes accepted, since it was handed over. A holder that lost its
+    lease can only turn "uncertain" into the "accepted" it knows.
+    """
+    facts = {
+        "month": lease.month,
+        "shard": lease.shard_id,
+        "fence": lease.fence,
+        "ids": [result.id for result in results],
+        "states": [str(result.state) for result in results],
+        "codes": [result.code for result in results],
+        "enhanced": [result.enhanced for result in results],
+        "reasons": [result.reason for result in results],
+        "due": [result.due_at for result in results],
+    }
+    return int(session.execute(_RECORD, facts).rowcount)  # type: ignore[attr-defined]
+
+
+_RECORD = text("""
+    UPDATE delivery d SET state = r.state, code = r.code, enhanced = r.enhanced, reason = r.reason, due_at = r.due_at,
+        tries = d.tries + 1, first_tried = coalesce(d.first_tried, clock_timestamp()), outcome_at = clock_timestamp()
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS text[]), CAST(:codes AS smallint[]), CAST(:enhanced AS text[]),
+                CAST(:reasons AS text[]), CAST(:due AS timestamptz[])) AS r(id, state, code, enhanced, reason, due_at)
+    WHERE d.month = :month AND d.id = r.id
+      AND (d.state IN ('planned', 'deferred') AND d.shard_id = :shard
+             AND EXISTS (SELECT FROM shard WHERE id = :shard AND fence = :fence)
+           OR d.state IN ('cancelled', 'uncertain') AND r.state = 'accepted'
+           OR d.state = 'cancelled' AND r.state = 'uncertain')
+""")
+
+
+def bar(session: Session, lease: Lease, reasons: dict[int, str]) -> int:
+    """Cancel rows of a leased shard before it is sent; `reasons` by delivery id. Return how many."""
+    facts = {"month": lease.month, "ids": list(reasons), "reasons": list(reasons.values())}
+    return int(session.execute(_BAR, facts).rowcount) if reasons else 0  # type: ignore[attr-defined]
+
+
+_BAR = text("""
+    UPDATE delivery d SET state = 'cancelled', reason = r.reason, due_at = NULL, outcome_at = clock_timestamp()
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:reasons AS text[])) AS r(id, reason)
+    WHERE d.month = :month AND d.id = r.id AND d.state IN ('planned', 'deferred')
+""")
+
+
+def cancel(session: Session, mailbox_id: int, *, reason: str, digest_id: int | None = None) -> int:
+    """Cancel everything not yet handed over to a mailbox, of one digest or of all; return how many rows.
+
+    Called in the transaction of the wish it follows. Only what is inside an open window (≤ 0.5 s) still goes.
+    """
+    facts = {"mailbox": mailbox_id, "reason": reason, "digest": digest_id}
+    return int(session.execute(_CANCEL, facts).rowcount)  # type: ignore[attr-defined]
+
+
+# Service mail (confirmations, goodbyes) is not newsletter mail: a person who leaves still gets the answer they asked for.
+_CANCEL = text("""
+    UPDATE delivery d SET state = 'cancelled', reason = :reason, due_at = NULL, outcome_at = clock_timestamp()
+    FROM mailing m
+    WHERE d.mailbox_id = :mailbox AND d.state IN ('planned', 'deferred') AND m.id = d.mailing_id
+      AND m.kind IN ('digest', 'mailing', 'alert') AND m.state IN ('sending', 'paused')
+      AND (CAST(:digest AS bigint) IS NULL OR m.digest_id = :digest)
+""")
+
+
+def cancel_all(session: Session, mailing: MailingView, *, reason: str) -> int:
+    """Cancel what is left of a mailing; return how many rows."""
+    statement = (
+        update(Delivery)
+        .where(Delivery.month == mailing.month, Delivery.mailing_id == mailing.id, Delivery.state.in_(DUE))
+        .values(state=DeliveryState.CANCELLED, reason=reason, due_at=None, outcome_at=text("clock_timestamp()"))
+    )
+    return int(session.execute(statement.execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]
+
+
+def gather(session: Session, *, now: datetime) -> int:
+    """Put deferred rows whose time has come into shards of their own; return how many rows.
+
+    First attempts never wait behind retries: a retry shard is leased only when the lane has no first attempt.
+    """
+    # One at a time: two sweeps at once must not gather the same row twice.
+    if not session.execute(text("SELECT pg_try_advisory_xact_lock(hashtext('ledger.gather'))")).scalar_one():
+        return 0
+    return int(session.execute(_GATHER, {"now": now, "limit": RETRY_BATCH}).rowcount)  # type: ignore[attr-defined]
+
+
+_GATHER = text("""
+    WITH due AS (
+        SELECT d.month, d.id, d.mailing_id, s.lane, s.provider,
+            (row_number() OVER (PARTITION BY d.mailing_id, s.provider ORDER BY d.due_at) - 1) AS n
+        FROM delivery d JOIN shard s ON s.id = d.shard_id AND s.state = 'ended'
+        JOIN mailing m ON m.id = d.mailing_id AND m.state = 'sending'
+        WHERE d.state = 'deferred' AND d.due_at <= :now LIMIT :limit
+    ), batches AS (
+        SELECT mailing_id, lane, provider, n / 2000 AS batch, count(*) AS size,
+            nextval(pg_get_serial_sequence('shard', 'id')) AS shard_id
+        FROM due GROUP BY mailing_id, lane, provider, n / 2000
+    ), shards AS (
+        INSERT INTO shard (id, mailing_id, lane, provider, size, retry, not_before) OVERRIDING SYSTEM VALUE
+        SELECT shard_id, mailing_id, lane, provider, size, true, :now FROM batches
+    )
+    UPDATE delivery d SET shard_id = b.shard_id, position = due.n % 2000
+    FROM due JOIN batches b ON b.mailing_id = due.mailing_id AND b.provider = due.provider AND b.lane = due.lane
+        AND b.batch = due.n / 2000
+    WHERE d.month = due.month AND d.id = due.id AND d.state = 'deferred'
+""")
+
+
+def expire(session: Session, *, now: datetime) -> int:
+    """Give up what is left of mailings that are past their time; return how many rows."""
+    return int(session.execute(_EXPIRE, {"now": now}).rowcount)  # type: ignore[attr-defined]
+
+
+_EXPIRE = text("""
+    UPDATE delivery d SET state = 'expired', due_at = NULL, outcome_at = clock_timestamp()
+    FROM mailing m WHERE m.id = d.mailing_id AND m.state IN ('sending', 'paused') AND m.expires_at <= :now
+      AND d.state IN ('planned', 'deferred')
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """One delivery outside any audience: a test, a notice."""
+
+    variant_id: int
+    mailbox_id: int
+    subscriber_id: int | None
+    provider: str
+    occasion: str = ""
+
+
+def ask(session: Session, mailing: MailingView, single: Single, *, now: datetime) -> int:
+    """Plan one delivery in a shard of its own; return its id. The mailing must be started by the caller."""
+    session.execute(text("SELECT deliveries_of_month(:month)"), {"month": mailing.month})
+    shard = Shard(mailing_id=mailing.id, lane=mailing.lane, provider=single.provider, size=1, not_before=now)
+    session.add(shard)
+    session.flush()
+    row = Delivery(
+        month=mailing.month,
+        mailing_id=mailing.id,
+        variant_id=single.variant_id,
+        mailbox_id=single.mailbox_id,
+        subscriber_id=single.subscriber_id,
+        occasion=single.occasion,
+        shard_id=shard.id,
+        position=0,
+    )
+    session.add(row)
+    session.flush()
+    session.execute(_COUNT_ONE, {"mailing": mailing.id, "now": now})
+    return row.id
+
+
+_COUNT_ONE = text("""
+    UPDATE mailing SET audience = audience + 1, planned = planned + 1, planned_at = coalesce(planned_at, :now)
+    WHERE id = :mailing
+""")
+
+
+def states_of(session: Session, month: date, ids: Iterable[int]) -> dict[int, str]:
+    """Return the states of some deliveries, by id."""
+    statement = select(Delivery.id, Delivery.state).where(Delivery.month == month, Delivery.id.in_(list(ids)))
+    return dict(session.execute(statement).tuples().all())

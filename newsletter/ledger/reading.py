@@ -1,0 +1,35 @@
+"""What readers have had: the question every issue asks before it is composed."""
+
+from typing import Any
+
+from sqlalchemy import Select, text
+from sqlalchemy.orm import Session
+
+from newsletter.ledger import planning
+from newsletter.ledger.variants import Group
+
+
+def groups(session: Session, audience: Select[Any], *, alerts: list[int]) -> dict[Group, int]:
+    """Return the groups of an audience (readers who have had the same) and how many readers each has.
+
+    audience   as for planning.plan
+    alerts     mailing ids of the alerts that are also articles of the issue
+    """
+    statement = _GROUPS.format(audience=planning.literal(audience))
+    found = session.execute(text(statement), {"alerts": alerts})
+    return {Group(row.edition, row.had_to, tuple(row.alerts)): row.readers for row in found}
+
+
+_GROUPS = """
+    WITH audience AS ({audience})
+    SELECT a.edition, a.had_to, had.alerts, count(*) AS readers
+    FROM audience a
+    LEFT JOIN LATERAL (
+        SELECT coalesce(array_agg(d.mailing_id ORDER BY d.mailing_id), '{{}}'\\:\\:bigint[]) AS alerts
+        FROM delivery d
+        WHERE d.mailbox_id = a.mailbox_id AND d.mailing_id = ANY (CAST(:alerts AS bigint[]))
+          AND d.state IN ('accepted', 'uncertain')
+    ) had ON true
+    WHERE a.excluded IS NULL
+    GROUP BY a.edition, a.had_to, had.alerts
+"""

@@ -1,0 +1,117 @@
+"""The compiled messages of a mailing: blocks stored once, variants that join them, and who gets which."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import Session
+
+from newsletter.composer.message import Block, Compiled, Head
+from newsletter.models import mailing as models
+
+
+@dataclass(frozen=True, slots=True)
+class VariantView:
+    """A stored variant: its number within the mailing counts from 1."""
+
+    id: int
+    number: int
+    language: str
+    articles: tuple[int, ...]
+    held: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Readers of one edition who have had the same articles and alerts (mailing ids, ascending)."""
+
+    language: str
+    had_to: int
+    had_alerts: tuple[int, ...]
+
+
+def store(
+    session: Session, mailing_id: int, compiled: Compiled, *, number: int, language: str, articles: Sequence[int] = ()
+) -> int:
+    """Store one variant of a mailing and return its id. Blocks that are already there are shared."""
+    blocks = _store_blocks(session, compiled.blocks)
+    variant = models.Variant(
+        mailing_id=mailing_id,
+        number=number,
+        language=language,
+        head=compiled.head.dump(),
+        blocks=[blocks[block.digest] for block in compiled.blocks],
+        articles=list(articles),
+    )
+    session.add(variant)
+    session.flush()
+    return variant.id
+
+
+def _store_blocks(session: Session, blocks: Iterable[Block]) -> dict[bytes, int]:
+    data = {block.digest: block.dump() for block in blocks}
+    rows = [{"digest": digest, "data": dumped} for digest, dumped in sorted(data.items())]
+    session.execute(postgresql.insert(models.Block).on_conflict_do_nothing(), rows)
+    found = session.execute(select(models.Block.digest, models.Block.id).where(models.Block.digest.in_(data)))
+    return {bytes(digest): block_id for digest, block_id in found}
+
+
+def assign(session: Session, mailing_id: int, groups: dict[Group, int | None]) -> None:
+    """Write down which group gets which variant; None means that nothing is new for them."""
+    rows = [
+        {
+            "mailing_id": mailing_id,
+            "language": group.language,
+            "had_to": group.had_to,
+            "had_alerts": list(group.had_alerts),
+            "variant_id": variant_id,
+        }
+        for group, variant_id in groups.items()
+    ]
+    if rows:
+        session.execute(insert(models.VariantGroup), rows)
+
+
+def of(session: Session, mailing_id: int) -> list[VariantView]:
+    """Return the variants of a mailing in order."""
+    found = session.execute(
+        select(models.Variant).where(models.Variant.mailing_id == mailing_id).order_by(models.Variant.number)
+    ).scalars()
+    return [VariantView(v.id, v.number, v.language, tuple(v.articles), v.held) for v in found]
+
+
+def groups(session: Session, mailing_id: int) -> dict[Group, int | None]:
+    """Return which group gets which variant."""
+    found = session.execute(select(models.VariantGroup).where(models.VariantGroup.mailing_id == mailing_id)).scalars()
+    return {Group(g.language, g.had_to, tuple(g.had_alerts)): g.variant_id for g in found}
+
+
+def load(session: Session, variant_id: int) -> Compiled:
+    """Return the compiled message of a variant."""
+    variant = session.get_one(models.Variant, variant_id)
+    found = session.execute(select(models.Block.id, models.Block.data).where(models.Block.id.in_(variant.blocks)))
+    blocks = {block_id: Block.load(data) for block_id, data in found}
+    return Compiled(head=Head.load(variant.head), blocks=tuple(blocks[block_id] for block_id in variant.blocks))
+
+
+def clear(session: Session, mailing_id: int) -> None:
+    """Forget the variants of a draft, so that it can be composed anew."""
+    session.execute(delete(models.Variant).where(models.Variant.mailing_id == mailing_id))
+
+
+def copy(session: Session, variant_id: int, *, to_mailing: int) -> int:
+    """Give another mailing (a test) the same bytes; return the new variant's id."""
+    found = session.get_one(models.Variant, variant_id)
+    variant = models.Variant(
+        mailing_id=to_mailing, number=1, language=found.language, head=found.head, blocks=found.blocks, articles=found.articles
+    )
+    session.add(variant)
+    session.flush()
+    return variant.id
+
+
+def carries(session: Session, mailing_id: int, articles: Sequence[int]) -> None:
+    """Note which articles every variant of a mailing carries, for holds."""
+    mine = models.Variant.mailing_id == mailing_id
+    session.execute(update(models.Variant).where(mine).values(articles=list(articles)))

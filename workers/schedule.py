@@ -1,0 +1,5 @@
+"""The beat: few ticks, each harmless when it comes twice. What is due when stands in rows."""
+
+from newsletter.jobs import SWEEP
+
+BEAT = {"sweep": {"task": SWEEP.name, "schedule": 5.0, "options": {"queue": SWEEP.queue, "expires": 30}}}

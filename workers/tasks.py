@@ -1,0 +1,56 @@
+"""One task for each job: take ids, make one call, return a count. Every task may run twice or never."""
+
+from functools import cache
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_process_shutdown
+
+from newsletter import assembly
+from newsletter.assembly import Newsletter
+from newsletter.jobs import DELIVER, SWEEP
+
+TURN_SECONDS = 30.0
+
+
+@cache
+def _newsletter() -> Newsletter:
+    """The product of this child, assembled at its first task: after the fork."""
+    return assembly.assemble()
+
+
+@worker_process_shutdown.connect
+def _close(**_later: Any) -> None:
+    if _newsletter.cache_info().currsize:
+        _newsletter().close()
+
+
+def _deliver(lane: str) -> int:
+    begun = _newsletter().deliver(lane, seconds=TURN_SECONDS)
+    if begun:
+        _newsletter().parts.nudger.nudge(DELIVER[lane])
+    return begun
+
+
+@shared_task(name=DELIVER["urgent"].name, queue="urgent")
+def deliver_urgent(**_later: Any) -> int:
+    """Send what the urgent lane has due."""
+    return _deliver("urgent")
+
+
+@shared_task(name=DELIVER["transactional"].name, queue="transactional")
+def deliver_transactional(**_later: Any) -> int:
+    """Send what the transactional lane has due."""
+    return _deliver("transactional")
+
+
+@shared_task(name=DELIVER["bulk"].name, queue="bulk")
+def deliver_bulk(**_later: Any) -> int:
+    """Send what the bulk lane has due."""
+    return _deliver("bulk")
+
+
+@shared_task(name=SWEEP.name, queue=SWEEP.queue)
+def sweep(**_later: Any) -> int:
+    """Find what nudges lost."""
+    return len(_newsletter().sweep().lanes)
