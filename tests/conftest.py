@@ -1,0 +1,73 @@
+"""What every test may ask for: a database of its own, a broker of its own, keys that live in memory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from newsletter.database import Database, Session
+from newsletter.vault import Keyring, Vault
+from tests import servers as running
+from tests.servers import Servers, Urls
+
+_RUN = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Open the run in the one process that outlives the others."""
+    if not hasattr(config, "workerinput"):
+        config.stash[_RUN] = running.open_run()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the servers with the run."""
+    if home := config.stash.get(_RUN, None):
+        running.close_run(home)
+
+
+@pytest.fixture(scope="session")
+def servers(request: pytest.FixtureRequest) -> Servers:
+    """The run's PostgreSQL and Valkey."""
+    worker = getattr(request.config, "workerinput", {"workerid": "main"})
+    return running.of_this_run(worker["workerid"])
+
+
+@pytest.fixture
+def database_urls(servers: Servers) -> Iterator[Urls]:
+    """A fresh migrated database: its URLs by role."""
+    with servers.database() as urls:
+        yield urls
+
+
+@pytest.fixture
+def empty_database_urls(servers: Servers) -> Iterator[Urls]:
+    """A fresh database without tables: its URLs by role."""
+    with servers.empty_database() as urls:
+        yield urls
+
+
+@pytest.fixture
+def keyring() -> Keyring:
+    """Fresh keys that are never written down."""
+    return Keyring.make()
+
+
+@pytest.fixture
+def database(database_urls: Urls, keyring: Keyring) -> Iterator[Database]:
+    """The database as a worker opens it."""
+    opened = Database(database_urls.worker, Vault(keyring))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def session(database: Database) -> Iterator[Session]:
+    """An open transaction on the database; committed at the end, which shows deferred constraints too."""
+    with database.transaction() as opened:
+        yield opened
+
+
+@pytest.fixture
+def redis_url(servers: Servers) -> str:
+    """A numbered database of the broker, empty, that no other process of the run uses."""
+    return servers.redis_url()
