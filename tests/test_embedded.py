@@ -9,6 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from sqlalchemy.engine import make_url
 
 from newsletter import embedded, languages
@@ -74,7 +76,10 @@ def test_nobody_enters_without_the_password(found: embedded.Servers) -> None:
     wrong = make_url(found.worker_url).set(drivername="postgresql", password="guess")
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(wrong.render_as_string(hide_password=False), connect_timeout=5)
-    with redis.Redis(port=found.ports["redis"]) as client, pytest.raises(redis.AuthenticationError):
+    with (
+        redis.Redis(port=found.ports["redis"], retry=Retry(NoBackoff(), 0)) as client,
+        pytest.raises(redis.AuthenticationError),
+    ):
         client.ping()
 
 

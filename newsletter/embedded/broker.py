@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from newsletter.embedded.guise import Guise
 from newsletter.embedded.launching import Launch, attached, launch
@@ -47,9 +49,11 @@ def redis_answers(state: State) -> bool:
     if "redis" not in state.ports:
         return False
     port, password = state.ports["redis"], state.passwords["redis"]
+    # Left to itself the client knocks three times more, with pauses: 5 s for a no we can have at once.
+    once = Retry(NoBackoff(), 0)
     with (
         contextlib.suppress(redis.RedisError, OSError),
-        redis.Redis(host="127.0.0.1", port=port, password=password, socket_timeout=5) as client,
+        redis.Redis(host="127.0.0.1", port=port, password=password, socket_timeout=5, retry=once) as client,
     ):
         return bool(client.ping())
     return False
