@@ -1,7 +1,8 @@
 """Finds templates and renders them strictly.
 
-An organisation's own folder is searched first, then the bundled one, so a changed footer is one file and not a fork. A name
-that does not exist in the facts is an error, never an empty gap. Pages and mail share the rules; what they say differs.
+An organisation's own folder is searched first, then the bundled one, so a changed footer is one file and
+not a fork. A name that does not exist in the facts is an error, never an empty gap. Pages and mail share
+the rules; what they say differs.
 """
 
 from pathlib import Path
@@ -32,8 +33,8 @@ class Templates:
 
     own   its own folder, searched first; same names as the bundled files ("email/digest/body.html"), or None
 
-    `.html` is escaped automatically, every other ending is not. Templates know `say(message, language, **facts)` and
-    `direction(language)` of `languages`.
+    `.html` is escaped automatically, every other ending is not. Templates know `say(message, language,
+    **facts)` and `direction(language)` of `languages`.
     """
 
     def __init__(self, own: Path | None = None) -> None:
@@ -52,7 +53,7 @@ class Templates:
         try:
             return self.environment.get_template(name)
         except jinja2.TemplateNotFound as missing:
-            raise NoTemplate(missing.name or name) from missing
+            raise NoTemplate(str(missing.name or name)) from missing
 
     def render(self, name: str, /, **facts: Any) -> str:
         """Return the rendered template; jinja2.UndefinedError when a fact it uses is not given."""

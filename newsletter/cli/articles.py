@@ -15,7 +15,9 @@ app = typer.Typer(no_args_is_help=True, help="The texts that digests are made of
 def import_(
     source: Annotated[str, typer.Argument(metavar="FILE_OR_URL", help="JSON Feed, RSS, Atom or a WordPress export.")],
     feed: Annotated[str | None, typer.Option(help="Name of the feed; without it the site or file gives it.")] = None,
-    as_news: Annotated[bool, typer.Option("--as-news", help="Take items older than 14 days into the next issue too.")] = False,
+    as_news: Annotated[
+        bool, typer.Option("--as-news", help="Take items older than 14 days into the next issue too.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Take articles in. Importing again changes nothing; an edited item becomes a revision."""

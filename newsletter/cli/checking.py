@@ -62,14 +62,20 @@ def _refused(check: str, refusal: NewsletterError) -> Finding:
 def _keys(chosen: Settings) -> Finding:
     Keyring.load(chosen.keys)
     mode = stat.S_IMODE(os.stat(chosen.keys).st_mode)
-    return Finding("keys", True, f"{chosen.keys} (mode {mode:04o}). Who loses this file loses the list: keep a copy apart.")
+    return Finding(
+        "keys", True, f"{chosen.keys} (mode {mode:04o}). Who loses this file loses the list: keep a copy apart."
+    )
 
 
 def _sender(chosen: Settings) -> Finding:
     assembly.letterhead(chosen).require()
     local = "127.0.0.1" in chosen.base_url or "localhost" in chosen.base_url
     if local:
-        return Finding("sender", None, f"{chosen.sender}; readers elsewhere cannot reach {chosen.base_url}: set NEWSLETTER_BASE_URL")
+        return Finding(
+            "sender",
+            None,
+            f"{chosen.sender}; readers elsewhere cannot reach {chosen.base_url}: set NEWSLETTER_BASE_URL",
+        )
     return Finding("sender", True, f"{chosen.sender}, pages at {chosen.base_url}")
 
 
@@ -94,7 +100,11 @@ def _migrations(chosen: Settings, urls: assembly.Urls) -> Finding:
     found = _asked(chosen, urls, "SELECT to_regclass('alembic_version')::text")[0][0]
     at = str(_asked(chosen, urls, "SELECT version_num FROM alembic_version")[0][0]) if found else "empty"
     ok = at == migrations.head()
-    return Finding("migrations", ok, f"at {at}" if ok else f"at {at}, this version needs {migrations.head()}: newsletter db upgrade")
+    return Finding(
+        "migrations",
+        ok,
+        f"at {at}" if ok else f"at {at}, this version needs {migrations.head()}: newsletter db upgrade",
+    )
 
 
 def _roles(chosen: Settings, urls: assembly.Urls) -> Finding:
@@ -104,7 +114,9 @@ def _roles(chosen: Settings, urls: assembly.Urls) -> Finding:
     )
     user, super_, owner = _asked(chosen, urls, query)[0]
     if super_ or owner:
-        return Finding("roles", False, f"{user} owns the database or rules the server: use newsletter_worker or newsletter_web")
+        return Finding(
+            "roles", False, f"{user} owns the database or rules the server: use newsletter_worker or newsletter_web"
+        )
     return Finding("roles", True, f"{user} owns nothing")
 
 
@@ -123,8 +135,12 @@ def _broker(urls: assembly.Urls) -> Finding:
         policy = client.info("memory").get("maxmemory_policy", "unknown")  # type: ignore[union-attr]
         client.close()
     except (redis.RedisError, OSError) as error:
-        return Finding("broker", False, f"does not answer ({type(error).__name__}); mail then leaves by the lifeboat only")
-    return Finding("broker", policy == "noeviction", f"eviction policy {policy}; it must be noeviction, or jobs are lost silently")
+        return Finding(
+            "broker", False, f"does not answer ({type(error).__name__}); mail then leaves by the lifeboat only"
+        )
+    return Finding(
+        "broker", policy == "noeviction", f"eviction policy {policy}; it must be noeviction, or jobs are lost silently"
+    )
 
 
 def _relay(url: str) -> Finding:

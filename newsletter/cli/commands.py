@@ -2,7 +2,7 @@
 
 import typer
 
-from newsletter.cli import alerts, articles, demo, digests, issues, mailings, machine, subscribers, suppressions
+from newsletter.cli import alerts, articles, demo, digests, issues, machine, mailings, subscribers, suppressions
 
 app = typer.Typer(
     name="newsletter",

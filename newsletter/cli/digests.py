@@ -25,7 +25,9 @@ def list_(as_json: AsJson = False) -> None:
 def add(
     key: str,
     name: Annotated[str, typer.Option(help="What readers see.")],
-    language: Annotated[list[str] | None, typer.Option(help="May be given several times; the first is the main one.")] = None,
+    language: Annotated[
+        list[str] | None, typer.Option(help="May be given several times; the first is the main one.")
+    ] = None,
     rhythm: Rhythm = Rhythm.WEEKLY,
     as_json: AsJson = False,
 ) -> None:

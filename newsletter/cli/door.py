@@ -22,7 +22,9 @@ from newsletter.errors import NewsletterError
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and do nothing.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until the mailing is over.")]
-Reference = Annotated[str | None, typer.Argument(help="The eight letters of the footer; without it the address is asked for.")]
+Reference = Annotated[
+    str | None, typer.Argument(help="The eight letters of the footer; without it the address is asked for.")
+]
 
 screen = Console(stderr=True, highlight=False)
 page = Console(highlight=False)

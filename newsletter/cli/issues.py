@@ -38,7 +38,14 @@ def list_(digest: str, as_json: AsJson = False) -> None:
     with newsletter() as made, made.parts.database.transaction() as session:
         found = cutting.in_archive(session, digest)
     rows = [
-        {"issue": i.id, "number": i.number, "rhythm": i.rhythm, "articles": i.articles, "mailing": i.mailing_id, "cut_at": i.cut_at}
+        {
+            "issue": i.id,
+            "number": i.number,
+            "rhythm": i.rhythm,
+            "articles": i.articles,
+            "mailing": i.mailing_id,
+            "cut_at": i.cut_at,
+        }
         for i in found
     ]
     show(rows, as_json=as_json, words=lambda: listing(list(rows), empty="This digest has no issue yet."))

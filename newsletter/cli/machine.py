@@ -110,4 +110,3 @@ def doctor(as_json: AsJson = False) -> None:
     show(document, as_json=as_json, words=lambda: checking.print_(findings))
     if not document["healthy"]:
         raise typer.Exit(1)
-

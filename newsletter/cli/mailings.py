@@ -19,7 +19,14 @@ def list_(as_json: AsJson = False) -> None:
     with newsletter() as made:
         found = journey.listed(made.parts)
     rows = [
-        {"mailing": s.mailing, "kind": s.kind, "state": s.state, "subject": s.subject, "planned": s.planned, "accepted": s.accepted}
+        {
+            "mailing": s.mailing,
+            "kind": s.kind,
+            "state": s.state,
+            "subject": s.subject,
+            "planned": s.planned,
+            "accepted": s.accepted,
+        }
         for s in found
     ]
     show(rows, as_json=as_json, words=lambda: listing(list(rows), empty="There is no mailing yet."))

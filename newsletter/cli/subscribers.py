@@ -16,10 +16,14 @@ app = typer.Typer(no_args_is_help=True, help="The people who read.")
 
 @app.command("import")
 def import_(
-    file: Annotated[str, typer.Argument(metavar="FILE.csv", help="Columns email, name, language, time_zone, postcode.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE.csv", help="Columns email, name, language, time_zone, postcode.")
+    ],
     digest: Annotated[str, typer.Option(help="Key of the digest they take.")],
     basis: Annotated[Basis, typer.Option(help="Why you may write to them.")],
-    evidence: Annotated[str, typer.Option(help="Where the permission can be shown: it is kept, sealed, with every person.")],
+    evidence: Annotated[
+        str, typer.Option(help="Where the permission can be shown: it is kept, sealed, with every person.")
+    ],
     rhythm: Annotated[Rhythm | None, typer.Option(help="Without it, the digest's own.")] = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,

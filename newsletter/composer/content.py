@@ -1,7 +1,7 @@
 """What a message says, before anyone decided how it looks.
 
-Values come in from the nouns (issues, campaigns, subscribers) and go to `digest`, `mailing`, `alert`, `letter` and `notice`.
-Everything is frozen and hashable: equal content is composed once (`inlining`).
+Values come in from the nouns (issues, campaigns, subscribers) and go to `digest`, `mailing`, `alert`,
+`letter` and `notice`. Everything is frozen and hashable: equal content is composed once (`inlining`).
 """
 
 from dataclasses import dataclass
@@ -17,10 +17,12 @@ class Frame:
     base_url             of the public pages, no slash at the end
     language             BCP 47, "en", "fa"
     list_key, list_domain   List-Id is <list_key.list_domain>, stable for ever (RFC 2919)
-    why                  the sentence "you get this because …", or an id of the catalogue beginning "mail.why-"
+    why                  the sentence "you get this because …", or an id of the catalogue beginning
+    "mail.why-"
     archive_url          public address of this very message, no token; "" when it has none
     feedback_kind        third field of Feedback-ID: "digest", "mailing", "alert"
-    unsubscribe_mailto   address that accepts unsubscribe mail; None until inbound mail is configured and tested
+    unsubscribe_mailto   address that accepts unsubscribe mail; None until inbound mail is configured and
+    tested
     feedback_campaign    first field of Feedback-ID; "" stands for list_key
     help_url, list_archive_url   List-Help and List-Archive; "" stands for base_url + "/help", "/archive"
     """

@@ -1,13 +1,14 @@
 """A compiled message: a head and blocks of static text with slots.
 
-Composing is slow and done once; stamping is fast and done for each reader. This is the value between them, stored by the
-ledger and loaded by senders, so it knows neither templates nor lxml. Two variants that share an article share its block.
+Composing is slow and done once; stamping is fast and done for each reader. This is the value between them,
+stored by the ledger and loaded by senders, so it knows neither templates nor lxml. Two variants that share
+an article share its block.
 """
 
 import hashlib
 import json
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import StrEnum, auto
 from typing import Any, TypeAlias
 
 
@@ -26,13 +27,20 @@ class Slot(StrEnum):
 
 
 class Kind(StrEnum):
-    """How a value is written into its gap, fixed when the message is compiled."""
+    """How a value is written into its gap, fixed when the message is compiled.
 
-    HTML = "html"  # escaped
-    TEXT = "text"  # as it is
-    URL = "url"  # percent-quoted, then escaped
-    HEADER = "header"  # RFC 2047 where needed
-    TOKEN = "token"  # letters, digits, "-", "_", "~", "." only: as it is, everywhere
+    HTML     escaped
+    TEXT     as it is
+    URL      percent-quoted, then escaped
+    HEADER   RFC 2047 where needed
+    TOKEN    letters, digits, "-", "_", "~" only: as it is, everywhere
+    """
+
+    HTML = auto()
+    TEXT = auto()
+    URL = auto()
+    HEADER = auto()
+    TOKEN = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,8 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The header fields of a message, folded, with gaps; each line ends in CRLF. Content fields are added by `stamping`.
+    """The header fields of a message, folded, with gaps; each line ends in CRLF. Content fields are added
+    by `stamping`.
 
     fields    all but the body's own; one gap, Slot.SUBJECT, stands for the subject
     subject   not yet encoded, since it may hold a reader's name
@@ -124,6 +133,4 @@ def _listed(pieces: tuple[Piece, ...]) -> list[str | list[str]]:
 
 
 def _pieces(listed: list[str | list[str]]) -> tuple[Piece, ...]:
-    return tuple(
-        piece if isinstance(piece, str) else Gap(Slot(piece[0]), Kind(piece[1]), piece[2]) for piece in listed
-    )
+    return tuple(piece if isinstance(piece, str) else Gap(Slot(piece[0]), Kind(piece[1]), piece[2]) for piece in listed)

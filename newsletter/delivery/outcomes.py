@@ -5,8 +5,7 @@ from datetime import datetime
 from typing import assert_never
 
 from newsletter.delivery import pacing
-from newsletter.ledger.deliveries import Result, Row
-from newsletter.ledger.deliveries import DeliveryState
+from newsletter.ledger.deliveries import DeliveryState, Result, Row
 from newsletter.ledger.mailings import Kind
 from newsletter.relay import verdict
 from newsletter.relay.outcome import Accepted, Deferred, Outcome, Rejected, Uncertain

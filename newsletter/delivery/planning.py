@@ -30,9 +30,7 @@ def plan(session: Session, mailing_id: int, *, now: datetime) -> rows.Plan:
     planned = rows.plan(session, mailing, audience(session, mailing), now=now)
     mailings.start(session, mailing_id)
     books.finish(session, mailing_id)  # an audience of nobody is done at once
-    log.info(
-        "planned", mailing=mailing_id, audience=planned.audience, planned=planned.planned, shards=planned.shards
-    )
+    log.info("planned", mailing=mailing_id, audience=planned.audience, planned=planned.planned, shards=planned.shards)
     return planned
 
 

@@ -26,8 +26,7 @@ from newsletter.delivery import leasing, outcomes, pacing, windows
 from newsletter.delivery.windows import Window
 from newsletter.errors import Invalid
 from newsletter.ledger import books, deliveries, shards, variants
-from newsletter.ledger.deliveries import Result, Row
-from newsletter.ledger.deliveries import DeliveryState
+from newsletter.ledger.deliveries import DeliveryState, Result, Row
 from newsletter.ledger.mailings import Kind
 from newsletter.relay.envelope import Envelope
 from newsletter.relay.opening import Unreachable
@@ -62,9 +61,7 @@ class Identity:
 class Sender:
     """Sends the shards of lanes. Made after any fork; `close` when done. Not for use by two threads at once."""
 
-    def __init__(
-        self, database: Database, tokens: Tokens, relays: Mapping[str, Relay], identity: Identity
-    ) -> None:
+    def __init__(self, database: Database, tokens: Tokens, relays: Mapping[str, Relay], identity: Identity) -> None:
         self._database = database
         self._tokens = tokens
         self._relays = relays
@@ -134,7 +131,9 @@ class Sender:
             message_id=tokens.message_id(lease.mailing_id, row.mailbox_id, row.occasion, self._identity.domain),
             date=date,
         )
-        return Envelope(row.id, self._return_path(lease, row), reader.address, self.stamper(row.variant_id).stamp(person))
+        return Envelope(
+            row.id, self._return_path(lease, row), reader.address, self.stamper(row.variant_id).stamp(person)
+        )
 
     def _return_path(self, lease: shards.Lease, row: Row) -> str:
         if self._identity.bounce_domain is None:
@@ -189,7 +188,13 @@ class _Run:
             await asyncio.to_thread(self._sender._give_back, self._work.lease)
         else:
             await asyncio.to_thread(self._sender.finish, self._work.lease)
-        log.info("shard", shard=self._work.lease.shard_id, mailing=self._work.lease.mailing_id, begun=begun, left=len(self._left))
+        log.info(
+            "shard",
+            shard=self._work.lease.shard_id,
+            mailing=self._work.lease.mailing_id,
+            begun=begun,
+            left=len(self._left),
+        )
         return begun
 
     async def _send_all(self) -> int:
@@ -198,9 +203,7 @@ class _Run:
         while self._left:
             size = pacing.window_size(last_begun=last, rate=rate)
             asked = time.monotonic()
-            window = await asyncio.to_thread(
-                windows.open, self._sender._database, self._work.lease, self._left[:size]
-            )
+            window = await asyncio.to_thread(windows.open, self._sender._database, self._work.lease, self._left[:size])
             if window is None:
                 break
             self._drop(self._left[:size], window)

@@ -33,7 +33,7 @@ def boot_seconds() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def open(database: Database, lease: Lease, rows: list[Row]) -> Window | None:  # noqa: A001
+def open(database: Database, lease: Lease, rows: list[Row]) -> Window | None:
     """Open a window over some rows of a leased shard, or return None when the shard may not be sent now.
 
     rows   in order of position, at least one

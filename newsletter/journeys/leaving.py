@@ -157,5 +157,3 @@ def _locked(path: Path) -> Iterator[int]:
         yield spool
     finally:
         os.close(spool)
-
-

@@ -7,11 +7,11 @@ from newsletter.addresses import EmailAddress
 from newsletter.journeys.joining import opened
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import deliveries
-from newsletter.subscribers import importing, people, suppression
+from newsletter.subscribers import people, suppression, tables
 
 
-def import_csv(parts: Parts, path: str, *, dry_run: bool) -> importing.ImportReport:
-    """Suppress every address of a CSV file, known or not, and cancel what was planned for them; return the counts."""
+def import_csv(parts: Parts, path: str, *, dry_run: bool) -> tables.Counts:
+    """Suppress every address of a CSV file, known or not; return the counts."""
     with opened(path) as stream:
         return suppression.import_csv(parts.database, stream, dry_run=dry_run)
 
@@ -26,7 +26,11 @@ def lift(parts: Parts, *, reference: str | None, address: EmailAddress | None, w
     """Lift what suppresses a person; return how many entries. Raises people.UnknownPerson."""
     with parts.database.transaction() as session:
         mailbox_id = (
-            people.find(session, reference).mailbox_id if reference else mailboxes.find(session, address) if address else None
+            people.find(session, reference).mailbox_id
+            if reference
+            else mailboxes.find(session, address)
+            if address
+            else None
         )
         if mailbox_id is None:
             return 0

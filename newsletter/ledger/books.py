@@ -48,7 +48,9 @@ def status(session: Session, mailing_id: int) -> Status:
     mine = (Delivery.month == mailings.month_of(mailing.created_at), Delivery.mailing_id == mailing_id)
     found = session.execute(select(Delivery.state, func.count()).where(*mine).group_by(Delivery.state))
     count = dict(found.tuples().all())
-    last = session.execute(select(func.max(Delivery.outcome_at)).where(*mine, Delivery.state == "accepted")).scalar_one()
+    last = session.execute(
+        select(func.max(Delivery.outcome_at)).where(*mine, Delivery.state == "accepted")
+    ).scalar_one()
     accepted = count.get(DeliveryState.ACCEPTED, 0)
     return Status(
         mailing=mailing_id,

@@ -126,9 +126,7 @@ def month_of(moment: datetime) -> date:
 def move(session: Session, mailing_id: int, to: State, **facts: Any) -> None:
     """Move a mailing to a state, in one statement guarded by the state it must be in. Raises WrongState, UnknownMailing."""
     sources = [state for state, targets in MOVES.items() if to in targets]
-    statement = (
-        update(Mailing).where(Mailing.id == mailing_id, Mailing.state.in_(sources)).values(state=to, **facts)
-    )
+    statement = update(Mailing).where(Mailing.id == mailing_id, Mailing.state.in_(sources)).values(state=to, **facts)
     if not session.execute(statement.execution_options(synchronize_session=False)).rowcount:  # type: ignore[attr-defined]
         state = session.execute(select(Mailing.state).where(Mailing.id == mailing_id)).scalar_one_or_none()
         if state is None:

@@ -108,7 +108,13 @@ def announce(session: Session, lease: Lease, *, first: int, upto: int) -> Opened
     One transaction asks whether the fence is still ours, the mailing is being sent and its content is the approved one;
     it writes how far the wire may have come, and extends the lease.
     """
-    facts = {"shard": lease.shard_id, "fence": lease.fence, "fingerprint": lease.fingerprint, "upto": upto, "lease": LEASE}
+    facts = {
+        "shard": lease.shard_id,
+        "fence": lease.fence,
+        "fingerprint": lease.fingerprint,
+        "upto": upto,
+        "lease": LEASE,
+    }
     found = session.execute(_ANNOUNCE, facts).one_or_none()
     if found is None:
         return None
@@ -199,5 +205,7 @@ _LANES = text("""
 
 def newest_lease(session: Session, lane: str) -> datetime | None:
     """Return until when the lane's newest lease holds, for the lifeboat: is anybody at work?"""
-    found = session.execute(text("SELECT max(lease_until) FROM shard WHERE lane = :lane AND state = 'open'"), {"lane": lane})
+    found = session.execute(
+        text("SELECT max(lease_until) FROM shard WHERE lane = :lane AND state = 'open'"), {"lane": lane}
+    )
     return found.scalar_one_or_none()

@@ -104,7 +104,12 @@ def copy(session: Session, variant_id: int, *, to_mailing: int) -> int:
     """Give another mailing (a test) the same bytes; return the new variant's id."""
     found = session.get_one(models.Variant, variant_id)
     variant = models.Variant(
-        mailing_id=to_mailing, number=1, language=found.language, head=found.head, blocks=found.blocks, articles=found.articles
+        mailing_id=to_mailing,
+        number=1,
+        language=found.language,
+        head=found.head,
+        blocks=found.blocks,
+        articles=found.articles,
     )
     session.add(variant)
     session.flush()

@@ -70,3 +70,14 @@ class ConsentDetail(Base):
 
     event_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("consent_event.id"), primary_key=True)
     details_sealed: Mapped[bytes] = mapped_column(info=personal("subscribers"))
+
+
+class ImportReject(Base):
+    """A row that an import could not take: where and why, never what stood there."""
+
+    __tablename__ = "import_reject"
+
+    import_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("import_run.id"), primary_key=True)
+    row: Mapped[int] = mapped_column(primary_key=True)
+    column: Mapped[str] = mapped_column("column_name")
+    reason: Mapped[str]

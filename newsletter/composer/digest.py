@@ -1,0 +1,72 @@
+"""A digest: masthead, the leading articles at length, other recent articles in short."""
+
+from dataclasses import replace
+
+from newsletter.composer import heads, lint
+from newsletter.composer.content import ArticleContent, DigestContent, Frame
+from newsletter.composer.inlining import Layout
+from newsletter.composer.message import Block, Compiled
+
+SHORT_EXCERPT = 160
+
+
+def compose(content: DigestContent, frame: Frame, layout: Layout) -> Compiled:
+    """Return the compiled digest, never above 100 kB of HTML (Gmail clips near 102 kB).
+
+    A digest that would be larger loses, step by step, the length of its excerpts, its pictures, its lead, and in the end
+    articles ("and 14 more"); the footer is always kept. Raises lint.TooLarge when even that is not enough.
+    """
+    compiled = _compose(content, frame, layout)
+    while compiled.html_bytes > lint.LARGEST_BYTES:
+        smaller = shorter(content)
+        if smaller is None:
+            raise lint.TooLarge(compiled.html_bytes)
+        content, compiled = smaller, _compose(smaller, frame, layout)
+    return compiled
+
+
+def shorter(content: DigestContent) -> DigestContent | None:
+    """Return the next smaller form of a digest, or None when nothing is left to take away: pure."""
+    if any(len(article.excerpt) > SHORT_EXCERPT for article in content.articles):
+        return replace(content, lead=tuple(map(_brief, content.lead)), others=tuple(map(_brief, content.others)))
+    if any(article.image_url for article in content.articles):
+        lead = tuple(replace(article, image_url=None) for article in content.lead)
+        return replace(content, lead=lead)
+    if len(content.lead) > 1:
+        return replace(content, lead=content.lead[:-1], others=(content.lead[-1], *content.others))
+    if content.others:
+        kept = content.others[: len(content.others) * 3 // 4]
+        return replace(content, others=kept, more=content.more + len(content.others) - len(kept))
+    return None
+
+
+def _brief(article: ArticleContent) -> ArticleContent:
+    if len(article.excerpt) <= SHORT_EXCERPT:
+        return article
+    cut = article.excerpt[: SHORT_EXCERPT - 4].rsplit(" ", 1)[0]
+    return replace(article, excerpt=f"{cut} […]")
+
+
+def _compose(content: DigestContent, frame: Frame, layout: Layout) -> Compiled:
+    language = frame.language
+    opening, closing = layout.frame("_layout/frame", language=language, frame=frame, preheader=content.preheader)
+    subject = layout.line("digest/subject", language=language, content=content)
+    return Compiled(
+        head=heads.bulk(frame, subject),
+        blocks=(opening, *_blocks(content, frame, layout), closing),
+    )
+
+
+def _blocks(content: DigestContent, frame: Frame, layout: Layout) -> list[Block]:
+    language = frame.language
+    masthead = {"name": content.name, "number": content.number, "rhythm": content.rhythm, "cut_on": content.cut_on}
+    blocks = [layout.block("digest/masthead", language=language, **masthead)]
+    for place, article in enumerate(content.lead):
+        blocks.append(layout.block("digest/article", language=language, article=article, first=place == 0))
+    if content.others:
+        blocks.append(layout.block("digest/others", language=language))
+        blocks += [layout.block("digest/other", language=language, article=article) for article in content.others]
+    if content.more:
+        more = {"more": content.more, "url": frame.archive_url}
+        blocks.append(layout.block("digest/more", language=language, **more))
+    return blocks

@@ -1,0 +1,51 @@
+"""The header fields of our kinds of mail (standards §§1–12), as pieces with gaps."""
+
+from newsletter.composer import headers
+from newsletter.composer.content import Frame
+from newsletter.composer.message import Gap, Head, Kind, Piece, Slot
+
+
+def bulk(frame: Frame, subject: tuple[Piece, ...]) -> Head:
+    """Return the head of newsletter mail: one-click unsubscribe, list fields, and the marks that stop vacation replies."""
+    help_url = frame.help_url or f"{frame.base_url}/help"
+    archive = frame.list_archive_url or f"{frame.base_url}/archive/{frame.list_key}"
+    feedback = headers.feedback_id(
+        frame.feedback_campaign or frame.list_key,
+        frame.list_key,
+        frame.feedback_kind,
+        frame.sender_address.rpartition("@")[2],
+    )
+    fields = (
+        *_common(frame),
+        *_unsubscribe(frame),
+        # RFC 8058 §3.1
+        "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n",
+        headers.list_id(frame.list_name, frame.list_key, frame.list_domain),
+        headers.listed("List-Help", [help_url]),
+        headers.listed("List-Archive", [archive]),
+        feedback,
+        "Auto-Submitted: auto-generated\r\nPrecedence: bulk\r\n",
+    )
+    return Head(fields=fields, subject=subject)
+
+
+def service(frame: Frame, subject: tuple[Piece, ...]) -> Head:
+    """Return the head of a mail that a person caused by their own act: no list, and no vacation reply either."""
+    return Head(fields=(*_common(frame), "Auto-Submitted: auto-generated\r\n"), subject=subject)
+
+
+def _common(frame: Frame) -> tuple[Piece, ...]:
+    return (
+        headers.mailbox("From", frame.sender_name, frame.sender_address),
+        *headers.addressed(),
+        Gap(Slot.SUBJECT, Kind.HEADER),
+    )
+
+
+def _unsubscribe(frame: Frame) -> tuple[Piece, ...]:
+    # https first (RFC 8058 §3.1); never encoded, never folded inside the brackets.
+    opening = headers.listed("List-Unsubscribe", [f"{frame.base_url}/u/"]).removesuffix(">\r\n")
+    mailto: tuple[Piece, ...] = ()
+    if frame.unsubscribe_mailto:
+        mailto = (f",\r\n <mailto:{frame.unsubscribe_mailto}?subject=", Gap(Slot.LEAVE, Kind.TOKEN), ">")
+    return (opening, Gap(Slot.LEAVE, Kind.TOKEN), ">", *mailto, "\r\n")

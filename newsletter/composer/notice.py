@@ -1,0 +1,16 @@
+"""The mails a person causes by their own act: confirm, welcome, goodbye."""
+
+from newsletter.composer import heads, lint
+from newsletter.composer.content import Frame, NoticeContent
+from newsletter.composer.inlining import Layout
+from newsletter.composer.message import Compiled
+
+
+def compose(content: NoticeContent, frame: Frame, layout: Layout) -> Compiled:
+    """Return the compiled notice; a confirmation holds the one link that confirms (/c/TOKEN)."""
+    language, name = frame.language, str(content.kind)
+    subject = layout.line(f"{name}/subject", language=language, content=content, frame=frame)
+    opening, closing = layout.frame("_layout/note", language=language, frame=frame, preheader=" · ".join(content.lists))
+    body = layout.block(f"{name}/body", language=language, content=content, frame=frame)
+    compiled = Compiled(head=heads.service(frame, subject), blocks=(opening, body, closing))
+    return lint.require(compiled, frame)

@@ -1,0 +1,96 @@
+"""One person: found by the reference of their footer, or by their address."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from newsletter import mailboxes
+from newsletter.addresses import EmailAddress
+from newsletter.database import Session
+from newsletter.errors import NotFound
+from newsletter.mailboxes import UnknownMailbox
+from newsletter.models.subscriber import Subscriber
+from newsletter.subscribers import subscriptions, suppression
+
+
+class UnknownPerson(NotFound):
+    """Nobody has this reference or address. The facts never repeat an address."""
+
+    def __init__(self) -> None:
+        super().__init__("person.unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class PersonView:
+    """A subscriber. `masked`: enough of the address to recognise one's own."""
+
+    id: int
+    mailbox_id: int
+    reference: str
+    name: str
+    masked: str
+    language: str
+    time_zone: str
+    created_at: datetime
+
+
+def find(session: Session, reference: str) -> PersonView:
+    """Return the person of a reference. Raises UnknownPerson."""
+    wanted = reference.strip().upper().replace("-", "").replace(" ", "")
+    return _known(
+        session, session.execute(select(Subscriber).where(Subscriber.reference == wanted)).scalar_one_or_none()
+    )
+
+
+def find_by_address(session: Session, address: EmailAddress) -> PersonView:
+    """Return the person of an address. Raises UnknownPerson."""
+    mailbox_id = mailboxes.find(session, address)
+    query = select(Subscriber).where(Subscriber.mailbox_id == mailbox_id)
+    return _known(session, session.execute(query).scalar_one_or_none() if mailbox_id else None)
+
+
+def by_id(session: Session, subscriber_id: int) -> PersonView | None:
+    """Return a person, or None when they were erased."""
+    found = session.get(Subscriber, subscriber_id)
+    return None if found is None else _view(session, found)
+
+
+def list_(session: Session, *, limit: int = 50) -> list[PersonView]:
+    """Return the newest subscribers."""
+    found = session.execute(select(Subscriber).order_by(Subscriber.id.desc()).limit(limit)).scalars()
+    return [_view(session, one) for one in found]
+
+
+def shown(session: Session, person: PersonView) -> dict[str, Any]:
+    """Return what an operator sees of a person."""
+    return {
+        "reference": person.reference,
+        "name": person.name,
+        "address": person.masked,
+        "language": person.language,
+        "time_zone": person.time_zone,
+        "since": person.created_at,
+        "subscriptions": [f"{one.digest_id} {one.rhythm}" for one in subscriptions.of(session, person.id)],
+        "suppressed": suppression.reasons(session, person.mailbox_id),
+    }
+
+
+def _known(session: Session, found: Subscriber | None) -> PersonView:
+    if found is None:
+        raise UnknownPerson
+    return _view(session, found)
+
+
+def _view(session: Session, found: Subscriber) -> PersonView:
+    name = ""
+    if found.name_sealed is not None:
+        name = session.vault.unseal("subscriber", "name", found.id, found.name_sealed)
+    try:
+        masked = mailboxes.open(session, found.mailbox_id).masked
+    except UnknownMailbox:
+        masked = "erased"
+    return PersonView(
+        found.id, found.mailbox_id, found.reference, name, masked, found.language, found.time_zone, found.created_at
+    )

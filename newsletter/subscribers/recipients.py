@@ -1,0 +1,115 @@
+"""Who gets a mailing: the query of its audience, and the last look at each reader before the wire."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, exists, false, func, literal, null, select, true
+from sqlalchemy.orm import aliased
+
+from newsletter import mailboxes
+from newsletter.database import Session
+from newsletter.models.consent import Consent, ConsentEvent
+from newsletter.models.mailbox import Mailbox
+from newsletter.models.subscriber import Subscriber, Subscription
+from newsletter.models.suppression import Suppression
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What a message needs to know of one reader, opened while their shard is held. address in wire form."""
+
+    address: str
+    name: str
+    reference: str
+
+
+def of_digest(digest_id: int, *, rhythm: str | None, languages: Sequence[str]) -> Select[Any]:
+    """Return the audience of a digest as a query: everyone who takes it, with the reason where one is left out.
+
+    rhythm      None: whatever their rhythm (mailings and alerts)
+    languages   of the digest; a reader of none of them gets the first
+
+    Rows: mailbox_id, subscriber_id, provider, edition, had_to, time_zone, excluded (a reason or NULL). Mail without a basis
+    is impossible twice over: granted_by is a foreign key, and the event it names must still be a grant.
+    """
+    rhythmic = true() if rhythm is None else Subscription.rhythm == rhythm
+    return (
+        select(
+            Subscriber.mailbox_id,
+            Subscriber.id.label("subscriber_id"),
+            Mailbox.provider,
+            _edition(languages).label("edition"),
+            Subscription.had_to,
+            Subscriber.time_zone,
+            _excluded().label("excluded"),
+        )
+        .select_from(Subscription)
+        .join(Subscriber, Subscriber.id == Subscription.subscriber_id)
+        .join(Mailbox, Mailbox.id == Subscriber.mailbox_id)
+        .outerjoin(ConsentEvent, and_(ConsentEvent.id == Subscription.granted_by, ConsentEvent.kind == Consent.GRANTED))
+        .where(Subscription.digest_id == digest_id, Subscription.ended_at.is_(None), rhythmic)
+    )
+
+
+def _edition(languages: Sequence[str]) -> ColumnElement[str]:
+    """A reader of "en-GB" gets the "en" edition."""
+    base = func.split_part(func.lower(Subscriber.language), "-", 1)
+    choices = [(base == language.split("-")[0].lower(), literal(language)) for language in languages]
+    return case(*choices, else_=literal(languages[0]))
+
+
+def _excluded() -> ColumnElement[Any]:
+    return case(
+        (ConsentEvent.id.is_(None), literal("no basis")),
+        (Mailbox.address_sealed.is_(None), literal("erased")),
+        (_suppressed(Subscriber.mailbox_id), literal("suppressed")),
+        else_=null(),
+    )
+
+
+def _suppressed(mailbox_id: Any) -> ColumnElement[bool]:
+    return exists().where(Suppression.mailbox_id == mailbox_id, Suppression.lifted_at.is_(None))
+
+
+def count(session: Session, audience: Select[Any]) -> int:
+    """Return how many of an audience would be written to."""
+    rows = audience.subquery()
+    return session.execute(select(func.count()).select_from(rows).where(rows.c.excluded.is_(None))).scalar_one()
+
+
+def details(session: Session, subscriber_ids: Iterable[int]) -> dict[int, Detail]:
+    """Return name, address and reference of readers by subscriber id; erased ones are left out."""
+    ids = list(subscriber_ids)
+    if not ids:
+        return {}
+    found = session.execute(
+        select(Subscriber.id, Subscriber.mailbox_id, Subscriber.reference, Subscriber.name_sealed).where(
+            Subscriber.id.in_(ids)
+        )
+    ).all()
+    addresses = mailboxes.open_all(session, [row.mailbox_id for row in found])
+    unseal = session.vault.unseal
+    return {
+        row.id: Detail(
+            addresses[row.mailbox_id],
+            unseal("subscriber", "name", row.id, row.name_sealed) if row.name_sealed else "",
+            row.reference,
+        )
+        for row in found
+        if row.mailbox_id in addresses
+    }
+
+
+def barred(session: Session, digest_id: int, subscriber_ids: Iterable[int]) -> dict[int, str]:
+    """Return, by subscriber id, why some of them may not be written to any more: wishes, basis and suppression as of now."""
+    live = aliased(Subscription)
+    taken = exists().where(live.subscriber_id == Subscriber.id, live.digest_id == digest_id, live.ended_at.is_(None))
+    reason = case(
+        (~taken, literal("unsubscribed")), (_suppressed(Subscriber.mailbox_id), literal("suppressed")), else_=null()
+    )
+    ids = list(subscriber_ids)
+    query = select(Subscriber.id, reason.label("reason")).where(Subscriber.id.in_(ids) if ids else false())
+    found = {row.id: row.reason for row in session.execute(query)}
+    gone = dict.fromkeys(set(ids) - set(found), "erased")
+    return {subscriber_id: why for subscriber_id, why in found.items() if why} | gone

@@ -1,0 +1,90 @@
+"""Whom we must not write to, and why. One rule, `weigh_dead`, for what servers say."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, BinaryIO
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects import postgresql
+
+from newsletter import mailboxes
+from newsletter.addresses import BadAddress, EmailAddress
+from newsletter.database import Database, Session, now
+from newsletter.mailboxes import UnknownMailbox
+from newsletter.models.subscriber import Subscriber
+from newsletter.models.suppression import Reason as Reason
+from newsletter.models.suppression import Suppression
+from newsletter.subscribers import tables
+
+
+def add(session: Session, mailbox_id: int, *, reason: Reason, now: datetime) -> bool:
+    """Suppress a mailbox; return False when it was suppressed for this reason already."""
+    made = postgresql.insert(Suppression).values(mailbox_id=mailbox_id, reason=reason, at=now)
+    return bool(session.execute(made.on_conflict_do_nothing()).rowcount)  # type: ignore[attr-defined]
+
+
+def weigh_dead(session: Session, mailbox_id: int) -> bool:
+    """A server said for good that there is no such mailbox: suppress it."""
+    return add(session, mailbox_id, reason=Reason.DEAD, now=now(session))
+
+
+def reasons(session: Session, mailbox_id: int) -> list[str]:
+    """Return why a mailbox is suppressed now."""
+    live = (Suppression.mailbox_id == mailbox_id, Suppression.lifted_at.is_(None))
+    return list(session.execute(select(Suppression.reason).where(*live).order_by(Suppression.id)).scalars())
+
+
+def lift(session: Session, mailbox_id: int, *, why: str, now: datetime) -> int:
+    """Lift what suppresses a mailbox; the entries stay, with the reason of lifting. Return how many."""
+    live = (Suppression.mailbox_id == mailbox_id, Suppression.lifted_at.is_(None))
+    lifting = update(Suppression).where(*live).values(lifted_at=now, lifted_why=why)
+    return int(session.execute(lifting).rowcount)  # type: ignore[attr-defined]
+
+
+def listed(session: Session, *, limit: int) -> list[dict[str, Any]]:
+    """Return the newest live entries: reference where there is a person, masked address, reason, since when."""
+    query = (
+        select(Suppression.mailbox_id, Suppression.reason, Suppression.at, Subscriber.reference)
+        .outerjoin(Subscriber, Subscriber.mailbox_id == Suppression.mailbox_id)
+        .where(Suppression.lifted_at.is_(None))
+        .order_by(Suppression.id.desc())
+        .limit(limit)
+    )
+    return [
+        {"reference": row.reference, "address": _masked(session, row.mailbox_id), "reason": row.reason, "since": row.at}
+        for row in session.execute(query)
+    ]
+
+
+def _masked(session: Session, mailbox_id: int) -> str:
+    try:
+        return mailboxes.open(session, mailbox_id).masked
+    except UnknownMailbox:
+        return "erased"
+
+
+def import_csv(database: Database, stream: BinaryIO, *, dry_run: bool = False) -> tables.Counts:
+    """Suppress every address of a CSV file with a column "email", whether known or not; return the counts.
+
+    All or nothing, but for rows that hold no address: those are counted as rejected. Mail already planned is stopped when its
+    shard is leased.
+    """
+    counts = tables.Counts()
+    with database.transaction() as session:
+        moment = now(session)
+        for _, row in _rows(stream):
+            counts = counts.plus(read=1)
+            try:
+                address = EmailAddress.parse(row["email"])
+            except BadAddress:
+                counts = counts.plus(rejected=1)
+                continue
+            fresh = add(session, mailboxes.find_or_make(session, address), reason=Reason.NEVER_AGAIN, now=moment)
+            counts = counts.plus(**{"added" if fresh else "unchanged": 1})
+        if dry_run:
+            session.rollback()
+    return counts
+
+
+def _rows(stream: BinaryIO) -> Iterator[tuple[int, dict[str, str]]]:
+    return tables.rows(stream, required=("email",), known=("email",))

@@ -1,0 +1,24 @@
+"""Leaving: at once, for good, and the same when asked twice."""
+
+from datetime import datetime
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from newsletter.models.subscriber import Subscription
+from newsletter.subscribers import consent
+
+
+def leave(session: Session, subscriber_id: int, digest_id: int | None, *, reason: str, now: datetime) -> int:
+    """End a reader's subscription to a digest, or to all of them with None; return how many were ended.
+
+    Safe to repeat: the second call returns 0. The caller cancels mail not yet handed over in the same transaction.
+    """
+    live = [Subscription.subscriber_id == subscriber_id, Subscription.ended_at.is_(None)]
+    if digest_id is not None:
+        live.append(Subscription.digest_id == digest_id)
+    ending = update(Subscription).where(*live).values(ended_at=now, end_reason=reason).returning(Subscription.digest_id)
+    ended = list(session.execute(ending).scalars())
+    for one in ended:
+        consent.withdrawn(session, subscriber_id, purpose=f"digest:{one}", now=now)
+    return len(ended)
