@@ -61,7 +61,8 @@ class Servers:
         with self._lock(), self._admin(foreign) as connection:
             for role in ROLES:
                 if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
-                    connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{role}'")
+                    connection.execute(f"CREATE ROLE {role}")
+                connection.execute(f"ALTER ROLE {role} LOGIN PASSWORD '{role}'")
         url = make_url(foreign).set(drivername="postgresql+psycopg")
         owner, worker, web = (_text(url.set(username=role, password=role)) for role in ROLES)
         return Urls(owner, worker, web, _text(url))

@@ -1,0 +1,41 @@
+# Everything a developer or a curious visitor types. Needs git, make and Python 3.11 or newer with its venv module.
+
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test proof check bench clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r what why; do printf '%-14s %s\n' "$$what" "$$why"; done
+
+setup: $(READY) ## install the locked versions into .venv/ (the others do it by themselves)
+
+$(READY): requirements/dev.lock pyproject.toml .ci/setup
+	@.ci/setup
+
+demo: $(READY) ## see it work: a digest, an alert, an unsubscribe (ONCE=1 ends by itself)
+	@$(BIN)/newsletter demo $(if $(ONCE),--once)
+
+up: $(READY) ## run everything on this machine until Ctrl-C
+	@$(BIN)/newsletter up
+
+test: $(READY) ## run the tests, in parallel, against real servers (ARGS="-k word" for some)
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+proof: $(READY) ## run the long proofs (SHORT=1 the short ones)
+	@$(BIN)/python -m pytest -m "$(if $(SHORT),proof and short,proof)" --timeout 1500 $(ARGS)
+
+check: $(READY) ## format, lint, types, layers, templates
+	@$(BIN)/ruff format --check --quiet . || { echo "Some files are not formatted: $(BIN)/ruff format ." >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@if [ -d templates ]; then $(BIN)/djlint templates --lint --quiet; fi
+
+bench: $(READY) ## measure; benchmarks/README.md says what and how
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove what was installed or cached here; never data, never keys
+	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
