@@ -81,9 +81,12 @@ def _check_server(engine: Engine) -> None:
             raise OldServer(str(number // 10000))
         known = set(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
         missing = [role for role in ROLES if role not in known]
-        if missing and not connection.execute(
-            text("SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user")
-        ).scalar_one():
+        if (
+            missing
+            and not connection.execute(
+                text("SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user")
+            ).scalar_one()
+        ):
             raise MissingRoles(missing)
         for role in missing:
             connection.execute(text(f"CREATE ROLE {role} NOLOGIN"))

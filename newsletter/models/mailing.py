@@ -112,9 +112,7 @@ class VariantGroup(Base):
 
     __tablename__ = "variant_group"
 
-    mailing_id: Mapped[int] = mapped_column(
-        BigInteger, ForeignKey("mailing.id", ondelete="CASCADE"), primary_key=True
-    )
+    mailing_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("mailing.id", ondelete="CASCADE"), primary_key=True)
     language: Mapped[str] = mapped_column(primary_key=True)
     had_to: Mapped[int] = mapped_column(primary_key=True)
     had_alerts: Mapped[list[int]] = mapped_column(ARRAY(BIGINT), primary_key=True)

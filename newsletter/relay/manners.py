@@ -1,0 +1,36 @@
+"""How patient a session is and how long it lasts, as a value, so that tests need not wait ten minutes."""
+
+from dataclasses import dataclass
+
+from newsletter.relay.target import Relay
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """Seconds to wait for each answer, and the length of a session.
+
+    The defaults are the minimums of RFC 5321 §4.5.3.2; `connect` is ours, because a dead host should be noticed
+    before the task that sends has run out of time.
+
+    idle               a session unused for longer is asked NOOP before the next message
+    look               how often the one timer of a session looks at the clock
+    reconnects         new sessions one worker may open after one died or could not be opened
+    messages, seconds  the session is ended politely after so many; None is unlimited
+    """
+
+    connect: float = 30
+    greeting: float = 300
+    command: float = 300
+    data: float = 120
+    final_dot: float = 600
+    goodbye: float = 5
+    idle: float = 1
+    look: float = 5
+    reconnects: int = 2
+    messages: int | None = 100
+    seconds: float | None = 300
+
+    @classmethod
+    def towards(cls, relay: Relay) -> "Manners":
+        """Return the manners a relay expects: short sessions abroad, endless ones on this machine."""
+        return cls(messages=None, seconds=None) if relay.loopback else cls()

@@ -1,0 +1,63 @@
+"""The application: routes, refusals as pages, and the product it stands on."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from newsletter import assembly, logs
+from newsletter.assembly import Newsletter
+from newsletter.database import DatabaseUnreachable
+from newsletter.errors import NewsletterError
+from newsletter.journeys import leaving
+from newsletter.web import public, security
+from newsletter.web.pages import Pages
+
+
+def create(newsletter: Newsletter | None = None) -> FastAPI:
+    """Return the application over an assembled product; by default one assembled from the environment, as the web's role."""
+    logs.configure()
+    made = newsletter or assembly.assemble(role="web")
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        # What this machine accepted while the database was away.
+        with suppress(DatabaseUnreachable):
+            leaving.drain(made.parts)
+        yield
+        made.close()
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.newsletter = made
+    app.state.pages = Pages(made)
+    app.add_middleware(security.Guard, https=made.settings.base_url.startswith("https://"))
+    app.include_router(public.router)
+    app.add_exception_handler(NewsletterError, _refused)
+    app.add_exception_handler(HTTPException, _not_found)
+    app.add_exception_handler(RequestValidationError, _not_understood)
+    return app
+
+
+def _refused(request: Request, refusal: Exception) -> Response:
+    assert isinstance(refusal, NewsletterError)
+    pages: Pages = request.app.state.pages
+    if isinstance(refusal, DatabaseUnreachable):
+        return pages.show("public/message.html", status=503, message="web.away")
+    return pages.show("public/message.html", status=refusal.status, message=refusal.message, facts=refusal.facts)
+
+
+def _not_found(request: Request, refusal: Exception) -> Response:
+    assert isinstance(refusal, HTTPException)
+    pages: Pages = request.app.state.pages
+    known = {404: "web.not-found", 405: "web.not-allowed", 413: "web.too-large"}
+    return pages.show(
+        "public/message.html", status=refusal.status_code, message=known.get(refusal.status_code, "web.failed")
+    )
+
+
+def _not_understood(request: Request, _refusal: Exception) -> Response:
+    pages: Pages = request.app.state.pages
+    return pages.show("public/message.html", status=422, message="web.not-understood")

@@ -1,0 +1,33 @@
+"""Rendering of pages: one place that knows templates, languages and the name of the house."""
+
+from typing import Any
+
+from fastapi.responses import HTMLResponse
+
+from newsletter import languages
+from newsletter.assembly import Newsletter
+from newsletter.templating import Templates
+
+SPOKEN = ("en", "fa", "ar")
+
+
+class Pages:
+    """Renders templates/web/… for people."""
+
+    def __init__(self, newsletter: Newsletter) -> None:
+        self._templates = Templates(newsletter.settings.templates)
+        self._letterhead = newsletter.parts.letterhead
+        self.style = self._templates.source("web/style.css")
+
+    def show(self, name: str, *, language: str = "en", status: int = 200, **facts: Any) -> HTMLResponse:
+        """Return a page as an answer. A language we do not speak is answered in English."""
+        base = language.split("-")[0].lower()
+        spoken = base if base in SPOKEN else "en"
+        body = self._templates.render(
+            f"web/{name}",
+            language=spoken,
+            organisation=self._letterhead.sender_name or "Newsletter",
+            t=lambda message, **words: languages.say(f"web.{message}", spoken, **words),
+            **{"facts": {}, **facts},
+        )
+        return HTMLResponse(body, status_code=status)

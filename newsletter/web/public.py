@@ -1,0 +1,140 @@
+"""The pages that readers come to from a mail: leave, preferences, the archive, privacy, and two for machines."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+
+from newsletter import database
+from newsletter.assembly import Newsletter
+from newsletter.database import DatabaseUnreachable
+from newsletter.issues import cutting, digests
+from newsletter.journeys import leaving, previews
+from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.web.pages import Pages
+from newsletter.web.security import MAIL_POLICY
+
+router = APIRouter()
+READ = ["GET", "HEAD"]
+
+
+def _made(request: Request) -> Newsletter:
+    made: Newsletter = request.app.state.newsletter
+    return made
+
+
+def _pages(request: Request) -> Pages:
+    pages: Pages = request.app.state.pages
+    return pages
+
+
+@router.api_route("/u/{token}", methods=READ)
+def offer_to_leave(request: Request, token: str) -> HTMLResponse:
+    """Show the button. Mail scanners follow this link: nothing changes."""
+    offer = leaving.offer(_made(request).parts, token)
+    return _pages(request).show("public/leave.html", language=offer.language, offer=offer, token=token)
+
+
+@router.post("/u/{token}")
+def leave(request: Request, token: str) -> HTMLResponse:
+    """Leave: from the button, or from a mail program's one-click POST (RFC 8058), which needs neither page nor cookie.
+
+    The body is not read: whatever it says, whoever posts to this link wants to leave.
+    """
+    parts = _made(request).parts
+    leaving.leave(parts, token)
+    offer = leaving.offer(parts, token)
+    return _pages(request).show("public/left.html", language=offer.language, offer=offer, token=token)
+
+
+@router.api_route("/p/{token}", methods=READ)
+def preferences(request: Request, token: str) -> HTMLResponse:
+    """Show what a reader takes, without name or address: the mail may have been forwarded."""
+    return _preferences(request, token, saved=False)
+
+
+@router.post("/p/{token}")
+def change_preferences(
+    request: Request,
+    token: str,
+    action: Annotated[str, Form()],
+    digest: Annotated[str, Form()] = "",
+    rhythm: Annotated[Rhythm, Form()] = Rhythm.WEEKLY,
+) -> HTMLResponse:
+    """Change how often a digest comes, or leave everything."""
+    parts = _made(request).parts
+    if action == "leave":
+        leaving.leave(parts, token, everything=True)
+    elif action == "rhythm":
+        leaving.change_rhythm(parts, token, digest_key=digest, rhythm=rhythm)
+    else:
+        raise HTTPException(422)
+    return _preferences(request, token, saved=True)
+
+
+def _preferences(request: Request, token: str, *, saved: bool) -> HTMLResponse:
+    found = leaving.preferences(_made(request).parts, token)
+    return _pages(request).show(
+        "public/preferences.html", language=found.language, found=found, token=token, saved=saved, rhythms=list(Rhythm)
+    )
+
+
+@router.api_route("/archive/{digest}", methods=READ)
+def archive(request: Request, digest: str) -> HTMLResponse:
+    """List the issues of a digest that have gone out."""
+    with _made(request).parts.database.transaction() as session:
+        found = digests.by_key(session, digest)
+        issues = cutting.in_archive(session, digest)
+    return _pages(request).show("public/archive.html", language=found.languages[0], digest=found, issues=issues)
+
+
+@router.api_route("/archive/{digest}/{mailing}/{number}", methods=READ)
+def mail_in_browser(request: Request, digest: str, mailing: int, number: int) -> HTMLResponse:
+    """Show a mail as it was sent, with links that do nothing, in a sandbox of its own."""
+    shown = previews.shown(_made(request).parts, mailing, number)
+    if shown is None:
+        raise HTTPException(404)
+    return HTMLResponse(shown.html, headers={"content-security-policy": MAIL_POLICY})
+
+
+@router.api_route("/privacy", methods=READ)
+def privacy(request: Request) -> HTMLResponse:
+    """Say what is kept of a reader, and what is never done."""
+    letterhead = _made(request).parts.letterhead
+    return _pages(request).show("public/privacy.html", letterhead=letterhead)
+
+
+@router.api_route("/help", methods=READ)
+def help_(request: Request) -> HTMLResponse:
+    """Say how to leave and whom to ask."""
+    return _pages(request).show("public/help.html", letterhead=_made(request).parts.letterhead)
+
+
+@router.api_route("/", methods=READ)
+def front(request: Request) -> HTMLResponse:
+    """Say whose pages these are."""
+    with _made(request).parts.database.transaction() as session:
+        found = digests.listed(session)
+    return _pages(request).show("public/front.html", digests=found)
+
+
+@router.api_route("/style.css", methods=READ)
+def style(request: Request) -> Response:
+    """The one style sheet."""
+    return Response(_pages(request).style, media_type="text/css", headers={"cache-control": "public, max-age=3600"})
+
+
+@router.api_route("/healthz", methods=READ)
+def alive() -> PlainTextResponse:
+    """The process answers."""
+    return PlainTextResponse("ok\n")
+
+
+@router.api_route("/readyz", methods=READ)
+def ready(request: Request) -> JSONResponse:
+    """The process can do its work: the database answers."""
+    try:
+        database.ask(_made(request).parts.database, "SELECT 1")
+    except DatabaseUnreachable:
+        return JSONResponse({"database": False}, status_code=503)
+    return JSONResponse({"database": True})

@@ -1,0 +1,120 @@
+"""SMTP servers for tests, real ones on loopback: `Sink` counts fast and keeps everything, `Scripted` says what it is told to."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Message(NamedTuple):
+    """One message as it was handed over. at: time.monotonic() at the final dot."""
+
+    sender: str
+    recipient: str
+    content: bytes
+    at: float
+
+
+Answer = Callable[[str], str | None]
+
+
+@dataclass
+class Sink:
+    """A server that takes everything, but for what `refuse` answers to a recipient ("550 5.1.1 no such user")."""
+
+    refuse: Answer = lambda _recipient: None
+    refuse_body: Answer = lambda _recipient: None
+    extensions: tuple[str, ...] = ("SIZE 33554432", "8BITMIME", "SMTPUTF8")
+    delay_seconds: float = 0.0
+    messages: list[Message] = field(default_factory=list)
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        """The sink as a relay."""
+        return f"smtp://127.0.0.1:{self.port}"
+
+    def messages_for(self, recipient: str) -> list[Message]:
+        """Return what was handed over for an address."""
+        return [message for message in self.messages if message.recipient == recipient]
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Hold one session."""
+        sender = recipient = ""
+        writer.write(b"220 sink.test ESMTP\r\n")
+        try:
+            while line := (await reader.readline()).decode("utf-8", "replace").rstrip("\r\n"):
+                verb = line[:4].upper()
+                if verb == "EHLO":
+                    lines = ["sink.test", *self.extensions]
+                    answer = "\r\n".join(
+                        f"250{'-' if place + 1 < len(lines) else ' '}{one}" for place, one in enumerate(lines)
+                    )
+                elif verb == "MAIL":
+                    sender, answer = _path(line), "250 2.1.0 ok"
+                elif verb == "RCPT":
+                    recipient = _path(line)
+                    answer = self.refuse(recipient) or "250 2.1.5 ok"
+                elif verb == "DATA":
+                    answer = await self._data(reader, writer, sender, recipient)
+                elif verb == "QUIT":
+                    writer.write(b"221 2.0.0 bye\r\n")
+                    break
+                else:
+                    answer = "250 2.0.0 ok" if verb in ("RSET", "NOOP", "HELO") else "502 5.5.1 unknown"
+                writer.write(answer.encode() + b"\r\n")
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def _data(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sender: str, recipient: str
+    ) -> str:
+        writer.write(b"354 go on\r\n")
+        body = await reader.readuntil(b"\r\n.\r\n")
+        if self.delay_seconds:
+            await asyncio.sleep(self.delay_seconds)
+        if refusal := self.refuse_body(recipient):
+            return refusal
+        self.messages.append(Message(sender, recipient, body[:-3].replace(b"\r\n..", b"\r\n."), time.monotonic()))
+        return "250 2.0.0 kept"
+
+
+def _path(line: str) -> str:
+    return line[line.index("<") + 1 : line.index(">")]
+
+
+@contextmanager
+def running(server: Sink) -> Iterator[Sink]:
+    """Run a server in a thread of its own until the block ends."""
+    loop = asyncio.new_event_loop()
+    started = threading.Event()
+
+    async def main() -> None:
+        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, limit=2**24)
+        server.port = listening.sockets[0].getsockname()[1]
+        started.set()
+        await stop.wait()
+        listening.close()
+
+    stop = asyncio.Event()
+
+    def run() -> None:
+        loop.run_until_complete(main())
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0.01))
+        loop.close()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    started.wait(10)
+    try:
+        yield server
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
