@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,7 +124,7 @@ def test_servers_that_were_killed_start_again(tmp_path: Path) -> None:
     try:
         killed = embedded.start(tmp_path, durable=False)
         for pid in killed.pids.values():
-            os.kill(pid, 9)
+            os.kill(pid, signal.SIGKILL)
         again = embedded.start(tmp_path, durable=False)
         assert again.pids != killed.pids
         assert embedded.status(tmp_path) == again
@@ -208,3 +209,23 @@ def test_folders_of_others_are_refused(tmp_path: Path) -> None:
         pytest.skip("root may enter every folder")
     with pytest.raises(NewsletterError):
         embedded.start(Path("/root/newsletter"))
+
+
+@pytest.mark.proof
+@pytest.mark.short
+def test_proof_what_was_committed_survives_every_kill(tmp_path: Path) -> None:
+    """Claim: what PostgreSQL and the broker confirmed is there after kill -9 of both, five times in a row."""
+    try:
+        for round_ in range(5):
+            found = embedded.start(tmp_path)
+            with psycopg.connect(plain(found.owner_url), autocommit=True) as connection:
+                connection.execute("CREATE TABLE IF NOT EXISTS kept (round int)")
+                kept = [row[0] for row in connection.execute("SELECT round FROM kept ORDER BY round")]
+                assert kept == list(range(round_))
+                connection.execute("INSERT INTO kept VALUES (%s)", [round_])
+            with redis.Redis.from_url(found.redis_url) as client:
+                assert client.incr("rounds") == round_ + 1
+            for pid in found.pids.values():
+                os.kill(pid, signal.SIGKILL)
+    finally:
+        embedded.stop(tmp_path)
