@@ -63,7 +63,7 @@ class Newsletter:
         vault = Vault(self._keyring)
         self.parts = Parts(
             database=Database(urls.database, vault),
-            tokens=Tokens(self._keyring),
+            tokens=Tokens(self._keyring.token.live, self._keyring.token.keys),
             layout=Layout(Templates(chosen.templates)),
             letterhead=letterhead(chosen),
             nudger=Nudger(urls.redis),

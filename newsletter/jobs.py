@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 from celery import Celery
-from kombu import Queue
+from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 
 log = structlog.get_logger()
@@ -32,7 +32,7 @@ QUEUES = ("urgent", "transactional", "events", "bulk", "compose", "upkeep")
 
 def queues() -> list[Queue]:
     """Return the queues as the broker knows them."""
-    return [Queue(name) for name in QUEUES]
+    return [Queue(name) for name in QUEUES]  # type: ignore[no-untyped-call]
 
 
 def broker_options(*, patience: float) -> dict[str, Any]:

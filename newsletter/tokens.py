@@ -16,7 +16,6 @@ from enum import IntEnum
 from hashlib import blake2b
 
 from newsletter.errors import NotFound
-from newsletter.vault import Keyring
 
 LENGTH = 32
 _CHECK = 9
@@ -52,19 +51,18 @@ class Link:
 class Tokens:
     """Makes and reads tokens under the token keys. 2 µs each; share it between threads."""
 
-    def __init__(self, keyring: Keyring) -> None:
-        self._live = keyring.token.live
+    def __init__(self, live: int, keys: Mapping[int, bytes]) -> None:
+        """Remember the keys (32 bytes each, by id) and which of them writes."""
+        self._live = live
         # A keyed state to copy costs 0.3 µs a digest, a fresh HMAC ten times that.
         self._checks: Mapping[int, blake2b] = {
-            key_id: blake2b(key=key, digest_size=_CHECK, person=b"token check")
-            for key_id, key in keyring.token.keys.items()
+            key_id: blake2b(key=key, digest_size=_CHECK, person=b"token check") for key_id, key in keys.items()
         }
         self._masks: Mapping[int, blake2b] = {
-            key_id: blake2b(key=key, digest_size=_IDS, person=b"token mask")
-            for key_id, key in keyring.token.keys.items()
+            key_id: blake2b(key=key, digest_size=_IDS, person=b"token mask") for key_id, key in keys.items()
         }
         # Message-IDs must be the same for ever, so they are drawn from the oldest key.
-        self._names = blake2b(key=keyring.token.keys[min(keyring.token.keys)], digest_size=18, person=b"message id")
+        self._names = blake2b(key=keys[min(keys)], digest_size=18, person=b"message id")
         self._harmless = self._make(Purpose.PREVIEW, 0, 0, 0)
 
     def leave(self, subscriber_id: int, digest_id: int, mailing_id: int) -> str:

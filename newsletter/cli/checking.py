@@ -132,7 +132,7 @@ def _broker(urls: assembly.Urls) -> Finding:
         return Finding("broker", False, "NEWSLETTER_REDIS_URL is not set: only the lifeboat would send")
     try:
         client = redis.Redis.from_url(urls.redis, socket_timeout=3, socket_connect_timeout=3)
-        policy = client.info("memory").get("maxmemory_policy", "unknown")  # type: ignore[union-attr]
+        policy = client.info("memory").get("maxmemory_policy", "unknown")
         client.close()
     except (redis.RedisError, OSError) as error:
         return Finding(

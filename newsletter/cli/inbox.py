@@ -1,5 +1,6 @@
 """A local inbox for the demo: a real SMTP server on loopback that keeps what it is given, and a page to read it."""
 
+import asyncio
 import email
 import email.policy
 import html
@@ -9,7 +10,6 @@ from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 
@@ -20,16 +20,21 @@ class Inbox:
     received: list[tuple[str, bytes]] = field(default_factory=list)
 
     def __enter__(self) -> "Inbox":
-        self._controller = Controller(self, hostname="127.0.0.1", port=0, data_size_limit=2**25, enable_SMTPUTF8=True)
-        # Port 0 lets the kernel choose; the controller's own readiness check cannot follow it there.
-        self._controller._trigger_server = lambda: None  # type: ignore[method-assign]
-        self._controller.start()
-        assert self._controller.server is not None
-        self.port: int = self._controller.server.sockets[0].getsockname()[1]
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+        self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 
+    async def _listen(self) -> asyncio.Server:
+        def session() -> SMTP:
+            return SMTP(self, enable_SMTPUTF8=True, data_size_limit=2**25, hostname="inbox.example")
+
+        return await asyncio.get_running_loop().create_server(session, "127.0.0.1", 0)
+
     def __exit__(self, *_: object) -> None:
-        self._controller.stop()
+        self._loop.call_soon_threadsafe(self._server.close)
+        self._loop.call_soon_threadsafe(self._loop.stop)
 
     @property
     def url(self) -> str:
@@ -52,7 +57,8 @@ class Inbox:
 
 _PAGE = """<!doctype html><meta charset=utf-8><title>Inbox of the demo</title>
 <style>:root{{color-scheme:light dark}}body{{font:17px/1.5 Georgia,serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}
-td{{padding:.4rem 1rem .4rem 0;border-bottom:1px solid #8884}}</style><h1>Inbox of the demo</h1><p>{summary}</p><table>{rows}</table>"""
+td{{padding:.4rem 1rem .4rem 0;border-bottom:1px solid #8884}}</style>
+<h1>Inbox of the demo</h1><p>{summary}</p><table>{rows}</table>"""
 
 
 class InboxPage:

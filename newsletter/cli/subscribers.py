@@ -50,11 +50,12 @@ def import_(
 def show_(reference: Reference = None, as_json: AsJson = False) -> None:
     """Show what is known of a person."""
     with newsletter() as made, made.parts.database.transaction() as session:
-        if reference:
-            found = people.find(session, reference)
-        else:
-            found = people.find_by_address(session, EmailAddress.parse(ask_address()))
+        found = people.find(session, reference) if reference else people.find_by_address(session, _asked())
         show(people.shown(session, found), as_json=as_json)
+
+
+def _asked() -> EmailAddress:
+    return EmailAddress.parse(ask_address())
 
 
 @app.command("list")

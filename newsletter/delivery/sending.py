@@ -145,7 +145,7 @@ class Sender:
         lease = work.lease
         by_id = {row.id: row for row in work.rows}
         handed = [r for r in results if r.state in (DeliveryState.ACCEPTED, DeliveryState.UNCERTAIN)]
-        readers = [by_id[r.id].subscriber_id for r in handed if by_id[r.id].subscriber_id is not None]
+        readers = [reader for result in handed if (reader := by_id[result.id].subscriber_id) is not None]
         with self._database.transaction() as session:
             deliveries.record(session, lease, results)
             for delivery_id in dead:

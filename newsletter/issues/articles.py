@@ -128,7 +128,7 @@ def _number(session: Session, fresh: list[Article]) -> None:
 
 def last_ready(session: Session) -> int:
     """Return the number of the newest article that is ready; 0 before the first."""
-    return session.execute(text("SELECT last FROM press WHERE id = 1")).scalar_one()
+    return int(session.execute(text("SELECT last FROM press WHERE id = 1")).scalar_one())
 
 
 def ready(session: Session, *, after: int, upto: int) -> list[ArticleView]:

@@ -1,13 +1,11 @@
 """People come in from a list that an operator brings, with a basis and its evidence."""
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import BinaryIO
 
 from newsletter import database
 from newsletter.issues import cutting, digests
 from newsletter.journeys.parts import Parts
-from newsletter.journeys.publish import NoSuchFile
+from newsletter.journeys.publish import opened
 from newsletter.subscribers import importing
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.subscriptions import Rhythm
@@ -44,11 +42,3 @@ def import_subscribers(
             dry_run=dry_run,
             progress=progress,
         )
-
-
-def opened(path: str) -> BinaryIO:
-    """Open a file for reading. Raises NoSuchFile."""
-    try:
-        return Path(path).open("rb")
-    except OSError as error:
-        raise NoSuchFile(path, error.strerror or "unknown reason") from None

@@ -58,12 +58,16 @@ def _opened(parts: Parts, where: str) -> Iterator[BinaryIO]:
     if where.startswith(("http://", "https://")):
         yield io.BytesIO(fetching.fetch(where, allow=parts.fetch_allow).body)
         return
-    try:
-        stream = Path(where).open("rb")
-    except OSError as error:
-        raise NoSuchFile(where, error.strerror or "unknown reason") from None
-    with stream:
+    with opened(where) as stream:
         yield stream
+
+
+def opened(path: str) -> BinaryIO:
+    """Open a file for reading. Raises NoSuchFile."""
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        raise NoSuchFile(path, error.strerror or "unknown reason") from None
 
 
 def _feed_name(where: str) -> str:

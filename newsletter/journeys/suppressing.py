@@ -4,8 +4,8 @@ from typing import Any
 
 from newsletter import database, mailboxes
 from newsletter.addresses import EmailAddress
-from newsletter.journeys.joining import opened
 from newsletter.journeys.parts import Parts
+from newsletter.journeys.publish import opened
 from newsletter.ledger import deliveries
 from newsletter.subscribers import people, suppression, tables
 

@@ -35,8 +35,9 @@ def plan(session: Session, mailing: MailingView, audience: Select[Any], *, now: 
     """
     session.execute(text("SELECT deliveries_of_month(:month)"), {"month": mailing.month})
     _gather(session, mailing, audience)
-    counts = {reason: count for reason, count in session.execute(_COUNTS)}
-    planned = counts.pop(None, 0)
+    found: dict[str | None, int] = dict(session.execute(_COUNTS).tuples().all())
+    planned = found.pop(None, 0)
+    counts = {str(reason): number for reason, number in found.items()}
     facts = {"mailing": mailing.id, "month": mailing.month, "lane": mailing.lane, "now": now, "size": SHARD_SIZE}
     session.execute(_CUT, {"size": SHARD_SIZE})
     shards = session.execute(_SHARDS, facts).rowcount  # type: ignore[attr-defined]
@@ -72,7 +73,8 @@ def _choice(mailing: MailingView) -> tuple[str, dict[str, Any]]:
 
 def literal(audience: Select[Any]) -> str:
     """Return a query as SQL with its values written in, to stand inside a statement made by text()."""
-    compiled = audience.compile(dialect=postgresql.dialect(paramstyle="named"), compile_kwargs={"literal_binds": True})
+    dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+    compiled = audience.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
     # The colons of casts and of quoted values are no parameters.
     return str(compiled).replace(":", r"\:")
 

@@ -149,7 +149,8 @@ async def _upgrade(smtp: aiosmtplib.SMTP, relay: Relay) -> None:
 
 
 async def _log_in(smtp: aiosmtplib.SMTP, relay: Relay) -> None:
-    assert relay.user is not None and relay.password is not None
+    assert relay.user is not None
+    assert relay.password is not None
     try:
         await smtp.login(relay.user, relay.password)
     except aiosmtplib.SMTPResponseException as error:

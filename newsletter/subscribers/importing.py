@@ -179,8 +179,7 @@ class _Run:
     def _known(self, people: dict[bytes, Person]) -> Iterator[Any]:
         key_id = next(iter(people.values())).digests[0][0] if people else 0
         facts = {"key": key_id, "digests": list(people), "digest": self._terms.digest_id}
-        for row in self._session.execute(_KNOWN, facts):
-            yield row
+        yield from self._session.execute(_KNOWN, facts)
 
     def _add(self, people: list[Person]) -> None:
         """Copy new people into the tables, with a permission and a subscription each."""
@@ -212,7 +211,7 @@ class _Run:
         )
         copy(
             "subscriber (id, mailbox_id, reference, name_sealed, postcode_sealed, language, time_zone, created_at)",
-            ("int8", "int8", "bpchar", "bytea", "bytea", "text", "text", "timestamptz"),
+            ("int8", "int8", "text", "bytea", "bytea", "text", "text", "timestamptz"),
             (
                 (
                     i.subscriber,
