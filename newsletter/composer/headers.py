@@ -37,7 +37,7 @@ class BadAddress(Invalid):
 
 def clean(field: str, value: str) -> str:
     """Return the value with its blanks collapsed; BadHeader when it holds a control or a bidi override."""
-    if FORBIDDEN.search(value) or not _encodable(value):
+    if not value.isprintable() and (FORBIDDEN.search(value) or not _encodable(value)):
         raise BadHeader(field)
     return " ".join(value.split(" ")) if "  " not in value else re.sub(" +", " ", value)
 
@@ -46,7 +46,8 @@ def unstructured(field: str, value: str) -> str:
     """Return a field of free text (Subject): ASCII as it is, anything else as encoded words."""
     value = clean(field, value).strip(" ")
     if _plain(value):
-        return fold(field, value.split(" ")) if value else f"{field}: \r\n"
+        line = f"{field}: {value}\r\n"
+        return line if len(line) <= WIDTH + 2 else fold(field, value.split(" "))
     return field + ": " + "\r\n ".join(_words(value, len(field) + 2)) + "\r\n"
 
 
@@ -64,7 +65,9 @@ def mailbox(field: str, name: str, address: str) -> str:
 
 def spelled(field: str, address: str) -> str:
     """Return an address in wire form, or raise BadAddress: no blank, no bracket, no control, one @ at least."""
-    if not _ADDRESS.fullmatch(address) or FORBIDDEN.search(address) or not address.rpartition("@")[2].isascii():
+    # A printable text holds none of the forbidden characters; asking that first is cheap.
+    forbidden = not address.isprintable() and FORBIDDEN.search(address)
+    if forbidden or not _ADDRESS.fullmatch(address) or not address.rpartition("@")[2].isascii():
         raise BadAddress(field)
     return address
 
@@ -122,7 +125,7 @@ def addressed() -> tuple[Piece, ...]:
 
 def _plain(value: str) -> bool:
     # "=?" in plain text would be read as an encoded word; a word no line can hold must be encoded to be folded.
-    return value.isascii() and "=?" not in value and all(len(word) < 200 for word in value.split(" "))
+    return value.isascii() and "=?" not in value and max(map(len, value.split(" "))) <= 60
 
 
 def _encodable(value: str) -> bool:

@@ -8,15 +8,16 @@ line over 76 characters in its bodies and no line that begins with a dot.
 import hashlib
 import html
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from newsletter.composer import headers, transfer
-from newsletter.composer.message import Compiled, Gap, Kind, Piece, Slot
+from newsletter.composer.message import Compiled, Gap, Head, Kind, Piece, Slot
 from newsletter.errors import Invalid
 
 _TOKEN = re.compile(r"[A-Za-z0-9_~-]{0,200}")
+_TOKENS = (Slot.LEAVE, Slot.PREFERENCES, Slot.ACTION, Slot.REFERENCE)
 
 
 class BadToken(Invalid):
@@ -58,6 +59,7 @@ class Parts:
 
 
 _Reading = Callable[[Person], str]
+_Maker = Callable[[Person], bytes]
 _READ: dict[Slot, _Reading] = {
     Slot.NAME: lambda person: person.name,
     Slot.REFERENCE: lambda person: person.reference,
@@ -73,24 +75,36 @@ _READ: dict[Slot, _Reading] = {
 class Stamper:
     """Stamps one compiled message for many people.
 
-    Making one encodes the static text (about 1 ms for 33 kB); keep it for as long as the mailing lasts.
+    Making one encodes the static text (about 1 ms for 33 kB); keep it for as long as the mailing lasts. What differs is
+    made once for each person, however often it is printed, and laid into the holes of a list.
     """
 
     def __init__(self, compiled: Compiled) -> None:
         self._compiled = compiled
+        self._form: list[bytes] = []
+        self._makers: list[_Maker] = []
+        self._holes: list[tuple[int, int]] = []
         boundary = "=_" + hashlib.sha256(compiled.head.dump()).hexdigest()[:24]
         # "=_" occurs in neither encoding, so the boundary cannot occur in a body (RFC 2045 §6.7).
-        head = (*compiled.head.fields, *_multipart(boundary))
-        text = transfer.prefers_base64(_static(compiled.text))
-        page = transfer.prefers_base64(_static(compiled.html))
-        self._sections: tuple[_Section, ...] = (
-            _Header(head, compiled.head.subject),
-            _Header(_part_head(boundary, "plain", based=text)),
-            (_Based if text else _Quoted)(compiled.text),
-            _Header(_part_head(boundary, "html", based=page)),
-            (_Based if page else _Quoted)(compiled.html),
-            _Header((f"\r\n--{boundary}--\r\n",)),
-        )
+        known: dict[tuple[str, Gap], int] = {}
+        for piece in (*_header(compiled.head, known, self._makers), *_multipart(boundary)):
+            self._lay(piece)
+        for subtype, pieces in (("plain", compiled.text), ("html", compiled.html)):
+            based = transfer.prefers_base64(_static(pieces))
+            self._lay(_part_head(boundary, subtype, based=based))
+            for piece in (_based if based else _quoted)(pieces, known, self._makers):
+                self._lay(piece)
+        self._lay(f"\r\n--{boundary}--\r\n".encode())
+
+    def _lay(self, piece: bytes | int) -> None:
+        """Append static bytes, or a hole for what the maker of that number makes."""
+        if isinstance(piece, int):
+            self._holes.append((len(self._form), piece))
+            self._form.append(b"")
+        elif self._form and (not self._holes or self._holes[-1][0] != len(self._form) - 1):
+            self._form[-1] += piece
+        else:
+            self._form.append(piece)
 
     def stamp(self, person: Person) -> bytes:
         """Return the whole message (RFC 5322): CRLF, ready for DATA.
@@ -98,10 +112,11 @@ class Stamper:
         Raises headers.BadAddress, headers.BadHeader or BadToken when the person's values could break out of their place.
         """
         checked(person)
-        out: list[bytes] = []
-        for section in self._sections:
-            section.write(person, out)
-        return b"".join(out)
+        made = [make(person) for make in self._makers]
+        form = self._form.copy()
+        for place, number in self._holes:
+            form[place] = made[number]
+        return b"".join(form)
 
     def parts(self, person: Person) -> Parts:
         """Return the subject and both parts as the reader will see them."""
@@ -118,9 +133,11 @@ def checked(person: Person) -> None:
     """Raise when a person's values could break out of their place in a header or a link."""
     headers.spelled("To", person.address)
     headers.spelled("Message-ID", person.message_id)
-    if headers.FORBIDDEN.search(person.date) or headers.FORBIDDEN.search(person.name):
-        raise headers.BadHeader("Date" if headers.FORBIDDEN.search(person.date) else "name")
-    for slot in (Slot.LEAVE, Slot.PREFERENCES, Slot.ACTION, Slot.REFERENCE):
+    # A printable text holds none of the forbidden characters; asking that first is cheap.
+    for field, value in (("Date", person.date), ("name", person.name)):
+        if not value.isprintable() and headers.FORBIDDEN.search(value):
+            raise headers.BadHeader(field)
+    for slot in _TOKENS:
         if not _TOKEN.fullmatch(_READ[slot](person)):
             raise BadToken(slot)
 
@@ -156,86 +173,97 @@ def _merged(pieces: Iterable[Piece]) -> list[Piece]:
     return merged
 
 
-def _multipart(boundary: str) -> tuple[Piece, ...]:
-    return (f'MIME-Version: 1.0\r\nContent-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n',)
+def _multipart(boundary: str) -> tuple[bytes]:
+    return (f'MIME-Version: 1.0\r\nContent-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n'.encode(),)
 
 
-def _part_head(boundary: str, subtype: str, *, based: bool) -> tuple[Piece, ...]:
+def _part_head(boundary: str, subtype: str, *, based: bool) -> bytes:
     encoding = "base64" if based else "quoted-printable"
     return (
         f"\r\n--{boundary}\r\nContent-Type: text/{subtype}; charset=utf-8\r\n"
-        f"Content-Transfer-Encoding: {encoding}\r\n\r\n",
-    )
+        f"Content-Transfer-Encoding: {encoding}\r\n\r\n"
+    ).encode()
 
 
-class _Section:
-    """A stretch of the message in one encoding."""
-
-    def write(self, person: Person, out: list[bytes]) -> None:
-        """Append this stretch for one person."""
-        raise NotImplementedError
+_Known = dict[tuple[str, Gap], int]
+"""The numbers of the makers that exist, by encoding and gap."""
 
 
-class _Header(_Section):
-    """Header fields and boundaries: ASCII, with values of headers in the gaps."""
-
-    def __init__(self, pieces: Iterable[Piece], subject: tuple[Piece, ...] = ()) -> None:
-        self._pieces: list[bytes | Gap] = [
-            piece.encode("ascii") if isinstance(piece, str) else piece for piece in _merged(pieces)
-        ]
-        self._subject = subject
-        # A subject without a gap is the same for everyone.
-        fixed = all(isinstance(piece, str) for piece in subject)
-        self._fixed = headers.unstructured("Subject", _static(subject)).encode("ascii") if subject and fixed else None
-
-    def write(self, person: Person, out: list[bytes]) -> None:
-        for piece in self._pieces:
-            if isinstance(piece, bytes):
-                out.append(piece)
-            elif piece.slot is Slot.SUBJECT:
-                out.append(
-                    self._fixed or headers.unstructured("Subject", _filled(self._subject, person)).encode("ascii")
-                )
-            else:
-                out.append(_READ[piece.slot](person).encode())
+def _number(way: str, gap: Gap, make: _Maker, known: _Known, makers: list[_Maker]) -> int:
+    """Return the number of the maker of a gap's value in one encoding; equal gaps share it."""
+    if (way, gap) not in known:
+        known[way, gap] = len(makers)
+        makers.append(make)
+    return known[way, gap]
 
 
-class _Quoted(_Section):
-    """A body in quoted-printable."""
+def _header(head: Head, known: _Known, makers: list[_Maker]) -> Iterator[bytes | int]:
+    """Yield the header fields: ASCII, with values of headers in the holes."""
+    for piece in _merged(head.fields):
+        if isinstance(piece, str):
+            yield piece.encode("ascii")
+        elif piece.slot is not Slot.SUBJECT:
+            yield _number("header", piece, _plainly(_READ[piece.slot]), known, makers)
+        elif all(isinstance(part, str) for part in head.subject):
+            # A subject without a gap is the same for everyone.
+            yield headers.unstructured("Subject", _static(head.subject)).encode("ascii")
+        else:
+            yield _number("header", piece, _subject(head.subject), known, makers)
+
+
+def _plainly(read: _Reading) -> _Maker:
+    return lambda person: read(person).encode()
+
+
+def _subject(pieces: tuple[Piece, ...]) -> _Maker:
+    return lambda person: headers.unstructured("Subject", _filled(pieces, person)).encode("ascii")
+
+
+def _quoted(pieces: Iterable[Piece], known: _Known, makers: list[_Maker]) -> Iterator[bytes | int]:
+    """Yield a body in quoted-printable, each hole on lines of its own."""
+    merged = _merged(pieces)
+    for place, piece in enumerate(merged):
+        if isinstance(piece, Gap):
+            yield _number("quoted", piece, _quoting(piece), known, makers)
+        else:
+            encoded = transfer.quoted(piece.encode())
+            yield transfer.before_gap(encoded) if place + 1 < len(merged) else encoded
+
+
+def _quoting(gap: Gap) -> _Maker:
+    return lambda person: transfer.quoted_gap(_value(gap, person).encode())
+
+
+def _based(pieces: Iterable[Piece], known: _Known, makers: list[_Maker]) -> Iterator[bytes | int]:
+    """Yield a body in base64 as one hole: what stands after a gap depends on how long its value is."""
+    makers.append(_Based(pieces))
+    yield len(makers) - 1
+
+
+class _Based:
+    """Makes a body in base64: around each gap a few bytes are encoded for the reader, the rest was in three phases."""
 
     def __init__(self, pieces: Iterable[Piece]) -> None:
-        self._pieces: list[bytes | Gap] = []
-        merged = _merged(pieces)
-        for place, piece in enumerate(merged):
-            if isinstance(piece, str):
-                encoded = transfer.quoted(piece.encode())
-                self._pieces.append(transfer.before_gap(encoded) if place + 1 < len(merged) else encoded)
-            else:
-                self._pieces.append(piece)
-
-    def write(self, person: Person, out: list[bytes]) -> None:
-        for piece in self._pieces:
-            out.append(piece if isinstance(piece, bytes) else transfer.quoted_gap(_value(piece, person).encode()))
-
-
-class _Based(_Section):
-    """A body in base64: around each gap a few bytes are encoded for the reader, the rest was encoded in three phases."""
-
-    def __init__(self, pieces: Iterable[Piece]) -> None:
-        self._pieces: list[transfer.Phases | bytes | Gap] = []
+        self._gaps: list[Gap] = []
+        self._pieces: list[transfer.Phases | bytes | int] = []
         for piece in _merged(pieces):
             if isinstance(piece, Gap):
-                self._pieces.append(piece)
+                if piece not in self._gaps:
+                    self._gaps.append(piece)
+                self._pieces.append(self._gaps.index(piece))
             else:
                 octets = piece.encode()
                 # Too short to be worth phases: encoded with its gap.
                 self._pieces.append(transfer.phased(octets) if len(octets) > 64 else octets)
 
-    def write(self, person: Person, out: list[bytes]) -> None:
+    def __call__(self, person: Person) -> bytes:
+        """Return the encoded body."""
+        values = [_value(gap, person).encode() for gap in self._gaps]
+        out: list[bytes] = []
         carry = b""
         for piece in self._pieces:
-            if isinstance(piece, Gap):
-                carry += _value(piece, person).encode()
+            if isinstance(piece, int):
+                carry += values[piece]
             elif isinstance(piece, bytes):
                 carry += piece
             else:
@@ -244,3 +272,4 @@ class _Based(_Section):
                 out.append(piece.bodies[phase])
                 carry = piece.tails[phase]
         out.append(transfer.based(carry))
+        return b"".join(out)

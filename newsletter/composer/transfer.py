@@ -13,7 +13,7 @@ from dataclasses import dataclass
 _LINE = 76  # RFC 2045 §6.7 (5) and §6.8: encoded lines of at most 76 characters, soft break included
 _RAW = 57  # 57 bytes are 76 characters of base64
 _UNSAFE = re.compile(rb"[^\t !-<>-~]")
-_PLAIN = re.compile(rb"[A-Za-z0-9_~-][A-Za-z0-9_~ -]{0,70}")
+_PLAIN = re.compile(rb"[ -\-/-<>-~][ -<>-~]{0,74}")  # needs no escape and does not begin with a dot
 _ESCAPED = {bytes((byte,)): b"=%02X" % byte for byte in range(256)}
 
 
@@ -87,8 +87,10 @@ def phased(text: bytes) -> Phases:
 
 def based(text: bytes) -> bytes:
     """Return text in base64, in lines of at most 76 characters, each ending in CRLF; nothing for nothing."""
-    lines = (binascii.b2a_base64(text[at : at + _RAW], newline=False) for at in range(0, len(text), _RAW))
-    return b"".join(line + b"\r\n" for line in lines)
+    if len(text) <= _RAW:
+        return binascii.b2a_base64(text, newline=False) + b"\r\n" if text else b""
+    lines = [binascii.b2a_base64(text[at : at + _RAW], newline=False) for at in range(0, len(text), _RAW)]
+    return b"\r\n".join(lines) + b"\r\n"
 
 
 def _three(values: list[bytes]) -> tuple[bytes, bytes, bytes]:

@@ -1,0 +1,1 @@
+"""The composer: content becomes a message, a message becomes one reader's bytes."""
