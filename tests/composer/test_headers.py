@@ -3,6 +3,8 @@
 import email
 import email.policy
 import re
+from email.header import decode_header, make_header
+from email.utils import parseaddr
 
 import pytest
 from hypothesis import given, settings
@@ -49,10 +51,10 @@ def test_any_display_name_survives(name: str) -> None:
     """The sender's name is the first thing anyone reads."""
     field = headers.mailbox("From", name, "news@example.org")
     shape_holds(field)
-    message = email.message_from_bytes(field.encode() + b"\r\n", policy=email.policy.default)
-    address = message["From"].addresses[0]
-    assert address.addr_spec == "news@example.org"
-    assert re.sub(" +", " ", address.display_name) == re.sub(" +", " ", name).strip(" ")
+    # Not policy.default: its phrases keep the blank between two encoded words, which RFC 2047 §6.2 takes away.
+    shown, address = parseaddr(field.removeprefix("From: ").replace("\r\n", ""))
+    assert address == "news@example.org"
+    assert str(make_header(decode_header(shown))) == re.sub(" +", " ", name).strip(" ")
 
 
 @pytest.mark.parametrize("evil", ["a\r\nBcc: x@example.org", "a\nb", "a\rb", "a\0b", "a\x85b", "a\u2029b", "a\u202eb"])
