@@ -84,7 +84,7 @@ def open_all(session: Session, mailbox_ids: Iterable[int]) -> dict[int, str]:
 
 def check_keys(session: Session) -> None:
     """Remember the keys on first use; afterwards raise vault.WrongKeys when the key file is another one."""
-    stored = list(session.execute(select(KeyCheck.purpose, KeyCheck.key_id, KeyCheck.proof)).tuples())
+    stored = list(session.execute(select(KeyCheck.purpose, KeyCheck.key_id, KeyCheck.proof)))
     session.vault.check(stored)
     known = {(purpose, key_id) for purpose, key_id, _ in stored}
     fresh = [proof for proof in session.vault.proofs() if (proof.purpose, proof.key_id) not in known]

@@ -47,7 +47,7 @@ def status(session: Session, mailing_id: int) -> Status:
         raise mailings.UnknownMailing(mailing_id)
     mine = (Delivery.month == mailings.month_of(mailing.created_at), Delivery.mailing_id == mailing_id)
     found = session.execute(select(Delivery.state, func.count()).where(*mine).group_by(Delivery.state))
-    count = dict(found.tuples().all())
+    count = dict(found.all())
     last = session.execute(
         select(func.max(Delivery.outcome_at)).where(*mine, Delivery.state == "accepted")
     ).scalar_one()

@@ -223,4 +223,4 @@ _COUNT_ONE = text("""
 def states_of(session: Session, month: date, ids: Iterable[int]) -> dict[int, str]:
     """Return the states of some deliveries, by id."""
     statement = select(Delivery.id, Delivery.state).where(Delivery.month == month, Delivery.id.in_(list(ids)))
-    return dict(session.execute(statement).tuples().all())
+    return dict(session.execute(statement).all())

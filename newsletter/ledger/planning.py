@@ -35,7 +35,7 @@ def plan(session: Session, mailing: MailingView, audience: Select[Any], *, now: 
     """
     session.execute(text("SELECT deliveries_of_month(:month)"), {"month": mailing.month})
     _gather(session, mailing, audience)
-    found: dict[str | None, int] = dict(session.execute(_COUNTS).tuples().all())
+    found: dict[str | None, int] = dict(session.execute(_COUNTS).all())
     planned = found.pop(None, 0)
     counts = {str(reason): number for reason, number in found.items()}
     facts = {"mailing": mailing.id, "month": mailing.month, "lane": mailing.lane, "now": now, "size": SHARD_SIZE}

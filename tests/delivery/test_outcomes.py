@@ -1,0 +1,49 @@
+"""What becomes of a delivery after one attempt: pure."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from newsletter.delivery import outcomes
+from newsletter.ledger.deliveries import DeliveryState, Row
+from newsletter.ledger.mailings import Kind
+from newsletter.relay.outcome import Accepted, Deferred, Rejected, Stage, Uncertain
+from newsletter.relay.reply import Reply
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+ROW = Row(id=7, position=0, variant_id=1, mailbox_id=2, subscriber_id=3, occasion="", tries=0, first_tried=None)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "dead"),
+    [
+        (Accepted(Reply(250, "2.0.0", "ok")), DeliveryState.ACCEPTED, False),
+        (Rejected(Reply(550, "5.1.1", "User unknown"), Stage.RCPT), DeliveryState.REJECTED, True),
+        (Rejected(Reply(550, "5.7.1", "Blocked, see our policy"), Stage.RCPT), DeliveryState.REJECTED, False),
+        (Rejected(Reply(552, "5.2.2", "Mailbox full"), Stage.RCPT), DeliveryState.REJECTED, False),
+        (Deferred(Reply(451, "4.7.1", "Greylisted, try again"), Stage.RCPT), DeliveryState.DEFERRED, False),
+        (Uncertain("no answer in time", Stage.BODY), DeliveryState.UNCERTAIN, False),
+    ],
+)
+def test_each_answer_has_its_state_and_only_a_dead_mailbox_is_suppressed(outcome, state, dead):
+    """ "Any 5xx is a dead address" would silence readers whose server merely blocks us."""
+    judged = outcomes.judge(ROW, outcome, kind=Kind.DIGEST, now=NOW)
+    assert (judged.result.state, judged.dead) == (state, dead)
+
+
+def test_a_deferred_delivery_says_when_and_gives_up_in_the_end():
+    """Every deferred row has a time, or it would wait for ever."""
+    deferred = Deferred(Reply(451, "4.7.1", "Greylisted"), Stage.RCPT)
+    first = outcomes.judge(ROW, deferred, kind=Kind.DIGEST, now=NOW).result
+    assert first.due_at is not None
+    assert timedelta(minutes=4) <= first.due_at - NOW <= timedelta(minutes=6)
+    old = Row(7, 0, 1, 2, 3, "", 12, NOW - timedelta(hours=71))
+    assert outcomes.judge(old, deferred, kind=Kind.DIGEST, now=NOW).result.state is DeliveryState.EXPIRED
+
+
+def test_the_words_of_a_server_are_never_kept():
+    """A reply repeats the address; only its numbers reach the ledger."""
+    judged = outcomes.judge(
+        ROW, Rejected(Reply(550, "5.1.1", "<ann@example.org> unknown"), Stage.RCPT), kind=Kind.DIGEST, now=NOW
+    )
+    assert "ann" not in repr(judged)

@@ -1,0 +1,133 @@
+"""The engine room against real servers: each reader once, refusals recorded, nothing after a stop."""
+
+import pytest
+from sqlalchemy import text
+
+from newsletter.journeys import mailing as journey
+from newsletter.journeys import publish
+from newsletter.ledger import books
+from newsletter.relay.opening import Unreachable
+from tests import house
+
+
+def deliver(newsletter):
+    newsletter.sweep()
+    while newsletter.deliver("bulk", seconds=20):
+        pass
+
+
+def status(newsletter, mailing):
+    with newsletter.parts.database.transaction() as session:
+        assert books.faults(session, mailing) == []
+        return books.status(session, mailing)
+
+
+def test_every_reader_gets_the_issue_exactly_once(newsletter, sink, tmp_path):
+    """The one promise of a newsletter."""
+    readers = house.addresses(600)
+    composed = house.issue(newsletter, tmp_path, addresses=readers)
+    publish.send(newsletter.parts, composed.issue)
+    deliver(newsletter)
+    assert sorted(message.recipient for message in sink.messages) == sorted(readers)
+    found = status(newsletter, composed.mailing)
+    assert (found.state, found.accepted, found.due) == ("done", 600, 0)
+    assert found.messages_per_second > 0
+
+
+def test_each_body_is_its_reader_s_own(newsletter, sink, tmp_path):
+    """A link that unsubscribes somebody else would be worse than none."""
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(30))
+    publish.send(newsletter.parts, composed.issue)
+    deliver(newsletter)
+    links = {message.content.split(b"List-Unsubscribe: ")[1].split(b"\r\n")[0] for message in sink.messages}
+    assert len(links) == 30
+
+
+def test_a_dead_mailbox_is_suppressed_and_a_blocked_one_is_not(newsletter, sink, tmp_path):
+    """Writing to the dead ruins a sender's name; dropping the living betrays a reader."""
+    replies = {"reader1@example.org": "550 5.1.1 User unknown", "reader2@example.org": "554 5.7.1 Blocked by policy"}
+    sink.refuse = replies.get
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(5))
+    publish.send(newsletter.parts, composed.issue)
+    deliver(newsletter)
+    found = status(newsletter, composed.mailing)
+    assert (found.accepted, found.rejected) == (3, 2)
+    with newsletter.parts.database.transaction() as session:
+        assert session.execute(text("SELECT reason FROM suppression")).scalars().all() == ["dead"]
+
+
+def test_a_deferred_reader_is_tried_again_later_and_then_has_it_once(newsletter, sink, tmp_path):
+    """Greylisting says no first and yes in five minutes."""
+    sink.refuse = lambda recipient: "451 4.7.1 Greylisted, try again" if recipient.startswith("reader3@") else None
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(6))
+    publish.send(newsletter.parts, composed.issue)
+    deliver(newsletter)
+    first = status(newsletter, composed.mailing)
+    assert (first.state, first.accepted, first.deferred, first.due) == ("sending", 5, 1, 1)
+    sink.refuse = lambda _recipient: None
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("UPDATE delivery SET due_at = now() - interval '1 minute' WHERE state = 'deferred'"))
+    deliver(newsletter)
+    assert status(newsletter, composed.mailing).state == "done"
+    assert len(sink.messages_for("reader3@example.org")) == 1
+
+
+def test_a_relay_that_is_away_loses_nothing(newsletter, sink, tmp_path, database_urls):
+    """Mail waits in rows, and the operator is told which relay does not answer."""
+    away = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9")
+    composed = house.issue(away, tmp_path, addresses=house.addresses(5))
+    publish.send(away.parts, composed.issue)
+    with pytest.raises(Unreachable):
+        away.deliver("bulk", seconds=5)
+    assert status(away, composed.mailing).due == 5
+    away.close()
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("UPDATE shard SET not_before = now()"))
+    deliver(newsletter)
+    assert status(newsletter, composed.mailing).accepted == 5
+
+
+def test_a_paused_mailing_goes_on_where_it_stood_and_a_stopped_one_never(newsletter, sink, tmp_path):
+    """Pause can go on, stop cannot: the two words mean what they say."""
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(20))
+    publish.send(newsletter.parts, composed.issue)
+    journey.pause(newsletter.parts, composed.mailing)
+    deliver(newsletter)
+    assert sink.messages == []
+    journey.resume(newsletter.parts, composed.mailing)
+    deliver(newsletter)
+    assert len(sink.messages) == 20
+
+    house.add_articles(newsletter, tmp_path, "A second story")
+    second = publish.compose(newsletter.parts, house.DIGEST)
+    publish.send(newsletter.parts, second.issue)
+    journey.stop(newsletter.parts, second.mailing)
+    deliver(newsletter)
+    found = status(newsletter, second.mailing)
+    assert (found.state, found.cancelled, len(sink.messages)) == ("stopped", 20, 20)
+
+
+def test_a_test_mail_reaches_one_address_with_links_that_do_nothing(newsletter, sink, tmp_path):
+    """Whoever tries a mailing presses every link in it, and must not unsubscribe a reader by that."""
+    house.add_readers(newsletter, tmp_path, house.addresses(3))
+    text_file = tmp_path / "mailing.md"
+    text_file.write_text("# What we did in June\n\nDear {{ name }}, thank you.\n")
+    drafted = journey.draft(newsletter.parts, str(text_file), digest_key=house.DIGEST)
+    journey.test(newsletter.parts, drafted, "me@example.org")
+    newsletter.deliver("transactional", seconds=5)
+    [message] = sink.messages
+    assert message.recipient == "me@example.org"
+    token = message.content.split(b"/u/")[1].split(b">")[0].decode()
+    assert token == newsletter.parts.tokens.harmless()
+
+
+def test_a_rate_in_the_relay_s_address_is_kept(newsletter, sink, tmp_path, database_urls):
+    """A relay that takes forty a second punishes who sends more."""
+    slow = house.build(tmp_path, database_urls, f"{sink.url}?rate=40")
+    composed = house.issue(slow, tmp_path, addresses=house.addresses(60))
+    publish.send(slow.parts, composed.issue)
+    slow.deliver("bulk", seconds=10)
+    slow.close()
+    times = [message.at for message in sink.messages]
+    assert len(times) == 60
+    assert times[-1] - times[0] >= 0.9

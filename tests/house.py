@@ -1,0 +1,80 @@
+"""A whole product over a test's own database, for stories and for the tests of what moves mail."""
+
+import csv
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from newsletter import assembly, settings
+from newsletter.assembly import Newsletter
+from newsletter.issues import digests
+from newsletter.journeys import joining, publish
+from newsletter.subscribers.consent import Basis
+from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.vault import Keyring
+from tests.servers import Urls
+
+DIGEST = "weekly"
+
+
+def build(tmp_path: Path, urls: Urls, relay_url: str, *, redis_url: str | None = None, web: bool = False) -> Newsletter:
+    """Return a product with keys of its own, and a weekly digest in English."""
+    keys = tmp_path / "keys" / "keys.json"
+    if not keys.exists():
+        Keyring.create(keys)
+    chosen = settings.read(
+        home=tmp_path / "home",
+        keys=keys,
+        database_url=urls.web if web else urls.worker,
+        redis_url=redis_url,
+        relay_url=relay_url,
+        base_url="http://127.0.0.1:8080",
+        sender="Friends of Sarand <news@sarand.example>",
+        postal_address="7 Lantern Yard, London",
+    )
+    made = assembly.assemble(chosen, role="web" if web else "worker")
+    with made.parts.database.transaction() as session:
+        digests.add(session, DIGEST, name="The Weekly", languages=("en",), rhythm=Rhythm.WEEKLY)
+    return made
+
+
+def add_readers(made: Newsletter, tmp_path: Path, addresses: Sequence[str], *, name: str = "Reader") -> None:
+    """Import readers of the digest, called "Reader 0", "Reader 1" …"""
+    path = tmp_path / "people.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("email", "name"))
+        writer.writerows((address, f"{name} {place}") for place, address in enumerate(addresses))
+    joining.import_subscribers(made.parts, str(path), digest_key=DIGEST, basis=Basis.IMPORTED, evidence="a test")
+
+
+def add_articles(made: Newsletter, tmp_path: Path, *titles: str, posted: str = "2026-06-01T08:00:00Z") -> None:
+    """Import articles with these titles as news."""
+    items = [
+        {
+            "id": title,
+            "url": f"https://sarand.example/{place}",
+            "title": title,
+            "content_text": f"What happened: {title}.",
+            "date_published": posted,
+        }
+        for place, title in enumerate(titles)
+    ]
+    path = tmp_path / "articles.json"
+    path.write_text(json.dumps({"version": "https://jsonfeed.org/version/1.1", "title": "Sarand", "items": items}))
+    publish.import_articles(made.parts, str(path), as_news=True)
+
+
+def issue(
+    made: Newsletter, tmp_path: Path, *, addresses: Sequence[str], now: datetime | None = None
+) -> publish.Composed:
+    """Compose an issue of one article for these readers, not yet sent."""
+    add_readers(made, tmp_path, addresses)
+    add_articles(made, tmp_path, "The well runs dry")
+    return publish.compose(made.parts, DIGEST, now=now)
+
+
+def addresses(count: int) -> list[str]:
+    """Return invented addresses."""
+    return [f"reader{number}@example.org" for number in range(count)]

@@ -1,0 +1,68 @@
+"""Who gets what, and who is left out for which reason."""
+
+from sqlalchemy import text
+
+from newsletter.journeys import alert, publish, suppressing
+from newsletter.ledger import books
+from tests import house
+
+
+def test_the_audience_is_the_planned_and_the_excluded(newsletter, tmp_path):
+    """Nobody may vanish from the books: who is not written to is counted with the reason."""
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(10))
+    with newsletter.parts.database.transaction() as session:
+        reference = session.execute(text("SELECT reference FROM subscriber ORDER BY id LIMIT 1")).scalar_one()
+    suppressing.suppress(newsletter.parts, reference, reason="complaint")
+    publish.send(newsletter.parts, composed.issue)
+    with newsletter.parts.database.transaction() as session:
+        found = books.status(session, composed.mailing)
+        assert (found.audience, found.planned, found.excluded) == (10, 9, {"suppressed": 1})
+        assert books.faults(session, composed.mailing) == []
+
+
+def test_shards_hold_one_provider_group_and_at_most_two_thousand(newsletter, tmp_path):
+    """A provider that slows us down must slow its own readers only."""
+    readers = [f"r{number}@{'gmail.com' if number % 2 else 'example.org'}" for number in range(4200)]
+    composed = house.issue(newsletter, tmp_path, addresses=readers)
+    publish.send(newsletter.parts, composed.issue)
+    with newsletter.parts.database.transaction() as session:
+        found = session.execute(text("SELECT provider, size FROM shard ORDER BY provider, size")).all()
+        mixed = session.execute(
+            text(
+                "SELECT count(*) FROM delivery d JOIN shard s ON s.id = d.shard_id JOIN mailbox m ON m.id = d.mailbox_id"
+                " WHERE m.provider <> s.provider"
+            )
+        ).scalar_one()
+    assert [tuple(row) for row in found] == [("google", 100), ("google", 2000), ("other", 100), ("other", 2000)]
+    assert mixed == 0
+
+
+def test_a_reader_is_never_sent_what_they_have_had(newsletter, sink, tmp_path):
+    """Two issues, no story twice; a reader who joined between them gets both stories' newest only once."""
+    first = house.issue(newsletter, tmp_path, addresses=["a@example.org"])
+    publish.send(newsletter.parts, first.issue)
+    newsletter.deliver("bulk", seconds=5)
+    house.add_articles(newsletter, tmp_path, "The well runs dry", "The gate is shut")
+    second = publish.compose(newsletter.parts, house.DIGEST)
+    publish.send(newsletter.parts, second.issue)
+    newsletter.deliver("bulk", seconds=5)
+    bodies = [message.content.decode() for message in sink.messages]
+    assert "well runs dry" in bodies[0]
+    assert "gate is shut" in bodies[1]
+    assert "well runs dry" not in bodies[1]
+
+
+def test_what_came_as_an_alert_is_not_repeated_in_the_digest(newsletter, sink, tmp_path):
+    """Whoever was woken at night need not read it again on Thursday; whoever joined later does."""
+    house.add_readers(newsletter, tmp_path, ["a@example.org"])
+    (tmp_path / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
+    alert.send(newsletter.parts, str(tmp_path / "alert.md"), digest_key=house.DIGEST)
+    newsletter.deliver("urgent", seconds=5)
+    house.add_readers(newsletter, tmp_path, ["b@example.org"])
+    house.add_articles(newsletter, tmp_path, "The gate is shut")
+    composed = publish.compose(newsletter.parts, house.DIGEST)
+    publish.send(newsletter.parts, composed.issue)
+    newsletter.deliver("bulk", seconds=5)
+    digests = {message.recipient: message.content.decode() for message in sink.messages[1:]}
+    assert "Soldiers at the gate" not in digests["a@example.org"]
+    assert "Soldiers at the gate" in digests["b@example.org"]

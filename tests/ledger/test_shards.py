@@ -1,0 +1,128 @@
+"""Leases, fences and windows: what a lost, frozen or doubled worker can and cannot do."""
+
+import pytest
+from sqlalchemy import text
+
+from newsletter.journeys import alert, publish
+from newsletter.ledger import books, deliveries, mailings, shards
+from newsletter.ledger.deliveries import DeliveryState, Result
+from tests import house
+
+
+@pytest.fixture
+def mailing(newsletter, tmp_path):
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(10))
+    publish.send(newsletter.parts, composed.issue)
+    return composed.mailing
+
+
+def take(newsletter, lane="bulk"):
+    with newsletter.parts.database.transaction() as session:
+        return shards.take(session, lane, owner="a test")
+
+
+def forget_lease(newsletter):
+    """The holder's machine lost its power a while ago."""
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("UPDATE shard SET lease_until = now() - interval '1 second'"))
+
+
+def states(newsletter, mailing):
+    with newsletter.parts.database.transaction() as session:
+        assert books.faults(session, mailing) == []
+        return books.status(session, mailing)
+
+
+def test_a_shard_is_held_by_one_worker(newsletter, mailing):
+    """Two holders would send everything twice."""
+    assert take(newsletter) is not None
+    assert take(newsletter) is None
+
+
+def test_whoever_lost_the_fence_opens_no_window(newsletter, mailing):
+    """A worker that was frozen for an hour wakes up believing it still holds its shard."""
+    old = take(newsletter)
+    forget_lease(newsletter)
+    new = take(newsletter)
+    with newsletter.parts.database.transaction() as session:
+        assert shards.announce(session, old, first=0, upto=5) is None
+        assert shards.announce(session, new, first=0, upto=5) is not None
+
+
+def test_announced_and_unanswered_mail_of_a_digest_is_uncertain_the_rest_due(newsletter, mailing):
+    """A digest is sent at most once; what was never announced was never on any wire."""
+    lost = take(newsletter)
+    with newsletter.parts.database.transaction() as session:
+        shards.announce(session, lost, first=0, upto=4)
+    forget_lease(newsletter)
+    take(newsletter)
+    found = states(newsletter, mailing)
+    assert (found.uncertain, found.due) == (4, 6)
+
+
+def test_announced_and_unanswered_mail_of_an_alert_goes_again(newsletter, tmp_path):
+    """People in danger are told twice rather than not at all; the Message-ID is the same, so it is shown once."""
+    house.add_readers(newsletter, tmp_path, house.addresses(5))
+    (tmp_path / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
+    mailing = alert.send(newsletter.parts, str(tmp_path / "alert.md"), digest_key=house.DIGEST)
+    lost = take(newsletter, "urgent")
+    with newsletter.parts.database.transaction() as session:
+        shards.announce(session, lost, first=0, upto=4)
+    forget_lease(newsletter)
+    take(newsletter, "urgent")
+    found = states(newsletter, mailing)
+    assert (found.uncertain, found.due) == (0, 5)
+
+
+def test_a_late_answer_turns_uncertain_into_accepted_and_nothing_else(newsletter, mailing):
+    """The one thing an old holder still knows better than its successor."""
+    lost = take(newsletter)
+    with newsletter.parts.database.transaction() as session:
+        shards.announce(session, lost, first=0, upto=2)
+        rows = deliveries.due(session, lost)
+    forget_lease(newsletter)
+    take(newsletter)
+    with newsletter.parts.database.transaction() as session:
+        late = [
+            Result(rows[0].id, DeliveryState.ACCEPTED, code=250),
+            Result(rows[5].id, DeliveryState.REJECTED, code=550),
+        ]
+        assert deliveries.record(session, lost, late) == 1
+    found = states(newsletter, mailing)
+    assert (found.accepted, found.uncertain, found.rejected) == (1, 1, 0)
+
+
+def test_a_changed_content_opens_no_window(newsletter, mailing):
+    """Only the approved bytes may leave: whoever edits the database changes the fingerprint, not the mail."""
+    lease = take(newsletter)
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("UPDATE mailing SET fingerprint = sha256('something else')"))
+        assert shards.announce(session, lease, first=0, upto=5) is None
+
+
+def test_a_held_article_stays_in_the_house(newsletter, mailing):
+    """A withdrawn story stops at once, in every version that carries it."""
+    lease = take(newsletter)
+    with newsletter.parts.database.transaction() as session:
+        article = session.execute(text("SELECT articles[1] FROM variant")).scalar_one()
+        assert mailings.hold(session, article, why="withdrawn") == 1
+        opened = shards.announce(session, lease, first=0, upto=10)
+        assert opened is not None
+        assert len(opened.not_now) == 10
+
+
+def test_a_shard_does_not_end_while_a_row_is_due(newsletter, mailing):
+    """A shard that ended too early would lose readers silently."""
+    lease = take(newsletter)
+    with newsletter.parts.database.transaction() as session:
+        assert not shards.end(session, lease)
+
+
+def test_first_attempts_never_wait_behind_retries(newsletter, mailing, tmp_path):
+    """Ten thousand greylisted messages must not delay tonight's news."""
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("UPDATE shard SET retry = true, not_before = now() - interval '1 day'"))
+    house.add_articles(newsletter, tmp_path, "Newer")
+    second = publish.compose(newsletter.parts, house.DIGEST)
+    publish.send(newsletter.parts, second.issue)
+    assert take(newsletter).mailing_id == second.mailing
