@@ -168,7 +168,7 @@ def alerts_among(session: Session, articles: Iterable[ArticleView]) -> dict[int,
     """Return article id → mailing id for those of the articles that went out as alerts."""
     ids = [article.id for article in articles]
     return dict(
-        session.execute(select(Alert.article_id, Alert.mailing_id).where(Alert.article_id.in_(ids))).tuples().all()
+        session.execute(select(Alert.article_id, Alert.mailing_id).where(Alert.article_id.in_(ids))).all()
     )
 
 

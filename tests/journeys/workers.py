@@ -1,0 +1,47 @@
+"""Real Celery workers for stories: processes of their own, ended by their pid."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from newsletter.assembly import Newsletter
+from newsletter.settings import reveal
+
+ROOT = Path(__file__).parents[2]
+
+
+def environment(made: Newsletter) -> dict[str, str]:
+    """Return the settings of a product as a process reads them."""
+    chosen = made.settings
+    return {name: value for name, value in os.environ.items() if not name.startswith("NEWSLETTER_")} | {
+        "NEWSLETTER_HOME": str(chosen.home),
+        "NEWSLETTER_KEYS": str(chosen.keys),
+        "NEWSLETTER_DATABASE_URL": reveal(chosen.database_url) or "",
+        "NEWSLETTER_REDIS_URL": reveal(chosen.redis_url) or "",
+        "NEWSLETTER_RELAY_URL": reveal(chosen.relay_url) or "",
+        "NEWSLETTER_BASE_URL": chosen.base_url,
+        "NEWSLETTER_SENDER": chosen.sender,
+        "NEWSLETTER_POSTAL_ADDRESS": chosen.postal_address,
+    }
+
+
+@contextmanager
+def working(made: Newsletter, queues: str, *, children: int = 1, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a Celery worker on some queues until the block ends."""
+    command = [sys.executable, "-m", "celery", "-A", "workers", "-q", "worker", "-Q", queues, "-c", str(children)]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [*command, "--without-mingle", "--without-gossip"], cwd=ROOT, env=environment(made), stdout=out, stderr=out
+        )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(40)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
