@@ -9,11 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parseaddr
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from newsletter import database, embedded, settings
 from newsletter.addresses import EmailAddress
-from newsletter.composer.inlining import Layout
 from newsletter.database import Database
 from newsletter.delivery import recovery
 from newsletter.delivery.sending import Identity, Sender
@@ -23,9 +22,11 @@ from newsletter.journeys import leaving
 from newsletter.journeys.parts import Letterhead, Parts
 from newsletter.relay.target import Relay
 from newsletter.settings import Settings, reveal
-from newsletter.templating import Templates
 from newsletter.tokens import Tokens
 from newsletter.vault import Keyring, Vault
+
+if TYPE_CHECKING:
+    from newsletter.composer.inlining import Layout
 
 Role = Literal["worker", "web"]
 
@@ -64,12 +65,20 @@ class Newsletter:
         self.parts = Parts(
             database=Database(urls.database, vault),
             tokens=Tokens(self._keyring.token.live, self._keyring.token.keys),
-            layout=Layout(Templates(chosen.templates)),
+            composing=lambda: self.layout,
             letterhead=letterhead(chosen),
             nudger=Nudger(urls.redis),
             home=chosen.home,
             fetch_allow=chosen.fetch_allow,
         )
+
+    @cached_property
+    def layout(self) -> "Layout":
+        """The templates of e-mail with their style inlined, made on first use: senders never load lxml (decision 4)."""
+        from newsletter.composer.inlining import Layout
+        from newsletter.templating import Templates
+
+        return Layout(Templates(self.settings.templates))
 
     @cached_property
     def sender(self) -> Sender:

@@ -1,16 +1,20 @@
 """What every story needs: the database, the keys' tokens, the templates, who we are, and the broker."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from newsletter.composer.content import Frame
-from newsletter.composer.inlining import Layout
 from newsletter.database import Database
 from newsletter.errors import Conflict
-from newsletter.fetching import Network
 from newsletter.issues.digests import DigestView
 from newsletter.jobs import Nudger
 from newsletter.tokens import Tokens
+
+if TYPE_CHECKING:
+    from newsletter.composer.inlining import Layout
+    from newsletter.fetching import Network
 
 
 class NoSender(Conflict):
@@ -61,12 +65,20 @@ class Letterhead:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts that meet in `assembly`, as stories use them."""
+    """The parts that meet in `assembly`, as stories use them.
+
+    composing  makes the layout on first use: a process that only sends never loads templates, premailer and lxml
+    """
 
     database: Database
     tokens: Tokens
-    layout: Layout
+    composing: "Callable[[], Layout]"
     letterhead: Letterhead
     nudger: Nudger
     home: Path
-    fetch_allow: tuple[Network, ...]
+    fetch_allow: "tuple[Network, ...]"
+
+    @property
+    def layout(self) -> "Layout":
+        """The templates of e-mail."""
+        return self.composing()
