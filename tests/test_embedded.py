@@ -4,6 +4,8 @@ import os
 import shutil
 import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from newsletter import embedded, languages
 from newsletter.embedded import programs, state
 from newsletter.errors import Conflict, NewsletterError
 from tests.servers import Servers, Urls
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +172,38 @@ def test_a_server_that_does_not_come_up_says_why(tmp_path: Path) -> None:
         embedded.start(tmp_path, durable=False)
     assert refused.value.message == "embedded.failed"
     assert "pg_control" in refused.value.facts["reason"] or "postgresql" in refused.value.facts["log"]
+
+
+def test_folders_with_blanks_and_quotes_will_do(tmp_path: Path) -> None:
+    """People keep things in “My Documents”."""
+    home = tmp_path / 'My "own" Documents \u062f'
+    try:
+        assert embedded.start(home, durable=False) == embedded.status(home)
+    finally:
+        embedded.stop(home)
+
+
+FULL = """
+import sys
+from pathlib import Path
+from newsletter import embedded, errors
+try:
+    embedded.start(Path(sys.argv[1]))
+except errors.NewsletterError as refusal:
+    print(refusal.message)
+"""
+
+
+@pytest.mark.parametrize("size", ["4k", "8m"])
+def test_a_full_disk_is_named(tmp_path: Path, size: str) -> None:
+    """“Errno 28” sends nobody to the right place; and no server may be left behind."""
+    mount = 'mount -t tmpfs -o "size=$1" tmpfs "$2" && exec "$3" -c "$4" "$2/home"'
+    namespace = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
+    command = [*namespace, "sh", "-c", mount, "sh", size, str(tmp_path), sys.executable, FULL]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if "ermission" in ran.stderr or "not permitted" in ran.stderr:
+        pytest.skip("mounting a small disk needs root")
+    assert ran.stdout.strip() == "embedded.disk-full", ran.stderr[-1000:]
 
 
 def test_every_refusal_has_its_sentence() -> None:

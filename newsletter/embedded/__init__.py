@@ -4,15 +4,20 @@
 know their server, `state` remembers. A second start attaches to what runs. Knows plain arguments and no settings.
 """
 
+import errno
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from newsletter import errors
 from newsletter.embedded.broker import redis_answers, start_redis
 from newsletter.embedded.launching import end, pid_of
 from newsletter.embedded.postgresql import postgresql_answers, start_postgresql
-from newsletter.embedded.state import DATABASE, OWNER, WEB, WORKER, State, fresh, locked, read
+from newsletter.embedded.state import DATABASE, OWNER, WEB, WORKER, State, alive, fresh, locked, read
+
+# Fast shutdown: SIGINT ends sessions and writes a checkpoint; SIGQUIT leaves recovery to the next start.
+POSTGRESQL_ENDS = (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +44,30 @@ def start(home: Path, *, durable: bool = True) -> Servers:
     durable  False only for data nobody will miss: no fsync, and a crash of the machine loses the cluster
 
     Raises NotFound when no program is installed, Conflict when the data is of another major version or a server
-    does not come up, Forbidden when the folder belongs to someone else.
+    does not come up or the disk is full, Forbidden when the folder belongs to someone else.
     """
     home = home.absolute()
-    with locked(home):
-        state = read(home) or fresh(home)
-        state = start_postgresql(home, state, durable=durable)
+    try:
+        with locked(home):
+            return _start(home, durable=durable)
+    except OSError as refused:
+        if refused.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise errors.Conflict("embedded.disk-full", folder=str(home)) from refused
+        raise
+
+
+def _start(home: Path, *, durable: bool) -> Servers:
+    """Both or none: what we started does not outlive the failure of its companion."""
+    state = read(home) or fresh(home)
+    lived = alive(home, "postgresql")
+    state = start_postgresql(home, state, durable=durable)
+    try:
         state = start_redis(home, state, durable=durable)
-        return _servers(home, state)
+    except (errors.NewsletterError, OSError):
+        if not lived:
+            end(home, "postgresql", POSTGRESQL_ENDS)
+        raise
+    return _servers(home, state)
 
 
 def status(home: Path) -> Servers | None:
@@ -64,8 +85,7 @@ def stop(home: Path) -> None:
     if not (home / "servers.lock").exists():
         return
     with locked(home):
-        # Fast shutdown: SIGINT ends sessions and writes a checkpoint; SIGQUIT leaves recovery to the next start.
-        end(home, "postgresql", (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL))
+        end(home, "postgresql", POSTGRESQL_ENDS)
         end(home, "redis", (signal.SIGTERM, signal.SIGKILL))
 
 

@@ -28,8 +28,8 @@ def start_redis(home: Path, state: State, *, durable: bool) -> State:
             "bind 127.0.0.1",
             f"port {port}",
             f"requirepass {state.passwords['redis']}",
-            f"dir {data}",
-            f"pidfile {home / 'redis.pid'}",
+            f"dir {_quoted(data)}",
+            f"pidfile {_quoted(home / 'redis.pid')}",
             f"appendonly {'yes' if durable else 'no'}",
             'save ""',
             "maxmemory-policy noeviction",  # allkeys-lru would lose jobs without a word
@@ -42,6 +42,12 @@ def start_redis(home: Path, state: State, *, durable: bool) -> State:
 
     plan = Launch(home, "redis", program, data, Guise((), None, os.geteuid()))
     return launch(plan, state, command, redis_answers)
+
+
+def _quoted(path: Path) -> str:
+    """A path as the configuration reads it: folders may hold blanks."""
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def redis_answers(state: State) -> bool:

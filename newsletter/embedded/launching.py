@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -57,7 +58,7 @@ def launch(
         if process.poll() is None:
             process.kill()
     log = launch.home / f"{launch.server}.log"
-    raise errors.Conflict("embedded.failed", server=launch.server, log=str(log), reason=last_line(log))
+    raise failed(launch.home, launch.server, log.read_text(errors="replace") if log.exists() else "")
 
 
 def _up(state: State, process: "subprocess.Popen[bytes]", answers: Callable[[State], bool]) -> bool:
@@ -121,7 +122,11 @@ def end(home: Path, server: str, signals: tuple[signal.Signals, ...]) -> None:
         raise errors.Conflict("embedded.not-stopped", server=server, folder=str(home))
 
 
-def last_line(log: Path) -> str:
-    """Return the last line that says something, "-" where there is none."""
-    lines = log.read_text(errors="replace").split("\n") if log.exists() else []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "-")
+def failed(home: Path, server: str, told: str) -> errors.Conflict:
+    """Return the refusal for a server that did not come up, from what it told: its first error, else its last line."""
+    if "No space left" in told:
+        return errors.Conflict("embedded.disk-full", folder=str(home))
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    faults = [line for line in lines if re.search(r"error|fatal|panic", line, re.IGNORECASE)]
+    reason = next(iter([*faults, *reversed(lines)]), "it says nothing")
+    return errors.Conflict("embedded.failed", server=server, log=str(home / f"{server}.log"), reason=reason)

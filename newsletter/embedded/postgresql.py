@@ -9,9 +9,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from newsletter import errors
 from newsletter.embedded.guise import Guise, guise_of_process, hand_over, run_as, within_reach
-from newsletter.embedded.launching import Launch, attached, last_line, launch
+from newsletter.embedded.launching import Launch, attached, failed, launch
 from newsletter.embedded.programs import choose_postgresql
 from newsletter.embedded.state import DATABASE, OWNER, WEB, WORKER, State
 
@@ -91,10 +90,9 @@ def _make_cluster(home: Path, programs: Path, guise: Guise, password: str) -> No
     finally:
         os.close(secret)
     if made.returncode:
-        log = home / "postgresql.log"
-        log.write_text(made.stdout + made.stderr)
-        reason = next((line for line in made.stderr.splitlines() if "error" in line.lower()), last_line(log))
-        raise errors.Conflict("embedded.failed", server="postgresql", log=str(log), reason=reason)
+        refusal = failed(home, "postgresql", made.stdout + made.stderr)
+        (home / "postgresql.log").write_text(made.stdout + made.stderr)
+        raise refusal
     (draft / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
     draft.rename(home / "postgresql")
 
