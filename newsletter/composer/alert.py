@@ -1,35 +1,31 @@
 """An urgent alert: what is happening, since when, and what to do now."""
 
 from newsletter import languages
-from newsletter.composer import heads, lint, plaintext, prose
+from newsletter.composer import heads, lint, prose
 from newsletter.composer.content import AlertContent, Frame
 from newsletter.composer.inlining import Layout
 from newsletter.composer.message import Compiled
 
 
 def compose(content: AlertContent, frame: Frame, layout: Layout) -> Compiled:
-    """Return the compiled alert. Raises prose.UnknownTag, lint.TooLarge."""
+    """Return the compiled alert. Raises prose.UnknownTag, prose.BadLink, lint.TooLarge, lint.NoPostalAddress."""
     language = frame.language
     friend = languages.say("mail.friend", language)
-    page = prose.html(prose.merged(content.markdown, layout, kind="html", fallback=friend))
-    text = plaintext.from_markdown(prose.merged(content.markdown, layout, kind="text", fallback=friend))
-    preheader = " ".join(plaintext.from_markdown(content.markdown).split())[:140]
-    opening, closing = layout.frame(
-        "_layout/frame",
-        language=language,
-        frame=frame,
-        preheader=prose.merged(preheader, layout, kind="html", fallback=friend),
-    )
+    for action in content.actions:
+        prose.linked(action.url)
+    preheader = prose.preheader(content.markdown, layout, fallback=friend)
+    opening, closing = layout.frame("_layout/frame", language=language, frame=frame, preheader=preheader)
     body = layout.block(
         "alert/body",
         language=language,
-        headline=content.headline,
+        headline=prose.titled(content.headline, layout, fallback=friend),
+        heading=prose.merged(content.headline, layout, kind="text", fallback=friend),
         sent_at=content.sent_at,
-        url=content.url,
+        url=prose.linked(content.url) if content.url else "",
         actions=content.actions,
-        page=page,
-        text=text,
+        page=prose.page(content.markdown, layout, fallback=friend),
+        text=prose.plain(content.markdown, layout, fallback=friend),
     )
-    subject = prose.merged(content.subject, layout, kind="header", fallback=friend)
+    subject = prose.merged(content.subject, layout, kind="text", fallback=friend)
     compiled = Compiled(head=heads.bulk(frame, layout.cut(subject)), blocks=(opening, body, closing))
     return lint.require(compiled, frame)

@@ -14,15 +14,16 @@ def compose(content: DigestContent, frame: Frame, layout: Layout) -> Compiled:
     """Return the compiled digest, never above 100 kB of HTML (Gmail clips near 102 kB).
 
     A digest that would be larger loses, step by step, the length of its excerpts, its pictures, its lead, and in the end
-    articles ("and 14 more"); the footer is always kept. Raises lint.TooLarge when even that is not enough.
+    articles ("and 14 more"); the footer is always kept. Raises lint.TooLarge when even that is not enough,
+    lint.NoPostalAddress.
     """
     compiled = _compose(content, frame, layout)
-    while compiled.html_bytes > lint.LARGEST_BYTES:
+    while lint.size(compiled) > lint.LARGEST_BYTES:
         smaller = shorter(content)
         if smaller is None:
-            raise lint.TooLarge(compiled.html_bytes)
+            break
         content, compiled = smaller, _compose(smaller, frame, layout)
-    return compiled
+    return lint.require(compiled, frame)
 
 
 def shorter(content: DigestContent) -> DigestContent | None:
@@ -59,7 +60,7 @@ def _compose(content: DigestContent, frame: Frame, layout: Layout) -> Compiled:
 
 def _blocks(content: DigestContent, frame: Frame, layout: Layout) -> list[Block]:
     language = frame.language
-    masthead = {"name": content.name, "number": content.number, "rhythm": content.rhythm, "cut_on": content.cut_on}
+    masthead = {"name": content.name, "issue": content.number, "rhythm": content.rhythm, "cut_on": content.cut_on}
     blocks = [layout.block("digest/masthead", language=language, **masthead)]
     for place, article in enumerate(content.lead):
         blocks.append(layout.block("digest/article", language=language, article=article, first=place == 0))

@@ -9,27 +9,26 @@ import os
 import re
 import secrets
 from collections import OrderedDict
-from collections.abc import Hashable
-from datetime import date, datetime
+from collections.abc import Callable, Hashable
+from threading import RLock
 from typing import Any
 
 # Read by premailer when it is imported: its default cache forgets nothing and is not an LRU.
 os.environ.setdefault("PREMAILER_CACHE", "LRU")
 os.environ.setdefault("PREMAILER_CACHE_MAXSIZE", "10000")
 
-import babel.dates
 import cssutils
 import markupsafe
 import premailer
 
 from newsletter import languages
-from newsletter.composer import plaintext
+from newsletter.composer import calendars, plaintext
+from newsletter.composer.content import ArticleContent
 from newsletter.composer.message import Block, Gap, Kind, Piece, Slot
 from newsletter.errors import Forbidden
 from newsletter.templating import Templates
 
 KEPT = 1024
-_CONTENT = "contentmark"
 
 
 class NoFetching(Forbidden):
@@ -49,7 +48,10 @@ cssutils.log.enabled = False
 
 
 class Layout:
-    """The templates of e-mail, with what was made of them. Not for use by two threads at once."""
+    """The templates of e-mail, with what was made of them: one for a process, shared by its threads.
+
+    inlined   how often premailer has run
+    """
 
     def __init__(self, templates: Templates) -> None:
         self._templates = templates
@@ -57,6 +59,8 @@ class Layout:
         self._blocks: OrderedDict[Hashable, tuple[Block, ...]] = OrderedDict()
         # Nobody can guess the placeholders, so no article can smuggle one in.
         self._nonce = secrets.token_hex(6)
+        self._content = f"c{self._nonce}c"
+        self._making = RLock()
         self._gaps: list[Gap] = []
         self._placeholder = re.compile(rf"s{self._nonce}n(\d+)s")
         self.inlined = 0
@@ -64,9 +68,17 @@ class Layout:
     def slot(self, slot: str, kind: str = "html", fallback: str = "") -> markupsafe.Markup:
         """Return the placeholder of a reader's value, for templates: `slot("name")`, `slot("leave", "token")`."""
         gap = Gap(Slot(slot), Kind(kind), fallback)
-        if gap not in self._gaps:
-            self._gaps.append(gap)
+        with self._making:
+            if gap not in self._gaps:
+                self._gaps.append(gap)
         return markupsafe.Markup(f"s{self._nonce}n{self._gaps.index(gap)}s")  # noqa: S704 (letters and digits only)
+
+    def in_link(self, url: str) -> str:
+        """Return a link with its placeholders changed for those of percent-quoted values."""
+        return "".join(
+            piece if isinstance(piece, str) else str(self.slot(piece.slot, "url", piece.fallback))
+            for piece in self.cut(url)
+        )
 
     def block(self, template: str, /, *, language: str, **facts: Any) -> Block:
         """Return a compiled block of email/TEMPLATE.html and email/TEMPLATE.txt. Facts must be hashable: equal ones share it."""
@@ -91,13 +103,14 @@ class Layout:
         pieces = [self._gaps[int(part)] if place % 2 else part for place, part in enumerate(parts)]
         return tuple(piece for piece in pieces if piece != "")
 
-    def _remembered(self, key: Hashable, make: Any) -> tuple[Block, ...]:
-        if key not in self._blocks:
-            self._blocks[key] = make()
-            if len(self._blocks) > KEPT:
-                self._blocks.popitem(last=False)
-        self._blocks.move_to_end(key)
-        return self._blocks[key]
+    def _remembered(self, key: Hashable, make: Callable[[], tuple[Block, ...]]) -> tuple[Block, ...]:
+        with self._making:
+            if key not in self._blocks:
+                self._blocks[key] = make()
+                if len(self._blocks) > KEPT:
+                    self._blocks.popitem(last=False)
+            self._blocks.move_to_end(key)
+            return self._blocks[key]
 
     def _block(self, template: str, language: str, facts: dict[str, Any]) -> Block:
         body = self._inline(
@@ -109,27 +122,14 @@ class Layout:
         )
 
     def _frame(self, template: str, language: str, facts: dict[str, Any]) -> tuple[Block, Block]:
-        html = self._inline(self._render(f"{template}.html", language, facts | {"content": _CONTENT}))
-        text = self._render(f"{template}.txt", language, facts | {"content": _CONTENT})
-        page, plain = _halves(html), _halves(text)
-        return (
-            Block(html=self.cut(_crlf(page[0])), text=self.cut(_crlf(plain[0]))),
-            Block(html=self.cut(_crlf(page[1])), text=self.cut(_crlf(plain[1]))),
-        )
+        html = self._inline(self._render(f"{template}.html", language, facts | {"content": self._content}))
+        text = self._render(f"{template}.txt", language, facts | {"content": self._content})
+        before, _, after = _crlf(html).partition(self._content)
+        above, _, below = _crlf(text).partition(self._content)
+        return Block(html=self.cut(before), text=self.cut(above)), Block(html=self.cut(after), text=self.cut(below))
 
     def _render(self, name: str, language: str, facts: dict[str, Any]) -> str:
-        return self._templates.render(
-            f"email/{name}",
-            language=language,
-            rtl=languages.direction(language) == "rtl",
-            slot=self.slot,
-            day=lambda moment: day(moment, language),
-            moment=lambda at: moment_of(at, language),
-            wrapped=plaintext.wrapped,
-            underlined=plaintext.underlined,
-            t=lambda message, **words: languages.say(f"mail.{message}", language, **words),
-            **facts,
-        )
+        return self._templates.render(f"email/{name}", slot=self.slot, **_words(language), **facts)
 
     def _inline(self, html: str) -> str:
         self.inlined += 1
@@ -147,30 +147,33 @@ class Layout:
         return str(inliner.transform(pretty_print=False))
 
 
-def _halves(text: str) -> tuple[str, str]:
-    before, _, after = text.partition(_CONTENT)
-    return before, after
+def _words(language: str) -> dict[str, Any]:
+    """Return what every template of e-mail may say in a language."""
+
+    def say(message: str, **facts: Any) -> str:
+        return languages.say(f"mail.{message}", language, **facts)
+
+    def posted(article: ArticleContent) -> str:
+        """Return source and dateline as a newspaper sets them: "Arutz Sheva, 19 June 2014"."""
+        dateline = article.dateline or calendars.day(article.posted_on, language)
+        return say("source-and-date", source=article.source, date=dateline) if article.source else dateline
+
+    def why(sentence: str, name: str) -> str:
+        return say(sentence.removeprefix("mail."), list=name) if sentence.startswith("mail.why-") else sentence
+
+    return {
+        "language": language,
+        "rtl": languages.direction(language) == "rtl",
+        "t": say,
+        "posted": posted,
+        "why": why,
+        "day": lambda moment: calendars.day(moment, language),
+        "moment": lambda at: calendars.moment_of(at, language),
+        "number": lambda count: calendars.number(count, language),
+        "wrapped": plaintext.wrapped,
+        "underlined": plaintext.underlined,
+    }
 
 
 def _crlf(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\n", "\r\n")
-
-
-def day(moment: date, language: str) -> str:
-    """Return a day as people of a language write it: "19 June 2014"."""
-    return babel.dates.format_date(
-        moment, "d MMMM y" if language.startswith("en") else "long", locale=_locale(language)
-    )
-
-
-def moment_of(at: datetime, language: str) -> str:
-    """Return a moment with its time and zone: "19 June 2014, 02:10 UTC"."""
-    clock = babel.dates.format_time(at, "HH:mm z", locale=_locale(language))
-    return f"{day(at, language)}, {clock}"
-
-
-def _locale(language: str) -> babel.Locale:
-    try:
-        return babel.Locale.parse(language, sep="-")
-    except (babel.UnknownLocaleError, ValueError):
-        return babel.Locale("en")

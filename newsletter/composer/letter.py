@@ -1,16 +1,20 @@
 """An open letter that readers are asked to sign."""
 
-from newsletter.composer import heads, lint, plaintext, prose
+from newsletter import languages
+from newsletter.composer import heads, lint, prose
 from newsletter.composer.content import Frame, LetterContent
 from newsletter.composer.inlining import Layout
 from newsletter.composer.message import Compiled
 
 
 def compose(content: LetterContent, frame: Frame, layout: Layout) -> Compiled:
-    """Return the compiled letter with its button to sign. Raises lint.TooLarge."""
+    """Return the compiled letter with its button to sign.
+
+    Raises prose.UnknownTag, prose.BadLink, lint.TooLarge, lint.NoPostalAddress.
+    """
     language = frame.language
-    sign = content.sign_url or f"{frame.base_url}/s/{layout.slot('action', 'token')}"
-    text = plaintext.from_markdown(content.markdown)
+    friend = languages.say("mail.friend", language)
+    sign = content.sign_url and prose.linked(content.sign_url)
     opening, closing = layout.frame("_layout/frame", language=language, frame=frame, preheader=content.title)
     body = layout.block(
         "letter/body",
@@ -19,9 +23,10 @@ def compose(content: LetterContent, frame: Frame, layout: Layout) -> Compiled:
         addressed_to=content.addressed_to,
         signatories=content.signatories,
         sign_by=content.sign_by,
-        sign=sign,
-        page=prose.html(content.markdown),
-        text=text,
+        sign=sign or f"{frame.base_url}/s/{layout.slot('action', 'token')}",
+        page=prose.page(content.markdown, layout, fallback=friend),
+        text=prose.plain(content.markdown, layout, fallback=friend),
     )
-    compiled = Compiled(head=heads.bulk(frame, layout.cut(content.title)), blocks=(opening, body, closing))
+    # The title is words to print, never tags to fill in: only what the text says is personal.
+    compiled = Compiled(head=heads.bulk(frame, (content.title,)), blocks=(opening, body, closing))
     return lint.require(compiled, frame)

@@ -1,7 +1,7 @@
 """What a message must not be: too large, without a postal address, with links that mail clients drop."""
 
 from newsletter.composer.content import Frame
-from newsletter.composer.message import Compiled
+from newsletter.composer.message import Compiled, Gap
 from newsletter.errors import Invalid
 
 LARGEST_BYTES = 100_000
@@ -23,10 +23,15 @@ class NoPostalAddress(Invalid):
         super().__init__("mail.no-postal-address")
 
 
+def size(compiled: Compiled) -> int:
+    """Return how large the HTML part may be for a reader, in bytes: its static text and 100 for each gap."""
+    return compiled.html_bytes + 100 * sum(isinstance(piece, Gap) for piece in compiled.html)
+
+
 def require(compiled: Compiled, frame: Frame) -> Compiled:
     """Return the message, or raise TooLarge or NoPostalAddress."""
-    if compiled.html_bytes > LARGEST_BYTES:
-        raise TooLarge(compiled.html_bytes)
+    if size(compiled) > LARGEST_BYTES:
+        raise TooLarge(size(compiled))
     if not frame.postal_address.strip():
         raise NoPostalAddress
     return compiled
@@ -34,4 +39,4 @@ def require(compiled: Compiled, frame: Frame) -> Compiled:
 
 def warnings(compiled: Compiled) -> list[str]:
     """Return what an operator should know before sending: ids of sentences of the catalogue."""
-    return ["mail.nearly-too-large"] if compiled.html_bytes > WARN_BYTES else []
+    return ["mail.nearly-too-large"] if size(compiled) > WARN_BYTES else []

@@ -2,13 +2,14 @@
 
 import textwrap
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 WIDTH = 72
 _MARKDOWN = MarkdownIt("commonmark", {"html": False})
+_BREAKS = ("softbreak", "hardbreak")
 
 
 def wrapped(text: str, *, indent: str = "", first: str | None = None) -> str:
@@ -37,8 +38,18 @@ def columns(text: str) -> int:
     return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)
 
 
-def from_markdown(markdown: str) -> str:
-    """Return markdown as plain text: headings underlined, lists with hyphens, each link followed by its address."""
+def bare(markdown: str) -> str:
+    """Return the words of markdown in one line, without marks and addresses."""
+    inlines = [token.children or [] for token in _MARKDOWN.parse(markdown) if token.type == "inline"]
+    words = ["".join(child.content or " " * (child.type in _BREAKS) for child in inline) for inline in inlines]
+    return " ".join(" ".join(words).split())
+
+
+def from_markdown(markdown: str, *, address: Callable[[str], str] = str) -> str:
+    """Return markdown as plain text: headings underlined, lists with hyphens, each link followed by its address.
+
+    address   changes an address before it is printed
+    """
     out: list[str] = []
     first = indent = ""
     ordinal: list[int | None] = []
@@ -59,7 +70,8 @@ def from_markdown(markdown: str) -> str:
             case "list_item_open":
                 first = _bullet(ordinal)
             case "inline":
-                out.append(_paragraph(_inline(token.children or []), indent, first, depth=len(ordinal)))
+                text = _inline(token.children or [], address)
+                out.append(_paragraph(text, indent, first, depth=len(ordinal)))
                 first = ""
             case "fence" | "code_block":
                 out.append(textwrap.indent(token.content.rstrip(), indent + "    "))
@@ -87,7 +99,7 @@ def _paragraph(text: str, indent: str, first: str, *, depth: int) -> str:
     )
 
 
-def _inline(tokens: Sequence[Token]) -> str:
+def _inline(tokens: Sequence[Token], address: Callable[[str], str]) -> str:
     text, links = "", []
     for token in tokens:
         match token.type:
@@ -101,7 +113,7 @@ def _inline(tokens: Sequence[Token]) -> str:
                 links.append((str(token.attrGet("href") or ""), len(text)))
             case "link_close":
                 href, start = links.pop()
-                text += "" if text[start:] == href else f" ({href})"
+                text += "" if text[start:] == href else f" ({address(href)})"
             case "image":
                 text += token.content
             case "em_open" | "em_close":

@@ -1,17 +1,20 @@
 """What operators write: markdown with a fixed set of merge tags, never free Jinja (standards §25)."""
 
 import re
+from collections.abc import Iterable
 
 import markupsafe
 import nh3
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from newsletter.composer import plaintext
 from newsletter.composer.inlining import Layout
 from newsletter.errors import Invalid
 
-_TAG = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}|\{%")
 TAGS = ("name", "reference")
+_TAG = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}|\{[%#]")
+_UNFINISHED = re.compile(r"\{\{[^}]*\}?$")
 _MARKDOWN = MarkdownIt("commonmark", {"html": False})
 _CLASSES = {
     "paragraph_open": "p",
@@ -26,7 +29,9 @@ _CLASSES = {
 _ATTRIBUTES = {"a": {"href", "class"}, "ol": {"start", "class"}} | {
     tag: {"class"} for tag in ("p", "h2", "h3", "ul", "li", "blockquote", "hr", "em", "strong", "code", "pre", "br")
 }
-_SCHEMES = {"https", "http", "mailto"}
+_SCHEMES = {"https", "http", "mailto", "tel"}
+_ABSOLUTE = re.compile(r"https?://[^\s/]+|mailto:[^\s]+|tel:[+0-9]")
+_PREHEADER = 140
 
 
 class UnknownTag(Invalid):
@@ -36,8 +41,25 @@ class UnknownTag(Invalid):
         super().__init__("mail.unknown-tag", tag=tag, known=", ".join(f"{{{{ {tag} }}}}" for tag in TAGS))
 
 
+class BadLink(Invalid):
+    """A link leads nowhere from inside a mail: it is relative, or of a kind that mail clients refuse."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__("mail.bad-link", url=url)
+
+
+def linked(url: str) -> str:
+    """Return a link as it is. Raises BadLink unless it is https, http, mailto or tel, and absolute."""
+    if not _ABSOLUTE.match(url):
+        raise BadLink(url)
+    return url
+
+
 def merged(text: str, layout: Layout, *, kind: str, fallback: str) -> str:
-    """Return the text with placeholders for its merge tags. Raises UnknownTag."""
+    """Return the text with placeholders for its merge tags. Raises UnknownTag.
+
+    kind   "html" for what becomes HTML, "text" for the text part, "header" for a subject
+    """
 
     def placeholder(found: re.Match[str]) -> str:
         tag = found.group(1)
@@ -48,20 +70,45 @@ def merged(text: str, layout: Layout, *, kind: str, fallback: str) -> str:
     return _TAG.sub(placeholder, text)
 
 
-def html(markdown: str) -> markupsafe.Markup:
-    """Return markdown as clean HTML with the classes of our style sheet; a first-level heading becomes a second."""
-    tokens = _MARKDOWN.parse(markdown)
-    for token in tokens:
-        _classify(token)
-        for child in token.children or []:
-            _classify(child)
+def titled(text: str, layout: Layout, *, fallback: str) -> markupsafe.Markup:
+    """Return one line of plain text as HTML, with placeholders for its merge tags."""
+    return markupsafe.Markup(merged(str(markupsafe.escape(text)), layout, kind="html", fallback=fallback))  # noqa: S704
+
+
+def page(markdown: str, layout: Layout, *, fallback: str) -> markupsafe.Markup:
+    """Return markdown as clean HTML with the classes of our style sheet; a first-level heading becomes a second.
+
+    Raises UnknownTag, BadLink.
+    """
+    tokens = _MARKDOWN.parse(merged(markdown, layout, kind="html", fallback=fallback))
+    _prepare(tokens, layout)
     rendered = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
     cleaned = nh3.clean(rendered, tags=set(_ATTRIBUTES), attributes=_ATTRIBUTES, url_schemes=_SCHEMES, link_rel=None)
     return markupsafe.Markup(cleaned)  # noqa: S704 (nh3 has cleaned it)
 
 
-def _classify(token: Token) -> None:
-    if token.type in ("heading_open", "heading_close"):
-        token.tag = "h2" if token.tag in ("h1", "h2") else "h3"
-    if name := _CLASSES.get(token.type):
-        token.attrSet("class", name)
+def plain(markdown: str, layout: Layout, *, fallback: str) -> str:
+    """Return markdown as the text part prints it, with the same links. Raises UnknownTag."""
+    return plaintext.from_markdown(merged(markdown, layout, kind="text", fallback=fallback), address=layout.in_link)
+
+
+def preheader(markdown: str, layout: Layout, *, fallback: str) -> markupsafe.Markup:
+    """Return the first words of a text, for the line an inbox shows beside the subject."""
+    words = plaintext.bare(markdown)
+    if len(words) > _PREHEADER:
+        words = _UNFINISHED.sub("", words[:_PREHEADER]).rsplit(" ", 1)[0] + " …"
+    return titled(words, layout, fallback=fallback)
+
+
+def _prepare(tokens: Iterable[Token], layout: Layout) -> None:
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = "h2" if token.tag in ("h1", "h2") else "h3"
+        if name := _CLASSES.get(token.type):
+            token.attrSet("class", name)
+        if token.type == "link_open":
+            token.attrSet("href", layout.in_link(linked(str(token.attrGet("href")))))
+        if token.type == "image":
+            # A picture from elsewhere would tell that server who reads: what it shows is printed in words.
+            token.type, token.tag = "text", ""
+        _prepare(token.children or [], layout)
