@@ -4,8 +4,38 @@ import csv
 import random
 from pathlib import Path
 
-_GIVEN = ("Ann", "Béla", "Chidi", "Dara", "Elif", "Farid", "Grace", "Hana", "Ivo", "Jun", "Leïla", "Mina", "Noor", "Omid", "مریم", "نرگس")
-_FAMILY = ("Abara", "Brandt", "Castle", "Dural", "Ekwueme", "Farahani", "Greene", "Holm", "Ivanov", "Keller", "Moradi", "احمدی")
+_GIVEN = (
+    "Ann",
+    "Béla",
+    "Chidi",
+    "Dara",
+    "Elif",
+    "Farid",
+    "Grace",
+    "Hana",
+    "Ivo",
+    "Jun",
+    "Leïla",
+    "Mina",
+    "Noor",
+    "Omid",
+    "مریم",
+    "نرگس",
+)
+_FAMILY = (
+    "Abara",
+    "Brandt",
+    "Castle",
+    "Dural",
+    "Ekwueme",
+    "Farahani",
+    "Greene",
+    "Holm",
+    "Ivanov",
+    "Keller",
+    "Moradi",
+    "احمدی",
+)
 _DOMAINS = ("example.org", "example.com", "example.net", "mail.example", "post.example", "bücher.example")
 _LANGUAGES = ("en", "en", "en", "en", "fa", "fr", "ar", "en-GB")
 _ZONES = ("Europe/London", "Europe/Paris", "America/New_York", "Asia/Tehran", "UTC")

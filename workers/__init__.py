@@ -3,8 +3,11 @@
 The app holds options and schedule; `tasks` holds one short task for each job. Workers keep no result: the row is the truth.
 """
 
+import gc
+import importlib
+
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import celeryd_after_setup, setup_logging
 
 from newsletter import assembly, jobs, logs, settings
 from workers.schedule import BEAT
@@ -13,6 +16,14 @@ from workers.schedule import BEAT
 @setup_logging.connect
 def _log_as_we_do(**_later: object) -> None:
     logs.configure()
+
+
+@celeryd_after_setup.connect
+def _share_memory(**_later: object) -> None:
+    """Load everything before the fork, and let no collection touch it: children then share those pages."""
+    importlib.import_module("workers.tasks")
+    gc.collect()
+    gc.freeze()
 
 
 def _app() -> Celery:

@@ -11,6 +11,7 @@ import socket
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -69,6 +70,8 @@ class Sender:
         self._pools: dict[Relay, Pool] = {}
         self._stampers: OrderedDict[int, Stamper] = OrderedDict()
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        # A window and a flush at once; every further thread would keep a heap of its own (10 MB a child).
+        self._runner.get_loop().set_default_executor(ThreadPoolExecutor(max_workers=2))
 
     def work(self, lane: str, *, seconds: float) -> int:
         """Send shard after shard of a lane until nothing is due or the time is over; return how many messages were begun."""
