@@ -1,14 +1,21 @@
 """The one home of an address: found by blind index, sealed, opened only to write to it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
-from sqlalchemy import select, text, tuple_
+from psycopg.errors import UniqueViolation
+from sqlalchemy import ARRAY, BigInteger, cast, func, select, text, tuple_
 from sqlalchemy.dialects import postgresql
 
 from newsletter.addresses import EmailAddress
 from newsletter.database import Session
 from newsletter.errors import NotFound
 from newsletter.models.mailbox import AddressIndex, KeyCheck, Mailbox
+
+_ATTEMPTS = 5
+Result = TypeVar("Result")
+Keys = list[tuple[int, bytes]]
+"""What `vault.index` says of one address: a digest under each index key, the live one first."""
 
 
 class UnknownMailbox(NotFound):
@@ -30,8 +37,8 @@ def find_or_make(session: Session, address: EmailAddress) -> int:
     found = find(session, address)
     if found is not None:
         return found
-    mailbox_id = allocate(session, 1)[0]
-    session.execute(_MAKE, row(session, mailbox_id, address))
+    mailbox_id = _numbers(session, 1)[0]
+    session.execute(_MAKE, dict(zip(_COLUMNS, _row(session, mailbox_id, address), strict=True)))
     for key_id, digest in session.vault.index(address.normal):
         made = postgresql.insert(AddressIndex).values(key_id=key_id, digest=digest, mailbox_id=mailbox_id)
         if not session.execute(made.on_conflict_do_nothing()).rowcount:  # type: ignore[attr-defined]
@@ -41,25 +48,82 @@ def find_or_make(session: Session, address: EmailAddress) -> int:
     return mailbox_id
 
 
+def find_all(session: Session, keys: Sequence[Keys]) -> dict[bytes, int]:
+    """Return the mailboxes of those addresses that have one, by live digest, whichever key they were indexed under."""
+    live = {pair: address[0][1] for address in keys for pair in address}
+    wanted = {"key_ids": [key_id for key_id, _ in live], "digests": [digest for _, digest in live]}
+    return {live[key_id, bytes(digest)]: box for key_id, digest, box in session.execute(_FIND_ALL, wanted)}
+
+
+def make_all(session: Session, addresses: Sequence[tuple[EmailAddress, Keys]]) -> Sequence[int]:
+    """Copy mailboxes for addresses that have none, each named once; return their numbers in the same order.
+
+    Call it within `retried`: somebody else may make one of them meanwhile.
+    """
+    ids = _numbers(session, len(addresses))
+    numbered = list(zip(ids, addresses, strict=True))
+    rows = (_row(session, mailbox_id, address) for mailbox_id, (address, _) in numbered)
+    copy_rows(session, f"mailbox ({', '.join(_COLUMNS)})", ("int8", "bytea", "text", "bytea"), rows)
+    index = ((key_id, digest, mailbox_id) for mailbox_id, (_, keys) in numbered for key_id, digest in keys)
+    copy_rows(session, "address_index (key_id, digest, mailbox_id)", ("int8", "bytea", "int8"), index)
+    return ids
+
+
+def find_or_make_all(session: Session, addresses: Iterable[EmailAddress]) -> list[int]:
+    """Return the mailbox of each different address, those made that were missing; in no order."""
+    indexed = [(address, session.vault.index(address.normal)) for address in addresses]
+    different = {keys[0][1]: (address, keys) for address, keys in indexed}
+
+    def attempt() -> list[int]:
+        found = find_all(session, [keys for _, keys in different.values()])
+        missing = [one for key, one in different.items() if key not in found]
+        return [*found.values(), *(make_all(session, missing) if missing else ())]
+
+    return retried(session, attempt)
+
+
+def retried(session: Session, attempt: Callable[[], Result]) -> Result:
+    """Look and make; where somebody was faster by a moment, look again, as if nothing had been tried."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            with session.begin_nested():
+                return attempt()
+        except UniqueViolation:
+            continue
+    return attempt()
+
+
+def copy_rows(session: Session, target: str, types: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+    """Copy rows into a target such as "table (column, column)", in PostgreSQL's own binary form: ten times an INSERT."""
+    raw: Any = session.connection().connection.driver_connection
+    with raw.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN (FORMAT BINARY)") as copy:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)
+
+
+_COLUMNS = ("id", "address_sealed", "provider", "domain_index")
 _MAKE = text("""
     INSERT INTO mailbox (id, address_sealed, provider, domain_index) OVERRIDING SYSTEM VALUE
     VALUES (:id, :address_sealed, :provider, :domain_index)
 """)
+_FIND_ALL = text("""
+    SELECT i.key_id, i.digest, i.mailbox_id
+    FROM unnest(CAST(:key_ids AS bigint[]), CAST(:digests AS bytea[])) AS wanted (key_id, digest)
+    JOIN address_index i ON i.key_id = wanted.key_id AND i.digest = wanted.digest
+""")
 
 
-def row(session: Session, mailbox_id: int, address: EmailAddress) -> dict[str, object]:
-    """Return the columns of a new mailbox."""
-    return {
-        "id": mailbox_id,
-        "address_sealed": session.vault.seal("mailbox", "address", mailbox_id, address.wire),
-        "provider": address.provider,
-        "domain_index": session.vault.domain_index(address.domain),
-    }
+def _row(session: Session, mailbox_id: int, address: EmailAddress) -> tuple[int, bytes, str, bytes]:
+    vault = session.vault
+    sealed = vault.seal("mailbox", "address", mailbox_id, address.wire)
+    return mailbox_id, sealed, address.provider, vault.domain_index(address.domain)
 
 
-def allocate(session: Session, count: int) -> Sequence[int]:
+def _numbers(session: Session, count: int) -> Sequence[int]:
     """Return numbers for new mailboxes: a seal is bound to its row, so the number comes first."""
-    taken = text("SELECT nextval(pg_get_serial_sequence('mailbox', 'id')) FROM generate_series(1, :n)")
+    # In a subquery of its own, the sequence is looked up once and not for every number.
+    taken = text("SELECT nextval((SELECT pg_get_serial_sequence('mailbox', 'id'))) FROM generate_series(1, :n)")
     return list(session.execute(taken, {"n": count}).scalars())
 
 
@@ -73,7 +137,9 @@ def open(session: Session, mailbox_id: int) -> EmailAddress:
 
 def open_all(session: Session, mailbox_ids: Iterable[int]) -> dict[int, str]:
     """Return the addresses (wire form) of many mailboxes by id; erased ones are left out."""
-    statement = select(Mailbox.id, Mailbox.address_sealed).where(Mailbox.id.in_(list(mailbox_ids)))
+    # One array, where IN would be compiled anew for thousands of parameters.
+    wanted = func.any(cast(list(mailbox_ids), ARRAY(BigInteger)))
+    statement = select(Mailbox.id, Mailbox.address_sealed).where(Mailbox.id == wanted)
     unseal = session.vault.unseal
     return {
         mailbox_id: unseal("mailbox", "address", mailbox_id, sealed)

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
 from newsletter import mailboxes
 from newsletter.addresses import EmailAddress
 from newsletter.database import Session
 from newsletter.errors import NotFound
 from newsletter.mailboxes import UnknownMailbox
-from newsletter.models.subscriber import Subscriber
+from newsletter.models.subscriber import Subscriber, Subscription
 from newsletter.subscribers import subscriptions, suppression
 
 
@@ -57,9 +57,13 @@ def by_id(session: Session, subscriber_id: int) -> PersonView | None:
     return None if found is None else _view(session, found)
 
 
-def list_(session: Session, *, limit: int = 50) -> list[PersonView]:
-    """Return the newest subscribers."""
-    found = session.execute(select(Subscriber).order_by(Subscriber.id.desc()).limit(limit)).scalars()
+def list_(session: Session, *, digest_id: int | None = None, limit: int = 50) -> list[PersonView]:
+    """Return the newest subscribers, of one digest or of all."""
+    query = select(Subscriber).order_by(Subscriber.id.desc()).limit(limit)
+    if digest_id is not None:
+        live = (Subscription.digest_id == digest_id, Subscription.ended_at.is_(None))
+        query = query.where(exists().where(Subscription.subscriber_id == Subscriber.id, *live))
+    found = session.execute(query).scalars()
     return [_view(session, one) for one in found]
 
 

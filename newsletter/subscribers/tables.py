@@ -6,9 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from newsletter.errors import Invalid
+from sqlalchemy import text as sql
+from sqlalchemy.orm import Session
+
+from newsletter.errors import Conflict, Invalid
 
 _SEPARATORS = ",;\t|"
+_HEADER_LIMIT = 64_000
 
 
 class BadTable(Invalid):
@@ -16,6 +20,13 @@ class BadTable(Invalid):
 
     def __init__(self, problem: str, **facts: object) -> None:
         super().__init__(f"table.{problem}", **facts)
+
+
+class ImportBusy(Conflict):
+    """Another import of people or addresses is running; two at once would wait for each other's rows."""
+
+    def __init__(self) -> None:
+        super().__init__("table.busy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +44,46 @@ class Counts:
         return replace(self, **{name: getattr(self, name) + number for name, number in more.items()})
 
 
-def rows(stream: BinaryIO, *, required: Sequence[str], known: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (row number, values by column) of the known columns; the header is row 1.
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A file whose header was understood. rows: (row number, values by known column), the header being row 1."""
+
+    ignored: tuple[str, ...]
+    rows: Iterator[tuple[int, dict[str, str]]]
+
+
+def opened(stream: BinaryIO, *, required: Sequence[str], known: Sequence[str]) -> Table:
+    """Read the header of a CSV file; its rows follow one at a time, blank ones left out.
 
     Bytes that are not UTF-8 come through as lone surrogates, for the caller to reject that row alone. Raises BadTable when the
-    header lacks a required column.
+    header lacks a required column or is no text, and while reading when a row cannot be told from the next.
     """
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    first = text.readline()
-    names = [name.strip().lower() for name in next(csv.reader([first], delimiter=_separator(first)), [])]
+    first = text.readline(_HEADER_LIMIT)
+    if "\0" in first:
+        raise BadTable("not-text")  # UTF-16, or a spreadsheet of another kind
+    separator = _separator(first)
+    names = [name.strip().lower() for name in next(csv.reader([first], delimiter=separator), [])]
     missing = [name for name in required if name not in names]
     if missing:
         raise BadTable("no-column", column=missing[0])
     places = [(name, names.index(name)) for name in known if name in names]
-    reader = csv.reader(text, delimiter=_separator(first))
+    ignored = tuple(name for name in names if name and name not in known)
+    return Table(ignored, _rows(text, separator, places))
+
+
+def lock(session: Session) -> None:
+    """Let one import run at a time, until its transaction ends. Raises ImportBusy."""
+    if not session.execute(sql("SELECT pg_try_advisory_xact_lock(hashtext('subscribers.import'))")).scalar_one():
+        raise ImportBusy
+
+
+def _rows(
+    text: io.TextIOWrapper, separator: str, places: list[tuple[str, int]]
+) -> Iterator[tuple[int, dict[str, str]]]:
     number = 1
     try:
-        for number, values in enumerate(reader, start=2):
+        for number, values in enumerate(csv.reader(text, delimiter=separator), start=2):
             if any(values):
                 yield number, {name: values[place].strip() if place < len(values) else "" for name, place in places}
     except csv.Error as error:
