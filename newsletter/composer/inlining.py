@@ -113,7 +113,7 @@ class Layout:
             return self._blocks[key]
 
     def _block(self, template: str, language: str, facts: dict[str, Any]) -> Block:
-        body = self._inline(
+        body = self.inline(
             f"<!doctype html><html><head></head><body>{self._render(f'{template}.html', language, facts)}</body></html>"
         )
         inside = body[body.index("<body>") + 6 : body.rindex("</body>")]
@@ -122,16 +122,17 @@ class Layout:
         )
 
     def _frame(self, template: str, language: str, facts: dict[str, Any]) -> tuple[Block, Block]:
-        html = self._inline(self._render(f"{template}.html", language, facts | {"content": self._content}))
+        html = self.inline(self._render(f"{template}.html", language, facts | {"content": self._content}))
         text = self._render(f"{template}.txt", language, facts | {"content": self._content})
         before, _, after = _crlf(html).partition(self._content)
-        above, _, below = _crlf(text).partition(self._content)
+        above, _, below = _crlf(text.rstrip() + "\n").partition(self._content)
         return Block(html=self.cut(before), text=self.cut(above)), Block(html=self.cut(after), text=self.cut(below))
 
     def _render(self, name: str, language: str, facts: dict[str, Any]) -> str:
         return self._templates.render(f"email/{name}", slot=self.slot, **_words(language), **facts)
 
-    def _inline(self, html: str) -> str:
+    def inline(self, html: str) -> str:
+        """Return a document with the style sheet inlined by premailer."""
         self.inlined += 1
         inliner = premailer.Premailer(
             html,

@@ -50,13 +50,13 @@ def from_markdown(markdown: str, *, address: Callable[[str], str] = str) -> str:
 
     address   changes an address before it is printed
     """
-    out: list[str] = []
-    first = indent = ""
+    out = first = indent = ""
+    tight = was_tight = False
     ordinal: list[int | None] = []
     for token in _MARKDOWN.parse(markdown):
         match token.type:
             case "heading_open":
-                first = "#"
+                first, tight = "#", False
             case "blockquote_open":
                 indent += "> "
             case "blockquote_close":
@@ -67,17 +67,21 @@ def from_markdown(markdown: str, *, address: Callable[[str], str] = str) -> str:
                 ordinal.append(int(token.attrGet("start") or 1))
             case "bullet_list_close" | "ordered_list_close":
                 ordinal.pop()
+                was_tight = was_tight and bool(ordinal)
+            case "paragraph_open":
+                tight = token.hidden
             case "list_item_open":
                 first = _bullet(ordinal)
             case "inline":
-                text = _inline(token.children or [], address)
-                out.append(_paragraph(text, indent, first, depth=len(ordinal)))
-                first = ""
+                text = _paragraph(_inline(token.children or [], address), indent, first, depth=len(ordinal))
+                # The items of a list that was typed without blank lines stand without blank lines.
+                out += ("\n" if tight and was_tight else "\n\n") + text
+                first, was_tight = "", tight
             case "fence" | "code_block":
-                out.append(textwrap.indent(token.content.rstrip(), indent + "    "))
+                out += "\n\n" + textwrap.indent(token.content.rstrip(), indent + "    ")
             case "hr":
-                out.append("* * *")
-    return "\n\n".join(out)
+                out += "\n\n* * *"
+    return out.lstrip("\n")
 
 
 def _bullet(ordinal: list[int | None]) -> str:

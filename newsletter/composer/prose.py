@@ -96,7 +96,7 @@ def preheader(markdown: str, layout: Layout, *, fallback: str) -> markupsafe.Mar
     """Return the first words of a text, for the line an inbox shows beside the subject."""
     words = plaintext.bare(markdown)
     if len(words) > _PREHEADER:
-        words = _UNFINISHED.sub("", words[:_PREHEADER]).rsplit(" ", 1)[0] + " …"
+        words = _UNFINISHED.sub("", words[:_PREHEADER].rsplit(" ", 1)[0]) + " …"
     return titled(words, layout, fallback=fallback)
 
 

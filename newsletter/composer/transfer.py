@@ -48,10 +48,11 @@ def _quoted_line(line: bytes) -> bytes:
     lines, start = [], 0
     while True:
         dot = b"=2E" if escaped[start : start + 1] == b"." else b""
-        room = _LINE - len(dot) + (1 if dot else 0)
+        # One column is kept for a soft break, after the last line too: a gap may follow it.
+        room = _LINE - 1 - (2 if dot else 0)
         if len(escaped) - start <= room:
             break
-        end = start + room - 1
+        end = start + room
         # Never cut inside "=XX".
         end -= 1 if escaped[end - 1 : end] == b"=" else 2 if escaped[end - 2 : end - 1] == b"=" else 0
         lines.append((dot + escaped[start + 1 : end]) if dot else escaped[start:end])

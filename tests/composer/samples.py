@@ -56,15 +56,19 @@ def article(number: int, **changes: object) -> ArticleContent:
     return ArticleContent(**(facts | changes))  # type: ignore[arg-type]
 
 
-def digest(lead: int = 3, others: int = 5, **changes: object) -> DigestContent:
-    """Return an issue with so many articles at length and in short."""
+Articles = int | tuple[ArticleContent, ...]
+
+
+def digest(lead: Articles = 3, others: Articles = 5, **changes: object) -> DigestContent:
+    """Return an issue with these, or so many, articles at length and in short."""
+    first = lead if isinstance(lead, int) else len(lead)
     facts: dict[str, object] = {
         "name": "The Sample Digest",
         "number": 12,
         "rhythm": "weekly",
         "cut_on": date(2014, 8, 4),
-        "lead": tuple(article(number) for number in range(lead)),
-        "others": tuple(article(number) for number in range(lead, lead + others)),
+        "lead": tuple(map(article, range(lead))) if isinstance(lead, int) else lead,
+        "others": tuple(map(article, range(first, first + others))) if isinstance(others, int) else others,
     }
     return DigestContent(**(facts | changes))  # type: ignore[arg-type]
 

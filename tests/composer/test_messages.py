@@ -1,0 +1,205 @@
+"""Every kind of mail, from content to what Python's parser finds in the bytes."""
+
+import html
+import re
+from dataclasses import replace
+
+import pytest
+
+from newsletter.composer import alert, digest, letter, mailing, notice
+from newsletter.composer.content import Frame, MailingContent, NoticeContent, NoticeKind
+from newsletter.composer.inlining import Layout
+from newsletter.composer.lint import NoPostalAddress
+from newsletter.composer.message import Compiled
+from tests.composer import samples
+from tests.composer.samples import ALERT, FRAME, LETTER, PERSON, delivered, part
+
+MAILING = MailingContent(
+    subject="A word to {{ name }}",
+    preheader="",
+    markdown="Dear {{ name }},\n\nread [the replies](https://example.org/replies?a=1&b=2).\n\n{{ reference }}",
+)
+PERSIAN = replace(FRAME, language="fa", list_name="خبرنامه", organisation="کارزار نمونه")
+BULK = ("digest", "mailing", "alert", "letter")
+KINDS = (*BULK, "confirm", "welcome", "goodbye")
+
+
+def made(kind: str, layout: Layout, frame: Frame = FRAME) -> Compiled:
+    """Return a message of a kind."""
+    match kind:
+        case "digest":
+            return digest.compose(samples.digest(more=14), frame, layout)
+        case "mailing":
+            return mailing.compose(MAILING, frame, layout)
+        case "alert":
+            return alert.compose(ALERT, frame, layout)
+        case "letter":
+            return letter.compose(LETTER, frame, layout)
+        case _:
+            return notice.compose(NoticeContent(NoticeKind(kind), ("Weekly digest",)), frame, layout)
+
+
+def links(text: str) -> set[str]:
+    """Return the links a text shows."""
+    return {link.rstrip(").,") for link in re.findall(r"(?:https?://|mailto:|tel:)[^\s\"<>]+", text)}
+
+
+def hrefs(page: str) -> set[str]:
+    """Return the links of a page."""
+    return {html.unescape(link) for link in re.findall(r'href="([^"]*)"', page)}
+
+
+@pytest.mark.parametrize("frame", [FRAME, PERSIAN], ids=["en", "fa"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_both_parts_lead_to_the_same_places(kind: str, frame: Frame, layout: Layout) -> None:
+    """Who reads the text part must be able to do all that the others can, leaving above all (RFC 2046 §5.1.4)."""
+    read = delivered(made(kind, layout, frame))
+    assert links(part(read, "plain")) == hrefs(part(read, "html"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_of_each_header_and_text_first(kind: str, layout: Layout) -> None:
+    """Two From or two Date headers are a reason to refuse a mail; the last part is the one that is shown."""
+    read = delivered(made(kind, layout))
+    for field in ("From", "To", "Date", "Message-ID", "Subject", "MIME-Version", "Auto-Submitted"):
+        assert len(read.get_all(field)) == 1, field
+    assert read["To"] == PERSON.address
+    assert read["Message-ID"] == f"<{PERSON.message_id}>"
+    assert [each.get_content_type() for each in read.iter_parts()] == ["text/plain", "text/html"]
+    assert all(each.get_content_charset() == "utf-8" for each in read.iter_parts())
+
+
+@pytest.mark.parametrize("kind", BULK)
+def test_bulk_mail_can_be_left_with_one_click(kind: str, layout: Layout) -> None:
+    """Gmail and Yahoo refuse bulk mail without it (RFC 8058), and it must survive unfolding."""
+    read = delivered(made(kind, layout))
+    assert read["List-Unsubscribe"] == f"<https://news.example.org/u/{PERSON.leave_token}>"
+    assert read["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert read["List-Id"] == '"Weekly digest" <weekly.example.org>'
+    assert read["List-Help"] == "<https://news.example.org/help>"
+    assert read["List-Archive"] == "<https://news.example.org/archive/weekly>"
+    assert read["Feedback-ID"] == "weekly:weekly:digest:exampleorg"
+    assert (read["Precedence"], read["Auto-Submitted"]) == ("bulk", "auto-generated")
+    assert read["X-Mailer"] is None
+
+
+def test_mailto_comes_second_and_only_where_it_is_read(layout: Layout) -> None:
+    """A mailto nobody reads is a promise nobody keeps; one-click needs https first."""
+    read = delivered(made("digest", layout, replace(FRAME, unsubscribe_mailto="leave@example.org")))
+    token = PERSON.leave_token
+    wanted = [f"https://news.example.org/u/{token}", f"mailto:leave@example.org?subject={token}"]
+    assert re.findall(r"<([^>]*)>", read["List-Unsubscribe"]) == wanted
+
+
+@pytest.mark.parametrize("kind", ["confirm", "welcome", "goodbye"])
+def test_a_mail_a_person_asked_for_is_no_list_mail(kind: str, layout: Layout) -> None:
+    """There is nothing to leave before anything was confirmed."""
+    read = delivered(made(kind, layout))
+    assert [field for field in read if field.startswith("List-")] == []
+    assert read["Precedence"] is None
+
+
+@pytest.mark.parametrize("kind", BULK)
+def test_the_footer_says_who_why_and_how_to_leave(kind: str, layout: Layout) -> None:
+    """The law of many countries asks for it (CAN-SPAM, CASL, PECR, GDPR)."""
+    read = delivered(made(kind, layout))
+    for text in (part(read, "plain"), html.unescape(part(read, "html"))):
+        assert "12 Sample Street, London N1 0AA" in text
+        assert "The Sample Campaign" in text
+        assert "You get this mail because you asked for “Weekly digest”." in text
+        assert f"https://news.example.org/u/{PERSON.leave_token}" in text
+        assert f"https://news.example.org/p/{PERSON.preferences_token}" in text
+        assert "https://news.example.org/privacy" in text
+        assert PERSON.reference in text
+        assert FRAME.archive_url in text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_message_is_made_without_a_postal_address(kind: str, layout: Layout) -> None:
+    """Such a mail may not be released, so it is better not made."""
+    with pytest.raises(NoPostalAddress):
+        made(kind, layout, replace(FRAME, postal_address=" "))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_language_and_direction_stand_where_readers_look(kind: str, layout: Layout) -> None:
+    """Mail clients drop html and body: the wrapping div must say it again."""
+    page = part(delivered(made(kind, layout, PERSIAN)), "html")
+    assert page.startswith('<!DOCTYPE html>\r\n<html lang="fa" dir="rtl">')  # without it: quirks mode
+    assert re.search(r'<div[^>]* lang="fa" dir="rtl" role="article"', page)
+
+
+def test_the_digest_is_set_like_a_newspaper(layout: Layout) -> None:
+    """Number, rhythm and date above; kicker, headline, byline and dateline for each article; the rest in short."""
+    read = delivered(made("digest", layout))
+    assert read["Subject"] == "The Sample Digest 12: What happened on day 0 & after"
+    for text in (part(read, "plain"), html.unescape(re.sub("<[^>]+>", "", part(read, "html")))):
+        text = text.replace("\xa0", "")
+        for fact in ("No. 12", "Weekly", "4 August 2014", "News · Voices", "Jane Example", "Other recent articles"):
+            assert fact in text
+        assert text.count("The Daily Sample, 19 June 2014") == 8
+        assert text.count("What happened on day") >= 8
+        assert "And 14 more." in text
+
+
+def test_an_issue_without_articles_has_a_subject(layout: Layout) -> None:
+    """A quiet week must not stop the press."""
+    read = delivered(digest.compose(samples.digest(lead=0, others=0), FRAME, layout))
+    assert read["Subject"] == "The Sample Digest 12"
+
+
+def test_a_persian_digest_has_persian_days_and_digits(layout: Layout) -> None:
+    """A reader's calendar is part of their language; an article's own direction is kept."""
+    content = samples.digest(name="خبرنامهٔ نمونه", lead=(samples.article(1, dateline="", source=""),), others=())
+    page = part(delivered(digest.compose(content, PERSIAN, layout)), "html")
+    assert "شمارهٔ ۱۲" in page
+    assert "۱۳ مرداد ۱۳۹۳" in page
+    assert "۲۹ خرداد ۱۳۹۳" in page
+    assert re.search(r'<div[^>]* lang="en" dir="ltr"', page)
+    assert "letter-spacing" in page  # the English kicker
+    assert "font-style:italic" not in page
+
+
+def test_a_hostile_article_stays_text(layout: Layout) -> None:
+    """Titles come from other people's feeds."""
+    hostile = samples.article(1, title="<script>x</script>{{ name }}", excerpt='"><img src=x onerror=y>')
+    read = delivered(digest.compose(samples.digest(lead=(hostile,), others=()), FRAME, layout))
+    page = part(read, "html")
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "{{ name }}" in part(read, "plain")  # Jinja never reads an article
+
+
+def test_an_injected_header_is_refused(layout: Layout) -> None:
+    """A title with a line break would write a header."""
+    evil = samples.digest(name="The Digest\r\nBcc: all@example.org")
+    # A subject template joins its words by single blanks: the break is gone before it could do harm.
+    read = delivered(digest.compose(evil, FRAME, layout))
+    assert read["Bcc"] is None
+    for frame in (replace(FRAME, sender_name="x\r\nBcc: y@example.org"), replace(FRAME, list_name="x\r\ny")):
+        with pytest.raises(Exception, match="bad-header"):
+            digest.compose(samples.digest(), frame, layout)
+
+
+def test_the_one_thing_a_notice_asks_is_its_own_link(layout: Layout) -> None:
+    """The confirmation link stands in the confirmation alone, and is the only one with its token."""
+    page = part(delivered(made("confirm", layout)), "html")
+    assert hrefs(page) == {f"https://news.example.org/c/{PERSON.action_token}", "https://news.example.org/privacy"}
+
+
+def test_a_letter_is_signed_by_the_readers_own_link(layout: Layout) -> None:
+    """Without a public page the link in the mail is the signature's proof."""
+    page = part(delivered(made("letter", layout)), "html")
+    assert f"https://news.example.org/s/{PERSON.action_token}" in hrefs(page)
+    assert "Signed so far: 1,204." in page
+    public = letter.compose(replace(LETTER, sign_url="https://example.org/sign"), FRAME, layout)
+    assert "https://example.org/sign" in hrefs(part(delivered(public), "html"))
+
+
+def test_names_and_fallbacks_reach_every_place(layout: Layout) -> None:
+    """The same tag in subject, heading, text and preheader."""
+    named, nameless = (delivered(made("mailing", layout), replace(PERSON, name=name)) for name in ("Zoë <3", ""))
+    assert (named["Subject"], nameless["Subject"]) == ("A word to Zoë <3", "A word to friend")
+    assert part(named, "html").count("Zoë &lt;3") == 3
+    assert part(named, "plain").count("Zoë <3") == 2
+    assert "Dear friend," in part(nameless, "plain")

@@ -1,0 +1,44 @@
+"""Templates: an organisation's own first, strict about facts, escaped where it is HTML."""
+
+from pathlib import Path
+
+import jinja2
+import pytest
+
+from newsletter import languages
+from newsletter.templating import NoTemplate, Templates
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Templates:
+    """An organisation with two templates of its own."""
+    (tmp_path / "mine.html").write_text("<p>{{ name }}</p>")
+    (tmp_path / "mine.txt").write_text("{{ name }}")
+    return Templates(tmp_path)
+
+
+def test_html_is_escaped_and_text_is_not(own: Templates) -> None:
+    """A name is text in one and must not become markup in the other."""
+    assert own.render("mine.html", name="<b>") == "<p>&lt;b&gt;</p>"
+    assert own.render("mine.txt", name="<b>") == "<b>"
+
+
+def test_a_missing_fact_is_an_error(own: Templates) -> None:
+    """A gap where a name should be is noticed by a hundred thousand people."""
+    with pytest.raises(jinja2.UndefinedError):
+        own.render("mine.html")
+
+
+def test_bundled_templates_stand_behind_an_organisations_own(own: Templates) -> None:
+    """Whoever changes one file keeps all others."""
+    assert ".page" in own.source("email/style.css")
+
+
+@pytest.mark.parametrize("name", ["email/none.html", "../pyproject.toml"])
+def test_a_missing_template_is_said_by_name(own: Templates, name: str) -> None:
+    """Whoever renamed a file must read which one is missed; nothing outside the folders is found."""
+    with pytest.raises(NoTemplate) as missing:
+        own.get(name)
+    assert name in languages.say(missing.value.message, "en", **missing.value.facts)
+    with pytest.raises(NoTemplate):
+        own.source(name)
