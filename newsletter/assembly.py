@@ -11,9 +11,9 @@ from email.utils import parseaddr
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from newsletter import database, embedded, settings
-from newsletter.addresses import EmailAddress
-from newsletter.database import Database
+from newsletter import database, embedded, mailboxes, settings
+from newsletter.addresses import BadAddress, EmailAddress
+from newsletter.database import Database, DatabaseUnreachable
 from newsletter.delivery import recovery
 from newsletter.delivery.sending import Identity, Sender
 from newsletter.errors import Invalid, NotFound
@@ -122,10 +122,22 @@ class Newsletter:
 def assemble(chosen: Settings | None = None, *, role: Role = "worker") -> Newsletter:
     """Return the product for these settings, by default those of the environment.
 
-    Raises settings.BadSettings, NoServers, BadSender and what the vault says of the key file.
+    Raises settings.BadSettings, NoServers, BadSender, database.NotMigrated and what the vault says of the key file.
     """
     chosen = chosen or settings.read()
-    return Newsletter(chosen, urls(chosen, role=role))
+    made = Newsletter(chosen, urls(chosen, role=role))
+    _check_keys(made)
+    return made
+
+
+def _check_keys(made: Newsletter) -> None:
+    """Refuse to work with a key file that is not this database's: what it sealed could never be opened again."""
+    try:
+        with made.parts.database.transaction() as session:
+            mailboxes.check_keys(session)
+    except DatabaseUnreachable:
+        # A page that takes a wish to leave works without the database (standards §10); all else will say so itself.
+        return
 
 
 def urls(chosen: Settings, *, role: Role = "worker") -> Urls:
@@ -142,7 +154,8 @@ def urls(chosen: Settings, *, role: Role = "worker") -> Urls:
 def letterhead(chosen: Settings) -> Letterhead:
     """Return who sends, from the settings. An unset sender is allowed here and refused when mail is composed."""
     name, address = parseaddr(chosen.sender)
-    if chosen.sender and not address:
-        raise BadSender
-    wire = EmailAddress.parse(address).wire if address else ""
+    try:
+        wire = EmailAddress.parse(address).wire if chosen.sender else ""
+    except BadAddress:
+        raise BadSender from None
     return Letterhead(name or wire.rpartition("@")[2], wire, chosen.postal_address, chosen.base_url)

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import sqlalchemy
+from psycopg import errors as refusals
 from sqlalchemy import Engine, orm, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from newsletter.errors import NotFound
+from newsletter.errors import Conflict, NotFound
 from newsletter.vault import Vault
 
 
@@ -21,6 +22,13 @@ class DatabaseUnreachable(NotFound):
 
     def __init__(self, where: str) -> None:
         super().__init__("database.unreachable", where=where)
+
+
+class NotMigrated(Conflict):
+    """The database has not the tables this version works with."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__("database.not-migrated", where=where)
 
 
 class Session(orm.Session):
@@ -53,6 +61,10 @@ class Database:
             except OperationalError as error:
                 if error.connection_invalidated or "connection" in str(error.orig).lower():
                     raise DatabaseUnreachable(where(self.engine)) from error
+                raise
+            except ProgrammingError as error:
+                if isinstance(error.orig, refusals.UndefinedTable | refusals.UndefinedColumn):
+                    raise NotMigrated(where(self.engine)) from error
                 raise
 
     def close(self) -> None:

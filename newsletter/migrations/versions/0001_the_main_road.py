@@ -10,8 +10,9 @@ branch_labels = None
 depends_on = None
 
 APPEND_ONLY = ("consent_event", "consent_detail", "import_run")
-# What the pages may write: a wish, never a mailing's content or an address.
-WEB_WRITES = ("subscription", "subscriber", "suppression", "delivery", "mailing", "shard")
+# What the pages may write: a wish and its proof; never an address, and nothing that decides what goes out or to whom.
+WEB_INSERTS = ("consent_event", "consent_detail", "subscription", "suppression", "key_check")
+WEB_UPDATES = ("subscription (ended_at, end_reason)", "delivery (state, reason, due_at, outcome_at)")
 
 
 def upgrade() -> None:
@@ -23,13 +24,15 @@ def upgrade() -> None:
     op.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
     op.execute("GRANT USAGE ON SCHEMA public TO newsletter_web, newsletter_worker")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO newsletter_worker")
-    op.execute("GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO newsletter_web")
+    op.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO newsletter_web")
     op.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO newsletter_web, newsletter_worker")
     op.execute(f"REVOKE UPDATE, DELETE ON {', '.join(APPEND_ONLY)} FROM newsletter_worker")
     op.execute("GRANT DELETE ON consent_detail TO newsletter_worker")
     op.execute("GRANT UPDATE (read, added, changed, unchanged, rejected) ON import_run TO newsletter_worker")
-    op.execute(f"GRANT UPDATE ON {', '.join(WEB_WRITES)} TO newsletter_web")
-    op.execute("REVOKE INSERT ON press, block, variant, variant_group, mailing, shard, delivery FROM newsletter_web")
+    op.execute(f"GRANT INSERT ON {', '.join(WEB_INSERTS)} TO newsletter_web")
+    for columns in WEB_UPDATES:
+        table, _, names = columns.partition(" ")
+        op.execute(f"GRANT UPDATE {names} ON {table} TO newsletter_web")
     op.execute("REVOKE ALL ON alembic_version FROM newsletter_web, newsletter_worker")
     op.execute("GRANT SELECT ON alembic_version TO newsletter_web, newsletter_worker")
 
