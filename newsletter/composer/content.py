@@ -7,6 +7,7 @@ Values come in from the nouns (issues, campaigns, subscribers) and go to `digest
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from textwrap import shorten
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,8 @@ class DigestContent:
     def preheader(self) -> str:
         """The line an inbox shows beside the subject: the titles the subject does not show."""
         titles = [article.title for article in self.articles]
-        return " · ".join(titles[1:] or [article.excerpt for article in self.articles[:1]])[:180]
+        line = " · ".join(titles[1:] or [article.excerpt for article in self.articles[:1]])
+        return shorten(line, 160, placeholder=" …")
 
 
 @dataclass(frozen=True, slots=True)

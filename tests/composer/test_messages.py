@@ -62,7 +62,7 @@ def test_one_of_each_header_and_text_first(kind: str, layout: Layout) -> None:
     """Two From or two Date headers are a reason to refuse a mail; the last part is the one that is shown."""
     read = delivered(made(kind, layout))
     for field in ("From", "To", "Date", "Message-ID", "Subject", "MIME-Version", "Auto-Submitted"):
-        assert len(read.get_all(field)) == 1, field
+        assert len(read.get_all(field, [])) == 1, field
     assert read["To"] == PERSON.address
     assert read["Message-ID"] == f"<{PERSON.message_id}>"
     assert [each.get_content_type() for each in read.iter_parts()] == ["text/plain", "text/html"]
@@ -140,6 +140,14 @@ def test_the_digest_is_set_like_a_newspaper(layout: Layout) -> None:
         assert text.count("The Daily Sample, 19 June 2014") == 8
         assert text.count("What happened on day") >= 8
         assert "And 14 more." in text
+
+
+def test_the_preheader_ends_with_a_word() -> None:
+    """The inbox shows it beside the subject; half a word there looks like a fault."""
+    line = samples.digest(lead=3, others=20).preheader
+    assert line.startswith("What happened on day 1 & after · What happened")
+    assert len(line) <= 160
+    assert line.endswith(" …")
 
 
 def test_an_issue_without_articles_has_a_subject(layout: Layout) -> None:
