@@ -20,7 +20,7 @@ def catalogue(language: str) -> dict[str, str]:
 def asked() -> set[str]:
     """Return the ids that the templates ask for, and those whose end is a fact."""
     texts = [file.read_text(encoding="utf-8") for file in (bundled() / "email").rglob("*.*")]
-    ids = {f"mail.{name}" for text in texts for name in re.findall(r't\("([\w-]+)"[,)]', text)}
+    ids = {f"mail.{name}" for text in texts for name in re.findall(r'\bt\("([\w-]+)"[,)]', text)}
     rhythms = {f"mail.rhythm-{rhythm}" for rhythm in ("each", "daily", "weekly", "monthly")}
     return ids | rhythms | {"mail.source-and-date", "mail.friend", "mail.why-subscribed"}
 
