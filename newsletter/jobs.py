@@ -4,9 +4,12 @@ The row is the truth and a job carries ids at most: it may run twice or never, a
 nudge left. So a nudge is sent after the commit, does not wait for a dead broker, and its failure is logged and forgotten.
 """
 
+import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from celery import Celery
@@ -23,6 +26,10 @@ class Job:
     name: str
     queue: str
 
+
+PATIENCE_SECONDS = 1.0
+AWAY_SECONDS = 2.0
+"""A broker that did not answer is not asked again for so long: a page must not wait for it at every click."""
 
 DELIVER = {lane: Job(f"deliver.{lane}", lane) for lane in ("urgent", "transactional", "bulk")}
 SWEEP = Job("sweep", "upkeep")
@@ -62,17 +69,32 @@ class Nudger:
 
     def __init__(self, url: str | None) -> None:
         self._app = Celery("nudges", broker=url, set_as_current=False) if url else None
+        parts = urlsplit(url or "")
+        self._where = (parts.hostname or "127.0.0.1", parts.port or 6379)
+        self._away_until = 0.0
         if self._app:
-            self._app.conf.update(broker_options(patience=1.0), broker_connection_retry=False)
+            self._app.conf.update(broker_options(patience=PATIENCE_SECONDS), broker_connection_retry=False)
 
     def nudge(self, job: Job, **payload: Any) -> bool:
         """Send one nudge; return whether the broker took it."""
-        if self._app is None:
+        if self._app is None or not self._answers():
+            log.warning("nudge lost", job=job.name, why="no broker answers")
             return False
         try:
             self._app.send_task(job.name, kwargs=payload, queue=job.queue, retry=False)
         except (OperationalError, OSError) as error:
             log.warning("nudge lost", job=job.name, why=type(error).__name__)
+            return False
+        return True
+
+    def _answers(self) -> bool:
+        """Whether anyone listens where the broker should be: kombu and redis-py would try again for six seconds."""
+        if time.monotonic() < self._away_until:
+            return False
+        try:
+            socket.create_connection(self._where, timeout=PATIENCE_SECONDS).close()
+        except OSError:
+            self._away_until = time.monotonic() + AWAY_SECONDS
             return False
         return True
 

@@ -1,0 +1,31 @@
+"""A nudge is a courtesy: it is quick, it may be lost, and it never hangs whoever sends it."""
+
+import socket
+import time
+
+import redis
+
+from newsletter.jobs import DELIVER, Nudger
+
+
+def test_a_dead_broker_costs_no_time(tmp_path):
+    """Someone who unsubscribes must not wait for a machine that is down."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        dead = probe.getsockname()[1]
+    nudger = Nudger(f"redis://127.0.0.1:{dead}/0")
+    began = time.monotonic()
+    assert not any(nudger.nudge(DELIVER["bulk"]) for _ in range(10))
+    assert time.monotonic() - began < 1.5
+
+
+def test_no_broker_is_no_error():
+    """On a machine without Redis the lifeboat does all the work."""
+    assert Nudger(None).nudge(DELIVER["urgent"]) is False
+
+
+def test_a_nudge_lies_in_the_queue_of_its_lane(redis_url):
+    """Urgent mail has workers of its own, so its nudge must not stand behind others."""
+    assert Nudger(redis_url).nudge(DELIVER["urgent"])
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.llen("newsletter:urgent") == 1
