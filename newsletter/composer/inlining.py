@@ -50,11 +50,12 @@ cssutils.log.enabled = False
 class Layout:
     """The templates of e-mail, with what was made of them: one for a process, shared by its threads.
 
-    inlined   how often premailer has run
+    inlined     how often premailer has run
+    templates   where they come from
     """
 
     def __init__(self, templates: Templates) -> None:
-        self._templates = templates
+        self.templates = templates
         self._style = templates.source("email/style.css")
         self._blocks: OrderedDict[Hashable, tuple[Block, ...]] = OrderedDict()
         # Nobody can guess the placeholders, so no article can smuggle one in.
@@ -129,7 +130,7 @@ class Layout:
         return Block(html=self.cut(before), text=self.cut(above)), Block(html=self.cut(after), text=self.cut(below))
 
     def _render(self, name: str, language: str, facts: dict[str, Any]) -> str:
-        return self._templates.render(f"email/{name}", slot=self.slot, **_words(language), **facts)
+        return self.templates.render(f"email/{name}", slot=self.slot, **_words(language), **facts)
 
     def inline(self, html: str) -> str:
         """Return a document with the style sheet inlined by premailer."""
