@@ -41,7 +41,7 @@ def find_or_make(session: Session, address: EmailAddress) -> int:
     session.execute(_MAKE, dict(zip(_COLUMNS, _row(session, mailbox_id, address), strict=True)))
     for key_id, digest in session.vault.index(address.normal):
         made = postgresql.insert(AddressIndex).values(key_id=key_id, digest=digest, mailbox_id=mailbox_id)
-        if not session.execute(made.on_conflict_do_nothing()).rowcount:  # type: ignore[attr-defined]
+        if session.execute(made.on_conflict_do_nothing().returning(AddressIndex.key_id)).first() is None:
             # Somebody was faster by a moment: theirs is the mailbox, ours goes.
             session.execute(text("DELETE FROM mailbox WHERE id = :id"), {"id": mailbox_id})
             return find_or_make(session, address)

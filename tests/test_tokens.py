@@ -84,9 +84,7 @@ def test_a_preview_link_names_nobody() -> None:
 def test_neighbours_on_the_list_have_links_that_do_not_look_alike() -> None:
     """Nobody may count the list, or guess the next reader's link, from their own."""
     tokens = [TOKENS.leave(number, 3, 9)[3:] for number in range(100, 200)]
-    alike = max(
-        sum(a == b for a, b in zip(one, two, strict=True)) for one, two in itertools.pairwise(tokens)
-    )
+    alike = max(sum(a == b for a, b in zip(one, two, strict=True)) for one, two in itertools.pairwise(tokens))
     assert alike <= 8
 
 

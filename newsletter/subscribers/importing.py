@@ -84,7 +84,7 @@ def import_csv(
     counts, refused = tables.Counts(), Rejects()
     table = tables.opened(stream, required=("email",), known=entries.COLUMNS)
     with database.transaction() as session:
-        tables.lock(session)
+        tables.claim(session)
         import_id = _open_run(session, terms, evidence)
         run = _Run(session, terms, import_id)
         for batch in _ahead(_parsed(table.rows, session.vault.index)):
@@ -302,14 +302,15 @@ def _difference(session: Session, person: Person, row: Any) -> tuple[Any, ...] |
     return number, name, postcode, merged["language"], merged["time_zone"]
 
 
-# Withdrawn: the last word they said about this digest, or about everything, was no.
+# Withdrawn: the last word they said about this digest, or about everything, was no. An aggregate, since ORDER BY … LIMIT 1
+# tempts the planner to walk a million events backwards for each reader while the table has no statistics.
 _KNOWN = text("""
     SELECT known.mailbox_id, s.id AS subscriber_id, s.name_sealed, s.postcode_sealed, s.language, s.time_zone,
         EXISTS (SELECT FROM suppression p WHERE p.mailbox_id = known.mailbox_id AND p.lifted_at IS NULL) AS suppressed,
         EXISTS (SELECT FROM subscription l WHERE l.subscriber_id = s.id AND l.digest_id = :digest
             AND l.ended_at IS NULL) AS subscribed,
-        coalesce((SELECT e.kind = 'withdrawn' FROM consent_event e WHERE e.subscriber_id = s.id
-            AND e.purpose = ANY (CAST(:purposes AS text[])) ORDER BY e.id DESC LIMIT 1), false) AS withdrawn
+        coalesce((SELECT (array_agg(e.kind ORDER BY e.id DESC))[1] = 'withdrawn' FROM consent_event e
+            WHERE e.subscriber_id = s.id AND e.purpose = ANY (CAST(:purposes AS text[]))), false) AS withdrawn
     FROM unnest(CAST(:boxes AS bigint[])) AS known (mailbox_id)
     LEFT JOIN subscriber s ON s.mailbox_id = known.mailbox_id
 """)

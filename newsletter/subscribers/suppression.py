@@ -21,8 +21,8 @@ BATCH = 10_000
 
 def add(session: Session, mailbox_id: int, *, reason: Reason, now: datetime) -> bool:
     """Suppress a mailbox; return False when it was suppressed for this reason already."""
-    made = postgresql.insert(Suppression).values(mailbox_id=mailbox_id, reason=reason, at=now)
-    return bool(session.execute(made.on_conflict_do_nothing()).rowcount)  # type: ignore[attr-defined]
+    made = postgresql.insert(Suppression).values(mailbox_id=mailbox_id, reason=reason, at=now).on_conflict_do_nothing()
+    return session.execute(made.returning(Suppression.id)).first() is not None
 
 
 def weigh_dead(session: Session, mailbox_id: int) -> bool:
@@ -75,7 +75,7 @@ def import_csv(database: Database, stream: BinaryIO, *, dry_run: bool = False) -
     table = tables.opened(stream, required=("email",), known=("email",))
     with database.transaction() as session:
         moment = now(session)
-        tables.lock(session)
+        tables.claim(session)
         while batch := [values["email"] for _, values in islice(table.rows, BATCH)]:
             counts = _take(session, batch, counts, moment)
         if dry_run:
@@ -88,8 +88,8 @@ def _take(session: Session, batch: list[str], counts: tables.Counts, moment: dat
     rejected = len(batch) - len(addresses)
     boxes = mailboxes.find_or_make_all(session, addresses)
     entries = select(func.unnest(cast(boxes, ARRAY(BigInteger))), literal(Reason.NEVER_AGAIN.value), literal(moment))
-    made = postgresql.insert(Suppression).from_select(["mailbox_id", "reason", "at"], entries)
-    added = session.execute(made.on_conflict_do_nothing()).rowcount  # type: ignore[attr-defined]
+    made = postgresql.insert(Suppression).from_select(["mailbox_id", "reason", "at"], entries).on_conflict_do_nothing()
+    added = len(session.execute(made.returning(Suppression.id)).all())
     unchanged = len(batch) - rejected - added
     return counts.plus(read=len(batch), added=added, unchanged=unchanged, rejected=rejected)
 

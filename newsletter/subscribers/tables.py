@@ -72,10 +72,13 @@ def opened(stream: BinaryIO, *, required: Sequence[str], known: Sequence[str]) -
     return Table(ignored, _rows(text, separator, places))
 
 
-def lock(session: Session) -> None:
-    """Let one import run at a time, until its transaction ends. Raises ImportBusy."""
+def claim(session: Session) -> None:
+    """Let one import run at a time, until its transaction ends, and make it look things up by index. Raises ImportBusy."""
     if not session.execute(sql("SELECT pg_try_advisory_xact_lock(hashtext('subscribers.import'))")).scalar_one():
         raise ImportBusy
+    # Tables just filled have no statistics yet; the planner would read them whole for every ten thousand rows.
+    for plan in ("seqscan", "hashjoin", "mergejoin"):
+        session.execute(sql(f"SET LOCAL enable_{plan} = off"))
 
 
 def _rows(
