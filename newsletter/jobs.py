@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import redis
 import structlog
 from celery import Celery
 from kombu.entity import Queue
 from kombu.exceptions import OperationalError
+
+from newsletter.errors import Conflict
 
 log = structlog.get_logger()
 
@@ -62,6 +65,30 @@ def broker_options(*, patience: float) -> dict[str, Any]:
         "accept_content": ["json"],
         "task_default_queue": "upkeep",
     }
+
+
+class Evicting(Conflict):
+    """The broker may throw jobs away when its memory is full."""
+
+    def __init__(self, policy: str) -> None:
+        super().__init__("jobs.evicting", policy=policy)
+
+
+def eviction_policy(url: str) -> str:
+    """Return the broker's maxmemory-policy. Raises redis.RedisError or OSError when it does not answer."""
+    with redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3) as client:
+        info: Mapping[str, Any] = client.info("memory")
+    return str(info.get("maxmemory_policy", "unknown"))
+
+
+def require_noeviction(url: str) -> None:
+    """Raise Evicting when the broker would lose jobs silently; one that does not answer is somebody else's news."""
+    try:
+        policy = eviction_policy(url)
+    except (redis.RedisError, OSError):
+        return
+    if policy not in ("noeviction", "unknown"):
+        raise Evicting(policy)
 
 
 class Nudger:

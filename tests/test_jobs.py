@@ -5,7 +5,7 @@ import time
 
 import redis
 
-from newsletter.jobs import DELIVER, Nudger
+from newsletter.jobs import DELIVER, Nudger, eviction_policy, require_noeviction
 
 
 def test_a_dead_broker_costs_no_time(tmp_path):
@@ -29,3 +29,12 @@ def test_a_nudge_lies_in_the_queue_of_its_lane(redis_url):
     assert Nudger(redis_url).nudge(DELIVER["urgent"])
     with redis.Redis.from_url(redis_url) as client:
         assert client.llen("newsletter:urgent") == 1
+
+
+def test_a_broker_that_throws_jobs_away_is_refused(redis_url):
+    """With allkeys-lru a full Redis loses jobs without a word."""
+    with redis.Redis.from_url(redis_url) as client:
+        before = client.info("memory")["maxmemory_policy"]
+    assert before == "noeviction"
+    require_noeviction(redis_url)
+    assert eviction_policy(redis_url) == "noeviction"

@@ -28,7 +28,10 @@ def _share_memory(**_later: object) -> None:
 
 def _app() -> Celery:
     chosen = settings.read()
-    app = Celery("newsletter", broker=assembly.urls(chosen).redis, include=["workers.tasks"])
+    broker = assembly.urls(chosen).redis
+    if broker:
+        jobs.require_noeviction(broker)
+    app = Celery("newsletter", broker=broker, include=["workers.tasks"])
     app.conf.update(
         jobs.broker_options(patience=5.0),
         task_queues=jobs.queues(),
