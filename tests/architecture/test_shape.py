@@ -35,7 +35,10 @@ def public(module: ast.Module) -> Iterator[Function | ast.ClassDef]:
 def test_files_stay_under_500_lines() -> None:
     """A file that must be searched is one that is changed in the wrong place."""
     long = {
-        name: text.count("\n") for name, text in texts().items() if name.endswith(".py") and text.count("\n") >= 500
+        name: text.count("\n")
+        for name, text in texts().items()
+        # A migration is a record that nobody edits again, not a room to work in.
+        if name.endswith(".py") and text.count("\n") >= 500 and "/migrations/versions/" not in name
     }
     assert long == {}
 
