@@ -10,8 +10,10 @@ from newsletter.composer.stamping import Person, Stamper
 from newsletter.database import Session
 from newsletter.delivery.planning import audience
 from newsletter.errors import Conflict
+from newsletter.issues import digests
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings, planning, variants
+from newsletter.ledger.mailings import Kind, State
 from newsletter.subscribers import people
 
 
@@ -47,14 +49,19 @@ def _files(stem: Path, stamper: Stamper, person: Person) -> list[Path]:
     return [eml, html, txt]
 
 
-def shown(parts: Parts, mailing_id: int, number: int) -> MessageParts | None:
+_RELEASED = frozenset({State.SENDING, State.PAUSED, State.DONE, State.STOPPED, State.RETRACTED})
+_FOR_EVERYONE = frozenset({Kind.DIGEST, Kind.MAILING, Kind.ALERT})
+
+
+def shown(parts: Parts, digest_key: str, mailing_id: int, number: int) -> MessageParts | None:
     """Return a version of a mailing as anyone may see it in the archive, or None when it is not public.
 
-    Only what has been released is public; a draft is nobody's business.
+    Only what was released to the readers of this digest is public; drafts and tests are nobody's business.
     """
-    public = {"sending", "paused", "done", "stopped", "retracted"}
     with parts.database.transaction() as session:
-        if mailings.get(session, mailing_id).state not in public:
+        mailing = mailings.get(session, mailing_id)
+        mine = mailing.digest_id == digests.by_key(session, digest_key).id
+        if not mine or mailing.state not in _RELEASED or mailing.kind not in _FOR_EVERYONE:
             return None
         for variant in variants.of(session, mailing_id):
             if variant.number == number:

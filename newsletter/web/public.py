@@ -91,7 +91,7 @@ def archive(request: Request, digest: str) -> HTMLResponse:
 @router.api_route("/archive/{digest}/{mailing}/{number}", methods=READ)
 def mail_in_browser(request: Request, digest: str, mailing: int, number: int) -> HTMLResponse:
     """Show a mail as it was sent, with links that do nothing, in a sandbox of its own."""
-    shown = previews.shown(_made(request).parts, mailing, number)
+    shown = previews.shown(_made(request).parts, digest, mailing, number)
     if shown is None:
         raise HTTPException(404)
     return HTMLResponse(shown.html, headers={"content-security-policy": MAIL_POLICY})
