@@ -88,9 +88,11 @@ class Newsletter:
         return Sender(self.parts.database, self.parts.tokens, relays, identity)
 
     def deliver(self, lane: str, *, seconds: float = 30.0) -> int:
-        """Send what a lane has due for up to `seconds`; return how many messages were begun. Drains the spool first."""
-        leaving.drain(self.parts)
-        return self.sender.work(lane, seconds=seconds)
+        """Send what a lane has due for up to `seconds`; return how many messages were begun.
+
+        The spool of wishes to leave is drained before each lease.
+        """
+        return self.sender.work(lane, seconds=seconds, before_lease=lambda: leaving.drain(self.parts))
 
     def sweep(self) -> recovery.Found:
         """Find what nudges lost, and nudge the lanes that have work."""

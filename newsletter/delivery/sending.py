@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -63,7 +63,7 @@ class Sender:
     """Sends the shards of lanes. Made after any fork; `close` when done. Not for use by two threads at once."""
 
     def __init__(self, database: Database, tokens: Tokens, relays: Mapping[str, Relay], identity: Identity) -> None:
-        self._database = database
+        self.database = database
         self._tokens = tokens
         self._relays = relays
         self._identity = identity
@@ -73,19 +73,23 @@ class Sender:
         # A window and a flush at once; every further thread would keep a heap of its own (10 MB a child).
         self._runner.get_loop().set_default_executor(ThreadPoolExecutor(max_workers=2))
 
-    def work(self, lane: str, *, seconds: float) -> int:
-        """Send shard after shard of a lane until nothing is due or the time is over; return how many messages were begun."""
+    def work(self, lane: str, *, seconds: float, before_lease: Callable[[], object] = lambda: None) -> int:
+        """Send shard after shard of a lane until nothing is due or the time is over; return how many messages were begun.
+
+        before_lease   called before each lease: wishes that waited elsewhere come first
+        """
         end = time.monotonic() + seconds
         begun = 0
         while time.monotonic() < end:
-            with self._database.transaction() as session:
+            before_lease()
+            with self.database.transaction() as session:
                 work = leasing.lease(session, lane, owner=self._identity.owner)
             if work is None:
                 break
             try:
                 begun += self._runner.run(_Run(self, work, end).complete())
             except Unreachable as unreachable:
-                self._give_back(work.lease, after=RELAY_AWAY)
+                self.give_back(work.lease, after=RELAY_AWAY)
                 log.warning("relay unreachable", lane=lane, **unreachable.facts)
                 raise
         return begun
@@ -96,8 +100,9 @@ class Sender:
             self._runner.run(pool.close())
         self._runner.close()
 
-    def _give_back(self, lease: shards.Lease, *, after: timedelta = timedelta(0)) -> None:
-        with self._database.transaction() as session:
+    def give_back(self, lease: shards.Lease, *, after: timedelta = timedelta(0)) -> None:
+        """Return a shard of which every begun message has its outcome."""
+        with self.database.transaction() as session:
             shards.release(session, lease, after=after)
 
     def pool(self, lane: str) -> Pool:
@@ -111,7 +116,7 @@ class Sender:
         """Return the stamper of a variant, loaded on first use; the last 64 are kept."""
         stamper = self._stampers.get(variant_id)
         if stamper is None:
-            with self._database.transaction() as session:
+            with self.database.transaction() as session:
                 stamper = Stamper(variants.load(session, variant_id))
             self._stampers[variant_id] = stamper
             if len(self._stampers) > STAMPERS:
@@ -149,7 +154,7 @@ class Sender:
         by_id = {row.id: row for row in work.rows}
         handed = [r for r in results if r.state in (DeliveryState.ACCEPTED, DeliveryState.UNCERTAIN)]
         readers = [reader for result in handed if (reader := by_id[result.id].subscriber_id) is not None]
-        with self._database.transaction() as session:
+        with self.database.transaction() as session:
             deliveries.record(session, lease, results)
             for delivery_id in dead:
                 suppression.weigh_dead(session, by_id[delivery_id].mailbox_id)
@@ -158,7 +163,7 @@ class Sender:
 
     def finish(self, lease: shards.Lease) -> None:
         """End a shard of which nothing is left, and close the mailing's books when it was the last."""
-        with self._database.transaction() as session:
+        with self.database.transaction() as session:
             if shards.end(session, lease):
                 books.finish(session, lease.mailing_id)
 
@@ -188,7 +193,7 @@ class _Run:
                 await keeper
             await self._write(everything=True)
         if self._left:
-            await asyncio.to_thread(self._sender._give_back, self._work.lease)
+            await asyncio.to_thread(self._sender.give_back, self._work.lease)
         else:
             await asyncio.to_thread(self._sender.finish, self._work.lease)
         log.info(
@@ -206,7 +211,7 @@ class _Run:
         while self._left:
             size = pacing.window_size(last_begun=last, rate=rate)
             asked = time.monotonic()
-            window = await asyncio.to_thread(windows.open, self._sender._database, self._work.lease, self._left[:size])
+            window = await asyncio.to_thread(windows.open, self._sender.database, self._work.lease, self._left[:size])
             if window is None:
                 break
             self._drop(self._left[:size], window)
@@ -284,5 +289,5 @@ class _Run:
             await asyncio.to_thread(self._extend)
 
     def _extend(self) -> None:
-        with self._sender._database.transaction() as session:
+        with self._sender.database.transaction() as session:
             shards.extend(session, self._work.lease)
