@@ -51,8 +51,10 @@ def find_or_make(session: Session, address: EmailAddress) -> int:
 def find_all(session: Session, keys: Sequence[Keys]) -> dict[bytes, int]:
     """Return the mailboxes of those addresses that have one, by live digest, whichever key they were indexed under."""
     live = {pair: address[0][1] for address in keys for pair in address}
-    wanted = {"key_ids": [key_id for key_id, _ in live], "digests": [digest for _, digest in live]}
-    return {live[key_id, bytes(digest)]: box for key_id, digest, box in session.execute(_FIND_ALL, wanted)}
+    wanted = [key_id for key_id, _ in live], [digest for _, digest in live]
+    # %b, psycopg's own: arrays of bytes go over in binary in a quarter of the time.
+    found = _raw(session).execute(_FIND_ALL, wanted).fetchall() if live else ()
+    return {live[key_id, bytes(digest)]: mailbox_id for key_id, digest, mailbox_id in found}
 
 
 def make_all(session: Session, addresses: Sequence[tuple[EmailAddress, Keys]]) -> Sequence[int]:
@@ -95,8 +97,7 @@ def retried(session: Session, attempt: Callable[[], Result]) -> Result:
 
 def copy_rows(session: Session, target: str, types: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
     """Copy rows into a target such as "table (column, column)", in PostgreSQL's own binary form: ten times an INSERT."""
-    raw: Any = session.connection().connection.driver_connection
-    with raw.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN (FORMAT BINARY)") as copy:
+    with _raw(session).cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN (FORMAT BINARY)") as copy:
         copy.set_types(types)
         for row in rows:
             copy.write_row(row)
@@ -107,11 +108,15 @@ _MAKE = text("""
     INSERT INTO mailbox (id, address_sealed, provider, domain_index) OVERRIDING SYSTEM VALUE
     VALUES (:id, :address_sealed, :provider, :domain_index)
 """)
-_FIND_ALL = text("""
+_FIND_ALL = """
     SELECT i.key_id, i.digest, i.mailbox_id
-    FROM unnest(CAST(:key_ids AS bigint[]), CAST(:digests AS bytea[])) AS wanted (key_id, digest)
+    FROM unnest(%b::bigint[], %b::bytea[]) AS wanted (key_id, digest)
     JOIN address_index i ON i.key_id = wanted.key_id AND i.digest = wanted.digest
-""")
+"""
+
+
+def _raw(session: Session) -> Any:
+    return session.connection().connection.driver_connection
 
 
 def _row(session: Session, mailbox_id: int, address: EmailAddress) -> tuple[int, bytes, str, bytes]:

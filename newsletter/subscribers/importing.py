@@ -302,13 +302,14 @@ def _difference(session: Session, person: Person, row: Any) -> tuple[Any, ...] |
     return number, name, postcode, merged["language"], merged["time_zone"]
 
 
-# Withdrawn: the last word they said about this digest, or about everything, was no. An aggregate, since ORDER BY … LIMIT 1
-# tempts the planner to walk a million events backwards for each reader while the table has no statistics.
+# Withdrawn: the last word they said about this digest, or about everything, was no.
+# Aggregates, each one look-up by index: an EXISTS the planner may turn into a hash of everybody, again for each batch, and
+# ORDER BY … LIMIT 1 into a walk backwards through all events, while tables just filled have no statistics.
 _KNOWN = text("""
     SELECT known.mailbox_id, s.id AS subscriber_id, s.name_sealed, s.postcode_sealed, s.language, s.time_zone,
-        EXISTS (SELECT FROM suppression p WHERE p.mailbox_id = known.mailbox_id AND p.lifted_at IS NULL) AS suppressed,
-        EXISTS (SELECT FROM subscription l WHERE l.subscriber_id = s.id AND l.digest_id = :digest
-            AND l.ended_at IS NULL) AS subscribed,
+        (SELECT count(*) FROM suppression p WHERE p.mailbox_id = known.mailbox_id AND p.lifted_at IS NULL) > 0 AS suppressed,
+        (SELECT count(*) FROM subscription l WHERE l.subscriber_id = s.id AND l.digest_id = :digest
+            AND l.ended_at IS NULL) > 0 AS subscribed,
         coalesce((SELECT (array_agg(e.kind ORDER BY e.id DESC))[1] = 'withdrawn' FROM consent_event e
             WHERE e.subscriber_id = s.id AND e.purpose = ANY (CAST(:purposes AS text[]))), false) AS withdrawn
     FROM unnest(CAST(:boxes AS bigint[])) AS known (mailbox_id)

@@ -19,7 +19,6 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.orm import aliased
 
 from newsletter import mailboxes
 from newsletter.database import Session
@@ -86,10 +85,6 @@ def _suppressed(mailbox_id: Any) -> ColumnElement[bool]:
     return exists().where(Suppression.mailbox_id == mailbox_id, Suppression.lifted_at.is_(None))
 
 
-def _erased(mailbox_id: Any) -> ColumnElement[bool]:
-    return exists().where(Mailbox.id == mailbox_id, Mailbox.address_sealed.is_(None))
-
-
 def count(session: Session, audience: Select[Any]) -> int:
     """Return how many of an audience would be written to."""
     rows = audience.subquery()
@@ -119,18 +114,26 @@ def details(session: Session, subscriber_ids: Iterable[int]) -> dict[int, Detail
 
 def barred(session: Session, digest_id: int, subscriber_ids: Iterable[int]) -> dict[int, str]:
     """Return, by subscriber id, why some of them may not be written to any more: wishes, basis and suppression as of now."""
-    live = aliased(Subscription)
-    taken = exists().where(live.subscriber_id == Subscriber.id, live.digest_id == digest_id, live.ended_at.is_(None))
+    ids = list(subscriber_ids)
+    # Counts, each one look-up by index: an EXISTS the planner may turn into a hash of everybody, again for each shard.
+    live = (
+        Subscription.subscriber_id == Subscriber.id,
+        Subscription.digest_id == digest_id,
+        Subscription.ended_at.is_(None),
+    )
+    held = (Suppression.mailbox_id == Subscriber.mailbox_id, Suppression.lifted_at.is_(None))
+    taken, suppressed = (
+        select(func.count()).select_from(table).where(*conditions).correlate(Subscriber).scalar_subquery()
+        for table, conditions in ((Subscription, live), (Suppression, held))
+    )
     reason = case(
-        (~taken, literal("unsubscribed")),
-        (_suppressed(Subscriber.mailbox_id), literal("suppressed")),
-        (_erased(Subscriber.mailbox_id), literal("erased")),
+        (taken == 0, literal("unsubscribed")),
+        (suppressed > 0, literal("suppressed")),
+        (Mailbox.address_sealed.is_(None), literal("erased")),
         else_=null(),
     )
-    ids = list(subscriber_ids)
-    found = {
-        row.id: row.reason for row in session.execute(select(Subscriber.id, reason.label("reason")).where(_among(ids)))
-    }
+    query = select(Subscriber.id, reason.label("reason")).join(Mailbox, Mailbox.id == Subscriber.mailbox_id)
+    found = {row.id: row.reason for row in session.execute(query.where(_among(ids)))}
     gone = dict.fromkeys(set(ids) - set(found), "erased")
     return {subscriber_id: why for subscriber_id, why in found.items() if why} | gone
 
