@@ -18,6 +18,13 @@ class NotAFeed(Invalid):
         super().__init__("feed.not-a-feed", name=name)
 
 
+class TooLarge(Invalid):
+    """A JSON Feed larger than is ever held in memory."""
+
+    def __init__(self, name: str, limit_mb: int) -> None:
+        super().__init__("feed.too-large", name=name, limit=limit_mb)
+
+
 @dataclass(frozen=True, slots=True)
 class FeedArticle:
     """One article as it came in.
@@ -72,4 +79,4 @@ class Rejoined:
             taken, self._first = self._first, b""
             return taken + self._rest.read()
         taken, self._first = self._first[:size], self._first[size:]
-        return taken or self._rest.read(size)
+        return taken + self._rest.read(size - len(taken))

@@ -32,9 +32,13 @@ class Found:
 
 def article(found: Found, *, place: str, base_url: str) -> FeedArticle | BrokenItem:
     """Return the article, or why it cannot be one."""
-    url = cleaning.link(found.url, base_url=base_url)
+    # No address of its own is no address: what is relative to nothing would be the site's first page.
+    url = cleaning.link(found.url, base_url=base_url) if found.url.strip() else ""
     body = cleaning.clean(found.body or found.summary, base_url=url or base_url)
-    words = cleaning.text(body)
+    line = cleaning.first_line(body)
+    said = wording.first_appeared(line)
+    words = cleaning.text(cleaning.without_captions(body))
+    words = words.removeprefix(line).lstrip() if said[0] else words
     title = cleaning.text(found.title) or wording.excerpt(words, 80)
     if not title:
         return BrokenItem(place, "it has neither a title nor a text")
@@ -42,12 +46,12 @@ def article(found: Found, *, place: str, base_url: str) -> FeedArticle | BrokenI
         return BrokenItem(place, f"“{title[:60]}” has no date that can be understood")
     if not url.startswith("http"):
         return BrokenItem(place, f"“{title[:60]}” has no web address")
-    said = wording.first_appeared(words)
     picture = cleaning.link(found.image_url, base_url=url) if found.image_url else ""
     inside = cleaning.first_picture(body)
+    language = wording.language(found.language)
     categories = tuple(dict.fromkeys(filter(None, map(cleaning.text, found.categories))))
     return FeedArticle(
-        guid=found.guid or url,
+        guid=cleaning.plain(found.guid) or url,
         title=title,
         byline=", ".join(dict.fromkeys(filter(None, map(cleaning.text, found.authors)))),
         source=cleaning.text(found.source) or said[0],
@@ -58,8 +62,8 @@ def article(found: Found, *, place: str, base_url: str) -> FeedArticle | BrokenI
         featured=found.featured or "featured" in map(str.lower, categories),
         urgent=found.urgent,
         kind=found.kind if found.kind in KINDS else "article",
-        language=found.language,
-        direction=languages.direction(found.language or "en"),
+        language=language,
+        direction=cleaning.said_direction(body) or languages.direction(language or "en"),
         image_url=picture if picture.startswith("https://") else inside[0],
         image_alt=cleaning.text(found.image_alt) if picture else inside[1],
         url=url,

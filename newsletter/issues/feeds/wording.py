@@ -9,17 +9,22 @@ import regex
 EXCERPT_LENGTH = 420
 CUT = " […]"
 _GRAPHEMES = regex.compile(r"\X")
-_BLANK = re.compile(r"\s")
+_LOOSE = frozenset(" ,;:–—-")
+# WordPress dates a draft "Mon, 30 Nov -0001", which parsers take for the year 2000.
+_BEFORE_CHRIST = re.compile(r"\s-\d+\s")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,4}")
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _DATELINE = re.compile(
-    rf"(?P<source>[A-Z][^\n,.;:!?]{{1,60}}), (?P<date>\d{{1,2}} (?:{_MONTHS}) \d{{4}})(?=\s|$|[.:–—-])"
+    rf"(?P<source>[^\W\d_][^\n,.;:!?]{{1,60}}), (?P<date>\d{{1,2}} (?:{_MONTHS}) \d{{4}})\s*[.:–—-]?\s*"
 )
 
 
 def excerpt(text: str, limit: int = EXCERPT_LENGTH) -> str:
     """Return text of at most `limit` characters: whole words, whole graphemes, ending in […] when something was left out.
 
-    A text that says itself that it was cut ("[…]", "[...]", "…") ends in one […].
+    limit   at least 10
+
+    A text that says itself that it was cut ("[…]", "[...]") ends in one […].
     """
     text = " ".join(text.split())
     bare = re.sub(r"\s*(\[…\]|\[\.\.\.\]|\[&hellip;\])\s*$", "", text)
@@ -27,33 +32,48 @@ def excerpt(text: str, limit: int = EXCERPT_LENGTH) -> str:
         return text
     if len(bare) + len(CUT) <= limit:
         return bare + CUT
-    return _cut(bare, limit - len(CUT)).rstrip(" ,;:–—-") + CUT
+    return (_cut(bare, limit - len(CUT)) + CUT).lstrip()
 
 
 def _cut(text: str, room: int) -> str:
     """Return the longest beginning of whole words within `room`; whole graphemes where one word is longer than that."""
-    end = 0
+    kept: list[str] = []
     for found in _GRAPHEMES.finditer(text):
         if found.end() > room:
+            kept = kept if found[0] == " " else _whole_words(kept)
             break
-        end = found.end()
-    head = text[:end]
-    if end < len(text) and not _BLANK.match(text[end]):
-        words = head.rsplit(" ", 1)
-        # Scripts without blanks (Thai, Chinese) are cut between graphemes.
-        head = words[0] if len(words) > 1 and len(words[1]) < room / 2 else head
-    return head
+        kept.append(found[0])
+    while kept and kept[-1] in _LOOSE:
+        kept.pop()
+    return "".join(kept)
 
 
-def first_appeared(text: str) -> tuple[str, str]:
-    """Return (source, dateline) when a text begins with a line like "Arutz Sheva, 19 June 2014", else two empty strings."""
-    found = _DATELINE.match(text.lstrip())
+def _whole_words(graphemes: list[str]) -> list[str]:
+    """Drop the word that was cut. Scripts without blanks (Thai, Chinese) are cut between graphemes."""
+    tail = next((length for length, one in enumerate(reversed(graphemes)) if one == " "), len(graphemes))
+    return graphemes[: len(graphemes) - tail] if tail < len(graphemes) / 2 else graphemes
+
+
+def first_appeared(line: str) -> tuple[str, str]:
+    """Return (source, dateline) of a line that says nothing else, like "Arutz Sheva, 19 June 2014", else two empty strings.
+
+    The whole line: "On Tuesday, 18 February 2014 the army …" is a sentence and no dateline.
+    """
+    found = _DATELINE.fullmatch(line.strip())
     return (found["source"], found["date"]) if found else ("", "")
+
+
+def language(tag: str | None) -> str | None:
+    """Return a language tag as BCP 47 writes it ("en_GB" → "en-GB"), or None when it is none."""
+    tag = (tag or "").strip().replace("_", "-")
+    return tag if _LANGUAGE.fullmatch(tag) else None
 
 
 def moment(text: str) -> datetime | None:
     """Return the moment a feed writes, RFC 3339 or RFC 5322, aware; None when it cannot be understood."""
     text = text.strip()
+    if _BEFORE_CHRIST.search(text):
+        return None
     for read in (_iso, parsedate_to_datetime):
         try:
             found = read(text)

@@ -4,6 +4,7 @@ No entity is expanded, no DTD is loaded, nothing is fetched. Elements are known 
 """
 
 from collections.abc import Iterator
+from typing import Any, cast
 
 from lxml import etree
 
@@ -36,11 +37,25 @@ def read(stream: Rejoined, *, name: str, base_url: str) -> Iterator[FeedArticle 
                 _release(element)
             else:
                 reader.close(element)
+                if reader.between_items:
+                    _release(element)
     except etree.XMLSyntaxError as error:
         if reader.root is None:
             raise NotAFeed(name) from None
-        line = error.lineno or events.root.sourceline if events.root is not None else 0
-        yield BrokenItem(f"line {line}", "the file is damaged or breaks off here; what stood before it was taken")
+        if reader.ended and all(one.domain_name == "NAMESPACE" for one in _log(error)):
+            return  # A prefix declared wrongly means nothing to us, and the whole file was read.
+        yield BrokenItem(
+            f"line {_line(error)}", "the file is damaged or breaks off here; what stood before it was taken"
+        )
+
+
+def _log(error: etree.XMLSyntaxError) -> list[Any]:
+    return list(cast(Any, error.error_log))  # the stubs forget that it can be walked
+
+
+def _line(error: etree.XMLSyntaxError) -> int:
+    """lxml leaves the number out for a file that ends too early; its log has it."""
+    return int(error.lineno or max((one.line for one in _log(error)), default=0))
 
 
 def _release(element: Element) -> None:
@@ -60,6 +75,16 @@ class _Reader:
         self._language: str | None = None
         self._depth = 0
         self._names: dict[str, str] = {}
+
+    @property
+    def ended(self) -> bool:
+        """Whether the root element was closed."""
+        return self.root is not None and self._depth == 0
+
+    @property
+    def between_items(self) -> bool:
+        """Whether the last element closed stood beside the items: it has been learnt from and may go."""
+        return self._depth == (2 if self.root == "rss" else 1)
 
     def open(self, element: Element) -> None:
         self._depth += 1
@@ -125,8 +150,11 @@ class _Reader:
             summary=summary if body or wordpress else "",
             authors=tuple(self._named(_words(one)) for one in item.findall(f"{CREATOR}creator"))
             or _author(_child(item, "author")),
+            # WordPress writes tags and formats as categories of other domains; elsewhere a domain is a scheme of subjects.
             categories=tuple(
-                _words(one) for one in item.findall("category") if one.get("domain") in (None, "category")
+                _words(one)
+                for one in item.findall("category")
+                if not wordpress or one.get("domain") in (None, "category")
             ),
             language=item.get(f"{XML}lang") or self._language,
             image_url=url,
