@@ -128,8 +128,11 @@ def _row(session: Session, mailbox_id: int, address: EmailAddress) -> tuple[int,
 def _numbers(session: Session, count: int) -> Sequence[int]:
     """Return numbers for new mailboxes: a seal is bound to its row, so the number comes first."""
     # In a subquery of its own, the sequence is looked up once and not for every number.
-    taken = text("SELECT nextval((SELECT pg_get_serial_sequence('mailbox', 'id'))) FROM generate_series(1, :n)")
-    return list(session.execute(taken, {"n": count}).scalars())
+    taken = text(
+        "SELECT array_agg(nextval((SELECT pg_get_serial_sequence('mailbox', 'id')))) FROM generate_series(1, :n)"
+    )
+    numbers: list[int] = session.execute(taken, {"n": count}).scalar_one()
+    return numbers
 
 
 def open(session: Session, mailbox_id: int) -> EmailAddress:

@@ -7,7 +7,6 @@ tables, so that a million rows need a minute and no more memory than ten thousan
 import base64
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -87,7 +86,7 @@ def import_csv(
         tables.claim(session)
         import_id = _open_run(session, terms, evidence)
         run = _Run(session, terms, import_id)
-        for batch in _ahead(_parsed(table.rows, session.vault.index)):
+        for batch in _parsed(table.rows, session.vault.index):
             taken = run.take(batch)
             refused.add(taken.rejects)
             counts = counts.plus(**taken.counts(len(batch)))
@@ -110,15 +109,6 @@ def _parsed(rows: Iterable[tuple[int, dict[str, str]]], index: Index) -> Iterato
     source = iter(rows)
     while batch := [entries.read(number, values, index) for number, values in islice(source, BATCH)]:
         yield batch
-
-
-def _ahead(batches: Iterator[list[Person | Reject]]) -> Iterator[list[Person | Reject]]:
-    """Yield the batches while a thread parses the next one: half of the time is the database's, and waits for nobody."""
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        coming = thread.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            coming = thread.submit(next, batches, None)
-            yield batch
 
 
 def _open_run(session: Session, terms: Terms, evidence: str) -> int:
@@ -327,15 +317,18 @@ _UPDATE = text("""
 
 def _numbers(session: Session, table: str, count: int) -> list[int]:
     """Return numbers for new rows: a seal is bound to its row, so the number comes first."""
-    drawn = text("SELECT nextval((SELECT pg_get_serial_sequence(:table, 'id'))) FROM generate_series(1, :n)")
-    return list(session.execute(drawn, {"table": table, "n": count}).scalars())
+    drawn = text("SELECT array_agg(nextval((SELECT pg_get_serial_sequence(:table, 'id')))) FROM generate_series(1, :n)")
+    numbers: list[int] = session.execute(drawn, {"table": table, "n": count}).scalar_one()
+    return numbers
 
 
 def _references(session: Session, count: int) -> list[str]:
     """Return fresh references of eight letters and digits: 40 random bits each, none of them in use."""
     fresh: set[str] = set()
     while len(fresh) < count:
-        drawn = {base64.b32encode(os.urandom(5)).decode("ascii") for _ in range(count - len(fresh))}
+        wanted = count - len(fresh)
+        letters = base64.b32encode(os.urandom(5 * wanted)).decode("ascii")
+        drawn = {letters[place : place + 8] for place in range(0, 8 * wanted, 8)}
         used = session.execute(
             text("SELECT reference FROM subscriber WHERE reference = ANY (CAST(:drawn AS bpchar[]))"),
             {"drawn": list(drawn)},

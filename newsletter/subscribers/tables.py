@@ -77,8 +77,8 @@ def claim(session: Session) -> None:
     if not session.execute(sql("SELECT pg_try_advisory_xact_lock(hashtext('subscribers.import'))")).scalar_one():
         raise ImportBusy
     # Tables just filled have no statistics yet; the planner would read them whole for every ten thousand rows.
-    for plan in ("seqscan", "hashjoin", "mergejoin"):
-        session.execute(sql(f"SET LOCAL enable_{plan} = off"))
+    for setting in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"):
+        session.execute(sql(f"SET LOCAL {setting} = off"))
 
 
 def _rows(
