@@ -167,9 +167,7 @@ def mark_alert(session: Session, article_id: int, mailing_id: int) -> None:
 def alerts_among(session: Session, articles: Iterable[ArticleView]) -> dict[int, int]:
     """Return article id → mailing id for those of the articles that went out as alerts."""
     ids = [article.id for article in articles]
-    return dict(
-        session.execute(select(Alert.article_id, Alert.mailing_id).where(Alert.article_id.in_(ids))).all()
-    )
+    return dict(session.execute(select(Alert.article_id, Alert.mailing_id).where(Alert.article_id.in_(ids))).all())
 
 
 def _view(article: Article, feed: str) -> ArticleView:
