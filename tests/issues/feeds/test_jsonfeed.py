@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from newsletter import languages
+from newsletter.errors import NewsletterError
 from newsletter.issues.feeds import BrokenItem, FeedArticle, NotAFeed, TooLarge, jsonfeed
 from tests.issues.feeds.samples import EXPORTS, SEED, articles, everything, json_feed, only, real
 
@@ -133,6 +135,12 @@ def test_a_file_beyond_all_measure_is_refused() -> None:
     head = b'{"version": "https://jsonfeed.org/version/1.1", "items": ['
     with pytest.raises(TooLarge):
         everything(head + b" " * jsonfeed.MAX_BYTES)
+
+
+@pytest.mark.parametrize("error", [NotAFeed("a.json"), TooLarge("a.json", 64)], ids=lambda error: error.message)
+def test_each_refusal_has_a_sentence(error: NewsletterError) -> None:
+    """The operator reads it; an id without words would be all they get."""
+    assert languages.say(error.message, **error.facts).startswith("a.json is ")
 
 
 def test_plain_text_becomes_paragraphs() -> None:

@@ -21,7 +21,7 @@ def test_an_export_yields_the_posts_everyone_may_read() -> None:
     found = articles(raw)
     assert len(found) == 55
     assert len({one.guid for one in found}) == 55
-    assert {"Draft", "Scheduled", "Protected: Password Protected (the password is “enter”)"} & {
+    assert {"Draft", "Scheduled", 'Template: Password Protected (the password is "enter")'} & {
         one.title for one in found
     } == set()
 
