@@ -1,7 +1,8 @@
 """Texts that came in: stored once, revised when they change, numbered in the order in which they became ready."""
 
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select, text
@@ -69,26 +70,49 @@ def store(
     An item that is there already is left alone, or becomes a revision when its content differs. A new one older than 14
     days is archive unless `as_news`. Items that could not be read are counted and named; the others are kept.
     """
-    done, fresh = Imported(), []
+    run = _Run(session, feed_id, as_news=as_news, now=now)
     for item in items:
-        done = replace(done, read=done.read + 1)
+        run.take(item)
+    _number(session, run.fresh)
+    return run.report()
+
+
+class _Run:
+    """One import on its way through the items."""
+
+    def __init__(self, session: Session, feed_id: int, *, as_news: bool, now: datetime) -> None:
+        self._session, self._feed_id = session, feed_id
+        self._news_since = None if as_news else now - ARCHIVE_AGE
+        self._counts: Counter[str] = Counter()
+        self._faults: list[str] = []
+        self._ids: list[int] = []
+        self.fresh: list[Article] = []
+
+    def take(self, item: FeedArticle | BrokenItem) -> None:
+        self._counts["read"] += 1
         if isinstance(item, BrokenItem):
-            done = replace(done, rejected=done.rejected + 1, faults=(*done.faults, f"{item.place}: {item.why}"))
-            continue
-        found = session.execute(select(Article).filter_by(feed_id=feed_id, guid=item.guid)).scalar_one_or_none()
-        if found is None:
-            found = _add(session, feed_id, item)
-            done = replace(done, added=done.added + 1)
-            if as_news or item.posted_on > now - ARCHIVE_AGE:
-                fresh.append(found)
-        elif found.fingerprint != item.fingerprint():
-            _revise(session, found, item)
-            done = replace(done, changed=done.changed + 1)
+            self._counts["rejected"] += 1
+            self._faults.append(f"{item.place}: {item.why}")
         else:
-            done = replace(done, unchanged=done.unchanged + 1)
-        done = replace(done, ids=(*done.ids, found.id))
-    _number(session, fresh)
-    return done
+            self._store(item)
+
+    def _store(self, item: FeedArticle) -> None:
+        known = select(Article).filter_by(feed_id=self._feed_id, guid=item.guid)
+        found = self._session.execute(known).scalar_one_or_none()
+        if found is None:
+            found = _add(self._session, self._feed_id, item)
+            self._counts["added"] += 1
+            if self._news_since is None or item.posted_on > self._news_since:
+                self.fresh.append(found)
+        elif found.fingerprint != item.fingerprint():
+            _revise(self._session, found, item)
+            self._counts["changed"] += 1
+        else:
+            self._counts["unchanged"] += 1
+        self._ids.append(found.id)
+
+    def report(self) -> Imported:
+        return Imported(**self._counts, faults=tuple(self._faults), ids=tuple(self._ids))
 
 
 def _add(session: Session, feed_id: int, item: FeedArticle) -> Article:

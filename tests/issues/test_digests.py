@@ -1,0 +1,37 @@
+"""The named series."""
+
+import pytest
+
+from newsletter.issues import digests
+from newsletter.issues.digests import BadDigestKey, DigestExists, UnknownDigest
+from newsletter.subscribers.subscriptions import Rhythm
+
+
+def add(session, key="weekly", **more):
+    facts = {"name": "The Weekly", "languages": ("en", "fa"), "rhythm": Rhythm.WEEKLY} | more
+    return digests.add(session, key, **facts)
+
+
+def test_adding_the_same_digest_again_changes_nothing(session):
+    """Set-up scripts run twice."""
+    assert add(session) == add(session)
+
+
+def test_another_digest_of_the_same_key_is_refused(session):
+    """The key stands in List-Id for ever: two meanings would mix two readerships."""
+    add(session)
+    with pytest.raises(DigestExists):
+        add(session, name="The Monthly")
+
+
+@pytest.mark.parametrize("key", ["", "Weekly", "-a", "a_b", "a" * 41, "ünder", "a.b", "weekly\n"])
+def test_a_key_that_cannot_stand_in_an_address_is_refused(session, key):
+    """RFC 2919 wants a name that is stable and plain."""
+    with pytest.raises(BadDigestKey):
+        add(session, key)
+
+
+def test_an_unknown_digest_is_named(session):
+    """A mistyped key gets a sentence."""
+    with pytest.raises(UnknownDigest):
+        digests.by_key(session, "weekyl")
