@@ -22,6 +22,7 @@ from newsletter.journeys import leaving
 from newsletter.journeys.parts import Letterhead, Parts
 from newsletter.relay.target import Relay
 from newsletter.settings import Settings, reveal
+from newsletter.subscribers import rejects
 from newsletter.tokens import Tokens
 from newsletter.vault import Keyring, Vault
 
@@ -97,6 +98,7 @@ class Newsletter:
     def sweep(self) -> recovery.Found:
         """Find what nudges lost, and nudge the lanes that have work."""
         leaving.drain(self.parts)
+        rejects.sweep(self.parts.home / "rejects")
         with self.parts.database.transaction() as session:
             found = recovery.sweep(session, now=database.now(session))
         for lane in found.lanes:

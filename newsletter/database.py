@@ -78,6 +78,11 @@ def now(session: orm.Session) -> datetime:
     return moment.astimezone(UTC)
 
 
+def refresh_statistics(session: orm.Session, *tables: str) -> None:
+    """Let PostgreSQL look at tables that have just been filled: its plans are only as good as what it knows."""
+    session.execute(text("SELECT refresh_statistics(:tables)"), {"tables": list(tables)})
+
+
 def where(engine: Engine) -> str:
     """Return "host:port/name" of an engine: what an operator needs, without user or password."""
     return f"{engine.url.host}:{engine.url.port}/{engine.url.database}"

@@ -10,6 +10,8 @@ from newsletter.subscribers import importing
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.subscriptions import Rhythm
 
+MANY = 5_000
+
 
 def import_subscribers(
     parts: Parts,
@@ -33,7 +35,7 @@ def import_subscribers(
         chosen = rhythm or digest.rhythm
         had_to = cutting.last_cut(session, digest.id, chosen)
     with opened(path) as stream:
-        return importing.import_csv(
+        report = importing.import_csv(
             parts.database,
             stream,
             terms=importing.Terms(digest.id, digest.languages[0], chosen, basis, had_to, now),
@@ -42,3 +44,7 @@ def import_subscribers(
             dry_run=dry_run,
             progress=progress,
         )
+    if report.added >= MANY and not dry_run:
+        with parts.database.transaction() as session:
+            database.refresh_statistics(session, *importing.FILLED)
+    return report

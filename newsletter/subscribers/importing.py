@@ -25,6 +25,8 @@ from newsletter.subscribers.rejects import Rejects, sweep
 from newsletter.subscribers.subscriptions import Rhythm
 
 BATCH = 10_000
+FILLED = ("mailbox", "address_index", "subscriber", "consent_event", "subscription")
+"""The tables an import fills."""
 
 
 class NoEvidence(Invalid):
