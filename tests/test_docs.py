@@ -1,0 +1,65 @@
+"""What the documents say is true of the code: links lead somewhere, commands exist, states are named."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from newsletter.cli.commands import app
+from newsletter.ledger.deliveries import DeliveryState
+from newsletter.ledger.mailings import State
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page):
+    """A dead link is the first thing a newcomer meets."""
+    text = page.read_text(encoding="utf-8")
+    for target in [*re.findall(r"\]\(([^)#]+)\)", text), *re.findall(r'src="([^"]+)"', text)]:
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def known(words):
+    """Return whether words begin with a command path of the program."""
+    command = get_command(app)
+    for word in words:
+        if word in ("COMMAND", "…") or not hasattr(command, "commands"):
+            return True
+        if word not in command.commands:
+            return False
+        command = command.commands[word]
+    return True
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_that_is_printed_exists(page):
+    """Someone will type it at night."""
+    text = page.read_text(encoding="utf-8")
+    for line in re.findall(r"(?:^ {4}|`)(?:\.venv/bin/)?newsletter ([a-z][^`\n]*)", text, flags=re.MULTILINE):
+        assert known(line.split()), line
+
+
+def test_every_target_of_make_that_is_printed_exists():
+    """The two commands above all."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for page in PAGES:
+        for target in re.findall(r"(?:^ {4}|`)make ([a-z]+)", page.read_text(encoding="utf-8"), flags=re.MULTILINE):
+            assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+def test_the_glossary_names_every_state():
+    """One word for each thing: also for the person who reads the books."""
+    text = (ROOT / "docs/glossary.md").read_text(encoding="utf-8").lower()
+    assert [state for state in (*DeliveryState, *State) if state not in text] == []
+
+
+def test_the_readme_s_first_command_runs():
+    """`newsletter --help` is what everybody tries first."""
+    found = subprocess.run([sys.executable, "-m", "newsletter", "--help"], capture_output=True, text=True, check=True)
+    assert "alerts" in found.stdout
