@@ -70,20 +70,29 @@ def offer(parts: Parts, token: str) -> Offer:
         return Offer(None, "en", subscribed=True)
 
 
-def leave(parts: Parts, token: str, *, everything: bool = False) -> None:
-    """End the subscription a link names, or all of them. Safe to repeat. Raises tokens.BadToken.
+def leave(parts: Parts, token: str) -> None:
+    """End the subscription that a link to leave names. Safe to repeat. Raises tokens.BadToken.
 
     When it returns, nothing more is handed over for this reader but what is inside an open window (≤ 0.5 s).
     """
-    link = parts.tokens.read(token, Purpose.LEAVE, Purpose.PREFERENCES, Purpose.PREVIEW)
-    if link.purpose is Purpose.PREVIEW:
-        return
-    digest_id = None if everything or link.purpose is Purpose.PREFERENCES else link.digest_id
+    link = parts.tokens.read(token, Purpose.LEAVE, Purpose.PREVIEW)
+    if link.purpose is not Purpose.PREVIEW:
+        _leave_or_spool(parts, link.subscriber_id, link.digest_id)
+
+
+def leave_everything(parts: Parts, token: str) -> None:
+    """End all that a reader takes, from their preferences page. Safe to repeat. Raises tokens.BadToken."""
+    link = parts.tokens.read(token, Purpose.PREFERENCES, Purpose.PREVIEW)
+    if link.purpose is not Purpose.PREVIEW:
+        _leave_or_spool(parts, link.subscriber_id, None)
+
+
+def _leave_or_spool(parts: Parts, subscriber_id: int, digest_id: int | None) -> None:
     try:
         with parts.database.transaction() as session:
-            _leave(session, link.subscriber_id, digest_id)
+            _leave(session, subscriber_id, digest_id)
     except DatabaseUnreachable:
-        _append(parts.home, {"subscriber": link.subscriber_id, "digest": digest_id})
+        _append(parts.home, {"subscriber": subscriber_id, "digest": digest_id})
         log.warning("leaving spooled")
 
 

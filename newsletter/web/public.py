@@ -64,7 +64,7 @@ def change_preferences(
     """Change how often a digest comes, or leave everything."""
     parts = _made(request).parts
     if action == "leave":
-        leaving.leave(parts, token, everything=True)
+        leaving.leave_everything(parts, token)
     elif action == "rhythm":
         leaving.change_rhythm(parts, token, digest_key=digest, rhythm=rhythm)
     else:

@@ -1,0 +1,223 @@
+"""The pages: GET changes nothing, POST acts at once, and nothing of a reader leaks."""
+
+import re
+
+import pytest
+from sqlalchemy import text
+from starlette.testclient import TestClient
+
+from newsletter.journeys import leaving, publish
+from newsletter.web import create
+from tests import house
+
+TABLES = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1"
+
+
+@pytest.fixture
+def worker(tmp_path, database_urls):
+    """The product as the worker sees it: it prepares what the pages show."""
+    made = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9")
+    composed = house.issue(made, tmp_path, addresses=["ann@example.org", "ben@example.org"])
+    publish.send(made.parts, composed.issue)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def made(worker, tmp_path, database_urls):
+    """The product as the web's role."""
+    made = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9", web=True)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def pages(made):
+    with TestClient(create(made), raise_server_exceptions=False) as client:
+        yield client
+
+
+def everything(worker):
+    """Return every row of every table: what a page that changes nothing leaves alike."""
+    with worker.parts.database.transaction() as session:
+        names = session.execute(text(TABLES)).scalars().all()
+        return {name: sorted(map(str, session.execute(text(f'SELECT * FROM "{name}"')))) for name in names}
+
+
+def ask(worker, sql):
+    with worker.parts.database.transaction() as session:
+        return session.execute(text(sql)).all()
+
+
+def link(worker, place=0):
+    [row] = ask(
+        worker, f"SELECT subscriber_id, digest_id FROM subscription ORDER BY subscriber_id OFFSET {place} LIMIT 1"
+    )
+    return worker.parts.tokens.leave(row.subscriber_id, row.digest_id, 1)
+
+
+def paths(worker):
+    leave, preferences = link(worker), worker.parts.tokens.preferences(1)
+    return [
+        "/",
+        f"/u/{leave}",
+        f"/p/{preferences}",
+        "/archive/weekly",
+        "/archive/weekly/1/1",
+        "/privacy",
+        "/help",
+        "/style.css",
+        "/healthz",
+        "/readyz",
+    ]
+
+
+def test_looking_changes_nothing(pages, worker):
+    """Mail scanners follow every link, and some press HEAD and OPTIONS as well."""
+    before = everything(worker)
+    for path in paths(worker):
+        assert pages.get(path).status_code == 200, path
+        assert pages.head(path).status_code == 200, path
+        pages.options(path)
+    assert everything(worker) == before
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"data": {"List-Unsubscribe": "One-Click"}},
+        {"files": {"List-Unsubscribe": (None, "One-Click")}},
+        {"content": b""},
+        {"content": b"\xff\xfe garbage", "headers": {"content-type": "text/nonsense"}},
+    ],
+    ids=["urlencoded", "multipart", "empty", "garbage"],
+)
+def test_one_post_leaves_at_once_whatever_it_says(pages, worker, form):
+    """RFC 8058 needs no page, no cookie and no confirmation; whoever posts to this link wants to leave."""
+    for _ in range(2):
+        answer = pages.post(f"/u/{link(worker)}", follow_redirects=False, **form)
+        assert answer.status_code == 200
+        assert "set-cookie" not in answer.headers
+    states = [row.state for row in ask(worker, "SELECT state FROM delivery ORDER BY subscriber_id")]
+    assert states == ["cancelled", "planned"]
+    assert len(ask(worker, "SELECT 1 FROM subscription WHERE ended_at IS NULL")) == 1
+    assert len(ask(worker, "SELECT 1 FROM consent_event WHERE kind = 'withdrawn'")) == 1
+
+
+def test_a_forged_or_damaged_link_does_nothing(pages, worker):
+    """Anyone can type an address; only a link we made may act."""
+    before = everything(worker)
+    good = link(worker)
+    for bad in (
+        "x" * 32,
+        good[:-1],
+        good[:-1] + ("A" if good[-1] != "A" else "B"),
+        worker.parts.tokens.preferences(1),
+        "%00",
+    ):
+        assert pages.post(f"/u/{bad}").status_code in (404, 405)
+    assert everything(worker) == before
+
+
+def test_a_preview_s_link_shows_the_page_and_does_nothing(pages, worker):
+    """The archive is read by everyone: its links must not unsubscribe anybody."""
+    before = everything(worker)
+    harmless = worker.parts.tokens.harmless()
+    assert pages.get(f"/u/{harmless}").status_code == 200
+    assert pages.post(f"/u/{harmless}").status_code == 200
+    shown = pages.get("/archive/weekly/1/1").text
+    assert set(re.findall(r"/u/([A-Za-z0-9_-]{20,})", shown)) == {harmless}
+    assert everything(worker) == before
+
+
+def test_leaving_works_while_the_database_is_away(worker, tmp_path, database_urls):
+    """The promise was made in every mail we sent, and holds when our server does not."""
+    token = link(worker)
+    from newsletter import assembly, settings
+
+    chosen = settings.read(
+        home=tmp_path / "home",
+        keys=tmp_path / "keys" / "keys.json",
+        database_url="postgresql+psycopg://nobody:x@127.0.0.1:9/none",
+        redis_url=None,
+        sender="Friends of Sarand <news@sarand.example>",
+        postal_address="7 Lantern Yard, London",
+    )
+    away = assembly.assemble(chosen, role="web")
+    with TestClient(create(away), raise_server_exceptions=False) as client:
+        assert client.post(f"/u/{token}", data={"List-Unsubscribe": "One-Click"}).status_code == 200
+        assert client.get("/readyz").status_code == 503
+        assert client.get("/healthz").status_code == 200
+    [spool] = (tmp_path / "home" / "spool").iterdir()
+    assert spool.stat().st_mode & 0o777 == 0o600
+    assert "ann" not in spool.read_text()
+    assert leaving.drain(worker.parts) == 1
+    assert leaving.drain(worker.parts) == 0
+    assert [row.state for row in ask(worker, "SELECT state FROM delivery ORDER BY subscriber_id")] == [
+        "cancelled",
+        "planned",
+    ]
+
+
+def test_a_reader_changes_the_rhythm_and_leaves_everything(pages, worker):
+    """Less often keeps a reader who would otherwise leave."""
+    token = worker.parts.tokens.preferences(1)
+    answer = pages.post(f"/p/{token}", data={"action": "rhythm", "digest": "weekly", "rhythm": "monthly"})
+    assert answer.status_code == 200
+    live = "SELECT rhythm FROM subscription WHERE subscriber_id = 1 AND ended_at IS NULL"
+    assert [row.rhythm for row in ask(worker, live)] == ["monthly"]
+    assert pages.post(f"/p/{token}", data={"action": "leave"}).status_code == 200
+    assert ask(worker, live) == []
+
+
+def test_a_page_shows_neither_name_nor_address(pages, worker):
+    """Mails are forwarded, and the link with them."""
+    for path in paths(worker):
+        shown = pages.get(path).text
+        assert "ann@example" not in shown
+        assert "Reader 0" not in shown
+
+
+def test_what_every_answer_carries(pages, worker):
+    """No script, no frame, no third party, and no token in a Referer."""
+    for path in [*paths(worker), "/nowhere"]:
+        headers = pages.get(path).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "script" not in policy
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["x-content-type-options"] == "nosniff"
+        if path.startswith(("/u/", "/p/")):
+            assert headers["cache-control"] == "no-store"
+    assert "sandbox" in pages.get("/archive/weekly/1/1").headers["content-security-policy"]
+
+
+def test_no_page_asks_a_third_party(pages, worker):
+    """Whoever counts requests at a font server knows who reads about a camp."""
+    for path in paths(worker):
+        for url in re.findall(r'(?:src|href|action)="(https?://[^"]+)"', pages.get(path).text):
+            # A story's own address is a link to press; nothing is loaded from anywhere.
+            assert url.startswith(("http://127.0.0.1:8080/", "https://sarand.example/")), url
+
+
+def test_a_draft_and_another_digest_s_mail_are_nobody_s_business(pages, worker, tmp_path):
+    """What is not released is not public, whoever guesses its number."""
+    house.add_articles(worker, tmp_path, "A second story")
+    draft = publish.compose(worker.parts, house.DIGEST)
+    assert pages.get(f"/archive/weekly/{draft.mailing}/1").status_code == 404
+    assert pages.get("/archive/other/1/1").status_code == 404
+    assert pages.get("/archive/weekly/4711/1").status_code == 404
+
+
+def test_a_huge_form_is_turned_away(pages, worker):
+    """A page that reads a gigabyte is a page that is down."""
+    assert pages.post(f"/u/{link(worker)}", content=b"x" * 100_000).status_code == 413
+
+
+def test_a_persian_reader_gets_a_persian_page(pages, worker):
+    """Right to left, and in words they read."""
+    with worker.parts.database.transaction() as session:
+        session.execute(text("UPDATE subscriber SET language = 'fa'"))
+    shown = pages.get(f"/u/{link(worker)}").text
+    assert '<html lang="fa" dir="rtl">' in shown
+    assert "لغو اشتراک" in shown
