@@ -20,6 +20,7 @@ from newsletter.errors import Invalid, NotFound
 from newsletter.jobs import DELIVER, Nudger
 from newsletter.journeys import leaving
 from newsletter.journeys.parts import Letterhead, Parts
+from newsletter.ledger import shards
 from newsletter.relay.target import Relay
 from newsletter.settings import Settings, reveal
 from newsletter.subscribers import rejects
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from newsletter.composer.inlining import Layout
 
 Role = Literal["worker", "web"]
+PATIENCE_SECONDS = 10.0
+"""How long work may lie untouched before the lifeboat takes it."""
 
 
 class NoServers(NotFound):
@@ -106,15 +109,31 @@ class Newsletter:
         return found
 
     def lifeboat(self, lanes: list[str], *, until: Callable[[], bool], pause_seconds: float = 1.0) -> int:
-        """Sweep and deliver in a plain loop, without any broker, until told to end; return how many messages were begun."""
-        begun = 0
+        """Deliver in a plain loop, without any broker, until told to end; return how many messages were begun.
+
+        Idle while the broker answers and workers take what is due: a lane is served when its work has waited for ten seconds,
+        or at once when no broker answers.
+        """
+        begun, waiting = 0, dict.fromkeys(lanes, 0.0)
         while not until():
-            self.sweep()
-            sent = sum(self.deliver(lane) for lane in lanes)
+            alone = not self.parts.nudger.answers()
+            if alone:
+                self.sweep()
+            sent = sum(self.deliver(lane) for lane in self._left_lying(waiting, alone=alone))
             begun += sent
             if not sent:
                 time.sleep(pause_seconds)
         return begun
+
+    def _left_lying(self, waiting: dict[str, float], *, alone: bool) -> list[str]:
+        """Return the lanes whose work nobody takes; `waiting` remembers since when each has had work (monotonic, 0 none)."""
+        with self.parts.database.transaction() as session:
+            leasable = set(shards.lanes_with_work(session))
+        for lane, since in waiting.items():
+            waiting[lane] = (since or time.monotonic()) if lane in leasable else 0.0
+        return [
+            lane for lane, since in waiting.items() if since and (alone or time.monotonic() - since > PATIENCE_SECONDS)
+        ]
 
     def close(self) -> None:
         """Close connections to relays and to the database."""

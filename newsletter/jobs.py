@@ -104,7 +104,7 @@ class Nudger:
 
     def nudge(self, job: Job, **payload: Any) -> bool:
         """Send one nudge; return whether the broker took it."""
-        if self._app is None or not self._answers():
+        if self._app is None or not self.answers():
             log.warning("nudge lost", job=job.name, why="no broker answers")
             return False
         try:
@@ -114,9 +114,9 @@ class Nudger:
             return False
         return True
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         """Whether anyone listens where the broker should be: kombu and redis-py would try again for six seconds."""
-        if time.monotonic() < self._away_until:
+        if self._app is None or time.monotonic() < self._away_until:
             return False
         try:
             socket.create_connection(self._where, timeout=PATIENCE_SECONDS).close()

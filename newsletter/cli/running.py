@@ -105,12 +105,14 @@ def commands(port: int, *, children: int = 2) -> dict[str, list[str]]:
     """Return the command of every part by its name."""
     python = sys.executable
     celery = [python, "-m", "celery", "-A", "workers", "-q"]
+    lanes = ["--lane", "urgent", "--lane", "transactional", "--lane", "bulk"]
     prompt, rest = "urgent,transactional,events", "bulk,compose,upkeep"
     return {
         # A child that sends a digest is busy for up to 30 s: urgent mail has children of its own.
         "worker-prompt": [*celery, "worker", "-Q", prompt, "-c", "1", "-n", "prompt@%h", "--without-mingle"],
         "worker-bulk": [*celery, "worker", "-Q", rest, "-c", str(children), "-n", "bulk@%h", "--without-mingle"],
         "beat": [*celery, "beat"],
+        "lifeboat": [python, "-m", "newsletter", "deliver", *lanes],
         "web": [
             *(python, "-m", "uvicorn", "--factory", "newsletter.web:create", "--no-server-header"),
             *("--host", "127.0.0.1", "--port", str(port), "--log-level", "warning", "--no-access-log"),

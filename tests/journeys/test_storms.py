@@ -120,3 +120,22 @@ def test_two_sweeps_at_once_plan_a_mailing_once(newsletter, sink, tmp_path):
     newsletter.deliver("bulk", seconds=10)
     assert len(sink.messages) == 50
     assert books_of(newsletter, composed.mailing).planned == 50
+
+
+@pytest.mark.proof
+@pytest.mark.short
+def test_the_lifeboat_is_idle_while_workers_work_and_takes_what_nobody_takes(
+    newsletter, sink, tmp_path, database_urls, redis_url
+):
+    """Two who send at once are harmless, but a lifeboat that always rows is a second worker; one that never does is none."""
+    made = house.build(tmp_path, database_urls, sink.url, redis_url=redis_url)
+    composed = house.issue(made, tmp_path, addresses=house.addresses(20))
+    publish.send(made.parts, composed.issue)
+    command = [sys.executable, "-m", "newsletter", "deliver", "--lane", "bulk"]
+    process = subprocess.Popen(command, env=workers.environment(made))
+    time.sleep(6)
+    assert sink.messages == [], "the broker answers, and ten seconds have not passed"
+    wait_for(lambda: len(sink.messages) == 20, seconds=20)
+    process.terminate()
+    assert process.wait(15) == 0
+    made.close()
