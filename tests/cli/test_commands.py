@@ -1,0 +1,286 @@
+"""The program as people and scripts use it: one document, exit codes, sentences, and nothing done under --dry-run."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from newsletter.vault import Keyring
+from tests.fakes import smtp
+
+FEED = {
+    "version": "https://jsonfeed.org/version/1.1",
+    "title": "Sarand",
+    "items": [
+        {
+            "id": "well",
+            "url": "https://sarand.example/well",
+            "title": "The well runs dry",
+            "content_text": "No water.",
+            "date_published": "2026-06-01T08:00:00Z",
+        }
+    ],
+}
+
+
+class Program:
+    """The command line with an environment of its own."""
+
+    def __init__(self, environment):
+        self.environment = environment
+
+    def run(self, *words, stdin="", code=0):
+        """Run a command, check its exit code, and return (stdout, stderr)."""
+        command = [sys.executable, "-m", "newsletter", *map(str, words)]
+        ran = subprocess.run(command, env=self.environment, input=stdin, capture_output=True, text=True, timeout=90)
+        assert ran.returncode == code, f"{words}: {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
+        assert "Traceback" not in ran.stderr, ran.stderr
+        return ran.stdout, ran.stderr
+
+    def json(self, *words, stdin="", code=0):
+        """Run a command with --json and return its one document."""
+        out, _ = self.run(*words, "--json", stdin=stdin, code=code)
+        assert "\x1b" not in out
+        return json.loads(out)
+
+
+@pytest.fixture
+def sink():
+    with smtp.running(smtp.Sink()) as running:
+        yield running
+
+
+@pytest.fixture
+def program(tmp_path, database_urls, sink):
+    keys = tmp_path / "keys" / "keys.json"
+    Keyring.create(keys)
+    return Program(
+        {
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(tmp_path),
+            "NEWSLETTER_HOME": str(tmp_path / "home"),
+            "NEWSLETTER_KEYS": str(keys),
+            "NEWSLETTER_DATABASE_URL": database_urls.worker,
+            "NEWSLETTER_MIGRATE_URL": database_urls.owner,
+            "NEWSLETTER_RELAY_URL": sink.url,
+            "NEWSLETTER_SENDER": "Friends of Sarand <news@sarand.example>",
+            "NEWSLETTER_POSTAL_ADDRESS": "7 Lantern Yard, London",
+        }
+    )
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A list of people, a feed, a mailing and an alert."""
+    (tmp_path / "people.csv").write_text("email,name\nann@example.org,Ann\nben@example.org,Ben\nnot an address,Eve\n")
+    (tmp_path / "feed.json").write_text(json.dumps(FEED))
+    (tmp_path / "mailing.md").write_text("# What we did\n\nDear {{ name }}, thank you.\n")
+    (tmp_path / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
+    return tmp_path
+
+
+def rows(database_urls):
+    """Return how many rows each table has."""
+    engine = create_engine(database_urls.owner)
+    with engine.connect() as connection:
+        names = connection.execute(
+            text("SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
+        )
+        found = {
+            name: connection.execute(text(f'SELECT count(*) FROM "{name}"')).scalar_one() for (name,) in names.all()
+        }
+    engine.dispose()
+    return found
+
+
+IMPORT = ("--digest", "weekly", "--basis", "imported", "--evidence", "forms in box 3")
+COUNTS = {"read", "added", "changed", "unchanged", "rejected"}
+
+
+def prepare(program, files):
+    program.json("digests", "add", "weekly", "--name", "The Weekly")
+    program.json("subscribers", "import", files / "people.csv", *IMPORT)
+    program.json("articles", "import", files / "feed.json", "--as-news")
+
+
+def deliver(program):
+    return program.json("deliver", "--lane", "urgent", "--lane", "transactional", "--lane", "bulk", "--once")
+
+
+@pytest.mark.timeout(240)
+def test_a_campaign_s_first_evening(program, files, sink, tmp_path):
+    """The commands of the README in their order, as a script reads them."""
+    assert program.json("db", "upgrade")["ran"] == []
+    assert program.json("digests", "add", "weekly", "--name", "The Weekly", "--rhythm", "weekly")["digest"] == "weekly"
+    assert [d["key"] for d in program.json("digests", "list")] == ["weekly"]
+
+    done = program.json("subscribers", "import", files / "people.csv", *IMPORT)
+    assert {name: done[name] for name in COUNTS} == {"read": 3, "added": 2, "changed": 0, "unchanged": 0, "rejected": 1}
+    again = program.json("subscribers", "import", files / "people.csv", *IMPORT)
+    assert (again["added"], again["unchanged"]) == (0, 2)
+    person = program.json("subscribers", "show", stdin="ann@example.org\n")
+    assert person["name"] == "Ann"
+    assert "ann@" not in json.dumps(person)
+    assert program.json("subscribers", "show", person["reference"])["name"] == "Ann"
+    assert len(program.json("subscribers", "list")) == 2
+
+    assert program.json("articles", "import", files / "feed.json", "--as-news")["added"] == 1
+    assert program.json("articles", "import", files / "feed.json", "--as-news")["unchanged"] == 1
+    assert program.json("articles", "list")[0]["title"] == "The well runs dry"
+
+    composed = program.json("issues", "compose", "weekly", "--now", "2026-06-18T07:00:00")
+    assert {"issue", "digest", "articles", "variants", "mailing"} <= set(composed)
+    program.json("issues", "preview", composed["issue"], "-o", tmp_path / "out", "--as", person["reference"])
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".eml", ".html", ".txt"}
+
+    assert program.json("issues", "send", composed["issue"])["mailing"] == composed["mailing"]
+    assert deliver(program)["begun"] == 2
+    status = program.json("mailings", "status", composed["mailing"])
+    expected = {
+        "state",
+        "audience",
+        "planned",
+        "accepted",
+        "deferred",
+        "rejected",
+        "cancelled",
+        "expired",
+        "uncertain",
+        "due",
+    }
+    assert expected | {"excluded", "started_at", "finished_at", "messages_per_second"} <= set(status)
+    assert (status["state"], status["accepted"]) == ("done", 2)
+    assert sorted(message.recipient for message in sink.messages) == ["ann@example.org", "ben@example.org"]
+    _, sentence = program.run("issues", "compose", "weekly", code=1)
+    assert "Nothing has come in" in sentence
+
+
+@pytest.mark.timeout(240)
+def test_mailings_and_alerts_from_draft_to_end(program, files, sink):
+    """Draft, try, schedule, cancel, send, stop: the four verbs and what they leave behind."""
+    prepare(program, files)
+    first = program.json("mailings", "draft", files / "mailing.md", "--to", "weekly")["mailing"]
+    tested = program.json("mailings", "test", first, stdin="me@example.org\n")["mailing"]
+    deliver(program)
+    assert program.json("mailings", "status", tested)["accepted"] == 1
+    assert [message.recipient for message in sink.messages] == ["me@example.org"]
+
+    program.json("mailings", "schedule", first, "--at", "2036-01-01T07:00:00")
+    assert program.json("mailings", "status", first)["state"] == "approved"
+    assert program.json("mailings", "cancel", first)["state"] == "cancelled"
+    _, sentence = program.run("mailings", "send", first, code=1)
+    assert "cancelled" in sentence
+
+    second = program.json("mailings", "draft", files / "mailing.md", "--to", "weekly")["mailing"]
+    program.json("mailings", "send", second)
+    assert program.json("mailings", "pause", second)["state"] == "paused"
+    assert program.json("mailings", "resume", second)["state"] == "sending"
+    stopped = program.json("mailings", "stop", second)
+    assert (stopped["state"], stopped["cancelled"]) == ("stopped", 2)
+
+    alert = program.json("alerts", "send", files / "alert.md", "--to", "weekly")["mailing"]
+    deliver(program)
+    assert program.json("mailings", "status", alert)["accepted"] == 2
+    assert {m["state"] for m in program.json("mailings", "list")} == {"done", "cancelled", "stopped"}
+
+
+def test_dry_runs_change_nothing(program, files, database_urls):
+    """Whoever asks first may ask on the night itself."""
+    prepare(program, files)
+    composed = program.json("issues", "compose", "weekly")
+    mailing = program.json("mailings", "draft", files / "mailing.md", "--to", "weekly")["mailing"]
+    before = rows(database_urls)
+    assert program.json("issues", "send", composed["issue"], "--dry-run")["would_send"] == 2
+    assert program.json("mailings", "send", mailing, "--dry-run")["would_send"] == 2
+    assert program.json("alerts", "send", files / "alert.md", "--to", "weekly", "--dry-run")["would_send"] == 2
+    program.json("mailings", "test", mailing, "--to", "me@example.org", "--dry-run")
+    program.json("mailings", "cancel", mailing, "--dry-run")
+    program.json("suppressions", "import", files / "people.csv", "--dry-run")
+    program.json("subscribers", "import", files / "people.csv", *IMPORT, "--dry-run")
+    assert rows(database_urls) == before
+
+
+def test_the_do_not_mail_list(program, files):
+    """An address on it stays on it until somebody says why not."""
+    prepare(program, files)
+    (files / "never.csv").write_text("email\nann@example.org\nstranger@example.org\n")
+    assert program.json("suppressions", "import", files / "never.csv")["added"] == 2
+    listed = program.json("suppressions", "list")
+    assert len(listed) == 2
+    assert "ann@" not in json.dumps(listed)
+    mailing = program.json("mailings", "draft", files / "mailing.md", "--to", "weekly")["mailing"]
+    assert program.json("mailings", "send", mailing)["excluded"] == {"suppressed": 1}
+    assert program.json("suppressions", "lift", stdin="ann@example.org\n")["lifted"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("subscribers", "import", "people.csv", "--digest", "weekly"), 2),
+        (("subscribers", "import", "people.csv", "--digest", "weekly", "--basis", "imported"), 2),
+        (("subscribers", "import", "nowhere.csv", *IMPORT), 1),
+        (("articles", "import", "nowhere.json"), 1),
+        (("articles", "import", "mailing.md"), 1),
+        (("articles", "import", "http://127.0.0.1:9/feed"), 1),
+        (("issues", "compose", "nothing"), 1),
+        (("issues", "send", "4711"), 1),
+        (("mailings", "status", "4711"), 1),
+        (("mailings", "status", "one"), 2),
+        (("subscribers", "show", "ABCDEFGH"), 1),
+        (("digests", "add", "Not A Key", "--name", "x"), 1),
+        (("nonsense",), 2),
+    ],
+    ids=lambda value: " ".join(value[:3]) if isinstance(value, tuple) else None,
+)
+def test_what_cannot_be_is_a_sentence_and_a_code(program, files, words, code):
+    """A person gets a sentence, a script a code; nobody gets a traceback."""
+    words = [str(files / word) if Path(word).suffix in (".csv", ".json", ".md") else word for word in words]
+    out, sentence = program.run(*words, code=code)
+    assert out == ""
+    assert len(sentence.strip()) > 20
+    if code == 1:
+        refusal = program.json(*words, code=1)
+        assert set(refusal) == {"error", "sentence"}
+
+
+def test_missing_servers_and_wrong_keys_are_named(program, tmp_path):
+    """The three things that go wrong on a new machine."""
+    away = Program(program.environment | {"NEWSLETTER_DATABASE_URL": "postgresql+psycopg://x:y@127.0.0.1:9/none"})
+    assert "No PostgreSQL answers" in away.run("digests", "list", code=1)[1]
+    program.json("digests", "list")
+    other = tmp_path / "other" / "keys.json"
+    Keyring.create(other)
+    wrong = Program(program.environment | {"NEWSLETTER_KEYS": str(other)})
+    assert "key" in wrong.run("digests", "list", code=1)[1]
+    none = Program(program.environment | {"NEWSLETTER_KEYS": str(tmp_path / "nowhere" / "keys.json")})
+    assert "no key file" in none.run("digests", "list", code=1)[1]
+
+
+def test_doctor_looks_at_everything(program):
+    """Before the first real mail, and whenever something is odd."""
+    found = program.json("doctor", code=1)  # no broker is set in this environment
+    checks = {check["check"]: check["ok"] for check in found["checks"]}
+    assert checks["database"] is True
+    assert checks["migrations"] is True
+    assert checks["roles"] is True
+    assert checks["keys"] is True
+    assert checks["broker"] is False
+    assert any(check.startswith("relay") for check in checks)
+
+
+def test_the_embedded_servers_alone(program, tmp_path):
+    """For those who want the database and nothing else."""
+    own = {k: v for k, v in program.environment.items() if not k.endswith(("_DATABASE_URL", "_MIGRATE_URL"))}
+    alone = Program(own | {"NEWSLETTER_HOME": str(tmp_path / "servers")})
+    try:
+        started = alone.json("servers", "start")
+        assert {"database_url", "migrate_url", "redis_url"} <= set(started)
+        assert alone.json("servers", "status")["running"] is True
+        assert alone.json("db", "upgrade")["ran"] == ["0001"]
+        assert alone.json("digests", "list") == []
+    finally:
+        assert alone.json("servers", "stop")["running"] is False
+    assert alone.json("servers", "status")["running"] is False
