@@ -118,3 +118,49 @@ def running(server: Sink) -> Iterator[Sink]:
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(10)
+
+
+@dataclass
+class Scripted(Sink):
+    """A server that answers each command with what its script says, and may hang up instead.
+
+    script    verb ("EHLO", "MAIL", "RCPT", "DATA", "BODY", "BANNER") → the bytes to write; None hangs up; missing: as a Sink
+    """
+
+    script: dict[str, bytes | None] = field(default_factory=dict)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Hold one session by the script."""
+        if not await self._say("BANNER", b"220 scripted.test\r\n", writer):
+            return
+        recipient = ""
+        try:
+            while line := (await reader.readline()).decode("utf-8", "replace").rstrip("\r\n"):
+                verb = line[:4].upper()
+                if verb == "RCPT":
+                    recipient = _path(line)
+                if not await self._say(verb, self._usual(verb), writer):
+                    return
+                if verb == "DATA" and self.script.get("DATA", b"354").startswith(b"354"):  # type: ignore[union-attr]
+                    body = await reader.readuntil(b"\r\n.\r\n")
+                    if not await self._say("BODY", b"250 2.0.0 kept\r\n", writer):
+                        return
+                    self.messages.append(Message("", recipient, body[:-3], time.monotonic()))
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    def _usual(self, verb: str) -> bytes:
+        if verb == "EHLO":
+            return b"250-scripted.test\r\n250 SIZE 33554432\r\n"
+        return {"DATA": b"354 go on\r\n", "QUIT": b"221 bye\r\n"}.get(verb, b"250 ok\r\n")
+
+    async def _say(self, verb: str, usual: bytes, writer: asyncio.StreamWriter) -> bool:
+        said = self.script.get(verb, usual)
+        if said is None:
+            writer.close()
+            return False
+        writer.write(said)
+        await writer.drain()
+        return True

@@ -1,0 +1,160 @@
+"""Connections and how envelopes are drawn through them, against real servers that behave and that do not."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from newsletter import languages
+from newsletter.relay.envelope import Envelope
+from newsletter.relay.manners import Manners
+from newsletter.relay.opening import Unreachable
+from newsletter.relay.outcome import Accepted, Deferred, Rejected, Uncertain
+from newsletter.relay.pool import Pool
+from newsletter.relay.target import Relay
+from tests.fakes import smtp
+
+MESSAGE = b"Subject: x\r\n\r\n.a dot\r\n..two\r\ntext\r\n"
+QUICK = Manners(
+    connect=2,
+    greeting=2,
+    command=2,
+    data=2,
+    final_dot=2,
+    goodbye=1,
+    look=0.2,
+    reconnects=2,
+    messages=None,
+    seconds=None,
+)
+
+
+def envelopes(count):
+    return [Envelope(key, "news@example.org", f"reader{key}@example.org", MESSAGE) for key in range(count)]
+
+
+def send(url, batch, *, begin=lambda _envelope: True, manners=QUICK):
+    """Send a batch through a pool of its own and return (begun, outcomes by key)."""
+    outcomes, done = {}, Counter()
+
+    async def main():
+        pool = Pool(Relay.parse(url), helo="sender.example", manners=manners)
+        try:
+            return await pool.send(batch, begin=begin, done=lambda envelope, outcome: note(envelope, outcome))
+        finally:
+            await pool.close()
+
+    def note(envelope, outcome):
+        outcomes[envelope.key] = outcome
+        done[envelope.key] += 1
+
+    begun = asyncio.run(main())
+    assert set(done.values()) <= {1}, "an outcome was told twice"
+    return begun, outcomes
+
+
+def test_everything_arrives_once_and_byte_for_byte():
+    """What was composed is what a reader gets, dots and all."""
+    with smtp.running(smtp.Sink()) as sink:
+        begun, outcomes = send(f"{sink.url}?connections=4", envelopes(200))
+    assert begun == 200
+    assert all(isinstance(outcome, Accepted) for outcome in outcomes.values())
+    assert Counter(m.recipient for m in sink.messages) == Counter(e.recipient for e in envelopes(200))
+    assert {message.content for message in sink.messages} == {MESSAGE}
+
+
+def test_what_may_not_begin_is_left_out_and_the_rest_goes():
+    """A closed window stops the next message, not the one on the wire."""
+    with smtp.running(smtp.Sink()) as sink:
+        begun, outcomes = send(sink.url, envelopes(20), begin=lambda envelope: envelope.key % 2 == 0)
+    assert begun == 10
+    assert set(outcomes) == set(range(0, 20, 2))
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [
+        ({"MAIL": b"451 4.3.0 later\r\n"}, Deferred),
+        ({"MAIL": b"550 5.7.1 not you\r\n"}, Rejected),
+        ({"RCPT": b"450-4.2.0 grey\r\n450 4.2.0 listed\r\n"}, Deferred),
+        ({"RCPT": b"550 5.1.1 unknown\r\n"}, Rejected),
+        ({"DATA": b"451 4.3.0 later\r\n"}, Deferred),
+        ({"DATA": b"554 5.5.1 no\r\n"}, Rejected),
+        ({"BODY": b"451 4.3.0 later\r\n"}, Deferred),
+        ({"BODY": b"552 5.3.4 too big\r\n"}, Rejected),
+        ({"BODY": b"250 2.0.0 ok\r\n421 4.3.2 closing\r\n"}, Accepted),
+        ({"BODY": b"hm\r\n"}, Uncertain),
+        ({"MAIL": None}, Deferred),
+        ({"RCPT": None}, Deferred),
+        ({"DATA": None}, Deferred),
+        ({"BODY": None}, Uncertain),
+    ],
+    ids=lambda value: (
+        next(f"{verb} {said!r}"[:40] for verb, said in value.items()) if isinstance(value, dict) else None
+    ),
+)
+def test_each_answer_at_each_stage_has_its_outcome(script, kind):
+    """Before the body a broken line is "later"; after the final dot it is "perhaps", and never sent twice unasked."""
+    with smtp.running(smtp.Scripted(script=script)) as server:
+        _, outcomes = send(f"{server.url}?connections=1", envelopes(1))
+    assert isinstance(outcomes[0], kind), outcomes
+
+
+def test_a_server_that_goes_silent_after_the_dot_is_uncertain_in_time():
+    """Ten minutes are the rule; in this test one second is, and the reader is listed, not forgotten."""
+    patient = Manners(
+        connect=2, greeting=2, command=2, data=2, final_dot=1, goodbye=1, look=0.1, messages=None, seconds=None
+    )
+    with smtp.running(smtp.Scripted(script={"BODY": b""})) as server:
+        _, outcomes = send(f"{server.url}?connections=1", envelopes(1), manners=patient)
+    assert isinstance(outcomes[0], Uncertain)
+
+
+@pytest.mark.parametrize(
+    ("script", "cause"),
+    [
+        ({"BANNER": b"554 go away\r\n"}, "greeting"),
+        ({"BANNER": None}, "closed"),
+        ({"BANNER": b""}, "silent"),
+    ],
+)
+def test_a_relay_that_cannot_be_used_is_named_with_what_to_do(script, cause):
+    """An operator at night needs the host, the reason, and that nothing was lost."""
+    with smtp.running(smtp.Scripted(script=script)) as server, pytest.raises(Unreachable) as refusal:
+        send(f"{server.url}?connections=1", envelopes(1))
+    sentence = languages.say(refusal.value.message, **refusal.value.facts)
+    assert str(server.port) in sentence
+    assert "mail waits" in sentence
+    assert refusal.value.cause == cause
+
+
+def test_nobody_there_is_unreachable():
+    """The most common fault of all."""
+    with pytest.raises(Unreachable):
+        send("smtp://127.0.0.1:9", envelopes(3))
+
+
+def test_a_local_part_beyond_ascii_needs_a_relay_that_offers_it():
+    """RFC 6531: without SMTPUTF8 that reader fails cleanly, and the others go."""
+    reader = Envelope(1, "news@example.org", "jösé@example.org", MESSAGE)
+    with smtp.running(smtp.Sink(extensions=("8BITMIME",))) as sink:
+        _, outcomes = send(sink.url, [reader, *envelopes(1)])
+    assert isinstance(outcomes[1], Rejected)
+    assert isinstance(outcomes[0], Accepted)
+    with smtp.running(smtp.Sink()) as sink:
+        assert isinstance(send(sink.url, [reader])[1][1], Accepted)
+
+
+def test_a_message_larger_than_the_relay_takes_is_refused_before_it_is_sent():
+    """RFC 1870: a megabyte is not sent to hear no."""
+    with smtp.running(smtp.Sink(extensions=("SIZE 20",))) as sink:
+        _, outcomes = send(sink.url, envelopes(1))
+    assert isinstance(outcomes[0], Rejected)
+    assert sink.messages == []
+
+
+def test_a_refused_reader_does_not_cost_the_next_one():
+    """After an error the session is reset and goes on."""
+    with smtp.running(smtp.Sink(refuse=lambda to: "550 5.1.1 no" if to.startswith("reader1@") else None)) as sink:
+        _, outcomes = send(f"{sink.url}?connections=1", envelopes(4))
+    assert [type(outcomes[key]).__name__ for key in range(4)] == ["Accepted", "Rejected", "Accepted", "Accepted"]
