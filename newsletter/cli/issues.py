@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from newsletter import languages
 from newsletter.cli import waiting
-from newsletter.cli.door import AsJson, DryRun, Wait, listing, newsletter, page, show
+from newsletter.cli.door import AsJson, DryRun, Wait, listing, newsletter, page, screen, show
 from newsletter.issues import cutting
 from newsletter.journeys import publish
 from newsletter.subscribers.subscriptions import Rhythm
@@ -25,6 +26,8 @@ def compose(
     """Cut the next issue of a digest and compose every version of it."""
     with newsletter() as made:
         done = publish.compose(made.parts, digest, rhythm=rhythm, now=_aware(now))
+    for warning in done.warnings:
+        screen.print(languages.say(warning), soft_wrap=True)
     show(done, as_json=as_json)
 
 

@@ -6,6 +6,7 @@ import typer
 
 from newsletter.addresses import EmailAddress
 from newsletter.cli.door import AsJson, DryRun, Reference, ask_address, listing, newsletter, progress, screen, show
+from newsletter.issues import digests
 from newsletter.journeys import joining
 from newsletter.subscribers import people
 from newsletter.subscribers.consent import Basis
@@ -40,6 +41,10 @@ def import_(
             dry_run=dry_run,
             progress=advance,
         )
+    if done.ignored:
+        screen.print(
+            f"Columns that say nothing to us were left out: {', '.join(done.ignored)}.", markup=False, soft_wrap=True
+        )
     if done.rejects:
         screen.print(f"{done.rejected} rows were not taken; see {done.rejects} (kept for 24 hours).", soft_wrap=True)
     counts = {name: getattr(done, name) for name in ("read", "added", "changed", "unchanged", "rejected")}
@@ -62,6 +67,7 @@ def _asked() -> EmailAddress:
 def list_(digest: str | None = None, limit: int = 50, as_json: AsJson = False) -> None:
     """List people, newest first; addresses are masked."""
     with newsletter() as made, made.parts.database.transaction() as session:
-        found = people.list_(session, limit=limit)
+        digest_id = digests.by_key(session, digest).id if digest else None
+        found = people.list_(session, digest_id=digest_id, limit=limit)
         rows = [people.shown(session, person) for person in found]
     show(rows, as_json=as_json, words=lambda: listing(list(rows), empty="There are no subscribers yet."))

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from newsletter import database, fetching
 from newsletter.composer import digest as composing
+from newsletter.composer import lint
 from newsletter.database import Session
 from newsletter.delivery import planning
 from newsletter.errors import NotFound
@@ -34,13 +35,17 @@ class NoSuchFile(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A composed issue: its number in the list of issues, how many articles and variants, and its mailing."""
+    """A composed issue: its number in the list of issues, how many articles and variants, and its mailing.
+
+    warnings   ids of sentences of the catalogue that an operator should read before sending
+    """
 
     issue: int
     digest: str
     articles: int
     variants: int
     mailing: int
+    warnings: tuple[str, ...] = ()
 
 
 def import_articles(parts: Parts, where: str, *, feed: str | None = None, as_news: bool = False) -> articles.Imported:
@@ -109,7 +114,9 @@ def compose(parts: Parts, digest_key: str, *, rhythm: str | None = None, now: da
         issue_id = cutting.record(
             session, digest.id, rhythm, cut, articles=len(covered), mailing_id=mailing_id, now=now
         )
-        return Composed(issue_id, digest.key, len(covered), versions.count, mailing_id)
+        return Composed(
+            issue_id, digest.key, len(covered), versions.count, mailing_id, tuple(sorted(versions.warnings))
+        )
 
 
 def _groups(
@@ -137,6 +144,7 @@ class _Versions:
         self._parts, self._session, self._digest = parts, session, digest
         self._mailing_id, self._masthead = mailing_id, masthead
         self._made: dict[tuple[str, tuple[int, ...]], int] = {}
+        self.warnings: set[str] = set()
 
     @property
     def count(self) -> int:
@@ -156,6 +164,7 @@ class _Versions:
         path = f"/archive/{self._digest.key}/{self._mailing_id}/{number}"
         frame = self._parts.letterhead.frame(self._digest, language=language, kind="digest", archive_path=path)
         compiled = composing.compose(selection.content(chosen, self._masthead), frame, self._parts.layout)
+        self.warnings.update(lint.warnings(compiled))
         return variants.store(
             self._session,
             self._mailing_id,
