@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import people
 from benchmarks.table import row
+from newsletter.cli import people
 
 _CHILD = """
 import json, resource, sys, time
@@ -19,7 +19,7 @@ with house.built(Path(sys.argv[1])) as made:
     for _ in range(2):
         began = time.monotonic()
         done = joining.import_subscribers(
-            made.parts, sys.argv[2], digest_key=house.DIGEST, basis=Basis.IMPORTED, evidence="benchmark")
+            made.parts, sys.argv[2], digest_key=house.DIGEST, permission=joining.Permission(Basis.IMPORTED, "benchmark"))
         figures.append(time.monotonic() - began)
     print(json.dumps({"first": figures[0], "again": figures[1], "added": done.unchanged,
         "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from benchmarks import house, people
+from benchmarks import house
 from benchmarks.table import row
 from newsletter.assembly import Newsletter
+from newsletter.cli import people
 from newsletter.journeys import joining, mailing, publish
 from newsletter.ledger.books import Status
 from newsletter.subscribers.consent import Basis
@@ -41,7 +42,7 @@ def run(folder: Path, *, readers: int, rounds: int) -> None:
     with _sink(sink, port), house.built(folder, f"smtp://127.0.0.1:{port}?connections=6") as made:
         table = people.write(folder / "readers.csv", readers)
         joining.import_subscribers(
-            made.parts, str(table), digest_key=house.DIGEST, basis=Basis.IMPORTED, evidence="benchmark"
+            made.parts, str(table), digest_key=house.DIGEST, permission=joining.Permission(Basis.IMPORTED, "benchmark")
         )
         ratios, rates = [], []
         with _workers(made, folder) as worker:

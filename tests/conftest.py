@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from newsletter.assembly import Newsletter
 from newsletter.database import Database, Session
 from newsletter.vault import Keyring, Vault
+from tests import house
 from tests import servers as running
+from tests.fakes import smtp
 from tests.servers import Servers, Urls
 
 _RUN = pytest.StashKey[Path]()
@@ -71,3 +74,18 @@ def session(database: Database) -> Iterator[Session]:
 def redis_url(servers: Servers) -> str:
     """A numbered database of the broker, empty, that no other process of the run uses."""
     return servers.redis_url()
+
+
+@pytest.fixture
+def sink() -> Iterator[smtp.Sink]:
+    """A relay that takes everything and remembers it."""
+    with smtp.running(smtp.Sink()) as serving:
+        yield serving
+
+
+@pytest.fixture
+def newsletter(tmp_path: Path, database_urls: Urls, sink: smtp.Sink) -> Iterator[Newsletter]:
+    """A whole product that sends to the sink."""
+    made = house.build(tmp_path, database_urls, f"{sink.url}?connections=4")
+    yield made
+    made.close()

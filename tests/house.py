@@ -46,7 +46,9 @@ def add_readers(made: Newsletter, tmp_path: Path, addresses: Sequence[str], *, n
         writer = csv.writer(file)
         writer.writerow(("email", "name"))
         writer.writerows((address, f"{name} {place}") for place, address in enumerate(addresses))
-    joining.import_subscribers(made.parts, str(path), digest_key=DIGEST, basis=Basis.IMPORTED, evidence="a test")
+    joining.import_subscribers(
+        made.parts, str(path), digest_key=DIGEST, permission=joining.Permission(Basis.IMPORTED, "a test")
+    )
 
 
 def add_articles(made: Newsletter, tmp_path: Path, *titles: str, posted: str = "2026-06-01T08:00:00Z") -> None:

@@ -1,9 +1,7 @@
 """newsletter demo: the whole road on invented people and articles, with real servers, real workers and a real inbox."""
 
-import csv
 import json
 import os
-import random
 import re
 import shutil
 import socket
@@ -18,7 +16,7 @@ from rich.table import Table
 
 from newsletter import assembly, embedded, settings
 from newsletter.assembly import Newsletter
-from newsletter.cli import running, waiting
+from newsletter.cli import people, running, waiting
 from newsletter.cli.door import AsJson, page, screen
 from newsletter.cli.inbox import Inbox, InboxPage
 from newsletter.issues import digests
@@ -30,37 +28,6 @@ from newsletter.subscribers.subscriptions import Rhythm
 SAMPLE = Path(__file__).parent / "sample"
 PEOPLE = 300
 DIGEST = "weekly"
-_GIVEN = (
-    "Ann",
-    "Béla",
-    "Chidi",
-    "Dara",
-    "Elif",
-    "Farid",
-    "Grace",
-    "Hana",
-    "Ivo",
-    "Jun",
-    "Leïla",
-    "Mina",
-    "Noor",
-    "Omid",
-    "Petra",
-)
-_FAMILY = (
-    "Abara",
-    "Brandt",
-    "Castle",
-    "Dural",
-    "Ekwueme",
-    "Farahani",
-    "Greene",
-    "Holm",
-    "Ivanov",
-    "Keller",
-    "Moradi",
-    "Novák",
-)
 
 
 def demo(
@@ -147,9 +114,9 @@ def _story(made: Newsletter, inbox: Inbox) -> dict[str, Any]:
     say("The servers run and the database is migrated.")
     with parts.database.transaction() as session:
         digests.add(session, DIGEST, name="The Sarand Weekly", languages=("en", "fa"), rhythm=Rhythm.WEEKLY)
-    people = _people(parts.home / "subscribers.csv")
+    list_ = people.write(parts.home / "subscribers.csv", PEOPLE)
     joined = joining.import_subscribers(
-        parts, str(people), digest_key=DIGEST, basis=Basis.IMPORTED, evidence="invented for the demo"
+        parts, str(list_), digest_key=DIGEST, permission=joining.Permission(Basis.IMPORTED, "invented for the demo")
     )
     articles = publish.import_articles(parts, str(SAMPLE / "articles.json"), as_news=True)
     say(f"{joined.added} invented people and {articles.added} articles came in.")
@@ -174,20 +141,6 @@ def _story(made: Newsletter, inbox: Inbox) -> dict[str, Any]:
         "files": [str(path) for path in files],
         "unsubscribe_page": _link(inbox, inbox.received[0][0]),
     }
-
-
-def _people(path: Path) -> Path:
-    """Write a list of invented people, the same at every run."""
-    draw = random.Random(7)  # noqa: S311 (nothing secret is drawn)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("email", "name", "language", "time_zone", "postcode"))
-        for number in range(PEOPLE):
-            name = f"{draw.choice(_GIVEN)} {draw.choice(_FAMILY)}"
-            domain = draw.choice(("example.org", "example.com", "example.net", "mail.example"))
-            language = draw.choice(("en", "en", "en", "fa"))
-            writer.writerow((f"reader{number}@{domain}", name, language, "Europe/London", ""))
-    return path
 
 
 def _link(inbox: Inbox, address: str) -> str:

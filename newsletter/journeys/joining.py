@@ -1,6 +1,7 @@
 """People come in from a list that an operator brings, with a basis and its evidence."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from newsletter import database
 from newsletter.issues import cutting, digests
@@ -13,13 +14,20 @@ from newsletter.subscribers.subscriptions import Rhythm
 MANY = 5_000
 
 
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Why the people of a list may be written to, and where that can be shown."""
+
+    basis: Basis
+    evidence: str
+
+
 def import_subscribers(
     parts: Parts,
     path: str,
     *,
     digest_key: str,
-    basis: Basis,
-    evidence: str,
+    permission: Permission,
     rhythm: Rhythm | None = None,
     dry_run: bool = False,
     progress: Callable[[int], None] | None = None,
@@ -38,8 +46,8 @@ def import_subscribers(
         report = importing.import_csv(
             parts.database,
             stream,
-            terms=importing.Terms(digest.id, digest.languages[0], chosen, basis, had_to, now),
-            evidence=evidence,
+            terms=importing.Terms(digest.id, digest.languages[0], chosen, permission.basis, had_to, now),
+            evidence=permission.evidence,
             rejects=parts.home / "rejects",
             dry_run=dry_run,
             progress=progress,

@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from newsletter.vault import Keyring
-from tests.fakes import smtp
 
 FEED = {
     "version": "https://jsonfeed.org/version/1.1",
@@ -45,12 +44,6 @@ class Program:
         out, _ = self.run(*words, "--json", stdin=stdin, code=code)
         assert "\x1b" not in out
         return json.loads(out)
-
-
-@pytest.fixture
-def sink():
-    with smtp.running(smtp.Sink()) as running:
-        yield running
 
 
 @pytest.fixture

@@ -58,7 +58,10 @@ def import_readers(made, tmp_path):
         writer.writerow(("email", "name", "language", "time_zone", "postcode"))
         writer.writerows((f"reader{n}@example.org", f"Réader {n}", "en", "Europe/London", "") for n in range(READERS))
     done = joining.import_subscribers(
-        made.parts, str(path), digest_key=house.DIGEST, basis=Basis.IMPORTED, evidence="generated for this test"
+        made.parts,
+        str(path),
+        digest_key=house.DIGEST,
+        permission=joining.Permission(Basis.IMPORTED, "generated for this test"),
     )
     assert done.added == READERS
 

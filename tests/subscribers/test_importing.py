@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from benchmarks import people as invented
 from newsletter import languages, mailboxes
 from newsletter.addresses import EmailAddress
+from newsletter.cli import people as invented
 from newsletter.database import Database
 from newsletter.subscribers import importing, people, rejects, suppression, tables, unsubscribe
 from newsletter.vault import Keyring, Ring, Vault
