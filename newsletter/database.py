@@ -31,6 +31,13 @@ class NotMigrated(Conflict):
         super().__init__("database.not-migrated", where=where)
 
 
+class DiskFull(Conflict):
+    """PostgreSQL has no room left to write."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__("database.disk-full", where=where)
+
+
 class Session(orm.Session):
     """A session that carries the vault, so that SQL which stores personal data can seal it."""
 
@@ -59,6 +66,8 @@ class Database:
                 with session.begin():
                     yield session
             except OperationalError as error:
+                if isinstance(error.orig, refusals.DiskFull):
+                    raise DiskFull(where(self.engine)) from error
                 if error.connection_invalidated or "connection" in str(error.orig).lower():
                     raise DatabaseUnreachable(where(self.engine)) from error
                 raise

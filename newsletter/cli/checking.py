@@ -43,7 +43,7 @@ def examine() -> list[Finding]:
     findings.append(_guarded("clock", lambda: _clock(chosen, urls)))
     findings.append(_guarded("broker", lambda: _broker(urls)))
     for lane, url in chosen.relays.items():
-        findings.append(_guarded(f"relay ({lane})", lambda url=url: _relay(url)))  # type: ignore[misc]
+        findings.append(_guarded(f"relay ({lane})", lambda url=url, lane=lane: _relay(url, lane)))  # type: ignore[misc]
     findings.append(_guarded("disk", lambda: _disk(chosen)))
     return [*findings, *_dns(chosen)]
 
@@ -143,15 +143,15 @@ def _broker(urls: assembly.Urls) -> Finding:
     )
 
 
-def _relay(url: str) -> Finding:
+def _relay(url: str, lane: str) -> Finding:
     relay = Relay.parse_all(url)[0]
     try:
         with socket.create_connection((relay.host, relay.port), timeout=3) as connection:
             connection.settimeout(5)
             greeting = connection.recv(200).decode("ascii", "replace") if not relay.implicit_tls else "220 (TLS)"
     except OSError as error:
-        return Finding("relay", False, f"{relay.name} does not answer: {error.strerror or error}")
-    return Finding("relay", greeting.startswith("220"), f"{relay.name} answers")
+        return Finding(f"relay ({lane})", False, f"{relay.name} does not answer: {error.strerror or error}")
+    return Finding(f"relay ({lane})", greeting.startswith("220"), f"{relay.name} answers")
 
 
 def _disk(chosen: Settings) -> Finding:

@@ -10,6 +10,8 @@ TXT, PATIENCE_SECONDS = 16, 2.0
 
 def look(domain: str) -> list[tuple[str, bool | None, str]]:
     """Return (check, ok, what was found) for SPF and DMARC; ok None where no resolver answers (RFC 7208, 9989)."""
+    if _reserved(domain):
+        return [("DNS", None, f"{domain} is a name for examples; nothing was asked")]
     spf = [text for text in _ask(domain) or [] if text.lower().startswith("v=spf1")]
     dmarc = [text for text in _ask(f"_dmarc.{domain}") or [] if text.lower().startswith("v=dmarc1")]
     if _ask(domain) is None:
@@ -18,7 +20,18 @@ def look(domain: str) -> list[tuple[str, bool | None, str]]:
         ("SPF", len(spf) == 1, spf[0] if len(spf) == 1 else f"{domain} needs exactly one TXT record v=spf1"),
         ("DMARC", len(dmarc) == 1, dmarc[0] if len(dmarc) == 1 else f"_dmarc.{domain} needs a TXT record v=DMARC1"),
         ("DKIM", None, "is checked on delivered mail: the relay signs"),
+        ("PTR", None, "is the relay's: its host must have a name that leads back to its address"),
     ]
+
+
+def _reserved(domain: str) -> bool:
+    """RFC 2606 and 6761: names that exist for nobody, so nobody is asked for them."""
+    labels = domain.lower().split(".")
+    return labels[-1] in ("example", "test", "invalid", "localhost") or ".".join(labels[-2:]) in (
+        "example.org",
+        "example.com",
+        "example.net",
+    )
 
 
 def _ask(name: str) -> list[str] | None:

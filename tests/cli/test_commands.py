@@ -261,7 +261,8 @@ def test_doctor_looks_at_everything(program):
     assert checks["roles"] is True
     assert checks["keys"] is True
     assert checks["broker"] is False
-    assert any(check.startswith("relay") for check in checks)
+    assert {f"relay ({lane})" for lane in ("urgent", "transactional", "bulk")} <= set(checks)
+    assert "DNS" in checks, "nobody is asked about names for examples"
 
 
 def test_the_embedded_servers_alone(program, tmp_path):
