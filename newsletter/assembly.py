@@ -153,6 +153,24 @@ def assemble(chosen: Settings | None = None, *, role: Role = "worker") -> Newsle
     return made
 
 
+def make_keys(chosen: Settings, url: str) -> bool:
+    """Write a key file where there is none and the migrated database at `url` is new; return whether one was made.
+
+    A database that was written under other keys gets none: its own file must be put back.
+    """
+    if chosen.keys.exists():
+        return False
+    looking = Database(url, Vault(Keyring.make()), pool_size=1)
+    try:
+        with looking.transaction() as session:
+            if mailboxes.has_keys(session):
+                return False
+    finally:
+        looking.close()
+    Keyring.create(chosen.keys)
+    return True
+
+
 def _check_keys(made: Newsletter) -> None:
     """Refuse to work with a key file that is not this database's: what it sealed could never be opened again."""
     try:

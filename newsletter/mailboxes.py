@@ -164,3 +164,8 @@ def check_keys(session: Session) -> None:
     fresh = [proof for proof in session.vault.proofs() if (proof.purpose, proof.key_id) not in known]
     if fresh:
         session.execute(postgresql.insert(KeyCheck).on_conflict_do_nothing(), [proof._asdict() for proof in fresh])
+
+
+def has_keys(session: Session) -> bool:
+    """Whether this database was ever written under any key."""
+    return session.execute(select(KeyCheck.key_id).limit(1)).first() is not None

@@ -53,12 +53,14 @@ def _show(found: embedded.Servers, *, as_json: bool) -> None:
 
 @db.command()
 def upgrade(as_json: AsJson = False) -> None:
-    """Bring the database's structure to this version's."""
+    """Bring the database's structure to this version's; a new database gets its keys."""
     chosen = settings.read()
     url = reveal(chosen.migrate_url) or assembly.urls(chosen).owner
     if url is None:
         raise assembly.NoServers(str(chosen.home))
     ran = migrations.upgrade(url)
+    if assembly.make_keys(chosen, url):
+        screen.print(f"New keys: {chosen.keys}. Who loses this file loses the list: keep a copy apart.", soft_wrap=True)
     show({"ran": ran, "head": migrations.head()}, as_json=as_json)
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from newsletter import assembly, embedded, migrations
 from newsletter.settings import Settings, reveal
-from newsletter.vault import Keyring
 
 GRACE_SECONDS = 15.0
 RESTART_SECONDS = 2.0
@@ -91,14 +90,13 @@ def everything(chosen: Settings, *, port: int, durable: bool = True) -> Iterator
 
 
 def prepare(chosen: Settings, *, durable: bool = True) -> None:
-    """Make keys where there are none, start the embedded servers where none are set, and migrate."""
-    if not chosen.keys.exists() and not (chosen.home / "postgresql").exists():
-        Keyring.create(chosen.keys)
+    """Start the embedded servers where none are set, migrate, and make keys for a new database."""
     if reveal(chosen.database_url) is None:
         embedded.start(chosen.home, durable=durable)
     owner = reveal(chosen.migrate_url) or assembly.urls(chosen).owner
     if owner:
         migrations.upgrade(owner)
+        assembly.make_keys(chosen, owner)
 
 
 def commands(port: int, *, children: int = 2) -> dict[str, list[str]]:
