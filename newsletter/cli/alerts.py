@@ -7,7 +7,6 @@ import typer
 from newsletter.cli import waiting
 from newsletter.cli.door import AsJson, DryRun, Wait, newsletter, show
 from newsletter.journeys import alert as journey
-from newsletter.journeys import publish
 
 app = typer.Typer(no_args_is_help=True, help="Urgent alerts: ahead of everything else.")
 
@@ -23,7 +22,7 @@ def send(
     """Send an alert now, in the urgent lane."""
     with newsletter() as made:
         if dry_run:
-            count = publish.audience_of_digest(made.parts, to)
+            count = journey.rehearse(made.parts, file, digest_key=to)
             return show({"mailing": None, "dry_run": True, "would_send": count}, as_json=as_json)
         mailing = journey.send(made.parts, file, digest_key=to)
         waiting.report(made, mailing, wait=wait, as_json=as_json)

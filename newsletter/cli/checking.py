@@ -165,7 +165,8 @@ def _dns(chosen: Settings) -> list[Finding]:
     domain = assembly.letterhead(chosen).domain
     if not domain:
         return []
-    return [Finding(check, ok, found) for check, ok, found in names.look(domain)]
+    relays = {relay.host for url in chosen.relays.values() for relay in Relay.parse_all(url)}
+    return [Finding(answer.check, answer.ok, answer.found) for answer in names.look(domain, sorted(relays))]
 
 
 def print_(findings: list[Finding]) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
@@ -76,6 +76,12 @@ def show(document: Any, *, as_json: bool, words: Callable[[], None] | None = Non
         words()
     else:
         _pairs(plain)
+
+
+def warn(sentences: Iterable[str]) -> None:
+    """Say what should be read before sending: ids of sentences of the catalogue."""
+    for sentence in sentences:
+        screen.print(languages.say(sentence), soft_wrap=True)
 
 
 def _pairs(plain: Any) -> None:

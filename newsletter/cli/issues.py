@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from newsletter import languages
 from newsletter.cli import waiting
-from newsletter.cli.door import AsJson, DryRun, Wait, listing, newsletter, page, screen, show
+from newsletter.cli.door import AsJson, DryRun, Wait, listing, newsletter, page, show, warn
 from newsletter.issues import cutting
 from newsletter.journeys import publish
 from newsletter.subscribers.subscriptions import Rhythm
@@ -26,8 +25,7 @@ def compose(
     """Cut the next issue of a digest and compose every version of it."""
     with newsletter() as made:
         done = publish.compose(made.parts, digest, rhythm=rhythm, now=_aware(now))
-    for warning in done.warnings:
-        screen.print(languages.say(warning), soft_wrap=True)
+    warn(done.warnings)
     show(done, as_json=as_json)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from newsletter.cli import waiting
-from newsletter.cli.door import AsJson, DryRun, Wait, ask_address, listing, newsletter, show
+from newsletter.cli.door import AsJson, DryRun, Wait, ask_address, listing, newsletter, show, warn
 from newsletter.journeys import mailing as journey
 from newsletter.journeys import publish
 
@@ -40,8 +40,9 @@ def draft(
 ) -> None:
     """Compose a mailing from a text file."""
     with newsletter() as made:
-        mailing = journey.draft(made.parts, file, digest_key=to)
-    show({"mailing": mailing, "state": "draft"}, as_json=as_json)
+        drafted = journey.draft(made.parts, file, digest_key=to)
+    warn(drafted.warnings)
+    show({"mailing": drafted.mailing, "state": "draft", "warnings": drafted.warnings}, as_json=as_json)
 
 
 @app.command()

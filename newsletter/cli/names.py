@@ -1,82 +1,116 @@
-"""What the domain name system says of a sending domain, by the machine's own resolver; silence is no fault."""
+"""What the domain name system says of a sending domain and of the relay's host; silence is no fault."""
 
-import secrets
-import socket
-import struct
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
-TXT, PATIENCE_SECONDS = 16, 2.0
+import dns.exception
+import dns.resolver
+import dns.reversename
+
+PATIENCE_SECONDS = 4.0
 
 
-def look(domain: str) -> list[tuple[str, bool | None, str]]:
-    """Return (check, ok, what was found) for SPF and DMARC; ok None where no resolver answers (RFC 7208, 9989)."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One answer. ok None: it could not be told."""
+
+    check: str
+    ok: bool | None
+    found: str
+
+
+class Silent(Exception):
+    """No resolver answers."""
+
+
+def look(domain: str, hosts: Iterable[str] = (), *, resolver: dns.resolver.Resolver | None = None) -> list[Found]:
+    """Return what is published of SPF, DKIM and DMARC of a domain (RFC 7208, 6376, 9989) and of the hosts' PTR.
+
+    hosts     the relays' names; ones of this machine are not looked up
+    resolver  whom to ask; by default the machine's own
+    """
     if _reserved(domain):
-        return [("DNS", None, f"{domain} is a name for examples; nothing was asked")]
-    spf = [text for text in _ask(domain) or [] if text.lower().startswith("v=spf1")]
-    dmarc = [text for text in _ask(f"_dmarc.{domain}") or [] if text.lower().startswith("v=dmarc1")]
-    if _ask(domain) is None:
-        return [("DNS", None, f"no resolver answers here, so SPF, DKIM, DMARC and PTR of {domain} were not checked")]
-    return [
-        ("SPF", len(spf) == 1, spf[0] if len(spf) == 1 else f"{domain} needs exactly one TXT record v=spf1"),
-        ("DMARC", len(dmarc) == 1, dmarc[0] if len(dmarc) == 1 else f"_dmarc.{domain} needs a TXT record v=DMARC1"),
-        ("DKIM", None, "is checked on delivered mail: the relay signs"),
-        ("PTR", None, "is the relay's: its host must have a name that leads back to its address"),
-    ]
+        return [Found("DNS", None, f"{domain} is a name for examples; nothing was asked")]
+    try:
+        asking = resolver or _machines()
+        found = [_spf(asking, domain), _dkim(asking, domain), _dmarc(asking, domain)]
+        return [*found, *(_pointer(asking, host) for host in hosts if not _reserved(host))]
+    except Silent:
+        return [
+            Found("DNS", None, f"no resolver answers here, so SPF, DKIM, DMARC and PTR of {domain} were not checked")
+        ]
 
 
-def _reserved(domain: str) -> bool:
-    """RFC 2606 and 6761: names that exist for nobody, so nobody is asked for them."""
-    labels = domain.lower().split(".")
-    return labels[-1] in ("example", "test", "invalid", "localhost") or ".".join(labels[-2:]) in (
-        "example.org",
-        "example.com",
-        "example.net",
+def _machines() -> dns.resolver.Resolver:
+    try:
+        return dns.resolver.Resolver()
+    except (dns.resolver.NoResolverConfiguration, OSError):
+        raise Silent from None
+
+
+def _reserved(name: str) -> bool:
+    """RFC 2606 and 6761: names that exist for nobody, so nobody is asked for them; addresses have no name to ask for."""
+    labels = name.lower().rstrip(".").split(".")
+    return (
+        labels[-1] in ("example", "test", "invalid", "localhost")
+        or ".".join(labels[-2:]) in ("example.org", "example.com", "example.net")
+        or labels[-1].isdigit()
+        or ":" in name
     )
 
 
-def _ask(name: str) -> list[str] | None:
-    """Return the TXT records of a name, or None when nobody answers."""
-    server = _resolver()
-    if server is None:
-        return None
-    number = secrets.randbits(16)
+def _spf(asking: dns.resolver.Resolver, domain: str) -> Found:
+    found = [text for text in _texts(asking, domain) or [] if text.lower().startswith("v=spf1")]
+    wanted = f"{domain} needs exactly one TXT record that begins v=spf1; it has {len(found)}"
+    return Found("SPF", len(found) == 1, found[0] if len(found) == 1 else wanted)
+
+
+def _dmarc(asking: dns.resolver.Resolver, domain: str) -> Found:
+    found = [text for text in _texts(asking, f"_dmarc.{domain}") or [] if text.lower().startswith("v=dmarc1")]
+    wanted = f"_dmarc.{domain} needs exactly one TXT record that begins v=DMARC1; it has {len(found)}"
+    return Found("DMARC", len(found) == 1, found[0] if len(found) == 1 else wanted)
+
+
+def _dkim(asking: dns.resolver.Resolver, domain: str) -> Found:
+    """A selector cannot be guessed; but where no name lies under _domainkey there is no key at all (RFC 8020)."""
+    if _texts(asking, f"_domainkey.{domain}") is None:
+        return Found("DKIM", False, f"no key is published under _domainkey.{domain}: the relay's signature fails")
+    return Found("DKIM", True, f"keys are published under _domainkey.{domain}")
+
+
+def _pointer(asking: dns.resolver.Resolver, host: str) -> Found:
+    """Large providers refuse a host whose address has no name, or a name that does not lead back to it."""
+    addresses = [*_answers(asking, host, "A"), *(_answers(asking, host, "AAAA"))]
+    if not addresses:
+        return Found("PTR", False, f"the relay {host} has no address")
+    lost = [address for address in addresses if not _leads_back(asking, address)]
+    if lost:
+        return Found("PTR", False, f"{host}: {lost[0]} has no name that leads back to it; ask whoever runs the relay")
+    return Found("PTR", True, f"{host}: each address has a name that leads back to it")
+
+
+def _leads_back(asking: dns.resolver.Resolver, address: str) -> bool:
+    kind = "AAAA" if ":" in address else "A"
+    named = _answers(asking, str(dns.reversename.from_address(address)), "PTR")
+    return any(address in _answers(asking, name, kind) for name in named)
+
+
+def _texts(asking: dns.resolver.Resolver, name: str) -> list[str] | None:
+    """Return the TXT records of a name, each joined; None where there is no such name, nor any below it."""
+    records = _records(asking, name, "TXT")
+    return None if records is None else [b"".join(record.strings).decode("utf-8", "replace") for record in records]
+
+
+def _answers(asking: dns.resolver.Resolver, name: str, kind: str) -> list[str]:
+    return [record.to_text() for record in _records(asking, name, kind) or ()]
+
+
+def _records(asking: dns.resolver.Resolver, name: str, kind: str) -> list[Any] | None:
     try:
-        question = b"".join(bytes([len(label)]) + label.encode("ascii") for label in name.split(".")) + b"\0"
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-            asking.settimeout(PATIENCE_SECONDS)
-            asking.connect((server, 53))
-            asking.send(struct.pack(">6H", number, 0x0100, 1, 0, 0, 0) + question + struct.pack(">2H", TXT, 1))
-            return _records(asking.recv(4096), number, len(question))
-    except (OSError, ValueError, IndexError, struct.error):
+        answer = asking.resolve(name, kind, lifetime=PATIENCE_SECONDS, search=False, raise_on_no_answer=False)
+    except dns.resolver.NXDOMAIN:
         return None
-
-
-def _resolver() -> str | None:
-    try:
-        lines = Path("/etc/resolv.conf").read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return None
-    found = [line.split()[1] for line in lines if line.startswith("nameserver ") and line.count(".") == 3]
-    return found[0] if found else None
-
-
-def _records(answer: bytes, number: int, question: int) -> list[str]:
-    """Return the TXT strings of an answer (RFC 1035 §4.1)."""
-    if struct.unpack(">H", answer[:2])[0] != number:
-        raise ValueError
-    count, at, found = struct.unpack(">H", answer[6:8])[0], 12 + question + 4, []
-    for _ in range(count):
-        at += 2 if answer[at] >= 0xC0 else answer.index(0, at) - at + 1
-        kind, _, _, length = struct.unpack(">2HIH", answer[at : at + 10])
-        data, at = answer[at + 10 : at + 10 + length], at + 10 + length
-        if kind == TXT:
-            found.append(_joined(data))
-    return found
-
-
-def _joined(data: bytes) -> str:
-    parts, at = [], 0
-    while at < len(data):
-        parts.append(data[at + 1 : at + 1 + data[at]])
-        at += 1 + data[at]
-    return b"".join(parts).decode("utf-8", "replace")
+    except (dns.exception.DNSException, OSError):
+        raise Silent from None
+    return list(answer.rrset or ())

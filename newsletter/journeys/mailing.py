@@ -1,10 +1,12 @@
 """An ordinary mailing: drafted from a text, tried on one address, sent or scheduled, paused, stopped."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from newsletter import database, mailboxes
 from newsletter.addresses import EmailAddress
+from newsletter.composer import lint
 from newsletter.composer import mailing as composing
 from newsletter.composer.content import MailingContent
 from newsletter.issues import digests, manuscript
@@ -27,8 +29,16 @@ def read_manuscript(path: str, *, language: str) -> manuscript.Manuscript:
     return manuscript.read(text, language=language)
 
 
-def draft(parts: Parts, path: str, *, digest_key: str) -> int:
-    """Compose a mailing from a text file for everyone who takes a digest; return its number."""
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """A mailing's number, and the ids of sentences that an operator should read before sending it."""
+
+    mailing: int
+    warnings: tuple[str, ...] = ()
+
+
+def draft(parts: Parts, path: str, *, digest_key: str) -> Drafted:
+    """Compose a mailing from a text file for everyone who takes a digest."""
     parts.letterhead.require()
     with parts.database.transaction() as session:
         digest = digests.by_key(session, digest_key)
@@ -40,7 +50,7 @@ def draft(parts: Parts, path: str, *, digest_key: str) -> int:
         content = MailingContent(text.subject, text.preheader, text.markdown)
         compiled = composing.compose(content, frame, parts.layout)
         variants.store(session, mailing_id, compiled, number=1, language=text.language)
-        return mailing_id
+        return Drafted(mailing_id, tuple(lint.warnings(compiled)))
 
 
 def test(parts: Parts, mailing_id: int, address: str) -> int:

@@ -189,11 +189,22 @@ def test_dry_runs_change_nothing(program, files, database_urls):
     assert program.json("issues", "send", composed["issue"], "--dry-run")["would_send"] == 2
     assert program.json("mailings", "send", mailing, "--dry-run")["would_send"] == 2
     assert program.json("alerts", "send", files / "alert.md", "--to", "weekly", "--dry-run")["would_send"] == 2
+    (files / "broken.md").write_text("# Gate\n\nDear {{ nobody }}.\n")
+    program.run("alerts", "send", files / "broken.md", "--to", "weekly", "--dry-run", code=1)
     program.json("mailings", "test", mailing, "--to", "me@example.org", "--dry-run")
     program.json("mailings", "cancel", mailing, "--dry-run")
     program.json("suppressions", "import", files / "people.csv", "--dry-run")
     program.json("subscribers", "import", files / "people.csv", *IMPORT, "--dry-run")
     assert rows(database_urls) == before
+
+
+def test_a_mailing_that_clients_would_cut_warns_whoever_drafts_it(program, files):
+    """Gmail cuts near 102 kB, and with it the unsubscribe link; the writer can still shorten, the reader cannot."""
+    program.json("digests", "add", "weekly", "--name", "The Weekly")
+    (files / "long.md").write_text("# Long\n\n" + "The well has run dry again. " * 3000)
+    out, sentence = program.run("mailings", "draft", files / "long.md", "--to", "weekly", "--json")
+    assert json.loads(out)["warnings"] == ["mail.nearly-too-large"]
+    assert "cut it off" in sentence
 
 
 def test_the_do_not_mail_list(program, files):

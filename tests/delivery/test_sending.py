@@ -112,7 +112,7 @@ def test_a_test_mail_reaches_one_address_with_links_that_do_nothing(newsletter, 
     house.add_readers(newsletter, tmp_path, house.addresses(3))
     text_file = tmp_path / "mailing.md"
     text_file.write_text("# What we did in June\n\nDear {{ name }}, thank you.\n")
-    drafted = journey.draft(newsletter.parts, str(text_file), digest_key=house.DIGEST)
+    drafted = journey.draft(newsletter.parts, str(text_file), digest_key=house.DIGEST).mailing
     journey.test(newsletter.parts, drafted, "me@example.org")
     newsletter.deliver("transactional", seconds=5)
     [message] = sink.messages
