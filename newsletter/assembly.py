@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parseaddr
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from newsletter import database, embedded, mailboxes, settings
@@ -89,18 +90,26 @@ class Newsletter:
         """The sending engine of this process, made on first use: after any fork."""
         relays = {lane: Relay.parse_all(url)[0] for lane, url in self.settings.relays.items()}
         identity = Identity(self.parts.letterhead.sender_address, self.settings.bounce_domain)
-        return Sender(self.parts.database, self.parts.tokens, relays, identity)
+        return Sender(self.parts.database, self.parts.tokens, relays, identity, journals=self._journals)
 
-    def deliver(self, lane: str, *, seconds: float = 30.0) -> int:
+    @property
+    def _journals(self) -> Path:
+        return self.settings.home / "journals"
+
+    def deliver(self, lane: str, *, seconds: float = 30.0, until: Callable[[], bool] = lambda: False) -> int:
         """Send what a lane has due for up to `seconds`; return how many messages were begun.
+
+        until   True ends at once: what is on the wire is finished and recorded, nothing more is begun
 
         The spool of wishes to leave is drained before each lease.
         """
-        return self.sender.work(lane, seconds=seconds, before_lease=lambda: leaving.drain(self.parts))
+        drain = partial(leaving.drain, self.parts)
+        return self.sender.work(lane, seconds=seconds, before_lease=drain, until=until)
 
     def sweep(self) -> recovery.Found:
         """Find what nudges lost, and nudge the lanes that have work."""
         leaving.drain(self.parts)
+        recovery.reclaim(self.parts.database, self._journals)
         rejects.sweep(self.parts.home / "rejects")
         with self.parts.database.transaction() as session:
             found = recovery.sweep(session, now=database.now(session))
@@ -119,7 +128,9 @@ class Newsletter:
             alone = not self.parts.nudger.answers()
             if alone:
                 self.sweep()
-            sent = sum(self.deliver(lane) for lane in self._left_lying(waiting, alone=alone))
+            # On every machine, and at once: only here lie the journals of workers that died here.
+            recovery.reclaim(self.parts.database, self._journals)
+            sent = sum(self.deliver(lane, until=until) for lane in self._left_lying(waiting, alone=alone))
             begun += sent
             if not sent:
                 time.sleep(pause_seconds)

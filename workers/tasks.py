@@ -9,6 +9,7 @@ from celery.signals import worker_process_shutdown
 from newsletter import assembly
 from newsletter.assembly import Newsletter
 from newsletter.jobs import DELIVER, SWEEP
+from workers import ending
 
 TURN_SECONDS = 30.0
 
@@ -26,8 +27,9 @@ def _close(**_later: Any) -> None:
 
 
 def _deliver(lane: str) -> int:
-    begun = _newsletter().deliver(lane, seconds=TURN_SECONDS)
-    if begun:
+    with ending.with_patience():
+        begun = _newsletter().deliver(lane, seconds=TURN_SECONDS, until=ending.asked)
+    if begun and not ending.asked():
         _newsletter().parts.nudger.nudge(DELIVER[lane])
     return begun
 

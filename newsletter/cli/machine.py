@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -75,14 +76,14 @@ def deliver(
         signal.signal(number, lambda *_: ended.set())
     with newsletter() as made:
         lanes = [str(one) for one in lane]
-        begun = _once(made, lanes) if once else made.lifeboat(lanes, until=ended.is_set)
+        begun = _once(made, lanes, ended.is_set) if once else made.lifeboat(lanes, until=ended.is_set)
     show({"begun": begun}, as_json=as_json)
 
 
-def _once(made: Newsletter, lanes: list[str]) -> int:
+def _once(made: Newsletter, lanes: list[str], ended: Callable[[], bool]) -> int:
     made.sweep()
     begun = 0
-    while sent := sum(made.deliver(one) for one in lanes):
+    while sent := sum(made.deliver(one, until=ended) for one in lanes):
         begun += sent
     return begun
 

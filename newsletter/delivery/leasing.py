@@ -1,11 +1,16 @@
 """Taking a shard with everything its messages need: rows, people, and a last look at wishes, basis and suppression."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from newsletter import mailboxes
 from newsletter.database import Session
+from newsletter.delivery import journal
 from newsletter.ledger import deliveries, shards
-from newsletter.subscribers import recipients
+from newsletter.ledger.mailings import Kind
+from newsletter.subscribers import recipients, subscriptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +31,25 @@ class Work:
     readers: dict[int, Reader]
 
 
-def lease(session: Session, lane: str, *, owner: str) -> Work | None:
-    """Lease the next shard of a lane with its rows, or return None when nothing is due."""
-    taken = shards.take(session, lane, owner=owner)
+def lease(session: Session, lane: str, *, owner: str, journals: Path) -> Work | None:
+    """Lease the next shard of a lane with its rows, or return None when nothing is due.
+
+    journals   the folder where a vanished holder on this machine left its marks
+    """
+    taken = shards.take(session, lane, owner=owner, marks=partial(journal.read, journals))
     if taken is None:
         return None
-    rows = deliveries.due(session, taken)
-    barred = _bar(session, taken, rows)
+    moved(session, taken.lease, taken.handed)
+    rows = deliveries.due(session, taken.lease)
+    barred = _bar(session, taken.lease, rows)
     rows = [row for row in rows if row.id not in barred]
-    return Work(taken, rows, _readers(session, rows))
+    return Work(taken.lease, rows, _readers(session, rows))
+
+
+def moved(session: Session, lease: shards.Lease, readers: Sequence[int]) -> None:
+    """Remember how far the subscribers who were handed a digest, or may have been, have had it."""
+    if lease.kind == Kind.DIGEST and lease.digest_id is not None and lease.had_to is not None and readers:
+        subscriptions.moved(session, lease.digest_id, list(readers), had_to=lease.had_to)
 
 
 def _bar(session: Session, taken: shards.Lease, rows: list[deliveries.Row]) -> dict[int, str]:

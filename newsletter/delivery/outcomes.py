@@ -1,15 +1,18 @@
 """From what a server said to what the ledger writes: pure."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from newsletter.delivery import pacing
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
-from newsletter.ledger.mailings import Kind
+from newsletter.ledger.mailings import AT_LEAST_ONCE, Kind
 from newsletter.relay import verdict
 from newsletter.relay.outcome import Accepted, Deferred, Outcome, Rejected, Uncertain
 from newsletter.relay.reply import Reply
+
+DOUBT = timedelta(minutes=1)
+"""How long an alert in doubt waits before it goes again: time for a relay to write its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +35,25 @@ def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime) -> Judged:
         case Deferred(reply):
             return Judged(_deferred(row, reply, str(verdict.of(outcome).cls), kind=kind, now=now))
         case Uncertain(_, stage):
-            return Judged(Result(row.id, DeliveryState.UNCERTAIN, reason=f"no answer after {stage}"))
+            return Judged(_doubted(row, f"no answer after {stage}", kind=kind, now=now))
         case _:
             assert_never(outcome)
+
+
+def _doubted(row: Row, reason: str, *, kind: Kind, now: datetime) -> Result:
+    """A digest is sent at most once, an alert at least once: the same bytes soon, so that what arrives twice shows once."""
+    if kind not in AT_LEAST_ONCE:
+        return Result(row.id, DeliveryState.UNCERTAIN, reason=reason, in_doubt=True)
+    due = pacing.next_attempt(
+        row.tries + 1,
+        first_tried=row.first_tried or now,
+        now=now,
+        patience=pacing.patience_for(kind),
+        spread=pacing.spread_of(row.id, row.tries + 1),
+    )
+    if due is None:
+        return Result(row.id, DeliveryState.UNCERTAIN, reason=reason, in_doubt=True)
+    return Result(row.id, DeliveryState.DEFERRED, reason=reason, due_at=min(due, now + DOUBT), in_doubt=True)
 
 
 def _deferred(row: Row, reply: Reply, reason: str, *, kind: Kind, now: datetime) -> Result:

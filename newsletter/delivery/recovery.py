@@ -2,10 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
-from newsletter.database import Session
-from newsletter.delivery import planning
+import structlog
+
+from newsletter.database import Database, Session
+from newsletter.delivery import journal, leasing, planning
 from newsletter.ledger import books, deliveries, mailings, shards
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +31,19 @@ def sweep(session: Session, *, now: datetime) -> Found:
     for mailing_id in mailings.under_way(session):
         books.finish(session, mailing_id)
     return Found(started, expired, retries, shards.lanes_with_work(session))
+
+
+def reclaim(database: Database, journals: Path) -> int:
+    """Settle what workers on this machine left when they died, by their journals; return how many shards."""
+    reclaimed = 0
+    for shard_id, fence in journal.orphans(journals):
+        if marks := journal.read(journals, shard_id, fence):
+            with database.transaction() as session:
+                if taken := shards.reclaim(session, shard_id, fence, marks):
+                    leasing.moved(session, taken.lease, taken.handed)
+                    reclaimed += 1
+                    log.warning(
+                        "worker lost", shard=shard_id, in_doubt=len(marks.begun), from_journal=len(marks.accepted)
+                    )
+        journal.remove(journals, shard_id, fence)
+    return reclaimed

@@ -17,9 +17,9 @@ from newsletter.ledger.shards import Lease
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which rows may be begun, and until when (seconds of CLOCK_BOOTTIME)."""
+    """Which deliveries may be begun (ids), and until when (seconds of CLOCK_BOOTTIME)."""
 
-    rows: list[Row]
+    allowed: frozenset[int]
     deadline: float
 
     @property
@@ -44,5 +44,4 @@ def open(database: Database, lease: Lease, rows: list[Row]) -> Window | None:
         opened = shards.announce(session, lease, first=rows[0].position, upto=rows[-1].position + 1)
     if opened is None:
         return None
-    allowed = [row for row in rows if row.id not in opened.not_now]
-    return Window(allowed, asked + WINDOW_SECONDS)
+    return Window(frozenset(row.id for row in rows) - opened.not_now, asked + WINDOW_SECONDS)

@@ -96,7 +96,7 @@ _FINISH = text("""
 
 
 def faults(session: Session, mailing_id: int) -> list[str]:
-    """Return each sum that does not hold, as a sentence: none in a sound ledger."""
+    """Return each sum and each rule that does not hold, as a sentence: none in a sound ledger."""
     books = status(session, mailing_id)
     outcomes = books.accepted + books.rejected + books.cancelled + books.expired + books.uncertain
     found = []
@@ -104,13 +104,31 @@ def faults(session: Session, mailing_id: int) -> list[str]:
         found.append(f"audience {books.audience} is not planned {books.planned} plus excluded {books.excluded}")
     if books.planned != outcomes + books.due:
         found.append(f"planned {books.planned} is not outcomes {outcomes} plus due {books.due}")
-    for shard in session.execute(_UNBALANCED, {"mailing": mailing_id}):
-        found.append(f"shard {shard.id} of size {shard.size} ended with {shard.total} outcomes")
+    for rule, broken in _RULES.items():
+        if number := session.execute(text(broken), {"mailing": mailing_id}).scalar_one():
+            found.append(f"{number} × {rule}")
     return found
 
 
-_UNBALANCED = text("""
-    SELECT id, size, accepted + rejected + cancelled + expired + uncertain + moved AS total FROM shard
-    WHERE mailing_id = :mailing AND state = 'ended'
-      AND size <> accepted + rejected + cancelled + expired + uncertain + moved
-""")
+# Each query counts what breaks the rule it stands beside.
+_RULES = {
+    "an ended shard whose outcomes are not its size": """
+        SELECT count(*) FROM shard WHERE mailing_id = :mailing AND state = 'ended'
+          AND size <> accepted + rejected + cancelled + expired + uncertain + moved""",
+    "a delivery never tried in a shard that has ended": """
+        SELECT count(*) FROM delivery d JOIN shard s ON s.id = d.shard_id
+        WHERE d.mailing_id = :mailing AND d.state = 'planned' AND s.state = 'ended'""",
+    "a delivery still due in a mailing that is over": """
+        SELECT count(*) FROM delivery d JOIN mailing m ON m.id = d.mailing_id
+        WHERE m.id = :mailing AND m.state = 'done' AND d.state IN ('planned', 'deferred')""",
+    "an accepted delivery without the server's word, the journal's or the relay log's": """
+        SELECT count(*) FROM delivery WHERE mailing_id = :mailing AND state = 'accepted'
+          AND NOT coalesce(code BETWEEN 200 AND 299, false) AND coalesce(reason, '') NOT IN ('journal', 'relay log')""",
+    "an uncertain delivery that is not listed": """
+        SELECT count(*) FROM delivery WHERE mailing_id = :mailing AND state = 'uncertain' AND uncertain_at IS NULL""",
+    "a delivery with an outcome that was never tried": """
+        SELECT count(*) FROM delivery WHERE mailing_id = :mailing AND state IN ('accepted', 'uncertain') AND tries = 0""",
+    "a delivery in no shard": """
+        SELECT count(*) FROM delivery d LEFT JOIN shard s ON s.id = d.shard_id AND s.mailing_id = d.mailing_id
+        WHERE d.mailing_id = :mailing AND s.id IS NULL""",
+}

@@ -1,10 +1,10 @@
 """The rows of a mailing: reading a shard's, recording what became of them, cancelling, trying again."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 
-from sqlalchemy import select, text, update
+from sqlalchemy import and_, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from newsletter.ledger.mailings import MailingView
@@ -32,7 +32,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one delivery. `code` and `enhanced` of the reply, never its text: that may repeat the address."""
+    """What became of one delivery. `code` and `enhanced` of the reply, never its text: that may repeat the address.
+
+    in_doubt   a server may have taken it, whatever the state says is to follow
+    """
 
     id: int
     state: DeliveryState
@@ -40,6 +43,7 @@ class Result:
     enhanced: str | None = None
     reason: str | None = None
     due_at: datetime | None = None
+    in_doubt: bool = False
 
 
 def due(session: Session, lease: Lease) -> list[Row]:
@@ -55,7 +59,15 @@ def due(session: Session, lease: Lease) -> list[Row]:
             Delivery.tries,
             Delivery.first_tried,
         )
-        .where(Delivery.month == lease.month, Delivery.shard_id == lease.shard_id, Delivery.state.in_(DUE))
+        .where(
+            Delivery.month == lease.month,
+            Delivery.shard_id == lease.shard_id,
+            # A row that was put off under an earlier lease waits for its time.
+            or_(
+                Delivery.state == DeliveryState.PLANNED,
+                and_(Delivery.state == DeliveryState.DEFERRED, Delivery.due_at <= func.clock_timestamp()),
+            ),
+        )
         .order_by(Delivery.position)
     )
     return [Row(*found) for found in session.execute(statement)]
@@ -64,8 +76,8 @@ def due(session: Session, lease: Lease) -> list[Row]:
 def record(session: Session, lease: Lease, results: Sequence[Result]) -> int:
     """Write outcomes in one fenced statement and return how many rows took theirs.
 
-    A row cancelled while its message was on the wire becomes accepted, since it was handed over. A holder that lost its
-    lease can only turn "uncertain" into the "accepted" it knows.
+    A row cancelled or expired while its message was on the wire becomes accepted, since it was handed over, or uncertain. A
+    holder that lost its lease can only turn "uncertain" into the "accepted" it knows.
     """
     facts = {
         "month": lease.month,
@@ -77,20 +89,23 @@ def record(session: Session, lease: Lease, results: Sequence[Result]) -> int:
         "enhanced": [result.enhanced for result in results],
         "reasons": [result.reason for result in results],
         "due": [result.due_at for result in results],
+        "doubts": [result.in_doubt for result in results],
     }
     return int(session.execute(_RECORD, facts).rowcount)  # type: ignore[attr-defined]
 
 
 _RECORD = text("""
     UPDATE delivery d SET state = r.state, code = r.code, enhanced = r.enhanced, reason = r.reason, due_at = r.due_at,
-        tries = d.tries + 1, first_tried = coalesce(d.first_tried, clock_timestamp()), outcome_at = clock_timestamp()
+        tries = d.tries + 1, first_tried = coalesce(d.first_tried, clock_timestamp()), outcome_at = clock_timestamp(),
+        uncertain_at = CASE WHEN r.in_doubt THEN clock_timestamp() ELSE d.uncertain_at END
     FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS text[]), CAST(:codes AS smallint[]), CAST(:enhanced AS text[]),
-                CAST(:reasons AS text[]), CAST(:due AS timestamptz[])) AS r(id, state, code, enhanced, reason, due_at)
+                CAST(:reasons AS text[]), CAST(:due AS timestamptz[]), CAST(:doubts AS boolean[]))
+         AS r(id, state, code, enhanced, reason, due_at, in_doubt)
     WHERE d.month = :month AND d.id = r.id
       AND (d.state IN ('planned', 'deferred') AND d.shard_id = :shard
              AND EXISTS (SELECT FROM shard WHERE id = :shard AND fence = :fence)
-           OR d.state IN ('cancelled', 'uncertain') AND r.state = 'accepted'
-           OR d.state = 'cancelled' AND r.state = 'uncertain')
+           OR d.state IN ('cancelled', 'expired', 'uncertain') AND r.state = 'accepted'
+           OR d.state IN ('cancelled', 'expired') AND r.state = 'uncertain')
 """)
 
 
@@ -100,10 +115,11 @@ def bar(session: Session, lease: Lease, reasons: dict[int, str]) -> int:
     return int(session.execute(_BAR, facts).rowcount) if reasons else 0  # type: ignore[attr-defined]
 
 
+# As of the moment of the lease: before anything was announced, so that a crash later puts none of these in doubt.
 _BAR = text("""
-    UPDATE delivery d SET state = 'cancelled', reason = r.reason, due_at = NULL, outcome_at = clock_timestamp()
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:reasons AS text[])) AS r(id, reason)
-    WHERE d.month = :month AND d.id = r.id AND d.state IN ('planned', 'deferred')
+    UPDATE delivery d SET state = 'cancelled', reason = r.reason, due_at = NULL, outcome_at = s.leased_at
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:reasons AS text[])) AS r(id, reason), shard s
+    WHERE s.id = d.shard_id AND d.month = :month AND d.id = r.id AND d.state IN ('planned', 'deferred')
 """)
 
 
@@ -220,7 +236,20 @@ _COUNT_ONE = text("""
 """)
 
 
-def states_of(session: Session, month: date, ids: Iterable[int]) -> dict[int, str]:
-    """Return the states of some deliveries, by id."""
-    statement = select(Delivery.id, Delivery.state).where(Delivery.month == month, Delivery.id.in_(list(ids)))
-    return dict(session.execute(statement).all())
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A delivery that a server may have taken without saying so. state: what is known or was decided since."""
+
+    subscriber_id: int | None
+    uncertain_at: datetime
+    state: str
+
+
+def in_doubt(session: Session, mailing: MailingView) -> list[Doubt]:
+    """Return every delivery of a mailing that was ever in doubt, oldest first: also those sent again or found since."""
+    statement = (
+        select(Delivery.subscriber_id, Delivery.uncertain_at, Delivery.state)
+        .where(Delivery.month == mailing.month, Delivery.mailing_id == mailing.id, Delivery.uncertain_at.is_not(None))
+        .order_by(Delivery.uncertain_at, Delivery.id)
+    )
+    return [Doubt(reader, at, state) for reader, at, state in session.execute(statement) if at is not None]

@@ -27,6 +27,10 @@ MOVES: dict[State, frozenset[State]] = {
 }
 
 
+# What may have arrived goes again, with the same bytes: better twice than not at all. All else goes at most once.
+AT_LEAST_ONCE = frozenset({Kind.ALERT, Kind.NOTICE})
+
+
 class UnknownMailing(NotFound):
     """There is no mailing of this number."""
 

@@ -4,20 +4,27 @@ Leases compare clocks in SQL only. The fence grows with every lease; a worker th
 fence is old, and can neither open a window nor write over what its successor wrote.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
+from newsletter.ledger.mailings import AT_LEAST_ONCE
 from newsletter.models.mailing import Kind, Lane
 
 LEASE = timedelta(seconds=60)
 
 
+AWAY = timedelta(seconds=30)
+"""How long the machine of a vanished holder, which may have the journal, comes before others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to send one shard, as long as `fence` is still the shard's."""
+    """The right to send one shard, as long as `fence` is still the shard's. planned_at: when its mailing was planned."""
 
     shard_id: int
     fence: int
@@ -30,6 +37,27 @@ class Lease:
     digest_id: int | None
     had_to: int | None
     fingerprint: bytes
+    planned_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What the journal of a vanished holder says, as positions in the shard.
+
+    begun      bodies that were begun and not answered
+    accepted   messages that a server took, whose outcome may not have been written
+    """
+
+    begun: tuple[int, ...]
+    accepted: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A lease, and the subscribers whom a vanished holder has handed the mail, or may have."""
+
+    lease: Lease
+    handed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +67,28 @@ class Opened:
     not_now: frozenset[int]
 
 
-def take(session: Session, lane: str, *, owner: str) -> Lease | None:
+def take(
+    session: Session, lane: str, *, owner: str, marks: Callable[[int, int], Marks | None] = lambda _shard, _fence: None
+) -> Taken | None:
     """Lease the next shard of a lane, or return None when nothing is due.
 
+    marks   what the journal says of a shard under an earlier fence; None where there is no journal
+
     First attempts come before retries. A shard whose holder vanished is taken when its lease has run out; what that
-    holder had announced and not answered is settled first (`_SETTLE`).
+    holder had announced and not answered is settled first.
     """
-    found = session.execute(_TAKE, {"lane": lane, "owner": owner, "lease": LEASE}).one_or_none()
+    found = session.execute(_TAKE, {"lane": lane, "owner": owner, "lease": LEASE, "away": AWAY}).one_or_none()
     if found is None:
         return None
-    lease = Lease(
+    lease = _lease(found)
+    if not found.announced:
+        return Taken(lease)
+    seen = marks(lease.shard_id, lease.fence - 1) or Marks(tuple(range(found.announced)), ())
+    return Taken(lease, _settle(session, lease, seen, since=found.leased_at))
+
+
+def _lease(found: Row[Any]) -> Lease:
+    return Lease(
         shard_id=found.id,
         fence=found.fence,
         mailing_id=found.mailing_id,
@@ -60,53 +100,90 @@ def take(session: Session, lane: str, *, owner: str) -> Lease | None:
         digest_id=found.digest_id,
         had_to=found.had_to,
         fingerprint=bytes(found.fingerprint),
+        planned_at=found.planned_at,
     )
-    if found.announced:
-        _settle(session, lease, found.announced)
-    return lease
 
 
+# A lease that ran out is waited for a little longer where mail was announced: its machine may have the journal.
+_FREE = """(s.lease_until IS NULL OR s.lease_until < clock_timestamp() - CASE WHEN s.announced = 0 THEN interval '0' ELSE :away END)
+    AND s.state = 'open' AND s.not_before <= clock_timestamp() AND m.state = 'sending'
+    AND s.lane NOT IN (SELECT lane FROM paused_lane)"""
 # date_trunc in UTC: the session's time zone is UTC (database.py).
-_TAKE = text("""
+_COLUMNS = """s.id, s.fence, s.mailing_id, m.kind, s.lane, s.provider, s.size, m.digest_id, m.had_to, m.fingerprint,
+    m.planned_at, date_trunc('month', m.created_at)::date AS month"""
+_TAKE = text(f"""
     WITH next AS (
-        SELECT s.id FROM shard s JOIN mailing m ON m.id = s.mailing_id
-        WHERE s.lane = :lane AND s.state = 'open' AND s.not_before <= clock_timestamp() AND m.state = 'sending'
-          AND (s.lease_until IS NULL OR s.lease_until < clock_timestamp())
+        SELECT s.id, s.announced, s.leased_at FROM shard s JOIN mailing m ON m.id = s.mailing_id
+        WHERE s.lane = :lane AND {_FREE}
         ORDER BY s.retry, s.not_before, s.id LIMIT 1 FOR UPDATE OF s SKIP LOCKED
     )
-    UPDATE shard s SET owner = :owner, fence = s.fence + 1, lease_until = clock_timestamp() + :lease
+    UPDATE shard s SET owner = :owner, fence = s.fence + 1, lease_until = clock_timestamp() + :lease,
+        leased_at = clock_timestamp(), announced = 0
     FROM next, mailing m WHERE s.id = next.id AND m.id = s.mailing_id
-    RETURNING s.id, s.fence, s.mailing_id, m.kind, s.lane, s.provider, s.size, s.announced, m.digest_id, m.had_to,
-        m.fingerprint, date_trunc('month', m.created_at)::date AS month
-""")
+    RETURNING {_COLUMNS}, next.announced, next.leased_at
+""")  # noqa: S608
 
 
-def _settle(session: Session, lease: Lease, announced: int) -> None:
-    """Settle what a vanished holder announced and did not answer: a server may have taken it.
+def _settle(session: Session, lease: Lease, seen: Marks, *, since: datetime) -> tuple[int, ...]:
+    """Settle what a vanished holder, who took the shard at `since`, announced and did not record.
 
-    A digest is sent at most once, so it becomes uncertain. An alert is sent at least once, with the same Message-ID, so
-    that what arrives twice is shown once.
+    A digest is sent at most once, so what a server may have becomes uncertain. An alert is sent at least once, with the
+    same bytes, so that what arrives twice is shown once. Returns the subscribers who have it or may have it.
     """
-    again = lease.kind in (Kind.ALERT, Kind.NOTICE)
-    facts = {"shard": lease.shard_id, "month": lease.month, "announced": announced}
-    session.execute(_AGAIN if again else _UNCERTAIN, facts)
+    facts = {
+        "shard": lease.shard_id,
+        "month": lease.month,
+        "begun": list(seen.begun),
+        "accepted": list(seen.accepted),
+        "again": lease.kind in AT_LEAST_ONCE,
+        "since": since,
+    }
+    settled = session.execute(_SETTLE, facts).all()
+    return tuple(row.subscriber_id for row in settled if row.subscriber_id and row.state in ("accepted", "uncertain"))
 
 
-_UNCERTAIN = text("""
-    UPDATE delivery SET state = 'uncertain', reason = 'worker lost', outcome_at = clock_timestamp(), due_at = NULL
-    WHERE month = :month AND shard_id = :shard AND position < :announced AND state IN ('planned', 'deferred')
+# A row deferred to a time after the lease was taken has had its answer; one cancelled after it may have been on the wire.
+_SETTLE = text("""
+    UPDATE delivery d SET
+        state = CASE WHEN a.accepted THEN 'accepted' WHEN :again AND d.state IN ('planned', 'deferred') THEN d.state
+                     ELSE 'uncertain' END,
+        reason = CASE WHEN a.accepted THEN 'journal' ELSE 'worker lost' END,
+        due_at = CASE WHEN a.accepted OR NOT :again THEN NULL ELSE d.due_at END,
+        outcome_at = CASE WHEN a.accepted OR NOT :again THEN clock_timestamp() ELSE d.outcome_at END,
+        uncertain_at = CASE WHEN a.accepted THEN d.uncertain_at ELSE clock_timestamp() END,
+        tries = d.tries + 1, first_tried = coalesce(d.first_tried, clock_timestamp())
+    FROM (
+        SELECT position, true AS accepted FROM unnest(CAST(:accepted AS int[])) AS position
+        UNION ALL SELECT position, false FROM unnest(CAST(:begun AS int[])) AS position
+    ) a
+    WHERE d.month = :month AND d.shard_id = :shard AND d.position = a.position
+      AND (d.state = 'planned' OR d.state = 'deferred' AND d.due_at <= :since
+           OR d.state IN ('cancelled', 'expired') AND d.outcome_at > :since)
+    RETURNING d.subscriber_id, d.state
 """)
-_AGAIN = text("""
-    UPDATE delivery SET tries = tries + 1, reason = 'worker lost'
-    WHERE month = :month AND shard_id = :shard AND position < :announced AND state IN ('planned', 'deferred')
-""")
+
+
+def reclaim(session: Session, shard_id: int, fence: int, marks: Marks) -> Taken | None:
+    """Settle the shard of a holder that is dead for certain, and give it back; None when it was not the holder any more."""
+    found = session.execute(_RECLAIM, {"shard": shard_id, "fence": fence}).one_or_none()
+    if found is None:
+        return None
+    lease = _lease(found)
+    return Taken(lease, _settle(session, lease, marks, since=found.leased_at))
+
+
+_RECLAIM = text(f"""
+    UPDATE shard s SET fence = s.fence + 1, owner = NULL, lease_until = NULL, announced = 0
+    FROM mailing m WHERE s.id = :shard AND s.fence = :fence AND s.state = 'open' AND m.id = s.mailing_id
+    RETURNING {_COLUMNS}, s.leased_at
+""")  # noqa: S608
 
 
 def announce(session: Session, lease: Lease, *, first: int, upto: int) -> Opened | None:
     """Open a window over positions first … upto - 1, or return None when nothing of this shard may go now.
 
-    One transaction asks whether the fence is still ours, the mailing is being sent and its content is the approved one;
-    it writes how far the wire may have come, and extends the lease.
+    One transaction asks whether the fence is still ours, the mailing is being sent and not expired, its lane not paused and
+    its content the approved one; it writes how far the wire may have come, and extends the lease.
     """
     facts = {
         "shard": lease.shard_id,
@@ -129,6 +206,8 @@ _ANNOUNCE = text("""
     FROM mailing m
     WHERE s.id = :shard AND s.fence = :fence AND s.state = 'open'
       AND m.id = s.mailing_id AND m.state = 'sending' AND m.fingerprint = :fingerprint
+      AND (m.expires_at IS NULL OR m.expires_at > clock_timestamp())
+      AND s.lane NOT IN (SELECT lane FROM paused_lane)
     RETURNING m.started_at
 """)
 _STARTED = text("UPDATE mailing SET started_at = clock_timestamp() WHERE id = :mailing AND started_at IS NULL")
@@ -193,19 +272,7 @@ _END = text("""
 
 def lanes_with_work(session: Session) -> list[str]:
     """Return the lanes in which a shard may be leased now."""
-    return list(session.execute(_LANES).scalars())
+    return list(session.execute(_LANES, {"away": AWAY}).scalars())
 
 
-_LANES = text("""
-    SELECT DISTINCT s.lane FROM shard s JOIN mailing m ON m.id = s.mailing_id
-    WHERE s.state = 'open' AND s.not_before <= clock_timestamp() AND m.state = 'sending'
-      AND (s.lease_until IS NULL OR s.lease_until < clock_timestamp())
-""")
-
-
-def newest_lease(session: Session, lane: str) -> datetime | None:
-    """Return until when the lane's newest lease holds, for the lifeboat: is anybody at work?"""
-    found = session.execute(
-        text("SELECT max(lease_until) FROM shard WHERE lane = :lane AND state = 'open'"), {"lane": lane}
-    )
-    return found.scalar_one_or_none()
+_LANES = text(f"SELECT DISTINCT s.lane FROM shard s JOIN mailing m ON m.id = s.mailing_id WHERE {_FREE}")  # noqa: S608

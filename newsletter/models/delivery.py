@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from newsletter.models.base import Base, Key, one_of
+from newsletter.models.mailing import Lane
 
 
 class DeliveryState(StrEnum):
@@ -60,6 +61,7 @@ class Shard(Base):
     owner: Mapped[str | None]
     fence: Mapped[int] = mapped_column(server_default="0")
     lease_until: Mapped[datetime | None]
+    leased_at: Mapped[datetime | None]
     announced: Mapped[int] = mapped_column(Integer, server_default="0")
     accepted: Mapped[int] = mapped_column(Integer, server_default="0")
     rejected: Mapped[int] = mapped_column(Integer, server_default="0")
@@ -75,6 +77,17 @@ class Shard(Base):
         Index("shards_to_lease", "lane", "not_before", "retry", postgresql_where="state = 'open'"),
         Index(None, "mailing_id"),
     )
+
+
+class PausedLane(Base):
+    """A lane of which nothing may be handed over until the row is gone."""
+
+    __tablename__ = "paused_lane"
+
+    lane: Mapped[str] = mapped_column(primary_key=True)
+    paused_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (CheckConstraint(one_of("lane", Lane), name="lane_is_known"),)
 
 
 class Delivery(Base):
@@ -101,6 +114,8 @@ class Delivery(Base):
     code: Mapped[int | None] = mapped_column(SmallInteger)
     enhanced: Mapped[str | None]
     outcome_at: Mapped[datetime | None]
+    # Set when a server may have taken it, and kept whatever follows: what was in doubt stays listed.
+    uncertain_at: Mapped[datetime | None]
 
     __table_args__ = (
         PrimaryKeyConstraint("month", "id"),
@@ -111,5 +126,6 @@ class Delivery(Base):
         Index("deliveries_of_a_shard", "shard_id", "position"),
         Index("deliveries_of_a_mailbox", "mailbox_id", "mailing_id"),
         Index("deliveries_to_retry", "due_at", postgresql_where="state = 'deferred'"),
+        Index("deliveries_in_doubt", "mailing_id", postgresql_where="uncertain_at IS NOT NULL"),
         {"postgresql_partition_by": "RANGE (month)"},
     )

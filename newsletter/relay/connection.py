@@ -8,6 +8,7 @@ timer serves all messages of the session, and what fails before the body is told
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import cast
 
 import aiosmtplib
@@ -20,6 +21,7 @@ from newsletter.relay.reply import Reply
 from newsletter.relay.target import Relay
 
 NEVER = float("inf")
+Body = Callable[[Envelope], Awaitable[bool]]
 
 
 class Connection:
@@ -80,8 +82,11 @@ class Connection:
             return reply.code // 100 == 2 and self.usable
         return False
 
-    async def deliver(self, envelope: Envelope) -> Outcome:
+    async def deliver(self, envelope: Envelope, *, body: Body) -> Outcome | None:
         """Hand over one envelope and return what became of it; never raises for what a server does.
+
+        body   asked when the server waits for the message: False withholds it. The session is dropped then, since a
+               server that said 354 takes whatever comes next for the message, and the outcome is None.
 
         When the task is cancelled inside, `interrupted` says what became of the envelope.
         """
@@ -91,7 +96,7 @@ class Connection:
         if hindrance is not None:
             return hindrance
         try:
-            return await self._converse(envelope)
+            return await self._converse(envelope, body)
         except aiosmtplib.SMTPException as error:
             self.abort()
             return self._broken_off("no answer in time" if self._timed_out else error.message)
@@ -131,7 +136,7 @@ class Connection:
             return Rejected(Reply(553, "5.6.7", words), Stage.RCPT)
         return None
 
-    async def _converse(self, envelope: Envelope) -> Outcome:
+    async def _converse(self, envelope: Envelope, body: Body) -> Outcome | None:
         reply = await self._command(self._mail(envelope), self._manners.command)
         if reply.code // 100 == 2:
             self._stage = Stage.RCPT
@@ -140,17 +145,26 @@ class Connection:
             self._stage = Stage.DATA
             reply = await self._command(b"DATA", self._manners.data)
             if reply.code == 354:
-                return await self._body(envelope.message)
+                return await self._body(envelope, body)
         return await self._refused(reply)
 
-    async def _body(self, message: bytes) -> Outcome:
+    async def _body(self, envelope: Envelope, body: Body) -> Outcome | None:
+        self._deadline = NEVER
+        allowed = False
+        try:
+            allowed = await body(envelope)
+        finally:
+            if not allowed:
+                self.abort()
+        if not allowed:
+            return None
         protocol = self._smtp.protocol
         if protocol is None:
             raise aiosmtplib.SMTPServerDisconnected("Connection lost")
         self._wait_until(self._manners.final_dot)
         # Through the protocol's own two public calls, but without its regular expressions. No await stands between
         # them, so no answer can arrive before somebody waits for it.
-        protocol.write(on_the_wire(message))
+        protocol.write(on_the_wire(envelope.message))
         self._stage = Stage.BODY
         answer = await protocol.read_response(timeout=None)
         reply = Reply.of(answer.code, answer.message)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import cache
 
-from newsletter.relay.connection import Connection
+from newsletter.relay.connection import Body, Connection
 from newsletter.relay.envelope import Envelope
 from newsletter.relay.manners import Manners
 from newsletter.relay.opening import Unreachable
@@ -20,6 +20,11 @@ from newsletter.relay.target import Relay
 
 Begin = Callable[[Envelope], bool]
 Done = Callable[[Envelope, Outcome], None]
+
+
+async def at_once(_envelope: Envelope) -> bool:
+    """Withhold nothing."""
+    return True
 
 
 class Pool:
@@ -46,11 +51,12 @@ class Pool:
         self._idle: deque[Connection] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def send(self, envelopes: Iterable[Envelope], *, begin: Begin, done: Done) -> int:
+    async def send(self, envelopes: Iterable[Envelope], *, begin: Begin, done: Done, body: Body = at_once) -> int:
         """Hand over the envelopes and return how many were begun.
 
         begin  asked immediately before each MAIL; False leaves the envelope out, and it stays due
-        done   called exactly once for each begun envelope, in the order of the answers
+        body   asked immediately before the message itself; False withholds it, and it stays due
+        done   called exactly once for each begun envelope that was not withheld, in the order of the answers
 
         Raises opening.Unreachable if no session could be opened and nothing was begun. If sessions die later, the
         rest is simply not begun. What the iterator or a callback raises is raised again once the sessions rest.
@@ -59,7 +65,7 @@ class Pool:
         if loop is not self._loop:
             self._idle.clear()  # sessions of a loop that is gone cannot even be closed
             self._loop = loop
-        return await _Run(self, envelopes, begin, done).complete()
+        return await _Run(self, envelopes, begin, body, done).complete()
 
     async def close(self) -> None:
         """QUIT all sessions; never raises, waits a few seconds at most."""
@@ -93,10 +99,11 @@ class Pool:
 class _Run:
     """One call of `send`: what its workers share."""
 
-    def __init__(self, pool: Pool, envelopes: Iterable[Envelope], begin: Begin, done: Done) -> None:
+    def __init__(self, pool: Pool, envelopes: Iterable[Envelope], begin: Begin, body: Body, done: Done) -> None:
         self._pool = pool
         self._envelopes = iter(envelopes)
         self._begin = begin
+        self._body = body
         self._done = done
         self._again: deque[_Turn] = deque()
         self._begun = 0
@@ -152,11 +159,13 @@ class _Run:
         if earlier is None:
             self._begun += 1
         try:
-            outcome = await connection.deliver(envelope)
+            outcome = await connection.deliver(envelope, body=self._body)
         except asyncio.CancelledError:
             self._done(envelope, connection.interrupted())
             raise
-        if earlier is None and _only_the_session_ended(connection, outcome):
+        if outcome is None:
+            self._begun -= earlier is None
+        elif earlier is None and _only_the_session_ended(connection, outcome):
             self._again.append((envelope, outcome))
         else:
             self._done(envelope, outcome)

@@ -285,7 +285,7 @@ def test_the_embedded_servers_alone(program, tmp_path):
         assert {"database_url", "migrate_url", "redis_url"} <= set(started)
         assert alone.json("servers", "status")["running"] is True
         Path(alone.environment["NEWSLETTER_KEYS"]).unlink()
-        assert alone.json("db", "upgrade")["ran"] == ["0001"], "and new keys, since nothing was sealed yet"
+        assert alone.json("db", "upgrade")["ran"][0] == "0001", "and new keys, since nothing was sealed yet"
         assert alone.json("digests", "list") == []
         Path(alone.environment["NEWSLETTER_KEYS"]).unlink()
         alone.json("db", "upgrade")

@@ -18,13 +18,14 @@ def mailing(newsletter, tmp_path):
 
 def take(newsletter, lane="bulk"):
     with newsletter.parts.database.transaction() as session:
-        return shards.take(session, lane, owner="a test")
+        taken = shards.take(session, lane, owner="a test")
+        return taken and taken.lease
 
 
 def forget_lease(newsletter):
     """The holder's machine lost its power a while ago."""
     with newsletter.parts.database.transaction() as session:
-        session.execute(text("UPDATE shard SET lease_until = now() - interval '1 second'"))
+        session.execute(text("UPDATE shard SET lease_until = now() - interval '1 hour'"))
 
 
 def states(newsletter, mailing):

@@ -1,0 +1,209 @@
+"""One leased shard on its way: window → stamp → relay → record, until nothing is left or it must stop.
+
+Two questions are asked of every message. Before MAIL: is a window open? Before its first byte: is it still open? The mark in
+the journal comes before the second question, so that a machine that is frozen between the two leaves a mark and not a
+message that nobody knows of. A relay too slow for one window has its window opened anew while its answer is awaited.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from newsletter.database import DatabaseUnreachable
+from newsletter.delivery import outcomes, pacing, windows
+from newsletter.delivery.journal import Journal
+from newsletter.delivery.leasing import Work
+from newsletter.delivery.windows import Window
+from newsletter.errors import Invalid
+from newsletter.ledger import shards
+from newsletter.ledger.deliveries import DeliveryState, Result, Row
+from newsletter.ledger.mailings import AT_LEAST_ONCE
+from newsletter.relay.envelope import Envelope
+from newsletter.relay.outcome import Accepted, Outcome, Uncertain
+
+if TYPE_CHECKING:
+    from newsletter.delivery.sending import Sender
+
+log = structlog.get_logger()
+
+FLUSH = 500
+KEEP_LEASE_SECONDS = 20.0
+HELD_FOR = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What a turn did: messages begun, and rows of the shard that are left for another."""
+
+    begun: int
+    left: int
+
+
+class Carrier:
+    """Carries one shard. Every message that was begun has its outcome in the ledger when `carry` returns."""
+
+    def __init__(
+        self,
+        sender: "Sender",
+        work: Work,
+        journal: Journal,
+        *,
+        until: Callable[[], bool],
+        halt: Callable[[], bool],
+    ) -> None:
+        """Take a shard in hand.
+
+        until   True begins no further message: the turn is over
+        halt    True begins no further body either: the process is asked to end
+        """
+        self._sender = sender
+        self._work = work
+        self._journal = journal
+        self._until = until
+        self._halt = halt
+        self._pool = sender.pool(work.lease.lane)
+        self._left = list(work.rows)
+        self._by_id = {row.id: row for row in work.rows}
+        self._window = Window(frozenset(), 0.0)
+        self._renewing = asyncio.Lock()
+        self._begun: set[int] = set()
+        self._results: list[Result] = []
+        self._dead: list[int] = []
+        self._flush: asyncio.Future[None] | None = None
+
+    async def carry(self) -> Carried:
+        """Send until nothing is left, the window is refused, or it is time to end; write every outcome."""
+        keeper = asyncio.create_task(self._keep_lease())
+        try:
+            begun = await self._send_all()
+        finally:
+            keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeper
+            await self._write(everything=True)
+        return Carried(begun, len(self._left))
+
+    async def _send_all(self) -> int:
+        rate = self._pool.relay.rate
+        total, last = 0, None
+        while self._left and not self._until():
+            rows = self._left[: pacing.window_size(last_begun=last, rate=rate)]
+            asked = time.monotonic()
+            window = await self._ask(rows)
+            if window is None:
+                break
+            self._drop(rows, window)
+            last = await self._send([row for row in rows if row.id in window.allowed])
+            total += last
+            await self._write()
+            if wait := pacing.pause_after(last, rate=rate, took_seconds=time.monotonic() - asked):
+                await asyncio.sleep(wait)
+        return total
+
+    async def _ask(self, rows: list[Row]) -> Window | None:
+        window = await asyncio.to_thread(windows.open, self._sender.database, self._work.lease, rows)
+        self._window = window or Window(frozenset(), 0.0)
+        return window
+
+    def _drop(self, asked: list[Row], window: Window) -> None:
+        """Forget the rows that were cancelled since the lease, or put them off while their variant is held."""
+        refused = {row.id for row in asked} - window.allowed
+        if refused:
+            self._left = [row for row in self._left if row.id not in refused]
+            # Cancelled rows keep their state (record passes them over); held ones look again in five minutes.
+            due = datetime.now(UTC) + HELD_FOR
+            self._results += [Result(row_id, DeliveryState.DEFERRED, reason="held", due_at=due) for row_id in refused]
+
+    async def _send(self, rows: list[Row]) -> int:
+        self._begun.clear()
+        known = len(self._results)
+        await self._pool.send(self._envelopes(rows), begin=self._begin, body=self._body, done=self._done)
+        gone = self._begun | {result.id for result in self._results[known:]}
+        self._left = [row for row in self._left if row.id not in gone]
+        return len(self._begun)
+
+    def _envelopes(self, rows: list[Row]) -> Iterator[Envelope]:
+        date = self._date()
+        for row in rows:
+            if not self._window.is_open:
+                return
+            try:
+                yield self._sender.envelope(self._work, row, date)
+            except Invalid as error:
+                # One reader's values could not be written into the message: theirs fails, the others go.
+                self._results.append(Result(row.id, DeliveryState.REJECTED, reason=error.message))
+
+    def _date(self) -> str:
+        """What may go twice goes with the same bytes, the hour of its planning among them."""
+        again = self._work.lease.kind in AT_LEAST_ONCE
+        return format_datetime(self._work.lease.planned_at if again else datetime.now(UTC))
+
+    def _begin(self, envelope: Envelope) -> bool:
+        if not self._window.is_open or envelope.key not in self._window.allowed or self._until():
+            return False
+        self._begun.add(envelope.key)
+        return True
+
+    async def _body(self, envelope: Envelope) -> bool:
+        """Mark the body as begun and return whether it may be; withheld ones stay due."""
+        position = self._by_id[envelope.key].position
+        while not self._halt():
+            self._journal.begin(position)
+            window = self._window
+            if envelope.key in window.allowed and window.is_open:
+                return True
+            self._journal.withdraw(position)
+            if not await self._renewed(window):
+                break
+        self._begun.discard(envelope.key)
+        return False
+
+    async def _renewed(self, stale: Window) -> bool:
+        """Open the window again for those who were allowed in it and wait for a slow relay; return whether any still is."""
+        async with self._renewing:
+            if self._window is stale and stale.allowed:
+                await self._ask([row for row in self._work.rows if row.id in stale.allowed])
+        return bool(self._window.allowed)
+
+    def _done(self, envelope: Envelope, outcome: Outcome) -> None:
+        row = self._by_id[envelope.key]
+        if not isinstance(outcome, Uncertain):
+            self._journal.answered(row.position, accepted=isinstance(outcome, Accepted))
+        judged = outcomes.judge(row, outcome, kind=self._work.lease.kind, now=datetime.now(UTC))
+        self._results.append(judged.result)
+        if judged.dead:
+            self._dead.append(row.id)
+
+    async def _write(self, *, everything: bool = False) -> None:
+        """Write outcomes once there are 500, while the next window is opened; wait for the flush before it."""
+        if len(self._results) < FLUSH and not everything:
+            return
+        if self._flush is not None:
+            await self._flush
+            self._flush = None
+        if self._results:
+            flush = partial(self._sender.flush, self._work, self._results, self._dead)
+            self._results, self._dead = [], []
+            self._flush = asyncio.get_running_loop().run_in_executor(None, flush)
+        if everything and self._flush is not None:
+            await self._flush
+            self._flush = None
+
+    async def _keep_lease(self) -> None:
+        """Extend the lease while a slow server is waited for; a window is extended by being opened."""
+        while True:
+            await asyncio.sleep(KEEP_LEASE_SECONDS)
+            with suppress(DatabaseUnreachable):
+                await asyncio.to_thread(self._extend)
+
+    def _extend(self) -> None:
+        with self._sender.database.transaction() as session:
+            shards.extend(session, self._work.lease)

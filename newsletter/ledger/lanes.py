@@ -1,0 +1,42 @@
+"""Whole lanes: paused, resumed, stopped. A paused lane hands over nothing; a window that is open lasts half a second more."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import Session
+
+from newsletter.ledger.mailings import Lane, State
+from newsletter.models.delivery import PausedLane
+from newsletter.models.mailing import Mailing
+
+
+def pause(session: Session, lanes: Iterable[Lane], *, now: datetime) -> None:
+    """Hand nothing over in these lanes until they are resumed. Safe to repeat."""
+    rows = [{"lane": lane, "paused_at": now} for lane in lanes]
+    session.execute(postgresql.insert(PausedLane).values(rows).on_conflict_do_nothing())
+
+
+def resume(session: Session, lanes: Iterable[Lane]) -> None:
+    """Let these lanes go on where they stood."""
+    session.execute(delete(PausedLane).where(PausedLane.lane.in_(list(lanes))))
+
+
+def paused(session: Session) -> dict[Lane, datetime]:
+    """Return since when each paused lane is."""
+    found = session.execute(select(PausedLane.lane, PausedLane.paused_at))
+    return {Lane(lane): since for lane, since in found}
+
+
+def stop(session: Session, lanes: Iterable[Lane], *, now: datetime) -> list[int]:
+    """End for good every mailing under way in these lanes, and pause them for what is scheduled; return the mailings."""
+    lanes = list(lanes)
+    pause(session, lanes, now=now)
+    statement = (
+        update(Mailing)
+        .where(Mailing.lane.in_(lanes), Mailing.state.in_((State.SENDING, State.PAUSED)))
+        .values(state=State.STOPPED, finished_at=now)
+        .returning(Mailing.id)
+    )
+    return sorted(session.execute(statement.execution_options(synchronize_session=False)).scalars())
