@@ -2,7 +2,7 @@
 
 import typer
 
-from newsletter.cli import alerts, articles, demo, digests, issues, machine, mailings, subscribers, suppressions
+from newsletter.cli import alerts, articles, demo, digests, issues, lanes, machine, mailings, subscribers, suppressions
 
 app = typer.Typer(
     name="newsletter",
@@ -18,6 +18,7 @@ for group, name in (
     (issues.app, "issues"),
     (mailings.app, "mailings"),
     (alerts.app, "alerts"),
+    (lanes.app, "lanes"),
     (suppressions.app, "suppressions"),
     (machine.servers, "servers"),
     (machine.db, "db"),

@@ -1,5 +1,6 @@
 """newsletter mailings …"""
 
+import dataclasses
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -130,3 +131,12 @@ def cancel(mailing: int, dry_run: DryRun = False, as_json: AsJson = False) -> No
         if not dry_run:
             journey.cancel(made.parts, mailing)
         show(journey.status(made.parts, mailing), as_json=as_json)
+
+
+@app.command()
+def uncertain(mailing: int, as_json: AsJson = False) -> None:
+    """List the readers of whom nobody can say whether the mail arrived, and what followed."""
+    with newsletter() as made:
+        found = journey.in_doubt(made.parts, mailing)
+    empty = "No delivery of this mailing was ever in doubt."
+    show(found, as_json=as_json, words=lambda: listing([dataclasses.asdict(one) for one in found], empty=empty))

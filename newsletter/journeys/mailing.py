@@ -16,6 +16,7 @@ from newsletter.journeys.publish import NoSuchFile
 from newsletter.ledger import books, deliveries, mailings, variants
 from newsletter.ledger.deliveries import Single
 from newsletter.ledger.mailings import Draft, Kind, Lane, State
+from newsletter.subscribers import people
 
 
 def read_manuscript(path: str, *, language: str) -> manuscript.Manuscript:
@@ -114,3 +115,20 @@ def _move(parts: Parts, mailing_id: int, to: State, *, stopped: bool = False) ->
     with parts.database.transaction() as session:
         facts: dict[str, datetime] = {"finished_at": database.now(session)} if stopped else {}
         mailings.move(session, mailing_id, to, **facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A reader who may have had a mail without anybody's word for it. reference None: a test. state: what followed."""
+
+    reference: str | None
+    uncertain_at: datetime
+    state: str
+
+
+def in_doubt(parts: Parts, mailing_id: int) -> list[Doubt]:
+    """Return everyone of whom it was ever uncertain whether the mail arrived, oldest first."""
+    with parts.database.transaction() as session:
+        found = deliveries.in_doubt(session, mailings.get(session, mailing_id))
+        references = people.references(session, [one.subscriber_id for one in found if one.subscriber_id])
+    return [Doubt(references.get(one.subscriber_id or 0), one.uncertain_at, one.state) for one in found]

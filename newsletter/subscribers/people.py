@@ -1,5 +1,6 @@
 """One person: found by the reference of their footer, or by their address."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -55,6 +56,12 @@ def by_id(session: Session, subscriber_id: int) -> PersonView | None:
     """Return a person, or None when they were erased."""
     found = session.get(Subscriber, subscriber_id)
     return None if found is None else _view(session, found)
+
+
+def references(session: Session, subscriber_ids: Iterable[int]) -> dict[int, str]:
+    """Return the references of some subscribers, by id; erased ones are missing."""
+    wanted = select(Subscriber.id, Subscriber.reference).where(Subscriber.id.in_(list(subscriber_ids)))
+    return dict(session.execute(wanted).all())
 
 
 def list_(session: Session, *, digest_id: int | None = None, limit: int = 50) -> list[PersonView]:

@@ -23,13 +23,22 @@ Answer = Callable[[str], str | None]
 
 @dataclass
 class Sink:
-    """A server that takes everything, but for what `refuse` answers to a recipient ("550 5.1.1 no such user")."""
+    """A server that takes everything, but for what `refuse` answers to a recipient ("550 5.1.1 no such user").
+
+    delay_seconds     how long each final dot waits for its answer
+    command_seconds   how long every other command does
+    holding           messages that are here and have no answer yet
+    hang_up           whether to keep a message and close without a word, as a server does that dies at the worst moment
+    """
 
     refuse: Answer = lambda _recipient: None
     refuse_body: Answer = lambda _recipient: None
     extensions: tuple[str, ...] = ("SIZE 33554432", "8BITMIME", "SMTPUTF8")
-    delay_seconds: float = 0.0
+    delay_seconds: Callable[[], float] = lambda: 0.0
+    command_seconds: float = 0.0
+    hang_up: Callable[[str], bool] = lambda _recipient: False
     messages: list[Message] = field(default_factory=list)
+    holding: int = 0
     port: int = 0
 
     @property
@@ -48,6 +57,8 @@ class Sink:
         try:
             while line := (await reader.readline()).decode("utf-8", "replace").rstrip("\r\n"):
                 verb = line[:4].upper()
+                if self.command_seconds:
+                    await asyncio.sleep(self.command_seconds)
                 if verb == "EHLO":
                     lines = ["sink.test", *self.extensions]
                     answer = "\r\n".join(
@@ -76,11 +87,15 @@ class Sink:
     ) -> str:
         writer.write(b"354 go on\r\n")
         body = await reader.readuntil(b"\r\n.\r\n")
-        if self.delay_seconds:
-            await asyncio.sleep(self.delay_seconds)
+        if delay := self.delay_seconds():
+            self.holding += 1
+            await asyncio.sleep(delay)
+            self.holding -= 1
         if refusal := self.refuse_body(recipient):
             return refusal
         self.messages.append(Message(sender, recipient, body[:-3].replace(b"\r\n..", b"\r\n."), time.monotonic()))
+        if self.hang_up(recipient):
+            raise ConnectionResetError
         return "250 2.0.0 kept"
 
 
