@@ -198,6 +198,23 @@ def test_dry_runs_change_nothing(program, files, database_urls):
     assert rows(database_urls) == before
 
 
+def test_lanes_are_paused_resumed_and_stopped(program, files, sink):
+    """On the night itself nobody looks up SQL: one command for everything, and one to go on."""
+    prepare(program, files)
+    mailing = program.json("mailings", "draft", files / "mailing.md", "--to", "weekly")["mailing"]
+    program.json("lanes", "pause", "bulk")
+    program.json("mailings", "send", mailing)
+    deliver(program)
+    assert sink.messages == []
+    assert [one["paused_since"] is not None for one in program.json("lanes", "list")] == [False, False, True]
+    program.run("lanes", "stop", code=1)
+    assert program.json("lanes", "stop", "--all", "--dry-run")["stopped"] == []
+    assert program.json("lanes", "stop", "--all") == {"stopped": [mailing], "cancelled": 2, "dry_run": False}
+    program.json("lanes", "resume", "--all")
+    assert program.json("mailings", "uncertain", mailing) == []
+    assert "in doubt" in program.run("mailings", "uncertain", mailing)[0]
+
+
 def test_a_mailing_that_clients_would_cut_warns_whoever_drafts_it(program, files):
     """Gmail cuts near 102 kB, and with it the unsubscribe link; the writer can still shorten, the reader cannot."""
     program.json("digests", "add", "weekly", "--name", "The Weekly")
