@@ -13,6 +13,8 @@ from newsletter.relay.reply import Reply
 
 DOUBT = timedelta(minutes=1)
 """How long an alert in doubt waits before it goes again: time for a relay to write its log."""
+LONGEST_WAIT = timedelta(hours=8)
+"""A server that asks for more is asked again all the same: its word is not trusted further than our own steps go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime) -> Judged:
             dead = found.cls is verdict.Class.DEAD
             return Judged(_result(row, DeliveryState.REJECTED, reply, reason=str(found.cls)), dead=dead)
         case Deferred(reply):
-            return Judged(_deferred(row, reply, str(verdict.of(outcome).cls), kind=kind, now=now))
+            return Judged(_deferred(row, reply, verdict.of(outcome), kind=kind, now=now))
         case Uncertain(_, stage):
             return Judged(_doubted(row, f"no answer after {stage}", kind=kind, now=now))
         case _:
@@ -42,31 +44,30 @@ def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime) -> Judged:
 
 def _doubted(row: Row, reason: str, *, kind: Kind, now: datetime) -> Result:
     """A digest is sent at most once, an alert at least once: the same bytes soon, so that what arrives twice shows once."""
-    if kind not in AT_LEAST_ONCE:
-        return Result(row.id, DeliveryState.UNCERTAIN, reason=reason, in_doubt=True)
-    due = pacing.next_attempt(
-        row.tries + 1,
-        first_tried=row.first_tried or now,
-        now=now,
-        patience=pacing.patience_for(kind),
-        spread=pacing.spread_of(row.id, row.tries + 1),
-    )
+    due = _next(row, kind=kind, now=now) if kind in AT_LEAST_ONCE else None
     if due is None:
         return Result(row.id, DeliveryState.UNCERTAIN, reason=reason, in_doubt=True)
     return Result(row.id, DeliveryState.DEFERRED, reason=reason, due_at=min(due, now + DOUBT), in_doubt=True)
 
 
-def _deferred(row: Row, reply: Reply, reason: str, *, kind: Kind, now: datetime) -> Result:
+def _deferred(row: Row, reply: Reply, found: verdict.Verdict, *, kind: Kind, now: datetime) -> Result:
+    """Try again when the steps say so, and not before the server wants."""
+    due = _next(row, kind=kind, now=now)
+    if due and found.wait:
+        due = max(due, now + min(found.wait, LONGEST_WAIT))
+    state = DeliveryState.DEFERRED if due else DeliveryState.EXPIRED
+    return _result(row, state, reply, reason=str(found.cls), due_at=due)
+
+
+def _next(row: Row, *, kind: Kind, now: datetime) -> datetime | None:
     tries = row.tries + 1
-    due = pacing.next_attempt(
+    return pacing.next_attempt(
         tries,
         first_tried=row.first_tried or now,
         now=now,
         patience=pacing.patience_for(kind),
         spread=pacing.spread_of(row.id, tries),
     )
-    state = DeliveryState.DEFERRED if due else DeliveryState.EXPIRED
-    return _result(row, state, reply, reason=reason, due_at=due)
 
 
 def _result(

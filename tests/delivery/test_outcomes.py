@@ -47,3 +47,21 @@ def test_the_words_of_a_server_are_never_kept():
         ROW, Rejected(Reply(550, "5.1.1", "<ann@example.org> unknown"), Stage.RCPT), kind=Kind.DIGEST, now=NOW
     )
     assert "ann" not in repr(judged)
+
+
+def test_a_server_that_names_a_time_is_not_asked_before_it():
+    """Greylisting starts anew when somebody comes back too early."""
+    asked = Deferred(Reply(451, "4.7.1", "Greylisted, try again in 40 minutes"), Stage.RCPT)
+    due = outcomes.judge(ROW, asked, kind=Kind.DIGEST, now=NOW).result.due_at
+    assert due == NOW + timedelta(minutes=40)
+
+
+def test_an_alert_in_doubt_goes_again_within_a_minute_and_a_digest_never():
+    """At least once for people in danger; at most once for everything else. Both are listed as in doubt."""
+    lost = Uncertain("connection lost", Stage.BODY)
+    alert = outcomes.judge(ROW, lost, kind=Kind.ALERT, now=NOW).result
+    digest = outcomes.judge(ROW, lost, kind=Kind.DIGEST, now=NOW).result
+    assert (alert.state, alert.due_at) == (DeliveryState.DEFERRED, NOW + timedelta(minutes=1))
+    assert (digest.state, digest.due_at) == (DeliveryState.UNCERTAIN, None)
+    assert alert.in_doubt
+    assert digest.in_doubt

@@ -10,7 +10,14 @@ from newsletter.relay.reply import Reply
 from newsletter.relay.verdict import Action, Class, judge, of
 
 REAL = Path(__file__).parents[2] / "../shared/data/bounces/dev-smtp-replies.json"
-_STAGES = {"DATA": Stage.BODY, "MAIL": Stage.MAIL, "EHLO": Stage.EHLO, "HELO": Stage.EHLO, "CONN": Stage.CONNECT}
+_STAGES = {
+    "RCPT": Stage.RCPT,
+    "DATA": Stage.BODY,
+    "MAIL": Stage.MAIL,
+    "EHLO": Stage.EHLO,
+    "HELO": Stage.EHLO,
+    "CONN": Stage.CONNECT,
+}
 
 
 @pytest.mark.parametrize(
@@ -35,6 +42,230 @@ def test_meanings(stage, code, enhanced, words, cls):
     assert judge(stage, code, enhanced, words).cls is cls
 
 
+# What servers of many families say, by their makers' and providers' own pages; none of it is in the shared sample.
+SAID = [
+    (
+        Stage.RCPT,
+        550,
+        "5.1.1",
+        "The email account that you tried to reach does not exist.",
+        Class.DEAD,
+    ),
+    (Stage.RCPT, 550, None, "Sorry, no mailbox here by that name. (#5.1.1)", Class.DEAD),
+    (Stage.RCPT, 550, None, "Unrouteable address", Class.DEAD),
+    (Stage.RCPT, 550, None, "No Such User Here", Class.DEAD),
+    (
+        Stage.RCPT,
+        550,
+        "5.1.1",
+        "Message was not accepted -- invalid mailbox.  Local mailbox x@mail.example is unavailable: user not found",
+        Class.DEAD,
+    ),
+    (Stage.RCPT, 550, None, "Requested action not taken: mailbox unavailable", Class.DEAD),
+    (Stage.RCPT, 550, None, "x@example.org... No such user", Class.DEAD),
+    (Stage.RCPT, 550, None, "x@example.org User not listed in Domino Directory", Class.DEAD),
+    (Stage.RCPT, 550, "5.1.1", "Recipient address rejected: User unknown in local recipient table", Class.DEAD),
+    (Stage.RCPT, 550, None, "Invalid Recipient - https://community.mimecast.example/docs/DOC-1369#550", Class.DEAD),
+    (Stage.RCPT, 550, None, "No such user - psmtp", Class.DEAD),
+    (Stage.RCPT, 554, "5.1.1", "Addressee unknown", Class.DEAD),
+    (Stage.RCPT, 550, None, "Recipient verification failed", Class.DEAD),
+    (Stage.RCPT, 550, None, "is not a known user on this system", Class.DEAD),
+    (Stage.RCPT, 550, None, "Mailbox not found", Class.DEAD),
+    (Stage.RCPT, 550, "5.1.1", "unknown or illegal alias: x@example.org", Class.DEAD),
+    (Stage.RCPT, 550, None, "This account has been closed", Class.DEAD),
+    (Stage.RCPT, 550, None, "The account has been terminated", Class.DEAD),
+    (Stage.RCPT, 550, None, "Account deleted", Class.DEAD),
+    (Stage.RCPT, 550, "5.1.1", "Empfaenger unbekannt", Class.DEAD),
+    (Stage.RCPT, 550, "5.1.1", "Utente sconosciuto", Class.DEAD),
+    (Stage.RCPT, 550, None, "Destinataire inconnu", Class.DEAD),
+    (Stage.RCPT, 550, None, "Usuario desconocido", Class.DEAD),
+    (Stage.RCPT, 551, None, "User not local; please try <forward-path>", Class.DEAD),
+    (Stage.RCPT, 550, "5.1.10", "Recipient not found", Class.DEAD),
+    (
+        Stage.RCPT,
+        550,
+        "5.4.1",
+        "Recipient address rejected: Access denied. [AM5EUR03FT012.eop-EUR03.prod.protection.outlook.com]",
+        Class.DEAD,
+    ),
+    (Stage.RCPT, 553, None, "sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", Class.POLICY),
+    (Stage.RCPT, 550, None, "relay not permitted", Class.POLICY),
+    (Stage.RCPT, 550, "5.7.1", "Unable to relay for x@example.org", Class.POLICY),
+    (Stage.RCPT, 550, "5.7.54", "SMTP; Unable to relay recipient in non-accepted domain", Class.POLICY),
+    (
+        Stage.RCPT,
+        450,
+        "4.2.0",
+        "<x@example.org>: Recipient address rejected: Greylisted, see http://postgrey.example/help",
+        Class.TRANSIENT,
+    ),
+    (Stage.RCPT, 451, "4.7.1", "Greylisting in action, please come back in 00:04:59", Class.TRANSIENT),
+    (Stage.RCPT, 451, None, "Temporary local problem - please try later", Class.TRANSIENT),
+    (
+        Stage.RCPT,
+        450,
+        "4.1.1",
+        "<x@example.org>: Recipient address rejected: unverified address: connect to mx timed out",
+        Class.TRANSIENT,
+    ),
+    (Stage.RCPT, 450, "4.1.8", "<a@b>: Sender address rejected: Domain not found", Class.POLICY),
+    (Stage.RCPT, 452, "4.2.2", "The email account that you tried to reach is over quota", Class.QUOTA),
+    (
+        Stage.RCPT,
+        552,
+        "5.2.2",
+        "This message is larger than the current system limit or the recipient's mailbox is full.",
+        Class.QUOTA,
+    ),
+    (Stage.RCPT, 452, "4.2.2", "Mailbox full", Class.QUOTA),
+    (Stage.RCPT, 552, None, "Requested mail action aborted: exceeded storage allocation", Class.QUOTA),
+    (Stage.BODY, 552, "5.3.4", "Message size exceeds fixed limit", Class.CONTENT),
+    (Stage.BODY, 552, "5.2.3", "Message exceeds maximum fixed size", Class.CONTENT),
+    (
+        Stage.RCPT,
+        550,
+        "5.2.1",
+        "The user you are trying to contact is receiving mail at a rate that prevents additional messages from being delivered.",
+        Class.RATE,
+    ),
+    (
+        Stage.RCPT,
+        450,
+        "4.2.1",
+        "The user you are trying to contact is receiving mail too quickly. Please resend your message at a later time.",
+        Class.RATE,
+    ),
+    (
+        Stage.RCPT,
+        421,
+        "4.7.28",
+        "Our system has detected an unusual rate of unsolicited mail originating from your IP address.",
+        Class.RATE,
+    ),
+    (
+        Stage.BODY,
+        550,
+        "5.7.1",
+        "Our system has detected that this message is likely unsolicited mail.  This message has been blocked.",
+        Class.POLICY,
+    ),
+    (
+        Stage.BODY,
+        550,
+        "5.7.26",
+        "This mail has been blocked because the sender is unauthenticated.",
+        Class.POLICY,
+    ),
+    (
+        Stage.MAIL,
+        550,
+        "5.7.515",
+        "Access denied, sending domain example.org doesn't meet the required authentication level.",
+        Class.POLICY,
+    ),
+    (
+        Stage.MAIL,
+        421,
+        "4.7.0",
+        "[TSS04] Messages from 192.0.2.1 temporarily deferred due to unexpected volume or user complaints - 4.16.55.1",
+        Class.POLICY,
+    ),
+    (
+        Stage.MAIL,
+        553,
+        "5.7.1",
+        "[BL21] Connections will not be accepted from 192.0.2.1, because the ip is in Spamhaus's list",
+        Class.POLICY,
+    ),
+    (Stage.BODY, 554, "5.7.9", "Message not accepted for policy reasons.", Class.POLICY),
+    (
+        Stage.RCPT,
+        554,
+        None,
+        "30 Sorry, your message to x@yahoo.example cannot be delivered. This mailbox is disabled (554.30).",
+        Class.TRANSIENT,
+    ),
+    (
+        Stage.BODY,
+        554,
+        None,
+        "delivery error: dd This user doesn't have a yahoo.example account (x@yahoo.example) [0]",
+        Class.DEAD,
+    ),
+    (Stage.CONNECT, 554, None, "mx.example.org - Bad DNS PTR resource record", Class.POLICY),
+    (Stage.CONNECT, 421, None, "Too many connections from your IP", Class.RATE),
+    (Stage.CONNECT, 421, "4.3.2", "Service not available, closing transmission channel", Class.TRANSIENT),
+    (Stage.MAIL, 454, "4.7.0", "Throttling failure: Daily message quota exceeded.", Class.RATE),
+    (Stage.MAIL, 454, None, "Throttling failure: Maximum sending rate exceeded.", Class.RATE),
+    (Stage.BODY, 554, None, "Message rejected: Email address is not verified.", Class.SENDER),
+    (Stage.MAIL, 530, "5.7.0", "Authentication required", Class.SENDER),
+    (Stage.MAIL, 530, "5.7.0", "Must issue a STARTTLS command first", Class.SENDER),
+    (Stage.MAIL, 501, "5.1.7", "Invalid sender address", Class.SENDER),
+    (Stage.MAIL, 550, None, "Sender address rejected: not owned by user", Class.SENDER),
+    (Stage.BODY, 550, "5.6.0", "Lone CR or LF in headers", Class.CONTENT),
+    (Stage.BODY, 554, "5.6.1", "Body type not supported by Remote Host", Class.CONTENT),
+    (Stage.BODY, 550, None, "Virus detected", Class.CONTENT),
+    (Stage.BODY, 554, "5.7.1", "Message cannot be accepted, spam rejection", Class.POLICY),
+    (Stage.RCPT, 503, "5.5.1", "Bad sequence of commands", Class.PROTOCOL),
+    (Stage.RCPT, 501, "5.5.4", "Syntax error in parameters", Class.PROTOCOL),
+    (Stage.RCPT, 550, None, "Administrative prohibition", Class.POLICY),
+    (Stage.RCPT, 550, "5.7.1", "Recipient not authorized, your IP has been found on a block list", Class.POLICY),
+    (Stage.RCPT, 550, "5.7.133", "RESOLVER.RST.SenderNotAuthenticatedForGroup; authentication required", Class.POLICY),
+    (Stage.RCPT, 550, "5.1.8", "Access denied, bad outbound sender", Class.POLICY),
+    (Stage.RCPT, 550, "5.4.310", "DNS domain example.org does not exist [Message=InfoDomainNonexistent]", Class.DEAD),
+    (
+        Stage.RCPT,
+        550,
+        "5.1.2",
+        "Host or domain name not found. Name service error for name=example.org type=MX: Host not found",
+        Class.DEAD,
+    ),
+    (Stage.RCPT, 556, "5.1.10", "Recipient address has null MX", Class.DEAD),
+    (Stage.RCPT, 450, "4.4.1", "connect to mx.example.org[192.0.2.1]:25: Connection timed out", Class.TRANSIENT),
+    (Stage.BODY, 451, "4.3.0", "Queue file write error", Class.TRANSIENT),
+    (
+        Stage.RCPT,
+        550,
+        "5.7.1",
+        "Service unavailable; client [192.0.2.1] blocked using zen.spamhaus.example",
+        Class.POLICY,
+    ),
+    (Stage.RCPT, 550, None, "Mailbox does not exist", Class.DEAD),
+    (Stage.RCPT, 550, None, "x@example.org is not accepting mail", Class.TRANSIENT),
+    (Stage.RCPT, 550, "5.2.1", "Mailbox disabled", Class.TRANSIENT),
+    (Stage.RCPT, 553, "5.1.3", "Bad recipient address syntax", Class.DEAD),
+]
+
+
+@pytest.mark.parametrize(("stage", "code", "enhanced", "words", "cls"), SAID)
+def test_what_servers_of_many_families_say(stage, code, enhanced, words, cls):
+    """A reader is lost when "blocked" is read as "dead", and a sender's name when "dead" is read as "later"."""
+    assert judge(stage, code, enhanced, words).cls is cls
+
+
+@pytest.mark.parametrize(
+    ("words", "minutes"),
+    [
+        ("Greylisted, try again in 300 seconds", 5),
+        ("please retry in 5 minutes", 5),
+        ("Try again after 2 hours", 120),
+        ("come back later", None),
+        ("user 12 unknown", None),
+    ],
+)
+def test_a_server_that_says_how_long_to_wait_is_heard(words, minutes):
+    """Whoever comes back too early starts the wait anew."""
+    wait = judge(Stage.RCPT, 451, None, words).wait
+    assert (wait and wait.total_seconds() / 60) == minutes
+
+
+def test_a_conversation_in_a_report_is_read_by_its_own_reply():
+    """Reports repeat whole conversations: what was said to another command is not about the reader."""
+    told = "450 busy - please try later 551 not our user 503 need RCPT command [data] 551 not our user"
+    assert judge(Stage.BODY, 551, "5.1.6", told).cls is Class.DEAD
+    assert judge(Stage.BODY, 550, None, "550 User unknown").cls is Class.POLICY, "taken at RCPT: a filter's excuse"
+
+
 def test_only_a_dead_address_is_suppressed():
     """Each other refusal is about us, our mail, or the moment."""
     assert [cls for cls in Class if judge_action(cls) is Action.SUPPRESS] == [Class.DEAD]
@@ -51,19 +282,23 @@ def test_an_outcome_is_judged_by_its_reply():
     assert of(Deferred(Reply(451, "4.7.1", "Greylisting in action"), Stage.RCPT)).cls is Class.TRANSIENT
 
 
-def test_no_rate_quota_or_sender_reply_is_read_as_a_dead_address():
-    """On 263 real replies. The aim of 0.97 and 0.92 belongs to the sending engine; this much holds already."""
+NOT_THE_READER = ("mailboxfull", "toomanyconn", "speeding", "exceedlimit", "norelaying", "authfailure", "rejected", "blocked",
+    "policyviolation", "spamdetected", "requireptr", "badreputation", "ratelimited", "securityerror")  # fmt: skip
+
+
+@pytest.mark.parametrize("unknown", [None, Stage.RCPT], ids=["stage not told", "stage taken for RCPT"])
+def test_the_dead_are_found_among_real_replies_and_nobody_else(unknown):
+    """On 263 real replies: precision ≥ 0.97, recall ≥ 0.92, and no policy, rate, quota or sender reply read as dead."""
     if not REAL.exists():
         pytest.skip(f"the shared data is not here: {REAL.name}")
     hit = wrong = missed = 0
     for reply in json.loads(REAL.read_text()):
         code = int(reply["reply"] or (reply["status"] or "5")[0] + "50")
-        found = judge(_STAGES.get(reply["cmd"], Stage.RCPT), code, reply["status"] or None, reply["diag"]).cls
-        dead = found is Class.DEAD
+        stage = _STAGES.get(reply["cmd"], unknown)
+        dead = judge(stage, code, reply["status"] or None, reply["diag"]).cls is Class.DEAD
         hit += dead and reply["hard"]
         wrong += dead and not reply["hard"]
         missed += not dead and reply["hard"]
-        if reply["reason"] in ("mailboxfull", "toomanyconn", "speeding", "exceedlimit", "norelaying", "authfailure"):
-            assert not dead, reply["diag"]
-    assert hit / (hit + wrong) >= 0.85
-    assert hit / (hit + missed) >= 0.65
+        assert not (dead and reply["reason"] in NOT_THE_READER), reply["diag"]
+    assert hit / (hit + wrong) >= 0.97
+    assert hit / (hit + missed) >= 0.92
