@@ -18,8 +18,8 @@ from newsletter.database import Database, DatabaseUnreachable
 from newsletter.delivery import recovery
 from newsletter.delivery.sending import Identity, Sender
 from newsletter.errors import Invalid, NotFound
-from newsletter.jobs import DELIVER, Nudger
-from newsletter.journeys import leaving
+from newsletter.jobs import DELIVER, PICTURES, Nudger
+from newsletter.journeys import leaving, picturing
 from newsletter.journeys.parts import Letterhead, Parts
 from newsletter.ledger import shards
 from newsletter.relay.target import Relay
@@ -115,6 +115,8 @@ class Newsletter:
             found = recovery.sweep(session, now=database.now(session))
         for lane in found.lanes:
             self.parts.nudger.nudge(DELIVER[lane])
+        if picturing.any_due(self.parts):
+            self.parts.nudger.nudge(PICTURES)
         return found
 
     def lifeboat(self, lanes: list[str], *, until: Callable[[], bool], pause_seconds: float = 1.0) -> int:

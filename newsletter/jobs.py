@@ -36,7 +36,8 @@ AWAY_SECONDS = 2.0
 
 DELIVER = {lane: Job(f"deliver.{lane}", lane) for lane in ("urgent", "transactional", "bulk")}
 SWEEP = Job("sweep", "upkeep")
-ALL = (*DELIVER.values(), SWEEP)
+PICTURES = Job("pictures", "compose")
+ALL = (*DELIVER.values(), SWEEP, PICTURES)
 QUEUES = ("urgent", "transactional", "events", "bulk", "compose", "upkeep")
 
 

@@ -8,7 +8,8 @@ from celery.signals import worker_process_shutdown
 
 from newsletter import assembly
 from newsletter.assembly import Newsletter
-from newsletter.jobs import DELIVER, SWEEP
+from newsletter.jobs import DELIVER, PICTURES, SWEEP
+from newsletter.journeys import picturing
 from workers import ending
 
 TURN_SECONDS = 30.0
@@ -56,3 +57,12 @@ def deliver_bulk(**_later: Any) -> int:
 def sweep(**_later: Any) -> int:
     """Find what nudges lost."""
     return len(_newsletter().sweep().lanes)
+
+
+@shared_task(name=PICTURES.name, queue=PICTURES.queue)
+def pictures(**_later: Any) -> int:
+    """Fetch pictures of new articles."""
+    done = picturing.fetch_due(_newsletter().parts)
+    if done.fetched or done.dropped:
+        _newsletter().parts.nudger.nudge(PICTURES)
+    return done.fetched

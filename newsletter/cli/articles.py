@@ -6,7 +6,7 @@ import typer
 
 from newsletter.cli.door import AsJson, listing, newsletter, screen, show
 from newsletter.issues import articles as noun
-from newsletter.journeys import publish
+from newsletter.journeys import picturing, publish
 
 app = typer.Typer(no_args_is_help=True, help="The texts that digests are made of.")
 
@@ -27,6 +27,16 @@ def import_(
     for fault in done.faults:
         screen.print(f"Not taken: {fault}", markup=False, soft_wrap=True)
     show(counts, as_json=as_json)
+
+
+@app.command()
+def pictures(as_json: AsJson = False) -> None:
+    """Fetch the pictures of new articles now; otherwise the desk does it within seconds."""
+    fetched = dropped = 0
+    with newsletter() as made:
+        while (done := picturing.fetch_due(made.parts)) != picturing.Pictured(0, 0):
+            fetched, dropped = fetched + done.fetched, dropped + done.dropped
+    show({"fetched": fetched, "dropped": dropped}, as_json=as_json)
 
 
 @app.command("list")

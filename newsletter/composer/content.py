@@ -54,6 +54,7 @@ class ArticleContent:
     body_html   sanitised, or "" when only the excerpt may be shown
     dateline    as printed by the source ("19 June 2014"); "" = posted_on is written in the reader's calendar
     image_url   served from our own address, the same for every reader; None = no picture
+    image_width how wide it is shown, in CSS pixels
     """
 
     key: str
@@ -70,6 +71,7 @@ class ArticleContent:
     language: str
     posted_on: date
     image_url: str | None = None
+    image_width: int = 560
     image_alt: str = ""
 
 

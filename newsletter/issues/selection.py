@@ -5,14 +5,18 @@ Featured ones come first, then the newest.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from types import MappingProxyType
 
 from newsletter.composer.content import ArticleContent, DigestContent
 from newsletter.issues.articles import ArticleView
 
 LEAD = 3
 OTHERS = 20
+SHOWN = 560
+"""The widest a picture is shown, in CSS pixels."""
+NO_PICTURES: Mapping[str, "Pictured"] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,14 @@ class Masthead:
     number: int
     rhythm: str
     cut_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Pictured:
+    """A picture on our own pages: its whole address, and its width in pixels."""
+
+    url: str
+    width: int
 
 
 def chosen(
@@ -49,18 +61,31 @@ def _speaks(article: str | None, edition: str) -> bool:
     return article is None or article.split("-")[0].lower() == edition.split("-")[0].lower()
 
 
-def content(articles: list[ArticleView], masthead: Masthead) -> DigestContent:
-    """Return the content of an issue: the first three at length, twenty in short, the rest by number."""
+def content(
+    articles: list[ArticleView], masthead: Masthead, *, pictures: Mapping[str, Pictured] = NO_PICTURES
+) -> DigestContent:
+    """Return the content of an issue: the first three at length, twenty in short, the rest by number.
+
+    pictures   by the address an article names; what is missing there is left out
+    """
     printed = [_article(article) for article in articles[: LEAD + OTHERS]]
+    lead = [
+        _with_picture(article, pictures.get(found.image_url or ""))
+        for article, found in zip(printed[:LEAD], articles, strict=False)
+    ]
     return DigestContent(
         name=masthead.name,
         number=masthead.number,
         rhythm=masthead.rhythm,
         cut_on=masthead.cut_on,
-        lead=tuple(printed[:LEAD]),
+        lead=tuple(lead),
         others=tuple(printed[LEAD:]),
         more=max(0, len(articles) - LEAD - OTHERS),
     )
+
+
+def _with_picture(article: ArticleContent, picture: Pictured | None) -> ArticleContent:
+    return replace(article, image_url=picture.url, image_width=min(SHOWN, picture.width)) if picture else article
 
 
 def _article(article: ArticleView) -> ArticleContent:
@@ -78,6 +103,6 @@ def _article(article: ArticleView) -> ArticleContent:
         kind=article.kind,
         language=article.language or "en",
         posted_on=article.posted_on.date(),
-        image_url=None,  # pictures are fetched and served by us, or not shown
+        image_url=None,
         image_alt=article.image_alt,
     )

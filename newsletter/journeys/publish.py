@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 from newsletter import database, fetching
 from newsletter.composer import digest as composing
 from newsletter.composer import lint
+from newsletter.composer.content import DigestContent
 from newsletter.database import Session
 from newsletter.delivery import planning
 from newsletter.errors import NotFound
-from newsletter.issues import articles, cutting, digests, feeds, selection
+from newsletter.issues import articles, cutting, digests, feeds, pictures, selection
 from newsletter.issues.articles import ArticleView
-from newsletter.jobs import DELIVER
+from newsletter.jobs import DELIVER, PICTURES
 from newsletter.journeys import previews
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings, reading, variants
@@ -55,7 +56,10 @@ def import_articles(parts: Parts, where: str, *, feed: str | None = None, as_new
         url = where if "://" in where else None
         feed_id = articles.ensure_feed(session, feed or _feed_name(where), url)
         items = feeds.read(stream, name=where, base_url=url or "")
-        return articles.store(session, feed_id, items, as_news=as_news, now=now)
+        stored = articles.store(session, feed_id, items, as_news=as_news, now=now)
+    if stored.added or stored.changed:
+        parts.nudger.nudge(PICTURES)
+    return stored
 
 
 @contextmanager
@@ -163,7 +167,7 @@ class _Versions:
         number = len(self._made) + 1
         path = f"/archive/{self._digest.key}/{self._mailing_id}/{number}"
         frame = self._parts.letterhead.frame(self._digest, language=language, kind="digest", archive_path=path)
-        compiled = composing.compose(selection.content(chosen, self._masthead), frame, self._parts.layout)
+        compiled = composing.compose(self._content(chosen), frame, self._parts.layout)
         self.warnings.update(lint.warnings(compiled))
         return variants.store(
             self._session,
@@ -173,6 +177,13 @@ class _Versions:
             language=language,
             articles=[article.id for article in chosen],
         )
+
+    def _content(self, chosen: list[ArticleView]) -> DigestContent:
+        """Pictures are our own, under an address that is the same for every reader; what we do not have is left out."""
+        served = pictures.served(self._session, [article.image_url for article in chosen if article.image_url])
+        base = self._parts.letterhead.base_url
+        ours = {url: selection.Pictured(f"{base}{found.path}", found.width) for url, found in served.items()}
+        return selection.content(chosen, self._masthead, pictures=ours)
 
 
 def preview(parts: Parts, issue_id: int, folder: Path, *, reference: str | None = None) -> list[Path]:

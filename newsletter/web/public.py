@@ -9,7 +9,7 @@ from newsletter import database
 from newsletter.assembly import Newsletter
 from newsletter.database import DatabaseUnreachable
 from newsletter.issues import cutting, digests
-from newsletter.journeys import leaving, previews
+from newsletter.journeys import leaving, picturing, previews
 from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.web.pages import Pages
 from newsletter.web.security import MAIL_POLICY
@@ -116,6 +116,16 @@ def front(request: Request) -> HTMLResponse:
     with _made(request).parts.database.transaction() as session:
         found = digests.listed(session)
     return _pages(request).show("public/front.html", digests=found)
+
+
+@router.api_route("/pictures/{name}.jpg", methods=READ)
+def picture(request: Request, name: str) -> Response:
+    """Serve a picture of an article; its name is that of its content, so it never changes."""
+    found = picturing.shown(_made(request).parts, name)
+    if found is None:
+        raise HTTPException(404)
+    headers = {"cache-control": "public, max-age=31536000, immutable", "cross-origin-resource-policy": "cross-origin"}
+    return Response(found, media_type="image/jpeg", headers=headers)
 
 
 @router.api_route("/style.css", methods=READ)

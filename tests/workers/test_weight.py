@@ -6,7 +6,7 @@ import sys
 _LOADED = """
 import sys
 import newsletter.delivery.sending, newsletter.assembly, newsletter.journeys.leaving
-heavy = ("lxml", "premailer", "cssutils", "jinja2", "fastapi", "alembic", "babel", "nh3", "typer")
+heavy = ("lxml", "PIL", "premailer", "cssutils", "jinja2", "fastapi", "alembic", "babel", "nh3", "typer")
 print(",".join(name for name in heavy if name in sys.modules))
 """
 
