@@ -22,6 +22,7 @@ from newsletter.jobs import DELIVER, PICTURES, Nudger
 from newsletter.journeys import leaving, picturing
 from newsletter.journeys.parts import Letterhead, Parts
 from newsletter.ledger import shards
+from newsletter.ledger.mailings import Lane
 from newsletter.relay.target import Relay
 from newsletter.settings import Settings, reveal
 from newsletter.subscribers import rejects
@@ -75,6 +76,7 @@ class Newsletter:
             nudger=Nudger(urls.redis),
             home=chosen.home,
             fetch_allow=chosen.fetch_allow,
+            relays={Lane(lane): Relay.parse_all(url) for lane, url in chosen.relays.items()},
         )
 
     @cached_property
@@ -88,9 +90,8 @@ class Newsletter:
     @cached_property
     def sender(self) -> Sender:
         """The sending engine of this process, made on first use: after any fork."""
-        relays = {lane: Relay.parse_all(url)[0] for lane, url in self.settings.relays.items()}
         identity = Identity(self.parts.letterhead.sender_address, self.settings.bounce_domain)
-        return Sender(self.parts.database, self.parts.tokens, relays, identity, journals=self._journals)
+        return Sender(self.parts.database, self.parts.tokens, self.parts.relays, identity, journals=self._journals)
 
     @property
     def _journals(self) -> Path:

@@ -74,7 +74,7 @@ def send(issue: int, wait: Wait = False, dry_run: DryRun = False, as_json: AsJso
             with made.parts.database.transaction() as session:
                 mailing = cutting.get(session, issue).mailing_id
             would = {"mailing": mailing, "dry_run": True, "would_send": publish.audience_of(made.parts, mailing)}
-            return show(would, as_json=as_json)
+            return show(would | waiting.plan(made, mailing), as_json=as_json)
         mailing = publish.send(made.parts, issue)
         waiting.report(made, mailing, wait=wait, as_json=as_json)
     return None

@@ -85,7 +85,7 @@ def send(mailing: int, wait: Wait = False, dry_run: DryRun = False, as_json: AsJ
     with newsletter() as made:
         if dry_run:
             would = {"mailing": mailing, "dry_run": True, "would_send": publish.audience_of(made.parts, mailing)}
-            return show(would, as_json=as_json)
+            return show(would | waiting.plan(made, mailing), as_json=as_json)
         publish.release(made.parts, mailing)
         waiting.report(made, mailing, wait=wait, as_json=as_json)
     return None
@@ -95,7 +95,7 @@ def send(mailing: int, wait: Wait = False, dry_run: DryRun = False, as_json: AsJ
 def status(mailing: int, as_json: AsJson = False) -> None:
     """Say where a mailing stands."""
     with newsletter() as made:
-        show(journey.status(made.parts, mailing), as_json=as_json)
+        waiting.show_status(made, mailing, as_json=as_json)
 
 
 @app.command()

@@ -2,6 +2,8 @@
 
 import sys
 import time
+from dataclasses import asdict
+from typing import Any
 
 from newsletter.assembly import Newsletter
 from newsletter.cli.door import progress, screen, show
@@ -9,6 +11,20 @@ from newsletter.journeys import mailing as journey
 from newsletter.ledger.books import Status
 
 LOOK_SECONDS = 0.5
+
+
+def show_status(made: Newsletter, mailing: int, *, as_json: bool) -> None:
+    """Print where a mailing stands, and when it will be over where its relays have limits."""
+    status = journey.status(made.parts, mailing)
+    show({**asdict(status), **({} if status.over else plan(made, mailing))}, as_json=as_json)
+
+
+def plan(made: Newsletter, mailing: int) -> dict[str, Any]:
+    """Return when a mailing will have gone, day by day, and which limit holds it; nothing where there is no limit."""
+    promise = journey.promise(made.parts, mailing)
+    if promise is None:
+        return {}
+    return {"ends_at": promise.ends_at, "by_day": promise.by_day, "held_by": promise.held_by}
 
 
 def report(made: Newsletter, mailing: int, *, wait: bool, as_json: bool) -> None:

@@ -7,7 +7,7 @@ message that nobody knows of. A relay too slow for one window has its window ope
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,6 +28,8 @@ from newsletter.ledger.deliveries import DeliveryState, Result, Row
 from newsletter.ledger.mailings import AT_LEAST_ONCE
 from newsletter.relay.envelope import Envelope
 from newsletter.relay.outcome import Accepted, Outcome, Uncertain
+from newsletter.relay.target import Relay
+from newsletter.relay.verdict import Limit
 
 if TYPE_CHECKING:
     from newsletter.delivery.sending import Sender
@@ -37,42 +39,52 @@ log = structlog.get_logger()
 FLUSH = 500
 KEEP_LEASE_SECONDS = 20.0
 HELD_FOR = timedelta(minutes=5)
+PATIENCE_SECONDS = 2.0
+"""A budget that holds nothing for longer than this gives its shard back, so that others are served meanwhile."""
+LONGEST_WAIT_SECONDS = 60.0
+SHUT = Window(frozenset(), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What a turn did: messages begun, and rows of the shard that are left for another."""
+    """What a turn did: messages begun, rows of the shard that are left for another, and how long these must wait."""
 
     begun: int
     left: int
+    wait: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """How a shard is to be carried.
+
+    relay     where to
+    limited   windows are paid from the relay's budget
+    until     True begins no further message: the turn is over
+    halt      True begins no further body either: the process is asked to end
+    """
+
+    relay: Relay
+    limited: bool
+    until: Callable[[], bool]
+    halt: Callable[[], bool]
 
 
 class Carrier:
     """Carries one shard. Every message that was begun has its outcome in the ledger when `carry` returns."""
 
-    def __init__(
-        self,
-        sender: "Sender",
-        work: Work,
-        journal: Journal,
-        *,
-        until: Callable[[], bool],
-        halt: Callable[[], bool],
-    ) -> None:
-        """Take a shard in hand.
-
-        until   True begins no further message: the turn is over
-        halt    True begins no further body either: the process is asked to end
-        """
+    def __init__(self, sender: "Sender", work: Work, journal: Journal, turn: Turn) -> None:
         self._sender = sender
         self._work = work
         self._journal = journal
-        self._until = until
-        self._halt = halt
-        self._pool = sender.pool(work.lease.lane)
+        self._until, self._halt = turn.until, turn.halt
+        self._relay, self._limited = turn.relay, turn.limited
+        self._pool = sender.pool(turn.relay)
         self._left = list(work.rows)
         self._by_id = {row.id: row for row in work.rows}
-        self._window = Window(frozenset(), 0.0)
+        self._window = SHUT
+        self._wait = 0.0
+        self._limits: set[Limit] = set()
         self._renewing = asyncio.Lock()
         self._begun: set[int] = set()
         self._results: list[Result] = []
@@ -89,33 +101,46 @@ class Carrier:
             with suppress(asyncio.CancelledError):
                 await keeper
             await self._write(everything=True)
-        return Carried(begun, len(self._left))
+        return Carried(begun, len(self._left), timedelta(seconds=self._wait))
 
     async def _send_all(self) -> int:
-        rate = self._pool.relay.rate
         total, last = 0, None
         while self._left and not self._until():
-            rows = self._left[: pacing.window_size(last_begun=last, rate=rate)]
             asked = time.monotonic()
-            window = await self._ask(rows)
-            if window is None:
+            rows = self._left[: pacing.window_size(last_begun=last)]
+            window = await self._ask(rows, relay=self._relay if self._limited else None)
+            if window is None or window.wait > PATIENCE_SECONDS:
+                self._wait = min(window.wait if window else 0.0, LONGEST_WAIT_SECONDS)
                 break
-            self._drop(rows, window)
-            last = await self._send([row for row in rows if row.id in window.allowed])
+            if not window.asked:
+                await asyncio.sleep(window.wait)
+                continue
+            self._drop(window)
+            last = await self._send([row for row in window.asked if row.id in window.allowed])
             total += last
+            await self._learn(last / max(0.001, time.monotonic() - asked))
             await self._write()
-            if wait := pacing.pause_after(last, rate=rate, took_seconds=time.monotonic() - asked):
-                await asyncio.sleep(wait)
         return total
 
-    async def _ask(self, rows: list[Row]) -> Window | None:
-        window = await asyncio.to_thread(windows.open, self._sender.database, self._work.lease, rows)
-        self._window = window or Window(frozenset(), 0.0)
+    async def _ask(self, rows: Sequence[Row], *, relay: Relay | None) -> Window | None:
+        opening = partial(windows.open, self._sender.database, self._work.lease, rows, relay=relay)
+        window = await asyncio.to_thread(opening)
+        self._window = window or SHUT
+        if window and window.wait > PATIENCE_SECONDS:
+            log.info("budget spent", relay=self._relay.name, limit=window.why, wait=round(window.wait))
         return window
 
-    def _drop(self, asked: list[Row], window: Window) -> None:
+    async def _learn(self, observed: float) -> None:
+        """Go slower where a relay or a provider asked for it; `observed`: the messages a second that were too many."""
+        if self._limits:
+            limits, self._limits = self._limits, set()
+            self._limited = True
+            lesson = partial(self._sender.learn, self._relay, self._work.lease.provider, limits, observed=observed)
+            await asyncio.to_thread(lesson)
+
+    def _drop(self, window: Window) -> None:
         """Forget the rows that were cancelled since the lease, or put them off while their variant is held."""
-        refused = {row.id for row in asked} - window.allowed
+        refused = {row.id for row in window.asked} - window.allowed
         if refused:
             self._left = [row for row in self._left if row.id not in refused]
             # Cancelled rows keep their state (record passes them over); held ones look again in five minutes.
@@ -170,7 +195,7 @@ class Carrier:
         """Open the window again for those who were allowed in it and wait for a slow relay; return whether any still is."""
         async with self._renewing:
             if self._window is stale and stale.allowed:
-                await self._ask([row for row in self._work.rows if row.id in stale.allowed])
+                await self._ask([row for row in self._work.rows if row.id in stale.allowed], relay=None)
         return bool(self._window.allowed)
 
     def _done(self, envelope: Envelope, outcome: Outcome) -> None:
@@ -179,6 +204,8 @@ class Carrier:
             self._journal.answered(row.position, accepted=isinstance(outcome, Accepted))
         judged = outcomes.judge(row, outcome, kind=self._work.lease.kind, now=datetime.now(UTC))
         self._results.append(judged.result)
+        if judged.limit:
+            self._limits.add(judged.limit)
         if judged.dead:
             self._dead.append(row.id)
 

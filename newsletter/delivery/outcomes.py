@@ -19,10 +19,11 @@ LONGEST_WAIT = timedelta(hours=8)
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The row's next state, and whether the reply says that the address is dead."""
+    """The row's next state, whether the reply says that the address is dead, and whose limit of pace it met."""
 
     result: Result
     dead: bool = False
+    limit: verdict.Limit | None = None
 
 
 def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime) -> Judged:
@@ -33,9 +34,10 @@ def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime) -> Judged:
         case Rejected(reply):
             found = verdict.of(outcome)
             dead = found.cls is verdict.Class.DEAD
-            return Judged(_result(row, DeliveryState.REJECTED, reply, reason=str(found.cls)), dead=dead)
+            return Judged(_result(row, DeliveryState.REJECTED, reply, reason=str(found.cls)), dead, found.limit)
         case Deferred(reply):
-            return Judged(_deferred(row, reply, verdict.of(outcome), kind=kind, now=now))
+            found = verdict.of(outcome)
+            return Judged(_deferred(row, reply, found, kind=kind, now=now), limit=found.limit)
         case Uncertain(_, stage):
             return Judged(_doubted(row, f"no answer after {stage}", kind=kind, now=now))
         case _:

@@ -45,20 +45,12 @@ def spread_of(delivery_id: int, tries: int) -> float:
     return int.from_bytes(digest) / 2**31 - 1.0
 
 
-def window_size(*, last_begun: int | None, rate: float | None) -> int:
+def window_size(*, last_begun: int | None) -> int:
     """Return how many messages the next window announces.
 
     last_begun  messages the last window managed in its half second; None before the first
-    rate        messages a second the relay takes; None is unlimited
 
     Never more than the wire can begin in a window: what is announced and not sent is uncertain after a crash.
     """
     size = WINDOW_MESSAGES if last_begun is None else max(16, 2 * last_begun)
-    if rate is not None:
-        size = min(size, max(1, int(rate * WINDOW_SECONDS)))
     return min(size, WINDOW_MESSAGES)
-
-
-def pause_after(begun: int, *, rate: float | None, took_seconds: float) -> float:
-    """Return how many seconds to wait after a window so that the relay's rate is kept."""
-    return max(0.0, begun / rate - took_seconds) if rate else 0.0

@@ -7,10 +7,11 @@ next window is already under way.
 
 import asyncio
 import os
+import random
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,23 +21,25 @@ import structlog
 import uvloop
 from sqlalchemy.exc import OperationalError
 
+from newsletter import database
 from newsletter.composer.stamping import Person, Stamper
-from newsletter.database import Database, DatabaseUnreachable
-from newsletter.delivery import journal, leasing, recovery
-from newsletter.delivery.carrying import Carried, Carrier
+from newsletter.database import Database, DatabaseUnreachable, Session
+from newsletter.delivery import journal, leasing, recovery, throttle
+from newsletter.delivery.carrying import Carried, Carrier, Turn
 from newsletter.ledger import books, deliveries, shards, variants
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
+from newsletter.ledger.mailings import Lane
 from newsletter.relay.envelope import Envelope
 from newsletter.relay.opening import Unreachable
 from newsletter.relay.pool import Pool
 from newsletter.relay.target import Relay
+from newsletter.relay.verdict import Limit
 from newsletter.subscribers import suppression
 from newsletter.tokens import Tokens
 
 log = structlog.get_logger()
 
 STAMPERS = 64
-RELAY_AWAY = timedelta(seconds=10)
 FLUSH_PATIENCE_SECONDS = 45.0
 """How long outcomes wait for a database that restarts, before the journal alone keeps them: less than a lease."""
 
@@ -59,7 +62,13 @@ class Sender:
     """Sends the shards of lanes. Made after any fork; `close` when done. Not for use by two threads at once."""
 
     def __init__(
-        self, database: Database, tokens: Tokens, relays: Mapping[str, Relay], identity: Identity, *, journals: Path
+        self,
+        database: Database,
+        tokens: Tokens,
+        relays: Mapping[Lane, Sequence[Relay]],
+        identity: Identity,
+        *,
+        journals: Path,
     ) -> None:
         """Remember the parts; nothing is opened yet. journals: the folder this machine's senders share."""
         self.database = database
@@ -68,6 +77,7 @@ class Sender:
         self._relays = relays
         self._identity = identity
         self._pools: dict[Relay, Pool] = {}
+        self._dice = random.Random()  # noqa: S311  (weights of relays are no secret)
         self._stampers: OrderedDict[int, Stamper] = OrderedDict()
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         # A window and a flush at once; every further thread would keep a heap of its own (10 MB a child).
@@ -86,32 +96,60 @@ class Sender:
         before_lease   called before each lease: wishes that waited elsewhere come first
         until          asked before each message: True ends with what is on the wire, writes its outcomes and gives back
 
-        Raises Unreachable when no relay of the lane answers, and what the database raises.
+        Raises Unreachable when nothing was begun because no relay answers, and what the database raises.
         """
         end = time.monotonic() + seconds
-        begun = 0
+        begun, unreachable = 0, None
         while time.monotonic() < end and not until():
             before_lease()
             recovery.reclaim(self.database, self._journals)
+            choice = self._choose(Lane(lane))
+            if choice.relay is None:
+                log.info("no relay", lane=lane, why=choice.why)
+                break
             with self.database.transaction() as session:
                 work = leasing.lease(session, lane, owner=self._identity.owner, journals=self._journals)
+                limited = work is not None and throttle.limited(session, choice.relay, work.lease.provider)
             if work is None:
                 break
-            begun += self._carry(work, until=lambda: time.monotonic() > end or until(), halt=until)
+            turn = Turn(choice.relay, limited, until=lambda: time.monotonic() > end or until(), halt=until)
+            try:
+                begun += self._carry(work, turn)
+            except Unreachable as error:
+                unreachable = error
+                self._mark(throttle.closed, choice.relay)
+            else:
+                if choice.probe:
+                    self._mark(throttle.answered, choice.relay)
+        if unreachable and not begun:
+            raise unreachable
         return begun
 
-    def _carry(self, work: leasing.Work, *, until: Callable[[], bool], halt: Callable[[], bool]) -> int:
-        """Carry one shard, then end it or give it back. Its journal stays when the ledger does not know everything."""
+    def _choose(self, lane: Lane) -> throttle.Choice:
+        with self.database.transaction() as session:
+            now = database.now(session)
+            return throttle.choose(session, self._relays[lane], lane, chance=self._dice.random(), now=now)
+
+    def _mark(self, what: Callable[[Session, Relay], None], relay: Relay) -> None:
+        """Tell all senders that a relay does not answer, or does again."""
+        with self.database.transaction() as session:
+            what(session, relay)
+
+    def _carry(self, work: leasing.Work, turn: Turn) -> int:
+        """Carry one shard, then end it or give it back. Its journal stays when the ledger does not know everything.
+
+        A relay that cannot be reached has begun nothing: the shard goes back at once, and the next lease asks another.
+        """
         lease = work.lease
         journal.remove(self._journals, lease.shard_id, lease.fence - 1)
         marks = journal.Journal.open(self._journals, lease)
         known = False
         try:
-            carried = self._runner.run(Carrier(self, work, marks, until=until, halt=halt).carry())
+            carried = self._runner.run(Carrier(self, work, marks, turn).carry())
             self._put_down(lease, carried)
             known = True
         except Unreachable as unreachable:
-            self.give_back(lease, after=RELAY_AWAY)
+            self.give_back(lease)
             known = True
             log.warning("relay unreachable", lane=lease.lane, **unreachable.facts)
             raise
@@ -122,9 +160,20 @@ class Sender:
 
     def _put_down(self, lease: shards.Lease, carried: Carried) -> None:
         if carried.left:
-            self.give_back(lease)
+            self.give_back(lease, after=carried.wait)
         else:
             self.finish(lease)
+
+    def learn(self, relay: Relay, provider: str, limits: set[Limit], *, observed: float) -> None:
+        """Write down that a relay or a provider asked for less than `observed` messages a second."""
+        with self.database.transaction() as session:
+            now = database.now(session)
+            if Limit.ACCOUNT_DAY in limits:
+                throttle.fill_relay(session, relay, now=now)
+            if Limit.ACCOUNT_RATE in limits:
+                throttle.slow_relay(session, relay, observed=observed, now=now)
+            if Limit.PROVIDER in limits:
+                throttle.slow_provider(session, provider, observed=observed, now=now)
 
     def close(self) -> None:
         """Say QUIT on every connection and end the loop."""
@@ -137,9 +186,8 @@ class Sender:
         with self.database.transaction() as session:
             shards.release(session, lease, after=after)
 
-    def pool(self, lane: str) -> Pool:
-        """Return the lane's pool of connections, made on first use and kept."""
-        relay = self._relays[lane]
+    def pool(self, relay: Relay) -> Pool:
+        """Return the pool of connections to a relay, made on first use and kept."""
         if relay not in self._pools:
             self._pools[relay] = Pool(relay, helo=self._identity.domain)
         return self._pools[relay]

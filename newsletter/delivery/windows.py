@@ -6,21 +6,31 @@ permission gone.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from newsletter.database import Database
+from newsletter.database import Database, now
+from newsletter.delivery import throttle
 from newsletter.delivery.pacing import WINDOW_SECONDS
 from newsletter.ledger import shards
 from newsletter.ledger.deliveries import Row
 from newsletter.ledger.shards import Lease
+from newsletter.relay.target import Relay
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which deliveries may be begun (ids), and until when (seconds of CLOCK_BOOTTIME)."""
+    """Which deliveries may be begun (ids), and until when (seconds of CLOCK_BOOTTIME).
+
+    asked   the rows it was opened over: as many as the relay's budget held
+    wait    seconds to stay away where the budget held none, and why
+    """
 
     allowed: frozenset[int]
     deadline: float
+    asked: tuple[Row, ...] = ()
+    wait: float = 0.0
+    why: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -33,15 +43,21 @@ def boot_seconds() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def open(database: Database, lease: Lease, rows: list[Row]) -> Window | None:
+def open(database: Database, lease: Lease, rows: Sequence[Row], *, relay: Relay | None = None) -> Window | None:
     """Open a window over some rows of a leased shard, or return None when the shard may not be sent now.
 
-    rows   in order of position, at least one
+    rows    in order of position, at least one; fewer are announced where the budget holds fewer
+    relay   whose budget it is spent from; None where there is no limit, or it was spent already
     """
     # Read before the transaction: the permission counts from the question, not from a late answer.
     asked = boot_seconds()
     with database.transaction() as session:
+        if relay is not None:
+            grant = throttle.grant(session, relay, lease.lane, lease.provider, len(rows), now=now(session))
+            if grant.messages == 0:
+                return Window(frozenset(), 0.0, wait=grant.wait_seconds, why=grant.why)
+            rows = rows[: grant.messages]
         opened = shards.announce(session, lease, first=rows[0].position, upto=rows[-1].position + 1)
     if opened is None:
         return None
-    return Window(frozenset(row.id for row in rows) - opened.not_now, asked + WINDOW_SECONDS)
+    return Window(frozenset(row.id for row in rows) - opened.not_now, asked + WINDOW_SECONDS, tuple(rows))

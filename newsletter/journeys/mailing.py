@@ -9,6 +9,8 @@ from newsletter.addresses import EmailAddress
 from newsletter.composer import lint
 from newsletter.composer import mailing as composing
 from newsletter.composer.content import MailingContent
+from newsletter.delivery import budget, planning, throttle
+from newsletter.delivery.budget import Promise
 from newsletter.issues import digests, manuscript
 from newsletter.jobs import DELIVER
 from newsletter.journeys.parts import Parts
@@ -16,7 +18,7 @@ from newsletter.journeys.publish import NoSuchFile
 from newsletter.ledger import books, deliveries, mailings, variants
 from newsletter.ledger.deliveries import Single
 from newsletter.ledger.mailings import Draft, Kind, Lane, State
-from newsletter.subscribers import people
+from newsletter.subscribers import people, recipients
 
 
 def read_manuscript(path: str, *, language: str) -> manuscript.Manuscript:
@@ -77,6 +79,19 @@ def status(parts: Parts, mailing_id: int) -> books.Status:
     """Return the books of a mailing."""
     with parts.database.transaction() as session:
         return books.status(session, mailing_id)
+
+
+def promise(parts: Parts, mailing_id: int) -> Promise | None:
+    """Return when what is left of a mailing will have been handed over; None where no relay of its lane has a limit."""
+    with parts.database.transaction() as session:
+        mailing = mailings.get(session, mailing_id)
+        now = database.now(session)
+        if mailing.state in (State.DRAFT, State.LOCKED):
+            due = recipients.count(session, planning.audience(session, mailing)) if mailing.digest_id else 0
+        else:
+            due = books.status(session, mailing_id).due
+        bears = throttle.limits(session, parts.relays[mailing.lane], mailing.lane, now=now)
+    return budget.promise(due, bears, now=max(now, mailing.start_at or now)) if due else None
 
 
 def listed(parts: Parts, *, limit: int = 50) -> list[books.Status]:

@@ -1,6 +1,6 @@
 """What every story needs: the database, the keys' tokens, the templates, who we are, and the broker."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,8 @@ from newsletter.database import Database
 from newsletter.errors import Conflict
 from newsletter.issues.digests import DigestView
 from newsletter.jobs import Nudger
+from newsletter.ledger.mailings import Lane
+from newsletter.relay.target import Relay
 from newsletter.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ class Parts:
     """The parts that meet in `assembly`, as stories use them.
 
     composing  makes the layout on first use: a process that only sends never loads templates, premailer and lxml
+    relays     those of each lane, for what can be promised
     """
 
     database: Database
@@ -77,6 +80,7 @@ class Parts:
     nudger: Nudger
     home: Path
     fetch_allow: "tuple[Network, ...]"
+    relays: Mapping[Lane, tuple[Relay, ...]]
 
     @property
     def layout(self) -> "Layout":

@@ -2,7 +2,19 @@
 
 from alembic import context
 
-from newsletter.models import article, base, consent, delivery, digest, mailbox, mailing, subscriber, suppression  # noqa: F401
+from newsletter.models import (  # noqa: F401
+    article,
+    base,
+    consent,
+    delivery,
+    digest,
+    mailbox,
+    mailing,
+    picture,
+    relay,
+    subscriber,
+    suppression,
+)
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=base.Base.metadata)
 with context.begin_transaction():

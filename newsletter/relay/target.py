@@ -90,6 +90,11 @@ class Relay:
         return relays
 
     @property
+    def limited(self) -> bool:
+        """Whether it bears only so much a second, an hour or a day."""
+        return self.rate is not None or self.hourly is not None or self.daily is not None
+
+    @property
     def loopback(self) -> bool:
         """Whether the relay is on this machine: plain text is safe and session limits are pointless."""
         try:

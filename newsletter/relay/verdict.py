@@ -28,6 +28,14 @@ class Class(StrEnum):
     PROTOCOL = "protocol"
 
 
+class Limit(StrEnum):
+    """Whose limit a reply about pace speaks of: our account's at the relay, or a provider's behind it."""
+
+    ACCOUNT_RATE = "account rate"
+    ACCOUNT_DAY = "account day"
+    PROVIDER = "provider"
+
+
 class Action(StrEnum):
     """What follows for the sender of the mail."""
 
@@ -54,10 +62,15 @@ _ACTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The class of a refusal. wait: how long the server asked to stay away, if it said so."""
+    """The class of a refusal.
+
+    wait    how long the server asked to stay away, if it said so
+    limit   for a refusal about pace: whose limit it was
+    """
 
     cls: Class
     wait: timedelta | None = None
+    limit: Limit | None = None
 
     @property
     def action(self) -> Action:
@@ -195,6 +208,10 @@ _NO_ACCOUNT = _words(r"(?:user|customer) (?:doesn'?t|does not|didn'?t) have an? 
 _OF_NOBODY = _words(r"(?:^|\d{3}[: ]|said: |> )\s*: (?:user )?unknown")
 # A look-up that fails has a code of its own; 5.0.0 spelled out beside its words comes from somebody's rule.
 _UNDEFINED = _words(r"^5\d\d 5\.0\.0 .{0,80}unknown", r"^5\.0\.0 .{0,80}unknown")
+_DAY = _words(
+    r"(?:daily|24.?hours?|per day).{0,30}(?:quota|limit)|(?:quota|limit).{0,20}(?:daily|24.?hours?|per day)|message quota"
+)
+_PACE = _words(r"send(?:ing)? rate|throttling failure|(?:messages|mails) per (?:second|minute)")
 _ONE_REPLY = re.compile(r"(?<![\d.])([245]\d\d)[ -](?=\S)")
 _WAIT = re.compile(
     r"(?:again|retry|later|wait|expect).{0,20}?\b(?:in|after|for)?\s*(\d{1,5})\s*(s|sec|secs|seconds?|m|min|mins|minutes?|h|hours?)\b",
@@ -211,7 +228,8 @@ def judge(stage: Stage | None, code: int, enhanced: str | None, text: str) -> Ve
     enhanced  "5.1.1" or None
     text      the server's words
     """
-    return Verdict(_class(stage, code, enhanced, text), _wait(text))
+    found = _class(stage, code, enhanced, text)
+    return Verdict(found, _wait(text), _limit(text) if found is Class.RATE else None)
 
 
 def _class(stage: Stage | None, code: int, enhanced: str | None, text: str) -> Class:
@@ -273,6 +291,12 @@ def _of_code(text: str, code: int) -> str:
     parts = _ONE_REPLY.split(text)
     spoken = [words for number, words in zip(parts[1::2], parts[2::2], strict=True) if number == str(code)]
     return " ".join(spoken) if len(parts) > 3 and spoken else text
+
+
+def _limit(text: str) -> Limit:
+    if _DAY.search(text):
+        return Limit.ACCOUNT_DAY
+    return Limit.ACCOUNT_RATE if _PACE.search(text) else Limit.PROVIDER
 
 
 def _wait(text: str) -> timedelta | None:

@@ -19,6 +19,7 @@ OWNERS = {
     "picture": ("newsletter.issues",),
     "article": ("newsletter.issues",),
     "mailbox": ("newsletter.mailboxes",),
+    "relay": ("newsletter.delivery",),
 }
 # Each exception with its reason.
 EXCEPTIONS = {

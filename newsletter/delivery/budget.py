@@ -1,0 +1,146 @@
+"""How much a relay may be given now, and when all of a mailing will have gone: pure rules.
+
+A relay has a pace (messages a second), an hour and a day. Lanes share the pace: a lane that wants nothing leaves its part to
+the others. Of the day bulk mail may use neither what is reserved for alerts nor the little that service mail needs.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from newsletter.ledger.mailings import Lane
+
+TRANSACTIONAL_SHARE = 0.2
+URGENT_OVER_BULK = 0.9
+SERVICE_KEEP = 0.02
+"""Part of every quota that only service mail may use: a confirmation must not wait for tomorrow."""
+BURST_SECONDS = 0.5
+ACTIVE = timedelta(seconds=3)
+_FOREVER = timedelta(days=366)
+
+
+def share(lane: Lane, active: Iterable[Lane]) -> float:
+    """Return which part of a relay's pace a lane gets while these lanes want something (itself included)."""
+    others = set(active) - {lane}
+    if not others:
+        return 1.0
+    if lane is Lane.TRANSACTIONAL:
+        return TRANSACTIONAL_SHARE
+    rest = 1.0 - (TRANSACTIONAL_SHARE if Lane.TRANSACTIONAL in others else 0.0)
+    if {Lane.URGENT, Lane.BULK} <= {lane, *others}:
+        return rest * (URGENT_OVER_BULK if lane is Lane.URGENT else 1 - URGENT_OVER_BULK)
+    return rest
+
+
+def tokens(rate: float, *, paid_until: datetime, now: datetime, burst: float) -> int:
+    """Return how many messages a bucket holds.
+
+    rate        messages a second
+    paid_until  the moment up to which the rate is used up
+    burst       messages that may go at once after a pause, at least 1
+    """
+    debt = max(0.0, (paid_until - now).total_seconds()) * rate
+    return max(0, math.floor(max(1.0, burst) - debt + 1e-6))
+
+
+def paid(rate: float, messages: int, *, paid_until: datetime, now: datetime) -> datetime:
+    """Return up to when the rate is used up once so many more messages were granted."""
+    return max(paid_until, now) + timedelta(seconds=messages / rate)
+
+
+def wait_for_one(rate: float, *, paid_until: datetime, now: datetime, burst: float) -> float:
+    """Return the seconds until the bucket holds a message; 0 when it does."""
+    debt = max(0.0, (paid_until - now).total_seconds()) * rate
+    return max(0.0, (debt + 1 - max(1.0, burst)) / rate)
+
+
+def left(lane: Lane, *, limit: int, used: Mapping[Lane, int], reserve: int = 0) -> int:
+    """Return how many messages of a quota a lane may still use.
+
+    used      messages granted to each lane within the quota's time
+    reserve   what bulk mail leaves to alerts, as far as alerts have not used it
+    """
+    free = limit - sum(used.values())
+    if lane is not Lane.TRANSACTIONAL:
+        free -= max(0, int(limit * SERVICE_KEEP) - used.get(Lane.TRANSACTIONAL, 0))
+    if lane is Lane.BULK:
+        free -= max(0, reserve - used.get(Lane.URGENT, 0))
+    return max(0, free)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one relay bears for one lane, and what it was given by hour in the last day.
+
+    rate            messages a second for this lane; None is unlimited, as in the next two
+    hourly, daily   what the lane may use of an hour and of a day, all deductions made
+    given           start of the hour → messages of this lane and of those that share its quota
+    """
+
+    rate: float | None
+    hourly: int | None
+    daily: int | None
+    given: Mapping[datetime, int]
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether nothing but this machine holds it up."""
+        return self.rate is None and self.hourly is None and self.daily is None
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """When a mailing will have gone. by_day: the messages of each day, in order, the first is today."""
+
+    ends_at: datetime
+    by_day: tuple[int, ...]
+    held_by: str | None
+
+
+def promise(due: int, relays: Iterable[Limits], *, now: datetime) -> Promise | None:
+    """Return when so many messages will have been handed over, hour by hour; None where no limit is set.
+
+    Relays that answer are taken to go on answering, and nothing else to be sent: a plan, not a prophecy.
+    """
+    limits = list(relays)
+    if not limits or any(relay.unlimited for relay in limits):
+        return None
+    given = [dict(relay.given) for relay in limits]
+    days: list[int] = []
+    held: str | None = None
+    moment, end = now, now + _FOREVER
+    while due > 0 and moment < end:
+        until = moment.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+        seconds = (until - moment).total_seconds()
+        took = 0
+        for relay, history in zip(limits, given, strict=True):
+            room, why = _room(relay, history, moment, seconds)
+            part = min(room, due - took)
+            hour = until - timedelta(hours=1)
+            history[hour] = history.get(hour, 0) + part
+            took += part
+            held = why if part == room and part < due else held
+        day = (moment.date() - now.date()).days
+        days += [0] * (day + 1 - len(days))
+        days[day] += took
+        due -= took
+        if due == 0:
+            pace = sum(relay.rate or math.inf for relay in limits)
+            return Promise(min(until, moment + timedelta(seconds=took / pace)), tuple(days), held)
+        moment = until
+    return Promise(end, tuple(days), held)
+
+
+def _room(relay: Limits, given: Mapping[datetime, int], moment: datetime, seconds: float) -> tuple[int, str]:
+    """Return how much a relay takes until the hour is over, and which limit says so."""
+    hour = moment.replace(minute=0, second=0, microsecond=0)
+    rooms: list[tuple[int, str]] = []
+    if relay.rate is not None:
+        rooms.append((math.floor(relay.rate * seconds), "rate"))
+    if relay.hourly is not None:
+        rooms.append((max(0, relay.hourly - given.get(hour, 0)), "hourly"))
+    if relay.daily is not None:
+        day = sum(number for start, number in given.items() if start > hour - timedelta(hours=24))
+        rooms.append((max(0, relay.daily - day), "daily"))
+    return min(rooms)

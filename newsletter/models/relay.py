@@ -1,0 +1,67 @@
+"""What is known of a relay beside its URL: what it took and when, whether it answers, how fast it lets us. Owned by `delivery`."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from newsletter.models.base import Base, one_of
+from newsletter.models.mailing import Lane
+
+
+class RelayState(Base):
+    """One relay by its name (host:port). A closed one is asked again by whoever claims the next probe.
+
+    slowed_to, slowed_until     messages a second, as its refusals taught us
+    full_until                  it said that the day's quota is used up
+    first_used_at               where its warm-up began
+    """
+
+    __tablename__ = "relay_state"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    closed_until: Mapped[datetime | None]
+    closed_since: Mapped[datetime | None]
+    slowed_to: Mapped[float | None]
+    slowed_until: Mapped[datetime | None]
+    full_until: Mapped[datetime | None]
+    first_used_at: Mapped[datetime | None]
+
+
+class RelayPace(Base):
+    """The token bucket of one lane at one relay, or of all lanes together ("all").
+
+    paid_until   the moment up to which its rate is used up: ahead of the clock by what was granted (GCRA)
+    asked_at     when the lane last wanted something: lanes that want nothing share what they leave
+    """
+
+    __tablename__ = "relay_pace"
+
+    relay: Mapped[str] = mapped_column(primary_key=True)
+    lane: Mapped[str] = mapped_column(primary_key=True)
+    paid_until: Mapped[datetime]
+    asked_at: Mapped[datetime]
+
+
+class RelayUse(Base):
+    """How many messages a lane was granted at a relay in one minute; kept for a day and a bit."""
+
+    __tablename__ = "relay_use"
+
+    relay: Mapped[str] = mapped_column(primary_key=True)
+    minute: Mapped[datetime] = mapped_column(primary_key=True)
+    lane: Mapped[str] = mapped_column(primary_key=True)
+    used: Mapped[int]
+
+    __table_args__ = (CheckConstraint(one_of("lane", Lane), name="lane_is_known"), Index("uses_by_minute", "minute"))
+
+
+class ProviderPace(Base):
+    """A provider group that asked us to slow down: messages a second it gets, halved at each refusal, raised step by step."""
+
+    __tablename__ = "provider_pace"
+
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    rate: Mapped[float]
+    paid_until: Mapped[datetime]
+    changed_at: Mapped[datetime]

@@ -1,0 +1,115 @@
+"""How much a relay may be given, and when a mailing will have gone: pure."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from newsletter.delivery import budget
+from newsletter.delivery.budget import Limits
+from newsletter.ledger.mailings import Lane
+
+NOW = datetime(2026, 6, 1, 8, 0, tzinfo=UTC)
+LANES = list(Lane)
+
+
+def test_a_lane_alone_has_the_whole_pace():
+    """Shares must not make a digest slower on a night when nothing else goes."""
+    assert [budget.share(lane, [lane]) for lane in LANES] == [1.0, 1.0, 1.0]
+
+
+@given(st.sets(st.sampled_from(LANES), min_size=1))
+def test_shares_never_exceed_the_pace(active):
+    """Whatever is under way, the relay is given no more than it bears."""
+    assert sum(budget.share(lane, active) for lane in active) == pytest.approx(1.0)
+
+
+def test_service_mail_always_has_a_fifth_and_alerts_most_of_the_rest():
+    """A confirmation asked for during an alert must come; and an alert must not wait for a digest."""
+    assert budget.share(Lane.TRANSACTIONAL, LANES) == 0.2
+    assert budget.share(Lane.URGENT, LANES) == pytest.approx(0.72)
+    assert budget.share(Lane.BULK, LANES) == pytest.approx(0.08)
+
+
+@given(
+    rate=st.floats(0.1, 500),
+    asks=st.lists(st.tuples(st.floats(0, 3), st.integers(1, 250)), min_size=1, max_size=60),
+)
+def test_a_bucket_never_gives_more_than_its_rate_and_one_burst(rate, asks):
+    """Fourteen a second means fourteen a second, however greedily and irregularly it is asked for."""
+    burst, now, paid, given_ = max(1.0, rate / 2), NOW, NOW, 0
+    for pause, want in asks:
+        now += timedelta(seconds=pause)
+        got = min(want, budget.tokens(rate, paid_until=paid, now=now, burst=burst))
+        paid = budget.paid(rate, got, paid_until=paid, now=now)
+        given_ += got
+        assert given_ <= rate * (now - NOW).total_seconds() + burst + 1e-3
+
+
+def test_an_empty_bucket_says_when_it_holds_a_message_again():
+    """Whoever waits knows for how long, and then is not sent away again."""
+    paid = budget.paid(14, 7, paid_until=NOW, now=NOW)
+    wait = budget.wait_for_one(14, paid_until=paid, now=NOW, burst=7)
+    assert 0 < wait < 0.1
+    later = NOW + timedelta(seconds=wait)
+    assert budget.tokens(14, paid_until=paid, now=later, burst=7) == 1
+
+
+def test_bulk_mail_leaves_the_reserve_and_a_little_for_service_mail():
+    """The morning's digest must not use up the night's alert, nor anybody's confirmation."""
+    used = {Lane.BULK: 9000}
+    assert budget.left(Lane.BULK, limit=50_000, used=used, reserve=40_000) == 0
+    assert budget.left(Lane.URGENT, limit=50_000, used=used, reserve=40_000) == 40_000
+    assert budget.left(Lane.TRANSACTIONAL, limit=50_000, used=used, reserve=40_000) == 41_000
+    after = used | {Lane.URGENT: 40_000}
+    assert budget.left(Lane.URGENT, limit=50_000, used=after, reserve=40_000) == 0
+    assert budget.left(Lane.TRANSACTIONAL, limit=50_000, used=after, reserve=40_000) == 1000
+
+
+@given(st.dictionaries(st.sampled_from(LANES), st.integers(0, 60_000)), st.integers(1, 60_000), st.integers(0, 60_000))
+def test_no_lane_is_ever_given_more_than_is_left(used, limit, reserve):
+    """A quota exceeded by one is a relay that refuses everything until tomorrow."""
+    free = limit - sum(used.values())
+    for lane in LANES:
+        assert 0 <= budget.left(lane, limit=limit, used=used, reserve=reserve) <= max(0, free)
+
+
+def limits(**changes):
+    return Limits(**({"rate": None, "hourly": None, "daily": None, "given": {}} | changes))
+
+
+def test_without_limits_nothing_is_promised():
+    """A time that nobody computed is no promise."""
+    assert budget.promise(1000, [limits()], now=NOW) is None
+    assert budget.promise(1000, [limits(rate=1), limits()], now=NOW) is None
+
+
+def test_the_pace_alone_says_when():
+    """40,000 at fourteen a second take 48 minutes."""
+    promise = budget.promise(40_000, [limits(rate=14)], now=NOW)
+    assert promise.ends_at - NOW == pytest.approx(timedelta(seconds=40_000 / 14), abs=timedelta(seconds=2))
+    assert promise.by_day == (40_000,)
+
+
+def test_a_small_daily_quota_spreads_a_mailing_over_days():
+    """An operator must learn before the release that the last reader has it on Friday."""
+    promise = budget.promise(25_000, [limits(rate=100, daily=9000)], now=NOW)
+    assert promise.by_day == (9000, 9000, 7000)
+    assert promise.held_by == "daily"
+    assert promise.ends_at > NOW + timedelta(days=2)
+
+
+def test_what_went_today_already_counts():
+    """The day of a quota is the last twenty-four hours, not the calendar's."""
+    given_ = {NOW - timedelta(hours=3): 8000}
+    promise = budget.promise(2000, [limits(daily=9000, given=given_)], now=NOW)
+    assert promise.by_day[0] == 1000
+    assert promise.ends_at >= NOW + timedelta(hours=20)
+
+
+def test_several_relays_carry_together():
+    """Two relays of ten a second take half the time."""
+    one = budget.promise(36_000, [limits(rate=10)], now=NOW)
+    two = budget.promise(36_000, [limits(rate=10), limits(rate=10)], now=NOW)
+    assert (one.ends_at - NOW) / (two.ends_at - NOW) == pytest.approx(2, abs=0.05)

@@ -1,0 +1,227 @@
+"""Relays as they are: slow, limited by the day, away, and quick to punish who asks for more."""
+
+import threading
+import time
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from newsletter.delivery import throttle
+from newsletter.journeys import alert, publish
+from newsletter.journeys import mailing as journey
+from newsletter.ledger import books
+from newsletter.ledger.mailings import Lane
+from newsletter.relay.target import Relay
+from tests import house
+from tests.fakes import smtp
+
+
+@pytest.fixture
+def other_sink():
+    with smtp.running(smtp.Sink()) as serving:
+        yield serving
+
+
+def sending(made, tmp_path, count):
+    composed = house.issue(made, tmp_path, addresses=house.addresses(count))
+    publish.send(made.parts, composed.issue)
+    return composed.mailing
+
+
+def alarm(made, tmp_path):
+    (tmp_path / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
+    return alert.send(made.parts, str(tmp_path / "alert.md"), digest_key=house.DIGEST)
+
+
+def status(made, mailing):
+    with made.parts.database.transaction() as session:
+        assert books.faults(session, mailing) == []
+        return books.status(session, mailing)
+
+
+def ask(made, sql, **facts):
+    with made.parts.database.transaction() as session:
+        return session.execute(text(sql), facts).all()
+
+
+def change(made, sql, **facts):
+    with made.parts.database.transaction() as session:
+        session.execute(text(sql), facts)
+
+
+def at_once(*jobs):
+    threads = [threading.Thread(target=job) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+
+def test_two_workers_together_keep_the_pace_of_one_relay(sink, tmp_path, database_urls):
+    """The relay counts messages, not processes: a second worker must not double what it is given."""
+    url = f"{sink.url}?rate=60&connections=2"
+    first, second = (house.build(tmp_path, database_urls, url) for _ in range(2))
+    house.add_readers(
+        first, tmp_path, [f"r{n}@{host}" for n in range(60) for host in ("gmail.com", "outlook.com", "example.org")]
+    )
+    house.add_articles(first, tmp_path, "The well runs dry")
+    composed = publish.compose(first.parts, house.DIGEST)
+    publish.send(first.parts, composed.issue)
+    at_once(lambda: first.deliver("bulk", seconds=30), lambda: second.deliver("bulk", seconds=30))
+    times = sorted(message.at for message in sink.messages)
+    first.close()
+    second.close()
+    assert len(times) == 180
+    for start in times:
+        assert sum(start <= at < start + 1 for at in times) <= 60 + 30 + 8, "more than a second's pace and a burst"
+    assert times[-1] - times[0] >= (180 - 30) / 60 * 0.9
+
+
+def test_service_mail_gets_its_fifth_while_a_digest_has_the_relay(sink, tmp_path, database_urls):
+    """Somebody asks for a confirmation while forty thousand newsletters wait in front."""
+    made = house.build(tmp_path, database_urls, f"{sink.url}?rate=20")
+    sending(made, tmp_path, 200)
+    (tmp_path / "m.md").write_text("# A test\n\nHello.\n")
+    drafted = journey.draft(made.parts, str(tmp_path / "m.md"), digest_key=house.DIGEST).mailing
+    service = house.build(tmp_path, database_urls, f"{sink.url}?rate=20")
+    asked: dict[str, float] = {}
+
+    def tests() -> None:
+        for number in range(5):
+            time.sleep(0.8)
+            asked[f"me{number}@example.net"] = time.monotonic()
+            journey.test(service.parts, drafted, f"me{number}@example.net")
+            service.deliver("transactional", seconds=10)
+
+    at_once(lambda: made.deliver("bulk", seconds=6), tests)
+    waits = [sink.messages_for(address)[0].at - when for address, when in asked.items()]
+    bulk = [message.at for message in sink.messages if message.recipient.startswith("reader")]
+    made.close()
+    service.close()
+    assert max(waits) < 3
+    assert max(bulk) > max(asked.values()), "the digest had ended: the test proved nothing"
+
+
+def test_a_digest_leaves_the_reserve_to_the_night_s_alert(sink, tmp_path, database_urls):
+    """Who has used up the day's quota in the morning cannot warn anybody at night."""
+    made = house.build(tmp_path, database_urls, f"{sink.url}?daily=200&reserve=120")
+    composed = house.issue(made, tmp_path, addresses=house.addresses(120))
+    told = journey.promise(made.parts, composed.mailing)
+    assert told.by_day == (76, 44)
+    assert told.held_by == "daily"
+    publish.send(made.parts, composed.issue)
+    made.deliver("bulk", seconds=10)
+    assert status(made, composed.mailing).accepted == 76, "200 less 120 for alerts and 4 for service mail"
+    assert made.deliver("bulk", seconds=5) == 0
+    urgent = alarm(made, tmp_path)
+    made.deliver("urgent", seconds=10)
+    assert status(made, urgent).accepted == 120
+    change(made, "UPDATE relay_use SET minute = minute - interval '1 day'")
+    change(made, "UPDATE shard SET not_before = now()")
+    made.deliver("bulk", seconds=10)
+    assert status(made, composed.mailing).accepted == 120, "the next day it goes on where it stood"
+    made.close()
+
+
+def test_a_relay_that_is_away_is_replaced_and_asked_again_now_and_then(sink, other_sink, tmp_path, database_urls):
+    """One of two relays fails on the night: nobody waits, nobody knocks on a dead door four times a second."""
+    knocks = smtp.Scripted(script={"BANNER": None})
+    with smtp.running(knocks):
+        made = house.build(tmp_path, database_urls, f"{knocks.url}?weight=1000 {other_sink.url}?weight=1")
+        mailing = sending(made, tmp_path, 50)
+        for _ in range(5):
+            made.deliver("bulk", seconds=2)
+        assert status(made, mailing).accepted == len(other_sink.messages) == 50
+        [row] = ask(made, "SELECT closed_since, closed_until FROM relay_state WHERE closed_until IS NOT NULL")
+        assert row.closed_until - row.closed_since >= timedelta(seconds=9)
+        knocks.script["BANNER"] = b"220 back\r\n"
+        change(made, "UPDATE relay_state SET closed_until = now() - interval '1 second' WHERE closed_until IS NOT NULL")
+        house.add_articles(made, tmp_path, "A second story")
+        second = publish.compose(made.parts, house.DIGEST)
+        publish.send(made.parts, second.issue)
+        made.deliver("bulk", seconds=5)
+        assert len(knocks.messages) == 50, "it is back within a probe"
+        assert ask(made, "SELECT 1 FROM relay_state WHERE closed_until IS NOT NULL") == []
+        made.close()
+
+
+def test_only_one_process_probes_a_relay_that_was_away(newsletter):
+    """Twenty workers that all try at once are an attack on a server that is just getting up."""
+    relay = Relay.parse("smtp://127.0.0.1:9")
+    with newsletter.parts.database.transaction() as session:
+        throttle.closed(session, relay)
+        now = session.execute(text("SELECT now()")).scalar_one()
+        assert throttle.choose(session, [relay], Lane.BULK, chance=0.5, now=now) == throttle.Choice(None, "away")
+        session.execute(text("UPDATE relay_state SET closed_until = now() - interval '1 second'"))
+        assert throttle.choose(session, [relay], Lane.BULK, chance=0.5, now=now) == throttle.Choice(
+            relay, None, probe=True
+        )
+        assert throttle.choose(session, [relay], Lane.BULK, chance=0.5, now=now).relay is None
+        throttle.answered(session, relay)
+        assert throttle.choose(session, [relay], Lane.BULK, chance=0.5, now=now).relay == relay
+
+
+def test_weights_share_the_mail(newsletter):
+    """A relay with three times the weight takes three times the shards."""
+    relays = [Relay.parse("smtp://127.0.0.1:1?weight=3"), Relay.parse("smtp://127.0.0.1:2?weight=1")]
+    with newsletter.parts.database.transaction() as session:
+        now = session.execute(text("SELECT now()")).scalar_one()
+        found = Counter(
+            throttle.choose(session, relays, Lane.BULK, chance=place / 100, now=now).relay.port for place in range(100)
+        )
+    assert found == {1: 75, 2: 25}
+
+
+def test_a_provider_that_asks_for_less_gets_half_and_recovers_step_by_step(sink, tmp_path, database_urls):
+    """Whoever keeps knocking is blocked; whoever never comes back to pace sends all night."""
+    sink.refuse = lambda recipient: "421 4.7.28 unusual rate of mail, try again" if "gmail" in recipient else None
+    made = house.build(tmp_path, database_urls, sink.url)
+    house.add_readers(made, tmp_path, [f"r{n}@{host}" for n in range(20) for host in ("gmail.com", "example.org")])
+    house.add_articles(made, tmp_path, "The well runs dry")
+    composed = publish.compose(made.parts, house.DIGEST)
+    publish.send(made.parts, composed.issue)
+    made.deliver("bulk", seconds=10)
+    assert status(made, composed.mailing).accepted == 20, "the other provider's readers did not wait"
+    [(provider, rate)] = ask(made, "SELECT provider, rate FROM provider_pace")
+    assert provider == "google"
+    with made.parts.database.transaction() as session:
+        now = session.execute(text("SELECT now()")).scalar_one()
+        throttle.slow_provider(session, "google", observed=500, now=now)
+        assert session.execute(text("SELECT rate FROM provider_pace")).scalar_one() == rate, "once in ten seconds"
+        relay = Relay.parse(sink.url)
+        granted = throttle.grant(session, relay, Lane.BULK, "google", 10_000, now=now).messages
+        assert granted <= rate
+        later = now + timedelta(seconds=61)
+        throttle.grant(session, relay, Lane.BULK, "google", 1, now=later)
+        assert session.execute(text("SELECT rate FROM provider_pace")).scalar_one() == pytest.approx(rate * 1.5)
+        for step in range(40):
+            throttle.grant(session, relay, Lane.BULK, "google", 1, now=later + timedelta(seconds=61 * (step + 1)))
+        assert session.execute(text("SELECT count(*) FROM provider_pace")).scalar_one() == 0, "forgotten in the end"
+    made.close()
+
+
+def test_a_relay_s_own_limits_are_learned_from_its_refusals(sink, tmp_path, database_urls):
+    """ "454 Throttling failure" is said to the account, not of a reader: the pace is halved and nobody is suppressed."""
+    sink.refuse = lambda _recipient: "454 4.7.0 Throttling failure: Maximum sending rate exceeded"
+    made = house.build(tmp_path, database_urls, sink.url)
+    mailing = sending(made, tmp_path, 30)
+    made.deliver("bulk", seconds=5)
+    [row] = ask(made, "SELECT slowed_to FROM relay_state")
+    assert row.slowed_to > 0
+    sink.refuse = lambda _recipient: "454 4.7.0 Throttling failure: Daily message quota exceeded"
+    change(made, "UPDATE delivery SET due_at = now() WHERE state = 'deferred'")
+    made.sweep()
+    made.deliver("bulk", seconds=5)
+    assert ask(made, "SELECT 1 FROM relay_state WHERE full_until > now() + interval '50 minutes'")
+    sink.refuse = lambda _recipient: None
+    change(made, "UPDATE delivery SET due_at = now() WHERE state = 'deferred'")
+    made.sweep()
+    assert made.deliver("bulk", seconds=2) == 0, "bulk mail waits an hour"
+    urgent = alarm(made, tmp_path)
+    made.deliver("urgent", seconds=20)
+    assert status(made, urgent).accepted == 30, "an alert asks all the same"
+    assert ask(made, "SELECT 1 FROM suppression") == []
+    assert status(made, mailing).due == 30
+    made.close()
