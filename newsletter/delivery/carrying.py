@@ -29,7 +29,7 @@ from newsletter.ledger.mailings import AT_LEAST_ONCE
 from newsletter.relay.envelope import Envelope
 from newsletter.relay.outcome import Accepted, Outcome, Uncertain
 from newsletter.relay.target import Relay
-from newsletter.relay.verdict import Limit
+from newsletter.relay.verdict import Class, Limit
 
 if TYPE_CHECKING:
     from newsletter.delivery.sending import Sender
@@ -89,6 +89,7 @@ class Carrier:
         self._begun: set[int] = set()
         self._results: list[Result] = []
         self._dead: list[int] = []
+        self._classes: list[Class | None] = []
         self._flush: asyncio.Future[None] | None = None
 
     async def carry(self) -> Carried:
@@ -204,6 +205,7 @@ class Carrier:
             self._journal.answered(row.position, accepted=isinstance(outcome, Accepted))
         judged = outcomes.judge(row, outcome, kind=self._work.lease.kind, now=datetime.now(UTC))
         self._results.append(judged.result)
+        self._classes.append(judged.cls)
         if judged.limit:
             self._limits.add(judged.limit)
         if judged.dead:
@@ -217,8 +219,8 @@ class Carrier:
             await self._flush
             self._flush = None
         if self._results:
-            flush = partial(self._sender.flush, self._work, self._results, self._dead)
-            self._results, self._dead = [], []
+            flush = partial(self._sender.flush, self._work, self._results, self._dead, self._classes)
+            self._results, self._dead, self._classes = [], [], []
             self._flush = asyncio.get_running_loop().run_in_executor(None, flush)
         if everything and self._flush is not None:
             await self._flush

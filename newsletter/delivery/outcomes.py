@@ -24,6 +24,7 @@ class Judged:
     result: Result
     dead: bool = False
     limit: verdict.Limit | None = None
+    cls: verdict.Class | None = None
 
 
 def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime) -> Judged:
@@ -34,10 +35,12 @@ def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime) -> Judged:
         case Rejected(reply):
             found = verdict.of(outcome)
             dead = found.cls is verdict.Class.DEAD
-            return Judged(_result(row, DeliveryState.REJECTED, reply, reason=str(found.cls)), dead, found.limit)
+            return Judged(
+                _result(row, DeliveryState.REJECTED, reply, reason=str(found.cls)), dead, found.limit, found.cls
+            )
         case Deferred(reply):
             found = verdict.of(outcome)
-            return Judged(_deferred(row, reply, found, kind=kind, now=now), limit=found.limit)
+            return Judged(_deferred(row, reply, found, kind=kind, now=now), False, found.limit, found.cls)
         case Uncertain(_, stage):
             return Judged(_doubted(row, f"no answer after {stage}", kind=kind, now=now))
         case _:

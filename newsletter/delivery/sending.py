@@ -24,16 +24,16 @@ from sqlalchemy.exc import OperationalError
 from newsletter import database
 from newsletter.composer.stamping import Person, Stamper
 from newsletter.database import Database, DatabaseUnreachable, Session
-from newsletter.delivery import journal, leasing, recovery, throttle
+from newsletter.delivery import journal, leasing, recovery, thresholds, throttle
 from newsletter.delivery.carrying import Carried, Carrier, Turn
-from newsletter.ledger import books, deliveries, shards, variants
+from newsletter.ledger import books, deliveries, shards, tallies, variants
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
 from newsletter.ledger.mailings import Lane
 from newsletter.relay.envelope import Envelope
 from newsletter.relay.opening import Unreachable
 from newsletter.relay.pool import Pool
 from newsletter.relay.target import Relay
-from newsletter.relay.verdict import Limit
+from newsletter.relay.verdict import Class, Limit
 from newsletter.subscribers import suppression
 from newsletter.tokens import Tokens
 
@@ -228,22 +228,24 @@ class Sender:
             return self._identity.sender
         return f"{self._tokens.return_path(lease.mailing_id, row.mailbox_id)}@{self._identity.bounce_domain}"
 
-    def flush(self, work: leasing.Work, results: list[Result], dead: list[int]) -> None:
+    def flush(self, work: leasing.Work, results: list[Result], dead: list[int], classes: list[Class | None]) -> None:
         """Write outcomes, what they say of addresses, and up to where readers have had the digest: one transaction.
+
+        classes   what each attempt's refusal was about, None for those that were taken; too many stop the mailing
 
         Tried again while the database restarts or another transaction stands in the way.
         """
         patience = time.monotonic() + FLUSH_PATIENCE_SECONDS
         while True:
             try:
-                return self._flush(work, results, dead)
+                return self._flush(work, results, dead, classes)
             except (DatabaseUnreachable, OperationalError) as error:
                 if time.monotonic() > patience:
                     raise
                 log.warning("outcomes wait", shard=work.lease.shard_id, why=type(error).__name__)
                 time.sleep(0.5)
 
-    def _flush(self, work: leasing.Work, results: list[Result], dead: list[int]) -> None:
+    def _flush(self, work: leasing.Work, results: list[Result], dead: list[int], classes: list[Class | None]) -> None:
         lease = work.lease
         by_id = {row.id: row for row in work.rows}
         handed = [r for r in results if r.state in (DeliveryState.ACCEPTED, DeliveryState.UNCERTAIN)]
@@ -253,9 +255,25 @@ class Sender:
             for delivery_id in dead:
                 suppression.weigh_dead(session, by_id[delivery_id].mailbox_id)
             leasing.moved(session, lease, readers)
+            tallies.add(session, lease.mailing_id, lease.provider, thresholds.count(classes))
+            if any(classes):
+                _look(session, lease)
 
     def finish(self, lease: shards.Lease) -> None:
         """End a shard of which nothing is left, and close the mailing's books when it was the last."""
         with self.database.transaction() as session:
             if shards.end(session, lease):
                 books.finish(session, lease.mailing_id)
+
+
+def _look(session: Session, lease: shards.Lease) -> None:
+    """Stop a mailing whose refusals say so; in the urgent lane only the provider group they come from."""
+    if lease.lane is Lane.URGENT:
+        why = thresholds.breached(tallies.of(session, lease.mailing_id, lease.provider))
+        if why and tallies.hold(session, lease.mailing_id, lease.provider, now=database.now(session)):
+            log.warning("provider group held", mailing=lease.mailing_id, provider=lease.provider, why=why)
+        return
+    if (why := thresholds.breached(tallies.of(session, lease.mailing_id))) and tallies.halt(
+        session, lease.mailing_id, why
+    ):
+        log.warning("mailing halted", mailing=lease.mailing_id, why=why)

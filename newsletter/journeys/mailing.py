@@ -15,7 +15,7 @@ from newsletter.issues import digests, manuscript
 from newsletter.jobs import DELIVER
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.publish import NoSuchFile
-from newsletter.ledger import books, deliveries, mailings, variants
+from newsletter.ledger import books, deliveries, mailings, tallies, variants
 from newsletter.ledger.deliveries import Single
 from newsletter.ledger.mailings import Draft, Kind, Lane, State
 from newsletter.subscribers import people, recipients
@@ -109,6 +109,7 @@ def resume(parts: Parts, mailing_id: int) -> None:
     """Let a paused mailing go on."""
     with parts.database.transaction() as session:
         mailings.resume(session, mailing_id)
+        tallies.forget(session, mailing_id)
         lane = mailings.get(session, mailing_id).lane
     parts.nudger.nudge(DELIVER[lane])
 

@@ -33,6 +33,7 @@ class Status:
     started_at: datetime | None
     finished_at: datetime | None
     messages_per_second: float | None
+    halted: str | None = None
 
     @property
     def over(self) -> bool:
@@ -71,6 +72,7 @@ def status(session: Session, mailing_id: int) -> Status:
         started_at=mailing.started_at,
         finished_at=mailing.finished_at,
         messages_per_second=_rate(accepted, mailing.started_at, last),
+        halted=mailing.halted,
     )
 
 

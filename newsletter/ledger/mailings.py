@@ -207,7 +207,10 @@ def under_way(session: Session) -> list[int]:
 
 
 def resume(session: Session, mailing_id: int) -> None:
-    """Let a paused mailing go on; an approved one is started by planning, never by hand."""
+    """Let a paused mailing go on; an approved one is started by planning, never by hand.
+
+    One that had stopped by itself is counted anew: somebody has looked.
+    """
     if get(session, mailing_id).state is not State.PAUSED:
         raise WrongState(mailing_id, get(session, mailing_id).state, State.SENDING)
     move(session, mailing_id, State.SENDING)

@@ -104,10 +104,13 @@ def _lease(found: Row[Any]) -> Lease:
     )
 
 
+_NOT_HELD = """NOT EXISTS (SELECT FROM tally t
+        WHERE t.mailing_id = s.mailing_id AND t.provider = s.provider AND t.held_until > clock_timestamp())"""
 # A lease that ran out is waited for a little longer where mail was announced: its machine may have the journal.
-_FREE = """(s.lease_until IS NULL OR s.lease_until < clock_timestamp() - CASE WHEN s.announced = 0 THEN interval '0' ELSE :away END)
+_FREE = f"""(s.lease_until IS NULL
+        OR s.lease_until < clock_timestamp() - CASE WHEN s.announced = 0 THEN interval '0' ELSE :away END)
     AND s.state = 'open' AND s.not_before <= clock_timestamp() AND m.state = 'sending'
-    AND s.lane NOT IN (SELECT lane FROM paused_lane)"""
+    AND s.lane NOT IN (SELECT lane FROM paused_lane) AND {_NOT_HELD}"""  # noqa: S608
 # date_trunc in UTC: the session's time zone is UTC (database.py).
 _COLUMNS = """s.id, s.fence, s.mailing_id, m.kind, s.lane, s.provider, s.size, m.digest_id, m.had_to, m.fingerprint,
     m.planned_at, date_trunc('month', m.created_at)::date AS month"""
@@ -201,15 +204,15 @@ def announce(session: Session, lease: Lease, *, first: int, upto: int) -> Opened
     return Opened(frozenset(session.execute(_NOT_NOW, window).scalars()))
 
 
-_ANNOUNCE = text("""
+_ANNOUNCE = text(f"""
     UPDATE shard s SET announced = greatest(announced, :upto), lease_until = clock_timestamp() + :lease
     FROM mailing m
     WHERE s.id = :shard AND s.fence = :fence AND s.state = 'open'
       AND m.id = s.mailing_id AND m.state = 'sending' AND m.fingerprint = :fingerprint
       AND (m.expires_at IS NULL OR m.expires_at > clock_timestamp())
-      AND s.lane NOT IN (SELECT lane FROM paused_lane)
+      AND s.lane NOT IN (SELECT lane FROM paused_lane) AND {_NOT_HELD}
     RETURNING m.started_at
-""")
+""")  # noqa: S608
 _STARTED = text("UPDATE mailing SET started_at = clock_timestamp() WHERE id = :mailing AND started_at IS NULL")
 _NOT_NOW = text("""
     SELECT d.id FROM delivery d

@@ -67,6 +67,8 @@ class Mailing(Base):
     excluded: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    # Why it was paused by itself; an operator who lets it go on clears it.
+    halted: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (
@@ -78,6 +80,21 @@ class Mailing(Base):
         ),
         Index("mailings_under_way", "state", postgresql_where="state IN ('approved', 'sending', 'paused')"),
     )
+
+
+class Tally(Base):
+    """What refusals say of a mailing in one provider group, while it goes."""
+
+    __tablename__ = "tally"
+
+    mailing_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("mailing.id", ondelete="CASCADE"), primary_key=True)
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    tried: Mapped[int] = mapped_column(server_default="0")
+    dead: Mapped[int] = mapped_column(server_default="0")
+    policy: Mapped[int] = mapped_column(server_default="0")
+    sender: Mapped[int] = mapped_column(server_default="0")
+    complaints: Mapped[int] = mapped_column(server_default="0")
+    held_until: Mapped[datetime | None]
 
 
 class Block(Base):

@@ -56,6 +56,17 @@ class RelayUse(Base):
     __table_args__ = (CheckConstraint(one_of("lane", Lane), name="lane_is_known"), Index("uses_by_minute", "minute"))
 
 
+class Warmup(Base):
+    """How many messages of bulk mail a relay gets on each day of its life; after the last day as many as it bears."""
+
+    __tablename__ = "warmup"
+
+    day: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    most: Mapped[int]
+
+    __table_args__ = (CheckConstraint("day >= 1 AND most >= 1", name="is_a_plan"),)
+
+
 class ProviderPace(Base):
     """A provider group that asked us to slow down: messages a second it gets, halved at each refusal, raised step by step."""
 

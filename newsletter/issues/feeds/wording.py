@@ -40,17 +40,18 @@ def _cut(text: str, room: int) -> str:
     kept: list[str] = []
     for found in _GRAPHEMES.finditer(text):
         if found.end() > room:
-            kept = kept if found[0] == " " else _whole_words(kept)
+            kept = kept if found[0].startswith(" ") else _whole_words(kept)
             break
         kept.append(found[0])
-    while kept and kept[-1] in _LOOSE:
+    # A blank may carry a mark of the word after it: they are one grapheme.
+    while kept and (kept[-1] in _LOOSE or kept[-1].startswith(" ")):
         kept.pop()
     return "".join(kept)
 
 
 def _whole_words(graphemes: list[str]) -> list[str]:
     """Drop the word that was cut. Scripts without blanks (Thai, Chinese) are cut between graphemes."""
-    tail = next((length for length, one in enumerate(reversed(graphemes)) if one == " "), len(graphemes))
+    tail = next((length for length, one in enumerate(reversed(graphemes)) if one.startswith(" ")), len(graphemes))
     return graphemes[: len(graphemes) - tail] if tail < len(graphemes) / 2 else graphemes
 
 

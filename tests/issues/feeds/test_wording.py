@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 import regex
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from newsletter.issues.feeds import excerpt
@@ -38,6 +38,7 @@ def test_an_excerpt_never_splits_what_a_reader_takes_for_one_character(text: str
         assert clusters(whole)[: len(kept)] == kept
 
 
+@example(["a", "aaa", "aaaaaa🏽🏽🏽", "aaaaaaaaa", "🏽a", "🏽aaaa", "a"], 35)
 @given(SHORT_WORDS, st.integers(30, 120))
 def test_an_excerpt_is_made_of_whole_words(words: list[str], limit: int) -> None:
     """“…the ass […]” has embarrassed newspapers before."""

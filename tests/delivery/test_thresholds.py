@@ -1,0 +1,95 @@
+"""When a mailing stops by itself, and when it must not."""
+
+import pytest
+from sqlalchemy import text
+
+from newsletter.delivery import thresholds
+from newsletter.journeys import alert, publish
+from newsletter.journeys import mailing as journey
+from newsletter.ledger import books
+from newsletter.ledger.tallies import Counts
+from newsletter.relay.verdict import Class
+from tests import house
+
+
+@pytest.mark.parametrize(
+    ("counts", "why"),
+    [
+        (Counts(tried=1000), None),
+        (Counts(tried=100, dead=9), None),
+        (Counts(tried=1000, dead=50), None),
+        (Counts(tried=199, dead=10), "dead"),
+        (Counts(tried=90, policy=9), None),
+        (Counts(tried=99, policy=10), "policy"),
+        (Counts(tried=100, policy=10), None),
+        (Counts(tried=999, complaints=50), None),
+        (Counts(tried=1000, complaints=3), None),
+        (Counts(tried=1000, complaints=4), "complaints"),
+        (Counts(tried=100_000, complaints=3), None),
+        (Counts(tried=500, sender=2), None),
+        (Counts(tried=500, sender=3), "sender"),
+        (Counts(tried=1, sender=1), "sender"),
+    ],
+)
+def test_each_threshold_is_where_it_is_written(counts, why):
+    """Too early, and ten typing errors stop a newsletter; too late, and a provider blocks everything."""
+    assert thresholds.breached(counts) == why
+
+
+def test_attempts_are_counted_by_what_their_refusal_was_about():
+    """A full mailbox and a greylisting stop nobody."""
+    assert thresholds.count([None, Class.DEAD, Class.POLICY, Class.QUOTA, Class.TRANSIENT, Class.SENDER]) == Counts(
+        tried=6, dead=1, policy=1, sender=1
+    )
+
+
+def status(made, mailing):
+    with made.parts.database.transaction() as session:
+        assert books.faults(session, mailing) == []
+        return books.status(session, mailing)
+
+
+def readers(*hosts, each):
+    return [f"reader{number}@{host}" for host in hosts for number in range(each)]
+
+
+def test_a_digest_that_is_blocked_stops_by_itself_and_goes_on_when_told(newsletter, sink, tmp_path):
+    """Two thousand more refusals would cost the campaign its name; but a person decides when it goes on."""
+    sink.refuse = lambda _recipient: "550 5.7.1 Message blocked by policy"
+    composed = house.issue(newsletter, tmp_path, addresses=readers("a.example", each=1500))
+    publish.send(newsletter.parts, composed.issue)
+    newsletter.deliver("bulk", seconds=20)
+    found = status(newsletter, composed.mailing)
+    assert (found.state, found.halted) == ("paused", "policy")
+    assert found.rejected < 1500, "it stopped before the end"
+    sink.refuse = lambda _recipient: None
+    journey.resume(newsletter.parts, composed.mailing)
+    newsletter.deliver("bulk", seconds=20)
+    after = status(newsletter, composed.mailing)
+    assert (after.state, after.halted, after.accepted) == ("done", None, 1500 - found.rejected)
+
+
+def test_a_dead_list_stops_by_itself(newsletter, sink, tmp_path):
+    """A list of ten years ago, imported by mistake, is a list of spam traps."""
+    sink.refuse = lambda recipient: "550 5.1.1 User unknown" if int(recipient[6:].split("@")[0]) % 3 == 0 else None
+    composed = house.issue(newsletter, tmp_path, addresses=readers("a.example", each=1200))
+    publish.send(newsletter.parts, composed.issue)
+    newsletter.deliver("bulk", seconds=20)
+    assert status(newsletter, composed.mailing).halted == "dead"
+
+
+def test_an_alert_holds_only_the_provider_that_refuses(newsletter, sink, tmp_path):
+    """People are in danger: the other providers' readers must have it, and the one that refuses is asked again in an hour."""
+    sink.refuse = lambda recipient: "550 5.7.1 Message blocked by policy" if "gmail" in recipient else None
+    house.add_readers(newsletter, tmp_path, readers("gmail.com", "a.example", each=1100))
+    (tmp_path / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
+    mailing = alert.send(newsletter.parts, str(tmp_path / "alert.md"), digest_key=house.DIGEST)
+    newsletter.deliver("urgent", seconds=20)
+    found = status(newsletter, mailing)
+    assert (found.state, found.accepted) == ("sending", 1100)
+    assert 0 < found.due < 1100
+    sink.refuse = lambda _recipient: None
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("UPDATE tally SET held_until = now()"))
+    newsletter.deliver("urgent", seconds=20)
+    assert status(newsletter, mailing).due == 0
