@@ -7,6 +7,7 @@ them says so (`servers="start"`).
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from email.utils import parseaddr
 from functools import cached_property, partial
 from pathlib import Path
@@ -68,6 +69,9 @@ class Newsletter:
         self.urls = urls
         self._keyring = Keyring.load(chosen.keys)
         vault = Vault(self._keyring)
+        relays = {Lane(lane): Relay.parse_all(url) for lane, url in chosen.relays.items()}
+        # A relay on this machine is a queue of our own: nobody's patience is tried by it.
+        near = all(relay.loopback for relay in relays[Lane.BULK])
         self.parts = Parts(
             database=Database(urls.database, vault),
             tokens=Tokens(self._keyring.token.live, self._keyring.token.keys),
@@ -76,7 +80,8 @@ class Newsletter:
             nudger=Nudger(urls.redis),
             home=chosen.home,
             fetch_allow=chosen.fetch_allow,
-            relays={Lane(lane): Relay.parse_all(url) for lane, url in chosen.relays.items()},
+            relays=relays,
+            tranche_pause=timedelta(0) if near else timedelta(minutes=chosen.tranche_pause),
         )
 
     @cached_property
@@ -90,7 +95,7 @@ class Newsletter:
     @cached_property
     def sender(self) -> Sender:
         """The sending engine of this process, made on first use: after any fork."""
-        identity = Identity(self.parts.letterhead.sender_address, self.settings.bounce_domain)
+        identity = Identity(self.parts.letterhead.sender_address, self.settings.bounce_domain or None)
         return Sender(self.parts.database, self.parts.tokens, self.parts.relays, identity, journals=self._journals)
 
     @property
@@ -113,7 +118,7 @@ class Newsletter:
         recovery.reclaim(self.parts.database, self._journals)
         rejects.sweep(self.parts.home / "rejects")
         with self.parts.database.transaction() as session:
-            found = recovery.sweep(session, now=database.now(session))
+            found = recovery.sweep(session, now=database.now(session), tranche_pause=self.parts.tranche_pause)
         for lane in found.lanes:
             self.parts.nudger.nudge(DELIVER[lane])
         if picturing.any_due(self.parts):

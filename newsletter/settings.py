@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     sender: str = ""
     postal_address: str = ""
     bounce_domain: str | None = None
+    tranche_pause: float = Field(
+        default=15, ge=0, le=1440, description="minutes between a large mailing's first 200 and the rest"
+    )
     home: Path = Field(default_factory=_data_home)
     keys: Path = Field(default_factory=_keys_home)
     templates: Path | None = None

@@ -1,6 +1,6 @@
 """From an approved mailing to rows: who gets it, in which version, and who is left out for which reason."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -12,7 +12,7 @@ from newsletter.errors import Conflict
 from newsletter.issues import digests
 from newsletter.ledger import books, mailings
 from newsletter.ledger import planning as rows
-from newsletter.ledger.mailings import Kind
+from newsletter.ledger.mailings import Kind, Lane
 from newsletter.subscribers import recipients
 
 log = structlog.get_logger()
@@ -28,10 +28,14 @@ class NobodyChosen(Conflict):
         super().__init__("planning.no-audience", mailing=mailing_id)
 
 
-def plan(session: Session, mailing_id: int, *, now: datetime) -> rows.Plan:
-    """Write every delivery of an approved mailing, start it, and return the counts."""
+def plan(session: Session, mailing_id: int, *, now: datetime, tranche_pause: timedelta = timedelta(0)) -> rows.Plan:
+    """Write every delivery of an approved mailing, start it, and return the counts.
+
+    tranche_pause   how long a large bulk mailing waits after its first tranche; alerts never do
+    """
     mailing = mailings.get(session, mailing_id)
-    planned = rows.plan(session, mailing, audience(session, mailing), now=now)
+    pause = tranche_pause if mailing.lane is Lane.BULK else timedelta(0)
+    planned = rows.plan(session, mailing, audience(session, mailing), now=now, tranche_pause=pause)
     if planned.planned >= MANY:
         database.refresh_statistics(session, "delivery", "shard")
     mailings.start(session, mailing_id)
@@ -49,9 +53,9 @@ def audience(session: Session, mailing: mailings.MailingView) -> Select[Any]:
     return recipients.of_digest(digest.id, rhythm=rhythm, languages=digest.languages)
 
 
-def plan_due(session: Session, *, now: datetime) -> list[int]:
+def plan_due(session: Session, *, now: datetime, tranche_pause: timedelta = timedelta(0)) -> list[int]:
     """Plan the approved mailings whose time has come; return their numbers. Two sweeps at once are harmless."""
     due = mailings.to_start(session, now=now)
     for mailing_id in due:
-        plan(session, mailing_id, now=now)
+        plan(session, mailing_id, now=now, tranche_pause=tranche_pause)
     return due

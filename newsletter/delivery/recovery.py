@@ -1,13 +1,13 @@
 """The sweep: what a lost nudge, a dead worker or a full hour left behind is found here, in rows."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
 
 from newsletter.database import Database, Session
-from newsletter.delivery import journal, leasing, planning
+from newsletter.delivery import journal, leasing, planning, throttle
 from newsletter.ledger import books, deliveries, mailings, shards
 
 log = structlog.get_logger()
@@ -23,9 +23,10 @@ class Found:
     lanes: list[str]
 
 
-def sweep(session: Session, *, now: datetime) -> Found:
+def sweep(session: Session, *, now: datetime, tranche_pause: timedelta = timedelta(0)) -> Found:
     """Start what is scheduled, give up what is too old, gather retries, close books. Safe to run twice at once."""
-    started = planning.plan_due(session, now=now)
+    started = planning.plan_due(session, now=now, tranche_pause=tranche_pause)
+    throttle.forget(session, now=now)
     expired = deliveries.expire(session, now=now)
     retries = deliveries.gather(session, now=now)
     for mailing_id in mailings.under_way(session):

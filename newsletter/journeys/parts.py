@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,8 @@ class Parts:
     """The parts that meet in `assembly`, as stories use them.
 
     composing  makes the layout on first use: a process that only sends never loads templates, premailer and lxml
-    relays     those of each lane, for what can be promised
+    relays         those of each lane, for what can be promised
+    tranche_pause  how long a large mailing waits after its first tranche
     """
 
     database: Database
@@ -81,6 +83,7 @@ class Parts:
     home: Path
     fetch_allow: "tuple[Network, ...]"
     relays: Mapping[Lane, tuple[Relay, ...]]
+    tranche_pause: timedelta
 
     @property
     def layout(self) -> "Layout":

@@ -210,7 +210,7 @@ def release(parts: Parts, mailing_id: int, *, start_at: datetime | None = None) 
         mailings.approve(session, mailing_id, start_at=start_at or now)
         lane = mailings.get(session, mailing_id).lane
         if start_at is None or start_at <= now:
-            planning.plan(session, mailing_id, now=now)
+            planning.plan(session, mailing_id, now=now, tranche_pause=parts.tranche_pause)
     parts.nudger.nudge(DELIVER[lane])
 
 

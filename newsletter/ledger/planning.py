@@ -6,7 +6,7 @@ shards cut by provider group, then the deliveries.
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, text
@@ -16,6 +16,9 @@ from sqlalchemy.orm import Session
 from newsletter.ledger.mailings import Kind, MailingView
 
 SHARD_SIZE = 2000
+TRANCHE = 200
+LARGE = 2000
+NEW_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +31,17 @@ class Plan:
     shards: int
 
 
-def plan(session: Session, mailing: MailingView, audience: Select[Any], *, now: datetime) -> Plan:
+def plan(
+    session: Session,
+    mailing: MailingView,
+    audience: Select[Any],
+    *,
+    now: datetime,
+    tranche_pause: timedelta = timedelta(0),
+) -> Plan:
     """Write the deliveries and shards of a mailing and return the counts.
 
+    tranche_pause   how long the rest waits for the first tranche of a large or new audience; 0 sends without one
     audience    rows of mailbox_id, subscriber_id, provider, edition, had_to, excluded (a reason or NULL)
     """
     session.execute(text("SELECT deliveries_of_month(:month)"), {"month": mailing.month})
@@ -38,15 +49,25 @@ def plan(session: Session, mailing: MailingView, audience: Select[Any], *, now: 
     found: dict[str | None, int] = dict(session.execute(_COUNTS).all())
     planned = found.pop(None, 0)
     counts = {str(reason): number for reason, number in found.items()}
+    pause = tranche_pause if _wants_tranche(session, planned, tranche_pause) else timedelta(0)
+    session.execute(_TRANCHE, {"tranche": TRANCHE if pause else 0, "planned": planned})
     facts = {"mailing": mailing.id, "month": mailing.month, "lane": mailing.lane, "now": now, "size": SHARD_SIZE}
+    facts["later"] = now + pause
     session.execute(_CUT, {"size": SHARD_SIZE})
     shards = session.execute(_SHARDS, facts).rowcount  # type: ignore[attr-defined]
     written = session.execute(_DELIVERIES, facts).rowcount  # type: ignore[attr-defined]
     assert written == planned, "every planned recipient has exactly one row"
     books = {"audience": planned + sum(counts.values()), "planned": planned, "excluded": json.dumps(counts)}
     session.execute(_BOOKS, books | {"mailing": mailing.id, "now": now})
-    session.execute(text("DROP TABLE plan, cut"))
+    session.execute(text("DROP TABLE plan, planned, cut"))
     return Plan(audience=planned + sum(counts.values()), planned=planned, excluded=counts, shards=shards)
+
+
+def _wants_tranche(session: Session, planned: int, pause: timedelta) -> bool:
+    """A bulk mailing of more than 2,000, or to more than 5 % of people who were never mailed before (standards §19)."""
+    if not pause or planned <= TRANCHE:
+        return False
+    return planned > LARGE or session.execute(_NEW).scalar_one() > NEW_SHARE * planned
 
 
 def _gather(session: Session, mailing: MailingView, audience: Select[Any]) -> None:
@@ -103,28 +124,42 @@ _BY_LANGUAGE = """
     ) v ON true
     CROSS JOIN (SELECT id FROM variant WHERE mailing_id = :mailing ORDER BY number LIMIT 1) f
 """
+_NEW = text("""
+    SELECT count(*) FROM plan p WHERE excluded IS NULL AND NOT EXISTS (
+        SELECT FROM delivery d WHERE d.mailbox_id = p.mailbox_id AND d.state = 'accepted')
+""")
+# Each provider group sends its part into the first tranche, the smallest at least one reader.
+_TRANCHE = text("""
+    CREATE TEMP TABLE planned ON COMMIT DROP AS
+    SELECT *, n <= CASE WHEN :tranche = 0 THEN 0 ELSE greatest(1, :tranche * of / greatest(1, :planned)) END AS tranche FROM (
+        SELECT *, row_number() OVER (PARTITION BY provider ORDER BY mailbox_id) AS n, count(*) OVER (PARTITION BY provider) AS of
+        FROM plan WHERE excluded IS NULL
+    ) counted
+""")
 _COUNTS = text("SELECT excluded, count(*) FROM plan GROUP BY excluded")
 # Numbers are given batch by batch across the provider groups, so that no group waits for the end of another.
 _CUT = text("""
     CREATE TEMP TABLE cut ON COMMIT DROP AS
-    SELECT provider, batch, size, nextval(pg_get_serial_sequence('shard', 'id')) AS shard_id FROM (
-        SELECT provider, batch, count(*) AS size FROM (
-            SELECT provider, (row_number() OVER (PARTITION BY provider ORDER BY mailbox_id) - 1) / :size AS batch
-            FROM plan WHERE excluded IS NULL
-        ) numbered GROUP BY provider, batch ORDER BY batch, provider
+    SELECT provider, tranche, batch, size, nextval(pg_get_serial_sequence('shard', 'id')) AS shard_id FROM (
+        SELECT provider, tranche, batch, count(*) AS size FROM (
+            SELECT provider, tranche,
+                (row_number() OVER (PARTITION BY provider, tranche ORDER BY mailbox_id) - 1) / :size AS batch
+            FROM planned
+        ) numbered GROUP BY provider, tranche, batch ORDER BY tranche DESC, batch, provider
     ) batches
 """)
 _SHARDS = text("""
     INSERT INTO shard (id, mailing_id, lane, provider, size, not_before) OVERRIDING SYSTEM VALUE
-    SELECT shard_id, :mailing, :lane, provider, size, :now FROM cut
+    SELECT shard_id, :mailing, :lane, provider, size, CASE WHEN tranche THEN :now ELSE :later END FROM cut
 """)
 _DELIVERIES = text("""
     INSERT INTO delivery (month, mailing_id, variant_id, mailbox_id, subscriber_id, shard_id, position)
     SELECT :month, :mailing, p.variant_id, p.mailbox_id, p.subscriber_id, c.shard_id, p.n % :size
     FROM (
-        SELECT *, row_number() OVER (PARTITION BY provider ORDER BY mailbox_id) - 1 AS n
-        FROM plan WHERE excluded IS NULL
-    ) p JOIN cut c ON c.provider = p.provider AND c.batch = p.n / :size
+        SELECT mailbox_id, subscriber_id, provider, variant_id, tranche,
+            row_number() OVER (PARTITION BY provider, tranche ORDER BY mailbox_id) - 1 AS n
+        FROM planned
+    ) p JOIN cut c ON c.provider = p.provider AND c.tranche = p.tranche AND c.batch = p.n / :size
 """)
 _BOOKS = text("""
     UPDATE mailing SET audience = :audience, planned = :planned, excluded = CAST(:excluded AS jsonb), planned_at = :now

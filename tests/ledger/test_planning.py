@@ -1,5 +1,8 @@
 """Who gets what, and who is left out for which reason."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 from sqlalchemy import text
 
 from newsletter.journeys import alert, publish, suppressing
@@ -66,3 +69,46 @@ def test_what_came_as_an_alert_is_not_repeated_in_the_digest(newsletter, sink, t
     digests = {message.recipient: message.content.decode() for message in sink.messages[1:]}
     assert "Soldiers at the gate" not in digests["a@example.org"]
     assert "Soldiers at the gate" in digests["b@example.org"]
+
+
+def test_a_large_mailing_begins_with_two_hundred_spread_over_providers(newsletter, tmp_path):
+    """A mistake seen by two hundred is a mistake; seen by a million it is a scandal. Every provider is tried by a few."""
+    addresses = [f"r{n}@gmail.com" for n in range(1500)] + [f"r{n}@example.org" for n in range(900)] + ["x@outlook.com"]
+    composed = house.issue(newsletter, tmp_path, addresses=addresses)
+    patient = replace(newsletter.parts, tranche_pause=timedelta(minutes=15))
+    publish.send(patient, composed.issue)
+    with newsletter.parts.database.transaction() as session:
+        found = session.execute(
+            text("SELECT provider, size, not_before > now() AS later FROM shard ORDER BY later, provider")
+        ).all()
+        assert books.faults(session, composed.mailing) == []
+    first = {row.provider: row.size for row in found if not row.later}
+    assert first == {"google": 124, "microsoft": 1, "other": 74}
+    assert sum(row.size for row in found) == 2401
+
+
+def test_a_small_mailing_to_known_readers_needs_no_tranche(newsletter, tmp_path, sink):
+    """Three hundred who had it last week wait for nobody; three hundred strangers do."""
+    patient = replace(newsletter.parts, tranche_pause=timedelta(minutes=15))
+    first = house.issue(newsletter, tmp_path, addresses=house.addresses(300))
+    publish.send(patient, first.issue)
+    newsletter.deliver("bulk", seconds=10)
+    assert len(sink.messages) == 200, "they were never mailed before"
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("UPDATE shard SET not_before = now()"))
+    newsletter.deliver("bulk", seconds=10)
+    house.add_articles(newsletter, tmp_path, "A second story")
+    second = publish.compose(newsletter.parts, house.DIGEST)
+    publish.send(patient, second.issue)
+    newsletter.deliver("bulk", seconds=10)
+    assert len(sink.messages) == 600
+
+
+def test_an_alert_never_waits_for_a_tranche(newsletter, tmp_path, sink):
+    """Fifteen minutes are a long time for people in danger."""
+    patient = replace(newsletter.parts, tranche_pause=timedelta(minutes=15))
+    house.add_readers(newsletter, tmp_path, house.addresses(300))
+    (tmp_path / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
+    alert.send(patient, str(tmp_path / "alert.md"), digest_key=house.DIGEST)
+    newsletter.deliver("urgent", seconds=10)
+    assert len(sink.messages) == 300
