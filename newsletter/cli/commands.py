@@ -2,7 +2,19 @@
 
 import typer
 
-from newsletter.cli import alerts, articles, demo, digests, issues, lanes, machine, mailings, subscribers, suppressions
+from newsletter.cli import (
+    alerts,
+    articles,
+    demo,
+    digests,
+    issues,
+    lanes,
+    machine,
+    mailings,
+    relays,
+    subscribers,
+    suppressions,
+)
 
 app = typer.Typer(
     name="newsletter",
@@ -19,6 +31,7 @@ for group, name in (
     (mailings.app, "mailings"),
     (alerts.app, "alerts"),
     (lanes.app, "lanes"),
+    (relays.app, "relays"),
     (suppressions.app, "suppressions"),
     (machine.servers, "servers"),
     (machine.db, "db"),

@@ -15,7 +15,7 @@ TRANSACTIONAL_SHARE = 0.2
 URGENT_OVER_BULK = 0.9
 SERVICE_KEEP = 0.02
 """Part of every quota that only service mail may use: a confirmation must not wait for tomorrow."""
-BURST_SECONDS = 0.5
+BURST_SECONDS = 0.25
 ACTIVE = timedelta(seconds=3)
 _FOREVER = timedelta(days=366)
 
@@ -76,17 +76,19 @@ class Limits:
     rate            messages a second for this lane; None is unlimited, as in the next two
     hourly, daily   what the lane may use of an hour and of a day, all deductions made
     given           start of the hour → messages of this lane and of those that share its quota
+    young           the most of today and of each day to come while the relay is new
     """
 
     rate: float | None
     hourly: int | None
     daily: int | None
     given: Mapping[datetime, int]
+    young: tuple[int, ...] = ()
 
     @property
     def unlimited(self) -> bool:
         """Whether nothing but this machine holds it up."""
-        return self.rate is None and self.hourly is None and self.daily is None
+        return self.rate is None and self.hourly is None and self.daily is None and not self.young
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +117,8 @@ def promise(due: int, relays: Iterable[Limits], *, now: datetime) -> Promise | N
         seconds = (until - moment).total_seconds()
         took = 0
         for relay, history in zip(limits, given, strict=True):
-            room, why = _room(relay, history, moment, seconds)
-            part = min(room, due - took)
+            room, why = _room(relay, history, moment, seconds, day=(moment - now).days)
+            part = due - took if room is None else min(room, due - took)
             hour = until - timedelta(hours=1)
             history[hour] = history.get(hour, 0) + part
             took += part
@@ -132,15 +134,19 @@ def promise(due: int, relays: Iterable[Limits], *, now: datetime) -> Promise | N
     return Promise(end, tuple(days), held)
 
 
-def _room(relay: Limits, given: Mapping[datetime, int], moment: datetime, seconds: float) -> tuple[int, str]:
-    """Return how much a relay takes until the hour is over, and which limit says so."""
+def _room(
+    relay: Limits, given: Mapping[datetime, int], moment: datetime, seconds: float, *, day: int
+) -> tuple[int | None, str | None]:
+    """Return how much a relay takes until the hour is over, and which limit says so; None once nothing limits it."""
     hour = moment.replace(minute=0, second=0, microsecond=0)
     rooms: list[tuple[int, str]] = []
     if relay.rate is not None:
         rooms.append((math.floor(relay.rate * seconds), "rate"))
     if relay.hourly is not None:
         rooms.append((max(0, relay.hourly - given.get(hour, 0)), "hourly"))
+    lately = sum(number for start, number in given.items() if start > hour - timedelta(hours=24))
     if relay.daily is not None:
-        day = sum(number for start, number in given.items() if start > hour - timedelta(hours=24))
-        rooms.append((max(0, relay.daily - day), "daily"))
-    return min(rooms)
+        rooms.append((max(0, relay.daily - lately), "daily"))
+    if day < len(relay.young):
+        rooms.append((max(0, relay.young[day] - lately), "warm-up"))
+    return min(rooms, default=(None, None))

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from sqlalchemy import text
 
 from newsletter.database import Session
 from newsletter.delivery import budget
 from newsletter.ledger.mailings import Lane
 from newsletter.relay.target import Relay
+
+log = structlog.get_logger()
 
 PROBE = timedelta(seconds=10)
 """A relay that did not answer is asked again so often, by one process."""
@@ -128,8 +131,19 @@ def grant(session: Session, relay: Relay, lane: Lane, provider: str, want: int, 
         if limit.messages == 0:
             return limit
         want = min(want, limit.messages)
+    if lane is Lane.URGENT:
+        _warn_of_haste(session, relay, want, now=now)
     _pay(session, relay, lane, provider, want, now=now)
     return Grant(want)
+
+
+def _warn_of_haste(session: Session, relay: Relay, want: int, *, now: datetime) -> None:
+    """An alert may break the plan of a young relay; who runs it should know."""
+    if (most := _warming(session, relay, now=now)) is None:
+        return
+    used = sum(_used(session, relay, since=now - timedelta(days=1)).values())
+    if used <= most < used + want:
+        log.warning("warm-up exceeded by an alert", relay=relay.name, most=most)
 
 
 def _quota(session: Session, relay: Relay, lane: Lane, *, now: datetime) -> tuple[int | None, str | None]:
@@ -143,7 +157,36 @@ def _quota(session: Session, relay: Relay, lane: Lane, *, now: datetime) -> tupl
         room = budget.left(lane, limit=relay.daily, used=used, reserve=relay.reserve)
         free = relay.daily - sum(used.values())
         rooms.append((room, "reserve" if room == 0 and free > 0 and relay.reserve and lane is Lane.BULK else "daily"))
+    if lane is Lane.BULK and (most := _warming(session, relay, now=now)) is not None:
+        rooms.append((max(0, most - sum(_used(session, relay, since=now - timedelta(days=1)).values())), "warm-up"))
     return min(rooms, default=(None, None))
+
+
+def _warming(session: Session, relay: Relay, *, now: datetime) -> int | None:
+    """Return how many messages a young relay gets today; None for one that is warm, or stands on this machine."""
+    if relay.loopback:
+        return None
+    most = session.execute(_WARMING, {"relay": relay.name, "now": now}).scalar_one_or_none()
+    return None if most is None else int(most)
+
+
+# A relay that was never used is on its first day. One that an operator called warm is older than the plan.
+_WARMING = text("""
+    SELECT w.most FROM warmup w WHERE w.day = 1 + coalesce((
+        SELECT floor(extract(epoch FROM CAST(:now AS timestamptz) - s.first_used_at) / 86400)
+        FROM relay_state s WHERE s.name = :relay), 0)
+""")
+
+
+def warm(session: Session, name: str, *, now: datetime) -> None:
+    """Call a relay warm: it was in use before we were."""
+    session.execute(_BEGUN, {"relay": name, "at": now - timedelta(days=1000)})
+
+
+_BEGUN = text("""
+    INSERT INTO relay_state (name, first_used_at) VALUES (:relay, :at)
+    ON CONFLICT (name) DO UPDATE SET first_used_at = least(relay_state.first_used_at, excluded.first_used_at)
+""")
 
 
 def _used(session: Session, relay: Relay, *, since: datetime) -> dict[Lane, int]:
@@ -234,8 +277,10 @@ def _pay(session: Session, relay: Relay, lane: Lane, provider: str, messages: in
         active = session.execute(_ACTIVE, {"relay": relay.name, "since": now - budget.ACTIVE}).scalars()
         own = rate * budget.share(lane, [*map(Lane, active), lane])
         session.execute(_PAY, {"relay": relay.name, "lane": lane, "seconds": messages / own, "now": now})
+    if not relay.loopback:
+        session.execute(_BEGUN, {"relay": relay.name, "at": now})
     session.execute(_PAY_PROVIDER, {"provider": provider, "messages": messages, "now": now})
-    if relay.hourly is not None or relay.daily is not None:
+    if relay.hourly is not None or relay.daily is not None or not relay.loopback:
         session.execute(_USE, {"relay": relay.name, "lane": lane, "used": messages, "now": now})
 
 
@@ -293,7 +338,8 @@ _SLOW_PROVIDER = text("""
 
 def limited(session: Session, relay: Relay, provider: str) -> bool:
     """Return whether windows of this relay and provider group must ask for a grant."""
-    if relay.limited:
+    # Whatever is abroad has a first day, which is remembered from its first window on.
+    if relay.limited or not relay.loopback:
         return True
     return bool(session.execute(_LESSONS, {"relay": relay.name, "provider": provider}).scalar_one())
 
@@ -320,9 +366,22 @@ def _limits(session: Session, relay: Relay, lane: Lane, *, now: datetime) -> bud
         hourly=None if relay.hourly is None else budget.left(lane, limit=relay.hourly, used=none),
         daily=None if relay.daily is None else budget.left(lane, limit=relay.daily, used=none, reserve=relay.reserve),
         given=given,
+        young=_plan(session, relay, now=now) if lane is Lane.BULK else (),
     )
 
 
+def _plan(session: Session, relay: Relay, *, now: datetime) -> tuple[int, ...]:
+    """Return what a young relay gets today and on each day of its plan that is to come."""
+    if relay.loopback:
+        return ()
+    return tuple(int(most) for most in session.execute(_PLAN, {"relay": relay.name, "now": now}).scalars())
+
+
+_PLAN = text("""
+    SELECT w.most FROM warmup w WHERE w.day >= 1 + coalesce((
+        SELECT floor(extract(epoch FROM CAST(:now AS timestamptz) - s.first_used_at) / 86400)
+        FROM relay_state s WHERE s.name = :relay), 0) ORDER BY w.day
+""")
 _BY_HOUR = text("""
     SELECT date_trunc('hour', minute) AS hour, sum(used) AS used FROM relay_use
     WHERE relay = :relay AND minute > :since AND (CAST(:lane AS text) IS NULL OR lane = :lane) GROUP BY 1
@@ -333,3 +392,22 @@ def forget(session: Session, *, now: datetime) -> int:
     """Remove what no quota counts any more; return how many minutes."""
     old = session.execute(text("DELETE FROM relay_use WHERE minute < :before"), {"before": now - timedelta(hours=26)})
     return int(old.rowcount)  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What an operator sees of a relay. left: what a lane may still be given, held_by: the limit that says so."""
+
+    away_since: datetime | None
+    slowed_to: float | None
+    full_until: datetime | None
+    left: int | None
+    held_by: str | None
+
+
+def known(session: Session, relay: Relay, lane: Lane, *, now: datetime) -> Known:
+    """Return what is known of a relay, for one lane."""
+    state = session.execute(_STATE, {"relay": relay.name}).one_or_none()
+    room, why = _quota(session, relay, lane, now=now)
+    full = state.full_until if state and state.full_until and state.full_until > now else None
+    return Known(state.closed_since if state else None, state.slowed_to if state else None, full, room, why)

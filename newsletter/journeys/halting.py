@@ -1,10 +1,12 @@
-"""Whole lanes paused, resumed and stopped: for the night on which nothing may leave the house."""
+"""Whole lanes paused, resumed and stopped, for the night on which nothing may leave the house; and the relays behind them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from newsletter import database
+from newsletter.delivery import throttle
+from newsletter.errors import NotFound
 from newsletter.jobs import DELIVER
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import deliveries, lanes, mailings
@@ -51,3 +53,31 @@ def stop(parts: Parts, chosen: Iterable[Lane]) -> dict[int, int]:
         with parts.database.transaction() as session:
             cancelled[mailing_id] = deliveries.cancel_all(session, mailings.get(session, mailing_id), reason="stopped")
     return cancelled
+
+
+class UnknownRelay(NotFound):
+    """No setting names this relay."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__("relays.unknown", name=name, known=", ".join(known))
+
+
+def relays(parts: Parts) -> list[dict[str, object]]:
+    """Return what is known of each relay of each lane, and how many messages its quota leaves now (None: no quota)."""
+    rows: list[dict[str, object]] = []
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        for lane, found in parts.relays.items():
+            for relay in found:
+                known = throttle.known(session, relay, lane, now=now)
+                rows.append({"lane": str(lane), "relay": relay.name, **asdict(known)})
+    return rows
+
+
+def warm(parts: Parts, name: str) -> None:
+    """Call a relay warm. Raises UnknownRelay."""
+    names = sorted({relay.name for found in parts.relays.values() for relay in found})
+    if name not in names:
+        raise UnknownRelay(name, names)
+    with parts.database.transaction() as session:
+        throttle.warm(session, name, now=database.now(session))

@@ -215,6 +215,15 @@ def test_lanes_are_paused_resumed_and_stopped(program, files, sink):
     assert "in doubt" in program.run("mailings", "uncertain", mailing)[0]
 
 
+def test_relays_tell_what_they_have_left(program):
+    """Before a release one looks whether the relay is there and has room."""
+    rows = program.json("relays", "list")
+    assert {row["lane"] for row in rows} == {"urgent", "transactional", "bulk"}
+    assert all(row["left"] is None and row["away_since"] is None for row in rows)
+    program.run("relays", "warm", "nowhere:25", code=1)
+    assert program.json("relays", "warm", rows[0]["relay"])["warm"] is True
+
+
 def test_a_mailing_that_clients_would_cut_warns_whoever_drafts_it(program, files):
     """Gmail cuts near 102 kB, and with it the unsubscribe link; the writer can still shorten, the reader cannot."""
     program.json("digests", "add", "weekly", "--name", "The Weekly")
