@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Literal
 
 from newsletter import database, embedded, mailboxes, settings
 from newsletter.addresses import BadAddress, EmailAddress
+from newsletter.composer import signing
+from newsletter.composer.signing import Signer
 from newsletter.database import Database, DatabaseUnreachable
 from newsletter.delivery import recovery
 from newsletter.delivery.sending import Identity, Sender
@@ -95,8 +97,15 @@ class Newsletter:
     @cached_property
     def sender(self) -> Sender:
         """The sending engine of this process, made on first use: after any fork."""
-        identity = Identity(self.parts.letterhead.sender_address, self.settings.bounce_domain or None)
+        identity = Identity(
+            self.parts.letterhead.sender_address, self.settings.bounce_domain or None, signer=self._signer
+        )
         return Sender(self.parts.database, self.parts.tokens, self.parts.relays, identity, journals=self._journals)
+
+    @property
+    def _signer(self) -> Signer | None:
+        text = settings.reveal(self.settings.dkim_key)
+        return Signer(self.parts.letterhead.domain, signing.keys(text)) if text else None
 
     @property
     def _journals(self) -> Path:
@@ -116,6 +125,9 @@ class Newsletter:
         """Find what nudges lost, and nudge the lanes that have work."""
         leaving.drain(self.parts)
         recovery.reclaim(self.parts.database, self._journals)
+        if self.settings.relay_log:
+            domain = self.parts.letterhead.domain
+            recovery.settle_by_log(self.parts.database, self.settings.relay_log, self.parts.tokens, domain=domain)
         rejects.sweep(self.parts.home / "rejects")
         with self.parts.database.transaction() as session:
             found = recovery.sweep(session, now=database.now(session), tranche_pause=self.parts.tranche_pause)

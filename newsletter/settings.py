@@ -53,6 +53,10 @@ class Settings(BaseSettings):
     sender: str = ""
     postal_address: str = ""
     bounce_domain: str | None = None
+    dkim_key: SecretStr | None = Field(
+        default=None, description="selectors and PEM keys, where the relay does not sign"
+    )
+    relay_log: Path | None = Field(default=None, description="the relay's log, looked in for messages in doubt")
     tranche_pause: float = Field(
         default=15, ge=0, le=1440, description="minutes between a large mailing's first 200 and the rest"
     )
@@ -76,7 +80,12 @@ class Settings(BaseSettings):
             raise ValueError("begins with neither http:// nor https://")
         return value.rstrip("/")
 
-    @field_validator("home", "keys", "templates")
+    @field_validator("relay_log", "templates", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return value or None
+
+    @field_validator("home", "keys", "templates", "relay_log")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else None

@@ -84,6 +84,7 @@ class Carrier:
         self._by_id = {row.id: row for row in work.rows}
         self._window = SHUT
         self._wait = 0.0
+        self._unspent = 0
         self._limits: set[Limit] = set()
         self._renewing = asyncio.Lock()
         self._begun: set[int] = set()
@@ -102,6 +103,7 @@ class Carrier:
             with suppress(asyncio.CancelledError):
                 await keeper
             await self._write(everything=True)
+            await self._give_back_budget()
         return Carried(begun, len(self._left), timedelta(seconds=self._wait))
 
     async def _send_all(self) -> int:
@@ -118,18 +120,24 @@ class Carrier:
                 continue
             self._drop(window)
             last = await self._send([row for row in window.asked if row.id in window.allowed])
+            self._unspent = len(window.asked) - last
             total += last
             await self._learn(last / max(0.001, time.monotonic() - asked))
             await self._write()
         return total
 
     async def _ask(self, rows: Sequence[Row], *, relay: Relay | None) -> Window | None:
-        opening = partial(windows.open, self._sender.database, self._work.lease, rows, relay=relay)
+        unspent, self._unspent = (self._unspent, 0) if relay else (0, self._unspent)
+        opening = partial(windows.open, self._sender.database, self._work.lease, rows, relay=relay, unspent=unspent)
         window = await asyncio.to_thread(opening)
         self._window = window or SHUT
         if window and window.wait > PATIENCE_SECONDS:
             log.info("budget spent", relay=self._relay.name, limit=window.why, wait=round(window.wait))
         return window
+
+    async def _give_back_budget(self) -> None:
+        if self._limited and self._unspent:
+            await asyncio.to_thread(self._sender.refund, self._relay, self._work.lease.lane, self._unspent)
 
     async def _learn(self, observed: float) -> None:
         """Go slower where a relay or a provider asked for it; `observed`: the messages a second that were too many."""

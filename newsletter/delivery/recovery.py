@@ -6,11 +6,14 @@ from pathlib import Path
 
 import structlog
 
-from newsletter.database import Database, Session
-from newsletter.delivery import journal, leasing, planning, throttle
+from newsletter.database import Database, Session, now
+from newsletter.delivery import journal, leasing, planning, relaylog, throttle
 from newsletter.ledger import books, deliveries, mailings, shards
+from newsletter.tokens import Tokens
 
 log = structlog.get_logger()
+
+LOG_AGE = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +51,23 @@ def reclaim(database: Database, journals: Path) -> int:
                     )
         journal.remove(journals, shard_id, fence)
     return reclaimed
+
+
+def settle_by_log(database: Database, log_file: Path, tokens: Tokens, *, domain: str) -> int:
+    """Look for what is in doubt in the relay's log; return how many deliveries it settled. A log that is away settles none."""
+    with database.transaction() as session:
+        doubts = deliveries.unsettled(session, since=now(session) - LOG_AGE)
+    if not doubts:
+        return 0
+    ids = {tokens.message_id(one.mailing_id, one.mailbox_id, one.occasion, domain): one for one in doubts}
+    try:
+        found = relaylog.taken(log_file, ids.keys())
+    except OSError as error:
+        log.warning("relay log unreadable", why=error.strerror)
+        return 0
+    if not found:
+        return 0
+    with database.transaction() as session:
+        settled = deliveries.found_taken(session, [ids[message_id] for message_id in found])
+    log.info("found in the relay's log", deliveries=settled)
+    return settled

@@ -22,6 +22,7 @@ import uvloop
 from sqlalchemy.exc import OperationalError
 
 from newsletter import database
+from newsletter.composer.signing import Signer
 from newsletter.composer.stamping import Person, Stamper
 from newsletter.database import Database, DatabaseUnreachable, Session
 from newsletter.delivery import journal, leasing, recovery, thresholds, throttle
@@ -46,10 +47,16 @@ FLUSH_PATIENCE_SECONDS = 45.0
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who sends: the From address (wire form), and the domain of return paths, None where bounces come to From."""
+    """Who sends.
+
+    sender         the From address, in wire form
+    bounce_domain  the domain of return paths; None where bounces come to From
+    signer         signs each message; None where the relay does
+    """
 
     sender: str
     bounce_domain: str | None
+    signer: Signer | None = None
     owner: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
 
     @property
@@ -164,6 +171,11 @@ class Sender:
         else:
             self.finish(lease)
 
+    def refund(self, relay: Relay, lane: Lane, messages: int) -> None:
+        """Take back what was granted to a shard and not begun."""
+        with self.database.transaction() as session:
+            throttle.refund(session, relay, lane, messages, now=database.now(session))
+
     def learn(self, relay: Relay, provider: str, limits: set[Limit], *, observed: float) -> None:
         """Write down that a relay or a provider asked for less than `observed` messages a second."""
         with self.database.transaction() as session:
@@ -219,14 +231,14 @@ class Sender:
             message_id=tokens.message_id(lease.mailing_id, row.mailbox_id, row.occasion, self._identity.domain),
             date=date,
         )
+        message = self.stamper(row.variant_id).stamp(person)
+        if self._identity.signer:
+            message = self._identity.signer.sign(message)
+        token = tokens.return_path(lease.mailing_id, row.mailbox_id)
+        domain = self._identity.bounce_domain
         return Envelope(
-            row.id, self._return_path(lease, row), reader.address, self.stamper(row.variant_id).stamp(person)
+            row.id, f"{token}@{domain}" if domain else self._identity.sender, reader.address, message, token
         )
-
-    def _return_path(self, lease: shards.Lease, row: Row) -> str:
-        if self._identity.bounce_domain is None:
-            return self._identity.sender
-        return f"{self._tokens.return_path(lease.mailing_id, row.mailbox_id)}@{self._identity.bounce_domain}"
 
     def flush(self, work: leasing.Work, results: list[Result], dead: list[int], classes: list[Class | None]) -> None:
         """Write outcomes, what they say of addresses, and up to where readers have had the digest: one transaction.

@@ -299,6 +299,17 @@ _USE = text("""
 """)
 
 
+def refund(session: Session, relay: Relay, lane: Lane, messages: int, *, now: datetime) -> None:
+    """Take back what was granted and not begun: a window that closed early must not cost a part of the day."""
+    if messages <= 0:
+        return
+    rate = _rate(session, relay, now=now)
+    if rate is not None:
+        session.execute(_PAY, {"relay": relay.name, "lane": ALL, "seconds": -messages / rate, "now": now})
+    if relay.hourly is not None or relay.daily is not None or not relay.loopback:
+        session.execute(_USE, {"relay": relay.name, "lane": lane, "used": -messages, "now": now})
+
+
 def slow_relay(session: Session, relay: Relay, *, observed: float, now: datetime) -> None:
     """A relay refused because of our pace: half of it from now on, raised step by step. Once in ten seconds at most."""
     facts = {"relay": relay.name, "rate": min(relay.rate or observed, observed), "now": now, "until": now + LEARNED}

@@ -43,16 +43,20 @@ def boot_seconds() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def open(database: Database, lease: Lease, rows: Sequence[Row], *, relay: Relay | None = None) -> Window | None:
+def open(
+    database: Database, lease: Lease, rows: Sequence[Row], *, relay: Relay | None = None, unspent: int = 0
+) -> Window | None:
     """Open a window over some rows of a leased shard, or return None when the shard may not be sent now.
 
     rows    in order of position, at least one; fewer are announced where the budget holds fewer
     relay   whose budget it is spent from; None where there is no limit, or it was spent already
+    unspent what the window before was granted and did not begin
     """
     # Read before the transaction: the permission counts from the question, not from a late answer.
     asked = boot_seconds()
     with database.transaction() as session:
         if relay is not None:
+            throttle.refund(session, relay, lease.lane, unspent, now=now(session))
             grant = throttle.grant(session, relay, lease.lane, lease.provider, len(rows), now=now(session))
             if grant.messages == 0:
                 return Window(frozenset(), 0.0, wait=grant.wait_seconds, why=grant.why)

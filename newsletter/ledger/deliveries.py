@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import and_, func, or_, select, text, update
 from sqlalchemy.orm import Session
@@ -253,3 +253,42 @@ def in_doubt(session: Session, mailing: MailingView) -> list[Doubt]:
         .order_by(Delivery.uncertain_at, Delivery.id)
     )
     return [Doubt(reader, at, state) for reader, at, state in session.execute(statement) if at is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A delivery in doubt that a look into the relay's log may settle."""
+
+    month: date
+    id: int
+    mailing_id: int
+    mailbox_id: int
+    occasion: str
+
+
+def unsettled(session: Session, *, since: datetime, limit: int = 10_000) -> list[Unsettled]:
+    """Return the deliveries that came into doubt since then and still are, also those that are to go again."""
+    statement = (
+        select(Delivery.month, Delivery.id, Delivery.mailing_id, Delivery.mailbox_id, Delivery.occasion)
+        .where(
+            Delivery.uncertain_at > since,
+            Delivery.state.in_((DeliveryState.UNCERTAIN, DeliveryState.PLANNED, DeliveryState.DEFERRED)),
+        )
+        .order_by(Delivery.uncertain_at)
+        .limit(limit)
+    )
+    return [Unsettled(*found) for found in session.execute(statement)]
+
+
+def found_taken(session: Session, found: Sequence[Unsettled]) -> int:
+    """Record that a relay has these after all, by its own log; return how many rows changed."""
+    facts = {"months": [one.month for one in found], "ids": [one.id for one in found]}
+    return int(session.execute(_FOUND, facts).rowcount)  # type: ignore[attr-defined]
+
+
+_FOUND = text("""
+    UPDATE delivery d SET state = 'accepted', reason = 'relay log', due_at = NULL, outcome_at = clock_timestamp()
+    FROM unnest(CAST(:months AS date[]), CAST(:ids AS bigint[])) AS f(month, id)
+    WHERE d.month = f.month AND d.id = f.id AND d.state IN ('uncertain', 'planned', 'deferred')
+      AND NOT EXISTS (SELECT FROM shard s WHERE s.id = d.shard_id AND s.lease_until > clock_timestamp())
+""")

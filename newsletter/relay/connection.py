@@ -211,12 +211,13 @@ class Connection:
             parameters += " SMTPUTF8"
         if self._offers_dsn:
             # RFC 3461 §4.3: the return path is a token of its own, so the headers are enough to know the message.
-            parameters += " RET=HDRS"
+            parameters += " RET=HDRS" + (f" ENVID={xtext(envelope.envid)}" if envelope.envid else "")
         return f"MAIL FROM:<{envelope.sender}>{parameters}".encode()
 
     def _rcpt(self, envelope: Envelope) -> bytes:
-        if self._offers_dsn:
-            return f"RCPT TO:<{envelope.recipient}> NOTIFY=FAILURE,DELAY".encode()
+        if self._offers_dsn and envelope.recipient.isascii():
+            original = xtext(envelope.recipient)
+            return f"RCPT TO:<{envelope.recipient}> NOTIFY=FAILURE,DELAY ORCPT=rfc822;{original}".encode()
         return f"RCPT TO:<{envelope.recipient}>".encode()
 
     def _broken_off(self, reason: str) -> Outcome:
@@ -238,6 +239,11 @@ class Connection:
             self.abort()
         elif left < NEVER:
             self._timer = self._loop.call_later(min(left, self._manners.look), self._watch)
+
+
+def xtext(text: str) -> str:
+    """Return ASCII text as a parameter's value may be written (RFC 3461 §4): "+" and "=" as hexadecimal."""
+    return "".join(f"+{ord(letter):02X}" if letter in "+=" or not "!" <= letter <= "~" else letter for letter in text)
 
 
 def on_the_wire(message: bytes) -> bytes:

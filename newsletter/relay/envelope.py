@@ -29,15 +29,19 @@ class Envelope:
     sender     return path without angle brackets; empty for the null sender
     recipient  one mailbox, domain as A-labels; a local part beyond ASCII needs a relay that offers SMTPUTF8
     message    complete header and body, CRLF only, not dot-stuffed
+    envid      what a report on this delivery repeats (RFC 3461 §4.4): printable ASCII; empty asks for nothing
     """
 
     key: int
     sender: str
     recipient: str
     message: bytes
+    envid: str = ""
 
     def __post_init__(self) -> None:
         if _UNSAFE(self.sender):
             raise UnsafeEnvelope("sender")
         if not self.recipient or _UNSAFE(self.recipient):
             raise UnsafeEnvelope("recipient")
+        if len(self.envid) > 100 or _UNSAFE(self.envid) or not self.envid.isascii():
+            raise UnsafeEnvelope("envid")

@@ -1,6 +1,7 @@
 """The engine room against real servers: each reader once, refusals recorded, nothing after a stop."""
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from newsletter.journeys import mailing as journey
@@ -131,3 +132,45 @@ def test_a_rate_in_the_relay_s_address_is_kept(newsletter, sink, tmp_path, datab
     times = [message.at for message in sink.messages]
     assert len(times) == 60
     assert times[-1] - times[0] >= 0.9
+
+
+def test_reports_can_find_their_delivery_where_the_relay_offers_dsn(sink, tmp_path, database_urls):
+    """A bounce must lead to one delivery of one reader, whatever the far server writes into it (RFC 3461)."""
+    sink.extensions = (*sink.extensions, "DSN")
+    made = house.build(tmp_path, database_urls, sink.url)
+    composed = house.issue(made, tmp_path, addresses=["ann+news@example.org"])
+    publish.send(made.parts, composed.issue)
+    made.deliver("bulk", seconds=5)
+    mail, rcpt = sink.said
+    envid = mail.split("RET=HDRS ENVID=")[1].split(" ")[0]
+    with made.parts.database.transaction() as session:
+        mailbox = session.execute(text("SELECT mailbox_id FROM delivery")).scalar_one()
+    assert envid == made.parts.tokens.return_path(composed.mailing, mailbox)
+    assert rcpt.endswith("NOTIFY=FAILURE,DELAY ORCPT=rfc822;ann+2Bnews@example.org")
+    made.close()
+
+
+def test_mail_is_signed_where_the_relay_does_not_sign(sink, tmp_path, database_urls):
+    """The key of the setting, the domain of the sender: what leaves the house is what a verifier finds good."""
+    import dkim
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ed25519
+
+    from newsletter import assembly
+    from newsletter.composer import signing
+
+    secret = ed25519.Ed25519PrivateKey.generate()
+    pem = secret.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    built = house.build(tmp_path, database_urls, sink.url)
+    composed = house.issue(built, tmp_path, addresses=house.addresses(1))
+    publish.send(built.parts, composed.issue)
+    made = assembly.assemble(built.settings.model_copy(update={"dkim_key": SecretStr(f"june\n{pem}")}))
+    made.deliver("bulk", seconds=5)
+    [message] = sink.messages
+    record = signing.keys(f"june\n{pem}")[0].record
+    zone = {"june._domainkey.sarand.example.": record}
+    assert dkim.verify(message.content, dnsfunc=lambda name, timeout=5: zone[name.decode()].encode())
+    made.close()
+    built.close()

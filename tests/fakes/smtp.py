@@ -27,6 +27,7 @@ class Sink:
 
     delay_seconds     how long each final dot waits for its answer
     command_seconds   how long every other command does
+    said              every MAIL and RCPT command
     holding           messages that are here and have no answer yet
     hang_up           whether to keep a message and close without a word, as a server does that dies at the worst moment
     """
@@ -38,6 +39,7 @@ class Sink:
     command_seconds: float = 0.0
     hang_up: Callable[[str], bool] = lambda _recipient: False
     messages: list[Message] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     holding: int = 0
     port: int = 0
 
@@ -57,6 +59,8 @@ class Sink:
         try:
             while line := (await reader.readline()).decode("utf-8", "replace").rstrip("\r\n"):
                 verb = line[:4].upper()
+                if verb in ("MAIL", "RCPT"):
+                    self.said.append(line)
                 if self.command_seconds:
                     await asyncio.sleep(self.command_seconds)
                 if verb == "EHLO":

@@ -1,0 +1,162 @@
+"""DKIM signatures (RFC 6376, 8301, 8463), for relays that do not sign: a key as a value, a message in, a signed one out.
+
+relaxed/relaxed, no l=, From signed twice over so that none can be added, every list field covered. RSA costs a quarter of a
+millisecond a message, Ed25519 a tenth of that; where speed matters let the relay sign.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
+
+from newsletter.errors import Invalid
+
+# From once more than it occurs: a second one added on the way breaks the signature (RFC 6376 §8.15).
+SIGNED = (
+    b"from", b"from", b"to", b"subject", b"date", b"message-id", b"mime-version", b"content-type", b"content-transfer-encoding",
+    b"list-unsubscribe", b"list-unsubscribe-post", b"list-id", b"list-help", b"list-archive", b"feedback-id", b"auto-submitted",
+    b"precedence",
+)  # fmt: skip
+_KEYS = re.compile(
+    r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*\n(-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----)", re.MULTILINE | re.DOTALL
+)
+_FIELD = re.compile(rb"([!-9;-~]+):((?:[^\r\n]|\r\n[ \t])*)\r\n")
+_LONG_BLANK = re.compile(rb"[ \t]+")
+_LINE_END = re.compile(rb"[ \t]+\r\n")
+WEAKEST_RSA_BITS = 2048
+
+
+class BadKey(Invalid):
+    """The text holds no usable DKIM key. The facts never repeat it."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__("signing.bad-key", why=why)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A private key and the selector under which its public half is published."""
+
+    selector: str
+    private: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey = field(repr=False)
+
+    @property
+    def algorithm(self) -> str:
+        """The a= of a signature."""
+        return "rsa-sha256" if isinstance(self.private, rsa.RSAPrivateKey) else "ed25519-sha256"
+
+    @property
+    def record(self) -> str:
+        """The TXT record to publish at SELECTOR._domainkey.DOMAIN."""
+        public = self.private.public_key()
+        if isinstance(public, ed25519.Ed25519PublicKey):
+            raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+            return f"v=DKIM1; k=ed25519; p={base64.b64encode(raw).decode()}"
+        der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        return f"v=DKIM1; k=rsa; p={base64.b64encode(der).decode()}"
+
+    def sign(self, text: bytes) -> bytes:
+        """Return the signature of a canonical header."""
+        if isinstance(self.private, rsa.RSAPrivateKey):
+            return self.private.sign(text, padding.PKCS1v15(), hashes.SHA256())
+        # RFC 8463 §3: the hash is what Ed25519 signs.
+        return self.private.sign(hashlib.sha256(text).digest())
+
+
+def keys(text: str) -> tuple[Key, ...]:
+    """Return the keys of a setting: for each, a line with the selector and then the key in PEM. Raises BadKey."""
+    found = tuple(_key(selector, pem) for selector, pem in _KEYS.findall(text.replace("\r\n", "\n")))
+    if not found:
+        raise BadKey("there is no line with a selector and a PEM key below it")
+    return found
+
+
+def _key(selector: str, pem: str) -> Key:
+    try:
+        private = serialization.load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise BadKey(f"the key of {selector} cannot be read, or is locked by a password") from None
+    if isinstance(private, rsa.RSAPrivateKey):
+        if private.key_size < WEAKEST_RSA_BITS:
+            raise BadKey(f"the key of {selector} has {private.key_size} bits; {WEAKEST_RSA_BITS} are needed (RFC 8301)")
+        return Key(selector, private)
+    if isinstance(private, ed25519.Ed25519PrivateKey):
+        return Key(selector, private)
+    raise BadKey(f"the key of {selector} is neither RSA nor Ed25519")
+
+
+class Signer:
+    """Signs for one domain, once with each key."""
+
+    def __init__(self, domain: str, signers: Iterable[Key]) -> None:
+        self._domain = domain
+        self._keys = tuple(signers)
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the message with a DKIM-Signature for each key on top; it must be finished, with CRLF line ends."""
+        head, body = _parted(message)
+        fields = _fields(head)
+        body_hash = base64.b64encode(hashlib.sha256(relaxed_body(body)).digest())
+        names = [name for name in SIGNED if name in fields]
+        signed = b"".join(_canonical(fields, names))
+        return b"".join(self._signature(key, names, signed, body_hash) for key in self._keys) + message
+
+    def _signature(self, key: Key, names: list[bytes], signed: bytes, body_hash: bytes) -> bytes:
+        tags = (
+            f" v=1; a={key.algorithm}; c=relaxed/relaxed; d={self._domain}; s={key.selector};\r\n\th=".encode()
+            + _folded(names)
+            + b";\r\n\tbh="
+            + body_hash
+            + b";\r\n\tb="
+        )
+        value = key.sign(signed + b"dkim-signature:" + _relaxed(tags))
+        spelled = base64.b64encode(value)
+        lines = b"\r\n\t".join(spelled[at : at + 72] for at in range(0, len(spelled), 72))
+        return b"DKIM-Signature:" + tags + lines + b"\r\n"
+
+
+def _parted(message: bytes) -> tuple[bytes, bytes]:
+    end = message.index(b"\r\n\r\n")
+    return message[: end + 2], message[end + 4 :]
+
+
+def _fields(head: bytes) -> dict[bytes, bytes]:
+    """Return name in small letters → relaxed value; ours occur once each."""
+    return {match[1].lower(): _relaxed(match[2]) for match in _FIELD.finditer(head)}
+
+
+def _canonical(fields: dict[bytes, bytes], names: list[bytes]) -> Iterable[bytes]:
+    """Yield the fields in the order of h=; a name listed again stands for one that is not there (RFC 6376 §5.4.2)."""
+    seen: set[bytes] = set()
+    for name in names:
+        if name not in seen:
+            seen.add(name)
+            yield name + b":" + fields[name] + b"\r\n"
+
+
+def _relaxed(value: bytes) -> bytes:
+    """RFC 6376 §3.4.2: unfolded, runs of blanks as one, none at the ends."""
+    return _LONG_BLANK.sub(b" ", value.replace(b"\r\n", b"")).strip(b" ")
+
+
+def relaxed_body(body: bytes) -> bytes:
+    """Return the body as §3.4.4 hashes it; ours are nearly always so already, which a search tells faster than a rewrite."""
+    if b"\t" in body or b"  " in body or b" \r\n" in body:
+        body = _LONG_BLANK.sub(b" ", _LINE_END.sub(b"\r\n", body))
+    bare = body.rstrip(b"\r\n") if body.endswith(b"\r\n\r\n") or not body.endswith(b"\r\n") else body[:-2]
+    return bare + b"\r\n" if bare else b""
+
+
+def _folded(names: list[bytes]) -> bytes:
+    lines, line = [], b""
+    for name in names:
+        if line and len(line) + len(name) > 70:
+            lines.append(line)
+            line = b""
+        line += (b":" if line or lines else b"") + name
+    return b"\r\n\t".join([*lines, line])
