@@ -166,6 +166,11 @@ def check_keys(session: Session) -> None:
         session.execute(postgresql.insert(KeyCheck).on_conflict_do_nothing(), [proof._asdict() for proof in fresh])
 
 
+def verify_keys(session: Session) -> None:
+    """Raise vault.WrongKeys when the key file is not this database's; remember nothing."""
+    session.vault.check(list(session.execute(select(KeyCheck.purpose, KeyCheck.key_id, KeyCheck.proof))))
+
+
 def has_keys(session: Session) -> bool:
     """Whether this database was ever written under any key."""
     return session.execute(select(KeyCheck.key_id).limit(1)).first() is not None

@@ -10,6 +10,7 @@ from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -73,6 +74,22 @@ class Settings(BaseSettings):
             return tuple(ip_network(part) for part in value.replace(",", " ").split())
         return value
 
+    @field_validator("database_url", "migrate_url", mode="after")
+    @classmethod
+    def _postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        """Hosts hand out postgres:// and postgresql://; both mean the one driver there is here."""
+        text = reveal(value)
+        if not text:
+            return None
+        scheme, mark, rest = text.partition("://")
+        if scheme not in ("postgres", "postgresql", "postgresql+psycopg") or not mark or not rest:
+            raise ValueError("is no address of PostgreSQL: postgresql://user:password@host:port/name")
+        try:
+            urlsplit(text).port  # noqa: B018  (reading it is the check)
+        except ValueError:
+            raise ValueError("names a port that is no number") from None
+        return SecretStr(f"postgresql+psycopg://{rest}")
+
     @field_validator("base_url")
     @classmethod
     def _no_trailing_slash(cls, value: str) -> str:
@@ -117,7 +134,10 @@ def read(**overrides: Any) -> Settings:
     try:
         return Settings(**(_from_files() | overrides))
     except ValidationError as error:
-        faults = [f"{PREFIX}{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}".rstrip("_") for e in error.errors()]
+        faults = [
+            f"{PREFIX}{'_'.join(map(str, e['loc'])).upper()}: {e['msg'].removeprefix('Value error, ')}".rstrip("_")
+            for e in error.errors()
+        ]
         raise BadSettings("; ".join(fault.removeprefix(f"{PREFIX}: ") for fault in faults)) from None
 
 

@@ -5,17 +5,29 @@ The app holds options and schedule; `tasks` holds one short task for each job. W
 
 import gc
 import importlib
+import sys
 
 from celery import Celery
-from celery.signals import celeryd_after_setup, setup_logging
+from celery.signals import celeryd_after_setup, celeryd_init, setup_logging
 
-from newsletter import assembly, jobs, logs, settings
+from newsletter import assembly, jobs, languages, logs, settings
+from newsletter.errors import NewsletterError
 from workers.schedule import BEAT
 
 
 @setup_logging.connect
 def _log_as_we_do(**_later: object) -> None:
     logs.configure()
+
+
+@celeryd_init.connect
+def _refuse_wrong_keys(**_later: object) -> None:
+    """A worker whose keys are not this database's could open nobody's address: it says so and ends, at once."""
+    try:
+        assembly.assemble().close()
+    except NewsletterError as refusal:
+        print(languages.say(refusal.message, **refusal.facts), file=sys.stderr)
+        sys.exit(1)
 
 
 @celeryd_after_setup.connect

@@ -26,7 +26,9 @@ def import_(
     counts = {name: getattr(done, name) for name in ("read", "added", "changed", "unchanged", "rejected")}
     for fault in done.faults:
         screen.print(f"Not taken: {fault}", markup=False, soft_wrap=True)
-    show(counts, as_json=as_json)
+    show({**counts, "faults": list(done.faults)} if as_json else counts, as_json=as_json)
+    if done.damaged or done.read == done.rejected > 0:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import redis
 from rich.table import Table
 
-from newsletter import assembly, database, languages, migrations, settings
+from newsletter import assembly, database, languages, mailboxes, migrations, settings
 from newsletter.cli import names
 from newsletter.cli.door import page
 from newsletter.database import Database
@@ -37,10 +37,11 @@ def examine() -> list[Finding]:
         urls = assembly.urls(chosen)
     except NewsletterError as refusal:
         return [*findings, _refused("database", refusal)]
-    findings.append(_guarded("database", lambda: _database(chosen, urls)))
-    findings.append(_guarded("migrations", lambda: _migrations(chosen, urls)))
-    findings.append(_guarded("roles", lambda: _roles(chosen, urls)))
-    findings.append(_guarded("clock", lambda: _clock(chosen, urls)))
+    findings.append(_guarded("database", lambda: _database(urls)))
+    findings.append(_guarded("keys and data", lambda: _keys_fit(chosen, urls)))
+    findings.append(_guarded("migrations", lambda: _migrations(urls)))
+    findings.append(_guarded("roles", lambda: _roles(urls)))
+    findings.append(_guarded("clock", lambda: _clock(urls)))
     findings.append(_guarded("broker", lambda: _broker(urls)))
     for lane, url in chosen.relays.items():
         findings.append(_guarded(f"relay ({lane})", lambda url=url, lane=lane: _relay(url, lane)))  # type: ignore[misc]
@@ -79,26 +80,34 @@ def _sender(chosen: Settings) -> Finding:
     return Finding("sender", True, f"{chosen.sender}, pages at {chosen.base_url}")
 
 
-def _open(chosen: Settings, urls: assembly.Urls) -> Database:
-    return Database(urls.database, Vault(Keyring.load(chosen.keys)), pool_size=1)
+def _keys_fit(chosen: Settings, urls: assembly.Urls) -> Finding:
+    """A key file of another installation opens nothing here, and what it sealed nobody else could open."""
+    opened = Database(urls.database, Vault(Keyring.load(chosen.keys)), pool_size=1)
+    try:
+        with opened.transaction() as session:
+            mailboxes.verify_keys(session)
+    finally:
+        opened.close()
+    return Finding("keys and data", True, "the keys are this database's")
 
 
-def _asked(chosen: Settings, urls: assembly.Urls, sql: str) -> list[tuple[object, ...]]:
-    opened = _open(chosen, urls)
+def _asked(urls: assembly.Urls, sql: str) -> list[tuple[object, ...]]:
+    # Nothing sealed is read, so a lost key file hides none of these answers.
+    opened = Database(urls.database, Vault(Keyring.make()), pool_size=1)
     try:
         return database.ask(opened, sql)
     finally:
         opened.close()
 
 
-def _database(chosen: Settings, urls: assembly.Urls) -> Finding:
-    version = str(_asked(chosen, urls, "SHOW server_version")[0][0])
+def _database(urls: assembly.Urls) -> Finding:
+    version = str(_asked(urls, "SHOW server_version")[0][0])
     return Finding("database", int(version.split(".")[0]) >= 15, f"PostgreSQL {version}; 15 or newer is needed")
 
 
-def _migrations(chosen: Settings, urls: assembly.Urls) -> Finding:
-    found = _asked(chosen, urls, "SELECT to_regclass('alembic_version')::text")[0][0]
-    at = str(_asked(chosen, urls, "SELECT version_num FROM alembic_version")[0][0]) if found else "empty"
+def _migrations(urls: assembly.Urls) -> Finding:
+    found = _asked(urls, "SELECT to_regclass('alembic_version')::text")[0][0]
+    at = str(_asked(urls, "SELECT version_num FROM alembic_version")[0][0]) if found else "empty"
     ok = at == migrations.head()
     return Finding(
         "migrations",
@@ -107,12 +116,12 @@ def _migrations(chosen: Settings, urls: assembly.Urls) -> Finding:
     )
 
 
-def _roles(chosen: Settings, urls: assembly.Urls) -> Finding:
+def _roles(urls: assembly.Urls) -> Finding:
     query = (
         "SELECT current_user, rolsuper, pg_get_userbyid(datdba) = current_user FROM pg_roles, pg_database"
         " WHERE rolname = current_user AND datname = current_database()"
     )
-    user, super_, owner = _asked(chosen, urls, query)[0]
+    user, super_, owner = _asked(urls, query)[0]
     if super_ or owner:
         return Finding(
             "roles", False, f"{user} owns the database or rules the server: use newsletter_worker or newsletter_web"
@@ -120,8 +129,8 @@ def _roles(chosen: Settings, urls: assembly.Urls) -> Finding:
     return Finding("roles", True, f"{user} owns nothing")
 
 
-def _clock(chosen: Settings, urls: assembly.Urls) -> Finding:
-    theirs = _asked(chosen, urls, "SELECT clock_timestamp()")[0][0]
+def _clock(urls: assembly.Urls) -> Finding:
+    theirs = _asked(urls, "SELECT clock_timestamp()")[0][0]
     assert isinstance(theirs, datetime)
     apart = abs((datetime.now(UTC) - theirs).total_seconds())
     return Finding("clock", apart < 5, f"{apart:.1f} s from the database's")
@@ -144,14 +153,24 @@ def _broker(urls: assembly.Urls) -> Finding:
 
 
 def _relay(url: str, lane: str) -> Finding:
-    relay = Relay.parse_all(url)[0]
+    relays = Relay.parse_all(url)
+    silent = {relay.name: why for relay in relays if (why := _silence(relay))}
+    if silent:
+        return Finding(
+            f"relay ({lane})", False, "; ".join(f"{name} does not answer: {why}" for name, why in silent.items())
+        )
+    return Finding(f"relay ({lane})", True, ", ".join(relay.name for relay in relays) + " answers")
+
+
+def _silence(relay: Relay) -> str | None:
+    """Return why a relay does not greet, or None when it does."""
     try:
         with socket.create_connection((relay.host, relay.port), timeout=3) as connection:
             connection.settimeout(5)
-            greeting = connection.recv(200).decode("ascii", "replace") if not relay.implicit_tls else "220 (TLS)"
+            greeting = b"220" if relay.implicit_tls else connection.recv(200)
     except OSError as error:
-        return Finding(f"relay ({lane})", False, f"{relay.name} does not answer: {error.strerror or error}")
-    return Finding(f"relay ({lane})", greeting.startswith("220"), f"{relay.name} answers")
+        return error.strerror or str(error)
+    return None if greeting.startswith(b"220") else "it does not greet as a mail server"
 
 
 def _disk(chosen: Settings) -> Finding:
@@ -162,10 +181,16 @@ def _disk(chosen: Settings) -> Finding:
 
 
 def _dns(chosen: Settings) -> list[Finding]:
-    domain = assembly.letterhead(chosen).domain
+    try:
+        domain = assembly.letterhead(chosen).domain
+    except NewsletterError:
+        return []  # the check of the sender says so
     if not domain:
         return []
-    relays = {relay.host for url in chosen.relays.values() for relay in Relay.parse_all(url)}
+    try:
+        relays = {relay.host for url in chosen.relays.values() for relay in Relay.parse_all(url)}
+    except NewsletterError:
+        relays = set()  # the checks of the relays say so
     return [Finding(answer.check, answer.ok, answer.found) for answer in names.look(domain, sorted(relays))]
 
 

@@ -92,7 +92,9 @@ def up(
     port: Annotated[int, typer.Option(help="Of the public pages, on this machine.")] = 8080, as_json: AsJson = False
 ) -> None:
     """Run everything on this machine until Ctrl-C: servers, workers, beat, lifeboat and the public pages."""
-    with running.everything(settings.read(), port=port) as machine:
+    chosen = settings.read()
+    running.require_own_pages(chosen, port)
+    with running.everything(chosen, port=port) as machine:
         document = {"base_url": machine.base_url, "home": str(machine.home), "keys": str(machine.keys)}
         show(document, as_json=as_json, words=lambda: _welcome(machine))
         machine.wait()

@@ -1,6 +1,6 @@
 """newsletter mailings …"""
 
-import dataclasses
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -10,6 +10,7 @@ from newsletter.cli import waiting
 from newsletter.cli.door import AsJson, DryRun, Wait, ask_address, listing, newsletter, show, warn
 from newsletter.journeys import mailing as journey
 from newsletter.journeys import publish
+from newsletter.ledger.mailings import State
 
 app = typer.Typer(no_args_is_help=True, help="Ordinary mailings, and where every mailing stands.")
 
@@ -73,10 +74,10 @@ def schedule(
     """Release a mailing for later."""
     start = at if at.tzinfo else at.replace(tzinfo=UTC)
     with newsletter() as made:
+        count = publish.audience_of(made.parts, mailing)
         if not dry_run:
             publish.release(made.parts, mailing, start_at=start)
-        shown = {"mailing": mailing, "start_at": start, "dry_run": dry_run}
-        show(shown | {"would_send": publish.audience_of(made.parts, mailing)}, as_json=as_json)
+        show({"mailing": mailing, "start_at": start, "dry_run": dry_run, "would_send": count}, as_json=as_json)
 
 
 @app.command()
@@ -110,27 +111,33 @@ def pause(mailing: int, as_json: AsJson = False) -> None:
 def resume(mailing: int, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Let a paused mailing go on."""
     with newsletter() as made:
-        if not dry_run:
+        if dry_run:
+            journey.may(made.parts, mailing, State.SENDING)
+        else:
             journey.resume(made.parts, mailing)
-        show(journey.status(made.parts, mailing), as_json=as_json)
+        show({**asdict(journey.status(made.parts, mailing)), "dry_run": dry_run}, as_json=as_json)
 
 
 @app.command()
 def stop(mailing: int, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """End a mailing for good; what is left is cancelled."""
     with newsletter() as made:
-        if not dry_run:
+        if dry_run:
+            journey.may(made.parts, mailing, State.STOPPED)
+        else:
             journey.stop(made.parts, mailing)
-        show(journey.status(made.parts, mailing), as_json=as_json)
+        show({**asdict(journey.status(made.parts, mailing)), "dry_run": dry_run}, as_json=as_json)
 
 
 @app.command()
 def cancel(mailing: int, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Give up a mailing that has not begun."""
     with newsletter() as made:
-        if not dry_run:
+        if dry_run:
+            journey.may(made.parts, mailing, State.CANCELLED)
+        else:
             journey.cancel(made.parts, mailing)
-        show(journey.status(made.parts, mailing), as_json=as_json)
+        show({**asdict(journey.status(made.parts, mailing)), "dry_run": dry_run}, as_json=as_json)
 
 
 @app.command()
@@ -139,4 +146,4 @@ def uncertain(mailing: int, as_json: AsJson = False) -> None:
     with newsletter() as made:
         found = journey.in_doubt(made.parts, mailing)
     empty = "No delivery of this mailing was ever in doubt."
-    show(found, as_json=as_json, words=lambda: listing([dataclasses.asdict(one) for one in found], empty=empty))
+    show(found, as_json=as_json, words=lambda: listing([asdict(one) for one in found], empty=empty))

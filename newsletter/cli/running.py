@@ -14,8 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from newsletter import assembly, embedded, migrations
+from newsletter.errors import Conflict
 from newsletter.settings import Settings, reveal
 
 GRACE_SECONDS = 15.0
@@ -67,6 +69,20 @@ class Machine:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+class PagesElsewhere(Conflict):
+    """Mail would point to pages on another port of this machine, where nobody answers."""
+
+    def __init__(self, base_url: str, port: int) -> None:
+        super().__init__("up.pages-elsewhere", base_url=base_url, port=port)
+
+
+def require_own_pages(chosen: Settings, port: int) -> None:
+    """Raise PagesElsewhere when the pages' address is on this machine but on another port."""
+    parts = urlsplit(chosen.base_url)
+    if parts.hostname in ("127.0.0.1", "localhost", "::1") and (parts.port or 80) != port:
+        raise PagesElsewhere(chosen.base_url, port)
 
 
 @contextmanager

@@ -45,9 +45,12 @@ def import_(
             f"Columns that say nothing to us were left out: {', '.join(done.ignored)}.", markup=False, soft_wrap=True
         )
     if done.rejects:
-        screen.print(f"{done.rejected} rows were not taken; see {done.rejects} (kept for 24 hours).", soft_wrap=True)
+        rows = "1 row was" if done.rejected == 1 else f"{done.rejected} rows were"
+        screen.print(f"{rows} not taken; see {done.rejects} (kept for 24 hours).", soft_wrap=True)
     counts = {name: getattr(done, name) for name in ("read", "added", "changed", "unchanged", "rejected")}
     show(counts | {"rejects": str(done.rejects) if done.rejects else None, "dry_run": dry_run}, as_json=as_json)
+    if done.read == done.rejected > 0:
+        raise typer.Exit(1)
 
 
 @app.command("show")

@@ -5,18 +5,31 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+from newsletter import languages
 from newsletter.assembly import Newsletter
 from newsletter.cli.door import progress, screen, show
 from newsletter.journeys import mailing as journey
 from newsletter.ledger.books import Status
 
 LOOK_SECONDS = 0.5
+PATIENCE_SECONDS = 10.0
+"""How long one who waits waits for a relay that does not answer; the mailing itself waits on."""
 
 
 def show_status(made: Newsletter, mailing: int, *, as_json: bool) -> None:
     """Print where a mailing stands, and when it will be over where its relays have limits."""
     status = journey.status(made.parts, mailing)
-    show({**asdict(status), **({} if status.over else plan(made, mailing))}, as_json=as_json)
+    if status.over:
+        return show(status, as_json=as_json)
+    away = journey.relays_away(made.parts, mailing)
+    _say_away(away)
+    show({**asdict(status), **plan(made, mailing), "relays_away": away}, as_json=as_json)
+    return None
+
+
+def _say_away(relays: tuple[str, ...]) -> None:
+    if relays:
+        screen.print(languages.say("relays.away", relays=", ".join(relays)), soft_wrap=True)
 
 
 def plan(made: Newsletter, mailing: int) -> dict[str, Any]:
@@ -32,6 +45,8 @@ def report(made: Newsletter, mailing: int, *, wait: bool, as_json: bool) -> None
     status = journey.status(made.parts, mailing)
     if wait:
         status = until_over(made, mailing)
+        if not status.over:
+            _say_away(journey.relays_away(made.parts, mailing))
     elif status.due and sys.stdout.isatty():
         screen.print(f"Mailing {mailing} is on its way. See it with “newsletter mailings status {mailing}”.")
     show(status, as_json=as_json)
@@ -40,11 +55,13 @@ def report(made: Newsletter, mailing: int, *, wait: bool, as_json: bool) -> None
 
 
 def until_over(made: Newsletter, mailing: int) -> Status:
-    """Return the status of a mailing once it is over, or once nothing is left but what waits for another attempt."""
+    """Return the status of a mailing once it is over, or once it only waits: for another attempt, or for a relay."""
     status = journey.status(made.parts, mailing)
+    stuck = 0.0
     with progress("handed over", total=status.planned) as advance:
-        while not status.over and not _only_retries(status):
+        while not status.over and not _only_retries(status) and stuck < PATIENCE_SECONDS:
             time.sleep(LOOK_SECONDS)
+            stuck = stuck + LOOK_SECONDS if journey.relays_away(made.parts, mailing) else 0.0
             status = journey.status(made.parts, mailing)
             advance(status.planned - status.due)
     return status

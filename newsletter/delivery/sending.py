@@ -112,7 +112,9 @@ class Sender:
             recovery.reclaim(self.database, self._journals)
             choice = self._choose(Lane(lane))
             if choice.relay is None:
-                log.info("no relay", lane=lane, why=choice.why)
+                log.warning(
+                    "no relay", lane=lane, why=choice.why, relays=[one.name for one in self._relays[Lane(lane)]]
+                )
                 break
             with self.database.transaction() as session:
                 work = leasing.lease(session, lane, owner=self._identity.owner, journals=self._journals)
@@ -157,6 +159,8 @@ class Sender:
             known = True
         except Unreachable as unreachable:
             self.give_back(lease)
+            with self.database.transaction() as session:
+                shards.not_begun(session, lease)
             known = True
             log.warning("relay unreachable", lane=lease.lane, **unreachable.facts)
             raise

@@ -20,7 +20,7 @@ _KEPT = ("title", "byline", "source", "dateline", "excerpt", "body", "categories
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import did. `faults`: one sentence for each item that could not be read."""
+    """What an import did. faults: one sentence for each item that could not be read; damaged: the file ended too early."""
 
     read: int = 0
     added: int = 0
@@ -29,6 +29,7 @@ class Imported:
     rejected: int = 0
     faults: tuple[str, ...] = ()
     ids: tuple[int, ...] = field(default=(), repr=False)
+    damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +88,14 @@ class _Run:
         self._faults: list[str] = []
         self._ids: list[int] = []
         self.fresh: list[Article] = []
+        self._damaged = False
 
     def take(self, item: FeedArticle | BrokenItem) -> None:
         self._counts["read"] += 1
         if isinstance(item, BrokenItem):
             self._counts["rejected"] += 1
             self._faults.append(f"{item.place}: {item.why}")
+            self._damaged |= item.last
         else:
             self._store(item)
 
@@ -112,7 +115,7 @@ class _Run:
         self._ids.append(found.id)
 
     def report(self) -> Imported:
-        return Imported(**self._counts, faults=tuple(self._faults), ids=tuple(self._ids))
+        return Imported(**self._counts, faults=tuple(self._faults), ids=tuple(self._ids), damaged=self._damaged)
 
 
 def _add(session: Session, feed_id: int, item: FeedArticle) -> Article:

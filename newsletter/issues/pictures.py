@@ -4,11 +4,12 @@ A reader's mail program must never ask a stranger's server for a picture: that s
 """
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
@@ -39,20 +40,27 @@ def due(session: Session, *, limit: int) -> list[str]:
     return [url for url in session.execute(statement).scalars() if url]
 
 
+def claim(session: Session, url: str, *, now: datetime) -> bool:
+    """Take a picture on before it is asked for; return whether nobody had. Whoever dies over it is not followed by others."""
+    row = {"source": _source(url), "fetched_at": now, "fault": "not finished"}
+    statement = postgresql.insert(Picture).values(row).on_conflict_do_nothing().returning(Picture.id)
+    return session.execute(statement).scalar_one_or_none() is not None
+
+
 def keep(session: Session, url: str, body: bytes, *, width: int, height: int, now: datetime) -> None:
-    """Store a picture under the name of its content. Safe to repeat; the first one stays."""
+    """Store a picture that was claimed, under the name of its content."""
     name = hashlib.sha256(body).hexdigest()[:32]
-    _store(session, url, name=name, body=body, width=width, height=height, now=now)
+    _store(session, url, name=name, body=body, width=width, height=height, fault=None, fetched_at=now)
 
 
 def drop(session: Session, url: str, fault: str, *, now: datetime) -> None:
     """Remember that a picture could not be had; it is not asked for again."""
-    _store(session, url, fault=fault, now=now)
+    _store(session, url, fault=fault, fetched_at=now)
 
 
-def _store(session: Session, url: str, *, now: datetime, **facts: object) -> None:
-    row = {"source": _source(url), "fetched_at": now, **facts}
-    session.execute(postgresql.insert(Picture).values(row).on_conflict_do_nothing())
+def _store(session: Session, url: str, **facts: object) -> None:
+    statement = update(Picture).where(Picture.source == _source(url), Picture.name.is_(None)).values(**facts)
+    session.execute(statement.execution_options(synchronize_session=False))
 
 
 def served(session: Session, urls: Iterable[str]) -> dict[str, Served]:
@@ -69,6 +77,8 @@ def served(session: Session, urls: Iterable[str]) -> dict[str, Served]:
 
 def body(session: Session, name: str) -> bytes | None:
     """Return the JPEG of a name, or None."""
+    if not re.fullmatch("[0-9a-f]{32}", name):
+        return None
     return session.execute(select(Picture.body).where(Picture.name == name).limit(1)).scalar_one_or_none()
 
 

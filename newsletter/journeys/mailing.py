@@ -94,6 +94,15 @@ def promise(parts: Parts, mailing_id: int) -> Promise | None:
     return budget.promise(due, bears, now=max(now, mailing.start_at or now)) if due else None
 
 
+def relays_away(parts: Parts, mailing_id: int) -> tuple[str, ...]:
+    """Return the relays of a mailing's lane if none of them answers, else nothing."""
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        lane = mailings.get(session, mailing_id).lane
+        away = [throttle.known(session, relay, lane, now=now).away_since is not None for relay in parts.relays[lane]]
+    return tuple(relay.name for relay in parts.relays[lane]) if all(away) else ()
+
+
 def listed(parts: Parts, *, limit: int = 50) -> list[books.Status]:
     """Return the books of the newest mailings."""
     with parts.database.transaction() as session:
@@ -103,6 +112,14 @@ def listed(parts: Parts, *, limit: int = 50) -> list[books.Status]:
 def pause(parts: Parts, mailing_id: int) -> None:
     """Halt a mailing; nothing new is handed over after at most half a second."""
     _move(parts, mailing_id, State.PAUSED)
+
+
+def may(parts: Parts, mailing_id: int, to: State) -> None:
+    """Raise what a move would raise, and change nothing: what --dry-run asks."""
+    with parts.database.transaction() as session:
+        if to is State.SENDING and mailings.get(session, mailing_id).state is not State.PAUSED:
+            raise mailings.WrongState(mailing_id, mailings.get(session, mailing_id).state, to)
+        mailings.require(session, mailing_id, to)
 
 
 def resume(parts: Parts, mailing_id: int) -> None:

@@ -15,14 +15,14 @@ from newsletter.composer import lint
 from newsletter.composer.content import DigestContent
 from newsletter.database import Session
 from newsletter.delivery import planning
-from newsletter.errors import NotFound
+from newsletter.errors import Conflict, Invalid, NotFound
 from newsletter.issues import articles, cutting, digests, feeds, pictures, selection
 from newsletter.issues.articles import ArticleView
 from newsletter.jobs import DELIVER, PICTURES
 from newsletter.journeys import previews
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings, reading, variants
-from newsletter.ledger.mailings import Draft, Kind, Lane
+from newsletter.ledger.mailings import Draft, Kind, Lane, State
 from newsletter.ledger.variants import Group
 from newsletter.subscribers import recipients
 
@@ -32,6 +32,27 @@ class NoSuchFile(NotFound):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__("file.unreadable", path=path, reason=reason)
+
+
+class InThePast(Invalid):
+    """A mailing cannot begin before now; a mistyped year must not send it at once."""
+
+    def __init__(self, start_at: datetime, now: datetime) -> None:
+        super().__init__("mailing.in-the-past", at=f"{start_at:%Y-%m-%d %H:%M} UTC", now=f"{now:%Y-%m-%d %H:%M} UTC")
+
+
+class CannotWrite(Conflict):
+    """A folder for previews cannot be made or written."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__("file.unwritable", path=str(path), reason=reason)
+
+
+class NotFetchable(Invalid):
+    """Feeds come from files, or from the web."""
+
+    def __init__(self, scheme: str) -> None:
+        super().__init__("file.scheme", scheme=scheme)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +88,9 @@ def _opened(parts: Parts, where: str) -> Iterator[BinaryIO]:
     if where.startswith(("http://", "https://")):
         yield io.BytesIO(fetching.fetch(where, allow=parts.fetch_allow).body)
         return
+    scheme, mark, _ = where.partition("://")
+    if mark:
+        raise NotFetchable(scheme)
     with opened(where) as stream:
         yield stream
 
@@ -190,7 +214,10 @@ def preview(parts: Parts, issue_id: int, folder: Path, *, reference: str | None 
     """Write each version of an issue as .eml, .html and .txt; with a reference, the one that person would get."""
     with parts.database.transaction() as session:
         issue = cutting.get(session, issue_id)
-        return previews.write(parts, session, issue.mailing_id, folder, reference=reference)
+        try:
+            return previews.write(parts, session, issue.mailing_id, folder, reference=reference)
+        except OSError as error:
+            raise CannotWrite(folder, error.strerror or "unknown reason") from None
 
 
 def send(parts: Parts, issue_id: int) -> int:
@@ -206,6 +233,8 @@ def release(parts: Parts, mailing_id: int, *, start_at: datetime | None = None) 
     """Lock and approve a draft, and plan it when its time has come. `start_at` None is now."""
     with parts.database.transaction() as session:
         now = database.now(session)
+        if start_at and start_at < now:
+            raise InThePast(start_at, now)
         mailings.lock(session, mailing_id)
         mailings.approve(session, mailing_id, start_at=start_at or now)
         lane = mailings.get(session, mailing_id).lane
@@ -215,8 +244,9 @@ def release(parts: Parts, mailing_id: int, *, start_at: datetime | None = None) 
 
 
 def audience_of(parts: Parts, mailing_id: int) -> int:
-    """Return how many would get a mailing if it were sent now: what --dry-run prints."""
+    """Return how many would get a mailing if it were sent now: what --dry-run prints. Raises what sending would raise."""
     with parts.database.transaction() as session:
+        mailings.require(session, mailing_id, State.LOCKED)
         mailing = mailings.get(session, mailing_id)
         return recipients.count(session, planning.audience(session, mailing))
 

@@ -79,7 +79,7 @@ def status(session: Session, mailing_id: int) -> Status:
 def _rate(accepted: int, started: datetime | None, last: datetime | None) -> float | None:
     if not accepted or started is None or last is None or last <= started:
         return None
-    return round(accepted / (last - started).total_seconds(), 1)
+    return float(f"{accepted / (last - started).total_seconds():.3g}")
 
 
 def finish(session: Session, mailing_id: int) -> bool:

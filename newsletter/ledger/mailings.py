@@ -139,6 +139,13 @@ def move(session: Session, mailing_id: int, to: State, **facts: Any) -> None:
     session.expire_all()
 
 
+def require(session: Session, mailing_id: int, to: State) -> None:
+    """Raise what `move` would raise, and change nothing."""
+    state = get(session, mailing_id).state
+    if to not in MOVES[state]:
+        raise WrongState(mailing_id, state, to)
+
+
 def lock(session: Session, mailing_id: int) -> bytes:
     """Fix the content: compute and store the fingerprint over all variants' bytes and the audience, and return it."""
     fingerprint = session.execute(_FINGERPRINT, {"mailing": mailing_id}).scalar_one()

@@ -245,6 +245,17 @@ _RELEASE = text("""
 """)
 
 
+def not_begun(session: Session, lease: Lease) -> None:
+    """Forget that a mailing began when its first window found no relay: its clock runs from the first envelope."""
+    session.execute(_NOT_BEGUN, {"mailing": lease.mailing_id, "month": lease.month})
+
+
+_NOT_BEGUN = text("""
+    UPDATE mailing SET started_at = NULL WHERE id = :mailing AND started_at IS NOT NULL
+      AND NOT EXISTS (SELECT FROM delivery WHERE month = :month AND mailing_id = :mailing AND tries > 0)
+""")
+
+
 def end(session: Session, lease: Lease) -> bool:
     """End a shard of which nothing is left to send: sum its rows, and check that the sums are its size.
 

@@ -48,8 +48,10 @@ class Reject:
 def read(number: int, values: dict[str, str], index: Index) -> Person | Reject:
     """Return the person of a row, or why it cannot be taken."""
     for column, value in values.items():
-        if len(value) > _LONGEST or (value and not value.isprintable() and _UNFIT(value)):
-            return Reject(number, column, "holds characters that cannot be read, or is too long")
+        if value and not value.isprintable() and (unfit := _UNFIT(value)):
+            return Reject(number, column, _unfit(unfit[0]))
+        if len(value) > _LONGEST:
+            return Reject(number, column, "is too long")
     try:
         address = EmailAddress.parse(values["email"])
     except BadAddress as error:
@@ -63,6 +65,14 @@ def read(number: int, values: dict[str, str], index: Index) -> Person | Reject:
         return Reject(number, "postcode", "is no postcode")
     keys = index(address.normal)
     return Person(number, address, keys, values.get("name", ""), language, zone, postcode.upper())
+
+
+def _unfit(character: str) -> str:
+    if "\ud800" <= character <= "\udfff":
+        return "holds letters that are not UTF-8: save the file as UTF-8 and import it again"
+    if character in "\r\n":
+        return "goes on over several lines: a quotation mark before it is not closed"
+    return "holds characters that cannot be read"
 
 
 @cache

@@ -90,7 +90,9 @@ def _rows(
             if any(values):
                 yield number, {name: values[place].strip() if place < len(values) else "" for name, place in places}
     except csv.Error as error:
-        raise BadTable("broken", row=number + 1, why=str(error)) from None
+        # What the reader says is for programmers; a row without an end is nearly always a quotation mark without one.
+        problem = "unclosed" if "limit" in str(error) else "broken"
+        raise BadTable(problem, row=number + 1, why=str(error)) from None
     finally:
         text.detach()
 

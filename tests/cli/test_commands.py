@@ -215,6 +215,81 @@ def test_lanes_are_paused_resumed_and_stopped(program, files, sink):
     assert "in doubt" in program.run("mailings", "uncertain", mailing)[0]
 
 
+def test_what_a_dry_run_allows_the_real_one_allows(program, files):
+    """A rehearsal that says yes to what will be refused is worse than none."""
+    prepare(program, files)
+    mailing = program.json("mailings", "draft", files / "mailing.md", "--to", "weekly")["mailing"]
+    for verb in ("resume", "stop"):
+        program.run("mailings", verb, mailing, "--dry-run", code=1)
+    assert program.json("mailings", "cancel", mailing, "--dry-run")["dry_run"] is True
+    program.json("mailings", "send", mailing)
+    deliver(program)
+    for verb in ("send", "cancel", "resume", "stop"):
+        program.run("mailings", verb, mailing, "--dry-run", code=1)
+
+
+def test_a_mistyped_year_sends_nothing(program, files, sink):
+    """Whoever schedules for 2020 means 2030."""
+    prepare(program, files)
+    mailing = program.json("mailings", "draft", files / "mailing.md", "--to", "weekly")["mailing"]
+    _, sentence = program.run("mailings", "schedule", mailing, "--at", "2020-01-01T10:00", code=1)
+    assert "has passed" in sentence
+    assert program.json("mailings", "status", mailing)["state"] == "draft"
+
+
+def test_a_relay_that_is_away_is_named_to_whoever_waits(program, files):
+    """Silence at night is the worst answer: which relay, and what happens next."""
+    prepare(program, files)
+    away = Program(program.environment | {"NEWSLETTER_RELAY_URL": "smtp://127.0.0.1:9"})
+    mailing = away.json("mailings", "draft", files / "mailing.md", "--to", "weekly")["mailing"]
+    away.json("mailings", "send", mailing)
+    away.run("deliver", "--lane", "bulk", "--once", code=1)
+    found = away.json("mailings", "status", mailing)
+    assert found["relays_away"] == ["127.0.0.1:9"]
+    assert found["started_at"] is None, "nothing was on the wire"
+    assert "127.0.0.1:9" in away.run("mailings", "status", mailing)[1]
+
+
+def test_doctor_sees_keys_of_another_installation(program, tmp_path):
+    """A restored backup with the wrong key file looks well until the first mail."""
+    program.json("digests", "add", "weekly", "--name", "The Weekly")
+    other = tmp_path / "other" / "keys.json"
+    Keyring.create(other)
+    wrong = Program(program.environment | {"NEWSLETTER_KEYS": str(other)})
+    [found] = [c for c in wrong.json("doctor", code=1)["checks"] if c["check"] == "keys and data"]
+    assert found["ok"] is False
+    lost = Program(program.environment | {"NEWSLETTER_KEYS": str(tmp_path / "nowhere.json")})
+    checks = {c["check"]: c["ok"] for c in lost.json("doctor", code=1)["checks"]}
+    assert (checks["keys"], checks["database"], checks["roles"]) == (False, True, True), (
+        "the rest is looked at all the same"
+    )
+
+
+def test_odd_settings_and_places_are_refused_in_sentences(program, files, tmp_path):
+    """A stack of Python lines tells an operator nothing."""
+    prepare(program, files)
+    for url in ("mysql://x", "garbage", "postgres://a:b@127.0.0.1:nine/x"):
+        broken = Program(program.environment | {"NEWSLETTER_DATABASE_URL": url})
+        assert "DATABASE_URL" in broken.json("digests", "list", code=1)["sentence"]
+    short = program.environment["NEWSLETTER_DATABASE_URL"].replace("postgresql+psycopg://", "postgres://")
+    assert Program(program.environment | {"NEWSLETTER_DATABASE_URL": short}).json("digests", "list")
+    issue = program.json("issues", "compose", "weekly")["issue"]
+    program.json("issues", "preview", issue, "-o", files / "feed.json", code=1)
+    assert "https" in program.json("articles", "import", "ftp://example.org/feed", code=1)["sentence"]
+    program.run("up", "--port", "8097", code=1)
+
+
+def test_a_broken_feed_ends_with_one(program, files):
+    """A nightly job must notice; what stood before the break is kept."""
+    whole = json.dumps(FEED)
+    (files / "broken.json").write_text(whole[:-2])
+    program.run("articles", "import", files / "broken.json", "--json", code=1)
+    (files / "latin.csv").write_bytes("email,name\nann@example.org,Jürgen\n".encode("latin-1"))
+    program.json("digests", "add", "weekly", "--name", "The Weekly")
+    counts = program.json("subscribers", "import", files / "latin.csv", *IMPORT, code=1)
+    assert "UTF-8" in Path(counts["rejects"]).read_text()
+
+
 def test_relays_tell_what_they_have_left(program):
     """Before a release one looks whether the relay is there and has room."""
     rows = program.json("relays", "list")

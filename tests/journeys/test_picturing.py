@@ -91,6 +91,7 @@ def test_a_picture_is_asked_for_once_and_served_by_us(made, tmp_path):
         assert "immutable" in answer.headers["cache-control"]
         assert client.head(path).status_code == 200
         assert client.get("/pictures/nothing.jpg").status_code == 404
+        assert client.get("/pictures/%00.jpg").status_code == 404
 
 
 def test_what_cannot_be_had_is_left_out_and_not_asked_for_again(made, tmp_path):
@@ -112,8 +113,9 @@ def test_what_cannot_be_had_is_left_out_and_not_asked_for_again(made, tmp_path):
 def test_two_fetchers_at_once_keep_one(made, tmp_path):
     """A job may run twice."""
     with made.parts.database.transaction() as session:
+        now = session.execute(text("SELECT now()")).scalar_one()
+        assert [pictures.claim(session, "https://sarand.example/a.jpg", now=now) for _ in range(2)] == [True, False]
         for _ in range(2):
-            now = session.execute(text("SELECT now()")).scalar_one()
             pictures.keep(session, "https://sarand.example/a.jpg", b"jpeg", width=560, height=300, now=now)
         assert session.execute(text("SELECT count(*) FROM picture")).scalar_one() == 1
         assert pictures.served(session, ["https://sarand.example/a.jpg"])["https://sarand.example/a.jpg"].width == 560

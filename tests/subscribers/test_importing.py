@@ -161,10 +161,14 @@ def test_a_mailbox_that_was_nobodys_gets_its_reader(lists: Lists) -> None:
         (b"ann@example.org,Ann,english!,UTC,", "language", "is no language tag such as en or fa"),
         (b"ann@example.org,Ann,en,London,", "time_zone", "is no time zone such as Europe/London"),
         (b"ann@example.org,Ann,en,UTC,<script>", "postcode", "is no postcode"),
-        (b"ann@example.org,Ann\xe9,en,UTC,", "name", "holds characters that cannot be read, or is too long"),
-        (b'ann@example.org,"Ann\r\nBcc: x@example.org",en,UTC,', "name", "holds characters"),
+        (
+            b"ann@example.org,Ann\xe9,en,UTC,",
+            "name",
+            "holds letters that are not UTF-8: save the file as UTF-8 and import it again",
+        ),
+        (b'ann@example.org,"Ann\r\nBcc: x@example.org",en,UTC,', "name", "goes on over several lines"),
         ("ann@example.org,Ann\u202enn,en,UTC,".encode(), "name", "holds characters"),
-        (b"ann@example.org," + b"A" * 400 + b",en,UTC,", "name", "holds characters"),
+        (b"ann@example.org," + b"A" * 400 + b",en,UTC,", "name", "is too long"),
     ],
 )
 def test_a_bad_row_is_named_and_the_others_come_in(lists: Lists, row: bytes, column: str, reason: str) -> None:

@@ -61,10 +61,14 @@ class FeedArticle:
 
 @dataclass(frozen=True, slots=True)
 class BrokenItem:
-    """An item that could not be read. place: "item 3" or "line 812"; why: for the person who reads it."""
+    """An item that could not be read. place: "item 3" or "line 812"; why: for the person who reads it.
+
+    last   the file is damaged here, and nothing after it could be read
+    """
 
     place: str
     why: str
+    last: bool = False
 
 
 class Rejoined:

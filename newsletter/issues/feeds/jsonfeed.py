@@ -50,7 +50,9 @@ def _broken(text: str, error: json.JSONDecodeError, *, name: str, base_url: str)
             break
         number += 1
         yield _item(item, feed, place=f"item {number}", base_url=base_url)
-    yield BrokenItem(f"line {error.lineno}", "the file is damaged or breaks off here; what stood before it was taken")
+    yield BrokenItem(
+        f"line {error.lineno}", "the file is damaged or breaks off here; what stood before it was taken", last=True
+    )
 
 
 def _said(head: str, field: str) -> str:

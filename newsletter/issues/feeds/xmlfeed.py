@@ -45,7 +45,7 @@ def read(stream: Rejoined, *, name: str, base_url: str) -> Iterator[FeedArticle 
         if reader.ended and all(one.domain_name == "NAMESPACE" for one in _log(error)):
             return  # A prefix declared wrongly means nothing to us, and the whole file was read.
         yield BrokenItem(
-            f"line {_line(error)}", "the file is damaged or breaks off here; what stood before it was taken"
+            f"line {_line(error)}", "the file is damaged or breaks off here; what stood before it was taken", last=True
         )
 
 

@@ -29,6 +29,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("source", name=op.f("uq_picture_source")),
     )
     op.create_index("pictures_by_name", "picture", ["name"], unique=False)
-    op.execute("GRANT SELECT, INSERT ON picture TO newsletter_worker")
+    op.execute("GRANT SELECT, INSERT, UPDATE ON picture TO newsletter_worker")
     op.execute("GRANT SELECT ON picture TO newsletter_web")
     op.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO newsletter_worker")
