@@ -8,6 +8,7 @@ The frame is one document with a mark in its middle; inlined whole, it is cut th
 import os
 import re
 import secrets
+import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from threading import RLock
@@ -174,7 +175,14 @@ def _words(language: str) -> dict[str, Any]:
         "number": lambda count: calendars.number(count, language),
         "wrapped": plaintext.wrapped,
         "underlined": plaintext.underlined,
+        "flow": _flow,
     }
+
+
+def _flow(text: str) -> str:
+    """Return "rtl" or "ltr" by the first letter that has a direction (UAX 9 P2): Gmail and Outlook drop <bdi> and dir=auto."""
+    sides = (unicodedata.bidirectional(letter) for letter in text)
+    return "rtl" if next((side for side in sides if side in ("L", "R", "AL")), "L") != "L" else "ltr"
 
 
 def _crlf(text: str) -> str:

@@ -169,6 +169,27 @@ def test_a_persian_digest_has_persian_days_and_digits(layout: Layout) -> None:
     assert "font-style:italic" not in page
 
 
+def test_what_reads_the_other_way_keeps_its_order(layout: Layout) -> None:
+    """A day and a month change places in a line that runs against them, and Gmail and Outlook drop <bdi>."""
+    content = samples.digest(lead=(samples.article(1, dateline="", source=""),), others=())
+    page = part(delivered(digest.compose(content, PERSIAN, layout)), "html")
+    assert '<span dir="rtl">۲۹ خرداد ۱۳۹۳</span>' in page
+    assert '<span dir="ltr">12 Sample Street, London N1 0AA</span>' in page
+    assert re.search(r'<span class="author" dir="ltr"[^>]*>Jane Example</span>', page)
+    assert "<bdi" not in page
+    assert re.search(r'<a class="more" lang="fa"[^>]*>ادامهٔ مطلب', page)
+
+
+def test_joined_letters_are_never_spaced(layout: Layout) -> None:
+    """Spaced, the letters of a Persian word come apart, also above an English headline."""
+    content = samples.digest(
+        lead=(samples.article(1, kind="alert"), samples.article(2, categories=("اخبار",))), others=()
+    )
+    page = part(delivered(digest.compose(content, PERSIAN, layout)), "html")
+    assert re.search(r'class="kicker" lang="fa"[^>]*>هشدار فوری', page)
+    assert "letter-spacing" not in page
+
+
 def test_a_hostile_article_stays_text(layout: Layout) -> None:
     """Titles come from other people's feeds."""
     hostile = samples.article(1, title="<script>x</script>{{ name }}", excerpt='"><img src=x onerror=y>')
