@@ -73,7 +73,7 @@ class Newsletter:
         vault = Vault(self._keyring)
         relays = {Lane(lane): Relay.parse_all(url) for lane, url in chosen.relays.items()}
         # A relay on this machine is a queue of our own: nobody's patience is tried by it.
-        near = all(relay.loopback for relay in relays[Lane.BULK])
+        near = all(relay.near for relay in relays[Lane.BULK])
         self.parts = Parts(
             database=Database(urls.database, vault),
             tokens=Tokens(self._keyring.token.live, self._keyring.token.keys),

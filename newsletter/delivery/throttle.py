@@ -164,7 +164,7 @@ def _quota(session: Session, relay: Relay, lane: Lane, *, now: datetime) -> tupl
 
 def _warming(session: Session, relay: Relay, *, now: datetime) -> int | None:
     """Return how many messages a young relay gets today; None for one that is warm, or stands on this machine."""
-    if relay.loopback:
+    if relay.near:
         return None
     most = session.execute(_WARMING, {"relay": relay.name, "now": now}).scalar_one_or_none()
     return None if most is None else int(most)
@@ -277,10 +277,10 @@ def _pay(session: Session, relay: Relay, lane: Lane, provider: str, messages: in
         active = session.execute(_ACTIVE, {"relay": relay.name, "since": now - budget.ACTIVE}).scalars()
         own = rate * budget.share(lane, [*map(Lane, active), lane])
         session.execute(_PAY, {"relay": relay.name, "lane": lane, "seconds": messages / own, "now": now})
-    if not relay.loopback:
+    if not relay.near:
         session.execute(_BEGUN, {"relay": relay.name, "at": now})
     session.execute(_PAY_PROVIDER, {"provider": provider, "messages": messages, "now": now})
-    if relay.hourly is not None or relay.daily is not None or not relay.loopback:
+    if relay.hourly is not None or relay.daily is not None or not relay.near:
         session.execute(_USE, {"relay": relay.name, "lane": lane, "used": messages, "now": now})
 
 
@@ -306,7 +306,7 @@ def refund(session: Session, relay: Relay, lane: Lane, messages: int, *, now: da
     rate = _rate(session, relay, now=now)
     if rate is not None:
         session.execute(_PAY, {"relay": relay.name, "lane": ALL, "seconds": -messages / rate, "now": now})
-    if relay.hourly is not None or relay.daily is not None or not relay.loopback:
+    if relay.hourly is not None or relay.daily is not None or not relay.near:
         session.execute(_USE, {"relay": relay.name, "lane": lane, "used": -messages, "now": now})
 
 
@@ -350,7 +350,7 @@ _SLOW_PROVIDER = text("""
 def limited(session: Session, relay: Relay, provider: str) -> bool:
     """Return whether windows of this relay and provider group must ask for a grant."""
     # Whatever is abroad has a first day, which is remembered from its first window on.
-    if relay.limited or not relay.loopback:
+    if relay.limited or not relay.near:
         return True
     return bool(session.execute(_LESSONS, {"relay": relay.name, "provider": provider}).scalar_one())
 
@@ -383,7 +383,7 @@ def _limits(session: Session, relay: Relay, lane: Lane, *, now: datetime) -> bud
 
 def _plan(session: Session, relay: Relay, *, now: datetime) -> tuple[int, ...]:
     """Return what a young relay gets today and on each day of its plan that is to come."""
-    if relay.loopback:
+    if relay.near:
         return ()
     return tuple(int(most) for most in session.execute(_PLAN, {"relay": relay.name, "now": now}).scalars())
 

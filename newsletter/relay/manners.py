@@ -33,4 +33,4 @@ class Manners:
     @classmethod
     def towards(cls, relay: Relay) -> "Manners":
         """Return the manners a relay expects: short sessions abroad, endless ones on this machine."""
-        return cls(messages=None, seconds=None) if relay.loopback else cls()
+        return cls(messages=None, seconds=None) if relay.near else cls()

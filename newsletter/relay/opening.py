@@ -4,6 +4,7 @@ A failure here has begun no message, so it is an error with its reason in words 
 """
 
 import asyncio
+import ipaddress
 import socket
 import ssl
 from enum import StrEnum
@@ -27,6 +28,7 @@ class Cause(StrEnum):
     TLS = "tls"
     NO_STARTTLS = "no-starttls"
     LOGIN = "login"
+    NOT_OURS = "not-ours"
 
 
 class Unreachable(NotFound):
@@ -93,6 +95,8 @@ async def _connected_socket(relay: Relay, seconds: float) -> socket.socket:
         async with asyncio.timeout(seconds):
             found = await loop.getaddrinfo(relay.host, relay.port, type=socket.SOCK_STREAM)
             for family, kind, protocol, _, address in found:
+                if relay.plain and not ipaddress.ip_address(address[0]).is_private:
+                    raise Unreachable(relay, Cause.NOT_OURS, str(address[0]))
                 sock = socket.socket(family, kind, protocol)
                 sock.setblocking(False)
                 try:

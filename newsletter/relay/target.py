@@ -25,6 +25,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "ahead": (1, 10**9),
     "weight": (1, 1000),
     "reserve": (0, 10**9),
+    "plain": (0, 1),
 }
 _HOST = re.compile(r"[A-Za-z0-9_.:%-]{1,253}", re.ASCII)
 
@@ -50,6 +51,7 @@ class Relay:
     ahead         messages that may wait in the relay's own queue
     weight        share of the mail this relay takes beside others of the same lane
     reserve       messages of a day that bulk mail may not use: they are kept for alerts
+    plain         1: without encryption on this host's own network, for an inbox to look at; never with a password
     """
 
     host: str
@@ -64,6 +66,7 @@ class Relay:
     ahead: int | None = None
     weight: int = 1
     reserve: int = 0
+    plain: int = 0
 
     @classmethod
     def parse(cls, url: str) -> "Relay":
@@ -105,7 +108,12 @@ class Relay:
     @property
     def starttls(self) -> bool:
         """Whether the session must be upgraded before anything else is said (RFC 3207)."""
-        return not self.implicit_tls and not self.loopback
+        return not self.implicit_tls and not self.near
+
+    @property
+    def near(self) -> bool:
+        """Whether it stands on this machine or its own network, where nobody's patience is tried by what we send."""
+        return self.loopback or bool(self.plain)
 
     @property
     def name(self) -> str:
@@ -113,6 +121,8 @@ class Relay:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def _sensible(self) -> "Relay":
+        if self.plain and (self.user or self.implicit_tls):
+            raise InvalidRelay("plain-with-secrets")
         if self.hourly and self.daily and self.hourly > self.daily:
             raise InvalidRelay("hourly-above-daily", hourly=self.hourly, daily=self.daily)
         if self.reserve and self.daily is None:

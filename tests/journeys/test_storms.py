@@ -82,17 +82,23 @@ def test_a_storm_of_kills_loses_nothing_and_doubles_nothing(newsletter, sink, tm
     assert status.uncertain > 0, "no kill caught a message on the wire: the test proved nothing"
 
 
-@pytest.mark.proof
-@pytest.mark.short
-def test_everything_killed_at_once_goes_on_where_it_stood(newsletter, sink, tmp_path, database_urls, redis_url):
-    """The machine's power fails, or somebody ends the whole group: what the next start finds is enough."""
-    made = house.build(tmp_path, database_urls, f"{sink.url}?connections={CONNECTIONS}", redis_url=redis_url)
+def kill_in_the_middle(made, sink, tmp_path):
+    """Send to 12,000 and end worker and children at once when a quarter has it; return the issue."""
     composed = house.issue(made, tmp_path, addresses=house.addresses(12_000))
     with workers.working(made, "bulk", children=2, log=tmp_path / "first.log") as process:
         publish.send(made.parts, composed.issue)
         wait_for(lambda: len(sink.messages) > 3000)
         for pid in [*children_of(process), process.pid]:
             os.kill(pid, signal.SIGKILL)
+    return composed
+
+
+@pytest.mark.proof
+@pytest.mark.short
+def test_everything_killed_at_once_goes_on_where_it_stood(newsletter, sink, tmp_path, database_urls, redis_url):
+    """The machine's power fails, or somebody ends the whole group: what the next start finds is enough."""
+    made = house.build(tmp_path, database_urls, f"{sink.url}?connections={CONNECTIONS}", redis_url=redis_url)
+    composed = kill_in_the_middle(made, sink, tmp_path)
     with workers.working(made, "bulk", children=2, log=tmp_path / "second.log"):
         made.sweep()
         wait_for(lambda: mailing.status(made.parts, composed.mailing).over)
@@ -105,12 +111,7 @@ def test_everything_killed_at_once_goes_on_where_it_stood(newsletter, sink, tmp_
 def test_a_lost_journal_costs_a_window_and_a_flush_and_no_double(newsletter, sink, tmp_path, database_urls, redis_url):
     """The host burned down with its disk: then everything announced and not recorded is in doubt, and nothing more."""
     made = house.build(tmp_path, database_urls, f"{sink.url}?connections={CONNECTIONS}", redis_url=redis_url)
-    composed = house.issue(made, tmp_path, addresses=house.addresses(12_000))
-    with workers.working(made, "bulk", children=2, log=tmp_path / "first.log") as process:
-        publish.send(made.parts, composed.issue)
-        wait_for(lambda: len(sink.messages) > 3000)
-        for pid in [*children_of(process), process.pid]:
-            os.kill(pid, signal.SIGKILL)
+    composed = kill_in_the_middle(made, sink, tmp_path)
     for path in (made.settings.home / "journals").iterdir():
         path.unlink()
     with made.parts.database.transaction() as session:  # the lease runs out, and the time for its own machine

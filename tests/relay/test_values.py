@@ -1,12 +1,17 @@
 """The relay's values: where it is, what it says, what is handed to it. No socket."""
 
+import asyncio
+import ssl
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter import languages
+from newsletter.relay import opening
 from newsletter.relay.connection import on_the_wire
 from newsletter.relay.envelope import Envelope, UnsafeEnvelope
+from newsletter.relay.manners import Manners
 from newsletter.relay.reply import Reply
 from newsletter.relay.target import InvalidRelay, Relay
 
@@ -91,3 +96,21 @@ def test_dots_are_stuffed_so_that_no_body_ends_itself(lines):
     assert b"\r\n.\r\n" not in b"\r\n" + body
     unstuffed = b"".join(line[1:] if line.startswith(b".") else line for line in body.splitlines(keepends=True))
     assert unstuffed == message
+
+
+def test_mail_without_encryption_stays_on_this_host_s_network():
+    """An inbox in a container beside us is worth a look; a server somewhere else must never see a reader's mail in the open."""
+    relay = Relay.parse("smtp://mailpit:1025?plain=1")
+    assert (relay.starttls, relay.near) == (False, True)
+    for url in ("smtp://user:secret@mailpit:1025?plain=1", "smtps://mailpit:1025?plain=1"):
+        with pytest.raises(InvalidRelay):
+            Relay.parse(url)
+
+    async def connect() -> None:
+        outside = Relay.parse("smtp://192.88.99.1:25?plain=1")  # an address that no network of one's own has
+        manners = Manners(connect=1)
+        await opening.open_session(outside, helo="x.test", tls_context=ssl.create_default_context(), manners=manners)
+
+    with pytest.raises(opening.Unreachable) as refused:
+        asyncio.run(connect())
+    assert refused.value.cause is opening.Cause.NOT_OURS
