@@ -1,10 +1,13 @@
 """The database's structure: what the models say is what the migrations make, and the roles can do no more than they must."""
 
+import importlib
+import pkgutil
+
 import psycopg
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from newsletter import migrations
+from newsletter import migrations, models
 from newsletter.models.base import Base
 
 
@@ -19,6 +22,8 @@ def test_migrations_make_what_the_models_say(database_urls):
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext
 
+    for module in pkgutil.iter_modules(models.__path__):
+        importlib.import_module(f"newsletter.models.{module.name}")
     engine = create_engine(database_urls.owner)
     with engine.connect() as connection:
         partitions = {name for (name,) in connection.execute(text("SELECT relname FROM pg_class WHERE relispartition"))}
