@@ -13,6 +13,7 @@ from newsletter.relay.outcome import Accepted, Deferred, Rejected, Uncertain
 from newsletter.relay.pool import Pool
 from newsletter.relay.target import Relay
 from tests.fakes import smtp
+from tests.fakes.cargo import Batch
 
 MESSAGE = b"Subject: x\r\n\r\n.a dot\r\n..two\r\ntext\r\n"
 QUICK = Manners(
@@ -35,22 +36,18 @@ def envelopes(count):
 
 def send(url, batch, *, begin=lambda _envelope: True, manners=QUICK):
     """Send a batch through a pool of its own and return (begun, outcomes by key)."""
-    outcomes, done = {}, Counter()
+    cargo = Batch(batch, begin=begin)
 
     async def main():
         pool = Pool(Relay.parse(url), helo="sender.example", manners=manners)
         try:
-            return await pool.send(batch, begin=begin, done=lambda envelope, outcome: note(envelope, outcome))
+            return await pool.send(cargo)
         finally:
             await pool.close()
 
-    def note(envelope, outcome):
-        outcomes[envelope.key] = outcome
-        done[envelope.key] += 1
-
     begun = asyncio.run(main())
-    assert set(done.values()) <= {1}, "an outcome was told twice"
-    return begun, outcomes
+    assert len(cargo.told) == len(set(cargo.told)), "an outcome was told twice"
+    return begun, cargo.outcomes
 
 
 def test_everything_arrives_once_and_byte_for_byte():
