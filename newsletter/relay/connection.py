@@ -206,11 +206,14 @@ class Connection(asyncio.Protocol):
 
     def _rest_if_idle(self) -> None:
         """Wake who waits for the session: everything is answered and nothing was drawn, or it is over."""
-        resting = self._resting
-        if resting is not None and not resting.done() and (self._talk.ready or self._talk.closed):
-            if self._talk.closed:
-                self._end("dropped")
-            resting.set_result(None)
+        if self._talk.closed:
+            self._end("dropped")
+        elif self._talk.ready:
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._resting is not None and not self._resting.done():
+            self._resting.set_result(None)
 
     def _end(self, reason: str) -> None:
         """End the session and tell what became of the envelopes in hand. Safe to call twice."""
@@ -224,8 +227,7 @@ class Connection(asyncio.Protocol):
         if self._last_words is not None:
             self._last_words.close()
             self._last_words = None
-        if self._resting is not None and not self._resting.done():
-            self._resting.set_result(None)
+        self._wake()
 
     async def _exchange(self) -> None:
         """Write what the conversation holds and wait a few seconds for the answer; no answer ends the session."""

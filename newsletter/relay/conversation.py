@@ -13,6 +13,7 @@ Rules of this house:
 5. Each envelope that was introduced is told of once, by one event, or was withheld.
 """
 
+import re
 from collections import deque
 from enum import IntEnum, StrEnum, auto
 from typing import NamedTuple
@@ -75,6 +76,9 @@ MOVES: dict[tuple[Said, int], Move] = {
     (Said.NOOP, 2): Move.ON,
     (Said.QUIT, 2): Move.OVER,
 }
+# What is awaited behind a message that went out with the next introduction, and the answers when all goes well.
+_IN_STEP = deque((Said.MESSAGE, Said.MAIL, Said.RCPT, Said.DATA))
+_ALL_WELL = re.compile(rb"(2\d\d) ([^\r\n]{0,512})\r\n(?:2\d\d [^\r\n]{0,512}\r\n){2}354 [^\r\n]{0,512}\r\n").fullmatch
 _STAGES = {Said.MAIL: Stage.MAIL, Said.RCPT: Stage.RCPT, Said.DATA: Stage.DATA, Said.MESSAGE: Stage.BODY}
 
 
@@ -160,6 +164,8 @@ class Conversation:
 
     def receive(self, data: bytes) -> list[Event]:
         """Return what these bytes of the server lead to."""
+        if self._awaited == _IN_STEP and not self._rest and not self._lines and (well := _ALL_WELL(data)):
+            return self._in_step(well)
         *lines, self._rest = (self._rest + data).split(b"\n")
         events: list[Event] = []
         for line in lines:
@@ -169,6 +175,15 @@ class Conversation:
         if len(self._rest) > LONGEST_LINE and not self.closed:
             events += self.lost("a line without end")
         return events
+
+    def _in_step(self, well: re.Match[bytes]) -> list[Event]:
+        """The common case in one step: the message is taken, and the next is asked for."""
+        spoken, introduced = self._spoken, self._introduced
+        assert spoken is not None
+        assert introduced is not None
+        self._spoken, self._asked = None, True
+        self._awaited.clear()
+        return [Told(spoken, Accepted(_reply(int(well[1]), well[2]))), Asked(introduced)]
 
     def lost(self, reason: str) -> list[Event]:
         """The session is over: return what becomes of the envelopes in hand. Safe to call twice."""

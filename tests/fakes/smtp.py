@@ -34,7 +34,7 @@ class Sink:
 
     refuse: Answer = lambda _recipient: None
     refuse_body: Answer = lambda _recipient: None
-    extensions: tuple[str, ...] = ("SIZE 33554432", "8BITMIME", "SMTPUTF8")
+    extensions: tuple[str, ...] = ("SIZE 33554432", "8BITMIME", "SMTPUTF8", "PIPELINING")
     delay_seconds: Callable[[], float] = lambda: 0.0
     command_seconds: float = 0.0
     hang_up: Callable[[str], bool] = lambda _recipient: False
