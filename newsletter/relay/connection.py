@@ -5,9 +5,6 @@ inside the call that brings the answer to the one before: no coroutine, future o
 """
 
 import asyncio
-import contextlib
-import os
-import socket
 import ssl
 from typing import Protocol, cast
 
@@ -63,7 +60,6 @@ class Connection(asyncio.Protocol):
         self._unwritten = 0
         self._timer: asyncio.TimerHandle | None = None
         self._patience = {Said.DATA: manners.data, Said.MESSAGE: manners.final_dot, Said.LONE_DOT: manners.final_dot}
-        self._last_words = _second_ear(self._transport)
         self._transport.set_protocol(self)
 
     @classmethod
@@ -139,9 +135,7 @@ class Connection(asyncio.Protocol):
         self._rest_if_idle()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Read the server's last words, then tell what became of the envelopes in hand."""
-        if error is not None and (words := _overheard(self._last_words)):
-            self._hear(self._talk.receive(words))
+        """Tell what became of the envelopes in hand; what the server had said before has been heard."""
         self._end("connection lost")
         self._former.connection_lost(error)
 
@@ -224,9 +218,6 @@ class Connection(asyncio.Protocol):
         if self._deciding is not None and self._deciding is not asyncio.current_task():
             self._deciding.cancel()
         self._transport.abort()
-        if self._last_words is not None:
-            self._last_words.close()
-            self._last_words = None
         self._wake()
 
     async def _exchange(self) -> None:
@@ -259,25 +250,3 @@ class Connection(asyncio.Protocol):
             self._end("no answer in time")
         elif left < NEVER:
             self._timer = self._loop.call_later(min(left, self._manners.look), self._watch)
-
-
-def _second_ear(transport: asyncio.BaseTransport) -> socket.socket | None:
-    """Return a second handle on a plain socket.
-
-    When a write fails, the event loop closes without reading, and with it would go an answer that is here already.
-    """
-    known = transport.get_extra_info("socket")
-    if known is None or transport.get_extra_info("sslcontext") is not None:
-        return None
-    return socket.socket(fileno=os.dup(known.fileno()))
-
-
-def _overheard(ear: socket.socket | None) -> bytes:
-    """Return what the server had said before the line died."""
-    heard = b""
-    if ear is not None:
-        ear.setblocking(False)
-        with contextlib.suppress(OSError):
-            while piece := ear.recv(65536):
-                heard += piece
-    return heard

@@ -69,9 +69,9 @@ class Sink:
                         f"250{'-' if place + 1 < len(lines) else ' '}{one}" for place, one in enumerate(lines)
                     )
                 elif verb == "MAIL":
-                    sender, answer = _path(line), "250 2.1.0 ok"
+                    sender, answer = path_of(line), "250 2.1.0 ok"
                 elif verb == "RCPT":
-                    recipient = _path(line)
+                    recipient = path_of(line)
                     answer = self.refuse(recipient) or "250 2.1.5 ok"
                 elif verb == "DATA":
                     answer = await self._data(reader, writer, sender, recipient)
@@ -103,7 +103,8 @@ class Sink:
         return "250 2.0.0 kept"
 
 
-def _path(line: str) -> str:
+def path_of(line: str) -> str:
+    """Return the address of a MAIL or RCPT command."""
     return line[line.index("<") + 1 : line.index(">")]
 
 
@@ -157,7 +158,7 @@ class Scripted(Sink):
             while line := (await reader.readline()).decode("utf-8", "replace").rstrip("\r\n"):
                 verb = line[:4].upper()
                 if verb == "RCPT":
-                    recipient = _path(line)
+                    recipient = path_of(line)
                 if not await self._say(verb, self._usual(verb), writer):
                     return
                 if verb == "DATA" and self.script.get("DATA", b"354").startswith(b"354"):  # type: ignore[union-attr]

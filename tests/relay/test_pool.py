@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 
 import pytest
+import uvloop
 
 from newsletter import languages
 from newsletter.relay.envelope import Envelope
@@ -155,3 +156,27 @@ def test_a_refused_reader_does_not_cost_the_next_one():
     with smtp.running(smtp.Sink(refuse=lambda to: "550 5.1.1 no" if to.startswith("reader1@") else None)) as sink:
         _, outcomes = send(f"{sink.url}?connections=1", envelopes(4))
     assert [type(outcomes[key]).__name__ for key in range(4)] == ["Accepted", "Rejected", "Accepted", "Accepted"]
+
+
+class Impatient(smtp.Sink):
+    """A server that has heard enough in the middle of a message, says so, and closes with the rest unread."""
+
+    async def _data(self, reader, writer, sender, recipient):
+        writer.write(b"354 go on\r\n")
+        await reader.readexactly(100_000)
+        writer.write(b"552 5.3.4 too much\r\n")
+        await writer.drain()
+        raise ConnectionResetError
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.SelectorEventLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_last_words_are_heard_when_writing_fails(loop_factory):
+    """The reset that kills our write must not take an answer along that is here already: no doubt where there is none."""
+    large = Envelope(
+        1, "news@example.org", "reader1@example.org", b"Subject: x\r\n\r\n" + b"x" * 70 + b"\r\n" * 20_000_000
+    )
+    cargo = Batch([large])
+    with smtp.running(Impatient()) as server, asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(Pool(Relay.parse(server.url), helo="sender.example", manners=QUICK).send(cargo))
+    assert isinstance(cargo.outcomes[1], Rejected), cargo.outcomes
+    assert cargo.outcomes[1].reply.enhanced == "5.3.4"
