@@ -1,6 +1,7 @@
 """SMTP servers for tests, real ones on loopback: `Sink` counts fast and keeps everything, `Scripted` says what it is told to."""
 
 import asyncio
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ class Sink:
     command_seconds   how long every other command does
     said              every MAIL and RCPT command
     holding           messages that are here and have no answer yet
+    tls               offers STARTTLS with these certificates; `always_tls` speaks it from the first byte
     hang_up           whether to keep a message and close without a word, as a server does that dies at the worst moment
     """
 
@@ -38,6 +40,8 @@ class Sink:
     delay_seconds: Callable[[], float] = lambda: 0.0
     command_seconds: float = 0.0
     hang_up: Callable[[str], bool] = lambda _recipient: False
+    tls: ssl.SSLContext | None = None
+    always_tls: bool = False
     messages: list[Message] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     holding: int = 0
@@ -63,8 +67,13 @@ class Sink:
                     self.said.append(line)
                 if self.command_seconds:
                     await asyncio.sleep(self.command_seconds)
+                if verb == "STAR" and self.tls:
+                    writer.write(b"220 2.0.0 go on\r\n")
+                    await writer.start_tls(self.tls)
+                    continue
                 if verb == "EHLO":
-                    lines = ["sink.test", *self.extensions]
+                    offered = ["STARTTLS"] if self.tls and not self.always_tls else []
+                    lines = ["sink.test", *self.extensions, *offered]
                     answer = "\r\n".join(
                         f"250{'-' if place + 1 < len(lines) else ' '}{one}" for place, one in enumerate(lines)
                     )
@@ -115,7 +124,8 @@ def running(server: Sink) -> Iterator[Sink]:
     started = threading.Event()
 
     async def main() -> None:
-        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, limit=2**24)
+        at_once = server.tls if server.always_tls else None
+        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, limit=2**24, ssl=at_once)
         server.port = listening.sockets[0].getsockname()[1]
         started.set()
         await stop.wait()
