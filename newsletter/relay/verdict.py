@@ -127,8 +127,12 @@ _WHERE = re.compile(
     r"\bhost [^\s\[]{1,255}+ ?\[[0-9a-f.:]{2,45}\](?=:| said| smtp| delay)|\bremote (?:mail ?)?(?:server|host|er\b)",
 )
 _WAIT = re.compile(
-    r"(?:again|retry|later|wait|expect).{0,20}?\b(?:in|after|for)?\s*(\d{1,5})\s*(s|sec|secs|seconds?|m|min|mins|minutes?|h|hours?)\b",
+    r"(?:again|retry|later|wait|expect|back|gr[ae]ylist\w*).{0,20}?\b(?:in|after|for)?\s*"
+    r"(\d{1,5})\s*(s|sec|secs|seconds?|m|min|mins|minutes?|h|hours?)\b"
 )
+_CLOCK = re.compile(
+    r"(?:again|retry|wait|back).{0,20}?\b(\d{1,2}):(\d\d):(\d\d)\b"
+)  # milter-greylist: "come back in 00:04:59"
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
 
 
@@ -249,9 +253,11 @@ def _limit(text: str) -> Limit:
 
 
 def _wait(text: str) -> timedelta | None:
-    """Return how long a server asked to stay away: "try again in 300 seconds"."""
-    found = _WAIT.search(text)
-    return int(found[1]) * _UNITS[found[2][0]] if found else None
+    """Return how long a server asked to stay away: "try again in 300 seconds", "come back in 00:05:00"."""
+    if found := _WAIT.search(text):
+        return int(found[1]) * _UNITS[found[2][0]]
+    found = _CLOCK.search(text)
+    return timedelta(hours=int(found[1]), minutes=int(found[2]), seconds=int(found[3])) if found else None
 
 
 def of(outcome: Deferred | Rejected) -> Verdict:
