@@ -108,13 +108,13 @@ def _path(line: str) -> str:
 
 
 @contextmanager
-def running(server: Sink) -> Iterator[Sink]:
+def running(server: Sink, *, host: str = "127.0.0.1") -> Iterator[Sink]:
     """Run a server in a thread of its own until the block ends."""
     loop = asyncio.new_event_loop()
     started = threading.Event()
 
     async def main() -> None:
-        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, limit=2**24)
+        listening = await asyncio.start_server(server.serve, host, 0, limit=2**24)
         server.port = listening.sockets[0].getsockname()[1]
         started.set()
         await stop.wait()
