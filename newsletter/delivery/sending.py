@@ -123,7 +123,7 @@ class Sender:
                 break
             turn = Turn(choice.relay, limited, until=lambda: time.monotonic() > end or until(), halt=until)
             try:
-                begun += self._carry(work, turn)
+                begun += self._carry(work, turn, probe=choice.probe)
             except Unreachable as error:
                 unreachable = error
                 self._mark(throttle.closed, choice.relay)
@@ -144,7 +144,7 @@ class Sender:
         with self.database.transaction() as session:
             what(session, relay)
 
-    def _carry(self, work: leasing.Work, turn: Turn) -> int:
+    def _carry(self, work: leasing.Work, turn: Turn, *, probe: bool) -> int:
         """Carry one shard, then end it or give it back. Its journal stays when the ledger does not know everything.
 
         A relay that cannot be reached has begun nothing: the shard goes back at once, and the next lease asks another.
@@ -154,6 +154,8 @@ class Sender:
         marks = journal.Journal.open(self._journals, lease)
         known = False
         try:
+            if probe or turn.relay not in self._pools:
+                self._runner.run(self._knock(turn.relay))
             carried = self._runner.run(Carrier(self, work, marks, turn).carry())
             self._put_down(lease, carried)
             known = True
@@ -168,6 +170,11 @@ class Sender:
             marks.close(remove=known)
         log.info("shard", shard=lease.shard_id, mailing=lease.mailing_id, begun=carried.begun, left=carried.left)
         return carried.begun
+
+    async def _knock(self, relay: Relay) -> None:
+        """Open one session where nobody knows whether the relay answers, so that a dead one is not asked by eight at once."""
+        connection = await Pool(relay, helo=self._identity.domain).borrow()
+        await connection.close()
 
     def _put_down(self, lease: shards.Lease, carried: Carried) -> None:
         if carried.left:

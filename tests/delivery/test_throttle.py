@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import Counter
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from newsletter.journeys import alert, publish
 from newsletter.journeys import mailing as journey
 from newsletter.ledger import books
 from newsletter.ledger.mailings import Lane
+from newsletter.relay.opening import Unreachable
 from newsletter.relay.target import Relay
 from tests import house
 from tests.fakes import smtp
@@ -22,6 +24,17 @@ from tests.fakes import smtp
 def other_sink():
     with smtp.running(smtp.Sink()) as serving:
         yield serving
+
+
+@dataclass
+class Counting(smtp.Scripted):
+    """A scripted server that counts its sessions."""
+
+    ever: int = 0
+
+    async def serve(self, reader, writer):
+        self.ever += 1
+        await super().serve(reader, writer)
 
 
 def sending(made, tmp_path, count):
@@ -146,6 +159,24 @@ def test_a_relay_that_is_away_is_replaced_and_asked_again_now_and_then(sink, oth
         made.deliver("bulk", seconds=5)
         assert len(knocks.messages) == 50, "it is back within a probe"
         assert ask(made, "SELECT 1 FROM relay_state WHERE closed_until IS NOT NULL") == []
+        made.close()
+
+
+def test_a_dead_relay_is_knocked_at_once_in_ten_seconds(tmp_path, database_urls):
+    """Eight sessions with three tries each would be a flood for a server that is just getting up."""
+    dead = Counting(script={"BANNER": None})
+    with smtp.running(dead):
+        made = house.build(tmp_path, database_urls, f"{dead.url}?connections=8")
+        mailing = sending(made, tmp_path, 50)
+        for knocks in (1, 2, 3):
+            with pytest.raises(Unreachable):
+                made.deliver("bulk", seconds=2)
+            assert made.deliver("bulk", seconds=2) == 0
+            assert dead.ever == knocks
+            change(made, "UPDATE relay_state SET closed_until = now() - interval '1 second'")
+        dead.script["BANNER"] = b"220 back\r\n"
+        made.deliver("bulk", seconds=10)
+        assert status(made, mailing).accepted == 50
         made.close()
 
 
