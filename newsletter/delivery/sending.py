@@ -182,10 +182,10 @@ class Sender:
         else:
             self.finish(lease)
 
-    def refund(self, relay: Relay, lane: Lane, messages: int) -> None:
+    def refund(self, relay: Relay, lease: shards.Lease, messages: int) -> None:
         """Take back what was granted to a shard and not begun."""
         with self.database.transaction() as session:
-            throttle.refund(session, relay, lane, messages, now=database.now(session))
+            throttle.refund(session, relay, lease.lane, lease.provider, messages, now=database.now(session))
 
     def learn(self, relay: Relay, provider: str, limits: set[Limit], *, observed: float) -> None:
         """Write down that a relay or a provider asked for less than `observed` messages a second."""

@@ -4,7 +4,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -286,3 +286,54 @@ def test_the_promise_for_a_young_relay_follows_its_plan(newsletter):
     assert sum(promise.by_day) == 5000
     assert promise.held_by == "warm-up"
     assert timedelta(days=3) <= promise.ends_at - now <= timedelta(days=4)
+
+
+@pytest.mark.parametrize(("sending_lane", "left"), [(Lane.BULK, 98), (Lane.URGENT, 98), (Lane.TRANSACTIONAL, 100)])
+def test_an_hour_holds_as_much_as_was_agreed(newsletter, sending_lane, left):
+    """Relays that count by the hour refuse everything for the rest of it."""
+    relay = Relay.parse("smtp://127.0.0.1:9?hourly=100")
+    with newsletter.parts.database.transaction() as session:
+        now = session.execute(text("SELECT now()")).scalar_one()
+        first = throttle.grant(session, relay, sending_lane, "other", 250, now=now)
+        assert first.messages == left, "two in a hundred are kept for service mail"
+        assert throttle.grant(session, relay, sending_lane, "other", 250, now=now).why == "hourly"
+        assert throttle.choose(session, [relay], sending_lane, chance=0.5, now=now) == throttle.Choice(None, "hourly")
+        later = now + timedelta(minutes=61)
+        assert throttle.grant(session, relay, sending_lane, "other", 250, now=later).messages == left
+
+
+def test_a_relay_that_queues_may_be_given_more_at_once(newsletter):
+    """A relay of one's own takes a thousand into its queue and sends them at its pace."""
+    now = datetime.now(UTC)
+    with newsletter.parts.database.transaction() as session:
+        for url, at_once in (("smtp://127.0.0.1:8?rate=20", 5), ("smtp://127.0.0.1:9?rate=20&ahead=200", 200)):
+            relay = Relay.parse(url)
+            assert throttle.grant(session, relay, Lane.BULK, "other", 250, now=now).messages == at_once
+            assert throttle.grant(session, relay, Lane.BULK, "other", 250, now=now).messages == 0
+            soon = now + timedelta(seconds=1)
+            assert throttle.grant(session, relay, Lane.BULK, "other", 250, now=soon).messages in (5, 20)
+
+
+def test_what_was_granted_and_not_begun_is_given_back_whole(newsletter):
+    """A window that closed early must not cost the relay, the lane or the provider a part of their pace."""
+    relay = Relay.parse("smtp://127.0.0.1:9?rate=40&daily=1000")
+    with newsletter.parts.database.transaction() as session:
+        now = session.execute(text("SELECT now()")).scalar_one()
+        throttle.slow_provider(session, "google", observed=80, now=now)
+        for _ in range(5):
+            granted = throttle.grant(session, relay, Lane.BULK, "google", 250, now=now).messages
+            assert granted == 10
+            throttle.refund(session, relay, Lane.BULK, "google", granted, now=now)
+        assert throttle.known(session, relay, Lane.BULK, now=now).left == 980
+
+
+def test_each_lane_may_have_a_relay_of_its_own(sink, other_sink, tmp_path, database_urls):
+    """The road of alerts must not be the one that two hundred thousand newsletters are queued on."""
+    made = house.build(tmp_path, database_urls, sink.url, relay_url_urgent=other_sink.url)
+    sending(made, tmp_path, 5)
+    made.deliver("bulk", seconds=5)
+    assert (len(sink.messages), len(other_sink.messages)) == (5, 0)
+    alarm(made, tmp_path)
+    made.deliver("urgent", seconds=5)
+    assert (len(sink.messages), len(other_sink.messages)) == (5, 5)
+    made.close()
