@@ -123,7 +123,7 @@ class Sender:
                 break
             turn = Turn(choice.relay, limited, until=lambda: time.monotonic() > end or until(), halt=until)
             try:
-                begun += self._carry(work, turn)
+                begun += self._carry(work, turn, probe=choice.probe)
             except Unreachable as error:
                 unreachable = error
                 self._mark(throttle.closed, choice.relay)
@@ -144,7 +144,7 @@ class Sender:
         with self.database.transaction() as session:
             what(session, relay)
 
-    def _carry(self, work: leasing.Work, turn: Turn) -> int:
+    def _carry(self, work: leasing.Work, turn: Turn, *, probe: bool) -> int:
         """Carry one shard, then end it or give it back. Its journal stays when the ledger does not know everything.
 
         A relay that cannot be reached has begun nothing: the shard goes back at once, and the next lease asks another.
@@ -154,6 +154,9 @@ class Sender:
         marks = journal.Journal.open(self._journals, lease)
         known = False
         try:
+            if probe or turn.relay not in self._pools:
+                # Nobody knows yet whether it answers: one session asks, not eight at once.
+                self._runner.run(self.pool(turn.relay).knock())
             carried = self._runner.run(Carrier(self, work, marks, turn).carry())
             self._put_down(lease, carried)
             known = True
@@ -175,10 +178,10 @@ class Sender:
         else:
             self.finish(lease)
 
-    def refund(self, relay: Relay, lane: Lane, messages: int) -> None:
+    def refund(self, relay: Relay, lease: shards.Lease, messages: int) -> None:
         """Take back what was granted to a shard and not begun."""
         with self.database.transaction() as session:
-            throttle.refund(session, relay, lane, messages, now=database.now(session))
+            throttle.refund(session, relay, lease.lane, lease.provider, messages, now=database.now(session))
 
     def learn(self, relay: Relay, provider: str, limits: set[Limit], *, observed: float) -> None:
         """Write down that a relay or a provider asked for less than `observed` messages a second."""

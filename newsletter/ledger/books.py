@@ -130,6 +130,9 @@ _RULES = {
         SELECT count(*) FROM delivery WHERE mailing_id = :mailing AND state = 'uncertain' AND uncertain_at IS NULL""",
     "a delivery with an outcome that was never tried": """
         SELECT count(*) FROM delivery WHERE mailing_id = :mailing AND state IN ('accepted', 'uncertain') AND tries = 0""",
+    "a place of a shard that two deliveries share": """
+        SELECT count(*) FROM (
+            SELECT FROM delivery WHERE mailing_id = :mailing GROUP BY shard_id, position HAVING count(*) > 1) d""",
     "a delivery in no shard": """
         SELECT count(*) FROM delivery d LEFT JOIN shard s ON s.id = d.shard_id AND s.mailing_id = d.mailing_id
         WHERE d.mailing_id = :mailing AND s.id IS NULL""",

@@ -70,11 +70,19 @@ class Pool:
         Raises opening.Unreachable if no session could be opened and nothing was begun. If sessions die later, the
         rest is simply not drawn. What the cargo raises is raised again once the sessions rest.
         """
+        self._settle_in()
+        return await _Run(self, cargo).complete()
+
+    async def knock(self) -> None:
+        """Have one session open and keep it; raises opening.Unreachable. A dead relay is then asked once, not by all at once."""
+        self._settle_in()
+        await self.give_back(await self.borrow())
+
+    def _settle_in(self) -> None:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._idle.clear()  # sessions of a loop that is gone cannot even be closed
             self._loop = loop
-        return await _Run(self, cargo).complete()
 
     async def close(self) -> None:
         """QUIT all sessions; never raises, waits a few seconds at most."""

@@ -174,3 +174,21 @@ def test_mail_is_signed_where_the_relay_does_not_sign(sink, tmp_path, database_u
     assert dkim.verify(message.content, dnsfunc=lambda name, timeout=5: zone[name.decode()].encode())
     made.close()
     built.close()
+
+
+def test_what_comes_back_goes_to_a_path_of_its_own_and_an_unset_key_signs_nothing(sink, tmp_path, database_urls):
+    """A bounce names its delivery by the address it comes to; the relay that signs must not find a second signature."""
+    made = house.build(tmp_path, database_urls, sink.url, bounce_domain="bounces.sarand.example")
+    composed = house.issue(made, tmp_path, addresses=house.addresses(3))
+    publish.send(made.parts, composed.issue)
+    made.deliver("bulk", seconds=5)
+    with made.parts.database.transaction() as session:
+        mailboxes = set(session.execute(text("SELECT mailbox_id FROM delivery")).scalars())
+    paths = [message.sender.split("@") for message in sink.messages]
+    assert {domain for _, domain in paths} == {"bounces.sarand.example"}
+    assert {made.parts.tokens.read_return_path(token) for token, _ in paths} == {
+        (composed.mailing, mailbox) for mailbox in mailboxes
+    }
+    assert all(b"<news@sarand.example>" in message.content for message in sink.messages)
+    assert not any(b"DKIM-Signature" in message.content for message in sink.messages)
+    made.close()
