@@ -3,16 +3,21 @@
 Two questions are asked of every message. Before MAIL: is a window open? Before its first byte: is it still open? The mark in
 the journal comes before the second question, so that a machine that is frozen between the two leaves a mark and not a
 message that nobody knows of. A relay too slow for one window has its window opened anew while its answer is awaited.
+
+The next window is opened while the wire is still busy with the one before, so that nothing waits for the database; together
+they never hold more than one window's messages.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import structlog
@@ -70,8 +75,18 @@ class Turn:
     halt: Callable[[], bool]
 
 
+class _Out:
+    """A row on its way, and the window under which its message may be begun."""
+
+    __slots__ = ("row", "window")
+
+    def __init__(self, row: Row, window: Window) -> None:
+        self.row = row
+        self.window = window
+
+
 class Carrier:
-    """Carries one shard. Every message that was begun has its outcome in the ledger when `carry` returns."""
+    """Carries one shard: the cargo of a pool. Every message that was begun has its outcome in the ledger when `carry` returns."""
 
     def __init__(self, sender: "Sender", work: Work, journal: Journal, turn: Turn) -> None:
         self._sender = sender
@@ -80,14 +95,20 @@ class Carrier:
         self._until, self._halt = turn.until, turn.halt
         self._relay, self._limited = turn.relay, turn.limited
         self._pool = sender.pool(turn.relay)
-        self._left = list(work.rows)
-        self._by_id = {row.id: row for row in work.rows}
-        self._window = SHUT
+        self._ahead = deque(work.rows)
+        self._allowed: deque[tuple[Row, Window]] = deque()
+        self._out: dict[int, _Out] = {}
+        self._kept: list[Row] = []
+        self._low = pacing.low_water(rate=None)
+        self._wanted, self._given = asyncio.Event(), asyncio.Event()
+        self._over = False
         self._wait = 0.0
         self._unspent = 0
+        self._drawn = 0
         self._limits: set[Limit] = set()
         self._renewing = asyncio.Lock()
-        self._begun: set[int] = set()
+        self._asking: set[asyncio.Future[Window | None]] = set()
+        self._date = ""
         self._results: list[Result] = []
         self._dead: list[int] = []
         self._classes: list[Class | None] = []
@@ -95,45 +116,175 @@ class Carrier:
 
     async def carry(self) -> Carried:
         """Send until nothing is left, the window is refused, or it is time to end; write every outcome."""
-        keeper = asyncio.create_task(self._keep_lease())
+        keeper, opener = asyncio.create_task(self._keep_lease()), asyncio.create_task(self._open_windows())
         try:
-            begun = await self._send_all()
+            begun = await self._pool.send(self)
+            await self._stop(opener)
+            opener.result()
         finally:
             keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await keeper
+            await asyncio.wait([keeper])
+            await self._stop(opener)
+            self._recall()
             await self._write(everything=True)
             await self._give_back_budget()
-        return Carried(begun, len(self._left), timedelta(seconds=self._wait))
+        return Carried(begun, len(self._ahead) + len(self._kept), timedelta(seconds=self._wait))
 
-    async def _send_all(self) -> int:
-        total, last = 0, None
-        while self._left and not self._until():
-            asked = time.monotonic()
-            rows = self._left[: pacing.window_size(last_begun=last)]
-            window = await self._ask(rows, relay=self._relay if self._limited else None)
-            if window is None or window.wait > PATIENCE_SECONDS:
-                self._wait = min(window.wait if window else 0.0, LONGEST_WAIT_SECONDS)
+    async def _stop(self, opener: "asyncio.Task[None]") -> None:
+        """Let what asks for windows come to its end: one that is announced after the lease is given back would be in doubt."""
+        self._over = True
+        self._wanted.set()
+        await asyncio.wait([opener])
+        if self._asking:
+            await asyncio.wait(self._asking)
+
+    # What the pool asks.
+
+    def draw(self) -> Envelope | None:
+        """Return the next envelope that an open window allows; ask for another window before the last one runs dry."""
+        while self._allowed and not self._until():
+            row, window = self._allowed[0]
+            if not window.is_open:
+                self._recall()
                 break
-            if not window.asked:
-                await asyncio.sleep(window.wait)
+            self._allowed.popleft()
+            if not self._allowed or (len(self._allowed) < self._low and self._ahead):
+                self._wanted.set()
+            try:
+                envelope = self._sender.envelope(self._work, row, self._date)
+            except Invalid as error:
+                # One reader's values could not be written into the message: theirs fails, the others go.
+                self._results.append(Result(row.id, DeliveryState.REJECTED, reason=error.message))
                 continue
-            self._drop(window)
-            last = await self._send([row for row in window.asked if row.id in window.allowed])
-            self._unspent = len(window.asked) - last
-            total += last
-            await self._learn(last / max(0.001, time.monotonic() - asked))
-            await self._write()
-        return total
+            self._out[row.id] = _Out(row, window)
+            self._drawn += 1
+            return envelope
+        self._wanted.set()
+        self._given.clear()
+        return None
+
+    async def more(self) -> bool:
+        """Wait for the next window; False when there will be none."""
+        while not self._allowed:
+            if self._over:
+                return False
+            await self._given.wait()
+            self._given.clear()
+        return not self._until()
+
+    def clear(self, envelope: Envelope) -> bool | None:
+        """Mark the body as begun and look whether its window is still open; None when it must be opened again."""
+        out = self._out[envelope.key]
+        if self._halt():
+            return False
+        self._journal.begin(out.row.position)
+        if out.window.is_open:
+            return True
+        self._journal.withdraw(out.row.position)
+        return None
+
+    async def cleared(self, envelope: Envelope) -> bool:
+        """Open the window again for one who waits for a slow relay; return whether the body may be begun."""
+        out = self._out[envelope.key]
+        while (may := self.clear(envelope)) is None:
+            await self._renew(out)
+            if not out.window.allowed:
+                return False
+        return may
+
+    def withheld(self, envelope: Envelope) -> None:
+        """Leave an envelope for another turn."""
+        self._kept.append(self._out.pop(envelope.key).row)
+
+    def done(self, envelope: Envelope, outcome: Outcome) -> None:
+        """Keep what became of an envelope until there is enough to write."""
+        row = self._out.pop(envelope.key).row
+        if not isinstance(outcome, Uncertain):
+            self._journal.answered(row.position, accepted=isinstance(outcome, Accepted))
+        judged = outcomes.judge(row, outcome, kind=self._work.lease.kind, now=datetime.now(UTC))
+        self._results.append(judged.result)
+        self._classes.append(judged.cls)
+        if judged.limit:
+            self._limits.add(judged.limit)
+        if judged.dead:
+            self._dead.append(row.id)
+
+    # Beside the wire.
+
+    async def _open_windows(self) -> None:
+        """Open one window after the other, each a little before it is needed."""
+        try:
+            pace = _Pace()
+            while not (self._over or self._until()) and (self._ahead or self._allowed):
+                await self._next_window(pace)
+                if self._over:
+                    break
+                await self._wanted.wait()
+                self._wanted.clear()
+                await self._learn(pace.observed(self._drawn))
+                await self._write()
+        finally:
+            self._over = True
+            self._given.set()
+
+    async def _next_window(self, pace: "_Pace") -> None:
+        """Open a window over the next rows, as large as the wire has shown that it can use."""
+        rate = pace.step(self._drawn)
+        self._low = pacing.low_water(rate=rate)
+        size = pacing.window_size(rate=rate, open_already=len(self._allowed))
+        rows = list(islice(self._ahead, size))
+        if not rows:
+            return
+        window = await self._ask(rows, relay=self._relay if self._limited else None)
+        if window is None or window.wait > PATIENCE_SECONDS:
+            self._wait = min(window.wait if window else 0.0, LONGEST_WAIT_SECONDS)
+            self._over = True
+        elif not window.asked:
+            self._wanted.set()
+            await asyncio.sleep(window.wait)
+        else:
+            self._take(window)
 
     async def _ask(self, rows: Sequence[Row], *, relay: Relay | None) -> Window | None:
         unspent, self._unspent = (self._unspent, 0) if relay else (0, self._unspent)
         opening = partial(windows.open, self._sender.database, self._work.lease, rows, relay=relay, unspent=unspent)
-        window = await asyncio.to_thread(opening)
-        self._window = window or SHUT
+        asking = asyncio.get_running_loop().run_in_executor(None, opening)
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
+        # Shielded: a session that dies while it waits takes nobody else's permission with it, and `_stop` waits for the answer.
+        window = await asyncio.shield(asking)
         if window and window.wait > PATIENCE_SECONDS:
             log.info("budget spent", relay=self._relay.name, limit=window.why, wait=round(window.wait))
         return window
+
+    def _take(self, window: Window) -> None:
+        """Allow the rows of a new window; forget those cancelled since the lease, put off those whose variant is held."""
+        self._date = self._today()
+        due = datetime.now(UTC) + HELD_FOR
+        for row in window.asked:
+            self._ahead.popleft()
+            if row.id in window.allowed:
+                self._allowed.append((row, window))
+            else:
+                # Cancelled rows keep their state (record passes them over); held ones look again in five minutes.
+                self._results.append(Result(row.id, DeliveryState.DEFERRED, reason="held", due_at=due))
+        self._given.set()
+
+    def _recall(self) -> None:
+        """Take back what was allowed and not begun: its window has closed, or will."""
+        self._unspent += len(self._allowed)
+        self._ahead.extendleft(row for row, _ in reversed(self._allowed))
+        self._allowed.clear()
+
+    async def _renew(self, out: _Out) -> None:
+        """Open a window again over all who wait behind closed ones."""
+        async with self._renewing:
+            if out.window.is_open or not out.window.allowed:
+                return
+            waiting = sorted((one for one in self._out.values() if not one.window.is_open), key=_place)
+            renewed = await self._ask([one.row for one in waiting], relay=None) or SHUT
+            for one in waiting:
+                one.window = renewed if one.row.id in renewed.allowed else SHUT
 
     async def _give_back_budget(self) -> None:
         if self._limited and self._unspent:
@@ -147,77 +298,10 @@ class Carrier:
             lesson = partial(self._sender.learn, self._relay, self._work.lease.provider, limits, observed=observed)
             await asyncio.to_thread(lesson)
 
-    def _drop(self, window: Window) -> None:
-        """Forget the rows that were cancelled since the lease, or put them off while their variant is held."""
-        refused = {row.id for row in window.asked} - window.allowed
-        if refused:
-            self._left = [row for row in self._left if row.id not in refused]
-            # Cancelled rows keep their state (record passes them over); held ones look again in five minutes.
-            due = datetime.now(UTC) + HELD_FOR
-            self._results += [Result(row_id, DeliveryState.DEFERRED, reason="held", due_at=due) for row_id in refused]
-
-    async def _send(self, rows: list[Row]) -> int:
-        self._begun.clear()
-        known = len(self._results)
-        await self._pool.send(self._envelopes(rows), begin=self._begin, body=self._body, done=self._done)
-        gone = self._begun | {result.id for result in self._results[known:]}
-        self._left = [row for row in self._left if row.id not in gone]
-        return len(self._begun)
-
-    def _envelopes(self, rows: list[Row]) -> Iterator[Envelope]:
-        date = self._date()
-        for row in rows:
-            if not self._window.is_open:
-                return
-            try:
-                yield self._sender.envelope(self._work, row, date)
-            except Invalid as error:
-                # One reader's values could not be written into the message: theirs fails, the others go.
-                self._results.append(Result(row.id, DeliveryState.REJECTED, reason=error.message))
-
-    def _date(self) -> str:
+    def _today(self) -> str:
         """What may go twice goes with the same bytes, the hour of its planning among them."""
         again = self._work.lease.kind in AT_LEAST_ONCE
         return format_datetime(self._work.lease.planned_at if again else datetime.now(UTC))
-
-    def _begin(self, envelope: Envelope) -> bool:
-        if not self._window.is_open or envelope.key not in self._window.allowed or self._until():
-            return False
-        self._begun.add(envelope.key)
-        return True
-
-    async def _body(self, envelope: Envelope) -> bool:
-        """Mark the body as begun and return whether it may be; withheld ones stay due."""
-        position = self._by_id[envelope.key].position
-        while not self._halt():
-            self._journal.begin(position)
-            window = self._window
-            if envelope.key in window.allowed and window.is_open:
-                return True
-            self._journal.withdraw(position)
-            if not await self._renewed(window):
-                break
-        self._begun.discard(envelope.key)
-        return False
-
-    async def _renewed(self, stale: Window) -> bool:
-        """Open the window again for those who were allowed in it and wait for a slow relay; return whether any still is."""
-        async with self._renewing:
-            if self._window is stale and stale.allowed:
-                await self._ask([row for row in self._work.rows if row.id in stale.allowed], relay=None)
-        return bool(self._window.allowed)
-
-    def _done(self, envelope: Envelope, outcome: Outcome) -> None:
-        row = self._by_id[envelope.key]
-        if not isinstance(outcome, Uncertain):
-            self._journal.answered(row.position, accepted=isinstance(outcome, Accepted))
-        judged = outcomes.judge(row, outcome, kind=self._work.lease.kind, now=datetime.now(UTC))
-        self._results.append(judged.result)
-        self._classes.append(judged.cls)
-        if judged.limit:
-            self._limits.add(judged.limit)
-        if judged.dead:
-            self._dead.append(row.id)
 
     async def _write(self, *, everything: bool = False) -> None:
         """Write outcomes once there are 500, while the next window is opened; wait for the flush before it."""
@@ -244,3 +328,24 @@ class Carrier:
     def _extend(self) -> None:
         with self._sender.database.transaction() as session:
             shards.extend(session, self._work.lease)
+
+
+class _Pace:
+    """How many messages a second the wire has begun since the window before."""
+
+    def __init__(self) -> None:
+        self._at, self._drawn = 0.0, 0
+
+    def step(self, drawn: int) -> float | None:
+        """Return the rate since the last step, None at the first, and begin anew."""
+        rate = self.observed(drawn) if self._at else None
+        self._at, self._drawn = time.monotonic(), drawn
+        return rate
+
+    def observed(self, drawn: int) -> float:
+        """Return the rate since the last step."""
+        return (drawn - self._drawn) / max(0.001, time.monotonic() - self._at)
+
+
+def _place(out: _Out) -> int:
+    return out.row.position

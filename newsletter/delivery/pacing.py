@@ -15,6 +15,8 @@ _PATIENCE = {
 }
 WINDOW_MESSAGES = 250
 WINDOW_SECONDS = 0.5
+ASKING_SECONDS = 0.03
+"""What opening a window may take on a busy machine."""
 
 
 def next_attempt(
@@ -45,12 +47,22 @@ def spread_of(delivery_id: int, tries: int) -> float:
     return int.from_bytes(digest) / 2**31 - 1.0
 
 
-def window_size(*, last_begun: int | None) -> int:
-    """Return how many messages the next window announces.
+def window_size(*, rate: float | None, open_already: int) -> int:
+    """Return how many messages the next window announces, at least 1.
 
-    last_begun  messages the last window managed in its half second; None before the first
+    rate          messages a second that the wire has just shown; None before the first
+    open_already  announced and not begun yet
 
-    Never more than the wire can begin in a window: what is announced and not sent is uncertain after a crash.
+    Never more than the wire can begin in a window: what is announced and not sent is uncertain after a crash of the machine.
     """
-    size = WINDOW_MESSAGES if last_begun is None else max(16, 2 * last_begun)
-    return min(size, WINDOW_MESSAGES)
+    size = WINDOW_MESSAGES if rate is None else max(16, int(2 * rate * WINDOW_SECONDS))
+    return max(1, min(size, WINDOW_MESSAGES) - open_already)
+
+
+def low_water(*, rate: float | None) -> int:
+    """Return how few messages may be left in a window before the next one is asked for.
+
+    As many as go while a busy database answers; a slow wire asks when it needs the next.
+    """
+    most = WINDOW_MESSAGES // 3
+    return most if rate is None else max(1, min(most, int(rate * ASKING_SECONDS)))

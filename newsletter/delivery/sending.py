@@ -247,9 +247,8 @@ class Sender:
             message = self._identity.signer.sign(message)
         token = tokens.return_path(lease.mailing_id, row.mailbox_id)
         domain = self._identity.bounce_domain
-        return Envelope(
-            row.id, f"{token}@{domain}" if domain else self._identity.sender, reader.address, message, token
-        )
+        sender = f"{token}@{domain}" if domain else self._identity.sender
+        return Envelope(row.id, sender, reader.address, message, token, dotless=True)
 
     def flush(self, work: leasing.Work, results: list[Result], dead: list[int], classes: list[Class | None]) -> None:
         """Write outcomes, what they say of addresses, and up to where readers have had the digest: one transaction.

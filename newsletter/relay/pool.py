@@ -1,30 +1,43 @@
 """Connections to one relay, and how envelopes are drawn through them.
 
-Up to `relay.connections` sessions pull from one iterator, so the fast one takes more and the iterator stamps each
-message only when somebody is there to send it. Sessions stay open from one call to the next, in the loop they were
-opened in.
+Up to `relay.connections` sessions draw from one cargo, so the fast one takes more, and each message is stamped only when
+somebody is there to send it. Sessions stay open from one call to the next, in the loop they were opened in.
 """
 
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterable
 from functools import cache
+from typing import Protocol
 
-from newsletter.relay.connection import Body, Connection
+from newsletter.relay.connection import Connection
 from newsletter.relay.envelope import Envelope
 from newsletter.relay.manners import Manners
 from newsletter.relay.opening import Unreachable
 from newsletter.relay.outcome import Deferred, Outcome, Stage
 from newsletter.relay.target import Relay
 
-Begin = Callable[[Envelope], bool]
-Done = Callable[[Envelope, Outcome], None]
 
+class Cargo(Protocol):
+    """What is to be sent. `draw`, `clear` and `done` are called within microseconds of each other and must not wait."""
 
-async def at_once(_envelope: Envelope) -> bool:
-    """Withhold nothing."""
-    return True
+    def draw(self) -> Envelope | None:
+        """Return the next envelope that may begin now, or None when there is none now: `more` tells whether to wait."""
+
+    async def more(self) -> bool:
+        """Wait until `draw` may give again; False when it never will."""
+
+    def clear(self, envelope: Envelope) -> bool | None:
+        """Return whether the message may be begun: asked right before its first byte. None: `cleared` can tell."""
+
+    async def cleared(self, envelope: Envelope) -> bool:
+        """Return whether the message may be begun, after asking somebody else. False withholds it, and it stays due."""
+
+    def withheld(self, envelope: Envelope) -> None:
+        """Hear that an envelope was drawn and its message not begun, since it was not cleared."""
+
+    def done(self, envelope: Envelope, outcome: Outcome) -> None:
+        """Hear what became of an envelope: once for each that was drawn and not withheld, in the order of the answers."""
 
 
 class Pool:
@@ -51,21 +64,17 @@ class Pool:
         self._idle: deque[Connection] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def send(self, envelopes: Iterable[Envelope], *, begin: Begin, done: Done, body: Body = at_once) -> int:
-        """Hand over the envelopes and return how many were begun.
-
-        begin  asked immediately before each MAIL; False leaves the envelope out, and it stays due
-        body   asked immediately before the message itself; False withholds it, and it stays due
-        done   called exactly once for each begun envelope that was not withheld, in the order of the answers
+    async def send(self, cargo: Cargo) -> int:
+        """Hand over a cargo and return how many envelopes were drawn and not withheld.
 
         Raises opening.Unreachable if no session could be opened and nothing was begun. If sessions die later, the
-        rest is simply not begun. What the iterator or a callback raises is raised again once the sessions rest.
+        rest is simply not drawn. What the cargo raises is raised again once the sessions rest.
         """
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._idle.clear()  # sessions of a loop that is gone cannot even be closed
             self._loop = loop
-        return await _Run(self, envelopes, begin, body, done).complete()
+        return await _Run(self, cargo).complete()
 
     async def close(self) -> None:
         """QUIT all sessions; never raises, waits a few seconds at most."""
@@ -97,105 +106,113 @@ class Pool:
 
 
 class _Run:
-    """One call of `send`: what its workers share."""
+    """One call of `send`: what its sessions share. To each of them it is the load; what goes wrong in the cargo is kept."""
 
-    def __init__(self, pool: Pool, envelopes: Iterable[Envelope], begin: Begin, body: Body, done: Done) -> None:
+    def __init__(self, pool: Pool, cargo: Cargo) -> None:
         self._pool = pool
-        self._envelopes = iter(envelopes)
-        self._begin = begin
-        self._body = body
-        self._done = done
-        self._again: deque[_Turn] = deque()
+        self._cargo = cargo
+        self._again: deque[Envelope] = deque()
+        self._earlier: dict[int, Outcome] = {}
         self._begun = 0
         self._failure: Exception | None = None
         self._unreachable: Unreachable | None = None
 
     async def complete(self) -> int:
-        await asyncio.gather(*(self._work() for _ in range(self._pool.relay.connections)))
-        for envelope, earlier in self._again:
-            if earlier is not None:
-                self._done(envelope, earlier)
+        try:
+            await asyncio.gather(*(self._work() for _ in range(self._pool.relay.connections)))
+        finally:
+            self._leave()
         if self._failure is not None:
             raise self._failure
         if self._begun == 0 and self._unreachable is not None:
             raise self._unreachable
         return self._begun
 
+    def _leave(self) -> None:
+        """No session is left for these: what a first try came to holds, and without one they were not begun."""
+        while self._again:
+            envelope = self._again.popleft()
+            if earlier := self._earlier.get(envelope.key):
+                self._tell(envelope, earlier)
+            else:
+                self.withheld(envelope)
+
     async def _work(self) -> None:
         """Draw envelopes through one session after the other, until none is left or sessions die too often."""
         deaths = 0
         while deaths <= self._pool.reconnects:
             # Drawn before a session is opened, so that three envelopes open three sessions and not eight.
-            turn = self._next()
-            if turn is None:
+            envelope = await self._first()
+            if envelope is None:
                 return
             try:
                 connection = await self._pool.borrow()
-            except Unreachable as unreachable:
-                self._unreachable = unreachable
-                self._again.appendleft(turn)
+            except BaseException as error:
+                self._again.appendleft(envelope)
+                if not isinstance(error, Unreachable):
+                    raise
+                self._unreachable = error
                 deaths += 1
                 continue
-            await self._draw(connection, turn)
-            if not connection.alive:
-                deaths += 1
+            await connection.carry(self, envelope)
+            deaths += not connection.alive
             await self._pool.give_back(connection)
 
-    async def _draw(self, connection: Connection, turn: "_Turn | None") -> None:
-        """Send one envelope after the other through a session while it is usable."""
-        while turn is not None:
-            try:
-                await self._take(connection, turn)
-            except Exception as failure:  # a callback's: the other sessions finish what they have in hand
-                self._failure = failure
-            turn = self._next() if connection.usable else None
+    async def _first(self) -> Envelope | None:
+        """Return an envelope for a session that has none, waiting for it if need be."""
+        while (envelope := self.draw()) is None:
+            if self._failure is not None or not await self._cargo.more():
+                return None
+        return envelope
 
-    async def _take(self, connection: Connection, turn: "_Turn") -> None:
-        envelope, earlier = turn
-        if not self._begin(envelope):
-            if earlier is not None:
-                self._done(envelope, earlier)
-            return
-        if earlier is None:
-            self._begun += 1
-        try:
-            outcome = await connection.deliver(envelope, body=self._body)
-        except asyncio.CancelledError:
-            self._done(envelope, connection.interrupted())
-            raise
-        if outcome is None:
-            self._begun -= earlier is None
-        elif earlier is None and _only_the_session_ended(connection, outcome):
-            self._again.append((envelope, outcome))
-        else:
-            self._done(envelope, outcome)
-
-    def _next(self) -> "_Turn | None":
+    def draw(self) -> Envelope | None:
         if self._failure is not None:
             return None
         if self._again:
             return self._again.popleft()
         try:
-            envelope = next(self._envelopes, None)
-        except Exception as failure:  # the iterator's: it stamps
+            envelope = self._cargo.draw()
+        except Exception as failure:  # it stamps: the sessions finish what they have in hand
             self._failure = failure
             return None
-        return None if envelope is None else (envelope, None)
+        self._begun += envelope is not None
+        return envelope
+
+    def clear(self, envelope: Envelope) -> bool | None:
+        try:
+            return self._failure is None and self._cargo.clear(envelope)
+        except Exception as failure:
+            self._failure = failure
+            return False
+
+    async def cleared(self, envelope: Envelope) -> bool:
+        try:
+            return await self._cargo.cleared(envelope)
+        except Exception as failure:
+            self._failure = failure
+            return False
+
+    def withheld(self, envelope: Envelope) -> None:
+        self._begun -= 1
+        self._cargo.withheld(envelope)
+
+    def done(self, envelope: Envelope, outcome: Outcome, *, last: bool) -> None:
+        if last and envelope.key not in self._earlier and _only_the_session_ended(outcome):
+            self._earlier[envelope.key] = outcome
+            self._again.append(envelope)
+        else:
+            self._tell(envelope, outcome)
+
+    def _tell(self, envelope: Envelope, outcome: Outcome) -> None:
+        try:
+            self._cargo.done(envelope, outcome)
+        except Exception as failure:
+            self._failure = failure
 
 
-_Turn = tuple[Envelope, Outcome | None]
-"""An envelope, and what became of a first try that a session's end spoiled."""
-
-
-def _only_the_session_ended(connection: Connection, outcome: Outcome) -> bool:
+def _only_the_session_ended(outcome: Outcome) -> bool:
     """Return whether a server had had enough of the session, not of the message: worth one try in a new one."""
-    return (
-        not connection.alive
-        and connection.sent > 1
-        and isinstance(outcome, Deferred)
-        and outcome.stage is Stage.MAIL
-        and outcome.reply.code in (0, 421)
-    )
+    return isinstance(outcome, Deferred) and outcome.stage is not Stage.BODY and outcome.reply.code in (0, 421)
 
 
 @cache

@@ -52,6 +52,8 @@ class Reply:
         match = _ENHANCED.match(words)
         if match is None:
             return cls(code, None, words[:TEXT_LIMIT].strip())
+        if "\n" not in words:
+            return cls(code, match[1], words[match.end() : match.end() + TEXT_LIMIT].strip())
         lines = [_ENHANCED.sub("", line, count=1) if _ENHANCED.match(line) else line for line in words.split("\n")]
         return cls(code, match[1], "\n".join(lines)[:TEXT_LIMIT].strip())
 

@@ -42,6 +42,21 @@ def test_an_alert_is_worth_a_day_and_a_digest_three():
 
 def test_a_window_never_announces_more_than_the_wire_can_begin():
     """What is announced and not sent is uncertain after a crash, so a slow relay gets small windows."""
-    assert pacing.window_size(last_begun=None) == 250
-    assert pacing.window_size(last_begun=5) == 16
-    assert pacing.window_size(last_begun=1000) == 250
+    assert pacing.window_size(rate=None, open_already=0) == 250
+    assert pacing.window_size(rate=5, open_already=0) == 16
+    assert pacing.window_size(rate=1000, open_already=0) == 250
+
+
+@given(rate=st.none() | st.floats(0, 1e5), open_already=st.integers(0, 249))
+def test_windows_that_overlap_hold_no_more_than_one(rate, open_already):
+    """The next window is asked for early; the doubt after a lost machine must not grow by that."""
+    size = pacing.window_size(rate=rate, open_already=open_already)
+    assert size >= 1
+    assert size + open_already <= 250
+
+
+def test_a_fast_wire_asks_before_it_stands_still_and_a_slow_one_when_it_must():
+    """Thirty milliseconds of a fast wire are 75 messages; of a relay that takes one a second, none."""
+    assert pacing.low_water(rate=2500) == 75
+    assert pacing.low_water(rate=1) == 1
+    assert pacing.low_water(rate=None) == 83

@@ -1,6 +1,7 @@
 """SMTP servers for tests, real ones on loopback: `Sink` counts fast and keeps everything, `Scripted` says what it is told to."""
 
 import asyncio
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,15 +30,18 @@ class Sink:
     command_seconds   how long every other command does
     said              every MAIL and RCPT command
     holding           messages that are here and have no answer yet
+    tls               offers STARTTLS with these certificates; `always_tls` speaks it from the first byte
     hang_up           whether to keep a message and close without a word, as a server does that dies at the worst moment
     """
 
     refuse: Answer = lambda _recipient: None
     refuse_body: Answer = lambda _recipient: None
-    extensions: tuple[str, ...] = ("SIZE 33554432", "8BITMIME", "SMTPUTF8")
+    extensions: tuple[str, ...] = ("SIZE 33554432", "8BITMIME", "SMTPUTF8", "PIPELINING")
     delay_seconds: Callable[[], float] = lambda: 0.0
     command_seconds: float = 0.0
     hang_up: Callable[[str], bool] = lambda _recipient: False
+    tls: ssl.SSLContext | None = None
+    always_tls: bool = False
     messages: list[Message] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     holding: int = 0
@@ -63,15 +67,20 @@ class Sink:
                     self.said.append(line)
                 if self.command_seconds:
                     await asyncio.sleep(self.command_seconds)
+                if verb == "STAR" and self.tls:
+                    writer.write(b"220 2.0.0 go on\r\n")
+                    await writer.start_tls(self.tls)
+                    continue
                 if verb == "EHLO":
-                    lines = ["sink.test", *self.extensions]
+                    offered = ["STARTTLS"] if self.tls and not self.always_tls else []
+                    lines = ["sink.test", *self.extensions, *offered]
                     answer = "\r\n".join(
                         f"250{'-' if place + 1 < len(lines) else ' '}{one}" for place, one in enumerate(lines)
                     )
                 elif verb == "MAIL":
-                    sender, answer = _path(line), "250 2.1.0 ok"
+                    sender, answer = path_of(line), "250 2.1.0 ok"
                 elif verb == "RCPT":
-                    recipient = _path(line)
+                    recipient = path_of(line)
                     answer = self.refuse(recipient) or "250 2.1.5 ok"
                 elif verb == "DATA":
                     answer = await self._data(reader, writer, sender, recipient)
@@ -103,7 +112,8 @@ class Sink:
         return "250 2.0.0 kept"
 
 
-def _path(line: str) -> str:
+def path_of(line: str) -> str:
+    """Return the address of a MAIL or RCPT command."""
     return line[line.index("<") + 1 : line.index(">")]
 
 
@@ -114,7 +124,8 @@ def running(server: Sink, *, host: str = "127.0.0.1") -> Iterator[Sink]:
     started = threading.Event()
 
     async def main() -> None:
-        listening = await asyncio.start_server(server.serve, host, 0, limit=2**24)
+        at_once = server.tls if server.always_tls else None
+        listening = await asyncio.start_server(server.serve, host, 0, limit=2**24, ssl=at_once)
         server.port = listening.sockets[0].getsockname()[1]
         started.set()
         await stop.wait()
@@ -157,7 +168,7 @@ class Scripted(Sink):
             while line := (await reader.readline()).decode("utf-8", "replace").rstrip("\r\n"):
                 verb = line[:4].upper()
                 if verb == "RCPT":
-                    recipient = _path(line)
+                    recipient = path_of(line)
                 if not await self._say(verb, self._usual(verb), writer):
                     return
                 if verb == "DATA" and self.script.get("DATA", b"354").startswith(b"354"):  # type: ignore[union-attr]

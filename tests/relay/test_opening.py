@@ -19,6 +19,7 @@ from newsletter.relay.outcome import Accepted
 from newsletter.relay.pool import Pool
 from newsletter.relay.target import Relay
 from tests.fakes import smtp
+from tests.fakes.cargo import Batch
 from tests.relay.test_pool import QUICK, envelopes
 
 
@@ -116,19 +117,17 @@ def certified(folder, *names):
 
 def hand_over(url, count=1, *, trust=None):
     """Send through a pool that trusts what it is given, else what the system does; return the outcomes."""
-    outcomes = []
+    cargo = Batch(envelopes(count))
 
     async def main():
         pool = Pool(Relay.parse(url), helo="sender.example", tls_context=trust, manners=QUICK)
         try:
-            await pool.send(
-                envelopes(count), begin=lambda _one: True, done=lambda _one, outcome: outcomes.append(outcome)
-            )
+            await pool.send(cargo)
         finally:
             await pool.close()
 
     asyncio.run(main())
-    return outcomes
+    return list(cargo.outcomes.values())
 
 
 @pytest.mark.parametrize("scheme", ["smtp", "smtps"])

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 
 import pytest
+import uvloop
 
 from newsletter import languages
 from newsletter.relay.envelope import Envelope
@@ -13,6 +14,7 @@ from newsletter.relay.outcome import Accepted, Deferred, Rejected, Uncertain
 from newsletter.relay.pool import Pool
 from newsletter.relay.target import Relay
 from tests.fakes import smtp
+from tests.fakes.cargo import Batch
 
 MESSAGE = b"Subject: x\r\n\r\n.a dot\r\n..two\r\ntext\r\n"
 QUICK = Manners(
@@ -35,22 +37,18 @@ def envelopes(count):
 
 def send(url, batch, *, begin=lambda _envelope: True, manners=QUICK):
     """Send a batch through a pool of its own and return (begun, outcomes by key)."""
-    outcomes, done = {}, Counter()
+    cargo = Batch(batch, begin=begin)
 
     async def main():
         pool = Pool(Relay.parse(url), helo="sender.example", manners=manners)
         try:
-            return await pool.send(batch, begin=begin, done=lambda envelope, outcome: note(envelope, outcome))
+            return await pool.send(cargo)
         finally:
             await pool.close()
 
-    def note(envelope, outcome):
-        outcomes[envelope.key] = outcome
-        done[envelope.key] += 1
-
     begun = asyncio.run(main())
-    assert set(done.values()) <= {1}, "an outcome was told twice"
-    return begun, outcomes
+    assert len(cargo.told) == len(set(cargo.told)), "an outcome was told twice"
+    return begun, cargo.outcomes
 
 
 def test_everything_arrives_once_and_byte_for_byte():
@@ -158,3 +156,27 @@ def test_a_refused_reader_does_not_cost_the_next_one():
     with smtp.running(smtp.Sink(refuse=lambda to: "550 5.1.1 no" if to.startswith("reader1@") else None)) as sink:
         _, outcomes = send(f"{sink.url}?connections=1", envelopes(4))
     assert [type(outcomes[key]).__name__ for key in range(4)] == ["Accepted", "Rejected", "Accepted", "Accepted"]
+
+
+class Impatient(smtp.Sink):
+    """A server that has heard enough in the middle of a message, says so, and closes with the rest unread."""
+
+    async def _data(self, reader, writer, sender, recipient):
+        writer.write(b"354 go on\r\n")
+        await reader.readexactly(100_000)
+        writer.write(b"552 5.3.4 too much\r\n")
+        await writer.drain()
+        raise ConnectionResetError
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.SelectorEventLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_last_words_are_heard_when_writing_fails(loop_factory):
+    """The reset that kills our write must not take an answer along that is here already: no doubt where there is none."""
+    large = Envelope(
+        1, "news@example.org", "reader1@example.org", b"Subject: x\r\n\r\n" + b"x" * 70 + b"\r\n" * 20_000_000
+    )
+    cargo = Batch([large])
+    with smtp.running(Impatient()) as server, asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(Pool(Relay.parse(server.url), helo="sender.example", manners=QUICK).send(cargo))
+    assert isinstance(cargo.outcomes[1], Rejected), cargo.outcomes
+    assert cargo.outcomes[1].reply.enhanced == "5.3.4"

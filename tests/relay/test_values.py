@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from newsletter import languages
 from newsletter.relay import opening
-from newsletter.relay.connection import on_the_wire
+from newsletter.relay.conversation import stuffed
 from newsletter.relay.envelope import Envelope, UnsafeEnvelope
 from newsletter.relay.manners import Manners
 from newsletter.relay.reply import Reply
@@ -96,7 +96,7 @@ def test_replies_are_read_as_servers_write_them(raw, code, enhanced, text):
 def test_dots_are_stuffed_so_that_no_body_ends_itself(lines):
     """A line that is a single dot would end the message in its middle (RFC 5321 §4.5.2)."""
     message = b"".join(line + b"\r\n" for line in lines)
-    wire = on_the_wire(message)
+    wire = b"".join(stuffed(Envelope(1, "news@example.org", "reader@example.org", message)))
     assert wire.endswith(b"\r\n.\r\n") or wire == b".\r\n"
     body = wire[:-3]
     assert b"\r\n.\r\n" not in b"\r\n" + body
