@@ -109,7 +109,7 @@ class Pool:
 
     @property
     def reconnects(self) -> int:
-        """How often one worker of a call may open a new session after one died or could not be opened."""
+        """How often one worker of a call may open a new session after one died."""
         return self._manners.reconnects
 
 
@@ -146,9 +146,12 @@ class _Run:
                 self.withheld(envelope)
 
     async def _work(self) -> None:
-        """Draw envelopes through one session after the other, until none is left or sessions die too often."""
+        """Draw envelopes through one session after the other, until none is left or sessions die too often.
+
+        Once a session could not be opened, nobody opens another: a dead relay is not asked by all of us in turn.
+        """
         deaths = 0
-        while deaths <= self._pool.reconnects:
+        while deaths <= self._pool.reconnects and self._unreachable is None:
             # Drawn before a session is opened, so that three envelopes open three sessions and not eight.
             envelope = await self._first()
             if envelope is None:
@@ -160,8 +163,7 @@ class _Run:
                 if not isinstance(error, Unreachable):
                     raise
                 self._unreachable = error
-                deaths += 1
-                continue
+                return
             await connection.carry(self, envelope)
             deaths += not connection.alive
             await self._pool.give_back(connection)
