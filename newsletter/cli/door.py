@@ -15,8 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
-from newsletter import assembly, languages, logs
-from newsletter.assembly import Newsletter
+from newsletter import assembly, embedded, languages, logs, settings
+from newsletter.assembly import Newsletter, NoServers
+from newsletter.database import DatabaseUnreachable
 from newsletter.errors import NewsletterError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
@@ -56,11 +57,23 @@ def refuse(refusal: NewsletterError) -> NoReturn:
 @contextmanager
 def newsletter() -> Iterator[Newsletter]:
     """Assemble the product for one command and close it afterwards."""
-    made = assembly.assemble()
+    made = None
     try:
+        made = assembly.assemble()
         yield made
+    except (NoServers, DatabaseUnreachable):
+        _blame_the_disk()
+        raise
     finally:
-        made.close()
+        if made:
+            made.close()
+
+
+def _blame_the_disk() -> None:
+    """Where our own servers went away because their disk is full, say that instead."""
+    chosen = settings.read()
+    if settings.reveal(chosen.database_url) is None:
+        embedded.require_room(chosen.home)
 
 
 def show(document: Any, *, as_json: bool, words: Callable[[], None] | None = None) -> None:
