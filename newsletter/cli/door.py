@@ -23,6 +23,9 @@ from newsletter.errors import NewsletterError
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and do nothing.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until the mailing is over.")]
+# What a column of the database can hold; anything else is a slip of the hand.
+Number = Annotated[int, typer.Argument(min=1, max=2**63 - 1)]
+Limit = Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")]
 Reference = Annotated[
     str | None, typer.Argument(help="The eight letters of the footer; without it the address is asked for.")
 ]
@@ -84,7 +87,7 @@ def show(document: Any, *, as_json: bool, words: Callable[[], None] | None = Non
     """
     plain = _plain(document)
     if as_json:
-        print(json.dumps(plain, ensure_ascii=False, default=str))
+        print(json.dumps(plain, ensure_ascii=False, default=str), flush=True)
     elif words is not None:
         words()
     else:

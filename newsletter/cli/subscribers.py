@@ -5,7 +5,18 @@ from typing import Annotated
 import typer
 
 from newsletter.addresses import EmailAddress
-from newsletter.cli.door import AsJson, DryRun, Reference, ask_address, listing, newsletter, progress, screen, show
+from newsletter.cli.door import (
+    AsJson,
+    DryRun,
+    Limit,
+    Reference,
+    ask_address,
+    listing,
+    newsletter,
+    progress,
+    screen,
+    show,
+)
 from newsletter.issues import digests
 from newsletter.journeys import joining
 from newsletter.subscribers import people
@@ -66,7 +77,7 @@ def _asked() -> EmailAddress:
 
 
 @app.command("list")
-def list_(digest: str | None = None, limit: int = 50, as_json: AsJson = False) -> None:
+def list_(digest: str | None = None, limit: Limit = 50, as_json: AsJson = False) -> None:
     """List people, newest first; addresses are masked."""
     with newsletter() as made, made.parts.database.transaction() as session:
         digest_id = digests.by_key(session, digest).id if digest else None

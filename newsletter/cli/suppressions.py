@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from newsletter.addresses import EmailAddress
-from newsletter.cli.door import AsJson, DryRun, Reference, ask_address, listing, newsletter, show
+from newsletter.cli.door import AsJson, DryRun, Limit, Reference, ask_address, listing, newsletter, show
 from newsletter.journeys import suppressing
 
 app = typer.Typer(no_args_is_help=True, help="Addresses that must not be written to, each with its reason.")
@@ -23,7 +23,7 @@ def import_(
 
 
 @app.command("list")
-def list_(limit: int = 50, as_json: AsJson = False) -> None:
+def list_(limit: Limit = 50, as_json: AsJson = False) -> None:
     """List the do-not-mail list; addresses are masked."""
     with newsletter() as made:
         rows = suppressing.listed(made.parts, limit=limit)

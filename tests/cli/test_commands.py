@@ -1,6 +1,9 @@
 """The program as people and scripts use it: one document, exit codes, sentences, and nothing done under --dry-run."""
 
+import http.client
 import json
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -193,6 +196,7 @@ def test_dry_runs_change_nothing(program, files, database_urls):
     program.run("alerts", "send", files / "broken.md", "--to", "weekly", "--dry-run", code=1)
     program.json("mailings", "test", mailing, "--to", "me@example.org", "--dry-run")
     program.json("mailings", "cancel", mailing, "--dry-run")
+    assert program.json("deliver", "--lane", "bulk", "--dry-run")["would_send"] == 0
     program.json("suppressions", "import", files / "people.csv", "--dry-run")
     program.json("subscribers", "import", files / "people.csv", *IMPORT, "--dry-run")
     assert rows(database_urls) == before
@@ -226,6 +230,33 @@ def test_what_a_dry_run_allows_the_real_one_allows(program, files):
     deliver(program)
     for verb in ("send", "cancel", "resume", "stop"):
         program.run("mailings", verb, mailing, "--dry-run", code=1)
+
+
+def test_a_rehearsal_counts_those_who_would_get_it(program, files, sink):
+    """Whoever had the alert has read all there is: an issue of that alone goes to nobody, and --dry-run must say so."""
+    prepare(program, files)
+    first = program.json("issues", "compose", "weekly")
+    program.json("issues", "send", first["issue"])
+    assert program.json("deliver", "--lane", "bulk", "--dry-run")["would_send"] == 2
+    deliver(program)
+    program.json("alerts", "send", files / "alert.md", "--to", "weekly")
+    deliver(program)
+    second = program.json("issues", "compose", "weekly")["issue"]
+    assert program.json("issues", "send", second, "--dry-run")["would_send"] == 0
+    assert program.json("issues", "send", second)["planned"] == 0
+
+
+def test_a_rehearsal_refuses_what_will_be_refused(program, files):
+    """A mailing that is not there, a year that has passed, a sender that is not set."""
+    prepare(program, files)
+    mailing = program.json("mailings", "draft", files / "mailing.md", "--to", "weekly")["mailing"]
+    program.run("mailings", "test", 4711, "--to", "me@example.org", "--dry-run", code=1)
+    program.run("mailings", "test", mailing, "--to", "nobody", "--dry-run", code=1)
+    program.run("mailings", "schedule", mailing, "--at", "2020-01-01T10:00", "--dry-run", code=1)
+    nobody = Program(program.environment | {"NEWSLETTER_SENDER": ""})
+    for more in ((), ("--dry-run",)):
+        assert "NEWSLETTER_SENDER" in nobody.run("mailings", "send", mailing, *more, code=1)[1]
+    assert program.json("mailings", "status", mailing)["state"] == "draft"
 
 
 def test_a_mistyped_year_sends_nothing(program, files, sink):
@@ -334,6 +365,11 @@ def test_the_do_not_mail_list(program, files):
         (("issues", "send", "4711"), 1),
         (("mailings", "status", "4711"), 1),
         (("mailings", "status", "one"), 2),
+        (("mailings", "status", "99999999999999999999"), 2),
+        (("issues", "send", "0"), 2),
+        (("subscribers", "list", "--limit", "-1"), 2),
+        (("digests", "add", "monthly", "--name", "two\nlines"), 1),
+        (("digests", "add", "monthly", "--name", "x", "--language", "English please"), 1),
         (("subscribers", "show", "ABCDEFGH"), 1),
         (("digests", "add", "Not A Key", "--name", "x"), 1),
         (("nonsense",), 2),
@@ -375,6 +411,26 @@ def test_doctor_looks_at_everything(program):
     assert checks["broker"] is False
     assert {f"relay ({lane})" for lane in ("urgent", "transactional", "bulk")} <= set(checks)
     assert "DNS" in checks, "nobody is asked about names for examples"
+
+
+def test_everything_says_when_it_is_ready(program, redis_url):
+    """A script that waits for the document of `up` opens a page next; a second `up` must not run beside the first."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    more = {"NEWSLETTER_BASE_URL": f"http://127.0.0.1:{port}", "NEWSLETTER_REDIS_URL": redis_url}
+    here = Program(program.environment | more | {"http_proxy": "http://127.0.0.1:9"})
+    command = [sys.executable, "-m", "newsletter", "up", "--port", str(port), "--json"]
+    with subprocess.Popen(command, env=here.environment, stdout=subprocess.PIPE, text=True) as running:
+        try:
+            assert json.loads(running.stdout.readline())["base_url"] == f"http://127.0.0.1:{port}"
+            page = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            page.request("GET", "/readyz")
+            assert page.getresponse().status == 200
+            assert "in use" in here.run("up", "--port", str(port), code=1)[1]
+        finally:
+            running.send_signal(signal.SIGTERM)
+        assert running.wait(60) == 0
 
 
 def test_the_embedded_servers_alone(program, tmp_path):
