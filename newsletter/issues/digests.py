@@ -103,6 +103,11 @@ def get(session: Session, digest_id: int) -> DigestView:
     return _view(session.get_one(Digest, digest_id))
 
 
+def keys(session: Session) -> dict[int, str]:
+    """Return the key of each digest by its number."""
+    return {found.id: found.key for found in listed(session)}
+
+
 def listed(session: Session) -> list[DigestView]:
     """Return all digests in the order of their keys."""
     return [_view(found) for found in session.execute(select(Digest).order_by(Digest.key)).scalars()]

@@ -118,7 +118,7 @@ def test_a_campaign_s_first_evening(program, files, sink, tmp_path):
     again = program.json("subscribers", "import", files / "people.csv", *IMPORT)
     assert (again["added"], again["unchanged"]) == (0, 2)
     person = program.json("subscribers", "show", stdin="ann@example.org\n")
-    assert person["name"] == "Ann"
+    assert (person["name"], person["subscriptions"]) == ("Ann", ["weekly weekly"])
     assert "ann@" not in json.dumps(person)
     assert program.json("subscribers", "show", person["reference"])["name"] == "Ann"
     assert len(program.json("subscribers", "list")) == 2
