@@ -123,7 +123,7 @@ def compose(parts: Parts, digest_key: str, *, rhythm: str | None = None, now: da
         ready = articles.ready(session, after=0, upto=cut.upto)
         alerts = articles.alerts_among(session, ready)
         groups = _groups(session, digest, rhythm, cut, alerts)
-        covered = [article for article in ready if (article.ready_seq or 0) > cut.after]
+        covered = selection.covered(ready, languages=digest.languages, after=cut.after)
         if not covered:
             raise cutting.NothingNew(digest.key, rhythm)
         masthead = selection.Masthead(digest.name, cut.number, rhythm, now.date())
