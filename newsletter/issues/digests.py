@@ -92,6 +92,8 @@ def _language(tag: str) -> str:
 
 def by_key(session: Session, key: str) -> DigestView:
     """Return the digest of this key. Raises UnknownDigest."""
+    if not re.fullmatch(_LABEL, key):  # what no key can be is not asked for: a path of a page may hold anything
+        raise UnknownDigest(key)
     found = session.execute(select(Digest).where(Digest.key == key)).scalar_one_or_none()
     if found is None:
         raise UnknownDigest(key)
