@@ -27,8 +27,19 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        seen = 0
+
+        async def bounded() -> Message:
+            # A body in chunks names no length: what is too much ends as if the client had gone.
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            return message if seen <= LARGEST_BODY else {"type": "http.disconnect"}
+
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
+                if seen > LARGEST_BODY:
+                    message["status"] = 413
                 self._add(MutableHeaders(scope=message), scope["path"])
             await send(message)
 
@@ -37,7 +48,7 @@ class Guard:
             await guarded({"type": "http.response.start", "status": 413, "headers": []})
             await guarded({"type": "http.response.body", "body": b"The form is larger than any form of ours.\n"})
             return
-        await self._app(scope, receive, guarded)
+        await self._app(scope, bounded, guarded)
 
     def _add(self, headers: MutableHeaders, path: str) -> None:
         headers.setdefault("content-security-policy", POLICY)
