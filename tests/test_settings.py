@@ -64,6 +64,19 @@ def test_a_file_that_cannot_be_read_is_named(monkeypatch, tmp_path):
             settings.read()
 
 
+def test_an_empty_file_is_a_setting_that_is_not_set(monkeypatch, tmp_path):
+    """Compose mounts every secret; a lane without a relay of its own has an empty file and uses the common one."""
+    (tmp_path / "empty").write_text("\n")
+    for name in ("RELAY_URL_URGENT", "DKIM_KEY", "REDIS_URL", "DATABASE_URL", "TEMPLATES"):
+        monkeypatch.setenv(f"NEWSLETTER_{name}_FILE", str(tmp_path / "empty"))
+    monkeypatch.setenv("NEWSLETTER_RELAY_URL", "smtp://127.0.0.1:2525")
+    read = settings.read()
+    assert read.relays["urgent"] == "smtp://127.0.0.1:2525"
+    unset = (settings.reveal(read.dkim_key), settings.reveal(read.redis_url), settings.reveal(read.database_url))
+    assert not any(unset)
+    assert read.templates is None
+
+
 def test_both_forms_of_one_name_are_a_contradiction(monkeypatch, tmp_path):
     """Nobody could tell which of the two is used."""
     (tmp_path / "sender").write_text("a@sarand.example")
