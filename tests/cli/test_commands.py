@@ -1,9 +1,6 @@
 """The program as people and scripts use it: one document, exit codes, sentences, and nothing done under --dry-run."""
 
-import http.client
 import json
-import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -29,15 +26,16 @@ FEED = {
 
 
 class Program:
-    """The command line with an environment of its own."""
+    """The command line with an environment of its own, in a folder of its own if so wished."""
 
-    def __init__(self, environment):
-        self.environment = environment
+    def __init__(self, environment, *, folder=None):
+        self.environment, self.folder = environment, folder
 
     def run(self, *words, stdin="", code=0):
         """Run a command, check its exit code, and return (stdout, stderr)."""
         command = [sys.executable, "-m", "newsletter", *map(str, words)]
-        ran = subprocess.run(command, env=self.environment, input=stdin, capture_output=True, text=True, timeout=90)
+        facts = {"env": self.environment, "cwd": self.folder, "input": stdin}
+        ran = subprocess.run(command, **facts, capture_output=True, text=True, timeout=90)
         assert ran.returncode == code, f"{words}: {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
         assert "Traceback" not in ran.stderr, ran.stderr
         return ran.stdout, ran.stderr
@@ -411,26 +409,6 @@ def test_doctor_looks_at_everything(program):
     assert checks["broker"] is False
     assert {f"relay ({lane})" for lane in ("urgent", "transactional", "bulk")} <= set(checks)
     assert "DNS" in checks, "nobody is asked about names for examples"
-
-
-def test_everything_says_when_it_is_ready(program, redis_url):
-    """A script that waits for the document of `up` opens a page next; a second `up` must not run beside the first."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    more = {"NEWSLETTER_BASE_URL": f"http://127.0.0.1:{port}", "NEWSLETTER_REDIS_URL": redis_url}
-    here = Program(program.environment | more | {"http_proxy": "http://127.0.0.1:9"})
-    command = [sys.executable, "-m", "newsletter", "up", "--port", str(port), "--json"]
-    with subprocess.Popen(command, env=here.environment, stdout=subprocess.PIPE, text=True) as running:
-        try:
-            assert json.loads(running.stdout.readline())["base_url"] == f"http://127.0.0.1:{port}"
-            page = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-            page.request("GET", "/readyz")
-            assert page.getresponse().status == 200
-            assert "in use" in here.run("up", "--port", str(port), code=1)[1]
-        finally:
-            running.send_signal(signal.SIGTERM)
-        assert running.wait(60) == 0
 
 
 def test_the_embedded_servers_alone(program, tmp_path):
