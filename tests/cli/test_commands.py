@@ -340,8 +340,11 @@ def test_a_mailing_that_clients_would_cut_warns_whoever_drafts_it(program, files
 def test_the_do_not_mail_list(program, files):
     """An address on it stays on it until somebody says why not."""
     prepare(program, files)
-    (files / "never.csv").write_text("email\nann@example.org\nstranger@example.org\n")
-    assert program.json("suppressions", "import", files / "never.csv")["added"] == 2
+    (files / "never.csv").write_text("email\nann@example.org\nstranger@example.org\nmistyped at example.org\n")
+    out, sentence = program.run("suppressions", "import", files / "never.csv", "--json")
+    assert (json.loads(out)["added"], json.loads(out)["rejected_rows"]) == (2, [4])
+    assert "rows" in sentence, "whoever stands there can still be written to"
+    assert "mistyped" not in out + sentence
     listed = program.json("suppressions", "list")
     assert len(listed) == 2
     assert "ann@" not in json.dumps(listed)
