@@ -40,7 +40,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 if seen > LARGEST_BODY:
                     message["status"] = 413
-                self._add(MutableHeaders(scope=message), scope["path"])
+                dress(MutableHeaders(scope=message), scope["path"], https=self._https)
             await send(message)
 
         length = dict(scope["headers"]).get(b"content-length", b"0")
@@ -50,15 +50,17 @@ class Guard:
             return
         await self._app(scope, bounded, guarded)
 
-    def _add(self, headers: MutableHeaders, path: str) -> None:
-        headers.setdefault("content-security-policy", POLICY)
-        # The path of a page may hold a token: it must not travel to the next site.
-        headers["referrer-policy"] = "no-referrer"
-        headers["x-content-type-options"] = "nosniff"
-        headers["cross-origin-opener-policy"] = "same-origin"
-        headers["permissions-policy"] = "camera=(), microphone=(), geolocation=(), interest-cohort=()"
-        if path[:3] in ("/u/", "/p/", "/c/", "/s/"):
-            headers["cache-control"] = "no-store"
-            headers["x-robots-tag"] = "noindex, nofollow"
-        if self._https:
-            headers["strict-transport-security"] = "max-age=63072000; includeSubDomains"
+
+def dress(headers: MutableHeaders, path: str, *, https: bool) -> None:
+    """Set what every answer carries."""
+    headers.setdefault("content-security-policy", POLICY)
+    # The path of a page may hold a token: it must not travel to the next site.
+    headers["referrer-policy"] = "no-referrer"
+    headers["x-content-type-options"] = "nosniff"
+    headers["cross-origin-opener-policy"] = "same-origin"
+    headers["permissions-policy"] = "camera=(), microphone=(), geolocation=(), interest-cohort=()"
+    if path[:3] in ("/u/", "/p/", "/c/", "/s/"):
+        headers["cache-control"] = "no-store"
+        headers["x-robots-tag"] = "noindex, nofollow"
+    if https:
+        headers["strict-transport-security"] = "max-age=63072000; includeSubDomains"

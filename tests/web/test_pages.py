@@ -214,6 +214,21 @@ def test_a_huge_form_is_turned_away(pages, worker):
     assert pages.post(f"/u/{link(worker)}", content=b"x" * 100_000).status_code == 413
 
 
+def test_a_failure_of_ours_is_a_page_like_any_other(made):
+    """A reader who wants to leave must read that it failed, and the page of a failure must not be less safe."""
+    app = create(made)
+
+    @app.get("/u/surprise/of/ours")
+    def surprise():
+        raise ZeroDivisionError
+
+    with TestClient(app, raise_server_exceptions=False) as client:
+        answer = client.get("/u/surprise/of/ours")
+    assert (answer.status_code, answer.headers["cache-control"]) == (500, "no-store")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "<h1>" in answer.text
+
+
 def test_a_form_without_end_is_turned_away(pages, worker):
     """A body sent in chunks names no length; it must not be gathered in memory until it ends."""
     read = 0
