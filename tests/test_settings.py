@@ -1,5 +1,7 @@
 """What an operator sets: wrong values are named before anything is done, and no secret is ever shown."""
 
+import os
+
 import pytest
 
 from newsletter import settings
@@ -7,14 +9,19 @@ from newsletter.settings import BadSettings, Settings
 
 
 @pytest.fixture(autouse=True)
-def clean(monkeypatch, tmp_path):
-    for field in Settings.model_fields:
-        for ending in ("", "_FILE"):
-            monkeypatch.delenv(f"NEWSLETTER_{field.upper()}{ending}", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
+def environment(tmp_path):
+    """An environment without any setting of ours, put back at the end."""
+    before = dict(os.environ)
+    ours = {f"NEWSLETTER_{field.upper()}{ending}" for field in Settings.model_fields for ending in ("", "_FILE")}
+    for name in ours & before.keys():
+        del os.environ[name]
+    os.environ["HOME"] = str(tmp_path)
+    yield os.environ
+    os.environ.clear()
+    os.environ.update(before)
 
 
-def test_every_setting_may_come_from_a_file(monkeypatch, tmp_path):
+def test_every_setting_may_come_from_a_file(environment, tmp_path):
     """Secrets are mounted as files; a name that cannot is one that ends in a list of processes."""
     good = {
         "redis_url": "redis://:secret@127.0.0.1:6379/0",
@@ -24,7 +31,7 @@ def test_every_setting_may_come_from_a_file(monkeypatch, tmp_path):
     }
     for name, value in good.items():
         (tmp_path / name).write_text(f"{value}\n", encoding="utf-8")
-        monkeypatch.setenv(f"NEWSLETTER_{name.upper()}_FILE", str(tmp_path / name))
+        environment[f"NEWSLETTER_{name.upper()}_FILE"] = str(tmp_path / name)
     read = settings.read()
     assert {name: settings.reveal(getattr(read, name)) for name in ("redis_url", "relay_url")} == {
         name: good[name] for name in ("redis_url", "relay_url")
@@ -46,30 +53,30 @@ def test_every_setting_may_come_from_a_file(monkeypatch, tmp_path):
         ("TRANCHE_PAUSE", "soon"),
     ],
 )
-def test_a_value_that_cannot_be_is_named_without_being_shown(monkeypatch, name, value):
+def test_a_value_that_cannot_be_is_named_without_being_shown(environment, name, value):
     """Whoever mistypes an address learns which setting it is; whoever reads the log learns no password."""
-    monkeypatch.setenv(f"NEWSLETTER_{name}", value)
+    environment[f"NEWSLETTER_{name}"] = value
     with pytest.raises(BadSettings) as refused:
         settings.read()
     assert f"NEWSLETTER_{name}" in str(refused.value)
     assert "secret" not in str(refused.value)
 
 
-def test_a_file_that_cannot_be_read_is_named(monkeypatch, tmp_path):
+def test_a_file_that_cannot_be_read_is_named(environment, tmp_path):
     """A secret that is missing, a folder, or no text must not become an empty password, nor a traceback."""
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
     for path in (tmp_path / "nowhere", tmp_path, tmp_path / "bytes"):
-        monkeypatch.setenv("NEWSLETTER_REDIS_URL_FILE", str(path))
+        environment["NEWSLETTER_REDIS_URL_FILE"] = str(path)
         with pytest.raises(BadSettings, match="NEWSLETTER_REDIS_URL_FILE"):
             settings.read()
 
 
-def test_an_empty_file_is_a_setting_that_is_not_set(monkeypatch, tmp_path):
+def test_an_empty_file_is_a_setting_that_is_not_set(environment, tmp_path):
     """Compose mounts every secret; a lane without a relay of its own has an empty file and uses the common one."""
     (tmp_path / "empty").write_text("\n")
     for name in ("RELAY_URL_URGENT", "DKIM_KEY", "REDIS_URL", "DATABASE_URL", "TEMPLATES"):
-        monkeypatch.setenv(f"NEWSLETTER_{name}_FILE", str(tmp_path / "empty"))
-    monkeypatch.setenv("NEWSLETTER_RELAY_URL", "smtp://127.0.0.1:2525")
+        environment[f"NEWSLETTER_{name}_FILE"] = str(tmp_path / "empty")
+    environment["NEWSLETTER_RELAY_URL"] = "smtp://127.0.0.1:2525"
     read = settings.read()
     assert read.relays["urgent"] == "smtp://127.0.0.1:2525"
     unset = (settings.reveal(read.dkim_key), settings.reveal(read.redis_url), settings.reveal(read.database_url))
@@ -77,18 +84,18 @@ def test_an_empty_file_is_a_setting_that_is_not_set(monkeypatch, tmp_path):
     assert read.templates is None
 
 
-def test_both_forms_of_one_name_are_a_contradiction(monkeypatch, tmp_path):
+def test_both_forms_of_one_name_are_a_contradiction(environment, tmp_path):
     """Nobody could tell which of the two is used."""
     (tmp_path / "sender").write_text("a@sarand.example")
-    monkeypatch.setenv("NEWSLETTER_SENDER", "b@sarand.example")
-    monkeypatch.setenv("NEWSLETTER_SENDER_FILE", str(tmp_path / "sender"))
+    environment["NEWSLETTER_SENDER"] = "b@sarand.example"
+    environment["NEWSLETTER_SENDER_FILE"] = str(tmp_path / "sender")
     with pytest.raises(BadSettings, match="both set"):
         settings.read()
 
 
-def test_keys_never_lie_inside_the_data(monkeypatch, tmp_path):
+def test_keys_never_lie_inside_the_data(environment, tmp_path):
     """A backup of the data would hold what opens it."""
-    monkeypatch.setenv("NEWSLETTER_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NEWSLETTER_KEYS", str(tmp_path / "home" / "keys.json"))
+    environment["NEWSLETTER_HOME"] = str(tmp_path / "home")
+    environment["NEWSLETTER_KEYS"] = str(tmp_path / "home" / "keys.json")
     with pytest.raises(BadSettings, match="NEWSLETTER_KEYS"):
         settings.read()
