@@ -28,12 +28,13 @@ test: $(READY) ## run the tests, in parallel, against real servers (ARGS="-k wor
 proof: $(READY) ## run the long proofs (SHORT=1 the short ones)
 	@$(BIN)/python -m pytest -m "$(if $(SHORT),proof and short,proof)" --timeout 1500 $(ARGS)
 
-check: $(READY) ## format, lint, types, layers, templates
+check: $(READY) ## format, lint, types, layers, templates, examples of the documents
 	@$(BIN)/ruff format --check --quiet . || { echo "Some files are not formatted: $(BIN)/ruff format ." >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 	@if [ -d templates ]; then $(BIN)/djlint templates --lint --quiet --profile jinja --ignore $(NOT_OURS); fi
+	@$(BIN)/python -m pytest tests/test_docs.py -p no:cacheprovider >/dev/null || $(BIN)/python -m pytest tests/test_docs.py
 
 bench: $(READY) ## measure; benchmarks/README.md says what and how
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from newsletter import database, embedded, mailboxes, settings
 from newsletter.addresses import BadAddress, EmailAddress
-from newsletter.composer import signing
+from newsletter.composer import headers, signing
 from newsletter.composer.signing import Signer
 from newsletter.database import Database, DatabaseUnreachable
 from newsletter.delivery import recovery
@@ -225,6 +225,8 @@ def urls(chosen: Settings, *, role: Role = "worker") -> Urls:
 
 def letterhead(chosen: Settings) -> Letterhead:
     """Return who sends, from the settings. An unset sender is allowed here and refused when mail is composed."""
+    if headers.FORBIDDEN.search(chosen.sender):
+        raise BadSender
     name, address = parseaddr(chosen.sender)
     try:
         wire = EmailAddress.parse(address).wire if chosen.sender else ""

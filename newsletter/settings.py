@@ -84,11 +84,20 @@ class Settings(BaseSettings):
         scheme, mark, rest = text.partition("://")
         if scheme not in ("postgres", "postgresql", "postgresql+psycopg") or not mark or not rest:
             raise ValueError("is no address of PostgreSQL: postgresql://user:password@host:port/name")
-        try:
-            urlsplit(text).port  # noqa: B018  (reading it is the check)
-        except ValueError:
-            raise ValueError("names a port that is no number") from None
+        _check_port(text)
         return SecretStr(f"postgresql+psycopg://{rest}")
+
+    @field_validator("redis_url", mode="after")
+    @classmethod
+    def _broker(cls, value: SecretStr | None) -> SecretStr | None:
+        text = reveal(value)
+        if not text:
+            return None
+        scheme, mark, rest = text.partition("://")
+        if scheme not in ("redis", "rediss") or not mark or not rest:
+            raise ValueError("is no address of Redis: redis://:password@host:port/0")
+        _check_port(text)
+        return value
 
     @field_validator("base_url")
     @classmethod
@@ -107,6 +116,14 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else None
 
+    @field_validator("templates")
+    @classmethod
+    def _a_folder(cls, value: Path | None) -> Path | None:
+        # Without it the bundled ones would be used, and nobody would notice before the readers do.
+        if value and not value.is_dir():
+            raise ValueError("is no folder that can be read")
+        return value
+
     @model_validator(mode="after")
     def _keys_lie_outside_home(self) -> "Settings":
         if self.keys.is_relative_to(self.home):
@@ -122,6 +139,13 @@ class Settings(BaseSettings):
             "transactional": reveal(self.relay_url_transactional) or common,
             "bulk": common,
         }
+
+
+def _check_port(url: str) -> None:
+    try:
+        urlsplit(url).port  # noqa: B018  (reading it is the check)
+    except ValueError:
+        raise ValueError("names a port that is no number") from None
 
 
 def reveal(secret: SecretStr | None) -> str | None:
@@ -155,4 +179,6 @@ def _from_files() -> dict[str, str]:
             values[name] = Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise BadSettings(f"{variable}_FILE cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise BadSettings(f"{variable}_FILE cannot be read: it is not text in UTF-8") from None
     return values

@@ -54,7 +54,9 @@ def add_readers(made: Newsletter, tmp_path: Path, addresses: Sequence[str], *, n
     )
 
 
-def add_articles(made: Newsletter, tmp_path: Path, *titles: str, posted: str = "2026-06-01T08:00:00Z") -> None:
+def add_articles(
+    made: Newsletter, tmp_path: Path, *titles: str, posted: str = "2026-06-01T08:00:00Z", language: str | None = None
+) -> None:
     """Import articles with these titles as news."""
     items = [
         {
@@ -64,6 +66,7 @@ def add_articles(made: Newsletter, tmp_path: Path, *titles: str, posted: str = "
             "content_text": f"What happened: {title}.",
             "date_published": posted,
         }
+        | ({"language": language} if language else {})
         for place, title in enumerate(titles)
     ]
     path = tmp_path / "articles.json"

@@ -10,7 +10,7 @@ from newsletter import assembly
 from newsletter.assembly import Newsletter
 from newsletter.jobs import DELIVER, PICTURES, SWEEP
 from newsletter.journeys import picturing
-from workers import ending
+from workers import ending, seats
 
 TURN_SECONDS = 30.0
 
@@ -49,8 +49,9 @@ def deliver_transactional(**_later: Any) -> int:
 
 @shared_task(name=DELIVER["bulk"].name, queue="bulk")
 def deliver_bulk(**_later: Any) -> int:
-    """Send what the bulk lane has due."""
-    return _deliver("bulk")
+    """Send what the bulk lane has due, if a child may be spared for it; whoever is at it nudges again."""
+    with seats.bulk() as free:
+        return _deliver("bulk") if free else 0
 
 
 @shared_task(name=SWEEP.name, queue=SWEEP.queue)

@@ -36,7 +36,7 @@ def examine() -> list[Finding]:
     try:
         urls = assembly.urls(chosen)
     except NewsletterError as refusal:
-        return [*findings, _refused("database", refusal)]
+        return [*findings, _refused("database", refusal), _guarded("disk", lambda: _disk(chosen))]
     findings.append(_guarded("database", lambda: _database(urls)))
     findings.append(_guarded("keys and data", lambda: _keys_fit(chosen, urls)))
     findings.append(_guarded("migrations", lambda: _migrations(urls)))
@@ -54,6 +54,8 @@ def _guarded(check: str, look: Callable[[], Finding]) -> Finding:
         return look()
     except NewsletterError as refusal:
         return _refused(check, refusal)
+    except OSError as error:
+        return Finding(check, False, error.strerror or type(error).__name__)
 
 
 def _refused(check: str, refusal: NewsletterError) -> Finding:
@@ -175,6 +177,8 @@ def _silence(relay: Relay) -> str | None:
 
 def _disk(chosen: Settings) -> Finding:
     chosen.home.mkdir(parents=True, exist_ok=True)
+    if not os.access(chosen.home, os.W_OK):
+        return Finding("disk", False, f"{chosen.home} cannot be written: set NEWSLETTER_HOME to a folder that can")
     found = os.statvfs(chosen.home)
     free = found.f_bavail * found.f_frsize // 2**20
     return Finding("disk", free > 1024, f"{free} MB free in {chosen.home}")

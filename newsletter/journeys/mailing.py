@@ -58,11 +58,10 @@ def draft(parts: Parts, path: str, *, digest_key: str) -> Drafted:
 
 def test(parts: Parts, mailing_id: int, address: str) -> int:
     """Send the first version of a mailing to one address, with links that do nothing; return the test's mailing."""
-    parts.letterhead.require()
+    to = may_test(parts, mailing_id, address)
     with parts.database.transaction() as session:
         now = database.now(session)
         tested = mailings.get(session, mailing_id)
-        to = EmailAddress.parse(address)
         new = Draft(kind=Kind.TEST, lane=Lane.TRANSACTIONAL, digest_id=None, subject=f"Test of {tested.subject}")
         test_id = mailings.draft(session, new, now=now)
         variant = variants.copy(session, variants.of(session, mailing_id)[0].id, to_mailing=test_id)
@@ -73,6 +72,14 @@ def test(parts: Parts, mailing_id: int, address: str) -> int:
         deliveries.ask(session, mailings.get(session, test_id), single, now=now)
     parts.nudger.nudge(DELIVER[Lane.TRANSACTIONAL])
     return test_id
+
+
+def may_test(parts: Parts, mailing_id: int, address: str) -> EmailAddress:
+    """Return the address of a test. Raises what `test` would raise, and sends nothing."""
+    parts.letterhead.require()
+    with parts.database.transaction() as session:
+        mailings.get(session, mailing_id)
+    return EmailAddress.parse(address)
 
 
 def status(parts: Parts, mailing_id: int) -> books.Status:

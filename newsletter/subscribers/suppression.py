@@ -1,5 +1,6 @@
 """Whom we must not write to, and why. One rule, `weigh_dead`, for what servers say."""
 
+from collections.abc import Callable
 from datetime import datetime
 from itertools import islice
 from typing import Any, BinaryIO
@@ -65,10 +66,14 @@ def _masked(session: Session, mailbox_id: int) -> str:
         return "erased"
 
 
-def import_csv(database: Database, stream: BinaryIO, *, dry_run: bool = False) -> tables.Counts:
+def import_csv(
+    database: Database, stream: BinaryIO, *, dry_run: bool = False, on_reject: Callable[[int], None] = lambda _row: None
+) -> tables.Counts:
     """Suppress every address of a CSV file with a column "email", whether known or not; return the counts.
 
-    All or nothing, but for rows that hold no address: those are counted as rejected. Mail already planned is stopped when its
+    on_reject   is told the number of each row that holds no address: whoever stands there can still be written to
+
+    All or nothing, but for such rows: those are counted as rejected. Mail already planned is stopped when its
     shard is leased. Raises tables.BadTable, tables.ImportBusy.
     """
     counts = tables.Counts()
@@ -76,22 +81,24 @@ def import_csv(database: Database, stream: BinaryIO, *, dry_run: bool = False) -
     with database.transaction() as session:
         moment = now(session)
         tables.claim(session)
-        while batch := [values["email"] for _, values in islice(table.rows, BATCH)]:
-            counts = _take(session, batch, counts, moment)
+        while batch := [(row, _parsed(values["email"])) for row, values in islice(table.rows, BATCH)]:
+            for row in (row for row, address in batch if address is None):
+                on_reject(row)
+            addresses = [address for _, address in batch if address is not None]
+            counts = _take(
+                session, addresses, counts.plus(read=len(batch), rejected=len(batch) - len(addresses)), moment
+            )
         if dry_run:
             session.rollback()
     return counts
 
 
-def _take(session: Session, batch: list[str], counts: tables.Counts, moment: datetime) -> tables.Counts:
-    addresses = [address for address in map(_parsed, batch) if address is not None]
-    rejected = len(batch) - len(addresses)
+def _take(session: Session, addresses: list[EmailAddress], counts: tables.Counts, moment: datetime) -> tables.Counts:
     boxes = mailboxes.find_or_make_all(session, addresses)
     entries = select(func.unnest(cast(boxes, ARRAY(BigInteger))), literal(Reason.NEVER_AGAIN.value), literal(moment))
     made = postgresql.insert(Suppression).from_select(["mailbox_id", "reason", "at"], entries).on_conflict_do_nothing()
     added = len(session.execute(made.returning(Suppression.id)).all())
-    unchanged = len(batch) - rejected - added
-    return counts.plus(read=len(batch), added=added, unchanged=unchanged, rejected=rejected)
+    return counts.plus(added=added, unchanged=len(addresses) - added)
 
 
 def _parsed(text: str) -> EmailAddress | None:
