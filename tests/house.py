@@ -43,15 +43,17 @@ def build(
     return made
 
 
-def add_readers(made: Newsletter, tmp_path: Path, addresses: Sequence[str], *, name: str = "Reader") -> None:
-    """Import readers of the digest, called "Reader 0", "Reader 1" …"""
+def add_readers(
+    made: Newsletter, tmp_path: Path, addresses: Sequence[str], *, name: str = "Reader", digest: str = DIGEST
+) -> None:
+    """Import readers of a digest, called "Reader 0", "Reader 1" …"""
     path = tmp_path / "people.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("email", "name"))
         writer.writerows((address, f"{name} {place}") for place, address in enumerate(addresses))
     joining.import_subscribers(
-        made.parts, str(path), digest_key=DIGEST, permission=joining.Permission(Basis.IMPORTED, "a test")
+        made.parts, str(path), digest_key=digest, permission=joining.Permission(Basis.IMPORTED, "a test")
     )
 
 

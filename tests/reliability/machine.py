@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text
+
 from newsletter.assembly import Newsletter
 from tests.journeys import workers
 
@@ -94,7 +96,9 @@ class Machine:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._groups: set[int] = set()
 
-    def worker(self, name: str, queues: str, *, children: int = 1, app: str = "workers", cwd: Path | None = None) -> None:
+    def worker(
+        self, name: str, queues: str, *, children: int = 1, app: str = "workers", cwd: Path | None = None
+    ) -> None:
         """Run a Celery worker."""
         command = [sys.executable, "-m", "celery", "-A", app, "-q", "worker", "-Q", queues, "-c", str(children)]
         self.run(name, *command, "-n", f"{name}@%h", "--without-mingle", "--without-gossip", cwd=cwd)
@@ -151,7 +155,9 @@ class Machine:
     def cli(self, *words: str, code: int = 0) -> Any:
         """Run a command of the product and return the document it prints."""
         command = [sys.executable, "-m", "newsletter", *words, "--json"]
-        ran = subprocess.run(command, cwd=workers.ROOT, env=self.environment, capture_output=True, text=True, timeout=90)
+        ran = subprocess.run(
+            command, cwd=workers.ROOT, env=self.environment, capture_output=True, text=True, timeout=90
+        )
         assert ran.returncode == code, ran.stderr[-2000:]
         return json.loads(ran.stdout)
 
@@ -212,6 +218,14 @@ class Killer:
                 os.kill(pid, signal.SIGKILL)
         self.kills.append(Kill(what, time.monotonic(), ports))
         return self.kills[-1]
+
+
+def hurry(made: Newsletter) -> None:
+    """Let the time pass after which deferred mail goes again."""
+    with made.parts.database.transaction() as session:
+        session.execute(text("UPDATE delivery SET due_at = now() WHERE state = 'deferred'"))
+        session.execute(text("UPDATE shard SET not_before = now() WHERE state = 'open' AND not_before > now()"))
+    made.sweep()
 
 
 def children_of(pid: int) -> list[int]:

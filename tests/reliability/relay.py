@@ -369,6 +369,5 @@ async def main(folder: Path) -> None:
     os._exit(0)  # whoever is connected is left without a word
 
 
-
 if __name__ == "__main__":
     asyncio.run(main(Path(sys.argv[1])))
