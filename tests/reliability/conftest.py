@@ -77,14 +77,19 @@ def estate(tmp_path: Path, database_urls: Urls, redis_url: str, relay: Relay) ->
         yield Estate(tmp_path, database_urls, redis_url, relay, stack)
 
 
-@pytest.fixture
-def own_servers() -> Iterator[Path]:
-    """The home of a PostgreSQL (with fsync) and a Valkey that a scenario may break."""
+@pytest.fixture(scope="session")
+def _own_home() -> Iterator[Path]:
     home = Path(os.environ[HOME]) / f"own{secrets.token_hex(3)}"
-    embedded.start(home)
     yield home
     embedded.stop(home)
     shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def own_servers(_own_home: Path) -> Path:
+    """The home of a PostgreSQL (with fsync) and a Valkey that scenarios may break; both run again for the next."""
+    embedded.start(_own_home)
+    return _own_home
 
 
 @pytest.fixture

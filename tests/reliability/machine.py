@@ -162,15 +162,7 @@ class Machine:
         return json.loads(ran.stdout)
 
     def stop(self) -> None:
-        """End every part, politely first; what is left of their groups at once."""
-        for process in self.processes.values():
-            if process.poll() is None:
-                process.terminate()
-                process.send_signal(signal.SIGCONT)
-        deadline = time.monotonic() + 15
-        for process in self.processes.values():
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.1, deadline - time.monotonic()))
+        """End all of it at once: the scenario is over."""
         for group in self._groups:
             with suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)

@@ -79,9 +79,10 @@ def leased(made):
         return session.execute(text("SELECT count(*) FROM shard WHERE state = 'open'")).scalar_one()
 
 
-@pytest.mark.short
-def test_values_that_look_like_commands_are_names(estate, relay, figures):
+@forms.either
+def test_values_that_look_like_commands_are_names(estate, relay, figures, form):
     """A name of a list somebody else kept: templates, headers, scripts, and what no font can show."""
+    readers = forms.of(form, short=200, full=5000)
     made = estate.product(connections=4)
     path = estate.folder / "poison.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -90,22 +91,23 @@ def test_values_that_look_like_commands_are_names(estate, relay, figures):
         )
     permission = joining.Permission(Basis.IMPORTED, "a test")
     taken = joining.import_subscribers(made.parts, str(path), digest_key=house.DIGEST, permission=permission)
-    house.add_readers(made, estate.folder, house.addresses(200))
+    house.add_readers(made, estate.folder, house.addresses(readers))
     machine = estate.machine()
     machine.worker("worker", "bulk,upkeep")
     sent = released(made, estate.folder, "The well runs dry")
     wait_for(lambda: made.sweep() and mailing.status(made.parts, sent).over, every=0.2)
     found = audit(made, relay.record(), sent).sound()
     figures("11 names", "poison values", odd=taken.added, refused_at_import=taken.rejected, **found.figures())
-    assert found.accepted + found.rejected == 200 + taken.added
-    assert found.accepted >= 200
+    assert found.accepted + found.rejected == readers + taken.added
+    assert found.accepted >= readers
 
 
-@pytest.mark.short
-def test_a_damaged_row_or_version_holds_up_nobody_else(estate, relay, figures):
+@forms.either
+def test_a_damaged_row_or_version_holds_up_nobody_else(estate, relay, figures, form):
     """A disk that returns garbage, a restore that went half way: one seal cannot be opened, one version has lost its blocks."""
+    readers = forms.of(form, short=300, full=5000)
     made = estate.product(connections=4)
-    house.add_readers(made, estate.folder, house.addresses(300))
+    house.add_readers(made, estate.folder, house.addresses(readers))
     url = make_url(estate.urls.admin).set(drivername="postgresql").render_as_string(hide_password=False)
     broken = released(made, estate.folder, "Nobody will read this")
     with psycopg.connect(url, autocommit=True) as admin:
@@ -121,5 +123,5 @@ def test_a_damaged_row_or_version_holds_up_nobody_else(estate, relay, figures):
     wait_for(lambda: mailing.status(made.parts, sent).over, seconds=40, every=0.2, what="the sound mailing")
     found = audit(made, relay.record(), sent).sound()
     figures("11 rows", "a damaged address and a damaged version", **found.figures())
-    assert (found.accepted, found.cancelled) == (299, 1)
+    assert (found.accepted, found.cancelled) == (readers - 1, 1)
     assert mailing.status(made.parts, broken).accepted == 0

@@ -82,11 +82,12 @@ def holds(made, pids):
         return session.execute(query, {"pids": [str(pid) for pid in pids]}).scalar_one()
 
 
-@pytest.mark.short
-def test_a_broker_that_gives_work_away_twice_doubles_nothing(estate, relay, figures):
+@forms.either
+def test_a_broker_that_gives_work_away_twice_doubles_nothing(estate, relay, figures, form):
     """Redis hands what was not acknowledged within five seconds to others, and every nudge comes several times."""
+    readers = forms.of(form, short=400, full=5000)
     made = estate.product(connections=2)
-    composed = house.issue(made, estate.folder, addresses=house.addresses(2000))
+    composed = house.issue(made, estate.folder, addresses=house.addresses(readers))
     relay.be(hold=(0.0, 0.05))
     machine = estate.machine()
     for name in ("one", "two"):
@@ -99,15 +100,16 @@ def test_a_broker_that_gives_work_away_twice_doubles_nothing(estate, relay, figu
         time.sleep(0.3)
     found = audit(made, relay.record(), composed.mailing).sound()
     figures("8", "visibility timeout of 5 s and nudges by the handful", nudges=nudges, **found.figures())
-    assert (found.accepted, found.ever_in_doubt) == (2000, 0)
+    assert (found.accepted, found.ever_in_doubt) == (readers, 0)
 
 
-@pytest.mark.short
-def test_old_and_new_workers_share_a_mailing(estate, relay, figures, tmp_path):
+@forms.either
+def test_old_and_new_workers_share_a_mailing(estate, relay, figures, tmp_path, form):
     """During a deployment both versions work: the older takes jobs with words it does not know, and nothing is doubled."""
     old = former_version(tmp_path / "old")
     made = estate.product(connections=2)
-    composed = house.issue(made, estate.folder, addresses=house.addresses(6000))
+    readers = forms.of(form, short=4000, full=20_000)
+    composed = house.issue(made, estate.folder, addresses=house.addresses(readers))
     relay.be(hold=(0.0, 0.03))
     machine = estate.machine()
     machine.worker("old", "bulk,upkeep", cwd=old)
@@ -131,7 +133,7 @@ def test_old_and_new_workers_share_a_mailing(estate, relay, figures, tmp_path):
         looks_at_new=shared["new"],
         **found.figures(),
     )
-    assert (found.accepted, found.ever_in_doubt) == (6000, 0)
+    assert (found.accepted, found.ever_in_doubt) == (readers, 0)
     assert all(shared.values()), "only one of them worked: the test proved nothing"
     assert all(process.poll() is None for process in machine.processes.values()), "an unknown job ended a worker"
 
