@@ -39,8 +39,8 @@ def figures(record_property: Callable[[str, object], None]) -> Callable[..., Non
 @pytest.fixture
 def relay(request: pytest.FixtureRequest, tmp_path: Path, seed: int) -> Iterator[Relay]:
     """The mail server; it offers PIPELINING unless a scenario asks for one that does not."""
-    serving = Relay(tmp_path / "relay")
-    serving.be(pipelining=getattr(request, "param", True), seed=seed)
+    serving = Relay(tmp_path / "relay", wire=getattr(request, "param", "pipelining"))
+    serving.be(pipelining=serving.wire == "pipelining", seed=seed)
     yield serving
     serving.stop()
 
@@ -119,4 +119,4 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for one in sorted(found, key=lambda one: str(one["scenario"])):
         rest = {name: value for name, value in one.items() if name not in ("scenario", "claim", "seed")}
         shown = " · ".join(f"{name.replace('_', ' ')} {value}" for name, value in rest.items())
-        terminalreporter.write_line(f"{one['scenario']:<5}{one['claim']}\n       {shown}")
+        terminalreporter.write_line(f"{one['scenario']:<10}{one['claim']}\n          {shown}")

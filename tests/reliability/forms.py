@@ -1,11 +1,24 @@
-"""The two forms of a scenario: short, with few kills and readers, in the short proof; full, by `make reliability`."""
+"""The two forms of a scenario: short, with few kills and readers, in the short proof; full, by `make reliability`.
+
+What takes its minute in any form has a full one only.
+"""
 
 import pytest
 
 SHORT, FULL = "short", "full"
+PIPELINING, SERIAL = "pipelining", "serial"
 
 either = pytest.mark.parametrize("form", [pytest.param(SHORT, marks=pytest.mark.short), FULL])
-both_wires = pytest.mark.parametrize("relay", [True, False], ids=["pipelining", "serial"], indirect=True)
+only_full = pytest.mark.parametrize("form", [FULL])
+both_wires = pytest.mark.parametrize(
+    ("form", "relay"),
+    [
+        pytest.param(SHORT, PIPELINING, marks=pytest.mark.short, id="short"),
+        pytest.param(FULL, PIPELINING, id="full-pipelining"),
+        pytest.param(FULL, SERIAL, id="full-serial"),
+    ],
+    indirect=["relay"],
+)
 
 
 def of(form: str, *, short: int, full: int) -> int:

@@ -35,9 +35,10 @@ def wait_for(seen: Callable[[], object], *, seconds: float = 60, every: float = 
 class Relay:
     """A handle on the mail server's process (`tests.reliability.relay`)."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, wire: str) -> None:
+        """Start it. wire: what it is asked to be, "pipelining" or "serial"."""
         folder.mkdir(parents=True)
-        self._folder = folder
+        self._folder, self.wire = folder, wire
         command = [sys.executable, "-m", "tests.reliability.relay", str(folder)]
         self._process = subprocess.Popen(command, cwd=workers.ROOT, start_new_session=True)
         wait_for((folder / "ports.json").exists, what="the mail server")

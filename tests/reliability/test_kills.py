@@ -52,11 +52,20 @@ def caught(record, kills):
     return [kill for kill in kills if any(port in kill.ports and dot <= kill.at <= at for port, dot, at in cut)]
 
 
-@forms.either
-@pytest.mark.parametrize("log", [False, True], ids=["", "relay-log"])
+@pytest.mark.parametrize(
+    ("form", "relay", "log"),
+    [
+        pytest.param(forms.SHORT, forms.PIPELINING, False, marks=pytest.mark.short, id="short"),
+        pytest.param(forms.SHORT, forms.PIPELINING, True, marks=pytest.mark.short, id="short-log"),
+        pytest.param(forms.FULL, forms.PIPELINING, False, id="full-pipelining"),
+        pytest.param(forms.FULL, forms.SERIAL, False, id="full-serial"),
+        pytest.param(forms.FULL, forms.PIPELINING, True, id="full-log"),
+    ],
+    indirect=["relay"],
+)
 def test_a_storm_of_kills_loses_nothing_and_doubles_nothing(estate, relay, figures, seed, form, log):
     """Power fails at the worst moments: nobody is forgotten, nobody has it twice, and who is in doubt is on a list."""
-    readers, kills = forms.of(form, short=2400, full=20_000), forms.of(form, short=8, full=200)
+    readers, kills = forms.of(form, short=2400, full=20_000), forms.of(form, short=2 if log else 6, full=200)
     made = estate.product(connections=CONNECTIONS, relay_log=relay.log if log else None)
     composed = house.issue(made, estate.folder, addresses=house.addresses(readers))
     # Of what was on the wire when its sender died, the server keeps some and loses some: nobody can know.
@@ -73,8 +82,8 @@ def test_a_storm_of_kills_loses_nothing_and_doubles_nothing(estate, relay, figur
     found = audit(made, relay.record(), composed.mailing).sound()
     fatal = caught(relay.record(), killer.kills)
     figures(
-        "1 log" if log else "1",
-        "kills at the worst moment: nobody lost, nobody twice, who is in doubt is listed",
+        "1 log" if log else f"1 {relay.wire[:4]}",
+        "kills with a message on the wire" + (", and a relay's log to look in" if log else ""),
         kills=len(killer.kills),
         caught_one_on_the_wire=len(fatal),
         connections_cut=sum(len(kill.ports) for kill in fatal),
@@ -90,7 +99,7 @@ def test_a_storm_of_kills_loses_nothing_and_doubles_nothing(estate, relay, figur
 @forms.either
 def test_everything_killed_at_once_with_the_database_goes_on_where_it_stood(breakable, own_servers, figures, form):
     """The power of the house fails, again and again: what the next start finds is enough."""
-    readers, rounds = forms.of(form, short=3000, full=20_000), forms.of(form, short=1, full=6)
+    readers, rounds = forms.of(form, short=2000, full=20_000), forms.of(form, short=1, full=6)
     made, relay = breakable.product(connections=CONNECTIONS), breakable.relay
     composed = house.issue(made, breakable.folder, addresses=house.addresses(readers))
     relay.be(hold=(0.0, 0.05), forget=0.3)
@@ -105,7 +114,11 @@ def test_everything_killed_at_once_with_the_database_goes_on_where_it_stood(brea
         embedded.start(own_servers)
         machine.up()
     relay.be(hold=(0.0, 0.0))
-    wait_for(lambda: machine.up() or mailing.status(made.parts, composed.mailing).over, seconds=200, every=0.5)
+    wait_for(
+        lambda: machine.up() or (made.sweep() and mailing.status(made.parts, composed.mailing).over),
+        seconds=200,
+        every=0.5,
+    )
     found = audit(made, relay.record(), composed.mailing).sound()
     figures(
         "1 all",

@@ -46,7 +46,7 @@ def test_two_beats_plan_a_scheduled_mailing_once(estate, relay, figures, form):
 @forms.either
 def test_a_worker_frozen_past_its_lease_doubles_nothing(estate, relay, figures, form):
     """A machine that swaps or sleeps wakes up believing that nothing happened; its permission ran out meanwhile."""
-    readers, rounds = forms.of(form, short=3000, full=20_000), forms.of(form, short=2, full=12)
+    readers, rounds = forms.of(form, short=2400, full=20_000), forms.of(form, short=1, full=12)
     made = estate.product(connections=4)
     composed = house.issue(made, estate.folder, addresses=house.addresses(readers))
     relay.be(hold=(0.0, 0.1))
@@ -85,7 +85,7 @@ def holds(made, pids):
 @forms.either
 def test_a_broker_that_gives_work_away_twice_doubles_nothing(estate, relay, figures, form):
     """Redis hands what was not acknowledged within five seconds to others, and every nudge comes several times."""
-    readers = forms.of(form, short=400, full=5000)
+    readers = forms.of(form, short=300, full=5000)
     made = estate.product(connections=2)
     composed = house.issue(made, estate.folder, addresses=house.addresses(readers))
     relay.be(hold=(0.0, 0.05))
@@ -108,9 +108,9 @@ def test_old_and_new_workers_share_a_mailing(estate, relay, figures, tmp_path, f
     """During a deployment both versions work: the older takes jobs with words it does not know, and nothing is doubled."""
     old = former_version(tmp_path / "old")
     made = estate.product(connections=2)
-    readers = forms.of(form, short=4000, full=20_000)
+    readers = forms.of(form, short=2400, full=20_000)
     composed = house.issue(made, estate.folder, addresses=house.addresses(readers))
-    relay.be(hold=(0.0, 0.03))
+    relay.be(hold=(0.0, 0.02))
     machine = estate.machine()
     machine.worker("old", "bulk,upkeep", cwd=old)
     machine.worker("new", "bulk,upkeep")
