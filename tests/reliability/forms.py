@@ -1,6 +1,6 @@
 """The two forms of a scenario: short, with few kills and readers, in the short proof; full, by `make reliability`.
 
-What takes its minute in any form has a full one only.
+What takes its minute in any form, or repeats what another scenario shows, has a full one only.
 """
 
 import pytest
@@ -9,7 +9,10 @@ SHORT, FULL = "short", "full"
 PIPELINING, SERIAL = "pipelining", "serial"
 
 either = pytest.mark.parametrize("form", [pytest.param(SHORT, marks=pytest.mark.short), FULL])
-only_full = pytest.mark.parametrize("form", [FULL])
+on_both_wires = pytest.mark.parametrize("relay", [PIPELINING, SERIAL], indirect=True)
+both_wires = pytest.mark.parametrize(
+    ("form", "relay"), [(FULL, PIPELINING), (FULL, SERIAL)], ids=["full-pipelining", "full-serial"], indirect=["relay"]
+)
 both_wires = pytest.mark.parametrize(
     ("form", "relay"),
     [

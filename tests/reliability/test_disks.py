@@ -12,7 +12,6 @@ import pytest
 from newsletter.journeys import mailing, publish
 from tests import house
 from tests.journeys import workers
-from tests.reliability import forms
 from tests.reliability.auditor import audit
 from tests.reliability.conftest import Estate
 from tests.reliability.machine import CELERY, wait_for
@@ -34,10 +33,9 @@ pytestmark = [
 ]
 
 
-@forms.either
-def test_a_full_disk_under_the_journals_stops_no_mail(estate, relay, figures, form):
+def test_a_full_disk_under_the_journals_stops_no_mail(estate, relay, figures):
     """An alert must go out on a full disk too; should the worker die as well, its windows are in doubt, and no more."""
-    readers = forms.of(form, short=3000, full=20_000)
+    readers = 20_000
     made = estate.product(connections=4)
     composed = house.issue(made, estate.folder, addresses=house.addresses(readers))
     relay.be(hold=(0.0, 0.01))
@@ -83,12 +81,11 @@ class SmallDisk:
         self._process.wait(60)
 
 
-@forms.only_full
-def test_a_full_disk_under_the_database_loses_nothing(tmp_path, relay, figures, monkeypatch, form):
+def test_a_full_disk_under_the_database_loses_nothing(tmp_path, relay, figures, monkeypatch):
     """PostgreSQL can write no more in the middle of a digest: nothing new goes out, and all goes on when there is room."""
     readers = 40_000
     with ExitStack() as stack:
-        disk = SmallDisk(tmp_path / "disk", 200)
+        disk = SmallDisk(tmp_path / "disk", 800)
         stack.callback(disk.close)
         monkeypatch.setenv(ADMIN_URL, disk.urls["admin"])
         monkeypatch.setenv(REDIS_URL, disk.urls["redis"])

@@ -11,27 +11,27 @@ import pytest
 from sqlalchemy import text
 
 from newsletter import embedded
-from newsletter.journeys import mailing, publish
+from newsletter.journeys import alert, mailing, publish
 from tests import house
 from tests.reliability import forms
 from tests.reliability.auditor import audit
-from tests.reliability.machine import Killer, children_of, free_port, ports_of, wait_for
+from tests.reliability.machine import Killer, children_of, free_port, hurry, ports_of, wait_for
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(1500)]
 CONNECTIONS = 4
 HOLD = (0.0, 0.4)
 
 
-def everything(machine):
+def everything(machine, lane="bulk"):
     """Start two workers of two children each, beat and web."""
     for name in ("worker-one", "worker-two"):
-        machine.worker(name, "bulk,upkeep", children=2)
+        machine.worker(name, f"{lane},upkeep", children=2)
     machine.beat()
     machine.web(free_port())
 
 
-def storm(estate, killer, machine, mailing_id, *, kills):
-    """Kill until so many kills have caught mail on the wire, then let the rest go in peace."""
+def storm(estate, killer, machine, mailing_id, *, kills, hurried=False):
+    """Kill until so many kills have caught mail on the wire, then let the rest go in peace; `hurried`: retries at once."""
     made, relay = machine.made, estate.relay
     while len(caught(relay.record(), killer.kills)) < kills:
         for _ in range(5):
@@ -41,9 +41,15 @@ def storm(estate, killer, machine, mailing_id, *, kills):
             time.sleep(killer.dice.uniform(0.1, 0.5))
         assert not mailing.status(made.parts, mailing_id).over, "the mailing was over before the storm"
     relay.be(hold=(0.0, 0.01))
-    wait_for(
-        lambda: machine.up() or (made.sweep() and mailing.status(made.parts, mailing_id).over), seconds=300, every=0.5
-    )
+
+    def over():
+        machine.up()
+        made.sweep()
+        if hurried:
+            hurry(made)
+        return mailing.status(made.parts, mailing_id).over
+
+    wait_for(over, seconds=300, every=0.5)
 
 
 def caught(record, kills):
@@ -94,6 +100,29 @@ def test_a_storm_of_kills_loses_nothing_and_doubles_nothing(estate, relay, figur
     assert (found.state, found.planned, found.due) == ("done", readers, 0)
     assert found.ever_in_doubt <= sum(len(kill.ports) for kill in killer.kills)
     assert found.ever_in_doubt >= len(fatal), "a kill that caught one left no doubt: the test proved nothing"
+
+
+def test_an_alert_in_a_storm_reaches_everybody(estate, relay, figures, seed):
+    """People in danger are told twice rather than not at all, and what comes twice is the same to the last byte."""
+    readers, kills = 10_000, 60
+    made = estate.product(connections=CONNECTIONS)
+    house.add_readers(made, estate.folder, house.addresses(readers))
+    (estate.folder / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
+    relay.be(hold=HOLD, forget=0.3)
+    machine = estate.machine()
+    everything(machine, "urgent")
+    killer = Killer(machine, relay, seed=seed)
+    sent = alert.send(made.parts, str(estate.folder / "alert.md"), digest_key=house.DIGEST)
+    storm(estate, killer, machine, sent, kills=kills, hurried=True)
+    found = audit(made, relay.record(), sent).sound()
+    figures(
+        "1 alert",
+        "an alert among kills: it goes again, with the same bytes",
+        kills=len(killer.kills),
+        **found.figures(),
+    )
+    assert (found.state, found.accepted, found.uncertain) == ("done", readers, 0)
+    assert found.ever_in_doubt >= found.repeated > 0
 
 
 @forms.either

@@ -24,10 +24,9 @@ def until_over(made, mailing_id, *, seconds=300):
     wait_for(lambda: made.sweep() and mailing.status(made.parts, mailing_id).over, seconds=seconds, every=0.3)
 
 
-@forms.either
-def test_two_beats_plan_a_scheduled_mailing_once(estate, relay, figures, form):
+def test_two_beats_plan_a_scheduled_mailing_once(estate, relay, figures):
     """Two machines each run a beat, by mistake or for safety: what is scheduled goes out once."""
-    readers = forms.of(form, short=500, full=20_000)
+    readers = 20_000
     made = estate.product(connections=4)
     composed = house.issue(made, estate.folder, addresses=house.addresses(readers))
     machine = estate.machine()
@@ -82,10 +81,9 @@ def holds(made, pids):
         return session.execute(query, {"pids": [str(pid) for pid in pids]}).scalar_one()
 
 
-@forms.either
-def test_a_broker_that_gives_work_away_twice_doubles_nothing(estate, relay, figures, form):
+def test_a_broker_that_gives_work_away_twice_doubles_nothing(estate, relay, figures):
     """Redis hands what was not acknowledged within five seconds to others, and every nudge comes several times."""
-    readers = forms.of(form, short=300, full=5000)
+    readers = 5000
     made = estate.product(connections=2)
     composed = house.issue(made, estate.folder, addresses=house.addresses(readers))
     relay.be(hold=(0.0, 0.05))
@@ -103,12 +101,11 @@ def test_a_broker_that_gives_work_away_twice_doubles_nothing(estate, relay, figu
     assert (found.accepted, found.ever_in_doubt) == (readers, 0)
 
 
-@forms.either
-def test_old_and_new_workers_share_a_mailing(estate, relay, figures, tmp_path, form):
+def test_old_and_new_workers_share_a_mailing(estate, relay, figures, tmp_path):
     """During a deployment both versions work: the older takes jobs with words it does not know, and nothing is doubled."""
     old = former_version(tmp_path / "old")
     made = estate.product(connections=2)
-    readers = forms.of(form, short=2400, full=20_000)
+    readers = 20_000
     composed = house.issue(made, estate.folder, addresses=house.addresses(readers))
     relay.be(hold=(0.0, 0.02))
     machine = estate.machine()
