@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import structlog
+
 from newsletter import mailboxes
 from newsletter.database import Session
 from newsletter.delivery import journal
@@ -14,6 +16,8 @@ from newsletter.ledger.mailings import Kind
 from newsletter.mailboxes import UnknownMailbox
 from newsletter.subscribers import recipients, subscriptions
 from newsletter.vault import CannotUnseal
+
+log = structlog.get_logger()
 
 UNREADABLE = "unreadable"
 """Why a row is cancelled whose address is damaged: one such row must not keep a lane from everybody else."""
@@ -53,8 +57,9 @@ def lease(session: Session, lane: str, *, owner: str, journals: Path) -> Work | 
     if len(rows) > 1 and not readers:
         # Not a damaged row but the keys: nothing is given up for that.
         raise CannotUnseal("mailbox", "address", rows[0].mailbox_id)
-    unreadable = {row.id: UNREADABLE for row in rows if row.mailbox_id not in readers}
-    deliveries.bar(session, taken.lease, unreadable)
+    if unreadable := {row.id: UNREADABLE for row in rows if row.mailbox_id not in readers}:
+        deliveries.bar(session, taken.lease, unreadable)
+        log.warning("unreadable", shard=taken.lease.shard_id, deliveries=sorted(unreadable))
     return Work(taken.lease, [row for row in rows if row.id not in unreadable], readers)
 
 
