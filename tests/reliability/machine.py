@@ -221,6 +221,16 @@ def hurry(made: Newsletter) -> None:
     made.sweep()
 
 
+def let_leases_run_out(made: Newsletter, pids: list[int]) -> None:
+    """Let ninety seconds pass for the shards that these processes held."""
+    owners = [f"{socket.gethostname()}:{pid}" for pid in pids]
+    with made.parts.database.transaction() as session:
+        session.execute(
+            text("UPDATE shard SET lease_until = now() - interval '1 minute' WHERE owner = ANY (:owners)"),
+            {"owners": owners},
+        )
+
+
 def children_of(pid: int) -> list[int]:
     """Return the children of a process."""
     with suppress(OSError):

@@ -14,8 +14,7 @@ from tests import house
 from tests.journeys import workers
 from tests.reliability.auditor import audit
 from tests.reliability.conftest import Estate
-from tests.reliability.machine import CELERY, wait_for
-from tests.reliability.test_kills import let_leases_run_out
+from tests.reliability.machine import CELERY, let_leases_run_out, wait_for
 from tests.servers import ADMIN_URL, REDIS_URL, Servers
 
 APART = ("unshare", "--user", "--map-root-user", "--mount", "--")

@@ -3,19 +3,17 @@
 import os
 import shutil
 import signal
-import socket
 import time
 from contextlib import suppress
 
 import pytest
-from sqlalchemy import text
 
 from newsletter import embedded
 from newsletter.journeys import alert, mailing, publish
 from tests import house
 from tests.reliability import forms
 from tests.reliability.auditor import audit
-from tests.reliability.machine import Killer, children_of, free_port, hurry, ports_of, wait_for
+from tests.reliability.machine import Killer, children_of, free_port, hurry, let_leases_run_out, ports_of, wait_for
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(1500)]
 CONNECTIONS = 4
@@ -210,13 +208,3 @@ def test_a_lost_journal_of_one_of_two_machines_costs_its_windows_and_no_double(e
     )
     assert (found.state, found.planned) == ("done", readers)
     assert 0 < found.uncertain <= len(children) * (250 + 500)
-
-
-def let_leases_run_out(made, pids):
-    """Let ninety seconds pass for the shards that these processes held."""
-    owners = [f"{socket.gethostname()}:{pid}" for pid in pids]
-    with made.parts.database.transaction() as session:
-        session.execute(
-            text("UPDATE shard SET lease_until = now() - interval '1 minute' WHERE owner = ANY (:owners)"),
-            {"owners": owners},
-        )

@@ -22,9 +22,9 @@ SLACK = 0.25
 """What a busy machine adds between our last look at the clock and the server's first byte."""
 
 
-def late(record, since, *, until=float("inf")):
+def late(record, since):
     """Return by how many seconds the first byte of a message came after a moment, at most; 0.0 when none did."""
-    return max((one["first"] - since for one in record if since < one["first"] < until), default=0.0)
+    return max((one["first"] - since for one in record if since < one["first"]), default=0.0)
 
 
 @forms.either
