@@ -15,7 +15,7 @@ from tests.journeys import workers
 from tests.reliability.auditor import audit
 from tests.reliability.conftest import Estate
 from tests.reliability.machine import CELERY, let_leases_run_out, wait_for
-from tests.servers import ADMIN_URL, REDIS_URL, Servers
+from tests.servers import Servers
 
 APART = ("unshare", "--user", "--map-root-user", "--mount", "--")
 
@@ -80,17 +80,15 @@ class SmallDisk:
         self._process.wait(60)
 
 
-def test_a_full_disk_under_the_database_loses_nothing(tmp_path, relay, figures, monkeypatch):
+def test_a_full_disk_under_the_database_loses_nothing(tmp_path, relay, figures):
     """PostgreSQL can write no more in the middle of a digest: nothing new goes out, and all goes on when there is room."""
     readers = 40_000
     with ExitStack() as stack:
         disk = SmallDisk(tmp_path / "disk", 800)
         stack.callback(disk.close)
-        monkeypatch.setenv(ADMIN_URL, disk.urls["admin"])
-        monkeypatch.setenv(REDIS_URL, disk.urls["redis"])
         home = tmp_path / "newsletter-tests-small"
         home.mkdir()
-        servers = Servers(home, "disk")
+        servers = Servers(home, "disk", admin_url=disk.urls["admin"], redis_url=disk.urls["redis"])
         urls = stack.enter_context(servers.database())
         estate = Estate(tmp_path, urls, servers.redis_url(), relay, stack)
         made = estate.product(connections=4)
