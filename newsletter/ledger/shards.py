@@ -175,8 +175,10 @@ def reclaim(session: Session, shard_id: int, fence: int, marks: Marks) -> Taken 
     return Taken(lease, _settle(session, lease, marks, since=found.leased_at))
 
 
+# Due at once, but behind the others: a shard that ends whoever carries it must not keep its lane from them.
 _RECLAIM = text(f"""
-    UPDATE shard s SET fence = s.fence + 1, owner = NULL, lease_until = NULL, announced = 0
+    UPDATE shard s SET fence = s.fence + 1, owner = NULL, lease_until = NULL, announced = 0,
+        not_before = greatest(s.not_before, clock_timestamp())
     FROM mailing m WHERE s.id = :shard AND s.fence = :fence AND s.state = 'open' AND m.id = s.mailing_id
     RETURNING {_COLUMNS}, s.leased_at
 """)  # noqa: S608

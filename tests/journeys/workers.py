@@ -25,6 +25,8 @@ def environment(made: Newsletter) -> dict[str, str]:
         "NEWSLETTER_BASE_URL": chosen.base_url,
         "NEWSLETTER_SENDER": chosen.sender,
         "NEWSLETTER_POSTAL_ADDRESS": chosen.postal_address,
+        "NEWSLETTER_BOUNCE_DOMAIN": chosen.bounce_domain or "",
+        "NEWSLETTER_RELAY_LOG": str(chosen.relay_log or ""),
     }
 
 
