@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from newsletter import assembly, settings
 from newsletter.assembly import Newsletter
@@ -18,8 +19,10 @@ from tests.servers import Urls
 DIGEST = "weekly"
 
 
-def build(tmp_path: Path, urls: Urls, relay_url: str, *, redis_url: str | None = None, web: bool = False) -> Newsletter:
-    """Return a product with keys of its own, and a weekly digest in English."""
+def build(
+    tmp_path: Path, urls: Urls, relay_url: str, *, redis_url: str | None = None, web: bool = False, **more: Any
+) -> Newsletter:
+    """Return a product with keys of its own, and a weekly digest in English. more: further settings."""
     keys = tmp_path / "keys" / "keys.json"
     if not keys.exists():
         Keyring.create(keys)
@@ -32,6 +35,7 @@ def build(tmp_path: Path, urls: Urls, relay_url: str, *, redis_url: str | None =
         base_url="http://127.0.0.1:8080",
         sender="Friends of Sarand <news@sarand.example>",
         postal_address="7 Lantern Yard, London",
+        **more,
     )
     made = assembly.assemble(chosen, role="web" if web else "worker")
     with made.parts.database.transaction() as session:
