@@ -182,6 +182,44 @@ def test_a_report_counts_once_and_a_lifted_address_stays_lifted(made, tmp_path, 
     assert ask(made, "SELECT count(*) FROM suppression WHERE lifted_at IS NULL") == [(0,)]
 
 
+def test_a_stale_report_does_nothing(made, tmp_path, relay, port):
+    """A return path is kept in logs and backups for years; after a month it must not end anything any more."""
+    house.add_readers(made, tmp_path, READERS)
+    send(made, tmp_path, "The well runs dry")
+    path, message = relay.of("ann@example.org")
+    with made.parts.database.transaction() as session:
+        session.execute(text("UPDATE delivery SET outcome_at = outcome_at - interval '31 days'"))
+    before = everything(made)
+    for to in (path, f"postmaster@{DOMAIN}"):
+        assert returns.hand_over(port, "", to, returns.dsn(message, "ann@example.org"))[0] == 250
+    assert everything(made) == before
+
+
+def test_a_full_mailbox_and_a_block_end_nobody(made, tmp_path, relay, port):
+    """Most of what comes back says nothing about the reader; they get the next issue."""
+    house.add_readers(made, tmp_path, READERS)
+    first = send(made, tmp_path, "The well runs dry")
+    for address, words in (
+        ("ann@example.org", "552 5.2.2 mailbox full"),
+        ("ben@example.org", "550 5.7.1 blocked by policy"),
+    ):
+        path, message = relay.of(address)
+        assert returns.hand_over(port, "", path, returns.dsn(message, address, words=words))[0] == 250
+    late = returns.dsn(message, "ben@example.org", action="delayed", words="451 4.4.1 connect timed out")
+    assert returns.hand_over(port, "", path, late)[0] == 250
+    assert mailing.status(made.parts, first).returned == {"failed": 2, "delayed": 1}
+    assert ask(made, "SELECT count(*) FROM suppression") == [(0,)]
+    assert ask(made, "SELECT class, code, enhanced FROM returned ORDER BY id") == [
+        ("mailbox full", 552, "5.2.2"),
+        ("policy", 550, "5.7.1"),
+        (None, None, None),
+    ]
+    relay.received.clear()
+    relay.senders.clear()
+    send(made, tmp_path, "It rains")
+    assert len(relay.received) == 3
+
+
 def test_a_complaint_ends_it_and_a_letter_is_kept_sealed(made, tmp_path, relay, port):
     """Who calls us spam is left alone; who writes to us is heard, by the operator and nobody else."""
     house.add_readers(made, tmp_path, READERS)
