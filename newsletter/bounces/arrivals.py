@@ -9,7 +9,7 @@ from newsletter.database import Session
 from newsletter.models.inbound import Arrival
 
 REMEMBERED = timedelta(days=3)
-"""How long the name of a notice is known: longer than any notice is young enough to be taken (`sns.WINDOW`)."""
+"""How long a notice is known, and tried: longer than any is young enough to be taken (`sns.WINDOW`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,6 @@ def done(session: Session, arrival_id: int, *, now: datetime) -> None:
 
 
 def forget(session: Session, *, now: datetime) -> int:
-    """Delete what was dealt with long ago; return how many rows."""
-    old = text("DELETE FROM arrival WHERE done_at IS NOT NULL AND came_at < :old")
+    """Delete what came long ago, dealt with or not; return how many rows."""
+    old = text("DELETE FROM arrival WHERE came_at < :old")
     return int(session.execute(old, {"old": now - REMEMBERED}).rowcount)  # type: ignore[attr-defined]

@@ -12,8 +12,8 @@ import structlog
 from newsletter import database, mailboxes
 from newsletter.addresses import BadAddress, EmailAddress
 from newsletter.bounces import arrivals, probing, processing, replies
-from newsletter.bounces.routing import Arrived, Place, Route
-from newsletter.database import Session
+from newsletter.bounces.routing import Arrived, Place, Route, raised_in
+from newsletter.database import DatabaseUnreachable, Session
 from newsletter.delivery import watching
 from newsletter.errors import NewsletterError
 from newsletter.jobs import RETURNS
@@ -102,7 +102,11 @@ def settle(parts: Parts, report: Bounce | Complaint, *, recipient: str = "") -> 
     with parts.database.transaction() as session:
         now = database.now(session)
         handed = _meant(session, parts, report, recipient, now)
-        if handed is None or not returns.record(session, handed, _came(meaning), now=now):
+        if handed is None:
+            return Done.NOTHING
+        if meaning.fate is Fate.DELIVERED:
+            return _arrived(session, handed, now)
+        if not returns.record(session, handed, _came(meaning), now=now):
             return Done.NOTHING
         _of_the_reader(session, handed, meaning, now)
         _of_the_mailing(session, handed, meaning, now)
@@ -136,12 +140,15 @@ def _handed_to(session: Session, address: str, now: datetime) -> list[Handed]:
     return returns.of_mailbox(session, mailbox_id, now=now) if mailbox_id else []
 
 
+def _arrived(session: Session, handed: Handed, now: datetime) -> Done:
+    """That mail arrived is what is expected, so no row is written; but it outweighs what was said before it was sent."""
+    at = handed.at or now
+    lifted = suppression.arrived(session, [handed.mailbox_id], said_by=SaidBy.REPORT, handed_at=at, now=now)
+    return Done.RETURNED if lifted else Done.NOTHING
+
+
 def _of_the_reader(session: Session, handed: Handed, meaning: Meaning, now: datetime) -> None:
-    """Suppress by the one rule, and cancel what is planned in the same transaction; or lift, when mail arrived."""
-    if meaning.fate is Fate.DELIVERED:
-        at = handed.at or now
-        suppression.arrived(session, [handed.mailbox_id], said_by=SaidBy.REPORT, handed_at=at, now=now)
-        return
+    """Suppress by the one rule, and cancel what is planned in the same transaction."""
     reason = _reason(meaning)
     if reason and suppression.weigh(session, handed.mailbox_id, Word(reason, SaidBy.REPORT), now=now):
         deliveries.cancel(session, handed.mailbox_id, reason="suppressed")
@@ -189,13 +196,25 @@ def work(parts: Parts) -> int:
     with parts.database.transaction() as session:
         waiting = arrivals.waiting(session)
     for one in waiting:
-        kind, _, text = one.body.partition("\n")
-        _deal_with(parts, kind, text)
-        with parts.database.transaction() as session:
-            arrivals.done(session, one.id, now=database.now(session))
+        if _dealt_with(parts, one.body):
+            with parts.database.transaction() as session:
+                arrivals.done(session, one.id, now=database.now(session))
     if waiting:
         tidy(parts)
     return len(waiting)
+
+
+def _dealt_with(parts: Parts, body: str) -> bool:
+    """Deal with one notice; return False when it must wait, so that one that fails holds up no other."""
+    kind, _, text = body.partition("\n")
+    try:
+        _deal_with(parts, kind, text)
+    except DatabaseUnreachable:
+        raise
+    except Exception as error:
+        log.error("notice waits", why=type(error).__name__, where=raised_in(error))
+        return False
+    return True
 
 
 def _deal_with(parts: Parts, kind: str, text: str) -> None:

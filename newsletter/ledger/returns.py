@@ -30,7 +30,7 @@ class Handed:
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """What came back of a delivery. fate: "failed", "delayed", "delivered", "complaint"; the rest of a failure, in numbers."""
+    """What came back of a delivery. fate: "failed", "delayed", "complaint"; the rest of a failure, in numbers."""
 
     fate: str
     cls: str | None = None

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from newsletter.models.base import Base, Key
 
-FATES = ("failed", "delayed", "delivered", "complaint")
+FATES = ("failed", "delayed", "complaint")
 
 
 class Returned(Base):

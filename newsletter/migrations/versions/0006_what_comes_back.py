@@ -46,9 +46,7 @@ def _returned() -> None:
         sa.Column("code", sa.SmallInteger(), nullable=True),
         sa.Column("enhanced", sa.Text(), nullable=True),
         sa.Column("came_at", MOMENT, server_default=sa.text("now()"), nullable=False),
-        sa.CheckConstraint(
-            "fate IN ('failed', 'delayed', 'delivered', 'complaint')", name=op.f("ck_returned_fate_is_known")
-        ),
+        sa.CheckConstraint("fate IN ('failed', 'delayed', 'complaint')", name=op.f("ck_returned_fate_is_known")),
         sa.ForeignKeyConstraint(
             ["mailing_id"], ["mailing.id"], name=op.f("fk_returned_mailing_id"), ondelete="CASCADE"
         ),
