@@ -71,7 +71,6 @@ def show(document: Any, *, as_json: bool, words: Callable[[], None] | None = Non
     """
     plain = _plain(document)
     if as_json:
-        # At once: who waits for the document of a command that goes on reads from a pipe.
         print(json.dumps(plain, ensure_ascii=False, default=str), flush=True)
     elif words is not None:
         words()

@@ -26,8 +26,9 @@ _UNCHECKED = (Kind.NOTICE, Kind.TEST)
 def addresses(
     session: Session, lease: Lease, rows: Mapping[int, Row], results: Sequence[Result], dead: Sequence[int]
 ) -> None:
-    """Suppress and lift by what a relay answered; `dead`: ids of deliveries whose address is nobody's. Costs nothing else."""
-    full = [r.id for r in results if r.reason == Class.QUOTA and r.state in _GIVEN_UP]
+    """Suppress and lift by what a relay answered; `dead`: ids of deliveries whose address is nobody's. Nothing, mostly."""
+    # "is" first: of five hundred that were taken, none is compared as text.
+    full = [r.id for r in results if r.reason is not None and r.reason == Class.QUOTA and r.state in _GIVEN_UP]
     taken = [rows[r.id].mailbox_id for r in results if r.state is DeliveryState.ACCEPTED] if _anyone(lease) else []
     if not dead and not full and not taken:
         return

@@ -147,7 +147,8 @@ def address(value: str) -> str:
 
 def _bounce(part: Part, sent: Sent, notice: str) -> Bounce:
     """The first group speaks of the message, each further one of a recipient (RFC 3464 §2.1)."""
-    groups = [mime.fields(group) for group in re.split(rb"\n[ \t]*\n", part.content.replace(b"\r\n", b"\n"))][:GROUPS]
+    found = re.split(rb"\n[ \t]*\n", part.content.replace(b"\r\n", b"\n"), maxsplit=GROUPS)
+    groups = [mime.fields(group) for group in found[:GROUPS]]
     known = [dict(reversed(group)) for group in groups]
     about = known[0] if known else {}
     said = tuple(_said(group, notice) for group in known if "final-recipient" in group or "action" in group)

@@ -1,6 +1,7 @@
 """Reports that real servers and mailboxes sent, and mail that means harm: what they say is read, and nothing breaks the reader."""
 
 import json
+import time
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -210,6 +211,26 @@ def test_nothing_is_read_beyond_the_bounds():
     assert len(list(mime.leaves(mime.read(wide)))) == mime.PARTS
     assert len(mime.read(b"x: y\n" * 10_000).fields) == mime.FIELDS
     assert len(mime.read(b"\n" + b"x" * 3 * mime.LARGEST).body) <= mime.LARGEST
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--b\n\n" * 200_000,
+        b"Content-Type: message/delivery-status\n\n" + b"a: b\n\n" * 170_000,
+        b"From: mailer-daemon@x\nSubject: failure\n\n" + b"550 5.1.1 " * 100_000,
+        b"From: mailer-daemon@x\nSubject: failure\n\n" + b"(a@" * 300_000,
+        b"From: mailer-daemon@x\nSubject: failure\n\n" + b"-- copy of\n" * 90_000,
+        b"From: postmaster@x\nSubject: failed\n\n" + b"<a" * 500_000,
+        b"Subject: " + b"=?utf-8?q?a?= " * 80_000,
+    ],
+    ids=["parts", "groups", "replies", "addresses", "copies", "brackets", "words"],
+)
+def test_no_mail_of_a_megabyte_costs_seconds(hostile):
+    """A pattern that looks back over everything is how one mail holds up a thousand unsubscribes."""
+    began = time.process_time()
+    verdict.of(parse.parse(hostile))
+    assert time.process_time() - began < 1.5
 
 
 @settings(max_examples=300, deadline=None)
