@@ -8,8 +8,8 @@ from celery.signals import worker_process_shutdown
 
 from newsletter import assembly
 from newsletter.assembly import Newsletter
-from newsletter.jobs import DELIVER, PICTURES, SWEEP
-from newsletter.journeys import picturing
+from newsletter.jobs import DELIVER, PICTURES, RETURNS, SWEEP
+from newsletter.journeys import picturing, returns
 from workers import ending, seats
 
 TURN_SECONDS = 30.0
@@ -67,3 +67,9 @@ def pictures(**_later: Any) -> int:
     if done.fetched or done.dropped:
         _newsletter().parts.nudger.nudge(PICTURES)
     return done.fetched
+
+
+@shared_task(name=RETURNS.name, queue=RETURNS.queue)
+def returned(**_later: Any) -> int:
+    """Deal with notices of what came back."""
+    return returns.work(_newsletter().parts)

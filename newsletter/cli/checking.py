@@ -4,17 +4,21 @@ import os
 import socket
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import redis
 from rich.table import Table
 
 from newsletter import assembly, database, languages, mailboxes, migrations, settings
+from newsletter.bounces import probing, replies
 from newsletter.cli import names
 from newsletter.cli.door import page
 from newsletter.database import Database
 from newsletter.errors import NewsletterError
+from newsletter.journeys import answering, inbound
 from newsletter.relay.target import Relay
 from newsletter.settings import Settings
 from newsletter.vault import Keyring, Vault
@@ -45,6 +49,7 @@ def examine() -> list[Finding]:
     findings.append(_guarded("broker", lambda: _broker(urls)))
     for lane, url in chosen.relays.items():
         findings.append(_guarded(f"relay ({lane})", lambda url=url, lane=lane: _relay(url, lane)))  # type: ignore[misc]
+    findings.append(_guarded("inbound", lambda: _inbound(chosen)))
     findings.append(_guarded("disk", lambda: _disk(chosen)))
     return [*findings, *_dns(chosen)]
 
@@ -173,6 +178,25 @@ def _silence(relay: Relay) -> str | None:
     except OSError as error:
         return error.strerror or str(error)
     return None if greeting.startswith(b"220") else "it does not greet as a mail server"
+
+
+def _inbound(chosen: Settings) -> Finding:
+    """A mail through the LMTP server of the settings and back; one that listens elsewhere says by its row that it works."""
+    if not chosen.bounce_domain:
+        return Finding("inbound", None, "NEWSLETTER_BOUNCE_DOMAIN is not set: nothing that comes back is read")
+    made = assembly.assemble(chosen)
+    try:
+        with suppress(OSError):
+            inbound.self_test(made.parts, partial(probing.deliver, *chosen.intake))
+        if not inbound.works(made.parts):
+            return Finding(
+                "inbound", False, f"the self-test of {chosen.bounce_domain} has not passed: is “newsletter intake” up?"
+            )
+        if (letters := answering.waiting(made.parts)) >= replies.MOST:
+            return Finding("inbound", False, f"{letters} letters wait, and no more are kept: “newsletter replies list”")
+    finally:
+        made.close()
+    return Finding("inbound", True, f"mail for {chosen.bounce_domain} is read; {letters} letters wait for an answer")
 
 
 def _disk(chosen: Settings) -> Finding:

@@ -26,6 +26,7 @@ from newsletter.settings import Settings, reveal
 GRACE_SECONDS = 15.0
 RESTART_SECONDS = 2.0
 READY_SECONDS = 60.0
+_INTAKE = {"intake": [sys.executable, "-m", "newsletter", "intake"]}
 
 
 @dataclass
@@ -145,7 +146,7 @@ def everything(chosen: Settings, *, port: int, durable: bool = True) -> Iterator
         port=port,
         home=chosen.home,
         keys=chosen.keys,
-        commands=commands(port),
+        commands=commands(port) | (_INTAKE if chosen.bounce_domain else {}),
         environment=dict(os.environ),
     )
     machine.start()

@@ -25,7 +25,7 @@ from newsletter import database
 from newsletter.composer.signing import Signer
 from newsletter.composer.stamping import Person, Stamper
 from newsletter.database import Database, DatabaseUnreachable, Session
-from newsletter.delivery import journal, leasing, recovery, thresholds, throttle
+from newsletter.delivery import journal, leasing, recovery, thresholds, throttle, watching
 from newsletter.delivery.carrying import Carried, Carrier, Turn
 from newsletter.ledger import books, deliveries, shards, tallies, variants
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
@@ -35,7 +35,6 @@ from newsletter.relay.opening import Unreachable
 from newsletter.relay.pool import Pool
 from newsletter.relay.target import Relay
 from newsletter.relay.verdict import Class, Limit
-from newsletter.subscribers import suppression
 from newsletter.tokens import Tokens
 
 log = structlog.get_logger()
@@ -270,28 +269,14 @@ class Sender:
         readers = [reader for result in handed if (reader := by_id[result.id].subscriber_id) is not None]
         with self.database.transaction() as session:
             deliveries.record(session, lease, results)
-            for delivery_id in dead:
-                suppression.weigh_dead(session, by_id[delivery_id].mailbox_id)
+            watching.addresses(session, lease, by_id, results, dead)
             leasing.moved(session, lease, readers)
             tallies.add(session, lease.mailing_id, lease.provider, thresholds.count(classes))
             if any(classes):
-                _look(session, lease)
+                watching.look(session, lease.mailing_id, lease.lane, lease.provider)
 
     def finish(self, lease: shards.Lease) -> None:
         """End a shard of which nothing is left, and close the mailing's books when it was the last."""
         with self.database.transaction() as session:
             if shards.end(session, lease):
                 books.finish(session, lease.mailing_id)
-
-
-def _look(session: Session, lease: shards.Lease) -> None:
-    """Stop a mailing whose refusals say so; in the urgent lane only the provider group they come from."""
-    if lease.lane is Lane.URGENT:
-        why = thresholds.breached(tallies.of(session, lease.mailing_id, lease.provider))
-        if why and tallies.hold(session, lease.mailing_id, lease.provider, now=database.now(session)):
-            log.warning("provider group held", mailing=lease.mailing_id, provider=lease.provider, why=why)
-        return
-    if (why := thresholds.breached(tallies.of(session, lease.mailing_id))) and tallies.halt(
-        session, lease.mailing_id, why
-    ):
-        log.warning("mailing halted", mailing=lease.mailing_id, why=why)

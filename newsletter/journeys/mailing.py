@@ -13,6 +13,7 @@ from newsletter.delivery import budget, planning, throttle
 from newsletter.delivery.budget import Promise
 from newsletter.issues import digests, manuscript
 from newsletter.jobs import DELIVER
+from newsletter.journeys import inbound
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.publish import NoSuchFile
 from newsletter.ledger import books, deliveries, mailings, tallies, variants
@@ -49,7 +50,10 @@ def draft(parts: Parts, path: str, *, digest_key: str) -> Drafted:
         new = Draft(kind=Kind.MAILING, lane=Lane.BULK, digest_id=digest.id, subject=text.subject)
         mailing_id = mailings.draft(session, new, now=database.now(session))
         path_ = f"/archive/{digest.key}/{mailing_id}/1"
-        frame = parts.letterhead.frame(digest, language=text.language, kind="mailing", archive_path=path_)
+        mailto = inbound.leave_address(session, parts)
+        frame = parts.letterhead.frame(
+            digest, language=text.language, kind="mailing", archive_path=path_, mailto=mailto
+        )
         content = MailingContent(text.subject, text.preheader, text.markdown)
         compiled = composing.compose(content, frame, parts.layout)
         variants.store(session, mailing_id, compiled, number=1, language=text.language)

@@ -19,7 +19,7 @@ from newsletter.errors import Conflict, Invalid, NotFound
 from newsletter.issues import articles, cutting, digests, feeds, pictures, selection
 from newsletter.issues.articles import ArticleView
 from newsletter.jobs import DELIVER, PICTURES
-from newsletter.journeys import previews
+from newsletter.journeys import inbound, previews
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings, reading, variants
 from newsletter.ledger import planning as rows
@@ -172,6 +172,7 @@ class _Versions:
     ) -> None:
         self._parts, self._session, self._digest = parts, session, digest
         self._mailing_id, self._masthead = mailing_id, masthead
+        self._mailto = inbound.leave_address(session, parts)
         self._made: dict[tuple[str, tuple[int, ...]], int] = {}
         self.warnings: set[str] = set()
 
@@ -191,7 +192,9 @@ class _Versions:
     def _compose(self, language: str, chosen: list[ArticleView]) -> int:
         number = len(self._made) + 1
         path = f"/archive/{self._digest.key}/{self._mailing_id}/{number}"
-        frame = self._parts.letterhead.frame(self._digest, language=language, kind="digest", archive_path=path)
+        frame = self._parts.letterhead.frame(
+            self._digest, language=language, kind="digest", archive_path=path, mailto=self._mailto
+        )
         compiled = composing.compose(self._content(chosen), frame, self._parts.layout)
         self.warnings.update(lint.warnings(compiled))
         return variants.store(

@@ -1,12 +1,12 @@
 """The books: what became of a mailing, counted; and the sums that must hold."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from newsletter.ledger import mailings
+from newsletter.ledger import mailings, returns
 from newsletter.models.delivery import Delivery, DeliveryState
 from newsletter.models.mailing import Mailing, State
 
@@ -34,6 +34,8 @@ class Status:
     finished_at: datetime | None
     messages_per_second: float | None
     halted: str | None = None
+    # Beside the books: a relay took these, and something came back later, by fate.
+    returned: dict[str, int] = field(default_factory=dict)
 
     @property
     def over(self) -> bool:
@@ -73,6 +75,7 @@ def status(session: Session, mailing_id: int) -> Status:
         finished_at=mailing.finished_at,
         messages_per_second=_rate(accepted, mailing.started_at, last),
         halted=mailing.halted,
+        returned=returns.counts(session, mailing_id),
     )
 
 

@@ -13,7 +13,7 @@ from newsletter.assembly import Newsletter
 from newsletter.database import DatabaseUnreachable
 from newsletter.errors import NewsletterError
 from newsletter.journeys import leaving
-from newsletter.web import public, security
+from newsletter.web import hooks, public, security
 from newsletter.web.pages import Pages
 
 
@@ -35,6 +35,7 @@ def create(newsletter: Newsletter | None = None) -> FastAPI:
     app.state.pages = Pages(made)
     app.add_middleware(security.Guard, https=made.settings.base_url.startswith("https://"))
     app.include_router(public.router)
+    app.include_router(hooks.router)
     app.add_exception_handler(NewsletterError, _refused)
     app.add_exception_handler(HTTPException, _not_found)
     app.add_exception_handler(RequestValidationError, _not_understood)

@@ -4,6 +4,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LARGEST_BODY = 64 * 1024
+LARGEST_NOTICE = 256 * 1024
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
@@ -44,7 +45,8 @@ class Guard:
             await send(message)
 
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > LARGEST_BODY:
+        largest = LARGEST_NOTICE if scope["path"].startswith("/hooks/") else LARGEST_BODY
+        if not length.isdigit() or int(length) > largest:
             await guarded({"type": "http.response.start", "status": 413, "headers": []})
             await guarded({"type": "http.response.body", "body": b"The form is larger than any form of ours.\n"})
             return

@@ -45,7 +45,7 @@ SERVICE_KEYS = {
 HEALTH_KEYS = {"test", "interval", "timeout", "retries", "start_period"}
 PARTS = {
     *("postgres", "redis", "migrate", "web", "worker-urgent", "worker-prompt", "worker-bulk", "worker-desk"),
-    *("lifeboat", "beat", "mailpit"),
+    *("lifeboat", "beat", "intake", "mailpit"),
 }
 
 
@@ -67,6 +67,7 @@ def test_all_parts_are_there() -> None:
     """A part that is missing is a promise that is not kept: without the lifeboat, no mail when Redis is away."""
     assert set(SERVICES) == PARTS
     assert SERVICES["mailpit"]["profiles"] == ["dev"]
+    assert SERVICES["intake"]["profiles"] == ["inbound"]
 
 
 @pytest.mark.parametrize("queue", QUEUES)
@@ -154,6 +155,17 @@ def test_nothing_starts_before_the_migration() -> None:
     for name in OURS.keys() - {"migrate"}:
         assert SERVICES[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}, name
     assert "redis" not in SERVICES["lifeboat"]["depends_on"]
+
+
+def test_intake_listens_for_the_host_s_mail_server_alone() -> None:
+    """Whoever can reach it can try tokens and fill the operator's desk; and bounces must count while Redis is away."""
+    intake = SERVICES["intake"]
+    [port] = intake["ports"]
+    inside = port.rpartition(":")[2]
+    assert intake["environment"]["NEWSLETTER_LMTP"] == f"0.0.0.0:{inside}"
+    assert inside in " ".join(intake["healthcheck"]["test"])
+    assert intake["environment"]["NEWSLETTER_LMTP_PEERS"]
+    assert "redis" not in intake["depends_on"]
 
 
 def test_redis_never_evicts_and_keeps_its_file() -> None:
