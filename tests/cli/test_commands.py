@@ -210,7 +210,8 @@ def test_lanes_are_paused_resumed_and_stopped(program, files, sink):
     assert sink.messages == []
     assert [one["paused_since"] is not None for one in program.json("lanes", "list")] == [False, False, True]
     program.run("lanes", "stop", code=1)
-    assert program.json("lanes", "stop", "--all", "--dry-run")["stopped"] == []
+    rehearsed = program.json("lanes", "stop", "--all", "--dry-run")
+    assert rehearsed == {"stopped": [mailing], "cancelled": 2, "dry_run": True}
     assert program.json("lanes", "stop", "--all") == {"stopped": [mailing], "cancelled": 2, "dry_run": False}
     program.json("lanes", "resume", "--all")
     assert program.json("mailings", "uncertain", mailing) == []
