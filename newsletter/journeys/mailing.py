@@ -145,9 +145,17 @@ def resume(parts: Parts, mailing_id: int) -> None:
 def stop(parts: Parts, mailing_id: int) -> int:
     """End a mailing for good; return how many deliveries were cancelled."""
     _move(parts, mailing_id, State.STOPPED, stopped=True)
-    # A second transaction: the stop itself must not wait for a million rows.
-    with parts.database.transaction() as session:
-        return deliveries.cancel_all(session, mailings.get(session, mailing_id), reason="stopped")
+    return cancel_rest(parts, mailing_id)
+
+
+def cancel_rest(parts: Parts, mailing_id: int) -> int:
+    """Cancel what is left of a stopped mailing; return how many. The stop itself does not wait for a million rows."""
+    cancelled = 0
+    for waiting in (False, True):
+        with parts.database.transaction() as session:
+            stopped = mailings.get(session, mailing_id)
+            cancelled += deliveries.cancel_all(session, stopped, reason="stopped", waiting=waiting)
+    return cancelled
 
 
 def cancel(parts: Parts, mailing_id: int) -> None:

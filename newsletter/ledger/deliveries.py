@@ -142,11 +142,17 @@ _CANCEL = text("""
 """)
 
 
-def cancel_all(session: Session, mailing: MailingView, *, reason: str) -> int:
-    """Cancel what is left of a mailing; return how many rows."""
+def cancel_all(session: Session, mailing: MailingView, *, reason: str, waiting: bool = False) -> int:
+    """Cancel what is left of a mailing; return how many rows.
+
+    waiting   also rows that a worker is writing at this moment. First pass them over, then ask again in a transaction of
+              its own: two who wait for each other's rows would end one of them, and leave the rest due for ever.
+    """
+    left = (Delivery.month == mailing.month, Delivery.mailing_id == mailing.id, Delivery.state.in_(DUE))
+    free = select(Delivery.id).where(*left).with_for_update(skip_locked=not waiting)
     statement = (
         update(Delivery)
-        .where(Delivery.month == mailing.month, Delivery.mailing_id == mailing.id, Delivery.state.in_(DUE))
+        .where(Delivery.month == mailing.month, Delivery.id.in_(free))
         .values(state=DeliveryState.CANCELLED, reason=reason, due_at=None, outcome_at=text("clock_timestamp()"))
     )
     return int(session.execute(statement.execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]

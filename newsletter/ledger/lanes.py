@@ -34,10 +34,7 @@ def stop(session: Session, lanes: Iterable[Lane], *, now: datetime) -> list[int]
     lanes = list(lanes)
     pause(session, lanes, now=now)
     statement = (
-        update(Mailing)
-        .where(*_under_way(lanes))
-        .values(state=State.STOPPED, finished_at=now)
-        .returning(Mailing.id)
+        update(Mailing).where(*_under_way(lanes)).values(state=State.STOPPED, finished_at=now).returning(Mailing.id)
     )
     return sorted(session.execute(statement.execution_options(synchronize_session=False)).scalars())
 

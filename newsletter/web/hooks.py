@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import PlainTextResponse
+from starlette.requests import ClientDisconnect
 
 from newsletter.assembly import Newsletter
 from newsletter.bounces import sns
@@ -15,10 +16,13 @@ router = APIRouter()
 async def _body(request: Request) -> bytes:
     """Return the body, however it is sent, and no more of it than any notice has."""
     body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > sns.LARGEST:
-            raise HTTPException(413)
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > sns.LARGEST:
+                raise HTTPException(413)
+    except ClientDisconnect:
+        raise HTTPException(413) from None  # cut off by the guard, or nobody is there to hear it
     return bytes(body)
 
 

@@ -28,6 +28,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        largest = LARGEST_NOTICE if scope["path"].startswith("/hooks/") else LARGEST_BODY
         seen = 0
 
         async def bounded() -> Message:
@@ -35,17 +36,16 @@ class Guard:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            return message if seen <= LARGEST_BODY else {"type": "http.disconnect"}
+            return message if seen <= largest else {"type": "http.disconnect"}
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                if seen > LARGEST_BODY:
+                if seen > largest:
                     message["status"] = 413
                 dress(MutableHeaders(scope=message), scope["path"], https=self._https)
             await send(message)
 
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        largest = LARGEST_NOTICE if scope["path"].startswith("/hooks/") else LARGEST_BODY
         if not length.isdigit() or int(length) > largest:
             await guarded({"type": "http.response.start", "status": 413, "headers": []})
             await guarded({"type": "http.response.body", "body": b"The form is larger than any form of ours.\n"})

@@ -139,3 +139,14 @@ def test_a_shard_that_ends_its_workers_goes_behind_the_others(newsletter, mailin
         assert shards.reclaim(session, lost.shard_id, lost.fence, shards.Marks((), ()))
     assert take(newsletter).mailing_id == second.mailing
     assert take(newsletter).mailing_id == mailing
+
+
+def test_a_stop_waits_for_no_row_that_a_worker_is_writing(newsletter, mailing):
+    """Two who wait for each other's rows end one of them: the rest of a stopped mailing would have stayed due for ever."""
+    with newsletter.parts.database.transaction() as writing:
+        writing.execute(text("UPDATE delivery SET tries = 1 WHERE id = (SELECT max(id) FROM delivery)"))
+        with newsletter.parts.database.transaction() as session:
+            stopped = mailings.get(session, mailing)
+            assert deliveries.cancel_all(session, stopped, reason="stopped") == 9
+    with newsletter.parts.database.transaction() as session:
+        assert deliveries.cancel_all(session, stopped, reason="stopped", waiting=True) == 1

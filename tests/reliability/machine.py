@@ -213,10 +213,17 @@ class Killer:
         return self.kills[-1]
 
 
+# What somebody is writing just now is left for the next time.
+_HURRY = text("""
+    UPDATE delivery SET due_at = now() WHERE (month, id) IN (
+        SELECT month, id FROM delivery WHERE state = 'deferred' AND due_at > now() FOR UPDATE SKIP LOCKED)
+""")
+
+
 def hurry(made: Newsletter) -> None:
     """Let the time pass after which deferred mail goes again."""
     with made.parts.database.transaction() as session:
-        session.execute(text("UPDATE delivery SET due_at = now() WHERE state = 'deferred'"))
+        session.execute(_HURRY)
         session.execute(text("UPDATE shard SET not_before = now() WHERE state = 'open' AND not_before > now()"))
     made.sweep()
 

@@ -20,9 +20,9 @@ CONNECTIONS = 4
 HOLD = (0.0, 0.4)
 
 
-def everything(machine, lane="bulk"):
-    """Start two workers of two children each, beat and web."""
-    for name in ("worker-one", "worker-two"):
+def everything(machine, lane="bulk", *, workers=2):
+    """Start workers of two children each, beat and web."""
+    for name in ("worker-one", "worker-two")[:workers]:
         machine.worker(name, f"{lane},upkeep", children=2)
     machine.beat()
     machine.web(free_port())
@@ -32,7 +32,7 @@ def storm(estate, killer, machine, mailing_id, *, kills, hurried=False):
     """Kill until so many kills have caught mail on the wire, then let the rest go in peace; `hurried`: retries at once."""
     made, relay = machine.made, estate.relay
     while len(caught(relay.record(), killer.kills)) < kills:
-        for _ in range(5):
+        for _ in range(3):
             machine.up()
             made.sweep()  # as a beat that never dies: after a kill a nudge is lost
             killer.strike()
@@ -69,13 +69,13 @@ def caught(record, kills):
 )
 def test_a_storm_of_kills_loses_nothing_and_doubles_nothing(estate, relay, figures, seed, form, log):
     """Power fails at the worst moments: nobody is forgotten, nobody has it twice, and who is in doubt is on a list."""
-    readers, kills = forms.of(form, short=2400, full=20_000), forms.of(form, short=2 if log else 6, full=200)
+    readers, kills = forms.of(form, short=1500, full=20_000), forms.of(form, short=2 if log else 5, full=200)
     made = estate.product(connections=CONNECTIONS, relay_log=relay.log if log else None)
     composed = house.issue(made, estate.folder, addresses=house.addresses(readers))
     # Of what was on the wire when its sender died, the server keeps some and loses some: nobody can know.
     relay.be(hold=HOLD, forget=0.0 if log else 0.3)
     machine = estate.machine()
-    everything(machine)
+    everything(machine, workers=forms.of(form, short=1, full=2))
     killer = Killer(machine, relay, seed=seed)
     publish.send(made.parts, composed.issue)
     began = time.monotonic()
@@ -129,9 +129,9 @@ def test_everything_killed_at_once_with_the_database_goes_on_where_it_stood(brea
     readers, rounds = forms.of(form, short=2000, full=20_000), forms.of(form, short=1, full=6)
     made, relay = breakable.product(connections=CONNECTIONS), breakable.relay
     composed = house.issue(made, breakable.folder, addresses=house.addresses(readers))
-    relay.be(hold=(0.0, 0.05), forget=0.3)
+    relay.be(hold=(0.0, 0.02 if form == forms.SHORT else 0.05), forget=0.3)
     machine = breakable.machine()
-    everything(machine)
+    everything(machine, workers=forms.of(form, short=1, full=2))
     publish.send(made.parts, composed.issue)
     cut = 0
     for turn in range(rounds):
@@ -173,7 +173,7 @@ def kill_all(machine, relay, home):
 @forms.either
 def test_a_lost_journal_of_one_of_two_machines_costs_its_windows_and_no_double(estate, relay, figures, form):
     """One host burns down with its disk: what it announced and did not record is in doubt; the other one's mail is not."""
-    readers = forms.of(form, short=8000, full=40_000)
+    readers = forms.of(form, short=5000, full=40_000)
     made = estate.product(connections=CONNECTIONS)
     composed = house.issue(made, estate.folder, addresses=house.addresses(readers))
     relay.be(hold=(0.0, 0.01), forget=0.3)

@@ -111,7 +111,7 @@ def test_greylisting_delays_everybody_and_loses_nobody(estate, relay, figures, f
     machine = estate.machine()
     machine.worker("worker", "bulk,upkeep", children=2)
     publish.send(made.parts, composed.issue)
-    wait_for(lambda: made.sweep() and status(made, composed.mailing).deferred == readers, seconds=120, every=0.3)
+    wait_for(lambda: made.sweep() and status(made, composed.mailing).deferred == readers, seconds=300, every=0.3)
     with made.parts.database.transaction() as session:
         waits = session.execute(text("SELECT min(due_at - outcome_at), max(due_at - outcome_at) FROM delivery")).one()
     time.sleep(2)
@@ -126,7 +126,7 @@ def test_greylisting_delays_everybody_and_loses_nobody(estate, relay, figures, f
         **found.figures(),
     )
     assert (found.state, found.accepted, found.ever_in_doubt, asked) == ("done", readers, 0, readers)
-    assert waits[0].seconds >= 239
+    assert waits[0].seconds >= 230, "four minutes, less what the outcome waited to be written"
 
 
 @forms.on_both_wires
