@@ -4,6 +4,7 @@ Where no database or broker is set, the embedded ones of NEWSLETTER_HOME are use
 them says so (`servers="start"`).
 """
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -130,20 +131,29 @@ class Newsletter:
     def _journals(self) -> Path:
         return self.settings.home / "journals"
 
-    def deliver(self, lane: str, *, seconds: float = 30.0, until: Callable[[], bool] = lambda: False) -> int:
+    def deliver(
+        self,
+        lane: str,
+        *,
+        seconds: float = 30.0,
+        opened: Callable[[], object] = lambda: None,
+        until: Callable[[], bool] = lambda: False,
+    ) -> int:
         """Send what a lane has due for up to `seconds`; return how many messages were begun.
 
+        opened  called when the first messages may go: there may be more for others
         until   True ends at once: what is on the wire is finished and recorded, nothing more is begun
 
         The spool of wishes to leave is drained before each lease.
         """
         drain = partial(leaving.drain, self.parts)
-        return self.sender.work(lane, seconds=seconds, before_lease=drain, until=until)
+        return self.sender.work(lane, seconds=seconds, before_lease=drain, opened=opened, until=until)
 
     def sweep(self) -> recovery.Found:
         """Find what nudges lost, and nudge the lanes that have work."""
         leaving.drain(self.parts)
         recovery.reclaim(self.parts.database, self._journals)
+        recovery.close_stopped(self.parts.database, self._journals, owner=f"sweep:{os.getpid()}")
         if self.settings.relay_log:
             domain = self.parts.letterhead.domain
             recovery.settle_by_log(self.parts.database, self.settings.relay_log, self.parts.tokens, domain=domain)

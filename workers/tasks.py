@@ -28,11 +28,12 @@ def _close(**_later: Any) -> None:
 
 
 def _deliver(lane: str) -> int:
+    """Work a lane for a turn. Whoever finds work calls the next: all children are at it within a moment, not one a sweep."""
+    made = _newsletter()
     with ending.with_patience():
-        begun = _newsletter().deliver(lane, seconds=TURN_SECONDS, until=ending.asked)
-    if begun and not ending.asked():
-        _newsletter().parts.nudger.nudge(DELIVER[lane])
-    return begun
+        return made.deliver(
+            lane, seconds=TURN_SECONDS, opened=lambda: made.parts.nudger.nudge(DELIVER[lane]), until=ending.asked
+        )
 
 
 @shared_task(name=DELIVER["urgent"].name, queue="urgent")

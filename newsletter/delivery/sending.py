@@ -95,11 +95,13 @@ class Sender:
         *,
         seconds: float,
         before_lease: Callable[[], object] = lambda: None,
+        opened: Callable[[], object] = lambda: None,
         until: Callable[[], bool] = lambda: False,
     ) -> int:
         """Send shard after shard of a lane until nothing is due or the time is over; return how many messages were begun.
 
         before_lease   called before each lease: wishes that waited elsewhere come first
+        opened         called when a first window is open: there may be more for others
         until          asked before each message: True ends with what is on the wire, writes its outcomes and gives back
 
         Raises Unreachable when nothing was begun because no relay answers, and what the database raises.
@@ -120,9 +122,13 @@ class Sender:
                 limited = work is not None and throttle.limited(session, choice.relay, work.lease.provider)
             if work is None:
                 break
-            turn = Turn(choice.relay, limited, until=lambda: time.monotonic() > end or until(), halt=until)
+            turn = Turn(
+                choice.relay, limited, until=lambda: time.monotonic() > end or until(), halt=until, opened=opened
+            )
             try:
                 begun += self._carry(work, turn, probe=choice.probe)
+                if begun:
+                    opened = _nothing
             except Unreachable as error:
                 unreachable = error
                 self._mark(throttle.closed, choice.relay)
@@ -280,3 +286,7 @@ class Sender:
         with self.database.transaction() as session:
             if shards.end(session, lease):
                 books.finish(session, lease.mailing_id)
+
+
+def _nothing() -> None:
+    """What is called from the second shard on."""

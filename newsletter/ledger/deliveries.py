@@ -158,6 +158,30 @@ def cancel_all(session: Session, mailing: MailingView, *, reason: str, waiting: 
     return int(session.execute(statement.execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]
 
 
+def cancel_shard(session: Session, lease: Lease) -> int:
+    """Cancel what is left of a shard whose mailing was stopped; return how many rows."""
+    facts = {"month": lease.month, "shard": lease.shard_id}
+    return int(session.execute(_CANCEL_SHARD, facts).rowcount)  # type: ignore[attr-defined]
+
+
+_CANCEL_SHARD = text("""
+    UPDATE delivery SET state = 'cancelled', reason = 'stopped', due_at = NULL, outcome_at = clock_timestamp()
+    WHERE month = :month AND shard_id = :shard AND state IN ('planned', 'deferred')
+""")
+
+
+def cancel_retries(session: Session) -> int:
+    """Cancel what waits for another attempt in mailings that were stopped; return how many rows."""
+    return int(session.execute(_CANCEL_RETRIES).rowcount)  # type: ignore[attr-defined]
+
+
+_CANCEL_RETRIES = text("""
+    UPDATE delivery d SET state = 'cancelled', reason = 'stopped', due_at = NULL, outcome_at = clock_timestamp()
+    FROM mailing m, shard s
+    WHERE d.state = 'deferred' AND m.id = d.mailing_id AND m.state = 'stopped' AND s.id = d.shard_id AND s.state = 'ended'
+""")
+
+
 def gather(session: Session, *, now: datetime) -> int:
     """Put deferred rows whose time has come into shards of their own; return how many rows.
 

@@ -219,3 +219,14 @@ def test_a_shard_of_which_nothing_can_be_read_is_not_given_up(newsletter, sink, 
     with pytest.raises(CannotUnseal):
         deliver(newsletter)
     assert status(newsletter, composed.mailing).due == 5
+
+
+def test_whoever_finds_work_calls_the_next(newsletter, sink, tmp_path):
+    """Eight children woken one by one, five seconds apart, would be forty seconds of a night on which seconds count."""
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(3))
+    publish.send(newsletter.parts, composed.issue)
+    calls = []
+    newsletter.deliver("bulk", seconds=5, opened=lambda: calls.append(len(sink.messages)))
+    assert len(calls) == 1
+    newsletter.deliver("bulk", seconds=5, opened=lambda: calls.append(0))
+    assert len(calls) == 1, "who finds nothing calls nobody"
