@@ -111,15 +111,23 @@ class Newsletter:
     def _journals(self) -> Path:
         return self.settings.home / "journals"
 
-    def deliver(self, lane: str, *, seconds: float = 30.0, until: Callable[[], bool] = lambda: False) -> int:
+    def deliver(
+        self,
+        lane: str,
+        *,
+        seconds: float = 30.0,
+        at_work: Callable[[], object] = lambda: None,
+        until: Callable[[], bool] = lambda: False,
+    ) -> int:
         """Send what a lane has due for up to `seconds`; return how many messages were begun.
 
+        at_work called once, when there is something to send
         until   True ends at once: what is on the wire is finished and recorded, nothing more is begun
 
         The spool of wishes to leave is drained before each lease.
         """
         drain = partial(leaving.drain, self.parts)
-        return self.sender.work(lane, seconds=seconds, before_lease=drain, until=until)
+        return self.sender.work(lane, seconds=seconds, before_lease=drain, at_work=at_work, until=until)
 
     def sweep(self) -> recovery.Found:
         """Find what nudges lost, and nudge the lanes that have work."""

@@ -1,6 +1,6 @@
 """One task for each job: take ids, make one call, return a count. Every task may run twice or never."""
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from celery import shared_task
@@ -28,11 +28,11 @@ def _close(**_later: Any) -> None:
 
 
 def _deliver(lane: str) -> int:
+    """Whoever finds work wakes the next: so all children help, and one nudge lies ready for whoever is done first."""
+    newsletter = _newsletter()
+    wake = partial(newsletter.parts.nudger.nudge, DELIVER[lane])
     with ending.with_patience():
-        begun = _newsletter().deliver(lane, seconds=TURN_SECONDS, until=ending.asked)
-    if begun and not ending.asked():
-        _newsletter().parts.nudger.nudge(DELIVER[lane])
-    return begun
+        return newsletter.deliver(lane, seconds=TURN_SECONDS, at_work=wake, until=ending.asked)
 
 
 @shared_task(name=DELIVER["urgent"].name, queue="urgent")

@@ -45,6 +45,10 @@ FLUSH_PATIENCE_SECONDS = 45.0
 """How long outcomes wait for a database that restarts, before the journal alone keeps them: less than a lease."""
 
 
+def _nothing() -> None:
+    """Nobody wants to be told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who sends.
@@ -95,12 +99,14 @@ class Sender:
         lane: str,
         *,
         seconds: float,
-        before_lease: Callable[[], object] = lambda: None,
+        before_lease: Callable[[], object] = _nothing,
+        at_work: Callable[[], object] = _nothing,
         until: Callable[[], bool] = lambda: False,
     ) -> int:
         """Send shard after shard of a lane until nothing is due or the time is over; return how many messages were begun.
 
         before_lease   called before each lease: wishes that waited elsewhere come first
+        at_work        called once, when the first shard is leased: there may be work for others too
         until          asked before each message: True ends with what is on the wire, writes its outcomes and gives back
 
         Raises Unreachable when nothing was begun because no relay answers, and what the database raises.
@@ -121,6 +127,8 @@ class Sender:
                 limited = work is not None and throttle.limited(session, choice.relay, work.lease.provider)
             if work is None:
                 break
+            at_work()
+            at_work = _nothing
             turn = Turn(choice.relay, limited, until=lambda: time.monotonic() > end or until(), halt=until)
             try:
                 begun += self._carry(work, turn)

@@ -35,6 +35,17 @@ def test_every_reader_gets_the_issue_exactly_once(newsletter, sink, tmp_path):
     assert found.messages_per_second > 0
 
 
+def test_whoever_finds_work_says_so_once_and_before_the_wire(newsletter, sink, tmp_path):
+    """Workers wake each other by it: called late or never, one child of many would send a whole mailing alone."""
+    told = []
+    newsletter.deliver("bulk", seconds=5, at_work=lambda: told.append(len(sink.messages)))
+    assert told == []
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(2001))
+    publish.send(newsletter.parts, composed.issue)
+    assert newsletter.deliver("bulk", seconds=20, at_work=lambda: told.append(len(sink.messages))) == 2001
+    assert told == [0]
+
+
 def test_each_body_is_its_reader_s_own(newsletter, sink, tmp_path):
     """A link that unsubscribes somebody else would be worse than none."""
     composed = house.issue(newsletter, tmp_path, addresses=house.addresses(30))
