@@ -13,16 +13,17 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from newsletter import database, embedded, mailboxes, settings
+from newsletter import database, embedded, fetching, mailboxes, settings
 from newsletter.addresses import BadAddress, EmailAddress
-from newsletter.composer import signing
+from newsletter.bounces.routing import Router
+from newsletter.composer import headers, signing
 from newsletter.composer.signing import Signer
 from newsletter.database import Database, DatabaseUnreachable
 from newsletter.delivery import recovery
 from newsletter.delivery.sending import Identity, Sender
 from newsletter.errors import Invalid, NotFound
-from newsletter.jobs import DELIVER, PICTURES, Nudger
-from newsletter.journeys import leaving, picturing
+from newsletter.jobs import DELIVER, PICTURES, RETURNS, Nudger
+from newsletter.journeys import leaving, picturing, returns
 from newsletter.journeys.parts import Letterhead, Parts
 from newsletter.ledger import shards
 from newsletter.ledger.mailings import Lane
@@ -33,6 +34,7 @@ from newsletter.tokens import Tokens
 from newsletter.vault import Keyring, Vault
 
 if TYPE_CHECKING:
+    from newsletter.bounces.sns import Receiver
     from newsletter.composer.inlining import Layout
 
 Role = Literal["worker", "web"]
@@ -84,6 +86,8 @@ class Newsletter:
             fetch_allow=chosen.fetch_allow,
             relays=relays,
             tranche_pause=timedelta(0) if near else timedelta(minutes=chosen.tranche_pause),
+            router=self._router,
+            notices=self._notices,
         )
 
     @cached_property
@@ -101,6 +105,21 @@ class Newsletter:
             self.parts.letterhead.sender_address, self.settings.bounce_domain or None, signer=self._signer
         )
         return Sender(self.parts.database, self.parts.tokens, self.parts.relays, identity, journals=self._journals)
+
+    @property
+    def _router(self) -> Router | None:
+        domain, sender = self.settings.bounce_domain, letterhead(self.settings).sender_address
+        tokens = Tokens(self._keyring.token.live, self._keyring.token.keys)
+        return Router(tokens, domain=domain, sender=sender) if domain else None
+
+    @property
+    def _notices(self) -> "Receiver | None":
+        topic = self.settings.ses_topic
+        if not topic:
+            return None
+        from newsletter.bounces.sns import LARGEST, Receiver
+
+        return Receiver(topic, partial(fetching.fetch, max_bytes=LARGEST))
 
     @property
     def _signer(self) -> Signer | None:
@@ -143,6 +162,8 @@ class Newsletter:
             self.parts.nudger.nudge(DELIVER[lane])
         if picturing.any_due(self.parts):
             self.parts.nudger.nudge(PICTURES)
+        if returns.any_waiting(self.parts):
+            self.parts.nudger.nudge(RETURNS)
         return found
 
     def lifeboat(self, lanes: list[str], *, until: Callable[[], bool], pause_seconds: float = 1.0) -> int:
@@ -233,6 +254,8 @@ def urls(chosen: Settings, *, role: Role = "worker") -> Urls:
 
 def letterhead(chosen: Settings) -> Letterhead:
     """Return who sends, from the settings. An unset sender is allowed here and refused when mail is composed."""
+    if headers.FORBIDDEN.search(chosen.sender):
+        raise BadSender
     name, address = parseaddr(chosen.sender)
     try:
         wire = EmailAddress.parse(address).wire if chosen.sender else ""

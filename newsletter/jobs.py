@@ -37,7 +37,8 @@ AWAY_SECONDS = 2.0
 DELIVER = {lane: Job(f"deliver.{lane}", lane) for lane in ("urgent", "transactional", "bulk")}
 SWEEP = Job("sweep", "upkeep")
 PICTURES = Job("pictures", "compose")
-ALL = (*DELIVER.values(), SWEEP, PICTURES)
+RETURNS = Job("returns", "events")
+ALL = (*DELIVER.values(), SWEEP, PICTURES, RETURNS)
 QUEUES = ("urgent", "transactional", "events", "bulk", "compose", "upkeep")
 
 

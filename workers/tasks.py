@@ -8,9 +8,9 @@ from celery.signals import worker_process_shutdown
 
 from newsletter import assembly
 from newsletter.assembly import Newsletter
-from newsletter.jobs import DELIVER, PICTURES, SWEEP
-from newsletter.journeys import picturing
-from workers import ending
+from newsletter.jobs import DELIVER, PICTURES, RETURNS, SWEEP
+from newsletter.journeys import picturing, returns
+from workers import ending, seats
 
 TURN_SECONDS = 30.0
 
@@ -49,8 +49,9 @@ def deliver_transactional(**_later: Any) -> int:
 
 @shared_task(name=DELIVER["bulk"].name, queue="bulk")
 def deliver_bulk(**_later: Any) -> int:
-    """Send what the bulk lane has due."""
-    return _deliver("bulk")
+    """Send what the bulk lane has due, if a child may be spared for it; whoever is at it nudges again."""
+    with seats.bulk() as free:
+        return _deliver("bulk") if free else 0
 
 
 @shared_task(name=SWEEP.name, queue=SWEEP.queue)
@@ -66,3 +67,9 @@ def pictures(**_later: Any) -> int:
     if done.fetched or done.dropped:
         _newsletter().parts.nudger.nudge(PICTURES)
     return done.fetched
+
+
+@shared_task(name=RETURNS.name, queue=RETURNS.queue)
+def returned(**_later: Any) -> int:
+    """Deal with notices of what came back."""
+    return returns.work(_newsletter().parts)

@@ -7,11 +7,13 @@ from newsletter.cli import (
     articles,
     demo,
     digests,
+    intake,
     issues,
     lanes,
     machine,
     mailings,
     relays,
+    replies,
     subscribers,
     suppressions,
 )
@@ -33,11 +35,13 @@ for group, name in (
     (lanes.app, "lanes"),
     (relays.app, "relays"),
     (suppressions.app, "suppressions"),
+    (replies.app, "replies"),
     (machine.servers, "servers"),
     (machine.db, "db"),
 ):
     app.add_typer(group, name=name)
 app.command()(machine.up)
 app.command()(machine.deliver)
+app.command()(intake.intake)
 app.command()(machine.doctor)
 app.command()(demo.demo)

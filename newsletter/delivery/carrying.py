@@ -288,7 +288,7 @@ class Carrier:
 
     async def _give_back_budget(self) -> None:
         if self._limited and self._unspent:
-            await asyncio.to_thread(self._sender.refund, self._relay, self._work.lease.lane, self._unspent)
+            await asyncio.to_thread(self._sender.refund, self._relay, self._work.lease, self._unspent)
 
     async def _learn(self, observed: float) -> None:
         """Go slower where a relay or a provider asked for it; `observed`: the messages a second that were too many."""

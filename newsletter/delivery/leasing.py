@@ -1,16 +1,26 @@
 """Taking a shard with everything its messages need: rows, people, and a last look at wishes, basis and suppression."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import structlog
 
 from newsletter import mailboxes
 from newsletter.database import Session
 from newsletter.delivery import journal
 from newsletter.ledger import deliveries, shards
 from newsletter.ledger.mailings import Kind
+from newsletter.mailboxes import UnknownMailbox
 from newsletter.subscribers import recipients, subscriptions
+from newsletter.vault import CannotUnseal
+
+log = structlog.get_logger()
+
+UNREADABLE = "unreadable"
+"""Why a row is cancelled whose address is damaged: one such row must not keep a lane from everybody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +53,14 @@ def lease(session: Session, lane: str, *, owner: str, journals: Path) -> Work | 
     rows = deliveries.due(session, taken.lease)
     barred = _bar(session, taken.lease, rows)
     rows = [row for row in rows if row.id not in barred]
-    return Work(taken.lease, rows, _readers(session, rows))
+    readers = _readers(session, rows)
+    if len(rows) > 1 and not readers:
+        # Not a damaged row but the keys: nothing is given up for that.
+        raise CannotUnseal("mailbox", "address", rows[0].mailbox_id)
+    if unreadable := {row.id: UNREADABLE for row in rows if row.mailbox_id not in readers}:
+        deliveries.bar(session, taken.lease, unreadable)
+        log.warning("unreadable", shard=taken.lease.shard_id, deliveries=sorted(unreadable))
+    return Work(taken.lease, [row for row in rows if row.id not in unreadable], readers)
 
 
 def moved(session: Session, lease: shards.Lease, readers: Sequence[int]) -> None:
@@ -68,7 +85,8 @@ def _readers(session: Session, rows: list[deliveries.Row]) -> dict[int, Reader]:
     readers = {}
     for row in rows:
         if row.subscriber_id is None:
-            readers[row.mailbox_id] = Reader(mailboxes.open(session, row.mailbox_id).wire, "", "TEST")
+            with suppress(CannotUnseal, UnknownMailbox):
+                readers[row.mailbox_id] = Reader(mailboxes.open(session, row.mailbox_id).wire, "", "TEST")
         elif detail := details.get(row.subscriber_id):
             readers[row.mailbox_id] = Reader(detail.address, detail.name, detail.reference)
     return readers

@@ -25,7 +25,7 @@ from newsletter import database
 from newsletter.composer.signing import Signer
 from newsletter.composer.stamping import Person, Stamper
 from newsletter.database import Database, DatabaseUnreachable, Session
-from newsletter.delivery import journal, leasing, recovery, thresholds, throttle
+from newsletter.delivery import journal, leasing, recovery, thresholds, throttle, watching
 from newsletter.delivery.carrying import Carried, Carrier, Turn
 from newsletter.ledger import books, deliveries, shards, tallies, variants
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
@@ -35,7 +35,6 @@ from newsletter.relay.opening import Unreachable
 from newsletter.relay.pool import Pool
 from newsletter.relay.target import Relay
 from newsletter.relay.verdict import Class, Limit
-from newsletter.subscribers import suppression
 from newsletter.tokens import Tokens
 
 log = structlog.get_logger()
@@ -131,7 +130,7 @@ class Sender:
             at_work = _nothing
             turn = Turn(choice.relay, limited, until=lambda: time.monotonic() > end or until(), halt=until)
             try:
-                begun += self._carry(work, turn)
+                begun += self._carry(work, turn, probe=choice.probe)
             except Unreachable as error:
                 unreachable = error
                 self._mark(throttle.closed, choice.relay)
@@ -152,7 +151,7 @@ class Sender:
         with self.database.transaction() as session:
             what(session, relay)
 
-    def _carry(self, work: leasing.Work, turn: Turn) -> int:
+    def _carry(self, work: leasing.Work, turn: Turn, *, probe: bool) -> int:
         """Carry one shard, then end it or give it back. Its journal stays when the ledger does not know everything.
 
         A relay that cannot be reached has begun nothing: the shard goes back at once, and the next lease asks another.
@@ -162,6 +161,9 @@ class Sender:
         marks = journal.Journal.open(self._journals, lease)
         known = False
         try:
+            if probe or turn.relay not in self._pools:
+                # Nobody knows yet whether it answers: one session asks, not eight at once.
+                self._runner.run(self.pool(turn.relay).knock())
             carried = self._runner.run(Carrier(self, work, marks, turn).carry())
             self._put_down(lease, carried)
             known = True
@@ -183,10 +185,10 @@ class Sender:
         else:
             self.finish(lease)
 
-    def refund(self, relay: Relay, lane: Lane, messages: int) -> None:
+    def refund(self, relay: Relay, lease: shards.Lease, messages: int) -> None:
         """Take back what was granted to a shard and not begun."""
         with self.database.transaction() as session:
-            throttle.refund(session, relay, lane, messages, now=database.now(session))
+            throttle.refund(session, relay, lease.lane, lease.provider, messages, now=database.now(session))
 
     def learn(self, relay: Relay, provider: str, limits: set[Limit], *, observed: float) -> None:
         """Write down that a relay or a provider asked for less than `observed` messages a second."""
@@ -275,28 +277,14 @@ class Sender:
         readers = [reader for result in handed if (reader := by_id[result.id].subscriber_id) is not None]
         with self.database.transaction() as session:
             deliveries.record(session, lease, results)
-            for delivery_id in dead:
-                suppression.weigh_dead(session, by_id[delivery_id].mailbox_id)
+            watching.addresses(session, lease, by_id, results, dead)
             leasing.moved(session, lease, readers)
             tallies.add(session, lease.mailing_id, lease.provider, thresholds.count(classes))
             if any(classes):
-                _look(session, lease)
+                watching.look(session, lease.mailing_id, lease.lane, lease.provider)
 
     def finish(self, lease: shards.Lease) -> None:
         """End a shard of which nothing is left, and close the mailing's books when it was the last."""
         with self.database.transaction() as session:
             if shards.end(session, lease):
                 books.finish(session, lease.mailing_id)
-
-
-def _look(session: Session, lease: shards.Lease) -> None:
-    """Stop a mailing whose refusals say so; in the urgent lane only the provider group they come from."""
-    if lease.lane is Lane.URGENT:
-        why = thresholds.breached(tallies.of(session, lease.mailing_id, lease.provider))
-        if why and tallies.hold(session, lease.mailing_id, lease.provider, now=database.now(session)):
-            log.warning("provider group held", mailing=lease.mailing_id, provider=lease.provider, why=why)
-        return
-    if (why := thresholds.breached(tallies.of(session, lease.mailing_id))) and tallies.halt(
-        session, lease.mailing_id, why
-    ):
-        log.warning("mailing halted", mailing=lease.mailing_id, why=why)

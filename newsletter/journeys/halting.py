@@ -9,7 +9,7 @@ from newsletter.delivery import throttle
 from newsletter.errors import NotFound
 from newsletter.jobs import DELIVER
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import deliveries, lanes, mailings
+from newsletter.ledger import deliveries, lanes, mailings, shards
 from newsletter.ledger.mailings import Lane
 
 
@@ -53,6 +53,12 @@ def stop(parts: Parts, chosen: Iterable[Lane]) -> dict[int, int]:
         with parts.database.transaction() as session:
             cancelled[mailing_id] = deliveries.cancel_all(session, mailings.get(session, mailing_id), reason="stopped")
     return cancelled
+
+
+def due(parts: Parts, chosen: Iterable[Lane]) -> int:
+    """Return how many messages of these lanes could be begun now."""
+    with parts.database.transaction() as session:
+        return shards.due(session, chosen)
 
 
 class UnknownRelay(NotFound):

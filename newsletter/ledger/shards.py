@@ -4,7 +4,7 @@ Leases compare clocks in SQL only. The fence grows with every lease; a worker th
 fence is old, and can neither open a window nor write over what its successor wrote.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -175,8 +175,10 @@ def reclaim(session: Session, shard_id: int, fence: int, marks: Marks) -> Taken 
     return Taken(lease, _settle(session, lease, marks, since=found.leased_at))
 
 
+# Due at once, but behind the others: a shard that ends whoever carries it must not keep its lane from them.
 _RECLAIM = text(f"""
-    UPDATE shard s SET fence = s.fence + 1, owner = NULL, lease_until = NULL, announced = 0
+    UPDATE shard s SET fence = s.fence + 1, owner = NULL, lease_until = NULL, announced = 0,
+        not_before = greatest(s.not_before, clock_timestamp())
     FROM mailing m WHERE s.id = :shard AND s.fence = :fence AND s.state = 'open' AND m.id = s.mailing_id
     RETURNING {_COLUMNS}, s.leased_at
 """)  # noqa: S608
@@ -289,4 +291,14 @@ def lanes_with_work(session: Session) -> list[str]:
     return list(session.execute(_LANES, {"away": AWAY}).scalars())
 
 
+def due(session: Session, lanes: Iterable[str]) -> int:
+    """Return how many deliveries of these lanes could be begun now."""
+    return int(session.execute(_DUE, {"lanes": list(lanes), "away": AWAY}).scalar_one())
+
+
+_DUE = text(f"""
+    SELECT count(*) FROM shard s JOIN mailing m ON m.id = s.mailing_id
+    JOIN delivery d ON d.shard_id = s.id AND d.mailing_id = m.id AND d.state IN ('planned', 'deferred')
+    WHERE s.lane = ANY (:lanes) AND {_FREE}
+""")  # noqa: S608
 _LANES = text(f"SELECT DISTINCT s.lane FROM shard s JOIN mailing m ON m.id = s.mailing_id WHERE {_FREE}")  # noqa: S608

@@ -13,7 +13,7 @@ from newsletter.assembly import Newsletter
 from newsletter.database import DatabaseUnreachable
 from newsletter.errors import NewsletterError
 from newsletter.journeys import leaving
-from newsletter.web import public, security
+from newsletter.web import hooks, public, security
 from newsletter.web.pages import Pages
 
 
@@ -35,9 +35,11 @@ def create(newsletter: Newsletter | None = None) -> FastAPI:
     app.state.pages = Pages(made)
     app.add_middleware(security.Guard, https=made.settings.base_url.startswith("https://"))
     app.include_router(public.router)
+    app.include_router(hooks.router)
     app.add_exception_handler(NewsletterError, _refused)
     app.add_exception_handler(HTTPException, _not_found)
     app.add_exception_handler(RequestValidationError, _not_understood)
+    app.add_exception_handler(Exception, _failed)
     return app
 
 
@@ -56,6 +58,15 @@ def _not_found(request: Request, refusal: Exception) -> Response:
     return pages.show(
         "public/message.html", status=refusal.status_code, message=known.get(refusal.status_code, "web.failed")
     )
+
+
+def _failed(request: Request, _surprise: Exception) -> Response:
+    """A surprise: the server logs it. This answer is given outside of the guard, so it is dressed here."""
+    made: Newsletter = request.app.state.newsletter
+    pages: Pages = request.app.state.pages
+    answer = pages.show("public/message.html", status=500, message="web.failed")
+    security.dress(answer.headers, request.url.path, https=made.settings.base_url.startswith("https://"))
+    return answer
 
 
 def _not_understood(request: Request, _refusal: Exception) -> Response:

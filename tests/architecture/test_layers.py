@@ -20,6 +20,8 @@ OWNERS = {
     "article": ("newsletter.issues",),
     "mailbox": ("newsletter.mailboxes",),
     "relay": ("newsletter.delivery",),
+    "returned": ("newsletter.ledger",),
+    "inbound": ("newsletter.bounces",),
 }
 # Each exception with its reason.
 EXCEPTIONS = {

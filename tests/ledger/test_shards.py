@@ -127,3 +127,15 @@ def test_first_attempts_never_wait_behind_retries(newsletter, mailing, tmp_path)
     second = publish.compose(newsletter.parts, house.DIGEST)
     publish.send(newsletter.parts, second.issue)
     assert take(newsletter).mailing_id == second.mailing
+
+
+def test_a_shard_that_ends_its_workers_goes_behind_the_others(newsletter, mailing, tmp_path):
+    """A version that cannot be stamped must not keep the lane from every mailing released after it."""
+    lost = take(newsletter)
+    house.add_articles(newsletter, tmp_path, "Newer")
+    second = publish.compose(newsletter.parts, house.DIGEST)
+    publish.send(newsletter.parts, second.issue)
+    with newsletter.parts.database.transaction() as session:
+        assert shards.reclaim(session, lost.shard_id, lost.fence, shards.Marks((), ()))
+    assert take(newsletter).mailing_id == second.mailing
+    assert take(newsletter).mailing_id == mailing
