@@ -1,7 +1,6 @@
 """The one home of an address: found by blind index, sealed, opened only to write to it."""
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from typing import Any, TypeVar
 
 from psycopg.errors import UniqueViolation
@@ -155,8 +154,10 @@ def open_all(session: Session, mailbox_ids: Iterable[int]) -> dict[int, str]:
     for mailbox_id, sealed in session.execute(statement):
         if sealed is not None:
             # One damaged row must not keep the mail of all the others back.
-            with suppress(CannotUnseal):
+            try:
                 opened[mailbox_id] = unseal("mailbox", "address", mailbox_id, sealed)
+            except CannotUnseal:
+                continue
     return opened
 
 

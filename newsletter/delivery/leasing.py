@@ -15,6 +15,7 @@ from newsletter.ledger import deliveries, shards
 from newsletter.ledger.mailings import Kind
 from newsletter.mailboxes import UnknownMailbox
 from newsletter.subscribers import recipients, subscriptions
+from newsletter.subscribers.recipients import Detail
 from newsletter.vault import CannotUnseal
 
 log = structlog.get_logger()
@@ -24,21 +25,12 @@ UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
-    """What is known of one recipient while their shard is held."""
-
-    address: str
-    name: str
-    reference: str
-
-
-@dataclass(frozen=True, slots=True)
 class Work:
     """A leased shard: its rows in order, and the readers by mailbox."""
 
     lease: shards.Lease
     rows: list[deliveries.Row]
-    readers: dict[int, Reader]
+    readers: dict[int, Detail]
 
 
 def lease(session: Session, lane: str, *, owner: str, journals: Path) -> Work | None:
@@ -80,13 +72,13 @@ def _bar(session: Session, taken: shards.Lease, rows: list[deliveries.Row]) -> d
     return barred
 
 
-def _readers(session: Session, rows: list[deliveries.Row]) -> dict[int, Reader]:
+def _readers(session: Session, rows: list[deliveries.Row]) -> dict[int, Detail]:
     details = recipients.details(session, [row.subscriber_id for row in rows if row.subscriber_id is not None])
-    readers = {}
+    readers: dict[int, Detail] = {}
     for row in rows:
         if row.subscriber_id is None:
             with suppress(CannotUnseal, UnknownMailbox):
-                readers[row.mailbox_id] = Reader(mailboxes.open(session, row.mailbox_id).wire, "", "TEST")
+                readers[row.mailbox_id] = Detail(mailboxes.open(session, row.mailbox_id).wire, "", "TEST")
         elif detail := details.get(row.subscriber_id):
-            readers[row.mailbox_id] = Reader(detail.address, detail.name, detail.reference)
+            readers[row.mailbox_id] = detail
     return readers

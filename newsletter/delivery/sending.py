@@ -44,6 +44,10 @@ FLUSH_PATIENCE_SECONDS = 45.0
 """How long outcomes wait for a database that restarts, before the journal alone keeps them: less than a lease."""
 
 
+def _nothing() -> None:
+    """Nobody wants to be told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who sends.
@@ -94,8 +98,8 @@ class Sender:
         lane: str,
         *,
         seconds: float,
-        before_lease: Callable[[], object] = lambda: None,
-        opened: Callable[[], object] = lambda: None,
+        before_lease: Callable[[], object] = _nothing,
+        opened: Callable[[], object] = _nothing,
         until: Callable[[], bool] = lambda: False,
     ) -> int:
         """Send shard after shard of a lane until nothing is due or the time is over; return how many messages were begun.
@@ -286,7 +290,3 @@ class Sender:
         with self.database.transaction() as session:
             if shards.end(session, lease):
                 books.finish(session, lease.mailing_id)
-
-
-def _nothing() -> None:
-    """What is called from the second shard on."""

@@ -86,10 +86,15 @@ def _rate(accepted: int, started: datetime | None, last: datetime | None) -> flo
 
 
 def finish(session: Session, mailing_id: int) -> bool:
-    """Close the books when every shard has ended and no row is due; return whether they are closed now."""
+    """Close the books when every shard has ended and no row is due; return whether they are closed now.
+
+    Two who end the last two shards at once take turns at the mailing: the second sees what the first has done.
+    """
+    session.execute(_TURN, {"mailing": mailing_id})
     return bool(session.execute(_FINISH, {"mailing": mailing_id}).rowcount)  # type: ignore[attr-defined]
 
 
+_TURN = text("SELECT FROM mailing WHERE id = :mailing AND state = 'sending' FOR NO KEY UPDATE")
 _FINISH = text("""
     UPDATE mailing m SET state = 'done', finished_at = clock_timestamp()
     WHERE m.id = :mailing AND m.state = 'sending' AND m.planned_at IS NOT NULL

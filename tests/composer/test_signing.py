@@ -119,3 +119,18 @@ def test_openssl_agrees_on_the_public_half(keys, tmp_path):
     if ran.returncode:
         pytest.skip("openssl is not on this machine")
     assert keys[0].record.rpartition("p=")[2] == "".join(ran.stdout.split("\n")[1:-2])
+
+
+@pytest.mark.parametrize(
+    ("body", "hashed"),
+    [
+        (b"a  b\t \tc\r\n", b"a b c\r\n"),
+        (b"a \t\r\n \r\nb\r\n", b"a\r\n\r\nb\r\n"),
+        (b"\ta\r\n\r\n\r\n", b" a\r\n"),
+        (b"a", b"a\r\n"),
+        (b"\r\n\r\n", b""),
+    ],
+)
+def test_a_body_is_hashed_as_a_verifier_reads_it(body, hashed):
+    """One blank read otherwise and every message fails (RFC 6376 §3.4.4)."""
+    assert signing.relaxed_body(body) == hashed
