@@ -8,6 +8,7 @@ Layout, 24 bytes in URL-safe base64 (32 characters): purpose and key id (1 + 1),
 """
 
 import base64
+import binascii
 import hmac
 import re
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from newsletter.errors import NotFound
 
 LENGTH = 32
 _CHECK = 9
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _IDS = 13
 # Python's decoder skips what it does not know; a token has one spelling only.
 _TOKEN = re.compile(rf"[A-Za-z0-9_-]{{{LENGTH}}}").fullmatch
@@ -134,7 +136,9 @@ class Tokens:
         return Link(Purpose(purpose), ids >> 64, ids >> 40 & 0xFFFFFF, ids & 0xFFFFFFFFFF)
 
     def _make(self, purpose: Purpose, subscriber_id: int, digest_id: int, mailing_id: int) -> str:
-        return base64.urlsafe_b64encode(self._raw(purpose, subscriber_id, digest_id, mailing_id)).decode("ascii")
+        raw = self._raw(purpose, subscriber_id, digest_id, mailing_id)
+        # base64.urlsafe_b64encode without its detours: half a microsecond a token.
+        return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE).decode("ascii")
 
     def _raw(self, purpose: Purpose, first: int, second: int, third: int) -> bytes:
         if second >> 24 or third >> 40:

@@ -253,7 +253,7 @@ class Sender:
         token = tokens.return_path(lease.mailing_id, row.mailbox_id)
         domain = self._identity.bounce_domain
         sender = f"{token}@{domain}" if domain else self._identity.sender
-        return Envelope(row.id, sender, reader.address, message, token, dotless=True)
+        return Envelope(row.id, sender, reader.address, message, token, vouched=True)
 
     def flush(self, work: leasing.Work, results: list[Result], dead: list[int], classes: list[Class | None]) -> None:
         """Write outcomes, what they say of addresses, and up to where readers have had the digest: one transaction.
