@@ -249,7 +249,7 @@ class Sender:
         )
         message = self.stamper(row.variant_id).stamp(person)
         if self._identity.signer:
-            message = self._identity.signer.sign(message)
+            message = self._identity.signer.sign(message, relaxed=True)
         token = tokens.return_path(lease.mailing_id, row.mailbox_id)
         domain = self._identity.bounce_domain
         sender = f"{token}@{domain}" if domain else self._identity.sender
