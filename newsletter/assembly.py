@@ -22,7 +22,7 @@ from newsletter.delivery import recovery
 from newsletter.delivery.sending import Identity, Sender
 from newsletter.errors import Invalid, NotFound
 from newsletter.jobs import DELIVER, PICTURES, Nudger
-from newsletter.journeys import leaving, picturing
+from newsletter.journeys import leaving, picturing, team
 from newsletter.journeys.parts import Letterhead, Parts
 from newsletter.ledger import shards
 from newsletter.ledger.mailings import Lane
@@ -148,6 +148,7 @@ class Newsletter:
             alone = not self.parts.nudger.answers()
             if alone:
                 self.sweep()
+                team.tend(self.parts)
             # On every machine, and at once: only here lie the journals of workers that died here.
             recovery.reclaim(self.parts.database, self._journals)
             sent = sum(self.deliver(lane, until=until) for lane in self._left_lying(waiting, alone=alone))

@@ -37,7 +37,8 @@ AWAY_SECONDS = 2.0
 DELIVER = {lane: Job(f"deliver.{lane}", lane) for lane in ("urgent", "transactional", "bulk")}
 SWEEP = Job("sweep", "upkeep")
 PICTURES = Job("pictures", "compose")
-ALL = (*DELIVER.values(), SWEEP, PICTURES)
+OPERATORS = Job("operators", "upkeep")
+ALL = (*DELIVER.values(), SWEEP, PICTURES, OPERATORS)
 QUEUES = ("urgent", "transactional", "events", "bulk", "compose", "upkeep")
 
 

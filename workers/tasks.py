@@ -8,8 +8,8 @@ from celery.signals import worker_process_shutdown
 
 from newsletter import assembly
 from newsletter.assembly import Newsletter
-from newsletter.jobs import DELIVER, PICTURES, SWEEP
-from newsletter.journeys import picturing
+from newsletter.jobs import DELIVER, OPERATORS, PICTURES, SWEEP
+from newsletter.journeys import picturing, team
 from workers import ending
 
 TURN_SECONDS = 30.0
@@ -66,3 +66,9 @@ def pictures(**_later: Any) -> int:
     if done.fetched or done.dropped:
         _newsletter().parts.nudger.nudge(PICTURES)
     return done.fetched
+
+
+@shared_task(name=OPERATORS.name, queue=OPERATORS.queue)
+def operators(**_later: Any) -> int:
+    """Mail operators what is due to them: links after a lost phone, the day's head of the audit."""
+    return team.tend(_newsletter().parts)

@@ -11,6 +11,7 @@ from newsletter.cli import (
     lanes,
     machine,
     mailings,
+    operators,
     relays,
     subscribers,
     suppressions,
@@ -33,6 +34,8 @@ for group, name in (
     (lanes.app, "lanes"),
     (relays.app, "relays"),
     (suppressions.app, "suppressions"),
+    (operators.app, "operators"),
+    (operators.records, "audit"),
     (machine.servers, "servers"),
     (machine.db, "db"),
 ):

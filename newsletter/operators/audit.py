@@ -21,8 +21,8 @@ from newsletter.errors import Invalid
 from newsletter.models.audit import Audit, AuditMail
 
 BEGINNING = bytes(32)
-SHELL = "shell"
-"""The actor of what is done on the command line, where nobody logs in."""
+SHELL, NOBODY, WORKER = "shell", "nobody", "worker"
+"""The actors that are no operators: the command line, somebody who did not get in, and what happens by itself."""
 _HEAD = re.compile(r"([0-9]{1,18}):([0-9a-f]{16,64})").fullmatch
 _BATCH = 2_000
 
@@ -55,7 +55,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One act. actor: an operator's number, or "shell". facts: ids and counts, never an address or a name."""
+    """One act. actor: an operator's number, or SHELL, NOBODY, WORKER. facts: ids and counts, never an address or a name."""
 
     number: int
     at: datetime
@@ -130,8 +130,10 @@ def _number_in(content: str) -> int | None:
     return number if isinstance(number, int) else None
 
 
-def append(session: Session, act: str, *, by: int | None, now: datetime, **facts: Any) -> int:
-    """Add what an operator did (None: the command line), as the last statement of the act's own transaction; return its number.
+def append(session: Session, act: str, /, *, by: int | str, now: datetime, **facts: Any) -> int:
+    """Add what somebody did, as the last statement of the act's own transaction; return its number.
+
+    by   an operator's number, or SHELL, NOBODY, WORKER
 
     Whoever appends next waits for this commit: the chain has one end.
     """
@@ -139,7 +141,7 @@ def append(session: Session, act: str, *, by: int | None, now: datetime, **facts
     session.execute(text("SELECT pg_advisory_xact_lock(hashtext('audit'))"))
     last = session.execute(select(Audit.number, Audit.digest).order_by(Audit.number.desc()).limit(1)).first()
     number, before = (last[0] + 1, bytes(last[1])) if last else (1, BEGINNING)
-    content = canonical(number, now, SHELL if by is None else str(by), act, facts)
+    content = canonical(number, now, str(by), act, facts)
     session.add(Audit(number=number, content=content, digest=link(before, content)))
     session.flush()
     return number

@@ -97,7 +97,7 @@ class Vouching:
     expires_at: datetime
 
 
-def invite(session: Session, operator_id: int, calling: Calling, *, by: int | None, now: datetime) -> Invited:
+def invite(session: Session, operator_id: int, calling: Calling, *, by: int | str, now: datetime) -> Invited:
     """Make the one link by which an operator enrols; an older one is worth nothing any more. Raises UnknownOperator."""
     people.by_id(session, operator_id)
     token = secrets.token_urlsafe(32)

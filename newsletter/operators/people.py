@@ -85,7 +85,7 @@ def add(session: Session, address: EmailAddress, *, name: str, given: Iterable[R
     # A seal is bound to its row, so the number comes first.
     row.name_sealed = session.vault.seal("operator", "name", row.id, name.strip())
     given = _give(session, row.id, given)
-    audit.append(session, "operator.added", by=None, now=now, operator=row.id, roles=given)
+    audit.append(session, "operator.added", by=audit.SHELL, now=now, operator=row.id, roles=given)
     return row.id
 
 
@@ -94,7 +94,7 @@ def set_roles(session: Session, operator_id: int, given: Iterable[Role], *, now:
     by_id(session, operator_id)
     session.execute(delete(OperatorRole).where(OperatorRole.operator_id == operator_id))
     given = _give(session, operator_id, given)
-    audit.append(session, "operator.roles", by=None, now=now, operator=operator_id, roles=given)
+    audit.append(session, "operator.roles", by=audit.SHELL, now=now, operator=operator_id, roles=given)
 
 
 def _give(session: Session, operator_id: int, given: Iterable[Role]) -> list[Role]:
@@ -105,7 +105,7 @@ def _give(session: Session, operator_id: int, given: Iterable[Role]) -> list[Rol
     return wanted
 
 
-def disable(session: Session, operator_id: int, *, by: int | None, now: datetime) -> None:
+def disable(session: Session, operator_id: int, *, by: int | str, now: datetime) -> None:
     """End an operator's access: their sessions and tokens are checked against this at each use, an open invitation ends.
 
     Raises UnknownOperator, NotOneself.

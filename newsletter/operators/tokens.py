@@ -92,7 +92,7 @@ def add(
     label: str,
     scopes: Iterable[May],
     life: timedelta,
-    by: int | None,
+    by: int | str,
     now: datetime,
 ) -> Made:
     """Make a token for an operator. Raises BadScopes, BadLife, Disabled."""
@@ -138,7 +138,7 @@ def listed(session: Session, operator_id: int | None = None) -> list[TokenView]:
     return [_view(row) for row in session.execute(query).scalars()]
 
 
-def revoke(session: Session, token_id: int, *, owner: int | None = None, by: int | None, now: datetime) -> None:
+def revoke(session: Session, token_id: int, *, owner: int | None = None, by: int | str, now: datetime) -> None:
     """End a token. owner: only where it is theirs. Raises UnknownToken."""
     statement = update(ApiToken).where(ApiToken.id == token_id, ApiToken.ended_at.is_(None)).values(ended_at=now)
     if owner is not None:

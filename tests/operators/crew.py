@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from newsletter import database
 from newsletter.addresses import EmailAddress
 from newsletter.database import Database
-from newsletter.operators import codes, enrolment, people, sessions
+from newsletter.operators import audit, codes, enrolment, people, sessions
 from newsletter.operators.enrolment import Calling, Given
 from newsletter.operators.roles import Role
 from newsletter.operators.sessions import Factor, SessionView
@@ -43,7 +43,7 @@ class Crew:
         with self.worker.transaction() as session:
             now = database.now(session)
             added = people.add(session, EmailAddress.parse(written), name=name, given=roles or (Role.SENDER,), now=now)
-            return added, enrolment.invite(session, added, Calling.NEW, by=None, now=now).token
+            return added, enrolment.invite(session, added, Calling.NEW, by=audit.SHELL, now=now).token
 
     def enrol(self, token: str, *, password: str = PASSWORD, now: datetime | None = None) -> Member:
         """Use a link; the code that proves the app is of a step long ago, so that tests may use those of now."""
