@@ -18,7 +18,15 @@ from tests.servers import Urls
 DIGEST = "weekly"
 
 
-def build(tmp_path: Path, urls: Urls, relay_url: str, *, redis_url: str | None = None, web: bool = False) -> Newsletter:
+def build(
+    tmp_path: Path,
+    urls: Urls,
+    relay_url: str,
+    *,
+    redis_url: str | None = None,
+    web: bool = False,
+    base_url: str = "http://127.0.0.1:8080",
+) -> Newsletter:
     """Return a product with keys of its own, and a weekly digest in English."""
     keys = tmp_path / "keys" / "keys.json"
     if not keys.exists():
@@ -29,7 +37,7 @@ def build(tmp_path: Path, urls: Urls, relay_url: str, *, redis_url: str | None =
         database_url=urls.web if web else urls.worker,
         redis_url=redis_url,
         relay_url=relay_url,
-        base_url="http://127.0.0.1:8080",
+        base_url=base_url,
         sender="Friends of Sarand <news@sarand.example>",
         postal_address="7 Lantern Yard, London",
     )

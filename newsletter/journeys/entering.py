@@ -20,11 +20,9 @@ from newsletter.operators.factors import FRESH, Proof, WrongFactor
 from newsletter.operators.passkeys import Site
 from newsletter.operators.people import OperatorView
 from newsletter.operators.roles import May
-from newsletter.operators.sessions import Factor, NotLoggedIn, SessionView, Stage
+from newsletter.operators.sessions import PROVE, Factor, NotLoggedIn, SessionView, Stage
 from newsletter.operators.throttle import Door, Knock, TooMany
 
-PROVE = "prove"
-CREATE = "create"
 Result = TypeVar("Result")
 
 
@@ -167,6 +165,8 @@ def _weigh(
         now = database.now(session)
         if _right(session, operator_id, answer, site, asked, now=now):
             return then(session, now)
+        if answer.factor is Factor.PASSKEY:
+            sessions.challenge(session, visitor.session.id, PROVE, now=now)
         audit.append(session, "factor.refused", by=operator_id, now=now, factor=answer.factor)
     raise WrongFactor
 
@@ -187,14 +187,29 @@ def _right(
             )
 
 
-def ask_passkey(parts: Parts, visitor: Visitor, site: Site) -> str | None:
-    """Return what a browser is to sign (JSON), kept for one answer; None where the operator has no passkey."""
+def ask_passkey(parts: Parts, visitor: Visitor) -> None:
+    """Write down what a passkey is to sign next; the page then shows it."""
+    with parts.database.transaction() as session:
+        sessions.challenge(session, visitor.session.id, PROVE, now=visitor.now)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What somebody may show as a second factor. request: what a browser is to sign (JSON), None until it is asked for."""
+
+    passkeys: int
+    request: str | None
+
+
+def offer(parts: Parts, visitor: Visitor, site: Site | None) -> Offer:
+    """Return what a page that asks for a second factor shows, and change nothing."""
+    if site is None:
+        return Offer(0, None)
     with parts.database.transaction() as session:
         have = [one.credential for one in factors.passkeys_of(session, visitor.operator.id)]
-        if not have:
-            return None
-        challenge = sessions.challenge(session, visitor.session.id, PROVE, now=database.now(session))
-    return passkeys.request(site, challenge=challenge, have=have)
+        asked = sessions.asked(session, visitor.session.id, PROVE, now=visitor.now)
+    request = passkeys.request(site, challenge=asked, have=have) if have and asked else None
+    return Offer(len(have), request)
 
 
 def who(parts: Parts, token: str) -> Visitor | None:

@@ -8,13 +8,13 @@ from datetime import timedelta
 
 from newsletter import database
 from newsletter.errors import NotFound
-from newsletter.journeys.entering import CREATE, Visitor
+from newsletter.journeys.entering import Visitor
 from newsletter.journeys.parts import Parts
 from newsletter.operators import audit, factors, passkeys, sessions, tokens
 from newsletter.operators.factors import PasskeyView
 from newsletter.operators.passkeys import BadPasskey, Site
 from newsletter.operators.roles import May
-from newsletter.operators.sessions import SessionView
+from newsletter.operators.sessions import CREATE, SessionView
 from newsletter.operators.tokens import Made, TokenView
 
 
@@ -66,14 +66,22 @@ def end_others(parts: Parts, visitor: Visitor) -> int:
     return ended
 
 
-def begin_passkey(parts: Parts, visitor: Visitor, site: Site) -> str:
-    """Return what a browser needs to make a passkey (JSON). Raises NotFresh."""
+def begin_passkey(parts: Parts, visitor: Visitor) -> None:
+    """Write down what a new passkey is to sign; the page then shows it. Raises NotFresh."""
     visitor.fresh()
     with parts.database.transaction() as session:
+        sessions.challenge(session, visitor.session.id, CREATE, now=visitor.now)
+
+
+def passkey_creation(parts: Parts, visitor: Visitor, site: Site) -> str | None:
+    """Return what a browser needs to make a passkey (JSON), and change nothing; None until it was begun."""
+    with parts.database.transaction() as session:
+        challenge = sessions.asked(session, visitor.session.id, CREATE, now=visitor.now)
         have = [one.credential for one in factors.passkeys_of(session, visitor.operator.id)]
-        challenge = sessions.challenge(session, visitor.session.id, CREATE, now=visitor.now)
+    if challenge is None:
+        return None
     handle = parts.database.vault.digest("passkey owner", str(visitor.operator.id))[:16]
-    return passkeys.creation(site, handle=handle, account=visitor.operator.masked, challenge=challenge, have=have)
+    return passkeys.creation(site, handle=handle, account=visitor.operator.name, challenge=challenge, have=have)
 
 
 def add_passkey(parts: Parts, visitor: Visitor, site: Site, answer: str, *, label: str) -> None:

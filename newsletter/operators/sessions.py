@@ -23,6 +23,8 @@ LIFE = timedelta(hours=12)
 HALF_LIFE = timedelta(minutes=10)
 CHALLENGE_LIFE = timedelta(minutes=5)
 PURPOSE = "operator session"
+PROVE, CREATE = "prove", "create"
+"""What a challenge is for: to show a passkey one has, or to make one."""
 
 # Every legal move, as data. A full session comes from a half one, under a new token; nothing comes back to life.
 MOVES: dict[Stage | None, frozenset[Stage | None]] = {
@@ -62,8 +64,12 @@ def ends_at(stage: Stage, *, began_at: datetime, seen_at: datetime) -> datetime:
 
 
 def begin(session: Session, operator_id: int, *, device: str, now: datetime) -> str:
-    """Open a half session after a right password, and return its token."""
-    return _open(session, operator_id, Stage.HALF, device, now=now)
+    """Open a half session after a right password, and return its token. A passkey may sign at once."""
+    token = _open(session, operator_id, Stage.HALF, device, now=now)
+    found = find(session, token, now=now)
+    assert found is not None
+    challenge(session, found.id, PROVE, now=now)
+    return token
 
 
 def complete(session: Session, half: SessionView, factor: Factor, *, now: datetime) -> str:
@@ -156,6 +162,14 @@ def challenge(session: Session, session_id: int, purpose: str, *, now: datetime,
     values = {"challenge": made, "challenge_for": purpose, "challenge_at": now}
     session.execute(update(OperatorSession).where(OperatorSession.id == session_id).values(values))
     return made
+
+
+def asked(session: Session, session_id: int, purpose: str, *, now: datetime) -> bytes | None:
+    """Return what is to be signed for a purpose, and change nothing: for the page that asks."""
+    wanted = (OperatorSession.id == session_id, OperatorSession.challenge_for == purpose)
+    query = select(OperatorSession.challenge).where(*wanted, OperatorSession.challenge_at > now - CHALLENGE_LIFE)
+    found = session.execute(query).scalar_one_or_none()
+    return None if found is None else bytes(found)
 
 
 def take_challenge(session: Session, session_id: int, purpose: str, *, now: datetime) -> bytes | None:
