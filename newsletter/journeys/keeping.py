@@ -10,11 +10,13 @@ from newsletter import database
 from newsletter.errors import NotFound
 from newsletter.journeys.entering import Visitor
 from newsletter.journeys.parts import Parts
-from newsletter.operators import audit, factors, passkeys, sessions, tokens
+from newsletter.operators import audit, factors, passkeys, passwords, sessions, throttle, tokens
+from newsletter.operators.enrolment import WrongPassword
 from newsletter.operators.factors import PasskeyView
 from newsletter.operators.passkeys import BadPasskey, Site
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import CREATE, SessionView
+from newsletter.operators.throttle import Door, Knock, TooMany
 from newsletter.operators.tokens import Made, TokenView
 
 
@@ -104,6 +106,26 @@ def remove_passkey(parts: Parts, visitor: Visitor, passkey_id: int) -> None:
         if not factors.remove_passkey(session, visitor.operator.id, passkey_id):
             raise NotYours
         audit.append(session, "passkey.removed", by=visitor.operator.id, now=visitor.now, passkey=passkey_id)
+
+
+def change_password(parts: Parts, visitor: Visitor, *, present: str, new: str) -> None:
+    """Take another password; every other log-in ends. Raises NotFresh, TooMany, WrongPassword, WeakPassword."""
+    visitor.fresh()
+    mine = visitor.operator.id
+    with parts.database.transaction() as session:
+        # Whoever holds the open browser must not guess here what the log-in page would count.
+        delay = throttle.count(session, [Knock(Door.LINK, f"password of {mine}")], now=visitor.now)
+        stored, known = factors.password_of(session, mine), factors.known_words(session, mine)
+    if delay:
+        raise TooMany(delay)
+    if not passwords.matches(stored, present):
+        raise WrongPassword
+    passwords.require_strong(new, known=known)
+    hashed = passwords.hash_(new)
+    with parts.database.transaction() as session:
+        factors.set_password(session, mine, hashed)
+        sessions.end_all(session, mine, but=visitor.session.id, now=visitor.now)
+        audit.append(session, "password.changed", by=mine, now=visitor.now, operator=mine)
 
 
 def renew_recovery(parts: Parts, visitor: Visitor) -> list[str]:

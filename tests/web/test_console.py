@@ -191,6 +191,7 @@ POSTS = (
     "/console/account/passkeys",
     "/console/account/passkey",
     "/console/account/passkeys/1/remove",
+    "/console/account/password",
     "/console/account/recovery",
     "/console/account/tokens",
     "/console/account/tokens/1/end",
@@ -316,7 +317,7 @@ def test_an_hour_old_log_in_must_prove_itself_again(crew, browse, now, worker):
     member, browser = inside(browse, crew, now)
     with worker.parts.database.transaction() as session:
         session.execute(text("UPDATE operator_session SET factor_at = factor_at - interval '6 minutes'"))
-    for path in ("recovery", "tokens", "passkeys", "passkey", "passkeys/1/remove"):
+    for path in ("recovery", "tokens", "passkeys", "passkey", "passkeys/1/remove", "password"):
         browser.open("/console/account").post(f"/console/account/{path}", scope="stop", label="x")
         assert browser.path == "/console/prove", path
     browser.post("/console/prove", factor="totp", answer="000000", back="/console/account")
@@ -334,3 +335,26 @@ def test_nobody_is_led_elsewhere(crew, browse, now, back):
     browser.open(f"/console/prove?back={back}")
     browser.post("/console/prove", factor="totp", answer=step(member, now, 1), back=back)
     assert str(browser.page.url) == f"{BASE}/console"
+
+
+def test_a_password_is_changed_by_who_knows_it(crew, browse, now):
+    """After a suspicion: and whoever was logged in with the old one is out."""
+    member, browser = inside(browse, crew, now)
+    other = browse().log_in(member, step(member, now, 1))
+    assert other.path == "/console"
+    new = {"password": "rain upon the yard", "again": "rain upon the yard"}
+    browser.open("/console/account")
+    for wrong, words in (
+        ({"present": "no idea at all"}, "not the password you have"),
+        ({"present": PASSWORD, "password": "other"}, "not the same"),
+        ({"present": PASSWORD, "password": "short", "again": "short"}, "too short"),
+    ):
+        assert words in browser.post("/console/account/password", **({"present": ""} | new | wrong)).problem
+    browser.post("/console/account/password", present=PASSWORD, **new)
+    assert "Your password is changed" in browser.text
+    assert other.open("/console").path == "/console/login"
+    assert "not right" in browse().knock(member).problem
+    assert browse().knock(member, password="rain upon the yard").path == "/console/second"
+    for _ in range(10):
+        browser.post("/console/account/password", present="guess", **new)
+    assert browser.page.status_code == 429

@@ -8,11 +8,14 @@ from fastapi.responses import HTMLResponse, Response
 from newsletter.errors import Conflict, NewsletterError
 from newsletter.journeys import keeping
 from newsletter.journeys.entering import Visitor
-from newsletter.operators.factors import PasskeyTaken, TooManyPasskeys
+from newsletter.operators.factors import PasskeyTaken, TooManyPasskeys, WrongFactor
 from newsletter.operators.passkeys import BadPasskey, Site
+from newsletter.operators.passwords import SHORTEST, WeakPassword
 from newsletter.operators.roles import May
+from newsletter.operators.throttle import TooMany
 from newsletter.operators.tokens import FOR_PROGRAMS, BadLife, BadScopes
 from newsletter.web.console import gate
+from newsletter.web.console.gate import PasswordsDiffer
 
 router = APIRouter(prefix="/console/account")
 HERE = "/console/account"
@@ -31,7 +34,7 @@ def show(request: Request) -> HTMLResponse:
     return _shown(request, gate.visitor(request))
 
 
-def _shown(request: Request, who: Visitor, problem: NewsletterError | None = None) -> HTMLResponse:
+def _shown(request: Request, who: Visitor, problem: NewsletterError | None = None, *, saved: str = "") -> HTMLResponse:
     parts = gate.made(request).parts
     scopes = sorted(who.operator.may & FOR_PROGRAMS)
     return gate.show(
@@ -39,6 +42,8 @@ def _shown(request: Request, who: Visitor, problem: NewsletterError | None = Non
         "account.html",
         who=who,
         problem=problem,
+        saved=saved,
+        shortest=SHORTEST,
         account=keeping.account(parts, who),
         scopes=scopes,
         passkeys_here=gate.site(request) is not None,
@@ -101,6 +106,24 @@ def remove_passkey(request: Request, passkey: int) -> Response:
     """Forget a passkey."""
     keeping.remove_passkey(gate.made(request).parts, gate.visitor(request), passkey)
     return gate.go(HERE)
+
+
+@router.post("/password")
+def change_password(
+    request: Request,
+    present: Annotated[str, Form()] = "",
+    password: Annotated[str, Form()] = "",
+    again: Annotated[str, Form()] = "",
+) -> HTMLResponse:
+    """Take another password."""
+    who = gate.visitor(request)
+    try:
+        if password != again:
+            raise PasswordsDiffer
+        keeping.change_password(gate.made(request).parts, who, present=present, new=password)
+    except (PasswordsDiffer, WeakPassword, WrongFactor, TooMany) as problem:
+        return _shown(request, who, problem)
+    return _shown(request, who, saved="password-changed")
 
 
 @router.post("/recovery")

@@ -6,7 +6,7 @@ import segno
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse
 
-from newsletter.errors import Invalid, NewsletterError
+from newsletter.errors import NewsletterError
 from newsletter.journeys import team
 from newsletter.operators import codes
 from newsletter.operators.enrolment import Calling, Given
@@ -14,15 +14,9 @@ from newsletter.operators.factors import WrongFactor
 from newsletter.operators.passwords import SHORTEST, WeakPassword
 from newsletter.operators.throttle import TooMany
 from newsletter.web.console import gate
+from newsletter.web.console.gate import PasswordsDiffer
 
 router = APIRouter()
-
-
-class PasswordsDiffer(Invalid):
-    """The password was not typed the same twice."""
-
-    def __init__(self) -> None:
-        super().__init__("operator.passwords-differ")
 
 
 @router.api_route("/e/{token}", methods=["GET", "HEAD"])

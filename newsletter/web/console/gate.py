@@ -15,7 +15,7 @@ from fastapi import Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from newsletter.assembly import Newsletter
-from newsletter.errors import Forbidden, NewsletterError
+from newsletter.errors import Forbidden, Invalid, NewsletterError
 from newsletter.journeys import entering
 from newsletter.journeys.entering import Visitor, Where
 from newsletter.operators.passkeys import Site
@@ -37,6 +37,13 @@ class ForeignForm(Forbidden):
 
     def __init__(self) -> None:
         super().__init__("operator.foreign-form")
+
+
+class PasswordsDiffer(Invalid):
+    """The password was not typed the same twice."""
+
+    def __init__(self) -> None:
+        super().__init__("operator.passwords-differ")
 
 
 def made(request: Request) -> Newsletter:
