@@ -121,6 +121,8 @@ def tend(parts: Parts, *, now: datetime | None = None) -> int:
         moment = now or database.now(session)
         sessions.clear(session, now=moment)
         throttle.clear(session, now=moment)
+        if not people.active(session):
+            return 0
         try:
             parts.letterhead.require()
         except NoSender:

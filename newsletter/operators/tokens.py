@@ -127,7 +127,7 @@ def bearer(session: Session, secret: str, *, now: datetime) -> Bearer:
         raise BadBearer
     if row.used_at is None or row.used_at < now - LOOK:
         session.execute(update(ApiToken).where(ApiToken.id == row.id).values(used_at=now))
-    return Bearer(row.id, owner, owner.may & {May(scope) for scope in row.scopes})
+    return Bearer(row.id, owner, owner.may & FOR_PROGRAMS & {May(scope) for scope in row.scopes})
 
 
 def listed(session: Session, operator_id: int | None = None) -> list[TokenView]:

@@ -1,5 +1,6 @@
 """The pure rules: who may what, how long, how often, and what breaks a chain."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -91,6 +92,21 @@ def test_a_password_is_kept_as_argon2id_and_nothing_else_matches():
     assert not passwords.matches("no hash", "lantern yard by rain")
     assert not passwords.outdated(stored)
     assert passwords.outdated("$argon2id$v=19$m=1024,t=1,p=1$c2FsdHNhbHRzYWx0$c2FsdHNhbHRzYWx0c2FsdHNhbHQ")
+
+
+def test_a_flood_of_log_ins_leaves_room_for_everyone_else():
+    """Whoever wants to unsubscribe in that minute must find a thread of the page free."""
+
+    def guess(_):
+        try:
+            return passwords.matches(None, "guess")
+        except passwords.Busy:
+            return None
+
+    with ThreadPoolExecutor(40) as threads:
+        found = list(threads.map(guess, range(40)))
+    assert set(found) == {False, None}
+    assert passwords.matches(None, "guess") is False
 
 
 # how long

@@ -9,6 +9,7 @@ from newsletter.errors import NewsletterError
 from newsletter.journeys import entering as journey
 from newsletter.journeys.entering import Answer, Visitor
 from newsletter.operators.factors import Locked, WrongFactor
+from newsletter.operators.passwords import Busy
 from newsletter.operators.sessions import Factor, Stage
 from newsletter.operators.throttle import TooMany
 from newsletter.web.console import gate
@@ -37,7 +38,7 @@ def enter(request: Request, address: Annotated[str, Form()] = "", password: Anno
     """Look at address and password; go on to the second factor."""
     try:
         token = journey.enter(gate.made(request).parts, address, password, gate.where(request))
-    except (journey.WrongLogin, TooMany) as problem:
+    except (journey.WrongLogin, TooMany, Busy) as problem:
         return gate.show(request, "login.html", problem=problem)
     answer = gate.go("/console/second")
     gate.put_session(answer, token)
