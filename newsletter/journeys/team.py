@@ -8,7 +8,6 @@ import structlog
 
 from newsletter import database, languages, mailboxes
 from newsletter.addresses import EmailAddress
-from newsletter.composer import notice
 from newsletter.composer.content import Action, TeamContent
 from newsletter.database import Session
 from newsletter.jobs import DELIVER, OPERATORS
@@ -190,6 +189,9 @@ def tell(
 
     The subject stands in the mailing's row for everyone with the books: it names nobody.
     """
+    # Every worker loads this story, and those that only send never load premailer and lxml (decision 4).
+    from newsletter.composer import notice
+
     draft = Draft(kind=Kind.NOTICE, lane=lane, digest_id=None, subject=content.subject, expires_at=expires_at)
     mailing_id = mailings.draft(session, draft, now=now)
     compiled = notice.to_team(content, parts.letterhead.team_frame(), parts.layout)
