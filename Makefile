@@ -6,10 +6,10 @@ READY := .venv/.ready
 NOT_OURS := J018,H023
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test proof check bench clean
+.PHONY: help setup demo up test proof reliability check bench clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r what why; do printf '%-14s %s\n' "$$what" "$$why"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r what why; do printf '%-18s %s\n' "$$what" "$$why"; done
 
 setup: $(READY) ## install the locked versions into .venv/ (the others do it by themselves)
 
@@ -28,15 +28,23 @@ test: $(READY) ## run the tests, in parallel, against real servers (ARGS="-k wor
 proof: $(READY) ## run the long proofs (SHORT=1 the short ones)
 	@$(BIN)/python -m pytest -m "$(if $(SHORT),proof and short,proof)" --timeout 1500 $(ARGS)
 
-check: $(READY) ## format, lint, types, layers, templates
+reliability: $(READY) ## break everything and audit the books, half an hour (SEED=7 ONLY=kills ARGS="-k storm")
+	@SEED=$(SEED) timeout --kill-after=60 3600 $(BIN)/python -m pytest -m "proof and not short" --timeout 1500 \
+		$(if $(ONLY),tests/reliability/test_$(ONLY).py,tests/reliability) $(ARGS)
+
+check: $(READY) ## format, lint, types, layers, templates, examples of the documents
 	@$(BIN)/ruff format --check --quiet . || { echo "Some files are not formatted: $(BIN)/ruff format ." >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 	@if [ -d templates ]; then $(BIN)/djlint templates --lint --quiet --profile jinja --ignore $(NOT_OURS); fi
+	@$(BIN)/python -m pytest tests/test_docs.py -p no:cacheprovider >/dev/null || $(BIN)/python -m pytest tests/test_docs.py
 
 bench: $(READY) ## measure; benchmarks/README.md says what and how
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-sending: $(READY) ## measure sending beside its rivals (PARTS="wire dkim", ARGS="--rounds 3"); an hour
+	@$(BIN)/python -m benchmarks $(or $(PARTS),sending) $(ARGS)
 
 clean: ## remove what was installed or cached here; never data, never keys
 	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,4 +1,7 @@
-"""Measure everything, or the parts that are named: `python -m benchmarks [compose] [import] [road] [--people N] [--rounds N]`."""
+"""Measure what is named: `python -m benchmarks [compose] [import] [wire] [far] [tls] [dkim] [growth] [--rounds N] …`.
+
+`sending` stands for wire, far, tls, dkim and growth.
+"""
 
 import argparse
 import os
@@ -7,31 +10,38 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import composing, importing, road
+from benchmarks import composing, growth, importing, sending
+
+PARTS = ("compose", "import", *sending.PARTS, "growth")
 
 
 def main() -> None:
-    """Run the parts and print one table of figures."""
-    reader = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    reader.add_argument("parts", nargs="*", default=["compose", "import", "road"], help="compose, import, road")
-    reader.add_argument("--people", type=int, default=100_000, help="rows of the largest import")
-    reader.add_argument("--readers", type=int, default=20_000, help="readers of the road")
-    reader.add_argument("--rounds", type=int, default=3, help="rounds of the road, alternating with smtp-source")
-    chosen = reader.parse_args()
-    print(
-        f"{datetime.now(UTC).date().isoformat()} · {platform.machine()}, {_cores()} cores, Python {platform.python_version()}\n"
-    )
+    """Run the parts and print their figures."""
+    chosen = _arguments()
+    parts = [*sending.PARTS, "growth"] if "sending" in chosen.parts else chosen.parts
+    machine = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
+    print(f"{datetime.now(UTC).date().isoformat()} · {machine} · load {os.getloadavg()[0]:.1f}\n", flush=True)
     with tempfile.TemporaryDirectory(prefix="newsletter-bench-") as folder:
-        if "compose" in chosen.parts:
+        if "compose" in parts:
             composing.run()
-        if "import" in chosen.parts:
+        if "import" in parts:
             importing.run(Path(folder), sizes=sorted({10_000, chosen.people}))
-        if "road" in chosen.parts:
-            road.run(Path(folder), readers=chosen.readers, rounds=chosen.rounds)
+        if wanted := [part for part in sending.PARTS if part in parts]:
+            sending.run(Path(folder), wanted, readers=chosen.readers, rounds=chosen.rounds)
+        if "growth" in parts:
+            growth.run(Path(folder), readers=chosen.grown)
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
+def _arguments() -> argparse.Namespace:
+    reader = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    reader.add_argument("parts", nargs="*", default=["compose", "import", "wire"], metavar="PART")
+    reader.add_argument("--people", type=int, default=100_000, help="rows of the largest import")
+    reader.add_argument("--readers", type=int, default=20_000, help="readers of the mailings that are timed")
+    reader.add_argument("--rounds", type=int, default=9, help="alternating rounds of each table")
+    reader.add_argument(
+        "--grown", type=int, default=100_000, help="readers of the largest list of growth, 1000000 by hand"
+    )
+    return reader.parse_args()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Where no database or broker is set, the embedded ones of NEWSLETTER_HOME are use
 them says so (`servers="start"`).
 """
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,16 +14,17 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from newsletter import database, embedded, mailboxes, settings
+from newsletter import database, embedded, fetching, mailboxes, settings
 from newsletter.addresses import BadAddress, EmailAddress
-from newsletter.composer import signing
+from newsletter.bounces.routing import Router
+from newsletter.composer import headers, signing
 from newsletter.composer.signing import Signer
 from newsletter.database import Database, DatabaseUnreachable
 from newsletter.delivery import recovery
 from newsletter.delivery.sending import Identity, Sender
 from newsletter.errors import Invalid, NotFound
-from newsletter.jobs import DELIVER, PICTURES, Nudger
-from newsletter.journeys import leaving, picturing, team
+from newsletter.jobs import DELIVER, PICTURES, RETURNS, Nudger
+from newsletter.journeys import leaving, picturing, returns, team
 from newsletter.journeys.parts import Letterhead, Parts
 from newsletter.ledger import shards
 from newsletter.ledger.mailings import Lane
@@ -33,6 +35,7 @@ from newsletter.tokens import Tokens
 from newsletter.vault import Keyring, Vault
 
 if TYPE_CHECKING:
+    from newsletter.bounces.sns import Receiver
     from newsletter.composer.inlining import Layout
 
 Role = Literal["worker", "web"]
@@ -84,6 +87,8 @@ class Newsletter:
             fetch_allow=chosen.fetch_allow,
             relays=relays,
             tranche_pause=timedelta(0) if near else timedelta(minutes=chosen.tranche_pause),
+            router=self._router,
+            notices=self._notices,
         )
 
     @cached_property
@@ -103,6 +108,21 @@ class Newsletter:
         return Sender(self.parts.database, self.parts.tokens, self.parts.relays, identity, journals=self._journals)
 
     @property
+    def _router(self) -> Router | None:
+        domain, sender = self.settings.bounce_domain, letterhead(self.settings).sender_address
+        tokens = Tokens(self._keyring.token.live, self._keyring.token.keys)
+        return Router(tokens, domain=domain, sender=sender) if domain else None
+
+    @property
+    def _notices(self) -> "Receiver | None":
+        topic = self.settings.ses_topic
+        if not topic:
+            return None
+        from newsletter.bounces.sns import LARGEST, Receiver
+
+        return Receiver(topic, partial(fetching.fetch, max_bytes=LARGEST))
+
+    @property
     def _signer(self) -> Signer | None:
         text = settings.reveal(self.settings.dkim_key)
         return Signer(self.parts.letterhead.domain, signing.keys(text)) if text else None
@@ -111,20 +131,29 @@ class Newsletter:
     def _journals(self) -> Path:
         return self.settings.home / "journals"
 
-    def deliver(self, lane: str, *, seconds: float = 30.0, until: Callable[[], bool] = lambda: False) -> int:
+    def deliver(
+        self,
+        lane: str,
+        *,
+        seconds: float = 30.0,
+        opened: Callable[[], object] = lambda: None,
+        until: Callable[[], bool] = lambda: False,
+    ) -> int:
         """Send what a lane has due for up to `seconds`; return how many messages were begun.
 
+        opened  called when the first messages may go: there may be more for others
         until   True ends at once: what is on the wire is finished and recorded, nothing more is begun
 
         The spool of wishes to leave is drained before each lease.
         """
         drain = partial(leaving.drain, self.parts)
-        return self.sender.work(lane, seconds=seconds, before_lease=drain, until=until)
+        return self.sender.work(lane, seconds=seconds, before_lease=drain, opened=opened, until=until)
 
     def sweep(self) -> recovery.Found:
         """Find what nudges lost, and nudge the lanes that have work."""
         leaving.drain(self.parts)
         recovery.reclaim(self.parts.database, self._journals)
+        recovery.close_stopped(self.parts.database, self._journals, owner=f"sweep:{os.getpid()}")
         if self.settings.relay_log:
             domain = self.parts.letterhead.domain
             recovery.settle_by_log(self.parts.database, self.settings.relay_log, self.parts.tokens, domain=domain)
@@ -135,6 +164,8 @@ class Newsletter:
             self.parts.nudger.nudge(DELIVER[lane])
         if picturing.any_due(self.parts):
             self.parts.nudger.nudge(PICTURES)
+        if returns.any_waiting(self.parts):
+            self.parts.nudger.nudge(RETURNS)
         return found
 
     def lifeboat(self, lanes: list[str], *, until: Callable[[], bool], pause_seconds: float = 1.0) -> int:
@@ -226,6 +257,8 @@ def urls(chosen: Settings, *, role: Role = "worker") -> Urls:
 
 def letterhead(chosen: Settings) -> Letterhead:
     """Return who sends, from the settings. An unset sender is allowed here and refused when mail is composed."""
+    if headers.FORBIDDEN.search(chosen.sender):
+        raise BadSender
     name, address = parseaddr(chosen.sender)
     try:
         wire = EmailAddress.parse(address).wire if chosen.sender else ""

@@ -54,6 +54,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=10,
             pool_pre_ping=True,
+            hide_parameters=True,  # what a statement that failed was about is nobody's business
             connect_args={"connect_timeout": 5, "options": "-c timezone=UTC -c lock_timeout=20s"},
         )
 

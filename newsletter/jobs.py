@@ -38,7 +38,8 @@ DELIVER = {lane: Job(f"deliver.{lane}", lane) for lane in ("urgent", "transactio
 SWEEP = Job("sweep", "upkeep")
 PICTURES = Job("pictures", "compose")
 OPERATORS = Job("operators", "upkeep")
-ALL = (*DELIVER.values(), SWEEP, PICTURES, OPERATORS)
+RETURNS = Job("returns", "events")
+ALL = (*DELIVER.values(), SWEEP, PICTURES, RETURNS, OPERATORS)
 QUEUES = ("urgent", "transactional", "events", "bulk", "compose", "upkeep")
 
 

@@ -4,12 +4,22 @@ Catalogues are `locales/LANGUAGE/*.toml`: flat tables of `"message.id" = "A sent
 sentence says it in English; an id nobody worded is a defect and is shown as it is.
 """
 
+import re
 import tomllib
 from functools import cache
 from importlib import resources
 from typing import Any
 
 RIGHT_TO_LEFT = frozenset({"ar", "arc", "ckb", "dv", "fa", "he", "ku", "ps", "sd", "ug", "ur", "yi"})
+
+
+_TAG = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,4}")
+
+
+def tag(text: str) -> str | None:
+    """Return a language tag as BCP 47 writes it ("en_GB" → "en-GB"), or None when it is none."""
+    text = text.strip().replace("_", "-")
+    return text if _TAG.fullmatch(text) else None
 
 
 def direction(language: str) -> str:

@@ -11,6 +11,7 @@ from newsletter.addresses import EmailAddress
 from newsletter.database import Session
 from newsletter.errors import NotFound
 from newsletter.models.mailbox import AddressIndex, KeyCheck, Mailbox
+from newsletter.vault import CannotUnseal
 
 _ATTEMPTS = 5
 Result = TypeVar("Result")
@@ -144,16 +145,20 @@ def open(session: Session, mailbox_id: int) -> EmailAddress:
 
 
 def open_all(session: Session, mailbox_ids: Iterable[int]) -> dict[int, str]:
-    """Return the addresses (wire form) of many mailboxes by id; erased ones are left out."""
+    """Return the addresses (wire form) of many mailboxes by id; erased and damaged ones are left out."""
     # One array, where IN would be compiled anew for thousands of parameters.
     wanted = func.any(cast(list(mailbox_ids), ARRAY(BigInteger)))
     statement = select(Mailbox.id, Mailbox.address_sealed).where(Mailbox.id == wanted)
     unseal = session.vault.unseal
-    return {
-        mailbox_id: unseal("mailbox", "address", mailbox_id, sealed)
-        for mailbox_id, sealed in session.execute(statement)
-        if sealed is not None
-    }
+    opened = {}
+    for mailbox_id, sealed in session.execute(statement):
+        if sealed is not None:
+            # One damaged row must not keep the mail of all the others back.
+            try:
+                opened[mailbox_id] = unseal("mailbox", "address", mailbox_id, sealed)
+            except CannotUnseal:
+                continue
+    return opened
 
 
 def check_keys(session: Session) -> None:

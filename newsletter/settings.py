@@ -5,9 +5,10 @@ Only `assembly` and the doors import this module.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -54,6 +55,11 @@ class Settings(BaseSettings):
     sender: str = ""
     postal_address: str = ""
     bounce_domain: str | None = None
+    lmtp: str = Field(default="127.0.0.1:8024", description="where intake listens for what comes back")
+    lmtp_peers: Annotated[tuple[Network, ...], NoDecode] = Field(
+        default=(), description="who may deliver to intake besides this machine"
+    )
+    ses_topic: str | None = Field(default=None, description="the SNS topic on which Amazon SES tells what came back")
     dkim_key: SecretStr | None = Field(
         default=None, description="selectors and PEM keys, where the relay does not sign"
     )
@@ -67,7 +73,7 @@ class Settings(BaseSettings):
     fetch_allow: Annotated[tuple[Network, ...], NoDecode] = ()
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
 
-    @field_validator("fetch_allow", "trusted_proxies", mode="before")
+    @field_validator("fetch_allow", "trusted_proxies", "lmtp_peers", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
         if isinstance(value, str):
@@ -84,11 +90,20 @@ class Settings(BaseSettings):
         scheme, mark, rest = text.partition("://")
         if scheme not in ("postgres", "postgresql", "postgresql+psycopg") or not mark or not rest:
             raise ValueError("is no address of PostgreSQL: postgresql://user:password@host:port/name")
-        try:
-            urlsplit(text).port  # noqa: B018  (reading it is the check)
-        except ValueError:
-            raise ValueError("names a port that is no number") from None
+        _check_port(text)
         return SecretStr(f"postgresql+psycopg://{rest}")
+
+    @field_validator("redis_url", mode="after")
+    @classmethod
+    def _broker(cls, value: SecretStr | None) -> SecretStr | None:
+        text = reveal(value)
+        if not text:
+            return None
+        scheme, mark, rest = text.partition("://")
+        if scheme not in ("redis", "rediss") or not mark or not rest:
+            raise ValueError("is no address of Redis: redis://:password@host:port/0")
+        _check_port(text)
+        return value
 
     @field_validator("base_url")
     @classmethod
@@ -96,6 +111,18 @@ class Settings(BaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("begins with neither http:// nor https://")
         return value.rstrip("/")
+
+    @field_validator("ses_topic")
+    @classmethod
+    def _topic(cls, value: str | None) -> str | None:
+        if value and not re.fullmatch(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}", value):
+            raise ValueError("is no topic: arn:aws:sns:REGION:ACCOUNT:NAME")
+        return value or None
+
+    @field_validator("bounce_domain")
+    @classmethod
+    def _small(cls, value: str | None) -> str | None:
+        return value.strip().lower() if value and value.strip() else None
 
     @field_validator("relay_log", "templates", mode="before")
     @classmethod
@@ -107,11 +134,40 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else None
 
+    @field_validator("templates")
+    @classmethod
+    def _a_folder(cls, value: Path | None) -> Path | None:
+        # Without it the bundled ones would be used, and nobody would notice before the readers do.
+        if value and not value.is_dir():
+            raise ValueError("is no folder that can be read")
+        return value
+
     @model_validator(mode="after")
     def _keys_lie_outside_home(self) -> "Settings":
         if self.keys.is_relative_to(self.home):
             raise ValueError("NEWSLETTER_KEYS lies inside NEWSLETTER_HOME, so a backup of the data would hold its keys")
         return self
+
+    @model_validator(mode="after")
+    def _intake_listens_to_those_it_knows(self) -> "Settings":
+        host, _ = self.intake
+        try:
+            near = host == "localhost" or ip_address(host).is_loopback
+        except ValueError:
+            near = False
+        if not near and not self.lmtp_peers:
+            raise ValueError(
+                "NEWSLETTER_LMTP listens beyond this machine, where anyone could deliver: name in NEWSLETTER_LMTP_PEERS who may"
+            )
+        return self
+
+    @cached_property
+    def intake(self) -> tuple[str, int]:
+        """Return where intake listens: host and port."""
+        host, _, port = self.lmtp.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise ValueError("NEWSLETTER_LMTP is no address such as 127.0.0.1:8024")
+        return host.strip("[]"), int(port)
 
     @cached_property
     def relays(self) -> Mapping[str, str]:
@@ -122,6 +178,13 @@ class Settings(BaseSettings):
             "transactional": reveal(self.relay_url_transactional) or common,
             "bulk": common,
         }
+
+
+def _check_port(url: str) -> None:
+    try:
+        urlsplit(url).port  # noqa: B018  (reading it is the check)
+    except ValueError:
+        raise ValueError("names a port that is no number") from None
 
 
 def reveal(secret: SecretStr | None) -> str | None:
@@ -155,4 +218,6 @@ def _from_files() -> dict[str, str]:
             values[name] = Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise BadSettings(f"{variable}_FILE cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise BadSettings(f"{variable}_FILE cannot be read: it is not text in UTF-8") from None
     return values

@@ -5,13 +5,15 @@ not a fork. A name that does not exist in the facts is an error, never an empty 
 the rules; what they say differs.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from newsletter import languages
-from newsletter.errors import NotFound
+from newsletter.errors import Invalid, NotFound
 
 
 class NoTemplate(NotFound):
@@ -19,6 +21,13 @@ class NoTemplate(NotFound):
 
     def __init__(self, name: str) -> None:
         super().__init__("template.missing", template=name)
+
+
+class BrokenTemplate(Invalid):
+    """A template, very likely one of the organisation's own, cannot be used; `why` is for whoever wrote it."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__("template.broken", template=name, why=why)
 
 
 def bundled() -> Path:
@@ -49,21 +58,33 @@ class Templates:
         self.environment.globals.update(say=languages.say, direction=languages.direction)
 
     def get(self, name: str) -> jinja2.Template:
-        """Return a template by its path below the templates folder; NoTemplate when it is nowhere."""
-        try:
+        """Return a template by its path below the templates folder; NoTemplate when it is nowhere, BrokenTemplate."""
+        with _named(name):
             return self.environment.get_template(name)
-        except jinja2.TemplateNotFound as missing:
-            raise NoTemplate(str(missing.name or name)) from missing
 
     def render(self, name: str, /, **facts: Any) -> str:
-        """Return the rendered template; jinja2.UndefinedError when a fact it uses is not given."""
-        return self.get(name).render(facts)
+        """Return the rendered template; BrokenTemplate when it uses a fact that is not given."""
+        with _named(name):
+            return self.environment.get_template(name).render(facts)
 
     def source(self, name: str) -> str:
         """Return a file as it is (a style sheet); NoTemplate when it is nowhere."""
         loader = self.environment.loader
         assert loader is not None
-        try:
+        with _named(name):
             return loader.get_source(self.environment, name)[0]
-        except jinja2.TemplateNotFound as missing:
-            raise NoTemplate(name) from missing
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Say which template is missing or broken, in words for its author."""
+    try:
+        yield
+    except jinja2.TemplateNotFound as missing:
+        raise NoTemplate(str(missing.name or name)) from missing
+    except jinja2.TemplateSyntaxError as broken:
+        raise BrokenTemplate(str(broken.name or name), f"line {broken.lineno}: {broken.message}") from broken
+    except jinja2.UndefinedError as unknown:
+        raise BrokenTemplate(name, str(unknown.message)) from unknown
+    except UnicodeDecodeError as unreadable:
+        raise BrokenTemplate(name, "it is not text in UTF-8") from unreadable

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from newsletter import assembly, settings
 from newsletter.assembly import Newsletter
@@ -19,47 +20,46 @@ DIGEST = "weekly"
 
 
 def build(
-    tmp_path: Path,
-    urls: Urls,
-    relay_url: str,
-    *,
-    redis_url: str | None = None,
-    web: bool = False,
-    base_url: str = "http://127.0.0.1:8080",
+    tmp_path: Path, urls: Urls, relay_url: str, *, redis_url: str | None = None, web: bool = False, **more: Any
 ) -> Newsletter:
-    """Return a product with keys of its own, and a weekly digest in English."""
+    """Return a product with keys of its own, and a weekly digest in English. `more`: further settings."""
     keys = tmp_path / "keys" / "keys.json"
     if not keys.exists():
         Keyring.create(keys)
-    chosen = settings.read(
-        home=tmp_path / "home",
-        keys=keys,
-        database_url=urls.web if web else urls.worker,
-        redis_url=redis_url,
-        relay_url=relay_url,
-        base_url=base_url,
-        sender="Friends of Sarand <news@sarand.example>",
-        postal_address="7 Lantern Yard, London",
-    )
+    usual: dict[str, Any] = {
+        "home": tmp_path / "home",
+        "keys": keys,
+        "database_url": urls.web if web else urls.worker,
+        "redis_url": redis_url,
+        "relay_url": relay_url,
+        "base_url": "http://127.0.0.1:8080",
+        "sender": "Friends of Sarand <news@sarand.example>",
+        "postal_address": "7 Lantern Yard, London",
+    }
+    chosen = settings.read(**(usual | more))
     made = assembly.assemble(chosen, role="web" if web else "worker")
     with made.parts.database.transaction() as session:
         digests.add(session, DIGEST, name="The Weekly", languages=("en",), rhythm=Rhythm.WEEKLY)
     return made
 
 
-def add_readers(made: Newsletter, tmp_path: Path, addresses: Sequence[str], *, name: str = "Reader") -> None:
-    """Import readers of the digest, called "Reader 0", "Reader 1" …"""
+def add_readers(
+    made: Newsletter, tmp_path: Path, addresses: Sequence[str], *, name: str = "Reader", digest: str = DIGEST
+) -> None:
+    """Import readers of a digest, called "Reader 0", "Reader 1" …"""
     path = tmp_path / "people.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("email", "name"))
         writer.writerows((address, f"{name} {place}") for place, address in enumerate(addresses))
     joining.import_subscribers(
-        made.parts, str(path), digest_key=DIGEST, permission=joining.Permission(Basis.IMPORTED, "a test")
+        made.parts, str(path), digest_key=digest, permission=joining.Permission(Basis.IMPORTED, "a test")
     )
 
 
-def add_articles(made: Newsletter, tmp_path: Path, *titles: str, posted: str = "2026-06-01T08:00:00Z") -> None:
+def add_articles(
+    made: Newsletter, tmp_path: Path, *titles: str, posted: str = "2026-06-01T08:00:00Z", language: str | None = None
+) -> None:
     """Import articles with these titles as news."""
     items = [
         {
@@ -69,6 +69,7 @@ def add_articles(made: Newsletter, tmp_path: Path, *titles: str, posted: str = "
             "content_text": f"What happened: {title}.",
             "date_published": posted,
         }
+        | ({"language": language} if language else {})
         for place, title in enumerate(titles)
     ]
     path = tmp_path / "articles.json"

@@ -41,11 +41,16 @@ class Urls:
 
 
 class Servers:
-    """What the fixtures draw from. `name` is this process's own: "gw0", or "main" where there is one process."""
+    """What the fixtures draw from. `name` is this process's own: "gw0", or "main" where there is one process.
 
-    def __init__(self, home: Path, name: str) -> None:
+    admin_url, redis_url   other servers than those of the run
+    """
+
+    def __init__(self, home: Path, name: str, *, admin_url: str | None = None, redis_url: str | None = None) -> None:
         self._home = home
         self._name = name
+        self._admin_url = admin_url or os.environ.get(ADMIN_URL)
+        self._redis_url = redis_url or os.environ.get(REDIS_URL)
 
     @cached_property
     def _embedded(self) -> embedded.Servers:
@@ -54,7 +59,7 @@ class Servers:
     @cached_property
     def _logins(self) -> Urls:
         """The servers' logins, on no database in particular; a foreign server gets the roles from us."""
-        foreign = os.environ.get(ADMIN_URL)
+        foreign = self._admin_url
         if not foreign:
             found = self._embedded
             return Urls(found.owner_url, found.worker_url, found.web_url, found.admin_url)
@@ -69,7 +74,7 @@ class Servers:
 
     def redis_url(self) -> str:
         """Return this process's own numbered database of the broker, empty."""
-        url = make_url(os.environ.get(REDIS_URL) or self._embedded.redis_url)
+        url = make_url(self._redis_url or self._embedded.redis_url)
         number = int("".join(filter(str.isdigit, self._name)) or 0)
         mine = _text(url.set(database=str(1 + number % 15)))
         with redis.Redis.from_url(mine) as client:
@@ -175,7 +180,9 @@ def of_this_run(name: str) -> Servers:
 
 
 def _clear(home: Path) -> None:
-    embedded.stop(home)
+    # Those that scenarios break are servers of their own, in folders below.
+    for one in (home, *home.glob("own*")):
+        embedded.stop(one)
     shutil.rmtree(home, ignore_errors=True)
 
 

@@ -39,5 +39,6 @@ def test_no_servers_is_named_with_what_to_do(tmp_path):
 
 def test_a_sender_that_is_no_address_is_refused(tmp_path):
     """It would stand in the From of every mail."""
-    with pytest.raises(BadSender):
-        assembly.letterhead(chosen(tmp_path, sender="The Campaign"))
+    for sender in ("The Campaign", "X <news@sarand.example>\nBcc: all@sarand.example", "\u202eX <news@sarand.example>"):
+        with pytest.raises(BadSender):
+            assembly.letterhead(chosen(tmp_path, sender=sender))

@@ -206,6 +206,25 @@ def test_a_full_disk_is_named(tmp_path: Path, size: str) -> None:
     assert ran.stdout.strip() == "embedded.disk-full", ran.stderr[-1000:]
 
 
+def test_a_home_that_cannot_be_a_folder_is_named(tmp_path: Path) -> None:
+    """A mistyped NEWSLETTER_HOME must not end in a stack of Python lines; looking at it changes nothing."""
+    (tmp_path / "file").write_text("not a folder")
+    for home in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(Conflict, match=r"embedded\.unwritable"):
+            embedded.start(home)
+        assert embedded.status(home) is None
+        embedded.stop(home)
+
+
+def test_room_is_asked_for_where_there_is_none(tmp_path: Path) -> None:
+    """PostgreSQL that ended itself on a full disk cannot say why any more."""
+    embedded.require_room(tmp_path)
+    embedded.require_room(tmp_path / "nowhere")
+    if Path("/proc/self").exists():
+        with pytest.raises(Conflict, match=r"embedded\.disk-full"):
+            embedded.require_room(Path("/proc"))  # a file system without a single free byte
+
+
 def test_every_refusal_has_its_sentence() -> None:
     """A refusal shown as an id and a list of facts is a defect."""
     folder = Path(embedded.__file__).parent

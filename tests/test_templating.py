@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import jinja2
 import pytest
 
 from newsletter import languages
-from newsletter.templating import NoTemplate, Templates
+from newsletter.templating import BrokenTemplate, NoTemplate, Templates
 
 
 @pytest.fixture
@@ -25,8 +24,19 @@ def test_html_is_escaped_and_text_is_not(own: Templates) -> None:
 
 def test_a_missing_fact_is_an_error(own: Templates) -> None:
     """A gap where a name should be is noticed by a hundred thousand people."""
-    with pytest.raises(jinja2.UndefinedError):
+    with pytest.raises(BrokenTemplate, match="name"):
         own.render("mine.html")
+
+
+@pytest.mark.parametrize(
+    "written", [b"{% broken", b"{{ nobody.at.home }}", b"{% include 'mine.txt' %}{{ 1 +", b"\xff\xfe"]
+)
+def test_a_template_that_is_broken_is_named(tmp_path: Path, written: bytes) -> None:
+    """Its author needs the file and the line; everybody else needs the evening's mail not to be half composed."""
+    (tmp_path / "mine.html").write_bytes(written)
+    with pytest.raises(BrokenTemplate) as refused:
+        Templates(tmp_path).render("mine.html", name="Ann")
+    assert "mine.html" in languages.say(refused.value.message, "en", **refused.value.facts)
 
 
 def test_bundled_templates_stand_behind_an_organisations_own(own: Templates) -> None:

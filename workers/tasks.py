@@ -8,9 +8,9 @@ from celery.signals import worker_process_shutdown
 
 from newsletter import assembly
 from newsletter.assembly import Newsletter
-from newsletter.jobs import DELIVER, OPERATORS, PICTURES, SWEEP
-from newsletter.journeys import picturing, team
-from workers import ending
+from newsletter.jobs import DELIVER, OPERATORS, PICTURES, RETURNS, SWEEP
+from newsletter.journeys import picturing, returns, team
+from workers import ending, seats
 
 TURN_SECONDS = 30.0
 
@@ -28,11 +28,12 @@ def _close(**_later: Any) -> None:
 
 
 def _deliver(lane: str) -> int:
+    """Work a lane for a turn. Whoever finds work calls the next: all children are at it within a moment, not one a sweep."""
+    made = _newsletter()
     with ending.with_patience():
-        begun = _newsletter().deliver(lane, seconds=TURN_SECONDS, until=ending.asked)
-    if begun and not ending.asked():
-        _newsletter().parts.nudger.nudge(DELIVER[lane])
-    return begun
+        return made.deliver(
+            lane, seconds=TURN_SECONDS, opened=lambda: made.parts.nudger.nudge(DELIVER[lane]), until=ending.asked
+        )
 
 
 @shared_task(name=DELIVER["urgent"].name, queue="urgent")
@@ -49,8 +50,9 @@ def deliver_transactional(**_later: Any) -> int:
 
 @shared_task(name=DELIVER["bulk"].name, queue="bulk")
 def deliver_bulk(**_later: Any) -> int:
-    """Send what the bulk lane has due."""
-    return _deliver("bulk")
+    """Send what the bulk lane has due, if a child may be spared for it; whoever is at it nudges again."""
+    with seats.bulk() as free:
+        return _deliver("bulk") if free else 0
 
 
 @shared_task(name=SWEEP.name, queue=SWEEP.queue)
@@ -72,3 +74,9 @@ def pictures(**_later: Any) -> int:
 def operators(**_later: Any) -> int:
     """Mail operators what is due to them: links after a lost phone, the day's head of the audit."""
     return team.tend(_newsletter().parts)
+
+
+@shared_task(name=RETURNS.name, queue=RETURNS.queue)
+def returned(**_later: Any) -> int:
+    """Deal with notices of what came back."""
+    return returns.work(_newsletter().parts)

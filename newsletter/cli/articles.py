@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from newsletter.cli.door import AsJson, listing, newsletter, screen, show
+from newsletter.cli.door import AsJson, Limit, listing, newsletter, screen, show
 from newsletter.issues import articles as noun
 from newsletter.journeys import picturing, publish
 
@@ -42,7 +42,7 @@ def pictures(as_json: AsJson = False) -> None:
 
 
 @app.command("list")
-def list_(limit: int = 50, as_json: AsJson = False) -> None:
+def list_(limit: Limit = 50, as_json: AsJson = False) -> None:
     """List the newest articles."""
     with newsletter() as made, made.parts.database.transaction() as session:
         found = noun.listed(session, limit=limit)

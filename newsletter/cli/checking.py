@@ -4,17 +4,21 @@ import os
 import socket
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import redis
 from rich.table import Table
 
 from newsletter import assembly, database, languages, mailboxes, migrations, settings
+from newsletter.bounces import probing, replies
 from newsletter.cli import names
 from newsletter.cli.door import page
 from newsletter.database import Database
 from newsletter.errors import NewsletterError
+from newsletter.journeys import answering, inbound
 from newsletter.relay.target import Relay
 from newsletter.settings import Settings
 from newsletter.vault import Keyring, Vault
@@ -36,7 +40,7 @@ def examine() -> list[Finding]:
     try:
         urls = assembly.urls(chosen)
     except NewsletterError as refusal:
-        return [*findings, _refused("database", refusal)]
+        return [*findings, _refused("database", refusal), _guarded("disk", lambda: _disk(chosen))]
     findings.append(_guarded("database", lambda: _database(urls)))
     findings.append(_guarded("keys and data", lambda: _keys_fit(chosen, urls)))
     findings.append(_guarded("migrations", lambda: _migrations(urls)))
@@ -45,6 +49,7 @@ def examine() -> list[Finding]:
     findings.append(_guarded("broker", lambda: _broker(urls)))
     for lane, url in chosen.relays.items():
         findings.append(_guarded(f"relay ({lane})", lambda url=url, lane=lane: _relay(url, lane)))  # type: ignore[misc]
+    findings.append(_guarded("inbound", lambda: _inbound(chosen)))
     findings.append(_guarded("disk", lambda: _disk(chosen)))
     return [*findings, *_dns(chosen)]
 
@@ -54,6 +59,8 @@ def _guarded(check: str, look: Callable[[], Finding]) -> Finding:
         return look()
     except NewsletterError as refusal:
         return _refused(check, refusal)
+    except OSError as error:
+        return Finding(check, False, error.strerror or type(error).__name__)
 
 
 def _refused(check: str, refusal: NewsletterError) -> Finding:
@@ -173,8 +180,29 @@ def _silence(relay: Relay) -> str | None:
     return None if greeting.startswith(b"220") else "it does not greet as a mail server"
 
 
+def _inbound(chosen: Settings) -> Finding:
+    """A mail through the LMTP server of the settings and back; one that listens elsewhere says by its row that it works."""
+    if not chosen.bounce_domain:
+        return Finding("inbound", None, "NEWSLETTER_BOUNCE_DOMAIN is not set: nothing that comes back is read")
+    made = assembly.assemble(chosen)
+    try:
+        with suppress(OSError):
+            inbound.self_test(made.parts, partial(probing.deliver, *chosen.intake))
+        if not inbound.works(made.parts):
+            return Finding(
+                "inbound", False, f"the self-test of {chosen.bounce_domain} has not passed: is “newsletter intake” up?"
+            )
+        if (letters := answering.waiting(made.parts)) >= replies.MOST:
+            return Finding("inbound", False, f"{letters} letters wait, and no more are kept: “newsletter replies list”")
+    finally:
+        made.close()
+    return Finding("inbound", True, f"mail for {chosen.bounce_domain} is read; {letters} letters wait for an answer")
+
+
 def _disk(chosen: Settings) -> Finding:
     chosen.home.mkdir(parents=True, exist_ok=True)
+    if not os.access(chosen.home, os.W_OK):
+        return Finding("disk", False, f"{chosen.home} cannot be written: set NEWSLETTER_HOME to a folder that can")
     found = os.statvfs(chosen.home)
     free = found.f_bavail * found.f_frsize // 2**20
     return Finding("disk", free > 1024, f"{free} MB free in {chosen.home}")

@@ -7,12 +7,14 @@ from newsletter.cli import (
     articles,
     demo,
     digests,
+    intake,
     issues,
     lanes,
     machine,
     mailings,
     operators,
     relays,
+    replies,
     subscribers,
     suppressions,
 )
@@ -36,11 +38,13 @@ for group, name in (
     (suppressions.app, "suppressions"),
     (operators.app, "operators"),
     (operators.records, "audit"),
+    (replies.app, "replies"),
     (machine.servers, "servers"),
     (machine.db, "db"),
 ):
     app.add_typer(group, name=name)
 app.command()(machine.up)
 app.command()(machine.deliver)
+app.command()(intake.intake)
 app.command()(machine.doctor)
 app.command()(demo.demo)

@@ -15,13 +15,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
-from newsletter import assembly, languages, logs
-from newsletter.assembly import Newsletter
+from newsletter import assembly, embedded, languages, logs, settings
+from newsletter.assembly import Newsletter, NoServers
+from newsletter.database import DatabaseUnreachable
 from newsletter.errors import NewsletterError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and do nothing.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until the mailing is over.")]
+# What a column of the database can hold; anything else is a slip of the hand.
+Number = Annotated[int, typer.Argument(min=1, max=2**63 - 1)]
+Limit = Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")]
 Reference = Annotated[
     str | None, typer.Argument(help="The eight letters of the footer; without it the address is asked for.")
 ]
@@ -56,11 +60,23 @@ def refuse(refusal: NewsletterError) -> NoReturn:
 @contextmanager
 def newsletter() -> Iterator[Newsletter]:
     """Assemble the product for one command and close it afterwards."""
-    made = assembly.assemble()
+    made = None
     try:
+        made = assembly.assemble()
         yield made
+    except (NoServers, DatabaseUnreachable):
+        _blame_the_disk()
+        raise
     finally:
-        made.close()
+        if made:
+            made.close()
+
+
+def _blame_the_disk() -> None:
+    """Where our own servers went away because their disk is full, say that instead."""
+    chosen = settings.read()
+    if settings.reveal(chosen.database_url) is None:
+        embedded.require_room(chosen.home)
 
 
 def show(document: Any, *, as_json: bool, words: Callable[[], None] | None = None) -> None:
@@ -71,7 +87,7 @@ def show(document: Any, *, as_json: bool, words: Callable[[], None] | None = Non
     """
     plain = _plain(document)
     if as_json:
-        print(json.dumps(plain, ensure_ascii=False, default=str))
+        print(json.dumps(plain, ensure_ascii=False, default=str), flush=True)
     elif words is not None:
         words()
     else:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from newsletter.cli import waiting
-from newsletter.cli.door import AsJson, DryRun, Wait, listing, newsletter, page, show, warn
+from newsletter.cli.door import AsJson, DryRun, Number, Wait, listing, newsletter, page, show, warn
 from newsletter.issues import cutting
 from newsletter.journeys import publish
 from newsletter.subscribers.subscriptions import Rhythm
@@ -54,7 +54,7 @@ def list_(digest: str, as_json: AsJson = False) -> None:
 
 @app.command()
 def preview(
-    issue: int,
+    issue: Number,
     out: Annotated[Path, typer.Option("-o", help="Folder for the .eml, .html and .txt files.")],
     as_: Annotated[str | None, typer.Option("--as", help="Reference of a reader: what they would get.")] = None,
     as_json: AsJson = False,
@@ -67,7 +67,7 @@ def preview(
 
 
 @app.command()
-def send(issue: int, wait: Wait = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+def send(issue: Number, wait: Wait = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Send an issue to its readers now."""
     with newsletter() as made:
         if dry_run:

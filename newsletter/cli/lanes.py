@@ -55,7 +55,7 @@ def stop(lane: Lanes = None, all_: All = False, dry_run: DryRun = False, as_json
     """End for good every mailing under way in these lanes, and pause the lanes for what is scheduled."""
     chosen = _chosen(lane, all_)
     with newsletter() as made:
-        stopped = {} if dry_run else journey.stop(made.parts, chosen)
+        stopped = (journey.would_stop if dry_run else journey.stop)(made.parts, chosen)
     show({"stopped": sorted(stopped), "cancelled": sum(stopped.values()), "dry_run": dry_run}, as_json=as_json)
 
 

@@ -10,7 +10,8 @@ import typer
 from newsletter import assembly, embedded, migrations, settings
 from newsletter.assembly import Newsletter
 from newsletter.cli import checking, running
-from newsletter.cli.door import AsJson, newsletter, page, screen, show
+from newsletter.cli.door import AsJson, DryRun, newsletter, page, screen, show
+from newsletter.journeys import halting
 from newsletter.ledger.mailings import Lane
 from newsletter.settings import reveal
 
@@ -68,16 +69,23 @@ def upgrade(as_json: AsJson = False) -> None:
 def deliver(
     lane: Annotated[list[Lane], typer.Option(help="May be given several times.")],
     once: Annotated[bool, typer.Option("--once", help="End when nothing is due.")] = False,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Send what is due without any broker: the lifeboat. A plain loop over what the workers do."""
+    lanes = [str(one) for one in lane]
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     with newsletter() as made:
-        lanes = [str(one) for one in lane]
-        begun = _once(made, lanes, ended.is_set) if once else made.lifeboat(lanes, until=ended.is_set)
-    show({"begun": begun}, as_json=as_json)
+        if dry_run:
+            return show({"lanes": lanes, "dry_run": True, "would_send": halting.due(made.parts, lane)}, as_json=as_json)
+        if once:
+            return show({"lanes": lanes, "begun": _once(made, lanes, ended.is_set)}, as_json=as_json)
+        # A long-running command prints its document when it is ready, not when it ends.
+        show({"lanes": lanes}, as_json=as_json, words=lambda: screen.print(f"Ready to send: {', '.join(lanes)}."))
+        made.lifeboat(lanes, until=ended.is_set)
+    return None
 
 
 def _once(made: Newsletter, lanes: list[str], ended: Callable[[], bool]) -> int:
@@ -95,6 +103,7 @@ def up(
     chosen = settings.read()
     running.require_own_pages(chosen, port)
     with running.everything(chosen, port=port) as machine:
+        machine.ready()
         document = {"base_url": machine.base_url, "home": str(machine.home), "keys": str(machine.keys)}
         show(document, as_json=as_json, words=lambda: _welcome(machine))
         machine.wait()

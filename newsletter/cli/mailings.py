@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from newsletter.cli import waiting
-from newsletter.cli.door import AsJson, DryRun, Wait, ask_address, listing, newsletter, show, warn
+from newsletter.cli.door import AsJson, DryRun, Number, Wait, ask_address, listing, newsletter, show, warn
 from newsletter.journeys import mailing as journey
 from newsletter.journeys import publish
 from newsletter.ledger.mailings import State
@@ -49,7 +49,7 @@ def draft(
 
 @app.command()
 def test(
-    mailing: int,
+    mailing: Number,
     to: Annotated[str | None, typer.Option(help="Your own address; asked for when not given.")] = None,
     wait: Wait = False,
     dry_run: DryRun = False,
@@ -59,6 +59,7 @@ def test(
     address = to or ask_address()
     with newsletter() as made:
         if dry_run:
+            journey.may_test(made.parts, mailing, address)
             return show({"mailing": mailing, "dry_run": True, "would_send": 1}, as_json=as_json)
         waiting.report(made, journey.test(made.parts, mailing, address), wait=wait, as_json=as_json)
     return None
@@ -66,7 +67,7 @@ def test(
 
 @app.command()
 def schedule(
-    mailing: int,
+    mailing: Number,
     at: Annotated[datetime, typer.Option(help="When to begin (ISO 8601; UTC unless it says otherwise).")],
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -74,14 +75,14 @@ def schedule(
     """Release a mailing for later."""
     start = at if at.tzinfo else at.replace(tzinfo=UTC)
     with newsletter() as made:
-        count = publish.audience_of(made.parts, mailing)
+        count = publish.audience_of(made.parts, mailing, start_at=start)
         if not dry_run:
             publish.release(made.parts, mailing, start_at=start)
         show({"mailing": mailing, "start_at": start, "dry_run": dry_run, "would_send": count}, as_json=as_json)
 
 
 @app.command()
-def send(mailing: int, wait: Wait = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+def send(mailing: Number, wait: Wait = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Send a mailing now."""
     with newsletter() as made:
         if dry_run:
@@ -93,14 +94,14 @@ def send(mailing: int, wait: Wait = False, dry_run: DryRun = False, as_json: AsJ
 
 
 @app.command()
-def status(mailing: int, as_json: AsJson = False) -> None:
+def status(mailing: Number, as_json: AsJson = False) -> None:
     """Say where a mailing stands."""
     with newsletter() as made:
         waiting.show_status(made, mailing, as_json=as_json)
 
 
 @app.command()
-def pause(mailing: int, as_json: AsJson = False) -> None:
+def pause(mailing: Number, as_json: AsJson = False) -> None:
     """Halt a mailing; it can go on."""
     with newsletter() as made:
         journey.pause(made.parts, mailing)
@@ -108,7 +109,7 @@ def pause(mailing: int, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def resume(mailing: int, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+def resume(mailing: Number, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Let a paused mailing go on."""
     with newsletter() as made:
         if dry_run:
@@ -119,7 +120,7 @@ def resume(mailing: int, dry_run: DryRun = False, as_json: AsJson = False) -> No
 
 
 @app.command()
-def stop(mailing: int, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+def stop(mailing: Number, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """End a mailing for good; what is left is cancelled."""
     with newsletter() as made:
         if dry_run:
@@ -130,7 +131,7 @@ def stop(mailing: int, dry_run: DryRun = False, as_json: AsJson = False) -> None
 
 
 @app.command()
-def cancel(mailing: int, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+def cancel(mailing: Number, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Give up a mailing that has not begun."""
     with newsletter() as made:
         if dry_run:
@@ -141,7 +142,7 @@ def cancel(mailing: int, dry_run: DryRun = False, as_json: AsJson = False) -> No
 
 
 @app.command()
-def uncertain(mailing: int, as_json: AsJson = False) -> None:
+def uncertain(mailing: Number, as_json: AsJson = False) -> None:
     """List the readers of whom nobody can say whether the mail arrived, and what followed."""
     with newsletter() as made:
         found = journey.in_doubt(made.parts, mailing)

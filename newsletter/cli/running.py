@@ -4,8 +4,10 @@ Each part is a process of its own with the settings in its environment; when one
 all end.
 """
 
+import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from newsletter import assembly, embedded, migrations
@@ -22,13 +25,16 @@ from newsletter.settings import Settings, reveal
 
 GRACE_SECONDS = 15.0
 RESTART_SECONDS = 2.0
+READY_SECONDS = 60.0
+_INTAKE = {"intake": [sys.executable, "-m", "newsletter", "intake"]}
 
 
 @dataclass
 class Machine:
-    """The parts that run. `wait` returns when a signal asks for the end."""
+    """The parts that run. `ready` returns when the pages answer, `wait` when a signal asks for the end."""
 
     base_url: str
+    port: int
     home: Path
     keys: Path
     commands: dict[str, list[str]]
@@ -47,6 +53,14 @@ class Machine:
             self.processes[name] = subprocess.Popen(
                 self.commands[name], env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
+
+    def ready(self) -> None:
+        """Wait until the pages answer. Raises PagesSilent."""
+        deadline = time.monotonic() + READY_SECONDS
+        while not answers(self.port):
+            if time.monotonic() > deadline:
+                raise PagesSilent(self.home / "logs" / "web.log")
+            time.sleep(0.1)
 
     def wait(self) -> None:
         """Watch the parts until asked to end; start again what died."""
@@ -78,6 +92,42 @@ class PagesElsewhere(Conflict):
         super().__init__("up.pages-elsewhere", base_url=base_url, port=port)
 
 
+class PortTaken(Conflict):
+    """Something else listens where the pages should, very likely another `newsletter up`."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__("up.port-taken", port=port)
+
+
+class PagesSilent(Conflict):
+    """The pages were started and do not answer."""
+
+    def __init__(self, log: Path) -> None:
+        super().__init__("up.pages-silent", log=str(log))
+
+
+def answers(port: int) -> bool:
+    """Whether pages answer on a port of this machine; no proxy is asked."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def require_free(port: int) -> None:
+    """Raise PortTaken where the pages could not listen."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise PortTaken(port) from None
+
+
 def require_own_pages(chosen: Settings, port: int) -> None:
     """Raise PagesElsewhere when the pages' address is on this machine but on another port."""
     parts = urlsplit(chosen.base_url)
@@ -87,13 +137,16 @@ def require_own_pages(chosen: Settings, port: int) -> None:
 
 @contextmanager
 def everything(chosen: Settings, *, port: int, durable: bool = True) -> Iterator[Machine]:
-    """Start everything for these settings, and end it at the end of the block."""
+    """Start everything for these settings, and end it at the end of the block, also when SIGTERM comes meanwhile."""
+    require_free(port)
+    signal.signal(signal.SIGTERM, _interrupted)
     prepare(chosen, durable=durable)
     machine = Machine(
         base_url=chosen.base_url,
+        port=port,
         home=chosen.home,
         keys=chosen.keys,
-        commands=commands(port),
+        commands=commands(port) | (_INTAKE if chosen.bounce_domain else {}),
         environment=dict(os.environ),
     )
     machine.start()
@@ -103,6 +156,10 @@ def everything(chosen: Settings, *, port: int, durable: bool = True) -> Iterator
         machine.stop()
         if reveal(chosen.database_url) is None:
             embedded.stop(chosen.home)
+
+
+def _interrupted(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def prepare(chosen: Settings, *, durable: bool = True) -> None:

@@ -5,7 +5,18 @@ from typing import Annotated
 import typer
 
 from newsletter.addresses import EmailAddress
-from newsletter.cli.door import AsJson, DryRun, Reference, ask_address, listing, newsletter, progress, screen, show
+from newsletter.cli.door import (
+    AsJson,
+    DryRun,
+    Limit,
+    Reference,
+    ask_address,
+    listing,
+    newsletter,
+    progress,
+    screen,
+    show,
+)
 from newsletter.issues import digests
 from newsletter.journeys import joining
 from newsletter.subscribers import people
@@ -58,7 +69,7 @@ def show_(reference: Reference = None, as_json: AsJson = False) -> None:
     """Show what is known of a person."""
     with newsletter() as made, made.parts.database.transaction() as session:
         found = people.find(session, reference) if reference else people.find_by_address(session, _asked())
-        show(people.shown(session, found), as_json=as_json)
+        show(people.shown(session, found, digests=digests.keys(session)), as_json=as_json)
 
 
 def _asked() -> EmailAddress:
@@ -66,10 +77,11 @@ def _asked() -> EmailAddress:
 
 
 @app.command("list")
-def list_(digest: str | None = None, limit: int = 50, as_json: AsJson = False) -> None:
+def list_(digest: str | None = None, limit: Limit = 50, as_json: AsJson = False) -> None:
     """List people, newest first; addresses are masked."""
     with newsletter() as made, made.parts.database.transaction() as session:
         digest_id = digests.by_key(session, digest).id if digest else None
         found = people.list_(session, digest_id=digest_id, limit=limit)
-        rows = [people.shown(session, person) for person in found]
+        keys = digests.keys(session)
+        rows = [people.shown(session, person, digests=keys) for person in found]
     show(rows, as_json=as_json, words=lambda: listing(list(rows), empty="There are no subscribers yet."))

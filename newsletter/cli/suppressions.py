@@ -1,12 +1,15 @@
 """newsletter suppressions …"""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from newsletter.addresses import EmailAddress
-from newsletter.cli.door import AsJson, DryRun, Reference, ask_address, listing, newsletter, show
+from newsletter.cli.door import AsJson, DryRun, Limit, Reference, ask_address, listing, newsletter, screen, show
 from newsletter.journeys import suppressing
+
+SHOWN = 50
 
 app = typer.Typer(no_args_is_help=True, help="Addresses that must not be written to, each with its reason.")
 
@@ -19,11 +22,17 @@ def import_(
 ) -> None:
     """Add addresses to the do-not-mail list, whether they are known or not."""
     with newsletter() as made:
-        show(suppressing.import_csv(made.parts, file, dry_run=dry_run), as_json=as_json)
+        counts, rows = suppressing.import_csv(made.parts, file, dry_run=dry_run)
+    if rows:
+        shown = ", ".join(map(str, rows[:SHOWN])) + (" …" if len(rows) > SHOWN else "")
+        screen.print(f"No address stands in these rows, so nobody is kept out by them: {shown}", soft_wrap=True)
+    show({**asdict(counts), "rejected_rows": rows, "dry_run": dry_run}, as_json=as_json)
+    if counts.read == counts.rejected > 0:
+        raise typer.Exit(1)
 
 
 @app.command("list")
-def list_(limit: int = 50, as_json: AsJson = False) -> None:
+def list_(limit: Limit = 50, as_json: AsJson = False) -> None:
     """List the do-not-mail list; addresses are masked."""
     with newsletter() as made:
         rows = suppressing.listed(made.parts, limit=limit)

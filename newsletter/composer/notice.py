@@ -10,7 +10,8 @@ def compose(content: NoticeContent, frame: Frame, layout: Layout) -> Compiled:
     """Return the compiled notice; a confirmation holds the one link that confirms (/c/TOKEN)."""
     language, name = frame.language, str(content.kind)
     subject = layout.line(f"{name}/subject", language=language, content=content, frame=frame)
-    opening, closing = layout.frame("_layout/note", language=language, frame=frame, preheader=" · ".join(content.lists))
+    reason, preheader = f"why-{name}", " · ".join(content.lists)
+    opening, closing = layout.frame("_layout/note", language=language, frame=frame, reason=reason, preheader=preheader)
     body = layout.block(f"{name}/body", language=language, content=content, frame=frame)
     compiled = Compiled(head=heads.service(frame, subject), blocks=(opening, body, closing))
     return lint.require(compiled, frame)

@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -25,9 +26,8 @@ SIGNED = (
 _KEYS = re.compile(
     r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*\n(-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----)", re.MULTILINE | re.DOTALL
 )
-_FIELD = re.compile(rb"([!-9;-~]+):((?:[^\r\n]|\r\n[ \t])*)\r\n")
+_FIELD = re.compile(rb"([!-9;-~]+:(?:[^\r\n]|\r\n[ \t])*)\r\n")
 _LONG_BLANK = re.compile(rb"[ \t]+")
-_LINE_END = re.compile(rb"[ \t]+\r\n")
 WEAKEST_RSA_BITS = 2048
 
 
@@ -97,13 +97,18 @@ class Signer:
         self._domain = domain
         self._keys = tuple(signers)
 
-    def sign(self, message: bytes) -> bytes:
-        """Return the message with a DKIM-Signature for each key on top; it must be finished, with CRLF line ends."""
-        head, body = _parted(message)
-        fields = _fields(head)
-        body_hash = base64.b64encode(hashlib.sha256(relaxed_body(body)).digest())
+    def sign(self, message: bytes, *, relaxed: bool = False) -> bytes:
+        """Return the message with a DKIM-Signature for each key on top; it must be finished, with CRLF line ends.
+
+        relaxed   who made the message vouches that its body is relaxed as it stands: looking costs 80 µs
+        """
+        end = message.index(b"\r\n\r\n")
+        body = memoryview(message)[end + 4 :] if relaxed else relaxed_body(message[end + 4 :])
+        body_hash = base64.b64encode(hashlib.sha256(body).digest())
+        fields = dict(map(_canonical, _FIELD.findall(message, 0, end + 2)))
         names = [name for name in SIGNED if name in fields]
-        signed = b"".join(_canonical(fields, names))
+        # A name listed again stands for a field that is not there (RFC 6376 §5.4.2).
+        signed = b"".join([fields[name] for name in dict.fromkeys(names)])
         return b"".join(self._signature(key, names, signed, body_hash) for key in self._keys) + message
 
     def _signature(self, key: Key, names: list[bytes], signed: bytes, body_hash: bytes) -> bytes:
@@ -120,23 +125,12 @@ class Signer:
         return b"DKIM-Signature:" + tags + lines + b"\r\n"
 
 
-def _parted(message: bytes) -> tuple[bytes, bytes]:
-    end = message.index(b"\r\n\r\n")
-    return message[: end + 2], message[end + 4 :]
-
-
-def _fields(head: bytes) -> dict[bytes, bytes]:
-    """Return name in small letters → relaxed value; ours occur once each."""
-    return {match[1].lower(): _relaxed(match[2]) for match in _FIELD.finditer(head)}
-
-
-def _canonical(fields: dict[bytes, bytes], names: list[bytes]) -> Iterable[bytes]:
-    """Yield the fields in the order of h=; a name listed again stands for one that is not there (RFC 6376 §5.4.2)."""
-    seen: set[bytes] = set()
-    for name in names:
-        if name not in seen:
-            seen.add(name)
-            yield name + b":" + fields[name] + b"\r\n"
+@lru_cache(maxsize=256)
+def _canonical(field: bytes) -> tuple[bytes, bytes]:
+    """Return a field's name in small letters, and the field as it is signed. Remembered: most are the same for every reader."""
+    name, _, value = field.partition(b":")
+    name = name.lower()
+    return name, name + b":" + _relaxed(value) + b"\r\n"
 
 
 def _relaxed(value: bytes) -> bytes:
@@ -145,9 +139,12 @@ def _relaxed(value: bytes) -> bytes:
 
 
 def relaxed_body(body: bytes) -> bytes:
-    """Return the body as §3.4.4 hashes it; ours are nearly always so already, which a search tells faster than a rewrite."""
-    if b"\t" in body or b"  " in body or b" \r\n" in body:
-        body = _LONG_BLANK.sub(b" ", _LINE_END.sub(b"\r\n", body))
+    """Return the body as §3.4.4 hashes it: runs of blanks as one, none before a line's end or after the last line's."""
+    # Plain replacing of 33 kB takes a tenth of the time of an expression; each pass halves the longest run.
+    body = body.replace(b"\t", b" ")
+    while b"  " in body:
+        body = body.replace(b"  ", b" ")
+    body = body.replace(b" \r\n", b"\r\n")
     bare = body.rstrip(b"\r\n") if body.endswith(b"\r\n\r\n") or not body.endswith(b"\r\n") else body[:-2]
     return bare + b"\r\n" if bare else b""
 

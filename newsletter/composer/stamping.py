@@ -17,6 +17,8 @@ from newsletter.composer.message import Compiled, Gap, Head, Kind, Piece, Slot
 from newsletter.errors import Invalid
 
 _TOKEN = re.compile(r"[A-Za-z0-9_~-]{0,200}")
+# One search for all four, each after a blank that none of them may hold.
+_TOKENS_AT_ONCE = re.compile(r"[A-Za-z0-9_~-]{0,200}(?: [A-Za-z0-9_~-]{0,200}){3}").fullmatch
 _TOKENS = (Slot.LEAVE, Slot.PREFERENCES, Slot.ACTION, Slot.REFERENCE)
 
 
@@ -137,9 +139,8 @@ def checked(person: Person) -> None:
     for field, value in (("Date", person.date), ("name", person.name)):
         if not value.isprintable() and headers.FORBIDDEN.search(value):
             raise headers.BadHeader(field)
-    for slot in _TOKENS:
-        if not _TOKEN.fullmatch(_READ[slot](person)):
-            raise BadToken(slot)
+    if not _TOKENS_AT_ONCE(f"{person.leave_token} {person.preferences_token} {person.action_token} {person.reference}"):
+        raise BadToken(next(slot for slot in _TOKENS if not _TOKEN.fullmatch(_READ[slot](person))))
 
 
 def _value(gap: Gap, person: Person) -> str:
@@ -231,7 +232,11 @@ def _quoted(pieces: Iterable[Piece], known: _Known, makers: list[_Maker]) -> Ite
 
 
 def _quoting(gap: Gap) -> _Maker:
-    return lambda person: transfer.quoted_gap(_value(gap, person).encode())
+    read, fallback = _READ[gap.slot], gap.fallback
+    if gap.kind in (Kind.HTML, Kind.URL):
+        return lambda person: transfer.quoted_gap(_value(gap, person).encode())
+    # Written as it is, which is most gaps: links are tokens.
+    return lambda person: transfer.quoted_gap((read(person) or fallback).encode())
 
 
 def _based(pieces: Iterable[Piece], known: _Known, makers: list[_Maker]) -> Iterator[bytes | int]:

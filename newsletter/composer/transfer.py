@@ -3,7 +3,8 @@
 Quoted-printable: a gap stands on its own line between soft breaks, so the static text after it always starts at column 0.
 Base64: a gap shifts everything after it by 0, 1 or 2 bytes; each static text is therefore encoded in its three phases
 beforehand and only the few bytes around a gap are encoded for a reader. Lines hold at most 76 characters, and no line begins
-with a dot, so the dot-stuffing of RFC 5321 §4.5.2 never has work to do.
+with a dot, so the dot-stuffing of RFC 5321 §4.5.2 never has work to do. No tab, no two blanks in a row and no blank before a
+line's end are left, so the "relaxed" body of RFC 6376 §3.4.4 is the body as it stands.
 """
 
 import binascii
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 
 _LINE = 76  # RFC 2045 §6.7 (5) and §6.8: encoded lines of at most 76 characters, soft break included
 _RAW = 57  # 57 bytes are 76 characters of base64
-_UNSAFE = re.compile(rb"[^\t !-<>-~]")
+_UNSAFE = re.compile(rb"[^ !-<>-~]")
+_BLANK_AGAIN = re.compile(rb"(?<= ) ")
 _PLAIN = re.compile(rb"[ -\-/-<>-~][ -<>-~]{0,74}")  # needs no escape and does not begin with a dot
 _ESCAPED = {bytes((byte,)): b"=%02X" % byte for byte in range(256)}
 
@@ -31,7 +33,7 @@ def quoted(text: bytes) -> bytes:
 
 def quoted_gap(value: bytes) -> bytes:
     """Return a value for a gap: one or more whole lines, each ending in a soft break; no hard line break survives."""
-    if _PLAIN.fullmatch(value):
+    if _PLAIN.fullmatch(value) and b"  " not in value:
         return value + b"=\r\n"
     return _quoted_line(value) + b"=\r\n"
 
@@ -42,9 +44,9 @@ def before_gap(encoded: bytes) -> bytes:
 
 
 def _quoted_line(line: bytes) -> bytes:
-    escaped = _UNSAFE.sub(lambda match: _ESCAPED[match.group()], line)
-    if escaped.endswith((b" ", b"\t")):
-        escaped = escaped[:-1] + _ESCAPED[escaped[-1:]]  # RFC 2045 §6.7 (3): no blank may end a line
+    escaped = _BLANK_AGAIN.sub(b"=20", _UNSAFE.sub(lambda match: _ESCAPED[match.group()], line))
+    if escaped.endswith(b" "):
+        escaped = escaped[:-1] + b"=20"  # RFC 2045 §6.7 (3): no blank may end a line
     lines, start = [], 0
     while True:
         dot = b"=2E" if escaped[start : start + 1] == b"." else b""

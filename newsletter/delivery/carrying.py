@@ -67,12 +67,14 @@ class Turn:
     limited   windows are paid from the relay's budget
     until     True begins no further message: the turn is over
     halt      True begins no further body either: the process is asked to end
+    opened    called once the first window is open
     """
 
     relay: Relay
     limited: bool
     until: Callable[[], bool]
     halt: Callable[[], bool]
+    opened: Callable[[], object] = lambda: None
 
 
 class _Out:
@@ -92,7 +94,7 @@ class Carrier:
         self._sender = sender
         self._work = work
         self._journal = journal
-        self._until, self._halt = turn.until, turn.halt
+        self._until, self._halt, self._opened = turn.until, turn.halt, turn.opened
         self._relay, self._limited = turn.relay, turn.limited
         self._pool = sender.pool(turn.relay)
         self._ahead = deque(work.rows)
@@ -244,6 +246,8 @@ class Carrier:
             await asyncio.sleep(window.wait)
         else:
             self._take(window)
+            if pace.first and window.allowed:
+                await asyncio.to_thread(self._opened)
 
     async def _ask(self, rows: Sequence[Row], *, relay: Relay | None) -> Window | None:
         unspent, self._unspent = (self._unspent, 0) if relay else (0, self._unspent)
@@ -288,7 +292,7 @@ class Carrier:
 
     async def _give_back_budget(self) -> None:
         if self._limited and self._unspent:
-            await asyncio.to_thread(self._sender.refund, self._relay, self._work.lease.lane, self._unspent)
+            await asyncio.to_thread(self._sender.refund, self._relay, self._work.lease, self._unspent)
 
     async def _learn(self, observed: float) -> None:
         """Go slower where a relay or a provider asked for it; `observed`: the messages a second that were too many."""
@@ -335,6 +339,11 @@ class _Pace:
 
     def __init__(self) -> None:
         self._at, self._drawn = 0.0, 0
+
+    @property
+    def first(self) -> bool:
+        """Whether nothing was drawn before the last step."""
+        return self._drawn == 0
 
     def step(self, drawn: int) -> float | None:
         """Return the rate since the last step, None at the first, and begin anew."""

@@ -1,25 +1,27 @@
 """Taking a shard with everything its messages need: rows, people, and a last look at wishes, basis and suppression."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import structlog
 
 from newsletter import mailboxes
 from newsletter.database import Session
 from newsletter.delivery import journal
 from newsletter.ledger import deliveries, shards
 from newsletter.ledger.mailings import Kind
+from newsletter.mailboxes import UnknownMailbox
 from newsletter.subscribers import recipients, subscriptions
+from newsletter.subscribers.recipients import Detail
+from newsletter.vault import CannotUnseal
 
+log = structlog.get_logger()
 
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """What is known of one recipient while their shard is held."""
-
-    address: str
-    name: str
-    reference: str
+UNREADABLE = "unreadable"
+"""Why a row is cancelled whose address is damaged: one such row must not keep a lane from everybody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Work:
 
     lease: shards.Lease
     rows: list[deliveries.Row]
-    readers: dict[int, Reader]
+    readers: dict[int, Detail]
 
 
 def lease(session: Session, lane: str, *, owner: str, journals: Path) -> Work | None:
@@ -43,7 +45,14 @@ def lease(session: Session, lane: str, *, owner: str, journals: Path) -> Work | 
     rows = deliveries.due(session, taken.lease)
     barred = _bar(session, taken.lease, rows)
     rows = [row for row in rows if row.id not in barred]
-    return Work(taken.lease, rows, _readers(session, rows))
+    readers = _readers(session, rows)
+    if len(rows) > 1 and not readers:
+        # Not a damaged row but the keys: nothing is given up for that.
+        raise CannotUnseal("mailbox", "address", rows[0].mailbox_id)
+    if unreadable := {row.id: UNREADABLE for row in rows if row.mailbox_id not in readers}:
+        deliveries.bar(session, taken.lease, unreadable)
+        log.warning("unreadable", shard=taken.lease.shard_id, deliveries=sorted(unreadable))
+    return Work(taken.lease, [row for row in rows if row.id not in unreadable], readers)
 
 
 def moved(session: Session, lease: shards.Lease, readers: Sequence[int]) -> None:
@@ -63,12 +72,13 @@ def _bar(session: Session, taken: shards.Lease, rows: list[deliveries.Row]) -> d
     return barred
 
 
-def _readers(session: Session, rows: list[deliveries.Row]) -> dict[int, Reader]:
+def _readers(session: Session, rows: list[deliveries.Row]) -> dict[int, Detail]:
     details = recipients.details(session, [row.subscriber_id for row in rows if row.subscriber_id is not None])
-    readers = {}
+    readers: dict[int, Detail] = {}
     for row in rows:
         if row.subscriber_id is None:
-            readers[row.mailbox_id] = Reader(mailboxes.open(session, row.mailbox_id).wire, "", "TEST")
+            with suppress(CannotUnseal, UnknownMailbox):
+                readers[row.mailbox_id] = Detail(mailboxes.open(session, row.mailbox_id).wire, "", "TEST")
         elif detail := details.get(row.subscriber_id):
-            readers[row.mailbox_id] = Reader(detail.address, detail.name, detail.reference)
+            readers[row.mailbox_id] = detail
     return readers

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -32,6 +33,7 @@ def sweep(session: Session, *, now: datetime, tranche_pause: timedelta = timedel
     throttle.forget(session, now=now)
     expired = deliveries.expire(session, now=now)
     retries = deliveries.gather(session, now=now)
+    deliveries.cancel_retries(session)
     for mailing_id in mailings.under_way(session):
         books.finish(session, mailing_id)
     return Found(started, expired, retries, shards.lanes_with_work(session))
@@ -51,6 +53,25 @@ def reclaim(database: Database, journals: Path) -> int:
                     )
         journal.remove(journals, shard_id, fence)
     return reclaimed
+
+
+def close_stopped(database: Database, journals: Path, *, owner: str, most: int = 100) -> int:
+    """Close the books of stopped mailings, shard by shard, once nobody holds them; return how many shards.
+
+    Whoever stops a mailing may die before the last of its rows is cancelled, and whoever was sending it with mail announced.
+    """
+    closed = 0
+    while closed < most:
+        with database.transaction() as session:
+            taken = shards.take_stopped(session, owner=owner, marks=partial(journal.read, journals))
+            if taken is None:
+                break
+            leasing.moved(session, taken.lease, taken.handed)
+            deliveries.cancel_shard(session, taken.lease)
+            shards.end(session, taken.lease)
+        journal.remove(journals, taken.lease.shard_id, taken.lease.fence - 1)
+        closed += 1
+    return closed
 
 
 def settle_by_log(database: Database, log_file: Path, tokens: Tokens, *, domain: str) -> int:

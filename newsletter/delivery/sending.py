@@ -25,7 +25,7 @@ from newsletter import database
 from newsletter.composer.signing import Signer
 from newsletter.composer.stamping import Person, Stamper
 from newsletter.database import Database, DatabaseUnreachable, Session
-from newsletter.delivery import journal, leasing, recovery, thresholds, throttle
+from newsletter.delivery import journal, leasing, recovery, thresholds, throttle, watching
 from newsletter.delivery.carrying import Carried, Carrier, Turn
 from newsletter.ledger import books, deliveries, shards, tallies, variants
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
@@ -35,7 +35,6 @@ from newsletter.relay.opening import Unreachable
 from newsletter.relay.pool import Pool
 from newsletter.relay.target import Relay
 from newsletter.relay.verdict import Class, Limit
-from newsletter.subscribers import suppression
 from newsletter.tokens import Tokens
 
 log = structlog.get_logger()
@@ -43,6 +42,10 @@ log = structlog.get_logger()
 STAMPERS = 64
 FLUSH_PATIENCE_SECONDS = 45.0
 """How long outcomes wait for a database that restarts, before the journal alone keeps them: less than a lease."""
+
+
+def _nothing() -> None:
+    """Nobody wants to be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +98,14 @@ class Sender:
         lane: str,
         *,
         seconds: float,
-        before_lease: Callable[[], object] = lambda: None,
+        before_lease: Callable[[], object] = _nothing,
+        opened: Callable[[], object] = _nothing,
         until: Callable[[], bool] = lambda: False,
     ) -> int:
         """Send shard after shard of a lane until nothing is due or the time is over; return how many messages were begun.
 
         before_lease   called before each lease: wishes that waited elsewhere come first
+        opened         called when a first window is open: there may be more for others
         until          asked before each message: True ends with what is on the wire, writes its outcomes and gives back
 
         Raises Unreachable when nothing was begun because no relay answers, and what the database raises.
@@ -121,9 +126,13 @@ class Sender:
                 limited = work is not None and throttle.limited(session, choice.relay, work.lease.provider)
             if work is None:
                 break
-            turn = Turn(choice.relay, limited, until=lambda: time.monotonic() > end or until(), halt=until)
+            turn = Turn(
+                choice.relay, limited, until=lambda: time.monotonic() > end or until(), halt=until, opened=opened
+            )
             try:
-                begun += self._carry(work, turn)
+                begun += self._carry(work, turn, probe=choice.probe)
+                if begun:
+                    opened = _nothing
             except Unreachable as error:
                 unreachable = error
                 self._mark(throttle.closed, choice.relay)
@@ -144,7 +153,7 @@ class Sender:
         with self.database.transaction() as session:
             what(session, relay)
 
-    def _carry(self, work: leasing.Work, turn: Turn) -> int:
+    def _carry(self, work: leasing.Work, turn: Turn, *, probe: bool) -> int:
         """Carry one shard, then end it or give it back. Its journal stays when the ledger does not know everything.
 
         A relay that cannot be reached has begun nothing: the shard goes back at once, and the next lease asks another.
@@ -154,6 +163,9 @@ class Sender:
         marks = journal.Journal.open(self._journals, lease)
         known = False
         try:
+            if probe or turn.relay not in self._pools:
+                # Nobody knows yet whether it answers: one session asks, not eight at once.
+                self._runner.run(self.pool(turn.relay).knock())
             carried = self._runner.run(Carrier(self, work, marks, turn).carry())
             self._put_down(lease, carried)
             known = True
@@ -175,10 +187,10 @@ class Sender:
         else:
             self.finish(lease)
 
-    def refund(self, relay: Relay, lane: Lane, messages: int) -> None:
+    def refund(self, relay: Relay, lease: shards.Lease, messages: int) -> None:
         """Take back what was granted to a shard and not begun."""
         with self.database.transaction() as session:
-            throttle.refund(session, relay, lane, messages, now=database.now(session))
+            throttle.refund(session, relay, lease.lane, lease.provider, messages, now=database.now(session))
 
     def learn(self, relay: Relay, provider: str, limits: set[Limit], *, observed: float) -> None:
         """Write down that a relay or a provider asked for less than `observed` messages a second."""
@@ -237,11 +249,11 @@ class Sender:
         )
         message = self.stamper(row.variant_id).stamp(person)
         if self._identity.signer:
-            message = self._identity.signer.sign(message)
+            message = self._identity.signer.sign(message, relaxed=True)
         token = tokens.return_path(lease.mailing_id, row.mailbox_id)
         domain = self._identity.bounce_domain
         sender = f"{token}@{domain}" if domain else self._identity.sender
-        return Envelope(row.id, sender, reader.address, message, token, dotless=True)
+        return Envelope(row.id, sender, reader.address, message, token, vouched=True)
 
     def flush(self, work: leasing.Work, results: list[Result], dead: list[int], classes: list[Class | None]) -> None:
         """Write outcomes, what they say of addresses, and up to where readers have had the digest: one transaction.
@@ -267,28 +279,14 @@ class Sender:
         readers = [reader for result in handed if (reader := by_id[result.id].subscriber_id) is not None]
         with self.database.transaction() as session:
             deliveries.record(session, lease, results)
-            for delivery_id in dead:
-                suppression.weigh_dead(session, by_id[delivery_id].mailbox_id)
+            watching.addresses(session, lease, by_id, results, dead)
             leasing.moved(session, lease, readers)
             tallies.add(session, lease.mailing_id, lease.provider, thresholds.count(classes))
             if any(classes):
-                _look(session, lease)
+                watching.look(session, lease.mailing_id, lease.lane, lease.provider)
 
     def finish(self, lease: shards.Lease) -> None:
         """End a shard of which nothing is left, and close the mailing's books when it was the last."""
         with self.database.transaction() as session:
             if shards.end(session, lease):
                 books.finish(session, lease.mailing_id)
-
-
-def _look(session: Session, lease: shards.Lease) -> None:
-    """Stop a mailing whose refusals say so; in the urgent lane only the provider group they come from."""
-    if lease.lane is Lane.URGENT:
-        why = thresholds.breached(tallies.of(session, lease.mailing_id, lease.provider))
-        if why and tallies.hold(session, lease.mailing_id, lease.provider, now=database.now(session)):
-            log.warning("provider group held", mailing=lease.mailing_id, provider=lease.provider, why=why)
-        return
-    if (why := thresholds.breached(tallies.of(session, lease.mailing_id))) and tallies.halt(
-        session, lease.mailing_id, why
-    ):
-        log.warning("mailing halted", mailing=lease.mailing_id, why=why)

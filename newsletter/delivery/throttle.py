@@ -271,6 +271,7 @@ _PROVIDER = text("SELECT * FROM provider_pace WHERE provider = :provider FOR UPD
 
 
 def _pay(session: Session, relay: Relay, lane: Lane, provider: str, messages: int, *, now: datetime) -> None:
+    """Count messages as used everywhere; fewer than none gives them back."""
     rate = _rate(session, relay, now=now)
     if rate is not None:
         session.execute(_PAY, {"relay": relay.name, "lane": ALL, "seconds": messages / rate, "now": now})
@@ -299,15 +300,10 @@ _USE = text("""
 """)
 
 
-def refund(session: Session, relay: Relay, lane: Lane, messages: int, *, now: datetime) -> None:
-    """Take back what was granted and not begun: a window that closed early must not cost a part of the day."""
-    if messages <= 0:
-        return
-    rate = _rate(session, relay, now=now)
-    if rate is not None:
-        session.execute(_PAY, {"relay": relay.name, "lane": ALL, "seconds": -messages / rate, "now": now})
-    if relay.hourly is not None or relay.daily is not None or not relay.near:
-        session.execute(_USE, {"relay": relay.name, "lane": lane, "used": -messages, "now": now})
+def refund(session: Session, relay: Relay, lane: Lane, provider: str, messages: int, *, now: datetime) -> None:
+    """Take back what was granted and not begun: a window that closed early must cost neither a part of the pace nor of the day."""
+    if messages > 0:
+        _pay(session, relay, lane, provider, -messages, now=now)
 
 
 def slow_relay(session: Session, relay: Relay, *, observed: float, now: datetime) -> None:

@@ -56,7 +56,7 @@ def open(
     asked = boot_seconds()
     with database.transaction() as session:
         if relay is not None:
-            throttle.refund(session, relay, lease.lane, unspent, now=now(session))
+            throttle.refund(session, relay, lease.lane, lease.provider, unspent, now=now(session))
             grant = throttle.grant(session, relay, lease.lane, lease.provider, len(rows), now=now(session))
             if grant.messages == 0:
                 return Window(frozenset(), 0.0, wait=grant.wait_seconds, why=grant.why)

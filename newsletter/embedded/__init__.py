@@ -5,6 +5,7 @@ know their server, `state` remembers. A second start attaches to what runs. Know
 """
 
 import errno
+import os
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from newsletter.embedded.state import DATABASE, OWNER, WEB, WORKER, State, alive
 
 # Fast shutdown: SIGINT ends sessions and writes a checkpoint; SIGQUIT leaves recovery to the next start.
 POSTGRESQL_ENDS = (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
+# PostgreSQL ends itself when it cannot write the next segment of its log, 16 MB each.
+ROOM_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ def start(home: Path, *, durable: bool = True) -> Servers:
     durable  False only for data nobody will miss: no fsync, and a crash of the machine loses the cluster
 
     Raises NotFound when no program is installed, Conflict when the data is of another major version or a server
-    does not come up or the disk is full, Forbidden when the folder belongs to someone else.
+    does not come up or the folder cannot be written or its disk is full, Forbidden when the folder belongs to someone else.
     """
     home = home.absolute()
     try:
@@ -53,7 +56,7 @@ def start(home: Path, *, durable: bool = True) -> Servers:
     except OSError as refused:
         if refused.errno in (errno.ENOSPC, errno.EDQUOT):
             raise errors.Conflict("embedded.disk-full", folder=str(home)) from refused
-        raise
+        raise errors.Conflict("embedded.unwritable", folder=str(home), reason=str(refused.strerror)) from refused
 
 
 def _start(home: Path, *, durable: bool) -> Servers:
@@ -68,6 +71,16 @@ def _start(home: Path, *, durable: bool) -> Servers:
             end(home, "postgresql", POSTGRESQL_ENDS)
         raise
     return _servers(home, state)
+
+
+def require_room(home: Path) -> None:
+    """Raise Conflict where the disk of `home` is so full that PostgreSQL could not run: servers that went away say no more."""
+    try:
+        found = os.statvfs(home)
+    except OSError:
+        return
+    if found.f_bavail * found.f_frsize < ROOM_BYTES:
+        raise errors.Conflict("embedded.disk-full", folder=str(home))
 
 
 def status(home: Path) -> Servers | None:

@@ -97,7 +97,7 @@ def read(home: Path) -> State | None:
     """Return what the folder remembers, None where it never held servers. Raises Forbidden."""
     try:
         kept = json.loads((home / "servers.json").read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError as refused:
         raise errors.Forbidden("embedded.not-yours", folder=str(home)) from refused

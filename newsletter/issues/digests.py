@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from newsletter import languages as tongues
+from newsletter.composer import headers
 from newsletter.errors import Conflict, Invalid, NotFound
 from newsletter.models.digest import Digest
 from newsletter.subscribers.subscriptions import Rhythm
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?"
+_LONGEST_NAME = 100
 
 
 class UnknownDigest(NotFound):
@@ -34,6 +37,20 @@ class BadDigestKey(Invalid):
         super().__init__("digest.bad-key", digest=key)
 
 
+class BadDigestName(Invalid):
+    """The name cannot stand in a subject and in a List-Id (standards §7)."""
+
+    def __init__(self) -> None:
+        super().__init__("digest.bad-name", longest=_LONGEST_NAME)
+
+
+class BadDigestLanguage(Invalid):
+    """A language is written as nobody reads it (BCP 47)."""
+
+    def __init__(self, language: str) -> None:
+        super().__init__("digest.bad-language", language=language)
+
+
 @dataclass(frozen=True, slots=True)
 class DigestView:
     """A digest. `languages`: the first is what readers of any other language get."""
@@ -46,9 +63,10 @@ class DigestView:
 
 
 def add(session: Session, key: str, *, name: str, languages: tuple[str, ...], rhythm: Rhythm) -> DigestView:
-    """Add a digest; the same one again changes nothing. Raises BadDigestKey, DigestExists."""
+    """Add a digest; the same one again changes nothing. Raises BadDigestKey, -Name, -Language, DigestExists."""
     if not re.fullmatch(_LABEL, key):
         raise BadDigestKey(key)
+    name, languages = _name(name), tuple(map(_language, languages))
     found = session.execute(select(Digest).where(Digest.key == key)).scalar_one_or_none()
     if found is None:
         found = Digest(key=key, name=name, languages=list(languages), rhythm=rhythm)
@@ -59,8 +77,23 @@ def add(session: Session, key: str, *, name: str, languages: tuple[str, ...], rh
     return _view(found)
 
 
+def _name(name: str) -> str:
+    name = name.strip()
+    if not name or len(name) > _LONGEST_NAME or headers.FORBIDDEN.search(name):
+        raise BadDigestName
+    return name
+
+
+def _language(tag: str) -> str:
+    if (found := tongues.tag(tag)) is None:
+        raise BadDigestLanguage(tag)
+    return found
+
+
 def by_key(session: Session, key: str) -> DigestView:
     """Return the digest of this key. Raises UnknownDigest."""
+    if not re.fullmatch(_LABEL, key):  # what no key can be is not asked for: a path of a page may hold anything
+        raise UnknownDigest(key)
     found = session.execute(select(Digest).where(Digest.key == key)).scalar_one_or_none()
     if found is None:
         raise UnknownDigest(key)
@@ -70,6 +103,11 @@ def by_key(session: Session, key: str) -> DigestView:
 def get(session: Session, digest_id: int) -> DigestView:
     """Return a digest by its number."""
     return _view(session.get_one(Digest, digest_id))
+
+
+def keys(session: Session) -> dict[int, str]:
+    """Return the key of each digest by its number."""
+    return {found.id: found.key for found in listed(session)}
 
 
 def listed(session: Session) -> list[DigestView]:

@@ -56,6 +56,16 @@ def chosen(
     return sorted(new, key=lambda article: (not article.featured, -article.posted_on.timestamp(), article.id))
 
 
+def covered(articles: Iterable[ArticleView], *, languages: Iterable[str], after: int) -> list[ArticleView]:
+    """Return what is new since a cut and can be read in one of a digest's languages."""
+    editions = tuple(languages)
+    return [
+        article
+        for article in articles
+        if (article.ready_seq or 0) > after and any(_speaks(article.language, edition) for edition in editions)
+    ]
+
+
 def _speaks(article: str | None, edition: str) -> bool:
     """An article of no named language is for everyone; "en-GB" is read in the "en" edition."""
     return article is None or article.split("-")[0].lower() == edition.split("-")[0].lower()

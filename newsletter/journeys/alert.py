@@ -6,10 +6,11 @@ from newsletter import database
 from newsletter.campaigns import alerts
 from newsletter.composer import alert as composing
 from newsletter.composer.message import Compiled
+from newsletter.database import Session
 from newsletter.issues import digests
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
-from newsletter.journeys import publish
+from newsletter.journeys import inbound, publish
 from newsletter.journeys.mailing import read_manuscript
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings, variants
@@ -32,7 +33,7 @@ def draft(parts: Parts, path: str, *, digest_key: str) -> int:
         )
         mailing_id = mailings.draft(session, new, now=now)
         archive = f"/archive/{digest.key}/{mailing_id}/1"
-        compiled = _compose(parts, text, digest, archive_path=archive, now=now)
+        compiled = _compose(session, parts, text, digest, archive_path=archive, now=now)
         url = f"{parts.letterhead.base_url}{archive}"
         # The article's number comes last: whoever numbers the next waits for this commit.
         variants.store(session, mailing_id, compiled, number=1, language=text.language)
@@ -47,12 +48,17 @@ def rehearse(parts: Parts, path: str, *, digest_key: str) -> int:
     with parts.database.transaction() as session:
         digest = digests.by_key(session, digest_key)
         text = read_manuscript(path, language=digest.languages[0])
-        _compose(parts, text, digest, archive_path="", now=database.now(session))
+        _compose(session, parts, text, digest, archive_path="", now=database.now(session))
     return publish.audience_of_digest(parts, digest_key)
 
 
-def _compose(parts: Parts, text: Manuscript, digest: DigestView, *, archive_path: str, now: datetime) -> Compiled:
-    frame = parts.letterhead.frame(digest, language=text.language, kind="alert", archive_path=archive_path)
+def _compose(
+    session: Session, parts: Parts, text: Manuscript, digest: DigestView, *, archive_path: str, now: datetime
+) -> Compiled:
+    mailto = inbound.leave_address(session, parts)
+    frame = parts.letterhead.frame(
+        digest, language=text.language, kind="alert", archive_path=archive_path, mailto=mailto
+    )
     return composing.compose(alerts.content(text, now=now), frame, parts.layout)
 
 

@@ -8,8 +8,9 @@ from newsletter import database
 from newsletter.delivery import throttle
 from newsletter.errors import NotFound
 from newsletter.jobs import DELIVER
+from newsletter.journeys import mailing
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import deliveries, lanes, mailings
+from newsletter.ledger import books, lanes, shards
 from newsletter.ledger.mailings import Lane
 
 
@@ -47,12 +48,19 @@ def stop(parts: Parts, chosen: Iterable[Lane]) -> dict[int, int]:
     """End every mailing under way in these lanes for good, and pause the lanes; return how many deliveries of each end."""
     with parts.database.transaction() as session:
         stopped = lanes.stop(session, chosen, now=database.now(session))
-    # One more transaction each: the stop itself must not wait for a million rows.
-    cancelled = {}
-    for mailing_id in stopped:
-        with parts.database.transaction() as session:
-            cancelled[mailing_id] = deliveries.cancel_all(session, mailings.get(session, mailing_id), reason="stopped")
-    return cancelled
+    return {mailing_id: mailing.cancel_rest(parts, mailing_id) for mailing_id in stopped}
+
+
+def would_stop(parts: Parts, chosen: Iterable[Lane]) -> dict[int, int]:
+    """Return what `stop` would end, and how many deliveries of each; change nothing."""
+    with parts.database.transaction() as session:
+        return {mailing_id: books.status(session, mailing_id).due for mailing_id in lanes.under_way(session, chosen)}
+
+
+def due(parts: Parts, chosen: Iterable[Lane]) -> int:
+    """Return how many messages of these lanes could be begun now."""
+    with parts.database.transaction() as session:
+        return shards.due(session, chosen)
 
 
 class UnknownRelay(NotFound):

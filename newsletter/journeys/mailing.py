@@ -13,6 +13,7 @@ from newsletter.delivery import budget, planning, throttle
 from newsletter.delivery.budget import Promise
 from newsletter.issues import digests, manuscript
 from newsletter.jobs import DELIVER
+from newsletter.journeys import inbound
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.publish import NoSuchFile
 from newsletter.ledger import books, deliveries, mailings, tallies, variants
@@ -49,7 +50,10 @@ def draft(parts: Parts, path: str, *, digest_key: str) -> Drafted:
         new = Draft(kind=Kind.MAILING, lane=Lane.BULK, digest_id=digest.id, subject=text.subject)
         mailing_id = mailings.draft(session, new, now=database.now(session))
         path_ = f"/archive/{digest.key}/{mailing_id}/1"
-        frame = parts.letterhead.frame(digest, language=text.language, kind="mailing", archive_path=path_)
+        mailto = inbound.leave_address(session, parts)
+        frame = parts.letterhead.frame(
+            digest, language=text.language, kind="mailing", archive_path=path_, mailto=mailto
+        )
         content = MailingContent(text.subject, text.preheader, text.markdown)
         compiled = composing.compose(content, frame, parts.layout)
         variants.store(session, mailing_id, compiled, number=1, language=text.language)
@@ -58,11 +62,10 @@ def draft(parts: Parts, path: str, *, digest_key: str) -> Drafted:
 
 def test(parts: Parts, mailing_id: int, address: str) -> int:
     """Send the first version of a mailing to one address, with links that do nothing; return the test's mailing."""
-    parts.letterhead.require()
+    to = may_test(parts, mailing_id, address)
     with parts.database.transaction() as session:
         now = database.now(session)
         tested = mailings.get(session, mailing_id)
-        to = EmailAddress.parse(address)
         new = Draft(kind=Kind.TEST, lane=Lane.TRANSACTIONAL, digest_id=None, subject=f"Test of {tested.subject}")
         test_id = mailings.draft(session, new, now=now)
         variant = variants.copy(session, variants.of(session, mailing_id)[0].id, to_mailing=test_id)
@@ -73,6 +76,14 @@ def test(parts: Parts, mailing_id: int, address: str) -> int:
         deliveries.ask(session, mailings.get(session, test_id), single, now=now)
     parts.nudger.nudge(DELIVER[Lane.TRANSACTIONAL])
     return test_id
+
+
+def may_test(parts: Parts, mailing_id: int, address: str) -> EmailAddress:
+    """Return the address of a test. Raises what `test` would raise, and sends nothing."""
+    parts.letterhead.require()
+    with parts.database.transaction() as session:
+        mailings.get(session, mailing_id)
+    return EmailAddress.parse(address)
 
 
 def status(parts: Parts, mailing_id: int) -> books.Status:
@@ -134,9 +145,17 @@ def resume(parts: Parts, mailing_id: int) -> None:
 def stop(parts: Parts, mailing_id: int) -> int:
     """End a mailing for good; return how many deliveries were cancelled."""
     _move(parts, mailing_id, State.STOPPED, stopped=True)
-    # A second transaction: the stop itself must not wait for a million rows.
-    with parts.database.transaction() as session:
-        return deliveries.cancel_all(session, mailings.get(session, mailing_id), reason="stopped")
+    return cancel_rest(parts, mailing_id)
+
+
+def cancel_rest(parts: Parts, mailing_id: int) -> int:
+    """Cancel what is left of a stopped mailing; return how many. The stop itself does not wait for a million rows."""
+    cancelled = 0
+    for waiting in (False, True):
+        with parts.database.transaction() as session:
+            stopped = mailings.get(session, mailing_id)
+            cancelled += deliveries.cancel_all(session, stopped, reason="stopped", waiting=waiting)
+    return cancelled
 
 
 def cancel(parts: Parts, mailing_id: int) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from newsletter.bounces.routing import Router
 from newsletter.composer.content import Frame
 from newsletter.database import Database
 from newsletter.errors import Conflict
@@ -16,6 +17,7 @@ from newsletter.relay.target import Relay
 from newsletter.tokens import Tokens
 
 if TYPE_CHECKING:
+    from newsletter.bounces.sns import Receiver
     from newsletter.composer.inlining import Layout
     from newsletter.fetching import Network
 
@@ -48,8 +50,10 @@ class Letterhead:
         if not self.postal_address:
             raise NoSender("NEWSLETTER_POSTAL_ADDRESS")
 
-    def frame(self, digest: DigestView, *, language: str, kind: str, archive_path: str = "") -> Frame:
-        """Return what stands around a message to the readers of a digest."""
+    def frame(
+        self, digest: DigestView, *, language: str, kind: str, archive_path: str = "", mailto: str | None = None
+    ) -> Frame:
+        """Return what stands around a message to the readers of a digest. mailto: where wishes to leave by mail are read."""
         return Frame(
             sender_name=self.sender_name,
             sender_address=self.sender_address,
@@ -63,6 +67,7 @@ class Letterhead:
             why="mail.why-subscribed",
             archive_url=f"{self.base_url}{archive_path}" if archive_path else "",
             feedback_kind=kind,
+            unsubscribe_mailto=mailto,
         )
 
     def team_frame(self, *, language: str = "en") -> Frame:
@@ -90,6 +95,8 @@ class Parts:
     composing  makes the layout on first use: a process that only sends never loads templates, premailer and lxml
     relays         those of each lane, for what can be promised
     tranche_pause  how long a large mailing waits after its first tranche
+    router         knows the addresses to which mail comes back; None where none is taken in
+    notices        believes Amazon's notices; None where there are none
     """
 
     database: Database
@@ -101,6 +108,8 @@ class Parts:
     fetch_allow: "tuple[Network, ...]"
     relays: Mapping[Lane, tuple[Relay, ...]]
     tranche_pause: timedelta
+    router: Router | None = None
+    notices: "Receiver | None" = None
 
     @property
     def layout(self) -> "Layout":

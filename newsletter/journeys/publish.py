@@ -19,9 +19,10 @@ from newsletter.errors import Conflict, Invalid, NotFound
 from newsletter.issues import articles, cutting, digests, feeds, pictures, selection
 from newsletter.issues.articles import ArticleView
 from newsletter.jobs import DELIVER, PICTURES
-from newsletter.journeys import previews
+from newsletter.journeys import inbound, previews
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings, reading, variants
+from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import Draft, Kind, Lane, State
 from newsletter.ledger.variants import Group
 from newsletter.subscribers import recipients
@@ -122,7 +123,7 @@ def compose(parts: Parts, digest_key: str, *, rhythm: str | None = None, now: da
         ready = articles.ready(session, after=0, upto=cut.upto)
         alerts = articles.alerts_among(session, ready)
         groups = _groups(session, digest, rhythm, cut, alerts)
-        covered = [article for article in ready if (article.ready_seq or 0) > cut.after]
+        covered = selection.covered(ready, languages=digest.languages, after=cut.after)
         if not covered:
             raise cutting.NothingNew(digest.key, rhythm)
         masthead = selection.Masthead(digest.name, cut.number, rhythm, now.date())
@@ -171,6 +172,7 @@ class _Versions:
     ) -> None:
         self._parts, self._session, self._digest = parts, session, digest
         self._mailing_id, self._masthead = mailing_id, masthead
+        self._mailto = inbound.leave_address(session, parts)
         self._made: dict[tuple[str, tuple[int, ...]], int] = {}
         self.warnings: set[str] = set()
 
@@ -190,7 +192,9 @@ class _Versions:
     def _compose(self, language: str, chosen: list[ArticleView]) -> int:
         number = len(self._made) + 1
         path = f"/archive/{self._digest.key}/{self._mailing_id}/{number}"
-        frame = self._parts.letterhead.frame(self._digest, language=language, kind="digest", archive_path=path)
+        frame = self._parts.letterhead.frame(
+            self._digest, language=language, kind="digest", archive_path=path, mailto=self._mailto
+        )
         compiled = composing.compose(self._content(chosen), frame, self._parts.layout)
         self.warnings.update(lint.warnings(compiled))
         return variants.store(
@@ -222,7 +226,6 @@ def preview(parts: Parts, issue_id: int, folder: Path, *, reference: str | None 
 
 def send(parts: Parts, issue_id: int) -> int:
     """Release an issue now and return its mailing: rows are planned here, workers are nudged after the commit."""
-    parts.letterhead.require()
     with parts.database.transaction() as session:
         mailing_id = cutting.get(session, issue_id).mailing_id
     release(parts, mailing_id)
@@ -231,10 +234,9 @@ def send(parts: Parts, issue_id: int) -> int:
 
 def release(parts: Parts, mailing_id: int, *, start_at: datetime | None = None) -> None:
     """Lock and approve a draft, and plan it when its time has come. `start_at` None is now."""
+    parts.letterhead.require()
     with parts.database.transaction() as session:
-        now = database.now(session)
-        if start_at and start_at < now:
-            raise InThePast(start_at, now)
+        now = _not_before_now(session, start_at)
         mailings.lock(session, mailing_id)
         mailings.approve(session, mailing_id, start_at=start_at or now)
         lane = mailings.get(session, mailing_id).lane
@@ -243,12 +245,21 @@ def release(parts: Parts, mailing_id: int, *, start_at: datetime | None = None) 
     parts.nudger.nudge(DELIVER[lane])
 
 
-def audience_of(parts: Parts, mailing_id: int) -> int:
+def _not_before_now(session: Session, start_at: datetime | None) -> datetime:
+    now = database.now(session)
+    if start_at and start_at < now:
+        raise InThePast(start_at, now)
+    return now
+
+
+def audience_of(parts: Parts, mailing_id: int, *, start_at: datetime | None = None) -> int:
     """Return how many would get a mailing if it were sent now: what --dry-run prints. Raises what sending would raise."""
+    parts.letterhead.require()
     with parts.database.transaction() as session:
+        _not_before_now(session, start_at)
         mailings.require(session, mailing_id, State.LOCKED)
         mailing = mailings.get(session, mailing_id)
-        return recipients.count(session, planning.audience(session, mailing))
+        return rows.count(session, mailing, planning.audience(session, mailing))
 
 
 def audience_of_digest(parts: Parts, digest_key: str) -> int:

@@ -10,10 +10,11 @@ from newsletter.ledger import deliveries
 from newsletter.subscribers import people, suppression, tables
 
 
-def import_csv(parts: Parts, path: str, *, dry_run: bool) -> tables.Counts:
-    """Suppress every address of a CSV file, known or not; return the counts."""
+def import_csv(parts: Parts, path: str, *, dry_run: bool) -> tuple[tables.Counts, list[int]]:
+    """Suppress every address of a CSV file, known or not; return the counts, and the rows in which no address stands."""
+    rows: list[int] = []
     with opened(path) as stream:
-        return suppression.import_csv(parts.database, stream, dry_run=dry_run)
+        return suppression.import_csv(parts.database, stream, dry_run=dry_run, on_reject=rows.append), rows
 
 
 def listed(parts: Parts, *, limit: int) -> list[dict[str, Any]]:

@@ -1,12 +1,12 @@
 """The books: what became of a mailing, counted; and the sums that must hold."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from newsletter.ledger import mailings
+from newsletter.ledger import mailings, returns
 from newsletter.models.delivery import Delivery, DeliveryState
 from newsletter.models.mailing import Mailing, State
 
@@ -34,6 +34,8 @@ class Status:
     finished_at: datetime | None
     messages_per_second: float | None
     halted: str | None = None
+    # Beside the books: a relay took these, and something came back later, by fate.
+    returned: dict[str, int] = field(default_factory=dict)
 
     @property
     def over(self) -> bool:
@@ -73,6 +75,7 @@ def status(session: Session, mailing_id: int) -> Status:
         finished_at=mailing.finished_at,
         messages_per_second=_rate(accepted, mailing.started_at, last),
         halted=mailing.halted,
+        returned=returns.counts(session, mailing_id),
     )
 
 
@@ -83,10 +86,15 @@ def _rate(accepted: int, started: datetime | None, last: datetime | None) -> flo
 
 
 def finish(session: Session, mailing_id: int) -> bool:
-    """Close the books when every shard has ended and no row is due; return whether they are closed now."""
+    """Close the books when every shard has ended and no row is due; return whether they are closed now.
+
+    Two who end the last two shards at once take turns at the mailing: the second sees what the first has done.
+    """
+    session.execute(_TURN, {"mailing": mailing_id})
     return bool(session.execute(_FINISH, {"mailing": mailing_id}).rowcount)  # type: ignore[attr-defined]
 
 
+_TURN = text("SELECT FROM mailing WHERE id = :mailing AND state = 'sending' FOR NO KEY UPDATE")
 _FINISH = text("""
     UPDATE mailing m SET state = 'done', finished_at = clock_timestamp()
     WHERE m.id = :mailing AND m.state = 'sending' AND m.planned_at IS NOT NULL
@@ -130,6 +138,9 @@ _RULES = {
         SELECT count(*) FROM delivery WHERE mailing_id = :mailing AND state = 'uncertain' AND uncertain_at IS NULL""",
     "a delivery with an outcome that was never tried": """
         SELECT count(*) FROM delivery WHERE mailing_id = :mailing AND state IN ('accepted', 'uncertain') AND tries = 0""",
+    "a place of a shard that two deliveries share": """
+        SELECT count(*) FROM (
+            SELECT FROM delivery WHERE mailing_id = :mailing GROUP BY shard_id, position HAVING count(*) > 1) d""",
     "a delivery in no shard": """
         SELECT count(*) FROM delivery d LEFT JOIN shard s ON s.id = d.shard_id AND s.mailing_id = d.mailing_id
         WHERE d.mailing_id = :mailing AND s.id IS NULL""",

@@ -142,14 +142,44 @@ _CANCEL = text("""
 """)
 
 
-def cancel_all(session: Session, mailing: MailingView, *, reason: str) -> int:
-    """Cancel what is left of a mailing; return how many rows."""
+def cancel_all(session: Session, mailing: MailingView, *, reason: str, waiting: bool = False) -> int:
+    """Cancel what is left of a mailing; return how many rows.
+
+    waiting   also rows that a worker is writing at this moment. First pass them over, then ask again in a transaction of
+              its own: two who wait for each other's rows would end one of them, and leave the rest due for ever.
+    """
+    left = (Delivery.month == mailing.month, Delivery.mailing_id == mailing.id, Delivery.state.in_(DUE))
+    free = select(Delivery.id).where(*left).with_for_update(skip_locked=not waiting)
     statement = (
         update(Delivery)
-        .where(Delivery.month == mailing.month, Delivery.mailing_id == mailing.id, Delivery.state.in_(DUE))
+        .where(Delivery.month == mailing.month, Delivery.id.in_(free))
         .values(state=DeliveryState.CANCELLED, reason=reason, due_at=None, outcome_at=text("clock_timestamp()"))
     )
     return int(session.execute(statement.execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]
+
+
+def cancel_shard(session: Session, lease: Lease) -> int:
+    """Cancel what is left of a shard whose mailing was stopped; return how many rows."""
+    facts = {"month": lease.month, "shard": lease.shard_id}
+    return int(session.execute(_CANCEL_SHARD, facts).rowcount)  # type: ignore[attr-defined]
+
+
+_CANCEL_SHARD = text("""
+    UPDATE delivery SET state = 'cancelled', reason = 'stopped', due_at = NULL, outcome_at = clock_timestamp()
+    WHERE month = :month AND shard_id = :shard AND state IN ('planned', 'deferred')
+""")
+
+
+def cancel_retries(session: Session) -> int:
+    """Cancel what waits for another attempt in mailings that were stopped; return how many rows."""
+    return int(session.execute(_CANCEL_RETRIES).rowcount)  # type: ignore[attr-defined]
+
+
+_CANCEL_RETRIES = text("""
+    UPDATE delivery d SET state = 'cancelled', reason = 'stopped', due_at = NULL, outcome_at = clock_timestamp()
+    FROM mailing m, shard s
+    WHERE d.state = 'deferred' AND m.id = d.mailing_id AND m.state = 'stopped' AND s.id = d.shard_id AND s.state = 'ended'
+""")
 
 
 def gather(session: Session, *, now: datetime) -> int:

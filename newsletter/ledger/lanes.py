@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
@@ -34,9 +34,15 @@ def stop(session: Session, lanes: Iterable[Lane], *, now: datetime) -> list[int]
     lanes = list(lanes)
     pause(session, lanes, now=now)
     statement = (
-        update(Mailing)
-        .where(Mailing.lane.in_(lanes), Mailing.state.in_((State.SENDING, State.PAUSED)))
-        .values(state=State.STOPPED, finished_at=now)
-        .returning(Mailing.id)
+        update(Mailing).where(*_under_way(lanes)).values(state=State.STOPPED, finished_at=now).returning(Mailing.id)
     )
     return sorted(session.execute(statement.execution_options(synchronize_session=False)).scalars())
+
+
+def under_way(session: Session, lanes: Iterable[Lane]) -> list[int]:
+    """Return the mailings that `stop` would end."""
+    return sorted(session.execute(select(Mailing.id).where(*_under_way(lanes))).scalars())
+
+
+def _under_way(lanes: Iterable[Lane]) -> tuple[ColumnElement[bool], ...]:
+    return Mailing.lane.in_(list(lanes)), Mailing.state.in_((State.SENDING, State.PAUSED))

@@ -77,6 +77,13 @@ def _gather(session: Session, mailing: MailingView, audience: Select[Any]) -> No
     session.execute(text(statement), facts)
 
 
+def count(session: Session, mailing: MailingView, audience: Select[Any]) -> int:
+    """Return how many `plan` would write now, and write nothing."""
+    choice, facts = _choice(mailing)
+    counted = f"WITH audience AS ({literal(audience)}) SELECT count(*) FROM ({choice}) plan WHERE excluded IS NULL"  # noqa: S608
+    return int(session.execute(text(counted), facts).scalar_one())
+
+
 def variant_for(session: Session, mailing: MailingView, audience: Select[Any], mailbox_id: int) -> int | None:
     """Return the variant one reader of the audience would get, or None when they would get nothing."""
     choice, facts = _choice(mailing)

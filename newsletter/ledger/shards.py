@@ -4,12 +4,12 @@ Leases compare clocks in SQL only. The fence grows with every lease; a worker th
 fence is old, and can neither open a window nor write over what its successor wrote.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.orm import Session
 
 from newsletter.ledger.mailings import AT_LEAST_ONCE
@@ -77,7 +77,23 @@ def take(
     First attempts come before retries. A shard whose holder vanished is taken when its lease has run out; what that
     holder had announced and not answered is settled first.
     """
-    found = session.execute(_TAKE, {"lane": lane, "owner": owner, "lease": LEASE, "away": AWAY}).one_or_none()
+    return _take(session, _TAKE, {"lane": lane, "owner": owner}, marks)
+
+
+def take_stopped(
+    session: Session, *, owner: str, marks: Callable[[int, int], Marks | None] = lambda _shard, _fence: None
+) -> Taken | None:
+    """Lease a shard of a stopped mailing that nobody holds any more, to close its books; None when there is none.
+
+    What its last holder had announced and not answered is settled, as in `take`: a stop takes no doubt away.
+    """
+    return _take(session, _TAKE_STOPPED, {"owner": owner}, marks)
+
+
+def _take(
+    session: Session, statement: TextClause, facts: dict[str, str], marks: Callable[[int, int], Marks | None]
+) -> Taken | None:
+    found = session.execute(statement, facts | {"lease": LEASE, "away": AWAY}).one_or_none()
     if found is None:
         return None
     lease = _lease(found)
@@ -107,23 +123,31 @@ def _lease(found: Row[Any]) -> Lease:
 _NOT_HELD = """NOT EXISTS (SELECT FROM tally t
         WHERE t.mailing_id = s.mailing_id AND t.provider = s.provider AND t.held_until > clock_timestamp())"""
 # A lease that ran out is waited for a little longer where mail was announced: its machine may have the journal.
-_FREE = f"""(s.lease_until IS NULL
+_NOBODY_S = """(s.lease_until IS NULL
         OR s.lease_until < clock_timestamp() - CASE WHEN s.announced = 0 THEN interval '0' ELSE :away END)
-    AND s.state = 'open' AND s.not_before <= clock_timestamp() AND m.state = 'sending'
+    AND s.state = 'open'"""
+_FREE = f"""{_NOBODY_S} AND s.not_before <= clock_timestamp() AND m.state = 'sending'
     AND s.lane NOT IN (SELECT lane FROM paused_lane) AND {_NOT_HELD}"""  # noqa: S608
 # date_trunc in UTC: the session's time zone is UTC (database.py).
 _COLUMNS = """s.id, s.fence, s.mailing_id, m.kind, s.lane, s.provider, s.size, m.digest_id, m.had_to, m.fingerprint,
     m.planned_at, date_trunc('month', m.created_at)::date AS month"""
+_LEASE = f"""
+    UPDATE shard s SET owner = :owner, fence = s.fence + 1, lease_until = clock_timestamp() + :lease,
+        leased_at = clock_timestamp(), announced = 0
+    FROM next, mailing m WHERE s.id = next.id AND m.id = s.mailing_id
+    RETURNING {_COLUMNS}, next.announced, next.leased_at"""  # noqa: S608
 _TAKE = text(f"""
     WITH next AS (
         SELECT s.id, s.announced, s.leased_at FROM shard s JOIN mailing m ON m.id = s.mailing_id
         WHERE s.lane = :lane AND {_FREE}
         ORDER BY s.retry, s.not_before, s.id LIMIT 1 FOR UPDATE OF s SKIP LOCKED
-    )
-    UPDATE shard s SET owner = :owner, fence = s.fence + 1, lease_until = clock_timestamp() + :lease,
-        leased_at = clock_timestamp(), announced = 0
-    FROM next, mailing m WHERE s.id = next.id AND m.id = s.mailing_id
-    RETURNING {_COLUMNS}, next.announced, next.leased_at
+    ) {_LEASE}
+""")  # noqa: S608
+_TAKE_STOPPED = text(f"""
+    WITH next AS (
+        SELECT s.id, s.announced, s.leased_at FROM shard s JOIN mailing m ON m.id = s.mailing_id
+        WHERE {_NOBODY_S} AND m.state = 'stopped' LIMIT 1 FOR UPDATE OF s SKIP LOCKED
+    ) {_LEASE}
 """)  # noqa: S608
 
 
@@ -175,8 +199,10 @@ def reclaim(session: Session, shard_id: int, fence: int, marks: Marks) -> Taken 
     return Taken(lease, _settle(session, lease, marks, since=found.leased_at))
 
 
+# Due at once, but behind the others: a shard that ends whoever carries it must not keep its lane from them.
 _RECLAIM = text(f"""
-    UPDATE shard s SET fence = s.fence + 1, owner = NULL, lease_until = NULL, announced = 0
+    UPDATE shard s SET fence = s.fence + 1, owner = NULL, lease_until = NULL, announced = 0,
+        not_before = greatest(s.not_before, clock_timestamp())
     FROM mailing m WHERE s.id = :shard AND s.fence = :fence AND s.state = 'open' AND m.id = s.mailing_id
     RETURNING {_COLUMNS}, s.leased_at
 """)  # noqa: S608
@@ -289,4 +315,14 @@ def lanes_with_work(session: Session) -> list[str]:
     return list(session.execute(_LANES, {"away": AWAY}).scalars())
 
 
+def due(session: Session, lanes: Iterable[str]) -> int:
+    """Return how many deliveries of these lanes could be begun now."""
+    return int(session.execute(_DUE, {"lanes": list(lanes), "away": AWAY}).scalar_one())
+
+
+_DUE = text(f"""
+    SELECT count(*) FROM shard s JOIN mailing m ON m.id = s.mailing_id
+    JOIN delivery d ON d.shard_id = s.id AND d.mailing_id = m.id AND d.state IN ('planned', 'deferred')
+    WHERE s.lane = ANY (:lanes) AND {_FREE}
+""")  # noqa: S608
 _LANES = text(f"SELECT DISTINCT s.lane FROM shard s JOIN mailing m ON m.id = s.mailing_id WHERE {_FREE}")  # noqa: S608

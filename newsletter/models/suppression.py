@@ -30,9 +30,12 @@ class Suppression(Base):
     at: Mapped[datetime] = mapped_column(server_default=func.now())
     lifted_at: Mapped[datetime | None]
     lifted_why: Mapped[str | None]
+    # Who said so: "reply" in the session, "report" afterwards; NULL: a person, or before this was kept.
+    said_by: Mapped[str | None]
 
     __table_args__ = (
         CheckConstraint(one_of("reason", Reason), name="reason_is_known"),
+        CheckConstraint("said_by IN ('reply', 'report')", name="said_by_is_known"),
         CheckConstraint("(lifted_at IS NULL) = (lifted_why IS NULL)", name="lifting_has_a_reason"),
         Index(
             "one_live_suppression_a_reason",
@@ -42,3 +45,14 @@ class Suppression(Base):
             postgresql_where="lifted_at IS NULL",
         ),
     )
+
+
+class FullMailbox(Base):
+    """A mailbox that was full: since when, how often on different days, and when last."""
+
+    __tablename__ = "full_mailbox"
+
+    mailbox_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("mailbox.id", ondelete="CASCADE"), primary_key=True)
+    since: Mapped[datetime]
+    times: Mapped[int]
+    last_at: Mapped[datetime]

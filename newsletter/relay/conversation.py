@@ -343,7 +343,7 @@ def _refused(reply: Reply, stage: Stage) -> Outcome:
 def stuffed(envelope: Envelope) -> tuple[bytes, bytes]:
     """Return the message and its end, ready for the wire: dot-stuffed, closed by CRLF . CRLF (RFC 5321 §4.5.2)."""
     message = envelope.message
-    if not envelope.dotless:
+    if not envelope.vouched:
         if b"\r\n." in message:
             message = message.replace(b"\r\n.", b"\r\n..")
         if message.startswith(b"."):

@@ -30,7 +30,7 @@ class Envelope:
     recipient  one mailbox, domain as A-labels; a local part beyond ASCII needs a relay that offers SMTPUTF8
     message    complete header and body, CRLF only, not dot-stuffed
     envid      what a report on this delivery repeats (RFC 3461 §4.4): printable ASCII; empty asks for nothing
-    dotless    who made the message vouches that no line of it begins with a dot: a look through it costs 10 µs
+    vouched    who made the message vouches that it is ASCII and that no line of it begins with a dot: looking costs 12 µs
     """
 
     key: int
@@ -38,7 +38,7 @@ class Envelope:
     recipient: str
     message: bytes
     envid: str = ""
-    dotless: bool = False
+    vouched: bool = False
 
     def __post_init__(self) -> None:
         if _UNSAFE(self.sender):
@@ -47,3 +47,8 @@ class Envelope:
             raise UnsafeEnvelope("recipient")
         if len(self.envid) > 100 or _UNSAFE(self.envid) or not self.envid.isascii():
             raise UnsafeEnvelope("envid")
+
+    @property
+    def seven_bit(self) -> bool:
+        """Whether any server takes the message as it is."""
+        return self.vouched or self.message.isascii()

@@ -14,7 +14,7 @@ class Manners:
 
     idle               a session unused for longer is asked NOOP before the next message
     look               how often the one timer of a session looks at the clock
-    reconnects         new sessions one worker may open after one died or could not be opened
+    reconnects         new sessions one worker may open after one died
     messages, seconds  the session is ended politely after so many; None is unlimited
     """
 

@@ -50,7 +50,7 @@ class Offers:
         if not self.utf8 and not _plain(envelope):
             words = "the relay does not offer SMTPUTF8, which this address needs"
             return Rejected(Reply(553, "5.6.7", words), Stage.RCPT)
-        if not self.eight_bit and not envelope.message.isascii():
+        if not self.eight_bit and not envelope.seven_bit:
             words = "the relay does not offer 8BITMIME, which this message needs"
             return Rejected(Reply(554, "5.6.3", words), Stage.MAIL)
         return None
@@ -58,7 +58,7 @@ class Offers:
     def mail(self, envelope: Envelope) -> bytes:
         """Return the MAIL command, without its line end."""
         parameters = f" SIZE={len(envelope.message)}" if self.size else ""
-        if not envelope.message.isascii():
+        if not envelope.seven_bit:
             parameters += " BODY=8BITMIME"
         if not _plain(envelope):
             parameters += " SMTPUTF8"

@@ -70,11 +70,19 @@ class Pool:
         Raises opening.Unreachable if no session could be opened and nothing was begun. If sessions die later, the
         rest is simply not drawn. What the cargo raises is raised again once the sessions rest.
         """
+        self._settle_in()
+        return await _Run(self, cargo).complete()
+
+    async def knock(self) -> None:
+        """Have one session open and keep it; raises opening.Unreachable. A dead relay is then asked once, not by all at once."""
+        self._settle_in()
+        await self.give_back(await self.borrow())
+
+    def _settle_in(self) -> None:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._idle.clear()  # sessions of a loop that is gone cannot even be closed
             self._loop = loop
-        return await _Run(self, cargo).complete()
 
     async def close(self) -> None:
         """QUIT all sessions; never raises, waits a few seconds at most."""
@@ -101,7 +109,7 @@ class Pool:
 
     @property
     def reconnects(self) -> int:
-        """How often one worker of a call may open a new session after one died or could not be opened."""
+        """How often one worker of a call may open a new session after one died."""
         return self._manners.reconnects
 
 
@@ -138,9 +146,12 @@ class _Run:
                 self.withheld(envelope)
 
     async def _work(self) -> None:
-        """Draw envelopes through one session after the other, until none is left or sessions die too often."""
+        """Draw envelopes through one session after the other, until none is left or sessions die too often.
+
+        Once a session could not be opened, nobody opens another: a dead relay is not asked by all of us in turn.
+        """
         deaths = 0
-        while deaths <= self._pool.reconnects:
+        while deaths <= self._pool.reconnects and self._unreachable is None:
             # Drawn before a session is opened, so that three envelopes open three sessions and not eight.
             envelope = await self._first()
             if envelope is None:
@@ -152,8 +163,7 @@ class _Run:
                 if not isinstance(error, Unreachable):
                     raise
                 self._unreachable = error
-                deaths += 1
-                continue
+                return
             await connection.carry(self, envelope)
             deaths += not connection.alive
             await self._pool.give_back(connection)

@@ -3,8 +3,8 @@
     smtp://user:password@host:port?connections=8&rate=14&hourly=40000&daily=50000&ahead=2000&weight=1&res
     erve=40000
 
-`smtps` speaks TLS from the first byte. `smtp` to another machine must offer STARTTLS; plain text goes to
-this machine only.
+`smtps` speaks TLS from the first byte. `smtp` to another machine, or with a password, must offer STARTTLS;
+plain text goes to this machine only.
 """
 
 import ipaddress
@@ -107,8 +107,8 @@ class Relay:
 
     @property
     def starttls(self) -> bool:
-        """Whether the session must be upgraded before anything else is said (RFC 3207)."""
-        return not self.implicit_tls and not self.near
+        """Whether the session must be upgraded before anything else is said (RFC 3207): a password never goes without TLS."""
+        return not self.implicit_tls and (not self.near or self.user is not None)
 
     @property
     def near(self) -> bool:

@@ -12,7 +12,9 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import assert_never
 
+from newsletter.relay import meanings
 from newsletter.relay.outcome import Deferred, Rejected, Stage
+from newsletter.relay.reply import TEXT_LIMIT
 
 
 class Class(StrEnum):
@@ -78,145 +80,59 @@ class Verdict:
         return _ACTIONS[self.cls]
 
 
-def _words(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE)
-
-
-_BOX = r"(?:user|mailbox|recipient|address|account|e-?mail|addressee|alias|person|destination|local ?part|rcpt|customer|subscriber|name|id|inbox)"
-# In the order in which they are asked. What is said of us comes before what is said of the reader: a server that blocks us
-# often adds words about the recipient, and never the other way round.
-_MEANINGS: tuple[tuple[Class, re.Pattern[str]], ...] = (
-    (
-        Class.RATE,
-        _words(
-            r"too many (?:connections|messages|recipients|concurrent|sessions|emails|mails|bad)",
-            r"\brate[ -]?limit",
-            r"throttl",
-            r"(?:sending|message|connection|unusual|quota) rate",
-            r"too (?:fast|frequent|quick)|receiving mail at a rate",
-            r"(?:daily|hourly|message|sending) (?:message )?quota (?:was |has been )?exceeded",
-            r"exceeded (?:the |your |its )?(?:max|rate|daily|hourly|connection|number of|sending)",
-            r"connection limit",
-            r"slow down",
-        ),
-    ),
-    (
-        Class.QUOTA,
-        _words(
-            r"(?:over|exceed\w*|out of|above|beyond).{0,30}(?:quota|storage|disk|space|allocation)",
-            r"quota.{0,30}(?:exceed|full|reached|violat)",
-            r"(?:mailbox|mail box|inbox|account|user|storage).{0,40}\bfull\b",
-            r"insufficient (?:disk|system storage|storage|space)",
-            r"mailbox.{0,30}(?:size limit|too large)",
-            r"not enough (?:space|storage|room)",
-        ),
-    ),
-    (
-        Class.SENDER,
-        # What our own relay says when it is not set up for us: the next message would hear the same.
-        _words(
-            r"(?:issue|requires?|need|use) (?:a )?starttls|must authenticate|"
-            r"authenticat\w+ (?:first|before)|^authentication (?:is )?required",
-            r"sender.{0,40}(?:not owned by|not allowed to|not verified|unverified identity)|(?:e-?mail )?address is not verified|"
-            r"identit(?:y|ies).{0,20}not verified|invalid sender|not (?:allowed|permitted|authori[sz]ed) to send (?:as|from|on behalf)",
-        ),
-    ),
-    (
-        Class.POLICY,
-        _words(
-            r"\bspam|\bspf\b|\bdkim\b|\bdmarc\b|blacklist|black list|blocklist|block list|block-list|\bdnsbl\b|\brbl\b|denylist",
-            r"\b(?:ip|client host|host|sender|network|domain|connection|server|message|mail|e-?mail|access).{0,40}"
-            r"(?:is |was |has been |been |are )?(?:blocked|banned|block(?:ed)? by|denied|prohibited|refused|rejected)\b(?!.{0,40}(?:no such|unknown|not exist))",
-            r"reputation|reverse dns|\bptr\b|rdns|reverse (?:mapping|lookup|hostname)|helo|ehlo.{0,20}(?:invalid|reject)",
-            r"(?:unsolicited|bulk mail|abuse|suspicious|complaint)",
-            r"unauthenticated|not (?:pass|authenticated)|authentication (?:fail|required|check)|fails? authentication",
-            r"(?:policy|security|administrative(?:ly)?|filter|content).{0,30}(?:reject|violat|reason|prohibit|denied|block|restrict|refus)",
-            r"(?:reject|violat|prohibit|denied|block|refus)\w*.{0,30}(?:policy|policies|security|filter)",
-            r"relay(?:ing)?.{0,20}(?:denied|not permitted|not allowed|prohibited|access|reject)|(?:not|unable|cannot|refuse\w*) (?:to )?relay",
-            r"access denied|not authorized|not permitted|only (?:accepts?|allows?)|restricted|must be listed|not accepting.{0,20}(?:from|your)",
-            r"sender (?:address )?(?:rejected|verif|denied|blocked|domain|not|unknown)|(?:your|sending|sender'?s?) (?:domain|ip|host|server|address)",
-        ),
-    ),
-    (
-        Class.CONTENT,
-        _words(
-            r"virus|malware|attachment|infected|phish",
-            r"message (?:size|too (?:large|big|long))|(?:size|length) (?:of message )?(?:exceeds|limit)|too (?:large|big)|maximum.{0,20}size",
-            r"(?:header|mime|line|format|charset|from: |subject).{0,40}(?:invalid|malform|missing|not (?:allowed|rfc|valid)|error|too long)",
-            r"(?:content|message|body).{0,20}(?:reject|not accept|refus)",
-        ),
-    ),
-    (
-        Class.DEAD,
-        # Of the domain: nobody there to try again for, whatever courtesy follows.
-        _words(
-            r"(?:invalid|unknown|no such|nonexistent|bad|unroute?able|unresolvable) (?:mail |recipient |destination )?(?:domain|host)\b",
-            r"domain (?:is |was |could |can)?(?:not|n't) (?:be )?(?:reachable|found|exist|resolve)",
-        ),
-    ),
-    (
-        Class.TRANSIENT,
-        _words(
-            r"gr[ae]y[ -]?list",
-            r"try (?:again|later)|temporar|timed? ?out|deferred|delayed|retry|resources|load too high|busy|local error|service (?:not|un)available",
-            r"(?:suspend|disabled|inactive|is not accepting (?:e-?mail|mail|messages)|deactivat|locked|not active|on hold|expired|over ?due)",
-            r"could not (?:connect|be delivered for)|connection (?:refused|reset|dropped|lost)|loop|too many hops",
-        ),
-    ),
-    (
-        Class.DEAD,
-        _words(
-            rf"(?:no|not a|invalid|bad|illegal|unknown|unrecogni[sz]ed|undeliverable|nonexistent|non-existent|wrong)\s(?:such |valid |known |local |existing )*{_BOX}",
-            rf"{_BOX}.{{0,60}}(?:unknown|not (?:be )?(?:found|known|exist|valid|listed|here|recogni[sz]ed|local|registered)|"
-            r"does ?n[o']t exist|no longer|invalid|unavailable|undeliverable|isn't|nonexistent|has moved|is dead|never)",
-            r"(?:does not|doesn'?t|didn'?t|did not) (?:have|exist|match)|no mailbox|no one|nobody|not our (?:customer|user)",
-            r"(?:user|host|domain|name)[ _-]?(?:unknown|not found)|nxdomain|unrouteable|no mx|null mx|no such (?:host|domain|person)|"
-            r"(?:domain|host).{0,40}(?:not exist|not found|invalid|no (?:mx|mail))",
-            r"recipient.{0,40}rejected|rejected.{0,20}recipient|(?<!sender )address rejected|unknown (?:local|recipient|user|address)|has (?:moved|left)|account.{0,20}closed",
-            r"does not (?:accept|receive) (?:e-?mail|mail)|(?:recipient|address|user) verif\w+ failed|account (?:has been |was |is )?(?:terminated|deleted|removed)",
-            # What servers say in their own languages.
-            r"unbekannt|existiert nicht|nicht gefunden|inconnue?\b|n'existe pas|introuvable|desconocido|no existe|sconosciut|inesistente|inexistente|onbekend|neexistuje|"
-            r"nie istnieje|не существует|не найден|存在しません",
-        ),
-    ),
+# In the order in which they are asked. What is said of us comes before what is said of the reader: a server that blocks us often
+# adds words about the recipient, and never the other way round. "Temporarily" and "disabled" come before "unknown", a mere
+# "try again" after.
+_MEANINGS: tuple[tuple[Class, meanings.Words], ...] = (
+    (Class.POLICY, meanings.PROOF),
+    (Class.RATE, meanings.RATE),
+    (Class.QUOTA, meanings.QUOTA),
+    (Class.SENDER, meanings.SENDER),
+    (Class.POLICY, meanings.POLICY),
+    (Class.CONTENT, meanings.CONTENT),
+    (Class.DEAD, meanings.NO_MAIL_THERE),
+    (Class.DEAD, meanings.NO_DOMAIN),
+    (Class.TRANSIENT, meanings.MOMENT),
+    (Class.TRANSIENT, meanings.ASLEEP),
+    (Class.DEAD, meanings.NOBODY),
+    (Class.DEAD, meanings.TURNED_AWAY),
+    (Class.TRANSIENT, meanings.COURTESY),
+    (Class.POLICY, meanings.REFUSED),
 )
 
-_DEAD = _words(*(pattern.pattern for cls, pattern in _MEANINGS if cls is Class.DEAD))
-_OF_SENDER = _words(r"sender|\bmail from\b|your (?:domain|address)")
-
-# RFC 3463 and the registry of RFC 5248, by subject and detail; the class digit only says for how long.
+# The registry of RFC 5248 by subject and detail; the class digit only says for how long. What is not here says too little.
 _ENHANCED: dict[str, Class] = {
     **dict.fromkeys(("1.1", "1.2", "1.3", "1.6", "1.10"), Class.DEAD),
-    **dict.fromkeys(("2.2", "3.1"), Class.QUOTA),
-    **dict.fromkeys(("2.1", "3.2", "4.1", "4.2", "4.3", "4.4", "4.5", "4.7"), Class.TRANSIENT),
-    **dict.fromkeys(("1.7", "1.8", "7.25", "7.26", "7.23", "7.24", "7.20", "7.21", "7.22"), Class.POLICY),
-    **dict.fromkeys(("2.3", "3.4", "6.0", "6.1", "6.3", "6.5", "6.7"), Class.CONTENT),
-    **dict.fromkeys(("5.0", "5.1", "5.2", "5.3", "5.4"), Class.PROTOCOL),
+    "2.2": Class.QUOTA,
+    **dict.fromkeys(("2.1", "2.4", "3.1", "3.2", "3.5", "7.13"), Class.TRANSIENT),
+    **dict.fromkeys(("4.1", "4.2", "4.3", "4.4", "4.5", "4.6", "4.7"), Class.TRANSIENT),
+    **dict.fromkeys(("5.3", "7.28"), Class.RATE),
+    **dict.fromkeys(("1.7", "1.8"), Class.POLICY),
+    "7.8": Class.SENDER,
+    **dict.fromkeys(("1.9", "2.3", "3.3", "3.4"), Class.CONTENT),
+    **dict.fromkeys(("5.0", "5.1", "5.2", "5.4", "5.5", "5.6"), Class.PROTOCOL),
 }
+_UNKNOWN = ("1.0", "1.1", "1.2", "1.3", "1.6", "1.10")
+"""Details of a bad destination address: with them, words that say "unknown" are believed whatever stands beside them."""
+_NOT_SET_UP = (530, 534, 535, 538)
+"""RFC 4954, RFC 3207: our relay wants a login or TLS that we did not give."""
+_NEVER_OF_THE_READER = (500, 502, 503, 504, 517, 555)
+"""Replies to commands, parameters and senders, whatever the words (RFC 5321 §4.2; 517 is Courier's for a sender's domain)."""
 
-
-# Said by servers that refused every RCPT and are asked for DATA all the same: whatever the stage, RCPT was refused.
-_AT_RCPT = _words(
-    r"no valid recipients?\b|need rcpt|rcpt first|(?:valid )?rcpt.{0,30}(?:must precede|before data)|all rcpt commands were rejected",
-    r"(?:after|in reply to|following) rcpt(?: to)?\b|\[rcpt_to\]",
+_ONE_REPLY = re.compile(r"(?<![.\d])([245]\d\d)[ -](?=\S)")
+_IN_BRACKETS = re.compile(r"\(#([45]\.\d{1,3}\.\d{1,3})\b")
+_ADDRESS = re.compile(r"""(?<![^\s<>()\[\]"':,;])[^\s<>()\[\]"':,;@]{1,64}+@[^\s<>()\[\]"',;]{1,255}""")
+_PATH = re.compile(r"(https?://[^\s/?#]{1,255}+)\S*")
+_WHERE = re.compile(
+    r"\bhost [^\s\[]{1,255}+ ?\[[0-9a-f.:]{2,45}\](?=:| said| smtp| delay)|\bremote (?:mail ?)?(?:server|host|er\b)",
 )
-# At RCPT, "access denied" of the recipient means that a directory does not hold the address (Microsoft 5.4.1, Postfix access maps).
-_NOT_IN_DIRECTORY = _words(r"recipient address rejected: access denied")
-# Unmistakable even after the body, where "user unknown" is often a filter's excuse.
-_NO_ACCOUNT = _words(r"(?:user|customer) (?:doesn'?t|does not|didn'?t) have an? \S+ account")
-# "550 : User unknown" names nobody: the recipient had been taken, and a filter fills the gap with nothing.
-_OF_NOBODY = _words(r"(?:^|\d{3}[: ]|said: |> )\s*: (?:user )?unknown")
-# A look-up that fails has a code of its own; 5.0.0 spelled out beside its words comes from somebody's rule.
-_UNDEFINED = _words(r"^5\d\d 5\.0\.0 .{0,80}unknown", r"^5\.0\.0 .{0,80}unknown")
-_DAY = _words(
-    r"(?:daily|24.?hours?|per day).{0,30}(?:quota|limit)|(?:quota|limit).{0,20}(?:daily|24.?hours?|per day)|message quota"
-)
-_PACE = _words(r"send(?:ing)? rate|throttling failure|(?:messages|mails) per (?:second|minute)")
-_ONE_REPLY = re.compile(r"(?<![\d.])([245]\d\d)[ -](?=\S)")
 _WAIT = re.compile(
-    r"(?:again|retry|later|wait|expect).{0,20}?\b(?:in|after|for)?\s*(\d{1,5})\s*(s|sec|secs|seconds?|m|min|mins|minutes?|h|hours?)\b",
-    re.IGNORECASE,
+    r"(?:again|retry|later|wait|expect|back|gr[ae]ylist\w*).{0,20}?\b(?:in|after|for)?\s*"
+    r"(\d{1,5})\s*(s|sec|secs|seconds?|m|min|mins|minutes?|h|hours?)\b"
 )
+_CLOCK = re.compile(
+    r"(?:again|retry|wait|back).{0,20}?\b(\d{1,2}):(\d\d):(\d\d)\b"
+)  # milter-greylist: "come back in 00:04:59"
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
 
 
@@ -228,62 +144,84 @@ def judge(stage: Stage | None, code: int, enhanced: str | None, text: str) -> Ve
     enhanced  "5.1.1" or None
     text      the server's words
     """
-    found = _class(stage, code, enhanced, text)
+    text = " ".join(text[:TEXT_LIMIT].lower().split())
+    found = _class(stage, code, enhanced or _in_brackets(text), text)
     return Verdict(found, _wait(text), _limit(text) if found is Class.RATE else None)
 
 
 def _class(stage: Stage | None, code: int, enhanced: str | None, text: str) -> Class:
-    if stage is not Stage.MAIL and _AT_RCPT.search(text):
+    if stage is not Stage.MAIL and meanings.AT_RCPT.search(text):
         stage = Stage.RCPT
-    words = _of_code(text, code)
+    words = _plain(_of_code(text, code))
     if stage in (Stage.CONNECT, Stage.GREETING, Stage.EHLO, Stage.TLS):
         return _about_us(code, enhanced, words)
-    if stage is Stage.AUTH:
+    if stage is Stage.AUTH or code in _NOT_SET_UP:
         return Class.SENDER
     if stage is Stage.MAIL:
         return _about_the_sender(code, enhanced, words)
-    if _NOT_IN_DIRECTORY.search(words) and stage is not Stage.BODY and code // 100 == 5:
+    if meanings.NOT_IN_DIRECTORY.search(words) and stage is not Stage.BODY and code // 100 == 5:
         return Class.DEAD
     found = _agreed(enhanced, words) or _meant(words) or _coded(enhanced) or _basic(code, stage)
-    return _dead(stage, code, enhanced, words) if found is Class.DEAD else _lasting(found, code, enhanced)
+    return _dead(stage, code, enhanced, words) if found is Class.DEAD else _lasting(found, code, enhanced, words)
+
+
+def _about_us(code: int, enhanced: str | None, text: str) -> Class:
+    """Before MAIL no reader was named, so whatever is said is said of us or of the moment."""
+    found = _meant(text)
+    if found in (Class.RATE, Class.POLICY, Class.TRANSIENT):
+        return found
+    return Class.POLICY if code // 100 == 5 or _subject(enhanced).startswith("7.") else Class.TRANSIENT
 
 
 def _about_the_sender(code: int, enhanced: str | None, text: str) -> Class:
-    """At MAIL no reader was named either: "no such domain" is ours."""
+    """At MAIL no reader was named either: "no such domain" is ours, and a full disk is the server's."""
     found = _meant(text) or _coded(enhanced) or _basic(code, Stage.MAIL)
     if found is Class.DEAD:
         return Class.TRANSIENT if code // 100 == 4 else Class.SENDER
-    return found
+    return Class.TRANSIENT if found is Class.QUOTA and code // 100 == 4 else found
 
 
 def _agreed(enhanced: str | None, text: str) -> Class | None:
     """Bad destination address by the code, and unknown by the words: only a quota or a rate named beside them says otherwise."""
-    if _subject(enhanced) not in ("1.0", "1.1", "1.10") or not _DEAD.search(text):
+    if _subject(enhanced) not in _UNKNOWN or not _names_nobody(text):
         return None
-    return None if _meant(text) in (Class.RATE, Class.QUOTA) or _OF_SENDER.search(text) else Class.DEAD
+    return None if _meant(text) in (Class.RATE, Class.QUOTA) else Class.DEAD
+
+
+def _names_nobody(text: str) -> bool:
+    said = meanings.NOBODY.search(text) or meanings.NO_DOMAIN.search(text)
+    return bool(said) and not meanings.OF_SENDER.search(text)
 
 
 def _dead(stage: Stage | None, code: int, enhanced: str | None, text: str) -> Class:
     """Return DEAD if the refusal can be believed to be about the address."""
     if code // 100 == 4 or code == 0:
         return Class.TRANSIENT  # unknown for now
-    if _NO_ACCOUNT.search(text):
-        return Class.DEAD
-    if _OF_NOBODY.search(text):
+    if code in _NEVER_OF_THE_READER:
+        return _basic(code, stage)
+    if meanings.OF_SENDER.search(text) or meanings.OF_NOBODY.search(text):
         return Class.POLICY
+    subject = _subject(enhanced)
     if stage in (Stage.DATA, Stage.BODY):
         # The mailbox was accepted at RCPT: a filter that hides behind "unknown user", unless the code is that of an address.
-        return Class.DEAD if _subject(enhanced).startswith("1.") else Class.POLICY
-    if _subject(enhanced) == "2.1" and not _AT_RCPT.search(text):
-        return Class.TRANSIENT  # "disabled" by the code, "unknown" by the words: they disagree, so nobody is suppressed
-    if _subject(enhanced).startswith("7.") or _UNDEFINED.search(text):
-        return Class.POLICY
-    return Class.DEAD
+        return Class.DEAD if subject.startswith("1.") or meanings.LOOKED_UP_LATE.search(text) else Class.POLICY
+    if meanings.NO_MAIL_THERE.search(text):
+        return Class.DEAD
+    return _despite(subject, text)
 
 
-def _lasting(found: Class, code: int, enhanced: str | None) -> Class:
-    """ "Inactive" with the code of a bad address is for good."""
-    return Class.DEAD if found is Class.TRANSIENT and code // 100 == 5 and _subject(enhanced) == "1.1" else found
+def _despite(subject: str, text: str) -> Class:
+    """Return what is believed where the words say "unknown" and the code something else: where they disagree, nobody is suppressed."""
+    if subject in ("2.1", "2.2", "7.13") and not meanings.AT_RCPT.search(text):
+        return _ENHANCED[subject]
+    return Class.POLICY if subject.startswith("7.") or subject in ("1.7", "1.8") else Class.DEAD
+
+
+def _lasting(found: Class, code: int, enhanced: str | None, text: str) -> Class:
+    """Asleep with the code of a bad address is for good (iCloud: "5.1.1 inactive email address")."""
+    if found is not Class.TRANSIENT or code // 100 != 5 or _subject(enhanced) != "1.1":
+        return found
+    return Class.DEAD if meanings.ASLEEP.search(text) and not meanings.MOMENT.search(text) else found
 
 
 def _of_code(text: str, code: int) -> str:
@@ -293,16 +231,33 @@ def _of_code(text: str, code: int) -> str:
     return " ".join(spoken) if len(parts) > 3 and spoken else text
 
 
+def _plain(text: str) -> str:
+    """Return the words without what only looks like words: addresses (as "@"), pages behind links, names of the server that spoke."""
+    if "@" in text:
+        text = _ADDRESS.sub("@", text)
+    if "://" in text:
+        text = _PATH.sub(r"\1", text)
+    return " ".join(meanings.NO_RECIPIENTS.sub("", _WHERE.sub("", text)).split())
+
+
+def _in_brackets(text: str) -> str | None:
+    """Return the enhanced code where qmail and its kin write it: "… by that name. (#5.1.1)"."""
+    found = _IN_BRACKETS.search(text) if "(#" in text else None
+    return found[1] if found else None
+
+
 def _limit(text: str) -> Limit:
-    if _DAY.search(text):
+    if meanings.DAY.search(text):
         return Limit.ACCOUNT_DAY
-    return Limit.ACCOUNT_RATE if _PACE.search(text) else Limit.PROVIDER
+    return Limit.ACCOUNT_RATE if meanings.PACE.search(text) else Limit.PROVIDER
 
 
 def _wait(text: str) -> timedelta | None:
-    """Return how long a server asked to stay away: "try again in 300 seconds"."""
-    found = _WAIT.search(text)
-    return int(found[1]) * _UNITS[found[2][0].lower()] if found else None
+    """Return how long a server asked to stay away: "try again in 300 seconds", "come back in 00:05:00"."""
+    if found := _WAIT.search(text):
+        return int(found[1]) * _UNITS[found[2][0]]
+    found = _CLOCK.search(text)
+    return timedelta(hours=int(found[1]), minutes=int(found[2]), seconds=int(found[3])) if found else None
 
 
 def of(outcome: Deferred | Rejected) -> Verdict:
@@ -312,14 +267,6 @@ def of(outcome: Deferred | Rejected) -> Verdict:
             return judge(stage, reply.code, reply.enhanced, reply.text)
         case _:
             assert_never(outcome)
-
-
-def _about_us(code: int, enhanced: str | None, text: str) -> Class:
-    """Before MAIL no reader was named, so whatever is said is said of us or of the moment."""
-    found = _meant(text)
-    if found in (Class.RATE, Class.POLICY, Class.TRANSIENT):
-        return found
-    return Class.POLICY if code // 100 == 5 or _subject(enhanced).startswith("7.") else Class.TRANSIENT
 
 
 def _meant(text: str) -> Class | None:
@@ -334,19 +281,21 @@ def _subject(enhanced: str | None) -> str:
 
 
 def _coded(enhanced: str | None) -> Class | None:
+    """Return what the enhanced code says: policy for all of security, content for all of the media, else by the registry."""
     subject = _subject(enhanced)
-    if subject.startswith("7."):
-        return _ENHANCED.get(subject, Class.POLICY)
-    return _ENHANCED.get(subject)
+    rest = Class.POLICY if subject.startswith("7.") else Class.CONTENT if subject.startswith("6.") else None
+    return _ENHANCED.get(subject, rest)
 
 
 def _basic(code: int, stage: Stage | None) -> Class:
     """RFC 5321 §4.2.3, where there is nothing better."""
     if code == 0 or code // 100 == 4:
-        return Class.QUOTA if code == 452 and stage is Stage.RCPT else Class.TRANSIENT
-    if code in (500, 501, 502, 503, 504):
+        return Class.TRANSIENT
+    if code in (500, 501, 502, 503, 504, 555):
         return Class.PROTOCOL
-    if code in (550, 551, 553) and stage in (Stage.RCPT, None):
-        # A bare 550 at RCPT: as often a block as a dead mailbox, so nobody is suppressed for it.
-        return Class.POLICY
-    return Class.QUOTA if code == 552 else Class.POLICY if code in (530, 535, 550, 554, 521) else Class.CONTENT
+    if code == 556:
+        return Class.DEAD  # RFC 7504: the domain accepts no mail
+    if code == 552:
+        return Class.CONTENT if stage is Stage.MAIL else Class.QUOTA
+    # A bare 550 at RCPT: as often a block as a dead mailbox, so nobody is suppressed for it.
+    return Class.POLICY

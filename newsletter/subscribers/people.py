@@ -1,6 +1,6 @@
 """One person: found by the reference of their footer, or by their address."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -74,8 +74,11 @@ def list_(session: Session, *, digest_id: int | None = None, limit: int = 50) ->
     return [_view(session, one) for one in found]
 
 
-def shown(session: Session, person: PersonView) -> dict[str, Any]:
-    """Return what an operator sees of a person."""
+def shown(session: Session, person: PersonView, *, digests: Mapping[int, str]) -> dict[str, Any]:
+    """Return what an operator sees of a person.
+
+    digests   the key of each digest by its number: operators know them by no other name
+    """
     return {
         "reference": person.reference,
         "name": person.name,
@@ -83,7 +86,7 @@ def shown(session: Session, person: PersonView) -> dict[str, Any]:
         "language": person.language,
         "time_zone": person.time_zone,
         "since": person.created_at,
-        "subscriptions": [f"{one.digest_id} {one.rhythm}" for one in subscriptions.of(session, person.id)],
+        "subscriptions": [f"{digests[one.digest_id]} {one.rhythm}" for one in subscriptions.of(session, person.id)],
         "suppressed": suppression.reasons(session, person.mailbox_id),
     }
 

@@ -1,15 +1,19 @@
-"""Whom we must not write to, and why. One rule, `weigh_dead`, for what servers say."""
+"""Whom we must not write to, and why. One rule, `weigh`, for what servers and providers say, at once or in a report."""
 
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
 from itertools import islice
 from typing import Any, BinaryIO
 
-from sqlalchemy import ARRAY, BigInteger, cast, func, literal, select, update
+from sqlalchemy import ARRAY, BigInteger, cast, func, literal, select, text, update
 from sqlalchemy.dialects import postgresql
 
 from newsletter import mailboxes
 from newsletter.addresses import BadAddress, EmailAddress
 from newsletter.database import Database, Session, now
+from newsletter.ledger import returns
 from newsletter.mailboxes import UnknownMailbox
 from newsletter.models.subscriber import Subscriber
 from newsletter.models.suppression import Reason as Reason
@@ -17,6 +21,7 @@ from newsletter.models.suppression import Suppression
 from newsletter.subscribers import tables
 
 BATCH = 10_000
+FULL_TIMES, FULL_FOR = 3, timedelta(days=14)
 
 
 def add(session: Session, mailbox_id: int, *, reason: Reason, now: datetime) -> bool:
@@ -25,9 +30,78 @@ def add(session: Session, mailbox_id: int, *, reason: Reason, now: datetime) -> 
     return session.execute(made.returning(Suppression.id)).first() is not None
 
 
-def weigh_dead(session: Session, mailbox_id: int) -> bool:
-    """A server said for good that there is no such mailbox: suppress it."""
-    return add(session, mailbox_id, reason=Reason.DEAD, now=now(session))
+class SaidBy(StrEnum):
+    """Who said it: a server's reply in the session, or a report that came back."""
+
+    REPLY = "reply"
+    REPORT = "report"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What was said of a mailbox: DEAD, QUOTA or COMPLAINT, and by whom."""
+
+    reason: Reason
+    said_by: SaidBy
+
+
+def weigh(session: Session, mailbox_id: int, word: Word, *, now: datetime) -> bool:
+    """Suppress a mailbox for what was said of it, if that is enough; return whether it is suppressed by this.
+
+    A dead address and a complaint are enough at once. A full mailbox is when it was full on three days over a fortnight at
+    least, and nothing arrived there meanwhile (standards §16).
+    """
+    if word.reason is Reason.QUOTA and not _full_for_long(session, mailbox_id, now=now):
+        return False
+    facts = {"mailbox_id": mailbox_id, "reason": word.reason, "at": now, "said_by": word.said_by}
+    made = postgresql.insert(Suppression).values(facts).on_conflict_do_nothing()
+    return session.execute(made.returning(Suppression.id)).first() is not None
+
+
+def _full_for_long(session: Session, mailbox_id: int, *, now: datetime) -> bool:
+    facts = {"mailbox": mailbox_id, "now": now}
+    since, times = session.execute(_FULL, facts).one()
+    if times < FULL_TIMES or now - since < FULL_FOR:
+        return False
+    if returns.arrived_since(session, mailbox_id, since):
+        session.execute(_FULL_ANEW, facts)
+        return False
+    return True
+
+
+# Once a day at most: retries of one mail say the same thing again. After two months without a word the count begins anew.
+_FULL = text("""
+    INSERT INTO full_mailbox AS f (mailbox_id, since, times, last_at) VALUES (:mailbox, :now, 1, :now)
+    ON CONFLICT (mailbox_id) DO UPDATE SET
+        since = CASE WHEN f.last_at < :now - interval '60 days' THEN :now ELSE f.since END,
+        times = CASE WHEN f.last_at < :now - interval '60 days' THEN 1
+                     WHEN f.last_at < :now - interval '1 day' THEN f.times + 1 ELSE f.times END,
+        last_at = CASE WHEN f.last_at < :now - interval '1 day' THEN :now ELSE f.last_at END
+    RETURNING since, times
+""")
+_FULL_ANEW = text("UPDATE full_mailbox SET since = :now, times = 1, last_at = :now WHERE mailbox_id = :mailbox")
+
+
+def arrived(
+    session: Session, mailbox_ids: Iterable[int], *, said_by: SaidBy, handed_at: datetime, now: datetime
+) -> int:
+    """Lift "dead" and "quota" from mailboxes that took a mail after that was said of them; return how many entries.
+
+    said_by     who says that it arrived: a relay's "accepted" outweighs only what a reply said before, since a relay that
+                queues takes everything; a report of delivery outweighs both
+    handed_at   when the mail that arrived was handed over: an older one proves nothing
+    """
+    ids = list(mailbox_ids)
+    known = ["reply"] if said_by is SaidBy.REPLY else ["reply", "report"]
+    facts = {"ids": ids, "known": known, "handed": handed_at, "now": now}
+    return int(session.execute(_ARRIVED, facts).rowcount) if ids else 0  # type: ignore[attr-defined]
+
+
+_ARRIVED = text("""
+    UPDATE suppression SET lifted_at = :now, lifted_why = 'mail arrived later'
+    WHERE mailbox_id = ANY(CAST(:ids AS bigint[])) AND lifted_at IS NULL AND reason IN ('dead', 'quota')
+      AND said_by = ANY(CAST(:known AS text[])) AND at < :handed
+""")
 
 
 def reasons(session: Session, mailbox_id: int) -> list[str]:
@@ -65,10 +139,14 @@ def _masked(session: Session, mailbox_id: int) -> str:
         return "erased"
 
 
-def import_csv(database: Database, stream: BinaryIO, *, dry_run: bool = False) -> tables.Counts:
+def import_csv(
+    database: Database, stream: BinaryIO, *, dry_run: bool = False, on_reject: Callable[[int], None] = lambda _row: None
+) -> tables.Counts:
     """Suppress every address of a CSV file with a column "email", whether known or not; return the counts.
 
-    All or nothing, but for rows that hold no address: those are counted as rejected. Mail already planned is stopped when its
+    on_reject   is told the number of each row that holds no address: whoever stands there can still be written to
+
+    All or nothing, but for such rows: those are counted as rejected. Mail already planned is stopped when its
     shard is leased. Raises tables.BadTable, tables.ImportBusy.
     """
     counts = tables.Counts()
@@ -76,22 +154,24 @@ def import_csv(database: Database, stream: BinaryIO, *, dry_run: bool = False) -
     with database.transaction() as session:
         moment = now(session)
         tables.claim(session)
-        while batch := [values["email"] for _, values in islice(table.rows, BATCH)]:
-            counts = _take(session, batch, counts, moment)
+        while batch := [(row, _parsed(values["email"])) for row, values in islice(table.rows, BATCH)]:
+            for row in (row for row, address in batch if address is None):
+                on_reject(row)
+            addresses = [address for _, address in batch if address is not None]
+            counts = _take(
+                session, addresses, counts.plus(read=len(batch), rejected=len(batch) - len(addresses)), moment
+            )
         if dry_run:
             session.rollback()
     return counts
 
 
-def _take(session: Session, batch: list[str], counts: tables.Counts, moment: datetime) -> tables.Counts:
-    addresses = [address for address in map(_parsed, batch) if address is not None]
-    rejected = len(batch) - len(addresses)
+def _take(session: Session, addresses: list[EmailAddress], counts: tables.Counts, moment: datetime) -> tables.Counts:
     boxes = mailboxes.find_or_make_all(session, addresses)
     entries = select(func.unnest(cast(boxes, ARRAY(BigInteger))), literal(Reason.NEVER_AGAIN.value), literal(moment))
     made = postgresql.insert(Suppression).from_select(["mailbox_id", "reason", "at"], entries).on_conflict_do_nothing()
     added = len(session.execute(made.returning(Suppression.id)).all())
-    unchanged = len(batch) - rejected - added
-    return counts.plus(read=len(batch), added=added, unchanged=unchanged, rejected=rejected)
+    return counts.plus(added=added, unchanged=len(addresses) - added)
 
 
 def _parsed(text: str) -> EmailAddress | None:

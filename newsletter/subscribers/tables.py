@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
@@ -94,7 +95,8 @@ def _rows(
         problem = "unclosed" if "limit" in str(error) else "broken"
         raise BadTable(problem, row=number + 1, why=str(error)) from None
     finally:
-        text.detach()
+        with suppress(ValueError):  # whoever gave up half-way has closed the file
+            text.detach()
 
 
 def _separator(header: str) -> str:

@@ -16,7 +16,7 @@ from newsletter.errors import NewsletterError
 from newsletter.journeys import leaving
 from newsletter.operators.factors import NotFresh
 from newsletter.operators.sessions import NotLoggedIn
-from newsletter.web import api, console, public, security
+from newsletter.web import api, console, hooks, public, security
 from newsletter.web.pages import Pages
 
 
@@ -40,9 +40,11 @@ def create(newsletter: Newsletter | None = None) -> FastAPI:
     app.include_router(public.router)
     app.include_router(console.router)
     app.include_router(api.router)
+    app.include_router(hooks.router)
     app.add_exception_handler(NewsletterError, _refused)
     app.add_exception_handler(HTTPException, _not_found)
     app.add_exception_handler(RequestValidationError, _not_understood)
+    app.add_exception_handler(Exception, _failed)
     return app
 
 
@@ -65,6 +67,15 @@ def _not_found(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, HTTPException)
     known = {404: "web.not-found", 405: "web.not-allowed", 413: "web.too-large"}
     return _said(request, refusal.status_code, known.get(refusal.status_code, "web.failed"))
+
+
+def _failed(request: Request, _surprise: Exception) -> Response:
+    """A surprise: the server logs it. This answer is given outside of the guard, so it is dressed here."""
+    made: Newsletter = request.app.state.newsletter
+    pages: Pages = request.app.state.pages
+    answer = pages.show("public/message.html", status=500, message="web.failed")
+    security.dress(answer.headers, request.url.path, https=made.settings.base_url.startswith("https://"))
+    return answer
 
 
 def _not_understood(request: Request, _refusal: Exception) -> Response:

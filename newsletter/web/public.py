@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi import APIRouter, Form, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from newsletter import database
@@ -16,6 +16,9 @@ from newsletter.web.security import MAIL_POLICY
 
 router = APIRouter()
 READ = ["GET", "HEAD"]
+# What the columns can hold: anything else is nobody's number, and not a question for the database.
+Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
+Place = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 def _made(request: Request) -> Newsletter:
@@ -89,7 +92,7 @@ def archive(request: Request, digest: str) -> HTMLResponse:
 
 
 @router.api_route("/archive/{digest}/{mailing}/{number}", methods=READ)
-def mail_in_browser(request: Request, digest: str, mailing: int, number: int) -> HTMLResponse:
+def mail_in_browser(request: Request, digest: str, mailing: Id, number: Place) -> HTMLResponse:
     """Show a mail as it was sent, with links that do nothing, in a sandbox of its own."""
     shown = previews.shown(_made(request).parts, digest, mailing, number)
     if shown is None:

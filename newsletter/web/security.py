@@ -7,6 +7,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LARGEST_BODY = 64 * 1024
+LARGEST_NOTICE = 256 * 1024
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
@@ -57,27 +58,41 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        largest = LARGEST_NOTICE if scope["path"].startswith("/hooks/") else LARGEST_BODY
+        seen = 0
+
+        async def bounded() -> Message:
+            # A body in chunks names no length: what is too much ends as if the client had gone.
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            return message if seen <= largest else {"type": "http.disconnect"}
+
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._add(MutableHeaders(scope=message), scope["path"])
+                if seen > largest:
+                    message["status"] = 413
+                dress(MutableHeaders(scope=message), scope["path"], https=self._https)
             await send(message)
 
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > LARGEST_BODY:
+        if not length.isdigit() or int(length) > largest:
             await guarded({"type": "http.response.start", "status": 413, "headers": []})
             await guarded({"type": "http.response.body", "body": b"The form is larger than any form of ours.\n"})
             return
-        await self._app(scope, receive, guarded)
+        await self._app(scope, bounded, guarded)
 
-    def _add(self, headers: MutableHeaders, path: str) -> None:
-        headers.setdefault("content-security-policy", POLICY)
-        # The path of a page may hold a token: it must not travel to the next site.
-        headers["referrer-policy"] = "no-referrer"
-        headers["x-content-type-options"] = "nosniff"
-        headers["cross-origin-opener-policy"] = "same-origin"
-        headers["permissions-policy"] = "camera=(), microphone=(), geolocation=(), interest-cohort=()"
-        if path[:3] in ("/u/", "/p/", "/c/", "/s/", "/e/") or path.startswith(("/console", "/api/")):
-            headers["cache-control"] = "no-store"
-            headers["x-robots-tag"] = "noindex, nofollow"
-        if self._https:
-            headers["strict-transport-security"] = "max-age=63072000; includeSubDomains"
+
+def dress(headers: MutableHeaders, path: str, *, https: bool) -> None:
+    """Set what every answer carries."""
+    headers.setdefault("content-security-policy", POLICY)
+    # The path of a page may hold a token: it must not travel to the next site.
+    headers["referrer-policy"] = "no-referrer"
+    headers["x-content-type-options"] = "nosniff"
+    headers["cross-origin-opener-policy"] = "same-origin"
+    headers["permissions-policy"] = "camera=(), microphone=(), geolocation=(), interest-cohort=()"
+    if path[:3] in ("/u/", "/p/", "/c/", "/s/", "/e/") or path.startswith(("/console", "/api/")):
+        headers["cache-control"] = "no-store"
+        headers["x-robots-tag"] = "noindex, nofollow"
+    if https:
+        headers["strict-transport-security"] = "max-age=63072000; includeSubDomains"

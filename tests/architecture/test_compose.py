@@ -45,7 +45,7 @@ SERVICE_KEYS = {
 HEALTH_KEYS = {"test", "interval", "timeout", "retries", "start_period"}
 PARTS = {
     *("postgres", "redis", "migrate", "web", "worker-urgent", "worker-prompt", "worker-bulk", "worker-desk"),
-    *("lifeboat", "beat", "mailpit"),
+    *("lifeboat", "beat", "intake", "mailpit"),
 }
 
 
@@ -67,6 +67,7 @@ def test_all_parts_are_there() -> None:
     """A part that is missing is a promise that is not kept: without the lifeboat, no mail when Redis is away."""
     assert set(SERVICES) == PARTS
     assert SERVICES["mailpit"]["profiles"] == ["dev"]
+    assert SERVICES["intake"]["profiles"] == ["inbound"]
 
 
 @pytest.mark.parametrize("queue", QUEUES)
@@ -87,6 +88,20 @@ def test_every_variable_is_a_setting() -> None:
             assert variable.removesuffix("_FILE") in FIELDS, f"{name}: {variable}"
 
 
+def test_every_setting_can_be_set() -> None:
+    """An alert's own relay that only a fork of the compose file can name is one that nobody has on the night."""
+    set_ = {variable.removesuffix("_FILE") for service in OURS.values() for variable in service["environment"]}
+    # A log of a relay in the same place is a matter of the place: its volume is named where it is.
+    assert FIELDS - set_ == {"NEWSLETTER_RELAY_LOG"}
+
+
+def test_the_page_makes_every_secret() -> None:
+    """Compose refuses to start for a file that is missing; the commands of the page must make each."""
+    page = (ROOT / "docs/operating.md").read_text(encoding="utf-8").partition("## By compose")[2].partition("## ")[0]
+    roles = {f"{role}_url" for role in ("owner", "worker", "web")}  # made by a loop
+    assert [name for name in COMPOSE["secrets"] if name not in roles and not re.search(rf"\b{name}\b", page)] == []
+
+
 def test_secrets_are_files_everywhere() -> None:
     """An environment is printed by a dozen tools; a file is not."""
     secret = {
@@ -104,7 +119,8 @@ def test_each_part_logs_in_as_itself() -> None:
     """Pages must not write the books, and nothing but the migration may change tables."""
     for name, service in OURS.items():
         expected = {"migrate": {"owner_url"}, "web": {"web_url"}}.get(name, {"worker_url"})
-        assert set(service["secrets"]) - {"redis_url", "relay_url"} == expected, name
+        shared = {"redis_url", "relay_url", "relay_url_urgent", "relay_url_transactional", "dkim_key"}
+        assert set(service["secrets"]) - shared == expected, name
 
 
 def test_images_are_pinned_by_version() -> None:
@@ -139,6 +155,17 @@ def test_nothing_starts_before_the_migration() -> None:
     for name in OURS.keys() - {"migrate"}:
         assert SERVICES[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}, name
     assert "redis" not in SERVICES["lifeboat"]["depends_on"]
+
+
+def test_intake_listens_for_the_host_s_mail_server_alone() -> None:
+    """Whoever can reach it can try tokens and fill the operator's desk; and bounces must count while Redis is away."""
+    intake = SERVICES["intake"]
+    [port] = intake["ports"]
+    inside = port.rpartition(":")[2]
+    assert intake["environment"]["NEWSLETTER_LMTP"] == f"0.0.0.0:{inside}"
+    assert inside in " ".join(intake["healthcheck"]["test"])
+    assert intake["environment"]["NEWSLETTER_LMTP_PEERS"]
+    assert "redis" not in intake["depends_on"]
 
 
 def test_redis_never_evicts_and_keeps_its_file() -> None:

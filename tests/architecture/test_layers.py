@@ -22,6 +22,8 @@ OWNERS = {
     "relay": ("newsletter.delivery",),
     "operator": ("newsletter.operators",),
     "audit": ("newsletter.operators",),
+    "returned": ("newsletter.ledger",),
+    "inbound": ("newsletter.bounces",),
 }
 # Each exception with its reason.
 EXCEPTIONS = {

@@ -26,15 +26,16 @@ FEED = {
 
 
 class Program:
-    """The command line with an environment of its own."""
+    """The command line with an environment of its own, in a folder of its own if so wished."""
 
-    def __init__(self, environment):
-        self.environment = environment
+    def __init__(self, environment, *, folder=None):
+        self.environment, self.folder = environment, folder
 
     def run(self, *words, stdin="", code=0):
         """Run a command, check its exit code, and return (stdout, stderr)."""
         command = [sys.executable, "-m", "newsletter", *map(str, words)]
-        ran = subprocess.run(command, env=self.environment, input=stdin, capture_output=True, text=True, timeout=90)
+        facts = {"env": self.environment, "cwd": self.folder, "input": stdin}
+        ran = subprocess.run(command, **facts, capture_output=True, text=True, timeout=90)
         assert ran.returncode == code, f"{words}: {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
         assert "Traceback" not in ran.stderr, ran.stderr
         return ran.stdout, ran.stderr
@@ -115,7 +116,7 @@ def test_a_campaign_s_first_evening(program, files, sink, tmp_path):
     again = program.json("subscribers", "import", files / "people.csv", *IMPORT)
     assert (again["added"], again["unchanged"]) == (0, 2)
     person = program.json("subscribers", "show", stdin="ann@example.org\n")
-    assert person["name"] == "Ann"
+    assert (person["name"], person["subscriptions"]) == ("Ann", ["weekly weekly"])
     assert "ann@" not in json.dumps(person)
     assert program.json("subscribers", "show", person["reference"])["name"] == "Ann"
     assert len(program.json("subscribers", "list")) == 2
@@ -193,6 +194,7 @@ def test_dry_runs_change_nothing(program, files, database_urls):
     program.run("alerts", "send", files / "broken.md", "--to", "weekly", "--dry-run", code=1)
     program.json("mailings", "test", mailing, "--to", "me@example.org", "--dry-run")
     program.json("mailings", "cancel", mailing, "--dry-run")
+    assert program.json("deliver", "--lane", "bulk", "--dry-run")["would_send"] == 0
     program.json("suppressions", "import", files / "people.csv", "--dry-run")
     program.json("subscribers", "import", files / "people.csv", *IMPORT, "--dry-run")
     assert rows(database_urls) == before
@@ -208,7 +210,8 @@ def test_lanes_are_paused_resumed_and_stopped(program, files, sink):
     assert sink.messages == []
     assert [one["paused_since"] is not None for one in program.json("lanes", "list")] == [False, False, True]
     program.run("lanes", "stop", code=1)
-    assert program.json("lanes", "stop", "--all", "--dry-run")["stopped"] == []
+    rehearsed = program.json("lanes", "stop", "--all", "--dry-run")
+    assert rehearsed == {"stopped": [mailing], "cancelled": 2, "dry_run": True}
     assert program.json("lanes", "stop", "--all") == {"stopped": [mailing], "cancelled": 2, "dry_run": False}
     program.json("lanes", "resume", "--all")
     assert program.json("mailings", "uncertain", mailing) == []
@@ -226,6 +229,33 @@ def test_what_a_dry_run_allows_the_real_one_allows(program, files):
     deliver(program)
     for verb in ("send", "cancel", "resume", "stop"):
         program.run("mailings", verb, mailing, "--dry-run", code=1)
+
+
+def test_a_rehearsal_counts_those_who_would_get_it(program, files, sink):
+    """Whoever had the alert has read all there is: an issue of that alone goes to nobody, and --dry-run must say so."""
+    prepare(program, files)
+    first = program.json("issues", "compose", "weekly")
+    program.json("issues", "send", first["issue"])
+    assert program.json("deliver", "--lane", "bulk", "--dry-run")["would_send"] == 2
+    deliver(program)
+    program.json("alerts", "send", files / "alert.md", "--to", "weekly")
+    deliver(program)
+    second = program.json("issues", "compose", "weekly")["issue"]
+    assert program.json("issues", "send", second, "--dry-run")["would_send"] == 0
+    assert program.json("issues", "send", second)["planned"] == 0
+
+
+def test_a_rehearsal_refuses_what_will_be_refused(program, files):
+    """A mailing that is not there, a year that has passed, a sender that is not set."""
+    prepare(program, files)
+    mailing = program.json("mailings", "draft", files / "mailing.md", "--to", "weekly")["mailing"]
+    program.run("mailings", "test", 4711, "--to", "me@example.org", "--dry-run", code=1)
+    program.run("mailings", "test", mailing, "--to", "nobody", "--dry-run", code=1)
+    program.run("mailings", "schedule", mailing, "--at", "2020-01-01T10:00", "--dry-run", code=1)
+    nobody = Program(program.environment | {"NEWSLETTER_SENDER": ""})
+    for more in ((), ("--dry-run",)):
+        assert "NEWSLETTER_SENDER" in nobody.run("mailings", "send", mailing, *more, code=1)[1]
+    assert program.json("mailings", "status", mailing)["state"] == "draft"
 
 
 def test_a_mistyped_year_sends_nothing(program, files, sink):
@@ -311,8 +341,11 @@ def test_a_mailing_that_clients_would_cut_warns_whoever_drafts_it(program, files
 def test_the_do_not_mail_list(program, files):
     """An address on it stays on it until somebody says why not."""
     prepare(program, files)
-    (files / "never.csv").write_text("email\nann@example.org\nstranger@example.org\n")
-    assert program.json("suppressions", "import", files / "never.csv")["added"] == 2
+    (files / "never.csv").write_text("email\nann@example.org\nstranger@example.org\nmistyped at example.org\n")
+    out, sentence = program.run("suppressions", "import", files / "never.csv", "--json")
+    assert (json.loads(out)["added"], json.loads(out)["rejected_rows"]) == (2, [4])
+    assert "rows" in sentence, "whoever stands there can still be written to"
+    assert "mistyped" not in out + sentence
     listed = program.json("suppressions", "list")
     assert len(listed) == 2
     assert "ann@" not in json.dumps(listed)
@@ -334,6 +367,11 @@ def test_the_do_not_mail_list(program, files):
         (("issues", "send", "4711"), 1),
         (("mailings", "status", "4711"), 1),
         (("mailings", "status", "one"), 2),
+        (("mailings", "status", "99999999999999999999"), 2),
+        (("issues", "send", "0"), 2),
+        (("subscribers", "list", "--limit", "-1"), 2),
+        (("digests", "add", "monthly", "--name", "two\nlines"), 1),
+        (("digests", "add", "monthly", "--name", "x", "--language", "English please"), 1),
         (("subscribers", "show", "ABCDEFGH"), 1),
         (("digests", "add", "Not A Key", "--name", "x"), 1),
         (("nonsense",), 2),

@@ -66,6 +66,16 @@ def test_both_parts_lead_to_the_same_places(kind: str, frame: Frame, layout: Lay
     assert links(part(read, "plain")) == hrefs(part(read, "html"))
 
 
+def test_each_notice_says_why_it_came(layout: Layout) -> None:
+    """“Someone gave your address on our page” is a strange answer to a person who has just left."""
+    said = {kind: part(delivered(made(kind, layout)), "plain") for kind in ("confirm", "welcome", "goodbye")}
+    why = {
+        kind: next(line for line in text.splitlines() if line.startswith("You get this")) for kind, text in said.items()
+    }
+    assert len(set(why.values())) == 3
+    assert "left" in why["goodbye"]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_of_each_header_and_text_first(kind: str, layout: Layout) -> None:
     """Two From or two Date headers are a reason to refuse a mail; the last part is the one that is shown."""

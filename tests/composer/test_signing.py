@@ -1,6 +1,7 @@
 """DKIM: what we sign, two verifiers that nobody here wrote must find good, and anything changed on the way bad."""
 
 import contextlib
+import dataclasses
 import subprocess
 
 import dkim
@@ -50,6 +51,18 @@ def test_dkimpy_finds_every_mail_well_signed(kind, frame, layout, keys):
     """Gmail, Yahoo and Microsoft refuse bulk mail without a signature that holds (standards §19)."""
     message = Signer("example.org", keys).sign(Stamper(made(kind, layout, frame)).stamp(PERSON))
     assert verdicts(message, keys) == [True, True]
+
+
+@pytest.mark.parametrize("frame", [FRAME, PERSIAN], ids=["en", "fa"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_we_stamp_is_relaxed_as_it_stands(kind, frame, layout, keys):
+    """The signer does not look through our own bodies: then they must be what it would have made of them."""
+    stamper, signer = Stamper(made(kind, layout, frame)), Signer("example.org", keys)
+    for name in ("Ann  Two   Blanks ", "", ".", "آن"):
+        message = stamper.stamp(dataclasses.replace(PERSON, name=name))
+        body = message.partition(b"\r\n\r\n")[2]
+        assert signing.relaxed_body(body) == body
+        assert verdicts(signer.sign(message, relaxed=True), keys) == [True, True]
 
 
 def test_every_list_field_is_covered_and_from_twice(layout, keys):
@@ -119,3 +132,18 @@ def test_openssl_agrees_on_the_public_half(keys, tmp_path):
     if ran.returncode:
         pytest.skip("openssl is not on this machine")
     assert keys[0].record.rpartition("p=")[2] == "".join(ran.stdout.split("\n")[1:-2])
+
+
+@pytest.mark.parametrize(
+    ("body", "hashed"),
+    [
+        (b"a  b\t \tc\r\n", b"a b c\r\n"),
+        (b"a \t\r\n \r\nb\r\n", b"a\r\n\r\nb\r\n"),
+        (b"\ta\r\n\r\n\r\n", b" a\r\n"),
+        (b"a", b"a\r\n"),
+        (b"\r\n\r\n", b""),
+    ],
+)
+def test_a_body_is_hashed_as_a_verifier_reads_it(body, hashed):
+    """One blank read otherwise and every message fails (RFC 6376 §3.4.4)."""
+    assert signing.relaxed_body(body) == hashed

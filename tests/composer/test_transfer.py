@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from newsletter.composer import transfer
 
-bodies = st.binary(max_size=400).map(lambda text: text.replace(b"\r", b"").replace(b"\n", b"\r\n"))
+blanks = st.text(alphabet=" \ta.=\n", max_size=120).map(str.encode)
+bodies = (st.binary(max_size=400) | blanks).map(lambda text: text.replace(b"\r", b"").replace(b"\n", b"\r\n"))
 
 
 @settings(max_examples=200, deadline=None)
@@ -19,15 +20,18 @@ def test_quoted_printable_decodes_to_what_went_in(text: bytes) -> None:
     assert quopri.decodestring(encoded) == text
     assert all(len(line) <= 76 and not line.startswith(b".") for line in encoded.split(b"\r\n"))
     assert not any(line.endswith((b" ", b"\t")) for line in encoded.split(b"\r\n"))
+    assert b"  " not in encoded
+    assert b"\t" not in encoded
 
 
 @settings(max_examples=200, deadline=None)
-@given(value=st.binary(max_size=300))
+@given(value=st.binary(max_size=300) | blanks)
 def test_no_value_ends_the_line_it_stands_on(value: bytes) -> None:
     """A gap's value is text inside a line: a line break in it is kept as data, not as a line."""
     encoded = transfer.quoted_gap(value)
     assert encoded.endswith(b"=\r\n")
     assert quopri.decodestring(encoded) == value
+    assert b"  " not in encoded
     assert all(len(line) <= 76 and not line.startswith(b".") for line in encoded.split(b"\r\n"))
 
 

@@ -127,6 +127,40 @@ def test_stopping_everything_ends_what_is_under_way_and_holds_the_rest(newslette
     assert (status(newsletter, mailing).state, status(newsletter, later.mailing).accepted) == ("stopped", 10)
 
 
+def test_stopping_everything_in_the_middle_ends_it_within_half_a_second(newsletter, sink, tmp_path):
+    """The word that is pressed in a panic must be as fast as the calm one."""
+    sink.delay_seconds = lambda: 0.02
+    mailing = under_way(newsletter, tmp_path)
+    with delivering(newsletter):
+        wait_for(lambda: len(sink.messages) > 20)
+        halting.stop(newsletter.parts, list(Lane))
+        stopped = time.monotonic()
+        time.sleep(1.2)
+    assert max(message.at for message in sink.messages) - stopped < STOP_SECONDS
+    found = status(newsletter, mailing)
+    assert (found.state, found.uncertain, found.due) == ("stopped", 0, 0)
+    assert found.accepted == len(sink.messages) < 400
+
+
+def test_a_mailing_paused_in_the_middle_goes_on_and_reaches_everyone_once(newsletter, sink, tmp_path):
+    """Somebody looks twice at a sentence, finds it right, and goes on."""
+    sink.delay_seconds = lambda: 0.02
+    mailing = under_way(newsletter, tmp_path)
+    with delivering(newsletter):
+        wait_for(lambda: len(sink.messages) > 20)
+        journey.pause(newsletter.parts, mailing)
+        paused = time.monotonic()
+        time.sleep(1)
+    assert max(message.at for message in sink.messages) - paused < STOP_SECONDS
+    assert status(newsletter, mailing).state == "paused"
+    assert newsletter.deliver("bulk", seconds=5) == 0
+    journey.resume(newsletter.parts, mailing)
+    sink.delay_seconds = lambda: 0.0
+    newsletter.deliver("bulk", seconds=30)
+    assert sorted(message.recipient for message in sink.messages) == sorted(house.addresses(400))
+    assert status(newsletter, mailing).state == "done"
+
+
 def test_who_is_asked_to_end_gives_back_and_leaves_nothing_in_doubt(newsletter, sink, tmp_path):
     """A deployment in the middle of a digest must cost nothing but seconds."""
     sink.delay_seconds = lambda: 0.05

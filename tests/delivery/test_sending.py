@@ -8,6 +8,7 @@ from newsletter.journeys import mailing as journey
 from newsletter.journeys import publish
 from newsletter.ledger import books
 from newsletter.relay.opening import Unreachable
+from newsletter.vault import CannotUnseal
 from tests import house
 
 
@@ -174,3 +175,58 @@ def test_mail_is_signed_where_the_relay_does_not_sign(sink, tmp_path, database_u
     assert dkim.verify(message.content, dnsfunc=lambda name, timeout=5: zone[name.decode()].encode())
     made.close()
     built.close()
+
+
+def test_what_comes_back_goes_to_a_path_of_its_own_and_an_unset_key_signs_nothing(sink, tmp_path, database_urls):
+    """A bounce names its delivery by the address it comes to; the relay that signs must not find a second signature."""
+    made = house.build(tmp_path, database_urls, sink.url, bounce_domain="bounces.sarand.example")
+    composed = house.issue(made, tmp_path, addresses=house.addresses(3))
+    publish.send(made.parts, composed.issue)
+    made.deliver("bulk", seconds=5)
+    with made.parts.database.transaction() as session:
+        mailboxes = set(session.execute(text("SELECT mailbox_id FROM delivery")).scalars())
+    paths = [message.sender.split("@") for message in sink.messages]
+    assert {domain for _, domain in paths} == {"bounces.sarand.example"}
+    assert {made.parts.tokens.read_return_path(token) for token, _ in paths} == {
+        (composed.mailing, mailbox) for mailbox in mailboxes
+    }
+    assert all(b"<news@sarand.example>" in message.content for message in sink.messages)
+    assert not any(b"DKIM-Signature" in message.content for message in sink.messages)
+    made.close()
+
+
+def test_a_damaged_address_costs_nobody_else_their_mail(newsletter, sink, tmp_path):
+    """One seal that cannot be opened stopped its whole lane, shard after shard, until somebody found the row."""
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(5))
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("UPDATE mailbox SET address_sealed = 'x' WHERE id = (SELECT min(id) FROM mailbox)"))
+        session.execute(text("UPDATE subscriber SET name_sealed = 'x' WHERE id = (SELECT max(id) FROM subscriber)"))
+    publish.send(newsletter.parts, composed.issue)
+    deliver(newsletter)
+    found = status(newsletter, composed.mailing)
+    assert (found.state, found.accepted, found.cancelled) == ("done", 4, 1)
+    with newsletter.parts.database.transaction() as session:
+        query = text("SELECT reason FROM delivery WHERE state = 'cancelled'")
+        assert session.execute(query).scalar_one() == "unreadable"
+
+
+def test_a_shard_of_which_nothing_can_be_read_is_not_given_up(newsletter, sink, tmp_path):
+    """Not a damaged row but the wrong keys: cancelling would turn a mistake of a minute into a lost mailing."""
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(5))
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("UPDATE mailbox SET address_sealed = 'x'"))
+    publish.send(newsletter.parts, composed.issue)
+    with pytest.raises(CannotUnseal):
+        deliver(newsletter)
+    assert status(newsletter, composed.mailing).due == 5
+
+
+def test_whoever_finds_work_calls_the_next(newsletter, sink, tmp_path):
+    """Eight children woken one by one, five seconds apart, would be forty seconds of a night on which seconds count."""
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(3))
+    publish.send(newsletter.parts, composed.issue)
+    calls = []
+    newsletter.deliver("bulk", seconds=5, opened=lambda: calls.append(len(sink.messages)))
+    assert len(calls) == 1
+    newsletter.deliver("bulk", seconds=5, opened=lambda: calls.append(0))
+    assert len(calls) == 1, "who finds nothing calls nobody"

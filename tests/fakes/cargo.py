@@ -6,14 +6,20 @@ class Batch:
 
     def __init__(self, envelopes, *, begin=lambda _envelope: True, clear=lambda _envelope: True):
         self._envelopes = (envelope for envelope in envelopes if begin(envelope))
+        self._again = []
+        self.over = False
         self._clear = clear
         self.outcomes = {}
         self.told = []
         self.kept = []
 
     def draw(self):
-        """Return the next one."""
-        return next(self._envelopes, None)
+        """Return one that was withheld, else the next one."""
+        if self._again:
+            return self._again.pop()
+        drawn = next(self._envelopes, None)
+        self.over = drawn is None
+        return drawn
 
     async def more(self):
         """Nothing comes later."""
@@ -28,8 +34,10 @@ class Batch:
         return True
 
     def withheld(self, envelope):
-        """Remember who was not begun."""
+        """Remember who was not begun, for another turn."""
         self.kept.append(envelope.key)
+        self._again.append(envelope)
+        self.over = False
 
     def done(self, envelope, outcome):
         """Remember what became of it."""

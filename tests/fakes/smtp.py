@@ -1,6 +1,7 @@
 """SMTP servers for tests, real ones on loopback: `Sink` counts fast and keeps everything, `Scripted` says what it is told to."""
 
 import asyncio
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ class Sink:
     command_seconds   how long every other command does
     said              every MAIL and RCPT command
     holding           messages that are here and have no answer yet
+    tls               offers STARTTLS with these certificates; `always_tls` speaks it from the first byte
     hang_up           whether to keep a message and close without a word, as a server does that dies at the worst moment
     """
 
@@ -38,6 +40,8 @@ class Sink:
     delay_seconds: Callable[[], float] = lambda: 0.0
     command_seconds: float = 0.0
     hang_up: Callable[[str], bool] = lambda _recipient: False
+    tls: ssl.SSLContext | None = None
+    always_tls: bool = False
     messages: list[Message] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     holding: int = 0
@@ -55,6 +59,7 @@ class Sink:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Hold one session."""
         sender = recipient = ""
+        refusal: str | None = None
         writer.write(b"220 sink.test ESMTP\r\n")
         try:
             while line := (await reader.readline()).decode("utf-8", "replace").rstrip("\r\n"):
@@ -63,8 +68,13 @@ class Sink:
                     self.said.append(line)
                 if self.command_seconds:
                     await asyncio.sleep(self.command_seconds)
+                if verb == "STAR" and self.tls:
+                    writer.write(b"220 2.0.0 go on\r\n")
+                    await writer.start_tls(self.tls)
+                    continue
                 if verb == "EHLO":
-                    lines = ["sink.test", *self.extensions]
+                    offered = ["STARTTLS"] if self.tls and not self.always_tls else []
+                    lines = ["sink.test", *self.extensions, *offered]
                     answer = "\r\n".join(
                         f"250{'-' if place + 1 < len(lines) else ' '}{one}" for place, one in enumerate(lines)
                     )
@@ -72,7 +82,10 @@ class Sink:
                     sender, answer = path_of(line), "250 2.1.0 ok"
                 elif verb == "RCPT":
                     recipient = path_of(line)
-                    answer = self.refuse(recipient) or "250 2.1.5 ok"
+                    refusal = self.refuse(recipient)
+                    answer = refusal or "250 2.1.5 ok"
+                elif verb == "DATA" and refusal:
+                    answer = "503 5.5.1 no valid recipients"
                 elif verb == "DATA":
                     answer = await self._data(reader, writer, sender, recipient)
                 elif verb == "QUIT":
@@ -90,7 +103,7 @@ class Sink:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sender: str, recipient: str
     ) -> str:
         writer.write(b"354 go on\r\n")
-        body = await reader.readuntil(b"\r\n.\r\n")
+        body = await until_dot(reader)
         if delay := self.delay_seconds():
             self.holding += 1
             await asyncio.sleep(delay)
@@ -103,19 +116,30 @@ class Sink:
         return "250 2.0.0 kept"
 
 
+async def until_dot(reader: asyncio.StreamReader) -> bytes:
+    """Return what comes up to the final dot and its line end, also when there is nothing before it."""
+    lines = []
+    while (line := await reader.readline()) not in (b".\r\n", b""):
+        lines.append(line)
+    if not line:
+        raise asyncio.IncompleteReadError(b"".join(lines), None)
+    return b"".join(lines) + line
+
+
 def path_of(line: str) -> str:
     """Return the address of a MAIL or RCPT command."""
     return line[line.index("<") + 1 : line.index(">")]
 
 
 @contextmanager
-def running(server: Sink) -> Iterator[Sink]:
+def running(server: Sink, *, host: str = "127.0.0.1") -> Iterator[Sink]:
     """Run a server in a thread of its own until the block ends."""
     loop = asyncio.new_event_loop()
     started = threading.Event()
 
     async def main() -> None:
-        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, limit=2**24)
+        at_once = server.tls if server.always_tls else None
+        listening = await asyncio.start_server(server.serve, host, 0, limit=2**24, ssl=at_once)
         server.port = listening.sockets[0].getsockname()[1]
         started.set()
         await stop.wait()
@@ -162,7 +186,7 @@ class Scripted(Sink):
                 if not await self._say(verb, self._usual(verb), writer):
                     return
                 if verb == "DATA" and self.script.get("DATA", b"354").startswith(b"354"):  # type: ignore[union-attr]
-                    body = await reader.readuntil(b"\r\n.\r\n")
+                    body = await until_dot(reader)
                     if not await self._say("BODY", b"250 2.0.0 kept\r\n", writer):
                         return
                     self.messages.append(Message("", recipient, body[:-3], time.monotonic()))

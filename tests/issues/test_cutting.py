@@ -33,6 +33,16 @@ def test_nothing_new_is_said_and_not_sent(newsletter, tmp_path):
         publish.compose(newsletter.parts, house.DIGEST)
 
 
+def test_what_is_in_no_language_of_the_digest_makes_no_issue(newsletter, tmp_path):
+    """An issue that says “two articles” and reaches nobody helps nobody; what readers cannot read is not counted."""
+    house.add_articles(newsletter, tmp_path, "یک", "دو", language="fa")
+    with pytest.raises(NothingNew):
+        publish.compose(newsletter.parts, house.DIGEST)
+    house.add_articles(newsletter, tmp_path, "One", language="en-GB")
+    composed = publish.compose(newsletter.parts, house.DIGEST)
+    assert (composed.issue, composed.articles, composed.variants) == (1, 1, 1)
+
+
 def test_each_rhythm_has_its_own_cut(newsletter, tmp_path):
     """Daily readers have had on Wednesday what weekly ones get on Thursday."""
     house.add_articles(newsletter, tmp_path, "One")

@@ -3,7 +3,7 @@
 import pytest
 
 from newsletter.issues import digests
-from newsletter.issues.digests import BadDigestKey, DigestExists, UnknownDigest
+from newsletter.issues.digests import BadDigestKey, BadDigestLanguage, BadDigestName, DigestExists, UnknownDigest
 from newsletter.subscribers.subscriptions import Rhythm
 
 
@@ -29,6 +29,20 @@ def test_a_key_that_cannot_stand_in_an_address_is_refused(session, key):
     """RFC 2919 wants a name that is stable and plain."""
     with pytest.raises(BadDigestKey):
         add(session, key)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\nBcc: b", "\u202eevil", "x" * 101])
+def test_a_name_that_cannot_stand_in_a_header_is_refused(session, name):
+    """It is part of every subject and List-Id (standards §7): better refused here than on the night of the issue."""
+    with pytest.raises(BadDigestName):
+        add(session, name=name)
+
+
+def test_languages_are_tags(session):
+    """A language that is none would choose no reader and no words."""
+    with pytest.raises(BadDigestLanguage):
+        add(session, languages=("en", "English please"))
+    assert add(session, languages=("en_GB",)).languages == ("en-GB",)
 
 
 def test_an_unknown_digest_is_named(session):

@@ -25,13 +25,18 @@ def environment(made: Newsletter) -> dict[str, str]:
         "NEWSLETTER_BASE_URL": chosen.base_url,
         "NEWSLETTER_SENDER": chosen.sender,
         "NEWSLETTER_POSTAL_ADDRESS": chosen.postal_address,
+        "NEWSLETTER_BOUNCE_DOMAIN": chosen.bounce_domain or "",
+        "NEWSLETTER_RELAY_LOG": str(chosen.relay_log or ""),
     }
 
 
 @contextmanager
-def working(made: Newsletter, queues: str, *, children: int = 1, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a Celery worker on some queues until the block ends."""
-    command = [sys.executable, "-m", "celery", "-A", "workers", "-q", "worker", "-Q", queues, "-c", str(children)]
+def working(
+    made: Newsletter, queues: str | None, *, children: int = 1, log: Path
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a Celery worker on some queues, or on all, until the block ends."""
+    command = [sys.executable, "-m", "celery", "-A", "workers", "-q", "worker", "-c", str(children)]
+    command += ["-Q", queues] if queues else []
     with log.open("wb") as out:
         process = subprocess.Popen(
             [*command, "--without-mingle", "--without-gossip"], cwd=ROOT, env=environment(made), stdout=out, stderr=out

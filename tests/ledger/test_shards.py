@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from newsletter.journeys import alert, publish
+from newsletter.journeys import mailing as journey
 from newsletter.ledger import books, deliveries, mailings, shards
 from newsletter.ledger.deliveries import DeliveryState, Result
 from tests import house
@@ -127,3 +128,54 @@ def test_first_attempts_never_wait_behind_retries(newsletter, mailing, tmp_path)
     second = publish.compose(newsletter.parts, house.DIGEST)
     publish.send(newsletter.parts, second.issue)
     assert take(newsletter).mailing_id == second.mailing
+
+
+def test_a_shard_that_ends_its_workers_goes_behind_the_others(newsletter, mailing, tmp_path):
+    """A version that cannot be stamped must not keep the lane from every mailing released after it."""
+    lost = take(newsletter)
+    house.add_articles(newsletter, tmp_path, "Newer")
+    second = publish.compose(newsletter.parts, house.DIGEST)
+    publish.send(newsletter.parts, second.issue)
+    with newsletter.parts.database.transaction() as session:
+        assert shards.reclaim(session, lost.shard_id, lost.fence, shards.Marks((), ()))
+    assert take(newsletter).mailing_id == second.mailing
+    assert take(newsletter).mailing_id == mailing
+
+
+def test_a_stop_waits_for_no_row_that_a_worker_is_writing(newsletter, mailing):
+    """Two who wait for each other's rows end one of them: the rest of a stopped mailing would have stayed due for ever."""
+    with newsletter.parts.database.transaction() as writing:
+        writing.execute(text("UPDATE delivery SET tries = 1 WHERE id = (SELECT max(id) FROM delivery)"))
+        with newsletter.parts.database.transaction() as session:
+            stopped = mailings.get(session, mailing)
+            assert deliveries.cancel_all(session, stopped, reason="stopped") == 9
+    with newsletter.parts.database.transaction() as session:
+        assert deliveries.cancel_all(session, stopped, reason="stopped", waiting=True) == 1
+
+
+def test_a_stop_that_died_half_way_is_finished_by_the_sweep(newsletter, mailing):
+    """The mailing was stopped, the command was killed before it had cancelled the rows: nobody may stay due for ever."""
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("UPDATE mailing SET state = 'stopped'"))
+        # One of them waits for a second attempt, outside any shard that is open.
+        session.execute(text("UPDATE delivery SET state = 'deferred', due_at = now(), tries = 1 WHERE position = 0"))
+    assert states(newsletter, mailing).due == 10
+    newsletter.sweep()
+    found = states(newsletter, mailing)
+    assert (found.due, found.cancelled) == (0, 10)
+    with newsletter.parts.database.transaction() as session:
+        assert session.execute(text("SELECT count(*) FROM shard WHERE state = 'open'")).scalar_one() == 0
+
+
+def test_a_stop_takes_no_doubt_away(newsletter, mailing):
+    """A worker died with mail announced, and then the mailing was stopped: who may have it is listed, not called cancelled."""
+    lease = take(newsletter)
+    with newsletter.parts.database.transaction() as session:
+        shards.announce(session, lease, first=0, upto=3)
+    journey.stop(newsletter.parts, mailing)
+    newsletter.sweep()
+    assert states(newsletter, mailing).uncertain == 0, "its holder may still live"
+    forget_lease(newsletter)
+    newsletter.sweep()
+    found = states(newsletter, mailing)
+    assert (found.uncertain, found.cancelled, found.due) == (3, 7, 0)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 
 import pytest
 import uvloop
@@ -35,12 +36,9 @@ def send(url, cargo, loop_factory):
 
     async def main():
         pool = Pool(Relay.parse(f"{url}?connections=8"), helo="sender.example", manners=MANNERS)
-        while True:
-            try:
+        while not cargo.over:
+            with suppress(Unreachable):
                 await pool.send(cargo)
-                break
-            except Unreachable:
-                continue
         await pool.close()
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:

@@ -180,3 +180,32 @@ def test_last_words_are_heard_when_writing_fails(loop_factory):
         runner.run(Pool(Relay.parse(server.url), helo="sender.example", manners=QUICK).send(cargo))
     assert isinstance(cargo.outcomes[1], Rejected), cargo.outcomes
     assert cargo.outcomes[1].reply.enhanced == "5.3.4"
+
+
+class Dying(smtp.Sink):
+    """A relay that takes some messages and is gone: every session ends, and no other is welcome."""
+
+    left: int = 40
+    sessions: int = 0
+
+    async def serve(self, reader, writer):
+        self.sessions += 1
+        if self.left <= 0:
+            writer.write(b"554 5.3.2 no longer here\r\n")
+            writer.close()
+            return
+        await super().serve(reader, writer)
+
+    async def _data(self, reader, writer, sender, recipient):
+        self.left -= 1
+        if self.left <= 0:
+            raise ConnectionResetError
+        return await super()._data(reader, writer, sender, recipient)
+
+
+def test_a_relay_that_dies_in_the_middle_is_not_asked_again_by_every_session():
+    """Eight sessions with three tries each would be 24 knocks at a door that has just been shut."""
+    with smtp.running(Dying()) as server:
+        _, outcomes = send(f"{server.url}?connections=8", envelopes(400))
+    assert server.sessions <= 16
+    assert len(server.messages) == sum(isinstance(outcome, Accepted) for outcome in outcomes.values())

@@ -34,6 +34,12 @@ def test_plain_text_goes_to_this_machine_only():
     assert Relay.parse("smtp://10.0.0.1:25").starttls
 
 
+def test_a_password_goes_to_nobody_in_the_open():
+    """Whoever may run a program on this machine may listen on a port that the relay has left."""
+    assert Relay.parse("smtp://user:secret@127.0.0.1:587").starttls
+    assert not Relay.parse("smtps://user:secret@127.0.0.1:465").starttls, "it speaks TLS already"
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -249,7 +249,10 @@ def test_what_servers_of_many_families_say(stage, code, enhanced, words, cls):
         ("Greylisted, try again in 300 seconds", 5),
         ("please retry in 5 minutes", 5),
         ("Try again after 2 hours", 120),
+        ("Greylisting in action, please come back in 00:05:00", 5),
+        ("Greylisted for 5 minutes", 5),
         ("come back later", None),
+        ("try again later (id 12:34)", None),
         ("user 12 unknown", None),
     ],
 )

@@ -111,7 +111,7 @@ def test_the_last_look_finds_everyone_who_may_not_be_written_to_any_more(lists: 
     stays, leaves, dead, erased, last = (lists.reader(number) for number in range(5))
     with lists.database.transaction() as session:
         unsubscribe.leave(session, leaves[0], lists.digest_id, reason="unsubscribed", now=NOW)
-        suppression.weigh_dead(session, dead[1])
+        suppression.add(session, dead[1], reason=suppression.Reason.DEAD, now=NOW)
         session.execute(text("UPDATE mailbox SET address_sealed = NULL WHERE id = :id"), {"id": erased[1]})
         asked = [stays[0], leaves[0], dead[0], erased[0], 999]
         assert recipients.barred(session, lists.digest_id, asked) == {

@@ -1,14 +1,18 @@
 """Who must be left alone is left alone, with a reason that can be read and lifted."""
 
 import io
+from datetime import timedelta
 
 import pytest
 
 from newsletter import mailboxes
 from newsletter.addresses import EmailAddress
 from newsletter.subscribers import suppression, tables
-from newsletter.subscribers.suppression import Reason
+from newsletter.subscribers.suppression import Reason, SaidBy, Word
 from tests.subscribers.conftest import NOW, Lists
+
+DEAD, FULL = Word(Reason.DEAD, SaidBy.REPORT), Word(Reason.QUOTA, SaidBy.REPLY)
+DAY = timedelta(days=1)
 
 
 def test_a_mailbox_is_suppressed_once_a_reason(lists: Lists, reader: tuple[int, int]) -> None:
@@ -16,8 +20,8 @@ def test_a_mailbox_is_suppressed_once_a_reason(lists: Lists, reader: tuple[int, 
     with lists.database.transaction() as session:
         assert suppression.add(session, reader[1], reason=Reason.COMPLAINT, now=NOW) is True
         assert suppression.add(session, reader[1], reason=Reason.COMPLAINT, now=NOW) is False
-        assert suppression.weigh_dead(session, reader[1]) is True
-        assert suppression.weigh_dead(session, reader[1]) is False
+        assert suppression.weigh(session, reader[1], DEAD, now=NOW) is True
+        assert suppression.weigh(session, reader[1], DEAD, now=NOW) is False
         assert suppression.reasons(session, reader[1]) == ["complaint", "dead"]
 
 
@@ -31,6 +35,38 @@ def test_lifting_keeps_the_entries_and_says_why(lists: Lists, reader: tuple[int,
         assert suppression.add(session, reader[1], reason=Reason.DEAD, now=NOW) is True
     rows = lists.ask("SELECT reason, lifted_why FROM suppression ORDER BY id")
     assert rows == [("dead", "she wrote to us"), ("dead", None)]
+
+
+@pytest.mark.parametrize(
+    ("days", "suppressed"),
+    [((0, 7, 14), True), ((0, 7, 13), False), ((0, 14), False), ((0, 0.1, 0.2, 14), False), ((0, 7, 80), False)],
+    ids=["three in a fortnight", "too soon", "twice", "retries of one day", "a year of peace between"],
+)
+def test_a_full_mailbox_is_left_alone_only_after_a_while(
+    lists: Lists, reader: tuple[int, int], days: tuple[float, ...], suppressed: bool
+) -> None:
+    """Someone comes back from a long journey and makes room: they must not have been dropped after the first weekend."""
+    with lists.database.transaction() as session:
+        said = [suppression.weigh(session, reader[1], FULL, now=NOW + day * DAY) for day in days]
+        assert said == [False] * (len(days) - 1) + [suppressed]
+        assert suppression.reasons(session, reader[1]) == (["quota"] if suppressed else [])
+
+
+@pytest.mark.parametrize(
+    ("said_by", "arrived_by", "lifted"),
+    [("reply", "reply", 1), ("reply", "report", 1), ("report", "report", 1), ("report", "reply", 0)],
+)
+def test_mail_that_arrives_later_lifts_what_servers_said(
+    lists: Lists, reader: tuple[int, int], said_by: str, arrived_by: str, lifted: int
+) -> None:
+    """An address that works again is written to again; but a relay that queues takes everything, which proves nothing."""
+    with lists.database.transaction() as session:
+        suppression.weigh(session, reader[1], Word(Reason.DEAD, SaidBy(said_by)), now=NOW)
+        suppression.weigh(session, reader[1], Word(Reason.COMPLAINT, SaidBy.REPORT), now=NOW)
+        how = {"said_by": SaidBy(arrived_by), "now": NOW + DAY}
+        assert suppression.arrived(session, [reader[1]], handed_at=NOW - DAY, **how) == 0
+        assert suppression.arrived(session, [reader[1]], handed_at=NOW + DAY, **how) == lifted
+        assert suppression.reasons(session, reader[1]) == ["dead"] * (1 - lifted) + ["complaint"]
 
 
 def test_the_list_shows_whom_without_showing_the_address(lists: Lists, reader: tuple[int, int]) -> None:

@@ -214,6 +214,60 @@ def test_a_huge_form_is_turned_away(pages, worker):
     assert pages.post(f"/u/{link(worker)}", content=b"x" * 100_000).status_code == 413
 
 
+def test_a_failure_of_ours_is_a_page_like_any_other(made):
+    """A reader who wants to leave must read that it failed, and the page of a failure must not be less safe."""
+    app = create(made)
+
+    @app.get("/u/surprise/of/ours")
+    def surprise():
+        raise ZeroDivisionError
+
+    with TestClient(app, raise_server_exceptions=False) as client:
+        answer = client.get("/u/surprise/of/ours")
+    assert (answer.status_code, answer.headers["cache-control"]) == (500, "no-store")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "<h1>" in answer.text
+
+
+def test_a_form_without_end_is_turned_away(pages, worker):
+    """A body sent in chunks names no length; it must not be gathered in memory until it ends."""
+    read = 0
+
+    def chunks():
+        nonlocal read
+        for _ in range(1000):
+            read += 1
+            yield b"rhythm=" + b"x" * 10_000
+
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    answer = pages.post(f"/p/{worker.parts.tokens.preferences(1)}", content=chunks(), headers=form)
+    assert answer.status_code == 413
+    assert pages.post(f"/u/{link(worker)}", content=chunks()).status_code in (200, 413)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/archive/%00",
+        "/archive/%ff/1/1",
+        "/archive/weekly/99999999999999999999/1",
+        "/archive/weekly/1/99999999999999999999",
+        "/archive/weekly/-1/1",
+        "/archive/weekly%00/1/1",
+        "/u/%00",
+        "/p/%ff%fe",
+        "/pictures/%00.jpg",
+        "/pictures/..%2f..%2fkeys.jpg",
+        "/u/" + "A" * 5000,
+    ],
+)
+def test_a_path_that_cannot_be_is_no_page(pages, path):
+    """Scanners try everything; whatever they try is a page that does not exist, never a failure in our log."""
+    answer = pages.get(path)
+    assert answer.status_code in (404, 422)
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
 def test_a_persian_reader_gets_a_persian_page(pages, worker):
     """Right to left, and in words they read."""
     with worker.parts.database.transaction() as session:

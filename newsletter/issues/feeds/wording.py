@@ -6,13 +6,14 @@ from email.utils import parsedate_to_datetime
 
 import regex
 
+from newsletter import languages
+
 EXCERPT_LENGTH = 420
 CUT = " […]"
 _GRAPHEMES = regex.compile(r"\X")
 _LOOSE = frozenset(" ,;:–—-")
 # WordPress dates a draft "Mon, 30 Nov -0001", which parsers take for the year 2000.
 _BEFORE_CHRIST = re.compile(r"\s-\d+\s")
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,4}")
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _DATELINE = re.compile(
     rf"(?P<source>[^\W\d_][^\n,.;:!?]{{1,60}}), (?P<date>\d{{1,2}} (?:{_MONTHS}) \d{{4}})\s*[.:–—-]?\s*"
@@ -65,9 +66,8 @@ def first_appeared(line: str) -> tuple[str, str]:
 
 
 def language(tag: str | None) -> str | None:
-    """Return a language tag as BCP 47 writes it ("en_GB" → "en-GB"), or None when it is none."""
-    tag = (tag or "").strip().replace("_", "-")
-    return tag if _LANGUAGE.fullmatch(tag) else None
+    """Return a language tag as BCP 47 writes it, or None when it is none."""
+    return languages.tag(tag or "")
 
 
 def moment(text: str) -> datetime | None:

@@ -5,6 +5,7 @@ No entity is expanded, no DTD is loaded, nothing is fetched. Elements are known 
 
 from collections.abc import Iterator
 from typing import Any, cast
+from urllib.parse import urljoin
 
 from lxml import etree
 
@@ -106,6 +107,10 @@ class _Reader:
             self._language = _words(element) or self._language
         if self._depth == 2 and element.tag == "link" and _words(element).startswith("http"):
             self._base = _words(element)
+        if self._depth == 1 and element.tag == f"{ATOM}link" and not self._base:
+            # Without an address of its own (a file), a feed says itself where it lies or whose it is.
+            href = str(element.get("href", ""))
+            self._base = href if href.startswith("http") else ""
         if self._depth == 2 and str(element.tag).startswith(_WXR) and str(element.tag).endswith("}author"):
             author = _wordpress(element)
             self._names[author.get("author_login", "")] = author.get("author_display_name", "")
@@ -120,7 +125,11 @@ class _Reader:
         place = f"item {self._number}, line {element.sourceline}"
         found = self._atom(element) if self.root != "rss" else self._rss(element)
         if found is not None:
-            yield making.article(found, place=place, base_url=self._base)
+            yield making.article(found, place=place, base_url=self._base_of(element))
+
+    def _base_of(self, element: Element) -> str:
+        """RFC 4287 §2: what is relative is so to the nearest xml:base, and that to the feed's own address."""
+        return urljoin(self._base, element.base or "")
 
     def _rss(self, item: Element) -> making.Found | None:
         wordpress = _wordpress(item)

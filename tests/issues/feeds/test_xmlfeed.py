@@ -17,6 +17,37 @@ def atom(*entries: str) -> bytes:
     return ATOM.format("".join(f"<entry><id>urn:{n}</id>{entry}</entry>" for n, entry in enumerate(entries))).encode()
 
 
+@pytest.mark.parametrize(
+    ("head", "base_url", "expected"),
+    [
+        ("", "https://sarand.example/news/feed", "https://sarand.example/news/1"),
+        ("<link rel='self' href='https://sarand.example/feed'/>", "", "https://sarand.example/1"),
+        ("<link href='https://sarand.example/'/>", "", "https://sarand.example/1"),
+        ("<id>urn:feed</id>", "", None),
+    ],
+)
+def test_relative_links_of_atom(head: str, base_url: str, expected: str | None) -> None:
+    """RFC 4287 lets a feed write its links relative to where it lies; without them no article would have an address."""
+    feed = atom("<title>T</title><link href='1'/><updated>2026-06-01T08:00:00Z</updated>")
+    [found] = everything(feed.replace(b"<title>S</title>", f"<title>S</title>{head}".encode()), base_url=base_url)
+    assert (found.url if isinstance(found, FeedArticle) else None) == expected
+
+
+def test_the_base_that_atom_names() -> None:
+    """The nearest xml:base counts; one below is relative to the one above."""
+    entry = ENTRY.replace("https://sarand.example/1", "1").replace("<link", "<link title='x'")
+    feed = (
+        atom(entry, entry)
+        .replace(b"xml:lang='fa'", b"")
+        .replace(b'xml:lang="fa"', b'xml:base="https://sarand.example/a/"')
+    )
+    feed = feed.replace(b"<entry><id>urn:1", b"<entry xml:base='b/'><id>urn:1")
+    assert [one.url for one in articles(feed)] == [
+        "https://sarand.example/a/1",
+        "https://sarand.example/a/b/1",
+    ]
+
+
 def test_an_item_of_rss() -> None:
     """The whole text from content:encoded, the author's summary as excerpt."""
     more = (

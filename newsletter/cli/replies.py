@@ -1,0 +1,57 @@
+"""newsletter replies …"""
+
+from typing import Annotated
+
+import typer
+
+from newsletter.cli.door import AsJson, listing, newsletter, page, show
+from newsletter.journeys import answering
+
+app = typer.Typer(no_args_is_help=True, help="What readers wrote back, kept sealed until it is dealt with.")
+
+Number = Annotated[int, typer.Argument(metavar="REPLY", help="As the list numbers it.")]
+
+
+@app.command("list")
+def list_(
+    done: Annotated[bool, typer.Option("--done", help="Those already dealt with.")] = False,
+    limit: int = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List the letters that wait, the oldest first."""
+    with newsletter() as made:
+        found = answering.listed(made.parts, limit=limit, done=done)
+    rows = [{"reply": one.reply, "came": one.came_at, "subject": one.subject, "done": one.done_at} for one in found]
+    show(rows, as_json=as_json, words=lambda: listing(list(rows), empty="Nobody waits for an answer."))
+
+
+@app.command("show")
+def show_(reply: Number, as_json: AsJson = False) -> None:
+    """Show one letter, with the address it came from."""
+    with newsletter() as made:
+        found = answering.shown(made.parts, reply)
+    letter = found.letter
+    document = {
+        "reply": found.id,
+        "came": found.came_at,
+        "from": letter.sender,
+        "subject": letter.subject,
+        "text": letter.text,
+    }
+    sentence = (
+        f"From: {letter.sender}\nSubject: {letter.subject}\nCame: {found.came_at:%Y-%m-%d %H:%M}\n\n{letter.text}"
+    )
+    show(document, as_json=as_json, words=lambda: page.print(_harmless(sentence), markup=False, soft_wrap=True))
+
+
+@app.command()
+def done(reply: Number, as_json: AsJson = False) -> None:
+    """Say that a letter was dealt with; it is deleted a week later."""
+    with newsletter() as made:
+        answering.done(made.parts, reply)
+    show({"reply": reply, "done": True}, as_json=as_json)
+
+
+def _harmless(text: str) -> str:
+    """A stranger's letter must not command the terminal it is read on."""
+    return "".join(letter for letter in text if letter == "\n" or letter.isprintable())

@@ -1,0 +1,54 @@
+"""What answers and late reports say of addresses and of the mailing itself: suppressed, lifted, halted."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import structlog
+
+from newsletter import database
+from newsletter.database import Session
+from newsletter.delivery import thresholds
+from newsletter.ledger import tallies
+from newsletter.ledger.deliveries import DeliveryState, Result, Row
+from newsletter.ledger.mailings import Kind, Lane
+from newsletter.ledger.shards import Lease
+from newsletter.relay.verdict import Class
+from newsletter.subscribers import suppression
+from newsletter.subscribers.suppression import Reason, SaidBy, Word
+
+log = structlog.get_logger()
+
+_GIVEN_UP = (DeliveryState.REJECTED, DeliveryState.EXPIRED)
+# Mail to readers was checked at the lease, so nothing of it reaches a suppressed address; these go to anyone.
+_UNCHECKED = (Kind.NOTICE, Kind.TEST)
+
+
+def addresses(
+    session: Session, lease: Lease, rows: Mapping[int, Row], results: Sequence[Result], dead: Sequence[int]
+) -> None:
+    """Suppress and lift by what a relay answered; `dead`: ids of deliveries whose address is nobody's. Nothing, mostly."""
+    # "is" first: of five hundred that were taken, none is compared as text.
+    full = [r.id for r in results if r.reason is not None and r.reason == Class.QUOTA and r.state in _GIVEN_UP]
+    taken = [rows[r.id].mailbox_id for r in results if r.state is DeliveryState.ACCEPTED] if _anyone(lease) else []
+    if not dead and not full and not taken:
+        return
+    now = database.now(session)
+    for ids, reason in ((dead, Reason.DEAD), (full, Reason.QUOTA)):
+        for delivery_id in ids:
+            suppression.weigh(session, rows[delivery_id].mailbox_id, Word(reason, SaidBy.REPLY), now=now)
+    suppression.arrived(session, taken, said_by=SaidBy.REPLY, handed_at=now, now=now)
+
+
+def _anyone(lease: Lease) -> bool:
+    return lease.kind in _UNCHECKED
+
+
+def look(session: Session, mailing_id: int, lane: Lane, provider: str, *, now: datetime | None = None) -> None:
+    """Stop a mailing whose refusals and returns say so; in the urgent lane only the provider group they come from."""
+    if lane is Lane.URGENT:
+        why = thresholds.breached(tallies.of(session, mailing_id, provider))
+        if why and tallies.hold(session, mailing_id, provider, now=now or database.now(session)):
+            log.warning("provider group held", mailing=mailing_id, provider=provider, why=why)
+        return
+    if (why := thresholds.breached(tallies.of(session, mailing_id))) and tallies.halt(session, mailing_id, why):
+        log.warning("mailing halted", mailing=mailing_id, why=why)

@@ -1,0 +1,44 @@
+"""What readers wrote, as the operator deals with it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from newsletter import database
+from newsletter.bounces import replies
+from newsletter.bounces.replies import ReplyView
+from newsletter.journeys.parts import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A letter in a list: its subject, and no address."""
+
+    reply: int
+    came_at: datetime
+    subject: str
+    done_at: datetime | None
+
+
+def listed(parts: Parts, *, limit: int, done: bool) -> list[Listed]:
+    """Return the letters that wait, the oldest first, or those dealt with."""
+    with parts.database.transaction() as session:
+        found = replies.listed(session, limit=limit, done=done)
+    return [Listed(one.id, one.came_at, one.letter.subject, one.done_at) for one in found]
+
+
+def shown(parts: Parts, reply_id: int) -> ReplyView:
+    """Return a letter whole. Raises replies.UnknownReply."""
+    with parts.database.transaction() as session:
+        return replies.get(session, reply_id)
+
+
+def done(parts: Parts, reply_id: int) -> None:
+    """Say that a letter was dealt with; it is deleted a week later. Raises replies.UnknownReply."""
+    with parts.database.transaction() as session:
+        replies.done(session, reply_id, now=database.now(session))
+
+
+def waiting(parts: Parts) -> int:
+    """Return how many letters nobody has dealt with."""
+    with parts.database.transaction() as session:
+        return replies.waiting(session)

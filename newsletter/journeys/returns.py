@@ -1,0 +1,243 @@
+"""What came back, and what follows: a wish to leave, a report on a delivery, a complaint, a letter from a person.
+
+A token or a Message-ID that only we can have made names the delivery; whatever names none does nothing at all. Each report counts
+once: told again, it changes nothing, not even after an operator has lifted what followed from it.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+import structlog
+
+from newsletter import database, mailboxes
+from newsletter.addresses import BadAddress, EmailAddress
+from newsletter.bounces import arrivals, probing, processing, replies
+from newsletter.bounces.routing import Arrived, Place, Route, raised_in
+from newsletter.database import DatabaseUnreachable, Session
+from newsletter.delivery import watching
+from newsletter.errors import NewsletterError
+from newsletter.jobs import RETURNS
+from newsletter.journeys import leaving
+from newsletter.journeys.parts import Parts
+from newsletter.ledger import deliveries, returns, tallies
+from newsletter.ledger.returns import Came, Handed
+from newsletter.ledger.tallies import Counts
+from newsletter.relay.verdict import Class
+from newsletter.reports import parse, ses, verdict
+from newsletter.reports.parse import Bounce, Complaint, Letter
+from newsletter.reports.verdict import Fate, Meaning
+from newsletter.subscribers import suppression
+from newsletter.subscribers.suppression import Reason, SaidBy, Word
+from newsletter.tokens import BadToken
+
+log = structlog.get_logger()
+
+
+class Done(StrEnum):
+    """What became of a mail that came in."""
+
+    LEFT = "left"
+    RETURNED = "returned"
+    KEPT = "kept"
+    PROBED = "probed"
+    NOTHING = "nothing"
+
+
+def take(parts: Parts, mail: Arrived) -> Done:
+    """Do what a mail asks for, or nothing. Safe to repeat. Raises DatabaseUnreachable where it should be brought again."""
+    route = parts.router.route(mail.recipient) if parts.router else Route(Place.ELSEWHERE)
+    match route.place:
+        case Place.NOBODY | Place.ELSEWHERE:
+            done = Done.NOTHING
+        case Place.PROBE:
+            done = _probed(parts, route.probe)
+        case Place.LEAVE:
+            done = _leave(parts, mail)
+        case Place.RETURN | Place.DESK:
+            done = _read(parts, mail, route)
+    log.info("came in", place=route.place, done=done)
+    return done
+
+
+def _probed(parts: Parts, number: int) -> Done:
+    assert parts.router
+    with parts.database.transaction() as session:
+        came = probing.came(session, parts.router.domain, number, now=database.now(session))
+    return Done.PROBED if came else Done.NOTHING
+
+
+def _leave(parts: Parts, mail: Arrived) -> Done:
+    """The token in the subject is the wish; who wrote it does not matter. A hand-written wish is for the operator to read."""
+    tokens, is_letter = processing.wishes(mail.content)
+    for token in tokens:
+        try:
+            leaving.leave(parts, token)
+        except BadToken:
+            continue
+        return Done.LEFT
+    return _read(parts, mail, Route(Place.DESK)) if is_letter else Done.NOTHING
+
+
+def _read(parts: Parts, mail: Arrived, route: Route) -> Done:
+    report = parse.parse(mail.content)
+    match report:
+        case Bounce() | Complaint():
+            return settle(parts, report, recipient=mail.recipient)
+        case Letter() if mail.sender:  # the null sender is never a person
+            with parts.database.transaction() as session:
+                mailbox = route.mailbox_id or None
+                kept = replies.keep(session, mail.content, report, mailbox_id=mailbox, now=database.now(session))
+            return Done.KEPT if kept else Done.NOTHING
+    return Done.NOTHING
+
+
+def settle(parts: Parts, report: Bounce | Complaint, *, recipient: str = "") -> Done:
+    """Write down what a report says of the delivery it is about, once, and do what follows.
+
+    recipient   whom the report itself was sent to: a return path of ours names the delivery
+    """
+    meaning = verdict.of(report)
+    if meaning.fate is Fate.NOTHING:
+        return Done.NOTHING
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        handed = _meant(session, parts, report, recipient, now)
+        if handed is None:
+            return Done.NOTHING
+        if meaning.fate is Fate.DELIVERED:
+            return _arrived(session, handed, now)
+        if not returns.record(session, handed, _came(meaning), now=now):
+            return Done.NOTHING
+        _of_the_reader(session, handed, meaning, now)
+        _of_the_mailing(session, handed, meaning, now)
+    return Done.RETURNED
+
+
+def _came(meaning: Meaning) -> Came:
+    return Came(meaning.fate, meaning.cls and str(meaning.cls), meaning.code, meaning.enhanced)
+
+
+def _meant(session: Session, parts: Parts, report: Bounce | Complaint, recipient: str, now: datetime) -> Handed | None:
+    """By the return path, the envelope id, then the Message-ID: the first that is ours decides."""
+    if named := processing.meant(recipient, report, parts.tokens.read_return_path):
+        return returns.find(session, *named, now=now)
+    message_id = report.sent.message_id
+    if not message_id.endswith(f"@{parts.letterhead.domain}"):
+        return None
+    for address in processing.addresses(report):
+        for handed in _handed_to(session, address, now):
+            facts = (handed.mailing_id, handed.mailbox_id, handed.occasion)
+            if parts.tokens.message_id(*facts, parts.letterhead.domain) == message_id:
+                return handed
+    return None
+
+
+def _handed_to(session: Session, address: str, now: datetime) -> list[Handed]:
+    try:
+        mailbox_id = mailboxes.find(session, EmailAddress.parse(address))
+    except BadAddress:
+        return []
+    return returns.of_mailbox(session, mailbox_id, now=now) if mailbox_id else []
+
+
+def _arrived(session: Session, handed: Handed, now: datetime) -> Done:
+    """That mail arrived is what is expected, so no row is written; but it outweighs what was said before it was sent."""
+    at = handed.at or now
+    lifted = suppression.arrived(session, [handed.mailbox_id], said_by=SaidBy.REPORT, handed_at=at, now=now)
+    return Done.RETURNED if lifted else Done.NOTHING
+
+
+def _of_the_reader(session: Session, handed: Handed, meaning: Meaning, now: datetime) -> None:
+    """Suppress by the one rule, and cancel what is planned in the same transaction."""
+    reason = _reason(meaning)
+    if reason and suppression.weigh(session, handed.mailbox_id, Word(reason, SaidBy.REPORT), now=now):
+        deliveries.cancel(session, handed.mailbox_id, reason="suppressed")
+
+
+def _reason(meaning: Meaning) -> Reason | None:
+    if meaning.fate is Fate.COMPLAINT:
+        return Reason.COMPLAINT
+    failed = meaning.fate is Fate.FAILED
+    return {Class.DEAD: Reason.DEAD, Class.QUOTA: Reason.QUOTA}.get(meaning.cls) if failed and meaning.cls else None
+
+
+def _of_the_mailing(session: Session, handed: Handed, meaning: Meaning, now: datetime) -> None:
+    """Count it beside the refusals of the session, so that late returns stop what is still due (standards §19)."""
+    failed = meaning.fate is Fate.FAILED
+    counts = Counts(
+        dead=int(failed and meaning.cls is Class.DEAD),
+        # Whose fault it is a report need not know: three readers must not be able to stop a mailing in the name of "sender".
+        policy=int(failed and meaning.cls in (Class.POLICY, Class.SENDER)),
+        complaints=int(meaning.fate is Fate.COMPLAINT),
+    )
+    if counts.dead or counts.policy or counts.complaints:
+        tallies.add(session, handed.mailing_id, handed.provider, counts)
+        watching.look(session, handed.mailing_id, handed.lane, handed.provider, now=now)
+
+
+def receive(parts: Parts, body: bytes) -> bool:
+    """Take in a notice of Amazon SES, to be dealt with by a worker; return False when it was here before.
+
+    Raises sns.BadNotice, sns.NotBelieved, what fetching its certificate raises, and DatabaseUnreachable.
+    """
+    assert parts.notices
+    with parts.database.transaction() as session:
+        now = database.now(session)
+    notice = parts.notices.believe(body, now=now)
+    with parts.database.transaction() as session:
+        fresh = arrivals.store(session, notice.name, f"{notice.kind}\n{notice.confirm or notice.message}")
+    if fresh:
+        parts.nudger.nudge(RETURNS)
+    return fresh
+
+
+def work(parts: Parts) -> int:
+    """Deal with the notices that wait; return how many. Two workers at once are harmless."""
+    with parts.database.transaction() as session:
+        waiting = arrivals.waiting(session)
+    for one in waiting:
+        if _dealt_with(parts, one.body):
+            with parts.database.transaction() as session:
+                arrivals.done(session, one.id, now=database.now(session))
+    if waiting:
+        tidy(parts)
+    return len(waiting)
+
+
+def _dealt_with(parts: Parts, body: str) -> bool:
+    """Deal with one notice; return False when it must wait, so that one that fails holds up no other."""
+    kind, _, text = body.partition("\n")
+    try:
+        _deal_with(parts, kind, text)
+    except DatabaseUnreachable:
+        raise
+    except Exception as error:
+        log.error("notice waits", why=type(error).__name__, where=raised_in(error))
+        return False
+    return True
+
+
+def _deal_with(parts: Parts, kind: str, text: str) -> None:
+    if kind == "Notification":
+        report = ses.parse(text)
+        if report:
+            settle(parts, report)
+    elif kind == "SubscriptionConfirmation" and parts.notices:
+        try:
+            log.info("subscription", confirmed=parts.notices.confirm(text))
+        except NewsletterError as refusal:
+            # Amazon repeats its question only when asked to: the operator subscribes once more.
+            log.error("subscription not confirmed", why=refusal.message)
+
+
+def any_waiting(parts: Parts) -> bool:
+    """Whether `work` has anything to do."""
+    with parts.database.transaction() as session:
+        return arrivals.any_waiting(session)
+
+
+def tidy(parts: Parts) -> int:
+    """Delete letters and notices whose time is over; return how many rows."""
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        return replies.forget(session, now=now) + arrivals.forget(session, now=now)

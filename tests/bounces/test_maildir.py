@@ -1,0 +1,100 @@
+"""A folder of mail is worked off once, whatever happens in between."""
+
+import pytest
+
+from newsletter.bounces import maildir
+from newsletter.database import DatabaseUnreachable
+from tests.bounces.conftest import DOMAIN
+
+
+@pytest.fixture
+def box(tmp_path):
+    for name in ("tmp", "new", "cur"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def put(box, name, head=f"Delivered-To: leave@{DOMAIN}"):
+    (box / "new" / name).write_bytes(f"Return-Path: <a@example.org>\n{head}\nSubject: x\n\nhello\n".encode())
+
+
+def names(box, folder):
+    return sorted(file.name for file in (box / folder).iterdir())
+
+
+def test_what_was_taken_in_lies_apart(box, router):
+    """A second look must not find it again, and a mail program shows it as seen."""
+    put(box, "1.host")
+    put(box, "2.host:2,")
+    taken = []
+    assert maildir.work(box, router, taken.append) == 2
+    assert maildir.work(box, router, taken.append) == 0
+    assert (names(box, "new"), names(box, "cur")) == ([], ["1.host:2,S", "2.host:2,S"])
+    assert [(one.sender, one.recipient) for one in taken] == [("a@example.org", f"leave@{DOMAIN}")] * 2
+
+
+def test_a_kill_between_taking_and_moving_takes_it_twice(box, router):
+    """Twice is harmless, never is not: the message is moved after it was taken, never before."""
+    put(box, "1.host")
+
+    class Killed(BaseException):
+        pass
+
+    def take(_mail):
+        raise Killed
+
+    with pytest.raises(Killed):
+        maildir.work(box, router, take)
+    assert names(box, "new") == ["1.host"]
+
+
+def test_what_the_database_cannot_take_stays(box, router):
+    """It restarts; nothing may be set apart for that."""
+    put(box, "1.host")
+
+    def take(_mail):
+        raise DatabaseUnreachable("here")
+
+    assert maildir.work(box, router, take) == 0
+    assert names(box, "new") == ["1.host"]
+
+
+def test_a_message_that_breaks_us_holds_nobody_up(box, router):
+    """One strange mail must not stop all bounces behind it; it is flagged for somebody to look at."""
+    put(box, "1.host")
+    put(box, "2.host")
+    taken = []
+
+    def take(mail):
+        taken.append(mail)
+        if len(taken) == 1:
+            raise ValueError
+
+    assert maildir.work(box, router, take) == 2
+    assert names(box, "cur") == ["1.host:2,FS", "2.host:2,S"]
+
+
+@pytest.mark.parametrize(
+    ("head", "found"),
+    [
+        (f"X-Original-To: leave@{DOMAIN}\nDelivered-To: vmail@host.example", [f"leave@{DOMAIN}"]),
+        (
+            f"To: Us <leave@{DOMAIN}>, x@example.net\nCc: postmaster@{DOMAIN}",
+            [f"leave@{DOMAIN}", f"postmaster@{DOMAIN}"],
+        ),
+        (f"To: nobody@{DOMAIN}", []),
+        ("To: undisclosed-recipients:;", []),
+    ],
+)
+def test_for_whom_it_was_is_read_from_what_the_server_wrote(box, router, head, found):
+    """A folder keeps no envelope."""
+    put(box, "1.host", head)
+    taken = []
+    maildir.work(box, router, taken.append)
+    assert [one.recipient for one in taken] == found
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path):
+    """A misspelt path would be an intake that takes nothing in, for months."""
+    with pytest.raises(maildir.NoMaildir):
+        maildir.check(tmp_path)

@@ -1,0 +1,338 @@
+"""What comes back, through the doors: real PostgreSQL, a real relay, the intake as a process of its own, LMTP over a socket."""
+
+import email
+import email.policy
+import json
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import text
+
+from newsletter.journeys import answering, joining, mailing, publish
+from newsletter.ledger import books
+from newsletter.subscribers.consent import Basis
+from tests import house
+from tests.fakes import returns
+from tests.fakes.relay import Relay
+from tests.journeys import workers
+
+DOMAIN = "bounce.sarand.example"
+READERS = ["ann@example.org", "ben@example.org", "cem@example.org"]
+TABLES = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1"
+
+
+@pytest.fixture
+def relay():
+    with Relay() as serving:
+        yield serving
+
+
+@pytest.fixture
+def made(tmp_path, database_urls, relay):
+    built = house.build(tmp_path, database_urls, relay.url, bounce_domain=DOMAIN)
+    yield built
+    built.close()
+
+
+@contextmanager
+def intaking(made, tmp_path, *more):
+    """Run the intake until the block ends; yield its ready document."""
+    environment = workers.environment(made) | {"NEWSLETTER_BOUNCE_DOMAIN": DOMAIN, "NEWSLETTER_LMTP": "127.0.0.1:0"}
+    command = [sys.executable, "-m", "newsletter", "intake", "--json", *more]
+    with (tmp_path / "intake.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=workers.ROOT, env=environment, stdout=subprocess.PIPE, stderr=log)
+        try:
+            yield json.loads(process.stdout.readline())
+        finally:
+            process.terminate()
+            assert process.wait(20) == 0
+
+
+@pytest.fixture
+def port(made, tmp_path):
+    """The port of a running intake whose self-test has passed."""
+    with intaking(made, tmp_path) as ready:
+        assert (ready["domain"], ready["self_test"]) == (DOMAIN, True)
+        yield int(ready["lmtp"].rpartition(":")[2])
+
+
+def everything(made):
+    """Return every row of every table, as text."""
+    with made.parts.database.transaction() as session:
+        names = session.execute(text(TABLES)).scalars().all()
+        return {name: sorted(map(str, session.execute(text(f'SELECT * FROM "{name}"')))) for name in names}
+
+
+def ask(made, sql):
+    with made.parts.database.transaction() as session:
+        return [tuple(row) for row in session.execute(text(sql))]
+
+
+def send(made, tmp_path, title):
+    """Send an issue with one new article; return its mailing."""
+    house.add_articles(made, tmp_path, title)
+    composed = publish.compose(made.parts, house.DIGEST)
+    publish.send(made.parts, composed.issue)
+    made.sweep()
+    made.deliver("bulk")
+    with made.parts.database.transaction() as session:
+        assert books.faults(session, composed.mailing) == []
+    return composed.mailing
+
+
+def mailto(message):
+    """Return address and subject of the mailto: in List-Unsubscribe, as a mail program reads it."""
+    parsed = email.message_from_bytes(message, policy=email.policy.default)
+    [found] = [part for part in parsed["List-Unsubscribe"].split(",") if "mailto:" in part]
+    address, _, subject = found.strip(" <>").removeprefix("mailto:").partition("?subject=")
+    return address, subject
+
+
+def test_what_comes_back_decides_who_gets_the_next_issue(made, tmp_path, relay, port):
+    """One address is dead, one reader leaves by mail, one stays: the next issue goes to the one who stays, and nobody else."""
+    house.add_readers(made, tmp_path, READERS)
+    first = send(made, tmp_path, "The well runs dry")
+    assert sorted(recipient for recipient, _ in relay.received) == READERS
+
+    path, message = relay.of("ann@example.org")
+    assert returns.hand_over(port, "", path.upper(), returns.dsn(message, "ann@example.org"))[0] == 250
+    address, subject = mailto(relay.of("ben@example.org")[1])
+    assert address == f"leave@{DOMAIN}"
+    letter = returns.letter("a stranger <forwarded@example.net>", address, subject)
+    assert returns.hand_over(port, "forwarded@example.net", address, letter)[0] == 250
+
+    status = mailing.status(made.parts, first)
+    assert (status.accepted, status.returned) == (3, {"failed": 1})
+    assert ask(made, "SELECT reason, said_by FROM suppression") == [("dead", "report")]
+    relay.received.clear()
+    relay.senders.clear()
+    second = send(made, tmp_path, "It rains")
+    assert [recipient for recipient, _ in relay.received] == ["cem@example.org"]
+    assert mailing.status(made.parts, second).excluded == {"suppressed": 1}
+
+
+def test_what_is_not_ours_changes_nothing(made, tmp_path, relay, port):
+    """Anyone can write to these addresses: without a whole, true token not one row of any table may change."""
+    house.add_readers(made, tmp_path, READERS)
+    send(made, tmp_path, "The well runs dry")
+    path, message = relay.of("ann@example.org")
+    address, subject = mailto(message)
+    local = path.partition("@")[0]
+    tokens = made.parts.tokens
+    before = everything(made)
+    flip = "1" if local[20] == "0" else "0"
+    forged = [
+        local[:-1],
+        local + "0",
+        local[:20] + flip + local[21:],
+        "b-" + "0" * 48,
+        tokens.leave(1, 1, 1),
+        tokens.probe(7),
+        "p-" + local[2:],
+        "nobody",
+    ]
+    for one in forged:
+        bounce = returns.dsn(b"", "ann@example.org", envid=one)
+        assert returns.hand_over(port, "", f"{one}@{DOMAIN}", bounce)[0] == 250, one
+        assert returns.hand_over(port, "", "postmaster@" + DOMAIN, bounce)[0] == 250, one
+    for one in (subject[:-1], subject[:9] + "xyz" + subject[12:], tokens.preferences(1), tokens.harmless()):
+        assert (
+            returns.hand_over(port, "x@example.net", address, returns.letter("x@example.net", address, one))[0] == 250
+        )
+    stolen = message.replace(b"Message-ID: <", b"Message-ID: <x")
+    assert returns.hand_over(port, "", "news@sarand.example", returns.dsn(stolen, "ann@example.org"))[0] == 250
+    away = b"Auto-Submitted: auto-replied\r\n" + returns.letter("ann@example.org", path, "Away")
+    assert returns.hand_over(port, "ann@example.org", path, away)[0] == 250
+    assert returns.hand_over(port, "", "someone@elsewhere.example", returns.dsn(message, "ann@example.org"))[0] == 550
+    assert everything(made) == before
+
+
+@pytest.mark.parametrize("clue", ["envelope id", "return path", "message id"])
+def test_a_report_finds_its_delivery_without_its_return_path(made, tmp_path, relay, port, clue):
+    """Some servers answer to From or to the postmaster; what they return still names the mail."""
+    house.add_readers(made, tmp_path, READERS)
+    send(made, tmp_path, "The well runs dry")
+    path, message = relay.of("ann@example.org")
+    envid = path.partition("@")[0] if clue == "envelope id" else ""
+    if clue != "message id":
+        message = message.replace(b"Message-ID: <", b"Message-ID: <x")
+    if clue == "return path":
+        message = f"Return-Path: <{path}>\r\n".encode() + message
+    report = returns.dsn(message, "ann@example.org", envid=envid)
+    assert returns.hand_over(port, "", f"postmaster@{DOMAIN}", report)[0] == 250
+    assert ask(made, "SELECT reason FROM suppression") == [("dead",)]
+
+
+def test_a_report_counts_once_and_a_lifted_address_stays_lifted(made, tmp_path, relay, port):
+    """A queue repeats itself; an operator who has lifted an entry must not find it back because an old report came again."""
+    house.add_readers(made, tmp_path, READERS)
+    first = send(made, tmp_path, "The well runs dry")
+    path, message = relay.of("ann@example.org")
+    for _ in range(3):
+        returns.hand_over(port, "", path, returns.dsn(message, "ann@example.org"))
+    assert mailing.status(made.parts, first).returned == {"failed": 1}
+    assert ask(made, "SELECT sum(dead) FROM tally") == [(1,)]
+    reference = ask(made, "SELECT reference FROM subscriber ORDER BY id")[0][0]
+    from newsletter.journeys import suppressing
+
+    assert suppressing.lift(made.parts, reference=reference, address=None, why="she wrote", dry_run=False) == 1
+    returns.hand_over(port, "", path, returns.dsn(message, "ann@example.org"))
+    assert ask(made, "SELECT count(*) FROM suppression WHERE lifted_at IS NULL") == [(0,)]
+
+
+def test_a_stale_report_does_nothing(made, tmp_path, relay, port):
+    """A return path is kept in logs and backups for years; after a month it must not end anything any more."""
+    house.add_readers(made, tmp_path, READERS)
+    send(made, tmp_path, "The well runs dry")
+    path, message = relay.of("ann@example.org")
+    with made.parts.database.transaction() as session:
+        session.execute(text("UPDATE delivery SET outcome_at = outcome_at - interval '31 days'"))
+    before = everything(made)
+    for to in (path, f"postmaster@{DOMAIN}"):
+        assert returns.hand_over(port, "", to, returns.dsn(message, "ann@example.org"))[0] == 250
+    assert everything(made) == before
+
+
+def test_a_full_mailbox_and_a_block_end_nobody(made, tmp_path, relay, port):
+    """Most of what comes back says nothing about the reader; they get the next issue."""
+    house.add_readers(made, tmp_path, READERS)
+    first = send(made, tmp_path, "The well runs dry")
+    for address, words in (
+        ("ann@example.org", "552 5.2.2 mailbox full"),
+        ("ben@example.org", "550 5.7.1 blocked by policy"),
+    ):
+        path, message = relay.of(address)
+        assert returns.hand_over(port, "", path, returns.dsn(message, address, words=words))[0] == 250
+    late = returns.dsn(message, "ben@example.org", action="delayed", words="451 4.4.1 connect timed out")
+    assert returns.hand_over(port, "", path, late)[0] == 250
+    assert mailing.status(made.parts, first).returned == {"failed": 2, "delayed": 1}
+    assert ask(made, "SELECT count(*) FROM suppression") == [(0,)]
+    assert ask(made, "SELECT class, code, enhanced FROM returned ORDER BY id") == [
+        ("mailbox full", 552, "5.2.2"),
+        ("policy", 550, "5.7.1"),
+        (None, None, None),
+    ]
+    relay.received.clear()
+    relay.senders.clear()
+    send(made, tmp_path, "It rains")
+    assert len(relay.received) == 3
+
+
+def test_a_complaint_ends_it_and_a_letter_is_kept_sealed(made, tmp_path, relay, port):
+    """Who calls us spam is left alone; who writes to us is heard, by the operator and nobody else."""
+    house.add_readers(made, tmp_path, READERS)
+    send(made, tmp_path, "The well runs dry")
+    _, message = relay.of("ann@example.org")
+    assert (
+        returns.hand_over(port, "fbl@example.net", f"fbl@{DOMAIN}", returns.complaint(message, "ann@example.org"))[0]
+        == 250
+    )
+    assert ask(made, "SELECT reason FROM suppression") == [("complaint",)]
+    letter = returns.letter("Ben <ben@example.org>", "news@sarand.example", "My sister", "Please call me.")
+    for _ in range(2):
+        assert returns.hand_over(port, "ben@example.org", "news@sarand.example", letter)[0] == 250
+    [one] = answering.listed(made.parts, limit=10, done=False)
+    assert one.subject == "My sister"
+    assert answering.shown(made.parts, one.reply).letter.text == "Please call me."
+    assert not [row for rows in everything(made).values() for row in rows if "ben@example" in row or "sister" in row]
+    answering.done(made.parts, one.reply)
+    assert answering.listed(made.parts, limit=10, done=False) == []
+
+
+def test_late_returns_stop_what_is_still_due(made, tmp_path, relay, port):
+    """The relay took everything; that half of the list is dead is told an hour later, and the rest must not go."""
+    readers = [f"reader{number}@example.org" for number in range(40)]
+    house.add_readers(made, tmp_path, readers)
+    mailing_id = send(made, tmp_path, "The well runs dry")
+    with made.parts.database.transaction() as session:
+        session.execute(text("UPDATE mailing SET state = 'sending', finished_at = NULL"))
+    for number, address in enumerate(readers[:10]):
+        assert mailing.status(made.parts, mailing_id).state == "sending", number
+        path, message = relay.of(address)
+        returns.hand_over(port, "", path, returns.dsn(message, address))
+    status = mailing.status(made.parts, mailing_id)
+    assert (status.state, status.halted) == ("paused", "dead")
+
+
+def test_mail_that_arrives_later_lifts_a_dead_address(made, tmp_path, relay, port):
+    """A server was wrong for a day: the next report of delivery, of mail sent after that, brings the reader back."""
+    house.add_readers(made, tmp_path, READERS)
+    send(made, tmp_path, "The well runs dry")
+    path, message = relay.of("ann@example.org")
+    fine = returns.dsn(message, "ann@example.org", action="delivered", words="250 2.0.0 ok")
+    with made.parts.database.transaction() as session:
+        session.execute(
+            text(
+                "INSERT INTO suppression (mailbox_id, reason, said_by, at) SELECT mailbox_id, 'dead', 'report',"
+                " now() - interval '1 day' FROM subscriber ORDER BY id LIMIT 1"
+            )
+        )
+    assert returns.hand_over(port, "", path, fine)[0] == 250
+    assert ask(made, "SELECT lifted_why FROM suppression") == [("mail arrived later",)]
+    assert mailing.status(made.parts, 1).returned == {}, "what is expected is not written down"
+
+
+def test_a_wish_to_leave_by_mail_waits_for_the_database_on_disk(made, tmp_path, relay, port, database_urls):
+    """The POST keeps a wish while the database is away, and so does the mail: nobody has to ask twice."""
+    house.add_readers(made, tmp_path, READERS)
+    send(made, tmp_path, "The well runs dry")
+    address, subject = mailto(relay.of("ben@example.org")[1])
+    from newsletter.bounces.routing import Arrived
+    from newsletter.journeys import returns as journey
+    from tests.servers import Urls
+
+    nowhere = Urls(*(["postgresql+psycopg://nobody@127.0.0.1:1/none"] * 4))
+    away = house.assembly.assemble(
+        made.settings.model_copy(update={"database_url": house.settings.SecretStr(nowhere.worker)})
+    )
+    letter = returns.letter("ben@example.org", address, subject)
+    assert journey.take(away.parts, Arrived("ben@example.org", address, letter)) is journey.Done.LEFT
+    away.close()
+    assert ask(made, "SELECT count(*) FROM subscription WHERE ended_at IS NOT NULL") == [(0,)]
+    made.sweep()
+    assert ask(made, "SELECT count(*) FROM subscription WHERE ended_at IS NOT NULL") == [(1,)]
+
+
+def test_the_mailto_is_printed_only_where_mail_is_read(made, tmp_path, relay):
+    """A mailto: that nobody reads is a reader who believes to have left, and a complaint next week."""
+    house.add_readers(made, tmp_path, READERS)
+    send(made, tmp_path, "The well runs dry")
+    assert b"mailto:" not in relay.of("ann@example.org")[1].partition(b"\r\n\r\n")[0]
+    with intaking(made, tmp_path):
+        send(made, tmp_path, "It rains")
+    head = relay.of("ann@example.org")[1].partition(b"\r\n\r\n")[0]
+    assert b"<mailto:leave@bounce.sarand.example?subject=" in head
+    assert head.index(b"<http") < head.index(b"<mailto:")
+
+
+def test_a_folder_of_mail_is_worked_off(made, tmp_path, relay):
+    """Where no LMTP is to be had, a mail server delivers into a folder; what was done lies apart and is done once."""
+    box = tmp_path / "box"
+    for name in ("tmp", "new", "cur"):
+        (box / name).mkdir(parents=True)
+    house.add_readers(made, tmp_path, READERS)
+    first = send(made, tmp_path, "The well runs dry")
+    path, message = relay.of("ann@example.org")
+    report = f"Return-Path: <>\r\nDelivered-To: {path}\r\n".encode() + returns.dsn(message, "ann@example.org")
+    (box / "new" / "1.again").write_bytes(report)
+    (box / "new" / "2.again").write_bytes(report)
+    with intaking(made, tmp_path, "--maildir", str(box)) as ready:
+        assert ready["self_test"] is True
+    assert list((box / "new").iterdir()) == []
+    assert {file.name.partition(":")[0] for file in (box / "cur").iterdir()} >= {"1.again", "2.again"}
+    assert mailing.status(made.parts, first).returned == {"failed": 1}
+
+
+def test_permission_to_write_is_not_given_back_by_an_import(made, tmp_path, relay, port):
+    """A reader who left by mail stays away whatever list is imported afterwards."""
+    house.add_readers(made, tmp_path, READERS)
+    send(made, tmp_path, "The well runs dry")
+    address, subject = mailto(relay.of("ben@example.org")[1])
+    returns.hand_over(port, "ben@example.org", address, returns.letter("ben@example.org", address, f"Re: {subject}"))
+    path = tmp_path / "again.csv"
+    path.write_text("email\nben@example.org\n")
+    permission = joining.Permission(Basis.IMPORTED, "a test")
+    joining.import_subscribers(made.parts, str(path), digest_key=house.DIGEST, permission=permission)
+    assert ask(made, "SELECT count(*) FROM subscription WHERE ended_at IS NULL") == [(2,)]

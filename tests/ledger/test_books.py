@@ -1,0 +1,80 @@
+"""The auditor is audited: each rule of the books is seen to fail where it is broken."""
+
+import pytest
+from sqlalchemy import text
+
+from newsletter.journeys import publish
+from newsletter.ledger import books, deliveries
+from tests import house
+
+
+@pytest.fixture
+def mailing(newsletter, sink, tmp_path):
+    """A digest of six, one of them refused, all over."""
+    sink.refuse = lambda recipient: "550 5.1.1 User unknown" if recipient.startswith("reader1@") else None
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(6))
+    publish.send(newsletter.parts, composed.issue)
+    newsletter.deliver("bulk", seconds=10)
+    return composed.mailing
+
+
+def faults(newsletter, mailing, *changes):
+    with newsletter.parts.database.transaction() as session:
+        for change in changes:
+            session.execute(text(change))
+        return books.faults(session, mailing)
+
+
+def test_sound_books_have_no_fault(newsletter, mailing):
+    """Else the next test would prove nothing."""
+    assert faults(newsletter, mailing) == []
+
+
+ONE = "id = (SELECT min(id) FROM delivery WHERE state = 'accepted')"
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ("UPDATE mailing SET audience = audience + 1", "audience 7 is not planned 6"),
+        ("UPDATE mailing SET planned = planned + 1, audience = audience + 1", "planned 7 is not outcomes 6"),
+        (f"DELETE FROM delivery WHERE {ONE}", "planned 6 is not outcomes 5"),
+        ("UPDATE shard SET accepted = accepted - 1", "1 × an ended shard whose outcomes are not its size"),
+        (f"UPDATE delivery SET state = 'planned' WHERE {ONE}", "1 × a delivery never tried in a shard that has ended"),
+        (
+            f"UPDATE delivery SET state = 'deferred', due_at = now() WHERE {ONE}",
+            "1 × a delivery still due in a mailing that is over",
+        ),
+        (f"UPDATE delivery SET code = NULL WHERE {ONE}", "1 × an accepted delivery without the server's word"),
+        (f"UPDATE delivery SET code = 451 WHERE {ONE}", "1 × an accepted delivery without the server's word"),
+        (f"UPDATE delivery SET state = 'uncertain' WHERE {ONE}", "1 × an uncertain delivery that is not listed"),
+        (f"UPDATE delivery SET tries = 0 WHERE {ONE}", "1 × a delivery with an outcome that was never tried"),
+        (f"UPDATE delivery SET shard_id = 999999 WHERE {ONE}", "1 × a delivery in no shard"),
+        ("UPDATE delivery SET position = 0", "1 × a place of a shard that two deliveries share"),
+    ],
+    ids=lambda value: value[:60],
+)
+def test_each_rule_that_is_broken_is_named(newsletter, mailing, change, fault):
+    """Every scenario asks the books whether they hold; an auditor who never finds anything may be asleep."""
+    found = faults(newsletter, mailing, change)
+    assert any(sentence.startswith(fault) for sentence in found), found
+
+
+def test_many_retries_go_into_several_shards_and_each_has_its_place(newsletter, mailing):
+    """A provider that greylists a whole list: what comes back at once must not outgrow a shard."""
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("UPDATE mailing SET state = 'sending', finished_at = NULL"))
+        session.execute(
+            text("""
+                INSERT INTO delivery (month, mailing_id, variant_id, mailbox_id, occasion, shard_id, position, state, due_at, tries)
+                SELECT d.month, d.mailing_id, d.variant_id, d.mailbox_id, n::text, d.shard_id, 0, 'deferred', now(), 1
+                FROM (SELECT * FROM delivery LIMIT 1) d, generate_series(1, 4500) AS n
+            """)
+        )
+        now = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+        assert deliveries.gather(session, now=now) == 4500
+        shards = session.execute(text("SELECT size, retry FROM shard WHERE state = 'open' ORDER BY size")).all()
+        assert shards == [(500, True), (2000, True), (2000, True)]
+        places = "SELECT count(DISTINCT (shard_id, position)) FROM delivery WHERE state = 'deferred'"
+        assert session.execute(text(places)).scalar_one() == 4500
+        assert deliveries.gather(session, now=now) == 0, "nothing is gathered twice"

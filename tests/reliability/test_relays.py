@@ -1,0 +1,154 @@
+"""A relay that refuses, vanishes, hangs at every stage, asks to come again, or is very slow."""
+
+import time
+
+import pytest
+from sqlalchemy import text
+
+from newsletter.journeys import mailing, publish
+from tests import house
+from tests.reliability import forms
+from tests.reliability.auditor import audit
+from tests.reliability.machine import hurry, wait_for
+
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(1500)]
+STAGES = ("rcpt", "data", "body", "dot", "250")
+BEGUN = ("body", "dot", "250")
+"""Stages at which the message has been begun, so that nobody can know."""
+
+
+def status(made, mailing_id):
+    return mailing.status(made.parts, mailing_id)
+
+
+def ends(made, mailing_id, *, seconds=200):
+    """Bring a mailing to its end, letting the time between attempts pass."""
+
+    def over():
+        now = status(made, mailing_id)
+        if now.due and now.due == now.deferred:
+            hurry(made)
+        made.sweep()
+        return now.over
+
+    wait_for(over, seconds=seconds, every=0.2)
+
+
+def drafted(made, folder):
+    """Return a new mailing to everybody."""
+    (folder / "text.md").write_text("# The well runs dry\n\nCome and help.\n")
+    return mailing.draft(made.parts, str(folder / "text.md"), digest_key=house.DIGEST).mailing
+
+
+@forms.both_wires
+def test_a_session_that_breaks_at_any_stage_costs_its_message_alone(estate, relay, figures, form):
+    """Closed or half open: before the message it goes again, within it or after the dot it is in doubt, and nobody else is."""
+    made = estate.product(connections=4)
+    house.add_readers(made, estate.folder, house.addresses(forms.of(form, short=120, full=1000)))
+    machine = estate.machine()
+    machine.worker("worker", "bulk,upkeep", children=1)
+    seen = {}
+    for stage in STAGES:
+        for how in ("close", "silent"):
+            sent = drafted(made, estate.folder)
+            silence = 0.3 if form == forms.SHORT else 3
+            before = relay.be(stage=stage, how=how, every=30, silence=silence, seed=sent).get("broken", 0)
+            publish.release(made.parts, sent)
+            ends(made, sent)
+            found = audit(made, relay.record(), sent).sound()
+            broken = relay.be(stage="")["broken"] - before
+            seen[f"{stage} {how}"] = f"{broken} broken, {found.ever_in_doubt} in doubt"
+            assert broken > 0
+            assert found.ever_in_doubt == (broken if stage in BEGUN else 0), (stage, how, found)
+            assert found.accepted + found.uncertain == found.planned
+    figures(f"2 {relay.wire[:4]}", "sessions closed or half open at every stage", **seen)
+
+
+@pytest.mark.parametrize("listening", ["no", "hangup", "silent", "hole"])
+def test_a_relay_that_is_away_is_asked_seldom_and_found_again(estate, relay, figures, listening):
+    """Refusing, hanging up, silent or black-holed: mail waits, and flows again within a minute of its return."""
+    made = estate.product(connections=4)
+    composed = house.issue(made, estate.folder, addresses=house.addresses(10_000))
+    relay.be(hold=(0.0, 0.02))
+    machine = estate.machine()
+    machine.worker("worker", "bulk,upkeep", children=2)
+    machine.beat()
+    publish.send(made.parts, composed.issue)
+    wait_for(lambda: relay.taken > 200)
+    relay.be(listening="no")  # whoever is connected is cut off
+    relay.be(listening=listening)
+    time.sleep(1)
+    before, away = relay.be(), 65
+    time.sleep(away)
+    connects = relay.be()["connects"] - before["connects"]
+    relay.be(listening="no")
+    relay.be(listening="yes")
+    back = time.monotonic()
+    wait_for(lambda: relay.taken > before["taken"], seconds=120, what="mail after its return")
+    returned = time.monotonic() - back
+    wait_for(lambda: status(made, composed.mailing).over or (made.sweep() and hurry(made)), seconds=200, every=0.5)
+    found = audit(made, relay.record(), composed.mailing).sound()
+    figures(
+        f"2 {listening}",
+        "the relay is away",
+        seconds_away=away,
+        connects_meanwhile=connects,
+        seconds_until_back=round(returned, 1),
+        **found.figures(),
+    )
+    assert found.state == "done"
+    assert found.ever_in_doubt <= 2 * 4, "one a connection, when it went"
+    assert returned <= 60
+
+
+@forms.either
+def test_greylisting_delays_everybody_and_loses_nobody(estate, relay, figures, form):
+    """A server that takes nothing at first sight is asked again, not before it makes sense, and once."""
+    readers = forms.of(form, short=400, full=20_000)
+    made = estate.product(connections=4)
+    composed = house.issue(made, estate.folder, addresses=house.addresses(readers))
+    relay.be(grey=2.0)
+    machine = estate.machine()
+    machine.worker("worker", "bulk,upkeep", children=2)
+    publish.send(made.parts, composed.issue)
+    wait_for(lambda: made.sweep() and status(made, composed.mailing).deferred == readers, seconds=300, every=0.3)
+    with made.parts.database.transaction() as session:
+        waits = session.execute(text("SELECT min(due_at - outcome_at), max(due_at - outcome_at) FROM delivery")).one()
+    time.sleep(2)
+    ends(made, composed.mailing)
+    found = audit(made, relay.record(), composed.mailing).sound()
+    asked = relay.be()["greylisted"]
+    figures(
+        "3",
+        "greylisting",
+        asked_to_come_again=asked,
+        minutes=f"{waits[0].seconds / 60:.1f} to {waits[1].seconds / 60:.1f}",
+        **found.figures(),
+    )
+    assert (found.state, found.accepted, found.ever_in_doubt, asked) == ("done", readers, 0, readers)
+    assert waits[0].seconds >= 230, "four minutes, less what the outcome waited to be written"
+
+
+@forms.on_both_wires
+def test_a_very_slow_relay_gets_its_time(estate, relay, figures):
+    """Seconds for each answer, longer than a window and than a turn: nothing is given up, nothing goes twice."""
+    readers = 16
+    made = estate.product(connections=4)
+    composed = house.issue(made, estate.folder, addresses=house.addresses(readers))
+    hold = (20.0, 40.0)
+    relay.be(slow=1.0, hold=hold)
+    machine = estate.machine()
+    machine.worker("worker", "bulk,upkeep", children=2)
+    began = time.monotonic()
+    publish.send(made.parts, composed.issue)
+    wait_for(lambda: made.sweep() and status(made, composed.mailing).over, seconds=1400, every=0.5)
+    found = audit(made, relay.record(), composed.mailing).sound()
+    took = round(time.monotonic() - began)
+    figures(
+        f"4 {relay.wire[:4]}",
+        "a very slow relay",
+        seconds_held=f"{hold[0]:g} to {hold[1]:g}",
+        seconds=took,
+        **found.figures(),
+    )
+    assert (found.state, found.accepted, found.ever_in_doubt) == ("done", readers, 0)

@@ -1,0 +1,97 @@
+"""A notice of Amazon SES comes in by a page and is dealt with by a worker."""
+
+import dataclasses
+import json
+
+import pytest
+from sqlalchemy import text
+from starlette.testclient import TestClient
+
+from newsletter.bounces.sns import Receiver
+from newsletter.journeys import publish, returns
+from newsletter.web import create
+from tests import house
+from tests.fakes.sns import TOPIC, Sns
+
+DOMAIN = "bounce.sarand.example"
+
+
+@pytest.fixture
+def amazon():
+    return Sns()
+
+
+@pytest.fixture
+def worker(newsletter, tmp_path, sink):
+    """The product as a worker, after an issue to two readers."""
+    composed = house.issue(newsletter, tmp_path, addresses=["ann@example.org", "ben@example.org"])
+    publish.send(newsletter.parts, composed.issue)
+    newsletter.sweep()
+    newsletter.deliver("bulk")
+    return newsletter
+
+
+@pytest.fixture
+def pages(worker, tmp_path, database_urls, amazon):
+    """The pages as the web's role, believing our own Amazon."""
+    made = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9", web=True)
+    for one in (made, worker):
+        one.parts = dataclasses.replace(one.parts, notices=Receiver(TOPIC, amazon.fetch))
+    with TestClient(create(made), raise_server_exceptions=False) as client:
+        yield client
+
+
+def ask(worker, sql):
+    with worker.parts.database.transaction() as session:
+        return [tuple(row) for row in session.execute(text(sql))]
+
+
+def bounced(worker):
+    """What SES says of the first reader's mail."""
+    mailing, mailbox = ask(worker, "SELECT mailing_id, mailbox_id FROM delivery ORDER BY mailbox_id LIMIT 1")[0]
+    source = f"{worker.parts.tokens.return_path(mailing, mailbox)}@{DOMAIN}"
+    one = {"emailAddress": "ann@example.org", "status": "5.1.1", "diagnosticCode": "smtp; 550 5.1.1 user unknown"}
+    said = {"bounceType": "Permanent", "bounceSubType": "General", "bouncedRecipients": [one]}
+    return json.dumps({"notificationType": "Bounce", "mail": {"source": source}, "bounce": said})
+
+
+def test_a_bounce_told_by_amazon_ends_the_address_once(pages, worker, amazon):
+    """SNS repeats itself, and others repeat it: counted once, seen once, and sealed while it waits."""
+    notice = amazon.notice(bounced(worker))
+    for _ in range(3):
+        assert pages.post("/hooks/ses", content=notice, headers={"content-type": "text/plain"}).status_code == 200
+    assert ask(worker, "SELECT count(*) FROM suppression") == [(0,)]
+    [(sealed,)] = ask(worker, "SELECT body_sealed FROM arrival")
+    assert b"example.org" not in bytes(sealed)
+    assert returns.work(worker.parts) == 1
+    assert ask(worker, "SELECT reason, said_by FROM suppression") == [("dead", "report")]
+    assert ask(worker, "SELECT fate, class FROM returned") == [("failed", "dead address")]
+    assert pages.post("/hooks/ses", content=notice).status_code == 200
+    assert returns.work(worker.parts) == 0
+    assert ask(worker, "SELECT count(*), count(body_sealed) FROM arrival") == [(1, 0)]
+
+
+def test_what_is_not_believed_leaves_no_row(pages, worker, amazon):
+    """The page is open to everyone."""
+    good = json.loads(amazon.notice(bounced(worker)))
+    for body in (json.dumps(good | {"Message": "{}"}), json.dumps(good | {"TopicArn": TOPIC + "x"}), "{}", ""):
+        assert pages.post("/hooks/ses", content=body).status_code in (403, 422)
+    assert pages.post("/hooks/ses", content=b"x" * 300_000).status_code == 413
+    assert pages.post("/hooks/ses", content=iter([b"x" * 100_000] * 4)).status_code == 413
+    assert pages.get("/hooks/ses").status_code == 405
+    assert ask(worker, "SELECT count(*) FROM arrival") == [(0,)]
+
+
+def test_the_subscription_is_confirmed_by_the_worker(pages, worker, amazon):
+    """A page that fetches on demand is a tool for strangers; the worker asks, after everything was checked."""
+    assert pages.post("/hooks/ses", content=amazon.question()).status_code == 200
+    asked = len(amazon.fetched)
+    assert returns.work(worker.parts) == 1
+    assert [("ConfirmSubscription" in url) for url in amazon.fetched[asked:]] == [True]
+
+
+def test_where_no_topic_is_set_there_is_no_page(worker, tmp_path, database_urls, amazon):
+    """What is not used is not there."""
+    made = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9", web=True)
+    with TestClient(create(made), raise_server_exceptions=False) as client:
+        assert client.post("/hooks/ses", content=amazon.notice()).status_code == 404
