@@ -24,7 +24,7 @@ from newsletter.delivery import recovery
 from newsletter.delivery.sending import Identity, Sender
 from newsletter.errors import Invalid, NotFound
 from newsletter.jobs import DELIVER, PICTURES, RETURNS, Nudger
-from newsletter.journeys import leaving, picturing, returns
+from newsletter.journeys import leaving, picturing, returns, team
 from newsletter.journeys.parts import Letterhead, Parts
 from newsletter.ledger import shards
 from newsletter.ledger.mailings import Lane
@@ -179,6 +179,7 @@ class Newsletter:
             alone = not self.parts.nudger.answers()
             if alone:
                 self.sweep()
+                team.tend(self.parts)
             # On every machine, and at once: only here lie the journals of workers that died here.
             recovery.reclaim(self.parts.database, self._journals)
             sent = sum(self.deliver(lane, until=until) for lane in self._left_lying(waiting, alone=alone))

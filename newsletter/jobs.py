@@ -37,8 +37,9 @@ AWAY_SECONDS = 2.0
 DELIVER = {lane: Job(f"deliver.{lane}", lane) for lane in ("urgent", "transactional", "bulk")}
 SWEEP = Job("sweep", "upkeep")
 PICTURES = Job("pictures", "compose")
+OPERATORS = Job("operators", "upkeep")
 RETURNS = Job("returns", "events")
-ALL = (*DELIVER.values(), SWEEP, PICTURES, RETURNS)
+ALL = (*DELIVER.values(), SWEEP, PICTURES, RETURNS, OPERATORS)
 QUEUES = ("urgent", "transactional", "events", "bulk", "compose", "upkeep")
 
 

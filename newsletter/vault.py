@@ -27,6 +27,7 @@ from newsletter.errors import Conflict, Forbidden, Invalid, NotFound
 
 KEY_BYTES = 32
 INDEX_BYTES = 20
+DIGEST_BYTES = 32
 FORMAT = 1
 _NONCE = 12  # NIST SP 800-38D §8.2.2: a random nonce of 96 bits; safe for 2^32 seals a key
 _WARNING = "Who loses this file loses every sealed address. Keep a copy apart from the backups of the data."
@@ -136,7 +137,7 @@ class Keyring:
 class Vault:
     """Seals and indexes under one keyring. Holds no state that changes: share it between threads."""
 
-    __slots__ = ("_addresses", "_domain", "_keyring", "_live", "_openers", "_seal_id", "_sealer")
+    __slots__ = ("_addresses", "_digests", "_domain", "_keyring", "_live", "_openers", "_seal_id", "_sealer")
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
@@ -148,6 +149,9 @@ class Vault:
         ids = sorted(index.keys, key=lambda key_id: (key_id != index.live, key_id))
         self._addresses = [(key_id, _keyed(index.keys[key_id], b"address")) for key_id in ids]
         self._domain = _keyed(index.keys[index.live], b"domain")
+        # The oldest key: a new one must not end every session and every program's access.
+        oldest = keyring.token.keys[min(keyring.token.keys)]
+        self._digests = blake2b(key=oldest, digest_size=DIGEST_BYTES, person=b"secret digest")
 
     def seal(self, table: str, column: str, row_id: int, plaintext: str) -> bytes:
         """Return key id (1 byte), nonce (12), ciphertext, tag (16): 29 bytes more than the text in UTF-8."""
@@ -177,6 +181,15 @@ class Vault:
         """Return the 20-byte digest by which mailboxes of one domain are counted, under the live key."""
         copy = self._domain.copy()
         copy.update(domain.encode())
+        return copy.digest()
+
+    def digest(self, purpose: str, secret: str) -> bytes:
+        """Return the 32-byte digest by which a secret that was handed out (a cookie, a token) is known again.
+
+        purpose   a word of ours, without a NUL: the same secret has another digest for each
+        """
+        copy = self._digests.copy()
+        copy.update(f"{purpose}\0{secret}".encode())
         return copy.digest()
 
     def proofs(self) -> list[Proof]:

@@ -8,8 +8,8 @@ from celery.signals import worker_process_shutdown
 
 from newsletter import assembly
 from newsletter.assembly import Newsletter
-from newsletter.jobs import DELIVER, PICTURES, RETURNS, SWEEP
-from newsletter.journeys import picturing, returns
+from newsletter.jobs import DELIVER, OPERATORS, PICTURES, RETURNS, SWEEP
+from newsletter.journeys import picturing, returns, team
 from workers import ending, seats
 
 TURN_SECONDS = 30.0
@@ -68,6 +68,12 @@ def pictures(**_later: Any) -> int:
     if done.fetched or done.dropped:
         _newsletter().parts.nudger.nudge(PICTURES)
     return done.fetched
+
+
+@shared_task(name=OPERATORS.name, queue=OPERATORS.queue)
+def operators(**_later: Any) -> int:
+    """Mail operators what is due to them: links after a lost phone, the day's head of the audit."""
+    return team.tend(_newsletter().parts)
 
 
 @shared_task(name=RETURNS.name, queue=RETURNS.queue)

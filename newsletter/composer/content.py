@@ -175,3 +175,18 @@ class NoticeContent:
     kind: NoticeKind
     lists: tuple[str, ...]
     requested_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TeamContent:
+    """A mail to operators: what happened or is asked, in words that name no reader.
+
+    code     something to be copied, in a line of its own; "" = none
+    action   the one thing to do now; None = nothing
+    """
+
+    subject: str
+    title: str
+    paragraphs: tuple[str, ...]
+    code: str = ""
+    action: Action | None = None

@@ -1,7 +1,7 @@
-"""The mails a person causes by their own act: confirm, welcome, goodbye."""
+"""Service mail: what a person causes by their own act (confirm, welcome, goodbye), and what operators are told."""
 
 from newsletter.composer import heads, lint
-from newsletter.composer.content import Frame, NoticeContent
+from newsletter.composer.content import Frame, NoticeContent, TeamContent
 from newsletter.composer.inlining import Layout
 from newsletter.composer.message import Compiled
 
@@ -15,3 +15,12 @@ def compose(content: NoticeContent, frame: Frame, layout: Layout) -> Compiled:
     body = layout.block(f"{name}/body", language=language, content=content, frame=frame)
     compiled = Compiled(head=heads.service(frame, subject), blocks=(opening, body, closing))
     return lint.require(compiled, frame)
+
+
+def to_team(content: TeamContent, frame: Frame, layout: Layout) -> Compiled:
+    """Return a mail to operators: no list to leave, nothing of any reader."""
+    language = frame.language
+    subject = layout.line("team/subject", language=language, content=content, frame=frame)
+    opening, closing = layout.frame("_layout/team", language=language, frame=frame, preheader=content.paragraphs[0])
+    body = layout.block("team/body", language=language, content=content, frame=frame)
+    return lint.require(Compiled(head=heads.service(frame, subject), blocks=(opening, body, closing)), frame)

@@ -70,6 +70,23 @@ class Letterhead:
             unsubscribe_mailto=mailto,
         )
 
+    def team_frame(self, *, language: str = "en") -> Frame:
+        """Return what stands around a message to operators: no list, nothing in the archive."""
+        return Frame(
+            sender_name=self.sender_name,
+            sender_address=self.sender_address,
+            organisation=self.sender_name,
+            postal_address=self.postal_address,
+            base_url=self.base_url,
+            language=language,
+            list_key="",
+            list_name=self.sender_name,
+            list_domain=self.domain,
+            why="mail.why-team",
+            archive_url="",
+            feedback_kind="notice",
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:

@@ -4,12 +4,14 @@ from alembic import context
 
 from newsletter.models import (  # noqa: F401
     article,
+    audit,
     base,
     consent,
     delivery,
     digest,
     mailbox,
     mailing,
+    operator,
     picture,
     relay,
     subscriber,

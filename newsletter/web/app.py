@@ -2,18 +2,21 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from newsletter import assembly, logs
+from newsletter import assembly, languages, logs
 from newsletter.assembly import Newsletter
 from newsletter.database import DatabaseUnreachable
 from newsletter.errors import NewsletterError
 from newsletter.journeys import leaving
-from newsletter.web import hooks, public, security
+from newsletter.operators.factors import NotFresh
+from newsletter.operators.sessions import NotLoggedIn
+from newsletter.web import api, console, hooks, public, security
 from newsletter.web.pages import Pages
 
 
@@ -35,6 +38,8 @@ def create(newsletter: Newsletter | None = None) -> FastAPI:
     app.state.pages = Pages(made)
     app.add_middleware(security.Guard, https=made.settings.base_url.startswith("https://"))
     app.include_router(public.router)
+    app.include_router(console.router)
+    app.include_router(api.router)
     app.include_router(hooks.router)
     app.add_exception_handler(NewsletterError, _refused)
     app.add_exception_handler(HTTPException, _not_found)
@@ -45,19 +50,23 @@ def create(newsletter: Newsletter | None = None) -> FastAPI:
 
 def _refused(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, NewsletterError)
-    pages: Pages = request.app.state.pages
     if isinstance(refusal, DatabaseUnreachable):
-        return pages.show("public/message.html", status=503, message="web.away")
-    return pages.show("public/message.html", status=refusal.status, message=refusal.message, facts=refusal.facts)
+        return _said(request, 503, "web.away")
+    if isinstance(refusal, NotLoggedIn | NotFresh) and request.url.path.startswith("/console"):
+        return RedirectResponse(_way_in(request.url.path, refusal), status_code=303)
+    return _said(request, refusal.status, refusal.message, **refusal.facts)
+
+
+def _way_in(path: str, refusal: NotLoggedIn | NotFresh) -> str:
+    """Where somebody proves what was missing; back to the page whose button they pressed."""
+    page = "/".join(path.split("/")[:3])
+    return "/console/login" if isinstance(refusal, NotLoggedIn) else f"/console/prove?back={page}"
 
 
 def _not_found(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, HTTPException)
-    pages: Pages = request.app.state.pages
     known = {404: "web.not-found", 405: "web.not-allowed", 413: "web.too-large"}
-    return pages.show(
-        "public/message.html", status=refusal.status_code, message=known.get(refusal.status_code, "web.failed")
-    )
+    return _said(request, refusal.status_code, known.get(refusal.status_code, "web.failed"))
 
 
 def _failed(request: Request, _surprise: Exception) -> Response:
@@ -70,5 +79,14 @@ def _failed(request: Request, _surprise: Exception) -> Response:
 
 
 def _not_understood(request: Request, _refusal: Exception) -> Response:
+    return _said(request, 422, "web.not-understood")
+
+
+def _said(request: Request, status: int, message: str, **facts: Any) -> Response:
+    """Word a refusal: as a page, or as JSON for a program."""
+    if request.url.path.startswith("/api/"):
+        document = {"error": message, "sentence": languages.say(message, **facts)}
+        headers = {"www-authenticate": "Bearer"} if status == 401 else {}
+        return JSONResponse(document, status_code=status, headers=headers)
     pages: Pages = request.app.state.pages
-    return pages.show("public/message.html", status=422, message="web.not-understood")
+    return pages.show("public/message.html", status=status, message=message, facts=facts)

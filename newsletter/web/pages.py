@@ -18,6 +18,7 @@ class Pages:
         self._templates = Templates(newsletter.settings.templates)
         self._letterhead = newsletter.parts.letterhead
         self.style = self._templates.source("web/style.css")
+        self.script = self._templates.source("web/console/passkey.js")
 
     def show(self, name: str, *, language: str = "en", status: int = 200, **facts: Any) -> HTMLResponse:
         """Return a page as an answer. A language we do not speak is answered in English."""

@@ -1,5 +1,8 @@
 """What every answer carries, whatever the route: no scripts, no frames, no third party, no trace in a Referer."""
 
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -8,11 +11,38 @@ LARGEST_NOTICE = 256 * 1024
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
+# Pages that ask for a passkey need one script of ours; it speaks to nobody.
+PASSKEY_POLICY = f"{POLICY}; script-src 'self'"
 # The mail in the archive brings its styles in attributes; in its sandbox it can run nothing, post nothing, reach nothing.
 MAIL_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'none'; frame-ancestors 'none';"
     " base-uri 'none'; sandbox allow-popups allow-popups-to-escape-sandbox allow-top-navigation-by-user-activation"
 )
+
+
+def client(peer: str, forwarded: str, trusted: Sequence[IPv4Network | IPv6Network]) -> str:
+    """Return the address a request comes from, as attempts are counted by: an IPv6 one by its /64, which is one household's.
+
+    peer        who opened the connection
+    forwarded   X-Forwarded-For: read from its end, and only as far as proxies that are trusted wrote it
+    """
+    hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
+    while hops and _within(peer, trusted):
+        peer = hops.pop()
+    try:
+        found = ip_address(peer)
+    except ValueError:
+        return "unknown"
+    if not isinstance(found, IPv6Address):
+        return str(found)
+    return str(found.ipv4_mapped or IPv6Network((found, 64), strict=False))
+
+
+def _within(peer: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
+    try:
+        return any(ip_address(peer) in network for network in networks)
+    except ValueError:
+        return False
 
 
 class Guard:
@@ -61,7 +91,7 @@ def dress(headers: MutableHeaders, path: str, *, https: bool) -> None:
     headers["x-content-type-options"] = "nosniff"
     headers["cross-origin-opener-policy"] = "same-origin"
     headers["permissions-policy"] = "camera=(), microphone=(), geolocation=(), interest-cohort=()"
-    if path[:3] in ("/u/", "/p/", "/c/", "/s/"):
+    if path[:3] in ("/u/", "/p/", "/c/", "/s/", "/e/") or path.startswith(("/console", "/api/")):
         headers["cache-control"] = "no-store"
         headers["x-robots-tag"] = "noindex, nofollow"
     if https:

@@ -20,6 +20,8 @@ OWNERS = {
     "article": ("newsletter.issues",),
     "mailbox": ("newsletter.mailboxes",),
     "relay": ("newsletter.delivery",),
+    "operator": ("newsletter.operators",),
+    "audit": ("newsletter.operators",),
     "returned": ("newsletter.ledger",),
     "inbound": ("newsletter.bounces",),
 }

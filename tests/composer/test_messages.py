@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from newsletter.composer import alert, digest, letter, mailing, notice
-from newsletter.composer.content import Frame, MailingContent, NoticeContent, NoticeKind
+from newsletter.composer.content import Action, Frame, MailingContent, NoticeContent, NoticeKind, TeamContent
 from newsletter.composer.inlining import Layout
 from newsletter.composer.lint import NoPostalAddress
 from newsletter.composer.message import Compiled
@@ -19,9 +19,16 @@ MAILING = MailingContent(
     preheader="",
     markdown="Dear {{ name }},\n\nread [the replies](https://example.org/replies?a=1&b=2).\n\n{{ reference }}",
 )
+TEAM = TeamContent(
+    subject="Audit of 2026-11-25: 41 entries",
+    title="What was done, sealed",
+    paragraphs=("Keep this mail.", "Check it with this command:"),
+    code=f"newsletter audit verify --against 41:{'0af3' * 16}",
+    action=Action("Look", "https://news.example.org/console/audit"),
+)
 PERSIAN = replace(FRAME, language="fa", list_name="خبرنامه", organisation="کارزار نمونه")
 BULK = ("digest", "mailing", "alert", "letter")
-KINDS = (*BULK, "confirm", "welcome", "goodbye")
+KINDS = (*BULK, "confirm", "welcome", "goodbye", "team")
 
 
 def made(kind: str, layout: Layout, frame: Frame = FRAME) -> Compiled:
@@ -35,6 +42,8 @@ def made(kind: str, layout: Layout, frame: Frame = FRAME) -> Compiled:
             return alert.compose(ALERT, frame, layout)
         case "letter":
             return letter.compose(LETTER, frame, layout)
+        case "team":
+            return notice.to_team(TEAM, frame, layout)
         case _:
             return notice.compose(NoticeContent(NoticeKind(kind), ("Weekly digest",)), frame, layout)
 

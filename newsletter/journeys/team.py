@@ -1,0 +1,210 @@
+"""Who belongs to the team: added, invited, enrolled, helped after a lost phone, ended; and what happens by itself each day."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import structlog
+
+from newsletter import database, languages, mailboxes
+from newsletter.addresses import EmailAddress
+from newsletter.composer.content import Action, TeamContent
+from newsletter.database import Session
+from newsletter.jobs import DELIVER, OPERATORS
+from newsletter.journeys.entering import Visitor
+from newsletter.journeys.parts import NoSender, Parts
+from newsletter.ledger import deliveries, mailings, variants
+from newsletter.ledger.deliveries import Single
+from newsletter.ledger.mailings import Draft, Kind, Lane
+from newsletter.operators import audit, enrolment, people, sessions, throttle
+from newsletter.operators.audit import WORKER
+from newsletter.operators.enrolment import SIGNATURES, Calling, Given, Invited, Open, Vouching
+from newsletter.operators.people import OperatorView
+from newsletter.operators.roles import May, Role
+from newsletter.operators.throttle import Door, Knock, TooMany
+
+log = structlog.get_logger()
+
+HEAD_AT = 5
+"""The hour, UTC, from which the day's head is mailed."""
+HEAD_KEEPS = timedelta(days=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One of the team, and who has signed that they lost their phone."""
+
+    operator: OperatorView
+    vouching: Vouching | None
+
+
+def add(parts: Parts, written: str, *, name: str, roles: Iterable[Role]) -> Invited:
+    """Add an operator and return their invitation. Raises BadAddress, KnownAlready, NoRole."""
+    address = EmailAddress.parse(written)
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        added = people.add(session, address, name=name, given=roles, now=now)
+        return enrolment.invite(session, added, Calling.NEW, by=audit.SHELL, now=now)
+
+
+def invite(parts: Parts, operator_id: int) -> Invited:
+    """Return a fresh invitation: the link was lost, or everything. Who was disabled comes back by it. Raises UnknownOperator."""
+    with parts.database.transaction() as session:
+        return enrolment.invite(session, operator_id, Calling.NEW, by=audit.SHELL, now=database.now(session))
+
+
+def look(parts: Parts, token: str) -> Open:
+    """Return what an invitation is for, and change nothing. Raises BadInvitation."""
+    with parts.database.transaction() as session:
+        return enrolment.look(session, token, now=database.now(session))
+
+
+def enrol(parts: Parts, token: str, given: Given) -> list[str]:
+    """Use an invitation, and return the recovery codes. Raises TooMany and what `enrolment.enrol` raises."""
+    with parts.database.transaction() as session:
+        # Whoever found a lost phone's link still has to guess a password.
+        delay = throttle.count(session, [Knock(Door.LINK, token)], now=database.now(session))
+    if delay:
+        raise TooMany(delay)
+    with parts.database.transaction() as session:
+        return enrolment.enrol(session, token, given, now=database.now(session))
+
+
+def members(parts: Parts) -> list[Member]:
+    """Return everyone, in the order they were added."""
+    with parts.database.transaction() as session:
+        signed = enrolment.vouchings(session, now=database.now(session))
+        return [Member(one, signed.get(one.id)) for one in people.listed(session)]
+
+
+def vouch(parts: Parts, visitor: Visitor, operator_id: int) -> Vouching:
+    """Sign that another lost their phone; with the second signature they are mailed a link.
+
+    Raises NotAllowed, NotFresh and what `enrolment.vouch` raises.
+    """
+    visitor.require(May.TEAM)
+    with parts.database.transaction() as session:
+        signed = enrolment.vouch(session, operator_id, visitor.fresh(), now=visitor.now)
+    if len(signed.signers) >= SIGNATURES:
+        parts.nudger.nudge(OPERATORS)
+    return signed
+
+
+def disable(parts: Parts, visitor: Visitor, operator_id: int) -> None:
+    """End another's access. Raises NotAllowed, NotFresh, UnknownOperator, NotOneself."""
+    visitor.require(May.DISABLE)
+    visitor.fresh()
+    with parts.database.transaction() as session:
+        people.disable(session, operator_id, by=visitor.operator.id, now=visitor.now)
+        sessions.end_all(session, operator_id, now=visitor.now)
+
+
+def end_sessions(parts: Parts, visitor: Visitor, operator_id: int) -> int:
+    """Log another out everywhere: their phone lies on a train. Raises NotAllowed, UnknownOperator."""
+    visitor.require(May.DISABLE)
+    with parts.database.transaction() as session:
+        people.by_id(session, operator_id)
+        ended = sessions.end_all(session, operator_id, now=visitor.now)
+        by = visitor.operator.id
+        audit.append(session, "sessions.ended", by=by, now=visitor.now, operator=operator_id, count=ended)
+    return ended
+
+
+def tend(parts: Parts, *, now: datetime | None = None) -> int:
+    """Do what happens by itself: mail links that two have signed for, mail the day's head, forget what is over; return mails.
+
+    Safe to repeat: a rescue ends as its link is made, a day is claimed before its mail is written.
+    """
+    mailed = 0
+    with parts.database.transaction() as session:
+        moment = now or database.now(session)
+        sessions.clear(session, now=moment)
+        throttle.clear(session, now=moment)
+        if not people.active(session):
+            return 0
+        try:
+            parts.letterhead.require()
+        except NoSender:
+            log.warning("operators are not written to", why="no sender or postal address is set")
+            return 0
+        for operator_id in enrolment.due(session, now=moment):
+            mailed += _mail_link(session, parts, operator_id, now=moment)
+        mailed += _mail_head(session, parts, now=moment)
+    if mailed:
+        parts.nudger.nudge(DELIVER[Lane.TRANSACTIONAL])
+    return mailed
+
+
+def head_day(now: datetime) -> date | None:
+    """Return the day whose head is due by now, or None before its hour."""
+    return now.date() if now.hour >= HEAD_AT else None
+
+
+def _mail_head(session: Session, parts: Parts, *, now: datetime) -> int:
+    day = head_day(now)
+    if day is None or audit.mailed(session, day):
+        return 0
+    everyone = people.active(session)
+    head = audit.head(session)
+    if not everyone or not audit.claim_day(session, day, number=head.number):
+        return 0
+    content = TeamContent(
+        subject=_say("head-subject", day=day.isoformat(), number=head.number),
+        title=_say("head-title"),
+        paragraphs=(_say("head-text"), _say("head-check")),
+        code=f"newsletter audit verify --against {head}",
+    )
+    tell(session, parts, everyone, content, expires_at=now + HEAD_KEEPS, now=now)
+    return len(everyone)
+
+
+def _mail_link(session: Session, parts: Parts, operator_id: int, *, now: datetime) -> int:
+    invited = enrolment.invite(session, operator_id, Calling.LOST, by=WORKER, now=now)
+    content = TeamContent(
+        subject=_say("link-subject"),
+        title=_say("link-title"),
+        paragraphs=(_say("link-text"), _say("link-otherwise")),
+        action=Action(_say("link-button"), enrol_url(parts, invited)),
+    )
+    tell(session, parts, [people.by_id(session, operator_id)], content, expires_at=invited.expires_at, now=now)
+    return 1
+
+
+def enrol_url(parts: Parts, invited: Invited) -> str:
+    """Return the address of the page where an invitation is used."""
+    return f"{parts.letterhead.base_url}/e/{invited.token}"
+
+
+def tell(
+    session: Session,
+    parts: Parts,
+    operators: Iterable[OperatorView],
+    content: TeamContent,
+    *,
+    expires_at: datetime,
+    now: datetime,
+    lane: Lane = Lane.TRANSACTIONAL,
+) -> int:
+    """Plan one mail to each of some operators, in the transaction of what it tells; return its mailing. Nudge the lane afterwards.
+
+    The subject stands in the mailing's row for everyone with the books: it names nobody.
+    """
+    # Every worker loads this story, and those that only send never load premailer and lxml (decision 4).
+    from newsletter.composer import notice
+
+    draft = Draft(kind=Kind.NOTICE, lane=lane, digest_id=None, subject=content.subject, expires_at=expires_at)
+    mailing_id = mailings.draft(session, draft, now=now)
+    compiled = notice.to_team(content, parts.letterhead.team_frame(), parts.layout)
+    variant = variants.store(session, mailing_id, compiled, number=1, language="en")
+    mailings.lock(session, mailing_id)
+    mailings.approve(session, mailing_id, start_at=now)
+    mailings.start(session, mailing_id)
+    mailing = mailings.get(session, mailing_id)
+    for operator in operators:
+        provider = mailboxes.open(session, operator.mailbox_id).provider
+        deliveries.ask(session, mailing, Single(variant, operator.mailbox_id, None, provider), now=now)
+    return mailing_id
+
+
+def _say(message: str, **facts: object) -> str:
+    return languages.say(f"mail.{message}", "en", **facts)

@@ -1,0 +1,167 @@
+"""Who logs in: added, given roles and ended by the command line; the pages only look, and end."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, insert, select, update
+
+from newsletter import mailboxes
+from newsletter.addresses import EmailAddress
+from newsletter.database import Session
+from newsletter.errors import Conflict, Invalid, NotFound
+from newsletter.models.operator import Invitation, Operator, OperatorRole
+from newsletter.operators import audit, roles
+from newsletter.operators.roles import May, Role
+
+
+class UnknownOperator(NotFound):
+    """No operator has this number."""
+
+    def __init__(self, operator_id: int) -> None:
+        super().__init__("operator.unknown", operator=operator_id)
+
+
+class KnownAlready(Conflict):
+    """The address is an operator's."""
+
+    def __init__(self, operator_id: int) -> None:
+        super().__init__("operator.known-already", operator=operator_id)
+
+
+class NoRole(Invalid):
+    """An operator without any role could do nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("operator.no-role")
+
+
+class Disabled(Conflict):
+    """The operator's access has been ended."""
+
+    def __init__(self, operator_id: int) -> None:
+        super().__init__("operator.disabled", operator=operator_id)
+
+
+class NotOneself(Conflict):
+    """Nobody ends their own access: who is left alone with a mistake cannot take it back."""
+
+    def __init__(self) -> None:
+        super().__init__("operator.not-oneself")
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorView:
+    """An operator as others see them. masked: enough of the address to tell two people apart."""
+
+    id: int
+    mailbox_id: int
+    name: str
+    masked: str
+    roles: tuple[Role, ...]
+    enrolled_at: datetime | None
+    disabled_at: datetime | None
+
+    @property
+    def active(self) -> bool:
+        """May log in: has enrolled, and was not disabled."""
+        return self.enrolled_at is not None and self.disabled_at is None
+
+    @property
+    def may(self) -> frozenset[May]:
+        """All that the roles allow."""
+        return roles.of(self.roles)
+
+
+def add(session: Session, address: EmailAddress, *, name: str, given: Iterable[Role], now: datetime) -> int:
+    """Add an operator and return their number; they log in once they have enrolled. Raises KnownAlready, NoRole."""
+    mailbox_id = mailboxes.find_or_make(session, address)
+    known = session.execute(select(Operator.id).where(Operator.mailbox_id == mailbox_id)).scalar_one_or_none()
+    if known is not None:
+        raise KnownAlready(known)
+    row = Operator(mailbox_id=mailbox_id, name_sealed=b"", created_at=now)
+    session.add(row)
+    session.flush()
+    # A seal is bound to its row, so the number comes first.
+    row.name_sealed = session.vault.seal("operator", "name", row.id, name.strip())
+    given = _give(session, row.id, given)
+    audit.append(session, "operator.added", by=audit.SHELL, now=now, operator=row.id, roles=given)
+    return row.id
+
+
+def set_roles(session: Session, operator_id: int, given: Iterable[Role], *, now: datetime) -> None:
+    """Give an operator these roles and no others. Raises UnknownOperator, NoRole."""
+    by_id(session, operator_id)
+    session.execute(delete(OperatorRole).where(OperatorRole.operator_id == operator_id))
+    given = _give(session, operator_id, given)
+    audit.append(session, "operator.roles", by=audit.SHELL, now=now, operator=operator_id, roles=given)
+
+
+def _give(session: Session, operator_id: int, given: Iterable[Role]) -> list[Role]:
+    wanted = sorted(set(given))
+    if not wanted:
+        raise NoRole
+    session.execute(insert(OperatorRole), [{"operator_id": operator_id, "role": role} for role in wanted])
+    return wanted
+
+
+def disable(session: Session, operator_id: int, *, by: int | str, now: datetime) -> None:
+    """End an operator's access: their sessions and tokens are checked against this at each use, an open invitation ends.
+
+    Raises UnknownOperator, NotOneself.
+    """
+    if by == operator_id:
+        raise NotOneself
+    found = by_id(session, operator_id)
+    if found.disabled_at is None:
+        session.execute(update(Operator).where(Operator.id == operator_id).values(disabled_at=now))
+        invited = (Invitation.operator_id == operator_id, Invitation.ended_at.is_(None))
+        session.execute(update(Invitation).where(*invited).values(ended_at=now))
+        audit.append(session, "operator.disabled", by=by, now=now, operator=operator_id)
+
+
+def by_id(session: Session, operator_id: int) -> OperatorView:
+    """Return an operator. Raises UnknownOperator."""
+    row = session.get(Operator, operator_id, populate_existing=True)
+    if row is None:
+        raise UnknownOperator(operator_id)
+    return _views(session, [row])[0]
+
+
+def find(session: Session, address: EmailAddress) -> OperatorView | None:
+    """Return the operator of an address, or None."""
+    mailbox_id = mailboxes.find(session, address)
+    query = select(Operator).where(Operator.mailbox_id == mailbox_id)
+    row = session.execute(query).scalar_one_or_none() if mailbox_id is not None else None
+    return None if row is None else _views(session, [row])[0]
+
+
+def listed(session: Session) -> list[OperatorView]:
+    """Return every operator, in the order they were added."""
+    return _views(session, list(session.execute(select(Operator).order_by(Operator.id)).scalars()))
+
+
+def active(session: Session) -> list[OperatorView]:
+    """Return those who may log in."""
+    return [one for one in listed(session) if one.active]
+
+
+def _views(session: Session, rows: list[Operator]) -> list[OperatorView]:
+    ids = [row.id for row in rows]
+    held: dict[int, list[Role]] = {operator_id: [] for operator_id in ids}
+    found = select(OperatorRole).where(OperatorRole.operator_id.in_(ids)).order_by(OperatorRole.role)
+    for one in session.execute(found).scalars():
+        held[one.operator_id].append(Role(one.role))
+    addresses = mailboxes.open_all(session, [row.mailbox_id for row in rows])
+    return [
+        OperatorView(
+            row.id,
+            row.mailbox_id,
+            session.vault.unseal("operator", "name", row.id, row.name_sealed),
+            EmailAddress.parse(addresses[row.mailbox_id]).masked if row.mailbox_id in addresses else "erased",
+            tuple(held[row.id]),
+            row.enrolled_at,
+            row.disabled_at,
+        )
+        for row in rows
+    ]

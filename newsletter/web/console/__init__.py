@@ -1,0 +1,11 @@
+"""The pages of those who log in. `gate` knows cookies and forms; the other modules are the pages, a few lines each."""
+
+from fastapi import APIRouter, Depends
+
+from newsletter.web.console import account, enrolling, entering, gate, team
+
+router = APIRouter(dependencies=[Depends(gate.own_form)])
+for part in (entering, enrolling, account, team):
+    router.include_router(part.router)
+
+__all__ = ["router"]

@@ -1,0 +1,138 @@
+"""Log in (password, then code or passkey), prove it again, log out."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, Response
+
+from newsletter.errors import NewsletterError
+from newsletter.journeys import entering as journey
+from newsletter.journeys.entering import Answer, Visitor
+from newsletter.operators.factors import Locked, WrongFactor
+from newsletter.operators.passwords import Busy
+from newsletter.operators.sessions import Factor, Stage
+from newsletter.operators.throttle import TooMany
+from newsletter.web.console import gate
+
+router = APIRouter(prefix="/console")
+READ = ["GET", "HEAD"]
+
+
+@router.api_route("", methods=READ)
+def front(request: Request) -> HTMLResponse:
+    """Say who is logged in and what they may do."""
+    return gate.show(request, "front.html", who=gate.visitor(request))
+
+
+@router.api_route("/login", methods=READ)
+def ask(request: Request) -> Response:
+    """Ask for address and password."""
+    token = request.cookies.get(gate.SESSION, "")
+    if token and journey.who(gate.made(request).parts, token):
+        return gate.go("/console")
+    return gate.show(request, "login.html")
+
+
+@router.post("/login")
+def enter(request: Request, address: Annotated[str, Form()] = "", password: Annotated[str, Form()] = "") -> Response:
+    """Look at address and password; go on to the second factor."""
+    try:
+        token = journey.enter(gate.made(request).parts, address, password, gate.where(request))
+    except (journey.WrongLogin, TooMany, Busy) as problem:
+        return gate.show(request, "login.html", problem=problem)
+    answer = gate.go("/console/second")
+    gate.put_session(answer, token)
+    return answer
+
+
+@router.api_route("/second", methods=READ)
+def ask_second(request: Request) -> HTMLResponse:
+    """Ask for a code or a passkey."""
+    return _asked(request, gate.half(request))
+
+
+@router.post("/second")
+def second(
+    request: Request,
+    factor: Annotated[Factor, Form()] = Factor.TOTP,
+    answer: Annotated[str, Form()] = "",
+) -> Response:
+    """Look at the second factor, and let them in."""
+    shown = Answer(factor, answer)
+    token = request.cookies.get(gate.SESSION, "")
+    try:
+        entered = journey.second(gate.made(request).parts, token, shown, gate.where(request), gate.site(request))
+    except (WrongFactor, Locked) as problem:
+        return _asked(request, gate.half(request), problem)
+    inside = gate.go("/console/account" if factor is Factor.RECOVERY else "/console")
+    gate.put_session(inside, entered.token)
+    gate.put(inside, gate.DEVICE, entered.cookie, same_site="strict", seconds=gate.DEVICE_SECONDS)
+    inside.delete_cookie(gate.FORM, path="/", secure=True, httponly=True, samesite="strict")
+    return inside
+
+
+@router.post("/passkey")
+def ask_passkey(request: Request, back: Annotated[str, Form()] = "") -> Response:
+    """Make ready what a passkey signs, for somebody on the way in or inside; then show the page again."""
+    parts, token = gate.made(request).parts, request.cookies.get(gate.SESSION, "")
+    who = journey.who(parts, token) or journey.half(parts, token)
+    journey.ask_passkey(parts, who)
+    if who.session.stage is Stage.HALF:
+        return gate.go("/console/second")
+    return gate.go(f"/console/prove?back={gate.inside(back)}")
+
+
+@router.api_route("/prove", methods=READ)
+def ask_again(request: Request, back: str = "") -> HTMLResponse:
+    """Ask for the second factor once more, before something that opens a door."""
+    return _asked(request, gate.visitor(request), back=gate.inside(back))
+
+
+@router.post("/prove")
+def prove(
+    request: Request,
+    factor: Annotated[Factor, Form()] = Factor.TOTP,
+    answer: Annotated[str, Form()] = "",
+    back: Annotated[str, Form()] = "",
+) -> Response:
+    """Look at it, and go back to what was wanted."""
+    who = gate.visitor(request)
+    try:
+        journey.prove(gate.made(request).parts, who, Answer(factor, answer), gate.site(request))
+    except (WrongFactor, Locked) as problem:
+        return _asked(request, who, problem, back=gate.inside(back))
+    return gate.go(gate.inside(back))
+
+
+def _asked(
+    request: Request, who: Visitor, problem: NewsletterError | None = None, *, back: str | None = None
+) -> HTMLResponse:
+    """One page for both: `back` None on the way in."""
+    offer = journey.offer(gate.made(request).parts, who, gate.site(request))
+    inside = None if back is None else who
+    action = "/console/second" if back is None else "/console/prove"
+    return gate.show(
+        request,
+        "second.html",
+        who=inside,
+        problem=problem,
+        script=offer.request is not None,
+        offer=offer,
+        action=action,
+        back=back or "",
+    )
+
+
+@router.post("/logout")
+def leave(request: Request) -> Response:
+    """Log out on this device."""
+    journey.leave(gate.made(request).parts, gate.visitor(request))
+    answer = gate.go("/console/login")
+    gate.drop_session(answer)
+    return answer
+
+
+@router.api_route("/passkey.js", methods=READ)
+def script(request: Request) -> Response:
+    """The one script: it hands a passkey's answer to a form."""
+    return Response(request.app.state.pages.script, media_type="text/javascript")

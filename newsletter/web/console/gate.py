@@ -1,0 +1,170 @@
+"""Cookies, forms and who is there: what every page of the console asks first.
+
+Three cookies, all `__Host-` (no other host can set them), Secure and HttpOnly. The session's is SameSite=Lax, so that a link in
+a mail to operators leads to the page and not to a log-in; GET changes nothing, and every POST must besides bring a value that only
+our own page knows. The other two are Strict: nothing but our own form needs them.
+"""
+
+import hmac
+import re
+import secrets
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from fastapi import Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from newsletter.assembly import Newsletter
+from newsletter.errors import Forbidden, Invalid, NewsletterError
+from newsletter.journeys import entering
+from newsletter.journeys.entering import Visitor, Where
+from newsletter.operators.passkeys import Site
+from newsletter.operators.sessions import LIFE, NotLoggedIn
+from newsletter.web import security
+from newsletter.web.pages import Pages
+
+SESSION, DEVICE, FORM = "__Host-session", "__Host-device", "__Host-form"
+DEVICE_SECONDS = 180 * 24 * 3600
+READ = ("GET", "HEAD")
+_INSIDE = re.compile(r"/console(/[a-z0-9-]+)*").fullmatch
+_BROWSERS = ("Edg", "OPR", "Firefox", "FxiOS", "SamsungBrowser", "CriOS", "Chrome", "Safari")
+_NAMES = {"Edg": "Edge", "OPR": "Opera", "FxiOS": "Firefox", "SamsungBrowser": "Samsung", "CriOS": "Chrome"}
+_SYSTEMS = ("Android", "iPhone", "iPad", "Windows", "Macintosh", "Linux")
+
+
+class ForeignForm(Forbidden):
+    """The form was not ours, or not this browser's: another site may have sent it."""
+
+    def __init__(self) -> None:
+        super().__init__("operator.foreign-form")
+
+
+class PasswordsDiffer(Invalid):
+    """The password was not typed the same twice."""
+
+    def __init__(self) -> None:
+        super().__init__("operator.passwords-differ")
+
+
+def made(request: Request) -> Newsletter:
+    """Return the product."""
+    found: Newsletter = request.app.state.newsletter
+    return found
+
+
+def site(request: Request) -> Site | None:
+    """Return where passkeys are good, or None where browsers allow none."""
+    letterhead = made(request).parts.letterhead
+    return Site.at(letterhead.base_url, letterhead.sender_name)
+
+
+def own_form(request: Request, form: Annotated[str, Form()] = "") -> None:
+    """Refuse a POST that our own page in this very browser did not send. Raises ForeignForm."""
+    if request.method in READ:
+        return
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise ForeignForm
+    # With our own Referrer-Policy browsers say "null" here, also to ourselves.
+    origin = request.headers.get("origin", "null")
+    if origin != "null" and urlsplit(origin).netloc != request.headers.get("host"):
+        raise ForeignForm
+    secret = _secret(request)
+    if not secret or not hmac.compare_digest(form.encode(), _form(request, secret).encode()):
+        raise ForeignForm
+
+
+def _secret(request: Request) -> str:
+    return request.cookies.get(SESSION) or request.cookies.get(FORM) or ""
+
+
+def _form(request: Request, secret: str) -> str:
+    return made(request).parts.database.vault.digest("form", secret).hex()
+
+
+def where(request: Request) -> Where:
+    """Return whence a request comes."""
+    peer = request.client.host if request.client else ""
+    forwarded = request.headers.get("x-forwarded-for", "")
+    address = security.client(peer, forwarded, made(request).settings.trusted_proxies)
+    return Where(address, device(request.headers.get("user-agent", "")), request.cookies.get(DEVICE, ""))
+
+
+def device(agent: str) -> str:
+    """Return a browser in words that its owner knows it by: "Firefox, Android"."""
+    browser = next((name for name in _BROWSERS if f"{name}/" in agent), "")
+    system = next((name for name in _SYSTEMS if name in agent), "")
+    return ", ".join(word for word in (_NAMES.get(browser, browser), system) if word) or "–"
+
+
+def visitor(request: Request) -> Visitor:
+    """Return who is logged in; a POST keeps the session alive. Raises NotLoggedIn."""
+    parts, token = made(request).parts, request.cookies.get(SESSION, "")
+    if request.method not in READ:
+        return entering.acting(parts, token)
+    found = entering.who(parts, token)
+    if found is None:
+        raise NotLoggedIn
+    return found
+
+
+def half(request: Request) -> Visitor:
+    """Return who is on the way in. Raises NotLoggedIn."""
+    return entering.half(made(request).parts, request.cookies.get(SESSION, ""))
+
+
+def inside(path: str) -> str:
+    """Return a path of the console, or its front: nobody is led elsewhere by a link to us."""
+    return path if _INSIDE(path) else "/console"
+
+
+def go(path: str) -> RedirectResponse:
+    """Send the browser on to a page, by GET."""
+    return RedirectResponse(path, status_code=303)
+
+
+def show(
+    request: Request,
+    name: str,
+    *,
+    who: Visitor | None = None,
+    problem: NewsletterError | None = None,
+    script: bool = False,
+    **facts: Any,
+) -> HTMLResponse:
+    """Return a page of the console: its forms carry the value that `own_form` asks for.
+
+    problem   why what was posted was refused: shown above the form, with its status
+    """
+    pages: Pages = request.app.state.pages
+    secret = _secret(request)
+    fresh = "" if secret else secrets.token_urlsafe(24)
+    answer = pages.show(
+        f"console/{name}",
+        status=problem.status if problem else 200,
+        visitor=who,
+        problem=problem,
+        form=_form(request, secret or fresh),
+        **facts,
+    )
+    if fresh:
+        put(answer, FORM, fresh, same_site="strict")
+    if script:
+        answer.headers["content-security-policy"] = security.PASSKEY_POLICY
+    return answer
+
+
+def put(
+    answer: Response, name: str, value: str, *, same_site: Literal["lax", "strict"], seconds: int | None = None
+) -> None:
+    """Set one of our cookies."""
+    answer.set_cookie(name, value, max_age=seconds, path="/", secure=True, httponly=True, samesite=same_site)
+
+
+def put_session(answer: Response, token: str) -> None:
+    """Set the session's cookie; what was there before is forgotten with it."""
+    put(answer, SESSION, token, same_site="lax", seconds=int(LIFE.total_seconds()))
+
+
+def drop_session(answer: Response) -> None:
+    """Remove the session's cookie."""
+    answer.delete_cookie(SESSION, path="/", secure=True, httponly=True, samesite="lax")
