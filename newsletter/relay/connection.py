@@ -36,6 +36,9 @@ class Load(Protocol):
     def withheld(self, envelope: Envelope) -> None:
         """Hear that the message was not begun, since it was not cleared."""
 
+    def back(self, envelope: Envelope) -> None:
+        """Take back an envelope that was drawn and not introduced."""
+
     def done(self, envelope: Envelope, outcome: Outcome, *, last: bool) -> None:
         """Hear what became of an envelope. last: a session that had carried others ended with it."""
 
@@ -152,25 +155,34 @@ class Connection(asyncio.Protocol):
             self._introduce(following)
 
     def _decide(self, envelope: Envelope, load: Load) -> None:
+        # The next is stamped first: between the mark that `clear` makes and the write there must be next to nothing,
+        # since who is killed in between leaves a doubt that no server can settle.
+        following = self._next(load) if self._talk.offers.pipelining else None
         may = load.clear(envelope)
         if may is None:
             self._deadline = NEVER  # it is the server that waits
-            self._deciding = self._loop.create_task(self._decide_later(envelope, load))
+            self._deciding = self._loop.create_task(self._decide_later(envelope, following, load))
         else:
-            self._speak_or_not(load, may=may)
+            self._speak_or_not(following, load, may=may)
 
-    async def _decide_later(self, envelope: Envelope, load: Load) -> None:
-        may = await load.cleared(envelope)
+    async def _decide_later(self, envelope: Envelope, following: Envelope | None, load: Load) -> None:
+        try:
+            may = await load.cleared(envelope)
+        finally:
+            if self._talk.closed and following is not None:
+                load.back(following)
         if not self._talk.closed:
-            self._speak_or_not(load, may=may)
+            self._speak_or_not(following, load, may=may)
             self._write()
             self._rest_if_idle()
 
-    def _speak_or_not(self, load: Load, *, may: bool) -> None:
+    def _speak_or_not(self, following: Envelope | None, load: Load, *, may: bool) -> None:
         if may:
-            self._talk.speak(self._next(load) if self._talk.offers.pipelining else None)
-        else:
-            load.withheld(self._talk.withhold())
+            self._talk.speak(following)
+            return
+        load.withheld(self._talk.withhold())
+        if following is not None:
+            load.back(following)
 
     def _next(self, load: Load) -> Envelope | None:
         """Draw the next envelope that this server can carry; the others are told of at once."""

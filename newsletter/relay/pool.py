@@ -206,6 +206,9 @@ class _Run:
         self._begun -= 1
         self._cargo.withheld(envelope)
 
+    def back(self, envelope: Envelope) -> None:
+        self._again.appendleft(envelope)
+
     def done(self, envelope: Envelope, outcome: Outcome, *, last: bool) -> None:
         if last and envelope.key not in self._earlier and _only_the_session_ended(outcome):
             self._earlier[envelope.key] = outcome

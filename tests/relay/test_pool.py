@@ -209,3 +209,15 @@ def test_a_relay_that_dies_in_the_middle_is_not_asked_again_by_every_session():
         _, outcomes = send(f"{server.url}?connections=8", envelopes(400))
     assert server.sessions <= 16
     assert len(server.messages) == sum(isinstance(outcome, Accepted) for outcome in outcomes.values())
+
+
+def test_who_is_not_cleared_costs_the_next_one_nothing():
+    """The next envelope is ready before the last question is asked: when the answer is no, it must not vanish."""
+    cargo = Batch(envelopes(30), clear=lambda envelope: envelope.key % 5 != 3 or envelope.key in cargo.kept)
+    with smtp.running(smtp.Sink()) as sink, asyncio.Runner() as runner:
+        pool = Pool(Relay.parse(f"{sink.url}?connections=2"), helo="sender.example", manners=QUICK)
+        while not cargo.over:
+            runner.run(pool.send(cargo))
+    assert sorted(cargo.told) == list(range(30))
+    assert sorted(set(cargo.kept) & {3, 8, 13, 18, 23, 28}) == [3, 8, 13, 18, 23, 28]
+    assert len(sink.messages) == 30
