@@ -1,13 +1,17 @@
 """An urgent alert: what is happening, since when, and what to do now."""
 
+from typing import TYPE_CHECKING
+
 from newsletter import languages
 from newsletter.composer import heads, lint, prose
 from newsletter.composer.content import AlertContent, Frame
-from newsletter.composer.inlining import Layout
 from newsletter.composer.message import Compiled
 
+if TYPE_CHECKING:
+    from newsletter.composer.inlining import Layout
 
-def compose(content: AlertContent, frame: Frame, layout: Layout) -> Compiled:
+
+def compose(content: AlertContent, frame: Frame, layout: "Layout") -> Compiled:
     """Return the compiled alert. Raises prose.UnknownTag, prose.BadLink, lint.TooLarge, lint.NoPostalAddress."""
     language = frame.language
     friend = languages.say("mail.friend", language)

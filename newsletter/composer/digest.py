@@ -1,16 +1,19 @@
 """A digest: masthead, the leading articles at length, other recent articles in short."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from newsletter.composer import heads, lint
 from newsletter.composer.content import ArticleContent, DigestContent, Frame
-from newsletter.composer.inlining import Layout
 from newsletter.composer.message import Block, Compiled
+
+if TYPE_CHECKING:
+    from newsletter.composer.inlining import Layout
 
 SHORT_EXCERPT = 160
 
 
-def compose(content: DigestContent, frame: Frame, layout: Layout) -> Compiled:
+def compose(content: DigestContent, frame: Frame, layout: "Layout") -> Compiled:
     """Return the compiled digest, never above 100 kB of HTML (Gmail clips near 102 kB).
 
     A digest that would be larger loses, step by step, the length of its excerpts, its pictures, its lead, and in the end
@@ -48,7 +51,7 @@ def _brief(article: ArticleContent) -> ArticleContent:
     return replace(article, excerpt=f"{cut} […]")
 
 
-def _compose(content: DigestContent, frame: Frame, layout: Layout) -> Compiled:
+def _compose(content: DigestContent, frame: Frame, layout: "Layout") -> Compiled:
     language = frame.language
     opening, closing = layout.frame("_layout/frame", language=language, frame=frame, preheader=content.preheader)
     subject = layout.line("digest/subject", language=language, content=content)
@@ -58,7 +61,7 @@ def _compose(content: DigestContent, frame: Frame, layout: Layout) -> Compiled:
     )
 
 
-def _blocks(content: DigestContent, frame: Frame, layout: Layout) -> list[Block]:
+def _blocks(content: DigestContent, frame: Frame, layout: "Layout") -> list[Block]:
     language = frame.language
     masthead = {"name": content.name, "issue": content.number, "rhythm": content.rhythm, "cut_on": content.cut_on}
     blocks = [layout.block("digest/masthead", language=language, **masthead)]

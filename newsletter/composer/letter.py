@@ -1,13 +1,17 @@
 """An open letter that readers are asked to sign."""
 
+from typing import TYPE_CHECKING
+
 from newsletter import languages
 from newsletter.composer import heads, lint, prose
 from newsletter.composer.content import Frame, LetterContent
-from newsletter.composer.inlining import Layout
 from newsletter.composer.message import Compiled
 
+if TYPE_CHECKING:
+    from newsletter.composer.inlining import Layout
 
-def compose(content: LetterContent, frame: Frame, layout: Layout) -> Compiled:
+
+def compose(content: LetterContent, frame: Frame, layout: "Layout") -> Compiled:
     """Return the compiled letter with its button to sign.
 
     Raises prose.UnknownTag, prose.BadLink, lint.TooLarge, lint.NoPostalAddress.

@@ -1,13 +1,17 @@
 """An ordinary mailing: an operator's text in the house's frame."""
 
+from typing import TYPE_CHECKING
+
 from newsletter import languages
 from newsletter.composer import heads, lint, prose
 from newsletter.composer.content import Frame, MailingContent
-from newsletter.composer.inlining import Layout
 from newsletter.composer.message import Compiled
 
+if TYPE_CHECKING:
+    from newsletter.composer.inlining import Layout
 
-def compose(content: MailingContent, frame: Frame, layout: Layout) -> Compiled:
+
+def compose(content: MailingContent, frame: Frame, layout: "Layout") -> Compiled:
     """Return the compiled mailing. Raises prose.UnknownTag, prose.BadLink, lint.TooLarge, lint.NoPostalAddress."""
     language = frame.language
     friend = languages.say("mail.friend", language)

@@ -1,12 +1,16 @@
 """Service mail: what a person causes by their own act (confirm, welcome, goodbye), and what operators are told."""
 
+from typing import TYPE_CHECKING
+
 from newsletter.composer import heads, lint
 from newsletter.composer.content import Frame, NoticeContent, TeamContent
-from newsletter.composer.inlining import Layout
 from newsletter.composer.message import Compiled
 
+if TYPE_CHECKING:
+    from newsletter.composer.inlining import Layout
 
-def compose(content: NoticeContent, frame: Frame, layout: Layout) -> Compiled:
+
+def compose(content: NoticeContent, frame: Frame, layout: "Layout") -> Compiled:
     """Return the compiled notice; a confirmation holds the one link that confirms (/c/TOKEN)."""
     language, name = frame.language, str(content.kind)
     subject = layout.line(f"{name}/subject", language=language, content=content, frame=frame)
@@ -17,7 +21,7 @@ def compose(content: NoticeContent, frame: Frame, layout: Layout) -> Compiled:
     return lint.require(compiled, frame)
 
 
-def to_team(content: TeamContent, frame: Frame, layout: Layout) -> Compiled:
+def to_team(content: TeamContent, frame: Frame, layout: "Layout") -> Compiled:
     """Return a mail to operators: no list to leave, nothing of any reader."""
     language = frame.language
     subject = layout.line("team/subject", language=language, content=content, frame=frame)

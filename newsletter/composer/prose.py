@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import markupsafe
 import nh3
@@ -9,8 +10,10 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from newsletter.composer import plaintext
-from newsletter.composer.inlining import Layout
 from newsletter.errors import Invalid
+
+if TYPE_CHECKING:
+    from newsletter.composer.inlining import Layout
 
 TAGS = ("name", "reference")
 _TAG = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}|\{[%#]")
@@ -55,7 +58,7 @@ def linked(url: str) -> str:
     return url
 
 
-def merged(text: str, layout: Layout, *, kind: str, fallback: str) -> str:
+def merged(text: str, layout: "Layout", *, kind: str, fallback: str) -> str:
     """Return the text with placeholders for its merge tags. Raises UnknownTag.
 
     kind   "html" for what becomes HTML, "text" for the text part, "header" for a subject
@@ -70,12 +73,12 @@ def merged(text: str, layout: Layout, *, kind: str, fallback: str) -> str:
     return _TAG.sub(placeholder, text)
 
 
-def titled(text: str, layout: Layout, *, fallback: str) -> markupsafe.Markup:
+def titled(text: str, layout: "Layout", *, fallback: str) -> markupsafe.Markup:
     """Return one line of plain text as HTML, with placeholders for its merge tags."""
     return markupsafe.Markup(merged(str(markupsafe.escape(text)), layout, kind="html", fallback=fallback))  # noqa: S704
 
 
-def page(markdown: str, layout: Layout, *, fallback: str) -> markupsafe.Markup:
+def page(markdown: str, layout: "Layout", *, fallback: str) -> markupsafe.Markup:
     """Return markdown as clean HTML with the classes of our style sheet; a first-level heading becomes a second.
 
     Raises UnknownTag, BadLink.
@@ -87,12 +90,12 @@ def page(markdown: str, layout: Layout, *, fallback: str) -> markupsafe.Markup:
     return markupsafe.Markup(cleaned)  # noqa: S704 (nh3 has cleaned it)
 
 
-def plain(markdown: str, layout: Layout, *, fallback: str) -> str:
+def plain(markdown: str, layout: "Layout", *, fallback: str) -> str:
     """Return markdown as the text part prints it, with the same links. Raises UnknownTag."""
     return plaintext.from_markdown(merged(markdown, layout, kind="text", fallback=fallback), address=layout.in_link)
 
 
-def preheader(markdown: str, layout: Layout, *, fallback: str) -> markupsafe.Markup:
+def preheader(markdown: str, layout: "Layout", *, fallback: str) -> markupsafe.Markup:
     """Return the first words of a text, for the line an inbox shows beside the subject."""
     words = plaintext.bare(markdown)
     if len(words) > _PREHEADER:
@@ -100,7 +103,7 @@ def preheader(markdown: str, layout: Layout, *, fallback: str) -> markupsafe.Mar
     return titled(words, layout, fallback=fallback)
 
 
-def _prepare(tokens: Iterable[Token], layout: Layout) -> None:
+def _prepare(tokens: Iterable[Token], layout: "Layout") -> None:
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = "h2" if token.tag in ("h1", "h2") else "h3"
