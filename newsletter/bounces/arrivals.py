@@ -7,6 +7,7 @@ from sqlalchemy import select, text
 
 from newsletter.database import Session
 from newsletter.models.inbound import Arrival
+from newsletter.vault import CannotUnseal
 
 REMEMBERED = timedelta(days=3)
 """How long a notice is known, and tried: longer than any is young enough to be taken (`sns.WINDOW`)."""
@@ -17,7 +18,7 @@ class Waiting:
     """A notice that nobody has dealt with yet."""
 
     id: int
-    body: str
+    body: str | None
 
 
 def store(session: Session, name: str, body: str) -> bool:
@@ -36,12 +37,16 @@ _STORE = text("""
 def waiting(session: Session, *, limit: int = 100) -> list[Waiting]:
     """Return notices to be dealt with, the oldest first. Dealing with one twice must be harmless."""
     query = select(Arrival).where(Arrival.done_at.is_(None), Arrival.body_sealed.is_not(None))
-    unseal = session.vault.unseal
-    return [
-        Waiting(one.id, unseal("arrival", "body", one.id, one.body_sealed))
-        for one in session.execute(query.order_by(Arrival.id).limit(limit)).scalars()
-        if one.body_sealed is not None
-    ]
+    found = session.execute(query.order_by(Arrival.id).limit(limit)).scalars()
+    return [Waiting(one.id, _opened(session, one)) for one in found]
+
+
+def _opened(session: Session, one: Arrival) -> str | None:
+    """A notice that is damaged holds up no other."""
+    try:
+        return session.vault.unseal("arrival", "body", one.id, one.body_sealed or b"")
+    except CannotUnseal:
+        return None
 
 
 def any_waiting(session: Session) -> bool:

@@ -157,8 +157,12 @@ def _read(body: bytes) -> dict[str, str]:
     if not isinstance(document, dict):
         raise BadNotice
     fields = {name: value for name, value in document.items() if isinstance(value, str)}
-    needed = _SIGNED.get(fields.get("Type", ""), ("",))
-    if any(name not in fields for name in needed if name != "Subject") or len(fields["MessageId"]) > 100:
+    needed = _SIGNED.get(fields.get("Type", ""))
+    if (
+        needed is None
+        or any(name not in fields for name in needed if name != "Subject")
+        or len(fields["MessageId"]) > 100
+    ):
         raise BadNotice
     return fields
 

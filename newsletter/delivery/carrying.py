@@ -108,6 +108,7 @@ class Carrier:
         self._unspent = 0
         self._drawn = 0
         self._limits: set[Limit] = set()
+        self._pace = _Pace()
         self._renewing = asyncio.Lock()
         self._asking: set[asyncio.Future[Window | None]] = set()
         self._date = ""
@@ -127,6 +128,7 @@ class Carrier:
             keeper.cancel()
             await asyncio.wait([keeper])
             await self._stop(opener)
+            await self._learn(self._pace.observed(self._drawn))
             self._recall()
             await self._write(everything=True)
             await self._give_back_budget()
@@ -157,6 +159,7 @@ class Carrier:
             except Invalid as error:
                 # One reader's values could not be written into the message: theirs fails, the others go.
                 self._results.append(Result(row.id, DeliveryState.REJECTED, reason=error.message))
+                self._unspent += 1
                 continue
             self._out[row.id] = _Out(row, window)
             self._drawn += 1
@@ -197,6 +200,7 @@ class Carrier:
     def withheld(self, envelope: Envelope) -> None:
         """Leave an envelope for another turn."""
         self._kept.append(self._out.pop(envelope.key).row)
+        self._unspent += 1
 
     def done(self, envelope: Envelope, outcome: Outcome) -> None:
         """Keep what became of an envelope until there is enough to write."""
@@ -216,22 +220,22 @@ class Carrier:
     async def _open_windows(self) -> None:
         """Open one window after the other, each a little before it is needed."""
         try:
-            pace = _Pace()
             while not (self._over or self._until()) and (self._ahead or self._allowed):
-                await self._next_window(pace)
+                await self._next_window()
                 if self._over:
                     break
                 await self._wanted.wait()
                 self._wanted.clear()
-                await self._learn(pace.observed(self._drawn))
+                await self._learn(self._pace.observed(self._drawn))
                 await self._write()
         finally:
             self._over = True
             self._given.set()
 
-    async def _next_window(self, pace: "_Pace") -> None:
+    async def _next_window(self) -> None:
         """Open a window over the next rows, as large as the wire has shown that it can use."""
-        rate = pace.step(self._drawn)
+        first = not self._pace.begun
+        rate = self._pace.step(self._drawn)
         self._low = pacing.low_water(rate=rate)
         size = pacing.window_size(rate=rate, open_already=len(self._allowed))
         rows = list(islice(self._ahead, size))
@@ -246,7 +250,7 @@ class Carrier:
             await asyncio.sleep(window.wait)
         else:
             self._take(window)
-            if pace.first and window.allowed:
+            if first and window.allowed:
                 await asyncio.to_thread(self._opened)
 
     async def _ask(self, rows: Sequence[Row], *, relay: Relay | None) -> Window | None:
@@ -298,7 +302,8 @@ class Carrier:
         """Go slower where a relay or a provider asked for it; `observed`: the messages a second that were too many."""
         if self._limits:
             limits, self._limits = self._limits, set()
-            self._limited = True
+            if not self._limited:
+                self._limited, self._unspent = True, 0  # what was not paid for is not given back
             lesson = partial(self._sender.learn, self._relay, self._work.lease.provider, limits, observed=observed)
             await asyncio.to_thread(lesson)
 
@@ -334,6 +339,10 @@ class Carrier:
             shards.extend(session, self._work.lease)
 
 
+_SHORTEST = 0.05
+"""A burst of milliseconds is no rate."""
+
+
 class _Pace:
     """How many messages a second the wire has begun since the window before."""
 
@@ -341,9 +350,9 @@ class _Pace:
         self._at, self._drawn = 0.0, 0
 
     @property
-    def first(self) -> bool:
-        """Whether nothing was drawn before the last step."""
-        return self._drawn == 0
+    def begun(self) -> bool:
+        """Whether there was a step."""
+        return self._at > 0.0
 
     def step(self, drawn: int) -> float | None:
         """Return the rate since the last step, None at the first, and begin anew."""
@@ -353,7 +362,7 @@ class _Pace:
 
     def observed(self, drawn: int) -> float:
         """Return the rate since the last step."""
-        return (drawn - self._drawn) / max(0.001, time.monotonic() - self._at)
+        return (drawn - self._drawn) / max(_SHORTEST, time.monotonic() - self._at)
 
 
 def _place(out: _Out) -> int:

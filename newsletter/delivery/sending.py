@@ -167,8 +167,7 @@ class Sender:
                 # Nobody knows yet whether it answers: one session asks, not eight at once.
                 self._runner.run(self.pool(turn.relay).knock())
             carried = self._runner.run(Carrier(self, work, marks, turn).carry())
-            self._put_down(lease, carried)
-            known = True
+            known = self._put_down(lease, carried)
         except Unreachable as unreachable:
             self.give_back(lease)
             with self.database.transaction() as session:
@@ -181,11 +180,12 @@ class Sender:
         log.info("shard", shard=lease.shard_id, mailing=lease.mailing_id, begun=carried.begun, left=carried.left)
         return carried.begun
 
-    def _put_down(self, lease: shards.Lease, carried: Carried) -> None:
+    def _put_down(self, lease: shards.Lease, carried: Carried) -> bool:
+        """Return whether the ledger knows everything now; if its sums do not add up, the journal must stay to be read."""
         if carried.left:
             self.give_back(lease, after=carried.wait)
-        else:
-            self.finish(lease)
+            return True
+        return self.finish(lease)
 
     def refund(self, relay: Relay, lease: shards.Lease, messages: int) -> None:
         """Take back what was granted to a shard and not begun."""
@@ -285,8 +285,10 @@ class Sender:
             if any(classes):
                 watching.look(session, lease.mailing_id, lease.lane, lease.provider)
 
-    def finish(self, lease: shards.Lease) -> None:
-        """End a shard of which nothing is left, and close the mailing's books when it was the last."""
+    def finish(self, lease: shards.Lease) -> bool:
+        """End a shard of which nothing is left, and close the mailing's books when it was the last; return whether it ended."""
         with self.database.transaction() as session:
-            if shards.end(session, lease):
+            ended = shards.end(session, lease)
+            if ended:
                 books.finish(session, lease.mailing_id)
+        return ended

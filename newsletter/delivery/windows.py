@@ -62,6 +62,10 @@ def open(
                 return Window(frozenset(), 0.0, wait=grant.wait_seconds, why=grant.why)
             rows = rows[: grant.messages]
         opened = shards.announce(session, lease, first=rows[0].position, upto=rows[-1].position + 1)
+        if relay is not None:
+            # What may not go, all of it or some, was granted and is not spent.
+            unused = len(rows) if opened is None else len(opened.not_now & {row.id for row in rows})
+            throttle.refund(session, relay, lease.lane, lease.provider, unused, now=now(session))
     if opened is None:
         return None
     return Window(frozenset(row.id for row in rows) - opened.not_now, asked + WINDOW_SECONDS, tuple(rows))

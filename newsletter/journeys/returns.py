@@ -196,7 +196,9 @@ def work(parts: Parts) -> int:
     with parts.database.transaction() as session:
         waiting = arrivals.waiting(session)
     for one in waiting:
-        if _dealt_with(parts, one.body):
+        if one.body is None:
+            log.error("notice damaged", arrival=one.id)
+        if one.body is None or _dealt_with(parts, one.body):
             with parts.database.transaction() as session:
                 arrivals.done(session, one.id, now=database.now(session))
     if waiting:

@@ -59,6 +59,7 @@ class Connection(asyncio.Protocol):
         self._load: Load | None = None
         self._resting: asyncio.Future[None] | None = None
         self._deciding: asyncio.Task[None] | None = None
+        self._following: Envelope | None = None
         self._deadline = NEVER
         self._unwritten = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -148,7 +149,8 @@ class Connection(asyncio.Protocol):
             if load is None:  # nobody is waiting for it any more
                 return
             if isinstance(event, Asked):
-                self._decide(event.envelope, load)
+                if not self._talk.closed:  # asked and given up in one breath: what became of it follows
+                    self._decide(event.envelope, load)
             else:
                 load.done(event.envelope, event.outcome, last=self._talk.closed and self._sent > 1)
         if load is not None and self._talk.ready and (following := self._next(load)):
@@ -161,17 +163,15 @@ class Connection(asyncio.Protocol):
         may = load.clear(envelope)
         if may is None:
             self._deadline = NEVER  # it is the server that waits
-            self._deciding = self._loop.create_task(self._decide_later(envelope, following, load))
+            self._following = following
+            self._deciding = self._loop.create_task(self._decide_later(envelope, load))
         else:
             self._speak_or_not(following, load, may=may)
 
-    async def _decide_later(self, envelope: Envelope, following: Envelope | None, load: Load) -> None:
-        try:
-            may = await load.cleared(envelope)
-        finally:
-            if self._talk.closed and following is not None:
-                load.back(following)
+    async def _decide_later(self, envelope: Envelope, load: Load) -> None:
+        may = await load.cleared(envelope)
         if not self._talk.closed:
+            following, self._following = self._following, None
             self._speak_or_not(following, load, may=may)
             self._write()
             self._rest_if_idle()
@@ -224,6 +224,9 @@ class Connection(asyncio.Protocol):
     def _end(self, reason: str) -> None:
         """End the session and tell what became of the envelopes in hand. Safe to call twice."""
         self._hear(self._talk.lost(reason))
+        if self._following is not None and self._load is not None:
+            self._load.back(self._following)
+            self._following = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -97,7 +97,11 @@ async def _connected_socket(relay: Relay, seconds: float) -> socket.socket:
             for family, kind, protocol, _, address in found:
                 if relay.plain and not ipaddress.ip_address(address[0]).is_private:
                     raise Unreachable(relay, Cause.NOT_OURS, str(address[0]))
-                sock = socket.socket(family, kind, protocol)
+                try:
+                    sock = socket.socket(family, kind, protocol)
+                except OSError as error:  # no descriptor left: as good as nobody there
+                    problem = error
+                    continue
                 sock.setblocking(False)
                 try:
                     await loop.sock_connect(sock, address)

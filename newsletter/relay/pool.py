@@ -127,9 +127,15 @@ class _Run:
 
     async def complete(self) -> int:
         try:
-            await asyncio.gather(*(self._work() for _ in range(self._pool.relay.connections)))
+            ended = await asyncio.gather(
+                *(self._work() for _ in range(self._pool.relay.connections)), return_exceptions=True
+            )
         finally:
             self._leave()
+        # One that fails waits for the others: nothing is on the wire any more when this is told.
+        for surprise in ended:
+            if surprise is not None:
+                raise surprise
         if self._failure is not None:
             raise self._failure
         if self._begun == 0 and self._unreachable is not None:

@@ -104,7 +104,8 @@ def test_a_stranger_cannot_make_us_fetch_for_ever(receiver, amazon):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"Type": "Notification"}', b" " * 300_000]
+    "body",
+    [b"", b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"Type": "Notification"}', b'{"": "", "Type": "x"}', b" " * 300_000],
 )
 def test_what_is_no_notice_is_said_to_be_none(receiver, body):
     """Scanners post everything everywhere."""

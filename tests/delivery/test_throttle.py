@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from newsletter.delivery import budget, throttle
+from newsletter.delivery import budget, leasing, throttle, windows
 from newsletter.journeys import alert, publish
 from newsletter.journeys import mailing as journey
 from newsletter.ledger import books
@@ -339,4 +339,36 @@ def test_each_lane_may_have_a_relay_of_its_own(sink, other_sink, tmp_path, datab
     alarm(made, tmp_path)
     made.deliver("urgent", seconds=5)
     assert (len(sink.messages), len(other_sink.messages)) == (5, 5)
+    made.close()
+
+
+def test_what_is_held_or_refused_costs_no_quota(sink, tmp_path, database_urls):
+    """Held readers look again every five minutes: each look would use up a part of the day, until it was gone."""
+    url = f"{sink.url}?daily=1000"
+    made = house.build(tmp_path, database_urls, url)
+    mailing = sending(made, tmp_path, 30)
+    with made.parts.database.transaction() as session:
+        session.execute(text("UPDATE variant SET held = 'mistake'"))
+    made.deliver("bulk", seconds=3)
+    assert ask(made, "SELECT sum(used) FROM relay_use") == [(0,)]
+    with made.parts.database.transaction() as session:
+        session.execute(text("UPDATE variant SET held = NULL"))
+        session.execute(text("UPDATE delivery SET due_at = now() - interval '1 second' WHERE state = 'deferred'"))
+    made.sweep()
+    with made.parts.database.transaction() as session:
+        work = leasing.lease(session, "bulk", owner="x:1", journals=tmp_path / "journals")
+    journey.stop(made.parts, mailing)
+    assert windows.open(made.parts.database, work.lease, work.rows, relay=Relay.parse(url)) is None
+    assert ask(made, "SELECT sum(used) FROM relay_use") == [(0,)]
+    made.close()
+
+
+def test_the_last_answers_teach_too(sink, tmp_path, database_urls):
+    """A confirmation is a shard of one: what the relay says to it must not be forgotten because nothing followed."""
+    sink.refuse = lambda _recipient: "454 4.7.0 Throttling failure: Maximum sending rate exceeded"
+    made = house.build(tmp_path, database_urls, sink.url)
+    sending(made, tmp_path, 1)
+    made.deliver("bulk", seconds=3)
+    [(slowed,)] = ask(made, "SELECT slowed_to FROM relay_state")
+    assert 0 < slowed <= 20
     made.close()

@@ -221,3 +221,44 @@ def test_who_is_not_cleared_costs_the_next_one_nothing():
     assert sorted(cargo.told) == list(range(30))
     assert sorted(set(cargo.kept) & {3, 8, 13, 18, 23, 28}) == [3, 8, 13, 18, 23, 28]
     assert len(sink.messages) == 30
+
+
+class Closing(smtp.Sink):
+    """A server that is shutting down just as it asks for a message."""
+
+    async def _data(self, reader, writer, sender, recipient):
+        writer.write(b"354 go on\r\n421 4.3.2 shutting down\r\n")
+        await writer.drain()
+        raise ConnectionResetError
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.SelectorEventLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_who_is_asked_for_and_given_up_in_one_breath_is_told_of_and_not_begun(loop_factory):
+    """A mark without a message would be a doubt about a mail that never was; and nobody may be forgotten."""
+    asked = []
+    cargo = Batch(envelopes(2), clear=lambda envelope: asked.append(envelope.key) or True)
+    with smtp.running(Closing()) as server, asyncio.Runner(loop_factory=loop_factory) as runner:
+        pool = Pool(Relay.parse(f"{server.url}?connections=1"), helo="sender.example", manners=QUICK)
+        runner.run(pool.send(cargo))
+    assert asked == []
+    assert sorted(cargo.told + cargo.kept) == [0, 1]
+
+
+def test_one_session_s_surprise_leaves_no_other_on_the_wire(tmp_path):
+    """What is still under way when a shard is put down would be told to nobody."""
+    cargo = Batch(envelopes(6))
+
+    class Failing(Pool):
+        opened = 0
+
+        async def borrow(self):
+            self.opened += 1
+            if self.opened == 2:
+                raise RuntimeError("no descriptor left")
+            return await super().borrow()
+
+    with smtp.running(smtp.Sink(delay_seconds=lambda: 0.2)) as sink, asyncio.Runner() as runner:
+        pool = Failing(Relay.parse(f"{sink.url}?connections=3"), helo="sender.example", manners=QUICK)
+        with pytest.raises(RuntimeError):
+            runner.run(pool.send(cargo))
+        assert len(cargo.told) == len(sink.messages) == 6 - len(cargo.kept)
