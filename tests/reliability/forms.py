@@ -9,10 +9,8 @@ SHORT, FULL = "short", "full"
 PIPELINING, SERIAL = "pipelining", "serial"
 
 either = pytest.mark.parametrize("form", [pytest.param(SHORT, marks=pytest.mark.short), FULL])
+full_alone = pytest.mark.parametrize("form", [FULL])
 on_both_wires = pytest.mark.parametrize("relay", [PIPELINING, SERIAL], indirect=True)
-both_wires = pytest.mark.parametrize(
-    ("form", "relay"), [(FULL, PIPELINING), (FULL, SERIAL)], ids=["full-pipelining", "full-serial"], indirect=["relay"]
-)
 both_wires = pytest.mark.parametrize(
     ("form", "relay"),
     [

@@ -123,7 +123,7 @@ def test_an_alert_in_a_storm_reaches_everybody(estate, relay, figures, seed):
     assert found.ever_in_doubt >= found.repeated > 0
 
 
-@forms.either
+@forms.full_alone
 def test_everything_killed_at_once_with_the_database_goes_on_where_it_stood(breakable, own_servers, figures, form):
     """The power of the house fails, again and again: what the next start finds is enough."""
     readers, rounds = forms.of(form, short=2000, full=20_000), forms.of(form, short=1, full=6)
@@ -170,7 +170,7 @@ def kill_all(machine, relay, home):
     return cut
 
 
-@forms.either
+@forms.full_alone
 def test_a_lost_journal_of_one_of_two_machines_costs_its_windows_and_no_double(estate, relay, figures, form):
     """One host burns down with its disk: what it announced and did not record is in doubt; the other one's mail is not."""
     readers = forms.of(form, short=5000, full=40_000)

@@ -42,7 +42,7 @@ def test_two_beats_plan_a_scheduled_mailing_once(estate, relay, figures):
     assert (found.accepted, found.ever_in_doubt) == (readers, 0)
 
 
-@forms.either
+@forms.full_alone
 def test_a_worker_frozen_past_its_lease_doubles_nothing(estate, relay, figures, form):
     """A machine that swaps or sleeps wakes up believing that nothing happened; its permission ran out meanwhile."""
     readers, rounds = forms.of(form, short=2400, full=30_000), forms.of(form, short=1, full=5)
