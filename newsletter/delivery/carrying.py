@@ -122,8 +122,6 @@ class Carrier:
         keeper, opener = asyncio.create_task(self._keep_lease()), asyncio.create_task(self._open_windows())
         try:
             begun = await self._pool.send(self)
-            await self._stop(opener)
-            opener.result()
         finally:
             keeper.cancel()
             await asyncio.wait([keeper])
@@ -132,6 +130,7 @@ class Carrier:
             self._recall()
             await self._write(everything=True)
             await self._give_back_budget()
+        opener.result()
         return Carried(begun, len(self._ahead) + len(self._kept), timedelta(seconds=self._wait))
 
     async def _stop(self, opener: "asyncio.Task[None]") -> None:
