@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from newsletter.bounces.routing import Router
 from newsletter.composer.content import Frame
@@ -54,16 +54,10 @@ class Letterhead:
         self, digest: DigestView, *, language: str, kind: str, archive_path: str = "", mailto: str | None = None
     ) -> Frame:
         """Return what stands around a message to the readers of a digest. mailto: where wishes to leave by mail are read."""
-        return Frame(
-            sender_name=self.sender_name,
-            sender_address=self.sender_address,
-            organisation=self.sender_name,
-            postal_address=self.postal_address,
-            base_url=self.base_url,
+        return self._frame(
             language=language,
             list_key=digest.key,
             list_name=digest.name,
-            list_domain=self.domain,
             why="mail.why-subscribed",
             archive_url=f"{self.base_url}{archive_path}" if archive_path else "",
             feedback_kind=kind,
@@ -72,19 +66,25 @@ class Letterhead:
 
     def team_frame(self, *, language: str = "en") -> Frame:
         """Return what stands around a message to operators: no list, nothing in the archive."""
+        return self._frame(
+            language=language,
+            list_key="",
+            list_name=self.sender_name,
+            why="mail.why-team",
+            archive_url="",
+            feedback_kind="notice",
+        )
+
+    def _frame(self, **more: Any) -> Frame:
+        """What stands around every message of ours."""
         return Frame(
             sender_name=self.sender_name,
             sender_address=self.sender_address,
             organisation=self.sender_name,
             postal_address=self.postal_address,
             base_url=self.base_url,
-            language=language,
-            list_key="",
-            list_name=self.sender_name,
             list_domain=self.domain,
-            why="mail.why-team",
-            archive_url="",
-            feedback_kind="notice",
+            **more,
         )
 
 

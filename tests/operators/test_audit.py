@@ -4,21 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
 
 from newsletter import database
 from newsletter.operators import audit, people
 from newsletter.operators.audit import Fault
-
-
-def connect(url):
-    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    return psycopg.connect(plain, autocommit=True)
-
-
-def now_of(web):
-    with web.transaction() as session:
-        return database.now(session)
+from tests.operators.asking import connect, now_of
 
 
 def test_many_at_once_make_one_chain(crew):

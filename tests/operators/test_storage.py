@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
 from newsletter import database
 from newsletter.addresses import EmailAddress
@@ -14,19 +14,10 @@ from newsletter.operators.enrolment import Calling, Given
 from newsletter.operators.roles import May, Role
 from newsletter.operators.sessions import Factor
 from newsletter.operators.throttle import Door, Knock
+from tests.operators.asking import connect, now_of
 from tests.operators.crew import PASSWORD
 
 MINUTE = timedelta(minutes=1)
-
-
-def connect(url):
-    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    return psycopg.connect(plain, autocommit=True)
-
-
-def now_of(web):
-    with web.transaction() as session:
-        return database.now(session)
 
 
 # people
