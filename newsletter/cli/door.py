@@ -34,10 +34,8 @@ screen = Console(stderr=True, highlight=False)
 page = Console(highlight=False)
 
 
-def main() -> None:
-    """Run the command line; the entry point of `newsletter`."""
-    from newsletter.cli.commands import app
-
+def run(app: typer.Typer) -> None:
+    """Run a tree of commands: a refusal is a sentence and 1, an interruption says what stays."""
     logs.configure("WARNING")
     try:
         app()

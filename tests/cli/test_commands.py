@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from newsletter.vault import Keyring
+from tests.fakes.program import Program
 
 FEED = {
     "version": "https://jsonfeed.org/version/1.1",
@@ -23,28 +24,6 @@ FEED = {
         }
     ],
 }
-
-
-class Program:
-    """The command line with an environment of its own, in a folder of its own if so wished."""
-
-    def __init__(self, environment, *, folder=None):
-        self.environment, self.folder = environment, folder
-
-    def run(self, *words, stdin="", code=0):
-        """Run a command, check its exit code, and return (stdout, stderr)."""
-        command = [sys.executable, "-m", "newsletter", *map(str, words)]
-        facts = {"env": self.environment, "cwd": self.folder, "input": stdin}
-        ran = subprocess.run(command, **facts, capture_output=True, text=True, timeout=90)
-        assert ran.returncode == code, f"{words}: {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
-        assert "Traceback" not in ran.stderr, ran.stderr
-        return ran.stdout, ran.stderr
-
-    def json(self, *words, stdin="", code=0):
-        """Run a command with --json and return its one document."""
-        out, _ = self.run(*words, "--json", stdin=stdin, code=code)
-        assert "\x1b" not in out
-        return json.loads(out)
 
 
 @pytest.fixture
@@ -88,6 +67,22 @@ def rows(database_urls):
         }
     engine.dispose()
     return found
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("digests", "list", "--json"), 0),
+        (("digests", "add", "Not A Key", "--name", "Weekly"), 1),
+        (("nonsense",), 2),
+        (("--help",), 0),
+    ],
+)
+def test_the_program_itself_says_what_it_says_here(program, words, code):
+    """The other tests run commands in forks of a loaded program: that must be the program."""
+    command = [Path(sys.executable).with_name("newsletter"), *words]
+    ran = subprocess.run(command, env=program.environment, capture_output=True, text=True, timeout=90)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (code, *program.run(*words, code=code))
 
 
 IMPORT = ("--digest", "weekly", "--basis", "imported", "--evidence", "forms in box 3")

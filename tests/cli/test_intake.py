@@ -10,8 +10,8 @@ import pytest
 from newsletter import settings
 from newsletter.settings import BadSettings
 from newsletter.vault import Keyring
-from tests.cli.test_commands import Program
 from tests.fakes import returns
+from tests.fakes.program import Program
 
 DOMAIN = "bounce.sarand.example"
 

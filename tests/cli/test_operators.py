@@ -3,14 +3,13 @@
 import json
 import os
 import re
-import subprocess
-import sys
 
 import psycopg
 import pytest
 from sqlalchemy import make_url
 
 from newsletter.vault import Keyring
+from tests.fakes.program import Program
 
 
 @pytest.fixture
@@ -24,12 +23,11 @@ def run(tmp_path, database_urls):
         "NEWSLETTER_BASE_URL": "https://news.sarand.example",
     }
 
+    program = Program(environment)
+
     def call(*words, stdin="", code=0, plain=False):
-        command = [sys.executable, "-m", "newsletter", *map(str, words), *([] if plain else ["--json"])]
-        ran = subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, timeout=90)
-        assert ran.returncode == code, f"{words}: {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
-        assert "Traceback" not in ran.stderr, ran.stderr
-        return ran.stdout + ran.stderr if plain else json.loads(ran.stdout)
+        out, err = program.run(*words, *([] if plain else ["--json"]), stdin=stdin, code=code)
+        return out + err if plain else json.loads(out)
 
     return call
 

@@ -11,9 +11,9 @@ import sys
 
 import pytest
 
-from tests.cli.test_commands import Program
 from tests.cli.test_commands import files as files
 from tests.cli.test_commands import program as program
+from tests.fakes.program import Program
 from tests.test_docs import ROOT
 
 

@@ -49,7 +49,7 @@ def read(sink, member):
 def at_night(newsletter):
     """Return a moment of today before any head is mailed."""
     with newsletter.parts.database.transaction() as session:
-        return database.now(session).replace(hour=2)
+        return database.now(session).replace(hour=0, minute=0, second=0)
 
 
 def plain(mail):

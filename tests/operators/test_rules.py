@@ -91,6 +91,9 @@ def test_a_password_is_kept_as_argon2id_and_nothing_else_matches():
     assert not passwords.matches(None, "lantern yard by rain")
     assert not passwords.matches("no hash", "lantern yard by rain")
     assert not passwords.outdated(stored)
+    assert not passwords.outdated(
+        passwords._NOBODY
+    )  # or an unknown account would answer sooner or later than a known one
     assert passwords.outdated("$argon2id$v=19$m=1024,t=1,p=1$c2FsdHNhbHRzYWx0$c2FsdHNhbHRzYWx0c2FsdHNhbHQ")
 
 

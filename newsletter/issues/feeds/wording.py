@@ -4,13 +4,10 @@ import re
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
-import regex
-
 from newsletter import languages
 
 EXCERPT_LENGTH = 420
 CUT = " […]"
-_GRAPHEMES = regex.compile(r"\X")
 _LOOSE = frozenset(" ,;:–—-")
 # WordPress dates a draft "Mon, 30 Nov -0001", which parsers take for the year 2000.
 _BEFORE_CHRIST = re.compile(r"\s-\d+\s")
@@ -38,8 +35,10 @@ def excerpt(text: str, limit: int = EXCERPT_LENGTH) -> str:
 
 def _cut(text: str, room: int) -> str:
     """Return the longest beginning of whole words within `room`; whole graphemes where one word is longer than that."""
+    import regex  # here: it is slow to load, and most commands cut nothing
+
     kept: list[str] = []
-    for found in _GRAPHEMES.finditer(text):
+    for found in regex.finditer(r"\X", text):
         if found.end() > room:
             kept = kept if found[0].startswith(" ") else _whole_words(kept)
             break
