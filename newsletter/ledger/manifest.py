@@ -1,0 +1,181 @@
+"""What a lock fixes: all that a reader will see, and whom it goes to, as one text with one fingerprint. Pure.
+
+The text is canonical JSON, so that whoever holds it can work out the fingerprint that people signed, and a worker can ask of
+what it holds in its hands: is this what they saw?
+"""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from newsletter.composer.message import Compiled
+
+FORM = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One language of an alert.
+
+    head, blocks   SHA-256 of the compiled bytes, in hexadecimal
+    words          what was written
+    frame          the frame whose fixed words they keep; None where they were written freely
+    """
+
+    number: int
+    language: str
+    head: str
+    blocks: tuple[str, ...]
+    words: str
+    frame: str | None = None
+
+    @staticmethod
+    def of(compiled: Compiled, *, number: int, language: str, words: str, frame: str | None = None) -> "Version":
+        """Return the version of a compiled message."""
+        return Version(number, language, *_digests(compiled), words, frame)
+
+    def is_of(self, compiled: Compiled) -> bool:
+        """Return whether these are the very bytes that were locked."""
+        return _digests(compiled) == (self.head, self.blocks)
+
+
+def _digests(compiled: Compiled) -> tuple[str, tuple[str, ...]]:
+    head = hashlib.sha256(compiled.head.dump()).hexdigest()
+    return head, tuple(block.digest.hex() for block in compiled.blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything that is fixed.
+
+    number      which lock of this mailing it is, from 1: a signature over an earlier one is good for nothing
+    author      the operator who asked for it; None: somebody at the command line without a name
+    expires_at, latest   when it expires, and up to when that may be put off without asking anyone anew
+    audience    the stored audience, every part of it spelled out
+    count       how many it goes to
+    links       every address a reader may follow
+    retraction  what follows where it is taken back
+    updates     the alert that this one follows and replaces
+    """
+
+    mailing: int
+    number: int
+    author: int | None
+    kind: str
+    lane: str
+    sender: str
+    expires_at: datetime
+    latest: datetime
+    audience: Mapping[str, Any]
+    count: int
+    versions: tuple[Version, ...]
+    retraction: tuple[Version, ...]
+    links: tuple[str, ...]
+    images: tuple[tuple[str, str], ...]
+    updates: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The one spelling: JSON with sorted names, no blanks, times in UTC."""
+        fields = asdict(self) | {"form": FORM}
+        return json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_moment)
+
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the text: what is signed."""
+        return hashlib.sha256(self.text.encode()).digest()
+
+    @staticmethod
+    def parse(text: str) -> "Manifest":
+        """Return the manifest of a text that `text` made."""
+        fields = json.loads(text)
+        if fields.pop("form") != FORM:
+            raise ValueError("a lock of another form")
+        for name in ("versions", "retraction"):
+            fields[name] = tuple(Version(**one | {"blocks": tuple(one["blocks"])}) for one in fields[name])
+        for name in ("expires_at", "latest"):
+            fields[name] = datetime.fromisoformat(fields[name])
+        fields["links"], fields["images"] = tuple(fields["links"]), tuple(tuple(one) for one in fields["images"])
+        return Manifest(**fields)
+
+    def holds(self, compiled: Compiled, *, retraction: bool = False) -> bool:
+        """Return whether a message is one of those that were locked."""
+        return any(version.is_of(compiled) for version in (self.retraction if retraction else self.versions))
+
+    def moved(self, count: int) -> bool:
+        """Return whether an audience is no longer the one that was locked: more than 2 % away, a single reader aside."""
+        return abs(count - self.count) > max(1, self.count * 2 // 100)
+
+
+def _moment(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+    raise TypeError(type(value).__name__)
+
+
+def short(fingerprint: bytes) -> str:
+    """Return the beginning of a fingerprint as two people read it to each other: "3f9a 04c7 51be"."""
+    figures = fingerprint.hex()[:12]
+    return " ".join(figures[place : place + 4] for place in range(0, 12, 4))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference. what: an id of the catalogue after "alert.changed-"; lines: of a text, each beginning with "+" or "-"."""
+
+    what: str
+    before: str
+    after: str
+    lines: tuple[str, ...] = ()
+
+
+# Not when it expires: each lock says that anew, and it stands beside.
+_PLAIN = ("sender", "lane", "count", "updates")
+
+
+def difference(before: Manifest, after: Manifest) -> list[Change]:
+    """Return what is another than it was at an earlier lock: what an approver who saw that one must look at."""
+    changes = [
+        Change(name, str(getattr(before, name)), str(getattr(after, name)))
+        for name in _PLAIN
+        if getattr(before, name) != getattr(after, name)
+    ]
+    if before.audience != after.audience:
+        changes.append(Change("audience", _spelled(before.audience), _spelled(after.audience)))
+    changes += _words("words", before.versions, after.versions) + _words(
+        "retraction", before.retraction, after.retraction
+    )
+    changes += _listed("links", before.links, after.links)
+    return changes + _listed("images", [one[0] for one in before.images], [one[0] for one in after.images])
+
+
+def _words(what: str, before: Iterable[Version], after: Iterable[Version]) -> list[Change]:
+    old, new = ({one.language: one for one in versions} for versions in (before, after))
+    changes = []
+    for language in sorted(old.keys() | new.keys()):
+        was, now = old.get(language), new.get(language)
+        if was and now and (was.head, was.blocks, was.words) == (now.head, now.blocks, now.words):
+            continue
+        lines = _lines(was.words if was else "", now.words if now else "")
+        changes.append(Change(what, language if was else "", language if now else "", lines))
+    return changes
+
+
+def _lines(before: str, after: str) -> tuple[str, ...]:
+    """Lines that differ; none where only the look of the same words does."""
+    compared = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1)
+    return tuple(compared)[2:]
+
+
+def _listed(what: str, before: Sequence[str], after: Sequence[str]) -> list[Change]:
+    gone = tuple(f"-{one}" for one in before if one not in after)
+    come = tuple(f"+{one}" for one in after if one not in before)
+    return [Change(what, str(len(before)), str(len(after)), gone + come)] if gone or come else []
+
+
+def _spelled(audience: Mapping[str, Any]) -> str:
+    return json.dumps(audience, ensure_ascii=False, sort_keys=True)

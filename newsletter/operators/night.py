@@ -1,0 +1,202 @@
+"""The rules by which an alert may leave, as values; pure, so that a worker asks them of what lies before it.
+
+`TWO` is the rule; the others are for a night on which a second person cannot be reached.
+
+| rule | who | what it asks |
+|---|---|---|
+| two | another approver | a code for a small audience, above it a passkey over the fingerprint |
+| few | one person | an audience of no more than `few` |
+| alone | one person | a delay in which everyone may stop it |
+| mandate | one person | two others signed in the evening for this night, cause and size |
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from newsletter.models.approval import Rule as Rule
+from newsletter.models.operator import Factor
+from newsletter.operators import passkeys
+from newsletter.operators.passkeys import BadPasskey, Known
+from newsletter.operators.pins import Pins
+
+CODES = frozenset({Factor.TOTP, Factor.PASSKEY})
+"""A code from paper gets its owner back in; it lets nothing go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """An organisation's rules.
+
+    few         up to how many readers one person may send by themselves
+    alone       how long everyone has to stop what one person sends alone; None: nobody may
+    codes_to    up to how many readers a code is enough for an approval; a passkey always is
+    """
+
+    few: int = 1_000
+    alone: timedelta | None = timedelta(minutes=15)
+    codes_to: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a mandate allows: until when, whom, how many alerts of how many readers, from which frames, for which cause."""
+
+    holder: int
+    cause: str
+    digest: str
+    until: datetime
+    most_alerts: int
+    most_readers: int
+    frames: tuple[str, ...]
+    nonce: str
+
+    @property
+    def text(self) -> str:
+        """The canonical text that is signed."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        fields |= {"until": self.until.astimezone(UTC).isoformat(), "frames": sorted(self.frames), "form": 1}
+        return json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+    @staticmethod
+    def parse(text: str) -> "Terms":
+        """Return the terms of a text that `text` made."""
+        fields = json.loads(text)
+        if fields.pop("form") != 1:
+            raise ValueError("a mandate of another form")
+        until = datetime.fromisoformat(fields["until"])
+        return Terms(**fields | {"until": until, "frames": tuple(fields["frames"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One person's word, as it is stored. Of a mandate with its terms and its signers, and how many alerts it let go before."""
+
+    rule: Rule
+    operator: int | None
+    factor: Factor | None
+    assertion: str | None
+    at: datetime
+    mandate: "Mandated | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mandated:
+    """A mandate as one release uses it."""
+
+    terms: Terms
+    fingerprint: bytes
+    signed: tuple[tuple[int, Factor, str | None], ...]
+    used: int
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """What is to be let go. frame: the frame its text keeps to; None: it was written freely."""
+
+    fingerprint: bytes
+    author: int | None
+    count: int
+    digest: str
+    frame: str | None = None
+
+
+class Fault(StrEnum):
+    """Why somebody's word does not let an alert go: an id of the catalogue after "night."."""
+
+    NOBODY = "nobody"
+    OWN = "own"
+    TOO_MANY = "too-many"
+    TOO_SOON = "too-soon"
+    NOT_ALONE = "not-alone"
+    NEEDS_PASSKEY = "needs-passkey"
+    BAD_SIGNATURE = "bad-signature"
+    NO_FACTOR = "no-factor"
+    MANDATE_OVER = "mandate-over"
+    MANDATE_USED = "mandate-used"
+    MANDATE_UNSIGNED = "mandate-unsigned"
+    MANDATE_OTHER = "mandate-other"
+
+
+def judge(words: Iterable[Word], matter: Matter, rules: Night, pins: Pins, *, now: datetime) -> Fault | None:
+    """Return why nobody's word is enough, or None where one is."""
+    faults = [fault(word, matter, rules, pins, now=now) for word in words]
+    return None if None in faults else (faults[-1] if faults else Fault.NOBODY)
+
+
+def fault(word: Word, matter: Matter, rules: Night, pins: Pins, *, now: datetime) -> Fault | None:
+    """Return why one person's word is not enough, or None where it is."""
+    match word.rule:
+        case Rule.FEW:
+            return None if matter.count <= rules.few else Fault.TOO_MANY
+        case Rule.ALONE:
+            if rules.alone is None:
+                return Fault.NOT_ALONE
+            return None if now >= word.at + rules.alone else Fault.TOO_SOON
+        case Rule.TWO:
+            if word.operator is None or word.operator == matter.author:
+                return Fault.OWN
+            return proven(word, matter.fingerprint, matter.count, rules, pins)
+        case Rule.MANDATE:
+            return _mandated(word, matter, rules, pins)
+
+
+def proven(word: Word, fingerprint: bytes, count: int, rules: Night, pins: Pins) -> Fault | None:
+    """Return why what somebody showed does not prove their word over a fingerprint, for so many readers."""
+    if word.operator is None:
+        return Fault.NOBODY
+    if word.assertion is not None:
+        return None if signed(word.operator, word.assertion, fingerprint, pins) else Fault.BAD_SIGNATURE
+    if count > rules.codes_to:
+        return Fault.NEEDS_PASSKEY
+    return None if word.factor in CODES else Fault.NO_FACTOR
+
+
+def signed(operator: int, assertion: str, fingerprint: bytes, pins: Pins) -> bool:
+    """Return whether an assertion is the operator's signature over a fingerprint, by a key that is pinned."""
+    if pins.site is None:
+        return False
+    for credential, public_key in pins.of(operator):
+        try:
+            passkeys.verify(pins.site, assertion, known=Known(credential, public_key, 0), challenge=fingerprint)
+        except BadPasskey:
+            continue
+        return True
+    return False
+
+
+def _mandated(word: Word, matter: Matter, rules: Night, pins: Pins) -> Fault | None:
+    mandate = word.mandate
+    if mandate is None:
+        return Fault.MANDATE_UNSIGNED
+    terms = mandate.terms
+    if mandate.ended or word.at >= terms.until:
+        return Fault.MANDATE_OVER
+    if mandate.used >= terms.most_alerts:
+        return Fault.MANDATE_USED
+    if word.operator != terms.holder or matter.digest != terms.digest or matter.frame not in terms.frames:
+        return Fault.MANDATE_OTHER
+    if matter.count > terms.most_readers:
+        return Fault.TOO_MANY
+    return _signers(mandate, rules, pins) or proven(word, matter.fingerprint, matter.count, rules, pins)
+
+
+def _signers(mandate: Mandated, rules: Night, pins: Pins) -> Fault | None:
+    """Two others must have signed; what proves a signature depends on how many readers the mandate allows."""
+    good = set()
+    for operator, factor, assertion in mandate.signed:
+        word = Word(Rule.TWO, operator, factor, assertion, mandate.terms.until)
+        if operator != mandate.terms.holder and not proven(
+            word, mandate.fingerprint, mandate.terms.most_readers, rules, pins
+        ):
+            good.add(operator)
+    return None if len(good) >= 2 else Fault.MANDATE_UNSIGNED
+
+
+def described(fault: Fault, **facts: Any) -> tuple[str, Mapping[str, Any]]:
+    """Return the catalogue's id of a fault, with its facts."""
+    return f"night.{fault}", facts

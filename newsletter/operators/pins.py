@@ -1,0 +1,87 @@
+"""The public keys that workers trust, in a file that neither the pages nor the database can write.
+
+Whoever holds the database could register a passkey of their own and approve with it. So `newsletter operators pin`, run by
+whoever runs the machine, copies the team's public keys once into a file beside the program's own keys; a worker asks that file.
+"""
+
+import base64
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from newsletter.errors import Conflict, Invalid
+from newsletter.operators.passkeys import Site
+
+
+class BadPins(Invalid):
+    """The file of pinned keys cannot be read or is damaged; without it a worker trusts nobody."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__("night.bad-pins", path=path, why=why)
+
+
+class OthersMayWrite(Conflict):
+    """The file of pinned keys may be written by others than its owner."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("night.others-may-write", path=path)
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One passkey of one operator: the identity of the credential and its public half (COSE)."""
+
+    operator: int
+    credential: bytes
+    public_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """All that are trusted, and the site they were made for. None and empty: nothing is pinned yet."""
+
+    site: Site | None = None
+    keys: tuple[Pin, ...] = ()
+
+    def of(self, operator: int) -> list[tuple[bytes, bytes]]:
+        """Return (credential, public key) of an operator."""
+        return [(pin.credential, pin.public_key) for pin in self.keys if pin.operator == operator]
+
+
+def read(path: Path) -> Pins:
+    """Return what is pinned; nothing where there is no file. Raises BadPins, OthersMayWrite."""
+    try:
+        if os.stat(path).st_mode & 0o022:
+            raise OthersMayWrite(path)
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        site = Site(fields["site"]["host"], fields["site"]["origin"], fields["site"]["host"])
+        keys = [Pin(one["operator"], _bytes(one["credential"]), _bytes(one["public_key"])) for one in fields["keys"]]
+    except FileNotFoundError:
+        return Pins()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadPins(path, type(error).__name__) from None
+    return Pins(site, tuple(keys))
+
+
+def write(path: Path, site: Site, keys: Iterable[Pin]) -> None:
+    """Write the file whole, or not at all; only its owner may write it again."""
+    listed = [
+        {"operator": one.operator, "credential": _text(one.credential), "public_key": _text(one.public_key)}
+        for one in keys
+    ]
+    document = {"site": {"host": site.host, "origin": site.origin}, "keys": listed}
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    beside.chmod(0o644)
+    beside.replace(path)
+
+
+def _text(octets: bytes) -> str:
+    return base64.b64encode(octets).decode()
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)

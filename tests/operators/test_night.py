@@ -1,0 +1,176 @@
+"""Who may let an alert go: the rules as values, and signatures that only the team's own keys can make."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from webauthn.helpers import bytes_to_base64url
+
+from newsletter.models.operator import Factor
+from newsletter.operators import night, passkeys, pins
+from newsletter.operators.night import Fault, Mandated, Matter, Night, Rule, Terms, Word
+from newsletter.operators.passkeys import Site
+from newsletter.operators.pins import BadPins, OthersMayWrite, Pin, Pins
+from tests.fakes.authenticator import Authenticator
+
+NOW = datetime(2026, 6, 1, 2, 10, tzinfo=UTC)
+HOST, ORIGIN = "news.sarand.example", "https://news.sarand.example"
+SITE = Site(HOST, ORIGIN, "Friends of Sarand")
+RULES = Night(few=100, alone=timedelta(minutes=15), codes_to=1_000)
+PRINT = bytes(range(32))
+MATTER = Matter(PRINT, author=1, count=500, digest="weekly")
+
+
+def enrolled(authenticator):
+    """Return (credential, public key) as a registration leaves them."""
+    options = passkeys.creation(SITE, handle=b"1" * 16, account="Mina", challenge=b"c" * 32, have=[])
+    known = passkeys.created(SITE, authenticator.create(options), challenge=b"c" * 32)
+    return known.credential, known.public_key
+
+
+@pytest.fixture
+def phone():
+    return Authenticator(HOST, ORIGIN)
+
+
+@pytest.fixture
+def trusted(phone):
+    """The phone is operator 2's and pinned."""
+    return Pins(SITE, (Pin(2, *enrolled(phone)),))
+
+
+def word(rule=Rule.TWO, operator=2, factor=Factor.TOTP, assertion=None, at=NOW, mandate=None):
+    return Word(rule, operator, factor, assertion, at, mandate)
+
+
+def sign(phone, fingerprint=PRINT):
+    return phone.sign(bytes_to_base64url(fingerprint))
+
+
+def judge(words, matter=MATTER, pins=Pins(), now=NOW, rules=RULES):
+    return night.judge(words, matter, rules, pins, now=now)
+
+
+def test_a_second_person_is_the_rule():
+    """What one person wrote in a fright, another reads."""
+    assert judge([]) is Fault.NOBODY
+    assert judge([word(operator=1)]) is Fault.OWN
+    assert judge([word(operator=None)]) is Fault.OWN
+    assert judge([word()]) is None
+    assert judge([word(operator=1), word()]) is None
+
+
+def test_a_code_suffices_for_few_and_never_one_from_paper():
+    """A code can be phished, so it lets nothing large go; a recovery code is for getting in."""
+    assert judge([word()], replace(MATTER, count=1_000)) is None
+    assert judge([word()], replace(MATTER, count=1_001)) is Fault.NEEDS_PASSKEY
+    assert judge([word(factor=Factor.RECOVERY)]) is Fault.NO_FACTOR
+    assert judge([word(factor=None)]) is Fault.NO_FACTOR
+
+
+def test_a_passkey_signs_this_fingerprint_and_no_other(phone, trusted):
+    """A signature over yesterday's alert, of a stranger's key, or by another operator's hand is good for nothing."""
+    large = replace(MATTER, count=1_000_000)
+    assert judge([word(factor=Factor.PASSKEY, assertion=sign(phone))], large, trusted) is None
+    other = sign(phone, bytes(32))
+    assert judge([word(factor=Factor.PASSKEY, assertion=other)], large, trusted) is Fault.BAD_SIGNATURE
+    assert (
+        judge([word(operator=3, factor=Factor.PASSKEY, assertion=sign(phone))], large, trusted) is Fault.BAD_SIGNATURE
+    )
+    stranger = Authenticator(HOST, ORIGIN, credential=phone.credential)
+    assert judge([word(factor=Factor.PASSKEY, assertion=sign(stranger))], large, trusted) is Fault.BAD_SIGNATURE
+    elsewhere = Authenticator(
+        HOST, "https://news.sarand.example.evil.example", key=phone.key, credential=phone.credential
+    )
+    assert judge([word(factor=Factor.PASSKEY, assertion=sign(elsewhere))], large, trusted) is Fault.BAD_SIGNATURE
+    assert judge([word(factor=Factor.PASSKEY, assertion=sign(phone))], large, Pins()) is Fault.BAD_SIGNATURE
+
+
+def test_one_person_may_send_to_few():
+    """A village of eighty needs no committee."""
+    alone = [word(Rule.FEW, operator=1, factor=None)]
+    assert judge(alone, replace(MATTER, count=100)) is None
+    assert judge(alone, replace(MATTER, count=101)) is Fault.TOO_MANY
+
+
+def test_one_person_alone_waits():
+    """Fifteen minutes in which anyone may stop it; a house may forbid it."""
+    alone = [word(Rule.ALONE, operator=1, factor=None)]
+    assert judge(alone, now=NOW + timedelta(minutes=14, seconds=59)) is Fault.TOO_SOON
+    assert judge(alone, now=NOW + timedelta(minutes=15)) is None
+    assert judge(alone, rules=replace(RULES, alone=None), now=NOW + timedelta(days=1)) is Fault.NOT_ALONE
+
+
+TERMS = Terms(
+    holder=1,
+    cause="Sarand camp",
+    digest="weekly",
+    until=NOW + timedelta(hours=6),
+    most_alerts=3,
+    most_readers=900,
+    frames=("raid", "transport"),
+    nonce="n",
+)
+MANDATE = Mandated(TERMS, b"m" * 32, ((2, Factor.TOTP, None), (3, Factor.TOTP, None)), used=0, ended=False)
+FRAMED = replace(MATTER, frame="raid")
+
+
+def mandated(mandate=MANDATE, **more):
+    return [word(Rule.MANDATE, **({"operator": 1, "mandate": mandate} | more))]
+
+
+def test_a_mandate_lets_its_holder_send_what_it_names():
+    """In the evening two people decide; at night one thumb is enough."""
+    assert judge(mandated(), FRAMED) is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "matter", "more", "why"),
+    [
+        ({"ended": True}, FRAMED, {}, Fault.MANDATE_OVER),
+        ({}, FRAMED, {"at": NOW + timedelta(hours=6)}, Fault.MANDATE_OVER),
+        ({"used": 3}, FRAMED, {}, Fault.MANDATE_USED),
+        ({}, FRAMED, {"operator": 2}, Fault.MANDATE_OTHER),
+        ({}, replace(FRAMED, frame=None), {}, Fault.MANDATE_OTHER),
+        ({}, replace(FRAMED, frame="appeal"), {}, Fault.MANDATE_OTHER),
+        ({}, replace(FRAMED, digest="daily"), {}, Fault.MANDATE_OTHER),
+        ({}, replace(FRAMED, count=901), {}, Fault.TOO_MANY),
+        ({"signed": MANDATE.signed[:1]}, FRAMED, {}, Fault.MANDATE_UNSIGNED),
+        ({"signed": (MANDATE.signed[0], (1, Factor.TOTP, None))}, FRAMED, {}, Fault.MANDATE_UNSIGNED),
+        ({"signed": (MANDATE.signed[0], MANDATE.signed[0])}, FRAMED, {}, Fault.MANDATE_UNSIGNED),
+        ({"signed": (MANDATE.signed[0], (3, Factor.PASSKEY, "{}"))}, FRAMED, {}, Fault.MANDATE_UNSIGNED),
+        ({}, FRAMED, {"factor": None}, Fault.NO_FACTOR),
+        ({}, FRAMED, {"factor": Factor.PASSKEY, "assertion": "{}"}, Fault.BAD_SIGNATURE),
+        ({"terms": replace(TERMS, most_readers=5_000)}, FRAMED, {}, Fault.MANDATE_UNSIGNED),
+    ],
+)
+def test_a_mandate_holds_for_nothing_else(changed, matter, more, why):
+    """Whoever holds a mandate holds it for this night, cause, size and wording, and by two others' word."""
+    assert judge(mandated(replace(MANDATE, **changed), **more), matter) is why
+
+
+@given(st.lists(st.sampled_from("abcdef"), max_size=3), st.integers(1, 9), st.text(max_size=20))
+def test_terms_survive_their_text(frames, most, cause):
+    """What two people signed is read back as it was."""
+    terms = replace(TERMS, frames=tuple(sorted(frames)), most_alerts=most, cause=cause)
+    assert Terms.parse(terms.text) == terms
+
+
+def test_pins_are_read_as_they_were_written(tmp_path, trusted):
+    """And a file that anyone may write is no file to trust."""
+    path = tmp_path / "keys" / "approvers.json"
+    assert pins.read(path) == Pins()
+    pins.write(path, SITE, trusted.keys)
+    assert pins.read(path).keys == trusted.keys
+    assert pins.read(path).site.origin == ORIGIN
+    path.chmod(0o666)
+    with pytest.raises(OthersMayWrite):
+        pins.read(path)
+    path.chmod(0o600)
+    for damaged in ("", "[]", "{}", json.dumps({"site": {"host": HOST, "origin": ORIGIN}, "keys": [{"operator": 1}]})):
+        path.write_text(damaged)
+        with pytest.raises(BadPins):
+            pins.read(path)
