@@ -22,12 +22,15 @@ from newsletter.composer.signing import Signer
 from newsletter.database import Database, DatabaseUnreachable
 from newsletter.delivery import recovery
 from newsletter.delivery.sending import Identity, Sender
+from newsletter.delivery.vouching import House
 from newsletter.errors import Invalid, NotFound
 from newsletter.jobs import DELIVER, PICTURES, RETURNS, Nudger
 from newsletter.journeys import leaving, picturing, returns, team
 from newsletter.journeys.parts import Letterhead, Parts
 from newsletter.ledger import shards
 from newsletter.ledger.mailings import Lane
+from newsletter.operators import pins
+from newsletter.operators.night import Night
 from newsletter.relay.target import Relay
 from newsletter.settings import Settings, reveal
 from newsletter.subscribers import rejects
@@ -87,6 +90,7 @@ class Newsletter:
             fetch_allow=chosen.fetch_allow,
             relays=relays,
             tranche_pause=timedelta(0) if near else timedelta(minutes=chosen.tranche_pause),
+            house=self._house,
             router=self._router,
             notices=self._notices,
         )
@@ -105,7 +109,21 @@ class Newsletter:
         identity = Identity(
             self.parts.letterhead.sender_address, self.settings.bounce_domain or None, signer=self._signer
         )
-        return Sender(self.parts.database, self.parts.tokens, self.parts.relays, identity, journals=self._journals)
+        return Sender(
+            self.parts.database,
+            self.parts.tokens,
+            self.parts.relays,
+            identity,
+            journals=self._journals,
+            house=self._house,
+        )
+
+    @property
+    def _house(self) -> House:
+        chosen = self.settings
+        alone = timedelta(minutes=chosen.alone_after) if chosen.alone_after else None
+        rules = Night(few=chosen.one_person_up_to, alone=alone, codes_to=chosen.codes_up_to)
+        return House(letterhead(chosen).sender_address, rules, partial(pins.read, chosen.pins))
 
     @property
     def _router(self) -> Router | None:

@@ -67,6 +67,18 @@ class Settings(BaseSettings):
     tranche_pause: float = Field(
         default=15, ge=0, le=1440, description="minutes between a large mailing's first 200 and the rest"
     )
+    one_person_up_to: int = Field(
+        default=1_000, ge=0, description="readers of an alert that one person may send by themselves"
+    )
+    alone_after: int = Field(
+        default=15, ge=0, le=1440, description="minutes in which all may stop what one sends alone; 0: nobody may"
+    )
+    codes_up_to: int = Field(
+        default=10_000, ge=0, description="readers of an alert that a code may approve; above, a passkey"
+    )
+    approvers: Path | None = Field(
+        default=None, description="the team's pinned public keys; approvers.json beside the keys where unset"
+    )
     home: Path = Field(default_factory=_data_home)
     keys: Path = Field(default_factory=_keys_home)
     templates: Path | None = None
@@ -124,12 +136,12 @@ class Settings(BaseSettings):
     def _small(cls, value: str | None) -> str | None:
         return value.strip().lower() if value and value.strip() else None
 
-    @field_validator("relay_log", "templates", mode="before")
+    @field_validator("relay_log", "templates", "approvers", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return value or None
 
-    @field_validator("home", "keys", "templates", "relay_log")
+    @field_validator("home", "keys", "templates", "relay_log", "approvers")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else None
@@ -168,6 +180,11 @@ class Settings(BaseSettings):
         if not host or not port.isdigit() or int(port) > 65535:
             raise ValueError("NEWSLETTER_LMTP is no address such as 127.0.0.1:8024")
         return host.strip("[]"), int(port)
+
+    @property
+    def pins(self) -> Path:
+        """Return where the team's public keys are pinned."""
+        return self.approvers or self.keys.parent / "approvers.json"
 
     @cached_property
     def relays(self) -> Mapping[str, str]:

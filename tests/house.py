@@ -35,6 +35,8 @@ def build(
         "base_url": "http://127.0.0.1:8080",
         "sender": "Friends of Sarand <news@sarand.example>",
         "postal_address": "7 Lantern Yard, London",
+        # Who may let an alert go is asked where it is the matter (tests/journeys/test_alert.py).
+        "one_person_up_to": 10_000_000,
     }
     chosen = settings.read(**(usual | more))
     made = assembly.assemble(chosen, role="web" if web else "worker")

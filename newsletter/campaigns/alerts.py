@@ -1,20 +1,24 @@
 """The urgent mailing of a cause. Every alert is also an article, so that memory needs no second rule."""
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
 from newsletter import languages
 from newsletter.composer.content import Action, AlertContent
-from newsletter.issues import articles
+from newsletter.issues import articles, manuscript
 from newsletter.issues.feeds import FeedArticle, excerpt
 from newsletter.issues.manuscript import Manuscript
 
 FEED = "alerts"
 # An alert that could not be handed over for a day is history, and the next digest tells it.
 EXPIRES_AFTER = timedelta(hours=24)
+PUT_OFF = timedelta(hours=48)
+"""How much longer an alert may be sent, where the team says so, without anybody agreeing to it anew."""
 
 
 def content(text: Manuscript, *, now: datetime, zone: str = "UTC") -> AlertContent:
@@ -29,16 +33,33 @@ def content(text: Manuscript, *, now: datetime, zone: str = "UTC") -> AlertConte
     )
 
 
-def store_article(session: Session, text: Manuscript, mailing_id: int, *, url: str, now: datetime) -> int:
-    """Store an alert as an article of kind alert, tied to its mailing; return the article's id."""
-    plain = " ".join(text.markdown.split())
-    article = FeedArticle(
-        guid=hashlib.sha256(f"{mailing_id}\n{text.subject}".encode()).hexdigest(),
+def publish(
+    session: Session, mailing_id: int, content: Mapping[str, Any], *, language: str, now: datetime
+) -> list[int]:
+    """Store an alert that goes out as an article in each of its languages, and return their ids.
+
+    content    what the mailing holds: the words of each language, and the address of its page
+    language   of words that name none
+    """
+    texts = [manuscript.read(str(words), language=language) for words in content["words"]]
+    found = [
+        _article(text, mailing_id, url=f"{content['page']}/{number}", now=now) for number, text in enumerate(texts, 1)
+    ]
+    feed = articles.ensure_feed(session, FEED)
+    stored = articles.store(session, feed, found, as_news=True, now=now).ids
+    for article in stored:
+        articles.mark_alert(session, article, mailing_id)
+    return list(stored)
+
+
+def _article(text: Manuscript, mailing_id: int, *, url: str, now: datetime) -> FeedArticle:
+    return FeedArticle(
+        guid=hashlib.sha256(f"{mailing_id}\n{text.language}\n{text.subject}".encode()).hexdigest(),
         title=text.headline,
         byline="",
         source="",
         dateline="",
-        excerpt=excerpt(plain, 400),
+        excerpt=excerpt(" ".join(text.markdown.split()), 400),
         body="",
         categories=(),
         featured=True,
@@ -51,7 +72,3 @@ def store_article(session: Session, text: Manuscript, mailing_id: int, *, url: s
         url=text.url or url,
         posted_on=now,
     )
-    feed = articles.ensure_feed(session, FEED)
-    stored = articles.store(session, feed, [article], as_news=True, now=now)
-    articles.mark_alert(session, stored.ids[0], mailing_id)
-    return stored.ids[0]

@@ -1,29 +1,169 @@
 """newsletter alerts …"""
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 
+from newsletter import languages
+from newsletter.assembly import Newsletter
 from newsletter.cli import waiting
-from newsletter.cli.door import AsJson, DryRun, Wait, newsletter, show
+from newsletter.cli.door import AsJson, DryRun, Number, Wait, ask_code, listing, newsletter, page, screen, show
 from newsletter.journeys import alert as journey
+from newsletter.journeys import mailing as mailings
+from newsletter.ledger.mailings import State
 
-app = typer.Typer(no_args_is_help=True, help="Urgent alerts: ahead of everything else.")
+app = typer.Typer(no_args_is_help=True, help="Urgent alerts: ahead of everything else, and never by one person alone.")
+
+Files = Annotated[list[str], typer.Argument(metavar="FILE.md …", help="One text for each language.")]
+To = Annotated[str, typer.Option(help="Key of the digest whose readers get it.")]
+Operator = Annotated[
+    int | None, typer.Option(min=1, help="Number of the operator who asks, as “operators list” shows it.")
+]
+Updates = Annotated[int | None, typer.Option(min=1, help="Number of the alert that this one follows and replaces.")]
 
 
 @app.command()
-def send(
-    file: Annotated[str, typer.Argument(metavar="FILE.md")],
-    to: Annotated[str, typer.Option(help="Key of the digest whose readers get it.")],
+def draft(files: Files, to: To, operator: Operator = None, updates: Updates = None, as_json: AsJson = False) -> None:
+    """Compose an alert, and what would take it back."""
+    with newsletter() as made:
+        number = journey.draft(made.parts, files, digest_key=to, by=operator, updates=updates)
+    show({"mailing": number, "state": "draft"}, as_json=as_json)
+
+
+@app.command()
+def edit(alert: Number, files: Files, operator: Operator = None, as_json: AsJson = False) -> None:
+    """Write an alert anew that has not gone. Its lock and approval are void."""
+    with newsletter() as made:
+        journey.edit(made.parts, alert, files, by=operator)
+    show({"mailing": alert, "state": "draft"}, as_json=as_json)
+
+
+@app.command()
+def lock(alert: Number, operator: Operator = None, as_json: AsJson = False) -> None:
+    """Fix everything about an alert: text, links, sender, audience. Any later edit unlocks it."""
+    with newsletter() as made:
+        journey.lock(made.parts, alert, by=operator)
+        _show(made, alert, as_json=as_json)
+
+
+@app.command()
+def approve(
+    alert: Number,
+    operator: Annotated[int, typer.Option(min=1, help="Number of the operator who approves: another than the author.")],
+    as_json: AsJson = False,
+) -> None:
+    """Approve what another has locked, by the code of the phone, which is asked for or read from stdin."""
+    code = ask_code()
+    with newsletter() as made:
+        journey.approve_by_code(made.parts, alert, by=operator, code=code)
+        _show(made, alert, as_json=as_json)
+
+
+@app.command()
+def release(
+    alert: Number,
+    operator: Operator = None,
+    alone: Annotated[
+        bool, typer.Option(help="Nobody else can be reached: send after the delay in which all may stop it.")
+    ] = False,
     wait: Wait = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send an alert now, in the urgent lane."""
+    """Let an alert go that is approved, or that one person may send."""
     with newsletter() as made:
         if dry_run:
-            count = journey.rehearse(made.parts, file, digest_key=to)
-            return show({"mailing": None, "dry_run": True, "would_send": count}, as_json=as_json)
-        mailing = journey.send(made.parts, file, digest_key=to)
-        waiting.report(made, mailing, wait=wait, as_json=as_json)
+            count = journey.may_release(made.parts, alert, alone=alone)
+            return show({"mailing": alert, "dry_run": True, "would_send": count}, as_json=as_json)
+        if journey.release(made.parts, alert, by=operator, alone=alone) is State.APPROVED:
+            return _show(made, alert, as_json=as_json)
+        waiting.report(made, alert, wait=wait, as_json=as_json)
     return None
+
+
+@app.command()
+def stop(alert: Number, operator: Operator = None, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """End an alert for good: one person, no code. What is on the wire in this half second still goes."""
+    with newsletter() as made:
+        if dry_run:
+            due = mailings.status(made.parts, alert).due
+            return show({"mailing": alert, "dry_run": True, "would_cancel": due}, as_json=as_json)
+        cancelled = journey.stop(made.parts, alert, by=operator)
+        show(
+            {"mailing": alert, "state": journey.standing(made.parts, alert).state, "cancelled": cancelled},
+            as_json=as_json,
+        )
+    return None
+
+
+@app.command()
+def status(alert: Number, as_json: AsJson = False) -> None:
+    """Show where an alert stands, what it waits for, and what changed since it was locked before."""
+    with newsletter() as made:
+        _show(made, alert, as_json=as_json)
+
+
+@app.command()
+def send(
+    files: Files,
+    to: To,
+    operator: Operator = None,
+    updates: Updates = None,
+    wait: Wait = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Draft and lock an alert, and let it go where one person may; else say what it waits for."""
+    with newsletter() as made:
+        if dry_run:
+            count = journey.rehearse(made.parts, files, digest_key=to)
+            return show({"mailing": None, "dry_run": True, "would_send": count}, as_json=as_json)
+        alert = journey.send(made.parts, files, digest_key=to, by=operator, updates=updates)
+        if journey.standing(made.parts, alert).state is State.LOCKED:
+            return _show(made, alert, as_json=as_json)
+        waiting.report(made, alert, wait=wait, as_json=as_json)
+    return None
+
+
+def _show(made: Newsletter, alert: int, *, as_json: bool) -> None:
+    """Print where an alert stands; of one that goes, its books as well."""
+    found = journey.standing(made.parts, alert)
+    document = _document(found)
+    if found.state not in (State.DRAFT, State.LOCKED, State.APPROVED, State.CANCELLED):
+        document |= asdict(mailings.status(made.parts, alert))
+    show(document, as_json=as_json, words=lambda: _words(document))
+
+
+def _document(found: journey.Standing) -> dict[str, Any]:
+    locked = asdict(found.locked) if found.locked else {}
+    return {
+        "mailing": found.mailing,
+        "state": found.state,
+        "lock": locked.get("number"),
+        "audience": locked.get("count"),
+        "fingerprint": locked.get("fingerprint"),
+        "code": locked.get("code"),
+        "author": found.author,
+        "approved_by": found.approved_by,
+        "waits_for": found.waits_for.message if found.waits_for else None,
+        "sentence": languages.say(found.waits_for.message, **found.waits_for.facts) if found.waits_for else None,
+        "starts_at": found.start_at,
+        "changes": [asdict(change) for change in found.changes],
+    }
+
+
+def _words(document: dict[str, Any]) -> None:
+    changes, sentence = document.pop("changes"), document.pop("sentence")
+    for name in ("waits_for", "fingerprint"):
+        document.pop(name)
+    listing(
+        [{"": name.replace("_", " "), " ": value} for name, value in document.items() if value not in (None, ())],
+        empty="",
+    )
+    for change in changes:
+        page.print(languages.say(f"alert.changed-{change['what']}", **change), soft_wrap=True, markup=False)
+        for line in change["lines"]:
+            page.print(f"  {line}", soft_wrap=True, markup=False)
+    if sentence:
+        screen.print(sentence, soft_wrap=True, markup=False)

@@ -127,7 +127,7 @@ def _story(made: Newsletter, inbox: Inbox, machine: running.Machine) -> dict[str
     machine.ready()
     leaver = _unsubscribe(inbox)
     say("One reader pressed the one-click button of their mail program.")
-    warned = waiting.until_over(made, alert.send(parts, str(SAMPLE / "alert.md"), digest_key=DIGEST))
+    warned = waiting.until_over(made, alert.send(parts, [str(SAMPLE / "alert.md")], digest_key=DIGEST))
     say(f"The alert went out: {warned.accepted} messages.")
     return {
         "subscribers": joined.added,

@@ -157,6 +157,13 @@ def progress(words: str, *, total: int | None = None) -> Iterator[Callable[[int]
         yield lambda done: bar.update(task, completed=done)
 
 
+def ask_code() -> str:
+    """Return the code a phone shows, from a prompt that hides it, or from stdin when that is no terminal."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("Code", err=True, hide_input=True)).strip()
+    return sys.stdin.readline().strip()
+
+
 def ask_address(prompt: str = "Address") -> str:
     """Return an address from a prompt, or from stdin when that is no terminal; never from the command line."""
     if sys.stdin.isatty():

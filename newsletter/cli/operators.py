@@ -1,5 +1,6 @@
 """newsletter operators …, newsletter audit …"""
 
+import hashlib
 import io
 from datetime import timedelta
 from typing import Annotated, Any
@@ -57,6 +58,20 @@ def _words(document: dict[str, Any]) -> None:
         drawn = io.StringIO()
         segno.make(document["url"], error="m").terminal(drawn, compact=True)
         print(drawn.getvalue())
+
+
+@app.command()
+def pin(as_json: AsJson = False) -> None:
+    """Pin the team's passkeys on this machine: workers here let a large alert go for these alone.
+
+    Compare the numbers with the people: whoever could write to the database could have registered a key of their own.
+    """
+    with newsletter() as made:
+        path = made.settings.pins
+        keys = team.pin(made.parts, path)
+    rows = [{"operator": one.operator, "key": hashlib.sha256(one.public_key).hexdigest()[:12]} for one in keys]
+    words = f"No passkey is registered yet, so none is pinned ({path})."
+    show({"file": str(path), "keys": rows}, as_json=as_json, words=lambda: listing(list(rows), empty=words))
 
 
 @app.command("list")

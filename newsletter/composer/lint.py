@@ -1,5 +1,9 @@
 """What a message must not be: too large, without a postal address, with links that mail clients drop."""
 
+import html
+import re
+from collections.abc import Iterator
+
 from newsletter.composer.content import Frame
 from newsletter.composer.message import Compiled, Gap
 from newsletter.errors import Invalid
@@ -35,6 +39,25 @@ def require(compiled: Compiled, frame: Frame) -> Compiled:
     if not frame.postal_address.strip():
         raise NoPostalAddress
     return compiled
+
+
+_HREF = re.compile(r"""\bhref=["']([^"']+)["']""", re.IGNORECASE)
+_SRC = re.compile(r"""\b(?:src|background)=["']([^"']+)["']""", re.IGNORECASE)
+
+
+def links(compiled: Compiled) -> Iterator[str]:
+    """Yield where a reader may be led; a gap for a reader's own value is written as {name of the slot}."""
+    return _found(_HREF, compiled)
+
+
+def images(compiled: Compiled) -> Iterator[str]:
+    """Yield which pictures a mail program would fetch."""
+    return _found(_SRC, compiled)
+
+
+def _found(pattern: re.Pattern[str], compiled: Compiled) -> Iterator[str]:
+    whole = "".join(piece if isinstance(piece, str) else f"{{{piece.slot}}}" for piece in compiled.html)
+    return (html.unescape(found) for found in pattern.findall(whole))
 
 
 def warnings(compiled: Compiled) -> list[str]:

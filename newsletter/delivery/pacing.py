@@ -10,6 +10,7 @@ _PATIENCE = {
     Kind.DIGEST: timedelta(hours=72),
     Kind.MAILING: timedelta(hours=72),
     Kind.ALERT: timedelta(hours=24),
+    Kind.RETRACTION: timedelta(hours=72),
     Kind.NOTICE: timedelta(hours=24),
     Kind.TEST: timedelta(minutes=30),
 }

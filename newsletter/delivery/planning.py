@@ -10,9 +10,10 @@ from newsletter import database
 from newsletter.database import Session
 from newsletter.errors import Conflict
 from newsletter.issues import digests
-from newsletter.ledger import books, mailings
+from newsletter.ledger import books, locks, mailings, variants
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import Kind, Lane
+from newsletter.operators import audit
 from newsletter.subscribers import recipients
 
 log = structlog.get_logger()
@@ -28,20 +29,59 @@ class NobodyChosen(Conflict):
         super().__init__("planning.no-audience", mailing=mailing_id)
 
 
+class OtherAudience(Conflict):
+    """The audience is described otherwise than when the alert was locked."""
+
+    def __init__(self, mailing_id: int) -> None:
+        super().__init__("alert.other-audience", mailing=mailing_id)
+
+
+class CountMoved(Conflict):
+    """The audience has grown or shrunk by more than 2 % since the alert was locked."""
+
+    def __init__(self, mailing_id: int, locked: int, now: int) -> None:
+        super().__init__("alert.count-moved", mailing=mailing_id, locked=locked, now=now)
+
+
 def plan(session: Session, mailing_id: int, *, now: datetime, tranche_pause: timedelta = timedelta(0)) -> rows.Plan:
     """Write every delivery of an approved mailing, start it, and return the counts.
 
     tranche_pause   how long a large bulk mailing waits after its first tranche; alerts never do
     """
     mailing = mailings.get(session, mailing_id)
+    locked = locks.current(session, mailing_id) if mailing.kind is Kind.ALERT else None
+    if locked and described(session, mailing) != locked.audience:
+        raise OtherAudience(mailing_id)
     pause = tranche_pause if mailing.lane is Lane.BULK else timedelta(0)
     planned = rows.plan(session, mailing, audience(session, mailing), now=now, tranche_pause=pause)
+    if locked and locked.moved(planned.planned):
+        raise CountMoved(mailing_id, locked.count, planned.planned)
     if planned.planned >= MANY:
         database.refresh_statistics(session, "delivery", "shard")
+    if locked:
+        _publish(session, mailing, now=now)
     mailings.start(session, mailing_id)
     books.finish(session, mailing_id)  # an audience of nobody is done at once
     log.info("planned", mailing=mailing_id, audience=planned.audience, planned=planned.planned, shards=planned.shards)
     return planned
+
+
+def _publish(session: Session, mailing: mailings.MailingView, *, now: datetime) -> None:
+    """An alert that goes is an article from then on, and everything that it carries is held with it."""
+    # Here: it loads what reads feeds, and every sender plans (decision 4).
+    from newsletter.campaigns import alerts
+
+    language = digests.get(session, mailing.digest_id or 0).languages[0]
+    found = alerts.publish(session, mailing.id, mailing.content, language=language, now=now)
+    variants.carries(session, mailing.id, found)
+
+
+def described(session: Session, mailing: mailings.MailingView) -> dict[str, Any]:
+    """Return an alert's audience as it is stored, every part of it spelled out: what a lock fixes."""
+    if mailing.digest_id is None:
+        raise NobodyChosen(mailing.id)
+    digest = digests.get(session, mailing.digest_id)
+    return {"digest": {"id": digest.id, "key": digest.key, "languages": list(digest.languages)}}
 
 
 def audience(session: Session, mailing: mailings.MailingView) -> Select[Any]:
@@ -56,6 +96,18 @@ def audience(session: Session, mailing: mailings.MailingView) -> Select[Any]:
 def plan_due(session: Session, *, now: datetime, tranche_pause: timedelta = timedelta(0)) -> list[int]:
     """Plan the approved mailings whose time has come; return their numbers. Two sweeps at once are harmless."""
     due = mailings.to_start(session, now=now)
-    for mailing_id in due:
-        plan(session, mailing_id, now=now, tranche_pause=tranche_pause)
-    return due
+    return [mailing_id for mailing_id in due if _planned(session, mailing_id, now=now, tranche_pause=tranche_pause)]
+
+
+def _planned(session: Session, mailing_id: int, *, now: datetime, tranche_pause: timedelta) -> bool:
+    """Plan one; what is no longer as it was locked becomes a draft again, and keeps nobody else waiting."""
+    try:
+        with session.begin_nested():
+            plan(session, mailing_id, now=now, tranche_pause=tranche_pause)
+    except (OtherAudience, CountMoved, locks.Broken) as refused:
+        session.expire_all()
+        mailings.unlock(session, mailing_id)
+        audit.append(session, "alert.unlocked", by=audit.WORKER, now=now, mailing=mailing_id, why=refused.message)
+        log.error("not planned", mailing=mailing_id, why=refused.message)
+        return False
+    return True

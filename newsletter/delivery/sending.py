@@ -25,11 +25,13 @@ from newsletter import database
 from newsletter.composer.signing import Signer
 from newsletter.composer.stamping import Person, Stamper
 from newsletter.database import Database, DatabaseUnreachable, Session
-from newsletter.delivery import journal, leasing, recovery, thresholds, throttle, watching
+from newsletter.delivery import journal, leasing, recovery, thresholds, throttle, vouching, watching
 from newsletter.delivery.carrying import Carried, Carrier, Turn
+from newsletter.delivery.vouching import House, NotVouched
 from newsletter.ledger import books, deliveries, shards, tallies, variants
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
 from newsletter.ledger.mailings import Lane
+from newsletter.ledger.manifest import Manifest
 from newsletter.relay.envelope import Envelope
 from newsletter.relay.opening import Unreachable
 from newsletter.relay.pool import Pool
@@ -79,8 +81,13 @@ class Sender:
         identity: Identity,
         *,
         journals: Path,
+        house: House,
     ) -> None:
-        """Remember the parts; nothing is opened yet. journals: the folder this machine's senders share."""
+        """Remember the parts; nothing is opened yet.
+
+        journals   the folder this machine's senders share
+        house      by what an alert is judged before it goes
+        """
         self.database = database
         self._journals = journals
         self._tokens = tokens
@@ -89,6 +96,8 @@ class Sender:
         self._pools: dict[Relay, Pool] = {}
         self._dice = random.Random()  # noqa: S311  (weights of relays are no secret)
         self._stampers: OrderedDict[int, Stamper] = OrderedDict()
+        self._house = house
+        self._vouched: set[tuple[bytes, int]] = set()
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         # A window and a flush at once; every further thread would keep a heap of its own (10 MB a child).
         self._runner.get_loop().set_default_executor(ThreadPoolExecutor(max_workers=2))
@@ -126,6 +135,8 @@ class Sender:
                 limited = work is not None and throttle.limited(session, choice.relay, work.lease.provider)
             if work is None:
                 break
+            if not self._vouch(work):
+                continue
             turn = Turn(
                 choice.relay, limited, until=lambda: time.monotonic() > end or until(), halt=until, opened=opened
             )
@@ -147,6 +158,30 @@ class Sender:
         with self.database.transaction() as session:
             now = database.now(session)
             return throttle.choose(session, self._relays[lane], lane, chance=self._dice.random(), now=now)
+
+    def _vouch(self, work: leasing.Work) -> bool:
+        """Look at an alert before any of it goes; where it is not what was approved, halt it and say so."""
+        lease = work.lease
+        try:
+            with self.database.transaction() as session:
+                manifest = vouching.vouched(session, lease, self._house, now=database.now(session))
+                if manifest is not None:
+                    for variant in {row.variant_id for row in work.rows}:
+                        self._require_bytes(session, manifest, lease, variant)
+        except NotVouched as refused:
+            with self.database.transaction() as session:
+                vouching.refuse(session, lease, refused, now=database.now(session))
+            return False
+        return True
+
+    def _require_bytes(self, session: Session, manifest: Manifest, lease: shards.Lease, variant: int) -> None:
+        if (lease.fingerprint, variant) in self._vouched:
+            return
+        compiled = variants.load(session, variant)
+        vouching.require_bytes(manifest, lease, compiled)
+        # What was looked at is what is stamped, whatever the rows hold later.
+        self._keep(variant, Stamper(compiled))
+        self._vouched.add((lease.fingerprint, variant))
 
     def _mark(self, what: Callable[[Session, Relay], None], relay: Relay) -> None:
         """Tell all senders that a relay does not answer, or does again."""
@@ -226,12 +261,17 @@ class Sender:
         if stamper is None:
             with self.database.transaction() as session:
                 stamper = Stamper(variants.load(session, variant_id))
-            self._stampers[variant_id] = stamper
-            if len(self._stampers) > STAMPERS:
-                self._stampers.popitem(last=False)
+            self._keep(variant_id, stamper)
         else:
             self._stampers.move_to_end(variant_id)
         return stamper
+
+    def _keep(self, variant_id: int, stamper: Stamper) -> None:
+        self._stampers[variant_id] = stamper
+        self._stampers.move_to_end(variant_id)
+        if len(self._stampers) > STAMPERS:
+            gone, _ = self._stampers.popitem(last=False)
+            self._vouched = {one for one in self._vouched if one[1] != gone}
 
     def envelope(self, work: leasing.Work, row: Row, date: str) -> Envelope:
         """Return one recipient's finished envelope."""

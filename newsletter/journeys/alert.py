@@ -1,55 +1,172 @@
-"""An alert in its plain form: drafted, composed, stored as an article, released in the urgent lane."""
+"""An alert from its text to its release: drafted, locked, approved by another, let go.
 
-from datetime import datetime
+What is locked is fixed word for word (`ledger.manifest`); who must agree is a rule (`operators.night`); that both held is looked
+at once more by the worker that sends (`delivery.vouching`).
+"""
 
-from newsletter import database
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from newsletter import database, languages
 from newsletter.campaigns import alerts
 from newsletter.composer import alert as composing
+from newsletter.composer import lint
 from newsletter.composer.message import Compiled
 from newsletter.database import Session
-from newsletter.issues import digests
+from newsletter.delivery import planning, vouching
+from newsletter.errors import Conflict, Forbidden
+from newsletter.issues import digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
-from newsletter.journeys import inbound, publish
-from newsletter.journeys.mailing import read_manuscript
+from newsletter.jobs import DELIVER
+from newsletter.journeys import inbound, mailing, publish
+from newsletter.journeys.mailing import read_file
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import mailings, variants
-from newsletter.ledger.mailings import Draft, Kind, Lane
+from newsletter.ledger import locks, mailings, variants
+from newsletter.ledger import planning as rows
+from newsletter.ledger.mailings import Draft, Kind, Lane, MailingView, State
+from newsletter.ledger.manifest import Change, Manifest, Version, difference, short
+from newsletter.operators import approval, audit, factors, night, people, roles
+from newsletter.operators.approval import Over
+from newsletter.operators.factors import WrongFactor
+from newsletter.operators.night import Fault, Rule, Word
+from newsletter.operators.roles import May
+from newsletter.operators.sessions import Factor
 
 
-def draft(parts: Parts, path: str, *, digest_key: str) -> int:
-    """Compose an alert from a text file for everyone who takes a digest, and store it as an article; return its mailing."""
+class NotAnAlert(Conflict):
+    """The number is that of another kind of mailing."""
+
+    def __init__(self, mailing_id: int) -> None:
+        super().__init__("alert.not-an-alert", mailing=mailing_id)
+
+
+class NotEnough(Forbidden):
+    """What was shown does not let this alert go; the sentence says why."""
+
+    def __init__(self, fault: Fault, **facts: object) -> None:
+        self.fault = fault
+        super().__init__(f"night.{fault}", **facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """An alert as it was locked. count: how many it goes to; code: what two people read to each other."""
+
+    mailing: int
+    number: int
+    count: int
+    fingerprint: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an alert stands.
+
+    waits_for   what is missing before it may go, as the refusal that would say so
+    changes     what is another than at the lock before
+    """
+
+    mailing: int
+    state: State
+    locked: Locked | None
+    author: int | None
+    approved_by: tuple[int, ...]
+    waits_for: NotEnough | None
+    start_at: datetime | None
+    changes: tuple[Change, ...]
+
+
+def draft(
+    parts: Parts, paths: Sequence[str], *, digest_key: str, by: int | None = None, updates: int | None = None
+) -> int:
+    """Compose an alert from a text file a language, for everyone who takes a digest, with its retraction; return its mailing."""
+    _allowed(parts, by, May.WRITE)
+    return draft_words(parts, [read_file(path) for path in paths], digest_key=digest_key, by=by, updates=updates)
+
+
+def draft_words(
+    parts: Parts, words: Sequence[str], *, digest_key: str, by: int | None, updates: int | None = None
+) -> int:
+    """Compose an alert from texts, as `draft` does from files."""
     parts.letterhead.require()
     with parts.database.transaction() as session:
         now = database.now(session)
         digest = digests.by_key(session, digest_key)
-        text = read_manuscript(path, language=digest.languages[0])
-        new = Draft(
-            kind=Kind.ALERT,
-            lane=Lane.URGENT,
-            digest_id=digest.id,
-            subject=text.subject,
-            expires_at=now + alerts.EXPIRES_AFTER,
-        )
+        if updates is not None:
+            _an_alert(session, updates)
+        texts = _read(words, digest)
+        new = Draft(Kind.ALERT, Lane.URGENT, digest.id, texts[0].subject, updates=updates)
         mailing_id = mailings.draft(session, new, now=now)
-        archive = f"/archive/{digest.key}/{mailing_id}/1"
-        compiled = _compose(session, parts, text, digest, archive_path=archive, now=now)
-        url = f"{parts.letterhead.base_url}{archive}"
-        # The article's number comes last: whoever numbers the next waits for this commit.
-        variants.store(session, mailing_id, compiled, number=1, language=text.language)
-        article = alerts.store_article(session, text, mailing_id, url=url, now=now)
-        variants.carries(session, mailing_id, [article])
+        back = Draft(Kind.RETRACTION, Lane.URGENT, digest.id, _back(texts[0]).subject, retracts=mailing_id)
+        mailings.draft(session, back, now=now)
+        _write(session, parts, mailing_id, words, texts, digest, now=now)
+        audit.append(session, "alert.drafted", by=by or audit.SHELL, now=now, mailing=mailing_id, digest=digest.id)
         return mailing_id
 
 
-def rehearse(parts: Parts, path: str, *, digest_key: str) -> int:
+def edit(parts: Parts, mailing_id: int, paths: Sequence[str], *, by: int | None = None) -> None:
+    """Write an alert anew that has not gone; whatever lock or approval it had is void. Raises WrongState."""
+    _allowed(parts, by, May.WRITE)
+    words = [read_file(path) for path in paths]
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        view = _an_alert(session, mailing_id)
+        if view.state is not State.DRAFT:
+            mailings.unlock(session, mailing_id)
+        digest = digests.get(session, view.digest_id or 0)
+        texts = _read(words, digest)
+        _write(session, parts, mailing_id, words, texts, digest, now=now)
+        audit.append(session, "alert.edited", by=by or audit.SHELL, now=now, mailing=mailing_id)
+
+
+def rehearse(parts: Parts, paths: Sequence[str], *, digest_key: str) -> int:
     """Compose an alert and keep nothing; return how many would get it. Raises what `draft` raises."""
     parts.letterhead.require()
     with parts.database.transaction() as session:
         digest = digests.by_key(session, digest_key)
-        text = read_manuscript(path, language=digest.languages[0])
-        _compose(session, parts, text, digest, archive_path="", now=database.now(session))
+        for text in _read([read_file(path) for path in paths], digest):
+            _compose(session, parts, text, digest, archive_path="", now=database.now(session))
     return publish.audience_of_digest(parts, digest_key)
+
+
+def _read(words: Sequence[str], digest: DigestView) -> list[Manuscript]:
+    return [manuscript.read(text, language=digest.languages[0]) for text in words]
+
+
+def _write(
+    session: Session,
+    parts: Parts,
+    mailing_id: int,
+    words: Sequence[str],
+    texts: Sequence[Manuscript],
+    digest: DigestView,
+    *,
+    now: datetime,
+) -> None:
+    """Store every language of an alert and of what would take it back."""
+    page = f"/archive/{digest.key}/{mailing_id}"
+    back_id = mailings.retraction_of(session, mailing_id)
+    # What takes it back bears the day on which the alert was begun, so that an approver sees no change where there is none.
+    began = mailings.get(session, mailing_id).created_at
+    for target, made, at in ((mailing_id, texts, now), (back_id, [_back(text) for text in texts], began)):
+        variants.clear(session, target)
+        for number, text in enumerate(made, start=1):
+            compiled = _compose(session, parts, text, digest, archive_path=f"{page}/{number}", now=at)
+            variants.store(session, target, compiled, number=number, language=text.language)
+    content = {"words": list(words), "page": f"{parts.letterhead.base_url}{page}"}
+    mailings.write_down(session, mailing_id, texts[0].subject, content)
+
+
+def _back(text: Manuscript) -> Manuscript:
+    """Return what takes an alert back, in its language: nobody has to find words at four in the morning."""
+
+    def say(what: str) -> str:
+        return languages.say(f"mail.retraction-{what}", text.language, subject=text.subject)
+
+    return Manuscript(say("subject"), say("headline"), "", text.language, "", (), say("text") + "\n")
 
 
 def _compose(
@@ -62,8 +179,253 @@ def _compose(
     return composing.compose(alerts.content(text, now=now), frame, parts.layout)
 
 
-def send(parts: Parts, path: str, *, digest_key: str) -> int:
-    """Draft an alert and release it at once; return its mailing. Approval by a second person is not part of this form."""
-    mailing_id = draft(parts, path, digest_key=digest_key)
-    publish.release(parts, mailing_id)
+def lock(parts: Parts, mailing_id: int, *, by: int | None = None) -> Locked:
+    """Fix everything about a draft and return its fingerprint. Raises WrongState, NotAnAlert."""
+    _allowed(parts, by, May.SEND)
+    parts.letterhead.require()
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        view = _an_alert(session, mailing_id)
+        mailings.require(session, mailing_id, State.LOCKED)
+        expires = now + alerts.EXPIRES_AFTER
+        mailings.expire(session, mailing_id, expires)
+        manifest = _manifest(session, parts, view, by=by, expires_at=expires)
+        locks.add(session, manifest)
+        made = _locked(manifest)
+        facts = {"mailing": mailing_id, "number": made.number, "count": made.count, "fingerprint": made.fingerprint}
+        audit.append(session, "alert.locked", by=by or audit.SHELL, now=now, **facts)
+        return made
+
+
+def _manifest(session: Session, parts: Parts, view: MailingView, *, by: int | None, expires_at: datetime) -> Manifest:
+    words = [str(one) for one in view.content["words"]]
+    language = digests.get(session, view.digest_id or 0).languages[0]
+    backwards = [_back(manuscript.read(one, language=language)).markdown for one in words]
+    compiled = _versions(session, view.id, words)
+    back = _versions(session, mailings.retraction_of(session, view.id), backwards)
+    every = [one for one, _ in (*compiled, *back)]
+    return Manifest(
+        mailing=view.id,
+        number=locks.next_number(session, view.id),
+        author=by,
+        kind=view.kind,
+        lane=view.lane,
+        sender=parts.letterhead.sender_address,
+        expires_at=expires_at,
+        latest=expires_at + alerts.PUT_OFF,
+        audience=planning.described(session, view),
+        count=rows.count(session, view, planning.audience(session, view)),
+        versions=tuple(version for _, version in compiled),
+        retraction=tuple(version for _, version in back),
+        links=tuple(sorted({link for one in every for link in lint.links(one)})),
+        images=tuple((image, "") for image in sorted({image for one in every for image in lint.images(one)})),
+        updates=view.updates,
+    )
+
+
+def _versions(session: Session, mailing_id: int, words: Sequence[str]) -> list[tuple[Compiled, Version]]:
+    found = []
+    for variant, text in zip(variants.of(session, mailing_id), words, strict=True):
+        compiled = variants.load(session, variant.id)
+        found.append((compiled, Version.of(compiled, number=variant.number, language=variant.language, words=text)))
+    return found
+
+
+def _locked(manifest: Manifest) -> Locked:
+    fingerprint = manifest.fingerprint
+    return Locked(manifest.mailing, manifest.number, manifest.count, fingerprint.hex(), short(fingerprint))
+
+
+def approve_by_code(parts: Parts, mailing_id: int, *, by: int, code: str) -> None:
+    """Give another operator's word by the code their phone shows now. Raises NotEnough, WrongFactor, Locked, NotAllowed."""
+    with parts.database.transaction() as session:
+        # What cannot be is said before a code is used up for it.
+        _require_approver(session, parts, mailing_id, Word(Rule.TWO, by, Factor.TOTP, None, database.now(session)))
+        factors.count_try(session, by, now=database.now(session))
+    with parts.database.transaction() as session:
+        if factors.check_totp(session, by, code, now=database.now(session)):
+            return _approve(session, parts, mailing_id, by=by, factor=Factor.TOTP, assertion=None)
+    raise WrongFactor
+
+
+def approve_by_passkey(parts: Parts, mailing_id: int, *, by: int, assertion: str) -> None:
+    """Give another operator's word by a passkey's signature over the fingerprint. Raises NotEnough, NotAllowed."""
+    with parts.database.transaction() as session:
+        _approve(session, parts, mailing_id, by=by, factor=Factor.PASSKEY, assertion=assertion)
+
+
+def _approve(
+    session: Session, parts: Parts, mailing_id: int, *, by: int, factor: Factor, assertion: str | None
+) -> None:
+    now = database.now(session)
+    manifest = _require_approver(session, parts, mailing_id, Word(Rule.TWO, by, factor, assertion, now))
+    approval.add(session, _over(manifest), Rule.TWO, by=by, factor=factor, assertion=assertion)
+    mailings.approve(session, mailing_id, start_at=None)
+    audit.append(session, "alert.approved", by=by, now=now, mailing=mailing_id, number=manifest.number, factor=factor)
+
+
+def _require_approver(session: Session, parts: Parts, mailing_id: int, word: Word) -> Manifest:
+    operator = people.by_id(session, word.operator or 0)
+    if not operator.active:
+        raise people.Disabled(operator.id)
+    roles.require(operator.may, May.APPROVE)
+    _an_alert(session, mailing_id)
+    mailings.require(session, mailing_id, State.APPROVED)
+    manifest = locks.current(session, mailing_id)
+    _enough(
+        night.fault(word, vouching.matter(manifest), parts.house.rules, parts.house.pins(), now=word.at),
+        parts,
+        manifest,
+    )
+    return manifest
+
+
+def release(parts: Parts, mailing_id: int, *, by: int | None = None, alone: bool = False) -> State:
+    """Let an alert go that is approved, or that one person may send; return its state.
+
+    alone   where nobody else can be reached: it goes after the delay in which everyone may stop it
+
+    Raises NotEnough where somebody's word is missing, CountMoved and OtherAudience where the audience is another by now.
+    """
+    _allowed(parts, by, May.SEND)
+    parts.letterhead.require()
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        view = _an_alert(session, mailing_id)
+        start_at = now
+        if view.state is not State.APPROVED:
+            start_at = _by_one(session, parts, mailing_id, by=by, alone=alone, now=now)
+        manifest = locks.current(session, mailing_id)
+        if start_at <= now:
+            words = approval.of(session, _over(manifest))
+            _enough(
+                night.judge(words, vouching.matter(manifest), parts.house.rules, parts.house.pins(), now=now),
+                parts,
+                manifest,
+            )
+            mailings.start_at(session, mailing_id, now)
+            planning.plan(session, mailing_id, now=now)
+        audit.append(
+            session, "alert.released", by=by or audit.SHELL, now=now, mailing=mailing_id, start_at=start_at.isoformat()
+        )
+        state = mailings.get(session, mailing_id).state
+    parts.nudger.nudge(DELIVER[Lane.URGENT])
+    return state
+
+
+def may_release(parts: Parts, mailing_id: int, *, alone: bool = False) -> int:
+    """Return how many an alert would go to if it were released now, and change nothing. Raises what `release` raises."""
+    parts.letterhead.require()
+    with parts.database.transaction() as session:
+        view, manifest = _an_alert(session, mailing_id), locks.current(session, mailing_id)
+        if view.state is not State.APPROVED:
+            mailings.require(session, mailing_id, State.APPROVED)
+            _rule_of_one(parts, manifest, alone=alone)
+        if planning.described(session, view) != manifest.audience:
+            raise planning.OtherAudience(mailing_id)
+        count = rows.count(session, view, planning.audience(session, view))
+        if manifest.moved(count):
+            raise planning.CountMoved(mailing_id, manifest.count, count)
+        return count
+
+
+def _rule_of_one(parts: Parts, manifest: Manifest, *, alone: bool) -> Rule:
+    """Return the rule that lets one person send. Raises NotEnough where none does."""
+    if manifest.count <= parts.house.rules.few:
+        return Rule.FEW
+    if alone and parts.house.rules.alone is not None:
+        return Rule.ALONE
+    raise _refusal(Fault.NOT_ALONE if alone else Fault.NOBODY, parts, manifest)
+
+
+def _by_one(session: Session, parts: Parts, mailing_id: int, *, by: int | None, alone: bool, now: datetime) -> datetime:
+    """Write down one person's own word, where a rule lets one person; return when the alert goes."""
+    mailings.require(session, mailing_id, State.APPROVED)
+    manifest = locks.current(session, mailing_id)
+    rule = _rule_of_one(parts, manifest, alone=alone)
+    start_at = now + (parts.house.rules.alone or timedelta(0)) if rule is Rule.ALONE else now
+    approval.add(session, _over(manifest), rule, by=by)
+    mailings.approve(session, mailing_id, start_at=start_at)
+    return start_at
+
+
+def send(
+    parts: Parts, paths: Sequence[str], *, digest_key: str, by: int | None = None, updates: int | None = None
+) -> int:
+    """Draft and lock an alert, and release it where the rules let one person; return its mailing."""
+    mailing_id = draft(parts, paths, digest_key=digest_key, by=by, updates=updates)
+    made = lock(parts, mailing_id, by=by)
+    if made.count <= parts.house.rules.few:
+        release(parts, mailing_id, by=by)
     return mailing_id
+
+
+def stop(parts: Parts, mailing_id: int, *, by: int | None = None) -> int:
+    """End an alert for good, or give up one that has not begun: one person, no second factor. Return how many it spares."""
+    _allowed(parts, by, May.STOP)
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        begun = _an_alert(session, mailing_id).state in (State.SENDING, State.PAUSED)
+        if begun:
+            mailings.move(session, mailing_id, State.STOPPED, finished_at=now)
+        else:
+            mailings.move(session, mailing_id, State.CANCELLED)
+        audit.append(session, "alert.stopped", by=by or audit.SHELL, now=now, mailing=mailing_id)
+    return mailing.cancel_rest(parts, mailing_id) if begun else 0
+
+
+def standing(parts: Parts, mailing_id: int) -> Standing:
+    """Return where an alert stands and what it waits for."""
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        view = _an_alert(session, mailing_id)
+        if view.fingerprint is None:
+            return Standing(mailing_id, view.state, None, None, (), None, view.start_at, ())
+        manifest = locks.of(session, mailing_id, view.fingerprint)
+        words = approval.of(session, _over(manifest))
+        found = night.judge(words, vouching.matter(manifest), parts.house.rules, parts.house.pins(), now=now)
+        before = locks.earlier(session, mailing_id, manifest.number)
+        return Standing(
+            mailing_id,
+            view.state,
+            _locked(manifest),
+            manifest.author,
+            tuple(word.operator for word in words if word.operator is not None),
+            _refusal(found, parts, manifest) if found and view.state in (State.LOCKED, State.APPROVED) else None,
+            view.start_at,
+            tuple(difference(before, manifest)) if before else (),
+        )
+
+
+def _enough(fault: Fault | None, parts: Parts, manifest: Manifest) -> None:
+    if fault is not None:
+        raise _refusal(fault, parts, manifest)
+
+
+def _refusal(fault: Fault, parts: Parts, manifest: Manifest) -> NotEnough:
+    rules = parts.house.rules
+    minutes = int(rules.alone.total_seconds()) // 60 if rules.alone else 0
+    facts = {"count": manifest.count, "few": rules.few, "codes_to": rules.codes_to, "minutes": minutes}
+    return NotEnough(fault, mailing=manifest.mailing, **facts)
+
+
+def _over(manifest: Manifest) -> Over:
+    return Over(manifest.mailing, manifest.number, manifest.fingerprint)
+
+
+def _an_alert(session: Session, mailing_id: int) -> MailingView:
+    view = mailings.get(session, mailing_id)
+    if view.kind is not Kind.ALERT:
+        raise NotAnAlert(mailing_id)
+    return view
+
+
+def _allowed(parts: Parts, by: int | None, act: May) -> None:
+    """Raise where the operator who is named may not do this. None: whoever runs the machine."""
+    if by is None:
+        return
+    with parts.database.transaction() as session:
+        operator = people.by_id(session, by)
+        if not operator.active:
+            raise people.Disabled(by)
+        roles.require(operator.may, act)

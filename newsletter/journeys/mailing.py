@@ -23,14 +23,18 @@ from newsletter.subscribers import people, recipients
 
 
 def read_manuscript(path: str, *, language: str) -> manuscript.Manuscript:
-    """Return the text of a file. Raises NoSuchFile, manuscript.BadManuscript."""
+    """Return the manuscript of a file. Raises NoSuchFile, manuscript.BadManuscript."""
+    return manuscript.read(read_file(path), language=language)
+
+
+def read_file(path: str) -> str:
+    """Return the text of a file. Raises NoSuchFile."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise NoSuchFile(path, error.strerror or "unknown reason") from None
     except UnicodeDecodeError:
         raise NoSuchFile(path, "it is not text in UTF-8") from None
-    return manuscript.read(text, language=language)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from newsletter.bounces.routing import Router
 from newsletter.composer.content import Frame
 from newsletter.database import Database
+from newsletter.delivery.vouching import House
 from newsletter.errors import Conflict
 from newsletter.issues.digests import DigestView
 from newsletter.jobs import Nudger
@@ -95,6 +96,7 @@ class Parts:
     composing  makes the layout on first use: a process that only sends never loads templates, premailer and lxml
     relays         those of each lane, for what can be promised
     tranche_pause  how long a large mailing waits after its first tranche
+    house          by what alerts are judged: whose mail this is, the rules of the night, the keys that are trusted
     router         knows the addresses to which mail comes back; None where none is taken in
     notices        believes Amazon's notices; None where there are none
     """
@@ -108,6 +110,7 @@ class Parts:
     fetch_allow: "tuple[Network, ...]"
     relays: Mapping[Lane, tuple[Relay, ...]]
     tranche_pause: timedelta
+    house: House
     router: Router | None = None
     notices: "Receiver | None" = None
 

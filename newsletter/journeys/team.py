@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from pathlib import Path
 
 import structlog
 
@@ -10,16 +11,19 @@ from newsletter import database, languages, mailboxes
 from newsletter.addresses import EmailAddress
 from newsletter.composer.content import Action, TeamContent
 from newsletter.database import Session
+from newsletter.errors import Conflict
 from newsletter.jobs import DELIVER, OPERATORS
 from newsletter.journeys.entering import Visitor
 from newsletter.journeys.parts import NoSender, Parts
 from newsletter.ledger import deliveries, mailings, variants
 from newsletter.ledger.deliveries import Single
 from newsletter.ledger.mailings import Draft, Kind, Lane
-from newsletter.operators import audit, enrolment, people, sessions, throttle
-from newsletter.operators.audit import WORKER
+from newsletter.operators import audit, enrolment, factors, people, pins, sessions, throttle
+from newsletter.operators.audit import SHELL, WORKER
 from newsletter.operators.enrolment import SIGNATURES, Calling, Given, Invited, Open, Vouching
+from newsletter.operators.passkeys import Site
 from newsletter.operators.people import OperatorView
+from newsletter.operators.pins import Pin
 from newsletter.operators.roles import May, Role
 from newsletter.operators.throttle import Door, Knock, TooMany
 
@@ -28,6 +32,13 @@ log = structlog.get_logger()
 HEAD_AT = 5
 """The hour, UTC, from which the day's head is mailed."""
 HEAD_KEEPS = timedelta(days=3)
+
+
+class NoSite(Conflict):
+    """Passkeys are good for an https address, and NEWSLETTER_BASE_URL is none."""
+
+    def __init__(self, base_url: str) -> None:
+        super().__init__("night.no-site", base_url=base_url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,24 @@ def invite(parts: Parts, operator_id: int) -> Invited:
     """Return a fresh invitation: the link was lost, or everything. Who was disabled comes back by it. Raises UnknownOperator."""
     with parts.database.transaction() as session:
         return enrolment.invite(session, operator_id, Calling.NEW, by=audit.SHELL, now=database.now(session))
+
+
+def pin(parts: Parts, path: Path) -> list[Pin]:
+    """Write the public keys of those who may approve into the file that workers trust, and return them. Raises NoSite."""
+    site = Site.at(parts.letterhead.base_url, parts.letterhead.sender_name)
+    if site is None:
+        raise NoSite(parts.letterhead.base_url)
+    with parts.database.transaction() as session:
+        trusted = [one for one in people.active(session) if May.APPROVE in one.may or May.SEND in one.may]
+        keys = [
+            Pin(one.id, key.credential, key.public_key)
+            for one in trusted
+            for key in factors.passkeys_of(session, one.id)
+        ]
+        listed = sorted({pin.operator for pin in keys})
+        audit.append(session, "keys.pinned", by=SHELL, now=database.now(session), operators=listed, keys=len(keys))
+    pins.write(path, site, keys)
+    return keys
 
 
 def look(parts: Parts, token: str) -> Open:

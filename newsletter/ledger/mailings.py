@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Row, select, text, update
+from sqlalchemy import Row, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from newsletter.errors import Conflict, NotFound
@@ -17,7 +17,7 @@ from newsletter.models.mailing import State as State
 MOVES: dict[State, frozenset[State]] = {
     State.DRAFT: frozenset({State.LOCKED, State.CANCELLED}),
     State.LOCKED: frozenset({State.DRAFT, State.APPROVED, State.CANCELLED}),
-    State.APPROVED: frozenset({State.SENDING, State.CANCELLED}),
+    State.APPROVED: frozenset({State.DRAFT, State.SENDING, State.CANCELLED}),
     State.SENDING: frozenset({State.PAUSED, State.DONE, State.STOPPED}),
     State.PAUSED: frozenset({State.SENDING, State.STOPPED}),
     State.DONE: frozenset({State.RETRACTED}),
@@ -28,7 +28,7 @@ MOVES: dict[State, frozenset[State]] = {
 
 
 # What may have arrived goes again, with the same bytes: better twice than not at all. All else goes at most once.
-AT_LEAST_ONCE = frozenset({Kind.ALERT, Kind.NOTICE})
+AT_LEAST_ONCE = frozenset({Kind.ALERT, Kind.RETRACTION, Kind.NOTICE})
 
 
 class UnknownMailing(NotFound):
@@ -36,6 +36,13 @@ class UnknownMailing(NotFound):
 
     def __init__(self, mailing_id: int) -> None:
         super().__init__("mailing.unknown", mailing=mailing_id)
+
+
+class NeedsLock(Conflict):
+    """An alert is locked with everything about it, and approved; it is not sent as an ordinary mailing."""
+
+    def __init__(self, mailing_id: int) -> None:
+        super().__init__("mailing.needs-lock", mailing=mailing_id)
 
 
 class WrongState(Conflict):
@@ -61,6 +68,10 @@ class MailingView:
     had_to: int | None
     start_at: datetime | None
     planned_at: datetime | None
+    expires_at: datetime | None
+    updates: int | None
+    retracts: int | None
+    created_at: datetime
     month: date
 
 
@@ -76,6 +87,8 @@ class Draft:
     had_to: int | None = None
     content: dict[str, Any] | None = None
     expires_at: datetime | None = None
+    updates: int | None = None
+    retracts: int | None = None
 
 
 def draft(session: Session, new: Draft, *, now: datetime) -> int:
@@ -89,6 +102,8 @@ def draft(session: Session, new: Draft, *, now: datetime) -> int:
         had_to=new.had_to,
         content=new.content or {},
         expires_at=new.expires_at,
+        updates=new.updates,
+        retracts=new.retracts,
         created_at=now,
     )
     session.add(mailing)
@@ -118,6 +133,10 @@ def _view(mailing: Mailing) -> MailingView:
         had_to=mailing.had_to,
         start_at=mailing.start_at,
         planned_at=mailing.planned_at,
+        expires_at=mailing.expires_at,
+        updates=mailing.updates,
+        retracts=mailing.retracts,
+        created_at=mailing.created_at,
         month=month_of(mailing.created_at),
     )
 
@@ -147,7 +166,12 @@ def require(session: Session, mailing_id: int, to: State) -> None:
 
 
 def lock(session: Session, mailing_id: int) -> bytes:
-    """Fix the content: compute and store the fingerprint over all variants' bytes and the audience, and return it."""
+    """Fix the content: compute and store the fingerprint over all variants' bytes and the audience, and return it.
+
+    Raises NeedsLock for what `ledger.locks` locks.
+    """
+    if get(session, mailing_id).kind in (Kind.ALERT, Kind.RETRACTION):
+        raise NeedsLock(mailing_id)
     fingerprint = session.execute(_FINGERPRINT, {"mailing": mailing_id}).scalar_one()
     move(session, mailing_id, State.LOCKED, fingerprint=fingerprint)
     return bytes(fingerprint)
@@ -168,9 +192,54 @@ _FINGERPRINT = text("""
 """)
 
 
-def approve(session: Session, mailing_id: int, *, start_at: datetime) -> None:
-    """Release a locked mailing for `start_at`. For kinds that need no second person the sending command calls this."""
+def approve(session: Session, mailing_id: int, *, start_at: datetime | None) -> None:
+    """Release a locked mailing for `start_at`; None: somebody will say when.
+
+    For kinds that need no second person the sending command calls this.
+    """
     move(session, mailing_id, State.APPROVED, start_at=start_at)
+
+
+def unlock(session: Session, mailing_id: int) -> None:
+    """Make a draft of what was locked or approved: whatever was said of it is void. Raises WrongState."""
+    move(session, mailing_id, State.DRAFT, fingerprint=None, start_at=None)
+
+
+def retraction_of(session: Session, mailing_id: int) -> int:
+    """Return the mailing that would take an alert back. Raises UnknownMailing."""
+    found = session.execute(select(Mailing.id).where(Mailing.retracts == mailing_id)).scalar_one_or_none()
+    if found is None:
+        raise UnknownMailing(mailing_id)
+    return found
+
+
+def write_down(session: Session, mailing_id: int, subject: str, content: dict[str, Any]) -> None:
+    """Set what a draft says."""
+    _set(session, mailing_id, subject=subject, content=content)
+
+
+def expire(session: Session, mailing_id: int, moment: datetime) -> None:
+    """Say when a mailing expires."""
+    _set(session, mailing_id, expires_at=moment)
+
+
+def _set(session: Session, mailing_id: int, **facts: Any) -> None:
+    statement = update(Mailing).where(Mailing.id == mailing_id).values(**facts)
+    session.execute(statement.execution_options(synchronize_session=False))
+    session.expire_all()
+
+
+def start_at(session: Session, mailing_id: int, moment: datetime) -> None:
+    """Say when an approved mailing goes. Raises WrongState."""
+    found = update(Mailing).where(Mailing.id == mailing_id, Mailing.state == State.APPROVED).values(start_at=moment)
+    if not session.execute(found.execution_options(synchronize_session=False)).rowcount:  # type: ignore[attr-defined]
+        raise WrongState(mailing_id, get(session, mailing_id).state, State.SENDING)
+    session.expire_all()
+
+
+def planned(session: Session, mailing_id: int) -> int:
+    """Return for how many a mailing was planned."""
+    return session.execute(select(Mailing.planned).where(Mailing.id == mailing_id)).scalar_one()
 
 
 def start(session: Session, mailing_id: int) -> None:
@@ -199,9 +268,10 @@ def hold(session: Session, article_id: int, *, why: str) -> int:
 
 
 def listed(session: Session, *, limit: int = 50) -> list[Row[Any]]:
-    """Return the newest mailings: id, kind, lane, state, subject, created_at."""
+    """Return the newest mailings: id, kind, lane, state, subject, created_at; without what lies ready to take an alert back."""
     statement = (
         select(Mailing.id, Mailing.kind, Mailing.lane, Mailing.state, Mailing.subject, Mailing.created_at)
+        .where(or_(Mailing.kind != Kind.RETRACTION, Mailing.state != State.DRAFT))
         .order_by(Mailing.id.desc())
         .limit(limit)
     )

@@ -3,12 +3,14 @@
 from alembic import context
 
 from newsletter.models import (  # noqa: F401
+    approval,
     article,
     audit,
     base,
     consent,
     delivery,
     digest,
+    lock,
     mailbox,
     mailing,
     operator,

@@ -17,6 +17,7 @@ class Kind(StrEnum):
     DIGEST = "digest"
     MAILING = "mailing"
     ALERT = "alert"
+    RETRACTION = "retraction"
     NOTICE = "notice"
     TEST = "test"
 
@@ -67,6 +68,11 @@ class Mailing(Base):
     excluded: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    # The alert that this one follows and replaces; the alert that this one takes back.
+    updates: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("mailing.id"))
+    retracts: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("mailing.id"))
+    # When the team was asked what to do with an alert that would expire before all have it.
+    asked_at: Mapped[datetime | None]
     # Why it was paused by itself; an operator who lets it go on clears it.
     halted: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -78,6 +84,7 @@ class Mailing(Base):
         CheckConstraint(
             "state IN ('draft', 'cancelled') OR fingerprint IS NOT NULL", name="released_content_has_a_fingerprint"
         ),
+        Index("one_retraction", "retracts", unique=True, postgresql_where="retracts IS NOT NULL"),
         Index("mailings_under_way", "state", postgresql_where="state IN ('approved', 'sending', 'paused')"),
     )
 

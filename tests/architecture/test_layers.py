@@ -22,6 +22,8 @@ OWNERS = {
     "relay": ("newsletter.delivery",),
     "operator": ("newsletter.operators",),
     "audit": ("newsletter.operators",),
+    "approval": ("newsletter.operators",),
+    "lock": ("newsletter.ledger",),
     "returned": ("newsletter.ledger",),
     "inbound": ("newsletter.bounces",),
 }

@@ -201,7 +201,7 @@ def test_an_alert_in_doubt_goes_again_with_the_same_bytes(newsletter, sink, tmp_
     sink.hang_up = lambda recipient: recipient.startswith("reader1@") and not dropped and not dropped.append(1)
     house.add_readers(newsletter, tmp_path, house.addresses(5))
     (tmp_path / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
-    mailing = alert.send(newsletter.parts, str(tmp_path / "alert.md"), digest_key=house.DIGEST)
+    mailing = alert.send(newsletter.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
     newsletter.deliver("urgent", seconds=20)
     assert status(newsletter, mailing).due == 1
     time.sleep(1.1)  # another second stands on the clock
@@ -218,7 +218,7 @@ def test_what_has_expired_is_not_sent(newsletter, sink, tmp_path):
     """An alert of yesterday, held up by a dead relay, would call people to a place where nothing happens any more."""
     house.add_readers(newsletter, tmp_path, house.addresses(3))
     (tmp_path / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
-    mailing = alert.send(newsletter.parts, str(tmp_path / "alert.md"), digest_key=house.DIGEST)
+    mailing = alert.send(newsletter.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
     with newsletter.parts.database.transaction() as session:
         session.execute(text("UPDATE mailing SET expires_at = now() - interval '1 minute' WHERE kind = 'alert'"))
     newsletter.deliver("urgent", seconds=5)

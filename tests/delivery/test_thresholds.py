@@ -83,7 +83,7 @@ def test_an_alert_holds_only_the_provider_that_refuses(newsletter, sink, tmp_pat
     sink.refuse = lambda recipient: "550 5.7.1 Message blocked by policy" if "gmail" in recipient else None
     house.add_readers(newsletter, tmp_path, readers("gmail.com", "a.example", each=1100))
     (tmp_path / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
-    mailing = alert.send(newsletter.parts, str(tmp_path / "alert.md"), digest_key=house.DIGEST)
+    mailing = alert.send(newsletter.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
     newsletter.deliver("urgent", seconds=20)
     found = status(newsletter, mailing)
     assert (found.state, found.accepted) == ("sending", 1100)

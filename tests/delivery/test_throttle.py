@@ -45,7 +45,7 @@ def sending(made, tmp_path, count):
 
 def alarm(made, tmp_path):
     (tmp_path / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
-    return alert.send(made.parts, str(tmp_path / "alert.md"), digest_key=house.DIGEST)
+    return alert.send(made.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
 
 
 def status(made, mailing):

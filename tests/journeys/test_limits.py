@@ -99,7 +99,7 @@ def test_a_day_and_a_night_of_a_small_relay(tmp_path, database_urls, redis_url):
             wait_until(lambda: status(made, composed.mailing).accepted == 9000, seconds=60)
             [row] = [row for row in json.loads(_relays(made)) if row["lane"] == "bulk"]
             assert (row["left"], row["held_by"]) == (0, "reserve"), "the digest says why it waits"
-            sent = alert.send(made.parts, str(tmp_path / "alert.md"), digest_key=house.DIGEST)
+            sent = alert.send(made.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
             wait_until(lambda: status(made, sent).accepted == READERS, seconds=150)
             for day, most in enumerate(told["by_day"][1:], start=2):
                 a_day_passes(made, strict)

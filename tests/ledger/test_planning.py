@@ -59,7 +59,7 @@ def test_what_came_as_an_alert_is_not_repeated_in_the_digest(newsletter, sink, t
     """Whoever was woken at night need not read it again on Thursday; whoever joined later does."""
     house.add_readers(newsletter, tmp_path, ["a@example.org"])
     (tmp_path / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
-    alert.send(newsletter.parts, str(tmp_path / "alert.md"), digest_key=house.DIGEST)
+    alert.send(newsletter.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
     newsletter.deliver("urgent", seconds=5)
     house.add_readers(newsletter, tmp_path, ["b@example.org"])
     house.add_articles(newsletter, tmp_path, "The gate is shut")
@@ -109,6 +109,6 @@ def test_an_alert_never_waits_for_a_tranche(newsletter, tmp_path, sink):
     patient = replace(newsletter.parts, tranche_pause=timedelta(minutes=15))
     house.add_readers(newsletter, tmp_path, house.addresses(300))
     (tmp_path / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
-    alert.send(patient, str(tmp_path / "alert.md"), digest_key=house.DIGEST)
+    alert.send(patient, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
     newsletter.deliver("urgent", seconds=10)
     assert len(sink.messages) == 300

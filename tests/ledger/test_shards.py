@@ -66,7 +66,7 @@ def test_announced_and_unanswered_mail_of_an_alert_goes_again(newsletter, tmp_pa
     """People in danger are told twice rather than not at all; the Message-ID is the same, so it is shown once."""
     house.add_readers(newsletter, tmp_path, house.addresses(5))
     (tmp_path / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
-    mailing = alert.send(newsletter.parts, str(tmp_path / "alert.md"), digest_key=house.DIGEST)
+    mailing = alert.send(newsletter.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
     lost = take(newsletter, "urgent")
     with newsletter.parts.database.transaction() as session:
         shards.announce(session, lost, first=0, upto=4)

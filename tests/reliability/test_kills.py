@@ -110,7 +110,7 @@ def test_an_alert_in_a_storm_reaches_everybody(estate, relay, figures, seed):
     machine = estate.machine()
     everything(machine, "urgent")
     killer = Killer(machine, relay, seed=seed)
-    sent = alert.send(made.parts, str(estate.folder / "alert.md"), digest_key=house.DIGEST)
+    sent = alert.send(made.parts, [str(estate.folder / "alert.md")], digest_key=house.DIGEST)
     storm(estate, killer, machine, sent, kills=kills, hurried=True)
     found = audit(made, relay.record(), sent).sound()
     figures(

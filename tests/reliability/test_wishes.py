@@ -133,7 +133,7 @@ def test_an_alert_overtakes_a_digest_under_way(estate, relay, figures, form):
 
     def sent(key):
         began = time.monotonic()
-        number = alert.send(made.parts, str(text), digest_key=key)
+        number = alert.send(made.parts, [str(text)], digest_key=key)
         released[number] = began
         wait_for(lambda: mailing.status(made.parts, number).over, every=0.05)
         return number

@@ -64,7 +64,7 @@ def test_an_alert_passes_two_digests_in_one_worker(tmp_path, database_urls, redi
         publish.send(made.parts, composed.issue)
         publish.release(made.parts, second)
         _until(lambda: len(sink.messages) > 3)
-        alert.send(made.parts, str(tmp_path / "alert.md"), digest_key=house.DIGEST)
+        alert.send(made.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
         released = time.monotonic()
         _until(lambda: any(b"Soldiers at the gate" in message.content for message in list(sink.messages)))
         waited = time.monotonic() - released

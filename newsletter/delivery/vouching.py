@@ -1,0 +1,114 @@
+"""A worker's own look at what it is about to send: is this what was locked, and did those agree whose word it takes?
+
+Whoever reaches the database, or the pages, could change a text after it was approved, or write that it was. So the process
+that holds the bytes in its hands works everything out anew: the fingerprint from the lock's text, the lock's digests from the
+bytes, and each signature by keys that lie in a file of its own.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+
+from newsletter.composer.message import Compiled
+from newsletter.database import Session
+from newsletter.errors import Conflict, NewsletterError
+from newsletter.ledger import locks, mailings, shards, tallies
+from newsletter.ledger.mailings import Kind, Lane
+from newsletter.ledger.manifest import Manifest
+from newsletter.ledger.shards import Lease
+from newsletter.operators import approval, audit, night
+from newsletter.operators.approval import Over
+from newsletter.operators.night import Matter, Night
+from newsletter.operators.pins import Pins
+
+log = structlog.get_logger()
+
+LOCKED = frozenset({Kind.ALERT, Kind.RETRACTION})
+_OWN = frozenset({Kind.NOTICE, Kind.TEST})
+HALTED = "not approved"
+"""What stands in a mailing that a worker would not send."""
+
+
+class NotVouched(Conflict):
+    """What lies before this worker is not what was locked, or nobody whose word it takes agreed. fault: what is wrong."""
+
+    def __init__(self, mailing_id: int, fault: str) -> None:
+        self.fault = fault
+        super().__init__("alert.not-vouched", mailing=mailing_id, fault=fault)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What a worker brings itself: whose mail this is, the rules, and where the trusted keys lie.
+
+    sender   the address in From
+    """
+
+    sender: str = ""
+    rules: Night = field(default_factory=Night)
+    pins: Callable[[], Pins] = Pins
+
+
+def vouched(session: Session, lease: Lease, house: House, *, now: datetime) -> Manifest | None:
+    """Return the lock of the alert that a shard belongs to, once everything about it has been checked. Raises NotVouched.
+
+    None for mail that nobody locks: digests and ordinary mailings, which therefore have no business in the urgent lane.
+    """
+    if lease.kind not in LOCKED:
+        if lease.lane is Lane.URGENT and lease.kind not in _OWN:
+            raise NotVouched(lease.mailing_id, "lane")
+        return None
+    mailing = mailings.get(session, lease.mailing_id)
+    base = mailing.retracts if lease.kind is Kind.RETRACTION else lease.mailing_id
+    try:
+        manifest = locks.of(session, base or 0, lease.fingerprint)
+    except (NewsletterError, ValueError, KeyError, TypeError):
+        raise NotVouched(lease.mailing_id, "lock-broken") from None
+    _require_same(session, manifest, lease, mailing, house)
+    words = approval.of(session, Over(manifest.mailing, manifest.number, lease.fingerprint))
+    if found := night.judge(words, matter(manifest), house.rules, house.pins(), now=now):
+        raise NotVouched(lease.mailing_id, found)
+    return manifest
+
+
+def matter(manifest: Manifest) -> Matter:
+    """Return what somebody's word is about."""
+    digest = manifest.audience["digest"]["key"]
+    frames = {version.frame for version in manifest.versions}
+    frame = frames.pop() if len(frames) == 1 else None
+    return Matter(manifest.fingerprint, manifest.author, manifest.count, digest, frame)
+
+
+def _require_same(
+    session: Session, manifest: Manifest, lease: Lease, mailing: mailings.MailingView, house: House
+) -> None:
+    """What a lock fixes beside the bytes: raise NotVouched where the mailing says otherwise."""
+    if manifest.sender != house.sender:
+        raise NotVouched(lease.mailing_id, "sender")
+    if manifest.lane != lease.lane:
+        raise NotVouched(lease.mailing_id, "lane")
+    if lease.kind is Kind.RETRACTION:
+        return
+    if mailing.expires_at is None or mailing.expires_at > manifest.latest:
+        raise NotVouched(lease.mailing_id, "expiry")
+    if mailing.updates != manifest.updates:
+        raise NotVouched(lease.mailing_id, "updates")
+    if manifest.moved(mailings.planned(session, lease.mailing_id)):
+        raise NotVouched(lease.mailing_id, "count")
+
+
+def require_bytes(manifest: Manifest, lease: Lease, compiled: Compiled) -> None:
+    """Raise NotVouched where a message is none of those that were locked."""
+    if not manifest.holds(compiled, retraction=lease.kind is Kind.RETRACTION):
+        raise NotVouched(lease.mailing_id, "bytes")
+
+
+def refuse(session: Session, lease: Lease, refused: NotVouched, *, now: datetime) -> None:
+    """Give the shard back and halt its mailing: it goes on when somebody has looked and says so."""
+    shards.release(session, lease)
+    if tallies.halt(session, lease.mailing_id, HALTED):
+        log.error("not vouched for", mailing=lease.mailing_id, why=refused.fault)
+        facts = {"mailing": lease.mailing_id, "why": refused.fault}
+        audit.append(session, "alert.refused", by=audit.WORKER, now=now, **facts)

@@ -1,0 +1,70 @@
+"""The locks of a mailing: what was fixed, word for word, and whether it still is."""
+
+import hashlib
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from newsletter.errors import Conflict
+from newsletter.ledger import mailings
+from newsletter.ledger.mailings import State
+from newsletter.ledger.manifest import Manifest
+from newsletter.models.lock import Lock
+
+
+class NotLocked(Conflict):
+    """The mailing is not locked, so there is nothing that could be approved or released."""
+
+    def __init__(self, mailing_id: int) -> None:
+        super().__init__("alert.not-locked", mailing=mailing_id)
+
+
+class Broken(Conflict):
+    """What is stored of a lock is not what was locked: somebody changed it past the program."""
+
+    def __init__(self, mailing_id: int) -> None:
+        super().__init__("alert.lock-broken", mailing=mailing_id)
+
+
+def next_number(session: Session, mailing_id: int) -> int:
+    """Return the number a mailing's next lock has."""
+    last = select(func.coalesce(func.max(Lock.number), 0)).where(Lock.mailing_id == mailing_id)
+    return int(session.execute(last).scalar_one()) + 1
+
+
+def add(session: Session, manifest: Manifest) -> bytes:
+    """Store a lock, fix its mailing by it, and return the fingerprint. Raises WrongState."""
+    fingerprint = manifest.fingerprint
+    session.add(
+        Lock(mailing_id=manifest.mailing, number=manifest.number, fingerprint=fingerprint, manifest=manifest.text)
+    )
+    session.flush()
+    mailings.move(session, manifest.mailing, State.LOCKED, fingerprint=fingerprint)
+    return fingerprint
+
+
+def current(session: Session, mailing_id: int) -> Manifest:
+    """Return what a mailing is locked as. Raises NotLocked, Broken, UnknownMailing."""
+    view = mailings.get(session, mailing_id)
+    if view.state is State.DRAFT or view.fingerprint is None:
+        raise NotLocked(mailing_id)
+    return of(session, mailing_id, view.fingerprint)
+
+
+def of(session: Session, mailing_id: int, fingerprint: bytes) -> Manifest:
+    """Return the lock of a mailing with this fingerprint, checked against it. Raises Broken."""
+    query = select(Lock.manifest).where(Lock.mailing_id == mailing_id, Lock.fingerprint == fingerprint)
+    text = session.execute(query).scalar_one_or_none()
+    if text is None or hashlib.sha256(text.encode()).digest() != fingerprint:
+        raise Broken(mailing_id)
+    manifest = Manifest.parse(text)
+    if manifest.mailing != mailing_id:
+        raise Broken(mailing_id)
+    return manifest
+
+
+def earlier(session: Session, mailing_id: int, number: int) -> Manifest | None:
+    """Return the lock before one, or None for the first."""
+    query = select(Lock.manifest).where(Lock.mailing_id == mailing_id, Lock.number < number)
+    text = session.execute(query.order_by(Lock.number.desc()).limit(1)).scalar_one_or_none()
+    return Manifest.parse(text) if text else None
