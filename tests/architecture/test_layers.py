@@ -24,6 +24,7 @@ OWNERS = {
     "audit": ("newsletter.operators",),
     "returned": ("newsletter.ledger",),
     "inbound": ("newsletter.bounces",),
+    "cap": ("newsletter.campaigns",),
 }
 # Each exception with its reason.
 EXCEPTIONS = {
