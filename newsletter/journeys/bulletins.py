@@ -11,7 +11,7 @@ from newsletter import database, fetching
 from newsletter.campaigns import bulletins, cap, ordering
 from newsletter.campaigns.bulletins import Bulletin
 from newsletter.campaigns.cap import CapMessage, Reference
-from newsletter.campaigns.ordering import Apply, Ignore, Move, State, Step, Why
+from newsletter.campaigns.ordering import Apply, Hold, Ignore, Move, State, Step, Why
 from newsletter.database import Session
 from newsletter.errors import Invalid
 from newsletter.journeys import publish
@@ -55,12 +55,14 @@ class Taken:
     followed: tuple[Reference, ...] = ()
 
 
-def take(parts: Parts, source: str | bytes, *, act: Act) -> Taken:
+def take(parts: Parts, source: str | bytes, *, act: Act, name: str = "cap.xml") -> Taken:
     """Take a message in from a file, an address of the web or bytes; return what became of it.
+
+    name   of bytes, for messages
 
     Taking the same one again changes nothing. Raises what `cap.read` and `fetching.fetch` raise, publish.NoSuchFile.
     """
-    name = source if isinstance(source, str) else "–"
+    name = source if isinstance(source, str) else name
     raw = _raw(parts, source)
     message, document = cap.read(raw, name=name), cap.document(raw, name=name)
     with parts.database.transaction() as session:
@@ -73,7 +75,8 @@ def take(parts: Parts, source: str | bytes, *, act: Act) -> Taken:
         bulletin_id = bulletins.store(session, message, document, ordering.noted(message, decision), now=now)
         if isinstance(decision, Apply):
             _apply(session, decision.steps, act, now=now)
-        followed = _follow(session, act, now=now)
+        # What is held itself brings nothing that others could wait for.
+        followed = () if isinstance(decision, Hold) else _follow(session, act, now=now)
         became, _ = bulletins.get(session, bulletin_id)
         return Taken(message, became.id, became.state, became.why, became.mailing_id, followed)
 
