@@ -6,11 +6,12 @@ from textwrap import indent
 
 from lxml import etree, html
 
-# Every mark of CommonMark that can begin something, and the braces and percent signs of merge tags.
-_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~!%&])")
+# Every mark of CommonMark that can begin something.
+_MARKS = re.compile(r"([\\`*_\[\]<>#|~!&])")
 # What is a mark at the beginning of a line alone: lists, rules, underlined headings.
 _BEGINS = re.compile(r"(?m)^(\d{0,9})(?=[-+.)](?:\s|$)|[-=]+\s*$)")
 _INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_BRACE = re.compile(r"\{(?!\s)")
 _HEADINGS = {"h1": "##", "h2": "##", "h3": "###", "h4": "###", "h5": "###", "h6": "###"}
 _BLOCKS = {"p", "div", "blockquote", "ul", "ol", "li", "hr", "pre", "figure", "figcaption", "table", "thead", "tbody", "tr",
            "caption", "dl", "dt", "dd", *_HEADINGS}  # fmt: skip
@@ -23,8 +24,11 @@ Element = etree._Element
 
 
 def visible(text: str) -> str:
-    """Return text without control characters and marks that turn the direction of what follows."""
-    return _INVISIBLE.sub("", text)
+    """Return text without control characters and marks that turn the direction of what follows; a brace is no tag in it.
+
+    A backslash would not do for braces: the line an inbox shows is made from the bare words, and looks for tags again.
+    """
+    return _BRACE.sub("{ ", _INVISIBLE.sub("", text))
 
 
 def line(text: str) -> str:

@@ -31,7 +31,6 @@ from newsletter.issues.manuscript import Manuscript
 
 # Longer ones are cut by every list of mails; the event then says it in a few words.
 LONGEST_SUBJECT = 120
-_TAG = re.compile(r"\{(?=[{%#])")
 _WEB = re.compile(r"https?://[^\s<>]+")
 
 
@@ -172,5 +171,5 @@ def _parts(info: Info, language: str) -> Iterable[str]:
 
 
 def _line(text: str) -> str:
-    """One line, in which a brace is no tag: {{ name }} in a stranger's words is not about a reader of ours."""
-    return _TAG.sub("{ ", markdown.visible(" ".join(text.split())))
+    """One line of plain text."""
+    return " ".join(markdown.visible(text).split())

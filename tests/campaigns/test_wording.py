@@ -1,5 +1,6 @@
 """Strangers' words in a manuscript: they say what they said, and never become markup, a tag or a fact of the file."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -9,15 +10,19 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from newsletter import languages
-from newsletter.campaigns import cap, markdown, wording
+from newsletter.campaigns import alerts, cap, markdown, wording
 from newsletter.campaigns.cap import Area, Category, Certainty, Info, Kind, Reference, Scope, Severity, Status, Urgency
 from newsletter.campaigns.wording import NothingSaid, Version
+from newsletter.composer import alert as composing
 from newsletter.composer import plaintext, prose
+from newsletter.composer.inlining import Layout
 from newsletter.issues import manuscript as manuscripts
 from newsletter.issues.articles import ArticleView
 from newsletter.issues.feeds import cleaning
 from newsletter.issues.manuscript import Manuscript
+from newsletter.templating import Templates
 from tests.campaigns.samples import START, named, real, said
+from tests.composer.samples import FRAME, delivered, part
 
 NIGHT = datetime(2026, 6, 1, 23, 30, tzinfo=UTC)
 
@@ -137,6 +142,19 @@ def test_a_hostile_message_is_only_words():
         assert not any(tag in text for tag in ("{{", "{%", "{#"))
 
 
+def test_a_hostile_message_composes_to_a_mail_without_its_links():
+    """The whole way to the bytes: a tag that is not known would stop the alert, and an address would be pressed."""
+    hostile = info(
+        event=HOSTILE, headline=HOSTILE, description=HOSTILE, contact=HOSTILE, web="https://warnings.example/1"
+    )
+    text = drafted(replace(hostile, areas=(Area(HOSTILE),)))
+    compiled = composing.compose(alerts.content(text, now=NIGHT), FRAME, Layout(Templates()))
+    page = part(delivered(compiled), "html")
+    assert "evil.example" not in "".join(re.findall(r'(?:href|src)="([^"]*)"', page))
+    assert "https://warnings.example/1" in page
+    assert "{ { name }}" in page
+
+
 @pytest.mark.parametrize("web", ["http://x.example/", "javascript:alert(1)", "https://a b", "https://x.example/|y", ""])
 def test_only_a_good_address_becomes_a_button(web):
     """The first button of an urgent mail is pressed by thousands."""
@@ -144,7 +162,11 @@ def test_only_a_good_address_becomes_a_button(web):
     assert labels == (["https://x.example/%7Cy"] if "|" in web else [])
 
 
-TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\t"), max_size=60)
+# The marks that turn the direction of what follows are taken out.
+TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+TEXT = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\t", exclude_characters=TURNING), max_size=60
+)
 MARKS = st.text("\\`*_{}[]()<>#+-.!|~%&=:12 \nab", max_size=30)
 
 
@@ -152,7 +174,7 @@ MARKS = st.text("\\`*_{}[]()<>#+-.!|~%&=:12 \nab", max_size=30)
 def test_plain_text_stays_what_it_says(text):
     """Every mark in it is a letter; the text part and the page print the same words."""
     shown = markdown.plain(text)
-    assert plaintext.bare(shown) == " ".join(markdown.visible(text).split())
+    assert "".join(plaintext.bare(shown).split()) == "".join(text.split())
     assert {token.type for token in MarkdownIt("commonmark").parse(shown)} <= {
         "paragraph_open",
         "inline",
@@ -163,8 +185,10 @@ def test_plain_text_stays_what_it_says(text):
 @given(MARKS)
 def test_plain_text_holds_no_merge_tag(text):
     """{{ name }} in a stranger's words would fail the composing, or greet each reader by their name."""
-    assert not prose._TAG.search(markdown.plain(f"{{{{{text}}}}} {{%{text}"))
-    assert not prose._TAG.search(markdown.from_html(cleaning.clean(f"<p>{{{{<b></b>{text}}}}}", base_url="")))
+    html = cleaning.clean(f"<p>{{<b>{{</b>{text}}}}}{{<a href='https://x.example/'>%{text}</a>", base_url="")
+    for shown in (markdown.plain(f"{{{{{text}}}}} {{%{text}"), markdown.from_html(html)):
+        assert not prose._TAG.search(shown)
+        assert not prose._TAG.search(plaintext.bare(shown)), "the line an inbox shows is made from these"
 
 
 PIECES = ("<p>", "</p>", "<b>", "</b>", "<i>", "<ul>", "<li>", "</ul>", "<ol>", "<blockquote>", "</blockquote>", "<br>",
