@@ -63,10 +63,11 @@ class Weight:
 
 
 def manuscript(message: CapMessage, language: str) -> str:
-    """Return the manuscript of what a message says in one of its languages. Raises NothingSaid."""
-    infos = [info for info in message.infos if info.language == language]
-    if not infos:
+    """Return the manuscript of what a message says in a language: "en" is also said by "en-GB". Raises NothingSaid."""
+    spoken = _spoken(message, language)
+    if spoken is None:
         raise NothingSaid(language, message.languages)
+    infos = [info for info in message.infos if info.language == spoken]
     first = infos[0]
     headline = _line(first.headline or first.event)
     subject = headline if len(headline) <= LONGEST_SUBJECT else _line(first.event)
@@ -83,6 +84,21 @@ def manuscript(message: CapMessage, language: str) -> str:
             markdown="\n\n".join(part for info in infos for part in _parts(info, language) if part),
         )
     )
+
+
+def manuscripts_for(message: CapMessage, wanted: Sequence[str]) -> tuple[str, ...]:
+    """Return a manuscript for each of a digest's languages in which a message says something. Raises NothingSaid where none is."""
+    found = [language for language in wanted if _spoken(message, language)]
+    if not found:
+        raise NothingSaid(", ".join(wanted), message.languages)
+    return tuple(manuscript(message, language) for language in found)
+
+
+def _spoken(message: CapMessage, language: str) -> str | None:
+    """Return the tag under which a message speaks a language: the same, else the first of the same base."""
+    base = language.split("-")[0].lower()
+    near = [tag for tag in message.languages if tag.split("-")[0].lower() == base]
+    return language if language in near else next(iter(near), None)
 
 
 def of_article(article: ArticleView, *, language: str) -> str:

@@ -93,6 +93,17 @@ def test_a_language_that_is_not_there_is_named():
     assert "en, fa" in languages.say(refusal.value.message, **refusal.value.facts)
 
 
+def test_a_digest_s_languages_are_looked_for():
+    """Authorities write en-GB and digests are in en; a reader of English gets it, in the digest's own name for the language."""
+    spoken = said("A", 0, infos=(info(language="en-GB"), info(language="ar", event="هجوم")))
+    texts = [manuscripts.read(one, language="xx") for one in wording.manuscripts_for(spoken, ("en", "fa", "ar"))]
+    assert [(one.language, one.subject) for one in texts] == [("en", "Attack on a camp"), ("ar", "هجوم")]
+    exact = said("A", 0, infos=(info(language="en-GB"), info(language="en", event="The plain one")))
+    assert "The plain one" in wording.manuscript(exact, "en")
+    with pytest.raises(NothingSaid):
+        wording.manuscripts_for(spoken, ("fa",))
+
+
 def test_a_headline_too_long_for_a_subject_gives_way_to_the_event():
     """A mail program shows fifty letters; the headline still stands above the text."""
     found = drafted(info(headline="word " * 40))
