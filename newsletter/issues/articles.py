@@ -20,7 +20,12 @@ _KEPT = ("title", "byline", "source", "dateline", "excerpt", "body", "categories
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import did. faults: one sentence for each item that could not be read; damaged: the file ended too early."""
+    """What an import did.
+
+    faults    one sentence for each item that could not be read
+    damaged   the file ended too early
+    pressing  ids of new articles that ask for an alert: urgent, or an open letter; never one that is archive
+    """
 
     read: int = 0
     added: int = 0
@@ -30,6 +35,7 @@ class Imported:
     faults: tuple[str, ...] = ()
     ids: tuple[int, ...] = field(default=(), repr=False)
     damaged: bool = False
+    pressing: tuple[int, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +121,13 @@ class _Run:
         self._ids.append(found.id)
 
     def report(self) -> Imported:
-        return Imported(**self._counts, faults=tuple(self._faults), ids=tuple(self._ids), damaged=self._damaged)
+        return Imported(
+            **self._counts,
+            faults=tuple(self._faults),
+            ids=tuple(self._ids),
+            damaged=self._damaged,
+            pressing=tuple(one.id for one in self.fresh if one.urgent or one.kind == "open_letter"),
+        )
 
 
 def _add(session: Session, feed_id: int, item: FeedArticle) -> Article:
@@ -165,6 +177,17 @@ def ready(session: Session, *, after: int, upto: int) -> list[ArticleView]:
         .join(Feed, Feed.id == Article.feed_id)
         .where(Article.ready_seq > after, Article.ready_seq <= upto, Article.withdrawn_at.is_(None))
         .order_by(Article.ready_seq)
+    )
+    return [_view(article, feed) for article, feed in session.execute(statement)]
+
+
+def among(session: Session, ids: Iterable[int]) -> list[ArticleView]:
+    """Return the articles of these ids, oldest first."""
+    statement = (
+        select(Article, Feed.name)
+        .join(Feed, Feed.id == Article.feed_id)
+        .where(Article.id.in_(list(ids)))
+        .order_by(Article.posted_on, Article.id)
     )
     return [_view(article, feed) for article, feed in session.execute(statement)]
 

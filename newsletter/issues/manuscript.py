@@ -69,6 +69,21 @@ def read(text: str, *, language: str) -> Manuscript:
     )
 
 
+def write(text: Manuscript) -> str:
+    """Return the file of a manuscript; `read` of it gives the same.
+
+    Facts are made one line each; an action that could not be read again, such as one that is not https, is left out.
+    """
+    facts = [(name, " ".join(str(getattr(text, name)).split())) for name in _KNOWN[:-1]]
+    facts += [("action", f"{' '.join(label.split())} | {url}") for label, url in text.actions if _may_act(label, url)]
+    head = "".join(f"{name}: {value}\n" for name, value in facts if value)
+    return f"---\n{head}---\n\n{text.markdown.strip()}\n"
+
+
+def _may_act(label: str, url: str) -> bool:
+    return bool(label.strip()) and url.startswith("https://") and not re.search(r"[\s|]", url)
+
+
 def _facts(lines: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
     facts: dict[str, str] = {}
     actions: list[tuple[str, str]] = []

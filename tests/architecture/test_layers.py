@@ -26,6 +26,7 @@ OWNERS = {
     "lock": ("newsletter.ledger",),
     "returned": ("newsletter.ledger",),
     "inbound": ("newsletter.bounces",),
+    "cap": ("newsletter.campaigns",),
 }
 # Each exception with its reason.
 EXCEPTIONS = {

@@ -4,7 +4,7 @@ No entity is expanded, no DTD is loaded, nothing is fetched. Elements are known 
 """
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urljoin
 
 from lxml import etree
@@ -43,20 +43,24 @@ def read(stream: Rejoined, *, name: str, base_url: str) -> Iterator[FeedArticle 
     except etree.XMLSyntaxError as error:
         if reader.root is None:
             raise NotAFeed(name) from None
-        if reader.ended and all(one.domain_name == "NAMESPACE" for one in _log(error)):
+        # The error's own log also holds what other files were blamed for earlier in this process; the parser's does not.
+        log = _log(events)
+        if reader.ended and all(one.domain_name == "NAMESPACE" for one in log):
             return  # A prefix declared wrongly means nothing to us, and the whole file was read.
         yield BrokenItem(
-            f"line {_line(error)}", "the file is damaged or breaks off here; what stood before it was taken", last=True
+            f"line {_line(error, log)}",
+            "the file is damaged or breaks off here; what stood before it was taken",
+            last=True,
         )
 
 
-def _log(error: etree.XMLSyntaxError) -> list[Any]:
-    return list(cast(Any, error.error_log))  # the stubs forget that it can be walked
+def _log(events: Any) -> list[Any]:
+    return list(events.error_log)  # the stubs forget that it is there and can be walked
 
 
-def _line(error: etree.XMLSyntaxError) -> int:
+def _line(error: etree.XMLSyntaxError, log: list[Any]) -> int:
     """lxml leaves the number out for a file that ends too early; its log has it."""
-    return int(error.lineno or max((one.line for one in _log(error)), default=0))
+    return int(error.lineno or max((one.line for one in log), default=0))
 
 
 def _release(element: Element) -> None:

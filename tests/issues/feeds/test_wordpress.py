@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lxml import etree
 
 from newsletter.issues import feeds
 from newsletter.issues.feeds import BrokenItem, FeedArticle
@@ -93,6 +94,13 @@ def test_hostile_namespaces_change_nothing() -> None:
     found = everything(real(EXPORTS / "wxr-importer-namespace-attacks.xml"))
     assert len(found) == 9
     assert all(isinstance(one, BrokenItem) and "date" in one.why for one in found)
+
+
+def test_a_file_is_not_blamed_for_another() -> None:
+    """The desk reads many files in one process; one that broke must not make the next look damaged."""
+    with pytest.raises(etree.XMLSyntaxError):
+        etree.fromstring(b"<broken")
+    assert not any(one.last for one in everything(real(EXPORTS / "wxr-importer-namespace-attacks.xml")))  # type: ignore[union-attr]
 
 
 def test_a_post_without_a_date_is_named() -> None:

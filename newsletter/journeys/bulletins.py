@@ -1,0 +1,152 @@
+"""What an authority says becomes a draft: a message of CAP is taken in, kept, and followed where it leads.
+
+What an alert then is (its mailing, its update, its retraction) is not told here: `Act` is where that begins.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from newsletter import database, fetching
+from newsletter.campaigns import bulletins, cap, ordering
+from newsletter.campaigns.bulletins import Bulletin
+from newsletter.campaigns.cap import CapMessage, Reference
+from newsletter.campaigns.ordering import Apply, Hold, Ignore, Move, State, Step, Why
+from newsletter.database import Session
+from newsletter.errors import Invalid
+from newsletter.journeys import publish
+from newsletter.journeys.parts import Parts
+
+
+class NotFetchable(Invalid):
+    """Messages come from files, or from the web."""
+
+    def __init__(self, scheme: str) -> None:
+        super().__init__("cap.scheme", scheme=scheme)
+
+
+class Act(Protocol):
+    """What a message does to alerts, in the transaction that keeps the message: both are there, or neither."""
+
+    def draft(self, session: Session, message: CapMessage, *, now: datetime) -> int:
+        """Draft an alert; return its mailing."""
+
+    def update(self, session: Session, mailing_id: int, message: CapMessage, *, now: datetime) -> None:
+        """Let the alert say what the message says."""
+
+    def cancel(self, session: Session, mailing_id: int, message: CapMessage, *, now: datetime) -> None:
+        """End the alert: cancelled before it went, stopped and retracted after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a message, and of those that had waited for it.
+
+    why       why it is held or ignored; `cap.why-…` words it
+    mailing   of the alert it made, changed or cancelled
+    followed  messages that were held until now and are no longer, in the order in which they were dealt with
+    """
+
+    message: CapMessage
+    id: int
+    state: State
+    why: Why | None = None
+    mailing: int | None = None
+    followed: tuple[Reference, ...] = ()
+
+
+def take(parts: Parts, source: str | bytes, *, act: Act, name: str = "cap.xml") -> Taken:
+    """Take a message in from a file, an address of the web or bytes; return what became of it.
+
+    name   of bytes, for messages
+
+    Taking the same one again changes nothing. Raises what `cap.read` and `fetching.fetch` raise, publish.NoSuchFile.
+    """
+    name = source if isinstance(source, str) else name
+    raw = _raw(parts, source)
+    message, document = cap.read(raw, name=name), cap.document(raw, name=name)
+    with parts.database.transaction() as session:
+        bulletins.one_at_a_time(session)
+        now = database.now(session)
+        known = bulletins.known(session)
+        decision = ordering.decide(known, message)
+        if isinstance(decision, Ignore) and decision.why is Why.DUPLICATE:
+            return _again(session, message)
+        bulletin_id = bulletins.store(session, message, document, ordering.noted(message, decision), now=now)
+        if isinstance(decision, Apply):
+            _apply(session, decision.steps, act, now=now)
+        # What is held itself brings nothing that others could wait for.
+        followed = () if isinstance(decision, Hold) else _follow(session, act, now=now)
+        became, _ = bulletins.get(session, bulletin_id)
+        return Taken(message, became.id, became.state, became.why, became.mailing_id, followed)
+
+
+def held(parts: Parts) -> list[Bulletin]:
+    """Return the messages that wait for another, for an operator to look at."""
+    with parts.database.transaction() as session:
+        return bulletins.listed(session, state=State.HELD)
+
+
+def listed(parts: Parts, *, limit: int = 50) -> list[Bulletin]:
+    """Return the messages that came last, whatever became of them."""
+    with parts.database.transaction() as session:
+        return bulletins.listed(session, limit=limit)
+
+
+def shown(parts: Parts, bulletin_id: int) -> tuple[Bulletin, CapMessage]:
+    """Return a message and what it says. Raises bulletins.UnknownBulletin."""
+    with parts.database.transaction() as session:
+        return bulletins.get(session, bulletin_id)
+
+
+def _raw(parts: Parts, source: str | bytes) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    if source.startswith(("http://", "https://")):
+        return fetching.fetch(source, allow=parts.fetch_allow, max_bytes=cap.MAX_BYTES).body
+    scheme, mark, _ = source.partition("://")
+    if mark:
+        raise NotFetchable(scheme)
+    with publish.opened(source) as stream:
+        # One byte more than is read: what is too large is refused as that, not as damaged.
+        return stream.read(cap.MAX_BYTES + 1)
+
+
+def _again(session: Session, message: CapMessage) -> Taken:
+    before = bulletins.by_name(session, message.name)
+    assert before is not None, "a duplicate is of something"
+    return Taken(message, before.id, State.IGNORED, Why.DUPLICATE, before.mailing_id)
+
+
+def _follow(session: Session, act: Act, *, now: datetime) -> tuple[Reference, ...]:
+    """Deal with those that waited, until none is left whose time has come; return them in order."""
+    waiting = bulletins.held(session)
+    followed: list[Reference] = []
+    while found := ordering.follow(bulletins.known(session), waiting):
+        message, decision = found
+        bulletins.settle(session, ordering.noted(message, decision))
+        if isinstance(decision, Apply):
+            _apply(session, decision.steps, act, now=now)
+        waiting.remove(message)
+        followed.append(message.name)
+    return tuple(followed)
+
+
+def _apply(session: Session, steps: tuple[Step, ...], act: Act, *, now: datetime) -> None:
+    for step in steps:
+        message = bulletins.message(session, step.by)
+        mailing_id = _take_step(session, step, message, act, now=now)
+        for name in {step.of, step.by}:
+            bulletins.apply(session, name, mailing_id)
+
+
+def _take_step(session: Session, step: Step, message: CapMessage, act: Act, *, now: datetime) -> int:
+    if step.move is Move.NEW:
+        return act.draft(session, message, now=now)
+    mailing_id = bulletins.mailing_of(session, step.of)
+    assert mailing_id is not None, "an alert that was begun has a mailing"
+    if step.move is Move.UPDATE:
+        act.update(session, mailing_id, message, now=now)
+    else:
+        act.cancel(session, mailing_id, message, now=now)
+    return mailing_id
