@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -291,6 +291,7 @@ MESSAGES = st.builds(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(MESSAGES)
 def test_what_is_written_is_read_again_in_the_order_of_the_schema(message):
     """Receivers check against the OASIS schema; one element out of order and the whole alert is dropped."""
