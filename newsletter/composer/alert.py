@@ -31,5 +31,5 @@ def compose(content: AlertContent, frame: Frame, layout: "Layout") -> Compiled:
         text=prose.plain(content.markdown, layout, fallback=friend),
     )
     subject = prose.merged(content.subject, layout, kind="text", fallback=friend)
-    compiled = Compiled(head=heads.bulk(frame, layout.cut(subject)), blocks=(opening, body, closing))
+    compiled = Compiled(head=heads.bulk(frame, layout.cut(subject), threads=True), blocks=(opening, body, closing))
     return lint.require(compiled, frame)

@@ -123,6 +123,17 @@ def addressed() -> tuple[Piece, ...]:
     )
 
 
+def answering(message_ids: tuple[str, ...]) -> str:
+    """Return In-Reply-To and References (RFC 5322 §3.6.4), each id on a line of its own; nothing where none is answered.
+
+    message_ids   without angle brackets, the thread's first one first; the last is answered
+    """
+    if not message_ids:
+        return ""
+    ids = [f"<{spelled('References', one)}>" for one in message_ids]
+    return f"In-Reply-To: {ids[-1]}\r\nReferences: " + "\r\n ".join(ids) + "\r\n"
+
+
 def _plain(value: str) -> bool:
     # "=?" in plain text would be read as an encoded word; a word no line can hold must be encoded to be folded.
     return value.isascii() and "=?" not in value and max(map(len, value.split(" "))) <= 60

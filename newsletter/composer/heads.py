@@ -5,8 +5,11 @@ from newsletter.composer.content import Frame
 from newsletter.composer.message import Gap, Head, Kind, Piece, Slot
 
 
-def bulk(frame: Frame, subject: tuple[Piece, ...]) -> Head:
-    """Return the head of newsletter mail: one-click unsubscribe, list fields, and the marks that stop vacation replies."""
+def bulk(frame: Frame, subject: tuple[Piece, ...], *, threads: bool = False) -> Head:
+    """Return the head of newsletter mail: one-click unsubscribe, list fields, and the marks that stop vacation replies.
+
+    threads   may answer an earlier mail, which each reader has under an id of their own
+    """
     help_url = frame.help_url or f"{frame.base_url}/help"
     archive = frame.list_archive_url or f"{frame.base_url}/archive/{frame.list_key}"
     feedback = headers.feedback_id(
@@ -17,6 +20,7 @@ def bulk(frame: Frame, subject: tuple[Piece, ...]) -> Head:
     )
     fields = (
         *_common(frame),
+        *((Gap(Slot.THREAD, Kind.HEADER),) if threads else ()),
         *_unsubscribe(frame),
         # RFC 8058 §3.1
         "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n",

@@ -24,6 +24,7 @@ class Slot(StrEnum):
     MESSAGE_ID = "message-id"
     DATE = "date"
     SUBJECT = "subject"
+    THREAD = "thread"
 
 
 class Kind(StrEnum):
@@ -83,7 +84,7 @@ class Head:
     """The header fields of a message, folded, with gaps; each line ends in CRLF. Content fields are added
     by `stamping`.
 
-    fields    all but the body's own; one gap, Slot.SUBJECT, stands for the subject
+    fields    all but the body's own; one gap, Slot.SUBJECT, stands for the subject, one, Slot.THREAD, for what is answered
     subject   not yet encoded, since it may hold a reader's name
     """
 

@@ -39,6 +39,7 @@ class Person:
     message_id     without angle brackets
     date           as RFC 5322 §3.3 writes it
     action_token   for the one thing this mail asks for (confirm, sign); "" where it asks nothing
+    thread         ids of the mails it answers, without angle brackets, the first of the thread first
     """
 
     address: str
@@ -49,6 +50,7 @@ class Person:
     message_id: str
     date: str
     action_token: str = ""
+    thread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ _READ: dict[Slot, _Reading] = {
     Slot.ADDRESS: lambda person: person.address,
     Slot.MESSAGE_ID: lambda person: person.message_id,
     Slot.DATE: lambda person: person.date,
+    # Whole fields, checked as they are made: what answers nothing pays nothing.
+    Slot.THREAD: lambda person: headers.answering(person.thread),
 }
 
 

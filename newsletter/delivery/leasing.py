@@ -11,7 +11,7 @@ import structlog
 from newsletter import mailboxes
 from newsletter.database import Session
 from newsletter.delivery import journal
-from newsletter.ledger import deliveries, shards
+from newsletter.ledger import deliveries, mailings, shards
 from newsletter.ledger.mailings import Kind
 from newsletter.mailboxes import UnknownMailbox
 from newsletter.subscribers import recipients, subscriptions
@@ -20,17 +20,23 @@ from newsletter.vault import CannotUnseal
 
 log = structlog.get_logger()
 
+_THREADED = frozenset({Kind.ALERT, Kind.RETRACTION})
+
 UNREADABLE = "unreadable"
 """Why a row is cancelled whose address is damaged: one such row must not keep a lane from everybody else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A leased shard: its rows in order, and the readers by mailbox."""
+    """A leased shard: its rows in order, and the readers by mailbox.
+
+    thread   the mailings that it answers, the first of the thread first
+    """
 
     lease: shards.Lease
     rows: list[deliveries.Row]
     readers: dict[int, Detail]
+    thread: tuple[int, ...] = ()
 
 
 def lease(session: Session, lane: str, *, owner: str, journals: Path) -> Work | None:
@@ -52,7 +58,16 @@ def lease(session: Session, lane: str, *, owner: str, journals: Path) -> Work | 
     if unreadable := {row.id: UNREADABLE for row in rows if row.mailbox_id not in readers}:
         deliveries.bar(session, taken.lease, unreadable)
         log.warning("unreadable", shard=taken.lease.shard_id, deliveries=sorted(unreadable))
-    return Work(taken.lease, [row for row in rows if row.id not in unreadable], readers)
+    left = [row for row in rows if row.id not in unreadable]
+    return Work(taken.lease, left, readers, _thread(session, taken.lease))
+
+
+def _thread(session: Session, lease: shards.Lease) -> tuple[int, ...]:
+    """Return the first mailing of the thread and the one that is answered: more than these two help no mail program."""
+    if lease.kind not in _THREADED:
+        return ()
+    before = mailings.followed(session, lease.mailing_id)
+    return tuple(dict.fromkeys((before[-1], before[0]))) if before else ()
 
 
 def moved(session: Session, lease: shards.Lease, readers: Sequence[int]) -> None:

@@ -97,7 +97,7 @@ class Sender:
         self._dice = random.Random()  # noqa: S311  (weights of relays are no secret)
         self._stampers: OrderedDict[int, Stamper] = OrderedDict()
         self._house = house
-        self._vouched: set[tuple[bytes, int]] = set()
+        self._vouched: set[tuple[bytes, int, str]] = set()
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         # A window and a flush at once; every further thread would keep a heap of its own (10 MB a child).
         self._runner.get_loop().set_default_executor(ThreadPoolExecutor(max_workers=2))
@@ -175,13 +175,15 @@ class Sender:
         return True
 
     def _require_bytes(self, session: Session, manifest: Manifest, lease: shards.Lease, variant: int) -> None:
-        if (lease.fingerprint, variant) in self._vouched:
+        # With the kind: an alert and its retraction have one lock, and each goes in its own words only.
+        seen = (lease.fingerprint, variant, str(lease.kind))
+        if seen in self._vouched:
             return
         compiled = variants.load(session, variant)
         vouching.require_bytes(manifest, lease, compiled)
         # What was looked at is what is stamped, whatever the rows hold later.
         self._keep(variant, Stamper(compiled))
-        self._vouched.add((lease.fingerprint, variant))
+        self._vouched.add(seen)
 
     def _mark(self, what: Callable[[Session, Relay], None], relay: Relay) -> None:
         """Tell all senders that a relay does not answer, or does again."""
@@ -275,7 +277,7 @@ class Sender:
 
     def envelope(self, work: leasing.Work, row: Row, date: str) -> Envelope:
         """Return one recipient's finished envelope."""
-        lease, reader, tokens = work.lease, work.readers[row.mailbox_id], self._tokens
+        lease, reader, tokens, domain = work.lease, work.readers[row.mailbox_id], self._tokens, self._identity.domain
         harmless = row.subscriber_id is None
         subscriber, digest = row.subscriber_id or 0, lease.digest_id or 0
         person = Person(
@@ -284,15 +286,18 @@ class Sender:
             reference=reader.reference,
             leave_token=tokens.harmless() if harmless else tokens.leave(subscriber, digest, lease.mailing_id),
             preferences_token=tokens.harmless() if harmless else tokens.preferences(subscriber),
-            message_id=tokens.message_id(lease.mailing_id, row.mailbox_id, row.occasion, self._identity.domain),
+            message_id=tokens.message_id(lease.mailing_id, row.mailbox_id, row.occasion, domain),
             date=date,
+            thread=tuple([tokens.message_id(one, row.mailbox_id, "", domain) for one in work.thread])
+            if work.thread
+            else (),
         )
         message = self.stamper(row.variant_id).stamp(person)
         if self._identity.signer:
             message = self._identity.signer.sign(message, relaxed=True)
         token = tokens.return_path(lease.mailing_id, row.mailbox_id)
-        domain = self._identity.bounce_domain
-        sender = f"{token}@{domain}" if domain else self._identity.sender
+        bounces = self._identity.bounce_domain
+        sender = f"{token}@{bounces}" if bounces else self._identity.sender
         return Envelope(row.id, sender, reader.address, message, token, vouched=True)
 
     def flush(self, work: leasing.Work, results: list[Result], dead: list[int], classes: list[Class | None]) -> None:

@@ -31,6 +31,10 @@ MOVES: dict[State, frozenset[State]] = {
 AT_LEAST_ONCE = frozenset({Kind.ALERT, Kind.RETRACTION, Kind.NOTICE})
 
 
+WITHDRAWN = "withdrawn"
+"""What stands beside a variant that is held because it carries an article that was taken back."""
+
+
 class UnknownMailing(NotFound):
     """There is no mailing of this number."""
 
@@ -114,6 +118,15 @@ def draft(session: Session, new: Draft, *, now: datetime) -> int:
 def get(session: Session, mailing_id: int) -> MailingView:
     """Return a mailing. Raises UnknownMailing."""
     mailing = session.get(Mailing, mailing_id)
+    if mailing is None:
+        raise UnknownMailing(mailing_id)
+    return _view(mailing)
+
+
+def take(session: Session, mailing_id: int) -> MailingView:
+    """Return a mailing that nobody else moves until the transaction is over. Raises UnknownMailing."""
+    locked = select(Mailing).where(Mailing.id == mailing_id).with_for_update(key_share=True)
+    mailing = session.execute(locked.execution_options(populate_existing=True)).scalar_one_or_none()
     if mailing is None:
         raise UnknownMailing(mailing_id)
     return _view(mailing)
@@ -213,6 +226,22 @@ def retraction_of(session: Session, mailing_id: int) -> int:
     return found
 
 
+def followed(session: Session, mailing_id: int) -> list[int]:
+    """Return what a mailing takes back or follows: the nearest alert first, the first of the thread last."""
+    view = get(session, mailing_id)
+    before, found = view.retracts or view.updates, list[int]()
+    while before is not None and before != mailing_id and before not in found:
+        found.append(before)
+        before = get(session, before).updates
+    return found
+
+
+def follower(session: Session, mailing_id: int) -> int | None:
+    """Return the newest alert that follows one and was planned, or None."""
+    planned = select(Mailing.id).where(Mailing.updates == mailing_id, Mailing.planned_at.is_not(None))
+    return session.execute(planned.order_by(Mailing.id.desc()).limit(1)).scalar_one_or_none()
+
+
 def write_down(session: Session, mailing_id: int, subject: str, content: dict[str, Any]) -> None:
     """Set what a draft says."""
     _set(session, mailing_id, subject=subject, content=content)
@@ -221,6 +250,25 @@ def write_down(session: Session, mailing_id: int, subject: str, content: dict[st
 def expire(session: Session, mailing_id: int, moment: datetime) -> None:
     """Say when a mailing expires."""
     _set(session, mailing_id, expires_at=moment)
+
+
+def expiring(session: Session) -> list[MailingView]:
+    """Return the alerts under way of which the team has not been asked what to do before they expire."""
+    state = Mailing.state.in_((State.SENDING, State.PAUSED))
+    unasked = Mailing.asked_at.is_(None), Mailing.expires_at.is_not(None)
+    found = session.execute(select(Mailing).where(state, Mailing.kind == Kind.ALERT, *unasked).order_by(Mailing.id))
+    return [_view(mailing) for mailing in found.scalars()]
+
+
+def ask_once(session: Session, mailing_id: int, *, now: datetime) -> bool:
+    """Note that the team is asked about a mailing; return whether nobody did so before."""
+    unasked = update(Mailing).where(Mailing.id == mailing_id, Mailing.asked_at.is_(None)).values(asked_at=now)
+    return bool(session.execute(unasked.execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]
+
+
+def ask_again(session: Session, mailing_id: int) -> None:
+    """Let the team be asked once more: a mailing has longer than when they were."""
+    _set(session, mailing_id, asked_at=None)
 
 
 def _set(session: Session, mailing_id: int, **facts: Any) -> None:
