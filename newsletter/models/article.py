@@ -89,11 +89,12 @@ class ArticleRevision(Base):
 
 
 class Alert(Base):
-    """An urgent mailing of a cause. It has no state of its own beyond its mailing's; it is also an article."""
+    """One language of an urgent mailing of a cause. It has no state of its own beyond its mailing's; it is also an article."""
 
     __tablename__ = "alert"
 
     id: Mapped[Key]
     article_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("article.id"), unique=True)
-    mailing_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("mailing.id"), unique=True)
+    # Not unique: an alert in several languages is an article in each.
+    mailing_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("mailing.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
