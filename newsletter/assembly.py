@@ -25,7 +25,7 @@ from newsletter.delivery.sending import Identity, Sender
 from newsletter.delivery.vouching import House
 from newsletter.errors import Invalid, NotFound
 from newsletter.jobs import DELIVER, PICTURES, RETURNS, Nudger
-from newsletter.journeys import leaving, picturing, returns, team
+from newsletter.journeys import expiring, leaving, picturing, returns, team
 from newsletter.journeys.parts import Letterhead, Parts
 from newsletter.ledger import shards
 from newsletter.ledger.mailings import Lane
@@ -178,6 +178,7 @@ class Newsletter:
         rejects.sweep(self.parts.home / "rejects")
         with self.parts.database.transaction() as session:
             found = recovery.sweep(session, now=database.now(session), tranche_pause=self.parts.tranche_pause)
+        expiring.ask(self.parts)
         for lane in found.lanes:
             self.parts.nudger.nudge(DELIVER[lane])
         if picturing.any_due(self.parts):

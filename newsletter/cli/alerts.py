@@ -1,6 +1,7 @@
 """newsletter alerts …"""
 
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from newsletter.assembly import Newsletter
 from newsletter.cli import waiting
 from newsletter.cli.door import AsJson, DryRun, Number, Wait, ask_code, listing, newsletter, page, screen, show
 from newsletter.journeys import alert as journey
+from newsletter.journeys import expiring, retracting
 from newsletter.journeys import mailing as mailings
 from newsletter.ledger.mailings import State
 
@@ -98,6 +100,35 @@ def stop(alert: Number, operator: Operator = None, dry_run: DryRun = False, as_j
 
 
 @app.command()
+def retract(
+    alert: Number, operator: Operator = None, wait: Wait = False, dry_run: DryRun = False, as_json: AsJson = False
+) -> None:
+    """Take an alert back, on every page at once and by mail to all who have it or may have it: one person, no code."""
+    with newsletter() as made:
+        if dry_run:
+            count = retracting.would_retract(made.parts, alert)
+            return show({"mailing": alert, "dry_run": True, "would_send": count}, as_json=as_json)
+        done = retracting.retract(made.parts, alert, by=operator)
+        waiting.report(made, done.retraction, wait=wait, as_json=as_json)
+    return None
+
+
+@app.command()
+def extend(
+    alert: Number,
+    hours: Annotated[int, typer.Option(min=1, max=1000, help="How much longer it may be sent.")],
+    operator: Operator = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give an alert longer that would expire before all have it, as far as its lock allows."""
+    with newsletter() as made:
+        done = expiring.extend(made.parts, alert, timedelta(hours=hours), by=operator)
+    if done.shortened:
+        screen.print(languages.say("alert.extended-less", mailing=alert, hours=hours), soft_wrap=True, markup=False)
+    show(done, as_json=as_json)
+
+
+@app.command()
 def status(alert: Number, as_json: AsJson = False) -> None:
     """Show where an alert stands, what it waits for, and what changed since it was locked before."""
     with newsletter() as made:
@@ -129,7 +160,7 @@ def send(
 def _show(made: Newsletter, alert: int, *, as_json: bool) -> None:
     """Print where an alert stands; of one that goes, its books as well."""
     found = journey.standing(made.parts, alert)
-    document = _document(found)
+    document = _document(found) | asdict(retracting.relatives(made.parts, alert))
     if found.state not in (State.DRAFT, State.LOCKED, State.APPROVED, State.CANCELLED):
         document |= asdict(mailings.status(made.parts, alert))
     show(document, as_json=as_json, words=lambda: _words(document))

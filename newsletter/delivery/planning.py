@@ -8,11 +8,12 @@ from sqlalchemy import Select
 
 from newsletter import database
 from newsletter.database import Session
+from newsletter.delivery import following
 from newsletter.errors import Conflict
-from newsletter.issues import digests
-from newsletter.ledger import books, locks, mailings, variants
+from newsletter.issues import digests, withdrawal
+from newsletter.ledger import books, deliveries, locks, mailings, variants
 from newsletter.ledger import planning as rows
-from newsletter.ledger.mailings import Kind, Lane
+from newsletter.ledger.mailings import Kind, Lane, State
 from newsletter.operators import audit
 from newsletter.subscribers import recipients
 
@@ -47,11 +48,15 @@ def plan(session: Session, mailing_id: int, *, now: datetime, tranche_pause: tim
     """Write every delivery of an approved mailing, start it, and return the counts.
 
     tranche_pause   how long a large bulk mailing waits after its first tranche; alerts never do
+
+    An update ends what it follows. Raises following.OnTheWire for a retraction whose time has not come.
     """
     mailing = mailings.get(session, mailing_id)
     locked = locks.current(session, mailing_id) if mailing.kind is Kind.ALERT else None
     if locked and described(session, mailing) != locked.audience:
         raise OtherAudience(mailing_id)
+    if mailing.kind is Kind.RETRACTION:
+        following.taken_back(session, mailing)
     pause = tranche_pause if mailing.lane is Lane.BULK else timedelta(0)
     planned = rows.plan(session, mailing, audience(session, mailing), now=now, tranche_pause=pause)
     if locked and locked.moved(planned.planned):
@@ -60,6 +65,9 @@ def plan(session: Session, mailing_id: int, *, now: datetime, tranche_pause: tim
         database.refresh_statistics(session, "delivery", "shard")
     if locked:
         _publish(session, mailing, now=now)
+        following.supersede(session, mailing, now=now)
+    else:
+        _hold_withdrawn(session, mailing_id)
     mailings.start(session, mailing_id)
     books.finish(session, mailing_id)  # an audience of nobody is done at once
     log.info("planned", mailing=mailing_id, audience=planned.audience, planned=planned.planned, shards=planned.shards)
@@ -76,6 +84,12 @@ def _publish(session: Session, mailing: mailings.MailingView, *, now: datetime) 
     variants.carries(session, mailing.id, found)
 
 
+def _hold_withdrawn(session: Session, mailing_id: int) -> None:
+    """What was composed while an article was being withdrawn carries it, and nobody has held it yet."""
+    for article in withdrawal.among(session, variants.carried(session, mailing_id)):
+        mailings.hold(session, article, why=mailings.WITHDRAWN)
+
+
 def described(session: Session, mailing: mailings.MailingView) -> dict[str, Any]:
     """Return an alert's audience as it is stored, every part of it spelled out: what a lock fixes."""
     if mailing.digest_id is None:
@@ -85,7 +99,13 @@ def described(session: Session, mailing: mailings.MailingView) -> dict[str, Any]
 
 
 def audience(session: Session, mailing: mailings.MailingView) -> Select[Any]:
-    """Return the query for a mailing's readers: those of a rhythm for an issue, else all who take the digest."""
+    """Return the query for a mailing's readers.
+
+    Those of a rhythm for an issue, all who take the digest for a mailing or an alert, all who have an alert for what takes
+    it back.
+    """
+    if mailing.kind is Kind.RETRACTION:
+        return deliveries.handed(mailings.get(session, mailing.retracts or 0))
     if mailing.digest_id is None:
         raise NobodyChosen(mailing.id)
     digest = digests.get(session, mailing.digest_id)
@@ -99,12 +119,26 @@ def plan_due(session: Session, *, now: datetime, tranche_pause: timedelta = time
     return [mailing_id for mailing_id in due if _planned(session, mailing_id, now=now, tranche_pause=tranche_pause)]
 
 
+def plan_if_approved(session: Session, mailing_id: int, *, now: datetime) -> bool:
+    """Plan a mailing unless somebody has; return whether it is no longer waiting."""
+    if mailings.take(session, mailing_id).state is not State.APPROVED:
+        return True
+    return _planned(session, mailing_id, now=now, tranche_pause=timedelta(0))
+
+
 def _planned(session: Session, mailing_id: int, *, now: datetime, tranche_pause: timedelta) -> bool:
-    """Plan one; what is no longer as it was locked becomes a draft again, and keeps nobody else waiting."""
+    """Plan one; what is no longer as it was locked becomes a draft again, and keeps nobody else waiting.
+
+    A retraction whose alert is still on the wire waits for the next sweep.
+    """
+    if mailings.get(session, mailing_id).state is not State.APPROVED:
+        return False  # an update planned a moment ago took its place
     try:
         with session.begin_nested():
             plan(session, mailing_id, now=now, tranche_pause=tranche_pause)
-    except (OtherAudience, CountMoved, locks.Broken) as refused:
+    except following.OnTheWire:
+        return False
+    except (OtherAudience, CountMoved, locks.Broken, following.Retracted, following.NotRetracted) as refused:
         session.expire_all()
         mailings.unlock(session, mailing_id)
         audit.append(session, "alert.unlocked", by=audit.WORKER, now=now, mailing=mailing_id, why=refused.message)

@@ -15,7 +15,7 @@ from newsletter.composer.message import Compiled
 from newsletter.database import Session
 from newsletter.errors import Conflict, NewsletterError
 from newsletter.ledger import locks, mailings, shards, tallies
-from newsletter.ledger.mailings import Kind, Lane
+from newsletter.ledger.mailings import Kind, Lane, State
 from newsletter.ledger.manifest import Manifest
 from newsletter.ledger.shards import Lease
 from newsletter.operators import approval, audit, night
@@ -90,12 +90,23 @@ def _require_same(
     if manifest.lane != lease.lane:
         raise NotVouched(lease.mailing_id, "lane")
     if lease.kind is Kind.RETRACTION:
-        return
+        return _require_retracted(session, manifest, lease)
     if mailing.expires_at is None or mailing.expires_at > manifest.latest:
         raise NotVouched(lease.mailing_id, "expiry")
     if mailing.updates != manifest.updates:
         raise NotVouched(lease.mailing_id, "updates")
     if manifest.moved(mailings.planned(session, lease.mailing_id)):
+        raise NotVouched(lease.mailing_id, "count")
+    return None
+
+
+def _require_retracted(session: Session, manifest: Manifest, lease: Lease) -> None:
+    """What takes an alert back goes once that is taken back as it was locked, and to no more than the alert was for."""
+    alert = mailings.get(session, manifest.mailing)
+    if alert.state is not State.RETRACTED or alert.fingerprint != lease.fingerprint:
+        raise NotVouched(lease.mailing_id, "not-retracted")
+    planned = mailings.planned(session, lease.mailing_id)
+    if planned > manifest.count and manifest.moved(planned):
         raise NotVouched(lease.mailing_id, "count")
 
 

@@ -14,13 +14,16 @@ from newsletter.composer import alert as composing
 from newsletter.composer import lint
 from newsletter.composer.message import Compiled
 from newsletter.database import Session
-from newsletter.delivery import planning, vouching
-from newsletter.errors import Conflict, Forbidden
+from newsletter.delivery import following, planning, vouching
+from newsletter.errors import Forbidden
 from newsletter.issues import digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
 from newsletter.jobs import DELIVER
 from newsletter.journeys import inbound, mailing, publish
+from newsletter.journeys.acting import NotAnAlert as NotAnAlert
+from newsletter.journeys.acting import allowed as _allowed
+from newsletter.journeys.acting import an_alert as _an_alert
 from newsletter.journeys.mailing import read_file
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings, variants
@@ -33,13 +36,6 @@ from newsletter.operators.factors import WrongFactor
 from newsletter.operators.night import Fault, Rule, Word
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
-
-
-class NotAnAlert(Conflict):
-    """The number is that of another kind of mailing."""
-
-    def __init__(self, mailing_id: int) -> None:
-        super().__init__("alert.not-an-alert", mailing=mailing_id)
 
 
 class NotEnough(Forbidden):
@@ -97,6 +93,7 @@ def draft_words(
         digest = digests.by_key(session, digest_key)
         if updates is not None:
             _an_alert(session, updates)
+            following.require(session, updates)
         texts = _read(words, digest)
         new = Draft(Kind.ALERT, Lane.URGENT, digest.id, texts[0].subject, updates=updates)
         mailing_id = mailings.draft(session, new, now=now)
@@ -411,21 +408,3 @@ def _refusal(fault: Fault, parts: Parts, manifest: Manifest) -> NotEnough:
 
 def _over(manifest: Manifest) -> Over:
     return Over(manifest.mailing, manifest.number, manifest.fingerprint)
-
-
-def _an_alert(session: Session, mailing_id: int) -> MailingView:
-    view = mailings.get(session, mailing_id)
-    if view.kind is not Kind.ALERT:
-        raise NotAnAlert(mailing_id)
-    return view
-
-
-def _allowed(parts: Parts, by: int | None, act: May) -> None:
-    """Raise where the operator who is named may not do this. None: whoever runs the machine."""
-    if by is None:
-        return
-    with parts.database.transaction() as session:
-        operator = people.by_id(session, by)
-        if not operator.active:
-            raise people.Disabled(by)
-        roles.require(operator.may, act)

@@ -56,15 +56,18 @@ _FOR_EVERYONE = frozenset({Kind.DIGEST, Kind.MAILING, Kind.ALERT})
 def shown(parts: Parts, digest_key: str, mailing_id: int, number: int) -> MessageParts | None:
     """Return a version of a mailing as anyone may see it in the archive, or None when it is not public.
 
-    Only what was released to the readers of this digest is public; drafts and tests are nobody's business.
+    Only what was released to the readers of this digest is public; drafts and tests are nobody's business. Of an alert that was
+    taken back its retraction is shown, and nothing of what carries a withdrawn article.
     """
     with parts.database.transaction() as session:
         mailing = mailings.get(session, mailing_id)
         mine = mailing.digest_id == digests.by_key(session, digest_key).id
         if not mine or mailing.state not in _RELEASED or mailing.kind not in _FOR_EVERYONE:
             return None
-        for variant in variants.of(session, mailing_id):
-            if variant.number == number:
+        retracted = mailing.kind is Kind.ALERT and mailing.state is State.RETRACTED
+        chosen = mailings.retraction_of(session, mailing_id) if retracted else mailing_id
+        for variant in variants.of(session, chosen):
+            if variant.number == number and variant.held is None:
                 now = datetime.now(UTC)
                 return Stamper(variants.load(session, variant.id)).parts(_person(parts, now))
     return None

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import and_, func, or_, select, text, update
+from sqlalchemy import Select, and_, func, null, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from newsletter.ledger.mailings import MailingView
 from newsletter.ledger.shards import Lease
 from newsletter.models.delivery import Delivery, Shard
 from newsletter.models.delivery import DeliveryState as DeliveryState
+from newsletter.models.mailing import Variant
 
 DUE = (DeliveryState.PLANNED, DeliveryState.DEFERRED)
 RETRY_BATCH = 20_000
@@ -137,7 +139,7 @@ _CANCEL = text("""
     UPDATE delivery d SET state = 'cancelled', reason = :reason, due_at = NULL, outcome_at = clock_timestamp()
     FROM mailing m
     WHERE d.mailbox_id = :mailbox AND d.state IN ('planned', 'deferred') AND m.id = d.mailing_id
-      AND m.kind IN ('digest', 'mailing', 'alert') AND m.state IN ('sending', 'paused')
+      AND m.kind IN ('digest', 'mailing', 'alert', 'retraction') AND m.state IN ('sending', 'paused')
       AND (CAST(:digest AS bigint) IS NULL OR m.digest_id = :digest)
 """)
 
@@ -164,10 +166,13 @@ def cancel_shard(session: Session, lease: Lease) -> int:
     return int(session.execute(_CANCEL_SHARD, facts).rowcount)  # type: ignore[attr-defined]
 
 
-_CANCEL_SHARD = text("""
-    UPDATE delivery SET state = 'cancelled', reason = 'stopped', due_at = NULL, outcome_at = clock_timestamp()
+# Why a mailing ended before its time: another follows it, or somebody stopped it.
+_WHY = """CASE WHEN EXISTS (SELECT FROM mailing u WHERE u.updates = d.mailing_id AND u.planned_at IS NOT NULL)
+        THEN 'superseded' ELSE 'stopped' END"""
+_CANCEL_SHARD = text(f"""
+    UPDATE delivery d SET state = 'cancelled', reason = {_WHY}, due_at = NULL, outcome_at = clock_timestamp()
     WHERE month = :month AND shard_id = :shard AND state IN ('planned', 'deferred')
-""")
+""")  # noqa: S608
 
 
 def cancel_retries(session: Session) -> int:
@@ -175,11 +180,12 @@ def cancel_retries(session: Session) -> int:
     return int(session.execute(_CANCEL_RETRIES).rowcount)  # type: ignore[attr-defined]
 
 
-_CANCEL_RETRIES = text("""
-    UPDATE delivery d SET state = 'cancelled', reason = 'stopped', due_at = NULL, outcome_at = clock_timestamp()
+_CANCEL_RETRIES = text(f"""
+    UPDATE delivery d SET state = 'cancelled', reason = {_WHY}, due_at = NULL, outcome_at = clock_timestamp()
     FROM mailing m, shard s
-    WHERE d.state = 'deferred' AND m.id = d.mailing_id AND m.state = 'stopped' AND s.id = d.shard_id AND s.state = 'ended'
-""")
+    WHERE d.state = 'deferred' AND m.id = d.mailing_id AND m.state IN ('stopped', 'retracted') AND s.id = d.shard_id
+      AND s.state = 'ended'
+""")  # noqa: S608
 
 
 def gather(session: Session, *, now: datetime) -> int:
@@ -225,6 +231,26 @@ _EXPIRE = text("""
     FROM mailing m WHERE m.id = d.mailing_id AND m.state IN ('sending', 'paused') AND m.expires_at <= :now
       AND d.state IN ('planned', 'deferred')
 """)
+
+
+def handed(mailing: MailingView) -> Select[Any]:
+    """Return the query for everyone who has a mailing, or may have it: the audience of what takes it back.
+
+    Rows: mailbox_id, subscriber_id, provider, number (of the variant they had), excluded (NULL). What was in doubt once counts,
+    whatever became of it: it went again, was refused, or was cancelled by the stop.
+    """
+    arrived = (DeliveryState.ACCEPTED, DeliveryState.UNCERTAIN)
+    columns: tuple[Any, ...] = (Delivery.mailbox_id, Delivery.subscriber_id, Shard.provider, Variant.number)
+    return (
+        select(*columns, null().label("excluded"))
+        .join(Shard, Shard.id == Delivery.shard_id)
+        .join(Variant, Variant.id == Delivery.variant_id)
+        .where(
+            Delivery.month == mailing.month,
+            Delivery.mailing_id == mailing.id,
+            or_(Delivery.state.in_(arrived), Delivery.uncertain_at.is_not(None)),
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)

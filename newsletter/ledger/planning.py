@@ -42,7 +42,8 @@ def plan(
     """Write the deliveries and shards of a mailing and return the counts.
 
     tranche_pause   how long the rest waits for the first tranche of a large or new audience; 0 sends without one
-    audience    rows of mailbox_id, subscriber_id, provider, edition, had_to, excluded (a reason or NULL)
+    audience    rows of mailbox_id, subscriber_id, provider, edition, had_to, excluded (a reason or NULL); of a retraction
+                those of `deliveries.handed`
     """
     session.execute(text("SELECT deliveries_of_month(:month)"), {"month": mailing.month})
     _gather(session, mailing, audience)
@@ -96,6 +97,8 @@ def _choice(mailing: MailingView) -> tuple[str, dict[str, Any]]:
     """Return the SQL that finds each reader's variant, and its parameters."""
     if mailing.kind == Kind.DIGEST:
         return _BY_GROUP, {"mailing": mailing.id, "alerts": mailing.content.get("alerts", [])}
+    if mailing.kind == Kind.RETRACTION:
+        return _BY_NUMBER, {"mailing": mailing.id}
     return _BY_LANGUAGE, {"mailing": mailing.id}
 
 
@@ -129,6 +132,13 @@ _BY_LANGUAGE = """
     LEFT JOIN LATERAL (
         SELECT id FROM variant WHERE mailing_id = :mailing AND language = a.edition ORDER BY number LIMIT 1
     ) v ON true
+    CROSS JOIN (SELECT id FROM variant WHERE mailing_id = :mailing ORDER BY number LIMIT 1) f
+"""
+# An alert is taken back in the language in which it came.
+_BY_NUMBER = """
+    SELECT a.mailbox_id, a.subscriber_id, a.provider, coalesce(v.id, f.id) AS variant_id, a.excluded
+    FROM audience a
+    LEFT JOIN variant v ON v.mailing_id = :mailing AND v.number = a.number
     CROSS JOIN (SELECT id FROM variant WHERE mailing_id = :mailing ORDER BY number LIMIT 1) f
 """
 _NEW = text("""

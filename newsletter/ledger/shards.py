@@ -83,15 +83,20 @@ def take(
 def take_stopped(
     session: Session, *, owner: str, marks: Callable[[int, int], Marks | None] = lambda _shard, _fence: None
 ) -> Taken | None:
-    """Lease a shard of a stopped mailing that nobody holds any more, to close its books; None when there is none.
+    """Lease a shard of a stopped or retracted mailing that nobody holds any more, to close its books; None when there is none.
 
-    What its last holder had announced and not answered is settled, as in `take`: a stop takes no doubt away.
+    What its last holder had announced and not answered is settled: a stop takes no doubt away, and nothing goes again.
     """
-    return _take(session, _TAKE_STOPPED, {"owner": owner}, marks)
+    return _take(session, _TAKE_STOPPED, {"owner": owner}, marks, over=True)
 
 
 def _take(
-    session: Session, statement: TextClause, facts: dict[str, str], marks: Callable[[int, int], Marks | None]
+    session: Session,
+    statement: TextClause,
+    facts: dict[str, str],
+    marks: Callable[[int, int], Marks | None],
+    *,
+    over: bool = False,
 ) -> Taken | None:
     found = session.execute(statement, facts | {"lease": LEASE, "away": AWAY}).one_or_none()
     if found is None:
@@ -100,7 +105,8 @@ def _take(
     if not found.announced:
         return Taken(lease)
     seen = marks(lease.shard_id, lease.fence - 1) or Marks(tuple(range(found.announced)), ())
-    return Taken(lease, _settle(session, lease, seen, since=found.leased_at))
+    again = lease.kind in AT_LEAST_ONCE and not over
+    return Taken(lease, _settle(session, lease, seen, again=again, since=found.leased_at))
 
 
 def _lease(found: Row[Any]) -> Lease:
@@ -146,12 +152,12 @@ _TAKE = text(f"""
 _TAKE_STOPPED = text(f"""
     WITH next AS (
         SELECT s.id, s.announced, s.leased_at FROM shard s JOIN mailing m ON m.id = s.mailing_id
-        WHERE {_NOBODY_S} AND m.state = 'stopped' LIMIT 1 FOR UPDATE OF s SKIP LOCKED
+        WHERE {_NOBODY_S} AND m.state IN ('stopped', 'retracted') LIMIT 1 FOR UPDATE OF s SKIP LOCKED
     ) {_LEASE}
 """)  # noqa: S608
 
 
-def _settle(session: Session, lease: Lease, seen: Marks, *, since: datetime) -> tuple[int, ...]:
+def _settle(session: Session, lease: Lease, seen: Marks, *, again: bool, since: datetime) -> tuple[int, ...]:
     """Settle what a vanished holder, who took the shard at `since`, announced and did not record.
 
     A digest is sent at most once, so what a server may have becomes uncertain. An alert is sent at least once, with the
@@ -162,7 +168,7 @@ def _settle(session: Session, lease: Lease, seen: Marks, *, since: datetime) -> 
         "month": lease.month,
         "begun": list(seen.begun),
         "accepted": list(seen.accepted),
-        "again": lease.kind in AT_LEAST_ONCE,
+        "again": again,
         "since": since,
     }
     settled = session.execute(_SETTLE, facts).all()
@@ -196,7 +202,7 @@ def reclaim(session: Session, shard_id: int, fence: int, marks: Marks) -> Taken 
     if found is None:
         return None
     lease = _lease(found)
-    return Taken(lease, _settle(session, lease, marks, since=found.leased_at))
+    return Taken(lease, _settle(session, lease, marks, again=lease.kind in AT_LEAST_ONCE, since=found.leased_at))
 
 
 # Due at once, but behind the others: a shard that ends whoever carries it must not keep its lane from them.
@@ -246,6 +252,25 @@ _NOT_NOW = text("""
       AND (d.state NOT IN ('planned', 'deferred')
            OR d.variant_id IN (SELECT id FROM variant WHERE mailing_id = :mailing AND held IS NOT NULL))
 """)
+
+
+def close_windows(session: Session, mailing_id: int) -> bool:
+    """Let no window of a mailing that is over be opened any more; return whether none is open.
+
+    A holder who asked for one a moment ago, before the mailing was over, finds another fence; where it was faster, its
+    window is seen here.
+    """
+    session.execute(_FENCE_OFF, {"mailing": mailing_id})
+    return not session.execute(_ON_THE_WIRE, {"mailing": mailing_id}).scalar_one()
+
+
+_FENCE_OFF = text("""
+    UPDATE shard SET fence = fence + 1, owner = NULL, lease_until = NULL
+    WHERE mailing_id = :mailing AND state = 'open' AND announced = 0
+""")
+_ON_THE_WIRE = text(
+    "SELECT EXISTS (SELECT FROM shard WHERE mailing_id = :mailing AND state = 'open' AND announced > 0)"
+)
 
 
 def extend(session: Session, lease: Lease) -> bool:
@@ -320,6 +345,12 @@ def due(session: Session, lanes: Iterable[str]) -> int:
     return int(session.execute(_DUE, {"lanes": list(lanes), "away": AWAY}).scalar_one())
 
 
+def left(session: Session, mailing_id: int) -> int:
+    """Return how many deliveries the open shards of a mailing hold: at least as many as could be begun now."""
+    return int(session.execute(_LEFT, {"mailing": mailing_id}).scalar_one())
+
+
+_LEFT = text("SELECT coalesce(sum(size), 0) FROM shard WHERE mailing_id = :mailing AND state = 'open'")
 _DUE = text(f"""
     SELECT count(*) FROM shard s JOIN mailing m ON m.id = s.mailing_id
     JOIN delivery d ON d.shard_id = s.id AND d.mailing_id = m.id AND d.state IN ('planned', 'deferred')

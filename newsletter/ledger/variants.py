@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
@@ -120,3 +120,9 @@ def carries(session: Session, mailing_id: int, articles: Sequence[int]) -> None:
     """Note which articles every variant of a mailing carries, for holds."""
     mine = models.Variant.mailing_id == mailing_id
     session.execute(update(models.Variant).where(mine).values(articles=list(articles)))
+
+
+def carried(session: Session, mailing_id: int) -> list[int]:
+    """Return the articles that the variants of a mailing carry."""
+    articles = select(func.unnest(models.Variant.articles)).where(models.Variant.mailing_id == mailing_id)
+    return list(session.execute(articles.distinct()).scalars())

@@ -1,0 +1,141 @@
+"""Before an alert expires with people still due, the team is asked; afterwards nobody could do anything about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from newsletter import database, languages
+from newsletter.composer.content import TeamContent
+from newsletter.database import Session
+from newsletter.delivery import budget, throttle
+from newsletter.errors import Conflict
+from newsletter.jobs import DELIVER
+from newsletter.journeys import acting, team
+from newsletter.journeys.parts import Parts
+from newsletter.ledger import books, locks, mailings, shards
+from newsletter.ledger.mailings import Lane, MailingView, State
+from newsletter.operators import audit, people
+from newsletter.operators.people import OperatorView
+from newsletter.operators.roles import May
+
+log = structlog.get_logger()
+
+ASK_BEFORE = timedelta(hours=2)
+"""How long before it expires the team is asked at the latest."""
+KEEPS = timedelta(hours=24)
+"""How long the question itself is worth sending."""
+
+
+class NotUnderWay(Conflict):
+    """Only what is being sent, or is paused, can be given longer."""
+
+    def __init__(self, mailing_id: int, state: State) -> None:
+        super().__init__("alert.not-under-way", mailing=mailing_id, state=state)
+
+
+class NoLonger(Conflict):
+    """The alert may be sent as long as its lock allows, and that is over or reached."""
+
+    def __init__(self, mailing_id: int, latest: datetime) -> None:
+        super().__init__("alert.no-longer", mailing=mailing_id, latest=_clock(latest))
+
+
+@dataclass(frozen=True, slots=True)
+class Extended:
+    """Until when an alert goes now. latest: as far as its lock allows; shortened: more was asked for than that."""
+
+    mailing: int
+    expires_at: datetime
+    latest: datetime
+    shortened: bool
+
+
+def extend(parts: Parts, mailing_id: int, longer: timedelta, *, by: int | None = None) -> Extended:
+    """Give an alert longer, as far as its lock allows. Raises NotUnderWay, NoLonger, NotAnAlert, NotAllowed."""
+    acting.allowed(parts, by, May.SEND)
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        acting.an_alert(session, mailing_id)
+        made = _extended(session, mailings.take(session, mailing_id), longer, now=now)
+        mailings.expire(session, mailing_id, made.expires_at)
+        if now + ASK_BEFORE < made.expires_at < made.latest:
+            mailings.ask_again(session, mailing_id)
+        facts = {"mailing": mailing_id, "expires_at": made.expires_at.isoformat()}
+        audit.append(session, "alert.extended", by=by or audit.SHELL, now=now, **facts)
+    parts.nudger.nudge(DELIVER[Lane.URGENT])
+    return made
+
+
+def _extended(session: Session, alert: MailingView, longer: timedelta, *, now: datetime) -> Extended:
+    if alert.state not in (State.SENDING, State.PAUSED):
+        raise NotUnderWay(alert.id, alert.state)
+    latest = locks.current(session, alert.id).latest
+    expires = alert.expires_at or now
+    if latest <= max(expires, now):
+        raise NoLonger(alert.id, latest)
+    wanted = max(expires, now) + longer
+    return Extended(alert.id, min(wanted, latest), latest, wanted > latest)
+
+
+def ask(parts: Parts) -> int:
+    """Ask the team about each alert that will expire before all have it; return how many. Safe to repeat: each is asked once."""
+    asked = 0
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        soon = [alert for alert in mailings.expiring(session) if _runs_out(session, parts, alert, now=now)]
+        team_ = people.active(session) if soon else []
+        if soon and not team_:
+            log.warning("nobody to ask", alerts=[alert.id for alert in soon])
+        for alert in soon if team_ else ():
+            asked += _ask(session, parts, alert, team_, now=now)
+    if asked:
+        parts.nudger.nudge(DELIVER[Lane.TRANSACTIONAL])
+    return asked
+
+
+def _runs_out(session: Session, parts: Parts, alert: MailingView, *, now: datetime) -> bool:
+    """Whether an alert expires soon, or its relays cannot take all of it before then."""
+    expires = alert.expires_at
+    if expires is None:
+        return False
+    if expires <= now + ASK_BEFORE:
+        return True
+    bears = throttle.limits(session, parts.relays[alert.lane], alert.lane, now=now)
+    left = shards.left(session, alert.id)
+    promise = budget.promise(left, bears, now=now) if left else None
+    return promise is not None and promise.ends_at > expires
+
+
+def _ask(
+    session: Session, parts: Parts, alert: MailingView, everyone: Sequence[OperatorView], *, now: datetime
+) -> bool:
+    due = books.status(session, alert.id).due
+    if not due or not mailings.ask_once(session, alert.id, now=now):
+        return False
+    latest = locks.current(session, alert.id).latest
+    expires = alert.expires_at or now
+    team.tell(session, parts, everyone, question(alert.id, due, expires, latest), expires_at=now + KEEPS, now=now)
+    audit.append(session, "alert.asked", by=audit.WORKER, now=now, mailing=alert.id, due=due)
+    log.warning("alert expires", mailing=alert.id, due=due)
+    return True
+
+
+def question(mailing_id: int, due: int, expires: datetime, latest: datetime) -> TeamContent:
+    """Return the mail that asks what is to become of an alert's last readers."""
+    facts = {"mailing": mailing_id, "due": due, "expires": _clock(expires), "latest": _clock(latest)}
+
+    def say(what: str) -> str:
+        return languages.say(f"mail.expiry-{what}", "en", **facts)
+
+    hours = int((latest - expires).total_seconds()) // 3600
+    if not hours:
+        code = f"newsletter alerts status {mailing_id}"
+        return TeamContent(say("subject"), say("title"), (say("text"), say("last")), code=code)
+    code = f"newsletter alerts extend {mailing_id} --hours {min(hours, 24)}"
+    return TeamContent(say("subject"), say("title"), (say("text"), say("otherwise"), say("extend")), code=code)
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
