@@ -176,6 +176,39 @@ def test_mailings_and_alerts_from_draft_to_end(program, files, sink):
     assert {m["state"] for m in program.json("mailings", "list")} == {"done", "cancelled", "stopped"}
 
 
+@pytest.mark.timeout(240)
+def test_an_alert_is_updated_given_longer_and_taken_back(program, files, sink):
+    """The commands of a night on which the first word was wrong."""
+    prepare(program, files)
+    (files / "update.md").write_text("# The soldiers have left\n\nPlease rest.\n")
+    first = program.json("alerts", "send", files / "alert.md", "--to", "weekly")["mailing"]
+    given = program.json("alerts", "extend", first, "--hours", 5)
+    assert (given["mailing"], given["shortened"]) == (first, False)
+    _, sentence = program.run("alerts", "extend", first, "--hours", 900)
+    assert "no longer than its lock allows" in sentence
+    assert "may be sent until" in program.run("alerts", "extend", first, "--hours", 1, code=1)[1]
+    second = program.json("alerts", "send", files / "update.md", "--to", "weekly", "--updates", first)["mailing"]
+    shown = program.json("alerts", "status", first)
+    assert (shown["state"], shown["updated_by"], shown["cancelled"]) == ("stopped", second, 2)
+    assert program.json("alerts", "status", second)["updates"] == first
+    deliver(program)
+    assert program.json("alerts", "retract", second, "--dry-run") == {
+        "mailing": second,
+        "dry_run": True,
+        "would_send": 2,
+    }
+    assert program.json("alerts", "status", second)["state"] == "done"
+    back = program.json("alerts", "retract", second)
+    assert (back["kind"], back["state"], back["planned"]) == ("retraction", "sending", 2)
+    deliver(program)
+    shown = program.json("alerts", "status", second)
+    assert (shown["state"], shown["retraction"]) == ("retracted", back["mailing"])
+    assert len(sink.messages) == 4
+    again = program.run("alerts", "send", files / "alert.md", "--to", "weekly", "--updates", second, code=1)
+    assert "was taken back" in again[1]
+    assert "cannot be retracted" in program.run("alerts", "retract", second, "--dry-run", code=1)[1]
+
+
 def test_dry_runs_change_nothing(program, files, database_urls):
     """Whoever asks first may ask on the night itself."""
     prepare(program, files)

@@ -1,7 +1,7 @@
 """An alert that is wrong: taken back on every page in the same second, and by mail from all who have it or may have it."""
 
-import email
-import email.policy
+import subprocess
+import sys
 import threading
 import time
 
@@ -13,54 +13,17 @@ from sqlalchemy import make_url, text
 from newsletter import database
 from newsletter.delivery import following, planning
 from newsletter.journeys import alert, leaving, mailing, publish, retracting
-from newsletter.ledger import books, mailings, shards, variants
+from newsletter.ledger import mailings, shards, variants
 from newsletter.ledger.mailings import Kind, Lane, State, WrongState
 from newsletter.operators.roles import NotAllowed, Role
 from newsletter.web.app import create
 from tests import house
 from tests.delivery.test_carrying import delivering, wait_for
+from tests.journeys.alerting import power_fails, read, recipients, sent, status, wire
+from tests.journeys.workers import environment
 from tests.operators.crew import Crew
 
-TEXT = "# Lorries at Sarand\n\nFourteen lorries stand at the second gate.\n"
 BACK = "We take our alert back"
-
-
-@pytest.fixture
-def words(tmp_path):
-    path = tmp_path / "alert.md"
-    path.write_text(TEXT)
-    return [str(path)]
-
-
-@pytest.fixture
-def pages(tmp_path, database_urls, sink, newsletter):
-    web = house.build(tmp_path, database_urls, sink.url, web=True)
-    yield web
-    web.close()
-
-
-def sent(made, tmp_path, words, count, **more):
-    """Return the number of an alert to so many readers, released and not yet delivered."""
-    house.add_readers(made, tmp_path, house.addresses(count))
-    return alert.send(made.parts, words, digest_key=house.DIGEST, **more)
-
-
-def status(made, number):
-    with made.parts.database.transaction() as session:
-        assert books.faults(session, number) == []
-        return books.status(session, number)
-
-
-def read(message):
-    return email.message_from_bytes(message.content, policy=email.policy.default)
-
-
-def takes_back(message):
-    return read(message)["Subject"].startswith("Please disregard")
-
-
-def recipients(sink, *, back):
-    return sorted(message.recipient for message in sink.messages if takes_back(message) is back)
 
 
 def test_whoever_has_a_wrong_alert_is_told_so_and_nobody_else(newsletter, tmp_path, words, sink):
@@ -225,22 +188,6 @@ def test_an_issue_composed_in_that_very_second_is_held_as_well(newsletter, tmp_p
 # Who may have it.
 
 
-def wire(made, number, *, upto):
-    """Take a shard of an alert and announce so much of it, as a worker does that is about to die."""
-    with made.parts.database.transaction() as session:
-        taken = shards.take(session, "urgent", owner="elsewhere:1")
-        assert taken is not None
-        assert taken.lease.mailing_id == number
-        assert shards.announce(session, taken.lease, first=0, upto=upto) is not None
-        return taken.lease
-
-
-def power_fails(made):
-    """The holder's machine is away, and has been for a while."""
-    with made.parts.database.transaction() as session:
-        session.execute(text("UPDATE shard SET lease_until = now() - interval '1 hour' WHERE owner IS NOT NULL"))
-
-
 def test_a_worker_that_dies_in_a_window_leaves_nobody_untold(newsletter, tmp_path, words, sink):
     """Three may have it and nobody knows: they are told that it was wrong, and the seven who cannot have it are not."""
     number = sent(newsletter, tmp_path, words, 10)
@@ -256,6 +203,50 @@ def test_a_worker_that_dies_in_a_window_leaves_nobody_untold(newsletter, tmp_pat
     assert len(recipients(sink, back=True)) == 3
     assert recipients(sink, back=False) == []
     assert status(newsletter, done.retraction).state == "done"
+
+
+def test_whatever_a_killed_worker_had_on_the_wire_is_taken_back(newsletter, tmp_path, words, sink):
+    """SIGKILL in the middle of a window: whoever the relay says has the alert is told, whether or not we knew."""
+    sink.delay_seconds = lambda: 0.3
+    number = sent(newsletter, tmp_path, words, 60)
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "newsletter", "deliver", "--lane", "urgent"],
+        env=environment(newsletter),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(lambda: len(sink.messages) > 4 and sink.holding, seconds=60)
+    finally:
+        worker.kill()
+        worker.wait()
+    wait_for(lambda: not sink.holding)  # what was on the wire arrives, and its sender never learns it
+    had = recipients(sink, back=False)
+    sink.delay_seconds = lambda: 0.0
+    done = retracting.retract(newsletter.parts, number, patience_seconds=0.1)
+    assert status(newsletter, done.retraction).state == "approved"
+    newsletter.sweep()
+    newsletter.deliver("urgent")
+    assert status(newsletter, number).uncertain > 0
+    assert set(recipients(sink, back=True)) >= set(had)
+    assert recipients(sink, back=False) == had
+    assert len(recipients(sink, back=True)) < 60
+
+
+def test_a_stop_that_died_half_way_takes_no_doubt_away(newsletter, tmp_path, words, sink):
+    """It was killed before it had cancelled the rows, and nothing goes again: the three of the window may have it, and stay so."""
+    number = sent(newsletter, tmp_path, words, 10)
+    wire(newsletter, number, upto=3)
+    with newsletter.parts.database.transaction() as session:
+        session.execute(
+            text("UPDATE mailing SET state = 'stopped', finished_at = now() WHERE id = :it"), {"it": number}
+        )
+    power_fails(newsletter)
+    newsletter.sweep()
+    assert (status(newsletter, number).uncertain, status(newsletter, number).cancelled) == (3, 7)
+    retracting.retract(newsletter.parts, number)
+    newsletter.deliver("urgent")
+    assert len(recipients(sink, back=True)) == 3
 
 
 def test_who_was_in_doubt_before_the_stop_is_told_too(newsletter, tmp_path, words, sink):

@@ -1,0 +1,175 @@
+"""Before an alert expires with people still due, the team is asked what is to become of them."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from newsletter import database
+from newsletter.journeys import alert, expiring, retracting
+from newsletter.ledger import locks
+from newsletter.operators.roles import NotAllowed, Role
+from tests import house
+from tests.journeys.alerting import read, sent, status
+from tests.operators.crew import Crew
+
+READERS = 12
+
+
+@pytest.fixture
+def slow(tmp_path, database_urls, sink):
+    """A product whose relay takes two messages an hour, and is warm."""
+    made = house.build(tmp_path, database_urls, f"{sink.url}?connections=2&hourly=2")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def crew(newsletter, pages):
+    return Crew(newsletter.parts.database, pages.parts.database)
+
+
+def expires_in(made, number, minutes):
+    with made.parts.database.transaction() as session:
+        moment = "UPDATE mailing SET expires_at = now() + interval '1 minute' * :minutes WHERE id = :it"
+        session.execute(text(moment), {"minutes": minutes, "it": number})
+
+
+def left_over(made, tmp_path, words, sink):
+    """Return an alert of which a relay has taken some and puts the others off."""
+    sink.refuse = lambda recipient: None if recipient < "reader3" else "451 4.7.1 slow down"
+    number = sent(made, tmp_path, words, READERS)
+    made.deliver("urgent")
+    sink.refuse = lambda _recipient: None
+    assert status(made, number).due == 7
+    sink.messages.clear()
+    return number
+
+
+def asked(made, sink):
+    """Return what the team was mailed."""
+    made.deliver("transactional")
+    return [message for message in sink.messages if "expires" in read(message)["Subject"]]
+
+
+def test_each_of_the_team_is_asked_once(newsletter, crew, tmp_path, words, sink):
+    """Whoever wakes first decides; a second mail every five seconds would only be turned off."""
+    number = left_over(newsletter, tmp_path, words, sink)
+    team = [crew.member(Role.SENDER), crew.member(Role.APPROVER, name="Noor Holm")]
+    newsletter.sweep()
+    assert asked(newsletter, sink) == [], "a day is long"
+    expires_in(newsletter, number, 119)
+    newsletter.sweep()
+    newsletter.sweep()
+    mails = asked(newsletter, sink)
+    assert sorted(mail.recipient for mail in mails) == sorted(member.address for member in team)
+    message = read(mails[0])
+    assert message["Subject"] == f"Alert {number} expires with 7 still to be told"
+    body = message.get_body(("plain",)).get_content()
+    assert f"newsletter alerts extend {number} --hours 24" in body
+    assert "do nothing: it expires by itself" in " ".join(body.split())
+
+
+def test_nobody_is_asked_about_an_alert_that_all_have(newsletter, crew, tmp_path, words, sink):
+    """A question without a matter teaches people to delete it unread."""
+    number = sent(newsletter, tmp_path, words, 2)
+    crew.member(Role.SENDER)
+    newsletter.deliver("urgent")
+    expires_in(newsletter, number, 30)
+    newsletter.sweep()
+    assert asked(newsletter, sink) == []
+
+
+def test_without_anybody_to_ask_the_question_stays(newsletter, crew, tmp_path, words, sink):
+    """Somebody who joins at half past one is asked then."""
+    number = left_over(newsletter, tmp_path, words, sink)
+    expires_in(newsletter, number, 60)
+    newsletter.sweep()
+    assert asked(newsletter, sink) == []
+    crew.member(Role.SENDER)
+    newsletter.sweep()
+    assert len(asked(newsletter, sink)) == 1
+
+
+def test_a_relay_too_slow_for_all_is_said_at_once(slow, crew, tmp_path, words, sink):
+    """Two an hour will not reach two hundred in a day: that is known at the first minute, and asked then."""
+    crew.member(Role.SENDER)
+    number = sent(slow, tmp_path, words, 200)
+    slow.deliver("urgent", seconds=5)
+    slow.sweep()
+    assert status(slow, number).due == 198
+    with slow.parts.database.transaction() as session:
+        assert session.execute(text("SELECT asked_at IS NOT NULL FROM mailing WHERE id = :it"), {"it": number}).scalar()
+        subject = session.execute(text("SELECT subject FROM mailing WHERE kind = 'notice'")).scalar_one()
+    assert subject == f"Alert {number} expires with 198 still to be told"
+
+
+def test_longer_reaches_those_who_were_left(newsletter, crew, tmp_path, words, sink):
+    """The answer to the question: a day more, and the rest get it."""
+    number = left_over(newsletter, tmp_path, words, sink)
+    member = crew.member(Role.SENDER)
+    expires_in(newsletter, number, 1)
+    done = expiring.extend(newsletter.parts, number, timedelta(hours=5), by=member.id)
+    assert not done.shortened
+    with newsletter.parts.database.transaction() as session:
+        now = database.now(session)
+        session.execute(text("UPDATE delivery SET due_at = now() - interval '1 s' WHERE state = 'deferred'"))
+    assert timedelta(hours=4, minutes=59) < done.expires_at - now < timedelta(hours=5, minutes=2)
+    newsletter.sweep()
+    newsletter.deliver("urgent")
+    assert (status(newsletter, number).accepted, status(newsletter, number).expired) == (READERS, 0)
+
+
+def test_unanswered_it_expires(newsletter, crew, tmp_path, words, sink):
+    """Doing nothing is an answer as well."""
+    number = left_over(newsletter, tmp_path, words, sink)
+    crew.member(Role.SENDER)
+    expires_in(newsletter, number, 30)
+    newsletter.sweep()
+    expires_in(newsletter, number, -1)
+    newsletter.sweep()
+    found = status(newsletter, number)
+    assert (found.state, found.accepted, found.expired) == ("done", READERS - 7, 7)
+
+
+def test_no_longer_than_was_locked(newsletter, crew, tmp_path, words, sink):
+    """What people agreed to has an end; beyond it a worker would not send, so the command does not pretend."""
+    number = left_over(newsletter, tmp_path, words, sink)
+    done = expiring.extend(newsletter.parts, number, timedelta(hours=500))
+    with newsletter.parts.database.transaction() as session:
+        latest = locks.current(session, number).latest
+    assert (done.shortened, done.expires_at, done.latest) == (True, latest, latest)
+    with pytest.raises(expiring.NoLonger):
+        expiring.extend(newsletter.parts, number, timedelta(hours=1))
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("UPDATE delivery SET due_at = now() - interval '1 s' WHERE state = 'deferred'"))
+    newsletter.sweep()
+    newsletter.deliver("urgent")
+    assert status(newsletter, number).accepted == READERS, "the worker agrees with the last moment"
+
+
+def test_only_senders_give_longer_and_only_what_is_under_way(newsletter, crew, tmp_path, words, sink):
+    """To send longer is to send; and what is over stays over."""
+    number = left_over(newsletter, tmp_path, words, sink)
+    with pytest.raises(NotAllowed):
+        expiring.extend(newsletter.parts, number, timedelta(hours=1), by=crew.member(Role.APPROVER).id)
+    retracting.retract(newsletter.parts, number)
+    with pytest.raises(expiring.NotUnderWay):
+        expiring.extend(newsletter.parts, number, timedelta(hours=1))
+    fresh = alert.draft(newsletter.parts, words, digest_key=house.DIGEST)
+    with pytest.raises(expiring.NotUnderWay):
+        expiring.extend(newsletter.parts, fresh, timedelta(hours=1))
+
+
+def test_who_has_longer_is_asked_again_before_that_ends(newsletter, crew, tmp_path, words, sink):
+    """The second night is asked about like the first; at the very end there is nothing left to ask but to know."""
+    number = left_over(newsletter, tmp_path, words, sink)
+    crew.member(Role.SENDER)
+    expires_in(newsletter, number, 60)
+    newsletter.sweep()
+    expiring.extend(newsletter.parts, number, timedelta(hours=8))
+    newsletter.sweep()
+    assert len(asked(newsletter, sink)) == 1
+    expires_in(newsletter, number, 100)
+    newsletter.sweep()
+    assert len(asked(newsletter, sink)) == 2
