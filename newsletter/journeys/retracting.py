@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from datetime import datetime
 
 from newsletter import database
 from newsletter.database import Session
@@ -13,7 +14,7 @@ from newsletter.journeys import acting, mailing
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import deliveries, mailings
 from newsletter.ledger import planning as rows
-from newsletter.ledger.mailings import Lane, MailingView, State, UnknownMailing
+from newsletter.ledger.mailings import Lane, State, UnknownMailing
 from newsletter.operators import audit
 from newsletter.operators.roles import May
 
@@ -57,16 +58,21 @@ def retract(
     """
     acting.allowed(parts, by, May.STOP)
     with parts.database.transaction() as session:
-        acting.an_alert(session, mailing_id)
-        back = _take_back(session, mailings.take(session, mailing_id), by=by)
+        back = take_back(session, mailing_id, by=by or audit.SHELL, now=database.now(session))
     _begin(parts, back, patience_seconds=patience_seconds)
     parts.nudger.nudge(DELIVER[Lane.URGENT])
     return Retracted(mailing_id, back, mailing.cancel_rest(parts, mailing_id))
 
 
-def _take_back(session: Session, alert: MailingView, *, by: int | None) -> int:
-    """Move everything at once, in the transaction of the caller; return the mailing that tells the readers."""
-    now, back = database.now(session), _prepared(session, alert.id)
+def take_back(session: Session, mailing_id: int, *, by: int | str, now: datetime) -> int:
+    """Take an alert back in the transaction of the caller, and return the mailing that tells its readers: a sweep lets it go.
+
+    by   as for audit.append
+
+    Raises what `retract` raises, but asks nobody.
+    """
+    acting.an_alert(session, mailing_id)
+    alert, back = mailings.take(session, mailing_id), _prepared(session, mailing_id)
     if alert.state in (State.SENDING, State.PAUSED):
         mailings.move(session, alert.id, State.STOPPED, finished_at=now)
     mailings.move(session, alert.id, State.RETRACTED)
@@ -74,7 +80,7 @@ def _take_back(session: Session, alert: MailingView, *, by: int | None) -> int:
     mailings.approve(session, back, start_at=now)
     for article in withdrawal.of_alert(session, alert.id, now=now):
         mailings.hold(session, article, why=mailings.WITHDRAWN)
-    audit.append(session, "alert.retracted", by=by or audit.SHELL, now=now, mailing=alert.id, retraction=back)
+    audit.append(session, "alert.retracted", by=by, now=now, mailing=alert.id, retraction=back)
     return back
 
 
