@@ -115,6 +115,7 @@ class Carrier:
         self._results: list[Result] = []
         self._dead: list[int] = []
         self._classes: list[Class | None] = []
+        self._refused = False
         self._flush: asyncio.Future[None] | None = None
 
     async def carry(self) -> Carried:
@@ -209,6 +210,8 @@ class Carrier:
         judged = outcomes.judge(row, outcome, kind=self._work.lease.kind, now=datetime.now(UTC))
         self._results.append(judged.result)
         self._classes.append(judged.cls)
+        # Standards §16: it stops at once, and at fourteen a second five hundred outcomes are half a minute.
+        self._refused |= judged.cls is Class.SENDER
         if judged.limit:
             self._limits.add(judged.limit)
         if judged.dead:
@@ -312,15 +315,15 @@ class Carrier:
         return format_datetime(self._work.lease.planned_at if again else datetime.now(UTC))
 
     async def _write(self, *, everything: bool = False) -> None:
-        """Write outcomes once there are 500, while the next window is opened; wait for the flush before it."""
-        if len(self._results) < FLUSH and not everything:
+        """Write outcomes once there are 500, or once our sender was refused, while the next window is opened; one at a time."""
+        if len(self._results) < FLUSH and not everything and not self._refused:
             return
         if self._flush is not None:
             await self._flush
             self._flush = None
         if self._results:
             flush = partial(self._sender.flush, self._work, self._results, self._dead, self._classes)
-            self._results, self._dead, self._classes = [], [], []
+            self._results, self._dead, self._classes, self._refused = [], [], [], False
             self._flush = asyncio.get_running_loop().run_in_executor(None, flush)
         if everything and self._flush is not None:
             await self._flush
