@@ -1,8 +1,11 @@
-"""Cargoes of a pool: the simplest, and one that cannot make up its mind."""
+"""Cargoes of a pool: the simplest, and one that cannot make up its mind. And what one session sees of them."""
 
 import asyncio
 import random
 from collections import Counter
+
+from newsletter.relay.envelope import Envelope
+from newsletter.relay.outcome import Accepted
 
 
 class Batch:
@@ -105,3 +108,48 @@ class Hesitant(Batch):
         """Remember what became of it."""
         self.in_hand.remove(envelope.key)
         super().done(envelope, outcome)
+
+
+def envelope(key):
+    """Return the envelope of a number."""
+    return Envelope(key, f"b-{key}@bounces.example", f"reader{key}@example.org", b"Subject: %d\r\n\r\nbody\r\n" % key)
+
+
+class Hands:
+    """The load of one session: envelopes 1, 2, 3 … and a note of all that is asked and told, in order."""
+
+    def __init__(self, *, clear=lambda _envelope: True, last=3):
+        self.notes = []
+        self.answer = asyncio.get_running_loop().create_future()
+        self._clear = clear
+        self._ahead = iter(range(2, last + 1))
+
+    def draw(self):
+        """Return the next one, while there is one."""
+        key = next(self._ahead, None)
+        return None if key is None else envelope(key)
+
+    def clear(self, envelope):
+        """Return what the test says."""
+        self.notes.append(("may", envelope.key))
+        return self._clear(envelope)
+
+    async def cleared(self, envelope):
+        """Wait for the test's answer."""
+        try:
+            return await self.answer
+        except asyncio.CancelledError:
+            self.notes.append(("not asked any more", envelope.key))
+            raise
+
+    def withheld(self, envelope):
+        """Note it."""
+        self.notes.append(("withheld", envelope.key))
+
+    def back(self, envelope):
+        """Note it."""
+        self.notes.append(("back", envelope.key))
+
+    def done(self, envelope, outcome, *, last):
+        """Note it."""
+        self.notes.append((type(outcome), outcome.stage if not isinstance(outcome, Accepted) else None, envelope.key))
