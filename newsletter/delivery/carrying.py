@@ -271,6 +271,8 @@ class Carrier:
         """Allow the rows of a new window; forget those cancelled since the lease, put off those whose variant is held."""
         self._date = self._today()
         due = datetime.now(UTC) + HELD_FOR
+        # A window that closed while this one was asked for has put its rest before what was asked for.
+        rest = [self._ahead.popleft() for _ in range(self._ahead.index(window.asked[0]))]
         for row in window.asked:
             self._ahead.popleft()
             if row.id in window.allowed:
@@ -278,13 +280,16 @@ class Carrier:
             else:
                 # Cancelled rows keep their state (record passes them over); held ones look again in five minutes.
                 self._results.append(Result(row.id, DeliveryState.DEFERRED, reason="held", due_at=due))
+        self._ahead.extendleft(reversed(rest))
         self._given.set()
 
     def _recall(self) -> None:
         """Take back what was allowed and not begun: its window has closed, or will."""
-        self._unspent += len(self._allowed)
-        self._ahead.extendleft(row for row, _ in reversed(self._allowed))
-        self._allowed.clear()
+        if self._allowed:
+            self._unspent += len(self._allowed)
+            # In the order of the shard, since a window is opened from its first row to its last.
+            self._ahead = deque(sorted([row for row, _ in self._allowed] + list(self._ahead), key=_position))
+            self._allowed.clear()
 
     async def _renew(self, out: _Out) -> None:
         """Open a window again over all who wait behind closed ones."""
@@ -369,3 +374,7 @@ class _Pace:
 
 def _place(out: _Out) -> int:
     return out.row.position
+
+
+def _position(row: Row) -> int:
+    return row.position
