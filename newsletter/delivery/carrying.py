@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import structlog
@@ -240,10 +239,15 @@ class Carrier:
         rate = self._pace.step(self._drawn)
         self._low = pacing.low_water(rate=rate)
         size = pacing.window_size(rate=rate, open_already=len(self._allowed))
-        rows = list(islice(self._ahead, size))
+        # Out of the queue while they are asked for: a window that closes meanwhile puts back what it leaves, wherever it belongs.
+        rows = [self._ahead.popleft() for _ in range(min(size, len(self._ahead)))]
         if not rows:
             return
-        window = await self._ask(rows, relay=self._relay if self._limited else None)
+        window = None
+        try:
+            window = await self._ask(rows, relay=self._relay if self._limited else None)
+        finally:
+            self._put_back(rows[len(window.asked) if window else 0 :])
         if window is None or window.wait > PATIENCE_SECONDS:
             self._wait = min(window.wait if window else 0.0, LONGEST_WAIT_SECONDS)
             self._over = True
@@ -271,25 +275,24 @@ class Carrier:
         """Allow the rows of a new window; forget those cancelled since the lease, put off those whose variant is held."""
         self._date = self._today()
         due = datetime.now(UTC) + HELD_FOR
-        # A window that closed while this one was asked for has put its rest before what was asked for.
-        rest = [self._ahead.popleft() for _ in range(self._ahead.index(window.asked[0]))]
         for row in window.asked:
-            self._ahead.popleft()
             if row.id in window.allowed:
                 self._allowed.append((row, window))
             else:
                 # Cancelled rows keep their state (record passes them over); held ones look again in five minutes.
                 self._results.append(Result(row.id, DeliveryState.DEFERRED, reason="held", due_at=due))
-        self._ahead.extendleft(reversed(rest))
         self._given.set()
 
     def _recall(self) -> None:
         """Take back what was allowed and not begun: its window has closed, or will."""
-        if self._allowed:
-            self._unspent += len(self._allowed)
-            # In the order of the shard, since a window is opened from its first row to its last.
-            self._ahead = deque(sorted([row for row, _ in self._allowed] + list(self._ahead), key=_position))
-            self._allowed.clear()
+        self._unspent += len(self._allowed)
+        self._put_back([row for row, _ in self._allowed])
+        self._allowed.clear()
+
+    def _put_back(self, rows: Sequence[Row]) -> None:
+        """Leave rows for another window, in the order of the shard: a window is opened from its first row to its last."""
+        if rows:
+            self._ahead = deque(sorted([*rows, *self._ahead], key=_position))
 
     async def _renew(self, out: _Out) -> None:
         """Open a window again over all who wait behind closed ones."""
