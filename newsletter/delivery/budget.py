@@ -6,7 +6,7 @@ the others. Of the day bulk mail may use neither what is reserved for alerts nor
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from newsletter.ledger.mailings import Lane
@@ -17,6 +17,11 @@ SERVICE_KEEP = 0.02
 """Part of every quota that only service mail may use: a confirmation must not wait for tomorrow."""
 BURST_SECONDS = 0.25
 ACTIVE = timedelta(seconds=3)
+LEARNED = timedelta(minutes=1)
+"""How long a pace that a refusal taught is kept before it is raised a step."""
+STEP = 1.5
+HIGHEST = 1000.0
+"""Messages a second from which a learned pace is forgotten."""
 _FOREVER = timedelta(days=366)
 
 
@@ -70,6 +75,21 @@ def left(lane: Lane, *, limit: int, used: Mapping[Lane, int], reserve: int = 0) 
 
 
 @dataclass(frozen=True, slots=True)
+class Lesson:
+    """A pace that a refusal taught: messages a second, kept up to a time and raised step by step when it is used after it."""
+
+    rate: float
+    until: datetime
+
+    def at(self, now: datetime, *, usual: float | None = None) -> "Lesson | None":
+        """Return what of the lesson holds now: all of it, a step more, or nothing. usual: the pace before it, None for any."""
+        if now < self.until:
+            return self
+        raised = self.rate * STEP
+        return Lesson(raised, now + LEARNED) if raised < (usual or HIGHEST) else None
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What one relay bears for one lane, and what it was given by hour in the last day.
 
@@ -77,6 +97,8 @@ class Limits:
     hourly, daily   what the lane may use of an hour and of a day, all deductions made
     given           start of the hour → messages of this lane and of those that share its quota
     young           the most of today and of each day to come while the relay is new
+    lesson          the pace that its refusals taught
+    full_until      up to when it takes nothing, by its own word
     """
 
     rate: float | None
@@ -84,11 +106,30 @@ class Limits:
     daily: int | None
     given: Mapping[datetime, int]
     young: tuple[int, ...] = ()
+    lesson: Lesson | None = None
+    full_until: datetime | None = None
 
     @property
     def unlimited(self) -> bool:
         """Whether nothing but this machine holds it up."""
-        return self.rate is None and self.hourly is None and self.daily is None and not self.young
+        bounds = (self.rate, self.hourly, self.daily, self.lesson, self.full_until)
+        return all(bound is None for bound in bounds) and not self.young
+
+    def at(self, moment: datetime) -> "Limits":
+        """Return the limits as they stand at a moment to come: what was learned is forgotten step by step."""
+        if self.lesson is None and self.full_until is None:
+            return self
+        full = self.full_until if self.full_until and self.full_until > moment else None
+        return replace(self, lesson=self.lesson and self.lesson.at(moment, usual=self.rate), full_until=full)
+
+    @property
+    def pace(self) -> float | None:
+        """Messages a second now; None where there is no limit."""
+        if self.full_until is not None:
+            return 0.0
+        if self.lesson is None:
+            return self.rate
+        return self.lesson.rate if self.rate is None else min(self.rate, self.lesson.rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +142,11 @@ class Promise:
 
 
 def promise(due: int, relays: Iterable[Limits], *, now: datetime) -> Promise | None:
-    """Return when so many messages will have been handed over, hour by hour; None where no limit is set.
+    """Return when so many messages will have been handed over, step by step; None where no limit is set.
 
     Relays that answer are taken to go on answering, and nothing else to be sent: a plan, not a prophecy.
     """
-    limits = list(relays)
+    limits = [relay.at(now) for relay in relays]
     if not limits or any(relay.unlimited for relay in limits):
         return None
     given = [dict(relay.given) for relay in limits]
@@ -113,35 +154,71 @@ def promise(due: int, relays: Iterable[Limits], *, now: datetime) -> Promise | N
     held: str | None = None
     moment, end = now, now + _FOREVER
     while due > 0 and moment < end:
-        until = moment.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+        until = _next_change(limits, moment)
         seconds = (until - moment).total_seconds()
-        took = 0
+        took, pace = 0, 0.0
         for relay, history in zip(limits, given, strict=True):
             room, why = _room(relay, history, moment, seconds, day=(moment - now).days)
             part = due - took if room is None else min(room, due - took)
-            hour = until - timedelta(hours=1)
+            hour = _hour(moment)
             history[hour] = history.get(hour, 0) + part
             took += part
+            pace += 0.0 if room == 0 else math.inf if relay.pace is None else relay.pace
             held = why if part == room and part < due else held
         day = (moment.date() - now.date()).days
         days += [0] * (day + 1 - len(days))
         days[day] += took
         due -= took
         if due == 0:
-            pace = sum(relay.rate or math.inf for relay in limits)
             return Promise(min(until, moment + timedelta(seconds=took / pace)), tuple(days), held)
         moment = until
+        limits = [relay.at(moment) for relay in limits]
     return Promise(end, tuple(days), held)
+
+
+def promise_to_group(
+    promised: Promise | None, due: int, group: int, lesson: Lesson, *, now: datetime
+) -> Promise | None:
+    """Return a promise that also keeps to the pace which one provider taught.
+
+    promised   what the relays allow for all that is due; None where they have no limit
+    group      how much of it is for that provider's readers
+    """
+    slow = promise(group, [Limits(None, None, None, {}, lesson=lesson)], now=now) if group else None
+    if slow is None or (promised is not None and promised.ends_at >= slow.ends_at):
+        return promised
+    # The others' readers wait for nobody: by each evening all of them have it that the relays allow.
+    fast = promised.by_day if promised else (due,)
+    by_day, gone, gone_fast, gone_slow = list[int](), 0, 0, 0
+    for day, number in enumerate(slow.by_day):
+        gone_slow += number
+        gone_fast += fast[day] if day < len(fast) else 0
+        by_day.append(min(gone_fast, due - group + gone_slow) - gone)
+        gone += by_day[-1]
+    return Promise(slow.ends_at, tuple(by_day), "provider")
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def _next_change(limits: Iterable[Limits], moment: datetime) -> datetime:
+    """Return up to when every relay goes on at the same pace: an hour's end at most, sooner where a lesson is being forgotten."""
+    changes = [_hour(moment) + timedelta(hours=1)]
+    for relay in limits:
+        changes += [relay.lesson.until] if relay.lesson else []
+        changes += [relay.full_until] if relay.full_until else []
+    return min(changes)
 
 
 def _room(
     relay: Limits, given: Mapping[datetime, int], moment: datetime, seconds: float, *, day: int
 ) -> tuple[int | None, str | None]:
-    """Return how much a relay takes until the hour is over, and which limit says so; None once nothing limits it."""
-    hour = moment.replace(minute=0, second=0, microsecond=0)
+    """Return how much a relay takes in so many seconds, and which limit says so; None where nothing limits it."""
+    hour = _hour(moment)
     rooms: list[tuple[int, str]] = []
-    if relay.rate is not None:
-        rooms.append((math.floor(relay.rate * seconds), "rate"))
+    if (pace := relay.pace) is not None:
+        rooms.append((math.floor(pace * seconds), "rate" if relay.full_until is None else "full"))
     if relay.hourly is not None:
         rooms.append((max(0, relay.hourly - given.get(hour, 0)), "hourly"))
     lately = sum(number for start, number in given.items() if start > hour - timedelta(hours=24))

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import structlog
@@ -115,6 +114,7 @@ class Carrier:
         self._results: list[Result] = []
         self._dead: list[int] = []
         self._classes: list[Class | None] = []
+        self._refused = False
         self._flush: asyncio.Future[None] | None = None
 
     async def carry(self) -> Carried:
@@ -209,6 +209,8 @@ class Carrier:
         judged = outcomes.judge(row, outcome, kind=self._work.lease.kind, now=datetime.now(UTC))
         self._results.append(judged.result)
         self._classes.append(judged.cls)
+        # Standards §16: it stops at once, and at fourteen a second five hundred outcomes are half a minute.
+        self._refused |= judged.cls is Class.SENDER
         if judged.limit:
             self._limits.add(judged.limit)
         if judged.dead:
@@ -237,10 +239,15 @@ class Carrier:
         rate = self._pace.step(self._drawn)
         self._low = pacing.low_water(rate=rate)
         size = pacing.window_size(rate=rate, open_already=len(self._allowed))
-        rows = list(islice(self._ahead, size))
+        # Out of the queue while they are asked for: a window that closes meanwhile puts back what it leaves, wherever it belongs.
+        rows = [self._ahead.popleft() for _ in range(min(size, len(self._ahead)))]
         if not rows:
             return
-        window = await self._ask(rows, relay=self._relay if self._limited else None)
+        window = None
+        try:
+            window = await self._ask(rows, relay=self._relay if self._limited else None)
+        finally:
+            self._put_back(rows[len(window.asked) if window else 0 :])
         if window is None or window.wait > PATIENCE_SECONDS:
             self._wait = min(window.wait if window else 0.0, LONGEST_WAIT_SECONDS)
             self._over = True
@@ -269,7 +276,6 @@ class Carrier:
         self._date = self._today()
         due = datetime.now(UTC) + HELD_FOR
         for row in window.asked:
-            self._ahead.popleft()
             if row.id in window.allowed:
                 self._allowed.append((row, window))
             else:
@@ -280,8 +286,13 @@ class Carrier:
     def _recall(self) -> None:
         """Take back what was allowed and not begun: its window has closed, or will."""
         self._unspent += len(self._allowed)
-        self._ahead.extendleft(row for row, _ in reversed(self._allowed))
+        self._put_back([row for row, _ in self._allowed])
         self._allowed.clear()
+
+    def _put_back(self, rows: Sequence[Row]) -> None:
+        """Leave rows for another window, in the order of the shard: a window is opened from its first row to its last."""
+        if rows:
+            self._ahead = deque(sorted([*rows, *self._ahead], key=_position))
 
     async def _renew(self, out: _Out) -> None:
         """Open a window again over all who wait behind closed ones."""
@@ -312,15 +323,15 @@ class Carrier:
         return format_datetime(self._work.lease.planned_at if again else datetime.now(UTC))
 
     async def _write(self, *, everything: bool = False) -> None:
-        """Write outcomes once there are 500, while the next window is opened; wait for the flush before it."""
-        if len(self._results) < FLUSH and not everything:
+        """Write outcomes once there are 500, or once our sender was refused, while the next window is opened; one at a time."""
+        if len(self._results) < FLUSH and not everything and not self._refused:
             return
         if self._flush is not None:
             await self._flush
             self._flush = None
         if self._results:
             flush = partial(self._sender.flush, self._work, self._results, self._dead, self._classes)
-            self._results, self._dead, self._classes = [], [], []
+            self._results, self._dead, self._classes, self._refused = [], [], [], False
             self._flush = asyncio.get_running_loop().run_in_executor(None, flush)
         if everything and self._flush is not None:
             await self._flush
@@ -366,3 +377,7 @@ class _Pace:
 
 def _place(out: _Out) -> int:
     return out.row.position
+
+
+def _position(row: Row) -> int:
+    return row.position

@@ -8,7 +8,7 @@ from newsletter.delivery import pacing
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
 from newsletter.ledger.mailings import AT_LEAST_ONCE, Kind
 from newsletter.relay import verdict
-from newsletter.relay.outcome import Accepted, Deferred, Outcome, Rejected, Uncertain
+from newsletter.relay.outcome import Accepted, Deferred, Outcome, Rejected, Stage, Uncertain
 from newsletter.relay.reply import Reply
 
 DOUBT = timedelta(minutes=1)
@@ -32,8 +32,10 @@ def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime) -> Judged:
     match outcome:
         case Accepted(reply):
             return Judged(_result(row, DeliveryState.ACCEPTED, reply))
-        case Rejected(reply):
+        case Rejected(reply, stage):
             found = verdict.of(outcome)
+            if _is_ours(found.cls, stage) and kind is not Kind.TEST:
+                return Judged(_deferred(row, reply, found, kind=kind, now=now), False, found.limit, found.cls)
             dead = found.cls is verdict.Class.DEAD
             return Judged(
                 _result(row, DeliveryState.REJECTED, reply, reason=str(found.cls)), dead, found.limit, found.cls
@@ -45,6 +47,18 @@ def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime) -> Judged:
             return Judged(_doubted(row, f"no answer after {stage}", kind=kind, now=now))
         case _:
             assert_never(outcome)
+
+
+def _is_ours(cls: verdict.Class, stage: Stage) -> bool:
+    """Return whether a final refusal was about us and not about this mail to this reader, who stays due until we are mended.
+
+    Standards §16: a refused sender stops the mailing at once, so few are asked in vain; it goes on when an operator has mended
+    the relay, and nobody may be missing then. At MAIL no reader was named yet, so a refusal by policy there is the same.
+    Later in the session it stays final: RFC 5321 §4.2.1 asks not to repeat what got 5yz, a provider that blocks us counts every
+    knock, and a bare 550 at RCPT is as often a mailbox that does not exist.
+    A test is there to hear the answer, and is asked again by hand.
+    """
+    return cls is verdict.Class.SENDER or (cls is verdict.Class.POLICY and stage is Stage.MAIL)
 
 
 def _doubted(row: Row, reason: str, *, kind: Kind, now: datetime) -> Result:

@@ -22,12 +22,7 @@ log = structlog.get_logger()
 
 PROBE = timedelta(seconds=10)
 """A relay that did not answer is asked again so often, by one process."""
-LEARNED = timedelta(minutes=1)
-"""How long a pace that a refusal taught is kept before it is raised a step."""
-STEP = 1.5
 SLOWEST = 0.1
-HIGHEST = 1000.0
-"""Messages a second from which a learned pace is forgotten."""
 FULL = timedelta(hours=1)
 ALL = "all"
 
@@ -234,11 +229,12 @@ def _rate(session: Session, relay: Relay, *, now: datetime) -> float | None:
     state = session.execute(_STATE, {"relay": relay.name}).one_or_none()
     if state is None or state.slowed_to is None:
         return relay.rate
-    slowed: float | None = state.slowed_to
-    if slowed is not None and state.slowed_until < now:
-        slowed = slowed * STEP if slowed * STEP < (relay.rate or HIGHEST) else None
-        session.execute(_LESSON, {"relay": relay.name, "rate": slowed, "until": now + LEARNED})
-    return relay.rate if slowed is None else min(slowed, relay.rate or slowed)
+    known = budget.Lesson(state.slowed_to, state.slowed_until)
+    lesson = known.at(now, usual=relay.rate)
+    if lesson != known:
+        facts = {"rate": lesson and lesson.rate, "until": lesson and lesson.until}
+        session.execute(_LESSON, {"relay": relay.name} | facts)
+    return relay.rate if lesson is None else min(lesson.rate, relay.rate or lesson.rate)
 
 
 _LESSON = text("UPDATE relay_state SET slowed_to = :rate, slowed_until = :until WHERE name = :relay")
@@ -254,17 +250,22 @@ def _by_provider(session: Session, provider: str, *, now: datetime) -> Grant | N
     row = session.execute(_PROVIDER, {"provider": provider}).one_or_none()
     if row is None:
         return None
-    rate: float = row.rate
-    if now - row.changed_at > LEARNED:
-        rate *= STEP
-        if rate > HIGHEST:
-            session.execute(text("DELETE FROM provider_pace WHERE provider = :provider"), {"provider": provider})
-            return None
-        facts = {"provider": provider, "rate": rate, "now": now}
+    known = budget.Lesson(row.rate, row.changed_at + budget.LEARNED)
+    if (lesson := known.at(now)) is None:
+        session.execute(text("DELETE FROM provider_pace WHERE provider = :provider"), {"provider": provider})
+        return None
+    if lesson != known:
+        facts = {"provider": provider, "rate": lesson.rate, "now": now}
         session.execute(
             text("UPDATE provider_pace SET rate = :rate, changed_at = :now WHERE provider = :provider"), facts
         )
-    return _Bucket(rate, row.paid_until, rate * budget.BURST_SECONDS).grant("provider", now)
+    return _Bucket(lesson.rate, row.paid_until, lesson.rate * budget.BURST_SECONDS).grant("provider", now)
+
+
+def lessons(session: Session) -> dict[str, budget.Lesson]:
+    """Return the pace that each provider taught which refused because of ours."""
+    found = session.execute(text("SELECT provider, rate, changed_at FROM provider_pace"))
+    return {row.provider: budget.Lesson(row.rate, row.changed_at + budget.LEARNED) for row in found}
 
 
 _PROVIDER = text("SELECT * FROM provider_pace WHERE provider = :provider FOR UPDATE")
@@ -308,7 +309,12 @@ def refund(session: Session, relay: Relay, lane: Lane, provider: str, messages: 
 
 def slow_relay(session: Session, relay: Relay, *, observed: float, now: datetime) -> None:
     """A relay refused because of our pace: half of it from now on, raised step by step. Once in ten seconds at most."""
-    facts = {"relay": relay.name, "rate": min(relay.rate or observed, observed), "now": now, "until": now + LEARNED}
+    facts = {
+        "relay": relay.name,
+        "rate": min(relay.rate or observed, observed),
+        "now": now,
+        "until": now + budget.LEARNED,
+    }
     session.execute(_SLOW_RELAY, facts | {"slowest": SLOWEST})
 
 
@@ -368,12 +374,16 @@ def _limits(session: Session, relay: Relay, lane: Lane, *, now: datetime) -> bud
     for row in session.execute(_BY_HOUR, {"relay": relay.name, "since": now - timedelta(days=1), "lane": counted}):
         given[row.hour] += int(row.used)
     none: Mapping[Lane, int] = {}
+    state = session.execute(_STATE, {"relay": relay.name}).one_or_none()
+    slowed = state is not None and state.slowed_to is not None
     return budget.Limits(
         rate=relay.rate,
         hourly=None if relay.hourly is None else budget.left(lane, limit=relay.hourly, used=none),
         daily=None if relay.daily is None else budget.left(lane, limit=relay.daily, used=none, reserve=relay.reserve),
         given=given,
         young=_plan(session, relay, now=now) if lane is Lane.BULK else (),
+        lesson=budget.Lesson(state.slowed_to, state.slowed_until) if state and slowed else None,
+        full_until=state.full_until if state and lane is Lane.BULK else None,
     )
 
 

@@ -16,7 +16,7 @@ from newsletter.jobs import DELIVER
 from newsletter.journeys import inbound
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.publish import NoSuchFile
-from newsletter.ledger import books, deliveries, mailings, tallies, variants
+from newsletter.ledger import books, deliveries, mailings, shards, tallies, variants
 from newsletter.ledger.deliveries import Single
 from newsletter.ledger.mailings import Draft, Kind, Lane, State
 from newsletter.subscribers import people, recipients
@@ -97,16 +97,28 @@ def status(parts: Parts, mailing_id: int) -> books.Status:
 
 
 def promise(parts: Parts, mailing_id: int) -> Promise | None:
-    """Return when what is left of a mailing will have been handed over; None where no relay of its lane has a limit."""
+    """Return when what is left of a mailing will have been handed over; None where nothing limits its lane's relays.
+
+    A pace that a relay's refusals taught counts from the start, a provider's once it is known who is written to.
+    """
+    groups: dict[str, int] = {}
     with parts.database.transaction() as session:
         mailing = mailings.get(session, mailing_id)
         now = database.now(session)
         if mailing.state in (State.DRAFT, State.LOCKED):
             due = recipients.count(session, planning.audience(session, mailing)) if mailing.digest_id else 0
         else:
-            due = books.status(session, mailing_id).due
+            groups = shards.due_by_provider(session, mailing_id)
+            due = sum(groups.values())
+        lessons = throttle.lessons(session)
         bears = throttle.limits(session, parts.relays[mailing.lane], mailing.lane, now=now)
-    return budget.promise(due, bears, now=max(now, mailing.start_at or now)) if due else None
+    if not due:
+        return None
+    begins = max(now, mailing.start_at or now)
+    promised = budget.promise(due, bears, now=begins)
+    for provider, lesson in lessons.items():
+        promised = budget.promise_to_group(promised, due, groups.get(provider, 0), lesson, now=begins)
+    return promised
 
 
 def relays_away(parts: Parts, mailing_id: int) -> tuple[str, ...]:

@@ -356,4 +356,18 @@ _DUE = text(f"""
     JOIN delivery d ON d.shard_id = s.id AND d.mailing_id = m.id AND d.state IN ('planned', 'deferred')
     WHERE s.lane = ANY (:lanes) AND {_FREE}
 """)  # noqa: S608
+
 _LANES = text(f"SELECT DISTINCT s.lane FROM shard s JOIN mailing m ON m.id = s.mailing_id WHERE {_FREE}")  # noqa: S608
+
+
+def due_by_provider(session: Session, mailing_id: int) -> dict[str, int]:
+    """Return how many deliveries of a mailing are due, by provider group, whether they may begin now or later."""
+    return {row.provider: row.number for row in session.execute(_BY_PROVIDER, {"mailing": mailing_id})}
+
+
+_BY_PROVIDER = text("""
+    SELECT s.provider, count(*) AS number FROM mailing m
+    JOIN delivery d ON d.month = date_trunc('month', m.created_at)::date AND d.mailing_id = m.id
+    JOIN shard s ON s.id = d.shard_id
+    WHERE m.id = :mailing AND d.state IN ('planned', 'deferred') GROUP BY s.provider
+""")

@@ -6,6 +6,7 @@ inside the call that brings the answer to the one before: no coroutine, future o
 
 import asyncio
 import ssl
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 import aiosmtplib
@@ -43,6 +44,20 @@ class Load(Protocol):
         """Hear what became of an envelope. last: a session that had carried others ended with it."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """The server waits for a message, and whether it may begin is not known yet.
+
+    envelope    whose message
+    following   the next, drawn already and not introduced
+    asking      asks somebody else; None while what was written before is still to leave this machine
+    """
+
+    envelope: Envelope
+    following: Envelope | None = None
+    asking: asyncio.Task[None] | None = None
+
+
 class Connection(asyncio.Protocol):
     """One session. `carry` as long as it is `usable`, then `close`; belongs to the loop that opened it."""
 
@@ -58,8 +73,8 @@ class Connection(asyncio.Protocol):
         self._sent = 0
         self._load: Load | None = None
         self._resting: asyncio.Future[None] | None = None
-        self._deciding: asyncio.Task[None] | None = None
-        self._following: Envelope | None = None
+        self._pending: _Pending | None = None
+        self._full = False
         self._deadline = NEVER
         self._unwritten = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -143,6 +158,20 @@ class Connection(asyncio.Protocol):
         self._end("connection lost")
         self._former.connection_lost(error)
 
+    def pause_writing(self) -> None:
+        """Begin no other message: the server reads more slowly than it answers, and it is our memory that would fill."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """Go on with the message that was asked for meanwhile."""
+        self._full = False
+        pending, load = self._pending, self._load
+        if pending is not None and pending.asking is None and load is not None:
+            self._pending = None
+            self._decide(pending.envelope, load)
+            self._write()
+            self._rest_if_idle()
+
     def _hear(self, events: list[Event]) -> None:
         load = self._load
         for event in events:
@@ -157,21 +186,24 @@ class Connection(asyncio.Protocol):
             self._introduce(following)
 
     def _decide(self, envelope: Envelope, load: Load) -> None:
+        if self._full:
+            self._pending = _Pending(envelope)
+            return self._wait(self._manners.final_dot)
         # The next is stamped first: between the mark that `clear` makes and the write there must be next to nothing,
         # since who is killed in between leaves a doubt that no server can settle.
         following = self._next(load) if self._talk.offers.pipelining else None
         may = load.clear(envelope)
         if may is None:
             self._deadline = NEVER  # it is the server that waits
-            self._following = following
-            self._deciding = self._loop.create_task(self._decide_later(envelope, load))
-        else:
-            self._speak_or_not(following, load, may=may)
+            asking = self._loop.create_task(self._decide_later(envelope, following, load))
+            self._pending = _Pending(envelope, following, asking)
+            return None
+        return self._speak_or_not(following, load, may=may)
 
-    async def _decide_later(self, envelope: Envelope, load: Load) -> None:
+    async def _decide_later(self, envelope: Envelope, following: Envelope | None, load: Load) -> None:
         may = await load.cleared(envelope)
-        if not self._talk.closed:
-            following, self._following = self._following, None
+        if self._pending is not None:  # a session that ended meanwhile has told of both
+            self._pending = None
             self._speak_or_not(following, load, may=may)
             self._write()
             self._rest_if_idle()
@@ -223,17 +255,22 @@ class Connection(asyncio.Protocol):
 
     def _end(self, reason: str) -> None:
         """End the session and tell what became of the envelopes in hand. Safe to call twice."""
+        pending, self._pending = self._pending, None
         self._hear(self._talk.lost(reason))
-        if self._following is not None and self._load is not None:
-            self._load.back(self._following)
-            self._following = None
+        if pending is not None:
+            self._drop(pending)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._deciding is not None and self._deciding is not asyncio.current_task():
-            self._deciding.cancel()
         self._transport.abort()
         self._wake()
+
+    def _drop(self, pending: _Pending) -> None:
+        """Nobody waits for this message any more: what became of its envelope has been told."""
+        if pending.asking is not None:
+            pending.asking.cancel()
+        if pending.following is not None and self._load is not None:
+            self._load.back(pending.following)
 
     async def _exchange(self) -> None:
         """Write what the conversation holds and wait a few seconds for the answer; no answer ends the session."""

@@ -64,6 +64,9 @@ async def open_session(relay: Relay, *, helo: str, tls_context: ssl.SSLContext, 
             await _upgrade(smtp, relay)
         if relay.user is not None:
             await _log_in(smtp, relay)
+        if not smtp.is_connected:
+            # Gone behind its last answer: nobody would tell us of it any more, and the first message would wait for minutes.
+            raise Unreachable(relay, Cause.CLOSED, "closed behind the introduction")
     except BaseException:
         smtp.close()
         raise

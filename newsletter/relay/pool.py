@@ -185,6 +185,9 @@ class _Run:
         if self._failure is not None:
             return None
         if self._again:
+            # The cargo gave it before and is not asked again whether it may be introduced. MAIL and RCPT hand over nothing;
+            # what counts is the message, and before its first byte `clear` asks as for any other, however old the permission
+            # is. To ask here as well would put off what only lost its session, and a permission can run out after it too.
             return self._again.popleft()
         try:
             envelope = self._cargo.draw()
@@ -210,7 +213,10 @@ class _Run:
 
     def withheld(self, envelope: Envelope) -> None:
         self._begun -= 1
-        self._cargo.withheld(envelope)
+        try:
+            self._cargo.withheld(envelope)
+        except Exception as failure:
+            self._failure = failure
 
     def back(self, envelope: Envelope) -> None:
         self._again.appendleft(envelope)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.delivery import budget
-from newsletter.delivery.budget import Limits
+from newsletter.delivery.budget import LEARNED, Lesson, Limits
 from newsletter.ledger.mailings import Lane
 
 NOW = datetime(2026, 6, 1, 8, 0, tzinfo=UTC)
@@ -113,3 +113,76 @@ def test_several_relays_carry_together():
     one = budget.promise(36_000, [limits(rate=10)], now=NOW)
     two = budget.promise(36_000, [limits(rate=10), limits(rate=10)], now=NOW)
     assert (one.ends_at - NOW) / (two.ends_at - NOW) == pytest.approx(2, abs=0.05)
+
+
+def lesson(rate, **past):
+    return Lesson(rate, NOW + LEARNED - timedelta(**past))
+
+
+def test_a_pace_that_a_refusal_taught_is_what_is_promised():
+    """The URL says fourteen, the relay said one: who is told of one minute waits for five."""
+    promise = budget.promise(840, [limits(rate=14, lesson=lesson(1))], now=NOW)
+    # 60, 90, 135, 202 and 303 in the first five minutes, and 50 at 7.6 a second.
+    assert promise.ends_at - NOW == pytest.approx(timedelta(minutes=5, seconds=6.6), abs=timedelta(seconds=1))
+    assert promise.held_by == "rate"
+
+
+def test_a_lesson_is_forgotten_in_a_promise_as_it_is_on_the_wire():
+    """A bad minute must not make an operator believe that a mailing takes a week."""
+    plain = budget.promise(500_000, [limits(rate=100)], now=NOW)
+    after = budget.promise(500_000, [limits(rate=100, lesson=lesson(0.1))], now=NOW)
+    assert timedelta(minutes=10) < after.ends_at - plain.ends_at < timedelta(minutes=20)
+    idle = budget.promise(500_000, [limits(rate=100, lesson=lesson(80, hours=5))], now=NOW)
+    assert abs(idle.ends_at - plain.ends_at) < timedelta(seconds=2), "a step from eighty is the usual again"
+
+
+@given(
+    rate=st.floats(0.1, 900),
+    usual=st.none() | st.floats(0.2, 400),
+    past=st.integers(0, 600),
+    due=st.integers(1, 60_000),
+)
+def test_a_promise_walks_the_steps_that_the_wire_walks(rate, usual, past, due):
+    """Two rules for one pace would part one day, and the plan would be a guess."""
+    taught = lesson(rate, seconds=past)
+    promise = budget.promise(due, [limits(rate=usual, lesson=taught)], now=NOW)
+    if promise is None:
+        assert taught.at(NOW, usual=usual) is None
+        return
+    moment, gone = NOW, 0.0
+    while moment < promise.ends_at and (taught := taught and taught.at(moment, usual=usual)):
+        pace = min(taught.rate, usual or taught.rate)
+        until = min(taught.until, promise.ends_at)
+        gone += pace * (until - moment).total_seconds()
+        moment = until
+    if moment < promise.ends_at:
+        gone += usual * (promise.ends_at - moment).total_seconds()
+    # Each step of the plan, and each of its hours, drops less than one message.
+    steps = 40 + (promise.ends_at - NOW) / timedelta(hours=1)
+    assert due - 1 <= gone or usual is None
+    assert gone <= due + steps
+
+
+def test_a_relay_that_is_full_gives_nothing_until_it_said_so():
+    """It has refused today's quota: bulk mail waits an hour, and the promise must not begin now."""
+    full = limits(rate=10, full_until=NOW + timedelta(minutes=40))
+    promise = budget.promise(600, [full], now=NOW)
+    assert promise.ends_at == NOW + timedelta(minutes=41)
+    assert promise.held_by == "full"
+    free = limits(full_until=NOW + timedelta(minutes=40))
+    assert budget.promise(600, [free], now=NOW).ends_at == NOW + timedelta(minutes=40)
+    assert budget.promise(600, [free], now=NOW + timedelta(hours=1)) is None
+    assert budget.promise(600, [full, limits(rate=10)], now=NOW).ends_at == NOW + timedelta(minutes=1)
+
+
+def test_a_provider_that_asked_for_less_holds_its_own_readers_only():
+    """The last reader is the one with the slow provider; all others have it when the relay says."""
+    at_night = NOW.replace(hour=23, minute=58)
+    taught = Lesson(1.0, at_night + LEARNED)
+    promised = budget.promise(1000, [limits(rate=100)], now=at_night)
+    held = budget.promise_to_group(promised, 1000, 285, taught, now=at_night)
+    assert held.ends_at - at_night == timedelta(minutes=3)
+    assert (held.by_day, held.held_by) == ((1000 - 285 + 150, 135), "provider")
+    assert budget.promise_to_group(None, 1000, 285, taught, now=at_night).by_day == held.by_day
+    assert budget.promise_to_group(promised, 1000, 3, taught, now=at_night) == promised
+    assert budget.promise_to_group(None, 1000, 0, taught, now=at_night) is None

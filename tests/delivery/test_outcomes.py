@@ -41,6 +41,39 @@ def test_a_deferred_delivery_says_when_and_gives_up_in_the_end():
     assert outcomes.judge(old, deferred, kind=Kind.DIGEST, now=NOW).result.state is DeliveryState.EXPIRED
 
 
+NOT_OURS_TO_SEND = Reply(550, "5.7.60", "Client does not have permissions to send as this sender")
+
+
+@pytest.mark.parametrize(
+    ("reply", "stage", "state"),
+    [
+        (NOT_OURS_TO_SEND, Stage.MAIL, DeliveryState.DEFERRED),
+        (Reply(553, "5.7.1", "Sender address rejected: not owned by user"), Stage.RCPT, DeliveryState.DEFERRED),
+        (Reply(554, None, "Message rejected: Email address is not verified."), Stage.BODY, DeliveryState.DEFERRED),
+        (Reply(550, "5.7.1", "Blocked, see our policy"), Stage.MAIL, DeliveryState.DEFERRED),
+        (Reply(550, "5.7.1", "Blocked, see our policy"), Stage.RCPT, DeliveryState.REJECTED),
+        (Reply(550, "5.7.1", "Blocked, see our policy"), Stage.BODY, DeliveryState.REJECTED),
+        (Reply(550, None, "no"), Stage.RCPT, DeliveryState.REJECTED),
+        (Reply(552, "5.3.4", "Message too large"), Stage.MAIL, DeliveryState.REJECTED),
+    ],
+)
+def test_who_was_refused_for_our_sake_stays_due(reply, stage, state):
+    """The relay is mended in an hour; the readers who were asked for in that hour must not be the ones who never get it."""
+    judged = outcomes.judge(ROW, Rejected(reply, stage), kind=Kind.DIGEST, now=NOW)
+    assert judged.result.state is state
+    assert (judged.result.due_at is not None) is (state is DeliveryState.DEFERRED)
+    assert judged.result.code == reply.code
+    assert judged.cls is not None, "it counts towards the stop of the mailing all the same"
+
+
+def test_a_refused_sender_is_not_tried_for_ever_and_a_test_hears_it_at_once():
+    """Nobody may be mending it; and whoever sends a test waits for the answer."""
+    refused = Rejected(NOT_OURS_TO_SEND, Stage.MAIL)
+    old = Row(7, 0, 1, 2, 3, "", 12, NOW - timedelta(hours=71))
+    assert outcomes.judge(old, refused, kind=Kind.DIGEST, now=NOW).result.state is DeliveryState.EXPIRED
+    assert outcomes.judge(ROW, refused, kind=Kind.TEST, now=NOW).result.state is DeliveryState.REJECTED
+
+
 def test_the_words_of_a_server_are_never_kept():
     """A reply repeats the address; only its numbers reach the ledger."""
     judged = outcomes.judge(

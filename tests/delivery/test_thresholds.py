@@ -69,6 +69,29 @@ def test_a_digest_that_is_blocked_stops_by_itself_and_goes_on_when_told(newslett
     assert (after.state, after.halted, after.accepted) == ("done", None, 1500 - found.rejected)
 
 
+def test_a_refused_sender_stops_at_once_and_costs_no_reader_the_digest(sink, tmp_path, database_urls):
+    """A forgotten password or domain is mended in an hour: then everyone has it, those first who were asked for in vain."""
+    sink.refuse = lambda _recipient: "553 5.7.1 Sender address rejected: not owned by user"
+    made = house.build(tmp_path, database_urls, f"{sink.url}?rate=40")
+    composed = house.issue(made, tmp_path, addresses=readers("a.example", each=200))
+    publish.send(made.parts, composed.issue)
+    made.deliver("bulk", seconds=20)
+    found = status(made, composed.mailing)
+    assert (found.state, found.halted) == ("paused", "sender")
+    assert (found.rejected, found.due) == (0, 200)
+    assert len([line for line in sink.said if line.startswith("RCPT")]) < 100, "it stopped at once"
+    sink.refuse = lambda _recipient: None
+    journey.resume(made.parts, composed.mailing)
+    for _ in range(2):
+        with made.parts.database.transaction() as session:
+            session.execute(text("UPDATE delivery SET due_at = now() WHERE state = 'deferred'"))
+        made.sweep()
+        made.deliver("bulk", seconds=20)
+    after = status(made, composed.mailing)
+    assert (after.state, after.halted, after.accepted) == ("done", None, 200)
+    made.close()
+
+
 def test_a_dead_list_stops_by_itself(newsletter, sink, tmp_path):
     """A list of ten years ago, imported by mistake, is a list of spam traps."""
     sink.refuse = lambda recipient: "550 5.1.1 User unknown" if int(recipient[6:].split("@")[0]) % 3 == 0 else None

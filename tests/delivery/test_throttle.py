@@ -263,6 +263,38 @@ def test_a_relay_s_own_limits_are_learned_from_its_refusals(sink, tmp_path, data
     made.close()
 
 
+def test_the_promise_knows_what_was_learned_from_refusals(sink, tmp_path, database_urls):
+    """ "Done in a minute", said of a relay that has just asked for half the pace, is what people remember of a program."""
+    made = house.build(tmp_path, database_urls, f"{sink.url}?rate=100")
+    composed = house.issue(made, tmp_path, addresses=[*house.addresses(200), "ann@gmail.com", "ben@gmail.com"])
+    relay = made.parts.relays[Lane.BULK][0]
+
+    def promised():
+        with made.parts.database.transaction() as session:
+            now = session.execute(text("SELECT now()")).scalar_one()
+        found = journey.promise(made.parts, composed.mailing)
+        return (found.ends_at - now).total_seconds(), found.held_by
+
+    assert promised()[0] == pytest.approx(2, abs=0.5)
+    with made.parts.database.transaction() as session:
+        now = session.execute(text("SELECT now()")).scalar_one()
+        throttle.slow_relay(session, relay, observed=4, now=now)
+    assert promised()[0] == pytest.approx(60 + 82 / 3, abs=2), "120 in the first minute, and then three a second"
+    publish.send(made.parts, composed.issue)
+    with made.parts.database.transaction() as session:
+        throttle.slow_provider(session, "google", observed=0.1, now=now)
+    change(made, "UPDATE relay_state SET slowed_to = NULL, slowed_until = NULL")
+    made.sweep()
+    assert promised() == (pytest.approx(20, abs=2), "provider"), "two at one in ten seconds"
+    with made.parts.database.transaction() as session:
+        throttle.fill_relay(session, relay, now=now)
+    assert promised() == (pytest.approx(3602, abs=3), "full")
+    with made.parts.database.transaction() as session:
+        [bears] = throttle.limits(session, [relay], Lane.URGENT, now=now)
+    assert bears.full_until is None, "an alert asks all the same"
+    made.close()
+
+
 def test_a_young_relay_gets_little_on_its_first_days_and_an_alert_all_the_same(newsletter):
     """A new sender that writes to a million on its first day is a spammer to every provider; but danger does not wait."""
     relay = Relay.parse("smtp://relay.example:25")

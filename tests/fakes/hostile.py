@@ -1,7 +1,7 @@
 """An SMTP server that does, by a seed, what real servers have been seen to do at their worst, and remembers what it really said.
 
 Replies of several lines and in pieces of one to seven bytes, refusals at every stage, 354 after a refusal, 421 alone and behind
-250, lines that die before, within and after every answer, slow banners, garbage.
+250, lines that die before, within and after every answer and within a message, slow banners, garbage.
 """
 
 import asyncio
@@ -22,12 +22,16 @@ class Hostile(Sink):
 
     answered  (recipient, first digit) → how many full answers to the message
     silent    recipient → how many messages came to their final dot and had no full answer
+    unheard   recipient → how many messages were asked for and not listened to up to their final dot
+    bodies    recipient → how many messages were begun, as far as they were listened to
     """
 
     seed: int = 0
     calm: float = 0.97
     answered: Counter = field(default_factory=Counter)
     silent: Counter = field(default_factory=Counter)
+    unheard: Counter = field(default_factory=Counter)
+    bodies: Counter = field(default_factory=Counter)
     faults: Counter = field(default_factory=Counter)
 
     def __post_init__(self):
@@ -72,6 +76,8 @@ class _Session:
                     ]
                 )
             )
+            if not self.calmly("behind EHLO"):
+                raise _Gone
         elif verb in (b"MAIL", b"RCPT"):
             await self.take(verb, line)
         elif verb == b"DATA":
@@ -101,13 +107,41 @@ class _Session:
             await self.misbehave([b"451 4.3.0 later", b"554 5.5.1 no"])
             return
         await self.say(b"354", b"go on")
-        while (await self.reader.readline()) not in (b".\r\n", b""):
-            pass
+        if not self.calmly("asked"):
+            await self.lose_interest()
+        await self.listen()
         if self.refused:
             await self.say(b"554", b"5.5.1 no valid recipients")
             return
         self.server.silent[self.recipient] += 1
         await self.judge()
+
+    async def lose_interest(self):
+        """Hang up before a word of the message is read, at once or a little later, perhaps with a farewell."""
+        self.server.unheard[self.recipient] += 1
+        await asyncio.sleep(self.dice.choice((0, 0.001, 0.004)))
+        if self.dice.random() < 0.5:
+            await self.write(b"421 4.3.2 shutting down\r\n")
+        raise _Gone
+
+    async def listen(self):
+        """Read a message up to its final dot, or hang up in the middle of it."""
+        # Some wait for ten minutes, some for ten milliseconds.
+        patience = 0.01 if self.dice.random() < 0.5 else None
+        try:
+            line = await asyncio.wait_for(self.reader.readline(), patience)
+        except TimeoutError:
+            return await self.lose_interest()
+        self.server.bodies[self.recipient] += line not in (b".\r\n", b"")
+        if line != b".\r\n" and not self.calmly("in the message"):
+            self.server.unheard[self.recipient] += 1
+            await self.reader.read(self.dice.randint(1, 20))
+            raise _Gone
+        while line not in (b".\r\n", b""):
+            line = await self.reader.readline()
+        if not line:
+            raise _Gone
+        return None
 
     async def judge(self):
         """Answer a message: fully, in part, or not at all; and perhaps hang up behind a full answer."""

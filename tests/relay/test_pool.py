@@ -223,6 +223,63 @@ def test_who_is_not_cleared_costs_the_next_one_nothing():
     assert len(sink.messages) == 30
 
 
+class Rationing(smtp.Sink):
+    """A server that takes one message a session, and says so at the next MAIL."""
+
+    async def _data(self, reader, writer, sender, recipient):
+        answer = await super()._data(reader, writer, sender, recipient)
+        return f"{answer}\r\n421 4.7.0 one a session"
+
+
+@pytest.mark.parametrize("renewed", [True, False])
+def test_who_goes_again_in_another_session_is_asked_again_before_the_message(renewed):
+    """The window was open when it was drawn and has closed with the session: nothing is handed over on the old permission."""
+    order = []
+
+    class Windowed(Batch):
+        def clear(self, envelope):
+            order.append(("may", envelope.key))
+            return True if envelope.key == 0 else None
+
+        async def cleared(self, envelope):
+            order.append(("renewed", envelope.key))
+            return renewed
+
+    cargo = Windowed(envelopes(2))
+    with smtp.running(Rationing()) as server, asyncio.Runner() as runner:
+        pool = Pool(Relay.parse(f"{server.url}?connections=1"), helo="sender.example", manners=QUICK)
+        begun = runner.run(asyncio.wait_for(pool.send(cargo), 20))
+    assert order[:3] == [("may", 0), ("may", 1), ("renewed", 1)]
+    assert [line for line in server.said if "reader1@" in line][:2] == ["RCPT TO:<reader1@example.org>"] * 2, (
+        "it was introduced once more"
+    )
+    on_the_wire = [message.recipient for message in server.messages]
+    if renewed:
+        assert (begun, on_the_wire) == (2, ["reader0@example.org", "reader1@example.org"])
+    else:
+        assert cargo.told == [0]
+        assert on_the_wire == ["reader0@example.org"]
+
+
+def test_a_cargo_that_fails_to_take_back_is_heard_of():
+    """A failure nobody hears would leave a session waiting for ever."""
+
+    class Broken(Batch):
+        def clear(self, envelope):
+            return None
+
+        async def cleared(self, envelope):
+            return False
+
+        def withheld(self, envelope):
+            raise KeyError(envelope.key)
+
+    with smtp.running(smtp.Sink()) as sink, asyncio.Runner() as runner:
+        pool = Pool(Relay.parse(f"{sink.url}?connections=1"), helo="sender.example", manners=QUICK)
+        with pytest.raises(KeyError):
+            runner.run(asyncio.wait_for(pool.send(Broken(envelopes(3))), 10))
+
+
 class Closing(smtp.Sink):
     """A server that is shutting down just as it asks for a message."""
 

@@ -1,0 +1,167 @@
+"""The carrier by itself, with a database that answers when the test says: what its windows hold, row by row."""
+
+import asyncio
+import random
+import threading
+import time
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from newsletter.delivery.carrying import Carrier, Turn
+from newsletter.delivery.leasing import Work
+from newsletter.ledger.deliveries import Row
+from newsletter.ledger.mailings import Kind, Lane
+from newsletter.ledger.shards import Lease
+from newsletter.relay.outcome import Accepted
+from newsletter.relay.reply import Reply
+from newsletter.relay.target import Relay
+from tests.fakes.cargo import envelope
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+LEASE = Lease(1, 1, 1, Kind.MAILING, Lane.BULK, "other", 400, date(2026, 6, 1), None, None, b"", NOW)
+KEPT = Accepted(Reply(250, "2.0.0", "kept"))
+
+
+class Desk:
+    """A database that opens every window it is asked for, once the gate is open. asked: (first, upto) of each."""
+
+    def __init__(self):
+        self.gate = threading.Event()
+        self.gate.set()
+        self.asked = []
+
+    @contextmanager
+    def transaction(self):
+        assert self.gate.wait(10)
+        yield self
+
+    def execute(self, _statement, facts):
+        if "first" in facts:
+            self.asked.append((facts["first"], facts["upto"]))
+        return SimpleNamespace(one_or_none=lambda: SimpleNamespace(started_at=NOW), scalars=list)
+
+
+class Crew:
+    """The sender and its pool: what a carrier is told to send is what the test's `send` does."""
+
+    def __init__(self, desk):
+        self.database = desk
+        self.send = None
+
+    def pool(self, _relay):
+        return self
+
+    def envelope(self, _work, row, _date):
+        return envelope(row.id)
+
+    def flush(self, work, results, dead, classes):
+        """Nothing is kept."""
+
+
+def carry(send, *, count, desk=None):
+    """Carry so many rows by what `send` does; return the desk."""
+    desk = desk or Desk()
+    rows = [Row(place, place, 1, place, place, "", 0, None) for place in range(count)]
+    marks = SimpleNamespace(
+        begin=lambda _place: None, withdraw=lambda _place: None, answered=lambda _place, **_how: None
+    )
+    turn = Turn(Relay.parse("smtp://127.0.0.1:9"), limited=False, until=lambda: False, halt=lambda: False)
+    crew = Crew(desk)
+
+    async def main():
+        crew.send = lambda cargo: send(cargo, desk)
+        return await Carrier(crew, Work(LEASE, rows, {}), marks, turn).carry()
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+    return desk
+
+
+async def take(cargo, gone, most):
+    """Hand over up to so many messages, as long as there are any."""
+    while most and (drawn := cargo.draw()) is not None:
+        assert cargo.clear(drawn) is not False
+        cargo.done(drawn, KEPT)
+        gone.append(drawn.key)
+        most -= 1
+
+
+def test_a_window_that_closes_while_the_next_is_asked_for_doubles_and_forgets_nobody():
+    """A database that hesitates for a second must not send a digest twice: what was allowed goes back behind the question."""
+    gone = []
+
+    async def send(cargo, desk):
+        assert await cargo.more()
+        desk.gate.clear()
+        await take(cargo, gone, 240)
+        await asyncio.sleep(0.7)  # ten are left, more were asked for, and the window has closed
+        await take(cargo, gone, 1)
+        assert len(gone) == 240
+        desk.gate.set()
+        while await cargo.more():
+            await take(cargo, gone, 400)
+        return len(gone)
+
+    desk = carry(send, count=400)
+    assert sorted(gone) == list(range(400))
+    assert gone == sorted(gone), "in the order of the shard"
+    assert all(first < upto for first, upto in desk.asked), "a window over nothing would let through who has left"
+
+
+class Moody(Desk):
+    """Opens windows late now and then, and leaves out one row in a hundred."""
+
+    def __init__(self, dice):
+        super().__init__()
+        self.dice = dice
+        self.left_out = set()
+
+    @contextmanager
+    def transaction(self):
+        if self.dice.random() < 0.2:
+            time.sleep(self.dice.choice((0.1, 0.3, 0.6)))
+        yield self
+
+    def execute(self, statement, facts):
+        found = super().execute(statement, facts)
+        if "first" in facts:
+            not_now = [place for place in range(facts["first"], facts["upto"]) if place % 100 == 7]
+            self.left_out.update(not_now)
+            found.scalars = lambda: not_now
+        return found
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_the_database_s_mood_each_row_is_begun_once_or_left(seed):
+    """Eight sessions at any pace, windows that close at any moment: nobody has it twice, and nobody is forgotten."""
+    dice = random.Random(seed)
+    begun, withheld = [], []
+
+    async def session(cargo):
+        while True:
+            if (drawn := cargo.draw()) is None:
+                if not await cargo.more():
+                    return
+                continue
+            await asyncio.sleep(dice.choice((0, 0, 0.001, 0.02)))
+            may = cargo.clear(drawn)
+            if may is None:
+                may = await cargo.cleared(drawn)
+            if not may:
+                withheld.append(drawn.key)
+                cargo.withheld(drawn)
+                continue
+            begun.append(drawn.key)
+            await asyncio.sleep(dice.choice((0, 0.001, 0.01)))
+            cargo.done(drawn, KEPT)
+
+    async def send(cargo, _desk):
+        await asyncio.gather(*(session(cargo) for _ in range(8)))
+        return len(begun)
+
+    desk = carry(send, count=1000, desk=Moody(dice))
+    assert len(begun) == len(set(begun)), "begun twice"
+    assert sorted({*begun, *withheld, *desk.left_out}) == list(range(1000)), "forgotten"
+    assert not set(begun) & desk.left_out, "begun though it was left out of its window"
