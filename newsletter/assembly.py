@@ -178,13 +178,13 @@ class Newsletter:
         rejects.sweep(self.parts.home / "rejects")
         with self.parts.database.transaction() as session:
             found = recovery.sweep(session, now=database.now(session), tranche_pause=self.parts.tranche_pause)
-        expiring.ask(self.parts)
         for lane in found.lanes:
             self.parts.nudger.nudge(DELIVER[lane])
         if picturing.any_due(self.parts):
             self.parts.nudger.nudge(PICTURES)
         if returns.any_waiting(self.parts):
             self.parts.nudger.nudge(RETURNS)
+        expiring.ask(self.parts)
         return found
 
     def lifeboat(self, lanes: list[str], *, until: Callable[[], bool], pause_seconds: float = 1.0) -> int:

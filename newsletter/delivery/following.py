@@ -4,11 +4,8 @@ from datetime import datetime
 
 from newsletter.database import Session
 from newsletter.errors import Conflict
-from newsletter.ledger import deliveries, mailings, shards
+from newsletter.ledger import mailings, shards
 from newsletter.ledger.mailings import Kind, MailingView, State
-
-SUPERSEDED = "superseded"
-"""What stands beside a row that was cancelled because an update goes in its stead."""
 
 
 class Retracted(Conflict):
@@ -41,7 +38,8 @@ def require(session: Session, mailing_id: int) -> None:
 def supersede(session: Session, update: MailingView, *, now: datetime) -> list[int]:
     """End what an update follows, as far as it has not gone; return which alerts that ended. Raises Retracted.
 
-    Rows that a worker is writing at this moment are passed over, and cancelled when their shard's books are closed.
+    Nothing more of them goes from the commit on. Their rows are cancelled afterwards, by whoever released it or by the sweep:
+    the update does not wait for a million of them.
     """
     ended = []
     for place, before in enumerate(mailings.followed(session, update.id)):
@@ -56,7 +54,6 @@ def _end(session: Session, alert: MailingView, *, now: datetime) -> bool:
     match alert.state:
         case State.SENDING | State.PAUSED:
             mailings.move(session, alert.id, State.STOPPED, finished_at=now)
-            deliveries.cancel_all(session, alert, reason=SUPERSEDED)
         case State.DRAFT | State.LOCKED | State.APPROVED:
             mailings.move(session, alert.id, State.CANCELLED)
         case _:

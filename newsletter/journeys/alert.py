@@ -306,7 +306,10 @@ def release(parts: Parts, mailing_id: int, *, by: int | None = None, alone: bool
             session, "alert.released", by=by or audit.SHELL, now=now, mailing=mailing_id, start_at=start_at.isoformat()
         )
         state = mailings.get(session, mailing_id).state
+        superseded = mailings.followed(session, mailing_id) if state is not State.APPROVED else []
     parts.nudger.nudge(DELIVER[Lane.URGENT])
+    for before in superseded:
+        mailing.cancel_rest(parts, before)
     return state
 
 

@@ -1,6 +1,5 @@
 """Before an alert expires with people still due, the team is asked; afterwards nobody could do anything about it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,14 +9,13 @@ from newsletter import database, languages
 from newsletter.composer.content import TeamContent
 from newsletter.database import Session
 from newsletter.delivery import budget, throttle
-from newsletter.errors import Conflict
+from newsletter.errors import Conflict, NewsletterError
 from newsletter.jobs import DELIVER
 from newsletter.journeys import acting, team
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import books, locks, mailings, shards
 from newsletter.ledger.mailings import Lane, MailingView, State
 from newsletter.operators import audit, people
-from newsletter.operators.people import OperatorView
 from newsletter.operators.roles import May
 
 log = structlog.get_logger()
@@ -81,18 +79,23 @@ def _extended(session: Session, alert: MailingView, longer: timedelta, *, now: d
 
 def ask(parts: Parts) -> int:
     """Ask the team about each alert that will expire before all have it; return how many. Safe to repeat: each is asked once."""
-    asked = 0
     with parts.database.transaction() as session:
         now = database.now(session)
-        soon = [alert for alert in mailings.expiring(session) if _runs_out(session, parts, alert, now=now)]
-        team_ = people.active(session) if soon else []
-        if soon and not team_:
-            log.warning("nobody to ask", alerts=[alert.id for alert in soon])
-        for alert in soon if team_ else ():
-            asked += _ask(session, parts, alert, team_, now=now)
+        soon = [alert.id for alert in mailings.expiring(session) if _runs_out(session, parts, alert, now=now)]
+    asked = sum([_tried(parts, alert) for alert in soon])
     if asked:
         parts.nudger.nudge(DELIVER[Lane.TRANSACTIONAL])
     return asked
+
+
+def _tried(parts: Parts, alert_id: int) -> bool:
+    """Ask about one alert; a mail that cannot be written keeps no sweep from its work."""
+    try:
+        with parts.database.transaction() as session:
+            return _ask(session, parts, mailings.get(session, alert_id), now=database.now(session))
+    except NewsletterError as refused:
+        log.error("the team is not asked", mailing=alert_id, why=refused.message)
+        return False
 
 
 def _runs_out(session: Session, parts: Parts, alert: MailingView, *, now: datetime) -> bool:
@@ -108,12 +111,12 @@ def _runs_out(session: Session, parts: Parts, alert: MailingView, *, now: dateti
     return promise is not None and promise.ends_at > expires
 
 
-def _ask(
-    session: Session, parts: Parts, alert: MailingView, everyone: Sequence[OperatorView], *, now: datetime
-) -> bool:
-    due = books.status(session, alert.id).due
+def _ask(session: Session, parts: Parts, alert: MailingView, *, now: datetime) -> bool:
+    everyone = people.active(session)
+    due = books.status(session, alert.id).due if everyone else 0
     if not due or not mailings.ask_once(session, alert.id, now=now):
         return False
+    parts.letterhead.require()
     latest = locks.current(session, alert.id).latest
     expires = alert.expires_at or now
     team.tell(session, parts, everyone, question(alert.id, due, expires, latest), expires_at=now + KEEPS, now=now)

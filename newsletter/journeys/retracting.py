@@ -41,11 +41,12 @@ class Retracted:
 
 @dataclass(frozen=True, slots=True)
 class Relatives:
-    """What an alert follows, what followed it, and the mailing that took it back; None where there is none."""
+    """What an alert follows, what followed it, and the mailing that took it back with its state; None where there is none."""
 
     updates: int | None
     updated_by: int | None
     retraction: int | None
+    retraction_state: State | None
 
 
 def retract(
@@ -118,4 +119,5 @@ def relatives(parts: Parts, mailing_id: int) -> Relatives:
     with parts.database.transaction() as session:
         alert = acting.an_alert(session, mailing_id)
         back = mailings.retraction_of(session, mailing_id) if alert.state is State.RETRACTED else None
-        return Relatives(alert.updates, mailings.follower(session, mailing_id), back)
+        how = mailings.get(session, back).state if back else None
+        return Relatives(alert.updates, mailings.follower(session, mailing_id), back, how)

@@ -260,8 +260,11 @@ def close_windows(session: Session, mailing_id: int) -> bool:
     A holder who asked for one a moment ago, before the mailing was over, finds another fence; where it was faster, its
     window is seen here.
     """
-    session.execute(_FENCE_OFF, {"mailing": mailing_id})
-    return not session.execute(_ON_THE_WIRE, {"mailing": mailing_id}).scalar_one()
+    facts = {"mailing": mailing_id}
+    if session.execute(_ON_THE_WIRE, facts).scalar_one():
+        return False
+    session.execute(_FENCE_OFF, facts)
+    return not session.execute(_ON_THE_WIRE, facts).scalar_one()
 
 
 _FENCE_OFF = text("""
