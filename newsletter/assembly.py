@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from newsletter import database, embedded, fetching, mailboxes, settings
 from newsletter.addresses import BadAddress, EmailAddress
 from newsletter.bounces.routing import Router
+from newsletter.campaigns import errands
 from newsletter.composer import headers, signing
 from newsletter.composer.signing import Signer
 from newsletter.database import Database, DatabaseUnreachable
@@ -24,7 +25,7 @@ from newsletter.delivery import recovery
 from newsletter.delivery.sending import Identity, Sender
 from newsletter.delivery.vouching import House
 from newsletter.errors import Invalid, NotFound
-from newsletter.jobs import DELIVER, PICTURES, RETURNS, Nudger
+from newsletter.jobs import DELIVER, ERRANDS, PICTURES, RETURNS, Nudger
 from newsletter.journeys import expiring, leaving, picturing, returns, team
 from newsletter.journeys.parts import Letterhead, Parts
 from newsletter.ledger import shards
@@ -185,7 +186,20 @@ class Newsletter:
         if returns.any_waiting(self.parts):
             self.parts.nudger.nudge(RETURNS)
         expiring.ask(self.parts)
+        if self._errands_wait():
+            self.parts.nudger.nudge(ERRANDS)
         return found
+
+    def _errands_wait(self) -> bool:
+        with self.parts.database.transaction() as session:
+            return errands.waiting(session)
+
+    def _run_errands(self) -> None:
+        """Do what pages asked for, where no worker can be called. The desk's work, which loads what senders do not."""
+        if self._errands_wait():
+            from newsletter.journeys import errands as journey
+
+            journey.run(self.parts)
 
     def lifeboat(self, lanes: list[str], *, until: Callable[[], bool], pause_seconds: float = 1.0) -> int:
         """Deliver in a plain loop, without any broker, until told to end; return how many messages were begun.
@@ -199,6 +213,7 @@ class Newsletter:
             if alone:
                 self.sweep()
                 team.tend(self.parts)
+                self._run_errands()
             # On every machine, and at once: only here lie the journals of workers that died here.
             recovery.reclaim(self.parts.database, self._journals)
             sent = sum(self.deliver(lane, until=until) for lane in self._left_lying(waiting, alone=alone))

@@ -8,7 +8,7 @@ from celery.signals import worker_process_shutdown
 
 from newsletter import assembly
 from newsletter.assembly import Newsletter
-from newsletter.jobs import DELIVER, OPERATORS, PICTURES, RETURNS, SWEEP
+from newsletter.jobs import DELIVER, ERRANDS, OPERATORS, PICTURES, RETURNS, SWEEP
 from newsletter.journeys import picturing, returns, team
 from workers import ending, seats
 
@@ -80,3 +80,12 @@ def operators(**_later: Any) -> int:
 def returned(**_later: Any) -> int:
     """Deal with notices of what came back."""
     return returns.work(_newsletter().parts)
+
+
+@shared_task(name=ERRANDS.name, queue=ERRANDS.queue)
+def errands(**_later: Any) -> int:
+    """Do what somebody asked for on a page."""
+    # Here: it composes, and loads what senders never load (decision 4).
+    from newsletter.journeys import errands as journey
+
+    return journey.run(_newsletter().parts)

@@ -214,6 +214,14 @@ def mark_alert(session: Session, article_id: int, mailing_id: int) -> None:
     session.flush()
 
 
+def recent_words(session: Session, *, limit: int) -> list[str]:
+    """Return title and excerpt of the newest articles in English, where names have capitals."""
+    newest = select(Article.title, Article.excerpt).where(Article.language.startswith("en"))
+    return [
+        f"{title}. {excerpt}" for title, excerpt in session.execute(newest.order_by(Article.id.desc()).limit(limit))
+    ]
+
+
 def alerts_among(session: Session, articles: Iterable[ArticleView]) -> dict[int, int]:
     """Return article id → mailing id for those of the articles that went out as alerts."""
     ids = [article.id for article in articles]

@@ -38,6 +38,13 @@ from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
 
 
+class ChangedMeanwhile(Conflict):
+    """The alert was locked anew while somebody was reading it."""
+
+    def __init__(self, mailing_id: int) -> None:
+        super().__init__("alert.changed-meanwhile", mailing=mailing_id)
+
+
 class NotEnough(Forbidden):
     """What was shown does not let this alert go; the sentence says why."""
 
@@ -79,7 +86,6 @@ def draft(
     parts: Parts, paths: Sequence[str], *, digest_key: str, by: int | None = None, updates: int | None = None
 ) -> int:
     """Compose an alert from a text file a language, for everyone who takes a digest, with its retraction; return its mailing."""
-    _allowed(parts, by, May.WRITE)
     return draft_words(parts, [read_file(path) for path in paths], digest_key=digest_key, by=by, updates=updates)
 
 
@@ -87,6 +93,7 @@ def draft_words(
     parts: Parts, words: Sequence[str], *, digest_key: str, by: int | None, updates: int | None = None
 ) -> int:
     """Compose an alert from texts, as `draft` does from files."""
+    _allowed(parts, by, May.WRITE)
     parts.letterhead.require()
     with parts.database.transaction() as session:
         now = database.now(session)
@@ -106,8 +113,12 @@ def draft_words(
 
 def edit(parts: Parts, mailing_id: int, paths: Sequence[str], *, by: int | None = None) -> None:
     """Write an alert anew that has not gone; whatever lock or approval it had is void. Raises WrongState."""
+    edit_words(parts, mailing_id, [read_file(path) for path in paths], by=by)
+
+
+def edit_words(parts: Parts, mailing_id: int, words: Sequence[str], *, by: int | None = None) -> None:
+    """Write an alert anew from texts, as `edit` does from files."""
     _allowed(parts, by, May.WRITE)
-    words = [read_file(path) for path in paths]
     with parts.database.transaction() as session:
         now = database.now(session)
         view = _an_alert(session, mailing_id)
@@ -249,6 +260,52 @@ def approve_by_passkey(parts: Parts, mailing_id: int, *, by: int, assertion: str
     """Give another operator's word by a passkey's signature over the fingerprint. Raises NotEnough, NotAllowed."""
     with parts.database.transaction() as session:
         _approve(session, parts, mailing_id, by=by, factor=Factor.PASSKEY, assertion=assertion)
+
+
+def sign(parts: Parts, mailing_id: int, *, by: int, factor: Factor, answer: str, seen: str) -> None:
+    """Write down another operator's word: all that the pages may do of an approval. `settle` follows.
+
+    answer   the code of the phone, or a passkey's assertion over the fingerprint
+    seen     the fingerprint of what was before their eyes, in hexadecimal
+
+    Raises NotEnough, WrongFactor, Locked, NotAllowed, ChangedMeanwhile.
+    """
+    assertion = answer if factor is Factor.PASSKEY else None
+    with parts.database.transaction() as session:
+        word = Word(Rule.TWO, by, factor, assertion, database.now(session))
+        manifest = _require_approver(session, parts, mailing_id, word)
+        if manifest.fingerprint.hex() != seen:
+            raise ChangedMeanwhile(mailing_id)
+        if factor is Factor.TOTP:
+            factors.count_try(session, by, now=word.at)
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        if assertion is not None or factors.check_totp(session, by, answer, now=now):
+            approval.add(session, _over(manifest), Rule.TWO, by=by, factor=factor, assertion=assertion)
+            audit.append(session, "alert.signed", by=by, now=now, mailing=mailing_id, factor=factor)
+            return
+    raise WrongFactor
+
+
+def signers(parts: Parts, operator_id: int) -> list[bytes]:
+    """Return the credentials by which an operator may sign."""
+    with parts.database.transaction() as session:
+        return [one.credential for one in factors.passkeys_of(session, operator_id)]
+
+
+def settle(parts: Parts, mailing_id: int, *, by: int) -> None:
+    """Take a locked alert for approved, where somebody's word suffices. Raises NotEnough."""
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        manifest = locks.current(session, mailing_id)
+        words = approval.of(session, _over(manifest))
+        _enough(
+            night.judge(words, vouching.matter(manifest), parts.house.rules, parts.house.pins(), now=now),
+            parts,
+            manifest,
+        )
+        mailings.approve(session, mailing_id, start_at=None)
+        audit.append(session, "alert.approved", by=by, now=now, mailing=mailing_id, number=manifest.number)
 
 
 def _approve(

@@ -73,6 +73,16 @@ def shown(parts: Parts, digest_key: str, mailing_id: int, number: int) -> Messag
     return None
 
 
+def of_version(parts: Parts, mailing_id: int, number: int, *, name: str = "") -> MessageParts | None:
+    """Return a version of a mailing as a reader of that name would see it, or None; for those who write it, not for the public."""
+    with parts.database.transaction() as session:
+        for variant in variants.of(session, mailing_id):
+            if variant.number == number:
+                person = _person(parts, database.now(session), name=name)
+                return Stamper(variants.load(session, variant.id)).parts(person)
+    return None
+
+
 def _variant_for(session: Session, mailing_id: int, reference: str) -> int:
     person = people.find(session, reference)
     mailing = mailings.get(session, mailing_id)

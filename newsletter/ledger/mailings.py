@@ -315,14 +315,19 @@ def hold(session: Session, article_id: int, *, why: str) -> int:
     return int(result.rowcount)  # type: ignore[attr-defined]
 
 
-def listed(session: Session, *, limit: int = 50) -> list[Row[Any]]:
-    """Return the newest mailings: id, kind, lane, state, subject, created_at; without what lies ready to take an alert back."""
+def listed(session: Session, *, kind: Kind | None = None, limit: int = 50) -> list[Row[Any]]:
+    """Return the newest mailings, of one kind or all: id, kind, lane, state, subject, created_at.
+
+    Without what only lies ready to take an alert back.
+    """
     statement = (
         select(Mailing.id, Mailing.kind, Mailing.lane, Mailing.state, Mailing.subject, Mailing.created_at)
         .where(or_(Mailing.kind != Kind.RETRACTION, Mailing.state != State.DRAFT))
         .order_by(Mailing.id.desc())
         .limit(limit)
     )
+    if kind is not None:
+        statement = statement.where(Mailing.kind == kind)
     return list(session.execute(statement))
 
 

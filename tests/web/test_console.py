@@ -198,6 +198,13 @@ POSTS = (
     "/console/team/1/vouch",
     "/console/team/1/disable",
     "/console/team/1/logout",
+    "/console/alerts",
+    "/console/alerts/1/edit",
+    "/console/alerts/1/lock",
+    "/console/alerts/1/approve",
+    "/console/alerts/1/release",
+    "/console/alerts/1/alone",
+    "/console/alerts/1/retract",
     "/e/token",
 )
 

@@ -1,0 +1,94 @@
+"""Errands: what somebody asked for on a page, waiting for a worker that may do it.
+
+The pages' role can neither compose nor lock nor release; it writes down who asked for what, and a worker does it by the very
+calls of the command line. Each is done once as a rule, and again where a worker died over it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
+
+from newsletter.errors import NotFound
+from newsletter.models.errand import Act as Act
+from newsletter.models.errand import Errand
+
+PATIENCE = timedelta(seconds=60)
+"""After so long whoever began an errand is taken for dead."""
+
+
+class UnknownErrand(NotFound):
+    """Nobody of this number asked for this."""
+
+    def __init__(self, errand_id: int) -> None:
+        super().__init__("errand.unknown", errand=errand_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrandView:
+    """One errand. refused: a message and its facts, where it could not be done."""
+
+    id: int
+    act: Act
+    operator: int
+    mailing: int | None
+    facts: Mapping[str, Any]
+    done_at: datetime | None
+    refused: tuple[str, Mapping[str, Any]] | None
+
+
+def add(session: Session, act: Act, *, by: int, mailing: int | None = None, **facts: Any) -> int:
+    """Write down what somebody asks for, and return its number."""
+    row = Errand(act=act, operator_id=by, mailing_id=mailing, facts=facts)
+    session.add(row)
+    session.flush()
+    return row.id
+
+
+def get(session: Session, errand_id: int, *, by: int) -> ErrandView:
+    """Return an errand to whoever asked for it. Raises UnknownErrand."""
+    row = session.get(Errand, errand_id, populate_existing=True)
+    if row is None or row.operator_id != by:
+        raise UnknownErrand(errand_id)
+    return _view(row)
+
+
+def claim(session: Session, *, now: datetime) -> ErrandView | None:
+    """Take the oldest errand that nobody is at, or None. Two workers take two."""
+    free = (Errand.done_at.is_(None), or_(Errand.begun_at.is_(None), Errand.begun_at < now - PATIENCE))
+    query = select(Errand).where(*free).order_by(Errand.id).limit(1)
+    row = session.execute(query.with_for_update(skip_locked=True)).scalar_one_or_none()
+    if row is None:
+        return None
+    row.begun_at = now
+    return _view(row)
+
+
+def end(
+    session: Session,
+    errand_id: int,
+    *,
+    mailing: int | None,
+    refused: tuple[str, Mapping[str, Any]] | None,
+    now: datetime,
+) -> None:
+    """Write down what became of an errand."""
+    said = (
+        {"message": refused[0], "facts": {name: str(value) for name, value in refused[1].items()}} if refused else None
+    )
+    values = {"done_at": now, "refused": said, "mailing_id": mailing}
+    session.execute(update(Errand).where(Errand.id == errand_id).values(**values))
+
+
+def waiting(session: Session) -> bool:
+    """Return whether anything is to be done."""
+    query = select(Errand.id).where(Errand.done_at.is_(None)).limit(1)
+    return session.execute(query).first() is not None
+
+
+def _view(row: Errand) -> ErrandView:
+    refused = (row.refused["message"], row.refused["facts"]) if row.refused else None
+    return ErrandView(row.id, Act(row.act), row.operator_id, row.mailing_id, row.facts, row.done_at, refused)

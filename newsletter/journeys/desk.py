@@ -1,0 +1,164 @@
+"""What the team's pages show of alerts: those there are, one with everything about it, and what to look at before it goes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from newsletter import fetching
+from newsletter.campaigns import checks
+from newsletter.composer import lint
+from newsletter.database import Session
+from newsletter.delivery import planning
+from newsletter.delivery.budget import Promise
+from newsletter.errors import NewsletterError
+from newsletter.issues import articles, digests, manuscript
+from newsletter.issues.digests import DigestView
+from newsletter.issues.manuscript import Manuscript
+from newsletter.journeys import alert, mailing
+from newsletter.journeys.alert import Standing
+from newsletter.journeys.parts import Parts
+from newsletter.ledger import books, mailings, variants
+from newsletter.ledger import planning as rows
+from newsletter.ledger.books import Status
+from newsletter.ledger.mailings import Kind, State
+
+LINK_SECONDS = 6.0
+MOST_LINKS = 20
+LEAST_KNOWN = 200
+_ANSWERS_BYTES = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One alert in the list."""
+
+    mailing: int
+    subject: str
+    state: State
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link that was tried. fault: a message and its facts, None where it answered."""
+
+    url: str
+    fault: tuple[str, dict[str, str]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What to look at. links None: not tried yet; missing: languages of the digest in which nothing was written."""
+
+    links: tuple[Link, ...] | None
+    names: tuple[tuple[str, str], ...]
+    missing: tuple[str, ...]
+    audience: int
+    promise: Promise | None
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert as its page shows it. texts: in the order of its versions."""
+
+    standing: Standing
+    digest: DigestView
+    texts: tuple[Manuscript, ...]
+    status: Status
+
+    @property
+    def subject(self) -> str:
+        """What stands in the first version's subject."""
+        return self.texts[0].subject
+
+    @property
+    def done(self) -> int:
+        """How far it is, in parts of a hundred."""
+        return 100 * (self.status.planned - self.status.due) // max(1, self.status.planned)
+
+
+def listed(parts: Parts, *, limit: int = 30) -> list[Row]:
+    """Return the newest alerts."""
+    with parts.database.transaction() as session:
+        found = mailings.listed(session, kind=Kind.ALERT, limit=limit)
+        return [Row(row.id, row.subject, State(row.state), row.created_at) for row in found]
+
+
+def audiences(parts: Parts) -> list[DigestView]:
+    """Return the digests whose readers an alert may go to."""
+    with parts.database.transaction() as session:
+        return digests.listed(session)
+
+
+def shown(parts: Parts, mailing_id: int) -> Alert:
+    """Return an alert with everything about it. Raises UnknownMailing, NotAnAlert."""
+    standing = alert.standing(parts, mailing_id)
+    with parts.database.transaction() as session:
+        view = mailings.get(session, mailing_id)
+        digest = digests.get(session, view.digest_id or 0)
+        words = [str(one) for one in view.content["words"]]
+        texts = tuple(manuscript.read(one, language=digest.languages[0]) for one in words)
+        return Alert(standing, digest, texts, books.status(session, mailing_id))
+
+
+def checked(parts: Parts, found: Alert) -> Checks:
+    """Return what to look at before an alert goes."""
+    mailing_id = found.standing.mailing
+    with parts.database.transaction() as session:
+        view = mailings.get(session, mailing_id)
+        tried = view.content.get("links")
+        links = None if tried is None else tuple(Link(url, _fault(said)) for url, said in tried)
+        known = _known_names(session)
+        audience = rows.count(session, view, planning.audience(session, view))
+    written = {text.language for text in found.texts}
+    return Checks(
+        links,
+        tuple(checks.spelled_twice([text.markdown for text in found.texts if text.language == "en"], known)),
+        tuple(language for language in found.digest.languages if language not in written),
+        audience,
+        mailing.promise(parts, mailing_id),
+    )
+
+
+def _fault(said: object) -> tuple[str, dict[str, str]] | None:
+    return (str(said[0]), dict(said[1])) if isinstance(said, list) else None
+
+
+def _known_names(session: Session) -> list[str]:
+    """Return the names that stand in the titles and excerpts of recent articles."""
+    found: dict[str, None] = {}
+    for text in articles.recent_words(session, limit=LEAST_KNOWN):
+        found.update(dict.fromkeys(checks.names(text)))
+    return list(found)
+
+
+def try_links(parts: Parts, mailing_id: int) -> None:
+    """Ask every link of an alert whether it answers, and write that down beside its words."""
+    with parts.database.transaction() as session:
+        view = mailings.get(session, mailing_id)
+        own = f"{parts.letterhead.base_url}/"
+        links = sorted(
+            {link for one in variants.of(session, mailing_id) for link in lint.links(variants.load(session, one.id))}
+        )
+    tried = [[link, _tried(parts, link)] for link in _outside(links, own)]
+    with parts.database.transaction() as session:
+        now = mailings.get(session, mailing_id)
+        if now.content.get("words") == view.content.get("words"):
+            mailings.write_down(session, mailing_id, now.subject, now.content | {"links": tried})
+
+
+def _outside(links: Sequence[str], own: str) -> list[str]:
+    """Those that lead to other people's pages: ours differ for each reader, and are our own affair."""
+    return [link for link in links if link.startswith("http") and not link.startswith(own) and "{" not in link][
+        :MOST_LINKS
+    ]
+
+
+def _tried(parts: Parts, link: str) -> list[object] | None:
+    try:
+        fetching.fetch(link, allow=parts.fetch_allow, max_bytes=_ANSWERS_BYTES, timeout_seconds=LINK_SECONDS)
+    except fetching.TooMuch:
+        return None  # it answers, and with more than was asked for
+    except NewsletterError as refusal:
+        return [refusal.message, {name: str(value) for name, value in refusal.facts.items()}]
+    return None

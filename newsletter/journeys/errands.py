@@ -1,0 +1,107 @@
+"""From a button on a phone to the worker that does it: asked for by the pages' role, done by a worker's."""
+
+import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import structlog
+
+from newsletter import database
+from newsletter.campaigns import errands
+from newsletter.campaigns.errands import Act, ErrandView
+from newsletter.errors import NewsletterError
+from newsletter.jobs import ERRANDS
+from newsletter.journeys import alert, desk
+from newsletter.journeys.parts import Parts
+
+log = structlog.get_logger()
+
+_WRITES = (Act.DRAFT, Act.EDIT)
+LOOK_SECONDS = 0.05
+
+
+def ask(parts: Parts, act: Act, *, by: int, mailing: int | None = None, **facts: object) -> int:
+    """Write down an errand and call a worker; return its number."""
+    with parts.database.transaction() as session:
+        number = errands.add(session, act, by=by, mailing=mailing, **facts)
+    parts.nudger.nudge(ERRANDS)
+    return number
+
+
+def wait(parts: Parts, number: int, *, by: int, seconds: float) -> ErrandView:
+    """Return an errand once it is done, or as it stands after so long."""
+    until = time.monotonic() + seconds
+    while True:
+        with parts.database.transaction() as session:
+            found = errands.get(session, number, by=by)
+        if found.done_at is not None or time.monotonic() > until:
+            return found
+        time.sleep(LOOK_SECONDS)
+
+
+def run(parts: Parts) -> int:
+    """Do what was asked for and waits; return how many."""
+    done = 0
+    while True:
+        with parts.database.transaction() as session:
+            found = errands.claim(session, now=database.now(session))
+        if found is None:
+            return done
+        _run(parts, found)
+        done += 1
+
+
+def _run(parts: Parts, found: ErrandView) -> None:
+    mailing, refused = found.mailing, None
+    try:
+        mailing = _DO[found.act](parts, found) or mailing
+    except NewsletterError as refusal:
+        refused = (refusal.message, refusal.facts)
+        log.info("errand refused", errand=found.id, act=found.act, why=refusal.message)
+    with parts.database.transaction() as session:
+        errands.end(session, found.id, mailing=mailing, refused=refused, now=database.now(session))
+        if mailing is not None and refused is None and found.act in _WRITES:
+            # An errand of its own: other people's servers may take their time, and nobody waits for them here.
+            errands.add(session, Act.CHECK, by=found.operator, mailing=mailing)
+
+
+def _draft(parts: Parts, found: ErrandView) -> int:
+    words, digest = list(found.facts["words"]), str(found.facts["digest"])
+    return alert.draft_words(parts, words, digest_key=digest, by=found.operator, updates=found.facts.get("updates"))
+
+
+def _edit(parts: Parts, found: ErrandView) -> None:
+    alert.edit_words(parts, found.mailing or 0, list(found.facts["words"]), by=found.operator)
+
+
+def _lock(parts: Parts, found: ErrandView) -> None:
+    alert.lock(parts, found.mailing or 0, by=found.operator)
+
+
+def _check(parts: Parts, found: ErrandView) -> None:
+    desk.try_links(parts, found.mailing or 0)
+
+
+def _settle(parts: Parts, found: ErrandView) -> None:
+    alert.settle(parts, found.mailing or 0, by=found.operator)
+
+
+def _release(parts: Parts, found: ErrandView) -> None:
+    alert.release(parts, found.mailing or 0, by=found.operator)
+
+
+def _alone(parts: Parts, found: ErrandView) -> None:
+    alert.release(parts, found.mailing or 0, by=found.operator, alone=True)
+
+
+_DO: Mapping[Act, Callable[[Parts, ErrandView], int | None]] = MappingProxyType(
+    {
+        Act.DRAFT: _draft,
+        Act.EDIT: _edit,
+        Act.CHECK: _check,
+        Act.LOCK: _lock,
+        Act.SETTLE: _settle,
+        Act.RELEASE: _release,
+        Act.ALONE: _alone,
+    }
+)

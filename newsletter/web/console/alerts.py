@@ -1,0 +1,317 @@
+"""Alerts on a phone: write, look, lock, approve, send, watch, end. No page needs JavaScript but to sign with a passkey."""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, HTTPException, Path, Request
+from fastapi.responses import HTMLResponse, Response
+from starlette.concurrency import run_in_threadpool
+
+from newsletter.campaigns.errands import Act, ErrandView
+from newsletter.errors import Conflict, Invalid, NewsletterError
+from newsletter.issues import manuscript
+from newsletter.issues.digests import DigestView
+from newsletter.issues.manuscript import BadManuscript, Manuscript
+from newsletter.journeys import alert, desk, errands, previews
+from newsletter.journeys.entering import Visitor
+from newsletter.ledger.mailings import State
+from newsletter.operators import passkeys
+from newsletter.operators.roles import May
+from newsletter.operators.sessions import Factor
+from newsletter.web.console import gate
+from newsletter.web.security import MAIL_POLICY
+
+router = APIRouter(prefix="/console/alerts")
+READ = ["GET", "HEAD"]
+Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
+Place = Annotated[int, Path(ge=1, le=2**31 - 1)]
+WAIT_SECONDS = 2.5
+"""How long a press of a button waits for its worker before it shows a page that waits."""
+ACTIONS = 2
+LOOKS = {"waiting": 1, "going": 3}
+"""After how many seconds a page asks anew, while a worker is at it and while an alert goes."""
+
+
+class BadButton(Invalid):
+    """A button says nothing, or leads nowhere a mail may lead."""
+
+    def __init__(self, label: str, url: str) -> None:
+        super().__init__("alert.bad-button", label=label or "–", url=url or "–")
+
+
+class NothingWritten(Conflict):
+    """No language has a text."""
+
+    def __init__(self) -> None:
+        super().__init__("alert.nothing-written")
+
+
+@router.api_route("", methods=READ)
+def list_(request: Request) -> HTMLResponse:
+    """List the newest alerts."""
+    who = gate.visitor(request)
+    return gate.show(request, "alerts.html", who=who, alerts=desk.listed(gate.made(request).parts))
+
+
+@router.api_route("/new", methods=READ)
+def write(request: Request, like: int | None = None) -> HTMLResponse:
+    """Ask for a text, from nothing or from an earlier alert."""
+    who = gate.visitor(request)
+    who.require(May.WRITE)
+    parts = gate.made(request).parts
+    if like is None:
+        digests = desk.audiences(parts)
+        return _form(request, who, digests, [])
+    found = desk.shown(parts, like)
+    return _form(request, who, [found.digest], found.texts)
+
+
+@router.post("")
+async def draft(request: Request) -> Response:
+    """Have an alert composed."""
+    return await _written(request, None)
+
+
+@router.api_route("/{number}/edit", methods=READ)
+def rewrite(request: Request, number: Id) -> HTMLResponse:
+    """Show an alert's text to be changed."""
+    who = gate.visitor(request)
+    who.require(May.WRITE)
+    found = desk.shown(gate.made(request).parts, number)
+    return _form(request, who, [found.digest], found.texts, number=number)
+
+
+@router.post("/{number}/edit")
+async def edit(request: Request, number: Id) -> Response:
+    """Have an alert composed anew; its lock and approval are void."""
+    return await _written(request, number)
+
+
+async def _written(request: Request, number: int | None) -> Response:
+    """Read the form, which has fields for each language, and give it to a worker."""
+    fields = {name: str(value) for name, value in (await request.form()).items()}
+    return await run_in_threadpool(_have_composed, request, number, fields)
+
+
+def _have_composed(request: Request, number: int | None, fields: dict[str, str]) -> Response:
+    who = gate.visitor(request)
+    who.require(May.WRITE)
+    parts = gate.made(request).parts
+    chosen = [one for one in desk.audiences(parts) if one.key == fields.get("digest")]
+    if not chosen:
+        raise HTTPException(422)
+    texts = _texts(fields, chosen[0].languages)
+    try:
+        words = [_checked(text) for text in texts]
+        if not words:
+            raise NothingWritten
+    except NewsletterError as problem:
+        return _form(request, who, chosen, texts, number=number, problem=problem)
+    act = Act.DRAFT if number is None else Act.EDIT
+    errand = errands.ask(parts, act, by=who.operator.id, mailing=number, words=words, digest=chosen[0].key)
+    ended = errands.wait(parts, errand, by=who.operator.id, seconds=WAIT_SECONDS)
+    if ended.refused:
+        return _form(request, who, chosen, texts, number=number, problem=_refusal(ended))
+    return _go_on(ended)
+
+
+def _texts(fields: dict[str, str], languages: Sequence[str]) -> list[Manuscript]:
+    """Return what was written in each language; nothing for those left empty."""
+    found = []
+    for language in languages:
+        subject, text = (fields.get(f"{name}-{language}", "").strip() for name in ("subject", "text"))
+        pairs = [
+            (fields.get(f"label-{language}-{one}", "").strip(), fields.get(f"url-{language}-{one}", "").strip())
+            for one in range(ACTIONS)
+        ]
+        actions = tuple(pair for pair in pairs if any(pair))
+        if subject or text or actions:
+            found.append(Manuscript(subject, subject, "", language, "", actions, text.replace("\r\n", "\n") + "\n"))
+    return found
+
+
+def _checked(text: Manuscript) -> str:
+    """Return a text's file. Raises BadManuscript."""
+    if not text.subject:
+        raise BadManuscript("no-subject")
+    for label, url in text.actions:
+        if not label or not re.fullmatch(r"https://[^\s|]+", url):
+            raise BadButton(label, url)
+    written = manuscript.write(text)
+    manuscript.read(written, language=text.language)
+    return written
+
+
+def _form(
+    request: Request,
+    who: Visitor,
+    digests: Sequence[DigestView],
+    texts: Sequence[Manuscript],
+    *,
+    number: int | None = None,
+    problem: NewsletterError | None = None,
+) -> HTMLResponse:
+    written = {text.language: text for text in texts}
+    languages = list(dict.fromkeys(language for one in digests for language in one.languages))
+    facts: dict[str, Any] = {
+        "digests": digests,
+        "languages": languages,
+        "written": written,
+        "number": number,
+        "actions": range(ACTIONS),
+    }
+    return gate.show(request, "alert-write.html", who=who, problem=problem, **facts)
+
+
+@router.api_route("/{number}", methods=READ)
+def show(request: Request, number: Id) -> HTMLResponse:
+    """Show where an alert stands, and what may be done with it."""
+    return _shown(request, gate.visitor(request), number)
+
+
+def _shown(request: Request, who: Visitor, number: int, problem: NewsletterError | None = None) -> HTMLResponse:
+    parts = gate.made(request).parts
+    found = desk.shown(parts, number)
+    waits = found.standing.state in (State.DRAFT, State.LOCKED, State.APPROVED)
+    checked = desk.checked(parts, found) if waits else None
+    rules = parts.house.rules
+    looks = LOOKS["going"] if found.standing.state is State.SENDING else None
+    if checked is not None and checked.links is None:
+        looks = LOOKS["waiting"]
+    answer = gate.show(
+        request,
+        "alert.html",
+        who=who,
+        problem=problem,
+        alert=found,
+        checked=checked,
+        rules=rules,
+        few=_few(found, rules.few),
+    )
+    if looks and problem is None:
+        answer.headers["refresh"] = str(looks)
+    return answer
+
+
+def _few(found: desk.Alert, few: int) -> bool:
+    return found.standing.locked is not None and found.standing.locked.count <= few
+
+
+@router.api_route("/{number}/preview/{version}", methods=READ)
+def preview(request: Request, number: Id, version: Place, name: str = "") -> HTMLResponse:
+    """Show a version as a reader of that name sees it, in a sandbox of its own."""
+    gate.visitor(request)
+    found = previews.of_version(gate.made(request).parts, number, version, name=name[:80])
+    if found is None:
+        raise HTTPException(404)
+    return HTMLResponse(found.html, headers={"content-security-policy": MAIL_POLICY})
+
+
+@router.post("/{number}/lock")
+def lock(request: Request, number: Id) -> Response:
+    """Fix everything about an alert."""
+    return _errand(request, number, Act.LOCK, May.SEND)
+
+
+@router.post("/{number}/release")
+def release(request: Request, number: Id) -> Response:
+    """Let it go now."""
+    return _errand(request, number, Act.RELEASE, May.SEND)
+
+
+@router.post("/{number}/alone")
+def alone(request: Request, number: Id) -> Response:
+    """Let it go after the delay in which everyone may stop it."""
+    return _errand(request, number, Act.ALONE, May.SEND)
+
+
+@router.post("/{number}/retract")
+def retract(request: Request, number: Id) -> Response:
+    """Take it back from everyone who has it."""
+    return _errand(request, number, Act.RETRACT, May.STOP)
+
+
+def _errand(request: Request, number: int, act: Act, needs: May) -> Response:
+    """Have a worker do something, and show the alert; or why it was refused."""
+    who = gate.visitor(request)
+    who.require(needs)
+    parts = gate.made(request).parts
+    errand = errands.ask(parts, act, by=who.operator.id, mailing=number)
+    ended = errands.wait(parts, errand, by=who.operator.id, seconds=WAIT_SECONDS)
+    if ended.refused:
+        return _shown(request, who, number, _refusal(ended))
+    return _go_on(ended)
+
+
+def _go_on(ended: ErrandView) -> Response:
+    if ended.done_at is None:
+        return gate.go(f"/console/alerts/errands/{ended.id}")
+    return gate.go(f"/console/alerts/{ended.mailing}")
+
+
+def _refusal(ended: ErrandView) -> NewsletterError:
+    message, facts = ended.refused or ("web.failed", {})
+    return Conflict(message, **facts)
+
+
+@router.api_route("/errands/{errand}", methods=READ)
+def wait(request: Request, errand: Id) -> Response:
+    """Wait for a worker, and go on to what it did."""
+    who = gate.visitor(request)
+    ended = errands.wait(gate.made(request).parts, errand, by=who.operator.id, seconds=0)
+    if ended.done_at is None:
+        answer = gate.show(request, "alert-waits.html", who=who)
+        answer.headers["refresh"] = str(LOOKS["waiting"])
+        return answer
+    if ended.mailing is None:
+        return gate.show(request, "alert-waits.html", who=who, problem=_refusal(ended))
+    return _shown(request, who, ended.mailing, _refusal(ended)) if ended.refused else _go_on(ended)
+
+
+@router.api_route("/{number}/approve", methods=READ)
+def ask_approval(request: Request, number: Id) -> HTMLResponse:
+    """Show every word that is to be approved, what is another than before, and how to sign."""
+    return _approval(request, gate.visitor(request), number)
+
+
+def _approval(request: Request, who: Visitor, number: int, problem: NewsletterError | None = None) -> HTMLResponse:
+    who.require(May.APPROVE)
+    parts = gate.made(request).parts
+    found = desk.shown(parts, number)
+    locked = found.standing.locked
+    if found.standing.state is not State.LOCKED or locked is None:
+        return _shown(request, who, number, problem)
+    site = gate.site(request)
+    have = alert.signers(parts, who.operator.id)
+    signing = None
+    if site is not None and have:
+        signing = passkeys.request(site, challenge=bytes.fromhex(locked.fingerprint), have=have)
+    codes = locked.count <= parts.house.rules.codes_to
+    facts = {
+        "alert": found,
+        "locked": locked,
+        "signing": signing,
+        "codes": codes,
+        "own": found.standing.author == who.operator.id,
+    }
+    return gate.show(request, "alert-approve.html", who=who, problem=problem, script=signing is not None, **facts)
+
+
+@router.post("/{number}/approve")
+def approve(
+    request: Request,
+    number: Id,
+    fingerprint: Annotated[str, Form()] = "",
+    factor: Annotated[Factor, Form()] = Factor.TOTP,
+    answer: Annotated[str, Form()] = "",
+) -> Response:
+    """Sign what the page before showed: by a code, or by a passkey over the fingerprint."""
+    who = gate.visitor(request)
+    who.require(May.APPROVE)
+    parts = gate.made(request).parts
+    try:
+        alert.sign(parts, number, by=who.operator.id, factor=factor, answer=answer, seen=fingerprint)
+    except NewsletterError as problem:
+        return _approval(request, who, number, problem)
+    return _errand(request, number, Act.SETTLE, May.APPROVE)

@@ -1,0 +1,286 @@
+"""An alert on two phones: written on one, approved on the other, sent; over the pages' own database role, without JavaScript."""
+
+import re
+import threading
+import time
+
+import pytest
+from webauthn.helpers import bytes_to_base64url
+
+from newsletter.journeys import errands
+from newsletter.operators.roles import Role
+from tests import house
+from tests.fakes.authenticator import Authenticator
+from tests.web import visiting
+from tests.web.visiting import BASE, acts, inside, rows, step
+
+WORDS = {
+    "digest": "weekly",
+    "subject-en": "Lorries at Sarand",
+    "text-en": "Fourteen lorries stand at the gate of Sarand.\n\n- Call your MP.",
+    "label-en-0": "Write to your MP",
+    "url-en-0": "https://sarand.example/act",
+}
+
+
+@pytest.fixture
+def few():
+    """Up to how many readers one person may send in these tests."""
+    return 2
+
+
+@pytest.fixture
+def worker(tmp_path, database_urls, sink, few):
+    made = house.build(tmp_path, database_urls, sink.url, base_url=BASE, one_person_up_to=few, codes_up_to=5)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def made(worker, tmp_path, database_urls, sink, few):
+    made = house.build(tmp_path, database_urls, sink.url, web=True, base_url=BASE, one_person_up_to=few, codes_up_to=5)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def desk(worker):
+    """The desk's worker, at its work."""
+    over = threading.Event()
+
+    def work():
+        while not over.is_set():
+            errands.run(worker.parts)
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    over.set()
+    thread.join(timeout=20)
+
+
+@pytest.fixture
+def readers(worker, tmp_path):
+    """Add so many readers."""
+    return lambda count: house.add_readers(worker, tmp_path, house.addresses(count))
+
+
+@pytest.fixture
+def author(browse, crew, now):
+    return inside(browse, crew, now, Role.SENDER)[1]
+
+
+@pytest.fixture
+def trustee(browse, crew, now):
+    """Another operator and their phone's browser."""
+    return inside(browse, crew, now, Role.APPROVER)
+
+
+def written(author, **more):
+    """Write an alert and return its number."""
+    author.open("/console/alerts/new")
+    author.post("/console/alerts", **(WORDS | more))
+    return int(re.fullmatch(r"/console/alerts/(\d+)", author.path)[1])
+
+
+def fingerprint(browser):
+    return re.search(r'name="fingerprint" value="([0-9a-f]{64})"', browser.text)[1]
+
+
+def test_written_on_one_phone_approved_on_another_and_sent(author, trustee, desk, readers, worker, sink, now):
+    """The whole night, as it should go."""
+    readers(4)
+    number = written(author)
+    here = f"/console/alerts/{number}"
+    assert "4 readers" in author.text
+    author.post(f"{here}/lock")
+    assert "waits for somebody" in author.text
+    code = re.search(r'class="figure">([0-9a-f ]{14})<', author.text)[1]
+    assert "Send now" not in author.text
+    member, phone = trustee
+    phone.open(here)
+    assert "Read and approve" in phone.text
+    phone.open(f"{here}/approve")
+    assert "Fourteen lorries" in phone.text
+    assert code in phone.text
+    phone.post(f"{here}/approve", fingerprint=fingerprint(phone), factor="totp", answer=step(member, now, 1))
+    assert (phone.problem, phone.path) == ("", here)
+    assert "Approved" in phone.text
+    author.open(here)
+    author.post(f"{here}/release")
+    assert "On its way" in author.text
+    assert "0 of 4 handed over" in author.text
+    worker.deliver("urgent")
+    assert len(sink.messages) == 4
+    assert "4 of 4 handed over" in author.open(here).text
+    assert [act for act in acts(worker) if act.startswith("alert.")] == [
+        "alert.drafted",
+        "alert.locked",
+        "alert.signed",
+        "alert.approved",
+        "alert.released",
+    ]
+
+
+def test_few_readers_are_sent_to_by_one(author, desk, readers, worker, sink):
+    """No second person where the rules ask for none."""
+    readers(2)
+    number = written(author)
+    author.post(f"/console/alerts/{number}/lock")
+    assert "Send now to 2 readers" in author.text
+    author.post(f"/console/alerts/{number}/release")
+    worker.deliver("urgent")
+    assert len(sink.messages) == 2
+
+
+def test_nobody_approves_their_own_on_a_page(browse, crew, now, desk, readers, worker):
+    """Both roles in one person: the page says so, and a forged form does no better."""
+    readers(4)
+    member, browser = inside(browse, crew, now, Role.SENDER, Role.APPROVER)
+    number = written(browser)
+    here = f"/console/alerts/{number}"
+    browser.post(f"{here}/lock")
+    assert "Read and approve" not in browser.text
+    browser.open(f"{here}/approve")
+    assert "You locked this yourself" in browser.text
+    print_ = rows(worker, "SELECT encode(fingerprint, 'hex') FROM lock")[0][0]
+    browser.post(f"{here}/approve", fingerprint=print_, factor="totp", answer=step(member, now, 1))
+    assert "Nobody approves" in browser.problem
+    browser.post(f"{here}/release")
+    assert "Another operator approves" in browser.problem
+
+
+def test_what_changed_while_somebody_read_is_not_approved(author, trustee, desk, readers, now):
+    """The author corrects a figure in the minute in which the approver reads."""
+    readers(4)
+    number = written(author)
+    here = f"/console/alerts/{number}"
+    author.post(f"{here}/lock")
+    member, phone = trustee
+    seen = fingerprint(phone.open(f"{here}/approve"))
+    author.open(f"{here}/edit")
+    assert "Fourteen lorries" in author.text
+    author.post(f"{here}/edit", **(WORDS | {"text-en": "Forty lorries stand at the gate of Sarand."}))
+    author.post(f"{here}/lock")
+    phone.post(f"{here}/approve", fingerprint=seen, factor="totp", answer=step(member, now, 1))
+    assert "locked anew while you were reading" in phone.problem
+    assert "+Forty lorries" in phone.text
+    phone.post(f"{here}/approve", fingerprint=fingerprint(phone), factor="totp", answer=step(member, now, 1))
+    assert "Approved" in phone.text
+
+
+def test_many_readers_take_a_passkey_over_the_fingerprint(author, trustee, desk, readers, worker, crew, sink, now):
+    """Six readers here, ten thousand and one elsewhere."""
+    from newsletter import database
+    from newsletter.journeys import team
+    from newsletter.operators import factors, passkeys
+    from newsletter.operators.passkeys import Site
+
+    readers(6)
+    number = written(author)
+    here = f"/console/alerts/{number}"
+    author.post(f"{here}/lock")
+    member, phone = trustee
+    phone.open(f"{here}/approve")
+    assert "So many readers need a passkey" in phone.text
+    key = Authenticator("news.sarand.example", BASE)
+    site = Site("news.sarand.example", BASE, "x")
+    with crew.worker.transaction() as session:
+        options = passkeys.creation(site, handle=b"1" * 16, account="x", challenge=b"c" * 32, have=[])
+        known = passkeys.created(site, key.create(options), challenge=b"c" * 32)
+        factors.add_passkey(session, member.id, known, label="phone", now=database.now(session))
+    phone.open(f"{here}/approve")
+    answer = key.get(phone.options())
+    phone.post(f"{here}/approve", fingerprint=fingerprint(phone), factor="passkey", answer=answer)
+    assert "pinned" in phone.problem
+    team.pin(worker.parts, worker.settings.pins)
+    wrong = key.sign(bytes_to_base64url(bytes(32)))
+    phone.post(f"{here}/approve", fingerprint=fingerprint(phone), factor="passkey", answer=wrong)
+    assert "not one of this alert" in phone.problem
+    answer = key.get(phone.options())
+    phone.post(f"{here}/approve", fingerprint=fingerprint(phone), factor="passkey", answer=answer)
+    assert "Approved" in phone.text
+    author.open(here)
+    author.post(f"{here}/release")
+    worker.deliver("urgent")
+    assert len(sink.messages) == 6
+
+
+def test_roles_see_and_do_what_is_theirs(browse, crew, now, author, desk, readers):
+    """A writer locks nothing, an approver writes nothing, and nobody's page offers what would be refused."""
+    readers(4)
+    number = written(author)
+    here = f"/console/alerts/{number}"
+    _, writer = inside(browse, crew, now, Role.WRITER)
+    writer.open(here)
+    assert "Lock it" not in writer.text
+    assert writer.post(f"{here}/lock").page.status_code == 403
+    _, auditor = inside(browse, crew, now, Role.AUDITOR)
+    assert auditor.open("/console/alerts/new").page.status_code == 403
+    assert auditor.open(f"{here}/approve").page.status_code == 403
+    assert auditor.open(here).page.status_code == 200
+
+
+def test_what_was_typed_is_kept_when_it_is_refused(author, desk):
+    """Nobody writes a text twice at night because a link lacked its https."""
+    author.open("/console/alerts/new")
+    author.post("/console/alerts", **(WORDS | {"url-en-0": "sarand.example/act"}))
+    assert author.problem
+    assert "Fourteen lorries" in author.text
+    assert 'value="sarand.example/act"' in author.text
+    author.post("/console/alerts", **(WORDS | {"text-en": "", "subject-en": "", "label-en-0": "", "url-en-0": ""}))
+    assert "Write a subject and a text" in author.problem
+    author.post("/console/alerts", **(WORDS | {"text-en": "Hello {{ nmae }}"}))
+    assert "nmae" in author.problem
+    assert "Hello {{ nmae }}" in author.text
+
+
+def test_the_check_list_names_what_a_tired_person_overlooks(author, desk, readers, worker):
+    """A dead link, a name in two spellings."""
+    readers(4)
+    number = written(
+        author, **{"text-en": "They are held at Sarand. Call Sarrand now.", "url-en-0": "https://127.0.0.1:9/act"}
+    )
+    for _ in range(100):
+        if "They are being tried" not in author.open(f"/console/alerts/{number}").text:
+            break
+        time.sleep(0.05)
+    assert "“Sarand”: elsewhere it is “Sarrand”" in author.text
+    assert "https://127.0.0.1:9/act" in author.text
+    assert "answers" not in author.text.partition("Links")[2].partition("Names")[0]
+
+
+def test_a_preview_is_the_mail_in_a_sandbox_with_links_that_do_nothing(author, desk, readers, worker):
+    """Whoever presses unsubscribe in a preview must not unsubscribe anybody."""
+    readers(1)
+    number = written(author, **{"text-en": "Dear {{ name }}, lorries."})
+    page = author.open(f"/console/alerts/{number}/preview/1?name=Ann%3Cb%3E").page
+    assert "Dear Ann&lt;b&gt;, lorries." in page.text
+    assert "sandbox" in page.headers["content-security-policy"]
+    for link in re.findall(r'href="[^"]*/(u/[^"]+)"', page.text):
+        visiting.Browser(author.client).open(f"/{link}")
+        author.client.post(f"/{link}")
+    assert rows(worker, "SELECT count(*) FROM subscription WHERE ended_at IS NOT NULL") == [(0,)]
+    assert author.open(f"/console/alerts/{number}/preview/2").page.status_code == 404
+
+
+def test_a_page_that_waits_goes_on_by_itself(author, readers, worker):
+    """The desk is busy for a minute: nobody presses twice."""
+    readers(1)
+    author.open("/console/alerts/new")
+    author.post("/console/alerts", **WORDS)
+    assert author.path.startswith("/console/alerts/errands/")
+    assert author.page.headers["refresh"]
+    errands.run(worker.parts)
+    author.open(author.path)
+    assert re.fullmatch(r"/console/alerts/\d+", author.path)
+
+
+def test_an_errand_is_shown_to_whoever_asked(author, browse, crew, now, readers):
+    """What one person asked for is not another's to see."""
+    readers(1)
+    author.open("/console/alerts/new")
+    author.post("/console/alerts", **WORDS)
+    _, other = inside(browse, crew, now, Role.SENDER)
+    assert other.open(author.path).page.status_code == 404
