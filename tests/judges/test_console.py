@@ -43,6 +43,12 @@ def port():
 
 
 @pytest.fixture
+def night():
+    """Settings of a story of its own."""
+    return {}
+
+
+@pytest.fixture
 def worker(tmp_path, database_urls, port):
     made = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9", base_url=f"http://localhost:{port}")
     yield made
@@ -50,9 +56,10 @@ def worker(tmp_path, database_urls, port):
 
 
 @pytest.fixture
-def pages(worker, tmp_path, database_urls, port):
+def pages(worker, tmp_path, database_urls, port, night):
     """The pages, served on loopback; their product."""
-    made = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9", web=True, base_url=f"http://localhost:{port}")
+    base_url = f"http://localhost:{port}"
+    made = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9", web=True, base_url=base_url, **night)
     server = uvicorn.Server(uvicorn.Config(create(made), host="127.0.0.1", port=port, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()

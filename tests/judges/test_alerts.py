@@ -1,0 +1,132 @@
+"""The night in real browsers of 320 px: written on one phone, approved by a passkey on another, watched; judged by axe."""
+
+import threading
+import time
+
+import pytest
+
+from newsletter.journeys import errands, team
+from newsletter.operators.roles import Role
+from tests import house
+from tests.judges import driving
+from tests.judges.test_console import RULES, Eye, code
+from tests.judges.test_console import crew as crew
+from tests.judges.test_console import pages as pages
+from tests.judges.test_console import port as port
+from tests.judges.test_looks import objections
+from tests.operators.crew import PASSWORD
+
+TEXT = """Fourteen lorries stand at the second gate of **Sarand** camp. The electricity was cut at 01:40.
+
+- Write to your MP: it takes two minutes.
+- Call the consulate at Sarrand."""
+
+
+@pytest.fixture
+def night():
+    return {"one_person_up_to": 2, "codes_up_to": 5}
+
+
+@pytest.fixture
+def worker(tmp_path, database_urls, port, sink, night):
+    made = house.build(tmp_path, database_urls, sink.url, base_url=f"http://localhost:{port}", **night)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def desk(worker):
+    """A worker at its desk."""
+    over = threading.Event()
+
+    def work():
+        while not over.is_set():
+            errands.run(worker.parts)
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    over.set()
+    thread.join(timeout=20)
+
+
+def enter(chrome, base, member, made):
+    """Log in with password and code."""
+    chrome.open(f"{base}/console/login")
+    chrome.fill(address=member.address, password=PASSWORD)
+    chrome.press("Go on", then="location.pathname === '/console/second'")
+    chrome.fill(code=code(made, member.secret)[0])
+    chrome.press("Go on", then="location.pathname === '/console'")
+
+
+@pytest.mark.proof
+def test_an_alert_is_written_on_one_phone_and_approved_on_another(
+    judges,
+    chromium,
+    crew,
+    worker,
+    pages,
+    port,
+    desk,
+    sink,
+    tmp_path,
+):
+    """No shell, no desk: author and approver with a phone each; the author cannot approve; six readers have it."""
+    base = f"http://localhost:{port}"
+    house.add_readers(worker, tmp_path, house.addresses(6))
+    mina, noor = crew.member(Role.SENDER, name="Mina Moradi"), crew.member(Role.APPROVER, name="Noor Holm")
+    with driving.running(chromium) as author, driving.running(chromium) as trustee:
+        for phone in (author, trustee):
+            phone.phone()
+            phone.authenticator()
+        eye, other = Eye(author, judges, tmp_path), Eye(trustee, judges, tmp_path)
+        other.files = eye.files
+        enter(author, base, mina, pages)
+        author.press("Alerts", then="location.pathname === '/console/alerts'")
+        eye.look("alerts-none")
+        author.press("Write an alert", then="location.pathname === '/console/alerts/new'")
+        author.fill(**{"subject-en": "Lorries at Sarand", "label-en-0": "Write to your MP", "url-en-0": "http://x"})
+        author.run(f"document.getElementById('text-en').value = {TEXT!r}")
+        author.run("document.getElementById('url-en-0').type = 'text'")
+        author.press("Go on and look at it", then="document.querySelector('[role=alert]')")
+        eye.look("alert-refused")
+        author.fill(**{"url-en-0": "https://127.0.0.1:9/act"})
+        author.press("Go on and look at it", then="/^.console.alerts.[0-9]+$/.test(location.pathname)")
+        author.until("!document.body.innerText.includes('being tried')")
+        eye.look("alert-draft")
+        author.press("Lock it", then="document.body.innerText.includes('Locked, waits')")
+        eye.look("alert-locked")
+        said = author.run("document.body.innerText")
+        assert "Read and approve" not in said
+        assert "Send now" not in said
+        here = author.run("location.pathname")
+        figures = author.run("document.querySelector('code.figure').innerText")
+
+        enter(trustee, base, noor, pages)
+        trustee.press("Your account", then="location.pathname === '/console/account'")
+        trustee.press("Add a passkey", then="location.pathname === '/console/account/passkey'")
+        trustee.fill(label="my phone")
+        trustee.press("Make it", then="location.pathname === '/console/account'")
+        team.pin(worker.parts, worker.settings.pins)
+        trustee.open(base + here)
+        other.look("alert-of-another")
+        trustee.press("Read and approve", then="location.pathname.endsWith('/approve')")
+        other.look("alert-approve")
+        assert trustee.run("document.querySelector('code.figure').innerText") == figures
+        trustee.press("Approve with a passkey", then="document.body.innerText.includes('Approved')")
+        other.look("alert-approved")
+
+        author.open(base + here)
+        eye.look("alert-ready")
+        author.press("Send now to 6 readers", then="document.body.innerText.includes('On its way')")
+        eye.look("alert-going")
+        worker.deliver("urgent")
+        author.open(base + here)
+        author.until("document.body.innerText.includes('6 of 6 handed over')")
+        eye.look("alert-done")
+        author.open(f"{base}/console/alerts")
+        eye.look("alerts")
+    assert len(sink.messages) == 6
+    assert eye.found + other.found == []
+    assert objections(judges, tmp_path, eye.files, RULES) == {}
