@@ -110,6 +110,11 @@ class EmailAddress:
         return f"{self.local[:1]}…@{self.domain[:1]}…"
 
     @property
+    def hint(self) -> str:
+        """A little more than `masked`, for a page that its owner is asked to know it by: "s…@g….com"."""
+        return f"{self.local[:1]}…@{self.domain[:1]}….{self.domain.rpartition('.')[2]}"
+
+    @property
     def provider(self) -> str:
         """The group of mailboxes that one operator's rules hold for: "google", "microsoft" … "other"."""
         return provider_of(self.domain)

@@ -14,25 +14,28 @@ from pathlib import Path
 
 import structlog
 
-from newsletter import database
+from newsletter import database, mailboxes
 from newsletter.database import DatabaseUnreachable, Session
 from newsletter.issues import digests
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import deliveries
+from newsletter.mailboxes import UnknownMailbox
 from newsletter.subscribers import people, subscriptions, unsubscribe
 from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.tokens import Purpose
+from newsletter.vault import CannotUnseal
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a leaving page says before anyone has pressed anything."""
+    """What a leaving page says before anyone has pressed anything. who: a hint of whose link it is; "" where nobody's."""
 
     digest: str | None
     language: str
     subscribed: bool
+    who: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,12 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What the preferences page shows. No name and no address: the link may have been forwarded."""
+    """What the preferences page shows. No name, and of the address a hint (`who`): the link may have been forwarded."""
 
     reference: str
     language: str
     choices: tuple[Choice, ...]
+    who: str = ""
 
 
 def offer(parts: Parts, token: str) -> Offer:
@@ -65,7 +69,8 @@ def offer(parts: Parts, token: str) -> Offer:
                 return Offer(None, "en", subscribed=False)
             mine = subscriptions.of(session, link.subscriber_id)
             subscribed = any(one.digest_id == link.digest_id for one in mine)
-            return Offer(digests.get(session, link.digest_id).name, person.language, subscribed)
+            name = digests.get(session, link.digest_id).name
+            return Offer(name, person.language, subscribed, _hint(session, person.mailbox_id))
     except DatabaseUnreachable:
         return Offer(None, "en", subscribed=True)
 
@@ -116,7 +121,15 @@ def preferences(parts: Parts, token: str) -> Preferences:
         named = {digest.id: digest for digest in digests.listed(session)}
         mine = subscriptions.of(session, link.subscriber_id)
         choices = tuple(Choice(named[one.digest_id].key, named[one.digest_id].name, one.rhythm) for one in mine)
-        return Preferences(person.reference, person.language, choices)
+        return Preferences(person.reference, person.language, choices, _hint(session, person.mailbox_id))
+
+
+def _hint(session: Session, mailbox_id: int) -> str:
+    """Say whose link this is, as far as its owner needs: whoever it was forwarded to should not press by mistake."""
+    try:
+        return mailboxes.open(session, mailbox_id).hint
+    except (CannotUnseal, UnknownMailbox):
+        return ""
 
 
 def change_rhythm(parts: Parts, token: str, *, digest_key: str, rhythm: Rhythm) -> None:

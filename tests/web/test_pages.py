@@ -275,3 +275,13 @@ def test_a_persian_reader_gets_a_persian_page(pages, worker):
     shown = pages.get(f"/u/{link(worker)}").text
     assert '<html lang="fa" dir="rtl">' in shown
     assert "لغو اشتراک" in shown
+
+
+def test_pages_that_act_say_for_whom(pages, worker):
+    """A forwarded mail carries its owner's link: whoever it was sent on to must see that it is not theirs."""
+    for path in (f"/u/{link(worker)}", f"/p/{worker.parts.tokens.preferences(1)}"):
+        page = pages.get(path).text
+        assert re.search(r"You act as [ab]…@e….org. Not you\?", page)
+        assert "@example" not in page
+    harmless = pages.get(f"/u/{worker.parts.tokens.harmless()}").text
+    assert "You act as" not in harmless
