@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import markupsafe
 import nh3
@@ -88,6 +88,24 @@ def page(markdown: str, layout: "Layout", *, fallback: str) -> markupsafe.Markup
     rendered = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
     cleaned = nh3.clean(rendered, tags=set(_ATTRIBUTES), attributes=_ATTRIBUTES, url_schemes=_SCHEMES, link_rel=None)
     return markupsafe.Markup(cleaned)  # noqa: S704 (nh3 has cleaned it)
+
+
+class _Everyone:
+    """Stands in for a layout where nobody in particular reads: a merge tag becomes its fallback, a link stays as it is."""
+
+    def slot(self, _tag: str, _kind: str, fallback: str) -> str:
+        return fallback
+
+    def in_link(self, url: str) -> str:
+        return url
+
+
+def public(markdown: str, *, fallback: str) -> markupsafe.Markup:
+    """Return markdown as clean HTML for a page that anyone may read: no reader's value stands in it.
+
+    Raises UnknownTag, BadLink.
+    """
+    return page(markdown, cast("Layout", _Everyone()), fallback=fallback)
 
 
 def plain(markdown: str, layout: "Layout", *, fallback: str) -> str:

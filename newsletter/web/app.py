@@ -17,6 +17,7 @@ from newsletter.journeys import leaving
 from newsletter.operators.factors import NotFresh
 from newsletter.operators.sessions import NotLoggedIn
 from newsletter.web import api, console, hooks, public, security
+from newsletter.web.fresh import Fresh
 from newsletter.web.pages import Pages
 
 
@@ -36,6 +37,7 @@ def create(newsletter: Newsletter | None = None) -> FastAPI:
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.newsletter = made
     app.state.pages = Pages(made)
+    app.state.fresh = Fresh()
     app.add_middleware(security.Guard, https=made.settings.base_url.startswith("https://"))
     app.include_router(public.router)
     app.include_router(console.router)

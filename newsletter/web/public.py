@@ -4,13 +4,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.concurrency import run_in_threadpool
 
 from newsletter import database
 from newsletter.assembly import Newsletter
 from newsletter.database import DatabaseUnreachable
 from newsletter.issues import cutting, digests
-from newsletter.journeys import leaving, picturing, previews
+from newsletter.journeys import leaving, picturing, previews, publicity
 from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.web.fresh import Fresh
 from newsletter.web.pages import Pages
 from newsletter.web.security import MAIL_POLICY
 
@@ -98,6 +100,25 @@ def mail_in_browser(request: Request, digest: str, mailing: Id, number: Place) -
     if shown is None:
         raise HTTPException(404)
     return HTMLResponse(shown.html, headers={"content-security-policy": MAIL_POLICY})
+
+
+@router.api_route("/alerts/{number}", methods=READ)
+@router.api_route("/alerts/{number}/{language}", methods=READ)
+async def alert(request: Request, number: Id, language: str | None = None) -> Response:
+    """Show an alert to anyone, in a language. Thousands come at once: for half a second all of them are shown one page."""
+    cache: Fresh = request.app.state.fresh
+    found = cache.get((number, language))
+    if found is None:
+        found = await run_in_threadpool(_alert, request, number, language)
+        cache.put((number, language), found)
+    return found
+
+
+def _alert(request: Request, number: int, language: str | None) -> Response:
+    found = publicity.page(_made(request).parts, number, language)
+    if found is None:
+        raise HTTPException(404)
+    return _pages(request).show("public/alert.html", language=found.language, page=found)
 
 
 @router.api_route("/privacy", methods=READ)

@@ -1,0 +1,100 @@
+"""The public page of an alert: what anyone may read, pass on, and act on, in each of its languages; or that it was taken back."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote
+
+import markupsafe
+
+from newsletter import languages
+from newsletter.composer import plaintext, prose
+from newsletter.issues import digests, manuscript
+from newsletter.issues.manuscript import Manuscript
+from newsletter.journeys.parts import Parts
+from newsletter.ledger import mailings
+from newsletter.ledger.mailings import Kind, State
+
+RELEASED = frozenset({State.SENDING, State.PAUSED, State.DONE, State.STOPPED, State.RETRACTED})
+_DESCRIPTION = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One way to pass a page on: an id of the catalogue after "web.share-", and a link that does it."""
+
+    way: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the page shows.
+
+    url          of this page, without a token: the same for everyone
+    body         of the text, or of the retraction
+    actions      what a reader can do now; none where the alert was taken back
+    others       the other languages it is written in
+    newer        the alert that follows this one, where there is one
+    """
+
+    number: int
+    url: str
+    language: str
+    headline: str
+    description: str
+    body: markupsafe.Markup
+    actions: tuple[tuple[str, str], ...]
+    sent_at: datetime | None
+    taken_back: bool
+    others: tuple[str, ...]
+    newer: int | None
+
+    @property
+    def shares(self) -> list[Share]:
+        """Return the ways to pass it on; none of what was taken back."""
+        if self.taken_back:
+            return []
+        words, url = quote(f"{self.headline} {self.url}", safe=""), quote(self.url, safe="")
+        return [
+            Share("mail", f"mailto:?subject={quote(self.headline, safe='')}&body={url}"),
+            Share("sms", f"sms:?&body={words}"),
+            Share("whatsapp", f"https://wa.me/?text={words}"),
+            Share("telegram", f"https://t.me/share/url?url={url}&text={quote(self.headline, safe='')}"),
+        ]
+
+
+def page(parts: Parts, number: int, language: str | None = None) -> Page | None:
+    """Return the page of an alert in a language, its first where it has not that one; None where there is nothing public."""
+    with parts.database.transaction() as session:
+        view = mailings.get(session, number)
+        if view.kind is not Kind.ALERT or view.state not in RELEASED:
+            return None
+        usual = digests.get(session, view.digest_id or 0).languages[0]
+        texts = [manuscript.read(str(words), language=usual) for words in view.content["words"]]
+        started = mailings.started_at(session, number)
+        newer = mailings.followed_by(session, number, RELEASED)
+    chosen = next((text for text in texts if text.language == language), texts[0])
+    others = tuple(text.language for text in texts if text is not chosen)
+    url = f"{parts.letterhead.base_url}/alerts/{number}/{chosen.language}"
+    shown = _taken_back(chosen) if view.state is State.RETRACTED else chosen
+    words = plaintext.bare(shown.markdown)
+    return Page(
+        number,
+        url,
+        chosen.language,
+        shown.headline,
+        words if len(words) <= _DESCRIPTION else f"{words[:_DESCRIPTION].rsplit(' ', 1)[0]} …",
+        prose.public(shown.markdown, fallback=languages.say("mail.friend", chosen.language)),
+        shown.actions,
+        started,
+        view.state is State.RETRACTED,
+        others,
+        newer,
+    )
+
+
+def _taken_back(text: Manuscript) -> Manuscript:
+    def say(what: str) -> str:
+        return languages.say(f"mail.retraction-{what}", text.language, subject=text.subject)
+
+    return Manuscript(say("subject"), say("headline"), "", text.language, "", (), say("text") + "\n")

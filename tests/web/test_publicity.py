@@ -1,0 +1,107 @@
+"""The public page of an alert: for everyone, in every language, fast, and gone within the second in which it is taken back."""
+
+import re
+
+import pytest
+from fastapi.responses import HTMLResponse
+from sqlalchemy import text
+from starlette.testclient import TestClient
+
+from newsletter.journeys import alert
+from newsletter.web import create
+from newsletter.web.fresh import SECONDS, Fresh
+from tests import house
+
+ENGLISH = """---
+subject: Lorries at Sarand
+action: Write to your MP | https://sarand.example/act
+---
+Dear {{ name }}, **fourteen** lorries stand at the gate. Read [more](https://sarand.example/more).
+"""
+PERSIAN = "---\nsubject: کامیون‌ها در سرند\nlanguage: fa\n---\nچهارده کامیون جلوی دروازه ایستاده است.\n"
+
+
+@pytest.fixture
+def worker(tmp_path, database_urls, sink):
+    made = house.build(tmp_path, database_urls, sink.url)
+    house.add_readers(made, tmp_path, house.addresses(2))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def made(worker, tmp_path, database_urls, sink):
+    made = house.build(tmp_path, database_urls, sink.url, web=True)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def pages(made):
+    with TestClient(create(made), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def texts(tmp_path):
+    found = [tmp_path / "en.md", tmp_path / "fa.md"]
+    for path, words in zip(found, (ENGLISH, PERSIAN), strict=True):
+        path.write_text(words)
+    return [str(path) for path in found]
+
+
+def test_anyone_may_read_it_act_on_it_and_pass_it_on(pages, worker, texts):
+    """No token, no name, no cookie, nothing from elsewhere; a card where it is shared."""
+    number = alert.send(worker.parts, texts, digest_key=house.DIGEST)
+    answer = pages.get(f"/alerts/{number}")
+    page = answer.text
+    assert answer.status_code == 200
+    assert "set-cookie" not in answer.headers
+    assert "Dear friend, <strong>fourteen</strong> lorries" in page
+    assert 'href="https://sarand.example/act"' in page
+    assert '<meta property="og:title" content="Lorries at Sarand">' in page
+    assert "wa.me/?text=Lorries%20at%20Sarand%20http%3A%2F%2F127.0.0.1%3A8080%2Falerts%2F1%2Fen" in page
+    assert re.findall(r"<(?:script|img|iframe)[^>]*", page) == []
+    assert re.findall(r'<link rel="stylesheet" href="([^"]+)"', page) == ["/style.css"]
+    persian = pages.get(f"/alerts/{number}/fa").text
+    assert 'lang="fa" dir="rtl"' in persian
+    assert "چهارده کامیون" in persian
+    assert f'hreflang="en" href="/alerts/{number}/en"' in persian
+
+
+def test_what_was_not_sent_is_nobody_s_business(pages, worker, texts):
+    """A draft, another kind of mailing, and no mailing at all look the same."""
+    draft = alert.draft(worker.parts, texts, digest_key=house.DIGEST)
+    for number in (draft, draft + 1, 4711):
+        assert pages.get(f"/alerts/{number}").status_code == 404
+    assert pages.get("/alerts/99999999999999999999").status_code == 422
+
+
+def test_a_thousand_readers_ask_the_database_twice_a_second(pages, worker, texts, made):
+    """Kept for half a second, and no longer: what is taken back must go."""
+    number = alert.send(worker.parts, texts, digest_key=house.DIGEST)
+    first = pages.get(f"/alerts/{number}").content
+    with worker.parts.database.transaction() as session:
+        session.execute(text("UPDATE mailing SET state = 'retracted' WHERE id = :id"), {"id": number})
+    assert pages.get(f"/alerts/{number}").content == first
+    pages.app.state.fresh._kept.clear()
+    page = pages.get(f"/alerts/{number}").text
+    assert "We take our alert back" in page
+    assert "fourteen" not in page
+    assert "Pass it on" not in page
+
+
+def test_what_is_kept_is_kept_for_half_a_second():
+    """By the clock, and for so many pages."""
+    clock = [0.0]
+    fresh = Fresh(lambda: clock[0])
+    fresh.put("a", HTMLResponse("A", headers={"set-cookie": "never"}))
+    assert fresh.get("a").body == b"A"
+    assert "set-cookie" not in fresh.get("a").headers
+    clock[0] = SECONDS - 0.01
+    assert fresh.get("a") is not None
+    clock[0] = SECONDS
+    assert fresh.get("a") is None
+    for number in range(300):
+        fresh.put(number, HTMLResponse("x"))
+    assert len(fresh._kept) == 256
