@@ -21,14 +21,14 @@ PUT_OFF = timedelta(hours=48)
 """How much longer an alert may be sent, where the team says so, without anybody agreeing to it anew."""
 
 
-def content(text: Manuscript, *, now: datetime, zone: str = "UTC") -> AlertContent:
-    """Return the content of an alert; its time is printed in `zone`."""
+def content(text: Manuscript, *, now: datetime, page: str = "", zone: str = "UTC") -> AlertContent:
+    """Return the content of an alert; its time is printed in `zone`. page: its public one, where the text names no other."""
     return AlertContent(
         subject=text.subject,
         headline=text.headline,
         markdown=text.markdown,
         sent_at=now.astimezone(ZoneInfo(zone)),
-        url=text.url,
+        url=text.url or page,
         actions=tuple(Action(label, url) for label, url in text.actions),
     )
 
@@ -42,9 +42,7 @@ def publish(
     language   of words that name none
     """
     texts = [manuscript.read(str(words), language=language) for words in content["words"]]
-    found = [
-        _article(text, mailing_id, url=f"{content['page']}/{number}", now=now) for number, text in enumerate(texts, 1)
-    ]
+    found = [_article(text, mailing_id, url=f"{content['page']}/{text.language}", now=now) for text in texts]
     feed = articles.ensure_feed(session, FEED)
     stored = articles.store(session, feed, found, as_news=True, now=now).ids
     for article in stored:

@@ -15,7 +15,7 @@ from newsletter.composer import lint
 from newsletter.composer.message import Compiled
 from newsletter.database import Session
 from newsletter.delivery import following, planning, vouching
-from newsletter.errors import Forbidden
+from newsletter.errors import Conflict, Forbidden
 from newsletter.issues import digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
@@ -136,7 +136,7 @@ def rehearse(parts: Parts, paths: Sequence[str], *, digest_key: str) -> int:
     with parts.database.transaction() as session:
         digest = digests.by_key(session, digest_key)
         for text in _read([read_file(path) for path in paths], digest):
-            _compose(session, parts, text, digest, archive_path="", now=database.now(session))
+            _compose(session, parts, text, digest, archive_path="", page="", now=database.now(session))
     return publish.audience_of_digest(parts, digest_key)
 
 
@@ -155,16 +155,16 @@ def _write(
     now: datetime,
 ) -> None:
     """Store every language of an alert and of what would take it back."""
-    page = f"/archive/{digest.key}/{mailing_id}"
+    archive, page = f"/archive/{digest.key}/{mailing_id}", f"{parts.letterhead.base_url}/alerts/{mailing_id}"
     back_id = mailings.retraction_of(session, mailing_id)
     # What takes it back bears the day on which the alert was begun, so that an approver sees no change where there is none.
     began = mailings.get(session, mailing_id).created_at
     for target, made, at in ((mailing_id, texts, now), (back_id, [_back(text) for text in texts], began)):
         variants.clear(session, target)
         for number, text in enumerate(made, start=1):
-            compiled = _compose(session, parts, text, digest, archive_path=f"{page}/{number}", now=at)
+            compiled = _compose(session, parts, text, digest, archive_path=f"{archive}/{number}", page=page, now=at)
             variants.store(session, target, compiled, number=number, language=text.language)
-    content = {"words": list(words), "page": f"{parts.letterhead.base_url}{page}"}
+    content = {"words": list(words), "page": page}
     mailings.write_down(session, mailing_id, texts[0].subject, content)
 
 
@@ -178,13 +178,15 @@ def _back(text: Manuscript) -> Manuscript:
 
 
 def _compose(
-    session: Session, parts: Parts, text: Manuscript, digest: DigestView, *, archive_path: str, now: datetime
+    session: Session, parts: Parts, text: Manuscript, digest: DigestView, *, archive_path: str, page: str, now: datetime
 ) -> Compiled:
     mailto = inbound.leave_address(session, parts)
     frame = parts.letterhead.frame(
         digest, language=text.language, kind="alert", archive_path=archive_path, mailto=mailto
     )
-    return composing.compose(alerts.content(text, now=now), frame, parts.layout)
+    return composing.compose(
+        alerts.content(text, now=now, page=f"{page}/{text.language}" if page else ""), frame, parts.layout
+    )
 
 
 def lock(parts: Parts, mailing_id: int, *, by: int | None = None) -> Locked:

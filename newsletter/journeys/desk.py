@@ -65,6 +65,7 @@ class Alert:
     digest: DigestView
     texts: tuple[Manuscript, ...]
     status: Status
+    expires_at: datetime | None
 
     @property
     def subject(self) -> str:
@@ -98,7 +99,7 @@ def shown(parts: Parts, mailing_id: int) -> Alert:
         digest = digests.get(session, view.digest_id or 0)
         words = [str(one) for one in view.content["words"]]
         texts = tuple(manuscript.read(one, language=digest.languages[0]) for one in words)
-        return Alert(standing, digest, texts, books.status(session, mailing_id))
+        return Alert(standing, digest, texts, books.status(session, mailing_id), view.expires_at)
 
 
 def checked(parts: Parts, found: Alert) -> Checks:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from types import MappingProxyType
 
 import structlog
@@ -11,7 +12,7 @@ from newsletter.campaigns import errands
 from newsletter.campaigns.errands import Act, ErrandView
 from newsletter.errors import NewsletterError
 from newsletter.jobs import ERRANDS
-from newsletter.journeys import alert, desk
+from newsletter.journeys import alert, desk, expiring, retracting
 from newsletter.journeys.parts import Parts
 
 log = structlog.get_logger()
@@ -94,6 +95,14 @@ def _alone(parts: Parts, found: ErrandView) -> None:
     alert.release(parts, found.mailing or 0, by=found.operator, alone=True)
 
 
+def _retract(parts: Parts, found: ErrandView) -> None:
+    retracting.retract(parts, found.mailing or 0, by=found.operator)
+
+
+def _extend(parts: Parts, found: ErrandView) -> None:
+    expiring.extend(parts, found.mailing or 0, timedelta(hours=int(found.facts["hours"])), by=found.operator)
+
+
 _DO: Mapping[Act, Callable[[Parts, ErrandView], int | None]] = MappingProxyType(
     {
         Act.DRAFT: _draft,
@@ -103,5 +112,7 @@ _DO: Mapping[Act, Callable[[Parts, ErrandView], int | None]] = MappingProxyType(
         Act.SETTLE: _settle,
         Act.RELEASE: _release,
         Act.ALONE: _alone,
+        Act.RETRACT: _retract,
+        Act.EXTEND: _extend,
     }
 )

@@ -8,6 +8,7 @@ import markupsafe
 
 from newsletter import languages
 from newsletter.composer import plaintext, prose
+from newsletter.database import Session
 from newsletter.issues import digests, manuscript
 from newsletter.issues.manuscript import Manuscript
 from newsletter.journeys.parts import Parts
@@ -72,7 +73,7 @@ def page(parts: Parts, number: int, language: str | None = None) -> Page | None:
         usual = digests.get(session, view.digest_id or 0).languages[0]
         texts = [manuscript.read(str(words), language=usual) for words in view.content["words"]]
         started = mailings.started_at(session, number)
-        newer = mailings.followed_by(session, number, RELEASED)
+        newer = _newer(session, number)
     chosen = next((text for text in texts if text.language == language), texts[0])
     others = tuple(text.language for text in texts if text is not chosen)
     url = f"{parts.letterhead.base_url}/alerts/{number}/{chosen.language}"
@@ -91,6 +92,12 @@ def page(parts: Parts, number: int, language: str | None = None) -> Page | None:
         others,
         newer,
     )
+
+
+def _newer(session: Session, number: int) -> int | None:
+    """The alert that follows one, where it has gone; what is only being written is nobody's business."""
+    found = mailings.follower(session, number)
+    return found if found is not None and mailings.get(session, found).state in RELEASED else None
 
 
 def _taken_back(text: Manuscript) -> Manuscript:

@@ -1,6 +1,5 @@
 """A mailing's life: which moves are legal, and how each is made."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -294,12 +293,6 @@ def planned(session: Session, mailing_id: int) -> int:
 def started_at(session: Session, mailing_id: int) -> datetime | None:
     """Return when the first message of a mailing went."""
     return session.execute(select(Mailing.started_at).where(Mailing.id == mailing_id)).scalar_one_or_none()
-
-
-def followed_by(session: Session, mailing_id: int, states: Iterable[State]) -> int | None:
-    """Return the newest alert in one of these states that updates one, or None."""
-    query = select(Mailing.id).where(Mailing.updates == mailing_id, Mailing.state.in_(list(states)))
-    return session.execute(query.order_by(Mailing.id.desc()).limit(1)).scalar_one_or_none()
 
 
 def start(session: Session, mailing_id: int) -> None:

@@ -21,6 +21,7 @@ class Act(StrEnum):
     RELEASE = "release"
     ALONE = "alone"
     RETRACT = "retract"
+    EXTEND = "extend"
 
 
 class Errand(Base):

@@ -1,5 +1,7 @@
 """An alert on two phones: written on one, approved on the other, sent; over the pages' own database role, without JavaScript."""
 
+import email
+import email.policy
 import re
 import threading
 import time
@@ -284,3 +286,44 @@ def test_an_errand_is_shown_to_whoever_asked(author, browse, crew, now, readers)
     author.post("/console/alerts", **WORDS)
     _, other = inside(browse, crew, now, Role.SENDER)
     assert other.open(author.path).page.status_code == 404
+
+
+def test_a_mistake_is_taken_back_by_one_thumb(author, browse, crew, now, desk, readers, worker, sink):
+    """Whoever sees it may: stopped, off the page, and everybody who has it is told."""
+    readers(2)
+    number = written(author)
+    here = f"/console/alerts/{number}"
+    author.post(f"{here}/lock")
+    author.post(f"{here}/release")
+    worker.deliver("urgent")
+    assert f'href="{BASE}/alerts/{number}/en"' in plain(sink.messages[0])
+    assert "Fourteen lorries" in author.open(f"/alerts/{number}/en").text
+    _, auditor = inside(browse, crew, now, Role.AUDITOR)
+    auditor.open(here)
+    auditor.post(f"{here}/retract")
+    assert "Taken back" in auditor.text
+    worker.deliver("urgent")
+    assert [message.recipient for message in sink.messages] == [*house.addresses(2), *house.addresses(2)]
+    time.sleep(0.5)
+    assert "We take our alert back" in author.open(f"/alerts/{number}/en").text
+
+
+def test_it_is_given_longer_as_far_as_its_lock_allows(author, desk, readers, worker):
+    """Twelve hours more, four times; then somebody has to agree anew."""
+    readers(2)
+    number = written(author)
+    here = f"/console/alerts/{number}"
+    author.post(f"{here}/lock")
+    author.post(f"{here}/release")
+    assert "It expires on" in author.text
+    for _ in range(4):
+        author.post(f"{here}/extend")
+        assert author.problem == ""
+    author.post(f"{here}/extend")
+    assert "no longer" in author.problem
+
+
+def plain(message):
+    """Return the HTML part of a message as it was written."""
+    parsed = email.message_from_bytes(message.content, policy=email.policy.default)
+    return parsed.get_body(("html",)).get_content()

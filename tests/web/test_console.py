@@ -205,6 +205,7 @@ POSTS = (
     "/console/alerts/1/release",
     "/console/alerts/1/alone",
     "/console/alerts/1/retract",
+    "/console/alerts/1/extend",
     "/e/token",
 )
 

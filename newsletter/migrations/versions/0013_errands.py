@@ -5,12 +5,12 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0013"
-down_revision = "0010"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
 MOMENT = sa.DateTime(timezone=True)
-ACTS = ("draft", "edit", "check", "lock", "settle", "release", "alone", "retract")
+ACTS = ("draft", "edit", "check", "lock", "settle", "release", "alone", "retract", "extend")
 
 
 def upgrade() -> None:

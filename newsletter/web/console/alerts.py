@@ -29,6 +29,7 @@ Place = Annotated[int, Path(ge=1, le=2**31 - 1)]
 WAIT_SECONDS = 2.5
 """How long a press of a button waits for its worker before it shows a page that waits."""
 ACTIONS = 2
+LONGER_HOURS = 12
 LOOKS = {"waiting": 1, "going": 3}
 """After how many seconds a page asks anew, while a worker is at it and while an alert goes."""
 
@@ -232,12 +233,18 @@ def retract(request: Request, number: Id) -> Response:
     return _errand(request, number, Act.RETRACT, May.STOP)
 
 
-def _errand(request: Request, number: int, act: Act, needs: May) -> Response:
+@router.post("/{number}/extend")
+def extend(request: Request, number: Id) -> Response:
+    """Give it longer, as far as its lock allows."""
+    return _errand(request, number, Act.EXTEND, May.SEND, hours=LONGER_HOURS)
+
+
+def _errand(request: Request, number: int, act: Act, needs: May, **facts: object) -> Response:
     """Have a worker do something, and show the alert; or why it was refused."""
     who = gate.visitor(request)
     who.require(needs)
     parts = gate.made(request).parts
-    errand = errands.ask(parts, act, by=who.operator.id, mailing=number)
+    errand = errands.ask(parts, act, by=who.operator.id, mailing=number, **facts)
     ended = errands.wait(parts, errand, by=who.operator.id, seconds=WAIT_SECONDS)
     if ended.refused:
         return _shown(request, who, number, _refusal(ended))
