@@ -5,6 +5,7 @@ them says so (`servers="start"`).
 """
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,8 +25,8 @@ from newsletter.delivery import recovery
 from newsletter.delivery.sending import Identity, Sender
 from newsletter.delivery.vouching import House
 from newsletter.errors import Invalid, NotFound
-from newsletter.jobs import DELIVER, PICTURES, RETURNS, Nudger
-from newsletter.journeys import leaving, picturing, returns, team
+from newsletter.jobs import DELIVER, HOOKS, PICTURES, RETURNS, Nudger
+from newsletter.journeys import hooking, leaving, picturing, returns, team
 from newsletter.journeys.parts import Letterhead, Parts
 from newsletter.ledger import shards
 from newsletter.ledger.mailings import Lane
@@ -69,6 +70,20 @@ class Urls:
     redis: str | None
 
 
+class Aside:
+    """Does something beside a loop that must not wait for it, one at a time."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._work = work
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin, unless it is at it still."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._work, daemon=True)
+            self._thread.start()
+
+
 class Newsletter:
     """The assembled product of one process. `close` it at the end."""
 
@@ -93,6 +108,7 @@ class Newsletter:
             house=self._house,
             router=self._router,
             notices=self._notices,
+            hook=reveal(chosen.hook),
         )
 
     @cached_property
@@ -184,6 +200,8 @@ class Newsletter:
             self.parts.nudger.nudge(PICTURES)
         if returns.any_waiting(self.parts):
             self.parts.nudger.nudge(RETURNS)
+        if hooking.any_due(self.parts):
+            self.parts.nudger.nudge(HOOKS)
         return found
 
     def lifeboat(self, lanes: list[str], *, until: Callable[[], bool], pause_seconds: float = 1.0) -> int:
@@ -192,12 +210,14 @@ class Newsletter:
         Idle while the broker answers and workers take what is due: a lane is served when its work has waited for ten seconds,
         or at once when no broker answers.
         """
-        begun, waiting = 0, dict.fromkeys(lanes, 0.0)
+        begun, waiting, aside = 0, dict.fromkeys(lanes, 0.0), Aside(partial(hooking.run_due, self.parts))
         while not until():
             alone = not self.parts.nudger.answers()
             if alone:
                 self.sweep()
                 team.tend(self.parts)
+                if hooking.any_due(self.parts):
+                    aside.start()
             # On every machine, and at once: only here lie the journals of workers that died here.
             recovery.reclaim(self.parts.database, self._journals)
             sent = sum(self.deliver(lane, until=until) for lane in self._left_lying(waiting, alone=alone))

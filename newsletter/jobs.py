@@ -39,7 +39,8 @@ SWEEP = Job("sweep", "upkeep")
 PICTURES = Job("pictures", "compose")
 OPERATORS = Job("operators", "upkeep")
 RETURNS = Job("returns", "events")
-ALL = (*DELIVER.values(), SWEEP, PICTURES, RETURNS, OPERATORS)
+HOOKS = Job("hooks", "events")
+ALL = (*DELIVER.values(), SWEEP, PICTURES, RETURNS, OPERATORS, HOOKS)
 QUEUES = ("urgent", "transactional", "events", "bulk", "compose", "upkeep")
 
 

@@ -8,8 +8,8 @@ from celery.signals import worker_process_shutdown
 
 from newsletter import assembly
 from newsletter.assembly import Newsletter
-from newsletter.jobs import DELIVER, OPERATORS, PICTURES, RETURNS, SWEEP
-from newsletter.journeys import picturing, returns, team
+from newsletter.jobs import DELIVER, HOOKS, OPERATORS, PICTURES, RETURNS, SWEEP
+from newsletter.journeys import hooking, picturing, returns, team
 from workers import ending, seats
 
 TURN_SECONDS = 30.0
@@ -80,3 +80,9 @@ def operators(**_later: Any) -> int:
 def returned(**_later: Any) -> int:
     """Deal with notices of what came back."""
     return returns.work(_newsletter().parts)
+
+
+@shared_task(name=HOOKS.name, queue=HOOKS.queue)
+def hooks(**_later: Any) -> int:
+    """Tell the organisation's hook what it is to be told: one call a task, since each may take ten seconds."""
+    return hooking.run_due(_newsletter().parts).taken

@@ -18,8 +18,9 @@ from newsletter.ledger import locks, mailings, shards, tallies
 from newsletter.ledger.mailings import Kind, Lane
 from newsletter.ledger.manifest import Manifest
 from newsletter.ledger.shards import Lease
-from newsletter.operators import approval, audit, night
+from newsletter.operators import approval, audit, hooks, night
 from newsletter.operators.approval import Over
+from newsletter.operators.hooks import Event
 from newsletter.operators.night import Matter, Night
 from newsletter.operators.pins import Pins
 
@@ -111,4 +112,5 @@ def refuse(session: Session, lease: Lease, refused: NotVouched, *, now: datetime
     if tallies.halt(session, lease.mailing_id, HALTED):
         log.error("not vouched for", mailing=lease.mailing_id, why=refused.fault)
         facts = {"mailing": lease.mailing_id, "why": refused.fault}
+        hooks.add(session, Event.REFUSED, alert=lease.mailing_id, why=str(refused.fault))
         audit.append(session, "alert.refused", by=audit.WORKER, now=now, **facts)

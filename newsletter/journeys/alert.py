@@ -19,8 +19,8 @@ from newsletter.errors import Conflict, Forbidden
 from newsletter.issues import digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
-from newsletter.jobs import DELIVER
-from newsletter.journeys import inbound, mailing, publish
+from newsletter.jobs import DELIVER, HOOKS
+from newsletter.journeys import inbound, mailing, publish, stopping, telling
 from newsletter.journeys.mailing import read_file
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings, variants
@@ -192,9 +192,13 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None) -> Locked:
         manifest = _manifest(session, parts, view, by=by, expires_at=expires)
         locks.add(session, manifest)
         made = _locked(manifest)
+        if waits := made.count > parts.house.rules.few:
+            telling.wanted(session, parts, manifest, now=now)
         facts = {"mailing": mailing_id, "number": made.number, "count": made.count, "fingerprint": made.fingerprint}
         audit.append(session, "alert.locked", by=by or audit.SHELL, now=now, **facts)
-        return made
+    if waits:
+        telling.nudge(parts.nudger)
+    return made
 
 
 def _manifest(session: Session, parts: Parts, view: MailingView, *, by: int | None, expires_at: datetime) -> Manifest:
@@ -305,11 +309,13 @@ def release(parts: Parts, mailing_id: int, *, by: int | None = None, alone: bool
             )
             mailings.start_at(session, mailing_id, now)
             planning.plan(session, mailing_id, now=now)
+        telling.released(session, parts, manifest, by=by, start_at=start_at, now=now)
         audit.append(
             session, "alert.released", by=by or audit.SHELL, now=now, mailing=mailing_id, start_at=start_at.isoformat()
         )
         state = mailings.get(session, mailing_id).state
     parts.nudger.nudge(DELIVER[Lane.URGENT])
+    telling.nudge(parts.nudger)
     return state
 
 
@@ -364,14 +370,10 @@ def stop(parts: Parts, mailing_id: int, *, by: int | None = None) -> int:
     """End an alert for good, or give up one that has not begun: one person, no second factor. Return how many it spares."""
     _allowed(parts, by, May.STOP)
     with parts.database.transaction() as session:
-        now = database.now(session)
-        begun = _an_alert(session, mailing_id).state in (State.SENDING, State.PAUSED)
-        if begun:
-            mailings.move(session, mailing_id, State.STOPPED, finished_at=now)
-        else:
-            mailings.move(session, mailing_id, State.CANCELLED)
-        audit.append(session, "alert.stopped", by=by or audit.SHELL, now=now, mailing=mailing_id)
-    return mailing.cancel_rest(parts, mailing_id) if begun else 0
+        _an_alert(session, mailing_id)
+        became = stopping.end(session, mailing_id, by=by or audit.SHELL, now=database.now(session))
+    parts.nudger.nudge(HOOKS)
+    return mailing.cancel_rest(parts, mailing_id) if became is State.STOPPED else 0
 
 
 def standing(parts: Parts, mailing_id: int) -> Standing:

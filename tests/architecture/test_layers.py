@@ -23,6 +23,7 @@ OWNERS = {
     "operator": ("newsletter.operators",),
     "audit": ("newsletter.operators",),
     "approval": ("newsletter.operators",),
+    "hook": ("newsletter.operators",),
     "lock": ("newsletter.ledger",),
     "returned": ("newsletter.ledger",),
     "inbound": ("newsletter.bounces",),
