@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parseaddr
@@ -80,8 +81,12 @@ class Aside:
     def start(self) -> None:
         """Begin, unless it is at it still."""
         if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._work, daemon=True)
+            self._thread = threading.Thread(target=self._try, daemon=True)
             self._thread.start()
+
+    def _try(self) -> None:
+        with suppress(DatabaseUnreachable):
+            self._work()
 
 
 class Newsletter:

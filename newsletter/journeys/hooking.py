@@ -9,6 +9,7 @@ import os
 import shlex
 import signal
 import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -117,13 +118,17 @@ def run(hook: str, told: dict[str, Any], *, seconds: float = TIMEOUT_SECONDS) ->
     return None
 
 
+def bare(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without anything of ours: a program of somebody else's needs no password to the database."""
+    return {name: value for name, value in environment.items() if not name.startswith("NEWSLETTER_")}
+
+
 def _command(words: list[str], body: bytes, seconds: float) -> None:
     """Run a program without a shell, with our document on stdin and none of our secrets in its environment."""
-    bare = {name: value for name, value in os.environ.items() if not name.startswith("NEWSLETTER_")}
     quiet = subprocess.DEVNULL
     try:
         started = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, env=bare, start_new_session=True
+            words, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, env=bare(os.environ), start_new_session=True
         )
     except (OSError, ValueError):
         raise HookFailed("not-started") from None
