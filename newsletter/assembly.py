@@ -144,7 +144,12 @@ class Newsletter:
         chosen = self.settings
         alone = timedelta(minutes=chosen.alone_after) if chosen.alone_after else None
         rules = Night(few=chosen.one_person_up_to, alone=alone, codes_to=chosen.codes_up_to)
-        return House(letterhead(chosen).sender_address, rules, partial(pins.read, chosen.pins))
+        return House(letterhead(chosen).sender_address, rules, partial(pins.read, chosen.pins), self._frame)
+
+    def _frame(self, name: str) -> str:
+        from newsletter.templating import Templates
+
+        return Templates(self.settings.templates).source(name)
 
     @property
     def _router(self) -> Router | None:

@@ -45,11 +45,13 @@ class House:
     """What a worker brings itself: whose mail this is, the rules, and where the trusted keys lie.
 
     sender   the address in From
+    frames   returns the text of a file below the templates folder: a frame's
     """
 
     sender: str = ""
     rules: Night = field(default_factory=Night)
     pins: Callable[[], Pins] = Pins
+    frames: Callable[[str], str] = field(default=str)
 
 
 def vouched(session: Session, lease: Lease, house: House, *, now: datetime) -> Manifest | None:
@@ -77,9 +79,8 @@ def vouched(session: Session, lease: Lease, house: House, *, now: datetime) -> M
 def matter(manifest: Manifest) -> Matter:
     """Return what somebody's word is about."""
     digest = manifest.audience["digest"]["key"]
-    frames = {version.frame for version in manifest.versions}
-    frame = frames.pop() if len(frames) == 1 else None
-    return Matter(manifest.fingerprint, manifest.author, manifest.count, digest, frame)
+    frames = tuple(version.frame for version in manifest.versions)
+    return Matter(manifest.fingerprint, manifest.author, manifest.count, digest, frames)
 
 
 def _require_same(

@@ -20,7 +20,7 @@ from newsletter.issues import digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
 from newsletter.jobs import DELIVER, HOOKS
-from newsletter.journeys import inbound, mailing, publish, stopping, telling
+from newsletter.journeys import framing, inbound, mailing, publish, stopping, telling
 from newsletter.journeys.mailing import read_file
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings, variants
@@ -205,8 +205,9 @@ def _manifest(session: Session, parts: Parts, view: MailingView, *, by: int | No
     words = [str(one) for one in view.content["words"]]
     language = digests.get(session, view.digest_id or 0).languages[0]
     backwards = [_back(manuscript.read(one, language=language)).markdown for one in words]
-    compiled = _versions(session, view.id, words)
-    back = _versions(session, mailings.retraction_of(session, view.id), backwards)
+    frames = [framing.kept(parts.house, one, language=language) for one in words]
+    compiled = _versions(session, view.id, words, frames)
+    back = _versions(session, mailings.retraction_of(session, view.id), backwards, [None] * len(words))
     every = [one for one, _ in (*compiled, *back)]
     return Manifest(
         mailing=view.id,
@@ -227,11 +228,14 @@ def _manifest(session: Session, parts: Parts, view: MailingView, *, by: int | No
     )
 
 
-def _versions(session: Session, mailing_id: int, words: Sequence[str]) -> list[tuple[Compiled, Version]]:
+def _versions(
+    session: Session, mailing_id: int, words: Sequence[str], frames: Sequence[str | None]
+) -> list[tuple[Compiled, Version]]:
     found = []
-    for variant, text in zip(variants.of(session, mailing_id), words, strict=True):
+    for variant, text, frame in zip(variants.of(session, mailing_id), words, frames, strict=True):
         compiled = variants.load(session, variant.id)
-        found.append((compiled, Version.of(compiled, number=variant.number, language=variant.language, words=text)))
+        version = Version.of(compiled, number=variant.number, language=variant.language, words=text, frame=frame)
+        found.append((compiled, version))
     return found
 
 
