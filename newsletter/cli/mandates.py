@@ -52,7 +52,9 @@ def list_(as_json: AsJson = False) -> None:
     """List the newest mandates, and which hold now."""
     with newsletter() as made:
         rows = [_document(one, holds=holds) for one, holds in journey.listed(made.parts)]
-    show(rows, as_json=as_json, words=lambda: listing(list(rows), empty="No mandate has been written."))
+    show(
+        rows, as_json=as_json, words=lambda: listing([_row(one) for one in rows], empty="No mandate has been written.")
+    )
 
 
 @app.command()
@@ -65,6 +67,13 @@ def end(
     with newsletter() as made:
         found = journey.end(made.parts, mandate, by=operator)
     show(_document(found, holds=False), as_json=as_json)
+
+
+def _row(found: dict[str, Any]) -> dict[str, Any]:
+    """What fits on a line; all of it is in the document."""
+    kept = {name: found[name] for name in ("mandate", "operator", "holds", "cause")}
+    used = f"{found['used']} of {found['most_alerts']}"
+    return kept | {"until": f"{found['until']:%d %b %H:%M} UTC", "used": used, "signed": found["signed_by"]}
 
 
 def _document(found: MandateView, *, holds: bool | None = None, now: datetime | None = None) -> dict[str, Any]:
