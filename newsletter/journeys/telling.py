@@ -7,9 +7,12 @@ anybody's service, learns which alert, for how many and its code.
 from collections.abc import Iterator
 from datetime import datetime
 
+import structlog
+
 from newsletter import languages
 from newsletter.composer.content import Action, TeamContent
 from newsletter.database import Session
+from newsletter.errors import NewsletterError
 from newsletter.jobs import DELIVER, HOOKS, Nudger
 from newsletter.journeys import team
 from newsletter.journeys.parts import Parts
@@ -20,7 +23,11 @@ from newsletter.operators.hooks import Event
 from newsletter.operators.people import OperatorView
 from newsletter.operators.roles import May
 
+log = structlog.get_logger()
+
 NUDGES = (HOOKS, DELIVER[Lane.TRANSACTIONAL])
+MOST_LETTERS = 20_000
+"""Of an alert in the team's mail. Mail programs cut off what is above 100 kB, and letters may be three bytes and more each."""
 _LISTED = ("- ", "* ", "+ ", "> ", "#")
 
 
@@ -42,7 +49,7 @@ def wanted(session: Session, parts: Parts, manifest: Manifest, *, now: datetime)
         code=short(manifest.fingerprint),
         action=Action(_say("wanted-button"), console(parts.letterhead.base_url, manifest.mailing)),
     )
-    return _tell(session, parts, asked, content, expires_at=manifest.expires_at, now=now)
+    return _try(session, parts, asked, content, expires_at=manifest.expires_at, now=now)
 
 
 def released(
@@ -60,7 +67,10 @@ def released(
         code=short(manifest.fingerprint),
         action=Action(_say("released-button"), stop_url(parts, manifest.mailing)),
     )
-    return _tell(session, parts, people.active(session), content, expires_at=manifest.expires_at, now=now)
+    if later:
+        # What one sends alone waits for the others to be told: where they cannot be, it does not go.
+        return _tell(session, parts, people.active(session), content, expires_at=manifest.expires_at, now=now)
+    return _try(session, parts, people.active(session), content, expires_at=manifest.expires_at, now=now)
 
 
 def console(base_url: str, mailing_id: int) -> str:
@@ -71,6 +81,16 @@ def console(base_url: str, mailing_id: int) -> str:
 def stop_url(parts: Parts, mailing_id: int) -> str:
     """Return the link that stops an alert, without logging in."""
     return f"{parts.letterhead.base_url}/h/{parts.tokens.stop(mailing_id)}"
+
+
+def _try(session: Session, parts: Parts, operators: list[OperatorView], content: TeamContent, **when: datetime) -> int:
+    """Tell them, or say in the log that it could not be: no alert waits because a template of the team's mail is broken."""
+    try:
+        with session.begin_nested():
+            return _tell(session, parts, operators, content, **when)
+    except NewsletterError as refusal:
+        log.error("team not told", why=refusal.message)
+        return 0
 
 
 def _tell(
@@ -96,7 +116,18 @@ def _name(session: Session, operator_id: int | None) -> str:
 
 
 def _words(manifest: Manifest) -> Iterator[str]:
-    """Yield what every language of an alert says, as it was written: a paragraph each, and each point of a list."""
+    """Yield what every language of an alert says, and no more than a mail takes."""
+    left = MOST_LETTERS
+    for paragraph in _paragraphs(manifest):
+        left -= len(paragraph)
+        if left < 0:
+            yield _say("words-cut")
+            return
+        yield paragraph
+
+
+def _paragraphs(manifest: Manifest) -> Iterator[str]:
+    """Yield an alert as it was written: a paragraph each, and each point of a list."""
     for version in manifest.versions:
         yield _say("in-language", language=version.language)
         for paragraph in version.words.split("\n\n"):

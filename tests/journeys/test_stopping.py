@@ -12,6 +12,7 @@ from newsletter.journeys import alert, mailing
 from newsletter.ledger import mailings
 from newsletter.ledger.mailings import State, WrongState
 from newsletter.operators.roles import Role
+from newsletter.templating import BrokenTemplate
 from newsletter.web import create
 from tests import house
 from tests.delivery.test_carrying import STOP_SECONDS, delivering, wait_for
@@ -130,6 +131,35 @@ def test_everyone_learns_of_a_release_and_can_stop_what_one_sends_alone(made, tm
     sink.messages.clear()
     assert made.deliver("urgent") == 0
     assert any('"by":"link"' in act and '"alert.stopped"' in act for act in nights.acts(made))
+
+
+def test_a_long_alert_in_three_languages_is_told_all_the_same(made, tmp_path, author, approver, sink):
+    """The team's mail must not be the reason for which an alert cannot be locked."""
+    house.add_readers(made, tmp_path, house.addresses(3))
+    paths = []
+    for language in ("en", "fa", "ar"):
+        words = f"---\nsubject: Long\nlanguage: {language}\n---\n" + "\n\n".join(["لوری‌ها ایستاده‌اند " * 20] * 35)
+        paths += nights.write(tmp_path, words, f"{language}.md")
+    number = alert.draft(made.parts, paths, digest_key=house.DIGEST, by=author.id)
+    alert.lock(made.parts, number, by=author.id)
+    assert "The text goes on" in plain(mails(made, sink)[approver.address])
+
+
+def test_a_broken_template_of_the_team_s_keeps_no_approved_alert(made, tmp_path, database_urls, author, approver, sink):
+    """Two have agreed: it goes. What one sends alone does not, since its safety is that the others know."""
+    own = tmp_path / "own" / "email" / "team"
+    own.mkdir(parents=True)
+    (own / "body.html").write_text("{{ nothing.like.it }}")
+    broken = house.build(tmp_path, database_urls, sink.url, **nights.RULES, templates=tmp_path / "own")
+    number = nights.locked(broken, tmp_path, author, 3)
+    with pytest.raises(BrokenTemplate):
+        alert.release(broken.parts, number, by=author.id, alone=True)
+    assert alert.standing(broken.parts, number).state is State.LOCKED
+    by_two(broken, number, author, approver)
+    broken.deliver("urgent")
+    assert mailing.status(broken.parts, number).state == "done"
+    assert nights.ask(broken, "SELECT 1 FROM mailing WHERE kind = 'notice'") == []
+    broken.close()
 
 
 def test_looking_at_the_link_stops_nothing(made, tmp_path, author, approver, sink, pages):
