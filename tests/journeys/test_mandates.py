@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 from webauthn.helpers import bytes_to_base64url
 
 from newsletter.campaigns.frames import NotKept
@@ -449,3 +450,16 @@ def test_the_number_of_no_mandate_is_said(made, tmp_path, holder):
     """A slip of the thumb."""
     with pytest.raises(rows.UnknownMandate):
         by_thumb(made, locked(made, tmp_path, holder), 4711, holder)
+
+
+def test_the_pages_role_signs_and_ends_and_writes_no_mandate(made, tmp_path, database_urls, sink, holder, signers):
+    """A signer's phone is where a passkey is; what they sign is written elsewhere."""
+    web = house.build(tmp_path, database_urls, sink.url, web=True, **nights.RULES)
+    found = mandates.add(made.parts, wish(made, holder))
+    sign(web, found.id, *signers)
+    [(signed, holds)] = mandates.listed(web.parts)
+    assert (signed.signers, holds) == (tuple(one.id for one in signers), True)
+    assert mandates.end(web.parts, found.id, by=signers[0].id).ended_at is not None
+    with pytest.raises(ProgrammingError):
+        mandates.add(web.parts, wish(made, holder))
+    web.close()
