@@ -5,8 +5,10 @@ them says so (`servers="start"`).
 """
 
 import os
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parseaddr
@@ -25,8 +27,8 @@ from newsletter.delivery import recovery
 from newsletter.delivery.sending import Identity, Sender
 from newsletter.delivery.vouching import House
 from newsletter.errors import Invalid, NotFound
-from newsletter.jobs import DELIVER, ERRANDS, PICTURES, RETURNS, Nudger
-from newsletter.journeys import expiring, leaving, picturing, returns, team
+from newsletter.jobs import DELIVER, ERRANDS, HOOKS, PICTURES, RETURNS, Nudger
+from newsletter.journeys import expiring, hooking, leaving, picturing, returns, team
 from newsletter.journeys.parts import Letterhead, Parts
 from newsletter.ledger import shards
 from newsletter.ledger.mailings import Lane
@@ -70,6 +72,24 @@ class Urls:
     redis: str | None
 
 
+class Aside:
+    """Does something beside a loop that must not wait for it, one at a time."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._work = work
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin, unless it is at it still."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._try, daemon=True)
+            self._thread.start()
+
+    def _try(self) -> None:
+        with suppress(DatabaseUnreachable):
+            self._work()
+
+
 class Newsletter:
     """The assembled product of one process. `close` it at the end."""
 
@@ -94,6 +114,7 @@ class Newsletter:
             house=self._house,
             router=self._router,
             notices=self._notices,
+            hook=reveal(chosen.hook),
         )
 
     @cached_property
@@ -124,7 +145,12 @@ class Newsletter:
         chosen = self.settings
         alone = timedelta(minutes=chosen.alone_after) if chosen.alone_after else None
         rules = Night(few=chosen.one_person_up_to, alone=alone, codes_to=chosen.codes_up_to)
-        return House(letterhead(chosen).sender_address, rules, partial(pins.read, chosen.pins))
+        return House(letterhead(chosen).sender_address, rules, partial(pins.read, chosen.pins), self._frame)
+
+    def _frame(self, name: str) -> str:
+        from newsletter.templating import Templates
+
+        return Templates(self.settings.templates).source(name)
 
     @property
     def _router(self) -> Router | None:
@@ -188,6 +214,8 @@ class Newsletter:
         expiring.ask(self.parts)
         if self._errands_wait():
             self.parts.nudger.nudge(ERRANDS)
+        if hooking.any_due(self.parts):
+            self.parts.nudger.nudge(HOOKS)
         return found
 
     def _errands_wait(self) -> bool:
@@ -207,13 +235,15 @@ class Newsletter:
         Idle while the broker answers and workers take what is due: a lane is served when its work has waited for ten seconds,
         or at once when no broker answers.
         """
-        begun, waiting = 0, dict.fromkeys(lanes, 0.0)
+        begun, waiting, aside = 0, dict.fromkeys(lanes, 0.0), Aside(partial(hooking.run_due, self.parts))
         while not until():
             alone = not self.parts.nudger.answers()
             if alone:
                 self.sweep()
                 team.tend(self.parts)
                 self._run_errands()
+                if hooking.any_due(self.parts):
+                    aside.start()
             # On every machine, and at once: only here lie the journals of workers that died here.
             recovery.reclaim(self.parts.database, self._journals)
             sent = sum(self.deliver(lane, until=until) for lane in self._left_lying(waiting, alone=alone))

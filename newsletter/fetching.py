@@ -119,6 +119,24 @@ def fetch(
     raise Unreachable(target.host, "it redirects in circles")
 
 
+def post(
+    url: str, body: bytes, *, content_type: str, allow: Sequence[Network] = (), timeout_seconds: float = TIMEOUT_SECONDS
+) -> None:
+    """Hand a document to an address; whatever it answers with 2xx is enough, and is not read. It is not followed elsewhere.
+
+    Raises BadUrl, NotPublic, Unreachable, TooSlow.
+    """
+    bounds = _Bounds(allow, MAX_BYTES, timeout_seconds, time.monotonic() + timeout_seconds)
+    target = _target(url)
+    with _open(target, bounds) as connection:
+        headers = {"Host": target.authority, "Content-Type": content_type, "User-Agent": "newsletter-hook"}
+        connection.request("POST", target.path, body, headers, preload_content=False, decode_content=False)
+        answer = connection.getresponse()
+        answer.close()
+        if not 200 <= answer.status < 300:
+            raise Unreachable(target.host, f"it answered {answer.status}")
+
+
 def _target(url: str) -> _Target:
     try:
         parts = urlsplit(url)
@@ -148,11 +166,18 @@ def _ascii(host: str) -> str:
 
 def _once(target: _Target, bounds: _Bounds) -> Fetched | str:
     """Return the document, or where it has moved."""
+    with _open(target, bounds) as connection:
+        return _asked(connection, target, bounds)
+
+
+@contextmanager
+def _open(target: _Target, bounds: _Bounds) -> Iterator[HTTPConnection]:
+    """Hold a connection for the length of the block, and within the bounds. Raises NotPublic, Unreachable, TooSlow."""
     connection: HTTPConnection | None = None
     try:
         connection = _connected(target, _resolve(target, bounds), bounds)
         with _ended_in_time(connection, bounds.left(target.host)):
-            return _asked(connection, target, bounds)
+            yield connection
     except (exceptions.HTTPError, HTTPException, OSError, zlib.error) as error:
         bounds.left(target.host)
         raise Unreachable(target.host, _reason(error)) from None

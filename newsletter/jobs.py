@@ -40,7 +40,8 @@ PICTURES = Job("pictures", "compose")
 OPERATORS = Job("operators", "upkeep")
 RETURNS = Job("returns", "events")
 ERRANDS = Job("errands", "compose")
-ALL = (*DELIVER.values(), SWEEP, PICTURES, RETURNS, OPERATORS, ERRANDS)
+HOOKS = Job("hooks", "events")
+ALL = (*DELIVER.values(), SWEEP, PICTURES, RETURNS, OPERATORS, ERRANDS, HOOKS)
 QUEUES = ("urgent", "transactional", "events", "bulk", "compose", "upkeep")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 # A token stands only behind these prefixes (architecture, decision 7).
-TOKEN_PATH = re.compile(r"/(u|p|c|s|e)/[^\s?\"'#]+")
+TOKEN_PATH = re.compile(r"/(u|p|c|s|e|h)/[^\s?\"'#]+")
 ADDRESS = re.compile(r"[^\s<>\"'@=,;:/]{1,64}@[^\s<>\"'@,;:/]+")
 
 

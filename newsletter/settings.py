@@ -6,6 +6,7 @@ Only `assembly` and the doors import this module.
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -79,6 +80,9 @@ class Settings(BaseSettings):
     approvers: Path | None = Field(
         default=None, description="the team's pinned public keys; approvers.json beside the keys where unset"
     )
+    hook: SecretStr | None = Field(
+        default=None, description="a command or an address that is told of alerts: it wakes people"
+    )
     home: Path = Field(default_factory=_data_home)
     keys: Path = Field(default_factory=_keys_home)
     templates: Path | None = None
@@ -130,6 +134,18 @@ class Settings(BaseSettings):
         if value and not re.fullmatch(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}", value):
             raise ValueError("is no topic: arn:aws:sns:REGION:ACCOUNT:NAME")
         return value or None
+
+    @field_validator("hook")
+    @classmethod
+    def _called(cls, value: SecretStr | None) -> SecretStr | None:
+        text = (reveal(value) or "").strip()
+        try:
+            words = shlex.split(text)
+        except ValueError:
+            raise ValueError("is no command: a quotation mark in it is not closed") from None
+        if words and "://" in words[0] and not text.startswith(("http://", "https://")):
+            raise ValueError("is neither a command nor an address that begins with http:// or https://")
+        return SecretStr(text) if words else None
 
     @field_validator("bounce_domain")
     @classmethod

@@ -37,6 +37,7 @@ class Purpose(IntEnum):
     PREFERENCES = 2
     RETURN = 3
     PROBE = 4
+    STOP = 5
 
 
 class BadToken(NotFound):
@@ -90,6 +91,10 @@ class Tokens:
     def probe(self, number: int) -> str:
         """Return the local part to which the self-test of what comes back writes."""
         return f"p-{self._raw(Purpose.PROBE, 0, 0, number).hex()}"
+
+    def stop(self, mailing_id: int) -> str:
+        """Return the link by which whoever holds it stops a mailing: it goes to the team alone."""
+        return self._make(Purpose.STOP, 0, 0, mailing_id)
 
     def harmless(self) -> str:
         """Return a link that shows the same pages and does nothing: for previews, tests and the archive."""

@@ -44,7 +44,7 @@ def known(words):
 def test_every_command_that_is_printed_exists(page):
     """Someone will type it at night."""
     text = page.read_text(encoding="utf-8")
-    for line in re.findall(r"(?:^ {4}|`)(?:\.venv/bin/)?newsletter ([a-z][^`\n]*)", text, flags=re.MULTILINE):
+    for line in re.findall(r"(?:^ {4}|^\$ |`)(?:\.venv/bin/)?newsletter ([a-z][^`\n]*)", text, flags=re.MULTILINE):
         assert known(line.partition("#")[0].split()), line
 
 

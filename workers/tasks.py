@@ -8,8 +8,8 @@ from celery.signals import worker_process_shutdown
 
 from newsletter import assembly
 from newsletter.assembly import Newsletter
-from newsletter.jobs import DELIVER, ERRANDS, OPERATORS, PICTURES, RETURNS, SWEEP
-from newsletter.journeys import picturing, returns, team
+from newsletter.jobs import DELIVER, ERRANDS, HOOKS, OPERATORS, PICTURES, RETURNS, SWEEP
+from newsletter.journeys import hooking, picturing, returns, team
 from workers import ending, seats
 
 TURN_SECONDS = 30.0
@@ -89,3 +89,9 @@ def errands(**_later: Any) -> int:
     from newsletter.journeys import errands as journey
 
     return journey.run(_newsletter().parts)
+
+
+@shared_task(name=HOOKS.name, queue=HOOKS.queue)
+def hooks(**_later: Any) -> int:
+    """Tell the organisation's hook what it is to be told: one call a task, since each may take ten seconds."""
+    return hooking.run_due(_newsletter().parts).taken

@@ -8,14 +8,16 @@ import typer
 
 from newsletter import languages
 from newsletter.assembly import Newsletter
-from newsletter.cli import waiting
+from newsletter.cli import mandates, waiting
 from newsletter.cli.door import AsJson, DryRun, Number, Wait, ask_code, listing, newsletter, page, screen, show
 from newsletter.journeys import alert as journey
 from newsletter.journeys import expiring, retracting
 from newsletter.journeys import mailing as mailings
+from newsletter.journeys import mandates as by_mandate
 from newsletter.ledger.mailings import State
 
 app = typer.Typer(no_args_is_help=True, help="Urgent alerts: ahead of everything else, and never by one person alone.")
+app.add_typer(mandates.app, name="mandate")
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE.md …", help="One text for each language.")]
 To = Annotated[str, typer.Option(help="Key of the digest whose readers get it.")]
@@ -69,16 +71,28 @@ def release(
     alone: Annotated[
         bool, typer.Option(help="Nobody else can be reached: send after the delay in which all may stop it.")
     ] = False,
+    mandate: Annotated[
+        int | None, typer.Option(min=1, help="Number of a mandate of yours; asks for your code.")
+    ] = None,
     wait: Wait = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Let an alert go that is approved, or that one person may send."""
+    if mandate is not None and (alone or operator is None):
+        raise typer.BadParameter("--mandate needs --operator, its holder, and is another way than --alone")
+    code = ask_code() if mandate is not None and not dry_run else ""
     with newsletter() as made:
         if dry_run:
-            count = journey.may_release(made.parts, alert, alone=alone)
+            count = (
+                by_mandate.may_release(made.parts, alert, mandate=mandate, by=operator or 0)
+                if mandate is not None
+                else journey.may_release(made.parts, alert, alone=alone)
+            )
             return show({"mailing": alert, "dry_run": True, "would_send": count}, as_json=as_json)
-        if journey.release(made.parts, alert, by=operator, alone=alone) is State.APPROVED:
+        if mandate is not None:
+            by_mandate.release_by_code(made.parts, alert, mandate=mandate, by=operator or 0, code=code)
+        elif journey.release(made.parts, alert, by=operator, alone=alone) is State.APPROVED:
             return _show(made, alert, as_json=as_json)
         waiting.report(made, alert, wait=wait, as_json=as_json)
     return None

@@ -18,7 +18,7 @@ from newsletter.cli import names
 from newsletter.cli.door import page
 from newsletter.database import Database
 from newsletter.errors import NewsletterError
-from newsletter.journeys import answering, inbound
+from newsletter.journeys import answering, hooking, inbound
 from newsletter.relay.target import Relay
 from newsletter.settings import Settings
 from newsletter.vault import Keyring, Vault
@@ -50,6 +50,7 @@ def examine() -> list[Finding]:
     for lane, url in chosen.relays.items():
         findings.append(_guarded(f"relay ({lane})", lambda url=url, lane=lane: _relay(url, lane)))  # type: ignore[misc]
     findings.append(_guarded("inbound", lambda: _inbound(chosen)))
+    findings.append(_guarded("hook", lambda: _hook(chosen)))
     findings.append(_guarded("disk", lambda: _disk(chosen)))
     return [*findings, *_dns(chosen)]
 
@@ -197,6 +198,28 @@ def _inbound(chosen: Settings) -> Finding:
     finally:
         made.close()
     return Finding("inbound", True, f"mail for {chosen.bounce_domain} is read; {letters} letters wait for an answer")
+
+
+def _hook(chosen: Settings) -> Finding:
+    """What the setting holds is not shown: an address of the web may be a secret."""
+    hook = settings.reveal(chosen.hook)
+    if not hook:
+        return Finding(
+            "hook", None, "NEWSLETTER_HOOK is not set: an alert that waits for somebody at night wakes nobody"
+        )
+    kind = "an address" if hook.startswith(("http://", "https://")) else "a command"
+    made = assembly.assemble(chosen)
+    try:
+        found = hooking.health(made.parts)
+    finally:
+        made.close()
+    if found.failed_at is None:
+        last = f"last told {found.taken_at:%Y-%m-%d %H:%M} UTC" if found.taken_at else "told of nothing yet"
+        return Finding("hook", True, f"{kind} is set; {last}, it has never failed")
+    why = languages.say(found.fault or "")
+    well = found.taken_at is not None and found.taken_at > found.failed_at
+    failed = f"it last failed {found.failed_at:%Y-%m-%d %H:%M} UTC: {why}"
+    return Finding("hook", well, f"{kind} is set; {failed} {found.waiting} calls wait")
 
 
 def _disk(chosen: Settings) -> Finding:

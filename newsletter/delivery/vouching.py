@@ -18,8 +18,9 @@ from newsletter.ledger import locks, mailings, shards, tallies
 from newsletter.ledger.mailings import Kind, Lane, State
 from newsletter.ledger.manifest import Manifest
 from newsletter.ledger.shards import Lease
-from newsletter.operators import approval, audit, night
+from newsletter.operators import approval, audit, hooks, night
 from newsletter.operators.approval import Over
+from newsletter.operators.hooks import Event
 from newsletter.operators.night import Matter, Night
 from newsletter.operators.pins import Pins
 
@@ -44,11 +45,13 @@ class House:
     """What a worker brings itself: whose mail this is, the rules, and where the trusted keys lie.
 
     sender   the address in From
+    frames   returns the text of a file below the templates folder: a frame's
     """
 
     sender: str = ""
     rules: Night = field(default_factory=Night)
     pins: Callable[[], Pins] = Pins
+    frames: Callable[[str], str] = field(default=str)
 
 
 def vouched(session: Session, lease: Lease, house: House, *, now: datetime) -> Manifest | None:
@@ -76,9 +79,8 @@ def vouched(session: Session, lease: Lease, house: House, *, now: datetime) -> M
 def matter(manifest: Manifest) -> Matter:
     """Return what somebody's word is about."""
     digest = manifest.audience["digest"]["key"]
-    frames = {version.frame for version in manifest.versions}
-    frame = frames.pop() if len(frames) == 1 else None
-    return Matter(manifest.fingerprint, manifest.author, manifest.count, digest, frame)
+    frames = tuple(version.frame for version in manifest.versions)
+    return Matter(manifest.fingerprint, manifest.author, manifest.count, digest, frames)
 
 
 def _require_same(
@@ -122,4 +124,5 @@ def refuse(session: Session, lease: Lease, refused: NotVouched, *, now: datetime
     if tallies.halt(session, lease.mailing_id, HALTED):
         log.error("not vouched for", mailing=lease.mailing_id, why=refused.fault)
         facts = {"mailing": lease.mailing_id, "why": refused.fault}
+        hooks.add(session, Event.REFUSED, alert=lease.mailing_id, why=str(refused.fault))
         audit.append(session, "alert.refused", by=audit.WORKER, now=now, **facts)

@@ -17,7 +17,7 @@ from newsletter.errors import Invalid
 
 _FACTS = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*\n", re.DOTALL | re.MULTILINE)
 _HEADING = re.compile(r"\A\s*#\s+(.+?)\s*#*\s*$\n?", re.MULTILINE)
-_KNOWN = ("subject", "headline", "preheader", "language", "url", "action")
+_KNOWN = ("subject", "headline", "preheader", "language", "url", "action", "frame")
 
 
 class BadManuscript(Invalid):
@@ -29,7 +29,7 @@ class BadManuscript(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class Manuscript:
-    """A text with its facts. actions: (label, https URL), the first is the main one."""
+    """A text with its facts. actions: (label, https URL), the first is the main one. frame: by which it was written; "" freely."""
 
     subject: str
     headline: str
@@ -38,6 +38,7 @@ class Manuscript:
     url: str
     actions: tuple[tuple[str, str], ...]
     markdown: str
+    frame: str = ""
 
 
 def read(text: str, *, language: str) -> Manuscript:
@@ -66,6 +67,7 @@ def read(text: str, *, language: str) -> Manuscript:
         url=facts.get("url", ""),
         actions=tuple(actions),
         markdown=body.strip() + "\n",
+        frame=facts.get("frame", ""),
     )
 
 
@@ -74,7 +76,7 @@ def write(text: Manuscript) -> str:
 
     Facts are made one line each; an action that could not be read again, such as one that is not https, is left out.
     """
-    facts = [(name, " ".join(str(getattr(text, name)).split())) for name in _KNOWN[:-1]]
+    facts = [(name, " ".join(str(getattr(text, name)).split())) for name in _KNOWN if name != "action"]
     facts += [("action", f"{' '.join(label.split())} | {url}") for label, url in text.actions if _may_act(label, url)]
     head = "".join(f"{name}: {value}\n" for name, value in facts if value)
     return f"---\n{head}---\n\n{text.markdown.strip()}\n"

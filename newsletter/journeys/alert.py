@@ -19,8 +19,8 @@ from newsletter.errors import Conflict, Forbidden
 from newsletter.issues import digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
-from newsletter.jobs import DELIVER
-from newsletter.journeys import inbound, mailing, publish
+from newsletter.jobs import DELIVER, HOOKS
+from newsletter.journeys import framing, inbound, mailing, publish, stopping, telling
 from newsletter.journeys.acting import NotAnAlert as NotAnAlert
 from newsletter.journeys.acting import allowed as _allowed
 from newsletter.journeys.acting import an_alert as _an_alert
@@ -202,17 +202,22 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None) -> Locked:
         manifest = _manifest(session, parts, view, by=by, expires_at=expires)
         locks.add(session, manifest)
         made = _locked(manifest)
+        if waits := made.count > parts.house.rules.few:
+            telling.wanted(session, parts, manifest, now=now)
         facts = {"mailing": mailing_id, "number": made.number, "count": made.count, "fingerprint": made.fingerprint}
         audit.append(session, "alert.locked", by=by or audit.SHELL, now=now, **facts)
-        return made
+    if waits:
+        telling.nudge(parts.nudger)
+    return made
 
 
 def _manifest(session: Session, parts: Parts, view: MailingView, *, by: int | None, expires_at: datetime) -> Manifest:
     words = [str(one) for one in view.content["words"]]
     language = digests.get(session, view.digest_id or 0).languages[0]
     backwards = [_back(manuscript.read(one, language=language)).markdown for one in words]
-    compiled = _versions(session, view.id, words)
-    back = _versions(session, mailings.retraction_of(session, view.id), backwards)
+    frames = [framing.kept(parts.house, one, language=language) for one in words]
+    compiled = _versions(session, view.id, words, frames)
+    back = _versions(session, mailings.retraction_of(session, view.id), backwards, [None] * len(words))
     every = [one for one, _ in (*compiled, *back)]
     return Manifest(
         mailing=view.id,
@@ -233,11 +238,14 @@ def _manifest(session: Session, parts: Parts, view: MailingView, *, by: int | No
     )
 
 
-def _versions(session: Session, mailing_id: int, words: Sequence[str]) -> list[tuple[Compiled, Version]]:
+def _versions(
+    session: Session, mailing_id: int, words: Sequence[str], frames: Sequence[str | None]
+) -> list[tuple[Compiled, Version]]:
     found = []
-    for variant, text in zip(variants.of(session, mailing_id), words, strict=True):
+    for variant, text, frame in zip(variants.of(session, mailing_id), words, frames, strict=True):
         compiled = variants.load(session, variant.id)
-        found.append((compiled, Version.of(compiled, number=variant.number, language=variant.language, words=text)))
+        version = Version.of(compiled, number=variant.number, language=variant.language, words=text, frame=frame)
+        found.append((compiled, version))
     return found
 
 
@@ -361,6 +369,7 @@ def release(parts: Parts, mailing_id: int, *, by: int | None = None, alone: bool
             )
             mailings.start_at(session, mailing_id, now)
             planning.plan(session, mailing_id, now=now)
+        telling.released(session, parts, manifest, by=by, start_at=start_at, now=now)
         audit.append(
             session, "alert.released", by=by or audit.SHELL, now=now, mailing=mailing_id, start_at=start_at.isoformat()
         )
@@ -369,6 +378,7 @@ def release(parts: Parts, mailing_id: int, *, by: int | None = None, alone: bool
     parts.nudger.nudge(DELIVER[Lane.URGENT])
     for before in superseded:
         mailing.cancel_rest(parts, before)
+    telling.nudge(parts.nudger)
     return state
 
 
@@ -423,14 +433,10 @@ def stop(parts: Parts, mailing_id: int, *, by: int | None = None) -> int:
     """End an alert for good, or give up one that has not begun: one person, no second factor. Return how many it spares."""
     _allowed(parts, by, May.STOP)
     with parts.database.transaction() as session:
-        now = database.now(session)
-        begun = _an_alert(session, mailing_id).state in (State.SENDING, State.PAUSED)
-        if begun:
-            mailings.move(session, mailing_id, State.STOPPED, finished_at=now)
-        else:
-            mailings.move(session, mailing_id, State.CANCELLED)
-        audit.append(session, "alert.stopped", by=by or audit.SHELL, now=now, mailing=mailing_id)
-    return mailing.cancel_rest(parts, mailing_id) if begun else 0
+        _an_alert(session, mailing_id)
+        became = stopping.end(session, mailing_id, by=by or audit.SHELL, now=database.now(session))
+    parts.nudger.nudge(HOOKS)
+    return mailing.cancel_rest(parts, mailing_id) if became is State.STOPPED else 0
 
 
 def standing(parts: Parts, mailing_id: int) -> Standing:

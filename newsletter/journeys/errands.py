@@ -12,8 +12,9 @@ from newsletter.campaigns import errands
 from newsletter.campaigns.errands import Act, ErrandView
 from newsletter.errors import NewsletterError
 from newsletter.jobs import ERRANDS
-from newsletter.journeys import alert, desk, expiring, retracting
+from newsletter.journeys import acting, alert, desk, expiring, mailing, retracting
 from newsletter.journeys.parts import Parts
+from newsletter.operators.roles import May
 
 log = structlog.get_logger()
 
@@ -103,6 +104,11 @@ def _extend(parts: Parts, found: ErrandView) -> None:
     expiring.extend(parts, found.mailing or 0, timedelta(hours=int(found.facts["hours"])), by=found.operator)
 
 
+def _resume(parts: Parts, found: ErrandView) -> None:
+    acting.allowed(parts, found.operator, May.SEND)
+    mailing.resume(parts, found.mailing or 0)
+
+
 _DO: Mapping[Act, Callable[[Parts, ErrandView], int | None]] = MappingProxyType(
     {
         Act.DRAFT: _draft,
@@ -114,5 +120,6 @@ _DO: Mapping[Act, Callable[[Parts, ErrandView], int | None]] = MappingProxyType(
         Act.ALONE: _alone,
         Act.RETRACT: _retract,
         Act.EXTEND: _extend,
+        Act.RESUME: _resume,
     }
 )

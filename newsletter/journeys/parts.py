@@ -1,7 +1,7 @@
 """What every story needs: the database, the keys' tokens, the templates, who we are, and the broker."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,6 +99,7 @@ class Parts:
     house          by what alerts are judged: whose mail this is, the rules of the night, the keys that are trusted
     router         knows the addresses to which mail comes back; None where none is taken in
     notices        believes Amazon's notices; None where there are none
+    hook           the command or address that is told of alerts
     """
 
     database: Database
@@ -113,6 +114,7 @@ class Parts:
     house: House
     router: Router | None = None
     notices: "Receiver | None" = None
+    hook: str | None = field(default=None, repr=False)
 
     @property
     def layout(self) -> "Layout":

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Row, or_, select, text, update
+from sqlalchemy import Row, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from newsletter.errors import Conflict, NotFound
@@ -293,6 +293,28 @@ def planned(session: Session, mailing_id: int) -> int:
 def started_at(session: Session, mailing_id: int) -> datetime | None:
     """Return when the first message of a mailing went."""
     return session.execute(select(Mailing.started_at).where(Mailing.id == mailing_id)).scalar_one_or_none()
+
+
+def stop(session: Session, mailing_id: int) -> State:
+    """End a mailing for good, or give up an alert that has not begun; return what it is by that. Raises WrongState, UnknownMailing.
+
+    A function of the owner's moves it, so that the pages' role stops what the worker's does, in the same way. What is left of
+    it is cancelled by a worker.
+    """
+    return _by_owner(session, "stop_mailing", mailing_id, State.STOPPED)
+
+
+def pause(session: Session, mailing_id: int) -> State:
+    """Halt a mailing that is being sent, as whichever role; return what it is by that. Raises WrongState, UnknownMailing."""
+    return _by_owner(session, "pause_mailing", mailing_id, State.PAUSED)
+
+
+def _by_owner(session: Session, function: str, mailing_id: int, wanted: State) -> State:
+    became = session.execute(select(getattr(func, function)(mailing_id))).scalar_one()
+    session.expire_all()
+    if became is None:
+        raise WrongState(mailing_id, get(session, mailing_id).state, wanted)
+    return State(became)
 
 
 def start(session: Session, mailing_id: int) -> None:

@@ -22,6 +22,7 @@ class Act(StrEnum):
     ALONE = "alone"
     RETRACT = "retract"
     EXTEND = "extend"
+    RESUME = "resume"
 
 
 class Errand(Base):

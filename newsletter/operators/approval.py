@@ -1,15 +1,15 @@
 """What was said of an alert, row by row: added and read, never changed."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select
 
 from newsletter.database import Session
-from newsletter.models.approval import Approval, Mandate, MandateSignature
+from newsletter.models.approval import Approval
 from newsletter.models.operator import Factor
-from newsletter.operators.night import Mandated, Rule, Terms, Word
+from newsletter.operators import mandates
+from newsletter.operators.night import Mandated, Rule, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +58,16 @@ def of(session: Session, over: Over) -> list[Word]:
             Factor(row.factor) if row.factor else None,
             row.assertion,
             row.at,
-            _mandated(session, row.mandate_id, before=row.id) if row.mandate_id else None,
+            _mandated(session, row),
         )
         for row in found
     ]
 
 
-def _mandated(session: Session, mandate_id: int, *, before: int) -> Mandated:
-    row = session.get_one(Mandate, mandate_id)
-    earlier = (Approval.mandate_id == mandate_id, Approval.id < before)
-    used = session.execute(select(func.count(func.distinct(Approval.mailing_id))).where(*earlier)).scalar_one()
-    return Mandated(Terms.parse(row.terms), bytes(row.fingerprint), _signers(session, mandate_id), used, _ended(row))
-
-
-def _signers(session: Session, mandate_id: int) -> tuple[tuple[int, Factor, str | None], ...]:
-    query = select(MandateSignature).where(MandateSignature.mandate_id == mandate_id).order_by(MandateSignature.at)
-    found: Sequence[MandateSignature] = session.execute(query).scalars().all()
-    return tuple((one.signer_id, Factor(one.factor), one.assertion) for one in found)
-
-
-def _ended(row: Mandate) -> bool:
-    return row.ended_at is not None
+def _mandated(session: Session, row: Approval) -> Mandated | None:
+    if row.mandate_id is None:
+        return None
+    return mandates.used_for(session, row.mandate_id, row.mailing_id, at=row.at, before=row.id)
 
 
 def since(session: Session, mailing_id: int) -> datetime | None:

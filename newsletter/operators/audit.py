@@ -21,8 +21,8 @@ from newsletter.errors import Invalid
 from newsletter.models.audit import Audit, AuditMail
 
 BEGINNING = bytes(32)
-SHELL, NOBODY, WORKER = "shell", "nobody", "worker"
-"""The actors that are no operators: the command line, somebody who did not get in, and what happens by itself."""
+SHELL, NOBODY, WORKER, LINK = "shell", "nobody", "worker", "link"
+"""The actors that are no operators: the command line, somebody who did not get in, what happens by itself, and a link."""
 _HEAD = re.compile(r"([0-9]{1,18}):([0-9a-f]{16,64})").fullmatch
 _BATCH = 2_000
 
@@ -55,7 +55,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One act. actor: an operator's number, or SHELL, NOBODY, WORKER. facts: ids and counts, never an address or a name."""
+    """One act. actor: an operator's number, or SHELL, NOBODY, WORKER, LINK. facts: ids and counts, never an address or a name."""
 
     number: int
     at: datetime
@@ -133,7 +133,7 @@ def _number_in(content: str) -> int | None:
 def append(session: Session, act: str, /, *, by: int | str, now: datetime, **facts: Any) -> int:
     """Add what somebody did, as the last statement of the act's own transaction; return its number.
 
-    by   an operator's number, or SHELL, NOBODY, WORKER
+    by   an operator's number, or SHELL, NOBODY, WORKER, LINK
 
     Whoever appends next waits for this commit: the chain has one end.
     """

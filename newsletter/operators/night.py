@@ -43,7 +43,10 @@ class Night:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a mandate allows: until when, whom, how many alerts of how many readers, from which frames, for which cause."""
+    """What a mandate allows: until when, whom, how many alerts of how many readers, from which frames, for which cause.
+
+    frames   ids of `campaigns.frames`: a name with the beginning of the digest of its text
+    """
 
     holder: int
     cause: str
@@ -96,13 +99,13 @@ class Mandated:
 
 @dataclass(frozen=True, slots=True)
 class Matter:
-    """What is to be let go. frame: the frame its text keeps to; None: it was written freely."""
+    """What is to be let go. frames: those that its languages keep to; None: one was written freely."""
 
     fingerprint: bytes
     author: int | None
     count: int
     digest: str
-    frame: str | None = None
+    frames: tuple[str | None, ...] = (None,)
 
 
 class Fault(StrEnum):
@@ -120,6 +123,7 @@ class Fault(StrEnum):
     MANDATE_USED = "mandate-used"
     MANDATE_UNSIGNED = "mandate-unsigned"
     MANDATE_OTHER = "mandate-other"
+    MANDATE_SMALLER = "mandate-smaller"
 
 
 def judge(words: Iterable[Word], matter: Matter, rules: Night, pins: Pins, *, now: datetime) -> Fault | None:
@@ -178,11 +182,15 @@ def _mandated(word: Word, matter: Matter, rules: Night, pins: Pins) -> Fault | N
         return Fault.MANDATE_OVER
     if mandate.used >= terms.most_alerts:
         return Fault.MANDATE_USED
-    if word.operator != terms.holder or matter.digest != terms.digest or matter.frame not in terms.frames:
+    if word.operator != terms.holder or matter.digest != terms.digest or not _framed(matter, terms):
         return Fault.MANDATE_OTHER
     if matter.count > terms.most_readers:
-        return Fault.TOO_MANY
+        return Fault.MANDATE_SMALLER
     return _signers(mandate, rules, pins) or proven(word, matter.fingerprint, matter.count, rules, pins)
+
+
+def _framed(matter: Matter, terms: Terms) -> bool:
+    return bool(matter.frames) and all(frame in terms.frames for frame in matter.frames)
 
 
 def _signers(mandate: Mandated, rules: Night, pins: Pins) -> Fault | None:

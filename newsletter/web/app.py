@@ -16,7 +16,7 @@ from newsletter.errors import NewsletterError
 from newsletter.journeys import leaving
 from newsletter.operators.factors import NotFresh
 from newsletter.operators.sessions import NotLoggedIn
-from newsletter.web import api, console, hooks, public, security
+from newsletter.web import api, console, hooks, public, security, stopping
 from newsletter.web.fresh import Fresh
 from newsletter.web.pages import Pages
 
@@ -43,6 +43,7 @@ def create(newsletter: Newsletter | None = None) -> FastAPI:
     app.include_router(console.router)
     app.include_router(api.router)
     app.include_router(hooks.router)
+    app.include_router(stopping.router)
     app.add_exception_handler(NewsletterError, _refused)
     app.add_exception_handler(HTTPException, _not_found)
     app.add_exception_handler(RequestValidationError, _not_understood)

@@ -119,7 +119,7 @@ def test_each_part_logs_in_as_itself() -> None:
     """Pages must not write the books, and nothing but the migration may change tables."""
     for name, service in OURS.items():
         expected = {"migrate": {"owner_url"}, "web": {"web_url"}}.get(name, {"worker_url"})
-        shared = {"redis_url", "relay_url", "relay_url_urgent", "relay_url_transactional", "dkim_key"}
+        shared = {"redis_url", "relay_url", "relay_url_urgent", "relay_url_transactional", "dkim_key", "hook"}
         assert set(service["secrets"]) - shared == expected, name
 
 

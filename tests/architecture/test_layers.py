@@ -24,6 +24,7 @@ OWNERS = {
     "audit": ("newsletter.operators",),
     "approval": ("newsletter.operators",),
     "errand": ("newsletter.campaigns",),
+    "hook": ("newsletter.operators",),
     "lock": ("newsletter.ledger",),
     "returned": ("newsletter.ledger",),
     "inbound": ("newsletter.bounces",),

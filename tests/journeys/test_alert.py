@@ -361,7 +361,8 @@ def test_what_was_changed_after_the_approval_does_not_go(
     sending(made, number, author, approver)
     status = forced(made, database_urls, number, EDITED[what])
     made.deliver("transactional")
-    assert sink.messages == []
+    team_ = {author.address, approver.address}
+    assert [message for message in sink.messages if message.recipient not in team_] == []
     assert status.state == "paused" or what == "lane"
     assert len(audited(made)) == 1
 

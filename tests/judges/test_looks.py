@@ -81,6 +81,8 @@ def pages(tmp_path, database_urls):
         "not found": ("GET", "/nowhere"),
         "bad link": ("GET", "/u/nothing"),
         "left": ("POST", f"/u/{leave}"),
+        "stop": ("GET", f"/h/{worker.parts.tokens.stop(composed.mailing)}"),
+        "stopped": ("POST", f"/h/{worker.parts.tokens.stop(composed.mailing)}"),
     }
     found = {}
     with TestClient(create(web), raise_server_exceptions=False) as client:

@@ -115,7 +115,7 @@ TERMS = Terms(
     nonce="n",
 )
 MANDATE = Mandated(TERMS, b"m" * 32, ((2, Factor.TOTP, None), (3, Factor.TOTP, None)), used=0, ended=False)
-FRAMED = replace(MATTER, frame="raid")
+FRAMED = replace(MATTER, frames=("raid",))
 
 
 def mandated(mandate=MANDATE, **more):
@@ -134,10 +134,12 @@ def test_a_mandate_lets_its_holder_send_what_it_names():
         ({}, FRAMED, {"at": NOW + timedelta(hours=6)}, Fault.MANDATE_OVER),
         ({"used": 3}, FRAMED, {}, Fault.MANDATE_USED),
         ({}, FRAMED, {"operator": 2}, Fault.MANDATE_OTHER),
-        ({}, replace(FRAMED, frame=None), {}, Fault.MANDATE_OTHER),
-        ({}, replace(FRAMED, frame="appeal"), {}, Fault.MANDATE_OTHER),
+        ({}, replace(FRAMED, frames=("raid", None)), {}, Fault.MANDATE_OTHER),
+        ({}, replace(FRAMED, frames=("appeal",)), {}, Fault.MANDATE_OTHER),
+        ({}, replace(FRAMED, frames=("raid", "appeal")), {}, Fault.MANDATE_OTHER),
+        ({}, replace(FRAMED, frames=()), {}, Fault.MANDATE_OTHER),
         ({}, replace(FRAMED, digest="daily"), {}, Fault.MANDATE_OTHER),
-        ({}, replace(FRAMED, count=901), {}, Fault.TOO_MANY),
+        ({}, replace(FRAMED, count=901), {}, Fault.MANDATE_SMALLER),
         ({"signed": MANDATE.signed[:1]}, FRAMED, {}, Fault.MANDATE_UNSIGNED),
         ({"signed": (MANDATE.signed[0], (1, Factor.TOTP, None))}, FRAMED, {}, Fault.MANDATE_UNSIGNED),
         ({"signed": (MANDATE.signed[0], MANDATE.signed[0])}, FRAMED, {}, Fault.MANDATE_UNSIGNED),

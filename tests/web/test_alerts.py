@@ -327,3 +327,39 @@ def plain(message):
     """Return the HTML part of a message as it was written."""
     parsed = email.message_from_bytes(message.content, policy=email.policy.default)
     return parsed.get_body(("html",)).get_content()
+
+
+def test_it_is_paused_let_go_on_and_stopped(author, browse, crew, now, desk, readers, worker, sink):
+    """The four lines, and two buttons that anyone of the team may press, without a code."""
+    readers(2)
+    number = written(author)
+    here = f"/console/alerts/{number}"
+    author.post(f"{here}/lock")
+    author.post(f"{here}/release")
+    _, auditor = inside(browse, crew, now, Role.AUDITOR)
+    auditor.open(here)
+    auditor.post(f"{here}/pause")
+    assert "Paused" in auditor.text
+    worker.deliver("urgent")
+    assert sink.messages == []
+    assert auditor.post(f"{here}/resume").page.status_code == 403
+    author.open(here)
+    author.post(f"{here}/resume")
+    assert "On its way" in author.text
+    auditor.open(here)
+    auditor.post(f"{here}/stop")
+    assert "Stopped" in auditor.text
+    worker.sweep()
+    worker.deliver("urgent")
+    assert sink.messages == []
+    assert "0 still to go" in author.open(here).text
+
+
+def test_a_draft_is_given_up(author, desk, readers, worker):
+    """Morning: nobody needs it any more."""
+    readers(2)
+    number = written(author)
+    author.post(f"/console/alerts/{number}/stop")
+    assert "Given up" in author.text
+    author.post(f"/console/alerts/{number}/stop")
+    assert author.problem

@@ -206,6 +206,9 @@ POSTS = (
     "/console/alerts/1/alone",
     "/console/alerts/1/retract",
     "/console/alerts/1/extend",
+    "/console/alerts/1/pause",
+    "/console/alerts/1/resume",
+    "/console/alerts/1/stop",
     "/e/token",
 )
 

@@ -6,7 +6,7 @@ One article an alert was a constraint, and an alert of two texts could not be pl
 from alembic import op
 
 revision = "0012"
-down_revision = "0010"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 

@@ -10,7 +10,7 @@ branch_labels = None
 depends_on = None
 
 MOMENT = sa.DateTime(timezone=True)
-ACTS = ("draft", "edit", "check", "lock", "settle", "release", "alone", "retract", "extend")
+ACTS = ("draft", "edit", "check", "lock", "settle", "release", "alone", "retract", "extend", "resume")
 
 
 def upgrade() -> None:

@@ -13,7 +13,7 @@ from newsletter.errors import Conflict, Invalid, NewsletterError
 from newsletter.issues import manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import BadManuscript, Manuscript
-from newsletter.journeys import alert, desk, errands, previews
+from newsletter.journeys import alert, desk, errands, previews, stopping
 from newsletter.journeys.entering import Visitor
 from newsletter.ledger.mailings import State
 from newsletter.operators import passkeys
@@ -322,3 +322,31 @@ def approve(
     except NewsletterError as problem:
         return _approval(request, who, number, problem)
     return _errand(request, number, Act.SETTLE, May.APPROVE)
+
+
+@router.post("/{number}/pause")
+def pause(request: Request, number: Id) -> Response:
+    """Halt it: it can go on."""
+    return _halt(request, number, State.PAUSED)
+
+
+@router.post("/{number}/resume")
+def resume(request: Request, number: Id) -> Response:
+    """Let it go on where it stood."""
+    return _errand(request, number, Act.RESUME, May.SEND)
+
+
+@router.post("/{number}/stop")
+def stop(request: Request, number: Id) -> Response:
+    """End it for good: one person, and nothing more is asked."""
+    return _halt(request, number, State.STOPPED)
+
+
+def _halt(request: Request, number: int, to: State) -> Response:
+    who = gate.visitor(request)
+    who.require(May.STOP)
+    try:
+        stopping.by_hand(gate.made(request).parts, number, to, by=who.operator.id)
+    except NewsletterError as problem:
+        return _shown(request, who, number, problem)
+    return gate.go(f"/console/alerts/{number}")

@@ -1,0 +1,94 @@
+"""newsletter alerts mandate …"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from newsletter import database
+from newsletter.cli.door import AsJson, Number, ask_code, listing, newsletter, show
+from newsletter.journeys import mandates as journey
+from newsletter.journeys.mandates import Wish
+from newsletter.ledger.manifest import short
+from newsletter.operators.mandates import MandateView
+
+app = typer.Typer(no_args_is_help=True, help="In the evening two sign that one may send at night.")
+
+Who = Annotated[int, typer.Option("--operator", min=1, help="Number of the operator, as “operators list” shows it.")]
+
+
+@app.command()
+def add(
+    operator: Who,
+    until: Annotated[str, typer.Option(help="“08:00”, the next one here, or an ISO date and time; at most 24 hours.")],
+    digest: Annotated[str, typer.Option(help="Key of the digest whose readers an alert may go to.")],
+    cause: Annotated[str, typer.Option(help="What it is for, in a few words.")],
+    frame: Annotated[list[str], typer.Option(help="Name of a frame, templates/frames/NAME.md; several times.")],
+    most_readers: Annotated[int, typer.Option(min=1, help="How many readers one alert may go to.")],
+    most_alerts: Annotated[int, typer.Option(min=1, max=10, help="How many alerts it may let go.")] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Write a mandate down; it holds once two others have signed it."""
+    with newsletter() as made:
+        with made.parts.database.transaction() as session:
+            now = database.now(session).astimezone()
+        ends = journey.until(until, now=now)
+        wish = Wish(operator, digest, cause, ends, tuple(frame), most_alerts, most_readers)
+        found = journey.add(made.parts, wish)
+    show(_document(found, now=now), as_json=as_json)
+
+
+@app.command()
+def sign(mandate: Number, operator: Who, as_json: AsJson = False) -> None:
+    """Sign a mandate by the code of the phone, which is asked for or read from stdin."""
+    code = ask_code()
+    with newsletter() as made:
+        found = journey.sign_by_code(made.parts, mandate, by=operator, code=code)
+    show(_document(found, now=datetime.now(UTC)), as_json=as_json)
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List the newest mandates, and which hold now."""
+    with newsletter() as made:
+        rows = [_document(one, holds=holds) for one, holds in journey.listed(made.parts)]
+    show(
+        rows, as_json=as_json, words=lambda: listing([_row(one) for one in rows], empty="No mandate has been written.")
+    )
+
+
+@app.command()
+def end(
+    mandate: Number,
+    operator: Annotated[int | None, typer.Option(min=1, help="Number of the operator who ends it.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """End a mandate before its time: one person, no code. What it let go already is stopped with “alerts stop”."""
+    with newsletter() as made:
+        found = journey.end(made.parts, mandate, by=operator)
+    show(_document(found, holds=False), as_json=as_json)
+
+
+def _row(found: dict[str, Any]) -> dict[str, Any]:
+    """What fits on a line; all of it is in the document."""
+    kept = {name: found[name] for name in ("mandate", "operator", "holds", "cause")}
+    used = f"{found['used']} of {found['most_alerts']}"
+    return kept | {"until": f"{found['until']:%d %b %H:%M} UTC", "used": used, "signed": found["signed_by"]}
+
+
+def _document(found: MandateView, *, holds: bool | None = None, now: datetime | None = None) -> dict[str, Any]:
+    terms = found.terms
+    return {
+        "mandate": found.id,
+        "operator": terms.holder,
+        "until": terms.until.astimezone(UTC),
+        "digest": terms.digest,
+        "cause": terms.cause,
+        "frames": [frame.partition("@")[0] for frame in terms.frames],
+        "most_alerts": terms.most_alerts,
+        "most_readers": terms.most_readers,
+        "used": found.used,
+        "signed_by": found.signers,
+        "holds": found.holds(now=now) if now else holds,
+        "code": short(found.fingerprint),
+    }

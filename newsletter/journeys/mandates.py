@@ -1,0 +1,240 @@
+"""A watch mandate: in the evening two sign that one may send at night; at night one thumb is enough.
+
+What it allows is one text with one fingerprint (`night.Terms`): until when, for which digest and cause, how many alerts to how
+many readers, and by which frames. The worker judges it again with the keys it trusts.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from newsletter import database
+from newsletter.database import Session
+from newsletter.delivery import vouching
+from newsletter.errors import Invalid
+from newsletter.issues import digests
+from newsletter.journeys import alert, framing
+from newsletter.journeys.alert import NotEnough
+from newsletter.journeys.parts import Parts
+from newsletter.ledger import locks, mailings
+from newsletter.ledger.mailings import State
+from newsletter.ledger.manifest import Manifest
+from newsletter.operators import approval, audit, factors, mandates, night, people, roles
+from newsletter.operators.approval import Over
+from newsletter.operators.factors import WrongFactor
+from newsletter.operators.mandates import MandateView
+from newsletter.operators.night import Fault, Rule, Terms, Word
+from newsletter.operators.people import OperatorView
+from newsletter.operators.roles import May
+from newsletter.operators.sessions import Factor
+
+Made = TypeVar("Made")
+LONGEST = timedelta(hours=24)
+"""A mandate is for one night: who wants another asks two people again."""
+
+
+class BadMandate(Invalid):
+    """A mandate cannot be of these terms; the sentence says which."""
+
+    def __init__(self, problem: str, **facts: object) -> None:
+        super().__init__(f"mandate.{problem}", **facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a mandate is to allow. digest: its key; frames: their names."""
+
+    holder: int
+    digest: str
+    cause: str
+    until: datetime
+    frames: tuple[str, ...]
+    most_alerts: int
+    most_readers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What somebody shows for their word. assertion: of a passkey, over what they sign."""
+
+    by: int
+    factor: Factor
+    assertion: str | None = None
+
+
+def until(written: str, *, now: datetime) -> datetime:
+    """Return the moment of "08:00", the next one in the zone of `now`, or of an ISO date and time. Raises BadMandate."""
+    try:
+        if len(written) <= 5:
+            hour, minute = map(int, written.split(":"))
+            found = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+            return found if found > now else found + timedelta(days=1)
+        found = datetime.fromisoformat(written)
+    except ValueError:
+        raise BadMandate("bad-time", written=written) from None
+    return found if found.tzinfo else found.replace(tzinfo=now.tzinfo)
+
+
+def add(parts: Parts, wish: Wish) -> MandateView:
+    """Write a mandate down for others to sign. Raises BadMandate, UnknownDigest, BadFrame, NoTemplate, NotAllowed."""
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        _require_active(session, wish.holder, May.SEND)
+        if not now < wish.until <= now + LONGEST:
+            raise BadMandate("not-tonight", hours=int(LONGEST.total_seconds()) // 3600)
+        if not wish.frames or not wish.cause.strip() or wish.most_alerts < 1 or wish.most_readers < 1:
+            raise BadMandate("too-little")
+        key = digests.by_key(session, wish.digest).key
+        ids = tuple(sorted({framing.get(parts.house, name).id for name in wish.frames}))
+        made = mandates.add(
+            session,
+            Terms(
+                holder=wish.holder,
+                cause=wish.cause.strip(),
+                digest=key,
+                until=wish.until,
+                most_alerts=wish.most_alerts,
+                most_readers=wish.most_readers,
+                frames=ids,
+                nonce=secrets.token_hex(16),
+            ),
+        )
+        found = mandates.get(session, made)
+        facts = {"mandate": made, "holder": wish.holder, "fingerprint": found.fingerprint.hex()}
+        audit.append(session, "mandate.added", by=audit.SHELL, now=now, **facts)
+        return found
+
+
+def sign_by_code(parts: Parts, mandate_id: int, *, by: int, code: str) -> MandateView:
+    """Sign a mandate by the code of one's phone. Raises NotEnough, WrongFactor, Locked, NotAllowed, UnknownMandate."""
+    return _by_code(
+        parts,
+        by,
+        code,
+        before=lambda session: _require_signer(session, parts, mandate_id, Shown(by, Factor.TOTP)),
+        act=lambda session: _sign(session, parts, mandate_id, Shown(by, Factor.TOTP)),
+    )
+
+
+def sign_by_passkey(parts: Parts, mandate_id: int, *, by: int, assertion: str) -> MandateView:
+    """Sign a mandate by a passkey over its fingerprint. Raises NotEnough, NotAllowed, UnknownMandate."""
+    with parts.database.transaction() as session:
+        return _sign(session, parts, mandate_id, Shown(by, Factor.PASSKEY, assertion))
+
+
+def _sign(session: Session, parts: Parts, mandate_id: int, shown: Shown) -> MandateView:
+    _require_signer(session, parts, mandate_id, shown)
+    if mandates.sign(session, mandate_id, signer=shown.by, factor=shown.factor, assertion=shown.assertion):
+        facts = {"mandate": mandate_id, "factor": shown.factor}
+        audit.append(session, "mandate.signed", by=shown.by, now=database.now(session), **facts)
+    return mandates.get(session, mandate_id)
+
+
+def _require_signer(session: Session, parts: Parts, mandate_id: int, shown: Shown) -> None:
+    now, found = database.now(session), mandates.get(session, mandate_id)
+    _require_active(session, shown.by, May.APPROVE)
+    if found.ended_at is not None or now >= found.terms.until:
+        raise NotEnough(Fault.MANDATE_OVER)
+    if shown.by == found.terms.holder:
+        raise NotEnough(Fault.OWN)
+    word, rules = Word(Rule.TWO, shown.by, shown.factor, shown.assertion, now), parts.house.rules
+    fault = night.proven(word, found.fingerprint, found.terms.most_readers, rules, parts.house.pins())
+    if fault is Fault.NEEDS_PASSKEY:
+        raise BadMandate("needs-passkey", count=found.terms.most_readers, codes_to=rules.codes_to)
+    if fault is not None:
+        raise NotEnough(fault)
+
+
+def release_by_code(parts: Parts, mailing_id: int, *, mandate: int, by: int, code: str) -> State:
+    """Let a locked alert go by a mandate and the code of its holder's phone; return its state.
+
+    Raises NotEnough, WrongFactor, Locked, NotAllowed, UnknownMandate, and what `alert.release` raises.
+    """
+    _by_code(
+        parts,
+        by,
+        code,
+        before=lambda session: _require_word(session, parts, mailing_id, mandate, Shown(by, Factor.TOTP)),
+        act=lambda session: _approve(session, parts, mailing_id, mandate, Shown(by, Factor.TOTP)),
+    )
+    return alert.release(parts, mailing_id, by=by)
+
+
+def release_by_passkey(parts: Parts, mailing_id: int, *, mandate: int, by: int, assertion: str) -> State:
+    """Let a locked alert go by a mandate and its holder's passkey over the alert's fingerprint; return its state."""
+    with parts.database.transaction() as session:
+        _approve(session, parts, mailing_id, mandate, Shown(by, Factor.PASSKEY, assertion))
+    return alert.release(parts, mailing_id, by=by)
+
+
+def may_release(parts: Parts, mailing_id: int, *, mandate: int, by: int) -> int:
+    """Return how many an alert would go to by a mandate and a code, and change nothing. Raises as `release_by_code` would."""
+    with parts.database.transaction() as session:
+        return _require_word(session, parts, mailing_id, mandate, Shown(by, Factor.TOTP)).count
+
+
+def _approve(session: Session, parts: Parts, mailing_id: int, mandate: int, shown: Shown) -> None:
+    manifest = _require_word(session, parts, mailing_id, mandate, shown)
+    over = Over(manifest.mailing, manifest.number, manifest.fingerprint)
+    approval.add(
+        session, over, Rule.MANDATE, by=shown.by, factor=shown.factor, assertion=shown.assertion, mandate=mandate
+    )
+    mailings.approve(session, mailing_id, start_at=None)
+    facts = {"mailing": mailing_id, "number": manifest.number, "mandate": mandate, "factor": shown.factor}
+    audit.append(session, "alert.mandated", by=shown.by, now=database.now(session), **facts)
+
+
+def _require_word(session: Session, parts: Parts, mailing_id: int, mandate: int, shown: Shown) -> Manifest:
+    now, house = database.now(session), parts.house
+    _require_active(session, shown.by, May.SEND)
+    mandates.get(session, mandate)
+    manifest = locks.current(session, mailing_id)
+    mailings.require(session, mailing_id, State.APPROVED)
+    used = mandates.used_for(session, mandate, mailing_id, at=now)
+    word = Word(Rule.MANDATE, shown.by, shown.factor, shown.assertion, now, used)
+    fault = night.fault(word, vouching.matter(manifest), house.rules, house.pins(), now=now)
+    if fault is not None:
+        raise NotEnough(fault, mailing=mailing_id, count=manifest.count, codes_to=house.rules.codes_to)
+    return manifest
+
+
+def end(parts: Parts, mandate_id: int, *, by: int | None = None) -> MandateView:
+    """End a mandate before its time: one person, no second factor, as a stop. Raises UnknownMandate, NotAllowed."""
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        mandates.get(session, mandate_id)
+        if by is not None:
+            _require_active(session, by, May.STOP)
+        if mandates.end(session, mandate_id, now=now):
+            audit.append(session, "mandate.ended", by=by or audit.SHELL, now=now, mandate=mandate_id)
+        return mandates.get(session, mandate_id)
+
+
+def listed(parts: Parts) -> list[tuple[MandateView, bool]]:
+    """Return the newest mandates, and whether each may still let something go."""
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        return [(one, one.holds(now=now)) for one in mandates.listed(session)]
+
+
+def _require_active(session: Session, operator_id: int, act: May) -> OperatorView:
+    operator = people.by_id(session, operator_id)
+    if not operator.active:
+        raise people.Disabled(operator_id)
+    roles.require(operator.may, act)
+    return operator
+
+
+def _by_code(
+    parts: Parts, by: int, code: str, *, before: Callable[[Session], object], act: Callable[[Session], Made]
+) -> Made:
+    """Do something by the code of a phone: what cannot be is said before a code is used up, and a try is counted for itself."""
+    with parts.database.transaction() as session:
+        before(session)
+        factors.count_try(session, by, now=database.now(session))
+    with parts.database.transaction() as session:
+        if factors.check_totp(session, by, code, now=database.now(session)):
+            return act(session)
+    raise WrongFactor

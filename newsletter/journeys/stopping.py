@@ -1,0 +1,101 @@
+"""Stop: one person, no second factor, no log-in. The link for it is in the mail that tells the team of a release."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from newsletter import database
+from newsletter.database import Session
+from newsletter.jobs import HOOKS, SWEEP
+from newsletter.journeys import acting
+from newsletter.journeys.parts import Parts
+from newsletter.ledger import locks, mailings
+from newsletter.ledger.mailings import State
+from newsletter.ledger.manifest import short
+from newsletter.operators import audit, hooks
+from newsletter.operators.hooks import Event
+from newsletter.operators.roles import May
+from newsletter.tokens import Purpose
+
+STOPPABLE = frozenset({State.DRAFT, State.LOCKED, State.APPROVED, State.SENDING, State.PAUSED})
+ENDED = frozenset({State.STOPPED, State.CANCELLED, State.RETRACTED})
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An alert as the page of its stop link shows it. count, code None: it is no longer locked."""
+
+    mailing: int
+    state: State
+    subject: str
+    count: int | None
+    code: str | None
+    starts_at: datetime | None
+
+    @property
+    def stoppable(self) -> bool:
+        """Something of it is still to go."""
+        return self.state in STOPPABLE
+
+    @property
+    def ended(self) -> bool:
+        """Somebody has stopped it."""
+        return self.state in ENDED
+
+
+def offer(parts: Parts, token: str) -> Offer:
+    """Return what a link would stop, and change nothing. Raises BadToken, UnknownMailing."""
+    mailing_id = parts.tokens.read(token, Purpose.STOP).mailing_id
+    with parts.database.transaction() as session:
+        return _offer(session, mailing_id)
+
+
+def by_link(parts: Parts, token: str) -> Offer:
+    """Stop what a link is for, and return what became of it. Safe to repeat. Raises BadToken, UnknownMailing."""
+    mailing_id = parts.tokens.read(token, Purpose.STOP).mailing_id
+    with parts.database.transaction() as session:
+        if not _offer(session, mailing_id).stoppable:
+            return _offer(session, mailing_id)
+        end(session, mailing_id, by=audit.LINK, now=database.now(session))
+    for job in (SWEEP, HOOKS):
+        # What is left is cancelled by a worker: the pages' role may not.
+        parts.nudger.nudge(job)
+    return offer(parts, token)
+
+
+def end(session: Session, mailing_id: int, *, by: int | str, now: datetime) -> State:
+    """End an alert for good, or give up one that has not begun, as whichever role; return its state. Raises WrongState."""
+    became = mailings.stop(session, mailing_id)
+    hooks.add(session, Event.STOPPED, alert=mailing_id, state=became)
+    audit.append(session, "alert.stopped", by=by, now=now, mailing=mailing_id)
+    return became
+
+
+def by_hand(parts: Parts, mailing_id: int, to: State, *, by: int) -> State:
+    """Pause or stop an alert, as somebody of the team on their page; return what it is by that. Raises WrongState, NotAnAlert.
+
+    to   PAUSED: it can go on; STOPPED: it cannot
+    """
+    acting.allowed(parts, by, May.STOP)
+    with parts.database.transaction() as session:
+        acting.an_alert(session, mailing_id)
+        now = database.now(session)
+        if to is State.PAUSED:
+            became = mailings.pause(session, mailing_id)
+            audit.append(session, "alert.paused", by=by, now=now, mailing=mailing_id)
+        else:
+            became = end(session, mailing_id, by=by, now=now)
+    for job in (SWEEP, HOOKS):
+        parts.nudger.nudge(job)
+    return became
+
+
+def _offer(session: Session, mailing_id: int) -> Offer:
+    view = mailings.get(session, mailing_id)
+    count, code = None, None
+    if view.fingerprint is not None:
+        code = short(view.fingerprint)
+        try:
+            count = locks.of(session, mailing_id, view.fingerprint).count
+        except locks.Broken:
+            code = None  # all the more reason to stop it
+    return Offer(mailing_id, view.state, view.subject, count, code, view.start_at)

@@ -1,0 +1,142 @@
+"""What the team and its hook are told of an alert: that it waits for another's word, and that it goes.
+
+Written in the transaction of the act; whoever calls nudges `NUDGES` afterwards. The mail says all of it; the hook, which may be
+anybody's service, learns which alert, for how many and its code.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import structlog
+
+from newsletter import languages
+from newsletter.composer.content import Action, TeamContent
+from newsletter.database import Session
+from newsletter.errors import NewsletterError
+from newsletter.jobs import DELIVER, HOOKS, Nudger
+from newsletter.journeys import team
+from newsletter.journeys.parts import Parts
+from newsletter.ledger.mailings import Lane
+from newsletter.ledger.manifest import Manifest, short
+from newsletter.operators import hooks, people
+from newsletter.operators.hooks import Event
+from newsletter.operators.people import OperatorView
+from newsletter.operators.roles import May
+
+log = structlog.get_logger()
+
+NUDGES = (HOOKS, DELIVER[Lane.TRANSACTIONAL])
+MOST_LETTERS = 20_000
+"""Of an alert in the team's mail. Mail programs cut off what is above 100 kB, and letters may be three bytes and more each."""
+_LISTED = ("- ", "* ", "+ ", "> ", "#")
+
+
+def nudge(nudger: Nudger) -> None:
+    """Say that somebody is to be told, after the commit."""
+    for job in NUDGES:
+        nudger.nudge(job)
+
+
+def wanted(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> int:
+    """Ask everyone who may approve a locked alert, its author aside; return how many were asked."""
+    hooks.add(session, Event.APPROVAL_WANTED, **_facts(manifest))
+    asked = [one for one in people.active(session) if May.APPROVE in one.may and one.id != manifest.author]
+    facts = {"mailing": manifest.mailing, "count": manifest.count, "author": _name(session, manifest.author)}
+    content = TeamContent(
+        subject=_say("wanted-subject", mailing=manifest.mailing),
+        title=_say("wanted-title", **facts),
+        paragraphs=(_say("wanted-text", **facts), _say("alert-code"), *_words(manifest)),
+        code=short(manifest.fingerprint),
+        action=Action(_say("wanted-button"), console(parts.letterhead.base_url, manifest.mailing)),
+    )
+    return _try(session, parts, asked, content, expires_at=manifest.expires_at, now=now)
+
+
+def released(
+    session: Session, parts: Parts, manifest: Manifest, *, by: int | None, start_at: datetime, now: datetime
+) -> int:
+    """Tell everyone in the team that an alert goes, or when it will, with a link that stops it; return how many were told."""
+    hooks.add(session, Event.RELEASED, **_facts(manifest), starts_at=start_at.isoformat())
+    facts = {"mailing": manifest.mailing, "count": manifest.count, "by": _name(session, by)}
+    later = start_at > now
+    when = _say("released-later", at=f"{start_at:%d %B, %H:%M}", **facts) if later else _say("released-now", **facts)
+    content = TeamContent(
+        subject=_say("released-subject-later" if later else "released-subject", mailing=manifest.mailing),
+        title=_say("released-title", **facts),
+        paragraphs=(when, _say("released-stop"), *_words(manifest)),
+        code=short(manifest.fingerprint),
+        action=Action(_say("released-button"), stop_url(parts, manifest.mailing)),
+    )
+    if later:
+        # What one sends alone waits for the others to be told: where they cannot be, it does not go.
+        return _tell(session, parts, people.active(session), content, expires_at=manifest.expires_at, now=now)
+    return _try(session, parts, people.active(session), content, expires_at=manifest.expires_at, now=now)
+
+
+def console(base_url: str, mailing_id: int) -> str:
+    """Return the address of an alert's page for the team."""
+    return f"{base_url}/console/alerts/{mailing_id}"
+
+
+def stop_url(parts: Parts, mailing_id: int) -> str:
+    """Return the link that stops an alert, without logging in."""
+    return f"{parts.letterhead.base_url}/h/{parts.tokens.stop(mailing_id)}"
+
+
+def _try(session: Session, parts: Parts, operators: list[OperatorView], content: TeamContent, **when: datetime) -> int:
+    """Tell them, or say in the log that it could not be: no alert waits because a template of the team's mail is broken."""
+    try:
+        with session.begin_nested():
+            return _tell(session, parts, operators, content, **when)
+    except NewsletterError as refusal:
+        log.error("team not told", why=refusal.message)
+        return 0
+
+
+def _tell(
+    session: Session,
+    parts: Parts,
+    operators: list[OperatorView],
+    content: TeamContent,
+    *,
+    expires_at: datetime,
+    now: datetime,
+) -> int:
+    if operators and parts.letterhead.sender_address:
+        team.tell(session, parts, operators, content, expires_at=expires_at, now=now)
+    return len(operators)
+
+
+def _facts(manifest: Manifest) -> dict[str, object]:
+    return {"alert": manifest.mailing, "count": manifest.count, "code": short(manifest.fingerprint)}
+
+
+def _name(session: Session, operator_id: int | None) -> str:
+    return people.by_id(session, operator_id).name if operator_id is not None else _say("by-shell")
+
+
+def _words(manifest: Manifest) -> Iterator[str]:
+    """Yield what every language of an alert says, and no more than a mail takes."""
+    left = MOST_LETTERS
+    for paragraph in _paragraphs(manifest):
+        left -= len(paragraph)
+        if left < 0:
+            yield _say("words-cut")
+            return
+        yield paragraph
+
+
+def _paragraphs(manifest: Manifest) -> Iterator[str]:
+    """Yield an alert as it was written: a paragraph each, and each point of a list."""
+    for version in manifest.versions:
+        yield _say("in-language", language=version.language)
+        for paragraph in version.words.split("\n\n"):
+            lines = [line for line in paragraph.splitlines() if line.strip()]
+            if any(line.lstrip().startswith(_LISTED) for line in lines) or paragraph.startswith("---"):
+                yield from lines
+            elif lines:
+                yield " ".join(lines)
+
+
+def _say(message: str, **facts: object) -> str:
+    return languages.say(f"mail.{message}", "en", **facts)

@@ -1,0 +1,120 @@
+"""The night by the command line: a mandate written, signed and used, and a doctor who says whether anybody would wake."""
+
+import json
+import os
+
+import pytest
+
+from newsletter.operators.roles import Role
+from tests import house
+from tests.fakes.program import Program
+from tests.journeys import nights
+from tests.journeys.test_mandates import words
+from tests.operators.crew import Crew
+
+
+@pytest.fixture
+def made(tmp_path, database_urls, sink):
+    made = house.build(tmp_path, database_urls, sink.url, **nights.RULES)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def program(made, tmp_path, database_urls, sink):
+    ours = {
+        "NEWSLETTER_DATABASE_URL": database_urls.worker,
+        "NEWSLETTER_HOME": str(tmp_path / "home"),
+        "NEWSLETTER_KEYS": str(tmp_path / "keys" / "keys.json"),
+        "NEWSLETTER_SENDER": "Friends of Sarand <news@sarand.example>",
+        "NEWSLETTER_POSTAL_ADDRESS": "7 Lantern Yard, London",
+        "NEWSLETTER_RELAY_URL": sink.url,
+        "NEWSLETTER_HOOK": "/usr/bin/pager --key secret",
+        "TZ": "UTC",
+    } | {f"NEWSLETTER_{name.upper()}": str(value) for name, value in nights.RULES.items()}
+    return Program({name: value for name, value in os.environ.items() if not name.startswith("NEWSLETTER_")} | ours)
+
+
+@pytest.fixture
+def crew(made, tmp_path, database_urls, sink):
+    web = house.build(tmp_path, database_urls, sink.url, web=True, **nights.RULES)
+    yield Crew(made.parts.database, web.parts.database)
+    web.close()
+
+
+def test_an_evening_and_a_night(program, made, crew, tmp_path, sink):
+    """Four commands in the evening, three at night; codes come by stdin and stand in no list of processes."""
+    holder = crew.member(Role.SENDER)
+    signers = [crew.member(Role.APPROVER, name="Noor Holm"), crew.member(Role.APPROVER, name="Omid Keller")]
+    terms = (
+        "--until",
+        "23:59",
+        "--digest",
+        "weekly",
+        "--cause",
+        "Sarand camp",
+        "--frame",
+        "raid",
+        "--frame",
+        "transport",
+    )
+    add = ("alerts", "mandate", "add", "--operator", holder.id, *terms, "--most-readers", 5)
+    mandate = program.json(*add)
+    assert (mandate["most_alerts"], mandate["frames"], mandate["holds"]) == (3, ["raid", "transport"], False)
+    number = mandate["mandate"]
+    for one in signers:
+        signed = program.json(
+            "alerts", "mandate", "sign", number, "--operator", one.id, stdin=one.code(nights.now(made))
+        )
+    assert (signed["holds"], signed["code"]) == (True, mandate["code"])
+    house.add_readers(made, tmp_path, house.addresses(4))
+    [path] = nights.write(tmp_path, words(made))
+    alert = program.json("alerts", "send", path, "--to", "weekly", "--operator", holder.id)
+    assert alert["state"] == "locked"
+    release = ("alerts", "release", alert["mailing"], "--mandate", number)
+    program.run(*release, code=2)
+    program.run(*release, "--operator", holder.id, "--alone", code=2)
+    assert program.json(*release, "--operator", holder.id, "--dry-run")["would_send"] == 4
+    wrong = program.json(*release, "--operator", signers[0].id, stdin="000000", code=1)
+    assert wrong["error"] == "operator.not-allowed"
+    assert program.json(*release, "--operator", holder.id, stdin=holder.code(nights.now(made)))["state"] == "sending"
+    [listed] = program.json("alerts", "mandate", "list")
+    assert (listed["used"], listed["signed_by"]) == (1, [one.id for one in signers])
+    assert program.json("alerts", "mandate", "end", number)["holds"] is False
+    assert program.json("alerts", "mandate", "end", 4711, code=1)["error"] == "mandate.unknown"
+    table, _ = program.run("alerts", "mandate", "list")
+    assert "Sarand camp" in table
+
+
+def test_what_is_no_frame_or_hour_is_a_sentence(program, made, crew):
+    """In the evening, when there is time."""
+    holder = crew.member(Role.SENDER)
+    add = (
+        "alerts",
+        "mandate",
+        "add",
+        "--operator",
+        holder.id,
+        "--digest",
+        "weekly",
+        "--cause",
+        "x",
+        "--most-readers",
+        5,
+    )
+    for until, frame, error in (
+        ("08:00", "none", "template.missing"),
+        ("08:00", "../raid", "frame.bad-name"),
+        ("8 o'clock", "raid", "mandate.bad-time"),
+        ("2020-01-01T08:00", "raid", "mandate.not-tonight"),
+    ):
+        assert program.json(*add, "--until", until, "--frame", frame, code=1)["error"] == error
+
+
+def test_doctor_names_the_hook_and_not_what_it_holds(program):
+    """Part of the evening's look: would anybody wake?"""
+    out, err = Program.run(program, "doctor", "--json", code=1)
+    [hook] = [one for one in json.loads(out)["checks"] if one["check"] == "hook"]
+    assert hook["ok"] is True
+    assert "a command is set" in hook["found"]
+    assert "secret" not in out + err

@@ -1,0 +1,59 @@
+"""What the stories of the night share: a product in which two readers are few, its team, and a text."""
+
+from sqlalchemy import text
+
+from newsletter import database
+from newsletter.journeys import alert, team
+from newsletter.operators import factors, passkeys
+from newsletter.operators.passkeys import Site
+from tests import house
+from tests.fakes.authenticator import Authenticator
+
+HOST = "news.sarand.example"
+SITE = Site(HOST, f"https://{HOST}", "Friends of Sarand")
+RULES = {"one_person_up_to": 2, "alone_after": 15, "codes_up_to": 5, "base_url": SITE.origin}
+TEXT = "# Lorries at Sarand\n\nFourteen lorries stand at the second gate.\n\n- Write <now>\n- Tell {{ name }}\n"
+
+
+def write(tmp_path, words, name="alert.md"):
+    path = tmp_path / name
+    path.write_text(words)
+    return [str(path)]
+
+
+def locked(made, tmp_path, author, count, words=TEXT):
+    """Return the number of an alert to `count` readers, locked by its author."""
+    house.add_readers(made, tmp_path, house.addresses(count))
+    number = alert.draft(made.parts, write(tmp_path, words), digest_key=house.DIGEST, by=author.id)
+    alert.lock(made.parts, number, by=author.id)
+    return number
+
+
+def now(made):
+    with made.parts.database.transaction() as session:
+        return database.now(session)
+
+
+def ask(made, sql, **facts):
+    with made.parts.database.transaction() as session:
+        return session.execute(text(sql), facts).all()
+
+
+def calls(made):
+    """Return what the hook was to be told: event and facts."""
+    return [(row.event, row.facts) for row in ask(made, "SELECT event, facts FROM hook_call ORDER BY id")]
+
+
+def acts(made):
+    return [row.content for row in ask(made, "SELECT content FROM audit ORDER BY number")]
+
+
+def phone_of(crew, made, member):
+    """Give an operator a passkey, and pin the team's."""
+    phone = Authenticator(HOST, SITE.origin)
+    with crew.worker.transaction() as session:
+        options = passkeys.creation(SITE, handle=b"1" * 16, account="x", challenge=b"c" * 32, have=[])
+        known = passkeys.created(SITE, phone.create(options), challenge=b"c" * 32)
+        factors.add_passkey(session, member.id, known, label="phone", now=database.now(session))
+    team.pin(made.parts, made.settings.pins)
+    return phone
