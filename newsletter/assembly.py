@@ -145,12 +145,19 @@ class Newsletter:
         chosen = self.settings
         alone = timedelta(minutes=chosen.alone_after) if chosen.alone_after else None
         rules = Night(few=chosen.one_person_up_to, alone=alone, codes_to=chosen.codes_up_to)
-        return House(letterhead(chosen).sender_address, rules, partial(pins.read, chosen.pins), self._frame)
+        return House(
+            letterhead(chosen).sender_address, rules, partial(pins.read, chosen.pins), self._frame, self._frames
+        )
 
     def _frame(self, name: str) -> str:
         from newsletter.templating import Templates
 
         return Templates(self.settings.templates).source(name)
+
+    def _frames(self) -> list[str]:
+        from newsletter.templating import Templates
+
+        return Templates(self.settings.templates).names("frames", "md")
 
     @property
     def _router(self) -> Router | None:

@@ -67,6 +67,11 @@ class Templates:
         with _named(name):
             return self.environment.get_template(name).render(facts)
 
+    def names(self, folder: str, ending: str) -> list[str]:
+        """Return the files of a folder that end so, bare: "raid" for frames/raid.md."""
+        found = self.environment.list_templates(extensions=[ending])
+        return sorted(Path(name).stem for name in found if Path(name).parent == Path(folder))
+
     def source(self, name: str) -> str:
         """Return a file as it is (a style sheet); NoTemplate when it is nowhere."""
         loader = self.environment.loader

@@ -108,6 +108,17 @@ def _cut(name: str, text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return (*fixed, text[place:]), tuple(gaps)
 
 
+def written(frame: Frame, subject: str, markdown: str) -> str:
+    """Return the file of a text by a frame where only subject and text can be written: its other facts stand as they are."""
+    found = _FACTS.match(frame.text)
+    assert found is not None  # `read` refuses a frame without facts
+    line = f"subject: {' '.join(subject.split())}"
+    facts = [line if one.partition(":")[0].strip().lower() == "subject" else one for one in found[1].splitlines()]
+    body = frame.text[found.end() :]
+    blank = body[: len(body) - len(body.lstrip())]
+    return "\n".join(("---", *facts, "---", f"{blank}{markdown.strip()}\n"))
+
+
 def keeps(frame: Frame, words: str) -> bool:
     """Return whether words are the frame's, with its gaps filled as gaps may be."""
     return missed(frame, words) is None

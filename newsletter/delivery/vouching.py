@@ -46,12 +46,14 @@ class House:
 
     sender   the address in From
     frames   returns the text of a file below the templates folder: a frame's
+    framed   returns the names of the frames there are
     """
 
     sender: str = ""
     rules: Night = field(default_factory=Night)
     pins: Callable[[], Pins] = Pins
     frames: Callable[[str], str] = field(default=str)
+    framed: Callable[[], list[str]] = list
 
 
 def vouched(session: Session, lease: Lease, house: House, *, now: datetime) -> Manifest | None:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from newsletter import fetching
 from newsletter.campaigns import checks
+from newsletter.campaigns import frames as frames_
 from newsletter.composer import lint
 from newsletter.database import Session
 from newsletter.delivery import planning
@@ -14,7 +15,7 @@ from newsletter.errors import NewsletterError
 from newsletter.issues import articles, digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
-from newsletter.journeys import alert, mailing
+from newsletter.journeys import alert, framing, mailing
 from newsletter.journeys.alert import Standing
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import books, mailings, variants
@@ -119,6 +120,23 @@ def checked(parts: Parts, found: Alert) -> Checks:
         audience,
         mailing.promise(parts, mailing_id),
     )
+
+
+def frames(parts: Parts) -> list[str]:
+    """Return the names of the frames an alert may begin with."""
+    return parts.house.framed()
+
+
+def framed(parts: Parts, name: str) -> Manuscript:
+    """Return a frame as a text to be filled. Raises BadFrame, NoTemplate."""
+    return manuscript.read(framing.get(parts.house, name).text, language="en")
+
+
+def file(parts: Parts, text: Manuscript) -> str:
+    """Return the file of a text from a form. Raises BadManuscript, BadFrame, NoTemplate."""
+    if not text.frame:
+        return manuscript.write(text)
+    return frames_.written(framing.get(parts.house, text.frame), text.subject, text.markdown)
 
 
 def _fault(said: object) -> tuple[str, dict[str, str]] | None:

@@ -232,3 +232,15 @@ def test_what_we_ship_is_a_frame(path):
 def test_the_tags_of_mail_are_no_gaps():
     """Both lists say the same, and only one may be loaded by a process that sends."""
     assert frames.TAGS == prose.TAGS
+
+
+def test_a_form_fills_a_frame():
+    """A phone has a field for the subject and one for the text; all else of the frame stays as it is."""
+    subject, body = (
+        re.sub(r"\{\{ (?!name).*?\}\}", "Sarand", part)
+        for part in ("{{ who }} are in danger at {{ place }}", TEXT.partition("---\nS")[2])
+    )
+    words = frames.written(FRAME, subject, f"S{body}")
+    assert frames.keeps(FRAME, words)
+    assert not frames.keeps(FRAME, frames.written(FRAME, "Another subject", f"S{body}"))
+    assert not frames.keeps(FRAME, frames.written(FRAME, f"{subject}\naction: x | https://evil.example", f"S{body}"))

@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import html
 import re
 import threading
 import time
@@ -363,3 +364,25 @@ def test_a_draft_is_given_up(author, desk, readers, worker):
     assert "Given up" in author.text
     author.post(f"/console/alerts/{number}/stop")
     assert author.problem
+
+
+def test_a_text_begins_with_a_frame_and_keeps_its_name(author, desk, readers, worker):
+    """At night nobody finds words: two people found them in the evening."""
+    readers(1)
+    assert "raid" in author.open("/console/alerts/new").text
+    author.open("/console/alerts/new?frame=raid")
+    text = html.unescape(re.search(r"<textarea[^>]*>(.*?)</textarea>", author.text, re.DOTALL)[1])
+    assert "{{ how many }} people" in text
+    filled = re.sub(r"\{\{.*?\}\}", "Eleven hundred", text)
+    author.post(
+        "/console/alerts",
+        digest="weekly",
+        **{"frame-en": "raid", "subject-en": "Eleven hundred are in danger at Eleven hundred", "text-en": filled},
+    )
+    assert author.problem == ""
+    number = int(author.path.rpartition("/")[2])
+    author.post(f"/console/alerts/{number}/lock")
+    assert author.problem == ""
+    frames = rows(worker, "SELECT manifest::jsonb -> 'versions' -> 0 ->> 'frame' FROM lock")
+    assert frames[0][0].startswith("raid")
+    assert author.open("/console/alerts/new?frame=nowhere").page.status_code == 404

@@ -15,6 +15,7 @@ from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import BadManuscript, Manuscript
 from newsletter.journeys import alert, desk, errands, previews, stopping
 from newsletter.journeys.entering import Visitor
+from newsletter.journeys.parts import Parts
 from newsletter.ledger.mailings import State
 from newsletter.operators import passkeys
 from newsletter.operators.roles import May
@@ -56,14 +57,14 @@ def list_(request: Request) -> HTMLResponse:
 
 
 @router.api_route("/new", methods=READ)
-def write(request: Request, like: int | None = None) -> HTMLResponse:
-    """Ask for a text, from nothing or from an earlier alert."""
+def write(request: Request, like: int | None = None, frame: str = "") -> HTMLResponse:
+    """Ask for a text: from nothing, from an earlier alert, or from a frame."""
     who = gate.visitor(request)
     who.require(May.WRITE)
     parts = gate.made(request).parts
     if like is None:
         digests = desk.audiences(parts)
-        return _form(request, who, digests, [])
+        return _form(request, who, digests, [desk.framed(parts, frame)] if frame else [])
     found = desk.shown(parts, like)
     return _form(request, who, [found.digest], found.texts)
 
@@ -104,7 +105,7 @@ def _have_composed(request: Request, number: int | None, fields: dict[str, str])
         raise HTTPException(422)
     texts = _texts(fields, chosen[0].languages)
     try:
-        words = [_checked(text) for text in texts]
+        words = [_checked(parts, text) for text in texts]
         if not words:
             raise NothingWritten
     except NewsletterError as problem:
@@ -128,18 +129,20 @@ def _texts(fields: dict[str, str], languages: Sequence[str]) -> list[Manuscript]
         ]
         actions = tuple(pair for pair in pairs if any(pair))
         if subject or text or actions:
-            found.append(Manuscript(subject, subject, "", language, "", actions, text.replace("\r\n", "\n") + "\n"))
+            frame = fields.get(f"frame-{language}", "").strip()
+            written = text.replace("\r\n", "\n") + "\n"
+            found.append(Manuscript(subject, subject, "", language, "", actions, written, frame))
     return found
 
 
-def _checked(text: Manuscript) -> str:
+def _checked(parts: Parts, text: Manuscript) -> str:
     """Return a text's file. Raises BadManuscript."""
     if not text.subject:
         raise BadManuscript("no-subject")
     for label, url in text.actions:
         if not label or not re.fullmatch(r"https://[^\s|]+", url):
             raise BadButton(label, url)
-    written = manuscript.write(text)
+    written = desk.file(parts, text)
     manuscript.read(written, language=text.language)
     return written
 
@@ -156,6 +159,7 @@ def _form(
     written = {text.language: text for text in texts}
     languages = list(dict.fromkeys(language for one in digests for language in one.languages))
     facts: dict[str, Any] = {
+        "frames": desk.frames(gate.made(request).parts) if not number and not texts else [],
         "digests": digests,
         "languages": languages,
         "written": written,
