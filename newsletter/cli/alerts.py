@@ -8,7 +8,7 @@ import typer
 
 from newsletter import languages
 from newsletter.assembly import Newsletter
-from newsletter.cli import mandates, waiting
+from newsletter.cli import bulletins, mandates, waiting
 from newsletter.cli.door import AsJson, DryRun, Number, Wait, ask_code, listing, newsletter, page, screen, show
 from newsletter.journeys import alert as journey
 from newsletter.journeys import expiring, retracting
@@ -18,6 +18,7 @@ from newsletter.ledger.mailings import State
 
 app = typer.Typer(no_args_is_help=True, help="Urgent alerts: ahead of everything else, and never by one person alone.")
 app.add_typer(mandates.app, name="mandate")
+bulletins.on(app)
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE.md …", help="One text for each language.")]
 To = Annotated[str, typer.Option(help="Key of the digest whose readers get it.")]

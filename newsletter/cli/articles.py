@@ -1,12 +1,13 @@
 """newsletter articles …"""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from newsletter import languages
 from newsletter.cli.door import AsJson, Limit, listing, newsletter, screen, show
 from newsletter.issues import articles as noun
-from newsletter.journeys import picturing, publish
+from newsletter.journeys import heeding, picturing, publish
 
 app = typer.Typer(no_args_is_help=True, help="The texts that digests are made of.")
 
@@ -18,12 +19,27 @@ def import_(
     as_news: Annotated[
         bool, typer.Option("--as-news", help="Take items older than 14 days into the next issue too.")
     ] = False,
+    alerts_to: Annotated[
+        str | None,
+        typer.Option(help="Key of the digest for whose readers urgent items and open letters become drafts of alerts."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take articles in. Importing again changes nothing; an edited item becomes a revision."""
+    """Take articles in. Importing again changes nothing; an edited item becomes a revision.
+
+    New items that are urgent or open letters become drafts of alerts as well, which nobody is sent by that.
+    """
     with newsletter() as made:
         done = publish.import_articles(made.parts, source, feed=feed, as_news=as_news)
-    counts = {name: getattr(done, name) for name in ("read", "added", "changed", "unchanged", "rejected")}
+        drafts = heeding.drafts(made.parts, done.pressing, digest_key=alerts_to)
+    counts: dict[str, Any] = {
+        name: getattr(done, name) for name in ("read", "added", "changed", "unchanged", "rejected")
+    }
+    if drafts:
+        screen.print(languages.say("articles.drafted", alerts=", ".join(map(str, drafts))), soft_wrap=True)
+    elif done.pressing:
+        screen.print(languages.say("articles.pressing", count=len(done.pressing)), soft_wrap=True)
+    counts |= {"alerts": drafts} if as_json else {}
     for fault in done.faults:
         screen.print(f"Not taken: {fault}", markup=False, soft_wrap=True)
     show({**counts, "faults": list(done.faults)} if as_json else counts, as_json=as_json)

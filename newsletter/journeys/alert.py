@@ -94,21 +94,36 @@ def draft_words(
 ) -> int:
     """Compose an alert from texts, as `draft` does from files."""
     _allowed(parts, by, May.WRITE)
-    parts.letterhead.require()
     with parts.database.transaction() as session:
         now = database.now(session)
-        digest = digests.by_key(session, digest_key)
-        if updates is not None:
-            _an_alert(session, updates)
-            following.require(session, updates)
-        texts = _read(words, digest)
-        new = Draft(Kind.ALERT, Lane.URGENT, digest.id, texts[0].subject, updates=updates)
-        mailing_id = mailings.draft(session, new, now=now)
-        back = Draft(Kind.RETRACTION, Lane.URGENT, digest.id, _back(texts[0]).subject, retracts=mailing_id)
-        mailings.draft(session, back, now=now)
-        _write(session, parts, mailing_id, words, texts, digest, now=now)
-        audit.append(session, "alert.drafted", by=by or audit.SHELL, now=now, mailing=mailing_id, digest=digest.id)
-        return mailing_id
+        who = by or audit.SHELL
+        return begin(session, parts, words, digest_key=digest_key, by=who, updates=updates, now=now)
+
+
+def begin(
+    session: Session,
+    parts: Parts,
+    words: Sequence[str],
+    *,
+    digest_key: str,
+    by: int | str,
+    now: datetime,
+    updates: int | None = None,
+) -> int:
+    """Draft an alert with its retraction in the transaction of whoever asks, and return its mailing."""
+    parts.letterhead.require()
+    digest = digests.by_key(session, digest_key)
+    if updates is not None:
+        _an_alert(session, updates)
+        following.require(session, updates)
+    texts = _read(words, digest)
+    new = Draft(Kind.ALERT, Lane.URGENT, digest.id, texts[0].subject, updates=updates)
+    mailing_id = mailings.draft(session, new, now=now)
+    back = Draft(Kind.RETRACTION, Lane.URGENT, digest.id, _back(texts[0]).subject, retracts=mailing_id)
+    mailings.draft(session, back, now=now)
+    _write(session, parts, mailing_id, words, texts, digest, now=now)
+    audit.append(session, "alert.drafted", by=by, now=now, mailing=mailing_id, digest=digest.id)
+    return mailing_id
 
 
 def edit(parts: Parts, mailing_id: int, paths: Sequence[str], *, by: int | None = None) -> None:
@@ -120,14 +135,20 @@ def edit_words(parts: Parts, mailing_id: int, words: Sequence[str], *, by: int |
     """Write an alert anew from texts, as `edit` does from files."""
     _allowed(parts, by, May.WRITE)
     with parts.database.transaction() as session:
-        now = database.now(session)
-        view = _an_alert(session, mailing_id)
-        if view.state is not State.DRAFT:
-            mailings.unlock(session, mailing_id)
-        digest = digests.get(session, view.digest_id or 0)
-        texts = _read(words, digest)
-        _write(session, parts, mailing_id, words, texts, digest, now=now)
-        audit.append(session, "alert.edited", by=by or audit.SHELL, now=now, mailing=mailing_id)
+        rewrite(session, parts, mailing_id, words, by=by or audit.SHELL, now=database.now(session))
+
+
+def rewrite(
+    session: Session, parts: Parts, mailing_id: int, words: Sequence[str], *, by: int | str, now: datetime
+) -> None:
+    """Write an alert anew in the transaction of whoever asks. Raises WrongState."""
+    view = _an_alert(session, mailing_id)
+    if view.state is not State.DRAFT:
+        mailings.unlock(session, mailing_id)
+    digest = digests.get(session, view.digest_id or 0)
+    texts = _read(words, digest)
+    _write(session, parts, mailing_id, words, texts, digest, now=now)
+    audit.append(session, "alert.edited", by=by, now=now, mailing=mailing_id)
 
 
 def rehearse(parts: Parts, paths: Sequence[str], *, digest_key: str) -> int:

@@ -7,13 +7,14 @@ from urllib.parse import quote
 import markupsafe
 
 from newsletter import languages
+from newsletter.campaigns import cap, wording
 from newsletter.composer import plaintext, prose
 from newsletter.database import Session
 from newsletter.issues import digests, manuscript
 from newsletter.issues.manuscript import Manuscript
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings
-from newsletter.ledger.mailings import Kind, State
+from newsletter.ledger.mailings import Kind, MailingView, State
 
 RELEASED = frozenset({State.SENDING, State.PAUSED, State.DONE, State.STOPPED, State.RETRACTED})
 _DESCRIPTION = 160
@@ -67,11 +68,10 @@ class Page:
 def page(parts: Parts, number: int, language: str | None = None) -> Page | None:
     """Return the page of an alert in a language, its first where it has not that one; None where there is nothing public."""
     with parts.database.transaction() as session:
-        view = mailings.get(session, number)
-        if view.kind is not Kind.ALERT or view.state not in RELEASED:
+        view = _released(session, number)
+        if view is None:
             return None
-        usual = digests.get(session, view.digest_id or 0).languages[0]
-        texts = [manuscript.read(str(words), language=usual) for words in view.content["words"]]
+        texts = _texts(session, view)
         started = mailings.started_at(session, number)
         newer = _newer(session, number)
     chosen = next((text for text in texts if text.language == language), texts[0])
@@ -92,6 +92,47 @@ def page(parts: Parts, number: int, language: str | None = None) -> Page | None:
         others,
         newer,
     )
+
+
+def bulletin(parts: Parts, number: int) -> bytes | None:
+    """Return a released alert as a message of CAP 1.2, for whoever passes it on; None where there is nothing public.
+
+    An update names what it follows; of what was taken back it is the cancel, under the number of its retraction.
+    """
+    with parts.database.transaction() as session:
+        view = _released(session, number)
+        if view is None:
+            return None
+        texts, mine = _texts(session, view), _named(parts, view)
+        before = _released(session, view.updates) if view.updates else None
+        kind, references = (cap.Kind.UPDATE, (_named(parts, before),)) if before else (cap.Kind.ALERT, ())
+        if view.state is State.RETRACTED:
+            back = mailings.get(session, mailings.retraction_of(session, number))
+            texts, kind, references = [_taken_back(text) for text in texts], cap.Kind.CANCEL, (mine,)
+            mine = _named(parts, back)
+    page = f"{parts.letterhead.base_url}/alerts/{number}"
+    versions = [
+        wording.Version(one.language, one.subject, one.headline, one.markdown, f"{page}/{one.language}")
+        for one in texts
+    ]
+    house = parts.letterhead.sender_name
+    return cap.write(
+        wording.message(mine, versions, sender_name=house, expires=view.expires_at, kind=kind, references=references)
+    )
+
+
+def _named(parts: Parts, view: MailingView) -> cap.Reference:
+    return wording.named(view.id, parts.letterhead.domain, sent=view.start_at or view.created_at)
+
+
+def _released(session: Session, number: int) -> MailingView | None:
+    view = mailings.get(session, number)
+    return view if view.kind is Kind.ALERT and view.state in RELEASED else None
+
+
+def _texts(session: Session, view: MailingView) -> list[Manuscript]:
+    usual = digests.get(session, view.digest_id or 0).languages[0]
+    return [manuscript.read(str(words), language=usual) for words in view.content["words"]]
 
 
 def _newer(session: Session, number: int) -> int | None:

@@ -242,6 +242,13 @@ def follower(session: Session, mailing_id: int) -> int | None:
     return session.execute(planned.order_by(Mailing.id.desc()).limit(1)).scalar_one_or_none()
 
 
+def waiting_to_follow(session: Session, mailing_id: int) -> list[int]:
+    """Return the alerts that would follow one and have not gone, the newest first."""
+    states = (State.DRAFT, State.LOCKED, State.APPROVED)
+    query = select(Mailing.id).where(Mailing.updates == mailing_id, Mailing.state.in_(states))
+    return list(session.execute(query.order_by(Mailing.id.desc())).scalars())
+
+
 def write_down(session: Session, mailing_id: int, subject: str, content: dict[str, Any]) -> None:
     """Set what a draft says."""
     _set(session, mailing_id, subject=subject, content=content)

@@ -102,6 +102,15 @@ def mail_in_browser(request: Request, digest: str, mailing: Id, number: Place) -
     return HTMLResponse(shown.html, headers={"content-security-policy": MAIL_POLICY})
 
 
+@router.api_route("/alerts/{number}/cap.xml", methods=READ)
+def bulletin(request: Request, number: Id) -> Response:
+    """Give an alert to machines: CAP 1.2."""
+    found = publicity.bulletin(_made(request).parts, number)
+    if found is None:
+        raise HTTPException(404)
+    return Response(found, media_type="application/cap+xml")
+
+
 @router.api_route("/alerts/{number}", methods=READ)
 @router.api_route("/alerts/{number}/{language}", methods=READ)
 async def alert(request: Request, number: Id, language: str | None = None) -> Response:

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from newsletter.vault import Keyring
+from tests.campaigns.samples import real
 from tests.fakes.program import Program
 
 FEED = {
@@ -460,3 +461,18 @@ def test_the_embedded_servers_alone(program, tmp_path):
     finally:
         assert alone.json("servers", "stop")["running"] is False
     assert alone.json("servers", "status")["running"] is False
+
+
+def test_what_an_authority_says_is_taken_in_held_and_given_out(program, files):
+    """A draft for people to look at; a cancel that names nothing waits in a list; a released alert is a message again."""
+    prepare(program, files)
+    feeds = real("cap-wainfleet.xml")
+    taken = program.json("alerts", "import", feeds, "--to", "weekly")
+    assert (taken["state"], program.json("alerts", "status", taken["mailing"])["state"]) == ("applied", "draft")
+    assert program.json("alerts", "import", feeds, "--to", "weekly")["why"] == "duplicate"
+    assert program.json("alerts", "import", real("cap-wainfleet_cancel.xml"), "--to", "weekly")["state"] == "held"
+    [waiting] = program.json("alerts", "held")
+    assert "without naming a message" in waiting["why"]
+    program.run("alerts", "cap", taken["mailing"], code=1)
+    sent = program.json("alerts", "send", files / "alert.md", "--to", "weekly")["mailing"]
+    assert "<alert xmlns=" in program.run("alerts", "cap", sent)[0]

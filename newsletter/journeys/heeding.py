@@ -1,0 +1,104 @@
+"""What authorities and feeds bring becomes alerts that somebody looks at: drafts, drafts of updates, and the end of what is not so.
+
+Nothing here is ever sent by itself: a draft is locked and approved as any other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from newsletter import database
+from newsletter.campaigns import wording
+from newsletter.campaigns.cap import CapMessage
+from newsletter.database import Session
+from newsletter.errors import NewsletterError
+from newsletter.issues import articles, digests
+from newsletter.journeys import acting, alert, retracting, stopping
+from newsletter.journeys.parts import Parts
+from newsletter.ledger import mailings
+from newsletter.ledger.mailings import State
+from newsletter.operators import audit
+
+log = structlog.get_logger()
+
+NOT_GONE = frozenset({State.DRAFT, State.LOCKED, State.APPROVED})
+
+
+@dataclass(frozen=True, slots=True)
+class Heeding:
+    """Lets messages of CAP act on alerts to the readers of one digest (`bulletins.Act`). by: who had them taken in."""
+
+    parts: Parts
+    digest: str
+    by: int | str = audit.SHELL
+
+    def draft(self, session: Session, message: CapMessage, *, now: datetime) -> int:
+        """Draft an alert in those languages of the digest in which the message speaks; return its mailing."""
+        return alert.begin(
+            session, self.parts, self._words(session, message), digest_key=self.digest, by=self.by, now=now
+        )
+
+    def update(self, session: Session, mailing_id: int, message: CapMessage, *, now: datetime) -> None:
+        """Let the alert say what the message says: itself where it has not gone, else by a draft that updates it."""
+        waiting = self._not_gone(session, mailing_id)
+        words = self._words(session, message)
+        if waiting is not None:
+            alert.rewrite(session, self.parts, waiting, words, by=self.by, now=now)
+        else:
+            alert.begin(session, self.parts, words, digest_key=self.digest, by=self.by, updates=mailing_id, now=now)
+
+    def cancel(self, session: Session, mailing_id: int, message: CapMessage, *, now: datetime) -> None:
+        """End the alert: given up before it went, taken back from its readers after; drafts of updates are given up."""
+        for waiting in mailings.waiting_to_follow(session, mailing_id):
+            stopping.end(session, waiting, by=self.by, now=now)
+        state = acting.an_alert(session, mailing_id).state
+        if state in NOT_GONE:
+            stopping.end(session, mailing_id, by=self.by, now=now)
+        elif state not in (State.CANCELLED, State.RETRACTED):
+            retracting.take_back(session, mailing_id, by=self.by, now=now)
+
+    def _words(self, session: Session, message: CapMessage) -> tuple[str, ...]:
+        return wording.manuscripts_for(message, digests.by_key(session, self.digest).languages)
+
+    def _not_gone(self, session: Session, mailing_id: int) -> int | None:
+        """The alert where it has not gone, or the newest of its updates that has not."""
+        if acting.an_alert(session, mailing_id).state in NOT_GONE:
+            return mailing_id
+        return next(iter(mailings.waiting_to_follow(session, mailing_id)), None)
+
+
+def drafts(parts: Parts, ids: Sequence[int], *, digest_key: str | None) -> list[int]:
+    """Draft an alert from each of these articles, for somebody to look at; return their mailings.
+
+    digest_key   None: the only digest there is; where there are several, nothing is drafted, since nobody said for whom
+    """
+    digest_key = digest_key or _only_digest(parts)
+    if not ids or digest_key is None or not parts.letterhead.sender_address:
+        return []
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        language = digests.by_key(session, digest_key).languages[0]
+        made = [
+            _drafted(session, parts, wording.of_article(one, language=language), digest_key, now=now)
+            for one in articles.among(session, ids)
+        ]
+    return [one for one in made if one is not None]
+
+
+def _drafted(session: Session, parts: Parts, words: str, digest_key: str, *, now: datetime) -> int | None:
+    """Draft one, or say why it cannot be: what a stranger wrote must not keep the others out."""
+    try:
+        with session.begin_nested():
+            return alert.begin(session, parts, [words], digest_key=digest_key, by=audit.SHELL, now=now)
+    except NewsletterError as refusal:
+        log.warning("not drafted", why=refusal.message)
+        return None
+
+
+def _only_digest(parts: Parts) -> str | None:
+    """Return the key of the one digest there is, or None where there are several or none."""
+    with parts.database.transaction() as session:
+        found = digests.listed(session)
+    return found[0].key if len(found) == 1 else None

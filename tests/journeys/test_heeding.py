@@ -1,0 +1,138 @@
+"""An authority's messages and a feed's urgent items become alerts that wait for people, and never one that is sent by itself."""
+
+from dataclasses import replace
+
+import pytest
+
+from newsletter.campaigns import cap
+from newsletter.campaigns.cap import Kind
+from newsletter.journeys import alert, bulletins, heeding, publicity, publish, retracting
+from newsletter.journeys.parts import NoSender
+from newsletter.ledger import mailings
+from newsletter.ledger.mailings import State
+from tests import house
+from tests.campaigns.samples import named, real, said
+from tests.issues.feeds.samples import SEED
+
+A, U = named("A", 0), named("U", 2)
+INFO = cap.Info(
+    event="Flood",
+    urgency=cap.Urgency.IMMEDIATE,
+    severity=cap.Severity.SEVERE,
+    certainty=cap.Certainty.OBSERVED,
+    categories=(cap.Category.SAFETY,),
+    headline="The river rises at Sarand",
+    description="The lower camp must be left tonight.",
+)
+ALERT = cap.write(said("A", 0, infos=(INFO,)))
+UPDATE = cap.write(said("U", 2, Kind.UPDATE, A, infos=(INFO,)))
+CANCEL = cap.write(said("C", 4, Kind.CANCEL, A, U))
+
+
+@pytest.fixture
+def parts(newsletter, tmp_path):
+    house.add_readers(newsletter, tmp_path, house.addresses(3))
+    return newsletter.parts
+
+
+@pytest.fixture
+def act(parts):
+    return heeding.Heeding(parts, house.DIGEST)
+
+
+def state(parts, number):
+    return alert.standing(parts, number).state
+
+
+def released(parts, number):
+    alert.lock(parts, number)
+    alert.release(parts, number)
+
+
+def test_an_alert_s_messages_before_it_goes(parts, act, newsletter, sink):
+    """A draft, the same draft with newer words, given up: and nobody was sent anything."""
+    number = bulletins.take(parts, ALERT, act=act).mailing
+    assert state(parts, number) is State.DRAFT
+    alert.lock(parts, number)
+    assert bulletins.take(parts, UPDATE, act=act).mailing == number
+    assert state(parts, number) is State.DRAFT
+    bulletins.take(parts, CANCEL, act=act)
+    assert state(parts, number) is State.CANCELLED
+    newsletter.sweep()
+    assert newsletter.deliver("urgent") == 0
+    assert sink.messages == []
+
+
+def test_an_alert_s_messages_after_it_went(parts, act, newsletter, sink):
+    """What has gone is followed by a draft that somebody must let go, and taken back where the authority does."""
+    number = bulletins.take(parts, ALERT, act=act).mailing
+    released(parts, number)
+    newsletter.deliver("urgent")
+    bulletins.take(parts, UPDATE, act=act)
+    assert state(parts, number) is State.DONE
+    [update] = [one for one in range(number + 1, number + 6) if _updates(parts, one) == number]
+    assert state(parts, update) is State.DRAFT
+    bulletins.take(parts, CANCEL, act=act)
+    assert state(parts, update) is State.CANCELLED
+    assert state(parts, number) is State.RETRACTED
+    newsletter.sweep()
+    newsletter.deliver("urgent")
+    assert len(sink.messages) == 6
+    assert "take" in publicity.page(parts, number).headline
+
+
+def _updates(parts, number):
+    with parts.database.transaction() as session:
+        try:
+            return mailings.get(session, number).updates
+        except mailings.UnknownMailing:
+            return None
+
+
+def test_a_message_that_cannot_be_drafted_is_not_kept_either(newsletter):
+    """No sender is set: the message must not count as taken, or it would be lost."""
+    bare = replace(newsletter.parts, letterhead=replace(newsletter.parts.letterhead, sender_address=""))
+    with pytest.raises(NoSender):
+        bulletins.take(bare, ALERT, act=heeding.Heeding(bare, house.DIGEST))
+    assert bulletins.listed(newsletter.parts) == []
+
+
+def test_real_messages_of_an_authority(parts, act):
+    """As they stood in the world: a draft; a cancel that names nothing is held; its copy that names the alert ends it."""
+    taken = bulletins.take(parts, str(real("cap-wainfleet.xml")), act=act)
+    assert state(parts, taken.mailing) is State.DRAFT
+    unclear = bulletins.take(parts, str(real("cap-wainfleet_cancel.xml")), act=act)
+    assert (unclear.mailing, state(parts, taken.mailing)) == (None, State.DRAFT)
+    ended = bulletins.take(parts, str(real("cap-wainfleet_cancel_minimal.xml")), act=act)
+    assert ended.mailing == taken.mailing
+    assert state(parts, taken.mailing) is State.CANCELLED
+
+
+def test_what_goes_out_is_a_message_again(parts, newsletter, tmp_path):
+    """Whoever passes warnings on by machine reads ours: the alert, its update, its cancel, each naming the one before."""
+    words = tmp_path / "alert.md"
+    words.write_text("# Lorries at Sarand\n\nFourteen lorries stand at the gate.\n")
+    first = alert.send(parts, [str(words)], digest_key=house.DIGEST)
+    second = alert.send(parts, [str(words)], digest_key=house.DIGEST, updates=first)
+    one, two = (cap.read(publicity.bulletin(parts, number)) for number in (first, second))
+    assert (one.kind, one.references) == (Kind.ALERT, ())
+    assert one.infos[0].headline == "Lorries at Sarand"
+    assert one.infos[0].web == f"http://127.0.0.1:8080/alerts/{first}/en"
+    assert (two.kind, two.references) == (Kind.UPDATE, (one.name,))
+    newsletter.deliver("urgent")
+    retracting.retract(parts, second)
+    gone = cap.read(publicity.bulletin(parts, second))
+    assert (gone.kind, gone.references) == (Kind.CANCEL, (two.name,))
+    assert gone.name != two.name
+    assert publicity.bulletin(parts, alert.draft(parts, [str(words)], digest_key=house.DIGEST)) is None
+
+
+def test_urgent_items_of_a_feed_become_drafts(parts, tmp_path):
+    """An open letter in the feed at midnight lies ready on the desk, for the readers somebody named."""
+    done = publish.import_articles(parts, str(SEED), as_news=True)
+    assert done.pressing
+    drafts = heeding.drafts(parts, done.pressing, digest_key=None)
+    assert len(drafts) == len(done.pressing)
+    assert {state(parts, number) for number in drafts} == {State.DRAFT}
+    again = publish.import_articles(parts, str(SEED), as_news=True)
+    assert heeding.drafts(parts, again.pressing, digest_key=None) == []
