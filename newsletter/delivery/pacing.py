@@ -1,7 +1,9 @@
 """When to try again, how long a mail is worth trying, how much may be on the wire: pure rules."""
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from newsletter.ledger.mailings import Kind
 
@@ -18,6 +20,14 @@ WINDOW_MESSAGES = 250
 WINDOW_SECONDS = 0.5
 ASKING_SECONDS = 0.03
 """What opening a window may take on a busy machine."""
+
+
+WAKES, RESTS = 7, 22
+
+
+def asleep(zones: Iterable[str], *, now: datetime) -> list[str]:
+    """Return those time zones in which people sleep: whoever can act at once is told first, and the others find it at breakfast."""
+    return [zone for zone in zones if not WAKES <= now.astimezone(ZoneInfo(zone)).hour < RESTS]
 
 
 def next_attempt(

@@ -1,6 +1,8 @@
 """From an approved mailing to rows: who gets it, in which version, and who is left out for which reason."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -8,7 +10,7 @@ from sqlalchemy import Select
 
 from newsletter import database
 from newsletter.database import Session
-from newsletter.delivery import following
+from newsletter.delivery import following, pacing
 from newsletter.errors import Conflict
 from newsletter.issues import digests, withdrawal
 from newsletter.ledger import books, deliveries, locks, mailings, variants
@@ -58,7 +60,9 @@ def plan(session: Session, mailing_id: int, *, now: datetime, tranche_pause: tim
     if mailing.kind is Kind.RETRACTION:
         following.taken_back(session, mailing)
     pause = tranche_pause if mailing.lane is Lane.BULK else timedelta(0)
-    planned = rows.plan(session, mailing, audience(session, mailing), now=now, tranche_pause=pause)
+    # An alert goes first where people are awake: whoever can act at once is told at once.
+    later = partial(pacing.asleep, now=now) if locked else _nobody
+    planned = rows.plan(session, mailing, audience(session, mailing), now=now, tranche_pause=pause, later=later)
     if locked and locked.moved(planned.planned):
         raise CountMoved(mailing_id, locked.count, planned.planned)
     if planned.planned >= MANY:
@@ -88,6 +92,10 @@ def _hold_withdrawn(session: Session, mailing_id: int) -> None:
     """What was composed while an article was being withdrawn carries it, and nobody has held it yet."""
     for article in withdrawal.among(session, variants.carried(session, mailing_id)):
         mailings.hold(session, article, why=mailings.WITHDRAWN)
+
+
+def _nobody(_zones: Iterable[str]) -> list[str]:
+    return []
 
 
 def described(session: Session, mailing: mailings.MailingView) -> dict[str, Any]:

@@ -236,13 +236,15 @@ _EXPIRE = text("""
 def handed(mailing: MailingView) -> Select[Any]:
     """Return the query for everyone who has a mailing, or may have it: the audience of what takes it back.
 
-    Rows: mailbox_id, subscriber_id, provider, number (of the variant they had), excluded (NULL). What was in doubt once counts,
+    Rows: mailbox_id, subscriber_id, provider, number (of the variant they had), place (in the order in which it went), excluded
+    (NULL). What was in doubt once counts,
     whatever became of it: it went again, was refused, or was cancelled by the stop.
     """
     arrived = (DeliveryState.ACCEPTED, DeliveryState.UNCERTAIN)
     columns: tuple[Any, ...] = (Delivery.mailbox_id, Delivery.subscriber_id, Shard.provider, Variant.number)
+    place = (Delivery.shard_id * 10_000 + Delivery.position).label("place")
     return (
-        select(*columns, null().label("excluded"))
+        select(*columns, place, null().label("excluded"))
         .join(Shard, Shard.id == Delivery.shard_id)
         .join(Variant, Variant.id == Delivery.variant_id)
         .where(

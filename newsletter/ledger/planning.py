@@ -5,6 +5,7 @@ shards cut by provider group, then the deliveries.
 """
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -38,12 +39,14 @@ def plan(
     *,
     now: datetime,
     tranche_pause: timedelta = timedelta(0),
+    later: Callable[[Iterable[str]], list[str]] = lambda _zones: [],
 ) -> Plan:
     """Write the deliveries and shards of a mailing and return the counts.
 
     tranche_pause   how long the rest waits for the first tranche of a large or new audience; 0 sends without one
     audience    rows of mailbox_id, subscriber_id, provider, edition, had_to, excluded (a reason or NULL); of a retraction
                 those of `deliveries.handed`
+    later       which of the readers' time zones come after the others
     """
     session.execute(text("SELECT deliveries_of_month(:month)"), {"month": mailing.month})
     _gather(session, mailing, audience)
@@ -51,7 +54,8 @@ def plan(
     planned = found.pop(None, 0)
     counts = {str(reason): number for reason, number in found.items()}
     pause = tranche_pause if _wants_tranche(session, planned, tranche_pause) else timedelta(0)
-    session.execute(_TRANCHE, {"tranche": TRANCHE if pause else 0, "planned": planned})
+    asleep = later(session.execute(_ZONES).scalars().all())
+    session.execute(_TRANCHE, {"tranche": TRANCHE if pause else 0, "planned": planned, "asleep": asleep})
     facts = {"mailing": mailing.id, "month": mailing.month, "lane": mailing.lane, "now": now, "size": SHARD_SIZE}
     facts["later"] = now + pause
     session.execute(_CUT, {"size": SHARD_SIZE})
@@ -115,7 +119,8 @@ _BY_GROUP = """
     SELECT a.mailbox_id, a.subscriber_id, a.provider, g.variant_id,
         CASE WHEN a.excluded IS NOT NULL THEN a.excluded
              WHEN g.mailing_id IS NULL THEN 'joined after composing'
-             WHEN g.variant_id IS NULL THEN 'nothing new' END AS excluded
+             WHEN g.variant_id IS NULL THEN 'nothing new' END AS excluded,
+        CAST(NULL AS text) AS zone, 0 AS place
     FROM audience a
     LEFT JOIN LATERAL (
         SELECT coalesce(array_agg(d.mailing_id ORDER BY d.mailing_id), '{}'::bigint[]) AS alerts
@@ -127,16 +132,18 @@ _BY_GROUP = """
         AND g.had_to = a.had_to AND g.had_alerts = had.alerts
 """
 _BY_LANGUAGE = """
-    SELECT a.mailbox_id, a.subscriber_id, a.provider, coalesce(v.id, f.id) AS variant_id, a.excluded
+    SELECT a.mailbox_id, a.subscriber_id, a.provider, coalesce(v.id, f.id) AS variant_id, a.excluded,
+        a.time_zone AS zone, 0 AS place
     FROM audience a
     LEFT JOIN LATERAL (
         SELECT id FROM variant WHERE mailing_id = :mailing AND language = a.edition ORDER BY number LIMIT 1
     ) v ON true
     CROSS JOIN (SELECT id FROM variant WHERE mailing_id = :mailing ORDER BY number LIMIT 1) f
 """
-# An alert is taken back in the language in which it came.
+# An alert is taken back in the language in which it came, and in the order in which it went.
 _BY_NUMBER = """
-    SELECT a.mailbox_id, a.subscriber_id, a.provider, coalesce(v.id, f.id) AS variant_id, a.excluded
+    SELECT a.mailbox_id, a.subscriber_id, a.provider, coalesce(v.id, f.id) AS variant_id, a.excluded,
+        CAST(NULL AS text) AS zone, a.place
     FROM audience a
     LEFT JOIN variant v ON v.mailing_id = :mailing AND v.number = a.number
     CROSS JOIN (SELECT id FROM variant WHERE mailing_id = :mailing ORDER BY number LIMIT 1) f
@@ -145,12 +152,17 @@ _NEW = text("""
     SELECT count(*) FROM plan p WHERE excluded IS NULL AND NOT EXISTS (
         SELECT FROM delivery d WHERE d.mailbox_id = p.mailbox_id AND d.state = 'accepted')
 """)
+_ZONES = text("SELECT DISTINCT zone FROM plan WHERE zone IS NOT NULL")
 # Each provider group sends its part into the first tranche, the smallest at least one reader.
 _TRANCHE = text("""
     CREATE TEMP TABLE planned ON COMMIT DROP AS
     SELECT *, n <= CASE WHEN :tranche = 0 THEN 0 ELSE greatest(1, :tranche * of / greatest(1, :planned)) END AS tranche FROM (
-        SELECT *, row_number() OVER (PARTITION BY provider ORDER BY mailbox_id) AS n, count(*) OVER (PARTITION BY provider) AS of
-        FROM plan WHERE excluded IS NULL
+        SELECT *, row_number() OVER (PARTITION BY provider ORDER BY turn, mailbox_id) AS n,
+            count(*) OVER (PARTITION BY provider) AS of
+        FROM (
+            SELECT p.*, place + CASE WHEN zone = ANY (CAST(:asleep AS text[])) THEN 1 ELSE 0 END AS turn
+            FROM plan p WHERE excluded IS NULL
+        ) turned
     ) counted
 """)
 _COUNTS = text("SELECT excluded, count(*) FROM plan GROUP BY excluded")
@@ -160,7 +172,7 @@ _CUT = text("""
     SELECT provider, tranche, batch, size, nextval(pg_get_serial_sequence('shard', 'id')) AS shard_id FROM (
         SELECT provider, tranche, batch, count(*) AS size FROM (
             SELECT provider, tranche,
-                (row_number() OVER (PARTITION BY provider, tranche ORDER BY mailbox_id) - 1) / :size AS batch
+                (row_number() OVER (PARTITION BY provider, tranche ORDER BY turn, mailbox_id) - 1) / :size AS batch
             FROM planned
         ) numbered GROUP BY provider, tranche, batch ORDER BY tranche DESC, batch, provider
     ) batches
@@ -174,7 +186,7 @@ _DELIVERIES = text("""
     SELECT :month, :mailing, p.variant_id, p.mailbox_id, p.subscriber_id, c.shard_id, p.n % :size
     FROM (
         SELECT mailbox_id, subscriber_id, provider, variant_id, tranche,
-            row_number() OVER (PARTITION BY provider, tranche ORDER BY mailbox_id) - 1 AS n
+            row_number() OVER (PARTITION BY provider, tranche ORDER BY turn, mailbox_id) - 1 AS n
         FROM planned
     ) p JOIN cut c ON c.provider = p.provider AND c.tranche = p.tranche AND c.batch = p.n / :size
 """)

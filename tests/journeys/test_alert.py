@@ -7,13 +7,14 @@ from webauthn.helpers import bytes_to_base64url
 
 from newsletter import database
 from newsletter.delivery.planning import CountMoved, OtherAudience
-from newsletter.journeys import alert, mailing, publish, team
+from newsletter.journeys import alert, joining, mailing, publish, retracting, team
 from newsletter.ledger.mailings import NeedsLock, State, WrongState
 from newsletter.operators import factors, passkeys
 from newsletter.operators.factors import WrongFactor
 from newsletter.operators.night import Fault
 from newsletter.operators.passkeys import Site
 from newsletter.operators.roles import NotAllowed, Role
+from newsletter.subscribers.consent import Basis
 from tests import house
 from tests.fakes.authenticator import Authenticator
 from tests.operators.crew import Crew
@@ -458,3 +459,29 @@ def test_locks_that_lie_are_not_stored(made, tmp_path, words, author, database_u
     with attacker(database_urls.worker) as worker:
         add = "INSERT INTO lock (mailing_id, number, fingerprint, manifest) VALUES (%s, 2, %s, %s)"
         refused(worker, add, (number, b"x" * 32, '{"mailing":1}'))
+
+
+def test_those_who_are_awake_are_told_first(tmp_path, database_urls, sink, words):
+    """Half of the readers can act now; the others find it at breakfast, and in the same order that it was taken back."""
+    one_by_one = house.build(tmp_path, database_urls, f"{sink.url}?connections=1")
+    hour = now(one_by_one).hour
+    # POSIX turns the sign around: Etc/GMT-9 is nine hours ahead. Noon there, and three in the morning.
+    awake, asleep = (_zone(wanted - hour) for wanted in (12, 3))
+    people = tmp_path / "people.csv"
+    rows = [f"reader{number}@example.org,{asleep if number % 2 else awake}" for number in range(6)]
+    people.write_text("\n".join(("email,time_zone", *rows)) + "\n")
+    permission = joining.Permission(Basis.IMPORTED, "a test")
+    joining.import_subscribers(one_by_one.parts, str(people), digest_key=house.DIGEST, permission=permission)
+    number = alert.send(one_by_one.parts, words, digest_key=house.DIGEST)
+    one_by_one.deliver("urgent")
+    order = [message.recipient for message in sink.messages]
+    assert sorted(order[:3]) == [f"reader{number}@example.org" for number in (0, 2, 4)]
+    retracting.retract(one_by_one.parts, number)
+    one_by_one.deliver("urgent")
+    assert [message.recipient for message in sink.messages[6:]] == order
+    one_by_one.close()
+
+
+def _zone(ahead):
+    ahead = (ahead + 12) % 24 - 12
+    return f"Etc/GMT{-ahead:+d}" if ahead else "UTC"
