@@ -27,6 +27,9 @@ def environment(made: Newsletter) -> dict[str, str]:
         "NEWSLETTER_POSTAL_ADDRESS": chosen.postal_address,
         "NEWSLETTER_BOUNCE_DOMAIN": chosen.bounce_domain or "",
         "NEWSLETTER_RELAY_LOG": str(chosen.relay_log or ""),
+        "NEWSLETTER_ONE_PERSON_UP_TO": str(chosen.one_person_up_to),
+        "NEWSLETTER_ALONE_AFTER": str(chosen.alone_after),
+        "NEWSLETTER_CODES_UP_TO": str(chosen.codes_up_to),
     }
 
 
