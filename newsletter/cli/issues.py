@@ -8,7 +8,7 @@ import typer
 
 from newsletter.cli import waiting
 from newsletter.cli.door import AsJson, DryRun, Number, Wait, listing, newsletter, page, show, warn
-from newsletter.issues import cutting
+from newsletter.issues import cutting, digests
 from newsletter.journeys import publish
 from newsletter.subscribers.subscriptions import Rhythm
 
@@ -37,6 +37,7 @@ def _aware(moment: datetime | None) -> datetime | None:
 def list_(digest: str, as_json: AsJson = False) -> None:
     """List the issues of a digest."""
     with newsletter() as made, made.parts.database.transaction() as session:
+        digests.by_key(session, digest)
         found = cutting.in_archive(session, digest)
     rows = [
         {

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from newsletter import assembly, embedded, migrations, settings
+from newsletter import assembly, embedded, languages, migrations, settings
 from newsletter.assembly import Newsletter
 from newsletter.cli import checking, running
 from newsletter.cli.door import AsJson, DryRun, newsletter, page, screen, show
@@ -104,6 +104,8 @@ def up(
     running.require_own_pages(chosen, port)
     with running.everything(chosen, port=port) as machine:
         machine.ready()
+        if not chosen.sender:
+            screen.print(languages.say("up.no-sender"), soft_wrap=True)
         document = {"base_url": machine.base_url, "home": str(machine.home), "keys": str(machine.keys)}
         show(document, as_json=as_json, words=lambda: _welcome(machine))
         machine.wait()

@@ -13,6 +13,7 @@ from newsletter.ledger.books import Status
 
 LOOK_SECONDS = 0.5
 PATIENCE_SECONDS = 10.0
+WORKERS_SECONDS = 60.0
 """How long one who waits waits for a relay that does not answer; the mailing itself waits on."""
 
 
@@ -55,16 +56,23 @@ def report(made: Newsletter, mailing: int, *, wait: bool, as_json: bool) -> None
 
 
 def until_over(made: Newsletter, mailing: int) -> Status:
-    """Return the status of a mailing once it is over, or once it only waits: for another attempt, or for a relay."""
+    """Return the status of a mailing once it is over, or once it only waits: for a person, another attempt, a relay or a worker."""
     status = journey.status(made.parts, mailing)
-    stuck = 0.0
+    stuck = untouched = 0.0
     with progress("handed over", total=status.planned) as advance:
-        while not status.over and not _only_retries(status) and stuck < PATIENCE_SECONDS:
+        while not _waits(status) and stuck < PATIENCE_SECONDS and untouched < WORKERS_SECONDS:
             time.sleep(LOOK_SECONDS)
             stuck = stuck + LOOK_SECONDS if journey.relays_away(made.parts, mailing) else 0.0
             status = journey.status(made.parts, mailing)
+            untouched = untouched + LOOK_SECONDS if status.started_at is None else 0.0
             advance(status.planned - status.due)
+    if untouched >= WORKERS_SECONDS:
+        screen.print(languages.say("mailing.untouched", mailing=mailing), soft_wrap=True)
     return status
+
+
+def _waits(status: Status) -> bool:
+    return status.over or status.state == "paused" or _only_retries(status)
 
 
 def _only_retries(status: Status) -> bool:

@@ -119,6 +119,10 @@ class Sender:
 
         Raises Unreachable when nothing was begun because no relay answers, and what the database raises.
         """
+        if not self._identity.sender:
+            # Its every message would be refused as one reader's fault; whoever released them had a sender.
+            log.error("nothing is sent", lane=lane, why="NEWSLETTER_SENDER is not set where this worker runs")
+            return 0
         end = time.monotonic() + seconds
         begun, unreachable = 0, None
         while time.monotonic() < end and not until():

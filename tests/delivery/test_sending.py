@@ -230,3 +230,18 @@ def test_whoever_finds_work_calls_the_next(newsletter, sink, tmp_path):
     assert len(calls) == 1
     newsletter.deliver("bulk", seconds=5, opened=lambda: calls.append(0))
     assert len(calls) == 1, "who finds nothing calls nobody"
+
+
+def test_a_worker_without_a_sender_sends_nothing_and_rejects_nobody(tmp_path, database_urls, sink):
+    """`up` in one terminal, the settings in another: 1,504 readers were each refused as their own fault."""
+    released = house.build(tmp_path, database_urls, sink.url)
+    issue = house.issue(released, tmp_path, addresses=house.addresses(3))
+    publish.send(released.parts, issue.issue)
+    bare = house.build(tmp_path, database_urls, sink.url, sender="")
+    assert bare.deliver("bulk") == 0
+    status = journey.status(released.parts, issue.mailing)
+    assert (status.state, status.due, status.rejected) == ("sending", 3, 0)
+    released.deliver("bulk")
+    assert len(sink.messages) == 3
+    for made in (bare, released):
+        made.close()
