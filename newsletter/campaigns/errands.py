@@ -36,6 +36,7 @@ class ErrandView:
     operator: int
     mailing: int | None
     facts: Mapping[str, Any]
+    asked_at: datetime
     done_at: datetime | None
     refused: tuple[str, Mapping[str, Any]] | None
 
@@ -91,4 +92,6 @@ def waiting(session: Session) -> bool:
 
 def _view(row: Errand) -> ErrandView:
     refused = (row.refused["message"], row.refused["facts"]) if row.refused else None
-    return ErrandView(row.id, Act(row.act), row.operator_id, row.mailing_id, row.facts, row.done_at, refused)
+    return ErrandView(
+        row.id, Act(row.act), row.operator_id, row.mailing_id, row.facts, row.asked_at, row.done_at, refused
+    )

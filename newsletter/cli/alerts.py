@@ -11,10 +11,11 @@ from newsletter.assembly import Newsletter
 from newsletter.cli import bulletins, mandates, waiting
 from newsletter.cli.door import AsJson, DryRun, Number, Wait, ask_code, listing, newsletter, page, screen, show
 from newsletter.journeys import alert as journey
-from newsletter.journeys import expiring, retracting
+from newsletter.journeys import drafting, expiring, retracting
 from newsletter.journeys import mailing as mailings
 from newsletter.journeys import mandates as by_mandate
 from newsletter.ledger.mailings import State
+from newsletter.operators.sessions import Factor
 
 app = typer.Typer(no_args_is_help=True, help="Urgent alerts: ahead of everything else, and never by one person alone.")
 app.add_typer(mandates.app, name="mandate")
@@ -32,7 +33,7 @@ Updates = Annotated[int | None, typer.Option(min=1, help="Number of the alert th
 def draft(files: Files, to: To, operator: Operator = None, updates: Updates = None, as_json: AsJson = False) -> None:
     """Compose an alert, and what would take it back."""
     with newsletter() as made:
-        number = journey.draft(made.parts, files, digest_key=to, by=operator, updates=updates)
+        number = drafting.draft(made.parts, files, digest_key=to, by=operator, updates=updates)
     show({"mailing": number, "state": "draft"}, as_json=as_json)
 
 
@@ -40,7 +41,7 @@ def draft(files: Files, to: To, operator: Operator = None, updates: Updates = No
 def edit(alert: Number, files: Files, operator: Operator = None, as_json: AsJson = False) -> None:
     """Write an alert anew that has not gone. Its lock and approval are void."""
     with newsletter() as made:
-        journey.edit(made.parts, alert, files, by=operator)
+        drafting.edit(made.parts, alert, files, by=operator)
     show({"mailing": alert, "state": "draft"}, as_json=as_json)
 
 
@@ -70,7 +71,10 @@ def release(
     alert: Number,
     operator: Operator = None,
     alone: Annotated[
-        bool, typer.Option(help="Nobody else can be reached: send after the delay in which all may stop it.")
+        bool,
+        typer.Option(
+            help="Nobody else can be reached: send after the delay in which all may stop it; asks for your code."
+        ),
     ] = False,
     mandate: Annotated[
         int | None, typer.Option(min=1, help="Number of a mandate of yours; asks for your code.")
@@ -82,7 +86,9 @@ def release(
     """Let an alert go that is approved, or that one person may send."""
     if mandate is not None and (alone or operator is None):
         raise typer.BadParameter("--mandate needs --operator, its holder, and is another way than --alone")
-    code = ask_code() if mandate is not None and not dry_run else ""
+    if alone and operator is None:
+        raise typer.BadParameter("--alone needs --operator: whoever sends alone proves who they are by their code")
+    code = ask_code() if (mandate is not None or alone) and not dry_run else ""
     with newsletter() as made:
         if dry_run:
             count = (
@@ -93,8 +99,11 @@ def release(
             return show({"mailing": alert, "dry_run": True, "would_send": count}, as_json=as_json)
         if mandate is not None:
             by_mandate.release_by_code(made.parts, alert, mandate=mandate, by=operator or 0, code=code)
-        elif journey.release(made.parts, alert, by=operator, alone=alone) is State.APPROVED:
+        elif alone:
+            journey.send_alone(made.parts, alert, by=operator or 0, factor=Factor.TOTP, answer=code)
             return _show(made, alert, as_json=as_json)
+        else:
+            journey.release(made.parts, alert, by=operator)
         waiting.report(made, alert, wait=wait, as_json=as_json)
     return None
 
@@ -163,7 +172,7 @@ def send(
     """Draft and lock an alert, and let it go where one person may; else say what it waits for."""
     with newsletter() as made:
         if dry_run:
-            count = journey.rehearse(made.parts, files, digest_key=to)
+            count = drafting.rehearse(made.parts, files, digest_key=to)
             return show({"mailing": None, "dry_run": True, "would_send": count}, as_json=as_json)
         alert = journey.send(made.parts, files, digest_key=to, by=operator, updates=updates)
         if journey.standing(made.parts, alert).state is State.LOCKED:

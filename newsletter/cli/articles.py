@@ -30,6 +30,7 @@ def import_(
     New items that are urgent or open letters become drafts of alerts as well, which nobody is sent by that.
     """
     with newsletter() as made:
+        heeding.require(made.parts, alerts_to)
         done = publish.import_articles(made.parts, source, feed=feed, as_news=as_news)
         drafts = heeding.drafts(made.parts, done.pressing, digest_key=alerts_to)
     counts: dict[str, Any] = {
@@ -38,7 +39,7 @@ def import_(
     if drafts:
         screen.print(languages.say("articles.drafted", alerts=", ".join(map(str, drafts))), soft_wrap=True)
     elif done.pressing:
-        screen.print(languages.say("articles.pressing", count=len(done.pressing)), soft_wrap=True)
+        screen.print(languages.say("articles.pressing", articles=", ".join(map(str, done.pressing))), soft_wrap=True)
     counts |= {"alerts": drafts} if as_json else {}
     for fault in done.faults:
         screen.print(f"Not taken: {fault}", markup=False, soft_wrap=True)

@@ -58,18 +58,33 @@ def _row(one: Bulletin) -> dict[str, Any]:
     }
 
 
-def cap(alert: Number) -> None:
+def article(number: Number, to: To, as_json: AsJson = False) -> None:
+    """Make a draft of an alert of an article, which nobody is sent by that."""
+    with newsletter() as made:
+        heeding.require(made.parts, to)
+        drafts = heeding.drafts(made.parts, [number], digest_key=to)
+    if not drafts:
+        screen.print(languages.say("articles.no-draft", article=number), soft_wrap=True)
+        sys.exit(1)
+    show({"mailing": drafts[0], "state": "draft"}, as_json=as_json)
+
+
+def cap(alert: Number, as_json: AsJson = False) -> None:
     """Print a released alert as a message of CAP 1.2; its public page has the same at …/cap.xml."""
     with newsletter() as made:
         found = publicity.bulletin(made.parts, alert)
     if found is None:
         screen.print(f"Alert {alert} has not been released.")
         sys.exit(1)
+    if as_json:
+        return show({"mailing": alert, "cap": found.decode()}, as_json=True)
     sys.stdout.buffer.write(found)
+    return None
 
 
 def on(app: typer.Typer) -> None:
     """Add the commands to those of alerts."""
     app.command("import")(import_)
     app.command()(held)
+    app.command()(article)
     app.command()(cap)

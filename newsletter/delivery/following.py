@@ -29,10 +29,22 @@ class OnTheWire(Conflict):
         super().__init__("alert.on-the-wire", mailing=mailing_id)
 
 
-def require(session: Session, mailing_id: int) -> None:
-    """Raise Retracted where an alert cannot be followed by another. Raises UnknownMailing."""
+class Followed(Conflict):
+    """Another alert has followed this one already, so that one is followed: two beside each other would both stand."""
+
+    def __init__(self, mailing_id: int, newer: int | None) -> None:
+        super().__init__("alert.followed-already", mailing=mailing_id, newer=newer)
+
+
+def require(session: Session, mailing_id: int, *, by: int | None = None) -> None:
+    """Raise Retracted or Followed where an alert cannot be followed by another. Raises UnknownMailing.
+
+    by   the one that follows; None: one that is yet to be written
+    """
     if mailings.get(session, mailing_id).state is State.RETRACTED:
         raise Retracted(mailing_id)
+    if (newer := mailings.follower(session, mailing_id)) not in (None, by):
+        raise Followed(mailing_id, newer)
 
 
 def supersede(session: Session, update: MailingView, *, now: datetime) -> list[int]:
@@ -44,7 +56,7 @@ def supersede(session: Session, update: MailingView, *, now: datetime) -> list[i
     ended = []
     for place, before in enumerate(mailings.followed(session, update.id)):
         if place == 0:
-            require(session, before)
+            require(session, before, by=update.id)
         if _end(session, mailings.take(session, before), now=now):
             ended.append(before)
     return ended

@@ -82,7 +82,7 @@ def matter(manifest: Manifest) -> Matter:
     """Return what somebody's word is about."""
     digest = manifest.audience["digest"]["key"]
     frames = tuple(version.frame for version in manifest.versions)
-    return Matter(manifest.fingerprint, manifest.author, manifest.count, digest, frames)
+    return Matter(manifest.fingerprint, manifest.author, manifest.count, digest, frames, manifest.writers)
 
 
 def _require_same(

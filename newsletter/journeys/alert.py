@@ -8,27 +8,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from newsletter import database, languages
+from newsletter import database
 from newsletter.campaigns import alerts
-from newsletter.composer import alert as composing
 from newsletter.composer import lint
 from newsletter.composer.message import Compiled
 from newsletter.database import Session
-from newsletter.delivery import following, planning, vouching
-from newsletter.errors import Conflict, Forbidden
+from newsletter.delivery import planning, vouching
+from newsletter.errors import Forbidden
 from newsletter.issues import digests, manuscript
-from newsletter.issues.digests import DigestView
-from newsletter.issues.manuscript import Manuscript
 from newsletter.jobs import DELIVER, HOOKS
-from newsletter.journeys import framing, inbound, mailing, publish, stopping, telling
+from newsletter.journeys import drafting, framing, mailing, stopping, telling
 from newsletter.journeys.acting import NotAnAlert as NotAnAlert
 from newsletter.journeys.acting import allowed as _allowed
 from newsletter.journeys.acting import an_alert as _an_alert
-from newsletter.journeys.mailing import read_file
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings, variants
 from newsletter.ledger import planning as rows
-from newsletter.ledger.mailings import Draft, Kind, Lane, MailingView, State
+from newsletter.ledger.mailings import Lane, MailingView, State
 from newsletter.ledger.manifest import Change, Manifest, Version, difference, short
 from newsletter.operators import approval, audit, factors, night, people, roles
 from newsletter.operators.approval import Over
@@ -36,13 +32,6 @@ from newsletter.operators.factors import WrongFactor
 from newsletter.operators.night import Fault, Rule, Word
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
-
-
-class ChangedMeanwhile(Conflict):
-    """The alert was locked anew while somebody was reading it."""
-
-    def __init__(self, mailing_id: int) -> None:
-        super().__init__("alert.changed-meanwhile", mailing=mailing_id)
 
 
 class NotEnough(Forbidden):
@@ -82,141 +71,19 @@ class Standing:
     changes: tuple[Change, ...]
 
 
-def draft(
-    parts: Parts, paths: Sequence[str], *, digest_key: str, by: int | None = None, updates: int | None = None
-) -> int:
-    """Compose an alert from a text file a language, for everyone who takes a digest, with its retraction; return its mailing."""
-    return draft_words(parts, [read_file(path) for path in paths], digest_key=digest_key, by=by, updates=updates)
+def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | None = None) -> Locked:
+    """Fix everything about a draft and return its fingerprint. Raises WrongState, NotAnAlert, ChangedMeanwhile.
 
-
-def draft_words(
-    parts: Parts, words: Sequence[str], *, digest_key: str, by: int | None, updates: int | None = None
-) -> int:
-    """Compose an alert from texts, as `draft` does from files."""
-    _allowed(parts, by, May.WRITE)
-    with parts.database.transaction() as session:
-        now = database.now(session)
-        who = by or audit.SHELL
-        return begin(session, parts, words, digest_key=digest_key, by=who, updates=updates, now=now)
-
-
-def begin(
-    session: Session,
-    parts: Parts,
-    words: Sequence[str],
-    *,
-    digest_key: str,
-    by: int | str,
-    now: datetime,
-    updates: int | None = None,
-) -> int:
-    """Draft an alert with its retraction in the transaction of whoever asks, and return its mailing."""
-    parts.letterhead.require()
-    digest = digests.by_key(session, digest_key)
-    if updates is not None:
-        _an_alert(session, updates)
-        following.require(session, updates)
-    texts = _read(words, digest)
-    new = Draft(Kind.ALERT, Lane.URGENT, digest.id, texts[0].subject, updates=updates)
-    mailing_id = mailings.draft(session, new, now=now)
-    back = Draft(Kind.RETRACTION, Lane.URGENT, digest.id, _back(texts[0]).subject, retracts=mailing_id)
-    mailings.draft(session, back, now=now)
-    _write(session, parts, mailing_id, words, texts, digest, now=now)
-    audit.append(session, "alert.drafted", by=by, now=now, mailing=mailing_id, digest=digest.id)
-    return mailing_id
-
-
-def edit(parts: Parts, mailing_id: int, paths: Sequence[str], *, by: int | None = None) -> None:
-    """Write an alert anew that has not gone; whatever lock or approval it had is void. Raises WrongState."""
-    edit_words(parts, mailing_id, [read_file(path) for path in paths], by=by)
-
-
-def edit_words(parts: Parts, mailing_id: int, words: Sequence[str], *, by: int | None = None) -> None:
-    """Write an alert anew from texts, as `edit` does from files."""
-    _allowed(parts, by, May.WRITE)
-    with parts.database.transaction() as session:
-        rewrite(session, parts, mailing_id, words, by=by or audit.SHELL, now=database.now(session))
-
-
-def rewrite(
-    session: Session, parts: Parts, mailing_id: int, words: Sequence[str], *, by: int | str, now: datetime
-) -> None:
-    """Write an alert anew in the transaction of whoever asks. Raises WrongState."""
-    view = _an_alert(session, mailing_id)
-    if view.state is not State.DRAFT:
-        mailings.unlock(session, mailing_id)
-    digest = digests.get(session, view.digest_id or 0)
-    texts = _read(words, digest)
-    _write(session, parts, mailing_id, words, texts, digest, now=now)
-    audit.append(session, "alert.edited", by=by, now=now, mailing=mailing_id)
-
-
-def rehearse(parts: Parts, paths: Sequence[str], *, digest_key: str) -> int:
-    """Compose an alert and keep nothing; return how many would get it. Raises what `draft` raises."""
-    parts.letterhead.require()
-    with parts.database.transaction() as session:
-        digest = digests.by_key(session, digest_key)
-        for text in _read([read_file(path) for path in paths], digest):
-            _compose(session, parts, text, digest, archive_path="", page="", now=database.now(session))
-    return publish.audience_of_digest(parts, digest_key)
-
-
-def _read(words: Sequence[str], digest: DigestView) -> list[Manuscript]:
-    return [manuscript.read(text, language=digest.languages[0]) for text in words]
-
-
-def _write(
-    session: Session,
-    parts: Parts,
-    mailing_id: int,
-    words: Sequence[str],
-    texts: Sequence[Manuscript],
-    digest: DigestView,
-    *,
-    now: datetime,
-) -> None:
-    """Store every language of an alert and of what would take it back."""
-    archive, page = f"/archive/{digest.key}/{mailing_id}", f"{parts.letterhead.base_url}/alerts/{mailing_id}"
-    back_id = mailings.retraction_of(session, mailing_id)
-    # What takes it back bears the day on which the alert was begun, so that an approver sees no change where there is none.
-    began = mailings.get(session, mailing_id).created_at
-    for target, made, at in ((mailing_id, texts, now), (back_id, [_back(text) for text in texts], began)):
-        variants.clear(session, target)
-        for number, text in enumerate(made, start=1):
-            compiled = _compose(session, parts, text, digest, archive_path=f"{archive}/{number}", page=page, now=at)
-            variants.store(session, target, compiled, number=number, language=text.language)
-    content = {"words": list(words), "page": page}
-    mailings.write_down(session, mailing_id, texts[0].subject, content)
-
-
-def _back(text: Manuscript) -> Manuscript:
-    """Return what takes an alert back, in its language: nobody has to find words at four in the morning."""
-
-    def say(what: str) -> str:
-        return languages.say(f"mail.retraction-{what}", text.language, subject=text.subject)
-
-    return Manuscript(say("subject"), say("headline"), "", text.language, "", (), say("text") + "\n")
-
-
-def _compose(
-    session: Session, parts: Parts, text: Manuscript, digest: DigestView, *, archive_path: str, page: str, now: datetime
-) -> Compiled:
-    mailto = inbound.leave_address(session, parts)
-    frame = parts.letterhead.frame(
-        digest, language=text.language, kind="alert", archive_path=archive_path, mailto=mailto
-    )
-    return composing.compose(
-        alerts.content(text, now=now, page=f"{page}/{text.language}" if page else ""), frame, parts.layout
-    )
-
-
-def lock(parts: Parts, mailing_id: int, *, by: int | None = None) -> Locked:
-    """Fix everything about a draft and return its fingerprint. Raises WrongState, NotAnAlert."""
+    seen   `draft_print` of the words that were before them; None: whatever they are now
+    """
     _allowed(parts, by, May.SEND)
     parts.letterhead.require()
     with parts.database.transaction() as session:
         now = database.now(session)
-        view = _an_alert(session, mailing_id)
+        _an_alert(session, mailing_id)
+        view = mailings.take(session, mailing_id)
+        if seen is not None and seen != drafting.print_of(view):
+            raise drafting.ChangedMeanwhile(mailing_id)
         mailings.require(session, mailing_id, State.LOCKED)
         expires = now + alerts.EXPIRES_AFTER
         mailings.expire(session, mailing_id, expires)
@@ -235,7 +102,7 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None) -> Locked:
 def _manifest(session: Session, parts: Parts, view: MailingView, *, by: int | None, expires_at: datetime) -> Manifest:
     words = [str(one) for one in view.content["words"]]
     language = digests.get(session, view.digest_id or 0).languages[0]
-    backwards = [_back(manuscript.read(one, language=language)).markdown for one in words]
+    backwards = [drafting.retraction(manuscript.read(one, language=language)).markdown for one in words]
     frames = [framing.kept(parts.house, one, language=language) for one in words]
     compiled = _versions(session, view.id, words, frames)
     back = _versions(session, mailings.retraction_of(session, view.id), backwards, [None] * len(words))
@@ -256,6 +123,7 @@ def _manifest(session: Session, parts: Parts, view: MailingView, *, by: int | No
         links=tuple(sorted({link for one in every for link in lint.links(one)})),
         images=tuple((image, "") for image in sorted({image for one in every for image in lint.images(one)})),
         updates=view.updates,
+        writers=tuple(view.content.get("by", ())),
     )
 
 
@@ -306,7 +174,7 @@ def sign(parts: Parts, mailing_id: int, *, by: int, factor: Factor, answer: str,
         word = Word(Rule.TWO, by, factor, assertion, database.now(session))
         manifest = _require_approver(session, parts, mailing_id, word)
         if manifest.fingerprint.hex() != seen:
-            raise ChangedMeanwhile(mailing_id)
+            raise drafting.ChangedMeanwhile(mailing_id)
         if factor is Factor.TOTP:
             factors.count_try(session, by, now=word.at)
     with parts.database.transaction() as session:
@@ -329,7 +197,7 @@ def settle(parts: Parts, mailing_id: int, *, by: int) -> None:
     with parts.database.transaction() as session:
         now = database.now(session)
         manifest = locks.current(session, mailing_id)
-        words = approval.of(session, _over(manifest))
+        words = [word for word in _words(session, manifest) if word.rule is Rule.TWO]
         _enough(
             night.judge(words, vouching.matter(manifest), parts.house.rules, parts.house.pins(), now=now),
             parts,
@@ -365,10 +233,8 @@ def _require_approver(session: Session, parts: Parts, mailing_id: int, word: Wor
     return manifest
 
 
-def release(parts: Parts, mailing_id: int, *, by: int | None = None, alone: bool = False) -> State:
+def release(parts: Parts, mailing_id: int, *, by: int | None = None) -> State:
     """Let an alert go that is approved, or that one person may send; return its state.
-
-    alone   where nobody else can be reached: it goes after the delay in which everyone may stop it
 
     Raises NotEnough where somebody's word is missing, CountMoved and OtherAudience where the audience is another by now.
     """
@@ -377,25 +243,21 @@ def release(parts: Parts, mailing_id: int, *, by: int | None = None, alone: bool
     with parts.database.transaction() as session:
         now = database.now(session)
         view = _an_alert(session, mailing_id)
-        start_at = now
+        if view.state is State.DRAFT:
+            raise locks.NotLocked(mailing_id)
         if view.state is not State.APPROVED:
-            start_at = _by_one(session, parts, mailing_id, by=by, alone=alone, now=now)
+            _by_one(session, parts, mailing_id, by=by, now=now)
         manifest = locks.current(session, mailing_id)
-        if start_at <= now:
-            words = approval.of(session, _over(manifest))
-            _enough(
-                night.judge(words, vouching.matter(manifest), parts.house.rules, parts.house.pins(), now=now),
-                parts,
-                manifest,
-            )
-            mailings.start_at(session, mailing_id, now)
-            planning.plan(session, mailing_id, now=now)
-        telling.released(session, parts, manifest, by=by, start_at=start_at, now=now)
-        audit.append(
-            session, "alert.released", by=by or audit.SHELL, now=now, mailing=mailing_id, start_at=start_at.isoformat()
-        )
+        words = _words(session, manifest)
+        found = night.judge(words, vouching.matter(manifest), parts.house.rules, parts.house.pins(), now=now)
+        _enough(found, parts, manifest)
+        mailings.start_at(session, mailing_id, now)
+        planning.plan(session, mailing_id, now=now)
+        telling.released(session, parts, manifest, by=by, start_at=now, now=now)
+        facts = {"mailing": mailing_id, "start_at": now.isoformat()}
+        audit.append(session, "alert.released", by=by or audit.SHELL, now=now, **facts)
         state = mailings.get(session, mailing_id).state
-        superseded = mailings.followed(session, mailing_id) if state is not State.APPROVED else []
+        superseded = mailings.followed(session, mailing_id)
     parts.nudger.nudge(DELIVER[Lane.URGENT])
     for before in superseded:
         mailing.cancel_rest(parts, before)
@@ -428,22 +290,61 @@ def _rule_of_one(parts: Parts, manifest: Manifest, *, alone: bool) -> Rule:
     raise _refusal(Fault.NOT_ALONE if alone else Fault.NOBODY, parts, manifest)
 
 
-def _by_one(session: Session, parts: Parts, mailing_id: int, *, by: int | None, alone: bool, now: datetime) -> datetime:
-    """Write down one person's own word, where a rule lets one person; return when the alert goes."""
+def _by_one(session: Session, parts: Parts, mailing_id: int, *, by: int | None, now: datetime) -> None:
+    """Write down one person's own word, where few readers let one person send. Raises NotEnough."""
     mailings.require(session, mailing_id, State.APPROVED)
     manifest = locks.current(session, mailing_id)
-    rule = _rule_of_one(parts, manifest, alone=alone)
-    start_at = now + (parts.house.rules.alone or timedelta(0)) if rule is Rule.ALONE else now
-    approval.add(session, _over(manifest), rule, by=by)
-    mailings.approve(session, mailing_id, start_at=start_at)
-    return start_at
+    approval.add(session, _over(manifest), _rule_of_one(parts, manifest, alone=False), by=by)
+    mailings.approve(session, mailing_id, start_at=now)
+
+
+def send_alone(
+    parts: Parts, mailing_id: int, *, by: int, factor: Factor, answer: str, seen: str | None = None
+) -> State:
+    """Let an alert go after the delay in which everyone may stop it: where nobody else can be reached. Return its state.
+
+    answer   the code of their phone, or a passkey's assertion over the fingerprint: what an approval of so many would need
+    seen     the fingerprint of what was before their eyes; None: whatever it is now
+
+    Raises NotEnough, WrongFactor, Locked, NotAllowed, ChangedMeanwhile.
+    """
+    _allowed(parts, by, May.SEND)
+    parts.letterhead.require()
+    assertion = answer if factor is Factor.PASSKEY else None
+    with parts.database.transaction() as session:
+        _an_alert(session, mailing_id)
+        mailings.require(session, mailing_id, State.APPROVED)
+        manifest, now = locks.current(session, mailing_id), database.now(session)
+        if seen is not None and manifest.fingerprint.hex() != seen:
+            raise drafting.ChangedMeanwhile(mailing_id)
+        rules, word = parts.house.rules, Word(Rule.ALONE, by, factor, assertion, now)
+        _enough(None if rules.alone else Fault.NOT_ALONE, parts, manifest)
+        _enough(night.proven(word, manifest.fingerprint, manifest.count, rules, parts.house.pins()), parts, manifest)
+        if assertion is None:
+            factors.count_try(session, by, now=now)
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        if assertion is None and not factors.check_totp(session, by, answer, now=now):
+            right = False
+        else:
+            right = True
+            start_at = now + (parts.house.rules.alone or timedelta(0))
+            approval.add(session, _over(manifest), Rule.ALONE, by=by, factor=factor, assertion=assertion)
+            mailings.approve(session, mailing_id, start_at=start_at)
+            telling.released(session, parts, manifest, by=by, start_at=start_at, now=now)
+            facts = {"mailing": mailing_id, "start_at": start_at.isoformat()}
+            audit.append(session, "alert.released", by=by, now=now, **facts)
+    if not right:
+        raise WrongFactor
+    telling.nudge(parts.nudger)
+    return State.APPROVED
 
 
 def send(
     parts: Parts, paths: Sequence[str], *, digest_key: str, by: int | None = None, updates: int | None = None
 ) -> int:
     """Draft and lock an alert, and release it where the rules let one person; return its mailing."""
-    mailing_id = draft(parts, paths, digest_key=digest_key, by=by, updates=updates)
+    mailing_id = drafting.draft(parts, paths, digest_key=digest_key, by=by, updates=updates)
     made = lock(parts, mailing_id, by=by)
     if made.count <= parts.house.rules.few:
         release(parts, mailing_id, by=by)
@@ -493,6 +394,15 @@ def _refusal(fault: Fault, parts: Parts, manifest: Manifest) -> NotEnough:
     minutes = int(rules.alone.total_seconds()) // 60 if rules.alone else 0
     facts = {"count": manifest.count, "few": rules.few, "codes_to": rules.codes_to, "minutes": minutes}
     return NotEnough(fault, mailing=manifest.mailing, **facts)
+
+
+def _words(session: Session, manifest: Manifest) -> list[Word]:
+    """Return what was said of a lock by those who may still act: whoever was disabled meanwhile is not asked any more.
+
+    Of what has been released the worker asks all words: who leaves the team later takes back nothing.
+    """
+    said = approval.of(session, _over(manifest))
+    return [word for word in said if word.operator is None or people.by_id(session, word.operator).active]
 
 
 def _over(manifest: Manifest) -> Over:

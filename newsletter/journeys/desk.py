@@ -15,10 +15,10 @@ from newsletter.errors import NewsletterError
 from newsletter.issues import articles, digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
-from newsletter.journeys import alert, framing, mailing
+from newsletter.journeys import alert, drafting, framing, mailing
 from newsletter.journeys.alert import Standing
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import books, mailings, variants
+from newsletter.ledger import books, locks, mailings, variants
 from newsletter.ledger import planning as rows
 from newsletter.ledger.books import Status
 from newsletter.ledger.mailings import Kind, State
@@ -60,13 +60,14 @@ class Checks:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert as its page shows it. texts: in the order of its versions."""
+    """An alert as its page shows it. texts: in the order of its versions; print: by which a form knows what it showed."""
 
     standing: Standing
     digest: DigestView
     texts: tuple[Manuscript, ...]
     status: Status
     expires_at: datetime | None
+    print: str
 
     @property
     def subject(self) -> str:
@@ -98,9 +99,13 @@ def shown(parts: Parts, mailing_id: int) -> Alert:
     with parts.database.transaction() as session:
         view = mailings.get(session, mailing_id)
         digest = digests.get(session, view.digest_id or 0)
-        words = [str(one) for one in view.content["words"]]
+        # Of what is locked the words that are in the lock: what is signed is what is read.
+        locked = locks.of(session, mailing_id, view.fingerprint) if view.fingerprint else None
+        words = [one.words for one in locked.versions] if locked else [str(one) for one in view.content["words"]]
         texts = tuple(manuscript.read(one, language=digest.languages[0]) for one in words)
-        return Alert(standing, digest, texts, books.status(session, mailing_id), view.expires_at)
+        return Alert(
+            standing, digest, texts, books.status(session, mailing_id), view.expires_at, drafting.print_of(view)
+        )
 
 
 def checked(parts: Parts, found: Alert) -> Checks:
@@ -161,7 +166,7 @@ def try_links(parts: Parts, mailing_id: int) -> None:
         )
     tried = [[link, _tried(parts, link)] for link in _outside(links, own)]
     with parts.database.transaction() as session:
-        now = mailings.get(session, mailing_id)
+        now = mailings.take(session, mailing_id)
         if now.content.get("words") == view.content.get("words"):
             mailings.write_down(session, mailing_id, now.subject, now.content | {"links": tried})
 

@@ -10,16 +10,26 @@ import structlog
 from newsletter import database
 from newsletter.campaigns import errands
 from newsletter.campaigns.errands import Act, ErrandView
-from newsletter.errors import NewsletterError
+from newsletter.errors import Conflict, NewsletterError
 from newsletter.jobs import ERRANDS
-from newsletter.journeys import acting, alert, desk, expiring, mailing, retracting
+from newsletter.journeys import acting, alert, desk, drafting, expiring, mailing, retracting
 from newsletter.journeys.parts import Parts
+from newsletter.operators import audit
 from newsletter.operators.roles import May
+from newsletter.operators.sessions import Factor
 
 log = structlog.get_logger()
 
 _WRITES = (Act.DRAFT, Act.EDIT)
 LOOK_SECONDS = 0.05
+OLDEST = timedelta(minutes=2)
+
+
+class TooOld(Conflict):
+    """Nobody did what was asked for in time, so it is not done any more."""
+
+    def __init__(self) -> None:
+        super().__init__("errand.too-old", minutes=OLDEST // timedelta(minutes=1))
 
 
 def ask(parts: Parts, act: Act, *, by: int, mailing: int | None = None, **facts: object) -> int:
@@ -56,10 +66,15 @@ def run(parts: Parts) -> int:
 def _run(parts: Parts, found: ErrandView) -> None:
     mailing, refused = found.mailing, None
     try:
+        _require_young(parts, found)
         mailing = _DO[found.act](parts, found) or mailing
     except NewsletterError as refusal:
         refused = (refusal.message, refusal.facts)
         log.info("errand refused", errand=found.id, act=found.act, why=refusal.message)
+    except Exception:
+        # Whatever it is: the next errand must not wait for it, and whoever asked must not wait for ever.
+        log.exception("errand failed", errand=found.id, act=found.act)
+        refused = ("errand.failed", {})
     with parts.database.transaction() as session:
         errands.end(session, found.id, mailing=mailing, refused=refused, now=database.now(session))
         if mailing is not None and refused is None and found.act in _WRITES:
@@ -67,17 +82,25 @@ def _run(parts: Parts, found: ErrandView) -> None:
             errands.add(session, Act.CHECK, by=found.operator, mailing=mailing)
 
 
+def _require_young(parts: Parts, found: ErrandView) -> None:
+    """Raise TooOld: who pressed a button in the evening, while no worker ran, does not mean it in the morning."""
+    with parts.database.transaction() as session:
+        if database.now(session) - found.asked_at > OLDEST:
+            raise TooOld
+
+
 def _draft(parts: Parts, found: ErrandView) -> int:
     words, digest = list(found.facts["words"]), str(found.facts["digest"])
-    return alert.draft_words(parts, words, digest_key=digest, by=found.operator, updates=found.facts.get("updates"))
+    return drafting.draft_words(parts, words, digest_key=digest, by=found.operator, updates=found.facts.get("updates"))
 
 
 def _edit(parts: Parts, found: ErrandView) -> None:
-    alert.edit_words(parts, found.mailing or 0, list(found.facts["words"]), by=found.operator)
+    seen = str(found.facts["seen"])
+    drafting.edit_words(parts, found.mailing or 0, list(found.facts["words"]), by=found.operator, seen=seen)
 
 
 def _lock(parts: Parts, found: ErrandView) -> None:
-    alert.lock(parts, found.mailing or 0, by=found.operator)
+    alert.lock(parts, found.mailing or 0, by=found.operator, seen=str(found.facts["seen"]))
 
 
 def _check(parts: Parts, found: ErrandView) -> None:
@@ -93,7 +116,8 @@ def _release(parts: Parts, found: ErrandView) -> None:
 
 
 def _alone(parts: Parts, found: ErrandView) -> None:
-    alert.release(parts, found.mailing or 0, by=found.operator, alone=True)
+    factor, answer, seen = (str(found.facts[name]) for name in ("factor", "answer", "seen"))
+    alert.send_alone(parts, found.mailing or 0, by=found.operator, factor=Factor(factor), answer=answer, seen=seen)
 
 
 def _retract(parts: Parts, found: ErrandView) -> None:
@@ -106,7 +130,10 @@ def _extend(parts: Parts, found: ErrandView) -> None:
 
 def _resume(parts: Parts, found: ErrandView) -> None:
     acting.allowed(parts, found.operator, May.SEND)
-    mailing.resume(parts, found.mailing or 0)
+    with parts.database.transaction() as session:
+        number = acting.an_alert(session, found.mailing or 0).id
+        audit.append(session, "alert.resumed", by=found.operator, now=database.now(session), mailing=number)
+    mailing.resume(parts, number)
 
 
 _DO: Mapping[Act, Callable[[Parts, ErrandView], int | None]] = MappingProxyType(

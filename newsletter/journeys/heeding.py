@@ -1,4 +1,4 @@
-"""What authorities and feeds bring becomes alerts that somebody looks at: drafts, drafts of updates, and the end of what is not so.
+"""What authorities and feeds bring becomes alerts that somebody looks at: drafts, their updates, and the end of what has not gone.
 
 Nothing here is ever sent by itself: a draft is locked and approved as any other.
 """
@@ -15,7 +15,7 @@ from newsletter.campaigns.cap import CapMessage
 from newsletter.database import Session
 from newsletter.errors import NewsletterError
 from newsletter.issues import articles, digests
-from newsletter.journeys import acting, alert, retracting, stopping
+from newsletter.journeys import acting, drafting, stopping
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings
 from newsletter.ledger.mailings import State
@@ -36,28 +36,40 @@ class Heeding:
 
     def draft(self, session: Session, message: CapMessage, *, now: datetime) -> int:
         """Draft an alert in those languages of the digest in which the message speaks; return its mailing."""
-        return alert.begin(
+        return drafting.begin(
             session, self.parts, self._words(session, message), digest_key=self.digest, by=self.by, now=now
         )
 
     def update(self, session: Session, mailing_id: int, message: CapMessage, *, now: datetime) -> None:
         """Let the alert say what the message says: itself where it has not gone, else by a draft that updates it."""
-        waiting = self._not_gone(session, mailing_id)
+        newest = (mailing_id, *self._followers(session, mailing_id))[-1]
+        if acting.an_alert(session, newest).state in (State.CANCELLED, State.RETRACTED):
+            return  # somebody ended it here: the message is kept, and changes nothing
+        waiting = self._not_gone(session, newest)
         words = self._words(session, message)
         if waiting is not None:
-            alert.rewrite(session, self.parts, waiting, words, by=self.by, now=now)
+            drafting.rewrite(session, self.parts, waiting, words, by=self.by, now=now)
         else:
-            alert.begin(session, self.parts, words, digest_key=self.digest, by=self.by, updates=mailing_id, now=now)
+            drafting.begin(session, self.parts, words, digest_key=self.digest, by=self.by, updates=newest, now=now)
 
     def cancel(self, session: Session, mailing_id: int, message: CapMessage, *, now: datetime) -> None:
-        """End the alert: given up before it went, taken back from its readers after; drafts of updates are given up."""
-        for waiting in mailings.waiting_to_follow(session, mailing_id):
-            stopping.end(session, waiting, by=self.by, now=now)
-        state = acting.an_alert(session, mailing_id).state
-        if state in NOT_GONE:
-            stopping.end(session, mailing_id, by=self.by, now=now)
-        elif state not in (State.CANCELLED, State.RETRACTED):
-            retracting.take_back(session, mailing_id, by=self.by, now=now)
+        """End the alert and its updates, as far as they have not gone: given up, or stopped.
+
+        Nothing is mailed by that: nobody can tell who sent a message of CAP, so taking back is for somebody to do.
+        """
+        for one in (mailing_id, *self._followers(session, mailing_id)):
+            for waiting in mailings.waiting_to_follow(session, one):
+                stopping.end(session, waiting, by=self.by, now=now)
+            if acting.an_alert(session, one).state in (*NOT_GONE, State.SENDING, State.PAUSED):
+                stopping.end(session, one, by=self.by, now=now)
+
+    def _followers(self, session: Session, mailing_id: int) -> list[int]:
+        """Return the alerts that followed one and went, the oldest first."""
+        found = []
+        while (newer := mailings.follower(session, mailing_id)) is not None:
+            found.append(newer)
+            mailing_id = newer
+        return found
 
     def _words(self, session: Session, message: CapMessage) -> tuple[str, ...]:
         return wording.manuscripts_for(message, digests.by_key(session, self.digest).languages)
@@ -91,10 +103,17 @@ def _drafted(session: Session, parts: Parts, words: str, digest_key: str, *, now
     """Draft one, or say why it cannot be: what a stranger wrote must not keep the others out."""
     try:
         with session.begin_nested():
-            return alert.begin(session, parts, [words], digest_key=digest_key, by=audit.SHELL, now=now)
+            return drafting.begin(session, parts, [words], digest_key=digest_key, by=audit.SHELL, now=now)
     except NewsletterError as refusal:
         log.warning("not drafted", why=refusal.message)
         return None
+
+
+def require(parts: Parts, digest_key: str | None) -> None:
+    """Raise digests.UnknownDigest where a digest is named that is none: before anything is imported."""
+    if digest_key is not None:
+        with parts.database.transaction() as session:
+            digests.by_key(session, digest_key)
 
 
 def _only_digest(parts: Parts) -> str | None:

@@ -259,6 +259,7 @@ def audience_of(parts: Parts, mailing_id: int, *, start_at: datetime | None = No
         _not_before_now(session, start_at)
         mailings.require(session, mailing_id, State.LOCKED)
         mailing = mailings.get(session, mailing_id)
+        mailings.require_ordinary(mailing)
         return rows.count(session, mailing, planning.audience(session, mailing))
 
 

@@ -59,10 +59,26 @@ def retract(
     """
     acting.allowed(parts, by, May.STOP)
     with parts.database.transaction() as session:
-        back = take_back(session, mailing_id, by=by or audit.SHELL, now=database.now(session))
-    _begin(parts, back, patience_seconds=patience_seconds)
+        now, who = database.now(session), by or audit.SHELL
+        back = take_back(session, mailing_id, by=who, now=now)
+        # Whoever had only an update of it is told as well.
+        later = _gone_after(session, mailing_id)
+        backs = [back, *(take_back(session, one, by=who, now=now) for one in later)]
+    for one in backs:
+        _begin(parts, one, patience_seconds=patience_seconds)
     parts.nudger.nudge(DELIVER[Lane.URGENT])
-    return Retracted(mailing_id, back, mailing.cancel_rest(parts, mailing_id))
+    spared = sum(mailing.cancel_rest(parts, one) for one in (mailing_id, *later))
+    return Retracted(mailing_id, back, spared)
+
+
+def _gone_after(session: Session, mailing_id: int) -> list[int]:
+    """Return the alerts that followed one and went, in their order, those aside that were taken back."""
+    found = []
+    while (newer := mailings.follower(session, mailing_id)) is not None:
+        if mailings.get(session, newer).state in (State.SENDING, State.PAUSED, State.STOPPED, State.DONE):
+            found.append(newer)
+        mailing_id = newer
+    return found
 
 
 def take_back(session: Session, mailing_id: int, *, by: int | str, now: datetime) -> int:

@@ -178,13 +178,18 @@ def require(session: Session, mailing_id: int, to: State) -> None:
         raise WrongState(mailing_id, state, to)
 
 
+def require_ordinary(mailing: MailingView) -> None:
+    """Raise NeedsLock for what `ledger.locks` locks."""
+    if mailing.kind in (Kind.ALERT, Kind.RETRACTION):
+        raise NeedsLock(mailing.id)
+
+
 def lock(session: Session, mailing_id: int) -> bytes:
     """Fix the content: compute and store the fingerprint over all variants' bytes and the audience, and return it.
 
     Raises NeedsLock for what `ledger.locks` locks.
     """
-    if get(session, mailing_id).kind in (Kind.ALERT, Kind.RETRACTION):
-        raise NeedsLock(mailing_id)
+    require_ordinary(get(session, mailing_id))
     fingerprint = session.execute(_FINGERPRINT, {"mailing": mailing_id}).scalar_one()
     move(session, mailing_id, State.LOCKED, fingerprint=fingerprint)
     return bytes(fingerprint)

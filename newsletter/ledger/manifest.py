@@ -60,6 +60,7 @@ class Manifest:
     links       every address a reader may follow
     retraction  what follows where it is taken back
     updates     the alert that this one follows and replaces
+    writers     the operators who wrote it, of whom none may approve it
     """
 
     mailing: int
@@ -77,6 +78,7 @@ class Manifest:
     links: tuple[str, ...]
     images: tuple[tuple[str, str], ...]
     updates: int | None = None
+    writers: tuple[int, ...] = ()
 
     @property
     def text(self) -> str:
@@ -99,6 +101,7 @@ class Manifest:
             fields[name] = tuple(Version(**one | {"blocks": tuple(one["blocks"])}) for one in fields[name])
         for name in ("expires_at", "latest"):
             fields[name] = datetime.fromisoformat(fields[name])
+        fields["writers"] = tuple(fields["writers"])
         fields["links"], fields["images"] = tuple(fields["links"]), tuple(tuple(one) for one in fields["images"])
         return Manifest(**fields)
 

@@ -6,7 +6,7 @@
 |---|---|---|
 | two | another approver | a code for a small audience, above it a passkey over the fingerprint |
 | few | one person | an audience of no more than `few` |
-| alone | one person | a delay in which everyone may stop it |
+| alone | one person | the same proof, and a delay in which everyone may stop it |
 | mandate | one person | two others signed in the evening for this night, cause and size |
 """
 
@@ -99,13 +99,18 @@ class Mandated:
 
 @dataclass(frozen=True, slots=True)
 class Matter:
-    """What is to be let go. frames: those that its languages keep to; None: one was written freely."""
+    """What is to be let go.
+
+    author, writers   who locked it, and who wrote it: none of them approves it
+    frames            those that its languages keep to; None: one was written freely
+    """
 
     fingerprint: bytes
     author: int | None
     count: int
     digest: str
     frames: tuple[str | None, ...] = (None,)
+    writers: tuple[int, ...] = ()
 
 
 class Fault(StrEnum):
@@ -140,9 +145,11 @@ def fault(word: Word, matter: Matter, rules: Night, pins: Pins, *, now: datetime
         case Rule.ALONE:
             if rules.alone is None:
                 return Fault.NOT_ALONE
+            if found := proven(word, matter.fingerprint, matter.count, rules, pins):
+                return found
             return None if now >= word.at + rules.alone else Fault.TOO_SOON
         case Rule.TWO:
-            if word.operator is None or word.operator == matter.author:
+            if word.operator is None or word.operator in (matter.author, *matter.writers):
                 return Fault.OWN
             return proven(word, matter.fingerprint, matter.count, rules, pins)
         case Rule.MANDATE:

@@ -3,7 +3,7 @@
 from sqlalchemy import text
 
 from newsletter import database
-from newsletter.journeys import alert, team
+from newsletter.journeys import alert, drafting, team
 from newsletter.operators import factors, passkeys
 from newsletter.operators.passkeys import Site
 from tests import house
@@ -24,7 +24,7 @@ def write(tmp_path, words, name="alert.md"):
 def locked(made, tmp_path, author, count, words=TEXT):
     """Return the number of an alert to `count` readers, locked by its author."""
     house.add_readers(made, tmp_path, house.addresses(count))
-    number = alert.draft(made.parts, write(tmp_path, words), digest_key=house.DIGEST, by=author.id)
+    number = drafting.draft(made.parts, write(tmp_path, words), digest_key=house.DIGEST, by=author.id)
     alert.lock(made.parts, number, by=author.id)
     return number
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from newsletter import database
-from newsletter.journeys import alert, expiring, retracting
+from newsletter.journeys import drafting, expiring, retracting
 from newsletter.ledger import locks
 from newsletter.operators.roles import NotAllowed, Role
 from tests import house
@@ -156,7 +156,7 @@ def test_only_senders_give_longer_and_only_what_is_under_way(newsletter, crew, t
     retracting.retract(newsletter.parts, number)
     with pytest.raises(expiring.NotUnderWay):
         expiring.extend(newsletter.parts, number, timedelta(hours=1))
-    fresh = alert.draft(newsletter.parts, words, digest_key=house.DIGEST)
+    fresh = drafting.draft(newsletter.parts, words, digest_key=house.DIGEST)
     with pytest.raises(expiring.NotUnderWay):
         expiring.extend(newsletter.parts, fresh, timedelta(hours=1))
 

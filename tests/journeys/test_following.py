@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from newsletter.delivery import following
-from newsletter.journeys import alert, mailing, retracting
+from newsletter.journeys import alert, drafting, mailing, retracting
 from newsletter.ledger.mailings import State, UnknownMailing
 from tests import house
 from tests.delivery.test_carrying import delivering, wait_for
@@ -121,7 +121,7 @@ def test_rows_in_a_dead_worker_s_hands_are_superseded_as_well(newsletter, tmp_pa
 def test_what_has_not_begun_is_given_up(newsletter, tmp_path, words, sink, stage):
     """A first version that waits for its second person must not go out an hour after the better one."""
     house.add_readers(newsletter, tmp_path, house.addresses(2))
-    number = alert.draft(newsletter.parts, words, digest_key=house.DIGEST)
+    number = drafting.draft(newsletter.parts, words, digest_key=house.DIGEST)
     if stage != "draft":
         alert.lock(newsletter.parts, number)
     if stage == "approved":
@@ -137,9 +137,9 @@ def test_what_has_not_begun_is_given_up(newsletter, tmp_path, words, sink, stage
 def test_an_update_planned_with_what_it_follows_keeps_nobody_waiting(newsletter, tmp_path, words, sink):
     """Both are due in one sweep: the one that follows goes, the other is given up, and the sweep is not undone."""
     house.add_readers(newsletter, tmp_path, house.addresses(2))
-    number = alert.draft(newsletter.parts, words, digest_key=house.DIGEST)
+    number = drafting.draft(newsletter.parts, words, digest_key=house.DIGEST)
     alert.lock(newsletter.parts, number)
-    second = alert.draft(newsletter.parts, following_file(tmp_path, AGAIN), digest_key=house.DIGEST, updates=number)
+    second = drafting.draft(newsletter.parts, following_file(tmp_path, AGAIN), digest_key=house.DIGEST, updates=number)
     alert.lock(newsletter.parts, second)
     with newsletter.parts.database.transaction() as session:
         due = "UPDATE mailing SET state = 'approved', start_at = now() - interval '1 s' * id WHERE id IN (:one, :two)"
@@ -152,7 +152,7 @@ def test_an_update_planned_with_what_it_follows_keeps_nobody_waiting(newsletter,
 def test_an_update_of_something_that_never_went_supersedes_what_that_followed(newsletter, tmp_path, words):
     """The second was never released; the third stands for both."""
     number = sent(newsletter, tmp_path, words, 5)
-    second = alert.draft(newsletter.parts, following_file(tmp_path, AGAIN), digest_key=house.DIGEST, updates=number)
+    second = drafting.draft(newsletter.parts, following_file(tmp_path, AGAIN), digest_key=house.DIGEST, updates=number)
     update(newsletter, tmp_path, second, THIRD)
     assert alert.standing(newsletter.parts, number).state is State.STOPPED
     assert alert.standing(newsletter.parts, second).state is State.CANCELLED
@@ -162,7 +162,7 @@ def test_nothing_follows_what_was_taken_back(newsletter, tmp_path, words, sink):
     """An update under a retracted alert would say that it was true after all."""
     number = sent(newsletter, tmp_path, words, 2)
     newsletter.deliver("urgent")
-    early = alert.draft(newsletter.parts, following_file(tmp_path, AGAIN), digest_key=house.DIGEST, updates=number)
+    early = drafting.draft(newsletter.parts, following_file(tmp_path, AGAIN), digest_key=house.DIGEST, updates=number)
     alert.lock(newsletter.parts, early)
     retracting.retract(newsletter.parts, number)
     with pytest.raises(following.Retracted):

@@ -125,7 +125,7 @@ def web_crew(make):
 
 def test_a_worker_that_refuses_says_so(make, command, heard, tmp_path, database_urls, web_crew):
     """Somebody changed an alert after its approval: that is worth waking people for."""
-    from tests.journeys.test_alert import EDITED, forced
+    from tests.journeys.test_forging import EDITED, forced
 
     made = make(command)
     author, approver = web_crew.member(Role.SENDER), web_crew.member(Role.APPROVER)

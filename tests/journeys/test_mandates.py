@@ -12,7 +12,7 @@ from webauthn.helpers import bytes_to_base64url
 
 from newsletter.campaigns.frames import NotKept
 from newsletter.delivery.planning import CountMoved
-from newsletter.journeys import alert, mailing, mandates
+from newsletter.journeys import alert, drafting, mailing, mandates
 from newsletter.journeys.alert import NotEnough
 from newsletter.journeys.mandates import BadMandate, Wish
 from newsletter.ledger.mailings import State
@@ -22,7 +22,7 @@ from newsletter.operators.night import Fault
 from newsletter.operators.roles import NotAllowed, Role
 from tests import house
 from tests.journeys import nights
-from tests.journeys.test_alert import EDITED, attacker, forced, refused
+from tests.journeys.test_forging import EDITED, attacker, forced, refused
 from tests.operators.crew import Crew
 
 SAID = {
@@ -138,7 +138,7 @@ def test_an_alert_that_is_locked_anew_counts_once(made, tmp_path, holder, signer
     number = locked(made, tmp_path, holder, count=3)
     with pytest.raises(CountMoved):
         _release_after_more_readers(made, tmp_path, number, found.id, holder)
-    alert.edit(made.parts, number, nights.write(tmp_path, words(made)), by=holder.id)
+    drafting.edit(made.parts, number, nights.write(tmp_path, words(made)), by=holder.id)
     alert.lock(made.parts, number, by=holder.id)
     assert by_thumb(made, number, found.id, holder) is State.SENDING
 
@@ -165,7 +165,7 @@ def test_words_that_leave_their_frame_are_not_locked(made, tmp_path, holder):
     """Said at once and with the place, while there is time to put it right."""
     house.add_readers(made, tmp_path, house.addresses(4))
     path = nights.write(tmp_path, words(made).replace("and no rumour", "and send money"))
-    number = alert.draft(made.parts, path, digest_key=house.DIGEST, by=holder.id)
+    number = drafting.draft(made.parts, path, digest_key=house.DIGEST, by=holder.id)
     with pytest.raises(NotKept):
         alert.lock(made.parts, number, by=holder.id)
     assert alert.standing(made.parts, number).state is State.DRAFT
@@ -186,7 +186,7 @@ def test_every_language_keeps_to_a_frame(made, tmp_path, holder, mandate):
     """A second language written freely would be a hole beside the first."""
     house.add_readers(made, tmp_path, house.addresses(4))
     paths = nights.write(tmp_path, words(made)) + nights.write(tmp_path, nights.TEXT, "other.md")
-    number = alert.draft(made.parts, paths, digest_key=house.DIGEST, by=holder.id)
+    number = drafting.draft(made.parts, paths, digest_key=house.DIGEST, by=holder.id)
     alert.lock(made.parts, number, by=holder.id)
     refuses(Fault.MANDATE_OTHER, made, number, mandate, holder)
 

@@ -12,7 +12,7 @@ from sqlalchemy import make_url, text
 
 from newsletter import database
 from newsletter.delivery import following, planning
-from newsletter.journeys import alert, leaving, mailing, publish, retracting
+from newsletter.journeys import alert, drafting, leaving, mailing, publish, retracting
 from newsletter.ledger import mailings, shards, variants
 from newsletter.ledger.mailings import Kind, Lane, State, WrongState
 from newsletter.operators.roles import NotAllowed, Role
@@ -92,7 +92,7 @@ def test_what_was_stopped_may_be_taken_back_later(newsletter, tmp_path, words, s
 def test_what_has_not_gone_is_not_retracted(newsletter, tmp_path, words, stage):
     """There is nothing to take back: it is given up instead, and the sentence says so."""
     house.add_readers(newsletter, tmp_path, house.addresses(2))
-    number = alert.draft(newsletter.parts, words, digest_key=house.DIGEST)
+    number = drafting.draft(newsletter.parts, words, digest_key=house.DIGEST)
     if stage == "locked":
         alert.lock(newsletter.parts, number)
     for ask in (retracting.would_retract, retracting.retract):

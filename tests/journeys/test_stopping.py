@@ -8,10 +8,12 @@ import psycopg
 import pytest
 from starlette.testclient import TestClient
 
-from newsletter.journeys import alert, mailing
+from newsletter import database
+from newsletter.journeys import alert, drafting, mailing
 from newsletter.ledger import mailings
 from newsletter.ledger.mailings import State, WrongState
 from newsletter.operators.roles import Role
+from newsletter.operators.sessions import Factor
 from newsletter.templating import BrokenTemplate
 from newsletter.web import create
 from tests import house
@@ -113,10 +115,16 @@ def test_where_there_is_no_team_nothing_is_mailed(made, tmp_path, sink):
     assert nights.ask(made, "SELECT 1 FROM mailing WHERE kind = 'notice'") == []
 
 
+def send_alone(made, number, member):
+    with made.parts.database.transaction() as session:
+        code = member.code(database.now(session))
+    alert.send_alone(made.parts, number, by=member.id, factor=Factor.TOTP, answer=code)
+
+
 def test_everyone_learns_of_a_release_and_can_stop_what_one_sends_alone(made, tmp_path, author, approver, sink, pages):
     """The quarter of an hour is worth something only where everyone knows of it and holds the button."""
     number = nights.locked(made, tmp_path, author, 3)
-    alert.release(made.parts, number, by=author.id, alone=True)
+    send_alone(made, number, author)
     sink.messages.clear()
     made.deliver("transactional")
     told = [message_from_bytes(one.content, policy=policy.default) for one in sink.messages]
@@ -140,7 +148,7 @@ def test_a_long_alert_in_three_languages_is_told_all_the_same(made, tmp_path, au
     for language in ("en", "fa", "ar"):
         words = f"---\nsubject: Long\nlanguage: {language}\n---\n" + "\n\n".join(["لوری‌ها ایستاده‌اند " * 20] * 35)
         paths += nights.write(tmp_path, words, f"{language}.md")
-    number = alert.draft(made.parts, paths, digest_key=house.DIGEST, by=author.id)
+    number = drafting.draft(made.parts, paths, digest_key=house.DIGEST, by=author.id)
     alert.lock(made.parts, number, by=author.id)
     assert "The text goes on" in plain(mails(made, sink)[approver.address])
 
@@ -153,7 +161,7 @@ def test_a_broken_template_of_the_team_s_keeps_no_approved_alert(made, tmp_path,
     broken = house.build(tmp_path, database_urls, sink.url, **nights.RULES, templates=tmp_path / "own")
     number = nights.locked(broken, tmp_path, author, 3)
     with pytest.raises(BrokenTemplate):
-        alert.release(broken.parts, number, by=author.id, alone=True)
+        send_alone(broken, number, author)
     assert alert.standing(broken.parts, number).state is State.LOCKED
     by_two(broken, number, author, approver)
     broken.deliver("urgent")
@@ -272,7 +280,7 @@ def test_the_pages_role_stops_and_moves_nothing_else(made, tmp_path, author, app
 
 def test_the_pages_role_reads_and_changes_no_call(made, tmp_path, author, database_urls):
     """It may say that something was stopped; what others were told, and when they are told again, is not its business."""
-    from tests.journeys.test_alert import attacker
+    from tests.journeys.test_forging import attacker
 
     nights.locked(made, tmp_path, author, 3)
     with attacker(database_urls.web) as connection:

@@ -50,6 +50,7 @@ OTHER = {
     "links": ("https://evil.example/act",),
     "images": (("https://sarand.example/p.png", ""),),
     "updates": 3,
+    "writers": (2,),
 }
 
 
@@ -89,7 +90,16 @@ def test_two_percent_is_the_limit_and_one_reader_is_nobody_s_fault(count, more):
 def test_the_difference_shows_every_change_an_approver_must_see():
     """They approved version one in their head; what is new must not hide."""
     found = {change.what for change in difference(MANIFEST, replace(MANIFEST, **OTHER))}
-    assert found == set(OTHER) - {"mailing", "number", "author", "kind", "versions", "expires_at", "latest"} | {"words"}
+    assert found == set(OTHER) - {
+        "mailing",
+        "number",
+        "author",
+        "kind",
+        "versions",
+        "expires_at",
+        "latest",
+        "writers",
+    } | {"words"}
     assert difference(MANIFEST, replace(MANIFEST, number=2)) == []
     [words] = difference(MANIFEST, replace(MANIFEST, versions=OTHER["versions"]))
     assert "-At the gate." in words.lines

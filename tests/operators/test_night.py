@@ -61,6 +61,7 @@ def test_a_second_person_is_the_rule():
     assert judge([word(operator=None)]) is Fault.OWN
     assert judge([word()]) is None
     assert judge([word(operator=1), word()]) is None
+    assert judge([word()], replace(MATTER, writers=(2, 3))) is Fault.OWN
 
 
 def test_a_code_suffices_for_few_and_never_one_from_paper():
@@ -98,7 +99,11 @@ def test_one_person_may_send_to_few():
 
 def test_one_person_alone_waits():
     """Fifteen minutes in which anyone may stop it; a house may forbid it."""
-    alone = [word(Rule.ALONE, operator=1, factor=None)]
+    alone = [word(Rule.ALONE, operator=1)]
+    assert judge([word(Rule.ALONE, operator=1, factor=None)], now=NOW + timedelta(days=1)) is Fault.NO_FACTOR
+    assert judge([word(Rule.ALONE, operator=None)], now=NOW + timedelta(days=1)) is Fault.NOBODY
+    large = replace(MATTER, count=1_001)
+    assert judge(alone, large, now=NOW + timedelta(days=1)) is Fault.NEEDS_PASSKEY
     assert judge(alone, now=NOW + timedelta(minutes=14, seconds=59)) is Fault.TOO_SOON
     assert judge(alone, now=NOW + timedelta(minutes=15)) is None
     assert judge(alone, rules=replace(RULES, alone=None), now=NOW + timedelta(days=1)) is Fault.NOT_ALONE

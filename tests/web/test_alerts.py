@@ -386,3 +386,36 @@ def test_a_text_begins_with_a_frame_and_keeps_its_name(author, desk, readers, wo
     frames = rows(worker, "SELECT manifest::jsonb -> 'versions' -> 0 ->> 'frame' FROM lock")
     assert frames[0][0].startswith("raid")
     assert author.open("/console/alerts/new?frame=nowhere").page.status_code == 404
+
+
+def test_nobody_locks_or_overwrites_what_was_not_before_their_eyes(author, browse, crew, now, desk, readers):
+    """A colleague corrects the text in the minute in which it is locked: two people must not each think it is the other's."""
+    readers(4)
+    number = written(author)
+    here = f"/console/alerts/{number}"
+    _, other = inside(browse, crew, now, Role.SENDER)
+    other.open(f"{here}/edit")
+    stale = inside(browse, crew, now, Role.SENDER)[1].open(f"{here}/edit")
+    other.post(f"{here}/edit", **(WORDS | {"text-en": "Send money to me."}))
+    author.post(f"{here}/lock")
+    assert "while you were reading" in author.problem
+    assert "Send money to me." in author.text
+    stale.post(f"{here}/edit", **(WORDS | {"text-en": "Older words."}))
+    assert "while you were reading" in stale.problem
+    assert "Older words." in stale.text
+
+
+def test_one_sends_alone_by_a_code_of_their_own(browse, crew, now, desk, readers, worker, sink):
+    """Nobody can be reached: what an approval would ask, and a quarter of an hour in which everyone may stop it."""
+    readers(4)
+    member, browser = inside(browse, crew, now, Role.SENDER)
+    number = written(browser)
+    here = f"/console/alerts/{number}"
+    browser.post(f"{here}/lock")
+    seen = fingerprint(browser)
+    browser.post(f"{here}/alone", fingerprint=seen, factor="totp", answer="000000")
+    assert "not right" in browser.problem
+    browser.post(f"{here}/alone", fingerprint=seen, factor="totp", answer=step(member, now, 1))
+    assert "goes at" in browser.text
+    worker.deliver("urgent")
+    assert sink.messages == []

@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from newsletter.journeys import alert
+from newsletter.journeys import alert, drafting
 from newsletter.web import create
 from newsletter.web.fresh import SECONDS, Fresh
 from tests import house
@@ -71,7 +71,7 @@ def test_anyone_may_read_it_act_on_it_and_pass_it_on(pages, worker, texts):
 
 def test_what_was_not_sent_is_nobody_s_business(pages, worker, texts):
     """A draft, another kind of mailing, and no mailing at all look the same."""
-    draft = alert.draft(worker.parts, texts, digest_key=house.DIGEST)
+    draft = drafting.draft(worker.parts, texts, digest_key=house.DIGEST)
     for number in (draft, draft + 1, 4711):
         assert pages.get(f"/alerts/{number}").status_code == 404
     assert pages.get("/alerts/99999999999999999999").status_code == 422

@@ -48,7 +48,9 @@ class Browser:
 
     def post(self, path: str, **fields: str) -> "Browser":
         """Send a form with the value that the page before carried."""
-        self.page = self.client.post(path, data={"form": self.form()} | fields)
+        seen = re.search(r'name="seen" value="([^"]*)"', self.text) if self.page is not None else None
+        hidden = {"form": self.form()} | ({"seen": seen[1]} if seen else {})
+        self.page = self.client.post(path, data=hidden | fields)
         return self
 
     def form(self) -> str:

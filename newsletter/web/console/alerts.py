@@ -81,7 +81,7 @@ def rewrite(request: Request, number: Id) -> HTMLResponse:
     who = gate.visitor(request)
     who.require(May.WRITE)
     found = desk.shown(gate.made(request).parts, number)
-    return _form(request, who, [found.digest], found.texts, number=number)
+    return _form(request, who, [found.digest], found.texts, number=number, seen=found.print)
 
 
 @router.post("/{number}/edit")
@@ -109,12 +109,14 @@ def _have_composed(request: Request, number: int | None, fields: dict[str, str])
         if not words:
             raise NothingWritten
     except NewsletterError as problem:
-        return _form(request, who, chosen, texts, number=number, problem=problem)
+        return _form(request, who, chosen, texts, number=number, problem=problem, seen=fields.get("seen", ""))
     act = Act.DRAFT if number is None else Act.EDIT
-    errand = errands.ask(parts, act, by=who.operator.id, mailing=number, words=words, digest=chosen[0].key)
+    asked = {"words": words, "digest": chosen[0].key, "seen": fields.get("seen", "")}
+    errand = errands.ask(parts, act, by=who.operator.id, mailing=number, **asked)
     ended = errands.wait(parts, errand, by=who.operator.id, seconds=WAIT_SECONDS)
     if ended.refused:
-        return _form(request, who, chosen, texts, number=number, problem=_refusal(ended))
+        seen = fields.get("seen", "")
+        return _form(request, who, chosen, texts, number=number, problem=_refusal(ended), seen=seen)
     return _go_on(ended)
 
 
@@ -131,7 +133,10 @@ def _texts(fields: dict[str, str], languages: Sequence[str]) -> list[Manuscript]
         if subject or text or actions:
             frame = fields.get(f"frame-{language}", "").strip()
             written = text.replace("\r\n", "\n") + "\n"
-            found.append(Manuscript(subject, subject, "", language, "", actions, written, frame))
+            headline, preheader, url = (
+                fields.get(f"{name}-{language}", "").strip() for name in ("headline", "preheader", "page")
+            )
+            found.append(Manuscript(subject, headline or subject, preheader, language, url, actions, written, frame))
     return found
 
 
@@ -155,11 +160,13 @@ def _form(
     *,
     number: int | None = None,
     problem: NewsletterError | None = None,
+    seen: str = "",
 ) -> HTMLResponse:
     written = {text.language: text for text in texts}
     languages = list(dict.fromkeys(language for one in digests for language in one.languages))
     facts: dict[str, Any] = {
         "frames": desk.frames(gate.made(request).parts) if not number and not texts else [],
+        "seen": seen,
         "digests": digests,
         "languages": languages,
         "written": written,
@@ -184,9 +191,15 @@ def _shown(request: Request, who: Visitor, number: int, problem: NewsletterError
     looks = LOOKS["going"] if found.standing.state is State.SENDING else None
     if checked is not None and checked.links is None:
         looks = LOOKS["waiting"]
+    locked = found.standing.locked
+    alone = locked is not None and found.standing.state is State.LOCKED and May.SEND in who.operator.may
+    signing = _signing(request, who, locked.fingerprint) if locked and alone else None
     answer = gate.show(
         request,
         "alert.html",
+        script=signing is not None,
+        signing=signing,
+        codes=locked is not None and locked.count <= rules.codes_to,
         who=who,
         problem=problem,
         alert=found,
@@ -214,9 +227,9 @@ def preview(request: Request, number: Id, version: Place, name: str = "") -> HTM
 
 
 @router.post("/{number}/lock")
-def lock(request: Request, number: Id) -> Response:
-    """Fix everything about an alert."""
-    return _errand(request, number, Act.LOCK, May.SEND)
+def lock(request: Request, number: Id, seen: Annotated[str, Form()] = "") -> Response:
+    """Fix everything about an alert, as it was before their eyes."""
+    return _errand(request, number, Act.LOCK, May.SEND, seen=seen)
 
 
 @router.post("/{number}/release")
@@ -226,9 +239,15 @@ def release(request: Request, number: Id) -> Response:
 
 
 @router.post("/{number}/alone")
-def alone(request: Request, number: Id) -> Response:
-    """Let it go after the delay in which everyone may stop it."""
-    return _errand(request, number, Act.ALONE, May.SEND)
+def alone(
+    request: Request,
+    number: Id,
+    fingerprint: Annotated[str, Form()] = "",
+    factor: Annotated[Factor, Form()] = Factor.TOTP,
+    answer: Annotated[str, Form()] = "",
+) -> Response:
+    """Let it go after the delay in which everyone may stop it, by the same proof as an approval."""
+    return _errand(request, number, Act.ALONE, May.SEND, factor=factor, answer=answer, seen=fingerprint)
 
 
 @router.post("/{number}/retract")
@@ -293,11 +312,7 @@ def _approval(request: Request, who: Visitor, number: int, problem: NewsletterEr
     locked = found.standing.locked
     if found.standing.state is not State.LOCKED or locked is None:
         return _shown(request, who, number, problem)
-    site = gate.site(request)
-    have = alert.signers(parts, who.operator.id)
-    signing = None
-    if site is not None and have:
-        signing = passkeys.request(site, challenge=bytes.fromhex(locked.fingerprint), have=have)
+    signing = _signing(request, who, locked.fingerprint)
     codes = locked.count <= parts.house.rules.codes_to
     facts = {
         "alert": found,
@@ -307,6 +322,12 @@ def _approval(request: Request, who: Visitor, number: int, problem: NewsletterEr
         "own": found.standing.author == who.operator.id,
     }
     return gate.show(request, "alert-approve.html", who=who, problem=problem, script=signing is not None, **facts)
+
+
+def _signing(request: Request, who: Visitor, fingerprint: str) -> str | None:
+    """Return what a passkey of theirs is to sign, or None where they have none here."""
+    site, have = gate.site(request), alert.signers(gate.made(request).parts, who.operator.id)
+    return passkeys.request(site, challenge=bytes.fromhex(fingerprint), have=have) if site and have else None
 
 
 @router.post("/{number}/approve")
