@@ -6,6 +6,7 @@ from webauthn.helpers import bytes_to_base64url
 from newsletter import database
 from newsletter.delivery.planning import CountMoved
 from newsletter.journeys import alert, drafting, joining, mailing, publish, retracting, team
+from newsletter.ledger.locks import NotLocked
 from newsletter.ledger.mailings import NeedsLock, State, WrongState
 from newsletter.operators import factors, passkeys
 from newsletter.operators.factors import WrongFactor
@@ -158,7 +159,7 @@ def test_an_edit_voids_lock_and_approval(made, tmp_path, words, author, approver
     (tmp_path / "alert.md").write_text(TEXT.replace("Fourteen", "Forty"))
     drafting.edit(made.parts, number, words, by=author.id)
     assert alert.standing(made.parts, number).state is State.DRAFT
-    with pytest.raises(WrongState):
+    with pytest.raises(NotLocked):
         alert.release(made.parts, number, by=author.id)
     made_again = alert.lock(made.parts, number, by=author.id)
     assert made_again.number == 2
