@@ -36,7 +36,7 @@ def test_two_beats_plan_a_scheduled_mailing_once(estate, relay, figures):
     with made.parts.database.transaction() as session:
         soon = session.execute(text("SELECT now() + interval '3 seconds'")).scalar_one()
     publish.release(made.parts, composed.mailing, start_at=soon)
-    wait_for(lambda: mailing.status(made.parts, composed.mailing).over, seconds=120, every=0.3)
+    wait_for(lambda: mailing.status(made.parts, composed.mailing).over, seconds=300, every=0.3)
     found = audit(made, relay.record(), composed.mailing).sound()
     figures("7", "two beats", **found.figures())
     assert (found.accepted, found.ever_in_doubt) == (readers, 0)
