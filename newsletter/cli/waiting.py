@@ -20,12 +20,13 @@ WORKERS_SECONDS = 60.0
 def show_status(made: Newsletter, mailing: int, *, as_json: bool) -> None:
     """Print where a mailing stands, and when it will be over where its relays have limits."""
     status = journey.status(made.parts, mailing)
-    if status.over:
-        return show(status, as_json=as_json)
-    away = journey.relays_away(made.parts, mailing)
+    away: tuple[str, ...] = () if status.over else journey.relays_away(made.parts, mailing)
     _say_away(away)
-    show({**asdict(status), **plan(made, mailing), "relays_away": away}, as_json=as_json)
-    return None
+    # The same names whatever the state: a program that reads them must find them.
+    ahead = {"ends_at": None, "by_day": None, "held_by": None} | ({} if status.over else plan(made, mailing))
+    document = {**asdict(status), **ahead, "relays_away": away}
+    said = document if as_json else {name: value for name, value in document.items() if value not in (None, ())}
+    show(said, as_json=as_json)
 
 
 def _say_away(relays: tuple[str, ...]) -> None:
