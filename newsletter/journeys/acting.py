@@ -1,12 +1,20 @@
-"""Who asks, and over which alert: what every story of alerts looks at first."""
+"""Who asks, by what they prove it, and over which alert: what every story of alerts looks at first."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
+from newsletter import database
 from newsletter.database import Session
 from newsletter.errors import Conflict
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings
 from newsletter.ledger.mailings import Kind, MailingView
-from newsletter.operators import people, roles
+from newsletter.operators import factors, people, roles
+from newsletter.operators.factors import WrongFactor
 from newsletter.operators.roles import May
+from newsletter.operators.sessions import Factor
+
+Made = TypeVar("Made")
 
 
 class NotAnAlert(Conflict):
@@ -29,7 +37,37 @@ def allowed(parts: Parts, by: int | None, act: May) -> None:
     if by is None:
         return
     with parts.database.transaction() as session:
-        operator = people.by_id(session, by)
-        if not operator.active:
-            raise people.Disabled(by)
-        roles.require(operator.may, act)
+        require(session, by, act)
+
+
+def require(session: Session, operator_id: int, act: May) -> None:
+    """Raise UnknownOperator, Disabled or NotAllowed where an operator may not do this."""
+    operator = people.by_id(session, operator_id)
+    if not operator.active:
+        raise people.Disabled(operator_id)
+    roles.require(operator.may, act)
+
+
+def by_factor(
+    parts: Parts,
+    by: int,
+    factor: Factor,
+    answer: str,
+    *,
+    before: Callable[[Session], object],
+    act: Callable[[Session], Made],
+) -> Made:
+    """Do something by what an operator shows. Raises Locked, WrongFactor, and what `before` and `act` raise.
+
+    answer   the code of their phone; of a passkey its assertion, which `before` and `act` look at
+    before   says what cannot be, before a code is used up for it and a try is counted
+    """
+    coded = factor is not Factor.PASSKEY
+    with parts.database.transaction() as session:
+        before(session)
+        if coded:
+            factors.count_try(session, by, now=database.now(session))
+    with parts.database.transaction() as session:
+        if not coded or factors.check_totp(session, by, answer, now=database.now(session)):
+            return act(session)
+    raise WrongFactor

@@ -17,7 +17,7 @@ from newsletter.delivery import planning, vouching
 from newsletter.errors import Forbidden
 from newsletter.issues import digests, manuscript
 from newsletter.jobs import DELIVER, HOOKS
-from newsletter.journeys import drafting, framing, mailing, stopping, telling
+from newsletter.journeys import acting, drafting, framing, mailing, stopping, telling
 from newsletter.journeys.acting import NotAnAlert as NotAnAlert
 from newsletter.journeys.acting import allowed as _allowed
 from newsletter.journeys.acting import an_alert as _an_alert
@@ -26,9 +26,8 @@ from newsletter.ledger import locks, mailings, variants
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import Lane, MailingView, State
 from newsletter.ledger.manifest import Change, Manifest, Version, difference, short
-from newsletter.operators import approval, audit, factors, night, people, roles
+from newsletter.operators import approval, audit, factors, night, people
 from newsletter.operators.approval import Over
-from newsletter.operators.factors import WrongFactor
 from newsletter.operators.night import Fault, Rule, Word
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
@@ -74,7 +73,7 @@ class Standing:
 def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | None = None) -> Locked:
     """Fix everything about a draft and return its fingerprint. Raises WrongState, NotAnAlert, ChangedMeanwhile.
 
-    seen   `draft_print` of the words that were before them; None: whatever they are now
+    seen   `drafting.print_of` of the words that were before them; None: whatever they are now
     """
     _allowed(parts, by, May.SEND)
     parts.letterhead.require()
@@ -145,14 +144,14 @@ def _locked(manifest: Manifest) -> Locked:
 
 def approve_by_code(parts: Parts, mailing_id: int, *, by: int, code: str) -> None:
     """Give another operator's word by the code their phone shows now. Raises NotEnough, WrongFactor, Locked, NotAllowed."""
-    with parts.database.transaction() as session:
-        # What cannot be is said before a code is used up for it.
-        _require_approver(session, parts, mailing_id, Word(Rule.TWO, by, Factor.TOTP, None, database.now(session)))
-        factors.count_try(session, by, now=database.now(session))
-    with parts.database.transaction() as session:
-        if factors.check_totp(session, by, code, now=database.now(session)):
-            return _approve(session, parts, mailing_id, by=by, factor=Factor.TOTP, assertion=None)
-    raise WrongFactor
+    acting.by_factor(
+        parts,
+        by,
+        Factor.TOTP,
+        code,
+        before=lambda session: _require_approver(session, parts, mailing_id, by=by, factor=Factor.TOTP, assertion=None),
+        act=lambda session: _approve(session, parts, mailing_id, by=by, factor=Factor.TOTP, assertion=None),
+    )
 
 
 def approve_by_passkey(parts: Parts, mailing_id: int, *, by: int, assertion: str) -> None:
@@ -170,20 +169,23 @@ def sign(parts: Parts, mailing_id: int, *, by: int, factor: Factor, answer: str,
     Raises NotEnough, WrongFactor, Locked, NotAllowed, ChangedMeanwhile.
     """
     assertion = answer if factor is Factor.PASSKEY else None
-    with parts.database.transaction() as session:
-        word = Word(Rule.TWO, by, factor, assertion, database.now(session))
-        manifest = _require_approver(session, parts, mailing_id, word)
-        if manifest.fingerprint.hex() != seen:
-            raise drafting.ChangedMeanwhile(mailing_id)
-        if factor is Factor.TOTP:
-            factors.count_try(session, by, now=word.at)
-    with parts.database.transaction() as session:
-        now = database.now(session)
-        if assertion is not None or factors.check_totp(session, by, answer, now=now):
-            approval.add(session, _over(manifest), Rule.TWO, by=by, factor=factor, assertion=assertion)
-            audit.append(session, "alert.signed", by=by, now=now, mailing=mailing_id, factor=factor)
-            return
-    raise WrongFactor
+
+    def require(session: Session) -> Manifest:
+        manifest = _require_approver(session, parts, mailing_id, by=by, factor=factor, assertion=assertion)
+        return _as_seen(manifest, seen)
+
+    def add(session: Session) -> None:
+        approval.add(session, _over(require(session)), Rule.TWO, by=by, factor=factor, assertion=assertion)
+        audit.append(session, "alert.signed", by=by, now=database.now(session), mailing=mailing_id, factor=factor)
+
+    acting.by_factor(parts, by, factor, answer, before=require, act=add)
+
+
+def _as_seen(manifest: Manifest, seen: str | None) -> Manifest:
+    """Return a lock that is the one before somebody's eyes; `seen` None: whichever it is. Raises ChangedMeanwhile."""
+    if seen is not None and manifest.fingerprint.hex() != seen:
+        raise drafting.ChangedMeanwhile(manifest.mailing)
+    return manifest
 
 
 def signers(parts: Parts, operator_id: int) -> list[bytes]:
@@ -198,11 +200,7 @@ def settle(parts: Parts, mailing_id: int, *, by: int) -> None:
         now = database.now(session)
         manifest = locks.current(session, mailing_id)
         words = [word for word in _words(session, manifest) if word.rule is Rule.TWO]
-        _enough(
-            night.judge(words, vouching.matter(manifest), parts.house.rules, parts.house.pins(), now=now),
-            parts,
-            manifest,
-        )
+        _enough(_judged(parts, manifest, words, now=now), parts, manifest)
         mailings.approve(session, mailing_id, start_at=None)
         audit.append(session, "alert.approved", by=by, now=now, mailing=mailing_id, number=manifest.number)
 
@@ -210,21 +208,21 @@ def settle(parts: Parts, mailing_id: int, *, by: int) -> None:
 def _approve(
     session: Session, parts: Parts, mailing_id: int, *, by: int, factor: Factor, assertion: str | None
 ) -> None:
+    manifest = _require_approver(session, parts, mailing_id, by=by, factor=factor, assertion=assertion)
     now = database.now(session)
-    manifest = _require_approver(session, parts, mailing_id, Word(Rule.TWO, by, factor, assertion, now))
     approval.add(session, _over(manifest), Rule.TWO, by=by, factor=factor, assertion=assertion)
     mailings.approve(session, mailing_id, start_at=None)
     audit.append(session, "alert.approved", by=by, now=now, mailing=mailing_id, number=manifest.number, factor=factor)
 
 
-def _require_approver(session: Session, parts: Parts, mailing_id: int, word: Word) -> Manifest:
-    operator = people.by_id(session, word.operator or 0)
-    if not operator.active:
-        raise people.Disabled(operator.id)
-    roles.require(operator.may, May.APPROVE)
+def _require_approver(
+    session: Session, parts: Parts, mailing_id: int, *, by: int, factor: Factor, assertion: str | None
+) -> Manifest:
+    acting.require(session, by, May.APPROVE)
     _an_alert(session, mailing_id)
     mailings.require(session, mailing_id, State.APPROVED)
     manifest = locks.current(session, mailing_id)
+    word = Word(Rule.TWO, by, factor, assertion, database.now(session))
     _enough(
         night.fault(word, vouching.matter(manifest), parts.house.rules, parts.house.pins(), now=word.at),
         parts,
@@ -249,13 +247,10 @@ def release(parts: Parts, mailing_id: int, *, by: int | None = None) -> State:
             _by_one(session, parts, mailing_id, by=by, now=now)
         manifest = locks.current(session, mailing_id)
         words = _words(session, manifest)
-        found = night.judge(words, vouching.matter(manifest), parts.house.rules, parts.house.pins(), now=now)
-        _enough(found, parts, manifest)
+        _enough(_judged(parts, manifest, words, now=now), parts, manifest)
         mailings.start_at(session, mailing_id, now)
         planning.plan(session, mailing_id, now=now)
-        telling.released(session, parts, manifest, by=by, start_at=now, now=now)
-        facts = {"mailing": mailing_id, "start_at": now.isoformat()}
-        audit.append(session, "alert.released", by=by or audit.SHELL, now=now, **facts)
+        _released(session, parts, manifest, by=by, start_at=now, now=now)
         state = mailings.get(session, mailing_id).state
         superseded = mailings.followed(session, mailing_id)
     parts.nudger.nudge(DELIVER[Lane.URGENT])
@@ -263,6 +258,15 @@ def release(parts: Parts, mailing_id: int, *, by: int | None = None) -> State:
         mailing.cancel_rest(parts, before)
     telling.nudge(parts.nudger)
     return state
+
+
+def _released(
+    session: Session, parts: Parts, manifest: Manifest, *, by: int | None, start_at: datetime, now: datetime
+) -> None:
+    """Tell the team what goes and when, and write it into the audit."""
+    telling.released(session, parts, manifest, by=by, start_at=start_at, now=now)
+    facts = {"mailing": manifest.mailing, "start_at": start_at.isoformat()}
+    audit.append(session, "alert.released", by=by or audit.SHELL, now=now, **facts)
 
 
 def may_release(parts: Parts, mailing_id: int, *, alone: bool = False) -> int:
@@ -311,31 +315,24 @@ def send_alone(
     _allowed(parts, by, May.SEND)
     parts.letterhead.require()
     assertion = answer if factor is Factor.PASSKEY else None
-    with parts.database.transaction() as session:
+
+    def require(session: Session) -> Manifest:
         _an_alert(session, mailing_id)
         mailings.require(session, mailing_id, State.APPROVED)
-        manifest, now = locks.current(session, mailing_id), database.now(session)
-        if seen is not None and manifest.fingerprint.hex() != seen:
-            raise drafting.ChangedMeanwhile(mailing_id)
-        rules, word = parts.house.rules, Word(Rule.ALONE, by, factor, assertion, now)
+        manifest = _as_seen(locks.current(session, mailing_id), seen)
+        rules, word = parts.house.rules, Word(Rule.ALONE, by, factor, assertion, database.now(session))
         _enough(None if rules.alone else Fault.NOT_ALONE, parts, manifest)
         _enough(night.proven(word, manifest.fingerprint, manifest.count, rules, parts.house.pins()), parts, manifest)
-        if assertion is None:
-            factors.count_try(session, by, now=now)
-    with parts.database.transaction() as session:
-        now = database.now(session)
-        if assertion is None and not factors.check_totp(session, by, answer, now=now):
-            right = False
-        else:
-            right = True
-            start_at = now + (parts.house.rules.alone or timedelta(0))
-            approval.add(session, _over(manifest), Rule.ALONE, by=by, factor=factor, assertion=assertion)
-            mailings.approve(session, mailing_id, start_at=start_at)
-            telling.released(session, parts, manifest, by=by, start_at=start_at, now=now)
-            facts = {"mailing": mailing_id, "start_at": start_at.isoformat()}
-            audit.append(session, "alert.released", by=by, now=now, **facts)
-    if not right:
-        raise WrongFactor
+        return manifest
+
+    def add(session: Session) -> None:
+        manifest, now = require(session), database.now(session)
+        start_at = now + (parts.house.rules.alone or timedelta(0))
+        approval.add(session, _over(manifest), Rule.ALONE, by=by, factor=factor, assertion=assertion)
+        mailings.approve(session, mailing_id, start_at=start_at)
+        _released(session, parts, manifest, by=by, start_at=start_at, now=now)
+
+    acting.by_factor(parts, by, factor, answer, before=require, act=add)
     telling.nudge(parts.nudger)
     return State.APPROVED
 
@@ -370,7 +367,7 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
             return Standing(mailing_id, view.state, None, None, (), None, view.start_at, ())
         manifest = locks.of(session, mailing_id, view.fingerprint)
         words = approval.of(session, _over(manifest))
-        found = night.judge(words, vouching.matter(manifest), parts.house.rules, parts.house.pins(), now=now)
+        found = _judged(parts, manifest, words, now=now)
         before = locks.earlier(session, mailing_id, manifest.number)
         return Standing(
             mailing_id,
@@ -382,6 +379,11 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
             view.start_at,
             tuple(difference(before, manifest)) if before else (),
         )
+
+
+def _judged(parts: Parts, manifest: Manifest, words: Sequence[Word], *, now: datetime) -> Fault | None:
+    """Return why what was said does not let a lock go, or None where it does: as the worker will judge."""
+    return night.judge(words, vouching.matter(manifest), parts.house.rules, parts.house.pins(), now=now)
 
 
 def _enough(fault: Fault | None, parts: Parts, manifest: Manifest) -> None:

@@ -101,7 +101,7 @@ def rewrite(
 ) -> None:
     """Write an alert anew in the transaction of whoever asks. Raises WrongState, ChangedMeanwhile.
 
-    seen   `draft_print` of the words that were before them; None: whatever they are now
+    seen   `print_of` of the words that were before them; None: whatever they are now
     """
     acting.an_alert(session, mailing_id)
     # Whoever locks it meanwhile waits for these words.

@@ -5,32 +5,27 @@ many readers, and by which frames. The worker judges it again with the keys it t
 """
 
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from newsletter import database
 from newsletter.database import Session
 from newsletter.delivery import vouching
 from newsletter.errors import Invalid
 from newsletter.issues import digests
-from newsletter.journeys import alert, framing
+from newsletter.journeys import acting, alert, framing
 from newsletter.journeys.alert import NotEnough
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings
 from newsletter.ledger.mailings import State
 from newsletter.ledger.manifest import Manifest
-from newsletter.operators import approval, audit, factors, mandates, night, people, roles
+from newsletter.operators import approval, audit, mandates, night
 from newsletter.operators.approval import Over
-from newsletter.operators.factors import WrongFactor
 from newsletter.operators.mandates import MandateView
 from newsletter.operators.night import Fault, Rule, Terms, Word
-from newsletter.operators.people import OperatorView
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
 
-Made = TypeVar("Made")
 LONGEST = timedelta(hours=24)
 """A mandate is for one night: who wants another asks two people again."""
 
@@ -81,7 +76,7 @@ def add(parts: Parts, wish: Wish) -> MandateView:
     """Write a mandate down for others to sign. Raises BadMandate, UnknownDigest, BadFrame, NoTemplate, NotAllowed."""
     with parts.database.transaction() as session:
         now = database.now(session)
-        _require_active(session, wish.holder, May.SEND)
+        acting.require(session, wish.holder, May.SEND)
         if not now < wish.until <= now + LONGEST:
             raise BadMandate("not-tonight", hours=int(LONGEST.total_seconds()) // 3600)
         if not wish.frames or not wish.cause.strip() or wish.most_alerts < 1 or wish.most_readers < 1:
@@ -109,9 +104,10 @@ def add(parts: Parts, wish: Wish) -> MandateView:
 
 def sign_by_code(parts: Parts, mandate_id: int, *, by: int, code: str) -> MandateView:
     """Sign a mandate by the code of one's phone. Raises NotEnough, WrongFactor, Locked, NotAllowed, UnknownMandate."""
-    return _by_code(
+    return acting.by_factor(
         parts,
         by,
+        Factor.TOTP,
         code,
         before=lambda session: _require_signer(session, parts, mandate_id, Shown(by, Factor.TOTP)),
         act=lambda session: _sign(session, parts, mandate_id, Shown(by, Factor.TOTP)),
@@ -134,7 +130,7 @@ def _sign(session: Session, parts: Parts, mandate_id: int, shown: Shown) -> Mand
 
 def _require_signer(session: Session, parts: Parts, mandate_id: int, shown: Shown) -> None:
     now, found = database.now(session), mandates.get(session, mandate_id)
-    _require_active(session, shown.by, May.APPROVE)
+    acting.require(session, shown.by, May.APPROVE)
     if found.ended_at is not None or now >= found.terms.until:
         raise NotEnough(Fault.MANDATE_OVER)
     if shown.by == found.terms.holder:
@@ -152,9 +148,10 @@ def release_by_code(parts: Parts, mailing_id: int, *, mandate: int, by: int, cod
 
     Raises NotEnough, WrongFactor, Locked, NotAllowed, UnknownMandate, and what `alert.release` raises.
     """
-    _by_code(
+    acting.by_factor(
         parts,
         by,
+        Factor.TOTP,
         code,
         before=lambda session: _require_word(session, parts, mailing_id, mandate, Shown(by, Factor.TOTP)),
         act=lambda session: _approve(session, parts, mailing_id, mandate, Shown(by, Factor.TOTP)),
@@ -188,7 +185,7 @@ def _approve(session: Session, parts: Parts, mailing_id: int, mandate: int, show
 
 def _require_word(session: Session, parts: Parts, mailing_id: int, mandate: int, shown: Shown) -> Manifest:
     now, house = database.now(session), parts.house
-    _require_active(session, shown.by, May.SEND)
+    acting.require(session, shown.by, May.SEND)
     mandates.get(session, mandate)
     manifest = locks.current(session, mailing_id)
     mailings.require(session, mailing_id, State.APPROVED)
@@ -206,7 +203,7 @@ def end(parts: Parts, mandate_id: int, *, by: int | None = None) -> MandateView:
         now = database.now(session)
         mandates.get(session, mandate_id)
         if by is not None:
-            _require_active(session, by, May.STOP)
+            acting.require(session, by, May.STOP)
         if mandates.end(session, mandate_id, now=now):
             audit.append(session, "mandate.ended", by=by or audit.SHELL, now=now, mandate=mandate_id)
         return mandates.get(session, mandate_id)
@@ -217,24 +214,3 @@ def listed(parts: Parts) -> list[tuple[MandateView, bool]]:
     with parts.database.transaction() as session:
         now = database.now(session)
         return [(one, one.holds(now=now)) for one in mandates.listed(session)]
-
-
-def _require_active(session: Session, operator_id: int, act: May) -> OperatorView:
-    operator = people.by_id(session, operator_id)
-    if not operator.active:
-        raise people.Disabled(operator_id)
-    roles.require(operator.may, act)
-    return operator
-
-
-def _by_code(
-    parts: Parts, by: int, code: str, *, before: Callable[[Session], object], act: Callable[[Session], Made]
-) -> Made:
-    """Do something by the code of a phone: what cannot be is said before a code is used up, and a try is counted for itself."""
-    with parts.database.transaction() as session:
-        before(session)
-        factors.count_try(session, by, now=database.now(session))
-    with parts.database.transaction() as session:
-        if factors.check_totp(session, by, code, now=database.now(session)):
-            return act(session)
-    raise WrongFactor
