@@ -21,6 +21,15 @@ PUT_OFF = timedelta(hours=48)
 """How much longer an alert may be sent, where the team says so, without anybody agreeing to it anew."""
 
 
+def retraction(text: Manuscript) -> Manuscript:
+    """Return what takes an alert back, in its language: nobody has to find words at four in the morning."""
+
+    def say(what: str) -> str:
+        return languages.say(f"mail.retraction-{what}", text.language, subject=text.subject)
+
+    return Manuscript(say("subject"), say("headline"), "", text.language, "", (), say("text") + "\n")
+
+
 def content(text: Manuscript, *, now: datetime, page: str = "", zone: str = "UTC") -> AlertContent:
     """Return the content of an alert; its time is printed in `zone`. page: its public one, where the text names no other."""
     return AlertContent(

@@ -14,7 +14,7 @@ from newsletter.journeys import alert as journey
 from newsletter.journeys import drafting, expiring, retracting
 from newsletter.journeys import mailing as mailings
 from newsletter.journeys import mandates as by_mandate
-from newsletter.ledger.mailings import State
+from newsletter.ledger.mailings import RELEASED, State
 from newsletter.operators.sessions import Factor
 
 app = typer.Typer(no_args_is_help=True, help="Urgent alerts: ahead of everything else, and never by one person alone.")
@@ -185,7 +185,7 @@ def _show(made: Newsletter, alert: int, *, as_json: bool) -> None:
     """Print where an alert stands; of one that goes, its books as well."""
     found = journey.standing(made.parts, alert)
     document = _document(found) | asdict(retracting.relatives(made.parts, alert))
-    if found.state not in (State.DRAFT, State.LOCKED, State.APPROVED, State.CANCELLED):
+    if found.state in RELEASED:
         document |= asdict(mailings.status(made.parts, alert))
     show(document, as_json=as_json, words=lambda: _words(document))
 

@@ -101,7 +101,7 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | No
 def _manifest(session: Session, parts: Parts, view: MailingView, *, by: int | None, expires_at: datetime) -> Manifest:
     words = [str(one) for one in view.content["words"]]
     language = digests.get(session, view.digest_id or 0).languages[0]
-    backwards = [drafting.retraction(manuscript.read(one, language=language)).markdown for one in words]
+    backwards = [alerts.retraction(manuscript.read(one, language=language)).markdown for one in words]
     frames = [framing.kept(parts.house, one, language=language) for one in words]
     compiled = _versions(session, view.id, words, frames)
     back = _versions(session, mailings.retraction_of(session, view.id), backwards, [None] * len(words))

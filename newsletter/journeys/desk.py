@@ -74,11 +74,6 @@ class Alert:
         """What stands in the first version's subject."""
         return self.texts[0].subject
 
-    @property
-    def done(self) -> int:
-        """How far it is, in parts of a hundred."""
-        return 100 * (self.status.planned - self.status.due) // max(1, self.status.planned)
-
 
 def listed(parts: Parts, *, limit: int = 30) -> list[Row]:
     """Return the newest alerts."""

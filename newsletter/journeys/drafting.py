@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
-from newsletter import database, languages
+from newsletter import database
 from newsletter.campaigns import alerts
 from newsletter.composer import alert as composing
 from newsletter.composer.message import Compiled
@@ -67,7 +67,7 @@ def begin(
     texts = _read(words, digest)
     new = Draft(Kind.ALERT, Lane.URGENT, digest.id, texts[0].subject, updates=updates)
     mailing_id = mailings.draft(session, new, now=now)
-    back = Draft(Kind.RETRACTION, Lane.URGENT, digest.id, retraction(texts[0]).subject, retracts=mailing_id)
+    back = Draft(Kind.RETRACTION, Lane.URGENT, digest.id, alerts.retraction(texts[0]).subject, retracts=mailing_id)
     mailings.draft(session, back, now=now)
     _write(session, parts, mailing_id, words, texts, digest, by=by, now=now)
     audit.append(session, "alert.drafted", by=by, now=now, mailing=mailing_id, digest=digest.id)
@@ -146,7 +146,7 @@ def _write(
     back_id = mailings.retraction_of(session, mailing_id)
     # What takes it back bears the day on which the alert was begun, so that an approver sees no change where there is none.
     began = mailings.get(session, mailing_id).created_at
-    for target, made, at in ((mailing_id, texts, now), (back_id, [retraction(text) for text in texts], began)):
+    for target, made, at in ((mailing_id, texts, now), (back_id, [alerts.retraction(text) for text in texts], began)):
         variants.clear(session, target)
         for number, text in enumerate(made, start=1):
             compiled = _compose(session, parts, text, digest, archive_path=f"{archive}/{number}", page=page, now=at)
@@ -155,15 +155,6 @@ def _write(
     writers = sorted({*before, *([by] if isinstance(by, int) else [])})
     content = {"words": list(words), "page": page, "by": writers}
     mailings.write_down(session, mailing_id, texts[0].subject, content)
-
-
-def retraction(text: Manuscript) -> Manuscript:
-    """Return what takes an alert back, in its language: nobody has to find words at four in the morning."""
-
-    def say(what: str) -> str:
-        return languages.say(f"mail.retraction-{what}", text.language, subject=text.subject)
-
-    return Manuscript(say("subject"), say("headline"), "", text.language, "", (), say("text") + "\n")
 
 
 def _compose(

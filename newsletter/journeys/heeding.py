@@ -18,12 +18,10 @@ from newsletter.issues import articles, digests
 from newsletter.journeys import acting, drafting, stopping
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings
-from newsletter.ledger.mailings import State
+from newsletter.ledger.mailings import NOT_GONE, State
 from newsletter.operators import audit
 
 log = structlog.get_logger()
-
-NOT_GONE = frozenset({State.DRAFT, State.LOCKED, State.APPROVED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class Heeding:
 
     def update(self, session: Session, mailing_id: int, message: CapMessage, *, now: datetime) -> None:
         """Let the alert say what the message says: itself where it has not gone, else by a draft that updates it."""
-        newest = (mailing_id, *self._followers(session, mailing_id))[-1]
+        newest = (mailing_id, *mailings.followers(session, mailing_id))[-1]
         if acting.an_alert(session, newest).state in (State.CANCELLED, State.RETRACTED):
             return  # somebody ended it here: the message is kept, and changes nothing
         waiting = self._not_gone(session, newest)
@@ -57,19 +55,11 @@ class Heeding:
 
         Nothing is mailed by that: nobody can tell who sent a message of CAP, so taking back is for somebody to do.
         """
-        for one in (mailing_id, *self._followers(session, mailing_id)):
+        for one in (mailing_id, *mailings.followers(session, mailing_id)):
             for waiting in mailings.waiting_to_follow(session, one):
                 stopping.end(session, waiting, by=self.by, now=now)
             if acting.an_alert(session, one).state in (*NOT_GONE, State.SENDING, State.PAUSED):
                 stopping.end(session, one, by=self.by, now=now)
-
-    def _followers(self, session: Session, mailing_id: int) -> list[int]:
-        """Return the alerts that followed one and went, the oldest first."""
-        found = []
-        while (newer := mailings.follower(session, mailing_id)) is not None:
-            found.append(newer)
-            mailing_id = newer
-        return found
 
     def _words(self, session: Session, message: CapMessage) -> tuple[str, ...]:
         return wording.manuscripts_for(message, digests.by_key(session, self.digest).languages)

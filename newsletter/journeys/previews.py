@@ -13,7 +13,7 @@ from newsletter.errors import Conflict
 from newsletter.issues import digests
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings, planning, variants
-from newsletter.ledger.mailings import Kind, State
+from newsletter.ledger.mailings import RELEASED, Kind, State
 from newsletter.subscribers import people
 
 
@@ -49,7 +49,6 @@ def _files(stem: Path, stamper: Stamper, person: Person) -> list[Path]:
     return [eml, html, txt]
 
 
-_RELEASED = frozenset({State.SENDING, State.PAUSED, State.DONE, State.STOPPED, State.RETRACTED})
 _FOR_EVERYONE = frozenset({Kind.DIGEST, Kind.MAILING, Kind.ALERT})
 
 
@@ -62,7 +61,7 @@ def shown(parts: Parts, digest_key: str, mailing_id: int, number: int) -> Messag
     with parts.database.transaction() as session:
         mailing = mailings.get(session, mailing_id)
         mine = mailing.digest_id == digests.by_key(session, digest_key).id
-        if not mine or mailing.state not in _RELEASED or mailing.kind not in _FOR_EVERYONE:
+        if not mine or mailing.state not in RELEASED or mailing.kind not in _FOR_EVERYONE:
             return None
         retracted = mailing.kind is Kind.ALERT and mailing.state is State.RETRACTED
         chosen = mailings.retraction_of(session, mailing_id) if retracted else mailing_id

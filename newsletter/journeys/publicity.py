@@ -7,16 +7,15 @@ from urllib.parse import quote
 import markupsafe
 
 from newsletter import languages
-from newsletter.campaigns import cap, wording
+from newsletter.campaigns import alerts, cap, wording
 from newsletter.composer import plaintext, prose
 from newsletter.database import Session
 from newsletter.issues import digests, manuscript
 from newsletter.issues.manuscript import Manuscript
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings
-from newsletter.ledger.mailings import Kind, MailingView, State
+from newsletter.ledger.mailings import RELEASED, Kind, MailingView, State
 
-RELEASED = frozenset({State.SENDING, State.PAUSED, State.DONE, State.STOPPED, State.RETRACTED})
 _DESCRIPTION = 160
 
 
@@ -77,7 +76,7 @@ def page(parts: Parts, number: int, language: str | None = None) -> Page | None:
     chosen = next((text for text in texts if text.language == language), texts[0])
     others = tuple(text.language for text in texts if text is not chosen)
     url = f"{parts.letterhead.base_url}/alerts/{number}/{chosen.language}"
-    shown = _taken_back(chosen) if view.state is State.RETRACTED else chosen
+    shown = alerts.retraction(chosen) if view.state is State.RETRACTED else chosen
     words = plaintext.bare(shown.markdown)
     return Page(
         number,
@@ -108,7 +107,7 @@ def bulletin(parts: Parts, number: int) -> bytes | None:
         kind, references = (cap.Kind.UPDATE, (_named(parts, before),)) if before else (cap.Kind.ALERT, ())
         if view.state is State.RETRACTED:
             back = mailings.get(session, mailings.retraction_of(session, number))
-            texts, kind, references = [_taken_back(text) for text in texts], cap.Kind.CANCEL, (mine,)
+            texts, kind, references = [alerts.retraction(text) for text in texts], cap.Kind.CANCEL, (mine,)
             mine = _named(parts, back)
     page = f"{parts.letterhead.base_url}/alerts/{number}"
     versions = [
@@ -139,10 +138,3 @@ def _newer(session: Session, number: int) -> int | None:
     """The alert that follows one, where it has gone; what is only being written is nobody's business."""
     found = mailings.follower(session, number)
     return found if found is not None and mailings.get(session, found).state in RELEASED else None
-
-
-def _taken_back(text: Manuscript) -> Manuscript:
-    def say(what: str) -> str:
-        return languages.say(f"mail.retraction-{what}", text.language, subject=text.subject)
-
-    return Manuscript(say("subject"), say("headline"), "", text.language, "", (), say("text") + "\n")

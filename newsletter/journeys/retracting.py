@@ -14,7 +14,7 @@ from newsletter.journeys import acting, mailing
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import deliveries, mailings
 from newsletter.ledger import planning as rows
-from newsletter.ledger.mailings import Lane, State, UnknownMailing
+from newsletter.ledger.mailings import RELEASED, Lane, State, UnknownMailing
 from newsletter.operators import audit
 from newsletter.operators.roles import May
 
@@ -73,12 +73,8 @@ def retract(
 
 def _gone_after(session: Session, mailing_id: int) -> list[int]:
     """Return the alerts that followed one and went, in their order, those aside that were taken back."""
-    found = []
-    while (newer := mailings.follower(session, mailing_id)) is not None:
-        if mailings.get(session, newer).state in (State.SENDING, State.PAUSED, State.STOPPED, State.DONE):
-            found.append(newer)
-        mailing_id = newer
-    return found
+    gone = RELEASED - {State.RETRACTED}
+    return [one for one in mailings.followers(session, mailing_id) if mailings.get(session, one).state in gone]
 
 
 def take_back(session: Session, mailing_id: int, *, by: int | str, now: datetime) -> int:

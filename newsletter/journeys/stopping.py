@@ -9,14 +9,14 @@ from newsletter.jobs import HOOKS, SWEEP
 from newsletter.journeys import acting
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings
-from newsletter.ledger.mailings import State
+from newsletter.ledger.mailings import NOT_GONE, State
 from newsletter.ledger.manifest import short
 from newsletter.operators import audit, hooks
 from newsletter.operators.hooks import Event
 from newsletter.operators.roles import May
 from newsletter.tokens import Purpose
 
-STOPPABLE = frozenset({State.DRAFT, State.LOCKED, State.APPROVED, State.SENDING, State.PAUSED})
+STOPPABLE = NOT_GONE | {State.SENDING, State.PAUSED}
 ENDED = frozenset({State.STOPPED, State.CANCELLED, State.RETRACTED})
 
 

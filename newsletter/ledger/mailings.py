@@ -27,6 +27,9 @@ MOVES: dict[State, frozenset[State]] = {
 }
 
 
+# What readers have, or may have: from the release on it is public, whatever became of it.
+RELEASED = frozenset({State.SENDING, State.PAUSED, State.DONE, State.STOPPED, State.RETRACTED})
+NOT_GONE = frozenset({State.DRAFT, State.LOCKED, State.APPROVED})
 # What may have arrived goes again, with the same bytes: better twice than not at all. All else goes at most once.
 AT_LEAST_ONCE = frozenset({Kind.ALERT, Kind.RETRACTION, Kind.NOTICE})
 
@@ -247,10 +250,19 @@ def follower(session: Session, mailing_id: int) -> int | None:
     return session.execute(planned.order_by(Mailing.id.desc()).limit(1)).scalar_one_or_none()
 
 
+def followers(session: Session, mailing_id: int) -> list[int]:
+    """Return the alerts that were planned after one, each as an update of the one before it."""
+    found = list[int]()
+    newer = follower(session, mailing_id)
+    while newer is not None and newer != mailing_id and newer not in found:
+        found.append(newer)
+        newer = follower(session, newer)
+    return found
+
+
 def waiting_to_follow(session: Session, mailing_id: int) -> list[int]:
     """Return the alerts that would follow one and have not gone, the newest first."""
-    states = (State.DRAFT, State.LOCKED, State.APPROVED)
-    query = select(Mailing.id).where(Mailing.updates == mailing_id, Mailing.state.in_(states))
+    query = select(Mailing.id).where(Mailing.updates == mailing_id, Mailing.state.in_(NOT_GONE))
     return list(session.execute(query.order_by(Mailing.id.desc())).scalars())
 
 

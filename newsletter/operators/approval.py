@@ -1,9 +1,8 @@
 """What was said of an alert, row by row: added and read, never changed."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from newsletter.database import Session
 from newsletter.models.approval import Approval
@@ -68,8 +67,3 @@ def _mandated(session: Session, row: Approval) -> Mandated | None:
     if row.mandate_id is None:
         return None
     return mandates.used_for(session, row.mandate_id, row.mailing_id, at=row.at, before=row.id)
-
-
-def since(session: Session, mailing_id: int) -> datetime | None:
-    """Return when somebody first gave their word for a mailing in its present form."""
-    return session.execute(select(func.min(Approval.at)).where(Approval.mailing_id == mailing_id)).scalar_one_or_none()

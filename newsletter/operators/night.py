@@ -11,11 +11,10 @@
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 from newsletter.models.approval import Rule as Rule
 from newsletter.models.operator import Factor
@@ -210,8 +209,3 @@ def _signers(mandate: Mandated, rules: Night, pins: Pins) -> Fault | None:
         ):
             good.add(operator)
     return None if len(good) >= 2 else Fault.MANDATE_UNSIGNED
-
-
-def described(fault: Fault, **facts: Any) -> tuple[str, Mapping[str, Any]]:
-    """Return the catalogue's id of a fault, with its facts."""
-    return f"night.{fault}", facts

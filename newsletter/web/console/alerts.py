@@ -16,7 +16,7 @@ from newsletter.issues.manuscript import BadManuscript, Manuscript
 from newsletter.journeys import alert, desk, errands, previews, stopping
 from newsletter.journeys.entering import Visitor
 from newsletter.journeys.parts import Parts
-from newsletter.ledger.mailings import State
+from newsletter.ledger.mailings import NOT_GONE, State
 from newsletter.operators import passkeys
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
@@ -185,7 +185,7 @@ def show(request: Request, number: Id) -> HTMLResponse:
 def _shown(request: Request, who: Visitor, number: int, problem: NewsletterError | None = None) -> HTMLResponse:
     parts = gate.made(request).parts
     found = desk.shown(parts, number)
-    waits = found.standing.state in (State.DRAFT, State.LOCKED, State.APPROVED)
+    waits = found.standing.state in NOT_GONE
     checked = desk.checked(parts, found) if waits else None
     rules = parts.house.rules
     looks = LOOKS["going"] if found.standing.state is State.SENDING else None
