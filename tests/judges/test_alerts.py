@@ -1,13 +1,11 @@
 """The night in real browsers of 320 px: written on one phone, approved by a passkey on another, watched; judged by axe."""
 
-import threading
-import time
-
 import pytest
 
-from newsletter.journeys import errands, team
+from newsletter.journeys import team
 from newsletter.operators.roles import Role
 from tests import house
+from tests.fakes import desk as at_desk
 from tests.judges import driving
 from tests.judges.test_console import RULES, Eye, code
 from tests.judges.test_console import crew as crew
@@ -37,18 +35,8 @@ def worker(tmp_path, database_urls, port, sink, night):
 @pytest.fixture
 def desk(worker):
     """A worker at its desk."""
-    over = threading.Event()
-
-    def work():
-        while not over.is_set():
-            errands.run(worker.parts)
-            time.sleep(0.02)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield
-    over.set()
-    thread.join(timeout=20)
+    with at_desk.working(worker):
+        yield
 
 
 def enter(chrome, base, member, made):

@@ -4,7 +4,6 @@ import email
 import email.policy
 import html
 import re
-import threading
 import time
 
 import pytest
@@ -13,6 +12,7 @@ from webauthn.helpers import bytes_to_base64url
 from newsletter.journeys import errands
 from newsletter.operators.roles import Role
 from tests import house
+from tests.fakes import desk as at_desk
 from tests.fakes.authenticator import Authenticator
 from tests.web import visiting
 from tests.web.visiting import BASE, acts, inside, rows, step
@@ -49,18 +49,8 @@ def made(worker, tmp_path, database_urls, sink, few):
 @pytest.fixture
 def desk(worker):
     """The desk's worker, at its work."""
-    over = threading.Event()
-
-    def work():
-        while not over.is_set():
-            errands.run(worker.parts)
-            time.sleep(0.02)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield
-    over.set()
-    thread.join(timeout=20)
+    with at_desk.working(worker):
+        yield
 
 
 @pytest.fixture

@@ -1,0 +1,24 @@
+"""The desk at its work, in a thread of the test: it does what pages ask for."""
+
+import threading
+import time
+from contextlib import contextmanager
+
+from newsletter.journeys import errands
+
+
+@contextmanager
+def working(made):
+    """Run the errands of a product until the block ends."""
+    over = threading.Event()
+
+    def work():
+        while not over.is_set():
+            errands.run(made.parts)
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    over.set()
+    thread.join(timeout=20)
