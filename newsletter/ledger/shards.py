@@ -362,6 +362,14 @@ _LACKS_HANDS = text(f"""
 """)  # noqa: S608
 
 
+def any_open(session: Session, mailing_id: int) -> bool:
+    """Return whether a shard of a mailing has not ended."""
+    return bool(session.execute(_ANY_OPEN, {"mailing": mailing_id}).scalar_one())
+
+
+_ANY_OPEN = text("SELECT EXISTS (SELECT FROM shard WHERE mailing_id = :mailing AND state = 'open')")
+
+
 def left(session: Session, mailing_id: int) -> int:
     """Return how many deliveries the open shards of a mailing hold: at least as many as could be begun now."""
     return int(session.execute(_LEFT, {"mailing": mailing_id}).scalar_one())
