@@ -73,6 +73,7 @@ def _compare(made: Newsletter, folder: Path, sink: Sink, readers: int) -> None:
     for _ in range(TIMES):
         time.sleep(REST_SECONDS)
         beside.append(_alarm(made, folder, sink))
+    everybody = _first(made, folder, sink, house.DIGEST)
     status = mailing.status(made.parts, issue.mailing)
     assert status.state == State.SENDING, "the digest was over before the last alert"
     mailing.stop(made.parts, issue.mailing)
@@ -82,7 +83,8 @@ def _compare(made: Newsletter, folder: Path, sink: Sink, readers: int) -> None:
         first, rate = [one.first for one in runs], [one.rate for one in runs]
         spread = f"**{median(rate):,.0f}** ({min(rate):,.0f}–{max(rate):,.0f})"
         print(f"| {name} | **{median(first):.2f}** (to {max(first):.2f}) | {spread} | {median(rate) / usual:.2f} |")
-    print(f"\nMeanwhile the digest went to {status.accepted:,}.", flush=True)
+    print(f"\nAn alert to all {readers:,} beside the digest: first on the wire after {everybody:.2f} s.")
+    print(f"Meanwhile the digest went to {status.accepted:,}.", flush=True)
 
 
 def _told(made: Newsletter) -> int:
@@ -90,11 +92,26 @@ def _told(made: Newsletter) -> int:
     return newest.accepted
 
 
-def _alarm(made: Newsletter, folder: Path, sink: Sink) -> Alarm:
+def _locked(made: Newsletter, folder: Path, digest: str) -> int:
     text = folder / "alarm.md"
     text.write_text(_TEXT)
-    number = drafting.draft(made.parts, [str(text)], digest_key=ALARM)
+    number = drafting.draft(made.parts, [str(text)], digest_key=digest)
     alert.lock(made.parts, number)
+    return number
+
+
+def _first(made: Newsletter, folder: Path, sink: Sink, digest: str) -> float:
+    """Return the seconds from a release to the first byte, and stop the alert."""
+    number = _locked(made, folder, digest)
+    with Watch(sink) as watch:
+        released = time.monotonic()
+        alert.release(made.parts, number)
+    alert.stop(made.parts, number)
+    return watch.first - released
+
+
+def _alarm(made: Newsletter, folder: Path, sink: Sink) -> Alarm:
+    number = _locked(made, folder, ALARM)
     with Watch(sink) as watch:
         released = time.monotonic()
         alert.release(made.parts, number)
