@@ -94,6 +94,7 @@ def test_signed_by_two_in_the_evening_and_sent_by_one_thumb(holder, trustees, de
     assert "It holds" in phone.open("/console/mandates").text
     alert = framed(phone)
     assert "You hold a mandate" in phone.text
+    assert "By the urgent lane" in phone.text
     phone.post(f"{alert}/mandated", mandate="1", fingerprint=fingerprint(phone), answer=step(member, now, 1))
     assert (phone.problem, phone.path) == ("", alert)
     assert "On its way" in phone.text
