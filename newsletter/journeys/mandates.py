@@ -294,21 +294,29 @@ def team(parts: Parts) -> tuple[dict[int, str], dict[int, str]]:
     return {one.id: one.name for one in every}, able
 
 
-def fitting(parts: Parts, mailing_id: int, *, by: int) -> MandateView | None:
-    """Return the mandate by which somebody may let a locked alert go once they prove who they are, or None."""
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A mandate that somebody holds now. refusal: why it is not one for this alert; None: what is missing is their thumb."""
+
+    mandate: MandateView
+    refusal: NewsletterError | None
+
+
+def offer(parts: Parts, mailing_id: int, *, by: int) -> Offer | None:
+    """Return the mandate by which somebody may let a locked alert go, else one they hold and why it does not; or None."""
     with parts.database.transaction() as session:
         now = database.now(session)
         held = [one for one in mandates.listed(session) if one.terms.holder == by and one.holds(now=now)]
-        fit = [one for one in held if _fits(session, parts, mailing_id, one.id, by=by)]
-    return min(fit, key=lambda one: one.terms.until, default=None)
+        found = [Offer(one, _unfit(session, parts, mailing_id, one.id, by=by)) for one in held]
+    return min(found, key=lambda one: (one.refusal is not None, one.mandate.terms.until), default=None)
 
 
-def _fits(session: Session, parts: Parts, mailing_id: int, mandate: int, *, by: int) -> bool:
+def _unfit(session: Session, parts: Parts, mailing_id: int, mandate: int, *, by: int) -> NewsletterError | None:
     try:
         _require_word(session, parts, mailing_id, mandate, Shown(by, Factor.TOTP))
     except NotEnough as refusal:
         # What is asked last: all else holds.
-        return refusal.fault is Fault.NEEDS_PASSKEY
-    except NewsletterError:
-        return False
-    return True
+        return None if refusal.fault is Fault.NEEDS_PASSKEY else refusal
+    except NewsletterError as refusal:
+        return refusal
+    return None

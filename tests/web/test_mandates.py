@@ -16,7 +16,7 @@ from tests import house
 from tests.fakes.authenticator import Authenticator
 from tests.web.test_alerts import desk as desk
 from tests.web.test_alerts import few as few
-from tests.web.test_alerts import fingerprint
+from tests.web.test_alerts import fingerprint, written
 from tests.web.test_alerts import made as made
 from tests.web.test_alerts import readers as readers
 from tests.web.test_alerts import worker as worker
@@ -101,6 +101,8 @@ def test_signed_by_two_in_the_evening_and_sent_by_one_thumb(holder, trustees, de
     worker.deliver("urgent")
     assert len(sink.messages) == 4
     assert "1 of 2 used" in phone.open(here).text
+    [added] = rows(worker, "SELECT content::jsonb ->> 'by' FROM audit WHERE content LIKE '%mandate.added%'")
+    assert added == (str(member.id),)
     assert [act for act in acts(worker) if act.startswith(("mandate.", "alert."))] == [
         "mandate.added",
         "mandate.signed",
@@ -157,6 +159,19 @@ def test_a_page_offers_what_would_not_be_refused(holder, trustees, browse, crew,
     writer.open("/console/mandates")
     assert writer.post("/console/mandates", **ASKED, holder=str(member.id)).page.status_code == 403
     assert "Write a mandate" in trustees[0][1].open("/console/mandates").text
+
+
+def test_a_mandate_that_does_not_do_says_why(holder, trustees, desk, readers, now):
+    """At night nobody should wonder where the button is: the words are free, or the readers too many."""
+    readers(4)
+    member, phone = holder
+    signed(asked(phone, member, most_readers="3"), trustees, now)
+    framed(phone)
+    assert "it does not let this one go: Alert 1 goes to 4 readers, which is more than the mandate allows" in phone.text
+    free = written(phone)
+    phone.post(f"/console/alerts/{free}/lock")
+    assert "another cause or frame" in phone.text
+    assert "You hold a mandate<" not in phone.text
 
 
 def test_anyone_ends_one_without_a_code(holder, trustees, browse, crew, desk, readers, worker, now):

@@ -202,7 +202,7 @@ def _shown(request: Request, who: Visitor, number: int, problem: NewsletterError
         checked=checked,
         rules=rules,
         few=_few(found, rules.few),
-        mandate=mandates.fitting(parts, number, by=who.operator.id) if alone else None,
+        offer=mandates.offer(parts, number, by=who.operator.id) if alone else None,
     )
     if looks and problem is None:
         answer.headers["refresh"] = str(looks)
