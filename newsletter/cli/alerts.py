@@ -11,10 +11,10 @@ from newsletter.assembly import Newsletter
 from newsletter.cli import bulletins, mandates, waiting
 from newsletter.cli.door import AsJson, DryRun, Number, Wait, ask_code, listing, newsletter, page, screen, show
 from newsletter.journeys import alert as journey
-from newsletter.journeys import drafting, expiring, retracting
+from newsletter.journeys import desk, drafting, expiring, retracting
 from newsletter.journeys import mailing as mailings
 from newsletter.journeys import mandates as by_mandate
-from newsletter.ledger.mailings import RELEASED, State
+from newsletter.ledger.mailings import NOT_GONE, RELEASED, State
 from newsletter.operators.sessions import Factor
 
 app = typer.Typer(no_args_is_help=True, help="Urgent alerts: ahead of everything else, and never by one person alone.")
@@ -184,10 +184,18 @@ def send(
 def _show(made: Newsletter, alert: int, *, as_json: bool) -> None:
     """Print where an alert stands; of one that goes, its books as well."""
     found = journey.standing(made.parts, alert)
-    document = _document(found) | asdict(retracting.relatives(made.parts, alert))
+    document = _document(found) | asdict(retracting.relatives(made.parts, alert)) | {"plan": _plan(made, found)}
     if found.state in RELEASED:
         document |= asdict(mailings.status(made.parts, alert))
     show(document, as_json=as_json, words=lambda: _words(document))
+
+
+def _plan(made: Newsletter, found: journey.Standing) -> list[str]:
+    """Return by which road an alert that has not gone will go, in sentences."""
+    if found.state not in NOT_GONE:
+        return []
+    checked = desk.checked(made.parts, desk.shown(made.parts, found.mailing))
+    return [languages.say(message, **facts) for message, facts in checked.plan]
 
 
 def _document(found: journey.Standing) -> dict[str, Any]:
@@ -209,13 +217,15 @@ def _document(found: journey.Standing) -> dict[str, Any]:
 
 
 def _words(document: dict[str, Any]) -> None:
-    changes, sentence = document.pop("changes"), document.pop("sentence")
+    changes, sentence, plan = document.pop("changes"), document.pop("sentence"), document.pop("plan")
     for name in ("waits_for", "fingerprint"):
         document.pop(name)
     listing(
         [{"": name.replace("_", " "), " ": value} for name, value in document.items() if value not in (None, ())],
         empty="",
     )
+    for line in plan:
+        page.print(line, soft_wrap=True, markup=False)
     for change in changes:
         page.print(languages.say(f"alert.changed-{change['what']}", **change), soft_wrap=True, markup=False)
         for line in change["lines"]:

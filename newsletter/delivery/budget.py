@@ -5,7 +5,7 @@ the others. Of the day bulk mail may use neither what is reserved for alerts nor
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -139,6 +139,76 @@ class Promise:
     ends_at: datetime
     by_day: tuple[int, ...]
     held_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """One relay of an alert's, as a plan looks at it.
+
+    name     host and port, no password
+    daily    the whole of its day; None: it has none
+    reserve  what of the day bulk mail leaves to alerts
+    away     it does not answer
+    bulk     digests go by it as well
+    """
+
+    name: str
+    limits: Limits
+    daily: int | None = None
+    reserve: int = 0
+    away: bool = False
+    bulk: bool = True
+
+    @property
+    def left(self) -> int | None:
+        """What is left of its day for an alert."""
+        return None if self.limits.daily is None else max(0, self.limits.daily - sum(self.limits.given.values()))
+
+    def pace(self, *, digest: bool) -> float | None:
+        """Messages a second for an alert, beside a digest or alone; None: as fast as it takes them."""
+        beside = [Lane.BULK] if digest and self.bulk else []
+        return None if self.limits.pace is None else self.limits.pace * share(Lane.URGENT, beside)
+
+
+Sentence = tuple[str, Mapping[str, object]]
+"""An id of the catalogue with its facts."""
+
+
+def plan(due: int, bearers: Sequence[Bearer], *, digest: bool) -> tuple[Sentence, ...]:
+    """Return by which road an alert will travel, in sentences: lane, relays, pace, quota, reserve, and what goes beside it.
+
+    due      how many it goes to
+    digest   whether bulk mail goes at this moment
+    """
+    said: list[Sentence] = [("plan.lane", {})]
+    for one in bearers:
+        said += _borne(one, digest=digest)
+    lefts = [one.left for one in bearers if not one.away]
+    limited = [left for left in lefts if left is not None]
+    if limited and len(limited) == len(lefts) and sum(limited) < due:
+        said.append(("plan.short", {"missing": f"{due - sum(limited):,}"}))
+    if not digest:
+        return (*said, ("plan.alone", {}))
+    shared = [one for one in bearers if one.bulk]
+    slowed = any(one.limits.pace is not None for one in shared)
+    return (*said, (f"plan.digest-{'shares' if slowed else 'behind' if shared else 'apart'}", {}))
+
+
+def _borne(one: Bearer, *, digest: bool) -> list[Sentence]:
+    """What one relay bears, and whether digests may use up its day."""
+    if one.away:
+        return [("plan.away", {"relay": one.name})]
+    pace = one.pace(digest=digest)
+    facts: dict[str, object] = {"relay": one.name}
+    said: list[Sentence] = [("plan.free", facts) if pace is None else ("plan.pace", facts | {"pace": f"{pace:.3g}"})]
+    if one.limits.hourly is not None:
+        said.append(("plan.hourly", {"hourly": f"{one.limits.hourly:,}"}))
+    if one.left is not None and one.daily is not None:
+        said.append(("plan.day", {"left": f"{one.left:,}", "daily": f"{one.daily:,}"}))
+        if one.bulk:
+            kept = {"reserve": f"{one.reserve:,}"}
+            said.append(("plan.reserve", kept) if one.reserve else ("plan.no-reserve", {}))
+    return said
 
 
 def promise(due: int, relays: Iterable[Limits], *, now: datetime) -> Promise | None:

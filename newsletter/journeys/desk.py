@@ -10,7 +10,7 @@ from newsletter.campaigns import frames as frames_
 from newsletter.composer import lint
 from newsletter.database import Session
 from newsletter.delivery import planning
-from newsletter.delivery.budget import Promise
+from newsletter.delivery.budget import Promise, Sentence
 from newsletter.errors import NewsletterError
 from newsletter.issues import articles, digests, manuscript
 from newsletter.issues.digests import DigestView
@@ -49,12 +49,18 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """What to look at. links None: not tried yet; missing: languages of the digest in which nothing was written."""
+    """What to look at.
+
+    links     None: not tried yet
+    missing   languages of the digest in which nothing was written
+    plan      by which road it goes, in sentences
+    """
 
     links: tuple[Link, ...] | None
     names: tuple[tuple[str, str], ...]
     missing: tuple[str, ...]
     audience: int
+    plan: tuple[Sentence, ...]
     promise: Promise | None
 
 
@@ -118,6 +124,7 @@ def checked(parts: Parts, found: Alert) -> Checks:
         tuple(checks.spelled_twice([text.markdown for text in found.texts if text.language == "en"], known)),
         tuple(language for language in found.digest.languages if language not in written),
         audience,
+        mailing.road(parts, mailing_id, due=audience),
         mailing.promise(parts, mailing_id),
     )
 

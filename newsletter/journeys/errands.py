@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 import structlog
@@ -12,7 +12,8 @@ from newsletter.campaigns import errands
 from newsletter.campaigns.errands import Act, ErrandView
 from newsletter.errors import Conflict, NewsletterError
 from newsletter.jobs import ERRANDS
-from newsletter.journeys import acting, alert, desk, drafting, expiring, mailing, retracting
+from newsletter.journeys import acting, alert, desk, drafting, expiring, mailing, mandates, retracting
+from newsletter.journeys.mandates import Wish
 from newsletter.journeys.parts import Parts
 from newsletter.operators import audit
 from newsletter.operators.roles import May
@@ -136,6 +137,37 @@ def _resume(parts: Parts, found: ErrandView) -> None:
     mailing.resume(parts, number)
 
 
+def _mandate(parts: Parts, found: ErrandView) -> None:
+    said = found.facts
+    wish = Wish(
+        holder=int(said["holder"]),
+        digest=str(said["digest"]),
+        cause=str(said["cause"]),
+        until=datetime.fromisoformat(str(said["until"])),
+        frames=tuple(map(str, said["frames"])),
+        most_alerts=int(said["most_alerts"]),
+        most_readers=int(said["most_readers"]),
+    )
+    mandates.add(parts, wish, by=found.operator)
+
+
+def _sign(parts: Parts, found: ErrandView) -> None:
+    number, factor, answer = int(found.facts["mandate"]), str(found.facts["factor"]), str(found.facts["answer"])
+    if Factor(factor) is Factor.PASSKEY:
+        mandates.sign_by_passkey(parts, number, by=found.operator, assertion=answer)
+    else:
+        mandates.sign_by_code(parts, number, by=found.operator, code=answer)
+
+
+def _mandated(parts: Parts, found: ErrandView) -> None:
+    number, mandate, by = found.mailing or 0, int(found.facts["mandate"]), found.operator
+    factor, answer, seen = (str(found.facts[name]) for name in ("factor", "answer", "seen"))
+    if Factor(factor) is Factor.PASSKEY:
+        mandates.release_by_passkey(parts, number, mandate=mandate, by=by, assertion=answer)
+    else:
+        mandates.release_by_code(parts, number, mandate=mandate, by=by, code=answer, seen=seen)
+
+
 _DO: Mapping[Act, Callable[[Parts, ErrandView], int | None]] = MappingProxyType(
     {
         Act.DRAFT: _draft,
@@ -148,5 +180,8 @@ _DO: Mapping[Act, Callable[[Parts, ErrandView], int | None]] = MappingProxyType(
         Act.RETRACT: _retract,
         Act.EXTEND: _extend,
         Act.RESUME: _resume,
+        Act.MANDATE: _mandate,
+        Act.SIGN: _sign,
+        Act.MANDATED: _mandated,
     }
 )

@@ -11,7 +11,7 @@ from newsletter.composer import mailing as composing
 from newsletter.composer.content import MailingContent
 from newsletter.database import Session
 from newsletter.delivery import budget, planning, throttle
-from newsletter.delivery.budget import Promise
+from newsletter.delivery.budget import Bearer, Promise, Sentence
 from newsletter.issues import digests, manuscript
 from newsletter.jobs import DELIVER
 from newsletter.journeys import inbound
@@ -19,7 +19,7 @@ from newsletter.journeys.parts import Parts
 from newsletter.journeys.publish import NoSuchFile
 from newsletter.ledger import books, deliveries, locks, mailings, shards, tallies, variants
 from newsletter.ledger.deliveries import Single
-from newsletter.ledger.mailings import Draft, Kind, Lane, MailingView, State
+from newsletter.ledger.mailings import NOT_GONE, Draft, Kind, Lane, MailingView, State
 from newsletter.subscribers import people, recipients
 
 
@@ -106,7 +106,7 @@ def promise(parts: Parts, mailing_id: int) -> Promise | None:
     with parts.database.transaction() as session:
         mailing = mailings.get(session, mailing_id)
         now = database.now(session)
-        if mailing.state in (State.DRAFT, State.LOCKED):
+        if mailing.state in NOT_GONE and mailing.planned_at is None:
             due = recipients.count(session, planning.audience(session, mailing)) if mailing.digest_id else 0
         else:
             groups = shards.due_by_provider(session, mailing_id)
@@ -127,6 +127,22 @@ def _to_come(session: Session, mailing: MailingView) -> int:
     if not mailing.growing or mailing.kind is not Kind.ALERT:
         return 0
     return max(0, locks.current(session, mailing.id).count - mailings.planned(session, mailing.id))
+
+
+def road(parts: Parts, mailing_id: int, *, due: int) -> tuple[Sentence, ...]:
+    """Return in sentences by which relays an alert will travel to so many, at what pace, and beside what."""
+    with parts.database.transaction() as session:
+        now, lane = database.now(session), mailings.get(session, mailing_id).lane
+        by = parts.relays[lane]
+        bears = throttle.limits(session, by, lane, now=now)
+        away = [throttle.known(session, relay, lane, now=now).away_since is not None for relay in by]
+        digest = any(mailings.get(session, one).lane is Lane.BULK for one in mailings.under_way(session))
+    bulk = {relay.name for relay in parts.relays[Lane.BULK]}
+    bearers = [
+        Bearer(relay.name, limits, relay.daily, relay.reserve, gone, relay.name in bulk)
+        for relay, limits, gone in zip(by, bears, away, strict=True)
+    ]
+    return budget.plan(due, bearers, digest=digest)
 
 
 def relays_away(parts: Parts, mailing_id: int) -> tuple[str, ...]:

@@ -11,15 +11,15 @@ from datetime import datetime, timedelta
 from newsletter import database
 from newsletter.database import Session
 from newsletter.delivery import vouching
-from newsletter.errors import Invalid
+from newsletter.errors import Invalid, NewsletterError
 from newsletter.issues import digests
-from newsletter.journeys import acting, alert, framing
+from newsletter.journeys import acting, alert, drafting, framing
 from newsletter.journeys.alert import NotEnough
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings
 from newsletter.ledger.mailings import State
 from newsletter.ledger.manifest import Manifest
-from newsletter.operators import approval, audit, mandates, night
+from newsletter.operators import approval, audit, mandates, night, people
 from newsletter.operators.approval import Over
 from newsletter.operators.mandates import MandateView
 from newsletter.operators.night import Fault, Rule, Terms, Word
@@ -52,11 +52,16 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What somebody shows for their word. assertion: of a passkey, over what they sign."""
+    """What somebody shows for their word.
+
+    assertion   of a passkey, over what they sign
+    seen        the fingerprint of what was before their eyes; None: whichever it is
+    """
 
     by: int
     factor: Factor
     assertion: str | None = None
+    seen: str | None = None
 
 
 def until(written: str, *, now: datetime) -> datetime:
@@ -72,10 +77,21 @@ def until(written: str, *, now: datetime) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=now.tzinfo)
 
 
-def add(parts: Parts, wish: Wish) -> MandateView:
-    """Write a mandate down for others to sign. Raises BadMandate, UnknownDigest, BadFrame, NoTemplate, NotAllowed."""
+def may_write(may: frozenset[May]) -> bool:
+    """Return whether somebody may write a mandate down: who may hold one, and who may sign one."""
+    return not may.isdisjoint({May.SEND, May.APPROVE})
+
+
+def add(parts: Parts, wish: Wish, *, by: int | None = None) -> MandateView:
+    """Write a mandate down for others to sign. Raises BadMandate, UnknownDigest, BadFrame, NoTemplate, NotAllowed.
+
+    by   who writes it; None: whoever runs the machine
+    """
     with parts.database.transaction() as session:
         now = database.now(session)
+        if by is not None:
+            may = people.by_id(session, by).may
+            acting.require(session, by, May.APPROVE if May.APPROVE in may else May.SEND)
         acting.require(session, wish.holder, May.SEND)
         if not now < wish.until <= now + LONGEST:
             raise BadMandate("not-tonight", hours=int(LONGEST.total_seconds()) // 3600)
@@ -98,7 +114,7 @@ def add(parts: Parts, wish: Wish) -> MandateView:
         )
         found = mandates.get(session, made)
         facts = {"mandate": made, "holder": wish.holder, "fingerprint": found.fingerprint.hex()}
-        audit.append(session, "mandate.added", by=audit.SHELL, now=now, **facts)
+        audit.append(session, "mandate.added", by=by or audit.SHELL, now=now, **facts)
         return found
 
 
@@ -143,18 +159,21 @@ def _require_signer(session: Session, parts: Parts, mandate_id: int, shown: Show
         raise NotEnough(fault)
 
 
-def release_by_code(parts: Parts, mailing_id: int, *, mandate: int, by: int, code: str) -> State:
+def release_by_code(
+    parts: Parts, mailing_id: int, *, mandate: int, by: int, code: str, seen: str | None = None
+) -> State:
     """Let a locked alert go by a mandate and the code of its holder's phone; return its state.
 
-    Raises NotEnough, WrongFactor, Locked, NotAllowed, UnknownMandate, and what `alert.release` raises.
+    Raises NotEnough, WrongFactor, Locked, NotAllowed, UnknownMandate, ChangedMeanwhile, and what `alert.release` raises.
     """
+    shown = Shown(by, Factor.TOTP, seen=seen)
     acting.by_factor(
         parts,
         by,
         Factor.TOTP,
         code,
-        before=lambda session: _require_word(session, parts, mailing_id, mandate, Shown(by, Factor.TOTP)),
-        act=lambda session: _approve(session, parts, mailing_id, mandate, Shown(by, Factor.TOTP)),
+        before=lambda session: _require_word(session, parts, mailing_id, mandate, shown),
+        act=lambda session: _approve(session, parts, mailing_id, mandate, shown),
     )
     return alert.release(parts, mailing_id, by=by)
 
@@ -188,6 +207,8 @@ def _require_word(session: Session, parts: Parts, mailing_id: int, mandate: int,
     acting.require(session, shown.by, May.SEND)
     mandates.get(session, mandate)
     manifest = locks.current(session, mailing_id)
+    if shown.seen is not None and shown.seen != manifest.fingerprint.hex():
+        raise drafting.ChangedMeanwhile(mailing_id)
     mailings.require(session, mailing_id, State.APPROVED)
     used = mandates.used_for(session, mandate, mailing_id, at=now)
     word = Word(Rule.MANDATE, shown.by, shown.factor, shown.assertion, now, used)
@@ -214,3 +235,88 @@ def listed(parts: Parts) -> list[tuple[MandateView, bool]]:
     with parts.database.transaction() as session:
         now = database.now(session)
         return [(one, one.holds(now=now)) for one in mandates.listed(session)]
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A mandate as its page shows it.
+
+    frames   each frame's name with its text; None where the text is another by now than the one that is signed
+    over     it lets nothing go any more, whoever signs
+    """
+
+    mandate: MandateView
+    digest: str
+    frames: tuple[tuple[str, str | None], ...]
+    holds: bool
+    over: bool
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that is signed can be read here."""
+        return all(text is not None for _, text in self.frames)
+
+
+def papers(parts: Parts) -> list[Paper]:
+    """Return the newest mandates with all that they allow: those that may still let something go come first."""
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        found = [_paper(session, parts, one, now=now) for one in mandates.listed(session)]
+    return sorted(found, key=lambda one: one.over)
+
+
+def paper(parts: Parts, mandate_id: int) -> Paper:
+    """Return a mandate with all that it allows. Raises UnknownMandate."""
+    with parts.database.transaction() as session:
+        return _paper(session, parts, mandates.get(session, mandate_id), now=database.now(session))
+
+
+def _paper(session: Session, parts: Parts, found: MandateView, *, now: datetime) -> Paper:
+    terms = found.terms
+    frames = tuple((one.partition("@")[0], _frame(parts, one)) for one in terms.frames)
+    name = digests.by_key(session, terms.digest).name
+    return Paper(found, name, frames, found.holds(now=now), found.over(now=now))
+
+
+def _frame(parts: Parts, frame_id: str) -> str | None:
+    try:
+        found = framing.get(parts.house, frame_id.partition("@")[0])
+    except NewsletterError:
+        return None
+    return found.text if found.id == frame_id else None
+
+
+def team(parts: Parts) -> tuple[dict[int, str], dict[int, str]]:
+    """Return everybody's name by number, and the names of those who may hold a mandate."""
+    with parts.database.transaction() as session:
+        every = people.listed(session)
+    able = {one.id: one.name for one in every if one.active and May.SEND in one.may}
+    return {one.id: one.name for one in every}, able
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A mandate that somebody holds now. refusal: why it is not one for this alert; None: what is missing is their thumb."""
+
+    mandate: MandateView
+    refusal: NewsletterError | None
+
+
+def offer(parts: Parts, mailing_id: int, *, by: int) -> Offer | None:
+    """Return the mandate by which somebody may let a locked alert go, else one they hold and why it does not; or None."""
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        held = [one for one in mandates.listed(session) if one.terms.holder == by and one.holds(now=now)]
+        found = [Offer(one, _unfit(session, parts, mailing_id, one.id, by=by)) for one in held]
+    return min(found, key=lambda one: (one.refusal is not None, one.mandate.terms.until), default=None)
+
+
+def _unfit(session: Session, parts: Parts, mailing_id: int, mandate: int, *, by: int) -> NewsletterError | None:
+    try:
+        _require_word(session, parts, mailing_id, mandate, Shown(by, Factor.TOTP))
+    except NotEnough as refusal:
+        # What is asked last: all else holds.
+        return None if refusal.fault is Fault.NEEDS_PASSKEY else refusal
+    except NewsletterError as refusal:
+        return refusal
+    return None

@@ -23,6 +23,9 @@ class Act(StrEnum):
     RETRACT = "retract"
     EXTEND = "extend"
     RESUME = "resume"
+    MANDATE = "mandate"
+    SIGN = "sign"
+    MANDATED = "mandated"
 
 
 class Errand(Base):

@@ -34,8 +34,11 @@ class MandateView:
 
     def holds(self, *, now: datetime) -> bool:
         """Return whether it may still let an alert go."""
-        over = self.ended_at is not None or now >= self.terms.until or self.used >= self.terms.most_alerts
-        return not over and len(self.signers) >= 2
+        return not self.over(now=now) and len(self.signers) >= 2
+
+    def over(self, *, now: datetime) -> bool:
+        """Return whether it lets nothing go any more, whoever signs it."""
+        return self.ended_at is not None or now >= self.terms.until or self.used >= self.terms.most_alerts
 
 
 def add(session: Session, terms: Terms) -> int:

@@ -71,6 +71,8 @@ def test_an_evening_and_a_night(program, made, crew, tmp_path, sink):
     [path] = nights.write(tmp_path, words(made))
     alert = program.json("alerts", "send", path, "--to", "weekly", "--operator", holder.id)
     assert alert["state"] == "locked"
+    assert alert["plan"][-1] == "No digest is going out now."
+    assert alert["plan"][-1] in program.run("alerts", "status", alert["mailing"])[0]
     release = ("alerts", "release", alert["mailing"], "--mandate", number)
     program.run(*release, code=2)
     program.run(*release, "--operator", holder.id, "--alone", code=2)
@@ -78,6 +80,7 @@ def test_an_evening_and_a_night(program, made, crew, tmp_path, sink):
     wrong = program.json(*release, "--operator", signers[0].id, stdin="000000", code=1)
     assert wrong["error"] == "operator.not-allowed"
     assert program.json(*release, "--operator", holder.id, stdin=holder.code(nights.now(made)))["state"] == "sending"
+    assert program.json("alerts", "status", alert["mailing"])["plan"] == []
     [listed] = program.json("alerts", "mandate", "list")
     assert (listed["used"], listed["signed_by"]) == (1, [one.id for one in signers])
     assert program.json("alerts", "mandate", "end", number)["holds"] is False

@@ -1,5 +1,8 @@
 """Every way round the second person that somebody could try who has the password of the pages or of a worker, and writes SQL."""
 
+import re
+from datetime import timedelta
+
 import psycopg
 import pytest
 from sqlalchemy import make_url, text
@@ -7,7 +10,7 @@ from sqlalchemy import make_url, text
 from newsletter import database
 from newsletter.campaigns.errands import Act
 from newsletter.delivery.planning import OtherAudience
-from newsletter.journeys import alert, drafting, errands, mailing, publish
+from newsletter.journeys import alert, drafting, errands, mailing, mandates, publish
 from newsletter.ledger.mailings import State
 from newsletter.operators import factors, passkeys, people
 from newsletter.operators.night import Fault
@@ -21,6 +24,7 @@ from tests.journeys.test_alert import (
     books,
     by_code,
     locked,
+    now,
     phone_of,
     signature,
 )
@@ -340,3 +344,76 @@ def test_a_damaged_errand_keeps_no_other_waiting(made, pages, tmp_path, words, a
     assert errands.run(made.parts) >= 2
     assert errands.wait(made.parts, bad, by=author.id, seconds=0).refused[0] == "errand.failed"
     assert errands.wait(made.parts, good, by=author.id, seconds=0).refused is None
+
+
+def test_the_pages_role_has_no_part_in_a_mandate(made, pages, tmp_path, crew, author, approver, sink, database_urls):
+    """It writes who asked for what, and neither a signature nor a word by a mandate: a desk's worker looks at each code."""
+    other, sender = crew.member(Role.APPROVER, name="Omid Keller"), crew.member(Role.SENDER, name="Lale Aksoy")
+    wish = mandates.Wish(author.id, house.DIGEST, "Sarand camp", now(made) + timedelta(hours=6), ("raid",), 2, 5)
+    unsigned = mandates.add(made.parts, wish)
+    signed = mandates.add(made.parts, wish)
+    for one in (approver, other):
+        mandates.sign_by_code(made.parts, signed.id, by=one.id, code=one.code(now(made)))
+    words = re.sub(r"\{\{.*?\}\}", "Sarand", made.parts.house.frames("frames/raid.md"))
+    (tmp_path / "alert.md").write_text(words)
+    number = locked(made, tmp_path, [str(tmp_path / "alert.md")], author, 4)
+    with attacker(database_urls.web) as web:
+        sign = "INSERT INTO mandate_signature (mandate_id, signer_id, factor) VALUES (%s, %s, 'totp')"
+        refused(web, sign, (unsigned.id, approver.id))
+        by_mandate = APPROVE.replace("assertion)", "assertion, mandate_id)").replace("%s FROM", "%s, %s FROM")
+        refused(web, by_mandate, ("mandate", author.id, "totp", None, signed.id, number))
+    for act, by, facts, why in (
+        (Act.SIGN, approver, {"factor": "totp", "answer": "000000"}, "operator.wrong-factor"),
+        (Act.SIGN, approver, {"factor": "passkey", "answer": "{}"}, "night.bad-signature"),
+        (Act.SIGN, approver, {"factor": "recovery", "answer": approver.recovery[0]}, "operator.wrong-factor"),
+        (Act.SIGN, author, {"factor": "totp", "answer": _next(made, author)}, "operator.not-allowed"),
+        (Act.MANDATED, author, {"answer": _next(made, author)}, "night.mandate-unsigned"),
+        (Act.MANDATED, author, {"mandate": signed.id, "answer": "000000"}, "operator.wrong-factor"),
+        (Act.MANDATED, author, {"mandate": signed.id, "factor": "passkey", "answer": "{}"}, "night.bad-signature"),
+        (Act.MANDATED, approver, {"mandate": signed.id, "answer": _next(made, approver)}, "operator.not-allowed"),
+        (Act.MANDATED, sender, {"mandate": signed.id, "answer": _next(made, sender)}, "night.mandate-other"),
+        (
+            Act.MANDATED,
+            author,
+            {"mandate": signed.id, "seen": "x", "answer": _next(made, author)},
+            "alert.changed-meanwhile",
+        ),
+        (Act.SETTLE, author, {}, "night.nobody"),
+        (Act.RELEASE, author, {}, "night.nobody"),
+    ):
+        said = {"mandate": unsigned.id, "factor": "totp", "seen": _print(made, number)} | facts
+        errand = errands.ask(pages.parts, act, by=by.id, mailing=number, **said)
+        errands.run(made.parts)
+        found = errands.wait(made.parts, errand, by=by.id, seconds=0).refused
+        assert (found or [None])[0] == why, (act, facts)
+    assert [one.mandate.signers for one in mandates.papers(made.parts)] == [(approver.id, other.id), ()]
+    made.sweep()
+    made.deliver("urgent")
+    assert sink.messages == []
+    assert alert.standing(made.parts, number).state is State.LOCKED
+
+
+def _next(made, member):
+    return member.code(now(made) + timedelta(seconds=30))
+
+
+def test_a_mandate_that_the_pages_asked_for_is_another_s_to_sign(made, pages, crew, author, approver):
+    """In a sender's name anybody with the pages' password can ask for one; it allows nothing until two sign what they read."""
+    facts = {"holder": author.id, "digest": house.DIGEST, "cause": "x", "until": "", "frames": ["raid"]}
+    facts |= {"most_alerts": 1, "most_readers": 5, "until": (now(made) + timedelta(hours=6)).isoformat()}
+    auditor = crew.member(Role.AUDITOR, name="Lale Aksoy")
+    for by, more, why in (
+        (author, {"until": (now(made) + timedelta(days=2)).isoformat()}, "mandate.not-tonight"),
+        (author, {"holder": approver.id}, "operator.not-allowed"),
+        (author, {"frames": ["../keys"]}, "frame.bad-name"),
+        (author, {"frames": []}, "mandate.too-little"),
+        (auditor, {}, "operator.not-allowed"),
+        (author, {"until": "soon"}, "errand.failed"),
+        (author, {}, None),
+    ):
+        errand = errands.ask(pages.parts, Act.MANDATE, by=by.id, **(facts | more))
+        errands.run(made.parts)
+        found = errands.wait(made.parts, errand, by=by.id, seconds=0).refused
+        assert (found and found[0]) == why
+    [(mandate, holds)] = mandates.listed(made.parts)
+    assert (mandate.signers, holds) == ((), False)

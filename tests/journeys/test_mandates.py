@@ -452,14 +452,18 @@ def test_the_number_of_no_mandate_is_said(made, tmp_path, holder):
         by_thumb(made, locked(made, tmp_path, holder), 4711, holder)
 
 
-def test_the_pages_role_signs_and_ends_and_writes_no_mandate(made, tmp_path, database_urls, sink, holder, signers):
-    """A signer's phone is where a passkey is; what they sign is written elsewhere."""
+def test_the_pages_role_ends_a_mandate_and_does_nothing_else_with_it(
+    made, tmp_path, database_urls, sink, holder, signers
+):
+    """Ending one takes no proof, so the pages may; what takes one is done by a worker, who looks at the proof."""
     web = house.build(tmp_path, database_urls, sink.url, web=True, **nights.RULES)
     found = mandates.add(made.parts, wish(made, holder))
-    sign(web, found.id, *signers)
+    for forbidden in (lambda: sign(web, found.id, signers[0]), lambda: mandates.add(web.parts, wish(made, holder))):
+        with pytest.raises(ProgrammingError):
+            forbidden()
+    fresh(made, signers[0])
+    sign(made, found.id, *signers)
     [(signed, holds)] = mandates.listed(web.parts)
     assert (signed.signers, holds) == (tuple(one.id for one in signers), True)
     assert mandates.end(web.parts, found.id, by=signers[0].id).ended_at is not None
-    with pytest.raises(ProgrammingError):
-        mandates.add(web.parts, wish(made, holder))
     web.close()

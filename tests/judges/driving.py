@@ -86,7 +86,8 @@ class Chrome:
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=found[0], y=found[1], button="left", clickCount=1)
-        self.until(then)
+        # A page has its address before it has its fields.
+        self.until(f"({then}) && document.readyState === 'complete'")
 
     def phone(self, *, width: int = 320, height: int = 640, dark: bool = False) -> None:
         """Be a phone of this width, by day or by night."""

@@ -209,6 +209,10 @@ POSTS = (
     "/console/alerts/1/pause",
     "/console/alerts/1/resume",
     "/console/alerts/1/stop",
+    "/console/alerts/1/mandated",
+    "/console/mandates",
+    "/console/mandates/1/sign",
+    "/console/mandates/1/end",
     "/e/token",
 )
 

@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter, Depends
 
-from newsletter.web.console import account, alerts, enrolling, entering, gate, team
+from newsletter.web.console import account, alerts, enrolling, entering, gate, mandates, team
 
 router = APIRouter(dependencies=[Depends(gate.own_form)])
-for part in (entering, enrolling, account, team, alerts):
+for part in (entering, enrolling, account, team, alerts, mandates):
     router.include_router(part.router)
 
 __all__ = ["router"]

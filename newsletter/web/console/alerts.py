@@ -8,27 +8,24 @@ from fastapi import APIRouter, Form, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from newsletter.campaigns.errands import Act, ErrandView
+from newsletter.campaigns.errands import Act
 from newsletter.errors import Conflict, Invalid, NewsletterError
 from newsletter.issues import manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import BadManuscript, Manuscript
-from newsletter.journeys import alert, desk, errands, previews, stopping
+from newsletter.journeys import alert, desk, errands, mandates, previews, stopping
 from newsletter.journeys.entering import Visitor
 from newsletter.journeys.parts import Parts
 from newsletter.ledger.mailings import NOT_GONE, State
-from newsletter.operators import passkeys
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
-from newsletter.web.console import gate
+from newsletter.web.console import asking, gate
 from newsletter.web.security import MAIL_POLICY
 
 router = APIRouter(prefix="/console/alerts")
 READ = ["GET", "HEAD"]
 Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 Place = Annotated[int, Path(ge=1, le=2**31 - 1)]
-WAIT_SECONDS = 2.5
-"""How long a press of a button waits for its worker before it shows a page that waits."""
 ACTIONS = 2
 LONGER_HOURS = 12
 LOOKS = {"waiting": 1, "going": 3}
@@ -112,12 +109,11 @@ def _have_composed(request: Request, number: int | None, fields: dict[str, str])
         return _form(request, who, chosen, texts, number=number, problem=problem, seen=fields.get("seen", ""))
     act = Act.DRAFT if number is None else Act.EDIT
     asked = {"words": words, "digest": chosen[0].key, "seen": fields.get("seen", "")}
-    errand = errands.ask(parts, act, by=who.operator.id, mailing=number, **asked)
-    ended = errands.wait(parts, errand, by=who.operator.id, seconds=WAIT_SECONDS)
+    ended = asking.ask(request, who, act, mailing=number, **asked)
     if ended.refused:
         seen = fields.get("seen", "")
-        return _form(request, who, chosen, texts, number=number, problem=_refusal(ended), seen=seen)
-    return _go_on(ended)
+        return _form(request, who, chosen, texts, number=number, problem=asking.refusal(ended), seen=seen)
+    return asking.go_on(ended)
 
 
 def _texts(fields: dict[str, str], languages: Sequence[str]) -> list[Manuscript]:
@@ -193,7 +189,7 @@ def _shown(request: Request, who: Visitor, number: int, problem: NewsletterError
         looks = LOOKS["waiting"]
     locked = found.standing.locked
     alone = locked is not None and found.standing.state is State.LOCKED and May.SEND in who.operator.may
-    signing = _signing(request, who, locked.fingerprint) if locked and alone else None
+    signing = asking.signing(request, who, bytes.fromhex(locked.fingerprint)) if locked and alone else None
     answer = gate.show(
         request,
         "alert.html",
@@ -206,6 +202,7 @@ def _shown(request: Request, who: Visitor, number: int, problem: NewsletterError
         checked=checked,
         rules=rules,
         few=_few(found, rules.few),
+        offer=mandates.offer(parts, number, by=who.operator.id) if alone else None,
     )
     if looks and problem is None:
         answer.headers["refresh"] = str(looks)
@@ -250,6 +247,20 @@ def alone(
     return _errand(request, number, Act.ALONE, May.SEND, factor=factor, answer=answer, seen=fingerprint)
 
 
+@router.post("/{number}/mandated")
+def mandated(
+    request: Request,
+    number: Id,
+    mandate: Annotated[int, Form()] = 0,
+    fingerprint: Annotated[str, Form()] = "",
+    factor: Annotated[Factor, Form()] = Factor.TOTP,
+    answer: Annotated[str, Form()] = "",
+) -> Response:
+    """Let it go by a mandate that two others signed: one thumb."""
+    facts = {"mandate": mandate, "factor": factor, "answer": answer, "seen": fingerprint}
+    return _errand(request, number, Act.MANDATED, May.SEND, **facts)
+
+
 @router.post("/{number}/retract")
 def retract(request: Request, number: Id) -> Response:
     """Take it back from everyone who has it."""
@@ -266,23 +277,10 @@ def _errand(request: Request, number: int, act: Act, needs: May, **facts: object
     """Have a worker do something, and show the alert; or why it was refused."""
     who = gate.visitor(request)
     who.require(needs)
-    parts = gate.made(request).parts
-    errand = errands.ask(parts, act, by=who.operator.id, mailing=number, **facts)
-    ended = errands.wait(parts, errand, by=who.operator.id, seconds=WAIT_SECONDS)
+    ended = asking.ask(request, who, act, mailing=number, **facts)
     if ended.refused:
-        return _shown(request, who, number, _refusal(ended))
-    return _go_on(ended)
-
-
-def _go_on(ended: ErrandView) -> Response:
-    if ended.done_at is None:
-        return gate.go(f"/console/alerts/errands/{ended.id}")
-    return gate.go(f"/console/alerts/{ended.mailing}")
-
-
-def _refusal(ended: ErrandView) -> NewsletterError:
-    message, facts = ended.refused or ("web.failed", {})
-    return Conflict(message, **facts)
+        return _shown(request, who, number, asking.refusal(ended))
+    return asking.go_on(ended)
 
 
 @router.api_route("/errands/{errand}", methods=READ)
@@ -294,9 +292,11 @@ def wait(request: Request, errand: Id) -> Response:
         answer = gate.show(request, "alert-waits.html", who=who)
         answer.headers["refresh"] = str(LOOKS["waiting"])
         return answer
+    if not ended.refused:
+        return asking.go_on(ended)
     if ended.mailing is None:
-        return gate.show(request, "alert-waits.html", who=who, problem=_refusal(ended))
-    return _shown(request, who, ended.mailing, _refusal(ended)) if ended.refused else _go_on(ended)
+        return gate.show(request, "alert-waits.html", who=who, problem=asking.refusal(ended))
+    return _shown(request, who, ended.mailing, asking.refusal(ended))
 
 
 @router.api_route("/{number}/approve", methods=READ)
@@ -312,7 +312,7 @@ def _approval(request: Request, who: Visitor, number: int, problem: NewsletterEr
     locked = found.standing.locked
     if found.standing.state is not State.LOCKED or locked is None:
         return _shown(request, who, number, problem)
-    signing = _signing(request, who, locked.fingerprint)
+    signing = asking.signing(request, who, bytes.fromhex(locked.fingerprint))
     codes = locked.count <= parts.house.rules.codes_to
     facts = {
         "alert": found,
@@ -322,12 +322,6 @@ def _approval(request: Request, who: Visitor, number: int, problem: NewsletterEr
         "own": found.standing.author == who.operator.id,
     }
     return gate.show(request, "alert-approve.html", who=who, problem=problem, script=signing is not None, **facts)
-
-
-def _signing(request: Request, who: Visitor, fingerprint: str) -> str | None:
-    """Return what a passkey of theirs is to sign, or None where they have none here."""
-    site, have = gate.site(request), alert.signers(gate.made(request).parts, who.operator.id)
-    return passkeys.request(site, challenge=bytes.fromhex(fingerprint), have=have) if site and have else None
 
 
 @router.post("/{number}/approve")

@@ -1,0 +1,102 @@
+"""By which road an alert will travel: read from the relays' books before it goes, by whoever must decide at night."""
+
+import pytest
+from sqlalchemy import text
+
+from newsletter import languages
+from newsletter.journeys import alert, desk, mailing, publish
+from newsletter.operators.roles import Role
+from tests import house
+from tests.journeys import nights
+from tests.operators.crew import Crew
+
+
+@pytest.fixture
+def build(tmp_path, database_urls, sink):
+    """Make a product whose relay has such limits."""
+    opened = []
+
+    def build(limits, **more):
+        opened.append(house.build(tmp_path, database_urls, f"{sink.url}?{limits}", **nights.RULES, **more))
+        return opened[-1]
+
+    yield build
+    for made in opened:
+        made.close()
+
+
+@pytest.fixture
+def crew(build, tmp_path, database_urls, sink):
+    worker = build("rate=14")
+    web = house.build(tmp_path, database_urls, sink.url, web=True, **nights.RULES)
+    yield Crew(worker.parts.database, web.parts.database)
+    web.close()
+
+
+def road(made, number):
+    return desk.checked(made.parts, desk.shown(made.parts, number)).plan
+
+
+def used(made, lane, messages):
+    """Hand so many messages to the relay today."""
+    facts = {"relay": made.parts.relays["urgent"][0].name, "lane": lane, "used": messages}
+    with made.parts.database.transaction() as session:
+        spent = """
+            INSERT INTO relay_use (relay, minute, lane, used) VALUES (:relay, date_trunc('minute', now()), :lane, :used)
+            ON CONFLICT (relay, minute, lane) DO UPDATE SET used = relay_use.used + excluded.used
+        """
+        session.execute(text(spent), facts)
+
+
+def test_the_road_is_read_from_the_relay_s_books(build, crew, tmp_path, sink):
+    """What the digest of the evening used up is not there at night; what it must leave is."""
+    made = build("rate=14&daily=5000&reserve=4000")
+    number = nights.locked(made, tmp_path, crew.member(Role.SENDER), 4)
+    used(made, "bulk", 800)
+    used(made, "urgent", 200)
+    name = made.parts.relays["urgent"][0].name
+    assert road(made, number) == (
+        ("plan.lane", {}),
+        ("plan.pace", {"relay": name, "pace": "14"}),
+        ("plan.day", {"left": "3,900", "daily": "5,000"}),
+        ("plan.reserve", {"reserve": "4,000"}),
+        ("plan.alone", {}),
+    )
+    used(made, "urgent", 3_898)
+    assert ("plan.short", {"missing": "2"}) in road(made, number)
+
+
+def test_a_digest_under_way_is_named_and_so_is_what_it_takes(build, crew, tmp_path, sink):
+    """By one relay it takes a tenth of the pace; where alerts have a relay of their own, nothing."""
+    made = build("rate=10")
+    issue = house.issue(made, tmp_path, addresses=house.addresses(2))
+    publish.send(made.parts, issue.issue)
+    number = nights.locked(made, tmp_path, crew.member(Role.SENDER), 4)
+    assert [facts.get("pace") for _, facts in road(made, number)] == [None, "9", None]
+    assert road(made, number)[-1] == ("plan.digest-shares", {})
+    own = build("rate=10", relay_url_urgent=f"smtp://news:secret@localhost:{sink.url.rpartition(':')[2]}?rate=10")
+    said = road(own, number)
+    assert [facts.get("pace") for _, facts in said] == [None, "10", None]
+    assert said[-1] == ("plan.digest-apart", {})
+    assert "secret" not in str(said)
+
+
+def test_every_sentence_of_a_road_is_worded(build, crew, tmp_path):
+    """A sentence nobody wrote would be shown as its id."""
+    made = build("rate=14&hourly=900&daily=5000")
+    number = nights.locked(made, tmp_path, crew.member(Role.SENDER), 4)
+    for message, facts in road(made, number):
+        assert not languages.say(message, **facts).startswith("plan."), message
+
+
+def test_an_approved_alert_is_promised_before_it_is_released(build, crew, tmp_path):
+    """Its rows are written as it goes; whoever is about to press the button asks before that."""
+    made = build("rate=0.05")
+    number = nights.locked(made, tmp_path, crew.member(Role.SENDER), 4)
+    other = crew.member(Role.APPROVER, name="Noor Holm")
+    before = mailing.promise(made.parts, number)
+    alert.approve_by_code(made.parts, number, by=other.id, code=other.code(nights.now(made)))
+    after = mailing.promise(made.parts, number)
+    assert before is not None
+    assert after is not None
+    assert abs((after.ends_at - before.ends_at).total_seconds()) < 30
