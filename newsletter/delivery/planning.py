@@ -1,6 +1,6 @@
 """From an approved mailing to rows: who gets it, in which version, and who is left out for which reason."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from newsletter.database import Session
 from newsletter.delivery import following, pacing
 from newsletter.errors import Conflict
 from newsletter.issues import digests, withdrawal
-from newsletter.ledger import books, deliveries, locks, mailings, variants
+from newsletter.ledger import books, deliveries, locks, mailings, translating, variants
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import Kind, Lane, State
 from newsletter.operators import audit
@@ -51,9 +51,12 @@ def plan(session: Session, mailing_id: int, *, now: datetime, tranche_pause: tim
 
     tranche_pause   how long a large bulk mailing waits after its first tranche; alerts never do
 
-    An update ends what it follows. Raises following.OnTheWire for a retraction whose time has not come.
+    An update ends what it follows. Raises following.OnTheWire for a retraction whose time has not come, and what
+    `following.require_going` raises for a language whose alert was ended.
     """
     mailing = mailings.get(session, mailing_id)
+    if mailing.translates is not None:
+        following.require_going(session, mailing.translates)
     locked = locks.current(session, mailing_id) if mailing.kind is Kind.ALERT else None
     if locked and described(session, mailing) != locked.audience:
         raise OtherAudience(mailing_id)
@@ -103,14 +106,15 @@ def described(session: Session, mailing: mailings.MailingView) -> dict[str, Any]
     if mailing.digest_id is None:
         raise NobodyChosen(mailing.id)
     digest = digests.get(session, mailing.digest_id)
-    return {"digest": {"id": digest.id, "key": digest.key, "languages": list(digest.languages)}}
+    named = {"id": digest.id, "key": digest.key, "languages": list(digest.languages)}
+    return {"digest": named} | translating.terms(mailing)
 
 
 def audience(session: Session, mailing: mailings.MailingView) -> Select[Any]:
     """Return the query for a mailing's readers.
 
     Those of a rhythm for an issue, all who take the digest for a mailing or an alert, all who have an alert for what takes
-    it back.
+    it back; for a language that came later those of the alert's readers who read it.
     """
     if mailing.kind is Kind.RETRACTION:
         return deliveries.handed(mailings.get(session, mailing.retracts or 0))
@@ -118,7 +122,25 @@ def audience(session: Session, mailing: mailings.MailingView) -> Select[Any]:
         raise NobodyChosen(mailing.id)
     digest = digests.get(session, mailing.digest_id)
     rhythm = mailing.rhythm if mailing.kind == Kind.DIGEST else None
-    return recipients.of_digest(digest.id, rhythm=rhythm, languages=digest.languages)
+    terms = translating.terms(mailing)
+    if mailing.translates is not None:
+        return late(session, mailing.translates, terms["languages"], also_had=terms["also_had"], but=mailing.id)
+    return recipients.of_digest(digest.id, rhythm=rhythm, languages=digest.languages, later=terms.get("later", ()))
+
+
+def late(
+    session: Session, mailing_id: int, wanted: Sequence[str], *, also_had: bool, but: int | None = None
+) -> Select[Any]:
+    """Return the query for the readers of an alert who would get it now in these languages, as a language that came later.
+
+    also_had   those as well who were handed another language
+    but        the one that is to go: what it has planned itself does not count
+    """
+    alert = mailings.get(session, mailing_id)
+    digest = digests.get(session, alert.digest_id or 0)
+    whole = recipients.of_digest(digest.id, rhythm=None, languages=digest.languages)
+    others = [one for one in mailings.translations(session, mailing_id) if one.planned_at and one.id != but]
+    return translating.narrowed(whole, [alert, *others], wanted, also_had=also_had)
 
 
 def plan_due(session: Session, *, now: datetime, tranche_pause: timedelta = timedelta(0)) -> list[int]:
@@ -134,6 +156,19 @@ def plan_if_approved(session: Session, mailing_id: int, *, now: datetime) -> boo
     return _planned(session, mailing_id, now=now, tranche_pause=timedelta(0))
 
 
+_UNLOCKS = (
+    OtherAudience,
+    CountMoved,
+    locks.Broken,
+    following.Retracted,
+    following.NotRetracted,
+    following.NotGoing,
+    following.OfAnother,
+    following.Followed,
+)
+"""What makes a draft again of an approved mailing: it is no longer what somebody's word was given for."""
+
+
 def _planned(session: Session, mailing_id: int, *, now: datetime, tranche_pause: timedelta) -> bool:
     """Plan one; what is no longer as it was locked becomes a draft again, and keeps nobody else waiting.
 
@@ -146,7 +181,7 @@ def _planned(session: Session, mailing_id: int, *, now: datetime, tranche_pause:
             plan(session, mailing_id, now=now, tranche_pause=tranche_pause)
     except following.OnTheWire:
         return False
-    except (OtherAudience, CountMoved, locks.Broken, following.Retracted, following.NotRetracted) as refused:
+    except _UNLOCKS as refused:
         session.expire_all()
         mailings.unlock(session, mailing_id)
         audit.append(session, "alert.unlocked", by=audit.WORKER, now=now, mailing=mailing_id, why=refused.message)

@@ -170,7 +170,7 @@ def cancel_rest(parts: Parts, mailing_id: int) -> int:
     for waiting in (False, True):
         with parts.database.transaction() as session:
             stopped = mailings.get(session, mailing_id)
-            reason = "superseded" if mailings.follower(session, mailing_id) else "stopped"
+            reason = "superseded" if mailings.superseded(session, mailing_id) else "stopped"
             cancelled += deliveries.cancel_all(session, stopped, reason=reason, waiting=waiting)
     return cancelled
 

@@ -1,6 +1,7 @@
 """An alert that is wrong is taken back: on every page at once, and by mail to all who have it or may have it."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,13 +15,14 @@ from newsletter.journeys import acting, mailing
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import deliveries, mailings
 from newsletter.ledger import planning as rows
-from newsletter.ledger.mailings import RELEASED, Lane, State, UnknownMailing
+from newsletter.ledger.mailings import NOT_GONE, RELEASED, Lane, MailingView, State, UnknownMailing
 from newsletter.operators import audit
 from newsletter.operators.roles import May
 
 PATIENCE_SECONDS = 3.0
 """How long whoever retracts waits for open windows to close; after that the sweep lets it go."""
 LOOK_SECONDS = 0.05
+_GONE = RELEASED - {State.RETRACTED}
 
 
 class NothingPrepared(Conflict):
@@ -32,21 +34,33 @@ class NothingPrepared(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Retracted:
-    """What was taken back. retraction: the mailing that tells its readers; spared: how many the alert does not reach any more."""
+    """What was taken back.
+
+    retraction   the mailing that tells its readers
+    spared       how many the alert does not reach any more
+    others       the retractions of what followed it, and of languages that came later
+    """
 
     mailing: int
     retraction: int
     spared: int
+    others: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Relatives:
-    """What an alert follows, what followed it, and the mailing that took it back with its state; None where there is none."""
+    """What an alert follows, what followed it, and the mailing that took it back with its state; None where there is none.
+
+    translates     the alert of which it is a language that came later
+    translations   its own languages that were written later, each with its state
+    """
 
     updates: int | None
     updated_by: int | None
     retraction: int | None
     retraction_state: State | None
+    translates: int | None = None
+    translations: tuple[tuple[int, State], ...] = ()
 
 
 def retract(
@@ -60,21 +74,34 @@ def retract(
     acting.allowed(parts, by, May.STOP)
     with parts.database.transaction() as session:
         now, who = database.now(session), by or audit.SHELL
-        back = take_back(session, mailing_id, by=who, now=now)
-        # Whoever had only an update of it is told as well.
-        later = _gone_after(session, mailing_id)
-        backs = [back, *(take_back(session, one, by=who, now=now) for one in later)]
-    for one in backs:
+        # Whoever had only an update of it, or only a language that came later, is told as well.
+        every = _with_languages(session, [mailing_id, *_gone_after(session, mailing_id)])
+        mailings.take_all(session, every)
+        gone = [one for one in every if one == mailing_id or mailings.get(session, one).state in _GONE]
+        back, *others = [take_back(session, one, by=who, now=now) for one in gone]
+        for one in set(every).difference(gone):
+            _give_up(session, one, now=now)
+    for one in (back, *others):
         _begin(parts, one, patience_seconds=patience_seconds)
     parts.nudger.nudge(DELIVER[Lane.URGENT])
-    spared = sum(mailing.cancel_rest(parts, one) for one in (mailing_id, *later))
-    return Retracted(mailing_id, back, spared)
+    spared = sum(mailing.cancel_rest(parts, one) for one in gone)
+    return Retracted(mailing_id, back, spared, tuple(others))
+
+
+def _with_languages(session: Session, alerts: Iterable[int]) -> list[int]:
+    return [one for alert in alerts for one in mailings.in_all_languages(session, alert)]
+
+
+def _give_up(session: Session, mailing_id: int, *, now: datetime) -> None:
+    """End a language that has not gone: of what was taken back there is nothing to translate."""
+    if mailings.get(session, mailing_id).state in NOT_GONE:
+        mailings.move(session, mailing_id, State.CANCELLED)
+        audit.append(session, "alert.stopped", by=audit.WORKER, now=now, mailing=mailing_id)
 
 
 def _gone_after(session: Session, mailing_id: int) -> list[int]:
     """Return the alerts that followed one and went, in their order, those aside that were taken back."""
-    gone = RELEASED - {State.RETRACTED}
-    return [one for one in mailings.followers(session, mailing_id) if mailings.get(session, one).state in gone]
+    return [one for one in mailings.followers(session, mailing_id) if mailings.get(session, one).state in _GONE]
 
 
 def take_back(session: Session, mailing_id: int, *, by: int | str, now: datetime) -> int:
@@ -122,8 +149,14 @@ def would_retract(parts: Parts, mailing_id: int) -> int:
         alert = acting.an_alert(session, mailing_id)
         if alert.state not in (State.SENDING, State.PAUSED):
             mailings.require(session, mailing_id, State.RETRACTED)
-        back = mailings.get(session, _prepared(session, mailing_id))
-        return rows.count(session, back, deliveries.handed(alert))
+        _prepared(session, mailing_id)
+        every = [mailings.get(session, one) for one in mailings.in_all_languages(session, mailing_id)]
+        gone = [one for one in every if one.id == alert.id or one.state in _GONE]
+        return sum(_told(session, one) for one in gone)
+
+
+def _told(session: Session, alert: MailingView) -> int:
+    return rows.count(session, mailings.get(session, _prepared(session, alert.id)), deliveries.handed(alert))
 
 
 def relatives(parts: Parts, mailing_id: int) -> Relatives:
@@ -132,4 +165,6 @@ def relatives(parts: Parts, mailing_id: int) -> Relatives:
         alert = acting.an_alert(session, mailing_id)
         back = mailings.retraction_of(session, mailing_id) if alert.state is State.RETRACTED else None
         how = mailings.get(session, back).state if back else None
-        return Relatives(alert.updates, mailings.follower(session, mailing_id), back, how)
+        languages = tuple((one.id, one.state) for one in mailings.translations(session, mailing_id))
+        newer = mailings.follower(session, mailing_id)
+        return Relatives(alert.updates, newer, back, how, alert.translates, languages)

@@ -22,7 +22,10 @@ ENDED = frozenset({State.STOPPED, State.CANCELLED, State.RETRACTED})
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An alert as the page of its stop link shows it. count, code None: it is no longer locked."""
+    """An alert as the page of its stop link shows it. count, code None: it is no longer locked.
+
+    languages   those written later that would be stopped with it
+    """
 
     mailing: int
     state: State
@@ -30,11 +33,12 @@ class Offer:
     count: int | None
     code: str | None
     starts_at: datetime | None
+    languages: tuple[int, ...] = ()
 
     @property
     def stoppable(self) -> bool:
         """Something of it is still to go."""
-        return self.state in STOPPABLE
+        return self.state in STOPPABLE or bool(self.languages)
 
     @property
     def ended(self) -> bool:
@@ -63,11 +67,21 @@ def by_link(parts: Parts, token: str) -> Offer:
 
 
 def end(session: Session, mailing_id: int, *, by: int | str, now: datetime) -> State:
-    """End an alert for good, or give up one that has not begun, as whichever role; return its state. Raises WrongState."""
+    """End an alert for good, or give up one that has not begun, as whichever role; return what it is by that.
+
+    What is left of the languages that were written later ends with it. Raises WrongState.
+    """
+    along = languages(session, mailing_id)
     became = mailings.stop(session, mailing_id)
     hooks.add(session, Event.STOPPED, alert=mailing_id, state=became)
-    audit.append(session, "alert.stopped", by=by, now=now, mailing=mailing_id)
+    with_ = {"languages": along} if along else {}
+    audit.append(session, "alert.stopped", by=by, now=now, mailing=mailing_id, **with_)
     return became
+
+
+def languages(session: Session, mailing_id: int) -> list[int]:
+    """Return those languages of an alert, written later, that have not ended: a stop ends them as well."""
+    return [one.id for one in mailings.translations(session, mailing_id) if one.state in STOPPABLE]
 
 
 def by_hand(parts: Parts, mailing_id: int, to: State, *, by: int) -> State:
@@ -98,4 +112,5 @@ def _offer(session: Session, mailing_id: int) -> Offer:
             count = locks.of(session, mailing_id, view.fingerprint).count
         except locks.Broken:
             code = None  # all the more reason to stop it
-    return Offer(mailing_id, view.state, view.subject, count, code, view.start_at)
+    along = tuple(languages(session, mailing_id))
+    return Offer(mailing_id, view.state, view.subject, count, code, view.start_at, along)

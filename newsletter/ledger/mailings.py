@@ -1,5 +1,6 @@
 """A mailing's life: which moves are legal, and how each is made."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -78,6 +79,7 @@ class MailingView:
     expires_at: datetime | None
     updates: int | None
     retracts: int | None
+    translates: int | None
     created_at: datetime
     month: date
 
@@ -96,6 +98,7 @@ class Draft:
     expires_at: datetime | None = None
     updates: int | None = None
     retracts: int | None = None
+    translates: int | None = None
 
 
 def draft(session: Session, new: Draft, *, now: datetime) -> int:
@@ -111,6 +114,7 @@ def draft(session: Session, new: Draft, *, now: datetime) -> int:
         expires_at=new.expires_at,
         updates=new.updates,
         retracts=new.retracts,
+        translates=new.translates,
         created_at=now,
     )
     session.add(mailing)
@@ -152,6 +156,7 @@ def _view(mailing: Mailing) -> MailingView:
         expires_at=mailing.expires_at,
         updates=mailing.updates,
         retracts=mailing.retracts,
+        translates=mailing.translates,
         created_at=mailing.created_at,
         month=month_of(mailing.created_at),
     )
@@ -266,6 +271,28 @@ def waiting_to_follow(session: Session, mailing_id: int) -> list[int]:
     return list(session.execute(query.order_by(Mailing.id.desc())).scalars())
 
 
+def translations(session: Session, mailing_id: int) -> list[MailingView]:
+    """Return the languages of an alert that were written later, each an alert of its own, in the order of their drafts."""
+    query = select(Mailing).where(Mailing.translates == mailing_id).order_by(Mailing.id)
+    return [_view(mailing) for mailing in session.execute(query).scalars()]
+
+
+def in_all_languages(session: Session, mailing_id: int) -> list[int]:
+    """Return an alert and those of its languages that were written later."""
+    return [mailing_id, *(one.id for one in translations(session, mailing_id))]
+
+
+def take_all(session: Session, mailing_ids: Iterable[int]) -> None:
+    """Keep everybody else from moving these until the transaction is over: the newest first, as a later language does."""
+    for one in sorted(set(mailing_ids), reverse=True):
+        take(session, one)
+
+
+def superseded(session: Session, mailing_id: int) -> bool:
+    """Return whether another alert has taken the place of one, or of the one of which it is a language."""
+    return follower(session, get(session, mailing_id).translates or mailing_id) is not None
+
+
 def write_down(session: Session, mailing_id: int, subject: str, content: dict[str, Any]) -> None:
     """Set what a draft says."""
     _set(session, mailing_id, subject=subject, content=content)
@@ -321,6 +348,8 @@ def started_at(session: Session, mailing_id: int) -> datetime | None:
 
 def stop(session: Session, mailing_id: int) -> State:
     """End a mailing for good, or give up an alert that has not begun; return what it is by that. Raises WrongState, UnknownMailing.
+
+    With an alert end those of its languages that were written later, also where it has gone to all itself.
 
     A function of the owner's moves it, so that the pages' role stops what the worker's does, in the same way. What is left of
     it is cancelled by a worker.
