@@ -84,6 +84,12 @@ def languages(session: Session, mailing_id: int) -> list[int]:
     return [one.id for one in mailings.translations(session, mailing_id) if one.state in STOPPABLE]
 
 
+def running(parts: Parts, mailing_id: int) -> list[int]:
+    """Return those languages of an alert, written later, that a stop would end with it."""
+    with parts.database.transaction() as session:
+        return languages(session, mailing_id)
+
+
 def by_hand(parts: Parts, mailing_id: int, to: State, *, by: int) -> State:
     """Pause or stop an alert, as somebody of the team on their page; return what it is by that. Raises WrongState, NotAnAlert.
 
