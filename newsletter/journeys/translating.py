@@ -5,13 +5,14 @@ stop, one retraction.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from newsletter import database
 from newsletter.database import Session
 from newsletter.delivery import following, planning
 from newsletter.issues import digests
 from newsletter.issues.manuscript import Manuscript
-from newsletter.journeys import acting, alert, drafting
+from newsletter.journeys import acting, alert, drafting, stopping
 from newsletter.journeys.mailing import read_file
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings, translating
@@ -83,18 +84,53 @@ def waiting(parts: Parts, mailing_id: int) -> list[Waiting]:
         return _counted(session, mailing_id, list(translating.terms(view).get("later", [])))
 
 
-def missing(parts: Parts, mailing_id: int) -> list[Waiting]:
-    """Return the languages that could be added to an alert, with their readers; none where it takes no further language."""
+@dataclass(frozen=True, slots=True)
+class Languages:
+    """An alert and its languages, as the page of the team shows them.
+
+    of        the alert of which it is a language that came later; also_had: also for those who had another
+    own       the languages it is in then
+    later     the languages whose readers wait for them
+    missing   those that may be added now; none where it takes no further language
+    added     those written later, each an alert with its state; running: what a stop would end with it
+    """
+
+    of: int | None
+    also_had: bool
+    own: tuple[str, ...]
+    later: tuple[Waiting, ...]
+    missing: tuple[Waiting, ...]
+    added: tuple[tuple[int, State], ...]
+    running: tuple[int, ...]
+
+
+def languages(parts: Parts, mailing_id: int) -> Languages:
+    """Return how an alert stands to its languages. Raises NotAnAlert, UnknownMailing."""
     with parts.database.transaction() as session:
         view = acting.an_alert(session, mailing_id)
-        digest = digests.get(session, view.digest_id or 0)
-        if view.translates is not None or view.state not in (State.SENDING, State.PAUSED, State.DONE):
-            return []
-        if mailings.follower(session, mailing_id) is not None:
-            return []
-        gone = [view, *(one for one in mailings.translations(session, mailing_id) if one.state in RELEASED)]
-        written = {text.language for one in gone for text in drafting.read(_words(one), digest)}
-        return _counted(session, mailing_id, [one for one in digest.languages if one not in written])
+        terms, added = translating.terms(view), mailings.translations(session, mailing_id)
+        return Languages(
+            view.translates,
+            bool(terms.get("also_had")),
+            tuple(terms.get("languages", ())),
+            tuple(_counted(session, mailing_id, terms.get("later", []))),
+            tuple(_counted(session, mailing_id, _missing(session, view, added))),
+            tuple((one.id, one.state) for one in added),
+            tuple(stopping.languages(session, mailing_id)),
+        )
+
+
+def _missing(session: Session, view: MailingView, added: Sequence[MailingView]) -> list[str]:
+    going = view.state in (State.SENDING, State.PAUSED, State.DONE)
+    if view.translates is not None or not going or mailings.follower(session, view.id) is not None:
+        return []
+    digest = digests.get(session, view.digest_id or 0)
+    written = {text.language for text in drafting.read(_words(view), digest)}
+    counted = {one.language: one for one in _counted(session, view.id, digest.languages)}
+    gone = {text.language for one in added if one.state in RELEASED for text in drafting.read(_words(one), digest)}
+    # A language that has gone may go once more, where somebody still waits for it or had another.
+    left = [one for one in digest.languages if one not in gone or counted[one].waiting or counted[one].had]
+    return [one for one in left if one not in written]
 
 
 def _counted(session: Session, of: int, languages: Sequence[str]) -> list[Waiting]:
