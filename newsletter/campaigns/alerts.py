@@ -25,7 +25,9 @@ def retraction(text: Manuscript) -> Manuscript:
     """Return what takes an alert back, in its language: nobody has to find words at four in the morning."""
 
     def say(what: str) -> str:
-        return languages.say(f"mail.retraction-{what}", text.language, subject=text.subject)
+        return languages.say(
+            f"mail.retraction-{what}", text.language, subject=languages.quoted(text.subject, text.language)
+        )
 
     return Manuscript(say("subject"), say("headline"), "", text.language, "", (), say("text") + "\n")
 
