@@ -11,7 +11,8 @@ from newsletter.errors import Conflict
 from newsletter.ledger import deliveries, mailings, shards
 from newsletter.ledger.mailings import Kind, MailingView, State
 
-_TRANSLATED = frozenset({State.SENDING, State.PAUSED, State.DONE})
+TRANSLATED = frozenset({State.SENDING, State.PAUSED, State.DONE})
+"""What takes a further language: it is on its way, or has gone to all."""
 
 
 class Retracted(Conflict):
@@ -70,15 +71,15 @@ def require(session: Session, mailing_id: int, *, by: int | None = None) -> None
         raise Followed(mailing_id, newer)
 
 
-def require_going(session: Session, mailing_id: int) -> MailingView:
+def require_going(session: Session, mailing_id: int, *, held: bool = False) -> MailingView:
     """Return an alert that takes a further language: on its way or gone to all. Raises NotGoing, Followed, OfAnother.
 
-    Nobody else ends it until the transaction is over.
+    held   nobody else ends it until the transaction is over: asked for last, since whoever stops it waits for that
     """
-    view = mailings.take(session, mailing_id)
+    view = mailings.take(session, mailing_id) if held else mailings.get(session, mailing_id)
     if view.translates is not None:
         raise OfAnother(mailing_id, view.translates)
-    if view.state not in _TRANSLATED:
+    if view.state not in TRANSLATED:
         raise NotGoing(mailing_id, view.state)
     if (newer := mailings.follower(session, mailing_id)) is not None:
         raise Followed(mailing_id, newer)

@@ -57,6 +57,7 @@ def plan(session: Session, mailing_id: int, *, now: datetime, tranche_pause: tim
     mailing = mailings.get(session, mailing_id)
     if mailing.translates is not None:
         following.require_going(session, mailing.translates)
+        translating.one_at_a_time(session, mailing.translates)
     locked = locks.current(session, mailing_id) if mailing.kind is Kind.ALERT else None
     if locked and described(session, mailing) != locked.audience:
         raise OtherAudience(mailing_id)
@@ -66,6 +67,8 @@ def plan(session: Session, mailing_id: int, *, now: datetime, tranche_pause: tim
     # An alert goes first where people are awake: whoever can act at once is told at once.
     later = partial(pacing.asleep, now=now) if locked else _nobody
     planned = rows.plan(session, mailing, audience(session, mailing), now=now, tranche_pause=pause, later=later)
+    if mailing.translates is not None:
+        following.require_going(session, mailing.translates, held=True)
     if locked and locked.moved(planned.planned):
         raise CountMoved(mailing_id, locked.count, planned.planned)
     if planned.planned >= MANY:

@@ -365,10 +365,9 @@ def stop(parts: Parts, mailing_id: int, *, by: int | None = None) -> int:
     _allowed(parts, by, May.STOP)
     with parts.database.transaction() as session:
         _an_alert(session, mailing_id)
-        stopping.end(session, mailing_id, by=by or audit.SHELL, now=database.now(session))
-        every = [mailings.get(session, one) for one in mailings.in_all_languages(session, mailing_id)]
+    ended = stopping.end_all(parts, mailing_id, by=by or audit.SHELL)
     parts.nudger.nudge(HOOKS)
-    return sum(mailing.cancel_rest(parts, one.id) for one in every if one.state is State.STOPPED)
+    return sum(mailing.cancel_rest(parts, one) for one in ended)
 
 
 def standing(parts: Parts, mailing_id: int) -> Standing:

@@ -58,7 +58,9 @@ class Heeding:
         for one in (mailing_id, *mailings.followers(session, mailing_id)):
             for waiting in mailings.waiting_to_follow(session, one):
                 stopping.end(session, waiting, by=self.by, now=now)
-            if acting.an_alert(session, one).state in stopping.STOPPABLE or stopping.languages(session, one):
+            for language in reversed(stopping.languages(session, one)):
+                stopping.end(session, language, by=self.by, now=now)
+            if acting.an_alert(session, one).state in stopping.STOPPABLE:
                 stopping.end(session, one, by=self.by, now=now)
 
     def _words(self, session: Session, message: CapMessage) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ def page(parts: Parts, number: int, language: str | None = None) -> Page | None:
         newer = _newer(session, alert.id)
     others = tuple(one for one in versions if one != chosen.language)
     url = f"{parts.letterhead.base_url}/alerts/{alert.id}/{chosen.language}"
-    taken_back = of.state is State.RETRACTED
+    taken_back = State.RETRACTED in (of.state, alert.state)
     shown = alerts.retraction(chosen) if taken_back else chosen
     words = plaintext.bare(shown.markdown)
     return Page(

@@ -1,7 +1,6 @@
 """An alert that is wrong is taken back: on every page at once, and by mail to all who have it or may have it."""
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -72,31 +71,47 @@ def retract(
     its readers begins once its last window has closed. Raises WrongState, NotAnAlert, NothingPrepared, NotAllowed.
     """
     acting.allowed(parts, by, May.STOP)
+    who = by or audit.SHELL
     with parts.database.transaction() as session:
-        now, who = database.now(session), by or audit.SHELL
-        # Whoever had only an update of it, or only a language that came later, is told as well.
-        every = _with_languages(session, [mailing_id, *_gone_after(session, mailing_id)])
-        mailings.take_all(session, every)
-        gone = [one for one in every if one == mailing_id or mailings.get(session, one).state in _GONE]
-        back, *others = [take_back(session, one, by=who, now=now) for one in gone]
-        for one in set(every).difference(gone):
-            _give_up(session, one, now=now)
-    for one in (back, *others):
+        now = database.now(session)
+        gone, languages = _affected(session, mailing_id)
+        backs = [take_back(session, one, by=who, now=now) for one in gone]
+    # One after the other: the alert waits for no language that is being planned, and that finds it taken back.
+    for one in languages:
+        if (back := _take_language_back(parts, one, by=who)) is not None:
+            gone.append(one)
+            backs.append(back)
+    for one in backs:
         _begin(parts, one, patience_seconds=patience_seconds)
     parts.nudger.nudge(DELIVER[Lane.URGENT])
     spared = sum(mailing.cancel_rest(parts, one) for one in gone)
-    return Retracted(mailing_id, back, spared, tuple(others))
+    return Retracted(mailing_id, backs[0], spared, tuple(backs[1:]))
 
 
-def _with_languages(session: Session, alerts: Iterable[int]) -> list[int]:
-    return [one for alert in alerts for one in mailings.in_all_languages(session, alert)]
+def _affected(session: Session, mailing_id: int) -> tuple[list[int], list[int]]:
+    """Return an alert with what followed it, and the languages of these that were written later.
+
+    Whoever had only an update is told as well, or only a later language. Where somebody died between the two, the languages
+    alone are left.
+    """
+    alerts = [mailing_id, *_gone_after(session, mailing_id)]
+    languages = [one for alert in alerts for one in mailings.translations(session, alert)]
+    left = any(one.state in _GONE for one in languages)
+    if left and mailings.get(session, mailing_id).state is State.RETRACTED:
+        alerts = []
+    return alerts, [one.id for one in languages if one.state in _GONE | NOT_GONE]
 
 
-def _give_up(session: Session, mailing_id: int, *, now: datetime) -> None:
-    """End a language that has not gone: of what was taken back there is nothing to translate."""
-    if mailings.get(session, mailing_id).state in NOT_GONE:
-        mailings.move(session, mailing_id, State.CANCELLED)
-        audit.append(session, "alert.stopped", by=audit.WORKER, now=now, mailing=mailing_id)
+def _take_language_back(parts: Parts, mailing_id: int, *, by: int | str) -> int | None:
+    """Take a language back and return its retraction; None where it had not gone: it is given up."""
+    with parts.database.transaction() as session:
+        now, state = database.now(session), mailings.take(session, mailing_id).state
+        if state in _GONE:
+            return take_back(session, mailing_id, by=by, now=now)
+        if state in NOT_GONE:
+            mailings.move(session, mailing_id, State.CANCELLED)
+            audit.append(session, "alert.stopped", by=by, now=now, mailing=mailing_id)
+        return None
 
 
 def _gone_after(session: Session, mailing_id: int) -> list[int]:

@@ -16,7 +16,7 @@ from newsletter.journeys import acting, alert, drafting, stopping
 from newsletter.journeys.mailing import read_file
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings, translating
-from newsletter.ledger.mailings import RELEASED, Draft, Kind, Lane, MailingView, State
+from newsletter.ledger.mailings import Draft, Kind, Lane, MailingView, State
 from newsletter.ledger.translating import Waiting
 from newsletter.operators import audit
 from newsletter.operators.roles import May
@@ -98,14 +98,17 @@ class Languages:
     of: int | None
     also_had: bool
     own: tuple[str, ...]
-    later: tuple[Waiting, ...]
-    missing: tuple[Waiting, ...]
+    later: tuple[str, ...]
+    missing: tuple[str, ...]
     added: tuple[tuple[int, State], ...]
     running: tuple[int, ...]
 
 
 def languages(parts: Parts, mailing_id: int) -> Languages:
-    """Return how an alert stands to its languages. Raises NotAnAlert, UnknownMailing."""
+    """Return how an alert stands to its languages; counts nobody, since its page is asked for every three seconds.
+
+    Raises NotAnAlert, UnknownMailing.
+    """
     with parts.database.transaction() as session:
         view = acting.an_alert(session, mailing_id)
         terms, added = translating.terms(view), mailings.translations(session, mailing_id)
@@ -113,24 +116,30 @@ def languages(parts: Parts, mailing_id: int) -> Languages:
             view.translates,
             bool(terms.get("also_had")),
             tuple(terms.get("languages", ())),
-            tuple(_counted(session, mailing_id, terms.get("later", []))),
-            tuple(_counted(session, mailing_id, _missing(session, view, added))),
+            tuple(terms.get("later", ())),
+            tuple(_missing(session, view, added)),
             tuple((one.id, one.state) for one in added),
             tuple(stopping.languages(session, mailing_id)),
         )
 
 
+def offered(parts: Parts, mailing_id: int) -> list[Waiting]:
+    """Return the languages that may be added to an alert, with who waits for each and who had another."""
+    found = languages(parts, mailing_id).missing
+    with parts.database.transaction() as session:
+        return _counted(session, mailing_id, found)
+
+
 def _missing(session: Session, view: MailingView, added: Sequence[MailingView]) -> list[str]:
-    going = view.state in (State.SENDING, State.PAUSED, State.DONE)
-    if view.translates is not None or not going or mailings.follower(session, view.id) is not None:
+    if view.translates is not None or view.state not in following.TRANSLATED:
+        return []
+    if mailings.follower(session, view.id) is not None:
         return []
     digest = digests.get(session, view.digest_id or 0)
-    written = {text.language for text in drafting.read(_words(view), digest)}
-    counted = {one.language: one for one in _counted(session, view.id, digest.languages)}
-    gone = {text.language for one in added if one.state in RELEASED for text in drafting.read(_words(one), digest)}
-    # A language that has gone may go once more, where somebody still waits for it or had another.
-    left = [one for one in digest.languages if one not in gone or counted[one].waiting or counted[one].had]
-    return [one for one in left if one not in written]
+    # One that has gone to those who waited may go once more, to those who had another.
+    over = [one for one in added if one.state in following.TRANSLATED and translating.terms(one)["also_had"]]
+    written = {text.language for one in (view, *over) for text in drafting.read(_words(one), digest)}
+    return [one for one in digest.languages if one not in written]
 
 
 def _counted(session: Session, of: int, languages: Sequence[str]) -> list[Waiting]:

@@ -349,8 +349,6 @@ def started_at(session: Session, mailing_id: int) -> datetime | None:
 def stop(session: Session, mailing_id: int) -> State:
     """End a mailing for good, or give up an alert that has not begun; return what it is by that. Raises WrongState, UnknownMailing.
 
-    With an alert end those of its languages that were written later, also where it has gone to all itself.
-
     A function of the owner's moves it, so that the pages' role stops what the worker's does, in the same way. What is left of
     it is cancelled by a worker.
     """

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, null, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, null, or_, select, text, true
 from sqlalchemy.orm import Session
 
 from newsletter.ledger.mailings import MailingView
@@ -28,6 +28,11 @@ class Waiting:
     language: str
     waiting: int
     had: int
+
+
+def one_at_a_time(session: Session, mailing_id: int) -> None:
+    """Wait until no other language of an alert is being planned: of two of the same, the second sees what the first gave out."""
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('later language', :of))"), {"of": mailing_id})
 
 
 def terms(mailing: MailingView) -> dict[str, Any]:

@@ -1,9 +1,13 @@
 """A language of an alert that is finished later: to those who wait, marked to those who had another, to nobody twice."""
 
+import threading
+
 import pytest
 from sqlalchemy import text
 
+from newsletter import database
 from newsletter.delivery import following
+from newsletter.delivery.planning import CountMoved
 from newsletter.journeys import alert, drafting, leaving, retracting, stopping, translating
 from newsletter.ledger import mailings
 from newsletter.ledger.mailings import State
@@ -231,6 +235,60 @@ def test_one_retraction_takes_all_languages_back(newsletter, sink, files, reader
         "ar": [2] * 5,
     }
     assert all("نادیده" in back[one][0] or SUBJECTS["fa"] in back[one][0] for one in readers["fa"])
+
+
+@pytest.mark.parametrize("act", [alert.stop, retracting.retract])
+def test_whoever_ends_an_alert_waits_for_no_language_that_is_being_planned(newsletter, sink, files, readers, act):
+    """A language for a million is planned for seconds; the alert itself stops within the half second that is promised."""
+    number = alert.send(newsletter.parts, [files["en"]], digest_key=house.DIGEST, later=["ar"])
+    later = translating.send(newsletter.parts, [files["ar"]], of=number)
+    with newsletter.parts.database.transaction() as planning:
+        mailings.take(planning, later)
+        ending = threading.Thread(target=act, args=(newsletter.parts, number))
+        ending.start()
+        wait_for(lambda: states(newsletter, number) != ["sending"], seconds=10)
+        assert states(newsletter, later) == ["sending"]
+    ending.join(20)
+    assert states(newsletter, later) == states(newsletter, number)
+    newsletter.deliver("urgent")
+    assert sink.messages == []
+
+
+def test_whoever_died_between_two_languages_is_followed_by_another(newsletter, sink, files, readers):
+    """The alert is taken back and its Arabic is not: the same command, said again, does the rest."""
+    number = sent(newsletter, [files["en"]], later=["ar"])
+    later = late(newsletter, [files["ar"]], number)
+    with newsletter.parts.database.transaction() as session:
+        retracting.take_back(session, number, by="shell", now=database.now(session))
+    assert states(newsletter, number, later) == ["retracted", "done"]
+    retracting.retract(newsletter.parts, number)
+    assert states(newsletter, number, later) == ["retracted", "retracted"]
+    with pytest.raises(mailings.WrongState):
+        retracting.retract(newsletter.parts, number)
+
+
+def test_two_of_the_same_language_at_once_reach_nobody_twice(newsletter, sink, files, readers):
+    """Two people translate the same alert and send within the same second."""
+    number = sent(newsletter, [files["en"]], later=["ar"])
+    both = [translating.draft(newsletter.parts, [files["ar"]], of=number) for _ in range(2)]
+    for one in both:
+        alert.lock(newsletter.parts, one)
+    refused = []
+
+    def release(one):
+        try:
+            alert.release(newsletter.parts, one)
+        except CountMoved:
+            refused.append(one)
+
+    releasing = [threading.Thread(target=release, args=(one,)) for one in both]
+    for one in releasing:
+        one.start()
+    for one in releasing:
+        one.join(20)
+    newsletter.deliver("urgent")
+    assert len(refused) == 1
+    assert sorted(one.recipient for one in mails(sink, SUBJECTS["ar"])) == readers["ar"]
 
 
 def test_an_update_stands_under_the_language_each_had_and_replaces_all(newsletter, tmp_path, sink, files, readers):

@@ -428,6 +428,7 @@ def test_a_language_is_added_on_a_phone(author, desk, readers, worker, sink):
     worker.deliver("urgent")
     assert len(sink.messages) == 1
     assert "Add a language" in author.open(here).text
+    assert "Left to wait for a later language (fa): 1" in author.text
     page = author.open(f"/console/alerts/new?translates={number}").text
     assert "Persian: 1 wait for it, 0 had another language" in page
     assert 'name="subject-en"' not in page

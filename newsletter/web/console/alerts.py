@@ -187,14 +187,15 @@ def _form(
     place = translating.languages(gate.made(request).parts, about) if about else None
     if place is not None and (translates or place.of):
         # Of an alert that has gone only what it has not yet; of a language that came later only that.
-        languages = [one.language for one in place.missing] if translates else list(place.own)
+        languages = list(place.missing if translates else place.own)
     if later is None:
-        later = [one.language for one in place.later] if place else ()
+        later = place.later if place else ()
     facts: dict[str, Any] = {
         "frames": desk.frames(gate.made(request).parts) if not about and not texts else [],
         "seen": seen,
         "digests": digests,
         "place": place,
+        "offered": translating.offered(gate.made(request).parts, translates) if translates else (),
         "later": later,
         "translates": translates,
         "also_had": also_had,
@@ -234,6 +235,7 @@ def _shown(request: Request, who: Visitor, number: int, problem: NewsletterError
         problem=problem,
         alert=found,
         place=translating.languages(parts, number),
+        waiting=translating.waiting(parts, number) if waits else None,
         checked=checked,
         rules=rules,
         few=_few(found, rules.few),
@@ -350,6 +352,7 @@ def _approval(request: Request, who: Visitor, number: int, problem: NewsletterEr
         "locked": locked,
         "signing": signing,
         "codes": codes,
+        "place": translating.languages(parts, number),
         "own": found.standing.author == who.operator.id,
     }
     return gate.show(request, "alert-approve.html", who=who, problem=problem, script=signing is not None, **facts)
