@@ -28,7 +28,7 @@ from newsletter.delivery.sending import Identity, Sender
 from newsletter.delivery.vouching import House
 from newsletter.errors import Invalid, NotFound
 from newsletter.jobs import DELIVER, ERRANDS, HOOKS, PICTURES, RETURNS, Nudger
-from newsletter.journeys import expiring, hooking, leaving, picturing, returns, team
+from newsletter.journeys import expiring, growing, hooking, leaving, picturing, returns, team
 from newsletter.journeys.parts import Letterhead, Parts
 from newsletter.ledger import shards
 from newsletter.ledger.mailings import Lane
@@ -211,7 +211,8 @@ class Newsletter:
             recovery.settle_by_log(self.parts.database, self.settings.relay_log, self.parts.tokens, domain=domain)
         rejects.sweep(self.parts.home / "rejects")
         with self.parts.database.transaction() as session:
-            found = recovery.sweep(session, now=database.now(session), tranche_pause=self.parts.tranche_pause)
+            now, pause = database.now(session), self.parts.tranche_pause
+            found = recovery.sweep(session, now=now, tranche_pause=pause, portions=self.parts.portions)
         for lane in found.lanes:
             self.parts.nudger.nudge(DELIVER[lane])
         if picturing.any_due(self.parts):
@@ -223,6 +224,8 @@ class Newsletter:
             self.parts.nudger.nudge(ERRANDS)
         if hooking.any_due(self.parts):
             self.parts.nudger.nudge(HOOKS)
+        for mailing_id in found.growing:
+            growing.grow(self.parts, mailing_id)
         return found
 
     def _errands_wait(self) -> bool:

@@ -77,4 +77,4 @@ def _waits(status: Status) -> bool:
 
 
 def _only_retries(status: Status) -> bool:
-    return status.state == "sending" and status.planned > 0 and status.due == status.deferred > 0
+    return status.state == "sending" and not status.growing and status.planned > 0 and status.due == status.deferred > 0

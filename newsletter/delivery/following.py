@@ -8,7 +8,7 @@ from datetime import datetime
 
 from newsletter.database import Session
 from newsletter.errors import Conflict
-from newsletter.ledger import deliveries, mailings, shards
+from newsletter.ledger import deliveries, mailings, shards, translating
 from newsletter.ledger.mailings import Kind, MailingView, State
 
 TRANSLATED = frozenset({State.SENDING, State.PAUSED, State.DONE})
@@ -34,6 +34,13 @@ class OnTheWire(Conflict):
 
     def __init__(self, mailing_id: int) -> None:
         super().__init__("alert.on-the-wire", mailing=mailing_id)
+
+
+class Growing(OnTheWire):
+    """Not all who get the alert have their row yet, so nobody knows who waits for a further language."""
+
+    def __init__(self, mailing_id: int) -> None:
+        Conflict.__init__(self, "alert.growing", mailing=mailing_id)
 
 
 class Followed(Conflict):
@@ -84,6 +91,17 @@ def require_going(session: Session, mailing_id: int, *, held: bool = False) -> M
     if (newer := mailings.follower(session, mailing_id)) is not None:
         raise Followed(mailing_id, newer)
     return view
+
+
+def require_grown(session: Session, mailing: MailingView) -> None:
+    """Raise Growing where readers of a later language may still get a row of its alert, or of another such language."""
+    alert = mailings.get(session, mailing.translates or mailing.id)
+    wanted, later = (translating.terms(mailing).get("languages", []), translating.terms(alert).get("later", []))
+    if alert.growing and not set(wanted) <= set(later):
+        raise Growing(alert.id)
+    for one in mailings.translations(session, alert.id):
+        if one.growing and one.id != mailing.id:
+            raise Growing(one.id)
 
 
 def supersede(session: Session, update: MailingView, *, now: datetime) -> list[int]:

@@ -1,6 +1,7 @@
 """From an approved mailing to rows: who gets it, in which version, and who is left out for which reason."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -15,7 +16,8 @@ from newsletter.errors import Conflict
 from newsletter.issues import digests, withdrawal
 from newsletter.ledger import books, deliveries, locks, mailings, translating, variants
 from newsletter.ledger import planning as rows
-from newsletter.ledger.mailings import Kind, Lane, State
+from newsletter.ledger.mailings import Kind, Lane, State, WrongState
+from newsletter.ledger.manifest import Manifest
 from newsletter.operators import audit
 from newsletter.subscribers import recipients
 
@@ -23,6 +25,29 @@ log = structlog.get_logger()
 
 MANY = 5_000
 """Rows from which a look at the statistics pays: it takes 50 ms for twenty thousand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Portions:
+    """In how many passes an urgent mailing is planned: to more than `large` it starts with its `first`, then the `next`, then all.
+
+    The rows of a million take a minute, those of the first two thousand a twentieth of a second.
+    """
+
+    large: int = 10_000
+    first: int = 2_000
+    next: int = 50_000
+
+    def beginning(self, size: int) -> int | None:
+        """Return how many an audience of that size starts with; None: all."""
+        return self.first if size > self.large else None
+
+    def after(self, planned: int) -> int | None:
+        """Return how many follow those who are planned; None: all."""
+        return self.next if planned <= self.first else None
+
+
+PORTIONS = Portions()
 
 
 class NobodyChosen(Conflict):
@@ -46,31 +71,50 @@ class CountMoved(Conflict):
         super().__init__("alert.count-moved", mailing=mailing_id, locked=locked, now=now)
 
 
-def plan(session: Session, mailing_id: int, *, now: datetime, tranche_pause: timedelta = timedelta(0)) -> rows.Plan:
+def plan(
+    session: Session,
+    mailing_id: int,
+    *,
+    now: datetime,
+    tranche_pause: timedelta = timedelta(0),
+    portions: Portions = PORTIONS,
+) -> rows.Plan:
     """Write every delivery of an approved mailing, start it, and return the counts.
 
     tranche_pause   how long a large bulk mailing waits after its first tranche; alerts never do
 
-    An update ends what it follows. Raises following.OnTheWire for a retraction whose time has not come, and what
-    `following.require_going` raises for a language whose alert was ended.
+    A large urgent one starts with its first readers, and `grow` adds the others. An update ends what it follows. Raises
+    following.OnTheWire for a retraction whose time has not come, or a language whose alert still grows, and what
+    `following.require_going` raises for one whose alert was ended.
     """
     mailing = mailings.get(session, mailing_id)
     if mailing.translates is not None:
         following.require_going(session, mailing.translates)
         translating.one_at_a_time(session, mailing.translates)
+        following.require_grown(session, mailing)
     locked = locks.current(session, mailing_id) if mailing.kind is Kind.ALERT else None
     if locked and described(session, mailing) != locked.audience:
         raise OtherAudience(mailing_id)
+    size = locked.count if locked else 0
     if mailing.kind is Kind.RETRACTION:
-        following.taken_back(session, mailing)
+        size = mailings.planned(session, following.taken_back(session, mailing).id)
+    first = portions.beginning(size)
+    if locked and first and not _surely_same(session, mailing, locked):
+        _require_count(locked, rows.count(session, mailing, audience(session, mailing)))
     pause = tranche_pause if mailing.lane is Lane.BULK else timedelta(0)
-    # An alert goes first where people are awake: whoever can act at once is told at once.
-    later = partial(pacing.asleep, now=now) if locked else _nobody
-    planned = rows.plan(session, mailing, audience(session, mailing), now=now, tranche_pause=pause, later=later)
+    planned = rows.plan(
+        session,
+        mailing,
+        audience(session, mailing),
+        now=now,
+        tranche_pause=pause,
+        later=_later(mailing, now=now),
+        first=first,
+    )
     if mailing.translates is not None:
         following.require_going(session, mailing.translates, held=True)
-    if locked and locked.moved(planned.planned):
-        raise CountMoved(mailing_id, locked.count, planned.planned)
+    if locked and not first:
+        _require_count(locked, planned.planned)
     if planned.planned >= MANY:
         database.refresh_statistics(session, "delivery", "shard")
     if locked:
@@ -82,6 +126,48 @@ def plan(session: Session, mailing_id: int, *, now: datetime, tranche_pause: tim
     books.finish(session, mailing_id)  # an audience of nobody is done at once
     log.info("planned", mailing=mailing_id, audience=planned.audience, planned=planned.planned, shards=planned.shards)
     return planned
+
+
+def _surely_same(session: Session, mailing: mailings.MailingView, locked: Manifest) -> bool:
+    """Where languages come later the count hangs on what people read, and on what they have had: it is counted."""
+    if translating.terms(mailing):
+        return False
+    return locked.surely_same(recipients.measure(session, mailing.digest_id or 0))
+
+
+def _require_count(locked: Manifest, count: int) -> None:
+    if locked.moved(count):
+        raise CountMoved(locked.mailing, locked.count, count)
+
+
+def _later(mailing: mailings.MailingView, *, now: datetime) -> Callable[[Iterable[str]], list[str]]:
+    """An alert goes first where people are awake: whoever can act at once is told at once."""
+    return partial(pacing.asleep, now=now) if mailing.kind is Kind.ALERT else _nobody
+
+
+def grow(session: Session, mailing_id: int, *, now: datetime, portions: Portions = PORTIONS) -> bool:
+    """Write the rows of further readers of a mailing that goes to its first already; return whether there are still more.
+
+    False also where somebody else is at it, and where the mailing was ended meanwhile. Whether the audience is the locked one to
+    the last row, the worker looks before each shard.
+    """
+    if not mailings.alone(session, mailing_id):
+        return False
+    mailing = mailings.get(session, mailing_id)
+    if not mailing.growing or mailing.state not in (State.SENDING, State.PAUSED):
+        return False
+    first = portions.after(mailings.planned(session, mailing_id))
+    later = _later(mailing, now=now)
+    try:
+        with session.begin_nested():
+            grown = rows.plan(session, mailing, audience(session, mailing), now=now, later=later, first=first)
+    except WrongState:
+        return False
+    database.refresh_statistics(session, "delivery", "shard")
+    if not grown.shards:
+        books.finish(session, mailing_id)
+    log.info("grown", mailing=mailing_id, planned=grown.planned, shards=grown.shards, more=first is not None)
+    return first is not None
 
 
 def _publish(session: Session, mailing: mailings.MailingView, *, now: datetime) -> None:
@@ -146,17 +232,20 @@ def late(
     return translating.narrowed(whole, [alert, *others], wanted, also_had=also_had)
 
 
-def plan_due(session: Session, *, now: datetime, tranche_pause: timedelta = timedelta(0)) -> list[int]:
+def plan_due(
+    session: Session, *, now: datetime, tranche_pause: timedelta = timedelta(0), portions: Portions = PORTIONS
+) -> list[int]:
     """Plan the approved mailings whose time has come; return their numbers. Two sweeps at once are harmless."""
     due = mailings.to_start(session, now=now)
-    return [mailing_id for mailing_id in due if _planned(session, mailing_id, now=now, tranche_pause=tranche_pause)]
+    plan_one = partial(plan, session, now=now, tranche_pause=tranche_pause, portions=portions)
+    return [mailing_id for mailing_id in due if _planned(session, mailing_id, plan_one, now=now)]
 
 
-def plan_if_approved(session: Session, mailing_id: int, *, now: datetime) -> bool:
+def plan_if_approved(session: Session, mailing_id: int, *, now: datetime, portions: Portions = PORTIONS) -> bool:
     """Plan a mailing unless somebody has; return whether it is no longer waiting."""
     if mailings.take(session, mailing_id).state is not State.APPROVED:
         return True
-    return _planned(session, mailing_id, now=now, tranche_pause=timedelta(0))
+    return _planned(session, mailing_id, partial(plan, session, now=now, portions=portions), now=now)
 
 
 _UNLOCKS = (
@@ -172,7 +261,7 @@ _UNLOCKS = (
 """What makes a draft again of an approved mailing: it is no longer what somebody's word was given for."""
 
 
-def _planned(session: Session, mailing_id: int, *, now: datetime, tranche_pause: timedelta) -> bool:
+def _planned(session: Session, mailing_id: int, plan_one: Callable[[int], object], *, now: datetime) -> bool:
     """Plan one; what is no longer as it was locked becomes a draft again, and keeps nobody else waiting.
 
     A retraction whose alert is still on the wire waits for the next sweep.
@@ -181,7 +270,7 @@ def _planned(session: Session, mailing_id: int, *, now: datetime, tranche_pause:
         return False  # an update planned a moment ago took its place
     try:
         with session.begin_nested():
-            plan(session, mailing_id, now=now, tranche_pause=tranche_pause)
+            plan_one(mailing_id)
     except following.OnTheWire:
         return False
     except _UNLOCKS as refused:

@@ -9,6 +9,7 @@ import structlog
 
 from newsletter.database import Database, Session, now
 from newsletter.delivery import journal, leasing, planning, relaylog, throttle
+from newsletter.delivery.planning import PORTIONS, Portions
 from newsletter.ledger import books, deliveries, mailings, shards
 from newsletter.tokens import Tokens
 
@@ -19,24 +20,33 @@ LOG_AGE = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a sweep set going. `lanes`: those in which a shard may be leased now."""
+    """What a sweep set going.
+
+    growing   mailings whose further readers have no rows yet
+    lanes     those in which a shard may be leased now
+    """
 
     started: list[int]
     expired: int
     retries: int
+    growing: list[int]
     lanes: list[str]
 
 
-def sweep(session: Session, *, now: datetime, tranche_pause: timedelta = timedelta(0)) -> Found:
+def sweep(
+    session: Session, *, now: datetime, tranche_pause: timedelta = timedelta(0), portions: Portions = PORTIONS
+) -> Found:
     """Start what is scheduled, give up what is too old, gather retries, close books. Safe to run twice at once."""
-    started = planning.plan_due(session, now=now, tranche_pause=tranche_pause)
+    started = planning.plan_due(session, now=now, tranche_pause=tranche_pause, portions=portions)
     throttle.forget(session, now=now)
     expired = deliveries.expire(session, now=now)
     retries = deliveries.gather(session, now=now)
     deliveries.cancel_retries(session)
     for mailing_id in mailings.under_way(session):
-        books.finish(session, mailing_id)
-    return Found(started, expired, retries, shards.lanes_with_work(session))
+        # Asked without taking the mailing: a stop must not wait for a sweep.
+        if not shards.any_open(session, mailing_id):
+            books.finish(session, mailing_id)
+    return Found(started, expired, retries, mailings.growing(session), shards.lanes_with_work(session))
 
 
 def reclaim(database: Database, journals: Path) -> int:

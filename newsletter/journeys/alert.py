@@ -17,7 +17,7 @@ from newsletter.delivery import planning, vouching
 from newsletter.errors import Forbidden
 from newsletter.issues import digests, manuscript
 from newsletter.jobs import DELIVER, HOOKS
-from newsletter.journeys import acting, drafting, framing, mailing, stopping, telling
+from newsletter.journeys import acting, drafting, framing, growing, mailing, stopping, telling
 from newsletter.journeys.acting import NotAnAlert as NotAnAlert
 from newsletter.journeys.acting import allowed as _allowed
 from newsletter.journeys.acting import an_alert as _an_alert
@@ -31,6 +31,7 @@ from newsletter.operators.approval import Over
 from newsletter.operators.night import Fault, Rule, Word
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
+from newsletter.subscribers import recipients
 
 
 class NotEnough(Forbidden):
@@ -125,6 +126,7 @@ def _manifest(session: Session, parts: Parts, view: MailingView, *, by: int | No
         updates=view.updates,
         translates=view.translates,
         writers=tuple(view.content.get("by", ())),
+        measure=recipients.measure(session, view.digest_id or 0),
     )
 
 
@@ -251,15 +253,16 @@ def release(parts: Parts, mailing_id: int, *, by: int | None = None) -> State:
         words = _words(session, manifest)
         _enough(_judged(parts, manifest, words, now=now), parts, manifest)
         mailings.start_at(session, mailing_id, now)
-        planning.plan(session, mailing_id, now=now)
+        planning.plan(session, mailing_id, now=now, portions=parts.portions)
         _released(session, parts, manifest, by=by, start_at=now, now=now)
         state = mailings.get(session, mailing_id).state
         before = mailings.followed(session, mailing_id)
         superseded = [one for each in before for one in mailings.in_all_languages(session, each)]
     parts.nudger.nudge(DELIVER[Lane.URGENT])
+    telling.nudge(parts.nudger)
+    growing.grow(parts, mailing_id)
     for one in superseded:
         mailing.cancel_rest(parts, one)
-    telling.nudge(parts.nudger)
     return state
 
 

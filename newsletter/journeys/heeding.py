@@ -34,21 +34,23 @@ class Heeding:
 
     def draft(self, session: Session, message: CapMessage, *, now: datetime) -> int:
         """Draft an alert in those languages of the digest in which the message speaks; return its mailing."""
-        return drafting.begin(
-            session, self.parts, self._words(session, message), digest_key=self.digest, by=self.by, now=now
-        )
+        return self._begin(session, message, updates=None, now=now)
 
     def update(self, session: Session, mailing_id: int, message: CapMessage, *, now: datetime) -> None:
-        """Let the alert say what the message says: itself where it has not gone, else by a draft that updates it."""
+        """Let the alert say what the message says: itself where nobody has touched it, else by a draft of its own.
+
+        What a person has in hand, written or locked, is not written over from outside: the draft updates that as it would one
+        that has gone, and ends it if it goes.
+        """
         newest = (mailing_id, *mailings.followers(session, mailing_id))[-1]
         if acting.an_alert(session, newest).state in (State.CANCELLED, State.RETRACTED):
             return  # somebody ended it here: the message is kept, and changes nothing
         waiting = self._not_gone(session, newest)
-        words = self._words(session, message)
-        if waiting is not None:
-            drafting.rewrite(session, self.parts, waiting, words, by=self.by, now=now)
+        if waiting is not None and _untouched(session, waiting):
+            drafting.rewrite(session, self.parts, waiting, self._words(session, message), by=self.by, now=now)
+            _mark(session, waiting)
         else:
-            drafting.begin(session, self.parts, words, digest_key=self.digest, by=self.by, updates=newest, now=now)
+            self._begin(session, message, updates=newest, now=now)
 
     def cancel(self, session: Session, mailing_id: int, message: CapMessage, *, now: datetime) -> None:
         """End the alert and its updates, as far as they have not gone: given up, or stopped.
@@ -63,14 +65,34 @@ class Heeding:
             if acting.an_alert(session, one).state in stopping.STOPPABLE:
                 stopping.end(session, one, by=self.by, now=now)
 
+    def _begin(self, session: Session, message: CapMessage, *, updates: int | None, now: datetime) -> int:
+        words = self._words(session, message)
+        made = drafting.begin(session, self.parts, words, digest_key=self.digest, by=self.by, updates=updates, now=now)
+        _mark(session, made)
+        return made
+
     def _words(self, session: Session, message: CapMessage) -> tuple[str, ...]:
         return wording.manuscripts_for(message, digests.by_key(session, self.digest).languages)
 
     def _not_gone(self, session: Session, mailing_id: int) -> int | None:
-        """The alert where it has not gone, or the newest of its updates that has not."""
-        if acting.an_alert(session, mailing_id).state in NOT_GONE:
-            return mailing_id
-        return next(iter(mailings.waiting_to_follow(session, mailing_id)), None)
+        """The newest of the alert's updates that has not gone, or the alert where it has not."""
+        for waiting in mailings.waiting_to_follow(session, mailing_id):
+            return waiting
+        return mailing_id if acting.an_alert(session, mailing_id).state in NOT_GONE else None
+
+
+_BROUGHT = "brought"
+
+
+def _mark(session: Session, mailing_id: int) -> None:
+    """Note that a draft stands as it was brought: the mark goes with whatever somebody writes."""
+    view = mailings.get(session, mailing_id)
+    mailings.write_down(session, mailing_id, view.subject, view.content | {_BROUGHT: True})
+
+
+def _untouched(session: Session, mailing_id: int) -> bool:
+    view = mailings.get(session, mailing_id)
+    return view.state is State.DRAFT and _BROUGHT in view.content
 
 
 def drafts(parts: Parts, ids: Sequence[int], *, digest_key: str | None) -> list[int]:

@@ -9,6 +9,7 @@ from newsletter.addresses import EmailAddress
 from newsletter.composer import lint
 from newsletter.composer import mailing as composing
 from newsletter.composer.content import MailingContent
+from newsletter.database import Session
 from newsletter.delivery import budget, planning, throttle
 from newsletter.delivery.budget import Promise
 from newsletter.issues import digests, manuscript
@@ -16,9 +17,9 @@ from newsletter.jobs import DELIVER
 from newsletter.journeys import inbound
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.publish import NoSuchFile
-from newsletter.ledger import books, deliveries, mailings, shards, tallies, variants
+from newsletter.ledger import books, deliveries, locks, mailings, shards, tallies, variants
 from newsletter.ledger.deliveries import Single
-from newsletter.ledger.mailings import Draft, Kind, Lane, State
+from newsletter.ledger.mailings import Draft, Kind, Lane, MailingView, State
 from newsletter.subscribers import people, recipients
 
 
@@ -109,7 +110,7 @@ def promise(parts: Parts, mailing_id: int) -> Promise | None:
             due = recipients.count(session, planning.audience(session, mailing)) if mailing.digest_id else 0
         else:
             groups = shards.due_by_provider(session, mailing_id)
-            due = sum(groups.values())
+            due = sum(groups.values()) + _to_come(session, mailing)
         lessons = throttle.lessons(session)
         bears = throttle.limits(session, parts.relays[mailing.lane], mailing.lane, now=now)
     if not due:
@@ -119,6 +120,13 @@ def promise(parts: Parts, mailing_id: int) -> Promise | None:
     for provider, lesson in lessons.items():
         promised = budget.promise_to_group(promised, due, groups.get(provider, 0), lesson, now=begins)
     return promised
+
+
+def _to_come(session: Session, mailing: MailingView) -> int:
+    """Return how many readers of an alert have no rows yet."""
+    if not mailing.growing or mailing.kind is not Kind.ALERT:
+        return 0
+    return max(0, locks.current(session, mailing.id).count - mailings.planned(session, mailing.id))
 
 
 def relays_away(parts: Parts, mailing_id: int) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from newsletter.bounces.routing import Router
 from newsletter.composer.content import Frame
 from newsletter.database import Database
+from newsletter.delivery.planning import PORTIONS, Portions
 from newsletter.delivery.vouching import House
 from newsletter.errors import Conflict
 from newsletter.issues.digests import DigestView
@@ -96,6 +97,7 @@ class Parts:
     composing  makes the layout on first use: a process that only sends never loads templates, premailer and lxml
     relays         those of each lane, for what can be promised
     tranche_pause  how long a large mailing waits after its first tranche
+    portions       in how many passes a large alert is planned
     house          by what alerts are judged: whose mail this is, the rules of the night, the keys that are trusted
     router         knows the addresses to which mail comes back; None where none is taken in
     notices        believes Amazon's notices; None where there are none
@@ -115,6 +117,7 @@ class Parts:
     router: Router | None = None
     notices: "Receiver | None" = None
     hook: str | None = field(default=None, repr=False)
+    portions: Portions = PORTIONS
 
     @property
     def layout(self) -> "Layout":

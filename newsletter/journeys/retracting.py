@@ -10,7 +10,7 @@ from newsletter.delivery import planning
 from newsletter.errors import Conflict
 from newsletter.issues import withdrawal
 from newsletter.jobs import DELIVER
-from newsletter.journeys import acting, mailing
+from newsletter.journeys import acting, growing, mailing
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import deliveries, mailings
 from newsletter.ledger import planning as rows
@@ -84,6 +84,8 @@ def retract(
     for one in backs:
         _begin(parts, one, patience_seconds=patience_seconds)
     parts.nudger.nudge(DELIVER[Lane.URGENT])
+    for one in backs:
+        growing.grow(parts, one)
     spared = sum(mailing.cancel_rest(parts, one) for one in gone)
     return Retracted(mailing_id, backs[0], spared, tuple(backs[1:]))
 
@@ -151,7 +153,8 @@ def _begin(parts: Parts, back: int, *, patience_seconds: float) -> bool:
     until = time.monotonic() + patience_seconds
     while True:
         with parts.database.transaction() as session:
-            if planning.plan_if_approved(session, back, now=database.now(session)):
+            now = database.now(session)
+            if planning.plan_if_approved(session, back, now=now, portions=parts.portions):
                 return True
         if time.monotonic() > until:
             return False

@@ -76,6 +76,7 @@ class MailingView:
     had_to: int | None
     start_at: datetime | None
     planned_at: datetime | None
+    growing: bool
     expires_at: datetime | None
     updates: int | None
     retracts: int | None
@@ -153,6 +154,7 @@ def _view(mailing: Mailing) -> MailingView:
         had_to=mailing.had_to,
         start_at=mailing.start_at,
         planned_at=mailing.planned_at,
+        growing=mailing.growing,
         expires_at=mailing.expires_at,
         updates=mailing.updates,
         retracts=mailing.retracts,
@@ -339,6 +341,39 @@ def start_at(session: Session, mailing_id: int, moment: datetime) -> None:
 def planned(session: Session, mailing_id: int) -> int:
     """Return for how many a mailing was planned."""
     return session.execute(select(Mailing.planned).where(Mailing.id == mailing_id)).scalar_one()
+
+
+def grow(session: Session, mailing_id: int, books: dict[str, Any]) -> None:
+    """Add a pass of planning to the books. Raises WrongState when the mailing was ended meanwhile.
+
+    books   audience, planned, excluded (JSON), growing (whether more readers follow), now
+    """
+    grown = session.execute(_GROW, books | {"mailing": mailing_id}).rowcount  # type: ignore[attr-defined]
+    session.expire_all()
+    if not grown:
+        raise WrongState(mailing_id, get(session, mailing_id).state, State.SENDING)
+
+
+# Whoever stops a mailing waits for this row, and then finds all that was planned; or comes first, and nothing was.
+_GROW = text("""
+    UPDATE mailing SET audience = audience + :audience, planned = planned + :planned, excluded = CAST(:excluded AS jsonb),
+        growing = :growing, planned_at = coalesce(planned_at, :now)
+    WHERE id = :mailing AND state IN ('approved', 'sending', 'paused')
+""")
+
+
+def growing(session: Session) -> list[int]:
+    """Return the mailings under way whose further readers have no rows yet."""
+    under_way = Mailing.state.in_((State.SENDING, State.PAUSED))
+    return list(session.execute(select(Mailing.id).where(Mailing.growing, under_way).order_by(Mailing.id)).scalars())
+
+
+def alone(session: Session, mailing_id: int) -> bool:
+    """Return whether nobody else adds readers to a mailing; nobody will until the transaction is over."""
+    return bool(session.execute(_ALONE, {"mailing": mailing_id}).scalar_one())
+
+
+_ALONE = text("SELECT pg_try_advisory_xact_lock(hashtext('growing'), CAST(:mailing AS int))")
 
 
 def started_at(session: Session, mailing_id: int) -> datetime | None:

@@ -62,6 +62,7 @@ class Manifest:
     updates     the alert that this one follows and replaces
     translates  the alert of which this one is a language that came later
     writers     the operators who wrote it, of whom none may approve it
+    measure     what the count depends on, in figures that are counted in a moment (`recipients.measure`)
     """
 
     mailing: int
@@ -80,6 +81,7 @@ class Manifest:
     images: tuple[tuple[str, str], ...]
     updates: int | None = None
     writers: tuple[int, ...] = ()
+    measure: tuple[int, int] = (0, 0)
     translates: int | None = None
 
     @property
@@ -105,7 +107,7 @@ class Manifest:
             fields[name] = tuple(Version(**one | {"blocks": tuple(one["blocks"])}) for one in fields[name])
         for name in ("expires_at", "latest"):
             fields[name] = datetime.fromisoformat(fields[name])
-        fields["writers"] = tuple(fields["writers"])
+        fields["writers"], fields["measure"] = tuple(fields["writers"]), tuple(fields.get("measure", (0, 0)))
         fields["links"], fields["images"] = tuple(fields["links"]), tuple(tuple(one) for one in fields["images"])
         return Manifest(**fields)
 
@@ -116,6 +118,12 @@ class Manifest:
     def moved(self, count: int) -> bool:
         """Return whether an audience is no longer the one that was locked: more than 2 % away, a single reader aside."""
         return abs(count - self.count) > max(1, self.count * 2 // 100)
+
+    def surely_same(self, measure: tuple[int, int]) -> bool:
+        """Return whether the audience cannot have moved, by figures that are counted in a moment; False: it must be counted."""
+        return not self.moved(
+            self.count + sum(abs(now - then) for now, then in zip(measure, self.measure, strict=True))
+        )
 
 
 def _moment(value: object) -> str:

@@ -63,6 +63,8 @@ class Mailing(Base):
     start_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
     planned_at: Mapped[datetime | None]
+    # Its first readers have rows; the others' are being written.
+    growing: Mapped[bool] = mapped_column(server_default="false")
     audience: Mapped[int] = mapped_column(server_default="0")
     planned: Mapped[int] = mapped_column(server_default="0")
     excluded: Mapped[dict[str, Any]] = mapped_column(server_default="{}")

@@ -26,6 +26,7 @@ INFO = cap.Info(
 )
 ALERT = cap.write(said("A", 0, infos=(INFO,)))
 UPDATE = cap.write(said("U", 2, Kind.UPDATE, A, infos=(INFO,)))
+LATER = cap.write(said("L", 3, Kind.UPDATE, U, infos=(INFO,)))
 CANCEL = cap.write(said("C", 4, Kind.CANCEL, A, U))
 
 
@@ -44,6 +45,12 @@ def state(parts, number):
     return alert.standing(parts, number).state
 
 
+def in_hand(parts, number):
+    """Return the words of an alert and how it is locked."""
+    with parts.database.transaction() as session:
+        return mailings.get(session, number).content["words"], alert.standing(parts, number).locked
+
+
 def released(parts, number):
     alert.lock(parts, number)
     alert.release(parts, number)
@@ -52,8 +59,6 @@ def released(parts, number):
 def test_an_alert_s_messages_before_it_goes(parts, act, newsletter, sink):
     """A draft, the same draft with newer words, given up: and nobody was sent anything."""
     number = bulletins.take(parts, ALERT, act=act).mailing
-    assert state(parts, number) is State.DRAFT
-    alert.lock(parts, number)
     assert bulletins.take(parts, UPDATE, act=act).mailing == number
     assert state(parts, number) is State.DRAFT
     bulletins.take(parts, CANCEL, act=act)
@@ -61,6 +66,24 @@ def test_an_alert_s_messages_before_it_goes(parts, act, newsletter, sink):
     newsletter.sweep()
     assert newsletter.deliver("urgent") == 0
     assert sink.messages == []
+
+
+@pytest.mark.parametrize("touch", ["edit", "lock"])
+def test_what_a_person_has_in_hand_is_not_written_over(parts, act, touch):
+    """Somebody's hour of work, or a lock that another is just reading, must not vanish because an authority spoke."""
+    number = bulletins.take(parts, ALERT, act=act).mailing
+    if touch == "lock":
+        alert.lock(parts, number)
+    else:
+        drafting.edit_words(parts, number, ["# Leave the lower camp\n\nNow.\n"])
+    before = in_hand(parts, number)
+    assert bulletins.take(parts, UPDATE, act=act).mailing == number
+    assert in_hand(parts, number) == before
+    [update] = [one for one in range(number + 1, number + 6) if _updates(parts, one) == number]
+    assert bulletins.take(parts, LATER, act=act).mailing == number
+    assert [one for one in range(number + 1, number + 9) if _updates(parts, one) == number] == [update]
+    bulletins.take(parts, CANCEL, act=act)
+    assert (state(parts, number), state(parts, update)) == (State.CANCELLED, State.CANCELLED)
 
 
 def test_an_alert_s_messages_after_it_went(parts, act, newsletter, sink):

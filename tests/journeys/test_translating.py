@@ -1,17 +1,21 @@
 """A language of an alert that is finished later: to those who wait, marked to those who had another, to nobody twice."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
 
 from newsletter import database
-from newsletter.delivery import following
+from newsletter.delivery import following, planning
 from newsletter.delivery.planning import CountMoved
-from newsletter.journeys import alert, drafting, leaving, retracting, stopping, translating
-from newsletter.ledger import mailings
+from newsletter.journeys import alert, drafting, growing, leaving, retracting, stopping, translating
+from newsletter.ledger import locks, mailings
 from newsletter.ledger.mailings import State
 from newsletter.ledger.translating import Waiting
+from newsletter.operators import approval
+from newsletter.operators.approval import Over
+from newsletter.operators.night import Rule
 from tests import house
 from tests.delivery.test_carrying import delivering, wait_for
 from tests.journeys.alerting import read, status
@@ -242,8 +246,8 @@ def test_whoever_ends_an_alert_waits_for_no_language_that_is_being_planned(newsl
     """A language for a million is planned for seconds; the alert itself stops within the half second that is promised."""
     number = alert.send(newsletter.parts, [files["en"]], digest_key=house.DIGEST, later=["ar"])
     later = translating.send(newsletter.parts, [files["ar"]], of=number)
-    with newsletter.parts.database.transaction() as planning:
-        mailings.take(planning, later)
+    with newsletter.parts.database.transaction() as busy:
+        mailings.take(busy, later)
         ending = threading.Thread(target=act, args=(newsletter.parts, number))
         ending.start()
         wait_for(lambda: states(newsletter, number) != ["sending"], seconds=10)
@@ -380,3 +384,71 @@ def test_books_hold_where_a_language_is_added_to_an_alert_on_its_way(newsletter,
     assert [len(found) for found in inbox(sink).values()] == [1] * 15
     with newsletter.parts.database.transaction() as session:
         assert mailings.in_all_languages(session, number) == [number, later]
+
+
+FEW = planning.Portions(large=6, first=4, next=4)
+
+
+def begun(made, number):
+    """Release an alert, and die before its further readers have rows."""
+    with made.parts.database.transaction() as session:
+        manifest = locks.current(session, number)
+        approval.add(session, Over(number, manifest.number, manifest.fingerprint), Rule.FEW, by=None)
+        mailings.approve(session, number, start_at=None)
+        planning.plan(session, number, now=database.now(session), portions=FEW)
+
+
+def locked(made, paths, **more):
+    number = drafting.draft(made.parts, paths, digest_key=house.DIGEST, **more)
+    alert.lock(made.parts, number)
+    return number
+
+
+def grown(made, number):
+    made.parts = replace(made.parts, portions=FEW)
+    while growing.grow(made.parts, number):
+        pass
+    while made.deliver("urgent", seconds=5):
+        pass
+
+
+def test_a_language_waits_until_its_alert_has_all_its_rows(newsletter, sink, files, readers):
+    """Who has no row of the alert yet does not wait for a language: their English is on its way."""
+    number = locked(newsletter, [files["en"]])
+    begun(newsletter, number)
+    later = translating.draft(newsletter.parts, [files["ar"]], of=number, also_had=True)
+    alert.lock(newsletter.parts, later)
+    with pytest.raises(following.Growing):
+        alert.release(newsletter.parts, later)
+    grown(newsletter, number)
+    alert.lock(newsletter.parts, again(newsletter, later))
+    alert.release(newsletter.parts, later)
+    newsletter.deliver("urgent")
+    assert status(newsletter, number).accepted == 15
+    assert all(MARK["ar"] in body(one) for one in mails(sink, SUBJECTS["ar"]))
+    assert len(mails(sink, SUBJECTS["ar"])) == 5
+
+
+def again(made, number):
+    with made.parts.database.transaction() as session:
+        mailings.unlock(session, number)
+    return number
+
+
+def test_whoever_waits_need_not_wait_for_the_rows_of_the_others(newsletter, sink, files, readers):
+    """Their alert gives them no row at all, so their language goes while it still grows; both grow in portions."""
+    number = locked(newsletter, [files["en"]], later=["fa", "ar"])
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("UPDATE subscriber SET language = 'ar' WHERE language = 'fa'"))
+    alert.lock(newsletter.parts, again(newsletter, number))
+    newsletter.parts = replace(newsletter.parts, portions=planning.Portions(large=4, first=2, next=2))
+    begun(newsletter, number)
+    later = translating.draft(newsletter.parts, [files["ar"]], of=number)
+    alert.lock(newsletter.parts, later)
+    alert.release(newsletter.parts, later)
+    grown(newsletter, number)
+    grown(newsletter, later)
+    found = status(newsletter, number)
+    assert (found.accepted, found.excluded) == (5, {"waits": 10})
+    assert status(newsletter, later).accepted == 10
+    assert [len(found) for found in inbox(sink).values()] == [1] * 15

@@ -51,6 +51,7 @@ OTHER = {
     "images": (("https://sarand.example/p.png", ""),),
     "updates": 3,
     "writers": (2,),
+    "measure": (401, 0),
     "translates": 4,
 }
 
@@ -106,6 +107,7 @@ def test_the_difference_shows_every_change_an_approver_must_see():
         "expires_at",
         "latest",
         "writers",
+        "measure",
     } | {"words"}
     assert difference(MANIFEST, replace(MANIFEST, number=2)) == []
     [words] = difference(MANIFEST, replace(MANIFEST, versions=OTHER["versions"]))
@@ -118,3 +120,13 @@ def test_the_difference_shows_every_change_an_approver_must_see():
 def test_a_code_is_short_enough_to_be_read_aloud():
     """Two people on the telephone compare twelve figures."""
     assert short(bytes(range(32))) == "0001 0203 0405"
+
+
+def test_an_audience_is_counted_anew_unless_its_figures_say_that_it_cannot_have_moved():
+    """A quick look must never let an audience pass that a count would refuse."""
+    locked = replace(MANIFEST, count=400, measure=(410, 10))
+    assert locked.surely_same((410, 10))
+    assert locked.surely_same((414, 14))
+    assert not locked.surely_same((419, 10))
+    assert not locked.surely_same((405, 14))
+    assert not replace(MANIFEST, measure=(0, 0)).surely_same((410, 10))

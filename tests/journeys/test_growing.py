@@ -1,0 +1,143 @@
+"""A large alert starts with its first readers and grows while they are told: nobody waits for a million rows."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text
+
+from newsletter import database
+from newsletter.delivery import planning
+from newsletter.journeys import alert, drafting, growing, retracting
+from newsletter.ledger import locks, mailings
+from newsletter.operators import approval
+from newsletter.operators.approval import Over
+from newsletter.operators.night import Rule
+from newsletter.subscribers import suppression
+from tests import house
+from tests.journeys.alerting import TEXT, recipients, status
+
+FEW = planning.Portions(large=10, first=7, next=20)
+
+
+@pytest.fixture
+def newsletter(newsletter):
+    """Return a product for which sixty are many."""
+    newsletter.parts = replace(newsletter.parts, portions=FEW)
+    return newsletter
+
+
+@pytest.fixture
+def locked(newsletter, tmp_path):
+    """Return an alert to sixty, locked."""
+    house.add_readers(newsletter, tmp_path, house.addresses(60))
+    (tmp_path / "alert.md").write_text(TEXT)
+    number = drafting.draft(newsletter.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
+    alert.lock(newsletter.parts, number)
+    return number
+
+
+def begun(made, number):
+    """Release an alert, and die before its further readers have rows."""
+    with made.parts.database.transaction() as session:
+        manifest = locks.current(session, number)
+        approval.add(session, Over(number, manifest.number, manifest.fingerprint), Rule.FEW, by=None)
+        mailings.approve(session, number, start_at=None)
+        planning.plan(session, number, now=database.now(session), portions=FEW)
+
+
+def test_the_first_readers_are_told_before_the_others_have_rows(newsletter, locked, sink):
+    """Two seconds are promised, and the rows of a million take a minute."""
+    begun(newsletter, locked)
+    assert newsletter.deliver("urgent", seconds=5) == 7
+    found = status(newsletter, locked)
+    assert (found.state, found.planned, found.growing) == ("sending", 7, True)
+
+
+def test_everybody_is_told_once_and_the_books_hold(newsletter, locked, sink):
+    """Passes must neither overlap nor leave a gap."""
+    alert.release(newsletter.parts, locked)
+    while newsletter.deliver("urgent", seconds=5):
+        pass
+    found = status(newsletter, locked)
+    assert (found.state, found.audience, found.planned, found.accepted) == ("done", 60, 60, 60)
+    assert recipients(sink, back=False) == sorted(house.addresses(60))
+
+
+def test_the_sweep_adds_readers_where_whoever_released_it_died(newsletter, locked, sink):
+    """A terminal closed at the wrong moment must not leave 993,000 people untold."""
+    begun(newsletter, locked)
+    newsletter.deliver("urgent", seconds=5)
+    newsletter.sweep()
+    newsletter.deliver("urgent", seconds=5)
+    assert status(newsletter, locked).accepted == 60
+
+
+def test_who_is_left_out_is_counted_once(newsletter, locked, sink):
+    """An audience that does not add up hides who was not told."""
+    with newsletter.parts.database.transaction() as session:
+        mailbox = session.execute(text("SELECT max(mailbox_id) FROM subscriber")).scalar_one()
+        suppression.add(session, mailbox, reason=suppression.Reason.DEAD, now=database.now(session))
+    alert.release(newsletter.parts, locked)
+    newsletter.deliver("urgent", seconds=5)
+    found = status(newsletter, locked)
+    assert (found.audience, found.planned, found.excluded) == (60, 59, {"suppressed": 1})
+
+
+def test_a_stop_ends_the_adding_too(newsletter, locked, sink):
+    """What is stopped must not come back as rows that somebody sends."""
+    begun(newsletter, locked)
+    alert.stop(newsletter.parts, locked)
+    growing.grow(newsletter.parts, locked)
+    newsletter.sweep()
+    newsletter.deliver("urgent", seconds=5)
+    found = status(newsletter, locked)
+    assert (found.state, found.planned, found.cancelled, sink.messages) == ("stopped", 7, 7, [])
+
+
+def test_two_who_add_readers_at_once_add_them_once(newsletter, locked, sink):
+    """The sweep of another machine comes at the same moment."""
+    begun(newsletter, locked)
+    parts = newsletter.parts
+    with parts.database.transaction() as session:
+        assert mailings.alone(session, locked)
+        growing.grow(parts, locked)
+    assert status(newsletter, locked).planned == 7
+    growing.grow(parts, locked)
+    assert status(newsletter, locked).planned == 60
+
+
+def test_an_audience_that_has_moved_is_refused_before_the_first_row(newsletter, locked, tmp_path):
+    """Nobody of another list than the approved one is told, the first readers neither."""
+    house.add_readers(newsletter, tmp_path, [f"late{number}@example.org" for number in range(5)])
+    with pytest.raises(planning.CountMoved):
+        alert.release(newsletter.parts, locked)
+    assert status(newsletter, locked).planned == 0
+
+
+def test_a_worker_halts_where_the_audience_moves_while_it_grows(newsletter, locked, sink, tmp_path):
+    """The rows that came late are looked at like the first."""
+    begun(newsletter, locked)
+    house.add_readers(newsletter, tmp_path, [f"late{number}@example.org" for number in range(5)])
+    growing.grow(newsletter.parts, locked)
+    newsletter.deliver("urgent", seconds=5)
+    found = status(newsletter, locked)
+    assert (found.state, found.halted is not None, sink.messages) == ("paused", True, [])
+
+
+def test_a_retraction_of_many_grows_in_the_order_in_which_the_alert_went(newsletter, locked, sink):
+    """Who was told first has had longest to act on what was wrong."""
+    alert.release(newsletter.parts, locked)
+    newsletter.deliver("urgent", seconds=5)
+    told = [message.recipient for message in sink.messages]
+    retracting.retract(newsletter.parts, locked)
+    newsletter.deliver("urgent", seconds=5)
+    assert recipients(sink, back=True) == sorted(told)
+    with newsletter.parts.database.transaction() as session:
+        pairs = session.execute(
+            text("""
+            SELECT a.shard_id, b.shard_id FROM delivery a JOIN delivery b USING (mailbox_id)
+            WHERE a.mailing_id = :alert AND b.mailing_id <> :alert ORDER BY a.shard_id, a.position
+        """),
+            {"alert": locked},
+        ).all()
+    assert [later for _, later in pairs] == sorted(later for _, later in pairs)
