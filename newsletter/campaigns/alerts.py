@@ -25,13 +25,21 @@ def retraction(text: Manuscript) -> Manuscript:
     """Return what takes an alert back, in its language: nobody has to find words at four in the morning."""
 
     def say(what: str) -> str:
-        return languages.say(f"mail.retraction-{what}", text.language, subject=text.subject)
+        return languages.say(
+            f"mail.retraction-{what}", text.language, subject=languages.quoted(text.subject, text.language)
+        )
 
     return Manuscript(say("subject"), say("headline"), "", text.language, "", (), say("text") + "\n")
 
 
-def content(text: Manuscript, *, now: datetime, page: str = "", zone: str = "UTC") -> AlertContent:
-    """Return the content of an alert; its time is printed in `zone`. page: its public one, where the text names no other."""
+def content(
+    text: Manuscript, *, now: datetime, page: str = "", zone: str = "UTC", translates: datetime | None = None
+) -> AlertContent:
+    """Return the content of an alert; its time is printed in `zone`.
+
+    page         its public one, where the text names no other
+    translates   when its readers were told in another language
+    """
     return AlertContent(
         subject=text.subject,
         headline=text.headline,
@@ -39,6 +47,7 @@ def content(text: Manuscript, *, now: datetime, page: str = "", zone: str = "UTC
         sent_at=now.astimezone(ZoneInfo(zone)),
         url=text.url or page,
         actions=tuple(Action(label, url) for label, url in text.actions),
+        translates=translates.astimezone(ZoneInfo(zone)) if translates else None,
     )
 
 

@@ -1,5 +1,6 @@
 """newsletter alerts …"""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Annotated, Any
@@ -11,10 +12,11 @@ from newsletter.assembly import Newsletter
 from newsletter.cli import bulletins, mandates, waiting
 from newsletter.cli.door import AsJson, DryRun, Number, Wait, ask_code, listing, newsletter, page, screen, show
 from newsletter.journeys import alert as journey
-from newsletter.journeys import desk, drafting, expiring, retracting
+from newsletter.journeys import desk, drafting, expiring, retracting, stopping, translating
 from newsletter.journeys import mailing as mailings
 from newsletter.journeys import mandates as by_mandate
 from newsletter.ledger.mailings import NOT_GONE, RELEASED, State
+from newsletter.ledger.translating import Waiting
 from newsletter.operators.sessions import Factor
 
 app = typer.Typer(no_args_is_help=True, help="Urgent alerts: ahead of everything else, and never by one person alone.")
@@ -22,19 +24,70 @@ app.add_typer(mandates.app, name="mandate")
 bulletins.on(app)
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE.md …", help="One text for each language.")]
-To = Annotated[str, typer.Option(help="Key of the digest whose readers get it.")]
+To = Annotated[str | None, typer.Option(help="Key of the digest whose readers get it.")]
 Operator = Annotated[
     int | None, typer.Option(min=1, help="Number of the operator who asks, as “operators list” shows it.")
 ]
 Updates = Annotated[int | None, typer.Option(min=1, help="Number of the alert that this one follows and replaces.")]
+Later = Annotated[
+    list[str] | None,
+    typer.Option(metavar="LANGUAGE", help="A language that is written later: its readers wait. May be given again."),
+]
+Translates = Annotated[
+    int | None, typer.Option(min=1, help="Number of the alert of which these are languages that were finished later.")
+]
+AlsoHad = Annotated[
+    bool, typer.Option(help="With --translates: marked, to those as well who were handed another language.")
+]
 
 
 @app.command()
-def draft(files: Files, to: To, operator: Operator = None, updates: Updates = None, as_json: AsJson = False) -> None:
+def draft(
+    files: Files,
+    to: To = None,
+    operator: Operator = None,
+    updates: Updates = None,
+    later: Later = None,
+    translates: Translates = None,
+    also_had: AlsoHad = False,
+    as_json: AsJson = False,
+) -> None:
     """Compose an alert, and what would take it back."""
+    digest = _digest(to, translates, also_had=also_had, other=bool(updates or later))
     with newsletter() as made:
-        number = drafting.draft(made.parts, files, digest_key=to, by=operator, updates=updates)
+        if translates is not None:
+            _say_counts(translating.counts(made.parts, translates, files), also_had=also_had)
+            number = translating.draft(made.parts, files, of=translates, also_had=also_had, by=operator)
+        else:
+            number = drafting.draft(
+                made.parts, files, digest_key=digest, by=operator, updates=updates, later=later or ()
+            )
     show({"mailing": number, "state": "draft"}, as_json=as_json)
+
+
+def _digest(to: str | None, translates: int | None, *, also_had: bool, other: bool) -> str:
+    """Return whose readers an alert is for; "" of a later language, which is for those of its alert."""
+    if translates is None:
+        if to is None:
+            raise typer.BadParameter("--to names the digest whose readers get it")
+        if also_had:
+            raise typer.BadParameter("--also-had says for whom a language is that came later: it needs --translates")
+        return to
+    if to is not None or other:
+        raise typer.BadParameter("--translates goes to the readers of that alert: without --to, --updates and --later")
+    return ""
+
+
+def _say_counts(counts: Sequence[Waiting], *, also_had: bool) -> None:
+    """Say before anything is written who waits for these languages, and who had another."""
+    for one in counts:
+        _say("alert.waits-and-had", language=one.language, waiting=one.waiting, had=one.had)
+    if not also_had and any(one.had for one in counts):
+        _say("alert.also-had-hint")
+
+
+def _say(message: str, **facts: object) -> None:
+    screen.print(languages.say(message, **facts), soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -112,8 +165,11 @@ def release(
 def stop(alert: Number, operator: Operator = None, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """End an alert for good: one person, no code. What is on the wire in this half second still goes."""
     with newsletter() as made:
+        along = stopping.running(made.parts, alert)
+        if along:
+            _say("alert.stopped-along", languages=", ".join(str(one) for one in along))
         if dry_run:
-            due = mailings.status(made.parts, alert).due
+            due = sum(mailings.status(made.parts, one).due for one in (alert, *along))
             return show({"mailing": alert, "dry_run": True, "would_cancel": due}, as_json=as_json)
         cancelled = journey.stop(made.parts, alert, by=operator)
         show(
@@ -133,6 +189,8 @@ def retract(
             count = retracting.would_retract(made.parts, alert)
             return show({"mailing": alert, "dry_run": True, "would_send": count}, as_json=as_json)
         done = retracting.retract(made.parts, alert, by=operator)
+        if done.others:
+            _say("alert.retracted-along", others=", ".join(str(one) for one in done.others))
         waiting.report(made, done.retraction, wait=wait, as_json=as_json)
     return None
 
@@ -162,29 +220,50 @@ def status(alert: Number, as_json: AsJson = False) -> None:
 @app.command()
 def send(
     files: Files,
-    to: To,
+    to: To = None,
     operator: Operator = None,
     updates: Updates = None,
+    later: Later = None,
+    translates: Translates = None,
+    also_had: AlsoHad = False,
     wait: Wait = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Draft and lock an alert, and let it go where one person may; else say what it waits for."""
+    digest = _digest(to, translates, also_had=also_had, other=bool(updates or later))
     with newsletter() as made:
-        if dry_run:
-            count = drafting.rehearse(made.parts, files, digest_key=to)
+        if translates is not None:
+            counts = translating.counts(made.parts, translates, files)
+            _say_counts(counts, also_had=also_had)
+            if dry_run:
+                return show(_would(counts, also_had=also_had), as_json=as_json)
+            alert = translating.send(made.parts, files, of=translates, also_had=also_had, by=operator)
+        elif dry_run:
+            count = drafting.rehearse(made.parts, files, digest_key=digest, later=later or ())
             return show({"mailing": None, "dry_run": True, "would_send": count}, as_json=as_json)
-        alert = journey.send(made.parts, files, digest_key=to, by=operator, updates=updates)
+        else:
+            alert = journey.send(made.parts, files, digest_key=digest, by=operator, updates=updates, later=later or ())
         if journey.standing(made.parts, alert).state is State.LOCKED:
             return _show(made, alert, as_json=as_json)
+        for one in translating.waiting(made.parts, alert):
+            _say("alert.waits", language=one.language, waiting=one.waiting)
         waiting.report(made, alert, wait=wait, as_json=as_json)
     return None
+
+
+def _would(counts: Sequence[Waiting], *, also_had: bool) -> dict[str, Any]:
+    wait, had = sum(one.waiting for one in counts), sum(one.had for one in counts)
+    found = {"would_send": wait + had if also_had else wait, "waiting": wait, "had_another": had}
+    return {"mailing": None, "dry_run": True} | found
 
 
 def _show(made: Newsletter, alert: int, *, as_json: bool) -> None:
     """Print where an alert stands; of one that goes, its books as well."""
     found = journey.standing(made.parts, alert)
     document = _document(found) | asdict(retracting.relatives(made.parts, alert)) | {"plan": _plan(made, found)}
+    document["translations"] = dict(document["translations"])
+    document["waiting"] = {one.language: one.waiting for one in translating.waiting(made.parts, alert)}
     if found.state in RELEASED:
         document |= asdict(mailings.status(made.parts, alert))
     show(document, as_json=as_json, words=lambda: _words(document))
@@ -217,15 +296,18 @@ def _document(found: journey.Standing) -> dict[str, Any]:
 
 
 def _words(document: dict[str, Any]) -> None:
-    changes, sentence, plan = document.pop("changes"), document.pop("sentence"), document.pop("plan")
+    changes, sentence = document.pop("changes"), document.pop("sentence")
+    waits, plan = document.pop("waiting"), document.pop("plan")
     for name in ("waits_for", "fingerprint"):
         document.pop(name)
     listing(
-        [{"": name.replace("_", " "), " ": value} for name, value in document.items() if value not in (None, ())],
+        [{"": name.replace("_", " "), " ": value} for name, value in document.items() if value not in (None, (), {})],
         empty="",
     )
     for line in plan:
         page.print(line, soft_wrap=True, markup=False)
+    for language, count in waits.items():
+        page.print(languages.say("alert.waits", language=language, waiting=count), soft_wrap=True, markup=False)
     for change in changes:
         page.print(languages.say(f"alert.changed-{change['what']}", **change), soft_wrap=True, markup=False)
         for line in change["lines"]:

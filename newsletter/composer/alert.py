@@ -25,6 +25,7 @@ def compose(content: AlertContent, frame: Frame, layout: "Layout") -> Compiled:
         headline=prose.titled(content.headline, layout, fallback=friend),
         heading=prose.merged(content.headline, layout, kind="text", fallback=friend),
         sent_at=content.sent_at,
+        translates=content.translates,
         url=prose.linked(content.url) if content.url else "",
         actions=content.actions,
         page=prose.page(content.markdown, layout, fallback=friend),

@@ -129,6 +129,7 @@ class AlertContent:
     sent_at   aware; printed as date and time in the frame's language, in the zone it carries
     url       public page of the alert; "" = none
     actions   in order; the first is the main one
+    translates   when those were told in another language who get this besides; None: they had none
     """
 
     subject: str
@@ -137,6 +138,7 @@ class AlertContent:
     sent_at: datetime
     url: str = ""
     actions: tuple[Action, ...] = ()
+    translates: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The header fields of our kinds of mail (standards §§1–12), as pieces with gaps."""
 
+from newsletter import languages
 from newsletter.composer import headers
 from newsletter.composer.content import Frame
 from newsletter.composer.message import Gap, Head, Kind, Piece, Slot
@@ -30,11 +31,26 @@ def bulk(frame: Frame, subject: tuple[Piece, ...], *, threads: bool = False) -> 
         feedback,
         "Auto-Submitted: auto-generated\r\nPrecedence: bulk\r\n",
     )
-    return Head(fields=fields, subject=subject)
+    return Head(fields=fields, subject=directed(subject, frame.language))
+
+
+def directed(subject: tuple[Piece, ...], language: str) -> tuple[Piece, ...]:
+    """Return a subject that is read in its language's direction: with a mark before it where its first letter has the other.
+
+    An inbox orders the line by its first letter (UAX 9 P2). Isolates and overrides no header may carry (standards §7); a mark
+    is neither. A reader's name may begin either way, so one that comes first has a mark where letters run from the right.
+    """
+    own = languages.direction(language)
+    for piece in subject:
+        leans = languages.leaning(piece) if isinstance(piece, str) else "ltr"
+        if leans is not None:
+            return subject if leans == own else (languages.mark(language), *subject)
+    return subject
 
 
 def service(frame: Frame, subject: tuple[Piece, ...]) -> Head:
     """Return the head of a mail that a person caused by their own act: no list, and no vacation reply either."""
+    subject = directed(subject, frame.language)
     return Head(fields=(*_common(frame), "Auto-Submitted: auto-generated\r\n"), subject=subject)
 
 

@@ -8,7 +8,6 @@ The frame is one document with a mark in its middle; inlined whole, it is cut th
 import os
 import re
 import secrets
-import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from threading import RLock
@@ -164,10 +163,14 @@ def _words(language: str) -> dict[str, Any]:
     def why(sentence: str, name: str) -> str:
         return say(sentence.removeprefix("mail."), list=name) if sentence.startswith("mail.why-") else sentence
 
+    def counted(message: str, count: int, **facts: Any) -> str:
+        return languages.counted(f"mail.{message}", language, count, count=calendars.number(count, language), **facts)
+
     return {
         "language": language,
         "rtl": languages.direction(language) == "rtl",
         "t": say,
+        "counted": counted,
         "posted": posted,
         "why": why,
         "day": lambda moment: calendars.day(moment, language),
@@ -181,8 +184,7 @@ def _words(language: str) -> dict[str, Any]:
 
 def _flow(text: str) -> str:
     """Return "rtl" or "ltr" by the first letter that has a direction (UAX 9 P2): Gmail and Outlook drop <bdi> and dir=auto."""
-    sides = (unicodedata.bidirectional(letter) for letter in text)
-    return "rtl" if next((side for side in sides if side in ("L", "R", "AL")), "L") != "L" else "ltr"
+    return languages.leaning(text) or "ltr"
 
 
 def _crlf(text: str) -> str:

@@ -1,7 +1,8 @@
 """What operators write: markdown with a fixed set of merge tags, never free Jinja (standards §25)."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, cast
 
 import markupsafe
@@ -35,6 +36,8 @@ _ATTRIBUTES = {"a": {"href", "class"}, "ol": {"start", "class"}} | {
 _SCHEMES = {"https", "http", "mailto", "tel"}
 _ABSOLUTE = re.compile(r"https?://[^\s/]+|mailto:[^\s]+|tel:[+0-9]")
 _PREHEADER = 140
+# Arabic and its presentation forms; and, between them, other scripts that are joined and written from the right.
+_JOINED = re.compile("[\u0600-\u08ff\ufb50-\ufdff\ufe70-\ufefe]")
 
 
 class UnknownTag(Invalid):
@@ -132,4 +135,18 @@ def _prepare(tokens: Iterable[Token], layout: "Layout") -> None:
         if token.type == "image":
             # A picture from elsewhere would tell that server who reads: what it shows is printed in words.
             token.type, token.tag = "text", ""
+        _upright(token.children or [])
         _prepare(token.children or [], layout)
+
+
+def _upright(tokens: Sequence[Token]) -> None:
+    """Set emphasis upright where it holds Arabic letters: slanted they lean against the way in which they are read."""
+    for place, token in enumerate(tokens):
+        if token.type == "em_open" and any(_JOINED.search(one.content) for one in _within(tokens[place:])):
+            token.attrSet("class", "upright")
+
+
+def _within(tokens: Sequence[Token]) -> Iterator[Token]:
+    """Yield what the first of these opens, up to where it is closed."""
+    level = tokens[0].level
+    return takewhile(lambda one: one.type != "em_close" or one.level != level, tokens[1:])

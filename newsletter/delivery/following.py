@@ -1,11 +1,18 @@
-"""What an alert means for the ones before it: an update replaces them, a retraction waits until they are off the wire."""
+"""What an alert means for the ones before it: an update replaces them, a retraction waits until they are off the wire.
 
+A language that comes later stands beside the alert of which it is one, and under the mail that its reader had of that.
+"""
+
+from collections.abc import Sequence
 from datetime import datetime
 
 from newsletter.database import Session
 from newsletter.errors import Conflict
-from newsletter.ledger import mailings, shards
+from newsletter.ledger import deliveries, mailings, shards, translating
 from newsletter.ledger.mailings import Kind, MailingView, State
+
+TRANSLATED = frozenset({State.SENDING, State.PAUSED, State.DONE})
+"""What takes a further language: it is on its way, or has gone to all."""
 
 
 class Retracted(Conflict):
@@ -29,6 +36,13 @@ class OnTheWire(Conflict):
         super().__init__("alert.on-the-wire", mailing=mailing_id)
 
 
+class Growing(OnTheWire):
+    """Not all who get the alert have their row yet, so nobody knows who waits for a further language."""
+
+    def __init__(self, mailing_id: int) -> None:
+        Conflict.__init__(self, "alert.growing", mailing=mailing_id)
+
+
 class Followed(Conflict):
     """Another alert has followed this one already, so that one is followed: two beside each other would both stand."""
 
@@ -36,19 +50,64 @@ class Followed(Conflict):
         super().__init__("alert.followed-already", mailing=mailing_id, newer=newer)
 
 
+class OfAnother(Conflict):
+    """The alert is a later language of another one: that is followed, or given a further language."""
+
+    def __init__(self, mailing_id: int, of: int) -> None:
+        super().__init__("alert.of-another", mailing=mailing_id, of=of)
+
+
+class NotGoing(Conflict):
+    """No language is added to an alert that has not begun, or was ended: nobody waits for it."""
+
+    def __init__(self, mailing_id: int, state: State) -> None:
+        super().__init__("alert.not-going", mailing=mailing_id, state=state)
+
+
 def require(session: Session, mailing_id: int, *, by: int | None = None) -> None:
-    """Raise Retracted or Followed where an alert cannot be followed by another. Raises UnknownMailing.
+    """Raise Retracted, Followed or OfAnother where an alert cannot be followed by another. Raises UnknownMailing.
 
     by   the one that follows; None: one that is yet to be written
     """
-    if mailings.get(session, mailing_id).state is State.RETRACTED:
+    view = mailings.get(session, mailing_id)
+    if view.state is State.RETRACTED:
         raise Retracted(mailing_id)
+    if view.translates is not None:
+        raise OfAnother(mailing_id, view.translates)
     if (newer := mailings.follower(session, mailing_id)) not in (None, by):
         raise Followed(mailing_id, newer)
 
 
+def require_going(session: Session, mailing_id: int, *, held: bool = False) -> MailingView:
+    """Return an alert that takes a further language: on its way or gone to all. Raises NotGoing, Followed, OfAnother.
+
+    held   nobody else ends it until the transaction is over: asked for last, since whoever stops it waits for that
+    """
+    view = mailings.take(session, mailing_id) if held else mailings.get(session, mailing_id)
+    if view.translates is not None:
+        raise OfAnother(mailing_id, view.translates)
+    if view.state not in TRANSLATED:
+        raise NotGoing(mailing_id, view.state)
+    if (newer := mailings.follower(session, mailing_id)) is not None:
+        raise Followed(mailing_id, newer)
+    return view
+
+
+def require_grown(session: Session, mailing: MailingView) -> None:
+    """Raise Growing where readers of a later language may still get a row of its alert, or of another such language."""
+    alert = mailings.get(session, mailing.translates or mailing.id)
+    wanted, later = (translating.terms(mailing).get("languages", []), translating.terms(alert).get("later", []))
+    if alert.growing and not set(wanted) <= set(later):
+        raise Growing(alert.id)
+    for one in mailings.translations(session, alert.id):
+        if one.growing and one.id != mailing.id:
+            raise Growing(one.id)
+
+
 def supersede(session: Session, update: MailingView, *, now: datetime) -> list[int]:
-    """End what an update follows, as far as it has not gone; return which alerts that ended. Raises Retracted.
+    """End what an update follows, in all its languages, as far as it has not gone; return which alerts that ended.
+
+    Raises Retracted, OfAnother.
 
     Nothing more of them goes from the commit on. Their rows are cancelled afterwards, by whoever released it or by the sweep:
     the update does not wait for a million of them.
@@ -57,9 +116,42 @@ def supersede(session: Session, update: MailingView, *, now: datetime) -> list[i
     for place, before in enumerate(mailings.followed(session, update.id)):
         if place == 0:
             require(session, before, by=update.id)
-        if _end(session, mailings.take(session, before), now=now):
-            ended.append(before)
+        languages = mailings.in_all_languages(session, before)
+        mailings.take_all(session, languages)
+        ended += [one for one in languages if _end(session, mailings.get(session, one), now=now)]
     return ended
+
+
+def answered(session: Session, mailing: MailingView) -> tuple[int, ...]:
+    """Return what a mailing answers, for whoever had no later language of any of it: the first of the thread, and the last."""
+    before = mailings.followed(session, mailing.translates or mailing.id)
+    return tuple(dict.fromkeys((before[-1], before[0]))) if before else ()
+
+
+def answered_by_each(session: Session, mailing: MailingView, readers: Sequence[int]) -> dict[int, tuple[int, ...]]:
+    """Return by mailbox what a mailing answers where that is another than `answered` says: the mail this very reader had.
+
+    Whoever had a later language has that mail and not the alert's own; of both it is the later one.
+    """
+    before = mailings.followed(session, mailing.translates or mailing.id)
+    chain = [mailing.translates, *before] if mailing.translates is not None else before
+    languages = {one: mailings.in_all_languages(session, one) for one in chain if one is not None}
+    if mailing.retracts is not None:
+        languages[mailing.retracts] = [mailing.retracts]  # each language is taken back under itself
+    if not readers or (mailing.translates is None and all(len(found) == 1 for found in languages.values())):
+        return {}
+    asked = [mailings.get(session, one) for found in languages.values() for one in found if one != mailing.id]
+    had = deliveries.had(session, asked, readers)
+    threads = {}
+    for reader, theirs in had.items():
+        # Where they had none the alert itself stands for it, but for the one of which this is a language: they waited.
+        mails = [
+            max(theirs.intersection(found), default=None if one == mailing.translates else one)
+            for one, found in languages.items()
+        ]
+        known = [one for one in mails if one is not None]
+        threads[reader] = tuple(dict.fromkeys((known[-1], known[0]))) if known else ()
+    return threads
 
 
 def _end(session: Session, alert: MailingView, *, now: datetime) -> bool:

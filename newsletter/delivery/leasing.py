@@ -1,8 +1,8 @@
 """Taking a shard with everything its messages need: rows, people, and a last look at wishes, basis and suppression."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import structlog
 
 from newsletter import mailboxes
 from newsletter.database import Session
-from newsletter.delivery import journal
+from newsletter.delivery import following, journal
 from newsletter.ledger import deliveries, mailings, shards
 from newsletter.ledger.mailings import Kind
 from newsletter.mailboxes import UnknownMailbox
@@ -31,12 +31,14 @@ class Work:
     """A leased shard: its rows in order, and the readers by mailbox.
 
     thread   the mailings that it answers, the first of the thread first
+    threads  the same by mailbox, where it is another: of whoever had a language that came later
     """
 
     lease: shards.Lease
     rows: list[deliveries.Row]
     readers: dict[int, Detail]
     thread: tuple[int, ...] = ()
+    threads: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
 
 def lease(session: Session, lane: str, *, owner: str, journals: Path) -> Work | None:
@@ -59,15 +61,11 @@ def lease(session: Session, lane: str, *, owner: str, journals: Path) -> Work | 
         deliveries.bar(session, taken.lease, unreadable)
         log.warning("unreadable", shard=taken.lease.shard_id, deliveries=sorted(unreadable))
     left = [row for row in rows if row.id not in unreadable]
-    return Work(taken.lease, left, readers, _thread(session, taken.lease))
-
-
-def _thread(session: Session, lease: shards.Lease) -> tuple[int, ...]:
-    """Return the first mailing of the thread and the one that is answered: more than these two help no mail program."""
-    if lease.kind not in _THREADED:
-        return ()
-    before = mailings.followed(session, lease.mailing_id)
-    return tuple(dict.fromkeys((before[-1], before[0]))) if before else ()
+    if taken.lease.kind not in _THREADED:
+        return Work(taken.lease, left, readers)
+    mailing = mailings.get(session, taken.lease.mailing_id)
+    threads = following.answered_by_each(session, mailing, [row.mailbox_id for row in left])
+    return Work(taken.lease, left, readers, following.answered(session, mailing), threads)
 
 
 def moved(session: Session, lease: shards.Lease, readers: Sequence[int]) -> None:

@@ -1,6 +1,6 @@
 """From an approved mailing to rows: who gets it, in which version, and who is left out for which reason."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,7 +14,7 @@ from newsletter.database import Session
 from newsletter.delivery import following, pacing
 from newsletter.errors import Conflict
 from newsletter.issues import digests, withdrawal
-from newsletter.ledger import books, deliveries, locks, mailings, variants
+from newsletter.ledger import books, deliveries, locks, mailings, translating, variants
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import Kind, Lane, State, WrongState
 from newsletter.ledger.manifest import Manifest
@@ -84,9 +84,14 @@ def plan(
     tranche_pause   how long a large bulk mailing waits after its first tranche; alerts never do
 
     A large urgent one starts with its first readers, and `grow` adds the others. An update ends what it follows. Raises
-    following.OnTheWire for a retraction whose time has not come.
+    following.OnTheWire for a retraction whose time has not come, or a language whose alert still grows, and what
+    `following.require_going` raises for one whose alert was ended.
     """
     mailing = mailings.get(session, mailing_id)
+    if mailing.translates is not None:
+        following.require_going(session, mailing.translates)
+        translating.one_at_a_time(session, mailing.translates)
+        following.require_grown(session, mailing)
     locked = locks.current(session, mailing_id) if mailing.kind is Kind.ALERT else None
     if locked and described(session, mailing) != locked.audience:
         raise OtherAudience(mailing_id)
@@ -94,7 +99,7 @@ def plan(
     if mailing.kind is Kind.RETRACTION:
         size = mailings.planned(session, following.taken_back(session, mailing).id)
     first = portions.beginning(size)
-    if locked and first and not locked.surely_same(recipients.measure(session, mailing.digest_id or 0)):
+    if locked and first and not _surely_same(session, mailing, locked):
         _require_count(locked, rows.count(session, mailing, audience(session, mailing)))
     pause = tranche_pause if mailing.lane is Lane.BULK else timedelta(0)
     planned = rows.plan(
@@ -106,6 +111,8 @@ def plan(
         later=_later(mailing, now=now),
         first=first,
     )
+    if mailing.translates is not None:
+        following.require_going(session, mailing.translates, held=True)
     if locked and not first:
         _require_count(locked, planned.planned)
     if planned.planned >= MANY:
@@ -119,6 +126,13 @@ def plan(
     books.finish(session, mailing_id)  # an audience of nobody is done at once
     log.info("planned", mailing=mailing_id, audience=planned.audience, planned=planned.planned, shards=planned.shards)
     return planned
+
+
+def _surely_same(session: Session, mailing: mailings.MailingView, locked: Manifest) -> bool:
+    """Where languages come later the count hangs on what people read, and on what they have had: it is counted."""
+    if translating.terms(mailing):
+        return False
+    return locked.surely_same(recipients.measure(session, mailing.digest_id or 0))
 
 
 def _require_count(locked: Manifest, count: int) -> None:
@@ -181,14 +195,15 @@ def described(session: Session, mailing: mailings.MailingView) -> dict[str, Any]
     if mailing.digest_id is None:
         raise NobodyChosen(mailing.id)
     digest = digests.get(session, mailing.digest_id)
-    return {"digest": {"id": digest.id, "key": digest.key, "languages": list(digest.languages)}}
+    named = {"id": digest.id, "key": digest.key, "languages": list(digest.languages)}
+    return {"digest": named} | translating.terms(mailing)
 
 
 def audience(session: Session, mailing: mailings.MailingView) -> Select[Any]:
     """Return the query for a mailing's readers.
 
     Those of a rhythm for an issue, all who take the digest for a mailing or an alert, all who have an alert for what takes
-    it back.
+    it back; for a language that came later those of the alert's readers who read it.
     """
     if mailing.kind is Kind.RETRACTION:
         return deliveries.handed(mailings.get(session, mailing.retracts or 0))
@@ -196,7 +211,25 @@ def audience(session: Session, mailing: mailings.MailingView) -> Select[Any]:
         raise NobodyChosen(mailing.id)
     digest = digests.get(session, mailing.digest_id)
     rhythm = mailing.rhythm if mailing.kind == Kind.DIGEST else None
-    return recipients.of_digest(digest.id, rhythm=rhythm, languages=digest.languages)
+    terms = translating.terms(mailing)
+    if mailing.translates is not None:
+        return late(session, mailing.translates, terms["languages"], also_had=terms["also_had"], but=mailing.id)
+    return recipients.of_digest(digest.id, rhythm=rhythm, languages=digest.languages, later=terms.get("later", ()))
+
+
+def late(
+    session: Session, mailing_id: int, wanted: Sequence[str], *, also_had: bool, but: int | None = None
+) -> Select[Any]:
+    """Return the query for the readers of an alert who would get it now in these languages, as a language that came later.
+
+    also_had   those as well who were handed another language
+    but        the one that is to go: what it has planned itself does not count
+    """
+    alert = mailings.get(session, mailing_id)
+    digest = digests.get(session, alert.digest_id or 0)
+    whole = recipients.of_digest(digest.id, rhythm=None, languages=digest.languages)
+    others = [one for one in mailings.translations(session, mailing_id) if one.planned_at and one.id != but]
+    return translating.narrowed(whole, [alert, *others], wanted, also_had=also_had)
 
 
 def plan_due(
@@ -215,6 +248,19 @@ def plan_if_approved(session: Session, mailing_id: int, *, now: datetime, portio
     return _planned(session, mailing_id, partial(plan, session, now=now, portions=portions), now=now)
 
 
+_UNLOCKS = (
+    OtherAudience,
+    CountMoved,
+    locks.Broken,
+    following.Retracted,
+    following.NotRetracted,
+    following.NotGoing,
+    following.OfAnother,
+    following.Followed,
+)
+"""What makes a draft again of an approved mailing: it is no longer what somebody's word was given for."""
+
+
 def _planned(session: Session, mailing_id: int, plan_one: Callable[[int], object], *, now: datetime) -> bool:
     """Plan one; what is no longer as it was locked becomes a draft again, and keeps nobody else waiting.
 
@@ -227,7 +273,7 @@ def _planned(session: Session, mailing_id: int, plan_one: Callable[[int], object
             plan_one(mailing_id)
     except following.OnTheWire:
         return False
-    except (OtherAudience, CountMoved, locks.Broken, following.Retracted, following.NotRetracted) as refused:
+    except _UNLOCKS as refused:
         session.expire_all()
         mailings.unlock(session, mailing_id)
         audit.append(session, "alert.unlocked", by=audit.WORKER, now=now, mailing=mailing_id, why=refused.message)

@@ -294,6 +294,7 @@ class Sender:
         """Return one recipient's finished envelope."""
         lease, reader, tokens, domain = work.lease, work.readers[row.mailbox_id], self._tokens, self._identity.domain
         harmless = row.subscriber_id is None
+        thread = work.threads.get(row.mailbox_id, work.thread) if work.threads else work.thread
         subscriber, digest = row.subscriber_id or 0, lease.digest_id or 0
         person = Person(
             address=reader.address,
@@ -303,9 +304,7 @@ class Sender:
             preferences_token=tokens.harmless() if harmless else tokens.preferences(subscriber),
             message_id=tokens.message_id(lease.mailing_id, row.mailbox_id, row.occasion, domain),
             date=date,
-            thread=tuple([tokens.message_id(one, row.mailbox_id, "", domain) for one in work.thread])
-            if work.thread
-            else (),
+            thread=tuple([tokens.message_id(one, row.mailbox_id, "", domain) for one in thread]) if thread else (),
         )
         message = self.stamper(row.variant_id).stamp(person)
         if self._identity.signer:

@@ -14,7 +14,7 @@ import structlog
 from newsletter.composer.message import Compiled
 from newsletter.database import Session
 from newsletter.errors import Conflict, NewsletterError
-from newsletter.ledger import locks, mailings, shards, tallies
+from newsletter.ledger import locks, mailings, shards, tallies, translating
 from newsletter.ledger.mailings import Kind, Lane, State
 from newsletter.ledger.manifest import Manifest
 from newsletter.ledger.shards import Lease
@@ -99,6 +99,10 @@ def _require_same(
         raise NotVouched(lease.mailing_id, "expiry")
     if mailing.updates != manifest.updates:
         raise NotVouched(lease.mailing_id, "updates")
+    if mailing.translates != manifest.translates:
+        raise NotVouched(lease.mailing_id, "translates")
+    if translating.terms(mailing) != {name: one for name, one in manifest.audience.items() if name != "digest"}:
+        raise NotVouched(lease.mailing_id, "audience")
     planned = mailings.planned(session, lease.mailing_id)
     if manifest.moved(planned) and not (mailing.growing and planned < manifest.count):
         raise NotVouched(lease.mailing_id, "count")

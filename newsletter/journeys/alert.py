@@ -100,7 +100,8 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | No
 
 
 def _manifest(session: Session, parts: Parts, view: MailingView, *, by: int | None, expires_at: datetime) -> Manifest:
-    words = [str(one) for one in view.content["words"]]
+    # A language that came later has versions for those who had another, in the same words and marked.
+    words = [str(one) for one in view.content["words"]] * (2 if view.content.get("also_had") else 1)
     language = digests.get(session, view.digest_id or 0).languages[0]
     backwards = [alerts.retraction(manuscript.read(one, language=language)).markdown for one in words]
     frames = [framing.kept(parts.house, one, language=language) for one in words]
@@ -123,6 +124,7 @@ def _manifest(session: Session, parts: Parts, view: MailingView, *, by: int | No
         links=tuple(sorted({link for one in every for link in lint.links(one)})),
         images=tuple((image, "") for image in sorted({image for one in every for image in lint.images(one)})),
         updates=view.updates,
+        translates=view.translates,
         writers=tuple(view.content.get("by", ())),
         measure=recipients.measure(session, view.digest_id or 0),
     )
@@ -254,12 +256,13 @@ def release(parts: Parts, mailing_id: int, *, by: int | None = None) -> State:
         planning.plan(session, mailing_id, now=now, portions=parts.portions)
         _released(session, parts, manifest, by=by, start_at=now, now=now)
         state = mailings.get(session, mailing_id).state
-        superseded = mailings.followed(session, mailing_id)
+        before = mailings.followed(session, mailing_id)
+        superseded = [one for each in before for one in mailings.in_all_languages(session, each)]
     parts.nudger.nudge(DELIVER[Lane.URGENT])
     telling.nudge(parts.nudger)
     growing.grow(parts, mailing_id)
-    for before in superseded:
-        mailing.cancel_rest(parts, before)
+    for one in superseded:
+        mailing.cancel_rest(parts, one)
     return state
 
 
@@ -341,10 +344,16 @@ def send_alone(
 
 
 def send(
-    parts: Parts, paths: Sequence[str], *, digest_key: str, by: int | None = None, updates: int | None = None
+    parts: Parts,
+    paths: Sequence[str],
+    *,
+    digest_key: str,
+    by: int | None = None,
+    updates: int | None = None,
+    later: Sequence[str] = (),
 ) -> int:
     """Draft and lock an alert, and release it where the rules let one person; return its mailing."""
-    mailing_id = drafting.draft(parts, paths, digest_key=digest_key, by=by, updates=updates)
+    mailing_id = drafting.draft(parts, paths, digest_key=digest_key, by=by, updates=updates, later=later)
     made = lock(parts, mailing_id, by=by)
     if made.count <= parts.house.rules.few:
         release(parts, mailing_id, by=by)
@@ -352,13 +361,16 @@ def send(
 
 
 def stop(parts: Parts, mailing_id: int, *, by: int | None = None) -> int:
-    """End an alert for good, or give up one that has not begun: one person, no second factor. Return how many it spares."""
+    """End an alert for good, in all its languages, or give up one that has not begun; return how many it spares.
+
+    One person, no second factor.
+    """
     _allowed(parts, by, May.STOP)
     with parts.database.transaction() as session:
         _an_alert(session, mailing_id)
-        became = stopping.end(session, mailing_id, by=by or audit.SHELL, now=database.now(session))
+    ended = stopping.end_all(parts, mailing_id, by=by or audit.SHELL)
     parts.nudger.nudge(HOOKS)
-    return mailing.cancel_rest(parts, mailing_id) if became is State.STOPPED else 0
+    return sum(mailing.cancel_rest(parts, one) for one in ended)
 
 
 def standing(parts: Parts, mailing_id: int) -> Standing:

@@ -18,7 +18,7 @@ from newsletter.issues.manuscript import Manuscript
 from newsletter.journeys import alert, drafting, framing, mailing
 from newsletter.journeys.alert import Standing
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import books, locks, mailings, variants
+from newsletter.ledger import books, locks, mailings, translating, variants
 from newsletter.ledger import planning as rows
 from newsletter.ledger.books import Status
 from newsletter.ledger.mailings import Kind, State
@@ -102,7 +102,9 @@ def shown(parts: Parts, mailing_id: int) -> Alert:
         digest = digests.get(session, view.digest_id or 0)
         # Of what is locked the words that are in the lock: what is signed is what is read.
         locked = locks.of(session, mailing_id, view.fingerprint) if view.fingerprint else None
-        words = [one.words for one in locked.versions] if locked else [str(one) for one in view.content["words"]]
+        words = [str(one) for one in view.content["words"]]
+        if locked:  # of a language that came later twice: plain, and marked
+            words = [one.words for one in locked.versions][: len(words)]
         texts = tuple(manuscript.read(one, language=digest.languages[0]) for one in words)
         return Alert(
             standing, digest, texts, books.status(session, mailing_id), view.expires_at, drafting.print_of(view)
@@ -118,11 +120,14 @@ def checked(parts: Parts, found: Alert) -> Checks:
         links = None if tried is None else tuple(Link(url, _fault(said)) for url, said in tried)
         known = _known_names(session)
         audience = rows.count(session, view, planning.audience(session, view))
+        terms = translating.terms(view)
+        later = found.digest.languages if view.translates is not None else terms.get("later", ())
+        expected = [language for language in found.digest.languages if language not in later]
     written = {text.language for text in found.texts}
     return Checks(
         links,
         tuple(checks.spelled_twice([text.markdown for text in found.texts if text.language == "en"], known)),
-        tuple(language for language in found.digest.languages if language not in written),
+        tuple(language for language in expected if language not in written),
         audience,
         mailing.road(parts, mailing_id, due=audience),
         mailing.promise(parts, mailing_id),

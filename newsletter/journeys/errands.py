@@ -12,7 +12,7 @@ from newsletter.campaigns import errands
 from newsletter.campaigns.errands import Act, ErrandView
 from newsletter.errors import Conflict, NewsletterError
 from newsletter.jobs import ERRANDS
-from newsletter.journeys import acting, alert, desk, drafting, expiring, mailing, mandates, retracting
+from newsletter.journeys import acting, alert, desk, drafting, expiring, mailing, mandates, retracting, translating
 from newsletter.journeys.mandates import Wish
 from newsletter.journeys.parts import Parts
 from newsletter.operators import audit
@@ -91,13 +91,17 @@ def _require_young(parts: Parts, found: ErrandView) -> None:
 
 
 def _draft(parts: Parts, found: ErrandView) -> int:
-    words, digest = list(found.facts["words"]), str(found.facts["digest"])
-    return drafting.draft_words(parts, words, digest_key=digest, by=found.operator, updates=found.facts.get("updates"))
+    words, digest, facts = list(found.facts["words"]), str(found.facts["digest"]), found.facts
+    if facts.get("translates"):
+        of, also_had = int(facts["translates"]), bool(facts.get("also_had"))
+        return translating.draft_words(parts, words, of=of, also_had=also_had, by=found.operator)
+    updates, later = facts.get("updates"), list(facts.get("later", ()))
+    return drafting.draft_words(parts, words, digest_key=digest, by=found.operator, updates=updates, later=later)
 
 
 def _edit(parts: Parts, found: ErrandView) -> None:
-    seen = str(found.facts["seen"])
-    drafting.edit_words(parts, found.mailing or 0, list(found.facts["words"]), by=found.operator, seen=seen)
+    seen, words, later = str(found.facts["seen"]), list(found.facts["words"]), found.facts.get("later")
+    drafting.edit_words(parts, found.mailing or 0, words, by=found.operator, seen=seen, later=later)
 
 
 def _lock(parts: Parts, found: ErrandView) -> None:

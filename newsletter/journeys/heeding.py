@@ -60,7 +60,9 @@ class Heeding:
         for one in (mailing_id, *mailings.followers(session, mailing_id)):
             for waiting in mailings.waiting_to_follow(session, one):
                 stopping.end(session, waiting, by=self.by, now=now)
-            if acting.an_alert(session, one).state in (*NOT_GONE, State.SENDING, State.PAUSED):
+            for language in reversed(stopping.languages(session, one)):
+                stopping.end(session, language, by=self.by, now=now)
+            if acting.an_alert(session, one).state in stopping.STOPPABLE:
                 stopping.end(session, one, by=self.by, now=now)
 
     def _begin(self, session: Session, message: CapMessage, *, updates: int | None, now: datetime) -> int:

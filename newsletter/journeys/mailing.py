@@ -162,7 +162,8 @@ def listed(parts: Parts, *, limit: int = 50) -> list[books.Status]:
 
 def pause(parts: Parts, mailing_id: int) -> None:
     """Halt a mailing; nothing new is handed over after at most half a second."""
-    _move(parts, mailing_id, State.PAUSED)
+    with parts.database.transaction() as session:
+        mailings.move(session, mailing_id, State.PAUSED)
 
 
 def may(parts: Parts, mailing_id: int, to: State) -> None:
@@ -183,9 +184,15 @@ def resume(parts: Parts, mailing_id: int) -> None:
 
 
 def stop(parts: Parts, mailing_id: int) -> int:
-    """End a mailing for good; return how many deliveries were cancelled."""
-    _move(parts, mailing_id, State.STOPPED, stopped=True)
-    return cancel_rest(parts, mailing_id)
+    """End a mailing for good, an alert in all its languages; return how many deliveries were cancelled."""
+    with parts.database.transaction() as session:
+        now, every = database.now(session), mailings.in_all_languages(session, mailing_id)
+        mailings.take_all(session, every)
+        under_way = (State.SENDING, State.PAUSED)
+        stopped = [one for one in every if one == mailing_id or mailings.get(session, one).state in under_way]
+        for one in stopped:
+            mailings.move(session, one, State.STOPPED, finished_at=now)
+    return sum(cancel_rest(parts, one) for one in stopped)
 
 
 def cancel_rest(parts: Parts, mailing_id: int) -> int:
@@ -194,20 +201,15 @@ def cancel_rest(parts: Parts, mailing_id: int) -> int:
     for waiting in (False, True):
         with parts.database.transaction() as session:
             stopped = mailings.get(session, mailing_id)
-            reason = "superseded" if mailings.follower(session, mailing_id) else "stopped"
+            reason = "superseded" if mailings.superseded(session, mailing_id) else "stopped"
             cancelled += deliveries.cancel_all(session, stopped, reason=reason, waiting=waiting)
     return cancelled
 
 
 def cancel(parts: Parts, mailing_id: int) -> None:
     """Give up a mailing that has not begun."""
-    _move(parts, mailing_id, State.CANCELLED)
-
-
-def _move(parts: Parts, mailing_id: int, to: State, *, stopped: bool = False) -> None:
     with parts.database.transaction() as session:
-        facts: dict[str, datetime] = {"finished_at": database.now(session)} if stopped else {}
-        mailings.move(session, mailing_id, to, **facts)
+        mailings.move(session, mailing_id, State.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,21 +65,27 @@ class Page:
 
 
 def page(parts: Parts, number: int, language: str | None = None) -> Page | None:
-    """Return the page of an alert in a language, its first where it has not that one; None where there is nothing public."""
+    """Return the page of an alert in a language, its first where it has not that one; None where there is nothing public.
+
+    A language that came later has no page of its own: it stands with its alert from the moment in which it goes.
+    """
     with parts.database.transaction() as session:
-        view = _released(session, number)
-        if view is None:
+        asked = _released(session, number)
+        if asked is None:
             return None
-        texts = _texts(session, view)
-        started = mailings.started_at(session, number)
-        newer = _newer(session, number)
-    chosen = next((text for text in texts if text.language == language), texts[0])
-    others = tuple(text.language for text in texts if text is not chosen)
-    url = f"{parts.letterhead.base_url}/alerts/{number}/{chosen.language}"
-    shown = alerts.retraction(chosen) if view.state is State.RETRACTED else chosen
+        alert = _released(session, asked.translates or number) or asked
+        versions = _versions(session, alert)
+        usual = _texts(session, asked)[0].language
+        chosen, of = versions.get(language or usual) or versions[usual]
+        started = mailings.started_at(session, of.id)
+        newer = _newer(session, alert.id)
+    others = tuple(one for one in versions if one != chosen.language)
+    url = f"{parts.letterhead.base_url}/alerts/{alert.id}/{chosen.language}"
+    taken_back = State.RETRACTED in (of.state, alert.state)
+    shown = alerts.retraction(chosen) if taken_back else chosen
     words = plaintext.bare(shown.markdown)
     return Page(
-        number,
+        alert.id,
         url,
         chosen.language,
         shown.headline,
@@ -87,7 +93,7 @@ def page(parts: Parts, number: int, language: str | None = None) -> Page | None:
         prose.public(shown.markdown, fallback=languages.say("mail.friend", chosen.language)),
         shown.actions,
         started,
-        view.state is State.RETRACTED,
+        taken_back,
         others,
         newer,
     )
@@ -99,10 +105,13 @@ def bulletin(parts: Parts, number: int) -> bytes | None:
     An update names what it follows; of what was taken back it is the cancel, under the number of its retraction.
     """
     with parts.database.transaction() as session:
-        view = _released(session, number)
-        if view is None:
+        asked = _released(session, number)
+        if asked is None:
             return None
-        texts, mine = _texts(session, view), _named(parts, view)
+        view = _released(session, asked.translates or number) or asked
+        said = _versions(session, view).values()
+        texts = [text for text, of in said if of.state is view.state or of.state is not State.RETRACTED]
+        number, mine = view.id, _named(parts, view)
         before = _released(session, view.updates) if view.updates else None
         kind, references = (cap.Kind.UPDATE, (_named(parts, before),)) if before else (cap.Kind.ALERT, ())
         if view.state is State.RETRACTED:
@@ -132,6 +141,12 @@ def _released(session: Session, number: int) -> MailingView | None:
 def _texts(session: Session, view: MailingView) -> list[Manuscript]:
     usual = digests.get(session, view.digest_id or 0).languages[0]
     return [manuscript.read(str(words), language=usual) for words in view.content["words"]]
+
+
+def _versions(session: Session, alert: MailingView) -> dict[str, tuple[Manuscript, MailingView]]:
+    """Return by language what an alert says and in which mailing, with the languages that came later; of two the newer one."""
+    later = [one for one in mailings.translations(session, alert.id) if one.state in RELEASED]
+    return {text.language: (text, one) for one in (alert, *later) for text in _texts(session, one)}
 
 
 def _newer(session: Session, number: int) -> int | None:

@@ -1,7 +1,7 @@
 """An article becomes an issue in an inbox: import, compose, preview, send."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -263,8 +263,10 @@ def audience_of(parts: Parts, mailing_id: int, *, start_at: datetime | None = No
         return rows.count(session, mailing, planning.audience(session, mailing))
 
 
-def audience_of_digest(parts: Parts, digest_key: str) -> int:
-    """Return how many take a digest, whatever their rhythm."""
+def audience_of_digest(parts: Parts, digest_key: str, *, later: Sequence[str] = ()) -> int:
+    """Return how many take a digest, whatever their rhythm, those aside who read one of the languages that come later."""
     with parts.database.transaction() as session:
         digest = digests.by_key(session, digest_key)
-        return recipients.count(session, recipients.of_digest(digest.id, rhythm=None, languages=digest.languages))
+        return recipients.count(
+            session, recipients.of_digest(digest.id, rhythm=None, languages=digest.languages, later=later)
+        )

@@ -14,13 +14,14 @@ from newsletter.journeys import acting, growing, mailing
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import deliveries, mailings
 from newsletter.ledger import planning as rows
-from newsletter.ledger.mailings import RELEASED, Lane, State, UnknownMailing
+from newsletter.ledger.mailings import NOT_GONE, RELEASED, Lane, MailingView, State, UnknownMailing
 from newsletter.operators import audit
 from newsletter.operators.roles import May
 
 PATIENCE_SECONDS = 3.0
 """How long whoever retracts waits for open windows to close; after that the sweep lets it go."""
 LOOK_SECONDS = 0.05
+_GONE = RELEASED - {State.RETRACTED}
 
 
 class NothingPrepared(Conflict):
@@ -32,21 +33,33 @@ class NothingPrepared(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Retracted:
-    """What was taken back. retraction: the mailing that tells its readers; spared: how many the alert does not reach any more."""
+    """What was taken back.
+
+    retraction   the mailing that tells its readers
+    spared       how many the alert does not reach any more
+    others       the retractions of what followed it, and of languages that came later
+    """
 
     mailing: int
     retraction: int
     spared: int
+    others: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Relatives:
-    """What an alert follows, what followed it, and the mailing that took it back with its state; None where there is none."""
+    """What an alert follows, what followed it, and the mailing that took it back with its state; None where there is none.
+
+    translates     the alert of which it is a language that came later
+    translations   its own languages that were written later, each with its state
+    """
 
     updates: int | None
     updated_by: int | None
     retraction: int | None
     retraction_state: State | None
+    translates: int | None = None
+    translations: tuple[tuple[int, State], ...] = ()
 
 
 def retract(
@@ -58,25 +71,54 @@ def retract(
     its readers begins once its last window has closed. Raises WrongState, NotAnAlert, NothingPrepared, NotAllowed.
     """
     acting.allowed(parts, by, May.STOP)
+    who = by or audit.SHELL
     with parts.database.transaction() as session:
-        now, who = database.now(session), by or audit.SHELL
-        back = take_back(session, mailing_id, by=who, now=now)
-        # Whoever had only an update of it is told as well.
-        later = _gone_after(session, mailing_id)
-        backs = [back, *(take_back(session, one, by=who, now=now) for one in later)]
+        now = database.now(session)
+        gone, languages = _affected(session, mailing_id)
+        backs = [take_back(session, one, by=who, now=now) for one in gone]
+    # One after the other: the alert waits for no language that is being planned, and that finds it taken back.
+    for one in languages:
+        if (back := _take_language_back(parts, one, by=who)) is not None:
+            gone.append(one)
+            backs.append(back)
     for one in backs:
         _begin(parts, one, patience_seconds=patience_seconds)
     parts.nudger.nudge(DELIVER[Lane.URGENT])
     for one in backs:
         growing.grow(parts, one)
-    spared = sum(mailing.cancel_rest(parts, one) for one in (mailing_id, *later))
-    return Retracted(mailing_id, back, spared)
+    spared = sum(mailing.cancel_rest(parts, one) for one in gone)
+    return Retracted(mailing_id, backs[0], spared, tuple(backs[1:]))
+
+
+def _affected(session: Session, mailing_id: int) -> tuple[list[int], list[int]]:
+    """Return an alert with what followed it, and the languages of these that were written later.
+
+    Whoever had only an update is told as well, or only a later language. Where somebody died between the two, the languages
+    alone are left.
+    """
+    alerts = [mailing_id, *_gone_after(session, mailing_id)]
+    languages = [one for alert in alerts for one in mailings.translations(session, alert)]
+    left = any(one.state in _GONE for one in languages)
+    if left and mailings.get(session, mailing_id).state is State.RETRACTED:
+        alerts = []
+    return alerts, [one.id for one in languages if one.state in _GONE | NOT_GONE]
+
+
+def _take_language_back(parts: Parts, mailing_id: int, *, by: int | str) -> int | None:
+    """Take a language back and return its retraction; None where it had not gone: it is given up."""
+    with parts.database.transaction() as session:
+        now, state = database.now(session), mailings.take(session, mailing_id).state
+        if state in _GONE:
+            return take_back(session, mailing_id, by=by, now=now)
+        if state in NOT_GONE:
+            mailings.move(session, mailing_id, State.CANCELLED)
+            audit.append(session, "alert.stopped", by=by, now=now, mailing=mailing_id)
+        return None
 
 
 def _gone_after(session: Session, mailing_id: int) -> list[int]:
     """Return the alerts that followed one and went, in their order, those aside that were taken back."""
-    gone = RELEASED - {State.RETRACTED}
-    return [one for one in mailings.followers(session, mailing_id) if mailings.get(session, one).state in gone]
+    return [one for one in mailings.followers(session, mailing_id) if mailings.get(session, one).state in _GONE]
 
 
 def take_back(session: Session, mailing_id: int, *, by: int | str, now: datetime) -> int:
@@ -125,8 +167,14 @@ def would_retract(parts: Parts, mailing_id: int) -> int:
         alert = acting.an_alert(session, mailing_id)
         if alert.state not in (State.SENDING, State.PAUSED):
             mailings.require(session, mailing_id, State.RETRACTED)
-        back = mailings.get(session, _prepared(session, mailing_id))
-        return rows.count(session, back, deliveries.handed(alert))
+        _prepared(session, mailing_id)
+        every = [mailings.get(session, one) for one in mailings.in_all_languages(session, mailing_id)]
+        gone = [one for one in every if one.id == alert.id or one.state in _GONE]
+        return sum(_told(session, one) for one in gone)
+
+
+def _told(session: Session, alert: MailingView) -> int:
+    return rows.count(session, mailings.get(session, _prepared(session, alert.id)), deliveries.handed(alert))
 
 
 def relatives(parts: Parts, mailing_id: int) -> Relatives:
@@ -135,4 +183,6 @@ def relatives(parts: Parts, mailing_id: int) -> Relatives:
         alert = acting.an_alert(session, mailing_id)
         back = mailings.retraction_of(session, mailing_id) if alert.state is State.RETRACTED else None
         how = mailings.get(session, back).state if back else None
-        return Relatives(alert.updates, mailings.follower(session, mailing_id), back, how)
+        languages = tuple((one.id, one.state) for one in mailings.translations(session, mailing_id))
+        newer = mailings.follower(session, mailing_id)
+        return Relatives(alert.updates, newer, back, how, alert.translates, languages)

@@ -1,5 +1,6 @@
 """Stop: one person, no second factor, no log-in. The link for it is in the mail that tells the team of a release."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +10,7 @@ from newsletter.jobs import HOOKS, SWEEP
 from newsletter.journeys import acting
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings
-from newsletter.ledger.mailings import NOT_GONE, State
+from newsletter.ledger.mailings import NOT_GONE, State, WrongState
 from newsletter.ledger.manifest import short
 from newsletter.operators import audit, hooks
 from newsletter.operators.hooks import Event
@@ -22,7 +23,10 @@ ENDED = frozenset({State.STOPPED, State.CANCELLED, State.RETRACTED})
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An alert as the page of its stop link shows it. count, code None: it is no longer locked."""
+    """An alert as the page of its stop link shows it. count, code None: it is no longer locked.
+
+    languages   those written later that would be stopped with it
+    """
 
     mailing: int
     state: State
@@ -30,11 +34,12 @@ class Offer:
     count: int | None
     code: str | None
     starts_at: datetime | None
+    languages: tuple[int, ...] = ()
 
     @property
     def stoppable(self) -> bool:
         """Something of it is still to go."""
-        return self.state in STOPPABLE
+        return self.state in STOPPABLE or bool(self.languages)
 
     @property
     def ended(self) -> bool:
@@ -53,9 +58,10 @@ def by_link(parts: Parts, token: str) -> Offer:
     """Stop what a link is for, and return what became of it. Safe to repeat. Raises BadToken, UnknownMailing."""
     mailing_id = parts.tokens.read(token, Purpose.STOP).mailing_id
     with parts.database.transaction() as session:
-        if not _offer(session, mailing_id).stoppable:
-            return _offer(session, mailing_id)
-        end(session, mailing_id, by=audit.LINK, now=database.now(session))
+        if not (found := _offer(session, mailing_id)).stoppable:
+            return found
+    with suppress(WrongState):
+        end_all(parts, mailing_id, by=audit.LINK)
     for job in (SWEEP, HOOKS):
         # What is left is cancelled by a worker: the pages' role may not.
         parts.nudger.nudge(job)
@@ -70,6 +76,36 @@ def end(session: Session, mailing_id: int, *, by: int | str, now: datetime) -> S
     return became
 
 
+def end_all(parts: Parts, mailing_id: int, *, by: int | str) -> list[int]:
+    """End an alert, and each of its languages that were written later; return which ended. Raises WrongState where none could.
+
+    One after the other: the alert itself waits for no language that is being planned at this moment, and that finds it
+    ended and does not go.
+    """
+    with parts.database.transaction() as session:
+        along = languages(session, mailing_id)
+        ended = []
+        if not along or mailings.get(session, mailing_id).state in STOPPABLE:
+            end(session, mailing_id, by=by, now=database.now(session))
+            ended.append(mailing_id)
+    for one in along:
+        with parts.database.transaction() as session, suppress(WrongState):
+            end(session, one, by=by, now=database.now(session))
+            ended.append(one)
+    return ended
+
+
+def languages(session: Session, mailing_id: int) -> list[int]:
+    """Return those languages of an alert, written later, that have not ended: a stop ends them as well."""
+    return [one.id for one in mailings.translations(session, mailing_id) if one.state in STOPPABLE]
+
+
+def running(parts: Parts, mailing_id: int) -> list[int]:
+    """Return those languages of an alert, written later, that a stop would end with it."""
+    with parts.database.transaction() as session:
+        return languages(session, mailing_id)
+
+
 def by_hand(parts: Parts, mailing_id: int, to: State, *, by: int) -> State:
     """Pause or stop an alert, as somebody of the team on their page; return what it is by that. Raises WrongState, NotAnAlert.
 
@@ -78,15 +114,15 @@ def by_hand(parts: Parts, mailing_id: int, to: State, *, by: int) -> State:
     acting.allowed(parts, by, May.STOP)
     with parts.database.transaction() as session:
         acting.an_alert(session, mailing_id)
-        now = database.now(session)
         if to is State.PAUSED:
-            became = mailings.pause(session, mailing_id)
-            audit.append(session, "alert.paused", by=by, now=now, mailing=mailing_id)
-        else:
-            became = end(session, mailing_id, by=by, now=now)
+            mailings.pause(session, mailing_id)
+            audit.append(session, "alert.paused", by=by, now=database.now(session), mailing=mailing_id)
+    if to is not State.PAUSED:
+        end_all(parts, mailing_id, by=by)
     for job in (SWEEP, HOOKS):
         parts.nudger.nudge(job)
-    return became
+    with parts.database.transaction() as session:
+        return mailings.get(session, mailing_id).state
 
 
 def _offer(session: Session, mailing_id: int) -> Offer:
@@ -98,4 +134,5 @@ def _offer(session: Session, mailing_id: int) -> Offer:
             count = locks.of(session, mailing_id, view.fingerprint).count
         except locks.Broken:
             code = None  # all the more reason to stop it
-    return Offer(mailing_id, view.state, view.subject, count, code, view.start_at)
+    along = tuple(languages(session, mailing_id))
+    return Offer(mailing_id, view.state, view.subject, count, code, view.start_at, along)

@@ -128,7 +128,8 @@ def _words(manifest: Manifest) -> Iterator[str]:
 
 def _paragraphs(manifest: Manifest) -> Iterator[str]:
     """Yield an alert as it was written: a paragraph each, and each point of a list."""
-    for version in manifest.versions:
+    # A language that came later has a second version in the same words, marked.
+    for version in {one.language: one for one in reversed(manifest.versions)}.values():
         yield _say("in-language", language=version.language)
         for paragraph in version.words.split("\n\n"):
             lines = [line for line in paragraph.splitlines() if line.strip()]

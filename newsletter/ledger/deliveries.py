@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, null, or_, select, text, update
+from sqlalchemy import ARRAY, BigInteger, Select, Text, and_, cast, func, null, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from newsletter.ledger.mailings import MailingView
@@ -167,7 +167,9 @@ def cancel_shard(session: Session, lease: Lease) -> int:
 
 
 # Why a mailing ended before its time: another follows it, or somebody stopped it.
-_WHY = """CASE WHEN EXISTS (SELECT FROM mailing u WHERE u.updates = d.mailing_id AND u.planned_at IS NOT NULL)
+_WHY = """CASE WHEN EXISTS (
+            SELECT FROM mailing u JOIN mailing o ON o.id = d.mailing_id
+            WHERE u.updates = coalesce(o.translates, o.id) AND u.planned_at IS NOT NULL)
         THEN 'superseded' ELSE 'stopped' END"""
 _CANCEL_SHARD = text(f"""
     UPDATE delivery d SET state = 'cancelled', reason = {_WHY}, due_at = NULL, outcome_at = clock_timestamp()
@@ -236,15 +238,15 @@ _EXPIRE = text("""
 def handed(mailing: MailingView) -> Select[Any]:
     """Return the query for everyone who has a mailing, or may have it: the audience of what takes it back.
 
-    Rows: mailbox_id, subscriber_id, provider, number (of the variant they had), place (in the order in which it went), excluded
-    (NULL). What was in doubt once counts,
+    Rows: mailbox_id, subscriber_id, provider, number (of the variant they had), place (in the order in which it went), time_zone
+    and excluded (NULL). What was in doubt once counts,
     whatever became of it: it went again, was refused, or was cancelled by the stop.
     """
     arrived = (DeliveryState.ACCEPTED, DeliveryState.UNCERTAIN)
     columns: tuple[Any, ...] = (Delivery.mailbox_id, Delivery.subscriber_id, Shard.provider, Variant.number)
     place = (Delivery.shard_id * 10_000 + Delivery.position).label("place")
     return (
-        select(*columns, place, null().label("excluded"))
+        select(*columns, place, cast(null(), Text).label("time_zone"), null().label("excluded"))
         .join(Shard, Shard.id == Delivery.shard_id)
         .join(Variant, Variant.id == Delivery.variant_id)
         .where(
@@ -253,6 +255,21 @@ def handed(mailing: MailingView) -> Select[Any]:
             or_(Delivery.state.in_(arrived), Delivery.uncertain_at.is_not(None)),
         )
     )
+
+
+def had(session: Session, gone: Sequence[MailingView], readers: Sequence[int]) -> dict[int, set[int]]:
+    """Return by mailbox which of these mailings each of these readers has, or may have; those who have none are left out."""
+    mine = or_(*(and_(Delivery.month == one.month, Delivery.mailing_id == one.id) for one in gone))
+    arrived = or_(
+        Delivery.state.in_((DeliveryState.ACCEPTED, DeliveryState.UNCERTAIN)), Delivery.uncertain_at.is_not(None)
+    )
+    theirs = Delivery.mailbox_id == func.any(cast(list(readers), ARRAY(BigInteger)))
+    found: dict[int, set[int]] = {}
+    for mailbox, mailing in session.execute(
+        select(Delivery.mailbox_id, Delivery.mailing_id).where(mine, arrived, theirs)
+    ):
+        found.setdefault(mailbox, set()).add(mailing)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

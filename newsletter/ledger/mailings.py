@@ -1,5 +1,6 @@
 """A mailing's life: which moves are legal, and how each is made."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -79,6 +80,7 @@ class MailingView:
     expires_at: datetime | None
     updates: int | None
     retracts: int | None
+    translates: int | None
     created_at: datetime
     month: date
 
@@ -97,6 +99,7 @@ class Draft:
     expires_at: datetime | None = None
     updates: int | None = None
     retracts: int | None = None
+    translates: int | None = None
 
 
 def draft(session: Session, new: Draft, *, now: datetime) -> int:
@@ -112,6 +115,7 @@ def draft(session: Session, new: Draft, *, now: datetime) -> int:
         expires_at=new.expires_at,
         updates=new.updates,
         retracts=new.retracts,
+        translates=new.translates,
         created_at=now,
     )
     session.add(mailing)
@@ -154,6 +158,7 @@ def _view(mailing: Mailing) -> MailingView:
         expires_at=mailing.expires_at,
         updates=mailing.updates,
         retracts=mailing.retracts,
+        translates=mailing.translates,
         created_at=mailing.created_at,
         month=month_of(mailing.created_at),
     )
@@ -266,6 +271,28 @@ def waiting_to_follow(session: Session, mailing_id: int) -> list[int]:
     """Return the alerts that would follow one and have not gone, the newest first."""
     query = select(Mailing.id).where(Mailing.updates == mailing_id, Mailing.state.in_(NOT_GONE))
     return list(session.execute(query.order_by(Mailing.id.desc())).scalars())
+
+
+def translations(session: Session, mailing_id: int) -> list[MailingView]:
+    """Return the languages of an alert that were written later, each an alert of its own, in the order of their drafts."""
+    query = select(Mailing).where(Mailing.translates == mailing_id).order_by(Mailing.id)
+    return [_view(mailing) for mailing in session.execute(query).scalars()]
+
+
+def in_all_languages(session: Session, mailing_id: int) -> list[int]:
+    """Return an alert and those of its languages that were written later."""
+    return [mailing_id, *(one.id for one in translations(session, mailing_id))]
+
+
+def take_all(session: Session, mailing_ids: Iterable[int]) -> None:
+    """Keep everybody else from moving these until the transaction is over: the newest first, as a later language does."""
+    for one in sorted(set(mailing_ids), reverse=True):
+        take(session, one)
+
+
+def superseded(session: Session, mailing_id: int) -> bool:
+    """Return whether another alert has taken the place of one, or of the one of which it is a language."""
+    return follower(session, get(session, mailing_id).translates or mailing_id) is not None
 
 
 def write_down(session: Session, mailing_id: int, subject: str, content: dict[str, Any]) -> None:

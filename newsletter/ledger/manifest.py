@@ -60,6 +60,7 @@ class Manifest:
     links       every address a reader may follow
     retraction  what follows where it is taken back
     updates     the alert that this one follows and replaces
+    translates  the alert of which this one is a language that came later
     writers     the operators who wrote it, of whom none may approve it
     measure     what the count depends on, in figures that are counted in a moment (`recipients.measure`)
     """
@@ -81,11 +82,14 @@ class Manifest:
     updates: int | None = None
     writers: tuple[int, ...] = ()
     measure: tuple[int, int] = (0, 0)
+    translates: int | None = None
 
     @property
     def text(self) -> str:
         """The one spelling: JSON with sorted names, no blanks, times in UTC."""
         fields = asdict(self) | {"form": FORM}
+        if self.translates is None:
+            del fields["translates"]  # what was locked before there was such a thing keeps its fingerprint
         return json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_moment)
 
     @property
@@ -145,7 +149,7 @@ class Change:
 
 
 # Not when it expires: each lock says that anew, and it stands beside.
-_PLAIN = ("sender", "lane", "count", "updates")
+_PLAIN = ("sender", "lane", "count", "updates", "translates")
 
 
 def difference(before: Manifest, after: Manifest) -> list[Change]:

@@ -48,7 +48,7 @@ def plan(
 
     tranche_pause   how long the rest waits for the first tranche of a large or new audience; 0 sends without one
     audience    rows of mailbox_id, subscriber_id, provider, edition, had_to, excluded (a reason or NULL); of a retraction
-                those of `deliveries.handed`
+                those of `deliveries.handed`, of a language that came later those of `translating.narrowed`
     later       which of the readers' time zones come after the others
     first       how many are looked at, of all: the mailing grows until a call without it, which counts who is left out
 
@@ -118,7 +118,7 @@ def _choice(mailing: MailingView) -> tuple[str, dict[str, Any]]:
     """Return the SQL that finds each reader's variant, and its parameters."""
     if mailing.kind == Kind.DIGEST:
         return _BY_GROUP, {"mailing": mailing.id, "alerts": mailing.content.get("alerts", [])}
-    if mailing.kind == Kind.RETRACTION:
+    if mailing.kind == Kind.RETRACTION or mailing.translates is not None:
         return _BY_NUMBER, {"mailing": mailing.id}
     return _BY_LANGUAGE, {"mailing": mailing.id}
 
@@ -159,10 +159,11 @@ _BY_LANGUAGE = """
     ) v ON true
     CROSS JOIN (SELECT id FROM variant WHERE mailing_id = :mailing ORDER BY number LIMIT 1) f
 """
-# An alert is taken back in the language in which it came, and in the order in which it went.
+# An alert is taken back in the language in which it came, and in the order in which it went. Of a language that came later
+# there is one variant for those who waited, and one for those who had another.
 _BY_NUMBER = """
     SELECT a.mailbox_id, a.subscriber_id, a.provider, coalesce(v.id, f.id) AS variant_id, a.excluded,
-        CAST(NULL AS text) AS zone, a.place
+        a.time_zone AS zone, a.place
     FROM audience a
     LEFT JOIN variant v ON v.mailing_id = :mailing AND v.number = a.number
     CROSS JOIN (SELECT id FROM variant WHERE mailing_id = :mailing ORDER BY number LIMIT 1) f

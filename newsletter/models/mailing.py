@@ -73,6 +73,8 @@ class Mailing(Base):
     # The alert that this one follows and replaces; the alert that this one takes back.
     updates: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("mailing.id"))
     retracts: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("mailing.id"))
+    # The alert of which this one is a further language, written later.
+    translates: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("mailing.id"))
     # When the team was asked what to do with an alert that would expire before all have it.
     asked_at: Mapped[datetime | None]
     # Why it was paused by itself; an operator who lets it go on clears it.
@@ -86,6 +88,11 @@ class Mailing(Base):
         CheckConstraint(
             "state IN ('draft', 'cancelled') OR fingerprint IS NOT NULL", name="released_content_has_a_fingerprint"
         ),
+        CheckConstraint(
+            "translates IS NULL OR (kind = 'alert' AND updates IS NULL AND translates <> id)",
+            name="a_later_language_is_an_alert",
+        ),
+        Index("later_languages", "translates", postgresql_where="translates IS NOT NULL"),
         Index("one_retraction", "retracts", unique=True, postgresql_where="retracts IS NOT NULL"),
         Index("mailings_under_way", "state", postgresql_where="state IN ('approved', 'sending', 'paused')"),
     )

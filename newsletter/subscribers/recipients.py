@@ -38,11 +38,18 @@ class Detail:
     reference: str
 
 
-def of_digest(digest_id: int, *, rhythm: str | None, languages: Sequence[str]) -> Select[Any]:
+WAITS = "waits"
+"""Why a reader gets nothing now: it comes later, in their language."""
+
+
+def of_digest(
+    digest_id: int, *, rhythm: str | None, languages: Sequence[str], later: Sequence[str] = ()
+) -> Select[Any]:
     """Return the audience of a digest as a query: everyone who takes it, with the reason where one is left out.
 
     rhythm      None: whatever their rhythm (mailings and alerts)
     languages   of the digest; a reader of none of them gets the first
+    later       those of them whose readers wait
 
     Rows: mailbox_id, subscriber_id, provider, edition, had_to, time_zone, excluded (a reason or NULL). Mail without a basis
     is impossible twice over: granted_by is a foreign key, and the event it names must still be a grant.
@@ -56,7 +63,7 @@ def of_digest(digest_id: int, *, rhythm: str | None, languages: Sequence[str]) -
             _edition(languages).label("edition"),
             Subscription.had_to,
             Subscriber.time_zone,
-            _excluded().label("excluded"),
+            _excluded(_edition(languages), later).label("excluded"),
         )
         .select_from(Subscription)
         .join(Subscriber, Subscriber.id == Subscription.subscriber_id)
@@ -73,11 +80,13 @@ def _edition(languages: Sequence[str]) -> ColumnElement[str]:
     return case(*choices, else_=literal(languages[0]))
 
 
-def _excluded() -> ColumnElement[Any]:
+def _excluded(edition: ColumnElement[str], later: Sequence[str]) -> ColumnElement[Any]:
+    waits = [(edition.in_(list(later)), literal(WAITS))] if later else []
     return case(
         (ConsentEvent.id.is_(None), literal("no basis")),
         (Mailbox.address_sealed.is_(None), literal("erased")),
         (_suppressed(Subscriber.mailbox_id), literal("suppressed")),
+        *waits,
         else_=null(),
     )
 

@@ -1,5 +1,7 @@
 """Operators' text: fixed merge tags, clean HTML, a text part that reads as if it had been typed."""
 
+import re
+
 import pytest
 
 from newsletter import languages
@@ -80,3 +82,9 @@ def test_a_long_address_is_never_broken() -> None:
         url
     )
     assert f"({url})" in plaintext.from_markdown(f"{'word ' * 20} [here]({url})")
+
+
+def test_emphasis_is_never_slanted_in_arabic_script(layout: Layout) -> None:
+    """Slanted letters lean against the way they are read, in a word of Arabic in an English text as well."""
+    found = page("*now* *الآن* *اکنون **هم** now* ***الآن***", layout)
+    assert re.findall(r"<em( class=\"upright\")?>", found) == ["", *[' class="upright"'] * 3]

@@ -52,6 +52,7 @@ OTHER = {
     "updates": 3,
     "writers": (2,),
     "measure": (401, 0),
+    "translates": 4,
 }
 
 
@@ -70,6 +71,12 @@ def test_it_is_read_back_as_it_was():
         assert read.fingerprint == manifest.fingerprint
     with pytest.raises(ValueError, match="form"):
         Manifest.parse(MANIFEST.text.replace('"form":1', '"form":2'))
+
+
+def test_what_was_locked_before_there_were_later_languages_keeps_its_fingerprint():
+    """An alert that went before an upgrade is taken back after it: its lock must still be its lock."""
+    assert "translates" not in MANIFEST.text
+    assert Manifest.parse(MANIFEST.text).fingerprint == MANIFEST.fingerprint
 
 
 def test_a_message_is_one_of_those_that_were_locked_or_it_is_not():

@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from newsletter.journeys import alert, drafting
+from newsletter.journeys import alert, drafting, retracting, translating
 from newsletter.web import create
 from newsletter.web.fresh import SECONDS, Fresh
 from tests import house
@@ -105,3 +105,48 @@ def test_what_is_kept_is_kept_for_half_a_second():
     for number in range(300):
         fresh.put(number, HTMLResponse("x"))
     assert len(fresh._kept) == 256
+
+
+def test_a_language_that_comes_later_stands_on_the_same_page_as_soon_as_it_goes(pages, worker, texts):
+    """Who was sent the link in English finds the Persian there at once; the late mail's number leads to the same page."""
+    speak(worker, "{en,fa}")
+    number = alert.send(worker.parts, texts[:1], digest_key=house.DIGEST, later=["fa"])
+    assert "کامیون‌ها" not in pages.get(f"/alerts/{number}/fa").text
+    drafted = translating.draft(worker.parts, texts[1:], of=number)
+    alert.lock(worker.parts, drafted)
+    pages.app.state.fresh = Fresh()
+    assert pages.get(f"/alerts/{drafted}").status_code == 404
+    assert "کامیون‌ها" not in pages.get(f"/alerts/{number}/fa").text
+    alert.release(worker.parts, drafted)
+    pages.app.state.fresh = Fresh()
+    for path in (f"/alerts/{number}/fa", f"/alerts/{drafted}", f"/alerts/{drafted}/fa"):
+        page = pages.get(path).text
+        assert 'lang="fa" dir="rtl"' in page
+        assert "چهارده کامیون" in page
+        assert f'<link rel="canonical" href="http://127.0.0.1:8080/alerts/{number}/fa">' in page
+        assert f'hreflang="en" href="/alerts/{number}/en"' in page
+    assert "چهارده کامیون" in pages.get(f"/archive/weekly/{drafted}/1").text
+    said = pages.get(f"/alerts/{drafted}/cap.xml").text
+    assert said == pages.get(f"/alerts/{number}/cap.xml").text
+    assert said.count("<info>") == 2
+
+
+def test_one_language_is_taken_back_and_the_others_stand(pages, worker, texts):
+    """A wrong translation is taken back in that language; an alert that was wrong in every one."""
+    speak(worker, "{en,fa}")
+    number = alert.send(worker.parts, texts[:1], digest_key=house.DIGEST)
+    later = translating.send(worker.parts, texts[1:], of=number, also_had=True)
+    worker.deliver("urgent")
+    retracting.retract(worker.parts, later)
+    pages.app.state.fresh = Fresh()
+    assert "چهارده کامیون" not in pages.get(f"/alerts/{number}/fa").text
+    assert "<strong>fourteen</strong>" in pages.get(f"/alerts/{number}").text
+    assert pages.get(f"/alerts/{number}/cap.xml").text.count("<info>") == 1
+    retracting.retract(worker.parts, number)
+    pages.app.state.fresh = Fresh()
+    assert "<strong>fourteen</strong>" not in pages.get(f"/alerts/{number}").text
+
+
+def speak(made, languages):
+    with made.parts.database.transaction() as session:
+        session.execute(text("UPDATE digest SET languages = CAST(:them AS text[])"), {"them": languages})

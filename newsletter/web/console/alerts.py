@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, HTTPException, Path, Request
+from fastapi import APIRouter, Form, HTTPException, Path, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.concurrency import run_in_threadpool
 
@@ -13,7 +13,7 @@ from newsletter.errors import Conflict, Invalid, NewsletterError
 from newsletter.issues import manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import BadManuscript, Manuscript
-from newsletter.journeys import alert, desk, errands, mandates, previews, stopping
+from newsletter.journeys import alert, desk, errands, mandates, previews, stopping, translating
 from newsletter.journeys.entering import Visitor
 from newsletter.journeys.parts import Parts
 from newsletter.ledger.mailings import NOT_GONE, State
@@ -54,11 +54,18 @@ def list_(request: Request) -> HTMLResponse:
 
 
 @router.api_route("/new", methods=READ)
-def write(request: Request, like: int | None = None, frame: str = "") -> HTMLResponse:
-    """Ask for a text: from nothing, from an earlier alert, or from a frame."""
+def write(
+    request: Request,
+    like: int | None = None,
+    frame: str = "",
+    translates: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
+) -> HTMLResponse:
+    """Ask for a text: from nothing, from an earlier alert, from a frame, or in a further language of an alert that has gone."""
     who = gate.visitor(request)
     who.require(May.WRITE)
     parts = gate.made(request).parts
+    if translates is not None:
+        return _form(request, who, [desk.shown(parts, translates).digest], [], translates=translates)
     if like is None:
         digests = desk.audiences(parts)
         return _form(request, who, digests, [desk.framed(parts, frame)] if frame else [])
@@ -101,19 +108,28 @@ def _have_composed(request: Request, number: int | None, fields: dict[str, str])
     if not chosen:
         raise HTTPException(422)
     texts = _texts(fields, chosen[0].languages)
+    late = _late(fields, chosen[0].languages, texts)
     try:
         words = [_checked(parts, text) for text in texts]
         if not words:
             raise NothingWritten
     except NewsletterError as problem:
-        return _form(request, who, chosen, texts, number=number, problem=problem, seen=fields.get("seen", ""))
+        return _form(request, who, chosen, texts, number=number, problem=problem, seen=fields.get("seen", ""), **late)
     act = Act.DRAFT if number is None else Act.EDIT
-    asked = {"words": words, "digest": chosen[0].key, "seen": fields.get("seen", "")}
+    asked = {"words": words, "digest": chosen[0].key, "seen": fields.get("seen", "")} | late
     ended = asking.ask(request, who, act, mailing=number, **asked)
     if ended.refused:
         seen = fields.get("seen", "")
-        return _form(request, who, chosen, texts, number=number, problem=asking.refusal(ended), seen=seen)
+        return _form(request, who, chosen, texts, number=number, problem=asking.refusal(ended), seen=seen, **late)
     return asking.go_on(ended)
+
+
+def _late(fields: dict[str, str], languages: Sequence[str], texts: Sequence[Manuscript]) -> dict[str, Any]:
+    """Return which alert the texts are further languages of, and for whom; or which languages are to come later."""
+    if (of := fields.get("translates", "")).isdecimal():
+        return {"translates": int(of[:18]), "also_had": fields.get("for") == "also-had"}
+    written = {text.language for text in texts}
+    return {"later": [one for one in languages if fields.get(f"later-{one}") and one not in written]}
 
 
 def _texts(fields: dict[str, str], languages: Sequence[str]) -> list[Manuscript]:
@@ -157,13 +173,28 @@ def _form(
     number: int | None = None,
     problem: NewsletterError | None = None,
     seen: str = "",
+    later: Sequence[str] | None = None,
+    translates: int | None = None,
+    also_had: bool = False,
 ) -> HTMLResponse:
     written = {text.language: text for text in texts}
     languages = list(dict.fromkeys(language for one in digests for language in one.languages))
+    about = translates or number
+    place = translating.languages(gate.made(request).parts, about) if about else None
+    if place is not None and (translates or place.of):
+        # Of an alert that has gone only what it has not yet; of a language that came later only that.
+        languages = list(place.missing if translates else place.own)
+    if later is None:
+        later = place.later if place else ()
     facts: dict[str, Any] = {
-        "frames": desk.frames(gate.made(request).parts) if not number and not texts else [],
+        "frames": desk.frames(gate.made(request).parts) if not about and not texts else [],
         "seen": seen,
         "digests": digests,
+        "place": place,
+        "offered": translating.offered(gate.made(request).parts, translates) if translates else (),
+        "later": later,
+        "translates": translates,
+        "also_had": also_had,
         "languages": languages,
         "written": written,
         "number": number,
@@ -199,6 +230,8 @@ def _shown(request: Request, who: Visitor, number: int, problem: NewsletterError
         who=who,
         problem=problem,
         alert=found,
+        place=translating.languages(parts, number),
+        waiting=translating.waiting(parts, number) if waits else None,
         checked=checked,
         rules=rules,
         few=_few(found, rules.few),
@@ -319,6 +352,7 @@ def _approval(request: Request, who: Visitor, number: int, problem: NewsletterEr
         "locked": locked,
         "signing": signing,
         "codes": codes,
+        "place": translating.languages(parts, number),
         "own": found.standing.author == who.operator.id,
     }
     return gate.show(request, "alert-approve.html", who=who, problem=problem, script=signing is not None, **facts)

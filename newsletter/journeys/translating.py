@@ -1,0 +1,151 @@
+"""A language of an alert that is finished later: to those who wait for it, and marked to those who had another.
+
+It is an alert of its own, locked and approved as any other, and stands with the one that it is a language of: one page, one
+stop, one retraction.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from newsletter import database
+from newsletter.database import Session
+from newsletter.delivery import following, planning
+from newsletter.issues import digests
+from newsletter.issues.manuscript import Manuscript
+from newsletter.journeys import acting, alert, drafting, stopping
+from newsletter.journeys.mailing import read_file
+from newsletter.journeys.parts import Parts
+from newsletter.ledger import mailings, translating
+from newsletter.ledger.mailings import Draft, Kind, Lane, MailingView, State
+from newsletter.ledger.translating import Waiting
+from newsletter.operators import audit
+from newsletter.operators.roles import May
+
+
+def draft(parts: Parts, paths: Sequence[str], *, of: int, also_had: bool = False, by: int | None = None) -> int:
+    """Compose further languages of an alert, from a text file each, with their retraction; return their mailing.
+
+    also_had   those as well who were handed another language: theirs says that it is a translation
+    """
+    return draft_words(parts, [read_file(path) for path in paths], of=of, also_had=also_had, by=by)
+
+
+def draft_words(parts: Parts, words: Sequence[str], *, of: int, also_had: bool, by: int | None) -> int:
+    """Compose further languages from texts, as `draft` does from files.
+
+    Raises NotGoing, Followed, OfAnother where the alert takes none, NotWritten where it has one of them or its readers read
+    none.
+    """
+    acting.allowed(parts, by, May.WRITE)
+    with parts.database.transaction() as session:
+        base, texts = _of(session, of, words)
+        content = {"languages": [text.language for text in texts], "also_had": also_had}
+        new = Draft(Kind.ALERT, Lane.URGENT, base.digest_id, texts[0].subject, translates=of, content=content)
+        return drafting.store(session, parts, new, words, by=by or audit.SHELL, now=database.now(session))
+
+
+def _of(session: Session, of: int, words: Sequence[str]) -> tuple[MailingView, list[Manuscript]]:
+    """Return the alert and the texts in further languages of it."""
+    acting.an_alert(session, of)
+    base = following.require_going(session, of)
+    digest = digests.get(session, base.digest_id or 0)
+    texts = drafting.read(words, digest)
+    drafting.require_later(drafting.read(_words(base), digest), digest, [text.language for text in texts])
+    return base, texts
+
+
+def _words(view: MailingView) -> list[str]:
+    return [str(one) for one in view.content["words"]]
+
+
+def send(parts: Parts, paths: Sequence[str], *, of: int, also_had: bool = False, by: int | None = None) -> int:
+    """Draft and lock further languages, and release them where the rules let one person; return their mailing."""
+    mailing_id = draft(parts, paths, of=of, also_had=also_had, by=by)
+    made = alert.lock(parts, mailing_id, by=by)
+    if made.count <= parts.house.rules.few:
+        alert.release(parts, mailing_id, by=by)
+    return mailing_id
+
+
+def counts(parts: Parts, of: int, paths: Sequence[str]) -> list[Waiting]:
+    """Return for the languages of these files how many wait and how many had another, and change nothing.
+
+    Raises what `draft` raises.
+    """
+    with parts.database.transaction() as session:
+        _, texts = _of(session, of, [read_file(path) for path in paths])
+        return _counted(session, of, [text.language for text in texts])
+
+
+def waiting(parts: Parts, mailing_id: int) -> list[Waiting]:
+    """Return who waits, now, for the languages of an alert that are to come later."""
+    with parts.database.transaction() as session:
+        view = mailings.get(session, mailing_id)
+        return _counted(session, mailing_id, list(translating.terms(view).get("later", [])))
+
+
+@dataclass(frozen=True, slots=True)
+class Languages:
+    """An alert and its languages, as the page of the team shows them.
+
+    of        the alert of which it is a language that came later; also_had: also for those who had another
+    own       the languages it is in then
+    later     the languages whose readers wait for them
+    missing   those that may be added now; none where it takes no further language
+    added     those written later, each an alert with its state; running: what a stop would end with it
+    """
+
+    of: int | None
+    also_had: bool
+    own: tuple[str, ...]
+    later: tuple[str, ...]
+    missing: tuple[str, ...]
+    added: tuple[tuple[int, State], ...]
+    running: tuple[int, ...]
+
+
+def languages(parts: Parts, mailing_id: int) -> Languages:
+    """Return how an alert stands to its languages; counts nobody, since its page is asked for every three seconds.
+
+    Raises NotAnAlert, UnknownMailing.
+    """
+    with parts.database.transaction() as session:
+        view = acting.an_alert(session, mailing_id)
+        terms, added = translating.terms(view), mailings.translations(session, mailing_id)
+        return Languages(
+            view.translates,
+            bool(terms.get("also_had")),
+            tuple(terms.get("languages", ())),
+            tuple(terms.get("later", ())),
+            tuple(_missing(session, view, added)),
+            tuple((one.id, one.state) for one in added),
+            tuple(stopping.languages(session, mailing_id)),
+        )
+
+
+def offered(parts: Parts, mailing_id: int) -> list[Waiting]:
+    """Return the languages that may be added to an alert, with who waits for each and who had another."""
+    found = languages(parts, mailing_id).missing
+    with parts.database.transaction() as session:
+        return _counted(session, mailing_id, found)
+
+
+def _missing(session: Session, view: MailingView, added: Sequence[MailingView]) -> list[str]:
+    if view.translates is not None or view.state not in following.TRANSLATED:
+        return []
+    if mailings.follower(session, view.id) is not None:
+        return []
+    digest = digests.get(session, view.digest_id or 0)
+    # One that has gone to those who waited may go once more, to those who had another.
+    over = [one for one in added if one.state in following.TRANSLATED and translating.terms(one)["also_had"]]
+    written = {text.language for one in (view, *over) for text in drafting.read(_words(one), digest)}
+    return [one for one in digest.languages if one not in written]
+
+
+def _counted(session: Session, of: int, languages: Sequence[str]) -> list[Waiting]:
+    if not languages:
+        return []
+    found = {
+        one.language: one for one in translating.count(session, planning.late(session, of, languages, also_had=True))
+    }
+    return [found.get(one, Waiting(one, 0, 0)) for one in languages]

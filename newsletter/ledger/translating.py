@@ -1,0 +1,103 @@
+"""Whom a language of an alert is for that came later: those who wait for it, and those who were handed another.
+
+Whoever has the alert in that language already gets it no second time, and whoever is still to get another waits for that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, null, or_, select, text, true
+from sqlalchemy.orm import Session
+
+from newsletter.ledger.mailings import MailingView
+from newsletter.models.delivery import Delivery, DeliveryState
+from newsletter.models.mailing import Variant
+
+HAS_IT = "has it already"
+HAD_ANOTHER = "had another language"
+ON_ITS_WAY = "another language is on its way"
+_HANDED = (DeliveryState.ACCEPTED, DeliveryState.UNCERTAIN)
+_DUE = (DeliveryState.PLANNED, DeliveryState.DEFERRED)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many readers of a language wait for it, and how many of them were handed another."""
+
+    language: str
+    waiting: int
+    had: int
+
+
+def one_at_a_time(session: Session, mailing_id: int) -> None:
+    """Wait until no other language of an alert is being planned: of two of the same, the second sees what the first gave out."""
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('later language', :of))"), {"of": mailing_id})
+
+
+def terms(mailing: MailingView) -> dict[str, Any]:
+    """Return what an alert's audience is beside its digest: the languages that come later, or whose later language it is."""
+    if mailing.translates is not None:
+        languages, also_had = list(mailing.content.get("languages", [])), bool(mailing.content.get("also_had"))
+        return {"of": mailing.translates, "languages": languages, "also_had": also_had}
+    later = list(mailing.content.get("later", []))
+    return {"later": later} if later else {}
+
+
+def narrowed(
+    audience: Select[Any], gone: Sequence[MailingView], languages: Sequence[str], *, also_had: bool
+) -> Select[Any]:
+    """Return the query for the readers of these languages, of an alert's whole audience.
+
+    audience    rows as of `recipients.of_digest`
+    gone        the alert and its later languages, as far as they were planned
+    also_had    those who were handed another language get it too
+
+    Rows: mailbox_id, subscriber_id, provider, edition, time_zone, excluded, and number (of the variant: those for whoever had
+    another come after the others) and place (whoever waits comes before whoever had another).
+    """
+    readers = audience.subquery()
+    had = _had(readers.c.mailbox_id, gone)
+    another = had.c.languages.is_not(None)
+    excluded = case(
+        (readers.c.excluded.is_not(None), readers.c.excluded),
+        (readers.c.edition == func.any(had.c.languages), literal(HAS_IT)),
+        (and_(another, had.c.handed.is_not(True)), literal(ON_ITS_WAY)),
+        *([] if also_had else [(another, literal(HAD_ANOTHER))]),
+        else_=null(),
+    )
+    first = case({language: place for place, language in enumerate(languages, start=1)}, value=readers.c.edition)
+    columns = [readers.c[name] for name in ("mailbox_id", "subscriber_id", "provider", "edition", "time_zone")]
+    return (
+        select(
+            *columns,
+            excluded.label("excluded"),
+            (first + case((another, len(languages)), else_=0)).label("number"),
+            case((another, 2), else_=0).label("place"),
+        )
+        .select_from(readers)
+        .join(had, true())
+        .where(readers.c.edition.in_(list(languages)))
+    )
+
+
+def _had(mailbox: ColumnElement[int], gone: Sequence[MailingView]) -> Any:
+    """One row a reader: the languages in which the alert went to them or may still go; and whether any may have come."""
+    mine = or_(*(and_(Delivery.month == one.month, Delivery.mailing_id == one.id) for one in gone))
+    handed = or_(Delivery.state.in_(_HANDED), Delivery.uncertain_at.is_not(None))
+    return (
+        select(func.array_agg(Variant.language).label("languages"), func.bool_or(handed).label("handed"))
+        .join(Variant, Variant.id == Delivery.variant_id)
+        .where(Delivery.mailbox_id == mailbox, mine, or_(handed, Delivery.state.in_(_DUE)))
+        .lateral()
+    )
+
+
+def count(session: Session, narrowed_to: Select[Any]) -> list[Waiting]:
+    """Return how many readers of each language an audience holds, of one narrowed with `also_had`."""
+    rows = narrowed_to.subquery()
+    of_each = select(
+        rows.c.edition, func.count().filter(rows.c.place == 0), func.count().filter(rows.c.place > 0)
+    ).where(rows.c.excluded.is_(None))
+    found = session.execute(of_each.group_by(rows.c.edition).order_by(rows.c.edition))
+    return [Waiting(*row) for row in found]
