@@ -38,6 +38,11 @@ def say(message: str, language: str = "en", /, **facts: Any) -> str:
     return sentence.format(**facts)
 
 
+def speaks(language: str) -> bool:
+    """Return whether there is a catalogue of a language."""
+    return bool(_catalogue(language.split("-")[0].lower()))
+
+
 @cache
 def _catalogue(language: str) -> dict[str, str]:
     folder = resources.files("newsletter").joinpath("locales", language)

@@ -186,3 +186,13 @@ def test_a_provider_that_asked_for_less_holds_its_own_readers_only():
     assert budget.promise_to_group(None, 1000, 285, taught, now=at_night).by_day == held.by_day
     assert budget.promise_to_group(promised, 1000, 3, taught, now=at_night) == promised
     assert budget.promise_to_group(None, 1000, 0, taught, now=at_night) is None
+
+
+def test_what_is_left_of_today_knows_no_pace():
+    """The lamp in the morning: fourteen a second is slow and enough, a spent quota is neither."""
+    assert budget.left_today([limits(rate=14.0)], now=NOW) is None
+    spent = {NOW.replace(minute=0, second=0, microsecond=0): 12_000}
+    paced = limits(rate=14.0, hourly=100, daily=49_000, given=spent)
+    assert budget.left_today([paced], now=NOW) == 37_000
+    assert budget.left_today([paced, paced], now=NOW) == 74_000
+    assert budget.left_today([paced, limits(rate=1.0)], now=NOW) is None
