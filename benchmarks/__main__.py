@@ -1,4 +1,4 @@
-"""Measure what is named: `python -m benchmarks [compose] [import] [wire] [far] [tls] [dkim] [growth] [--rounds N] …`.
+"""Measure what is named: `python -m benchmarks [compose] [import] [wire] [far] [tls] [dkim] [growth] [alert] [--rounds N] …`.
 
 `sending` stands for wire, far, tls, dkim and growth.
 """
@@ -10,9 +10,9 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import composing, growth, importing, sending
+from benchmarks import alerting, composing, growth, importing, sending
 
-PARTS = ("compose", "import", *sending.PARTS, "growth")
+PARTS = ("compose", "import", *sending.PARTS, "growth", "alert")
 
 
 def main() -> None:
@@ -30,6 +30,8 @@ def main() -> None:
             sending.run(Path(folder), wanted, readers=chosen.readers, rounds=chosen.rounds)
         if "growth" in parts:
             growth.run(Path(folder), readers=chosen.grown)
+        if "alert" in parts:
+            alerting.run(Path(folder), readers=chosen.grown, told=chosen.told)
 
 
 def _arguments() -> argparse.Namespace:
@@ -39,8 +41,12 @@ def _arguments() -> argparse.Namespace:
     reader.add_argument("--readers", type=int, default=20_000, help="readers of the mailings that are timed")
     reader.add_argument("--rounds", type=int, default=9, help="alternating rounds of each table")
     reader.add_argument(
-        "--grown", type=int, default=100_000, help="readers of the largest list of growth, 1000000 by hand"
+        "--grown",
+        type=int,
+        default=100_000,
+        help="readers of the largest list of growth and of the digest beside alerts, 1000000 by hand",
     )
+    reader.add_argument("--told", type=int, default=40_000, help="readers of the alerts that are timed")
     return reader.parse_args()
 
 

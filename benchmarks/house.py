@@ -52,16 +52,18 @@ def assembled(home: Path, keys: Path, **more: Any) -> Newsletter:
     )
 
 
-def settle(made: Newsletter, folder: Path, readers: int) -> None:
-    """Import so many readers of the digest."""
+def settle(made: Newsletter, folder: Path, readers: int, *, digest: str = DIGEST) -> None:
+    """Import so many readers of a digest; the same people for each."""
     table = people.write(folder / "readers.csv", readers)
     permission = joining.Permission(Basis.IMPORTED, "benchmark")
-    joining.import_subscribers(made.parts, str(table), digest_key=DIGEST, permission=permission)
+    joining.import_subscribers(made.parts, str(table), digest_key=digest, permission=permission)
 
 
 @contextmanager
-def workers(made: Newsletter, log: Path, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Yield a Celery worker with two children for bulk mail, with the settings of a product."""
+def workers(
+    made: Newsletter, log: Path, *options: str, queues: str | None = "bulk", **environment: str
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Yield a Celery worker with two children for some queues (None: all), with the settings of a product."""
     chosen = made.settings
     secrets = {name: getattr(chosen, name) for name in ("relay_url", "redis_url", "dkim_key")}
     told = {
@@ -81,11 +83,11 @@ def workers(made: Newsletter, log: Path, **environment: str) -> Iterator["subpro
         "workers",
         "-q",
         "worker",
-        "-Q",
-        "bulk",
         "-c",
         "2",
         "--without-mingle",
+        *(["-Q", queues] if queues else []),
+        *options,
     ]
     with log.open("wb") as out:
         process = subprocess.Popen(command, env=os.environ | ours | environment, stdout=out, stderr=out)

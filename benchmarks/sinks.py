@@ -139,6 +139,11 @@ class Watch:
         self._thread.join()
 
     @property
+    def first(self) -> float:
+        """When its first byte was read, by the monotonic clock."""
+        return self._first
+
+    @property
     def seconds(self) -> float:
         """From the first byte to the last."""
         return max(self._last - self._first, LOOK_SECONDS)

@@ -67,6 +67,7 @@ class Turn:
     until     True begins no further message: the turn is over
     halt      True begins no further body either: the process is asked to end
     opened    called once the first window is open
+    yields_to the relays of alerts, for whose shards this turn ends early; nothing where it is not bulk
     """
 
     relay: Relay
@@ -74,6 +75,7 @@ class Turn:
     until: Callable[[], bool]
     halt: Callable[[], bool]
     opened: Callable[[], object] = lambda: None
+    yields_to: Sequence[Relay] = ()
 
 
 class _Out:
@@ -94,7 +96,7 @@ class Carrier:
         self._work = work
         self._journal = journal
         self._until, self._halt, self._opened = turn.until, turn.halt, turn.opened
-        self._relay, self._limited = turn.relay, turn.limited
+        self._relay, self._limited, self._yields_to = turn.relay, turn.limited, turn.yields_to
         self._pool = sender.pool(turn.relay)
         self._ahead = deque(work.rows)
         self._allowed: deque[tuple[Row, Window]] = deque()
@@ -261,7 +263,15 @@ class Carrier:
 
     async def _ask(self, rows: Sequence[Row], *, relay: Relay | None) -> Window | None:
         unspent, self._unspent = (self._unspent, 0) if relay else (0, self._unspent)
-        opening = partial(windows.open, self._sender.database, self._work.lease, rows, relay=relay, unspent=unspent)
+        opening = partial(
+            windows.open,
+            self._sender.database,
+            self._work.lease,
+            rows,
+            relay=relay,
+            unspent=unspent,
+            yields_to=self._yields_to,
+        )
         asking = asyncio.get_running_loop().run_in_executor(None, opening)
         self._asking.add(asking)
         asking.add_done_callback(self._asking.discard)

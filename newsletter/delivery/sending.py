@@ -13,8 +13,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -26,7 +27,7 @@ from newsletter.campaigns.drills import Terms
 from newsletter.composer.signing import Signer
 from newsletter.composer.stamping import Person, Stamper
 from newsletter.database import Database, DatabaseUnreachable, Session
-from newsletter.delivery import journal, leasing, recovery, thresholds, throttle, vouching, watching
+from newsletter.delivery import journal, leasing, recovery, thresholds, throttle, vouching, watching, yielding
 from newsletter.delivery.carrying import Carried, Carrier, Turn
 from newsletter.delivery.vouching import House, NotVouched
 from newsletter.ledger import books, deliveries, shards, tallies, variants
@@ -49,6 +50,10 @@ FLUSH_PATIENCE_SECONDS = 45.0
 
 def _nothing() -> None:
     """Nobody wants to be told."""
+
+
+def _over(end: float, until: Callable[[], bool]) -> bool:
+    return time.monotonic() > end or until()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +140,12 @@ class Sender:
                     "no relay", lane=lane, why=choice.why, relays=[one.name for one in self._relays[Lane(lane)]]
                 )
                 break
-            with self.database.transaction() as session:
-                work = leasing.lease(session, lane, owner=self._identity.owner, journals=self._journals)
-                limited = work is not None and throttle.limited(session, choice.relay, work.lease.provider)
+            over = partial(_over, end, until)
+            work, turn = self._take(lane, Turn(choice.relay, False, until=over, halt=until, opened=opened))
             if work is None:
                 break
             if not self._vouch(work):
                 continue
-            turn = Turn(
-                choice.relay, limited, until=lambda: time.monotonic() > end or until(), halt=until, opened=opened
-            )
             try:
                 begun += self._carry(work, turn, probe=choice.probe)
                 if begun:
@@ -158,6 +159,16 @@ class Sender:
         if unreachable and not begun:
             raise unreachable
         return begun
+
+    def _take(self, lane: str, turn: Turn) -> tuple[leasing.Work | None, Turn]:
+        """Lease the next shard of a lane, unless hands are wanted elsewhere; return it with how it is to be carried."""
+        yields_to = self._relays[Lane.URGENT] if lane == Lane.BULK else ()
+        with self.database.transaction() as session:
+            if yields_to and yielding.wanted(session, yields_to):
+                return None, turn
+            work = leasing.lease(session, lane, owner=self._identity.owner, journals=self._journals)
+            limited = work is not None and throttle.limited(session, turn.relay, work.lease.provider)
+        return work, replace(turn, limited=limited, yields_to=yields_to)
 
     def _choose(self, lane: Lane) -> throttle.Choice:
         with self.database.transaction() as session:

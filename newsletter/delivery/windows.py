@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from newsletter.database import Database, now
-from newsletter.delivery import throttle
+from newsletter.delivery import throttle, yielding
 from newsletter.delivery.pacing import WINDOW_SECONDS
 from newsletter.ledger import shards
 from newsletter.ledger.deliveries import Row
@@ -44,19 +44,29 @@ def boot_seconds() -> float:
 
 
 def open(
-    database: Database, lease: Lease, rows: Sequence[Row], *, relay: Relay | None = None, unspent: int = 0
+    database: Database,
+    lease: Lease,
+    rows: Sequence[Row],
+    *,
+    relay: Relay | None = None,
+    unspent: int = 0,
+    yields_to: Sequence[Relay] = (),
 ) -> Window | None:
     """Open a window over some rows of a leased shard, or return None when the shard may not be sent now.
 
     rows    in order of position, at least one; fewer are announced where the budget holds fewer
     relay   whose budget it is spent from; None where there is no limit, or it was spent already
     unspent what the window before was granted and did not begin
+    yields_to  the relays of alerts, which come first; nothing where this is not bulk
     """
     # Read before the transaction: the permission counts from the question, not from a late answer.
     asked = boot_seconds()
     with database.transaction() as session:
         if relay is not None:
             throttle.refund(session, relay, lease.lane, lease.provider, unspent, now=now(session))
+        if yields_to and yielding.wanted(session, yields_to):
+            return None
+        if relay is not None:
             grant = throttle.grant(session, relay, lease.lane, lease.provider, len(rows), now=now(session))
             if grant.messages == 0:
                 return Window(frozenset(), 0.0, wait=grant.wait_seconds, why=grant.why)

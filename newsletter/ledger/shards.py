@@ -348,6 +348,20 @@ def due(session: Session, lanes: Iterable[str]) -> int:
     return int(session.execute(_DUE, {"lanes": list(lanes), "away": AWAY}).scalar_one())
 
 
+def lacks_hands(session: Session, lane: str) -> bool:
+    """Return whether somebody is sending in a lane and leaves shards that others could take now.
+
+    A lane in which nobody sends, since its workers are gone or its relay is, wants no hands from another.
+    """
+    return bool(session.execute(_LACKS_HANDS, {"lane": lane, "away": AWAY}).scalar_one())
+
+
+_LACKS_HANDS = text(f"""
+    SELECT EXISTS (SELECT FROM shard WHERE lane = :lane AND state = 'open' AND lease_until > clock_timestamp())
+        AND EXISTS (SELECT FROM shard s JOIN mailing m ON m.id = s.mailing_id WHERE s.lane = :lane AND {_FREE})
+""")  # noqa: S608
+
+
 def left(session: Session, mailing_id: int) -> int:
     """Return how many deliveries the open shards of a mailing hold: at least as many as could be begun now."""
     return int(session.execute(_LEFT, {"mailing": mailing_id}).scalar_one())
