@@ -51,14 +51,17 @@ def _story(night: Night) -> list[str]:
 
 def _table(night: Night, account: Account) -> list[str]:
     """Who got what, at the mail server, by the reader's language."""
-    columns = {"alert": "alert", "back": "taken back", "correction": "corrected"}
-    lines = [f"{'At the mail server':<20}{'readers':>9}" + "".join(f"{name:>12}" for name in columns.values())]
+    columns = {"alert": ("alert",), "taken back": ("back",), "corrected": ("correction", "arabic")}
+    lines = [f"{'At the mail server':<20}{'readers':>9}" + "".join(f"{name:>12}" for name in columns)]
     every = [tongue for tongue in night.people.values() if tongue]
     for tongue, name in NAMES.items():
         told = "" if sink.READS[tongue] == tongue else f"   (in {NAMES[sink.READS[tongue]]})"
-        had = "".join(f"{len(account.got[what][tongue]):>12,}" for what in columns)
+        had = "".join(f"{len(account.of(*whats, language=tongue)):>12,}" for whats in columns.values())
         lines.append(f"{name:<20}{every.count(tongue):>9,}{had}{told}")
-    return [*lines, f"{'All':<20}{len(every):>9,}" + "".join(f"{len(account.of(what)):>12,}" for what in columns)]
+    return [
+        *lines,
+        f"{'All':<20}{len(every):>9,}" + "".join(f"{len(account.of(*whats)):>12,}" for whats in columns.values()),
+    ]
 
 
 def _truth(night: Night, account: Account, found: dict[str, Findings], late: float) -> list[str]:
@@ -66,6 +69,7 @@ def _truth(night: Night, account: Account, found: dict[str, Findings], late: flo
     waits = [f"{account.first[what] - moments[what]:.1f} s" for what in ("alert", "correction")]
     doubts = sum(one.ever_in_doubt for one in found.values())
     repeated = sum(one.repeated for one in found.values())
+    spared = found["alert"].planned - len(account.of("alert"))
     told = len(account.of("back") - account.of("alert"))
     on = [
         f"{_on_again(account, moments[kill]) * night.ground.size.scale:.0f} s"
@@ -75,7 +79,8 @@ def _truth(night: Night, account: Account, found: dict[str, Findings], late: flo
         f"First mail {waits[0]} after the thumb, and {waits[1]} for the corrected alert: this machine's seconds, under a load of "
         f"{os.getloadavg()[1]:.0f}.",
         f"After the kills the alert went on within {on[0]} and {on[1]} (the night's seconds).",
-        f"After the stop was confirmed nothing was begun later than {late:.2f} s (windows close within {HALF_SECOND} s).",
+        f"The stop spared {spared:,} readers; nothing was begun later than {late:.2f} s after it (windows close within "
+        f"{HALF_SECOND} s).",
         f"In doubt because a sender died over them: {doubts}, all on the list. Of those {repeated} came twice, the same to the",
         f"last byte, which mail programs show once; {told} were told to disregard what they never had.",
         f"Twice otherwise: {sum(one.doubled for one in found.values())}. Lost: {sum(one.lost for one in found.values())}.",
