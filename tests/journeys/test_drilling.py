@@ -16,6 +16,7 @@ from tests.fakes import smtp
 from tests.journeys import nights
 from tests.journeys.alerting import read
 from tests.operators.crew import Crew
+from tests.reliability.machine import Machine, wait_for
 
 
 @pytest.fixture
@@ -189,3 +190,22 @@ def test_who_was_disabled_is_not_drilled(made, team, sink):
         people.disable(session, team[2].id, by="shell", now=nights.now(made))
     done(made)
     assert sorted(message.recipient for message in sink.messages) == [one.address for one in team[:2]]
+
+
+@pytest.mark.proof
+@pytest.mark.short
+def test_the_beat_makes_it_by_itself(tmp_path, database_urls, redis_url, crew, team, sink):
+    """Nobody types anything: real beats, two of them, a desk and a worker of the urgent lane, and the lamp is lit."""
+    made = house.build(tmp_path, database_urls, sink.url, redis_url=redis_url)
+    machine = Machine(made, tmp_path / "machine", NEWSLETTER_DRILL_AT="00:00")
+    try:
+        machine.worker("urgent", "urgent")
+        machine.worker("desk", "transactional,events,compose,upkeep")
+        machine.beat("one")
+        machine.beat("two")
+        wait_for(lambda: drilling.lamp(made.parts).ok, seconds=90, every=0.2, what="the morning's drill")
+    finally:
+        machine.stop()
+        made.close()
+    drills_ = [message for message in sink.messages if str(read(message)["Subject"]).startswith("Drill")]
+    assert sorted(message.recipient for message in drills_) == [one.address for one in team]
