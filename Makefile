@@ -8,7 +8,7 @@ NOT_OURS := J018,H023
 WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test proof reliability check bench clean
+.PHONY: help setup demo up test proof night reliability check bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r what why; do printf '%-18s %s\n' "$$what" "$$why"; done
@@ -33,6 +33,9 @@ proof: $(READY) ## run the long proofs (SHORT=1 the short ones)
 reliability: $(READY) ## break everything and audit the books, half an hour (SEED=7 ONLY=kills ARGS="-k storm")
 	@SEED=$(SEED) timeout --kill-after=60 3600 $(BIN)/python -m pytest -m "proof and not short" --timeout 1500 \
 		$(if $(ONLY),tests/reliability/test_$(ONLY).py,tests/reliability) $(ARGS)
+
+night: $(READY) ## live through an emergency night on this machine and print a page about it (SEED=7 OUT=page.txt)
+	@SEED=$(SEED) timeout --kill-after=60 1200 $(BIN)/python -m tests.night $(if $(OUT),--out $(OUT))
 
 check: $(READY) ## format, lint, types, layers, templates, examples of the documents
 	@$(BIN)/ruff format --check --quiet . || { echo "Some files are not formatted: $(BIN)/ruff format ." >&2; exit 1; }

@@ -27,8 +27,8 @@ from newsletter.delivery import recovery
 from newsletter.delivery.sending import Identity, Sender
 from newsletter.delivery.vouching import House
 from newsletter.errors import Invalid, NotFound
-from newsletter.jobs import DELIVER, ERRANDS, HOOKS, PICTURES, RETURNS, Nudger
-from newsletter.journeys import expiring, growing, hooking, leaving, picturing, returns, team
+from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, PICTURES, RETURNS, Nudger
+from newsletter.journeys import drilling, expiring, growing, hooking, leaving, picturing, returns, team
 from newsletter.journeys.parts import Letterhead, Parts
 from newsletter.ledger import shards
 from newsletter.ledger.mailings import Lane
@@ -115,6 +115,7 @@ class Newsletter:
             router=self._router,
             notices=self._notices,
             hook=reveal(chosen.hook),
+            drill_at=chosen.drill_at,
         )
 
     @cached_property
@@ -220,6 +221,9 @@ class Newsletter:
         if returns.any_waiting(self.parts):
             self.parts.nudger.nudge(RETURNS)
         expiring.ask(self.parts)
+        drilling.look(self.parts)
+        if drilling.due(self.parts):
+            self.parts.nudger.nudge(DRILL)
         if self._errands_wait():
             self.parts.nudger.nudge(ERRANDS)
         if hooking.any_due(self.parts):
@@ -252,6 +256,7 @@ class Newsletter:
                 self.sweep()
                 team.tend(self.parts)
                 self._run_errands()
+                drilling.run_due(self.parts)
                 if hooking.any_due(self.parts):
                     aside.start()
             # On every machine, and at once: only here lie the journals of workers that died here.

@@ -41,7 +41,8 @@ OPERATORS = Job("operators", "upkeep")
 RETURNS = Job("returns", "events")
 ERRANDS = Job("errands", "compose")
 HOOKS = Job("hooks", "events")
-ALL = (*DELIVER.values(), SWEEP, PICTURES, RETURNS, OPERATORS, ERRANDS, HOOKS)
+DRILL = Job("drill", "compose")
+ALL = (*DELIVER.values(), SWEEP, PICTURES, RETURNS, OPERATORS, ERRANDS, HOOKS, DRILL)
 QUEUES = ("urgent", "transactional", "events", "bulk", "compose", "upkeep")
 
 

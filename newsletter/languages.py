@@ -85,6 +85,11 @@ def quoted(text: str, language: str) -> str:
     return f"{mark(language)}{text}{mark(language)}" if against else text
 
 
+def speaks(language: str) -> bool:
+    """Return whether there is a catalogue of a language."""
+    return bool(_catalogue(language.split("-")[0].lower()))
+
+
 @cache
 def _catalogue(language: str) -> dict[str, str]:
     folder = resources.files("newsletter").joinpath("locales", language)

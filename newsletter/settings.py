@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
+from datetime import time
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -83,6 +84,9 @@ class Settings(BaseSettings):
     hook: SecretStr | None = Field(
         default=None, description="a command or an address that is told of alerts: it wakes people"
     )
+    drill_at: time | None = Field(
+        default=None, description="from when each morning's drill of the urgent lane is due, as 06:10; none unless set"
+    )
     home: Path = Field(default_factory=_data_home)
     keys: Path = Field(default_factory=_keys_home)
     templates: Path | None = None
@@ -147,12 +151,19 @@ class Settings(BaseSettings):
             raise ValueError("is neither a command nor an address that begins with http:// or https://")
         return SecretStr(text) if words else None
 
+    @field_validator("drill_at")
+    @classmethod
+    def _here(cls, value: time | None) -> time | None:
+        if value and value.tzinfo:
+            raise ValueError("is an hour of this machine's own zone, such as 06:10")
+        return value
+
     @field_validator("bounce_domain")
     @classmethod
     def _small(cls, value: str | None) -> str | None:
         return value.strip().lower() if value and value.strip() else None
 
-    @field_validator("relay_log", "templates", "approvers", mode="before")
+    @field_validator("relay_log", "templates", "approvers", "drill_at", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return value or None

@@ -8,8 +8,8 @@ from celery.signals import worker_process_shutdown
 
 from newsletter import assembly
 from newsletter.assembly import Newsletter
-from newsletter.jobs import DELIVER, ERRANDS, HOOKS, OPERATORS, PICTURES, RETURNS, SWEEP
-from newsletter.journeys import hooking, picturing, returns, team
+from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, OPERATORS, PICTURES, RETURNS, SWEEP
+from newsletter.journeys import drilling, hooking, picturing, returns, team
 from workers import ending, seats
 
 TURN_SECONDS = 30.0
@@ -95,3 +95,9 @@ def errands(**_later: Any) -> int:
 def hooks(**_later: Any) -> int:
     """Tell the organisation's hook what it is to be told: one call a task, since each may take ten seconds."""
     return hooking.run_due(_newsletter().parts).taken
+
+
+@shared_task(name=DRILL.name, queue=DRILL.queue)
+def drill(**_later: Any) -> int:
+    """Try the urgent lane on the team's own mailboxes, where this morning's drill is due."""
+    return drilling.run_due(_newsletter().parts)

@@ -18,7 +18,7 @@ from newsletter.cli import names
 from newsletter.cli.door import page
 from newsletter.database import Database
 from newsletter.errors import NewsletterError
-from newsletter.journeys import answering, hooking, inbound
+from newsletter.journeys import answering, drilling, hooking, inbound
 from newsletter.relay.target import Relay
 from newsletter.settings import Settings
 from newsletter.vault import Keyring, Vault
@@ -51,6 +51,7 @@ def examine() -> list[Finding]:
         findings.append(_guarded(f"relay ({lane})", lambda url=url, lane=lane: _relay(url, lane)))  # type: ignore[misc]
     findings.append(_guarded("inbound", lambda: _inbound(chosen)))
     findings.append(_guarded("hook", lambda: _hook(chosen)))
+    findings.append(_guarded("drill", lambda: _drill(chosen)))
     findings.append(_guarded("disk", lambda: _disk(chosen)))
     return [*findings, *_dns(chosen)]
 
@@ -220,6 +221,16 @@ def _hook(chosen: Settings) -> Finding:
     well = found.taken_at is not None and found.taken_at > found.failed_at
     failed = f"it last failed {found.failed_at:%Y-%m-%d %H:%M} UTC: {why}"
     return Finding("hook", well, f"{kind} is set; {failed} {found.waiting} calls wait")
+
+
+def _drill(chosen: Settings) -> Finding:
+    """What the last drill found of the urgent lane; where none was ever made, that is no fault."""
+    made = assembly.assemble(chosen)
+    try:
+        lit = drilling.lamp(made.parts)
+    finally:
+        made.close()
+    return Finding("drill", lit.ok, drilling.sentence(lit, zone=None))
 
 
 def _disk(chosen: Settings) -> Finding:

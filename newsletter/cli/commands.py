@@ -7,6 +7,7 @@ from newsletter.cli import (
     articles,
     demo,
     digests,
+    drill,
     intake,
     issues,
     lanes,
@@ -46,5 +47,6 @@ for group, name in (
 app.command()(machine.up)
 app.command()(machine.deliver)
 app.command()(intake.intake)
+app.command()(drill.drill)
 app.command()(machine.doctor)
 app.command()(demo.demo)

@@ -268,6 +268,18 @@ def promise_to_group(
     return Promise(slow.ends_at, tuple(by_day), "provider")
 
 
+def left_today(relays: Iterable[Limits], *, now: datetime) -> int | None:
+    """Return how much of their day's quota relays have left, whatever their pace; None where nothing limits the day."""
+    left = 0
+    for relay in relays:
+        unhurried = replace(relay.at(now), rate=None, hourly=None, lesson=None)
+        room, _ = _room(unhurried, unhurried.given, now, 0.0, day=0)
+        if room is None:
+            return None
+        left += room
+    return left
+
+
 def _hour(moment: datetime) -> datetime:
     return moment.replace(minute=0, second=0, microsecond=0)
 

@@ -15,6 +15,7 @@ _PATIENCE = {
     Kind.RETRACTION: timedelta(hours=72),
     Kind.NOTICE: timedelta(hours=24),
     Kind.TEST: timedelta(minutes=30),
+    Kind.DRILL: timedelta(minutes=30),
 }
 WINDOW_MESSAGES = 250
 WINDOW_SECONDS = 0.5

@@ -23,6 +23,7 @@ import uvloop
 from sqlalchemy.exc import OperationalError
 
 from newsletter import database
+from newsletter.campaigns.drills import Terms
 from newsletter.composer.signing import Signer
 from newsletter.composer.stamping import Person, Stamper
 from newsletter.database import Database, DatabaseUnreachable, Session
@@ -175,11 +176,11 @@ class Sender:
             return throttle.choose(session, self._relays[lane], lane, chance=self._dice.random(), now=now)
 
     def _vouch(self, work: leasing.Work) -> bool:
-        """Look at an alert before any of it goes; where it is not what was approved, halt it and say so."""
+        """Look at an alert or a drill before any of it goes; where it is not what was approved, halt it and say so."""
         lease = work.lease
         try:
             with self.database.transaction() as session:
-                manifest = vouching.vouched(session, lease, self._house, now=database.now(session))
+                manifest = vouching.vouched(session, lease, work.rows, self._house, now=database.now(session))
                 if manifest is not None:
                     for variant in {row.variant_id for row in work.rows}:
                         self._require_bytes(session, manifest, lease, variant)
@@ -189,7 +190,7 @@ class Sender:
             return False
         return True
 
-    def _require_bytes(self, session: Session, manifest: Manifest, lease: shards.Lease, variant: int) -> None:
+    def _require_bytes(self, session: Session, manifest: Manifest | Terms, lease: shards.Lease, variant: int) -> None:
         # With the kind: an alert and its retraction have one lock, and each goes in its own words only.
         seen = (lease.fingerprint, variant, str(lease.kind))
         if seen in self._vouched:

@@ -5,20 +5,23 @@ that holds the bytes in its hands works everything out anew: the fingerprint fro
 bytes, and each signature by keys that lie in a file of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
 
+from newsletter.campaigns import drills
+from newsletter.campaigns.drills import Terms
 from newsletter.composer.message import Compiled
 from newsletter.database import Session
 from newsletter.errors import Conflict, NewsletterError
 from newsletter.ledger import locks, mailings, shards, tallies, translating
+from newsletter.ledger.deliveries import Row
 from newsletter.ledger.mailings import Kind, Lane, State
 from newsletter.ledger.manifest import Manifest
 from newsletter.ledger.shards import Lease
-from newsletter.operators import approval, audit, hooks, night
+from newsletter.operators import approval, audit, hooks, night, people
 from newsletter.operators.approval import Over
 from newsletter.operators.hooks import Event
 from newsletter.operators.night import Matter, Night
@@ -27,7 +30,6 @@ from newsletter.operators.pins import Pins
 log = structlog.get_logger()
 
 LOCKED = frozenset({Kind.ALERT, Kind.RETRACTION})
-_OWN = frozenset({Kind.NOTICE, Kind.TEST})
 HALTED = "not approved"
 """What stands in a mailing that a worker would not send."""
 
@@ -56,13 +58,19 @@ class House:
     framed: Callable[[], list[str]] = list
 
 
-def vouched(session: Session, lease: Lease, house: House, *, now: datetime) -> Manifest | None:
-    """Return the lock of the alert that a shard belongs to, once everything about it has been checked. Raises NotVouched.
+def vouched(
+    session: Session, lease: Lease, rows: Iterable[Row], house: House, *, now: datetime
+) -> Manifest | Terms | None:
+    """Return what fixes the bytes of a shard of an alert or a drill, once all else about it has been checked. Raises NotVouched.
 
-    None for mail that nobody locks: digests and ordinary mailings, which therefore have no business in the urgent lane.
+    rows   those of the shard that are to go
+
+    None for mail that nobody locks: digests, mailings and mail to single people, which have no business in the urgent lane.
     """
+    if lease.kind is Kind.DRILL:
+        return _drilled(session, lease, rows, house, now=now)
     if lease.kind not in LOCKED:
-        if lease.lane is Lane.URGENT and lease.kind not in _OWN:
+        if lease.lane is Lane.URGENT:
             raise NotVouched(lease.mailing_id, "lane")
         return None
     mailing = mailings.get(session, lease.mailing_id)
@@ -76,6 +84,25 @@ def vouched(session: Session, lease: Lease, house: House, *, now: datetime) -> M
     if found := night.judge(words, matter(manifest), house.rules, house.pins(), now=now):
         raise NotVouched(lease.mailing_id, found)
     return manifest
+
+
+def _drilled(session: Session, lease: Lease, rows: Iterable[Row], house: House, *, now: datetime) -> Terms:
+    """A drill needs nobody's word, since it goes to the team alone: as it was composed, and as the team is now."""
+    try:
+        terms = drills.terms(session, lease.mailing_id)
+    except (NewsletterError, ValueError, KeyError, TypeError):
+        raise NotVouched(lease.mailing_id, "drill-broken") from None
+    if lease.lane is not Lane.URGENT:
+        raise NotVouched(lease.mailing_id, "lane")
+    if terms.sender != house.sender:
+        raise NotVouched(lease.mailing_id, "sender")
+    if terms.until <= now:
+        raise NotVouched(lease.mailing_id, "expiry")
+    team = people.mailboxes_of_active(session) & set(terms.mailboxes)
+    # A row that names a subscriber goes to that subscriber's address, whatever its mailbox says.
+    if any(row.subscriber_id is not None or row.mailbox_id not in team for row in rows):
+        raise NotVouched(lease.mailing_id, "not-the-team")
+    return terms
 
 
 def matter(manifest: Manifest) -> Matter:
@@ -119,7 +146,7 @@ def _require_retracted(session: Session, manifest: Manifest, lease: Lease) -> No
         raise NotVouched(lease.mailing_id, "count")
 
 
-def require_bytes(manifest: Manifest, lease: Lease, compiled: Compiled) -> None:
+def require_bytes(manifest: Manifest | Terms, lease: Lease, compiled: Compiled) -> None:
     """Raise NotVouched where a message is none of those that were locked."""
     if not manifest.holds(compiled, retraction=lease.kind is Kind.RETRACTION):
         raise NotVouched(lease.mailing_id, "bytes")

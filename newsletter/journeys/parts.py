@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +102,7 @@ class Parts:
     router         knows the addresses to which mail comes back; None where none is taken in
     notices        believes Amazon's notices; None where there are none
     hook           the command or address that is told of alerts
+    drill_at       from when each morning's drill is due, here; None: only when somebody asks
     """
 
     database: Database
@@ -118,6 +119,7 @@ class Parts:
     notices: "Receiver | None" = None
     hook: str | None = field(default=None, repr=False)
     portions: Portions = PORTIONS
+    drill_at: time | None = None
 
     @property
     def layout(self) -> "Layout":

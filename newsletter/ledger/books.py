@@ -82,6 +82,18 @@ def status(session: Session, mailing_id: int) -> Status:
     )
 
 
+def handed_over(session: Session, mailing_id: int) -> tuple[int, datetime | None]:
+    """Return how many of a mailing were handed over, and when the first. Raises mailings.UnknownMailing."""
+    mailing = mailings.get(session, mailing_id)
+    mine = (
+        Delivery.month == mailing.month,
+        Delivery.mailing_id == mailing_id,
+        Delivery.state == DeliveryState.ACCEPTED,
+    )
+    count, first = session.execute(select(func.count(), func.min(Delivery.outcome_at)).where(*mine)).one()
+    return int(count), first
+
+
 def _rate(accepted: int, started: datetime | None, last: datetime | None) -> float | None:
     if not accepted or started is None or last is None or last <= started:
         return None

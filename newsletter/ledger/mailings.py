@@ -32,7 +32,7 @@ MOVES: dict[State, frozenset[State]] = {
 RELEASED = frozenset({State.SENDING, State.PAUSED, State.DONE, State.STOPPED, State.RETRACTED})
 NOT_GONE = frozenset({State.DRAFT, State.LOCKED, State.APPROVED})
 # What may have arrived goes again, with the same bytes: better twice than not at all. All else goes at most once.
-AT_LEAST_ONCE = frozenset({Kind.ALERT, Kind.RETRACTION, Kind.NOTICE})
+AT_LEAST_ONCE = frozenset({Kind.ALERT, Kind.RETRACTION, Kind.NOTICE, Kind.DRILL})
 
 
 WITHDRAWN = "withdrawn"

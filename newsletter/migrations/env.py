@@ -10,6 +10,7 @@ from newsletter.models import (  # noqa: F401
     consent,
     delivery,
     digest,
+    drill,
     errand,
     lock,
     mailbox,

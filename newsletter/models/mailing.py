@@ -20,6 +20,7 @@ class Kind(StrEnum):
     RETRACTION = "retraction"
     NOTICE = "notice"
     TEST = "test"
+    DRILL = "drill"
 
 
 class Lane(StrEnum):

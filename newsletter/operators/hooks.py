@@ -26,6 +26,7 @@ class Event(StrEnum):
     RELEASED = "released"
     STOPPED = "stopped"
     REFUSED = "refused"
+    DRILL_FAILED = "drill-failed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,12 @@ def active(session: Session) -> list[OperatorView]:
     return [one for one in listed(session) if one.active]
 
 
+def mailboxes_of_active(session: Session) -> frozenset[int]:
+    """Return the mailboxes of those who may log in."""
+    query = select(Operator.mailbox_id).where(Operator.enrolled_at.is_not(None), Operator.disabled_at.is_(None))
+    return frozenset(session.execute(query).scalars())
+
+
 def _views(session: Session, rows: list[Operator]) -> list[OperatorView]:
     ids = [row.id for row in rows]
     held: dict[int, list[Role]] = {operator_id: [] for operator_id in ids}

@@ -29,6 +29,7 @@ OWNERS = {
     "returned": ("newsletter.ledger",),
     "inbound": ("newsletter.bounces",),
     "cap": ("newsletter.campaigns",),
+    "drill": ("newsletter.campaigns",),
 }
 # Each exception with its reason.
 EXCEPTIONS = {

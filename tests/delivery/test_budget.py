@@ -240,3 +240,13 @@ def test_a_plan_warns_of_a_day_that_digests_may_use_up():
     assert "plan.no-reserve" not in told(100, relay(rate=5.0))
     assert told(100, relay(hourly=400))["plan.hourly"] == {"hourly": "400"}
     assert list(told(100, relay(daily=9, away=True))) == ["plan.lane", "plan.away", "plan.alone"]
+
+
+def test_what_is_left_of_today_knows_no_pace():
+    """The lamp in the morning: fourteen a second is slow and enough, a spent quota is neither."""
+    assert budget.left_today([limits(rate=14.0)], now=NOW) is None
+    spent = {NOW.replace(minute=0, second=0, microsecond=0): 12_000}
+    paced = limits(rate=14.0, hourly=100, daily=49_000, given=spent)
+    assert budget.left_today([paced], now=NOW) == 37_000
+    assert budget.left_today([paced, paced], now=NOW) == 74_000
+    assert budget.left_today([paced, limits(rate=1.0)], now=NOW) is None

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from newsletter.assembly import Newsletter
 from newsletter.journeys import mailing as journey
 from newsletter.ledger import books
+from newsletter.ledger.mailings import AT_LEAST_ONCE
 from newsletter.tokens import Tokens
 
 FINAL = ("accepted", "rejected", "cancelled", "expired", "uncertain")
@@ -109,4 +110,4 @@ def _doubled(row: Any, messages: list[dict[str, Any]]) -> bool:
     if len(messages) < 2:
         return False
     same = len({(message["id"], message["hash"]) for message in messages}) == 1
-    return not (row.kind in ("alert", "notice") and row.uncertain_at is not None and same)
+    return not (row.kind in AT_LEAST_ONCE and row.uncertain_at is not None and same)

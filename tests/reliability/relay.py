@@ -25,6 +25,7 @@ from pathlib import Path
 
 _END = b"\r\n.\r\n"
 _MESSAGE_ID = re.compile(rb"\r\nMessage-ID:\s*<([^>]+)>", re.IGNORECASE)
+_SUBJECT = re.compile(rb"\r\nSubject:[ \t]*([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", re.IGNORECASE)
 _FEEDBACK = re.compile(rb"\r\nFeedback-ID:\s*[^:\s]*:[^:\s]*:([^:\s]*)", re.IGNORECASE)
 
 
@@ -306,6 +307,7 @@ class Session(asyncio.Protocol):
             sender=self._sender,
             id=_found(_MESSAGE_ID, body),
             kind=_found(_FEEDBACK, body),
+            subject=_found(_SUBJECT, body).replace("\r\n", ""),
             port=self.port,
             size=len(body),
             hash=blake2b(body, digest_size=12).hexdigest(),

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 from webauthn.helpers import bytes_to_base64url
 
-from newsletter.journeys import errands
+from newsletter.journeys import drilling, errands
 from newsletter.operators.roles import Role
 from tests import house
 from tests.fakes import desk as at_desk
@@ -115,6 +115,16 @@ def test_written_on_one_phone_approved_on_another_and_sent(author, trustee, desk
         "alert.approved",
         "alert.released",
     ]
+
+
+def test_the_lamp_of_the_lane_stands_above_the_alerts(author, worker, sink):
+    """Whoever opens this page at night has one look to know whether the way is clear."""
+    assert "lane never tried" in author.open("/console/alerts").text
+    drilling.drill(worker.parts)
+    worker.deliver("urgent")
+    drilling.look(worker.parts)
+    shown = author.open("/console/alerts").text
+    assert re.search(r'class="soft" role="status">The urgent lane: lane proved .* reach 0, quota enough', shown)
 
 
 def test_few_readers_are_sent_to_by_one(author, desk, readers, worker, sink):

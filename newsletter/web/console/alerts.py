@@ -13,7 +13,7 @@ from newsletter.errors import Conflict, Invalid, NewsletterError
 from newsletter.issues import manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import BadManuscript, Manuscript
-from newsletter.journeys import alert, desk, errands, mandates, previews, stopping, translating
+from newsletter.journeys import alert, desk, drilling, errands, mandates, previews, stopping, translating
 from newsletter.journeys.entering import Visitor
 from newsletter.journeys.parts import Parts
 from newsletter.ledger.mailings import NOT_GONE, State
@@ -50,7 +50,11 @@ class NothingWritten(Conflict):
 def list_(request: Request) -> HTMLResponse:
     """List the newest alerts."""
     who = gate.visitor(request)
-    return gate.show(request, "alerts.html", who=who, alerts=desk.listed(gate.made(request).parts))
+    parts = gate.made(request).parts
+    lit = drilling.lamp(parts)
+    return gate.show(
+        request, "alerts.html", who=who, alerts=desk.listed(parts), lamp=lit.ok, lane=drilling.sentence(lit)
+    )
 
 
 @router.api_route("/new", methods=READ)

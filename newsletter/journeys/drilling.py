@@ -1,0 +1,215 @@
+"""A drill: a real message by the alert's own way to the team, and nobody else, each morning; and the lamp that it keeps.
+
+It is composed, planned, vouched for by the worker of the urgent lane and handed over as an alert is. What it measures is from
+the command to the first message that a relay took.
+"""
+
+from datetime import UTC, datetime, tzinfo
+
+import structlog
+
+from newsletter import database, languages, mailboxes
+from newsletter.campaigns import drills
+from newsletter.campaigns.drills import DrillView, Fault, Lamp, Terms
+from newsletter.composer.content import TeamContent
+from newsletter.database import Session
+from newsletter.delivery import budget, throttle
+from newsletter.errors import Conflict, NewsletterError
+from newsletter.issues import digests
+from newsletter.jobs import DELIVER, HOOKS
+from newsletter.journeys.parts import Parts
+from newsletter.ledger import books, deliveries, mailings, variants
+from newsletter.ledger.deliveries import Single
+from newsletter.ledger.mailings import Draft, Kind, Lane
+from newsletter.ledger.manifest import Version
+from newsletter.operators import hooks, people
+from newsletter.operators.hooks import Event
+from newsletter.operators.people import OperatorView
+from newsletter.subscribers import people as readers
+from newsletter.subscribers import recipients
+
+log = structlog.get_logger()
+
+
+class NoTeam(Conflict):
+    """Nobody has enrolled, so there is no mailbox a drill may go to."""
+
+    def __init__(self) -> None:
+        super().__init__("drill.no-team")
+
+
+def may_drill(parts: Parts) -> int:
+    """Return to how many mailboxes a drill would go, and change nothing. Raises NoTeam, NoSender."""
+    with parts.database.transaction() as session:
+        return len(_team(session, parts))
+
+
+def drill(parts: Parts) -> int:
+    """Begin a drill and return its number. Raises NoTeam, NoSender and what composing raises: it has failed then."""
+    may_drill(parts)
+    with parts.database.transaction() as session:
+        drill_id = drills.claim(session, now=database.now(session))
+    assert drill_id is not None, "only a morning has a drill already"
+    _begin(parts, drill_id)
+    return drill_id
+
+
+def due(parts: Parts) -> bool:
+    """Return whether this morning's drill is to be made."""
+    if parts.drill_at is None:
+        return False
+    with parts.database.transaction() as session:
+        here = database.now(session).astimezone()
+        return (
+            here.time() >= parts.drill_at and not drills.claimed(session, here.date()) and bool(people.active(session))
+        )
+
+
+def run_due(parts: Parts) -> int:
+    """Make this morning's drill where nobody has; return how many were made. Two beats make one."""
+    if not due(parts):
+        return 0
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        drill_id = drills.claim(session, day=now.astimezone().date(), now=now)
+    if drill_id is None:
+        return 0
+    try:
+        _begin(parts, drill_id)
+    except NewsletterError as refused:
+        log.error("drill failed", drill=drill_id, why=refused.message)
+    return 1
+
+
+def _begin(parts: Parts, drill_id: int) -> None:
+    try:
+        with parts.database.transaction() as session:
+            _send(session, parts, drill_id, now=database.now(session))
+    except NewsletterError:
+        with parts.database.transaction() as session:
+            _end(session, drills.get(session, drill_id), Fault.NOT_COMPOSED, now=database.now(session))
+        parts.nudger.nudge(HOOKS)
+        raise
+    parts.nudger.nudge(DELIVER[Lane.URGENT])
+    # Counting a million readers takes its time, and no alert waits for it either.
+    with parts.database.transaction() as session:
+        limits = throttle.limits(session, parts.relays[Lane.URGENT], Lane.URGENT, now=database.now(session))
+        quota = budget.left_today(limits, now=database.now(session))
+        drills.measured(session, drill_id, reach=_reach(session), quota=quota)
+
+
+def _team(session: Session, parts: Parts) -> list[OperatorView]:
+    parts.letterhead.require()
+    if team := people.active(session):
+        return team
+    raise NoTeam
+
+
+def _reach(session: Session) -> int:
+    """Return how many an alert of the largest digest would go to."""
+    every = [recipients.of_digest(one.id, rhythm=None, languages=one.languages) for one in digests.listed(session)]
+    return max((recipients.count(session, audience) for audience in every), default=0)
+
+
+def _send(session: Session, parts: Parts, drill_id: int, *, now: datetime) -> None:
+    team = _team(session, parts)
+    subject = languages.say("mail.drill-subject", "en", number=drill_id)
+    draft = Draft(Kind.DRILL, Lane.URGENT, None, subject, expires_at=now + drills.KEEPS)
+    mailing_id = mailings.draft(session, draft, now=now)
+    spoken = readers.languages(session, [one.mailbox_id for one in team])
+    tongue = {one.mailbox_id: _language(spoken.get(one.mailbox_id)) for one in team}
+    stored: dict[str, int] = {}
+    versions = []
+    for number, language in enumerate(sorted(set(tongue.values())), start=1):
+        stored[language], version = _store(session, parts, mailing_id, drill_id, number=number, language=language)
+        versions.append(version)
+    mailings.lock(session, mailing_id)
+    mailings.approve(session, mailing_id, start_at=now)
+    mailings.start(session, mailing_id)
+    mailing = mailings.get(session, mailing_id)
+    for mailbox_id, language in tongue.items():
+        provider = mailboxes.open(session, mailbox_id).provider
+        deliveries.ask(session, mailing, Single(stored[language], mailbox_id, None, provider), now=now)
+    sender = parts.letterhead.sender_address
+    drills.send(session, drill_id, Terms(mailing_id, sender, now + drills.KEEPS, tuple(tongue), tuple(versions)))
+
+
+def _language(known: str | None) -> str:
+    return known if known and languages.speaks(known) else "en"
+
+
+def _store(
+    session: Session, parts: Parts, mailing_id: int, drill_id: int, *, number: int, language: str
+) -> tuple[int, Version]:
+    # Every worker loads this story, and those that only send never load premailer and lxml (decision 4).
+    from newsletter.composer import notice
+
+    def say(what: str) -> str:
+        return languages.say(f"mail.drill-{what}", language, number=drill_id)
+
+    content = TeamContent(say("subject"), say("title"), (say("text"), say("otherwise")))
+    compiled = notice.to_team(content, parts.letterhead.team_frame(language=language), parts.layout)
+    variant = variants.store(session, mailing_id, compiled, number=number, language=language)
+    return variant, Version.of(compiled, number=number, language=language, words="")
+
+
+def look(parts: Parts) -> int:
+    """End the drills that are over: all have it, or some never will; return how many. Safe to repeat."""
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        ended = [one for one in drills.running(session) if _ended(session, one, now=now)]
+        failed = [one for one in ended if drills.get(session, one.id).fault]
+    if failed:
+        parts.nudger.nudge(HOOKS)
+    return len(ended)
+
+
+def _ended(session: Session, drill: DrillView, *, now: datetime) -> bool:
+    status = None if drill.mailing is None else books.status(session, drill.mailing)
+    over, fault = drills.judge(drill, status, now=now)
+    if over:
+        _end(session, drill, fault, now=now)
+    return over
+
+
+def _end(session: Session, drill: DrillView, fault: Fault | None, *, now: datetime) -> None:
+    accepted, first_at = books.handed_over(session, drill.mailing) if drill.mailing is not None else (0, None)
+    drills.end(session, drill.id, fault, accepted=accepted, first_at=first_at, now=now)
+    if fault is not None:
+        facts = {"drill": drill.id, "accepted": accepted, "mailboxes": drill.mailboxes, "why": str(fault)}
+        hooks.add(session, Event.DRILL_FAILED, **facts)
+        log.error("drill failed", **facts)
+
+
+def ended(parts: Parts, drill_id: int) -> bool:
+    """Return whether a drill is over."""
+    look(parts)
+    with parts.database.transaction() as session:
+        return drills.get(session, drill_id).ended_at is not None
+
+
+def lamp(parts: Parts) -> Lamp:
+    """Return what is known of the urgent lane."""
+    with parts.database.transaction() as session:
+        return drills.looked_at(session, now=database.now(session))
+
+
+def sentence(lit: Lamp, language: str = "en", *, zone: tzinfo | None = UTC) -> str:
+    """Return a lamp in words. zone: of its times; None is this machine's."""
+    if lit.last is None:
+        return languages.say("drill.never", language)
+    last, since = lit.last, _clock(lit.since, zone)
+    facts = {"at": _clock(last.ended_at, zone), "since": since, "accepted": last.accepted, "mailboxes": last.mailboxes}
+    if lit.what != "proved":
+        why = languages.say(f"drill.why-{last.fault}", language, **facts)
+        return languages.say(f"drill.{lit.what}", language, why=why, **facts)
+    reach, quota = f"{last.reach or 0:,}", f"{last.quota or 0:,}"
+    allows = languages.say("drill.quota-enough" if last.enough else "drill.quota-short", language, quota=quota)
+    return languages.say("drill.proved", language, seconds=f"{last.seconds:.1f}", reach=reach, quota=allows, **facts)
+
+
+def _clock(moment: datetime | None, zone: tzinfo | None) -> str:
+    if moment is None:
+        return "–"
+    here = moment.astimezone(zone)
+    return f"{here:%H:%M}" if here.date() == datetime.now(here.tzinfo).date() else f"{here:%d %b %H:%M}"

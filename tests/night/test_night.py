@@ -1,0 +1,39 @@
+"""The night's page is true, and says so when it is not: a judge that never convicts proves nothing."""
+
+import os
+
+import pytest
+
+from tests.night import ground, page, story
+
+SEED = int(os.environ.get("SEED") or 20261125)
+
+
+@pytest.mark.proof
+@pytest.mark.short
+@pytest.mark.timeout(400)
+def test_a_night_is_told_as_the_mail_server_saw_it(tmp_path, database_urls, redis_url):
+    """A director reads one page the morning after; each figure of it is the mail server's own, and the books say the same."""
+    with ground.open_(tmp_path / "night", database_urls, redis_url, ground.SHORT, seed=SEED) as made:
+        night = story.tell(made)
+        record = made.relay.record()
+        written = page.write(night, record)
+        assert written.faults == [], written.text
+        assert len(written.text.splitlines()) <= 40
+        assert "Twice otherwise: 0. Lost: 0." in written.text
+        assert "the books agree" in written.text
+        assert "first mail" in written.text, "the drill's lamp"
+        corrected = next(one for one in record if one["to"] == "fa1@example.org" and _what(night, one) == "correction")
+        for tampered in (
+            [one for one in record if one is not corrected],
+            [*record, corrected],
+            [one for one in record if not (one["to"] == "en1@example.org" and _what(night, one) == "digest")],
+            [*record, corrected | {"to": "en1@example.org"}],
+            [*record, corrected | {"subject": "Soldiers everywhere"}],
+        ):
+            assert page.write(night, tampered).faults, "the page hides what differs"
+
+
+def _what(night, message):
+    number, _ = night.ground.made.parts.tokens.read_return_path(message["sender"].partition("@")[0])
+    return next((what for what, mailing in night.mailings.items() if mailing == number), "")
