@@ -18,7 +18,7 @@ from newsletter.cli import names
 from newsletter.cli.door import page
 from newsletter.database import Database
 from newsletter.errors import NewsletterError
-from newsletter.journeys import answering, hooking, inbound
+from newsletter.journeys import answering, hooking, inbound, spooling
 from newsletter.relay.target import Relay
 from newsletter.settings import Settings
 from newsletter.vault import Keyring, Vault
@@ -51,6 +51,7 @@ def examine() -> list[Finding]:
         findings.append(_guarded(f"relay ({lane})", lambda url=url, lane=lane: _relay(url, lane)))  # type: ignore[misc]
     findings.append(_guarded("inbound", lambda: _inbound(chosen)))
     findings.append(_guarded("hook", lambda: _hook(chosen)))
+    findings.append(_guarded("spool", lambda: of_the_spool(chosen)))
     findings.append(_guarded("disk", lambda: _disk(chosen)))
     return [*findings, *_dns(chosen)]
 
@@ -220,6 +221,22 @@ def _hook(chosen: Settings) -> Finding:
     well = found.taken_at is not None and found.taken_at > found.failed_at
     failed = f"it last failed {found.failed_at:%Y-%m-%d %H:%M} UTC: {why}"
     return Finding("hook", well, f"{kind} is set; {failed} {found.waiting} calls wait")
+
+
+def of_the_spool(chosen: Settings) -> Finding:
+    """What was torn was never answered with "done"; but the number of the reader may stand in it."""
+    if lines := spooling.unread(chosen.home):
+        path = spooling.aside(chosen.home)
+        return Finding(
+            "spool",
+            False,
+            f"{lines} wishes to leave cannot be read: end by hand what {path} still tells, then delete it",
+        )
+    if waiting := spooling.waiting(chosen.home):
+        return Finding(
+            "spool", None, f"{waiting} octets of wishes to leave wait until a worker of this machine takes them"
+        )
+    return Finding("spool", True, "no wish to leave waits on this disk")
 
 
 def _disk(chosen: Settings) -> Finding:
