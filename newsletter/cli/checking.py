@@ -49,6 +49,7 @@ def examine() -> list[Finding]:
     findings.append(_guarded("broker", lambda: _broker(urls)))
     for lane, url in chosen.relays.items():
         findings.append(_guarded(f"relay ({lane})", lambda url=url, lane=lane: _relay(url, lane)))  # type: ignore[misc]
+    findings.append(_guarded("signing", lambda: _signing(chosen)))
     findings.append(_guarded("inbound", lambda: _inbound(chosen)))
     findings.append(_guarded("hook", lambda: _hook(chosen)))
     findings.append(_guarded("spool", lambda: of_the_spool(chosen)))
@@ -182,6 +183,14 @@ def _silence(relay: Relay) -> str | None:
     return None if greeting.startswith(b"220") else "it does not greet as a mail server"
 
 
+def _signing(chosen: Settings) -> Finding:
+    assembly.require_sending(chosen)
+    keys = [f"{key.selector} ({key.algorithm})" for key in assembly.signing_keys(chosen)]
+    if not keys:
+        return Finding("signing", None, "NEWSLETTER_DKIM_KEY is not set: the relay must sign")
+    return Finding("signing", True, f"every message is signed with {' and '.join(keys)}")
+
+
 def _inbound(chosen: Settings) -> Finding:
     """A mail through the LMTP server of the settings and back; one that listens elsewhere says by its row that it works."""
     if not chosen.bounce_domain:
@@ -259,7 +268,11 @@ def _dns(chosen: Settings) -> list[Finding]:
         relays = {relay.host for url in chosen.relays.values() for relay in Relay.parse_all(url)}
     except NewsletterError:
         relays = set()  # the checks of the relays say so
-    return [Finding(answer.check, answer.ok, answer.found) for answer in names.look(domain, sorted(relays))]
+    try:
+        keys = {key.selector: key.record for key in assembly.signing_keys(chosen)}
+    except NewsletterError:
+        keys = {}  # the check of signing says so
+    return [Finding(answer.check, answer.ok, answer.found) for answer in names.look(domain, sorted(relays), keys=keys)]
 
 
 def print_(findings: list[Finding]) -> None:
