@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from functools import partial
 
 import redis
+from dns.resolver import Resolver
 from rich.table import Table
 
 from newsletter import assembly, database, languages, mailboxes, migrations, settings
 from newsletter.bounces import probing, replies
 from newsletter.cli import names
-from newsletter.cli.door import page
+from newsletter.cli.door import page, screen
 from newsletter.database import Database
 from newsletter.errors import NewsletterError
 from newsletter.journeys import answering, hooking, inbound, spooling
@@ -259,20 +260,40 @@ def _disk(chosen: Settings) -> Finding:
 
 def _dns(chosen: Settings) -> list[Finding]:
     try:
+        relays = {relay.host for url in chosen.relays.values() for relay in Relay.parse_all(url)}
+    except NewsletterError:
+        relays = set()  # the checks of the relays say so
+    return _published(chosen, relays)
+
+
+def _published(chosen: Settings, hosts: set[str], resolver: Resolver | None = None) -> list[Finding]:
+    try:
         domain = assembly.letterhead(chosen).domain
     except NewsletterError:
         return []  # the check of the sender says so
     if not domain:
         return []
     try:
-        relays = {relay.host for url in chosen.relays.values() for relay in Relay.parse_all(url)}
-    except NewsletterError:
-        relays = set()  # the checks of the relays say so
-    try:
         keys = {key.selector: key.record for key in assembly.signing_keys(chosen)}
     except NewsletterError:
         keys = {}  # the check of signing says so
-    return [Finding(answer.check, answer.ok, answer.found) for answer in names.look(domain, sorted(relays), keys=keys)]
+    found = names.look(domain, sorted(hosts), keys=keys, resolver=resolver)
+    return [Finding(answer.check, answer.ok, answer.found) for answer in found]
+
+
+def doubts(chosen: Settings, *, resolver: Resolver | None = None) -> list[str]:
+    """Return for what large providers will refuse a mailing (standards §19): asked before one is released.
+
+    It is said and not forbidden: a name server that we cannot see may know better.
+    """
+    lacking = [finding for finding in _published(chosen, set(), resolver) if finding.ok is False]
+    return [languages.say("send.not-aligned", check=one.check, found=one.found) for one in lacking]
+
+
+def warn(chosen: Settings) -> None:
+    """Print the doubts beside the document of a command that releases a mailing."""
+    for sentence in doubts(chosen):
+        screen.print(sentence, soft_wrap=True, markup=False, style="yellow" if screen.is_terminal else None)
 
 
 def print_(findings: list[Finding]) -> None:

@@ -11,7 +11,8 @@ import dns.rcode
 import dns.resolver
 import dns.rrset
 
-from newsletter.cli import names
+from newsletter import settings
+from newsletter.cli import checking, names
 
 GOOD = {
     ("campaign.org.uk.", "TXT"): ['"v=spf1 mx -all"', '"something else"'],
@@ -118,6 +119,19 @@ def test_a_name_below_domainkey_is_not_enough_where_we_sign():
     assert dkim.ok is False
     assert "s2._domainkey.campaign.org.uk" in dkim.found
     assert OURS in dkim.found, "what to publish"
+
+
+def test_what_is_missing_is_said_before_a_mailing_is_released(tmp_path):
+    """Forty thousand refusals teach the same, a day later (standards §19)."""
+    chosen = settings.read(
+        home=tmp_path / "home", keys=tmp_path / "keys" / "keys.json", sender="The Campaign <news@campaign.org.uk>"
+    )
+    without = {asked: records for asked, records in GOOD.items() if not asked[0].startswith("_dmarc")}
+    with name_server(without) as asking:
+        [said] = checking.doubts(chosen, resolver=asking)
+    assert said.startswith("Warning: DMARC: _dmarc.campaign.org.uk needs exactly one TXT record")
+    with name_server(GOOD) as asking:
+        assert checking.doubts(chosen, resolver=asking) == []
 
 
 def test_two_spf_records_are_as_bad_as_none():
