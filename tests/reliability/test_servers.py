@@ -73,11 +73,10 @@ def test_a_restart_of_the_database_leaves_nothing_in_doubt(breakable, own_server
     assert (found.state, found.ever_in_doubt, found.accepted) == ("done", 0, found.planned)
 
 
-@forms.either
-def test_a_database_without_a_free_connection_leaves_nothing_in_doubt(breakable, figures, form):
+def test_a_database_without_a_free_connection_leaves_nothing_in_doubt(breakable, figures):
     """Somebody else's program takes every connection; what is on the wire finishes and is written later."""
-    machine, sent = under_way(breakable, forms.of(form, short=2000, full=20_000))
-    occupied = occupy(breakable.urls, seconds=forms.of(form, short=4, full=40))
+    machine, sent = under_way(breakable, 20_000)
+    occupied = occupy(breakable.urls, seconds=40)
     found = until_over(breakable, machine, sent)
     figures("5 full", "PostgreSQL without a free connection", occupied=occupied, **found.figures())
     assert (found.state, found.ever_in_doubt, found.accepted) == ("done", 0, found.planned)
@@ -115,11 +114,10 @@ def plain(url):
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-@forms.either
-def test_a_broker_that_is_restarted_or_emptied_loses_nothing(breakable, own_servers, figures, form):
+def test_a_broker_that_is_restarted_or_emptied_loses_nothing(breakable, own_servers, figures):
     """Redis forgets every nudge: the sweep finds the work in the rows."""
-    machine, sent = under_way(breakable, forms.of(form, short=2000, full=40_000))
-    rounds = forms.of(form, short=1, full=5)
+    machine, sent = under_way(breakable, 40_000)
+    rounds = 5
     for _ in range(rounds):
         launching.end(own_servers, "redis", (signal.SIGKILL,))
         time.sleep(1)
