@@ -16,6 +16,7 @@ from newsletter.operators.passkeys import Site
 from newsletter.settings import Settings
 from newsletter.vault import Keyring, WrongKeys
 from tests import house
+from tests.test_settings import environment as environment
 
 
 def chosen(tmp_path, **more):
@@ -110,7 +111,7 @@ def test_no_setting_is_forgotten_below():
 
 
 @pytest.mark.parametrize("name", REACH)
-def test_each_setting_reaches_what_it_sets(name, tmp_path, database_urls, monkeypatch):
+def test_each_setting_reaches_what_it_sets(name, tmp_path, database_urls, environment):
     """A setting that is read and passed to nobody looks to an operator as if it were obeyed."""
     pins.write(tmp_path / "pins.json", Site("pages.example", "https://pages.example", "pages.example"), [])
     (tmp_path / "own" / "frames").mkdir(parents=True)
@@ -127,8 +128,7 @@ def test_each_setting_reaches_what_it_sets(name, tmp_path, database_urls, monkey
     value, asked, expected = REACH[name]
     if value is not None:
         usual[f"NEWSLETTER_{name.upper()}"] = value.replace("{tmp}", str(tmp_path))
-    for variable, text in usual.items():
-        monkeypatch.setenv(variable, text)
+    environment.update(usual)
     made = assembly.assemble()
     try:
         assert asked(made) == expected
