@@ -21,7 +21,7 @@ from newsletter.addresses import BadAddress, EmailAddress
 from newsletter.bounces.routing import Router
 from newsletter.campaigns import errands
 from newsletter.composer import headers, signing
-from newsletter.composer.signing import Signer
+from newsletter.composer.signing import Key, Signer
 from newsletter.database import Database, DatabaseUnreachable
 from newsletter.delivery import recovery
 from newsletter.delivery.sending import Identity, Sender
@@ -130,7 +130,7 @@ class Newsletter:
     def sender(self) -> Sender:
         """The sending engine of this process, made on first use: after any fork."""
         identity = Identity(
-            self.parts.letterhead.sender_address, self.settings.bounce_domain or None, signer=self._signer
+            self.parts.letterhead.sender_address, self.settings.bounce_domain or None, signer=signer(self.settings)
         )
         return Sender(
             self.parts.database,
@@ -174,11 +174,6 @@ class Newsletter:
         from newsletter.bounces.sns import LARGEST, Receiver
 
         return Receiver(topic, partial(fetching.fetch, max_bytes=LARGEST))
-
-    @property
-    def _signer(self) -> Signer | None:
-        text = settings.reveal(self.settings.dkim_key)
-        return Signer(self.parts.letterhead.domain, signing.keys(text)) if text else None
 
     @property
     def _journals(self) -> Path:
@@ -332,6 +327,26 @@ def urls(chosen: Settings, *, role: Role = "worker") -> Urls:
         raise NoServers(str(chosen.home))
     own = running.web_url if role == "web" else running.worker_url
     return Urls(own, running.owner_url, reveal(chosen.redis_url) or running.redis_url)
+
+
+def require_sending(chosen: Settings) -> None:
+    """Raise what would stop every message, before anything is sent: BadSender, or signing.BadKey of a key that cannot be used.
+
+    For those who send. Pages go on without: who wants to leave must not wait until a key is mended.
+    """
+    signer(chosen)
+
+
+def signer(chosen: Settings) -> Signer | None:
+    """Return who signs for the sender's domain, None where the relay does. Raises BadSender, signing.BadKey."""
+    keys = signing_keys(chosen)
+    return Signer(letterhead(chosen).domain, keys) if keys else None
+
+
+def signing_keys(chosen: Settings) -> tuple[Key, ...]:
+    """Return the keys that sign, none where the relay does. Raises signing.BadKey."""
+    text = reveal(chosen.dkim_key)
+    return signing.keys(text) if text else ()
 
 
 def letterhead(chosen: Settings) -> Letterhead:

@@ -23,9 +23,11 @@ def _log_as_we_do(**_later: object) -> None:
 
 @celeryd_init.connect
 def _refuse_wrong_keys(**_later: object) -> None:
-    """A worker whose keys are not this database's could open nobody's address: it says so and ends, at once."""
+    """A worker that could open nobody's address, or sign nothing, says so and ends, at once."""
     try:
-        assembly.assemble().close()
+        made = assembly.assemble()
+        made.close()
+        assembly.require_sending(made.settings)
     except NewsletterError as refusal:
         print(languages.say(refusal.message, **refusal.facts), file=sys.stderr)
         sys.exit(1)

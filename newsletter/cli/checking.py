@@ -10,15 +10,16 @@ from datetime import UTC, datetime
 from functools import partial
 
 import redis
+from dns.resolver import Resolver
 from rich.table import Table
 
 from newsletter import assembly, database, languages, mailboxes, migrations, settings
 from newsletter.bounces import probing, replies
 from newsletter.cli import names
-from newsletter.cli.door import page
+from newsletter.cli.door import page, screen
 from newsletter.database import Database
 from newsletter.errors import NewsletterError
-from newsletter.journeys import answering, drilling, hooking, inbound
+from newsletter.journeys import answering, drilling, hooking, inbound, spooling
 from newsletter.relay.target import Relay
 from newsletter.settings import Settings
 from newsletter.vault import Keyring, Vault
@@ -49,9 +50,11 @@ def examine() -> list[Finding]:
     findings.append(_guarded("broker", lambda: _broker(urls)))
     for lane, url in chosen.relays.items():
         findings.append(_guarded(f"relay ({lane})", lambda url=url, lane=lane: _relay(url, lane)))  # type: ignore[misc]
+    findings.append(_guarded("signing", lambda: _signing(chosen)))
     findings.append(_guarded("inbound", lambda: _inbound(chosen)))
     findings.append(_guarded("hook", lambda: _hook(chosen)))
     findings.append(_guarded("drill", lambda: _drill(chosen)))
+    findings.append(_guarded("spool", lambda: of_the_spool(chosen)))
     findings.append(_guarded("disk", lambda: _disk(chosen)))
     return [*findings, *_dns(chosen)]
 
@@ -182,6 +185,14 @@ def _silence(relay: Relay) -> str | None:
     return None if greeting.startswith(b"220") else "it does not greet as a mail server"
 
 
+def _signing(chosen: Settings) -> Finding:
+    assembly.require_sending(chosen)
+    keys = [f"{key.selector} ({key.algorithm})" for key in assembly.signing_keys(chosen)]
+    if not keys:
+        return Finding("signing", None, "NEWSLETTER_DKIM_KEY is not set: the relay must sign")
+    return Finding("signing", True, f"every message is signed with {' and '.join(keys)}")
+
+
 def _inbound(chosen: Settings) -> Finding:
     """A mail through the LMTP server of the settings and back; one that listens elsewhere says by its row that it works."""
     if not chosen.bounce_domain:
@@ -233,6 +244,22 @@ def _drill(chosen: Settings) -> Finding:
     return Finding("drill", lit.ok, drilling.sentence(lit, zone=None))
 
 
+def of_the_spool(chosen: Settings) -> Finding:
+    """What was torn was never answered with "done"; but the number of the reader may stand in it."""
+    if lines := spooling.unread(chosen.home):
+        path = spooling.aside(chosen.home)
+        return Finding(
+            "spool",
+            False,
+            f"{lines} wishes to leave cannot be read: end by hand what {path} still tells, then delete it",
+        )
+    if waiting := spooling.waiting(chosen.home):
+        return Finding(
+            "spool", None, f"{waiting} octets of wishes to leave wait until a worker of this machine takes them"
+        )
+    return Finding("spool", True, "no wish to leave waits on this disk")
+
+
 def _disk(chosen: Settings) -> Finding:
     chosen.home.mkdir(parents=True, exist_ok=True)
     if not os.access(chosen.home, os.W_OK):
@@ -244,16 +271,40 @@ def _disk(chosen: Settings) -> Finding:
 
 def _dns(chosen: Settings) -> list[Finding]:
     try:
+        relays = {relay.host for url in chosen.relays.values() for relay in Relay.parse_all(url)}
+    except NewsletterError:
+        relays = set()  # the checks of the relays say so
+    return _published(chosen, relays)
+
+
+def _published(chosen: Settings, hosts: set[str], resolver: Resolver | None = None) -> list[Finding]:
+    try:
         domain = assembly.letterhead(chosen).domain
     except NewsletterError:
         return []  # the check of the sender says so
     if not domain:
         return []
     try:
-        relays = {relay.host for url in chosen.relays.values() for relay in Relay.parse_all(url)}
+        keys = {key.selector: key.record for key in assembly.signing_keys(chosen)}
     except NewsletterError:
-        relays = set()  # the checks of the relays say so
-    return [Finding(answer.check, answer.ok, answer.found) for answer in names.look(domain, sorted(relays))]
+        keys = {}  # the check of signing says so
+    found = names.look(domain, sorted(hosts), keys=keys, resolver=resolver)
+    return [Finding(answer.check, answer.ok, answer.found) for answer in found]
+
+
+def doubts(chosen: Settings, *, resolver: Resolver | None = None) -> list[str]:
+    """Return for what large providers will refuse a mailing (standards §19): asked before one is released.
+
+    It is said and not forbidden: a name server that we cannot see may know better.
+    """
+    lacking = [finding for finding in _published(chosen, set(), resolver) if finding.ok is False]
+    return [languages.say("send.not-aligned", check=one.check, found=one.found) for one in lacking]
+
+
+def warn(chosen: Settings) -> None:
+    """Print the doubts beside the document of a command that releases a mailing."""
+    for sentence in doubts(chosen):
+        screen.print(sentence, soft_wrap=True, markup=False, style="yellow" if screen.is_terminal else None)
 
 
 def print_(findings: list[Finding]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from newsletter.cli import waiting
+from newsletter.cli import checking, waiting
 from newsletter.cli.door import AsJson, DryRun, Number, Wait, listing, newsletter, page, show, warn
 from newsletter.issues import cutting, digests
 from newsletter.journeys import publish
@@ -71,6 +71,7 @@ def preview(
 def send(issue: Number, wait: Wait = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Send an issue to its readers now."""
     with newsletter() as made:
+        checking.warn(made.settings)
         if dry_run:
             with made.parts.database.transaction() as session:
                 mailing = cutting.get(session, issue).mailing_id

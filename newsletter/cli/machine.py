@@ -78,6 +78,7 @@ def deliver(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     with newsletter() as made:
+        assembly.require_sending(made.settings)
         if dry_run:
             return show({"lanes": lanes, "dry_run": True, "would_send": halting.due(made.parts, lane)}, as_json=as_json)
         if once:
@@ -102,6 +103,7 @@ def up(
     """Run everything on this machine until Ctrl-C: servers, workers, beat, lifeboat and the public pages."""
     chosen = settings.read()
     running.require_own_pages(chosen, port)
+    assembly.require_sending(chosen)
     with running.everything(chosen, port=port) as machine:
         machine.ready()
         if not chosen.sender:

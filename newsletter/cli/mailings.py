@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from newsletter.cli import waiting
+from newsletter.cli import checking, waiting
 from newsletter.cli.door import AsJson, DryRun, Number, Wait, ask_address, listing, newsletter, show, warn
 from newsletter.journeys import mailing as journey
 from newsletter.journeys import publish
@@ -76,6 +76,7 @@ def schedule(
     start = at if at.tzinfo else at.replace(tzinfo=UTC)
     with newsletter() as made:
         count = publish.audience_of(made.parts, mailing, start_at=start)
+        checking.warn(made.settings)
         if not dry_run:
             publish.release(made.parts, mailing, start_at=start)
         show({"mailing": mailing, "start_at": start, "dry_run": dry_run, "would_send": count}, as_json=as_json)
@@ -85,6 +86,7 @@ def schedule(
 def send(mailing: Number, wait: Wait = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Send a mailing now."""
     with newsletter() as made:
+        checking.warn(made.settings)
         if dry_run:
             would = {"mailing": mailing, "dry_run": True, "would_send": publish.audience_of(made.parts, mailing)}
             return show(would | waiting.plan(made, mailing), as_json=as_json)

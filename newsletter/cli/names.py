@@ -1,6 +1,6 @@
 """What the domain name system says of a sending domain and of the relay's host; silence is no fault."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,17 +24,24 @@ class Silent(Exception):
     """No resolver answers."""
 
 
-def look(domain: str, hosts: Iterable[str] = (), *, resolver: dns.resolver.Resolver | None = None) -> list[Found]:
+def look(
+    domain: str,
+    hosts: Iterable[str] = (),
+    *,
+    keys: Mapping[str, str] | None = None,
+    resolver: dns.resolver.Resolver | None = None,
+) -> list[Found]:
     """Return what is published of SPF, DKIM and DMARC of a domain (RFC 7208, 6376, 9989) and of the hosts' PTR.
 
     hosts     the relays' names; ones of this machine are not looked up
+    keys      of each selector with which we sign ourselves, the record that must be published
     resolver  whom to ask; by default the machine's own
     """
     if _reserved(domain):
         return [Found("DNS", None, f"{domain} is a name for examples; nothing was asked")]
     try:
         asking = resolver or _machines()
-        found = [_spf(asking, domain), _dkim(asking, domain), _dmarc(asking, domain)]
+        found = [_spf(asking, domain), _dkim(asking, domain, keys or {}), _dmarc(asking, domain)]
         return [*found, *(_pointer(asking, host) for host in hosts if not _reserved(host))]
     except Silent:
         return [
@@ -72,11 +79,38 @@ def _dmarc(asking: dns.resolver.Resolver, domain: str) -> Found:
     return Found("DMARC", len(found) == 1, found[0] if len(found) == 1 else wanted)
 
 
-def _dkim(asking: dns.resolver.Resolver, domain: str) -> Found:
-    """A selector cannot be guessed; but where no name lies under _domainkey there is no key at all (RFC 8020)."""
+def _dkim(asking: dns.resolver.Resolver, domain: str, keys: Mapping[str, str]) -> Found:
+    """Where we sign, each of our keys must be published. The relay's selector cannot be guessed; but where no name lies under
+    _domainkey there is no key at all (RFC 8020)."""
+    for selector, record in keys.items():
+        name = f"{selector}._domainkey.{domain}"
+        if fault := _unlike(_texts(asking, name) or [], record):
+            return Found("DKIM", False, f"{name} {fault}, so every signature fails; publish there as TXT: {record}")
+    if keys:
+        return Found("DKIM", True, f"our key is published at {', '.join(f'{one}._domainkey.{domain}' for one in keys)}")
     if _texts(asking, f"_domainkey.{domain}") is None:
         return Found("DKIM", False, f"no key is published under _domainkey.{domain}: the relay's signature fails")
     return Found("DKIM", True, f"keys are published under _domainkey.{domain}")
+
+
+def _unlike(found: list[str], record: str) -> str | None:
+    """Say how what is published differs from our key (RFC 6376 §3.6.1), or None."""
+    if len(found) != 1:
+        return f"has {len(found)} TXT records where one is needed"
+    theirs, ours = _tags(found[0]), _tags(record)
+    if "p" not in theirs:
+        return "holds no key"
+    if not theirs["p"]:
+        return "holds a key that was revoked"
+    if (theirs["p"], theirs.get("k", "rsa")) != (ours["p"], ours["k"]):
+        return "holds another key than NEWSLETTER_DKIM_KEY"
+    return None
+
+
+def _tags(record: str) -> dict[str, str]:
+    """Return the tags of a record, blanks inside of values removed."""
+    pairs = (part.partition("=") for part in record.split(";") if "=" in part)
+    return {name.strip(): "".join(value.split()) for name, _, value in pairs}
 
 
 def _pointer(asking: dns.resolver.Resolver, host: str) -> Found:

@@ -1,7 +1,7 @@
 """DKIM signatures (RFC 6376, 8301, 8463), for relays that do not sign: a key as a value, a message in, a signed one out.
 
 relaxed/relaxed, no l=, From signed twice over so that none can be added, every list field covered. RSA costs a quarter of a
-millisecond a message, Ed25519 a tenth of that; where speed matters let the relay sign.
+millisecond a message, Ed25519 a quarter of that (261 and 62 µs measured); where speed matters let the relay sign.
 """
 
 import base64
@@ -70,9 +70,12 @@ class Key:
 
 def keys(text: str) -> tuple[Key, ...]:
     """Return the keys of a setting: for each, a line with the selector and then the key in PEM. Raises BadKey."""
-    found = tuple(_key(selector, pem) for selector, pem in _KEYS.findall(text.replace("\r\n", "\n")))
+    text = text.replace("\r\n", "\n")
+    found = tuple(_key(selector, pem) for selector, pem in _KEYS.findall(text))
     if not found:
         raise BadKey("there is no line with a selector and a PEM key below it")
+    if "-----" in _KEYS.sub("", text):
+        raise BadKey("a key in it has no line with a selector above it, or is cut off")
     return found
 
 

@@ -36,7 +36,7 @@ def addresses(
     for ids, reason in ((dead, Reason.DEAD), (full, Reason.QUOTA)):
         for delivery_id in ids:
             suppression.weigh(session, rows[delivery_id].mailbox_id, Word(reason, SaidBy.REPLY), now=now)
-    suppression.arrived(session, taken, said_by=SaidBy.REPLY, handed_at=now, now=now)
+    suppression.arrived(session, taken, said_by=SaidBy.REPLY, at=now, now=now)
 
 
 def _anyone(lease: Lease) -> bool:

@@ -1,31 +1,23 @@
 """A reader leaves: one click, at once, for good; even while the database is away.
 
-The link alone proves the wish, by its key. When PostgreSQL does not answer, the wish is appended to a spool on disk (fsync)
+The link alone proves the wish, by its key. When PostgreSQL cannot take it, the wish is kept in a spool on disk (`spooling`)
 before the reader is told that it is done; the spool is drained before any lease is given (`drain`).
 """
 
-import fcntl
-import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-
-import structlog
 
 from newsletter import database, mailboxes
-from newsletter.database import DatabaseUnreachable, Session
+from newsletter.database import DatabaseUnreachable, DiskFull, Session
 from newsletter.issues import digests
+from newsletter.journeys import spooling
 from newsletter.journeys.parts import Parts
+from newsletter.journeys.spooling import Wish
 from newsletter.ledger import deliveries
 from newsletter.mailboxes import UnknownMailbox
 from newsletter.subscribers import people, subscriptions, unsubscribe
 from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.tokens import Purpose
 from newsletter.vault import CannotUnseal
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +68,7 @@ def offer(parts: Parts, token: str) -> Offer:
 
 
 def leave(parts: Parts, token: str) -> None:
-    """End the subscription that a link to leave names. Safe to repeat. Raises tokens.BadToken.
+    """End the subscription that a link to leave names. Safe to repeat. Raises tokens.BadToken, spooling.NotKept.
 
     When it returns, nothing more is handed over for this reader but what is inside an open window (≤ 0.5 s).
     """
@@ -86,7 +78,7 @@ def leave(parts: Parts, token: str) -> None:
 
 
 def leave_everything(parts: Parts, token: str) -> None:
-    """End all that a reader takes, from their preferences page. Safe to repeat. Raises tokens.BadToken."""
+    """End all that a reader takes, from their preferences page. Safe to repeat. Raises tokens.BadToken, spooling.NotKept."""
     link = parts.tokens.read(token, Purpose.PREFERENCES, Purpose.PREVIEW)
     if link.purpose is not Purpose.PREVIEW:
         _leave_or_spool(parts, link.subscriber_id, None)
@@ -96,9 +88,8 @@ def _leave_or_spool(parts: Parts, subscriber_id: int, digest_id: int | None) -> 
     try:
         with parts.database.transaction() as session:
             _leave(session, subscriber_id, digest_id)
-    except DatabaseUnreachable:
-        _append(parts.home, {"subscriber": subscriber_id, "digest": digest_id})
-        log.warning("leaving spooled")
+    except (DatabaseUnreachable, DiskFull):
+        spooling.keep(parts.home, Wish(subscriber_id, digest_id))
 
 
 def _leave(session: Session, subscriber_id: int, digest_id: int | None) -> None:
@@ -145,37 +136,10 @@ def change_rhythm(parts: Parts, token: str, *, digest_key: str, rhythm: Rhythm) 
 
 def drain(parts: Parts) -> int:
     """Act on every wish in the spool, then empty it; return how many there were. Raises DatabaseUnreachable."""
-    path = _spool(parts.home)
-    if not path.exists() or path.stat().st_size == 0:
-        return 0
-    with _locked(path) as spool:
-        wishes = [json.loads(line) for line in os.pread(spool, path.stat().st_size, 0).splitlines() if line]
+
+    def act(wishes: list[Wish]) -> None:
         with parts.database.transaction() as session:
             for wish in wishes:
-                _leave(session, wish["subscriber"], wish["digest"])
-        os.ftruncate(spool, 0)
-        os.fsync(spool)
-    log.info("spool drained", wishes=len(wishes))
-    return len(wishes)
+                _leave(session, wish.subscriber, wish.digest)
 
-
-def _append(home: Path, wish: dict[str, int | None]) -> None:
-    path = _spool(home)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _locked(path) as spool:
-        os.write(spool, json.dumps(wish).encode() + b"\n")
-        os.fsync(spool)
-
-
-def _spool(home: Path) -> Path:
-    return home / "spool" / "leaving.jsonl"
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    spool = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        fcntl.flock(spool, fcntl.LOCK_EX)
-        yield spool
-    finally:
-        os.close(spool)
+    return spooling.drain(parts.home, act)

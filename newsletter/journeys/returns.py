@@ -85,8 +85,9 @@ def _read(parts: Parts, mail: Arrived, route: Route) -> Done:
             return settle(parts, report, recipient=mail.recipient)
         case Letter() if mail.sender:  # the null sender is never a person
             with parts.database.transaction() as session:
-                mailbox = route.mailbox_id or None
-                kept = replies.keep(session, mail.content, report, mailbox_id=mailbox, now=database.now(session))
+                mailbox, now = route.mailbox_id or None, database.now(session)
+                _answered(session, parts, report, now)
+                kept = replies.keep(session, mail.content, report, mailbox_id=mailbox, now=now)
             return Done.KEPT if kept else Done.NOTHING
     return Done.NOTHING
 
@@ -105,7 +106,7 @@ def settle(parts: Parts, report: Bounce | Complaint, *, recipient: str = "") -> 
         if handed is None:
             return Done.NOTHING
         if meaning.fate is Fate.DELIVERED:
-            return _arrived(session, handed, now)
+            return _arrived(session, handed, report, now)
         if not returns.record(session, handed, _came(meaning), now=now):
             return Done.NOTHING
         _of_the_reader(session, handed, meaning, now)
@@ -126,8 +127,7 @@ def _meant(session: Session, parts: Parts, report: Bounce | Complaint, recipient
         return None
     for address in processing.addresses(report):
         for handed in _handed_to(session, address, now):
-            facts = (handed.mailing_id, handed.mailbox_id, handed.occasion)
-            if parts.tokens.message_id(*facts, parts.letterhead.domain) == message_id:
+            if _message_id(parts, handed) == message_id:
                 return handed
     return None
 
@@ -140,11 +140,31 @@ def _handed_to(session: Session, address: str, now: datetime) -> list[Handed]:
     return returns.of_mailbox(session, mailbox_id, now=now) if mailbox_id else []
 
 
-def _arrived(session: Session, handed: Handed, now: datetime) -> Done:
-    """That mail arrived is what is expected, so no row is written; but it outweighs what was said before it was sent."""
-    at = handed.at or now
-    lifted = suppression.arrived(session, [handed.mailbox_id], said_by=SaidBy.REPORT, handed_at=at, now=now)
+def _arrived(session: Session, handed: Handed, report: Bounce | Complaint, now: datetime) -> Done:
+    """That mail arrived is what is expected, so no row is written; but it outweighs what was said before it did."""
+    told = report.at if isinstance(report, Bounce) else None
+    at = min(told or handed.at or now, now)
+    lifted = suppression.arrived(session, [handed.mailbox_id], said_by=SaidBy.REPORT, at=at, now=now)
     return Done.RETURNED if lifted else Done.NOTHING
+
+
+def _answered(session: Session, parts: Parts, letter: Letter, now: datetime) -> None:
+    """Whoever answers a mail of ours from the mailbox it went to has that mailbox: no report outweighs that.
+
+    Its Message-ID is known to nobody but us and whoever got the mail, so a forged sender alone lifts nothing.
+    """
+    domain = f"@{parts.letterhead.domain}"
+    if not any(one.endswith(domain) for one in letter.answers):
+        return
+    for handed in _handed_to(session, parse.address(letter.sender), now):
+        if _message_id(parts, handed) in letter.answers:
+            suppression.arrived(session, [handed.mailbox_id], said_by=SaidBy.REPORT, at=now, now=now)
+            return
+
+
+def _message_id(parts: Parts, handed: Handed) -> str:
+    facts = (handed.mailing_id, handed.mailbox_id, handed.occasion)
+    return parts.tokens.message_id(*facts, parts.letterhead.domain)
 
 
 def _of_the_reader(session: Session, handed: Handed, meaning: Meaning, now: datetime) -> None:

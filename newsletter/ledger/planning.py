@@ -15,7 +15,7 @@ from sqlalchemy import Select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
-from newsletter.ledger import mailings
+from newsletter.ledger import mailings, ranking
 from newsletter.ledger.mailings import Kind, MailingView
 
 SHARD_SIZE = 2000
@@ -46,7 +46,7 @@ def plan(
 ) -> Plan:
     """Write the deliveries and shards of a mailing and return the counts; of a growing one, those of its further readers.
 
-    tranche_pause   how long the rest waits for the first tranche of a large or new audience; 0 sends without one
+    tranche_pause   how long the rest waits for the first tranche of a large or new audience; 0 sends without one, and in no order
     audience    rows of mailbox_id, subscriber_id, provider, edition, had_to, excluded (a reason or NULL); of a retraction
                 those of `deliveries.handed`, of a language that came later those of `translating.narrowed`
     later       which of the readers' time zones come after the others
@@ -60,6 +60,8 @@ def plan(
     planned = found.pop(None, 0)
     counts = {str(reason): number for reason, number in found.items()}
     pause = tranche_pause if _wants_tranche(session, planned, tranche_pause) else timedelta(0)
+    if tranche_pause and planned > TRANCHE and mailing.kind in (Kind.DIGEST, Kind.MAILING):
+        ranking.best_first(session, now=now)  # a relay elsewhere, perhaps a young one
     asleep = later(session.execute(_ZONES).scalars().all())
     session.execute(_TRANCHE, {"tranche": TRANCHE if pause else 0, "planned": planned, "asleep": asleep})
     facts = {"mailing": mailing.id, "month": mailing.month, "lane": mailing.lane, "now": now, "size": SHARD_SIZE}

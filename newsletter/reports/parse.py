@@ -6,6 +6,7 @@ parts a report should have, is read as far as a reply stands in it; more of thos
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
 from newsletter.relay.outcome import Stage
 from newsletter.reports import mime
@@ -47,12 +48,16 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Bounce:
-    """A delivery status. envid: the envelope id it repeats (RFC 3464 §2.2.1). structured: it had the parts it should."""
+    """A delivery status. envid: the envelope id it repeats (RFC 3464 §2.2.1). structured: it had the parts it should.
+
+    at   when the mail was delivered, where it was and somebody whom we believe says so
+    """
 
     said: tuple[Said, ...]
     envid: str
     sent: Sent
     structured: bool = True
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +76,12 @@ class Automatic:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A person's mail: from, subject and text, as a reader would see them."""
+    """A person's mail: from, subject and text, as a reader would see them. answers: the Message-IDs that it follows."""
 
     sender: str
     subject: str
     text: str
+    answers: tuple[str, ...] = ()
 
 
 Report = Bounce | Complaint | Automatic | Letter
@@ -121,6 +127,7 @@ _STAGES = (
     (Stage.RCPT, re.compile(r"in reply to RCPT|after RCPT TO|^>>> RCPT[^\n]*\n<<< 5", re.IGNORECASE | re.MULTILINE)),
     (Stage.MAIL, re.compile(r"in reply to MAIL|after MAIL FROM|^>>> MAIL[^\n]*\n<<< 5", re.IGNORECASE | re.MULTILINE)),
 )
+_ID = re.compile(r"<([^\s<>]{1,250})>")
 _ADDRESS = re.compile(r"<?([^\s<>@\"'(),;:]{1,64}@[A-Za-z0-9.-]{1,255}[A-Za-z0-9])>?")
 
 
@@ -246,4 +253,6 @@ def _letter(message: Part, leaves: list[Part]) -> Letter:
     readable = [part for part in leaves if part.kind.startswith("text/")]
     best = next((part for part in readable if part.kind == "text/plain"), readable[0] if readable else None)
     text = best.text[:_TEXT] if best else ""
-    return Letter(mime.words(message.field("from"))[:500], mime.words(message.field("subject"))[:500], text.strip())
+    sender, subject = (mime.words(message.field(name))[:500] for name in ("from", "subject"))
+    followed = _ID.findall(f"{message.field('in-reply-to')} {message.field('references')}"[: 2**13])
+    return Letter(sender, subject, text.strip(), tuple(dict.fromkeys(followed))[:20])

@@ -6,6 +6,7 @@ or a delivery is None, and so is anything malformed.
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from newsletter.reports.parse import Bounce, Complaint, Said, Sent
@@ -28,8 +29,9 @@ def parse(text: str) -> Bounce | Complaint | None:
         case "Complaint":
             return _complaint(_mapping(document.get("complaint")), sent)
         case "Delivery":
-            there = _list(_mapping(document.get("delivery")).get("recipients"))
-            return Bounce(tuple(Said(_text(one), action="delivered") for one in there), "", sent)
+            delivery = _mapping(document.get("delivery"))
+            there = tuple(Said(_text(one), action="delivered") for one in _list(delivery.get("recipients")))
+            return Bounce(there, "", sent, at=_time(delivery.get("timestamp")))
     return None
 
 
@@ -59,6 +61,14 @@ def _sent(mail: Mapping[str, Any]) -> Sent:
     }
     to = [_text(one) for one in _list(mail.get("destination"))]
     return Sent(named.get("message-id", "").strip("<> "), _text(mail.get("source")), to[0] if to else "")
+
+
+def _time(value: object) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(_text(value))
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -82,25 +82,25 @@ _FULL = text("""
 _FULL_ANEW = text("UPDATE full_mailbox SET since = :now, times = 1, last_at = :now WHERE mailbox_id = :mailbox")
 
 
-def arrived(
-    session: Session, mailbox_ids: Iterable[int], *, said_by: SaidBy, handed_at: datetime, now: datetime
-) -> int:
+def arrived(session: Session, mailbox_ids: Iterable[int], *, said_by: SaidBy, at: datetime, now: datetime) -> int:
     """Lift "dead" and "quota" from mailboxes that took a mail after that was said of them; return how many entries.
 
     said_by     who says that it arrived: a relay's "accepted" outweighs only what a reply said before, since a relay that
-                queues takes everything; a report of delivery outweighs both
-    handed_at   when the mail that arrived was handed over: an older one proves nothing
+                queues takes everything; a report of delivery and a person's answer outweigh both
+    at          when it arrived, or where nobody says that, when it was handed over: an earlier success proves nothing
+
+    No mail of a mailing goes to whom we must not write. What can arrive is mail that was on its way, a test, and a notice.
     """
     ids = list(mailbox_ids)
     known = ["reply"] if said_by is SaidBy.REPLY else ["reply", "report"]
-    facts = {"ids": ids, "known": known, "handed": handed_at, "now": now}
+    facts = {"ids": ids, "known": known, "arrived": at, "now": now}
     return int(session.execute(_ARRIVED, facts).rowcount) if ids else 0  # type: ignore[attr-defined]
 
 
 _ARRIVED = text("""
     UPDATE suppression SET lifted_at = :now, lifted_why = 'mail arrived later'
     WHERE mailbox_id = ANY(CAST(:ids AS bigint[])) AND lifted_at IS NULL AND reason IN ('dead', 'quota')
-      AND said_by = ANY(CAST(:known AS text[])) AND at < :handed
+      AND said_by = ANY(CAST(:known AS text[])) AND at < :arrived
 """)
 
 

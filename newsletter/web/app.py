@@ -14,6 +14,7 @@ from newsletter.assembly import Newsletter
 from newsletter.database import DatabaseUnreachable
 from newsletter.errors import NewsletterError
 from newsletter.journeys import leaving
+from newsletter.journeys.spooling import NotKept
 from newsletter.operators.factors import NotFresh
 from newsletter.operators.sessions import NotLoggedIn
 from newsletter.web import api, console, hooks, public, security, stopping
@@ -54,6 +55,8 @@ def create(newsletter: Newsletter | None = None) -> FastAPI:
 def _refused(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, NewsletterError)
     if isinstance(refusal, DatabaseUnreachable):
+        if isinstance(refusal, NotKept):
+            return _said(request, 503, refusal.message)
         return _said(request, 503, "web.away")
     if isinstance(refusal, NotLoggedIn | NotFresh) and request.url.path.startswith("/console"):
         return RedirectResponse(_way_in(request.url.path, refusal), status_code=303)

@@ -11,7 +11,8 @@ import dns.rcode
 import dns.resolver
 import dns.rrset
 
-from newsletter.cli import names
+from newsletter import settings
+from newsletter.cli import checking, names
 
 GOOD = {
     ("campaign.org.uk.", "TXT"): ['"v=spf1 mx -all"', '"something else"'],
@@ -58,9 +59,10 @@ def _answer(zone: dict[tuple[str, str], list[str]], asked: dns.message.Message) 
     return answer.to_wire()
 
 
-def found(zone: dict[tuple[str, str], list[str]]) -> dict[str, bool | None]:
+def found(zone: dict[tuple[str, str], list[str]], **keys: str) -> dict[str, bool | None]:
     with name_server(zone) as asking:
-        return {f.check: f.ok for f in names.look("campaign.org.uk", ["relay.campaign.org.uk"], resolver=asking)}
+        answers = names.look("campaign.org.uk", ["relay.campaign.org.uk"], keys=keys, resolver=asking)
+        return {answer.check: answer.ok for answer in answers}
 
 
 def test_names_for_examples_are_asked_of_nobody():
@@ -80,6 +82,56 @@ def test_each_thing_that_is_missing_is_named():
     for check, name in (("SPF", "campaign.org.uk."), ("DKIM", "_domainkey."), ("DMARC", "_dmarc."), ("PTR", "7.2.")):
         without = {asked: records for asked, records in GOOD.items() if not asked[0].startswith(name)}
         assert [bad for bad, ok in found(without).items() if not ok] == [check]
+
+
+OURS = "v=DKIM1; k=ed25519; p=MCowBQYDK2Vw"
+PUBLISHED = ("s1._domainkey.campaign.org.uk.", "TXT")
+
+
+def test_a_key_of_ours_that_is_published_is_called_so():
+    """Zone files split a long record and add blanks (RFC 6376 §3.6.1 lets them): that is the same key."""
+    for record in (f'"{OURS}"', '"v=DKIM1;k=ed25519; t=s; " "p=MCow BQYDK2Vw;"'):
+        assert found(GOOD | {PUBLISHED: [record]}, s1=OURS)["DKIM"] is True
+
+
+def test_another_key_under_our_selector_is_not_ours():
+    """After a change of keys the old record still stands there: every signature fails, and large providers refuse the mail."""
+    for records in (
+        ['"v=DKIM1; k=ed25519; p=AAAAAAAAAAAA"'],
+        ['"v=DKIM1; p=MCowBQYDK2Vw"'],
+        ['"v=DKIM1; k=ed25519; p="'],
+        ['"the key will stand here"'],
+        [f'"{OURS}"', '"v=DKIM1; k=ed25519; p=AAAAAAAAAAAA"'],
+        [],
+    ):
+        assert found(GOOD | {PUBLISHED: records}, s1=OURS)["DKIM"] is False, records
+
+
+def test_a_name_below_domainkey_is_not_enough_where_we_sign():
+    """Another service of the same organisation publishes its keys there; ours is missing all the same, and doctor says which."""
+    other = GOOD | {("google._domainkey.campaign.org.uk.", "TXT"): ['"v=DKIM1; p=AAAA"'], PUBLISHED: [f'"{OURS}"']}
+    with name_server(other) as asking:
+        [dkim] = [
+            one
+            for one in names.look("campaign.org.uk", keys={"s1": OURS, "s2": OURS}, resolver=asking)
+            if one.check == "DKIM"
+        ]
+    assert dkim.ok is False
+    assert "s2._domainkey.campaign.org.uk" in dkim.found
+    assert OURS in dkim.found, "what to publish"
+
+
+def test_what_is_missing_is_said_before_a_mailing_is_released(tmp_path):
+    """Forty thousand refusals teach the same, a day later (standards §19)."""
+    chosen = settings.read(
+        home=tmp_path / "home", keys=tmp_path / "keys" / "keys.json", sender="The Campaign <news@campaign.org.uk>"
+    )
+    without = {asked: records for asked, records in GOOD.items() if not asked[0].startswith("_dmarc")}
+    with name_server(without) as asking:
+        [said] = checking.doubts(chosen, resolver=asking)
+    assert said.startswith("Warning: DMARC: _dmarc.campaign.org.uk needs exactly one TXT record")
+    with name_server(GOOD) as asking:
+        assert checking.doubts(chosen, resolver=asking) == []
 
 
 def test_two_spf_records_are_as_bad_as_none():

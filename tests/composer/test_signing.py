@@ -112,7 +112,9 @@ def test_keys_that_would_be_refused_are_refused_here(setting):
     """A receiver would only say "bad signature", to every reader's provider, on the first night."""
     weak = f"s1\n{pem(rsa.generate_private_key(65537, 1024))}"
     other = f"s1\n{pem(ec.generate_private_key(ec.SECP256R1()))}"
-    for text in ("", "no key", pem(ed25519.Ed25519PrivateKey.generate()), weak, other, setting.replace("MI", "XX")):
+    bare = pem(ed25519.Ed25519PrivateKey.generate())
+    without_selector, cut = f"{setting}\n{bare}", f"{setting}\ns3\n{bare[:60]}"
+    for text in ("", "no key", bare, weak, other, setting.replace("MI", "XX"), without_selector, cut):
         with pytest.raises(BadKey) as refused:
             signing.keys(text)
         assert "PRIVATE" not in str(refused.value.facts)

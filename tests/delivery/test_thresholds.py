@@ -116,3 +116,24 @@ def test_an_alert_holds_only_the_provider_that_refuses(newsletter, sink, tmp_pat
         session.execute(text("UPDATE tally SET held_until = now()"))
     newsletter.deliver("urgent", seconds=20)
     assert status(newsletter, mailing).due == 0
+
+
+def test_a_mailing_stops_within_its_first_tranche(newsletter, sink, tmp_path, database_urls):
+    """Two hundred find out what five hundred would have suffered from: the rest is not begun, whenever its time comes."""
+    far = house.build(tmp_path, database_urls, "smtp://relay.example:25", tranche_pause=15)
+    gone = {f"reader{number}@example.org" for number in range(0, 500, 5)}
+    sink.refuse = lambda recipient: "550 5.1.1 no such user" if recipient in gone else None
+    composed = house.issue(far, tmp_path, addresses=house.addresses(500))
+    publish.send(far.parts, composed.issue)
+    newsletter.deliver("bulk", seconds=10)
+    status = journey.status(newsletter.parts, composed.mailing)
+    assert (status.state, status.halted) == ("paused", "dead")
+    tried = status.accepted + status.rejected
+    assert 10 <= status.rejected <= 40, "of two hundred at most"
+    assert tried <= 200
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("UPDATE shard SET not_before = now()"))
+        assert books.faults(session, composed.mailing) == []
+    assert newsletter.deliver("bulk", seconds=2) == 0
+    assert journey.status(newsletter.parts, composed.mailing).due == 500 - tried
+    far.close()

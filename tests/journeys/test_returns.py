@@ -256,22 +256,66 @@ def test_late_returns_stop_what_is_still_due(made, tmp_path, relay, port):
     assert (status.state, status.halted) == ("paused", "dead")
 
 
-def test_mail_that_arrives_later_lifts_a_dead_address(made, tmp_path, relay, port):
-    """A server was wrong for a day: the next report of delivery, of mail sent after that, brings the reader back."""
+@pytest.fixture
+def called_dead(made, tmp_path, relay, port):
+    """Ann, whose last mail came back: what she got."""
     house.add_readers(made, tmp_path, READERS)
     send(made, tmp_path, "The well runs dry")
     path, message = relay.of("ann@example.org")
+    assert returns.hand_over(port, "", path, returns.dsn(message, "ann@example.org"))[0] == 250
+    assert ask(made, "SELECT reason, lifted_at FROM suppression") == [("dead", None)]
+    return path, message
+
+
+def answer(message, sender):
+    """What a mail program sends when its reader answers a mail."""
+    head = f"In-Reply-To: {email.message_from_bytes(message)['Message-ID']}\r\n".encode()
+    return head + returns.letter(sender, "news@sarand.example", "Re: The well runs dry", "I am here!")
+
+
+def test_who_answers_our_mail_is_not_dead(made, tmp_path, relay, port, called_dead):
+    """An alias leads to two mailboxes and one is gone; she reads the other, writes to us, and gets the next issue."""
+    letter = answer(called_dead[1], "Ann <Ann@example.org>")
+    assert returns.hand_over(port, "ann@example.org", "news@sarand.example", letter)[0] == 250
+    assert ask(made, "SELECT lifted_why FROM suppression") == [("mail arrived later",)]
+    assert [one.subject for one in answering.listed(made.parts, limit=10, done=False)] == ["Re: The well runs dry"]
+    relay.received.clear()
+    relay.senders.clear()
+    send(made, tmp_path, "It rains")
+    assert sorted(recipient for recipient, _ in relay.received) == READERS
+
+
+def test_a_sender_is_not_believed_without_our_mail_nor_our_mail_without_its_reader(made, relay, port, called_dead):
+    """Anyone can write in her name: ten thousand dead addresses brought back would cost us every provider's trust."""
+    _, hers = called_dead
+    _, bens = relay.of("ben@example.org")
+    plain = returns.letter("ann@example.org", "news@sarand.example", "Re: The well runs dry")
+    forged = hers.replace(b"Message-ID: <", b"Message-ID: <x")
+    for letter in (plain, answer(bens, "ann@example.org"), answer(hers, "eve@example.net"), answer(forged, READERS[0])):
+        assert returns.hand_over(port, "ann@example.org", "news@sarand.example", letter)[0] == 250
+    assert ask(made, "SELECT lifted_at FROM suppression") == [(None,)]
+    assert len(answering.listed(made.parts, limit=10, done=False)) == 4, "each is heard all the same"
+
+
+def test_a_delivery_that_nobody_asked_for_proves_nothing_of_later(made, port, called_dead):
+    """We ask servers for failures and delays; "delivered" of the very mail that came back is older than what is known."""
+    path, message = called_dead
     fine = returns.dsn(message, "ann@example.org", action="delivered", words="250 2.0.0 ok")
-    with made.parts.database.transaction() as session:
-        session.execute(
-            text(
-                "INSERT INTO suppression (mailbox_id, reason, said_by, at) SELECT mailbox_id, 'dead', 'report',"
-                " now() - interval '1 day' FROM subscriber ORDER BY id LIMIT 1"
-            )
-        )
+    assert returns.hand_over(port, "", path, fine)[0] == 250
+    assert ask(made, "SELECT lifted_at FROM suppression") == [(None,)]
+    assert mailing.status(made.parts, 1).returned == {"failed": 1}, "what is expected is not written down"
+
+
+def test_a_test_that_arrives_brings_an_address_back(made, relay, port, called_dead):
+    """The operator sends a test to somebody who telephoned: where a report says that it arrived, she is written to again."""
+    relay.received.clear()
+    relay.senders.clear()
+    mailing.test(made.parts, 1, "ann@example.org")
+    made.deliver("transactional")
+    path, message = relay.of("ann@example.org")
+    fine = returns.dsn(message, "ann@example.org", action="delivered", words="250 2.0.0 ok")
     assert returns.hand_over(port, "", path, fine)[0] == 250
     assert ask(made, "SELECT lifted_why FROM suppression") == [("mail arrived later",)]
-    assert mailing.status(made.parts, 1).returned == {}, "what is expected is not written down"
 
 
 def test_a_wish_to_leave_by_mail_waits_for_the_database_on_disk(made, tmp_path, relay, port, database_urls):

@@ -9,7 +9,6 @@ SHORT, FULL = "short", "full"
 PIPELINING, SERIAL = "pipelining", "serial"
 
 either = pytest.mark.parametrize("form", [pytest.param(SHORT, marks=pytest.mark.short), FULL])
-full_alone = pytest.mark.parametrize("form", [FULL])
 on_both_wires = pytest.mark.parametrize("relay", [PIPELINING, SERIAL], indirect=True)
 both_wires = pytest.mark.parametrize(
     ("form", "relay"),

@@ -100,9 +100,10 @@ def test_a_storm_of_kills_loses_nothing_and_doubles_nothing(estate, relay, figur
     assert found.ever_in_doubt >= len(fatal), "a kill that caught one left no doubt: the test proved nothing"
 
 
-def test_an_alert_in_a_storm_reaches_everybody(estate, relay, figures, seed):
+@forms.either
+def test_an_alert_in_a_storm_reaches_everybody(estate, relay, figures, seed, form):
     """People in danger are told twice rather than not at all, and what comes twice is the same to the last byte."""
-    readers, kills = 10_000, 60
+    readers, kills = forms.of(form, short=1500, full=10_000), forms.of(form, short=4, full=60)
     made = estate.product(connections=CONNECTIONS)
     house.add_readers(made, estate.folder, house.addresses(readers))
     (estate.folder / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
@@ -123,13 +124,14 @@ def test_an_alert_in_a_storm_reaches_everybody(estate, relay, figures, seed):
     assert found.ever_in_doubt >= found.repeated > 0
 
 
-@forms.full_alone
+@forms.either
 def test_everything_killed_at_once_with_the_database_goes_on_where_it_stood(breakable, own_servers, figures, form):
     """The power of the house fails, again and again: what the next start finds is enough."""
-    readers, rounds = forms.of(form, short=2000, full=20_000), forms.of(form, short=1, full=6)
+    readers, rounds = forms.of(form, short=600, full=20_000), forms.of(form, short=1, full=6)
     made, relay = breakable.product(connections=CONNECTIONS), breakable.relay
     composed = house.issue(made, breakable.folder, addresses=house.addresses(readers))
-    relay.be(hold=(0.0, 0.02 if form == forms.SHORT else 0.05), forget=0.3)
+    # The one kill of the short form has to catch a message on the wire.
+    relay.be(hold=(0.0, 0.3 if form == forms.SHORT else 0.05), forget=0.3)
     machine = breakable.machine()
     everything(machine, workers=forms.of(form, short=1, full=2))
     publish.send(made.parts, composed.issue)
@@ -170,7 +172,7 @@ def kill_all(machine, relay, home):
     return cut
 
 
-@forms.full_alone
+@forms.either
 def test_a_lost_journal_of_one_of_two_machines_costs_its_windows_and_no_double(estate, relay, figures, form):
     """One host burns down with its disk: what it announced and did not record is in doubt; the other one's mail is not."""
     readers = forms.of(form, short=5000, full=40_000)

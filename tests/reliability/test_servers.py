@@ -45,7 +45,7 @@ def until_over(estate, machine, mailing_id, *, seconds=200, sweep=True):
     return audit(made, estate.relay.record(), mailing_id).sound()
 
 
-@forms.full_alone
+@forms.either
 def test_a_restart_of_the_database_leaves_nothing_in_doubt(breakable, own_servers, figures, form):
     """PostgreSQL is updated, or crashes, in the middle of a digest; the outcomes wait for it."""
     stops = [(IMMEDIATE, 0.5)]

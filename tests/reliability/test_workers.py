@@ -24,9 +24,10 @@ def until_over(made, mailing_id, *, seconds=300):
     wait_for(lambda: made.sweep() and mailing.status(made.parts, mailing_id).over, seconds=seconds, every=0.3)
 
 
-def test_two_beats_plan_a_scheduled_mailing_once(estate, relay, figures):
+@forms.either
+def test_two_beats_plan_a_scheduled_mailing_once(estate, relay, figures, form):
     """Two machines each run a beat, by mistake or for safety: what is scheduled goes out once."""
-    readers = 20_000
+    readers = forms.of(form, short=1000, full=20_000)
     made = estate.product(connections=4)
     composed = house.issue(made, estate.folder, addresses=house.addresses(readers))
     machine = estate.machine()
@@ -42,7 +43,7 @@ def test_two_beats_plan_a_scheduled_mailing_once(estate, relay, figures):
     assert (found.accepted, found.ever_in_doubt) == (readers, 0)
 
 
-@forms.full_alone
+@forms.either
 def test_a_worker_frozen_past_its_lease_doubles_nothing(estate, relay, figures, form):
     """A machine that swaps or sleeps wakes up believing that nothing happened; its permission ran out meanwhile."""
     readers, rounds = forms.of(form, short=2400, full=30_000), forms.of(form, short=1, full=5)
@@ -81,9 +82,10 @@ def holds(made, pids):
         return session.execute(query, {"pids": [str(pid) for pid in pids]}).scalar_one()
 
 
-def test_a_broker_that_gives_work_away_twice_doubles_nothing(estate, relay, figures):
+@forms.either
+def test_a_broker_that_gives_work_away_twice_doubles_nothing(estate, relay, figures, form):
     """Redis hands what was not acknowledged within five seconds to others, and every nudge comes several times."""
-    readers = 5000
+    readers = forms.of(form, short=800, full=5000)
     made = estate.product(connections=2)
     composed = house.issue(made, estate.folder, addresses=house.addresses(readers))
     relay.be(hold=(0.0, 0.05))
@@ -101,11 +103,12 @@ def test_a_broker_that_gives_work_away_twice_doubles_nothing(estate, relay, figu
     assert (found.accepted, found.ever_in_doubt) == (readers, 0)
 
 
-def test_old_and_new_workers_share_a_mailing(estate, relay, figures, tmp_path):
+@forms.either
+def test_old_and_new_workers_share_a_mailing(estate, relay, figures, tmp_path, form):
     """During a deployment both versions work: the older takes jobs with words it does not know, and nothing is doubled."""
     old = former_version(tmp_path / "old")
     made = estate.product(connections=2)
-    readers = 20_000
+    readers = forms.of(form, short=4000, full=20_000)
     composed = house.issue(made, estate.folder, addresses=house.addresses(readers))
     relay.be(hold=(0.0, 0.02))
     machine = estate.machine()

@@ -64,8 +64,8 @@ def test_mail_that_arrives_later_lifts_what_servers_said(
         suppression.weigh(session, reader[1], Word(Reason.DEAD, SaidBy(said_by)), now=NOW)
         suppression.weigh(session, reader[1], Word(Reason.COMPLAINT, SaidBy.REPORT), now=NOW)
         how = {"said_by": SaidBy(arrived_by), "now": NOW + DAY}
-        assert suppression.arrived(session, [reader[1]], handed_at=NOW - DAY, **how) == 0
-        assert suppression.arrived(session, [reader[1]], handed_at=NOW + DAY, **how) == lifted
+        assert suppression.arrived(session, [reader[1]], at=NOW - DAY, **how) == 0
+        assert suppression.arrived(session, [reader[1]], at=NOW + DAY, **how) == lifted
         assert suppression.reasons(session, reader[1]) == ["dead"] * (1 - lifted) + ["complaint"]
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import text
@@ -69,6 +70,37 @@ def test_a_bounce_told_by_amazon_ends_the_address_once(pages, worker, amazon):
     assert pages.post("/hooks/ses", content=notice).status_code == 200
     assert returns.work(worker.parts) == 0
     assert ask(worker, "SELECT count(*), count(body_sealed) FROM arrival") == [(1, 0)]
+
+
+def delivered(worker, mailing, at):
+    """What SES says when the first reader's mail arrived."""
+    [(mailbox,)] = ask(worker, "SELECT min(mailbox_id) FROM delivery")
+    source = f"{worker.parts.tokens.return_path(mailing, mailbox)}@{DOMAIN}"
+    told = {"timestamp": at.isoformat(timespec="milliseconds"), "recipients": ["ann@example.org"]}
+    return json.dumps({"notificationType": "Delivery", "mail": {"source": source}, "delivery": told})
+
+
+def test_mail_that_was_on_its_way_lifts_a_dead_address_when_it_arrives(pages, worker, amazon, tmp_path):
+    """A server has lost its list of users for an hour: one mail comes back, and the next, in Amazon's queue, arrives."""
+    house.add_articles(worker, tmp_path, "It rains")
+    second = publish.compose(worker.parts, house.DIGEST)
+    publish.send(worker.parts, second.issue)
+    worker.sweep()
+    worker.deliver("bulk")
+    before = datetime.now(UTC)
+    tell(pages, worker, amazon, bounced(worker), "1")
+    assert ask(worker, "SELECT reason, lifted_at FROM suppression") == [("dead", None)]
+    tell(pages, worker, amazon, delivered(worker, second.mailing, before), "2")
+    assert ask(worker, "SELECT lifted_at FROM suppression") == [(None,)], "it arrived before the other came back"
+    tell(pages, worker, amazon, delivered(worker, second.mailing, datetime.now(UTC)), "3")
+    assert ask(worker, "SELECT lifted_why FROM suppression") == [("mail arrived later",)]
+
+
+def tell(pages, worker, amazon, message, number):
+    """Post a notice as Amazon does, and let a worker deal with it."""
+    notice = amazon.notice(message, MessageId=f"22b80b92-fdea-4c2c-8f9d-bdfb0c7bf32{number}")
+    assert pages.post("/hooks/ses", content=notice).status_code == 200
+    assert returns.work(worker.parts) == 1
 
 
 def test_what_is_not_believed_leaves_no_row(pages, worker, amazon):

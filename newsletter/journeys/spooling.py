@@ -1,0 +1,156 @@
+"""Wishes to leave on disk, while the database cannot take them: a line of JSON each, ids only (ADR 0006).
+
+A wish is kept whole or not at all, so that nobody is told "done" who is not. A line that cannot be read (a machine lost its power
+within it) is put aside into a file of its own for an operator to look at, and stops neither other wishes nor mail.
+"""
+
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import structlog
+
+from newsletter.database import DatabaseUnreachable
+
+log = structlog.get_logger()
+
+_LARGEST = 2**63 - 1
+
+
+class NotKept(DatabaseUnreachable):
+    """Neither the database nor the disk could take a wish to leave: whoever asked must ask again."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(where)
+        self.message = "leaving.not-kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A reader leaves a digest, or with None all of them."""
+
+    subscriber: int
+    digest: int | None
+
+
+def file(home: Path) -> Path:
+    """Return where the wishes of this machine lie."""
+    return home / "spool" / "leaving.jsonl"
+
+
+def aside(home: Path) -> Path:
+    """Return where lines lie that could not be read as wishes."""
+    return home / "spool" / "unread.jsonl"
+
+
+def keep(home: Path, wish: Wish) -> None:
+    """Keep a wish; when this returns it is on the disk. Raises NotKept, and then nothing of it is there."""
+    try:
+        with _locked(file(home)) as spool:
+            _append(spool, json.dumps(asdict(wish)).encode() + b"\n")
+    except OSError as error:
+        log.error("wish not kept", why=error.strerror)
+        raise NotKept(str(file(home))) from error
+    log.warning("leaving spooled")
+
+
+def drain(home: Path, act: Callable[[list[Wish]], object]) -> int:
+    """Let `act` do what is wished, then forget it; return how many wishes there were. What `act` raises keeps them all."""
+    path = file(home)
+    if waiting(home) == 0:
+        return 0
+    with _locked(path) as spool:
+        lines = [line for line in os.pread(spool, os.fstat(spool).st_size, 0).split(b"\n") if line]
+        read = [(line, _wish(line)) for line in lines]
+        wishes = [wish for _, wish in read if wish]
+        if wishes:
+            act(wishes)
+        if _put_aside(home, [line for line, wish in read if wish is None]):
+            os.ftruncate(spool, 0)
+            os.fsync(spool)
+    log.info("spool drained", wishes=len(wishes))
+    return len(wishes)
+
+
+def waiting(home: Path) -> int:
+    """Return how many octets of wishes wait."""
+    with suppress(FileNotFoundError):
+        return file(home).stat().st_size
+    return 0
+
+
+def unread(home: Path) -> int:
+    """Return how many lines were put aside."""
+    with suppress(FileNotFoundError):
+        return sum(1 for line in aside(home).read_bytes().split(b"\n") if line)
+    return 0
+
+
+def _wish(line: bytes) -> Wish | None:
+    try:
+        document = json.loads(line)
+        wish = Wish(document["subscriber"], document["digest"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    known = _is_id(wish.subscriber) and (wish.digest is None or _is_id(wish.digest))
+    return wish if known else None
+
+
+def _is_id(value: object) -> bool:
+    return type(value) is int and 0 < value <= _LARGEST
+
+
+def _put_aside(home: Path, lines: list[bytes]) -> bool:
+    """Keep lines apart; return False where the disk has no room for them, so that they stay where they are."""
+    if not lines:
+        return True
+    log.error("wishes unread", lines=len(lines), file=str(aside(home)))
+    try:
+        with _locked(aside(home)) as kept:
+            _append(kept, b"".join(line + b"\n" for line in lines))
+    except OSError:
+        return False
+    return True
+
+
+def _append(spool: int, text: bytes) -> None:
+    """Write all of it or nothing: on a full disk a write may end in the middle. Raises OSError."""
+    end = os.fstat(spool).st_size
+    if end and os.pread(spool, 1, end - 1) != b"\n":
+        text = b"\n" + text  # a line was torn before ours
+    try:
+        if os.write(spool, text) != len(text):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(spool)
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(spool, end)
+        raise
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = not path.exists()
+    spool = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        if new:
+            _sync_folder(path.parent)
+        fcntl.flock(spool, fcntl.LOCK_EX)
+        yield spool
+    finally:
+        os.close(spool)
+
+
+def _sync_folder(path: Path) -> None:
+    """A file is only as lasting as its name."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,118 @@
+"""The spool of wishes to leave: each is kept whole or refused, and no line in it can stop other wishes or mail."""
+
+import resource
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import create_engine, text
+from starlette.testclient import TestClient
+
+from newsletter.cli import checking
+from newsletter.database import DiskFull
+from newsletter.journeys import leaving, publish, spooling
+from newsletter.web import create
+from tests import house
+
+AWAY = "postgresql+psycopg://nobody:x@127.0.0.1:9/none"
+FULL = """
+    CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$;
+    CREATE TRIGGER full_disk BEFORE UPDATE ON subscription EXECUTE FUNCTION full_disk();
+"""
+MUCH = 2**20  # other files of this process stay shorter than the limit meanwhile
+
+
+@contextmanager
+def room_for(octets, path):
+    """Let files grow by so much beyond a file's size and no further: a write then ends in its middle, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + octets, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def ended(made):
+    with made.parts.database.transaction() as session:
+        live = "SELECT subscriber_id FROM subscription WHERE ended_at IS NOT NULL ORDER BY 1"
+        return list(session.execute(text(live)).scalars())
+
+
+def test_who_is_told_done_on_a_full_disk_has_left_and_who_is_not_has_not(newsletter, tmp_path):
+    """A disk that fills up in the middle of a wish must not answer "done": the reader would believe it, and get mail."""
+    house.issue(newsletter, tmp_path, addresses=house.addresses(2))
+    away = house.assembly.assemble(
+        newsletter.settings.model_copy(update={"database_url": house.settings.SecretStr(AWAY)}), role="web"
+    )
+    first, second = (newsletter.parts.tokens.leave(number, 1, 1) for number in (1, 2))
+    spool = spooling.file(newsletter.settings.home)
+    with TestClient(create(away), raise_server_exceptions=False) as pages:
+        spool.parent.mkdir(parents=True, exist_ok=True)
+        spool.write_bytes(b"\n" * MUCH)  # nobody's wish yet
+        with room_for(10, spool):
+            refused = pages.post(f"/u/{first}", data={"List-Unsubscribe": "One-Click"})
+        assert refused.status_code == 503
+        assert "could not be kept" in refused.text
+        assert spool.stat().st_size == MUCH, "the torn tail is gone"
+        assert pages.post(f"/u/{second}").status_code == 200
+    assert leaving.drain(newsletter.parts) == 1
+    assert ended(newsletter) == [2]
+
+
+def test_a_torn_line_stops_neither_wishes_nor_mail(newsletter, sink, tmp_path):
+    """A machine lost its power within a wish: the others count, mail goes on, and the operator sees what was torn."""
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(4))
+    publish.send(newsletter.parts, composed.issue)
+    path = spooling.file(newsletter.settings.home)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    strange = [
+        b'{"subscriber": 1, "dig',
+        b"\x00\x00\x00",
+        b'{"subscriber": 99999999999999999999, "digest": 1}',
+        b'{"subscriber": true, "digest": 1}',
+        b"[" * 100_000,
+        b"7",
+    ]
+    whole = b'{"subscriber": 2, "digest": 1}'
+    path.write_bytes(b"\n".join([*strange[:3], whole, *strange[3:]]))  # the last without an end
+    spooling.keep(newsletter.settings.home, spooling.Wish(3, 1))
+    newsletter.sweep()
+    newsletter.deliver("bulk")
+    assert (ended(newsletter), len(sink.messages)) == ([2, 3], 2)
+    assert path.read_bytes() == b""
+    assert spooling.aside(newsletter.settings.home).read_bytes().splitlines() == strange
+    found = checking.of_the_spool(newsletter.settings)
+    assert (found.ok, found.found[:2]) == (False, "6 ")
+    assert str(spooling.aside(newsletter.settings.home)) in found.found
+
+
+def test_what_cannot_be_put_aside_stays_and_stops_nothing(newsletter, tmp_path):
+    """The disk is full and a line is torn: wishes are honoured all the same, and the line is still there afterwards."""
+    house.issue(newsletter, tmp_path, addresses=house.addresses(2))
+    home = newsletter.settings.home
+    spooling.aside(home).parent.mkdir(parents=True, exist_ok=True)
+    spooling.aside(home).write_bytes(b"\n" * MUCH)
+    spooling.file(home).write_bytes(b'{"subscriber": 2, "digest": 1}\n{"subsc')
+    with room_for(3, spooling.aside(home)):
+        assert leaving.drain(newsletter.parts) == 1
+    assert ended(newsletter) == [2]
+    assert spooling.file(home).read_bytes().endswith(b'{"subsc')
+    assert spooling.unread(home) == 0
+    assert leaving.drain(newsletter.parts) == 1
+    assert (spooling.unread(home), spooling.waiting(home)) == (1, 0)
+
+
+def test_a_wish_is_kept_while_the_disk_of_the_database_is_full(newsletter, tmp_path, database_urls):
+    """The pages' disk may have room where PostgreSQL's has none: a wish must find whichever takes it."""
+    house.issue(newsletter, tmp_path, addresses=house.addresses(1))
+    owner = create_engine(database_urls.owner)
+    with owner.begin() as admin:
+        admin.execute(text(FULL))
+    leaving.leave(newsletter.parts, newsletter.parts.tokens.leave(1, 1, 1))
+    with pytest.raises(DiskFull):
+        leaving.drain(newsletter.parts)
+    with owner.begin() as admin:
+        admin.execute(text("DROP FUNCTION full_disk() CASCADE"))
+    owner.dispose()
+    assert (ended(newsletter), leaving.drain(newsletter.parts), ended(newsletter)) == ([], 1, [1])
