@@ -43,6 +43,8 @@ from newsletter.tokens import Tokens
 log = structlog.get_logger()
 
 STAMPERS = 64
+STUCK = timedelta(minutes=1)
+"""How long a shard rests that has neither mail to send nor an outcome for each row."""
 FLUSH_PATIENCE_SECONDS = 45.0
 """How long outcomes wait for a database that restarts, before the journal alone keeps them: less than a lease."""
 
@@ -233,11 +235,19 @@ class Sender:
         return carried.begun
 
     def _put_down(self, lease: shards.Lease, carried: Carried) -> bool:
-        """Return whether the ledger knows everything now; if its sums do not add up, the journal must stay to be read."""
+        """Return whether the ledger knows everything now; if its sums do not add up, the journal must stay to be read.
+
+        Such a shard rests for a while and says so: taken at once, it would be taken for ever, and by everybody.
+        """
         if carried.left:
             self.give_back(lease, after=carried.wait)
             return True
-        return self.finish(lease)
+        if ended := self.finish(lease):
+            return ended
+        log.error("shard does not end", shard=lease.shard_id, mailing=lease.mailing_id, rest=STUCK.total_seconds())
+        with self.database.transaction() as session:
+            shards.put_off(session, lease, after=STUCK)
+        return False
 
     def refund(self, relay: Relay, lease: shards.Lease, messages: int) -> None:
         """Take back what was granted to a shard and not begun."""
