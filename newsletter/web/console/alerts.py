@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.concurrency import run_in_threadpool
 
+from newsletter import languages
 from newsletter.campaigns.errands import Act, ErrandView
 from newsletter.errors import Conflict, Invalid, NewsletterError
 from newsletter.issues import manuscript
@@ -203,6 +204,7 @@ def _shown(request: Request, who: Visitor, number: int, problem: NewsletterError
         who=who,
         problem=problem,
         alert=found,
+        halted=found.status.halted and languages.say(f"halted.{found.status.halted}"),
         checked=checked,
         rules=rules,
         few=_few(found, rules.few),
