@@ -22,6 +22,7 @@ def show_status(made: Newsletter, mailing: int, *, as_json: bool) -> None:
     status = journey.status(made.parts, mailing)
     away: tuple[str, ...] = () if status.over else journey.relays_away(made.parts, mailing)
     _say_away(away)
+    _say_halted(status)
     # The same names whatever the state: a program that reads them must find them.
     ahead = {"ends_at": None, "by_day": None, "held_by": None} | ({} if status.over else plan(made, mailing))
     document = {**asdict(status), **ahead, "relays_away": away}
@@ -32,6 +33,11 @@ def show_status(made: Newsletter, mailing: int, *, as_json: bool) -> None:
 def _say_away(relays: tuple[str, ...]) -> None:
     if relays:
         screen.print(languages.say("relays.away", relays=", ".join(relays)), soft_wrap=True)
+
+
+def _say_halted(status: Status) -> None:
+    if status.halted:
+        screen.print(languages.say(f"halted.{status.halted}"), soft_wrap=True)
 
 
 def plan(made: Newsletter, mailing: int) -> dict[str, Any]:
@@ -49,6 +55,7 @@ def report(made: Newsletter, mailing: int, *, wait: bool, as_json: bool) -> None
         status = until_over(made, mailing)
         if not status.over:
             _say_away(journey.relays_away(made.parts, mailing))
+            _say_halted(status)
     elif status.due and sys.stdout.isatty():
         screen.print(f"Mailing {mailing} is on its way. See it with “newsletter mailings status {mailing}”.")
     show(status, as_json=as_json)

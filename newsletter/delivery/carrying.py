@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from newsletter.database import DatabaseUnreachable
-from newsletter.delivery import outcomes, pacing, windows
+from newsletter.delivery import outcomes, pacing, thresholds, windows
 from newsletter.delivery.journal import Journal
 from newsletter.delivery.leasing import Work
 from newsletter.delivery.windows import Window
@@ -68,6 +68,7 @@ class Turn:
     halt      True begins no further body either: the process is asked to end
     opened    called once the first window is open
     yields_to the relays of alerts, for whose shards this turn ends early; nothing where it is not bulk
+    probing   the relay did not answer before: one session asks whether it is well
     """
 
     relay: Relay
@@ -76,6 +77,7 @@ class Turn:
     halt: Callable[[], bool]
     opened: Callable[[], object] = lambda: None
     yields_to: Sequence[Relay] = ()
+    probing: bool = False
 
 
 class _Out:
@@ -97,7 +99,7 @@ class Carrier:
         self._journal = journal
         self._until, self._halt, self._opened = turn.until, turn.halt, turn.opened
         self._relay, self._limited, self._yields_to = turn.relay, turn.limited, turn.yields_to
-        self._pool = sender.pool(turn.relay)
+        self._pool, self._probing = sender.pool(turn.relay), turn.probing
         self._ahead = deque(work.rows)
         self._allowed: deque[tuple[Row, Window]] = deque()
         self._out: dict[int, _Out] = {}
@@ -123,7 +125,7 @@ class Carrier:
         """Send until nothing is left, the window is refused, or it is time to end; write every outcome."""
         keeper, opener = asyncio.create_task(self._keep_lease()), asyncio.create_task(self._open_windows())
         try:
-            begun = await self._pool.send(self)
+            begun = await self._pool.send(self, probing=self._probing)
         finally:
             keeper.cancel()
             await asyncio.wait([keeper])
@@ -212,7 +214,7 @@ class Carrier:
         self._results.append(judged.result)
         self._classes.append(judged.cls)
         # Standards §16: it stops at once, and at fourteen a second five hundred outcomes are half a minute.
-        self._refused |= judged.cls is Class.SENDER
+        self._refused |= judged.cls in thresholds.AT_ONCE
         if judged.limit:
             self._limits.add(judged.limit)
         if judged.dead:

@@ -15,6 +15,10 @@ DOUBT = timedelta(minutes=1)
 """How long an alert in doubt waits before it goes again: time for a relay to write its log."""
 LONGEST_WAIT = timedelta(hours=8)
 """A server that asks for more is asked again all the same: its word is not trusted further than our own steps go."""
+ASKED = 3
+"""How often a reader is asked for whose server refuses what a message is, or how we speak."""
+_OF_THE_ADDRESS = ("5.6.7", "5.6.8", "5.6.9", "5.6.10")
+"""Letters that no server on this way can carry (RFC 6531): by their codes of the content, and yet one reader's alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime) -> Judged:
             return Judged(_result(row, DeliveryState.ACCEPTED, reply))
         case Rejected(reply, stage):
             found = verdict.of(outcome)
-            if _is_ours(found.cls, stage) and kind is not Kind.TEST:
+            if _is_ours(row, found.cls, reply, stage) and kind is not Kind.TEST:
                 return Judged(_deferred(row, reply, found, kind=kind, now=now), False, found.limit, found.cls)
             dead = found.cls is verdict.Class.DEAD
             return Judged(
@@ -49,15 +53,19 @@ def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime) -> Judged:
             assert_never(outcome)
 
 
-def _is_ours(cls: verdict.Class, stage: Stage) -> bool:
+def _is_ours(row: Row, cls: verdict.Class, reply: Reply, stage: Stage) -> bool:
     """Return whether a final refusal was about us and not about this mail to this reader, who stays due until we are mended.
 
     Standards §16: a refused sender stops the mailing at once, so few are asked in vain; it goes on when an operator has mended
     the relay, and nobody may be missing then. At MAIL no reader was named yet, so a refusal by policy there is the same.
     Later in the session it stays final: RFC 5321 §4.2.1 asks not to repeat what got 5yz, a provider that blocks us counts every
     knock, and a bare 550 at RCPT is as often a mailbox that does not exist.
+    What the message is (its size, its headers) and how we speak concern every reader of a mailing alike, so they stop it too;
+    but one server may refuse what all others take, so a reader is asked three times, and not for days.
     A test is there to hear the answer, and is asked again by hand.
     """
+    if cls in (verdict.Class.CONTENT, verdict.Class.PROTOCOL):
+        return row.tries + 1 < ASKED and reply.enhanced not in _OF_THE_ADDRESS
     return cls is verdict.Class.SENDER or (cls is verdict.Class.POLICY and stage is Stage.MAIL)
 
 

@@ -12,7 +12,7 @@ _PATIENCE = {
     Kind.DIGEST: timedelta(hours=72),
     Kind.MAILING: timedelta(hours=72),
     Kind.ALERT: timedelta(hours=24),
-    Kind.RETRACTION: timedelta(hours=72),
+    Kind.RETRACTION: timedelta(hours=24),
     Kind.NOTICE: timedelta(hours=24),
     Kind.TEST: timedelta(minutes=30),
     Kind.DRILL: timedelta(minutes=30),
@@ -49,7 +49,7 @@ def next_attempt(
 
 
 def patience_for(kind: Kind) -> timedelta:
-    """Return how long a kind of mail is worth trying: a digest three days, an alert one (standards §16)."""
+    """Return how long a kind of mail is worth trying: a digest three days, what is urgent one (standards §16)."""
     return _PATIENCE[kind]
 
 

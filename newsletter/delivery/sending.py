@@ -35,7 +35,7 @@ from newsletter.ledger.deliveries import DeliveryState, Result, Row
 from newsletter.ledger.mailings import Lane
 from newsletter.ledger.manifest import Manifest
 from newsletter.relay.envelope import Envelope
-from newsletter.relay.opening import Unreachable
+from newsletter.relay.opening import Cause, Unreachable
 from newsletter.relay.pool import Pool
 from newsletter.relay.target import Relay
 from newsletter.relay.verdict import Class, Limit
@@ -44,6 +44,8 @@ from newsletter.tokens import Tokens
 log = structlog.get_logger()
 
 STAMPERS = 64
+STUCK = timedelta(minutes=1)
+"""How long a shard rests that has neither mail to send nor an outcome for each row."""
 FLUSH_PATIENCE_SECONDS = 45.0
 """How long outcomes wait for a database that restarts, before the journal alone keeps them: less than a lease."""
 
@@ -141,7 +143,8 @@ class Sender:
                 )
                 break
             over = partial(_over, end, until)
-            work, turn = self._take(lane, Turn(choice.relay, False, until=over, halt=until, opened=opened))
+            turn = Turn(choice.relay, False, until=over, halt=until, opened=opened, probing=choice.probe)
+            work, turn = self._take(lane, turn)
             if work is None:
                 break
             if not self._vouch(work):
@@ -152,7 +155,7 @@ class Sender:
                     opened = _nothing
             except Unreachable as error:
                 unreachable = error
-                self._mark(throttle.closed, choice.relay)
+                self._leave_out(choice.relay, work.lease, error)
             else:
                 if choice.probe:
                     self._mark(throttle.answered, choice.relay)
@@ -206,6 +209,19 @@ class Sender:
         with self.database.transaction() as session:
             what(session, relay)
 
+    def _leave_out(self, relay: Relay, lease: shards.Lease, error: Unreachable) -> None:
+        """Let others have the mail of a relay that does not answer. One that refuses us, where no other is left, halts the mailing.
+
+        Alerts and answers to people go on by themselves once it is mended: nobody might be awake to say so.
+        """
+        probe = throttle.REFUSED if error.refused else throttle.PROBE
+        with self.database.transaction() as session:
+            throttle.closed(session, relay, probe=probe)
+            if error.refused and lease.lane is Lane.BULK and throttle.all_away(session, self._relays[lease.lane]):
+                why = "login" if error.cause is Cause.LOGIN else "unwelcome"
+                if tallies.halt(session, lease.mailing_id, why):
+                    log.warning("mailing halted", mailing=lease.mailing_id, why=why)
+
     def _carry(self, work: leasing.Work, turn: Turn, *, probe: bool) -> int:
         """Carry one shard, then end it or give it back. Its journal stays when the ledger does not know everything.
 
@@ -234,11 +250,19 @@ class Sender:
         return carried.begun
 
     def _put_down(self, lease: shards.Lease, carried: Carried) -> bool:
-        """Return whether the ledger knows everything now; if its sums do not add up, the journal must stay to be read."""
+        """Return whether the ledger knows everything now; if its sums do not add up, the journal must stay to be read.
+
+        Such a shard rests for a while and says so: taken at once, it would be taken for ever, and by everybody.
+        """
         if carried.left:
             self.give_back(lease, after=carried.wait)
             return True
-        return self.finish(lease)
+        if ended := self.finish(lease):
+            return ended
+        log.error("shard does not end", shard=lease.shard_id, mailing=lease.mailing_id, rest=STUCK.total_seconds())
+        with self.database.transaction() as session:
+            shards.put_off(session, lease, after=STUCK)
+        return False
 
     def refund(self, relay: Relay, lease: shards.Lease, messages: int) -> None:
         """Take back what was granted to a shard and not begun."""
@@ -336,12 +360,13 @@ class Sender:
         lease = work.lease
         by_id = {row.id: row for row in work.rows}
         handed = [r for r in results if r.state in (DeliveryState.ACCEPTED, DeliveryState.UNCERTAIN)]
+        first = not work.rows[0].tries
         readers = [reader for result in handed if (reader := by_id[result.id].subscriber_id) is not None]
         with self.database.transaction() as session:
             deliveries.record(session, lease, results)
             watching.addresses(session, lease, by_id, results, dead)
             leasing.moved(session, lease, readers)
-            tallies.add(session, lease.mailing_id, lease.provider, thresholds.count(classes))
+            tallies.add(session, lease.mailing_id, lease.provider, thresholds.count(classes, first=first))
             if any(classes):
                 watching.look(session, lease.mailing_id, lease.lane, lease.provider)
 

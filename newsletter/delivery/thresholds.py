@@ -1,5 +1,7 @@
 """When a mailing stops by itself (standards §19): pure. Going on would ruin the name with which everyone else is written to."""
 
+from itertools import takewhile
+
 from newsletter.ledger.tallies import Counts
 from newsletter.relay.verdict import Class
 
@@ -7,15 +9,24 @@ DEAD_SHARE, DEAD_LEAST = 0.05, 10
 POLICY_SHARE, POLICY_LEAST = 0.10, 10
 COMPLAINT_SHARE, COMPLAINT_LEAST, COMPLAINT_TRIED = 0.003, 3, 1000
 SENDER_LEAST = 3
+IN_A_ROW, ALL_LEAST = 10, 3
+OF_ALL = frozenset((Class.CONTENT, Class.PROTOCOL))
+"""What is said of one message is true of the next: they differ by a name."""
+AT_ONCE = OF_ALL | {Class.SENDER}
 
 
 def breached(counts: Counts) -> str | None:
-    """Return which threshold the counts pass: "sender", "policy", "complaints", "dead"; None while they are well.
+    """Return which threshold the counts pass: "sender", "content", "protocol", "policy", "complaints", "dead"; None while they
+    are well.
 
-    A refusal of the sender is said of every message alike, so three are enough.
+    A refusal of the sender is said of every message alike, so three are enough. What the message is and how we speak may
+    displease one server that is behind our relay, so others must not have taken it meanwhile.
     """
     if counts.sender >= SENDER_LEAST or counts.sender == counts.tried > 0:
         return "sender"
+    of_all = counts.content + counts.protocol
+    if counts.in_a_row >= IN_A_ROW or of_all == counts.tried >= ALL_LEAST:
+        return "content" if counts.content >= counts.protocol else "protocol"
     if counts.policy >= POLICY_LEAST and counts.policy > POLICY_SHARE * counts.tried:
         return "policy"
     enough = counts.complaints >= COMPLAINT_LEAST and counts.tried >= COMPLAINT_TRIED
@@ -26,11 +37,17 @@ def breached(counts: Counts) -> str | None:
     return None
 
 
-def count(classes: list[Class | None]) -> Counts:
-    """Return the counts of some attempts, each by the class of its refusal or None."""
+def count(classes: list[Class | None], *, first: bool = True) -> Counts:
+    """Return the counts of some attempts in their order, each by the class of its refusal or None.
+
+    first   whether they were the first of their readers: those who are asked again were gathered for being refused
+    """
     return Counts(
         tried=len(classes),
         dead=classes.count(Class.DEAD),
         policy=classes.count(Class.POLICY),
         sender=classes.count(Class.SENDER),
+        content=classes.count(Class.CONTENT),
+        protocol=classes.count(Class.PROTOCOL),
+        in_a_row=len(list(takewhile(OF_ALL.__contains__, reversed(classes)))) if first else 0,
     )

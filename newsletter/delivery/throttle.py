@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 PROBE = timedelta(seconds=10)
 """A relay that did not answer is asked again so often, by one process."""
+REFUSED = timedelta(minutes=1)
+"""One that refused us is asked seldom: whoever knocks with a wrong password every ten seconds is locked out."""
 SLOWEST = 0.1
 FULL = timedelta(hours=1)
 ALL = "all"
@@ -92,9 +94,15 @@ _CLAIM = text("""
 """)
 
 
-def closed(session: Session, relay: Relay) -> None:
-    """Remember that a relay did not answer."""
-    session.execute(_CLOSED, {"relay": relay.name, "probe": PROBE})
+def closed(session: Session, relay: Relay, *, probe: timedelta = PROBE) -> None:
+    """Remember that a relay did not answer, and when it is asked again."""
+    session.execute(_CLOSED, {"relay": relay.name, "probe": probe})
+
+
+def all_away(session: Session, relays: Sequence[Relay]) -> bool:
+    """Return whether none of these relays answers."""
+    states = session.execute(_STATES, {"relays": [relay.name for relay in relays]})
+    return {relay.name for relay in relays} <= {row.name for row in states if row.closed_until}
 
 
 _CLOSED = text("""

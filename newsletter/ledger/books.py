@@ -142,6 +142,9 @@ _RULES = {
     "an ended shard whose outcomes are not its size": """
         SELECT count(*) FROM shard WHERE mailing_id = :mailing AND state = 'ended'
           AND size <> accepted + rejected + cancelled + expired + uncertain + moved""",
+    "an open shard whose size is not its rows": """
+        SELECT count(*) FROM shard s WHERE s.mailing_id = :mailing AND s.state = 'open'
+          AND s.size <> (SELECT count(*) FROM delivery d WHERE d.mailing_id = s.mailing_id AND d.shard_id = s.id)""",
     "a delivery never tried in a shard that has ended": """
         SELECT count(*) FROM delivery d JOIN shard s ON s.id = d.shard_id
         WHERE d.mailing_id = :mailing AND d.state = 'planned' AND s.state = 'ended'""",

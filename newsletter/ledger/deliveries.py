@@ -201,13 +201,16 @@ def gather(session: Session, *, now: datetime) -> int:
     return int(session.execute(_GATHER, {"now": now, "limit": RETRY_BATCH}).rowcount)  # type: ignore[attr-defined]
 
 
+# Locked before they are counted: a row that a wish or a stop is just cancelling is left to the next sweep, or its shard would be
+# one larger than its rows and could never end.
 _GATHER = text("""
-    WITH due AS (
-        SELECT d.month, d.id, d.mailing_id, s.lane, s.provider,
-            (row_number() OVER (PARTITION BY d.mailing_id, s.provider ORDER BY d.due_at) - 1) AS n
+    WITH free AS MATERIALIZED (
+        SELECT d.month, d.id, d.mailing_id, d.due_at, s.lane, s.provider
         FROM delivery d JOIN shard s ON s.id = d.shard_id AND s.state = 'ended'
         JOIN mailing m ON m.id = d.mailing_id AND m.state = 'sending'
-        WHERE d.state = 'deferred' AND d.due_at <= :now LIMIT :limit
+        WHERE d.state = 'deferred' AND d.due_at <= :now LIMIT :limit FOR NO KEY UPDATE OF d SKIP LOCKED
+    ), due AS (
+        SELECT *, (row_number() OVER (PARTITION BY mailing_id, lane, provider ORDER BY due_at, id) - 1) AS n FROM free
     ), batches AS (
         SELECT mailing_id, lane, provider, n / 2000 AS batch, count(*) AS size,
             nextval(pg_get_serial_sequence('shard', 'id')) AS shard_id

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import structlog
 from sqlalchemy import Row, TextClause, text
 from sqlalchemy.orm import Session
 
 from newsletter.ledger.mailings import AT_LEAST_ONCE
 from newsletter.models.mailing import Kind, Lane
+
+log = structlog.get_logger()
 
 LEASE = timedelta(seconds=60)
 
@@ -311,17 +314,22 @@ _NOT_BEGUN = text("""
 
 
 def end(session: Session, lease: Lease) -> bool:
-    """End a shard of which nothing is left to send: sum its rows, and check that the sums are its size.
+    """End a shard of which nothing is left to send: sum its rows, and check that each has an outcome.
 
-    Rows that wait for another attempt count as moved; `deliveries.gather` puts them into shards of their own.
-    Returns False, and changes nothing, when the shard is not ours any more.
+    Rows that wait for another attempt count as moved; `deliveries.gather` puts them into shards of their own. A size that is
+    not the number of rows is set right and said aloud: nobody is lost by it, since a mailing's books count rows.
+    Returns False, and changes nothing, when the shard is not ours any more or a row of it has no outcome yet.
     """
     facts = {"shard": lease.shard_id, "fence": lease.fence, "month": lease.month}
-    return bool(session.execute(_END, facts).rowcount)  # type: ignore[attr-defined]
+    found = session.execute(_END, facts).one_or_none()
+    if found is not None and found.size != lease.size:
+        log.error("shard had another size", shard=lease.shard_id, said=lease.size, rows=found.size)
+    return found is not None
 
 
 _END = text("""
-    UPDATE shard s SET state = 'ended', owner = NULL, lease_until = NULL, accepted = c.accepted, rejected = c.rejected,
+    UPDATE shard s SET state = 'ended', size = c.all, announced = least(s.announced, c.all),
+        owner = NULL, lease_until = NULL, accepted = c.accepted, rejected = c.rejected,
         cancelled = c.cancelled, expired = c.expired, uncertain = c.uncertain, moved = c.moved
     FROM (
         SELECT count(*) FILTER (WHERE state = 'accepted') AS accepted,
@@ -334,7 +342,18 @@ _END = text("""
         FROM delivery WHERE month = :month AND shard_id = :shard
     ) c
     WHERE s.id = :shard AND s.fence = :fence AND s.state = 'open'
-      AND c.accepted + c.rejected + c.cancelled + c.expired + c.uncertain + c.moved = c.all AND c.all = s.size
+      AND c.accepted + c.rejected + c.cancelled + c.expired + c.uncertain + c.moved = c.all
+    RETURNING s.size
+""")
+
+
+def put_off(session: Session, lease: Lease, *, after: timedelta) -> None:
+    """Let nobody take a shard for a while, whoever holds it; what was announced in it stays to be settled."""
+    session.execute(_PUT_OFF, {"shard": lease.shard_id, "fence": lease.fence, "after": after})
+
+
+_PUT_OFF = text("""
+    UPDATE shard SET not_before = clock_timestamp() + :after WHERE id = :shard AND fence = :fence AND state = 'open'
 """)
 
 

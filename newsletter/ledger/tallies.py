@@ -13,13 +13,19 @@ HOLD = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Attempts, and those that were refused for one of the reasons that matter; complaints come back later."""
+    """Attempts, and those that were refused for one of the reasons that matter; complaints come back later.
+
+    in_a_row   first attempts refused for content or protocol, since one was answered otherwise; of several groups the most
+    """
 
     tried: int = 0
     dead: int = 0
     policy: int = 0
     sender: int = 0
     complaints: int = 0
+    content: int = 0
+    protocol: int = 0
+    in_a_row: int = 0
 
 
 def add(session: Session, mailing_id: int, provider: str, counts: Counts) -> None:
@@ -29,17 +35,23 @@ def add(session: Session, mailing_id: int, provider: str, counts: Counts) -> Non
 
 
 _ADD = text("""
-    INSERT INTO tally (mailing_id, provider, tried, dead, policy, sender, complaints)
-    VALUES (:mailing, :provider, :tried, :dead, :policy, :sender, :complaints)
+    INSERT INTO tally (mailing_id, provider, tried, dead, policy, sender, complaints, content, protocol, in_a_row)
+    VALUES (:mailing, :provider, :tried, :dead, :policy, :sender, :complaints, :content, :protocol, :in_a_row)
     ON CONFLICT (mailing_id, provider) DO UPDATE SET tried = tally.tried + excluded.tried, dead = tally.dead + excluded.dead,
         policy = tally.policy + excluded.policy, sender = tally.sender + excluded.sender,
-        complaints = tally.complaints + excluded.complaints
+        complaints = tally.complaints + excluded.complaints, content = tally.content + excluded.content,
+        protocol = tally.protocol + excluded.protocol,
+        in_a_row = excluded.in_a_row + CASE WHEN excluded.tried > excluded.content + excluded.protocol THEN 0
+            ELSE tally.in_a_row END
 """)
 
 
 def of(session: Session, mailing_id: int, provider: str | None = None) -> Counts:
     """Return the counts of a mailing, or of one provider group in it."""
-    columns = [func.coalesce(func.sum(getattr(Tally, name)), 0) for name in Counts.__slots__]
+    columns = [
+        func.coalesce((func.max if name == "in_a_row" else func.sum)(getattr(Tally, name)), 0)
+        for name in Counts.__slots__
+    ]
     statement = select(*columns).where(Tally.mailing_id == mailing_id)
     if provider is not None:
         statement = statement.where(Tally.provider == provider)

@@ -72,7 +72,7 @@ class Shard(Base):
 
     __table_args__ = (
         CheckConstraint(one_of("state", ShardState), name="state_is_known"),
-        CheckConstraint("size BETWEEN 1 AND 2000", name="size_is_bounded"),
+        CheckConstraint("size BETWEEN 0 AND 2000", name="size_is_bounded"),
         CheckConstraint("announced BETWEEN 0 AND size", name="announced_within_size"),
         Index("shards_to_lease", "lane", "not_before", "retry", postgresql_where="state = 'open'"),
         Index(None, "mailing_id"),

@@ -100,7 +100,10 @@ class Mailing(Base):
 
 
 class Tally(Base):
-    """What refusals say of a mailing in one provider group, while it goes."""
+    """What refusals say of a mailing in one provider group, while it goes.
+
+    in_a_row    first attempts refused for what the message is or how we speak, since one was answered otherwise
+    """
 
     __tablename__ = "tally"
 
@@ -111,6 +114,9 @@ class Tally(Base):
     policy: Mapped[int] = mapped_column(server_default="0")
     sender: Mapped[int] = mapped_column(server_default="0")
     complaints: Mapped[int] = mapped_column(server_default="0")
+    content: Mapped[int] = mapped_column(server_default="0")
+    protocol: Mapped[int] = mapped_column(server_default="0")
+    in_a_row: Mapped[int] = mapped_column(server_default="0")
     held_until: Mapped[datetime | None]
 
 

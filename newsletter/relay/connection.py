@@ -16,7 +16,7 @@ from newsletter.relay.conversation import Asked, Conversation, Event, Said
 from newsletter.relay.envelope import Envelope
 from newsletter.relay.manners import Manners
 from newsletter.relay.offers import Offers
-from newsletter.relay.outcome import Outcome
+from newsletter.relay.outcome import Outcome, Stage
 from newsletter.relay.target import Relay
 
 NEVER = float("inf")
@@ -40,8 +40,11 @@ class Load(Protocol):
     def back(self, envelope: Envelope) -> None:
         """Take back an envelope that was drawn and not introduced."""
 
-    def done(self, envelope: Envelope, outcome: Outcome, *, last: bool) -> None:
-        """Hear what became of an envelope. last: a session that had carried others ended with it."""
+    def done(self, envelope: Envelope, outcome: Outcome, *, last: bool) -> bool | None:
+        """Hear what became of an envelope; return whether the session is of no more use.
+
+        last   a session that had carried others ended with it
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +64,16 @@ class _Pending:
 class Connection(asyncio.Protocol):
     """One session. `carry` as long as it is `usable`, then `close`; belongs to the loop that opened it."""
 
-    def __init__(self, smtp: aiosmtplib.SMTP, manners: Manners) -> None:
+    def __init__(self, smtp: aiosmtplib.SMTP, manners: Manners, *, plainly: bool = False) -> None:
         transport = smtp.transport
         assert transport is not None
         self._transport = cast(asyncio.Transport, transport)
         self._former = self._transport.get_protocol()
-        self._talk = Conversation(Offers.of(smtp.esmtp_extensions))
+        offers = Offers.of(smtp.esmtp_extensions)
+        self._talk = Conversation(offers.plainly() if plainly else offers)
+        self._retired = False
+        self.hindered = False
+        self.plainly = plainly
         self._manners = manners
         self._loop = asyncio.get_running_loop()
         self._opened = self._last_used = self._loop.time()
@@ -82,17 +89,22 @@ class Connection(asyncio.Protocol):
         self._transport.set_protocol(self)
 
     @classmethod
-    async def open(cls, relay: Relay, *, helo: str, tls_context: ssl.SSLContext, manners: Manners) -> "Connection":
-        """Return a session that is ready for MAIL; raises opening.Unreachable."""
+    async def open(
+        cls, relay: Relay, *, helo: str, tls_context: ssl.SSLContext, manners: Manners, plainly: bool = False
+    ) -> "Connection":
+        """Return a session that is ready for MAIL; raises opening.Unreachable.
+
+        plainly   without PIPELINING and whatever else a server may offer and not understand
+        """
         smtp = await opening.open_session(relay, helo=helo, tls_context=tls_context, manners=manners)
-        return cls(smtp, manners)
+        return cls(smtp, manners, plainly=plainly)
 
     @property
     def usable(self) -> bool:
         """Whether another message may go through this session."""
         manners = self._manners
         return (
-            not self._talk.closed
+            not (self._talk.closed or self._retired)
             and (manners.messages is None or self._sent < manners.messages)
             and (manners.seconds is None or self._loop.time() - self._opened < manners.seconds)
         )
@@ -181,7 +193,9 @@ class Connection(asyncio.Protocol):
                 if not self._talk.closed:  # asked and given up in one breath: what became of it follows
                     self._decide(event.envelope, load)
             else:
-                load.done(event.envelope, event.outcome, last=self._talk.closed and self._sent > 1)
+                self._retired |= bool(
+                    load.done(event.envelope, event.outcome, last=self._talk.closed and self._sent > 1)
+                )
         if load is not None and self._talk.ready and (following := self._next(load)):
             self._introduce(following)
 
@@ -226,6 +240,7 @@ class Connection(asyncio.Protocol):
     def _fit(self, envelope: Envelope, load: Load) -> Envelope | None:
         hindrance = self._talk.offers.hindrance(envelope)
         if hindrance is not None:
+            self.hindered |= hindrance.stage is Stage.MAIL
             load.done(envelope, hindrance, last=False)
             return None
         self._sent += 1

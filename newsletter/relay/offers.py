@@ -1,7 +1,7 @@
 """What a server offered in its answer to EHLO, and how envelopes are introduced to it accordingly: pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from newsletter.relay.envelope import Envelope
 from newsletter.relay.outcome import Rejected, Stage
@@ -40,6 +40,10 @@ class Offers:
             utf8="smtputf8" in extensions,
             dsn="dsn" in extensions,
         )
+
+    def plainly(self) -> "Offers":
+        """Return what is left when one thing is said after the other and nothing that is not asked for: RFC 5321 alone."""
+        return replace(self, pipelining=False, size=False, dsn=False)
 
     def hindrance(self, envelope: Envelope) -> Rejected | None:
         """Return why this server cannot carry an envelope, found before anything is said about it."""

@@ -7,15 +7,22 @@ somebody is there to send it. Sessions stay open from one call to the next, in t
 import asyncio
 import ssl
 from collections import deque
+from dataclasses import replace
 from functools import cache
 from typing import Protocol
 
+from newsletter.relay import verdict
 from newsletter.relay.connection import Connection
 from newsletter.relay.envelope import Envelope
 from newsletter.relay.manners import Manners
-from newsletter.relay.opening import Unreachable
-from newsletter.relay.outcome import Deferred, Outcome, Stage
+from newsletter.relay.opening import Cause, Unreachable
+from newsletter.relay.outcome import Accepted, Deferred, Outcome, Rejected, Stage, Uncertain
 from newsletter.relay.target import Relay
+
+PLAINLY = 3600.0
+"""Seconds for which a relay that has shown that it misunderstands pipelines or parameters is spared them."""
+ILL = 3
+"""Sessions that end under as many envelopes, while nobody hears anything else, are no accident: the relay is ill."""
 
 
 class Cargo(Protocol):
@@ -61,22 +68,49 @@ class Pool:
         self._helo = helo
         self._tls = tls_context
         self._manners = manners or Manners.towards(relay)
+        self._greeted = False
+        self._plainly_until = 0.0
         self._idle: deque[Connection] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def send(self, cargo: Cargo) -> int:
+    async def send(self, cargo: Cargo, *, probing: bool = False) -> int:
         """Hand over a cargo and return how many envelopes were drawn and not withheld.
 
-        Raises opening.Unreachable if no session could be opened and nothing was begun. If sessions die later, the
-        rest is simply not drawn. What the cargo raises is raised again once the sessions rest.
+        probing   one session alone begins, and the others once it has been answered
+
+        Raises opening.Unreachable if no session could be opened and nothing was begun, or if each session ended while nobody
+        heard anything else: the cargo has been told of all that was drawn. If sessions die later, the rest is simply not
+        drawn. What the cargo raises is raised again once the sessions rest.
         """
         self._settle_in()
-        return await _Run(self, cargo).complete()
+        return await _Run(self, cargo, probing=probing).complete()
 
     async def knock(self) -> None:
         """Have one session open and keep it; raises opening.Unreachable. A dead relay is then asked once, not by all at once."""
         self._settle_in()
-        await self.give_back(await self.borrow())
+        await self.give_back(await self._idle_one() or await self._patiently())
+
+    async def _patiently(self) -> Connection:
+        """Open a session with a relay that may be ill: one that is not greeted has another tried beside it.
+
+        A relay that takes five minutes to greet is waited for (RFC 5321 §4.5.3.2.1), and one that never will, and is well
+        again for others, is found meanwhile.
+        """
+        tries = set[asyncio.Task[Connection]]()
+        try:
+            while True:
+                tries.add(asyncio.create_task(self._open(self._manners)))
+                done, tries = await asyncio.wait(
+                    tries, timeout=self._manners.knock, return_when=asyncio.FIRST_COMPLETED
+                )
+                if done:
+                    first, *others = sorted(done, key=lambda one: one.exception() is not None)
+                    tries.update(others)
+                    return first.result()
+        finally:
+            for one in tries:
+                one.add_done_callback(_abort_late)
+                one.cancel()
 
     def _settle_in(self) -> None:
         loop = asyncio.get_running_loop()
@@ -90,19 +124,50 @@ class Pool:
         if self._loop is asyncio.get_running_loop():
             await asyncio.gather(*(connection.close() for connection in idle))
 
-    async def borrow(self) -> Connection:
+    async def borrow(self, *, plainly: bool = False) -> Connection:
         """Return a living session, opened now if none lies idle; raises opening.Unreachable."""
+        if not plainly and (connection := await self._idle_one()):
+            return connection
+        manners = self._manners
+        if self._greeted:
+            # Others of its sessions were greeted at once: what keeps this one waiting is no slow relay but an ill one.
+            manners = replace(manners, greeting=min(manners.greeting, manners.prompt))
+        return await self._open(manners, plainly=plainly)
+
+    async def _idle_one(self) -> Connection | None:
+        plainly = self._plainly
         while self._idle:
             connection = self._idle.pop()
-            if await connection.still_there():
+            if (connection.plainly or not plainly) and await connection.still_there():
                 return connection
             await connection.close()
-        context = self._tls or _system_trust()
-        return await Connection.open(self.relay, helo=self._helo, tls_context=context, manners=self._manners)
+        return None
+
+    async def _open(self, manners: Manners, *, plainly: bool = False) -> Connection:
+        connection = await Connection.open(
+            self.relay,
+            helo=self._helo,
+            tls_context=self._tls or _system_trust(),
+            manners=manners,
+            plainly=plainly or self._plainly,
+        )
+        self._greeted = True
+        return connection
+
+    @property
+    def _plainly(self) -> bool:
+        return asyncio.get_running_loop().time() < self._plainly_until
+
+    def speak_plainly(self) -> None:
+        """Remember that the relay took without pipelines and parameters what it had not understood with them."""
+        self._plainly_until = asyncio.get_running_loop().time() + PLAINLY
 
     async def give_back(self, connection: Connection) -> None:
-        """Keep a session for the next envelope or the next call, or close it if it has served its time."""
-        if connection.usable:
+        """Keep a session for the next envelope or the next call, or close it if it has served its time.
+
+        One that could not carry a message is asked anew what it offers: limits are raised without ending sessions.
+        """
+        if connection.usable and not connection.hindered:
             self._idle.append(connection)
         else:
             await connection.close()
@@ -116,7 +181,12 @@ class Pool:
 class _Run:
     """One call of `send`: what its sessions share. To each of them it is the load; what goes wrong in the cargo is kept."""
 
-    def __init__(self, pool: Pool, cargo: Cargo) -> None:
+    def __init__(self, pool: Pool, cargo: Cargo, *, probing: bool) -> None:
+        self._probing = probing
+        self._answered, self._answered_or_over = asyncio.Event(), asyncio.Event()
+        self._ended: set[int] = set()
+        self._apart: deque[Envelope] = deque()
+        self._plain: set[int] = set()
         self._pool = pool
         self._cargo = cargo
         self._again: deque[Envelope] = deque()
@@ -128,7 +198,7 @@ class _Run:
     async def complete(self) -> int:
         try:
             ended = await asyncio.gather(
-                *(self._work() for _ in range(self._pool.relay.connections)), return_exceptions=True
+                *(self._work(number) for number in range(self._pool.relay.connections)), return_exceptions=True
             )
         finally:
             self._leave()
@@ -138,12 +208,18 @@ class _Run:
                 raise surprise
         if self._failure is not None:
             raise self._failure
-        if self._begun == 0 and self._unreachable is not None:
+        if (self._begun == 0 or self._ill) and self._unreachable is not None:
             raise self._unreachable
         return self._begun
 
+    @property
+    def _ill(self) -> bool:
+        """Whether sessions have ended, and nobody heard anything else."""
+        return not self._answered.is_set() and len(self._ended) >= (1 if self._probing else ILL)
+
     def _leave(self) -> None:
         """No session is left for these: what a first try came to holds, and without one they were not begun."""
+        self._again += self._apart
         while self._again:
             envelope = self._again.popleft()
             if earlier := self._earlier.get(envelope.key):
@@ -151,19 +227,28 @@ class _Run:
             else:
                 self.withheld(envelope)
 
-    async def _work(self) -> None:
+    async def _work(self, number: int) -> None:
         """Draw envelopes through one session after the other, until none is left or sessions die too often.
 
         Once a session could not be opened, nobody opens another: a dead relay is not asked by all of us in turn.
         """
+        if self._probing and number:
+            await self._answered_or_over.wait()
+        try:
+            await self._draw_through_sessions()
+        finally:
+            self._answered_or_over.set()
+
+    async def _draw_through_sessions(self) -> None:
         deaths = 0
         while deaths <= self._pool.reconnects and self._unreachable is None:
             # Drawn before a session is opened, so that three envelopes open three sessions and not eight.
-            envelope = await self._first()
+            apart = bool(self._apart)
+            envelope = self._apart.popleft() if apart else await self._first()
             if envelope is None:
                 return
             try:
-                connection = await self._pool.borrow()
+                connection = await self._pool.borrow(plainly=apart)
             except BaseException as error:
                 self._again.appendleft(envelope)
                 if not isinstance(error, Unreachable):
@@ -221,12 +306,34 @@ class _Run:
     def back(self, envelope: Envelope) -> None:
         self._again.appendleft(envelope)
 
-    def done(self, envelope: Envelope, outcome: Outcome, *, last: bool) -> None:
-        if last and envelope.key not in self._earlier and _only_the_session_ended(outcome):
+    def done(self, envelope: Envelope, outcome: Outcome, *, last: bool) -> bool:
+        self._note(envelope, outcome)
+        again = envelope.key not in self._earlier
+        misunderstood = _misunderstood(outcome)
+        if again and misunderstood:
+            # Standards §16: a new session, and nothing in it but what RFC 5321 asks for.
+            self._earlier[envelope.key] = outcome
+            self._plain.add(envelope.key)
+            self._apart.append(envelope)
+        elif again and last and _only_the_session_ended(outcome):
             self._earlier[envelope.key] = outcome
             self._again.append(envelope)
         else:
+            if envelope.key in self._plain and isinstance(outcome, Accepted):
+                self._pool.speak_plainly()
             self._tell(envelope, outcome)
+        return misunderstood
+
+    def _note(self, envelope: Envelope, outcome: Outcome) -> None:
+        """Tell a relay that is ill from a session that ended: other answers are heard as well."""
+        if not (isinstance(outcome, Uncertain) or _sickly(outcome)):
+            self._answered.set()
+            self._answered_or_over.set()
+            return
+        self._ended.add(envelope.key)
+        if self._ill and self._unreachable is None:
+            words = str(outcome.reply) if isinstance(outcome, Deferred) else "sessions end in the middle of messages"
+            self._unreachable = Unreachable(self._pool.relay, Cause.CLOSED, words)
 
     def _tell(self, envelope: Envelope, outcome: Outcome) -> None:
         try:
@@ -238,6 +345,29 @@ class _Run:
 def _only_the_session_ended(outcome: Outcome) -> bool:
     """Return whether a server had had enough of the session, not of the message: worth one try in a new one."""
     return isinstance(outcome, Deferred) and outcome.stage is not Stage.BODY and outcome.reply.code in (0, 421)
+
+
+def _sickly(outcome: Outcome) -> bool:
+    """Return whether a session ended for the relay's own sake: not over a reader, whose provider may stand behind it, nor pace."""
+    if not _only_the_session_ended(outcome):
+        return False
+    assert isinstance(outcome, Deferred)
+    return outcome.reply.code == 0 or (
+        outcome.stage is not Stage.RCPT and verdict.of(outcome).cls is verdict.Class.TRANSIENT
+    )
+
+
+def _misunderstood(outcome: Outcome) -> bool:
+    """Return whether a refusal was about how we spoke."""
+    if not isinstance(outcome, (Deferred, Rejected)) or outcome.reply.code == 0:
+        return False
+    return verdict.of(outcome).cls is verdict.Class.PROTOCOL
+
+
+def _abort_late(one: "asyncio.Task[Connection]") -> None:
+    """Drop a session that was greeted after another."""
+    if not one.cancelled() and one.exception() is None:
+        one.result().abort()
 
 
 @cache

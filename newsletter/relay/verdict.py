@@ -38,30 +38,6 @@ class Limit(StrEnum):
     PROVIDER = "provider"
 
 
-class Action(StrEnum):
-    """What follows for the sender of the mail."""
-
-    SUPPRESS = "suppress the address"
-    RETRY = "try again later"
-    SLOW_DOWN = "slow the provider group"
-    PAUSE = "pause and tell the operator"
-    STOP = "stop the mailing"
-    RECONNECT = "open a new connection"
-    GIVE_UP = "give up on this message"
-
-
-_ACTIONS = {
-    Class.DEAD: Action.SUPPRESS,
-    Class.QUOTA: Action.RETRY,
-    Class.TRANSIENT: Action.RETRY,
-    Class.RATE: Action.SLOW_DOWN,
-    Class.POLICY: Action.PAUSE,
-    Class.CONTENT: Action.GIVE_UP,
-    Class.SENDER: Action.STOP,
-    Class.PROTOCOL: Action.RECONNECT,
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The class of a refusal.
@@ -73,11 +49,6 @@ class Verdict:
     cls: Class
     wait: timedelta | None = None
     limit: Limit | None = None
-
-    @property
-    def action(self) -> Action:
-        """What follows."""
-        return _ACTIONS[self.cls]
 
 
 # In the order in which they are asked. What is said of us comes before what is said of the reader: a server that blocks us often

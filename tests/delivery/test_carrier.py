@@ -72,7 +72,7 @@ def carry(send, *, count, desk=None):
     crew = Crew(desk)
 
     async def main():
-        crew.send = lambda cargo: send(cargo, desk)
+        crew.send = lambda cargo, **_how: send(cargo, desk)
         return await Carrier(crew, Work(LEASE, rows, {}), marks, turn).carry()
 
     asyncio.run(asyncio.wait_for(main(), 30))

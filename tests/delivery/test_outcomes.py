@@ -1,5 +1,6 @@
 """What becomes of a delivery after one attempt: pure."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -54,7 +55,10 @@ NOT_OURS_TO_SEND = Reply(550, "5.7.60", "Client does not have permissions to sen
         (Reply(550, "5.7.1", "Blocked, see our policy"), Stage.RCPT, DeliveryState.REJECTED),
         (Reply(550, "5.7.1", "Blocked, see our policy"), Stage.BODY, DeliveryState.REJECTED),
         (Reply(550, None, "no"), Stage.RCPT, DeliveryState.REJECTED),
-        (Reply(552, "5.3.4", "Message too large"), Stage.MAIL, DeliveryState.REJECTED),
+        (Reply(552, "5.3.4", "Message too large"), Stage.MAIL, DeliveryState.DEFERRED),
+        (Reply(503, "5.5.1", "Error: need MAIL command"), Stage.RCPT, DeliveryState.DEFERRED),
+        (Reply(550, "5.6.0", "Message rejected: invalid header"), Stage.BODY, DeliveryState.DEFERRED),
+        (Reply(553, "5.6.7", "the relay does not offer SMTPUTF8"), Stage.RCPT, DeliveryState.REJECTED),
     ],
 )
 def test_who_was_refused_for_our_sake_stays_due(reply, stage, state):
@@ -72,6 +76,14 @@ def test_a_refused_sender_is_not_tried_for_ever_and_a_test_hears_it_at_once():
     old = Row(7, 0, 1, 2, 3, "", 12, NOW - timedelta(hours=71))
     assert outcomes.judge(old, refused, kind=Kind.DIGEST, now=NOW).result.state is DeliveryState.EXPIRED
     assert outcomes.judge(ROW, refused, kind=Kind.TEST, now=NOW).result.state is DeliveryState.REJECTED
+
+
+def test_who_is_refused_what_others_are_given_is_asked_three_times():
+    """RFC 5321 §4.2.1: what got 5yz is not repeated as it is; twice more is for a relay that is mended meanwhile."""
+    refused = Rejected(Reply(550, "5.6.0", "attachment refused"), Stage.BODY)
+    again = [replace(ROW, tries=tries, first_tried=NOW) for tries in range(4)]
+    states = [outcomes.judge(row, refused, kind=Kind.DIGEST, now=NOW).result.state for row in again]
+    assert states == [DeliveryState.DEFERRED] * 2 + [DeliveryState.REJECTED] * 2
 
 
 def test_the_words_of_a_server_are_never_kept():

@@ -38,6 +38,7 @@ def test_an_alert_is_worth_a_day_and_a_digest_three():
     """Patience follows the kind of mail (standards §16)."""
     assert pacing.patience_for(Kind.ALERT) == timedelta(hours=24)
     assert pacing.patience_for(Kind.DIGEST) == timedelta(hours=72)
+    assert pacing.patience_for(Kind.RETRACTION) == pacing.patience_for(Kind.ALERT), "what is urgent is urgent"
 
 
 def test_a_window_never_announces_more_than_the_wire_can_begin():

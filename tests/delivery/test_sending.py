@@ -4,12 +4,14 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from newsletter import languages
+from newsletter.journeys import alert, publish
 from newsletter.journeys import mailing as journey
-from newsletter.journeys import publish
 from newsletter.ledger import books
 from newsletter.relay.opening import Unreachable
 from newsletter.vault import CannotUnseal
 from tests import house
+from tests.fakes import smtp
 
 
 def deliver(newsletter):
@@ -244,4 +246,74 @@ def test_a_worker_without_a_sender_sends_nothing_and_rejects_nobody(tmp_path, da
     released.deliver("bulk")
     assert len(sink.messages) == 3
     for made in (bare, released):
+        made.close()
+
+
+class Closing(smtp.Scripted):
+    """A relay that greets and says 421 to every sender."""
+
+    sessions = 0
+
+    async def serve(self, reader, writer):
+        self.sessions += 1
+        await super().serve(reader, writer)
+
+    async def _say(self, verb, usual, writer):
+        await super()._say(verb, usual, writer)
+        return verb != "MAIL"
+
+
+def test_a_relay_that_ends_its_sessions_at_mail_is_asked_once_in_ten_seconds(tmp_path, database_urls):
+    """It is being shut down, or overrun: hundreds of sessions a second are the last thing it needs."""
+    server = Closing(script={"MAIL": b"421 4.3.2 Service not available\r\n"})
+    with smtp.running(server):
+        made = house.build(tmp_path, database_urls, f"{server.url}?connections=8")
+        composed = house.issue(made, tmp_path, addresses=house.addresses(500))
+        publish.send(made.parts, composed.issue)
+        with pytest.raises(Unreachable):
+            made.deliver("bulk", seconds=2)
+        assert server.sessions <= 3 * 8
+        with made.parts.database.transaction() as session:
+            assert books.faults(session, composed.mailing) == []
+            assert session.execute(text("SELECT closed_until > now() FROM relay_state")).scalar_one()
+            session.execute(text("UPDATE relay_state SET closed_until = now()"))
+            deferred = books.status(session, composed.mailing).deferred
+        asked = server.sessions
+        with pytest.raises(Unreachable):
+            made.deliver("bulk", seconds=2)
+        assert server.sessions == asked + 1, "the one that asks"
+        assert deferred <= 3 * 8, "the others are as due as ever"
+        server.script = {}
+        with made.parts.database.transaction() as session:
+            session.execute(text("UPDATE relay_state SET closed_until = now()"))
+        server._say = lambda *said: smtp.Scripted._say(server, *said)
+        made.deliver("bulk", seconds=20)
+        assert len(server.messages) >= 500 - deferred - 1
+        made.close()
+
+
+@pytest.mark.parametrize(
+    ("lane", "state", "halted"), [("bulk", "paused", "unwelcome"), ("urgent", "sending", None)], ids=str
+)
+def test_a_relay_that_refuses_us_halts_ordinary_mail_and_says_so(tmp_path, database_urls, lane, state, halted):
+    """Nothing but an operator mends it. An alert goes on by itself once it is mended: nobody might be awake to say so."""
+    server = smtp.Scripted(script={"BANNER": b"554 5.7.1 no service for you here\r\n"})
+    with smtp.running(server):
+        made = house.build(tmp_path, database_urls, server.url)
+        composed = house.issue(made, tmp_path, addresses=house.addresses(5))
+        mailing = composed.mailing
+        if lane == "bulk":
+            publish.send(made.parts, composed.issue)
+        else:
+            (tmp_path / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
+            mailing = alert.send(made.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
+        with pytest.raises(Unreachable):
+            made.deliver(lane, seconds=2)
+        with made.parts.database.transaction() as session:
+            found = books.status(session, mailing)
+            soon = session.execute(text("SELECT closed_until < now() + interval '50 seconds' FROM relay_state"))
+            assert not soon.scalar_one(), "whoever knocks with a wrong password all the time is locked out"
+        assert (found.state, found.halted, found.due) == (state, halted, 5)
+        assert languages.say("halted.login").endswith(".")
+        assert languages.say("halted.unwelcome").endswith(".")
         made.close()

@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import text
 
+from newsletter import languages
 from newsletter.delivery import thresholds
 from newsletter.journeys import alert, publish
 from newsletter.journeys import mailing as journey
@@ -10,6 +11,7 @@ from newsletter.ledger import books
 from newsletter.ledger.tallies import Counts
 from newsletter.relay.verdict import Class
 from tests import house
+from tests.fakes import smtp
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,11 @@ from tests import house
         (Counts(tried=500, sender=2), None),
         (Counts(tried=500, sender=3), "sender"),
         (Counts(tried=1, sender=1), "sender"),
+        (Counts(tried=2, content=2), None),
+        (Counts(tried=3, content=3), "content"),
+        (Counts(tried=3, content=1, protocol=2), "protocol"),
+        (Counts(tried=1000, content=400, in_a_row=9), None),
+        (Counts(tried=1000, protocol=10, in_a_row=10), "protocol"),
     ],
 )
 def test_each_threshold_is_where_it_is_written(counts, why):
@@ -41,6 +48,9 @@ def test_attempts_are_counted_by_what_their_refusal_was_about():
     assert thresholds.count([None, Class.DEAD, Class.POLICY, Class.QUOTA, Class.TRANSIENT, Class.SENDER]) == Counts(
         tried=6, dead=1, policy=1, sender=1
     )
+    refused = [Class.CONTENT, None, Class.PROTOCOL, Class.CONTENT]
+    assert thresholds.count(refused) == Counts(tried=4, content=2, protocol=1, in_a_row=2)
+    assert thresholds.count(refused, first=False).in_a_row == 0, "only the refused are asked again: they prove nothing"
 
 
 def status(made, mailing):
@@ -90,6 +100,57 @@ def test_a_refused_sender_stops_at_once_and_costs_no_reader_the_digest(sink, tmp
     after = status(made, composed.mailing)
     assert (after.state, after.halted, after.accepted) == ("done", None, 200)
     made.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "offered", "why"),
+    [
+        (None, ("SIZE 4000", "PIPELINING"), "content"),
+        ("550 5.6.0 message rejected: invalid header", ("PIPELINING",), "content"),
+        ("503 5.5.1 Error: need MAIL command", ("PIPELINING",), "protocol"),
+        ("501 5.5.4 Unsupported option: ORCPT", (), "protocol"),
+    ],
+)
+def test_what_is_wrong_with_every_message_stops_the_mailing_and_costs_no_reader_it(
+    tmp_path, database_urls, said, offered, why
+):
+    """A relay with a new limit, or another way of speaking, is mended in an hour: until then the list must not be burned."""
+    server = smtp.Sink(extensions=offered)
+    server.refuse = lambda _recipient: said
+    with smtp.running(server):
+        made = house.build(tmp_path, database_urls, f"{server.url}?connections=2")
+        composed = house.issue(made, tmp_path, addresses=readers("a.example", each=600))
+        publish.send(made.parts, composed.issue)
+        made.deliver("bulk", seconds=10)
+        found = status(made, composed.mailing)
+        assert (found.state, found.halted, found.rejected, found.due) == ("paused", why, 0, 600)
+        assert found.deferred < 600, "it stopped before the end"
+        assert languages.say(f"halted.{why}").endswith("."), "a sentence says why"
+        server.extensions, server.refuse = ("PIPELINING",), lambda _recipient: None
+        journey.resume(made.parts, composed.mailing)
+        for _ in range(2):
+            with made.parts.database.transaction() as session:
+                session.execute(text("UPDATE delivery SET due_at = now() WHERE state = 'deferred'"))
+            made.sweep()
+            made.deliver("bulk", seconds=10)
+        after = status(made, composed.mailing)
+        assert (after.state, after.halted, after.accepted) == ("done", None, 600)
+        made.close()
+
+
+def test_one_server_that_dislikes_the_message_stops_nobody_elses(newsletter, sink, tmp_path):
+    """A company's filter wants no pictures: its readers are asked three times, and all others have theirs."""
+    sink.refuse = lambda recipient: "550 5.6.0 attachment refused" if recipient.startswith("reader7@") else None
+    composed = house.issue(newsletter, tmp_path, addresses=readers("a.example", "b.example", each=10))
+    publish.send(newsletter.parts, composed.issue)
+    for tried in (1, 2, 3):
+        newsletter.deliver("bulk", seconds=10)
+        found = status(newsletter, composed.mailing)
+        assert (found.halted, found.accepted, found.due) == (None, 18, 2 if tried < 3 else 0)
+        with newsletter.parts.database.transaction() as session:
+            session.execute(text("UPDATE delivery SET due_at = now() WHERE state = 'deferred'"))
+        newsletter.sweep()
+    assert (found.state, found.rejected) == ("done", 2)
 
 
 def test_a_dead_list_stops_by_itself(newsletter, sink, tmp_path):

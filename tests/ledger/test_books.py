@@ -51,6 +51,7 @@ ONE = "id = (SELECT min(id) FROM delivery WHERE state = 'accepted')"
         (f"UPDATE delivery SET tries = 0 WHERE {ONE}", "1 × a delivery with an outcome that was never tried"),
         (f"UPDATE delivery SET shard_id = 999999 WHERE {ONE}", "1 × a delivery in no shard"),
         ("UPDATE delivery SET position = 0", "1 × a place of a shard that two deliveries share"),
+        ("UPDATE shard SET state = 'open', size = size + 1", "1 × an open shard whose size is not its rows"),
     ],
     ids=lambda value: value[:60],
 )
@@ -58,6 +59,46 @@ def test_each_rule_that_is_broken_is_named(newsletter, mailing, change, fault):
     """Every scenario asks the books whether they hold; an auditor who never finds anything may be asleep."""
     found = faults(newsletter, mailing, change)
     assert any(sentence.startswith(fault) for sentence in found), found
+
+
+def test_who_leaves_while_retries_are_gathered_is_not_counted_among_them(newsletter, sink, tmp_path):
+    """Else their shard waits for somebody who will never come, the mailing never ends, and every worker turns it over and over."""
+    sink.refuse = lambda _recipient: "451 4.7.1 Greylisted"
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(6))
+    publish.send(newsletter.parts, composed.issue)
+    newsletter.deliver("bulk", seconds=10)
+    sink.refuse = lambda _recipient: None
+    database = newsletter.parts.database
+    with database.transaction() as session:
+        session.execute(text("UPDATE delivery SET due_at = now() - interval '1 second'"))
+    with database.transaction() as leaving:
+        mailbox = leaving.execute(text("SELECT min(mailbox_id) FROM delivery")).scalar_one()
+        assert deliveries.cancel(leaving, mailbox, reason="left") == 1
+        with (
+            database.transaction() as session
+        ):  # the sweep comes before the wish is committed, and does not wait for it
+            session.execute(text("SET LOCAL lock_timeout = '2s'"))
+            now = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+            assert deliveries.gather(session, now=now) == 5
+    assert faults(newsletter, composed.mailing) == []
+    newsletter.deliver("bulk", seconds=10)
+    newsletter.sweep()
+    with database.transaction() as session:
+        found = books.status(session, composed.mailing)
+    assert (found.state, found.accepted, found.cancelled) == ("done", 5, 1)
+
+
+def test_a_shard_of_another_size_than_its_rows_ends_all_the_same(newsletter, sink, tmp_path):
+    """What older versions left behind must not keep a mailing open, and the workers busy, for ever."""
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(3))
+    publish.send(newsletter.parts, composed.issue)
+    empty = "INSERT INTO shard (mailing_id, lane, provider, size) SELECT mailing_id, lane, provider, 1 FROM shard"
+    assert len(faults(newsletter, composed.mailing, "UPDATE shard SET size = size + 1", empty)) == 1
+    newsletter.deliver("bulk", seconds=10)
+    assert faults(newsletter, composed.mailing) == []
+    with newsletter.parts.database.transaction() as session:
+        assert books.status(session, composed.mailing).state == "done"
+        assert session.execute(text("SELECT size, fence FROM shard ORDER BY id")).all() == [(3, 1), (0, 1)]
 
 
 def test_many_retries_go_into_several_shards_and_each_has_its_place(newsletter, mailing):

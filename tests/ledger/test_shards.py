@@ -1,5 +1,7 @@
 """Leases, fences and windows: what a lost, frozen or doubled worker can and cannot do."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import text
 
@@ -179,3 +181,12 @@ def test_a_stop_takes_no_doubt_away(newsletter, mailing):
     newsletter.sweep()
     found = states(newsletter, mailing)
     assert (found.uncertain, found.cancelled, found.due) == (3, 7, 0)
+
+
+def test_a_shard_that_does_not_end_rests_also_when_its_journal_gives_it_back(newsletter, mailing):
+    """Taken at once by whoever looks next, it would keep every worker busy with nothing, and its lane from others."""
+    lease = take(newsletter)
+    with newsletter.parts.database.transaction() as session:
+        shards.put_off(session, lease, after=timedelta(minutes=1))
+        assert shards.reclaim(session, lease.shard_id, lease.fence, shards.Marks((), ())) is not None
+    assert take(newsletter) is None

@@ -3,21 +3,27 @@
 import asyncio
 import gc
 import ipaddress
+import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from newsletter.relay import opening
+from newsletter.relay.manners import Manners
 from newsletter.relay.opening import Cause, Unreachable
 from newsletter.relay.outcome import Accepted
 from newsletter.relay.pool import Pool
 from newsletter.relay.target import Relay
+from newsletter.relay.verdict import Class
 from tests.fakes import smtp
 from tests.fakes.cargo import Batch
 from tests.relay.test_pool import QUICK, envelopes
@@ -34,6 +40,7 @@ class Secure(smtp.Sink):
     context: ssl.SSLContext | None = None
     at_once: bool = False
     offers: tuple[str, ...] = ("STARTTLS",)
+    login: bytes = b"235 welcome"
     heard: list[tuple[str, bool]] = field(default_factory=list)
     met: Callable[[], None] = lambda: None
 
@@ -67,7 +74,7 @@ class Secure(smtp.Sink):
                 writer.write(b"250 kept\r\n")
             else:
                 recipient = line if verb == "RCPT" else recipient
-                writer.write(b"235 welcome\r\n" if verb == "AUTH" else b"250 ok\r\n")
+                writer.write(self.login + b"\r\n" if verb == "AUTH" else b"250 ok\r\n")
                 if verb == "QUIT":
                     return
 
@@ -154,6 +161,19 @@ def test_whoever_cannot_prove_to_be_the_relay_hears_nothing(scheme, mine, tmp_pa
     assert "secret" not in str(why.value.facts)
 
 
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [(b"535 5.7.8 authentication failed", Class.SENDER), (b"454 4.7.0 temporary failure", None)],
+)
+def test_a_refused_password_is_no_relay_that_is_away(said, refused, tmp_path):
+    """Standards §16: time mends a relay that is away, and nobody but an operator mends a password."""
+    context, trust = certified(tmp_path, "127.0.0.1")
+    with smtp.running(Secure(context=context, at_once=True, login=said)) as server, pytest.raises(Unreachable) as why:
+        hand_over(f"smtps://user:secret@127.0.0.1:{server.port}?connections=1", trust=trust)
+    assert (why.value.cause, why.value.refused) == (Cause.LOGIN, refused)
+    assert "secret" not in str(why.value.facts)
+
+
 def test_a_relay_that_has_lost_its_starttls_hears_no_password(tmp_path):
     """Whoever stands in between can strike STARTTLS out of the list: then nothing is sent."""
     context, trust = certified(tmp_path, "127.0.0.1")
@@ -184,6 +204,47 @@ def test_a_relay_with_an_address_of_the_new_kind_is_reached():
     with smtp.running(smtp.Sink(), host="::1") as sink:
         [outcome] = hand_over(f"smtp://[::1]:{sink.port}")
     assert isinstance(outcome, Accepted)
+
+
+@contextmanager
+def hole(address, port=0):
+    """An address whose SYNs get no answer: the queue of a socket that nobody accepts from is full."""
+    with ExitStack() as stack:
+        heard = stack.enter_context(socket.socket())
+        heard.bind((address, port))
+        heard.listen(0)
+        for _ in range(4):
+            one = stack.enter_context(socket.socket())
+            one.setblocking(False)
+            with suppress(BlockingIOError):
+                one.connect(heard.getsockname())
+        yield heard.getsockname()[1]
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_an_address_that_is_black_holed_does_not_hide_the_other(loop):
+    """A relay of two networks, one of which drops everything: the old kind of address works, and mail must find it."""
+    with hole("127.0.0.2") as port, socket.socket() as good:
+        good.bind(("127.0.0.1", port))
+        good.listen()
+        addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (at, port)) for at in ("127.0.0.2", "127.0.0.1")]
+        with asyncio.Runner(loop_factory=loop) as runner:
+            sock = runner.run(opening._first_to_answer(addresses, replace(QUICK, next_address=0.1)))
+        with sock:
+            assert sock.getpeername()[0] == "127.0.0.1"
+
+
+def test_a_machine_that_is_gone_is_noticed_by_the_kernel_and_a_slow_one_is_left_its_time():
+    """Without power a relay says nothing, which nothing but a question of the kernel tells from ten slow minutes."""
+    with socket.socket() as good:
+        good.bind(("127.0.0.1", 0))
+        good.listen()
+        where = (socket.AF_INET, socket.SOCK_STREAM, 6, "", good.getsockname())
+        with asyncio.run(opening._first_to_answer([where], Manners())) as sock:
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 10
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 180_000
 
 
 def test_no_more_sessions_are_open_than_agreed():

@@ -7,7 +7,7 @@ import pytest
 
 from newsletter.relay.outcome import Deferred, Stage
 from newsletter.relay.reply import Reply
-from newsletter.relay.verdict import Action, Class, judge, of
+from newsletter.relay.verdict import Class, judge, of
 
 REAL = Path(__file__).parents[2] / "../shared/data/bounces/dev-smtp-replies.json"
 _STAGES = {
@@ -267,17 +267,6 @@ def test_a_conversation_in_a_report_is_read_by_its_own_reply():
     told = "450 busy - please try later 551 not our user 503 need RCPT command [data] 551 not our user"
     assert judge(Stage.BODY, 551, "5.1.6", told).cls is Class.DEAD
     assert judge(Stage.BODY, 550, None, "550 User unknown").cls is Class.POLICY, "taken at RCPT: a filter's excuse"
-
-
-def test_only_a_dead_address_is_suppressed():
-    """Each other refusal is about us, our mail, or the moment."""
-    assert [cls for cls in Class if judge_action(cls) is Action.SUPPRESS] == [Class.DEAD]
-
-
-def judge_action(cls):
-    from newsletter.relay.verdict import Verdict
-
-    return Verdict(cls).action
 
 
 def test_an_outcome_is_judged_by_its_reply():

@@ -115,4 +115,6 @@ def test_a_full_disk_under_the_database_loses_nothing(tmp_path, relay, figures):
         gone_in_two_seconds_while_full=went_on,
         **found.figures(),
     )
+    assert meanwhile < readers, "it had ended before: the test proved nothing"
+    assert went_on == 0, "what cannot be written down must not go out"
     assert (found.state, found.ever_in_doubt, found.accepted) == ("done", 0, readers)

@@ -1,25 +1,34 @@
 """People who leave, are suppressed, or say stop while the mail is under way; and an alert that overtakes a digest."""
 
 import random
+import threading
 import time
 
 import pytest
+from sqlalchemy import text
 
 from newsletter.addresses import EmailAddress
 from newsletter.issues import digests
 from newsletter.journeys import alert, mailing, publish, suppressing
+from newsletter.ledger import deliveries
 from newsletter.subscribers import people
 from newsletter.subscribers.subscriptions import Rhythm
 from tests import house
 from tests.reliability import forms
 from tests.reliability.auditor import audit
-from tests.reliability.machine import answers, free_port, wait_for
+from tests.reliability.machine import answers, free_port, hurry, wait_for
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(1500)]
 PROMISE = 0.5
 """Seconds after which nothing is handed over any more."""
 SLACK = 0.25
 """What a busy machine adds between our last look at the clock and the server's first byte."""
+
+
+HOLD = 0.1
+"""How long the transaction of a wish stays open on a busy database."""
+NEXT = text("SELECT mailbox_id FROM delivery WHERE state = 'deferred' AND due_at > now() ORDER BY due_at LIMIT 1")
+SPREAD = text("UPDATE delivery SET due_at = now() + random() * :seconds * interval '1 second' WHERE state = 'deferred'")
 
 
 def late(record, since):
@@ -75,6 +84,49 @@ def acquainted(made, address):
 
 
 @forms.either
+def test_whoever_leaves_between_two_attempts_keeps_nobody_else_waiting(estate, relay, figures, form):
+    """Greylisted readers leave in the very moment in which the others are gathered for another attempt."""
+    readers, wishes = forms.of(form, short=300, full=10_000), forms.of(form, short=30, full=300)
+    made = estate.product(connections=4)
+    composed = house.issue(made, estate.folder, addresses=house.addresses(readers))
+    relay.be(grey=1.0)
+    machine = estate.machine()
+    machine.worker("worker", "bulk,upkeep", children=2)
+    publish.send(made.parts, composed.issue)
+
+    def status():
+        return mailing.status(made.parts, composed.mailing)
+
+    wait_for(lambda: made.sweep() and status().deferred == readers, seconds=300, every=0.3)
+    time.sleep(1)
+    with made.parts.database.transaction() as session:
+        session.execute(SPREAD, {"seconds": wishes * HOLD})
+    leaving = threading.Thread(target=leave, args=(made, wishes))
+    leaving.start()
+    while leaving.is_alive():
+        made.sweep()
+    leaving.join()
+    wait_for(lambda: hurry(made) or (made.sweep() and status().over), seconds=200, every=0.3)
+    found = audit(made, relay.record(), composed.mailing).sound()
+    turns = machine.logged("shard does not end") + machine.logged("shard had another size")
+    figures(
+        "10 grey", "leaving while retries are gathered", wishes=wishes, shards_of_another_size=turns, **found.figures()
+    )
+    assert (found.state, found.due, turns) == ("done", 0, 0)
+    assert 0 < found.cancelled <= wishes
+    assert found.accepted + found.cancelled == readers
+
+
+def leave(made, wishes):
+    """Let people leave one by one, each a moment before their next attempt is due."""
+    for _ in range(wishes):
+        with made.parts.database.transaction() as session:
+            if (mailbox := session.execute(NEXT).scalar_one_or_none()) is not None:
+                deliveries.cancel(session, mailbox, reason="left")
+                time.sleep(HOLD)
+
+
+@forms.either
 def test_pause_and_stop_take_half_a_second(estate, relay, figures, form):
     """For a mailing and for a lane, by the commands an operator types at night."""
     readers = forms.of(form, short=4000, full=40_000)
@@ -121,8 +173,8 @@ def test_an_alert_overtakes_a_digest_under_way(estate, relay, figures, form):
     house.add_readers(made, estate.folder, [f"many{number}@example.org" for number in range(many)], digest="many")
     house.add_readers(made, estate.folder, [f"few{number}@example.org" for number in range(10)], digest="few")
     composed = house.issue(made, estate.folder, addresses=house.addresses(bulk))
-    text = estate.folder / "alert.md"
-    text.write_text("# Soldiers at the gate\n\nPlease call.\n")
+    words = estate.folder / "alert.md"
+    words.write_text("# Soldiers at the gate\n\nPlease call.\n")
     machine = estate.machine()
     machine.worker("worker-bulk", "bulk,compose,upkeep", children=2)
     machine.worker("worker-prompt", "urgent,transactional,events")
@@ -133,7 +185,7 @@ def test_an_alert_overtakes_a_digest_under_way(estate, relay, figures, form):
 
     def sent(key):
         began = time.monotonic()
-        number = alert.send(made.parts, [str(text)], digest_key=key)
+        number = alert.send(made.parts, [str(words)], digest_key=key)
         released[number] = began
         wait_for(lambda: mailing.status(made.parts, number).over, every=0.05)
         return number

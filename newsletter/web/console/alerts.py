@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, HTTPException, Path, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.concurrency import run_in_threadpool
 
+from newsletter import languages
 from newsletter.campaigns.errands import Act
 from newsletter.errors import Conflict, Invalid, NewsletterError
 from newsletter.issues import manuscript
@@ -236,6 +237,7 @@ def _shown(request: Request, who: Visitor, number: int, problem: NewsletterError
         alert=found,
         place=translating.languages(parts, number),
         waiting=translating.waiting(parts, number) if waits else None,
+        halted=found.status.halted and languages.say(f"halted.{found.status.halted}"),
         checked=checked,
         rules=rules,
         few=_few(found, rules.few),
