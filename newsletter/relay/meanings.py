@@ -30,7 +30,8 @@ RATE = _words(r"""
 too many (?:\w+ ){0,2}(?:connections|messages|recipients|sessions|e?-?mails|errors|commands)(?! on the server)
 too many (?:\w+ ){0,2}(?:requests|attempts|users|rcpts?|transactions|failures|bad)
 too many (?:concurrent|simultaneous)|too much mail|too (?:fast|frequent|quick)|mail(?:s|ing)? at a rate|slow down|frequency
-\brate[ -]?limit|throttl|(?:messages|e?-?mails|recipients) (?:per|an|a) (?:second|minute|hour|day)\b|(?:sending|message|connection|unusual|quota) rate
+\brate[ -]?limit|throttl|(?:messages|e?-?mails|recipients) (?:per|an|a) (?:second|minute|hour|day)\b
+(?:sending|message|connection|unusual|quota) rate
 (?:(?:dai|hour|week|month)ly|per[ -](?:day|hour|month)|sending|relay) (?:\w+ ){0,2}(?:quota|limit)s?\b(?!.{0,20}\b(?:size|storage))
 (?:message|messaging|sending|connections?|concurren\w+|session|thread|credits?|recipients?|hour(?:ly)?) limits?\b|credits? exceeded
 exceed\w* (?:the |your |its |their )?(?:max\w* |allowed )?(?:rate\b|number of|limits? (?:for|on|of) (?:the )?(?:number|messages))
