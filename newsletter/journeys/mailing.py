@@ -9,7 +9,7 @@ from newsletter.addresses import EmailAddress
 from newsletter.composer import lint
 from newsletter.composer import mailing as composing
 from newsletter.composer.content import MailingContent
-from newsletter.delivery import budget, planning, throttle
+from newsletter.delivery import budget, paces, planning, quotas, throttle
 from newsletter.delivery.budget import Promise
 from newsletter.issues import digests, manuscript
 from newsletter.jobs import DELIVER
@@ -110,14 +110,14 @@ def promise(parts: Parts, mailing_id: int) -> Promise | None:
         else:
             groups = shards.due_by_provider(session, mailing_id)
             due = sum(groups.values())
-        lessons = throttle.lessons(session)
-        bears = throttle.limits(session, parts.relays[mailing.lane], mailing.lane, now=now)
+        lessons = paces.lessons(session, parts.relays[mailing.lane])
+        bears = quotas.limits(session, parts.relays[mailing.lane], mailing.lane, now=now)
     if not due:
         return None
     begins = max(now, mailing.start_at or now)
     promised = budget.promise(due, bears, now=begins)
-    for provider, lesson in lessons.items():
-        promised = budget.promise_to_group(promised, due, groups.get(provider, 0), lesson, now=begins)
+    for provider, taught in lessons.items():
+        promised = budget.promise_to_group(promised, due, groups.get(provider, 0), taught, now=begins)
     return promised
 
 
