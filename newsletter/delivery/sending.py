@@ -161,6 +161,10 @@ class Sender:
                 if begun:
                     opened = _nothing
             except Unreachable as error:
+                if error.crowded:
+                    # It answers, and others have all the sessions that it bears: they go on, and we look again later.
+                    self._mark(standing.answered, choice.relay)
+                    break
                 unreachable = error
                 self._mark(standing.closed, choice.relay)
             else:

@@ -12,9 +12,12 @@ from enum import StrEnum
 import aiosmtplib
 
 from newsletter.errors import NotFound
+from newsletter.relay import verdict
 from newsletter.relay.manners import Manners
+from newsletter.relay.outcome import Stage
 from newsletter.relay.reply import Reply
 from newsletter.relay.target import Relay
+from newsletter.relay.verdict import Class
 
 
 class Cause(StrEnum):
@@ -40,6 +43,12 @@ class Unreachable(NotFound):
     def __init__(self, relay: Relay, cause: Cause, reason: str) -> None:
         super().__init__(f"relay.unreachable-{cause}", relay=relay.name, reason=reason)
         self.cause = cause
+        self._reason = reason
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the relay answers and has all the sessions that it bears: not away, and no reason to ask for another."""
+        return self.cause is Cause.GREETING and verdict.judge(Stage.GREETING, 421, None, self._reason).cls is Class.RATE
 
 
 async def open_session(relay: Relay, *, helo: str, tls_context: ssl.SSLContext, manners: Manners) -> aiosmtplib.SMTP:

@@ -6,6 +6,7 @@ somebody is there to send it. Sessions stay open from one call to the next, in t
 
 import asyncio
 import ssl
+import time
 from collections import deque
 from functools import cache
 from typing import Protocol
@@ -16,6 +17,9 @@ from newsletter.relay.manners import Manners
 from newsletter.relay.opening import Unreachable
 from newsletter.relay.outcome import Deferred, Outcome, Stage
 from newsletter.relay.target import Relay
+
+CROWDED_SECONDS = 60.0
+"""How long a number of sessions that a relay taught is kept before one more is tried."""
 
 
 class Cargo(Protocol):
@@ -63,6 +67,7 @@ class Pool:
         self._manners = manners or Manners.towards(relay)
         self._idle: deque[Connection] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._most, self._most_until = relay.connections, 0.0
 
     async def send(self, cargo: Cargo) -> int:
         """Hand over a cargo and return how many envelopes were drawn and not withheld.
@@ -108,6 +113,17 @@ class Pool:
             await connection.close()
 
     @property
+    def sessions(self) -> int:
+        """How many sessions to have at once: what the URL says, or fewer where the relay bore no more, one more each minute."""
+        if self._most < self.relay.connections and time.monotonic() > self._most_until:
+            self._most, self._most_until = self._most + 1, time.monotonic() + CROWDED_SECONDS
+        return self._most
+
+    def crowded(self, open_now: int) -> None:
+        """Learn that the relay wanted no session beside so many."""
+        self._most, self._most_until = max(1, open_now), time.monotonic() + CROWDED_SECONDS
+
+    @property
     def reconnects(self) -> int:
         """How often one worker of a call may open a new session after one died."""
         return self._manners.reconnects
@@ -122,14 +138,13 @@ class _Run:
         self._again: deque[Envelope] = deque()
         self._earlier: dict[int, Outcome] = {}
         self._begun = 0
+        self._open = 0
         self._failure: Exception | None = None
         self._unreachable: Unreachable | None = None
 
     async def complete(self) -> int:
         try:
-            ended = await asyncio.gather(
-                *(self._work() for _ in range(self._pool.relay.connections)), return_exceptions=True
-            )
+            ended = await asyncio.gather(*(self._work() for _ in range(self._pool.sessions)), return_exceptions=True)
         finally:
             self._leave()
         # One that fails waits for the others: nothing is on the wire any more when this is told.
@@ -169,8 +184,14 @@ class _Run:
                 if not isinstance(error, Unreachable):
                     raise
                 self._unreachable = error
+                if error.crowded:
+                    self._pool.crowded(self._open)
                 return
-            await connection.carry(self, envelope)
+            self._open += 1
+            try:
+                await connection.carry(self, envelope)
+            finally:
+                self._open -= 1
             deaths += not connection.alive
             await self._pool.give_back(connection)
 

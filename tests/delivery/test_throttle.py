@@ -184,6 +184,20 @@ def test_a_dead_relay_is_knocked_at_once_in_ten_seconds(tmp_path, database_urls)
         made.close()
 
 
+def test_a_relay_whose_sessions_others_of_us_have_is_not_away(tmp_path, database_urls):
+    """It serves the other worker well: to call it dead would stop both for ten seconds."""
+    full = smtp.Scripted(script={"BANNER": b"421 4.7.0 Error: too many concurrent connections\r\n"})
+    with smtp.running(full):
+        made = house.build(tmp_path, database_urls, full.url)
+        mailing = sending(made, tmp_path, 5)
+        assert made.deliver("bulk", seconds=2) == 0
+        assert ask(made, "SELECT 1 FROM relay_state WHERE closed_until IS NOT NULL") == []
+        full.script["BANNER"] = b"220 room again\r\n"
+        made.deliver("bulk", seconds=5)
+        assert status(made, mailing).accepted == 5
+        made.close()
+
+
 def test_only_one_process_probes_a_relay_that_was_away(newsletter):
     """Twenty workers that all try at once are an attack on a server that is just getting up."""
     relay = Relay.parse("smtp://127.0.0.1:9")
