@@ -18,7 +18,7 @@ def list_(as_json: AsJson = False) -> None:
 
 @app.command()
 def warm(relay: str, dry_run: DryRun = False, as_json: AsJson = False) -> None:
-    """Call a relay (host:port) warm: it sent our mail before, so it need not begin with 500 a day."""
+    """Call a relay (host:port, or host:port#account) warm: it sent our mail before, so it need not begin with 500 a day."""
     with newsletter() as made:
         if not dry_run:
             journey.warm(made.parts, relay)

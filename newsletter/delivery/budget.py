@@ -1,12 +1,14 @@
 """How much a relay may be given now, and when all of a mailing will have gone: pure rules.
 
 A relay has a pace (messages a second), an hour and a day. Lanes share the pace: a lane that wants nothing leaves its part to
-the others. Of the day bulk mail may use neither what is reserved for alerts nor the little that service mail needs.
+the others. What an hour or a day holds cannot be lent and taken back, so bulk mail leaves the last fifth of it to service mail
+and what is reserved to alerts. A window is granted and a promise is made by the same arithmetic (`Limits.room`).
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from newsletter.ledger.mailings import Lane
@@ -14,9 +16,12 @@ from newsletter.ledger.mailings import Lane
 TRANSACTIONAL_SHARE = 0.2
 URGENT_OVER_BULK = 0.9
 SERVICE_KEEP = 0.02
-"""Part of every quota that only service mail may use: a confirmation must not wait for tomorrow."""
+"""Part of every quota that an alert too leaves to service mail: a confirmation must not wait for tomorrow."""
 BURST_SECONDS = 0.25
+LANE_BURST_SECONDS = 2.0
+"""How much of its share a lane may save up while it waits for its turn: what it does not take in time is nobody's otherwise."""
 ACTIVE = timedelta(seconds=3)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 LEARNED = timedelta(minutes=1)
 """How long a pace that a refusal taught is kept before it is raised a step."""
 STEP = 1.5
@@ -36,6 +41,11 @@ def share(lane: Lane, active: Iterable[Lane]) -> float:
     if {Lane.URGENT, Lane.BULK} <= {lane, *others}:
         return rest * (URGENT_OVER_BULK if lane is Lane.URGENT else 1 - URGENT_OVER_BULK)
     return rest
+
+
+def active_for(rate: float) -> timedelta:
+    """Return how long a lane that asked counts as wanting something: until its next turn has come, however slow the pace is."""
+    return max(ACTIVE, timedelta(seconds=2 / (rate * TRANSACTIONAL_SHARE)))
 
 
 def tokens(rate: float, *, paid_until: datetime, now: datetime, burst: float) -> int:
@@ -65,13 +75,23 @@ def left(lane: Lane, *, limit: int, used: Mapping[Lane, int], reserve: int = 0) 
 
     used      messages granted to each lane within the quota's time
     reserve   what bulk mail leaves to alerts, as far as alerts have not used it
+
+    Service mail finds a fifth of every quota, whatever digests go; an alert may use of it all but a fiftieth.
     """
     free = limit - sum(used.values())
-    if lane is not Lane.TRANSACTIONAL:
-        free -= max(0, int(limit * SERVICE_KEEP) - used.get(Lane.TRANSACTIONAL, 0))
-    if lane is Lane.BULK:
-        free -= max(0, reserve - used.get(Lane.URGENT, 0))
-    return max(0, free)
+    served = used.get(Lane.TRANSACTIONAL, 0)
+    kept = max(0, int(limit * SERVICE_KEEP) - served)
+    if lane is Lane.TRANSACTIONAL:
+        return max(0, free)
+    if lane is Lane.URGENT:
+        return max(0, free - kept)
+    fifth = max(0, int(limit * TRANSACTIONAL_SHARE) - served)
+    return max(0, free - max(fifth, kept + max(0, reserve - used.get(Lane.URGENT, 0))))
+
+
+def counted_since(now: datetime, span: timedelta) -> datetime:
+    """Return the first minute of which some may lie within a quota's time: what is counted is never less than what went."""
+    return _minute(now - span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,29 +111,38 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one relay bears for one lane, and what it was given by hour in the last day.
+    """What one relay bears for one lane.
 
-    rate            messages a second for this lane; None is unlimited, as in the next two
-    hourly, daily   what the lane may use of an hour and of a day, all deductions made
-    given           start of the hour → messages of this lane and of those that share its quota
-    young           the most of today and of each day to come while the relay is new
+    rate            messages a second; None is unlimited, as in the next two
+    hourly, daily   messages of all lanes in any hour, in any day
+    reserve         what bulk mail leaves of a day to alerts
+    used            minute → lane → messages granted in the last day; only a promise needs it
+    young           day of a relay's life, from 1 → the most that bulk mail gets while it is new
+    first_used_at   when its life began; None: it has not yet
     lesson          the pace that its refusals taught
-    full_until      up to when it takes nothing, by its own word
+    full_until      up to when it takes nothing of this lane, by its own word
     """
 
-    rate: float | None
-    hourly: int | None
-    daily: int | None
-    given: Mapping[datetime, int]
-    young: tuple[int, ...] = ()
+    lane: Lane = Lane.BULK
+    rate: float | None = None
+    hourly: int | None = None
+    daily: int | None = None
+    reserve: int = 0
+    used: Mapping[datetime, Mapping[Lane, int]] = field(default_factory=dict)
+    young: Mapping[int, int] = field(default_factory=dict)
+    first_used_at: datetime | None = None
     lesson: Lesson | None = None
     full_until: datetime | None = None
 
     @property
     def unlimited(self) -> bool:
         """Whether nothing but this machine holds it up."""
-        bounds = (self.rate, self.hourly, self.daily, self.lesson, self.full_until)
-        return all(bound is None for bound in bounds) and not self.young
+        return self.rate is None and self.lesson is None and self.full_until is None and not self.counts
+
+    @property
+    def counts(self) -> bool:
+        """Whether what went in the last hour or day matters."""
+        return self.hourly is not None or self.daily is not None or bool(self.young)
 
     def at(self, moment: datetime) -> "Limits":
         """Return the limits as they stand at a moment to come: what was learned is forgotten step by step."""
@@ -123,13 +152,47 @@ class Limits:
         return replace(self, lesson=self.lesson and self.lesson.at(moment, usual=self.rate), full_until=full)
 
     @property
-    def pace(self) -> float | None:
-        """Messages a second now; None where there is no limit."""
-        if self.full_until is not None:
-            return 0.0
-        if self.lesson is None:
-            return self.rate
-        return self.lesson.rate if self.rate is None else min(self.rate, self.lesson.rate)
+    def pace(self) -> float:
+        """Messages a second now; infinite where there is no limit."""
+        rate = math.inf if self.rate is None else self.rate
+        return rate if self.lesson is None else min(rate, self.lesson.rate)
+
+    def most(self, moment: datetime) -> int | None:
+        """Return how many messages bulk mail gets at most on the relay's day; None once it is no longer new."""
+        return self.young.get(1 + (moment - (self.first_used_at or moment)) // DAY)
+
+    def room(
+        self, moment: datetime, hour: Mapping[Lane, int], day: Mapping[Lane, int]
+    ) -> tuple[int | None, str | None]:
+        """Return how many messages the lane may be given now, and which limit says so; None where nothing limits it.
+
+        hour, day   messages granted to each lane in the hour and the day before the moment
+        """
+        if self.full_until is not None and self.full_until > moment:
+            return 0, "full"
+        rooms: list[tuple[int, str]] = []
+        if self.hourly is not None:
+            rooms.append((left(self.lane, limit=self.hourly, used=hour), "hourly"))
+        if self.daily is not None:
+            rooms.append((left(self.lane, limit=self.daily, used=day, reserve=self.reserve), self._day_held_by(day)))
+        if (most := self.most(moment)) is not None:
+            rooms.append((max(0, most - sum(day.values())), "warm-up"))
+        return min(rooms, default=(None, None))
+
+    def left_today(self, now: datetime) -> int | None:
+        """Return how much of the day is left for the lane, whatever the pace and the hour; None where nothing limits it."""
+        since, day = counted_since(now, DAY), Counter[Lane]()
+        for minute, lanes in self.used.items():
+            if minute >= since:
+                day.update(lanes)
+        return replace(self, hourly=None).room(now, {}, day)[0]
+
+    def _day_held_by(self, used: Mapping[Lane, int]) -> str:
+        """Return "reserve" where it alone holds bulk mail back."""
+        assert self.daily is not None
+        without = left(self.lane, limit=self.daily, used=used)
+        reserved = self.lane is Lane.BULK and left(self.lane, limit=self.daily, used=used, reserve=self.reserve) == 0
+        return "reserve" if reserved and without > 0 else "daily"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,74 +204,61 @@ class Promise:
     held_by: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Bearer:
-    """One relay of an alert's, as a plan looks at it.
+class _Course:
+    """One relay on its way through a promise: what it was given counts in the hours and days that follow, minute by minute."""
 
-    name     host and port, no password
-    daily    the whole of its day; None: it has none
-    reserve  what of the day bulk mail leaves to alerts
-    away     it does not answer
-    bulk     digests go by it as well
-    """
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._credit = 0.0
+        spans = [HOUR] * (limits.hourly is not None) + [DAY] * (limits.daily is not None or bool(limits.young))
+        self._sums = {span: Counter[Lane]() for span in (HOUR, DAY)}
+        self._lately = {span: deque[tuple[datetime, Lane, int]]() for span in spans}
+        for minute, lanes in sorted(limits.used.items()):
+            for lane, number in lanes.items():
+                self._count(minute, lane, number)
 
-    name: str
-    limits: Limits
-    daily: int | None = None
-    reserve: int = 0
-    away: bool = False
-    bulk: bool = True
+    def _count(self, minute: datetime, lane: Lane, number: int) -> None:
+        for span, lately in self._lately.items():
+            lately.append((minute, lane, number))
+            self._sums[span][lane] += number
 
-    @property
-    def left(self) -> int | None:
-        """What is left of its day for an alert."""
-        return None if self.limits.daily is None else max(0, self.limits.daily - sum(self.limits.given.values()))
+    def move_to(self, moment: datetime) -> None:
+        """Forget what no quota counts any more, and the steps of a lesson that are over."""
+        self.limits = self.limits.at(moment)
+        for span, lately in self._lately.items():
+            since = counted_since(moment, span)
+            while lately and lately[0][0] < since:
+                _, lane, number = lately.popleft()
+                self._sums[span][lane] -= number
 
-    def pace(self, *, digest: bool) -> float | None:
-        """Messages a second for an alert, beside a digest or alone; None: as fast as it takes them."""
-        beside = [Lane.BULK] if digest and self.bulk else []
-        return None if self.limits.pace is None else self.limits.pace * share(Lane.URGENT, beside)
+    def room(self, moment: datetime) -> tuple[int | None, str | None]:
+        return self.limits.room(moment, self._sums[HOUR], self._sums[DAY])
 
+    def takes(self, room: int | None, seconds: float) -> float:
+        """Return how much of a room it takes in so many seconds; a part of a message is kept for the next step."""
+        able = (
+            math.inf if self.limits.pace == math.inf else math.floor(self._credit + self.limits.pace * seconds + 1e-9)
+        )
+        return able if room is None else min(room, able)
 
-Sentence = tuple[str, Mapping[str, object]]
-"""An id of the catalogue with its facts."""
+    def give(self, moment: datetime, number: int, seconds: float) -> None:
+        if self.limits.pace < math.inf:
+            self._credit = min(1.0, max(0.0, self._credit + self.limits.pace * seconds - number))
+        if self.limits.counts and number:
+            self._count(_minute(moment), self.limits.lane, number)
 
-
-def plan(due: int, bearers: Sequence[Bearer], *, digest: bool) -> tuple[Sentence, ...]:
-    """Return by which road an alert will travel, in sentences: lane, relays, pace, quota, reserve, and what goes beside it.
-
-    due      how many it goes to
-    digest   whether bulk mail goes at this moment
-    """
-    said: list[Sentence] = [("plan.lane", {})]
-    for one in bearers:
-        said += _borne(one, digest=digest)
-    lefts = [one.left for one in bearers if not one.away]
-    limited = [left for left in lefts if left is not None]
-    if limited and len(limited) == len(lefts) and sum(limited) < due:
-        said.append(("plan.short", {"missing": f"{due - sum(limited):,}"}))
-    if not digest:
-        return (*said, ("plan.alone", {}))
-    shared = [one for one in bearers if one.bulk]
-    slowed = any(one.limits.pace is not None for one in shared)
-    return (*said, (f"plan.digest-{'shares' if slowed else 'behind' if shared else 'apart'}", {}))
-
-
-def _borne(one: Bearer, *, digest: bool) -> list[Sentence]:
-    """What one relay bears, and whether digests may use up its day."""
-    if one.away:
-        return [("plan.away", {"relay": one.name})]
-    pace = one.pace(digest=digest)
-    facts: dict[str, object] = {"relay": one.name}
-    said: list[Sentence] = [("plan.free", facts) if pace is None else ("plan.pace", facts | {"pace": f"{pace:.3g}"})]
-    if one.limits.hourly is not None:
-        said.append(("plan.hourly", {"hourly": f"{one.limits.hourly:,}"}))
-    if one.left is not None and one.daily is not None:
-        said.append(("plan.day", {"left": f"{one.left:,}", "daily": f"{one.daily:,}"}))
-        if one.bulk:
-            kept = {"reserve": f"{one.reserve:,}"}
-            said.append(("plan.reserve", kept) if one.reserve else ("plan.no-reserve", {}))
-    return said
+    def changes(self, moment: datetime) -> Iterator[datetime]:
+        """Yield when it may go on at another pace, or with another room."""
+        if self.limits.lesson:
+            yield self.limits.lesson.until
+        if self.limits.full_until:
+            yield self.limits.full_until
+        if self.limits.young:
+            begun = self.limits.first_used_at or moment
+            yield begun + ((moment - begun) // DAY + 1) * DAY
+        for span, lately in self._lately.items():
+            if lately:
+                yield lately[0][0] + span + MINUTE
 
 
 def promise(due: int, relays: Iterable[Limits], *, now: datetime) -> Promise | None:
@@ -216,45 +266,78 @@ def promise(due: int, relays: Iterable[Limits], *, now: datetime) -> Promise | N
 
     Relays that answer are taken to go on answering, and nothing else to be sent: a plan, not a prophecy.
     """
-    limits = [relay.at(now) for relay in relays]
-    if not limits or any(relay.unlimited for relay in limits):
-        return None
-    given = [dict(relay.given) for relay in limits]
+    courses = [_Course(relay if relay.first_used_at else replace(relay, first_used_at=now)) for relay in relays]
     days: list[int] = []
-    held: str | None = None
+    held = Counter[str]()
     moment, end = now, now + _FOREVER
-    while due > 0 and moment < end:
-        until = _next_change(limits, moment)
+    while moment < end:
+        for course in courses:
+            course.move_to(moment)
+        if moment == now and (not courses or any(course.limits.unlimited for course in courses)):
+            return None
+        rooms = [course.room(moment) for course in courses]
+        until = _next_change(courses, [room for room, _ in rooms], moment, far=moment - now > 2 * DAY)
         seconds = (until - moment).total_seconds()
-        took, pace = 0, 0.0
-        for relay, history in zip(limits, given, strict=True):
-            room, why = _room(relay, history, moment, seconds, day=(moment - now).days)
-            part = due - took if room is None else min(room, due - took)
-            hour = _hour(moment)
-            history[hour] = history.get(hour, 0) + part
+        took = 0
+        for course, (room, why) in zip(courses, rooms, strict=True):
+            able = course.takes(room, seconds)
+            part = int(min(able, due - took))
+            if part < due - took:
+                held[why if why and able == room else "rate"] += int(seconds)
             took += part
-            pace += 0.0 if room == 0 else math.inf if relay.pace is None else relay.pace
-            held = why if part == room and part < due else held
+            course.give(until - timedelta(microseconds=1), part, seconds)
         day = (moment.date() - now.date()).days
         days += [0] * (day + 1 - len(days))
         days[day] += took
+        if took == due:
+            return Promise(_ended(courses, rooms, due, moment, until), tuple(days), _longest(held))
         due -= took
-        if due == 0:
-            return Promise(min(until, moment + timedelta(seconds=took / pace)), tuple(days), held)
         moment = until
-        limits = [relay.at(moment) for relay in limits]
-    return Promise(end, tuple(days), held)
+    return Promise(end, tuple(days), _longest(held))
+
+
+def _longest(held: Counter[str]) -> str | None:
+    """Return the limit that held a mailing up for the longest time."""
+    return held.most_common(1)[0][0] if held else None
+
+
+def _ended(
+    courses: Sequence[_Course],
+    rooms: Sequence[tuple[int | None, str | None]],
+    due: int,
+    moment: datetime,
+    until: datetime,
+) -> datetime:
+    """Return when the last of them goes, within a step: at once where a relay takes what its quota leaves at any pace."""
+    at_once, pace = 0.0, 0.0
+    for course, (room, _) in zip(courses, rooms, strict=True):
+        if course.limits.pace == math.inf:
+            at_once += math.inf if room is None else room
+        elif room != 0:
+            pace += course.limits.pace
+    if at_once >= due:
+        return moment
+    return min(until, moment + timedelta(seconds=(due - at_once) / pace)) if pace else until
+
+
+def _next_change(courses: Iterable[_Course], rooms: Iterable[int | None], moment: datetime, *, far: bool) -> datetime:
+    """Return up to when all go on alike: for a minute while a quota is being used up, for ten of them where it is days ahead."""
+    changes = [change for course in courses for change in course.changes(moment) if change > moment]
+    if any(rooms):
+        changes.append(_minute(moment) + (10 * MINUTE if far else MINUTE))
+    return min(changes, default=moment + HOUR)
 
 
 def promise_to_group(
-    promised: Promise | None, due: int, group: int, lesson: Lesson, *, now: datetime
+    promised: Promise | None, due: int, group: int, lessons: Iterable[Lesson], *, now: datetime
 ) -> Promise | None:
     """Return a promise that also keeps to the pace which one provider taught.
 
     promised   what the relays allow for all that is due; None where they have no limit
     group      how much of it is for that provider's readers
+    lessons    what it taught at each relay that may be used
     """
-    slow = promise(group, [Limits(None, None, None, {}, lesson=lesson)], now=now) if group else None
+    slow = promise(group, [Limits(lesson=lesson) for lesson in lessons], now=now) if group else None
     if slow is None or (promised is not None and promised.ends_at >= slow.ends_at):
         return promised
     # The others' readers wait for nobody: by each evening all of them have it that the relays allow.
@@ -268,44 +351,5 @@ def promise_to_group(
     return Promise(slow.ends_at, tuple(by_day), "provider")
 
 
-def left_today(relays: Iterable[Limits], *, now: datetime) -> int | None:
-    """Return how much of their day's quota relays have left, whatever their pace; None where nothing limits the day."""
-    left = 0
-    for relay in relays:
-        unhurried = replace(relay.at(now), rate=None, hourly=None, lesson=None)
-        room, _ = _room(unhurried, unhurried.given, now, 0.0, day=0)
-        if room is None:
-            return None
-        left += room
-    return left
-
-
-def _hour(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)
-
-
-def _next_change(limits: Iterable[Limits], moment: datetime) -> datetime:
-    """Return up to when every relay goes on at the same pace: an hour's end at most, sooner where a lesson is being forgotten."""
-    changes = [_hour(moment) + timedelta(hours=1)]
-    for relay in limits:
-        changes += [relay.lesson.until] if relay.lesson else []
-        changes += [relay.full_until] if relay.full_until else []
-    return min(changes)
-
-
-def _room(
-    relay: Limits, given: Mapping[datetime, int], moment: datetime, seconds: float, *, day: int
-) -> tuple[int | None, str | None]:
-    """Return how much a relay takes in so many seconds, and which limit says so; None where nothing limits it."""
-    hour = _hour(moment)
-    rooms: list[tuple[int, str]] = []
-    if (pace := relay.pace) is not None:
-        rooms.append((math.floor(pace * seconds), "rate" if relay.full_until is None else "full"))
-    if relay.hourly is not None:
-        rooms.append((max(0, relay.hourly - given.get(hour, 0)), "hourly"))
-    lately = sum(number for start, number in given.items() if start > hour - timedelta(hours=24))
-    if relay.daily is not None:
-        rooms.append((max(0, relay.daily - lately), "daily"))
-    if day < len(relay.young):
-        rooms.append((max(0, relay.young[day] - lately), "warm-up"))
-    return min(rooms, default=(None, None))
+def _minute(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0)

@@ -46,6 +46,8 @@ HELD_FOR = timedelta(minutes=5)
 PATIENCE_SECONDS = 2.0
 """A budget that holds nothing for longer than this gives its shard back, so that others are served meanwhile."""
 LONGEST_WAIT_SECONDS = 60.0
+HEED_SECONDS = 1.0
+"""How often a shard that pays nothing looks whether it must: at full speed every twentieth window."""
 SHUT = Window(frozenset(), 0.0)
 
 
@@ -111,6 +113,7 @@ class Carrier:
         self._unspent = 0
         self._drawn = 0
         self._limits: set[Limit] = set()
+        self._heed_at = time.monotonic() + HEED_SECONDS
         self._pace = _Pace()
         self._renewing = asyncio.Lock()
         self._asking: set[asyncio.Future[Window | None]] = set()
@@ -216,7 +219,9 @@ class Carrier:
         # Standards §16: it stops at once, and at fourteen a second five hundred outcomes are half a minute.
         self._refused |= judged.cls in thresholds.AT_ONCE
         if judged.limit:
+            # Learned now and not with the next window: what is still allowed was allowed at the pace that was too fast.
             self._limits.add(judged.limit)
+            self._wanted.set()
         if judged.dead:
             self._dead.append(row.id)
 
@@ -239,6 +244,9 @@ class Carrier:
 
     async def _next_window(self) -> None:
         """Open a window over the next rows, as large as the wire has shown that it can use."""
+        await self._heed()
+        if self._over:
+            return
         first = not self._pace.begun
         rate = self._pace.step(self._drawn)
         self._low = pacing.low_water(rate=rate)
@@ -324,10 +332,23 @@ class Carrier:
         """Go slower where a relay or a provider asked for it; `observed`: the messages a second that were too many."""
         if self._limits:
             limits, self._limits = self._limits, set()
-            if not self._limited:
-                self._limited, self._unspent = True, 0  # what was not paid for is not given back
+            self._pay_from_now_on()
             lesson = partial(self._sender.learn, self._relay, self._work.lease.provider, limits, observed=observed)
             await asyncio.to_thread(lesson)
+
+    async def _heed(self) -> None:
+        """Look now and then whether others learned that this relay or provider is to be spared."""
+        if self._limited or time.monotonic() < self._heed_at:
+            return
+        self._heed_at = time.monotonic() + HEED_SECONDS
+        if await asyncio.to_thread(self._sender.limited, self._relay, self._work.lease.provider):
+            self._pay_from_now_on()
+
+    def _pay_from_now_on(self) -> None:
+        """Ask again for what was allowed, at the pace that holds now; what was not paid for is not given back."""
+        self._recall()
+        if not self._limited:
+            self._limited, self._unspent = True, 0
 
     def _today(self) -> str:
         """What may go twice goes with the same bytes, the hour of its planning among them."""

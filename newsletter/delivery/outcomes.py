@@ -62,8 +62,11 @@ def _is_ours(row: Row, cls: verdict.Class, reply: Reply, stage: Stage) -> bool:
     knock, and a bare 550 at RCPT is as often a mailbox that does not exist.
     What the message is (its size, its headers) and how we speak concern every reader of a mailing alike, so they stop it too;
     but one server may refuse what all others take, so a reader is asked three times, and not for days.
+    What we may send in a second or a day is never this reader's, whatever the code: at a pace that fits, it is taken.
     A test is there to hear the answer, and is asked again by hand.
     """
+    if cls is verdict.Class.RATE:
+        return True
     if cls in (verdict.Class.CONTENT, verdict.Class.PROTOCOL):
         return row.tries + 1 < ASKED and reply.enhanced not in _OF_THE_ADDRESS
     return cls is verdict.Class.SENDER or (cls is verdict.Class.POLICY and stage is Stage.MAIL)

@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from newsletter.database import Database, Session, now
-from newsletter.delivery import journal, leasing, planning, relaylog, throttle
+from newsletter.delivery import journal, leasing, paces, planning, quotas, relaylog
 from newsletter.delivery.planning import PORTIONS, Portions
 from newsletter.ledger import books, deliveries, mailings, shards
 from newsletter.tokens import Tokens
@@ -38,7 +38,8 @@ def sweep(
 ) -> Found:
     """Start what is scheduled, give up what is too old, gather retries, close books. Safe to run twice at once."""
     started = planning.plan_due(session, now=now, tranche_pause=tranche_pause, portions=portions)
-    throttle.forget(session, now=now)
+    quotas.forget(session, now=now)
+    paces.forget(session, now=now)
     expired = deliveries.expire(session, now=now)
     retries = deliveries.gather(session, now=now)
     deliveries.cancel_retries(session)

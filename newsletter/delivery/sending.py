@@ -27,7 +27,18 @@ from newsletter.campaigns.drills import Terms
 from newsletter.composer.signing import Signer
 from newsletter.composer.stamping import Person, Stamper
 from newsletter.database import Database, DatabaseUnreachable, Session
-from newsletter.delivery import journal, leasing, recovery, thresholds, throttle, vouching, watching, yielding
+from newsletter.delivery import (
+    journal,
+    leasing,
+    paces,
+    recovery,
+    standing,
+    thresholds,
+    throttle,
+    vouching,
+    watching,
+    yielding,
+)
 from newsletter.delivery.carrying import Carried, Carrier, Turn
 from newsletter.delivery.vouching import House, NotVouched
 from newsletter.ledger import books, deliveries, shards, tallies, variants
@@ -154,11 +165,15 @@ class Sender:
                 if begun:
                     opened = _nothing
             except Unreachable as error:
+                if error.crowded:
+                    # It answers, and others have all the sessions that it bears: they go on, and we look again later.
+                    self._mark(standing.answered, choice.relay)
+                    break
                 unreachable = error
                 self._leave_out(choice.relay, work.lease, error)
             else:
                 if choice.probe:
-                    self._mark(throttle.answered, choice.relay)
+                    self._mark(standing.answered, choice.relay)
         if unreachable and not begun:
             raise unreachable
         return begun
@@ -214,10 +229,10 @@ class Sender:
 
         Alerts and answers to people go on by themselves once it is mended: nobody might be awake to say so.
         """
-        probe = throttle.REFUSED if error.refused else throttle.PROBE
+        probe = standing.REFUSED if error.refused else standing.PROBE
         with self.database.transaction() as session:
-            throttle.closed(session, relay, probe=probe)
-            if error.refused and lease.lane is Lane.BULK and throttle.all_away(session, self._relays[lease.lane]):
+            standing.closed(session, relay, probe=probe)
+            if error.refused and lease.lane is Lane.BULK and standing.all_away(session, self._relays[lease.lane]):
                 why = "login" if error.cause is Cause.LOGIN else "unwelcome"
                 if tallies.halt(session, lease.mailing_id, why):
                     log.warning("mailing halted", mailing=lease.mailing_id, why=why)
@@ -269,16 +284,21 @@ class Sender:
         with self.database.transaction() as session:
             throttle.refund(session, relay, lease.lane, lease.provider, messages, now=database.now(session))
 
+    def limited(self, relay: Relay, provider: str) -> bool:
+        """Return whether windows of this relay and provider group must be paid for."""
+        with self.database.transaction() as session:
+            return throttle.limited(session, relay, provider)
+
     def learn(self, relay: Relay, provider: str, limits: set[Limit], *, observed: float) -> None:
         """Write down that a relay or a provider asked for less than `observed` messages a second."""
         with self.database.transaction() as session:
             now = database.now(session)
-            if Limit.ACCOUNT_DAY in limits:
-                throttle.fill_relay(session, relay, now=now)
+            for limit in sorted(limits & standing.FULL.keys()):
+                standing.fill(session, relay, limit, now=now)
             if Limit.ACCOUNT_RATE in limits:
-                throttle.slow_relay(session, relay, observed=observed, now=now)
+                standing.slow(session, relay, observed=observed, now=now)
             if Limit.PROVIDER in limits:
-                throttle.slow_provider(session, provider, observed=observed, now=now)
+                paces.slow(session, relay, provider, observed=observed, now=now)
 
     def close(self) -> None:
         """Say QUIT on every connection and end the loop."""

@@ -13,7 +13,7 @@ from newsletter.campaigns import drills
 from newsletter.campaigns.drills import DrillView, Fault, Lamp, Terms
 from newsletter.composer.content import TeamContent
 from newsletter.database import Session
-from newsletter.delivery import budget, throttle
+from newsletter.delivery import quotas
 from newsletter.errors import Conflict, NewsletterError
 from newsletter.issues import digests
 from newsletter.jobs import DELIVER, HOOKS
@@ -93,8 +93,9 @@ def _begin(parts: Parts, drill_id: int) -> None:
     parts.nudger.nudge(DELIVER[Lane.URGENT])
     # Counting a million readers takes its time, and no alert waits for it either.
     with parts.database.transaction() as session:
-        limits = throttle.limits(session, parts.relays[Lane.URGENT], Lane.URGENT, now=database.now(session))
-        quota = budget.left_today(limits, now=database.now(session))
+        now = database.now(session)
+        lefts = [one.left_today(now) for one in quotas.limits(session, parts.relays[Lane.URGENT], Lane.URGENT, now=now)]
+        quota = None if None in lefts else sum(one for one in lefts if one is not None)
         drills.measured(session, drill_id, reach=_reach(session), quota=quota)
 
 

@@ -8,7 +8,7 @@ import structlog
 from newsletter import database, languages
 from newsletter.composer.content import TeamContent
 from newsletter.database import Session
-from newsletter.delivery import budget, throttle
+from newsletter.delivery import budget, quotas
 from newsletter.errors import Conflict, NewsletterError
 from newsletter.jobs import DELIVER
 from newsletter.journeys import acting, team
@@ -105,7 +105,7 @@ def _runs_out(session: Session, parts: Parts, alert: MailingView, *, now: dateti
         return False
     if expires <= now + ASK_BEFORE:
         return True
-    bears = throttle.limits(session, parts.relays[alert.lane], alert.lane, now=now)
+    bears = quotas.limits(session, parts.relays[alert.lane], alert.lane, now=now)
     left = shards.left(session, alert.id)
     promise = budget.promise(left, bears, now=now) if left else None
     return promise is not None and promise.ends_at > expires

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from newsletter import database
-from newsletter.delivery import throttle
+from newsletter.delivery import standing, throttle
 from newsletter.errors import NotFound
 from newsletter.jobs import DELIVER
 from newsletter.journeys import mailing
@@ -78,14 +78,16 @@ def relays(parts: Parts) -> list[dict[str, object]]:
         for lane, found in parts.relays.items():
             for relay in found:
                 known = throttle.known(session, relay, lane, now=now)
-                rows.append({"lane": str(lane), "relay": relay.name, **asdict(known)})
+                rows.append({"lane": str(lane), "relay": relay.name, "account": relay.account, **asdict(known)})
     return rows
 
 
 def warm(parts: Parts, name: str) -> None:
-    """Call a relay warm. Raises UnknownRelay."""
-    names = sorted({relay.name for found in parts.relays.values() for relay in found})
-    if name not in names:
-        raise UnknownRelay(name, names)
+    """Call a relay warm: all accounts of a host:port, or the one of host:port#account. Raises UnknownRelay."""
+    every = {relay.key: relay for found in parts.relays.values() for relay in found}
+    chosen = [relay for key, relay in sorted(every.items()) if name in (key, relay.name)]
+    if not chosen:
+        raise UnknownRelay(name, sorted({relay.name for relay in every.values()}))
     with parts.database.transaction() as session:
-        throttle.warm(session, name, now=database.now(session))
+        for relay in chosen:
+            standing.warm(session, relay, now=database.now(session))

@@ -10,8 +10,9 @@ from newsletter.composer import lint
 from newsletter.composer import mailing as composing
 from newsletter.composer.content import MailingContent
 from newsletter.database import Session
-from newsletter.delivery import budget, planning, throttle
-from newsletter.delivery.budget import Bearer, Promise, Sentence
+from newsletter.delivery import budget, paces, planning, quotas, roads, throttle
+from newsletter.delivery.budget import Promise
+from newsletter.delivery.roads import Bearer, Sentence
 from newsletter.issues import digests, manuscript
 from newsletter.jobs import DELIVER
 from newsletter.journeys import inbound
@@ -111,14 +112,14 @@ def promise(parts: Parts, mailing_id: int) -> Promise | None:
         else:
             groups = shards.due_by_provider(session, mailing_id)
             due = sum(groups.values()) + _to_come(session, mailing)
-        lessons = throttle.lessons(session)
-        bears = throttle.limits(session, parts.relays[mailing.lane], mailing.lane, now=now)
+        lessons = paces.lessons(session, parts.relays[mailing.lane])
+        bears = quotas.limits(session, parts.relays[mailing.lane], mailing.lane, now=now)
     if not due:
         return None
     begins = max(now, mailing.start_at or now)
     promised = budget.promise(due, bears, now=begins)
-    for provider, lesson in lessons.items():
-        promised = budget.promise_to_group(promised, due, groups.get(provider, 0), lesson, now=begins)
+    for provider, taught in lessons.items():
+        promised = budget.promise_to_group(promised, due, groups.get(provider, 0), taught, now=begins)
     return promised
 
 
@@ -134,7 +135,7 @@ def road(parts: Parts, mailing_id: int, *, due: int) -> tuple[Sentence, ...]:
     with parts.database.transaction() as session:
         now, lane = database.now(session), mailings.get(session, mailing_id).lane
         by = parts.relays[lane]
-        bears = throttle.limits(session, by, lane, now=now)
+        bears = quotas.limits(session, by, lane, now=now)
         away = [throttle.known(session, relay, lane, now=now).away_since is not None for relay in by]
         digest = any(mailings.get(session, one).lane is Lane.BULK for one in mailings.under_way(session))
     bulk = {relay.name for relay in parts.relays[Lane.BULK]}
@@ -142,7 +143,7 @@ def road(parts: Parts, mailing_id: int, *, due: int) -> tuple[Sentence, ...]:
         Bearer(relay.name, limits, relay.daily, relay.reserve, gone, relay.name in bulk)
         for relay, limits, gone in zip(by, bears, away, strict=True)
     ]
-    return budget.plan(due, bearers, digest=digest)
+    return roads.plan(due, bearers, digest=digest, now=now)
 
 
 def relays_away(parts: Parts, mailing_id: int) -> tuple[str, ...]:

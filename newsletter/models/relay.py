@@ -10,7 +10,7 @@ from newsletter.models.mailing import Lane
 
 
 class RelayState(Base):
-    """One relay by its name (host:port). A closed one is asked again by whoever claims the next probe.
+    """One account at one relay (host:port, and a digest of the user name). A closed one is asked again by whoever claims the probe.
 
     slowed_to, slowed_until     messages a second, as its refusals taught us
     full_until                  it said that the day's quota is used up
@@ -31,6 +31,7 @@ class RelayState(Base):
 class RelayPace(Base):
     """The token bucket of one lane at one relay, or of all lanes together ("all").
 
+    provider     the group behind the relay that asked for less; empty for the relay itself
     paid_until   the moment up to which its rate is used up: ahead of the clock by what was granted (GCRA)
     asked_at     when the lane last wanted something: lanes that want nothing share what they leave
     """
@@ -38,6 +39,7 @@ class RelayPace(Base):
     __tablename__ = "relay_pace"
 
     relay: Mapped[str] = mapped_column(primary_key=True)
+    provider: Mapped[str] = mapped_column(primary_key=True, server_default="")
     lane: Mapped[str] = mapped_column(primary_key=True)
     paid_until: Mapped[datetime]
     asked_at: Mapped[datetime]
@@ -68,11 +70,11 @@ class Warmup(Base):
 
 
 class ProviderPace(Base):
-    """A provider group that asked us to slow down: messages a second it gets, halved at each refusal, raised step by step."""
+    """A provider group that asked us to slow down at one relay: messages a second, halved at each refusal, raised step by step."""
 
     __tablename__ = "provider_pace"
 
+    relay: Mapped[str] = mapped_column(primary_key=True)
     provider: Mapped[str] = mapped_column(primary_key=True)
     rate: Mapped[float]
-    paid_until: Mapped[datetime]
     changed_at: Mapped[datetime]

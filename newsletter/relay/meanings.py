@@ -30,8 +30,9 @@ RATE = _words(r"""
 too many (?:\w+ ){0,2}(?:connections|messages|recipients|sessions|e?-?mails|errors|commands)(?! on the server)
 too many (?:\w+ ){0,2}(?:requests|attempts|users|rcpts?|transactions|failures|bad)
 too many (?:concurrent|simultaneous)|too much mail|too (?:fast|frequent|quick)|mail(?:s|ing)? at a rate|slow down|frequency
-\brate[ -]?limit|throttl|(?:sending|message|connection|unusual|quota) rate
-(?:daily|hourly|per[ -]day|per[ -]hour|sending|relay) (?:\w+ ){0,2}(?:quota|limit)s?\b(?!.{0,20}\b(?:size|storage))
+\brate[ -]?limit|throttl|(?:messages|e?-?mails|recipients) (?:per|an|a) (?:second|minute|hour|day)\b
+(?:sending|message|connection|unusual|quota) rate
+(?:(?:dai|hour|week|month)ly|per[ -](?:day|hour|month)|sending|relay) (?:\w+ ){0,2}(?:quota|limit)s?\b(?!.{0,20}\b(?:size|storage))
 (?:message|messaging|sending|connections?|concurren\w+|session|thread|credits?|recipients?|hour(?:ly)?) limits?\b|credits? exceeded
 exceed\w* (?:the |your |its |their )?(?:max\w* |allowed )?(?:rate\b|number of|limits? (?:for|on|of) (?:the )?(?:number|messages))
 """)
@@ -174,9 +175,18 @@ OF_NOBODY = _words(r"""
 (?<!\S)(?<!@ )(?<!@> ): (?:user )?unknown
 """)
 
+# What our account may send of a day (or longer: it is asked again all the same), of an hour, and at once. The last is also
+# said by a provider of its own pace, so only what names the client or the account is ours.
 DAY = _words(r"""
-(?:daily|24.?hours?|per day).{0,30}(?:quota|limit|exceeded)|(?:quota|limit).{0,20}(?:daily|24.?hours?|per day)|message quota
+(?:daily|weekly|monthly|24.?hours?|per[ -](?:day|week|month)).{0,30}(?:quota|limit|exceeded|reached)
+(?:quota|limit).{0,20}(?:daily|24.?hours?|(?:per|a|this)[ -](?:day|week|month))|message quota
+""")
+HOUR = _words(r"""
+(?:hourly|per[ -]hour|60.?minutes?).{0,30}(?:quota|limit|exceeded|reached)
+(?:quota|limit).{0,20}(?:hourly|(?:per|an|this)[ -]hour|60.?minutes?)
 """)
 PACE = _words(r"""
-send(?:ing)? rate|throttling failure|(?:messages|mails) per (?:second|minute)
+send(?:ing)? (?:rate|limit|quota)|throttling failure|(?:messages|mails) per (?:second|minute)
+too (?:much|many) (?:\w+ ){1,3}from\b|(?:your|this|the|user'?s?|client'?s?|customer'?s?) (?:\w+ )?(?:account|plan|credentials?)\b
+(?:sender|client|account|user) (?:\w+ )?(?:rate|quota|limit)
 """)

@@ -19,6 +19,7 @@ from newsletter.relay.manners import Manners
 from newsletter.relay.outcome import Stage
 from newsletter.relay.reply import Reply
 from newsletter.relay.target import Relay
+from newsletter.relay.verdict import Class
 
 Address = tuple[int, int, int, str, Any]
 
@@ -48,15 +49,21 @@ class Unreachable(NotFound):
         super().__init__(f"relay.unreachable-{cause}", relay=relay.name, reason=reason)
         self.cause = cause
         self.refused = _refused(cause, said)
+        self._reason = reason
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the relay answers and has all the sessions that it bears: not away, and no reason to ask for another."""
+        return self.cause is Cause.GREETING and verdict.judge(Stage.GREETING, 421, None, self._reason).cls is Class.RATE
 
 
 _STAGES = {Cause.GREETING: Stage.GREETING, Cause.TLS: Stage.TLS, Cause.LOGIN: Stage.AUTH}
-_OURS = (verdict.Class.SENDER, verdict.Class.POLICY)
+_OURS = (Class.SENDER, Class.POLICY)
 
 
-def _refused(cause: Cause, said: Reply | None) -> verdict.Class | None:
+def _refused(cause: Cause, said: Reply | None) -> Class | None:
     if said is None or said.first_digit != 5:
-        return verdict.Class.SENDER if cause is Cause.LOGIN and said is None else None
+        return Class.SENDER if cause is Cause.LOGIN and said is None else None
     found = verdict.judge(_STAGES.get(cause), said.code, said.enhanced, said.text).cls
     return found if found in _OURS else None
 

@@ -6,6 +6,7 @@ somebody is there to send it. Sessions stay open from one call to the next, in t
 
 import asyncio
 import ssl
+import time
 from collections import deque
 from dataclasses import replace
 from functools import cache
@@ -23,6 +24,8 @@ PLAINLY = 3600.0
 """Seconds for which a relay that has shown that it misunderstands pipelines or parameters is spared them."""
 ILL = 3
 """Sessions that end under as many envelopes, while nobody hears anything else, are no accident: the relay is ill."""
+CROWDED_SECONDS = 60.0
+"""How long a number of sessions that a relay taught is kept before one more is tried."""
 
 
 class Cargo(Protocol):
@@ -72,6 +75,7 @@ class Pool:
         self._plainly_until = 0.0
         self._idle: deque[Connection] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._most, self._most_until = relay.connections, 0.0
 
     async def send(self, cargo: Cargo, *, probing: bool = False) -> int:
         """Hand over a cargo and return how many envelopes were drawn and not withheld.
@@ -173,6 +177,17 @@ class Pool:
             await connection.close()
 
     @property
+    def sessions(self) -> int:
+        """How many sessions to have at once: what the URL says, or fewer where the relay bore no more, one more each minute."""
+        if self._most < self.relay.connections and time.monotonic() > self._most_until:
+            self._most, self._most_until = self._most + 1, time.monotonic() + CROWDED_SECONDS
+        return self._most
+
+    def crowded(self, open_now: int) -> None:
+        """Learn that the relay wanted no session beside so many."""
+        self._most, self._most_until = max(1, open_now), time.monotonic() + CROWDED_SECONDS
+
+    @property
     def reconnects(self) -> int:
         """How often one worker of a call may open a new session after one died."""
         return self._manners.reconnects
@@ -192,13 +207,14 @@ class _Run:
         self._again: deque[Envelope] = deque()
         self._earlier: dict[int, Outcome] = {}
         self._begun = 0
+        self._open = 0
         self._failure: Exception | None = None
         self._unreachable: Unreachable | None = None
 
     async def complete(self) -> int:
         try:
             ended = await asyncio.gather(
-                *(self._work(number) for number in range(self._pool.relay.connections)), return_exceptions=True
+                *(self._work(number) for number in range(self._pool.sessions)), return_exceptions=True
             )
         finally:
             self._leave()
@@ -254,8 +270,14 @@ class _Run:
                 if not isinstance(error, Unreachable):
                     raise
                 self._unreachable = error
+                if error.crowded:
+                    self._pool.crowded(self._open)
                 return
-            await connection.carry(self, envelope)
+            self._open += 1
+            try:
+                await connection.carry(self, envelope)
+            finally:
+                self._open -= 1
             deaths += not connection.alive
             await self._pool.give_back(connection)
 

@@ -1,12 +1,13 @@
 """Where a relay is and what it bears, read from one URL of the settings.
 
-    smtp://user:password@host:port?connections=8&rate=14&hourly=40000&daily=50000&ahead=2000&weight=1&res
-    erve=40000
+    smtp://user:password@host:port?connections=8&rate=14&hourly=40000&daily=50000&ahead=2000
+        &weight=1&reserve=40000
 
 `smtps` speaks TLS from the first byte. `smtp` to another machine, or with a password, must offer STARTTLS;
 plain text goes to this machine only.
 """
 
+import hashlib
 import ipaddress
 import re
 from dataclasses import dataclass, field
@@ -48,7 +49,7 @@ class Relay:
     connections   open at once, at most
     rate          messages a second; None is unlimited, as in the next three
     hourly daily  messages an hour, a day
-    ahead         messages that may wait in the relay's own queue
+    ahead         messages that may go at once after a pause: into the relay's own queue, beside a rate
     weight        share of the mail this relay takes beside others of the same lane
     reserve       messages of a day that bulk mail may not use: they are kept for alerts
     plain         1: without encryption on this host's own network, for an inbox to look at; never with a password
@@ -120,11 +121,23 @@ class Relay:
         """host:port, for people and logs: no credentials."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    @property
+    def account(self) -> str | None:
+        """Eight figures that tell the accounts of one relay apart in rows and on screens; no user name is read from them."""
+        return hashlib.blake2b(self.user.encode(), digest_size=4).hexdigest() if self.user else None
+
+    @property
+    def key(self) -> str:
+        """The name, and which account: what a provider counts, slows and closes is an account, not a host."""
+        return f"{self.name}#{self.account}" if self.account else self.name
+
     def _sensible(self) -> "Relay":
         if self.plain and (self.user or self.implicit_tls):
             raise InvalidRelay("plain-with-secrets")
         if self.hourly and self.daily and self.hourly > self.daily:
             raise InvalidRelay("hourly-above-daily", hourly=self.hourly, daily=self.daily)
+        if self.ahead is not None and self.rate is None:
+            raise InvalidRelay("ahead-without-rate", ahead=self.ahead)
         if self.reserve and self.daily is None:
             raise InvalidRelay("reserve-without-daily", reserve=self.reserve)
         if self.daily is not None and self.reserve >= self.daily:

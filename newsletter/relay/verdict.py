@@ -34,6 +34,7 @@ class Limit(StrEnum):
     """Whose limit a reply about pace speaks of: our account's at the relay, or a provider's behind it."""
 
     ACCOUNT_RATE = "account rate"
+    ACCOUNT_HOUR = "account hour"
     ACCOUNT_DAY = "account day"
     PROVIDER = "provider"
 
@@ -90,6 +91,8 @@ _NOT_SET_UP = (530, 534, 535, 538)
 _NEVER_OF_THE_READER = (500, 502, 503, 504, 517, 555)
 """Replies to commands, parameters and senders, whatever the words (RFC 5321 §4.2; 517 is Courier's for a sender's domain)."""
 
+_BEFORE_THE_READER = (Stage.CONNECT, Stage.GREETING, Stage.EHLO, Stage.TLS, Stage.AUTH, Stage.MAIL)
+
 _ONE_REPLY = re.compile(r"(?<![.\d])([245]\d\d)[ -](?=\S)")
 _IN_BRACKETS = re.compile(r"\(#([45]\.\d{1,3}\.\d{1,3})\b")
 _ADDRESS = re.compile(r"""(?<![^\s<>()\[\]"':,;])[^\s<>()\[\]"':,;@]{1,64}+@[^\s<>()\[\]"',;]{1,255}""")
@@ -117,7 +120,7 @@ def judge(stage: Stage | None, code: int, enhanced: str | None, text: str) -> Ve
     """
     text = " ".join(text[:TEXT_LIMIT].lower().split())
     found = _class(stage, code, enhanced or _in_brackets(text), text)
-    return Verdict(found, _wait(text), _limit(text) if found is Class.RATE else None)
+    return Verdict(found, _wait(text), _limit(stage, text) if found is Class.RATE else None)
 
 
 def _class(stage: Stage | None, code: int, enhanced: str | None, text: str) -> Class:
@@ -149,7 +152,10 @@ def _about_the_sender(code: int, enhanced: str | None, text: str) -> Class:
     found = _meant(text) or _coded(enhanced) or _basic(code, Stage.MAIL)
     if found is Class.DEAD:
         return Class.TRANSIENT if code // 100 == 4 else Class.SENDER
-    return Class.TRANSIENT if found is Class.QUOTA and code // 100 == 4 else found
+    if found is Class.QUOTA:
+        # The server's own disk for now; for good, what our account may send. A reader's mailbox it cannot be.
+        return Class.TRANSIENT if code // 100 == 4 else Class.RATE
+    return found
 
 
 def _agreed(enhanced: str | None, text: str) -> Class | None:
@@ -217,10 +223,14 @@ def _in_brackets(text: str) -> str | None:
     return found[1] if found else None
 
 
-def _limit(text: str) -> Limit:
+def _limit(stage: Stage | None, text: str) -> Limit:
+    """Return whose limit it was: before RCPT no reader was named, so it can only be ours; then the words must say so."""
     if meanings.DAY.search(text):
         return Limit.ACCOUNT_DAY
-    return Limit.ACCOUNT_RATE if meanings.PACE.search(text) else Limit.PROVIDER
+    if meanings.HOUR.search(text):
+        return Limit.ACCOUNT_HOUR
+    ours = stage in _BEFORE_THE_READER or meanings.PACE.search(text)
+    return Limit.ACCOUNT_RATE if ours else Limit.PROVIDER
 
 
 def _wait(text: str) -> timedelta | None:

@@ -57,6 +57,9 @@ class Crew:
     def envelope(self, _work, row, _date):
         return envelope(row.id)
 
+    def limited(self, _relay, _provider):
+        return False
+
     def flush(self, work, results, dead, classes):
         """Nothing is kept."""
 

@@ -10,6 +10,7 @@ from newsletter.ledger.deliveries import DeliveryState, Row
 from newsletter.ledger.mailings import Kind
 from newsletter.relay.outcome import Accepted, Deferred, Rejected, Stage, Uncertain
 from newsletter.relay.reply import Reply
+from newsletter.relay.verdict import Limit
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ROW = Row(id=7, position=0, variant_id=1, mailbox_id=2, subscriber_id=3, occasion="", tries=0, first_tried=None)
@@ -68,6 +69,21 @@ def test_who_was_refused_for_our_sake_stays_due(reply, stage, state):
     assert (judged.result.due_at is not None) is (state is DeliveryState.DEFERRED)
     assert judged.result.code == reply.code
     assert judged.cls is not None, "it counts towards the stop of the mailing all the same"
+
+
+@pytest.mark.parametrize(
+    ("reply", "stage", "limit"),
+    [
+        (Reply(550, "5.4.5", "Daily user sending limit exceeded."), Stage.RCPT, Limit.ACCOUNT_DAY),
+        (Reply(550, "5.7.1", "Error: too many messages, rate limit exceeded"), Stage.RCPT, Limit.PROVIDER),
+        (Reply(554, "5.7.1", "Your account has reached its monthly quota"), Stage.BODY, Limit.ACCOUNT_DAY),
+        (Reply(552, "5.2.2", "Quota exceeded"), Stage.MAIL, Limit.ACCOUNT_RATE),
+    ],
+)
+def test_who_was_refused_because_of_our_pace_stays_due_whatever_the_code(reply, stage, limit):
+    """Gmail says 550 when the day is used up: two thousand readers would never hear, for what the relay takes tomorrow."""
+    judged = outcomes.judge(ROW, Rejected(reply, stage), kind=Kind.DIGEST, now=NOW)
+    assert (judged.result.state, judged.limit, judged.dead) == (DeliveryState.DEFERRED, limit, False)
 
 
 def test_a_refused_sender_is_not_tried_for_ever_and_a_test_hears_it_at_once():

@@ -213,6 +213,42 @@ def test_a_relay_that_dies_in_the_middle_is_not_asked_again_by_every_session():
     assert len(server.messages) == sum(isinstance(outcome, Accepted) for outcome in outcomes.values())
 
 
+class Small(smtp.Scripted):
+    """A server that bears three sessions at once."""
+
+    now = knocks = 0
+
+    async def serve(self, reader, writer):
+        self.now += 1
+        self.knocks += 1
+        try:
+            if self.now > 3:
+                writer.write(b"421 4.7.0 Error: too many concurrent connections\r\n")
+                writer.close()
+            else:
+                await super().serve(reader, writer)
+        finally:
+            self.now -= 1
+
+
+def test_a_relay_that_bears_few_sessions_is_not_asked_for_more_at_each_turn():
+    """Each shard would knock on a full house again, and some relays block who does."""
+
+    async def main(url):
+        pool = Pool(Relay.parse(url), helo="sender.example", manners=QUICK)
+        try:
+            for _ in range(5):
+                await pool.send(Batch(envelopes(40)))
+            return pool.sessions
+        finally:
+            await pool.close()
+
+    with smtp.running(Small()) as server:
+        assert 1 <= asyncio.run(main(f"{server.url}?connections=8")) <= 3
+        assert len(server.messages) == 200
+        assert server.knocks <= 8 + 3
+
+
 def test_who_is_not_cleared_costs_the_next_one_nothing():
     """The next envelope is ready before the last question is asked: when the answer is no, it must not vanish."""
     cargo = Batch(envelopes(30), clear=lambda envelope: envelope.key % 5 != 3 or envelope.key in cargo.kept)

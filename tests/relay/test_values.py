@@ -54,6 +54,7 @@ def test_a_password_goes_to_nobody_in_the_open():
         "smtp://mail.example.org?colour=red",
         "smtp://mail.example.org?hourly=10&daily=5",
         "smtp://mail.example.org?reserve=5",
+        "smtp://mail.example.org?ahead=5",
         "smtp://u:secret@mail.example.org/path",
     ],
 )
@@ -64,6 +65,14 @@ def test_a_url_that_cannot_be_is_refused_without_its_password(url):
     sentence = languages.say(refusal.value.message, **refusal.value.facts)
     assert "secret" not in sentence
     assert not sentence.startswith("relay."), "nobody worded this refusal"
+
+
+def test_two_accounts_at_one_relay_are_told_apart_and_nobody_s_name_is_read():
+    """A provider counts by account; what stands in rows and on screens must not be half of a login."""
+    keys = [Relay.parse(f"smtp://{user}:x@mail.example.org:587").key for user in ("ann", "ben", "ann")]
+    assert keys[0] == keys[2] != keys[1]
+    assert all(key.startswith("mail.example.org:587#") and "ann" not in key for key in keys)
+    assert Relay.parse("smtp://mail.example.org:25").key == "mail.example.org:25"
 
 
 def test_a_password_is_never_shown():

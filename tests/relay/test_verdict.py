@@ -7,7 +7,7 @@ import pytest
 
 from newsletter.relay.outcome import Deferred, Stage
 from newsletter.relay.reply import Reply
-from newsletter.relay.verdict import Class, judge, of
+from newsletter.relay.verdict import Class, Limit, judge, of
 
 REAL = Path(__file__).parents[2] / "../shared/data/bounces/dev-smtp-replies.json"
 _STAGES = {
@@ -40,6 +40,34 @@ _STAGES = {
 def test_meanings(stage, code, enhanced, words, cls):
     """The words and the stage say what the code alone cannot."""
     assert judge(stage, code, enhanced, words).cls is cls
+
+
+@pytest.mark.parametrize(
+    ("stage", "code", "enhanced", "words", "limit"),
+    [
+        (Stage.MAIL, 450, "4.7.1", "Error: too much mail from 192.0.2.1", Limit.ACCOUNT_RATE),
+        (Stage.MAIL, 421, "4.7.28", "unusual rate of mail, slow down", Limit.ACCOUNT_RATE),
+        (Stage.CONNECT, 421, None, "Too many connections from your IP", Limit.ACCOUNT_RATE),
+        (Stage.MAIL, 552, "5.2.2", "Quota exceeded", Limit.ACCOUNT_RATE),
+        (Stage.RCPT, 450, "4.7.1", "Error: too many recipients from 192.0.2.1", Limit.ACCOUNT_RATE),
+        (Stage.BODY, 452, "4.3.1", "Sending limit exceeded for this account", Limit.ACCOUNT_RATE),
+        (Stage.RCPT, 451, "4.7.1", "Hourly sending limit exceeded for user", Limit.ACCOUNT_HOUR),
+        (Stage.RCPT, 451, None, "hourly quota exceeded", Limit.ACCOUNT_HOUR),
+        (Stage.BODY, 452, None, "You have reached 500 messages per hour, limit exceeded", Limit.ACCOUNT_HOUR),
+        (Stage.RCPT, 550, "5.4.5", "Daily user sending limit exceeded.", Limit.ACCOUNT_DAY),
+        (Stage.BODY, 554, "5.7.1", "Your account has reached its monthly quota", Limit.ACCOUNT_DAY),
+        (Stage.RCPT, 454, "4.7.0", "Throttling failure: Daily message quota exceeded", Limit.ACCOUNT_DAY),
+        (Stage.RCPT, 454, "4.7.0", "Throttling failure: Maximum sending rate exceeded", Limit.ACCOUNT_RATE),
+        (Stage.RCPT, 421, "4.7.28", "Our system has detected an unusual rate of mail from your IP", Limit.PROVIDER),
+        (Stage.RCPT, 450, "4.2.1", "The user you are trying to contact is receiving mail too quickly", Limit.PROVIDER),
+        (Stage.RCPT, 550, "5.7.1", "Error: too many messages, rate limit exceeded", Limit.PROVIDER),
+        (Stage.RCPT, 452, "4.2.2", "Mailbox full", None),
+        (Stage.MAIL, 452, "4.3.1", "Insufficient system storage", None),
+    ],
+)
+def test_whose_limit_it_was(stage, code, enhanced, words, limit):
+    """A relay that has had enough of us must not be heard as Gmail; and before a reader is named it can only be of us."""
+    assert judge(stage, code, enhanced, words).limit is limit
 
 
 # What servers of many families say, by their makers' and providers' own pages; none of it is in the shared sample.

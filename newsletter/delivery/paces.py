@@ -1,0 +1,148 @@
+"""How fast the lanes may go, at a relay and at a provider group behind it: token buckets in rows, shared by all workers.
+
+One for all lanes together and one for each lane that wants something, whose share is `budget.share`. A provider that asked for
+less has its own at each relay, with the same shares: it counts what one relay brings, and another relay has done it no harm.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+
+from newsletter.database import Session
+from newsletter.delivery import budget
+from newsletter.delivery.budget import LEARNED, Lesson
+from newsletter.delivery.standing import SLOWEST
+from newsletter.ledger.mailings import Lane
+from newsletter.relay.target import Relay
+
+ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How many messages a bucket holds; if none, the seconds until it holds one."""
+
+    messages: int
+    wait: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Where a pace holds, and how fast it is.
+
+    provider   the group behind the relay; "" is the relay itself
+    rate       messages a second
+    burst      messages that may go at once after a pause; None is a quarter of a second's worth
+    """
+
+    relay: str
+    provider: str
+    rate: float
+    burst: int | None = None
+
+    def ask(self, session: Session, lane: Lane, *, now: datetime) -> Held:
+        """Return what it holds for a lane: the smaller of what is there for all and for this lane. Locks it for the transaction."""
+        session.execute(_ASK, self._place | {"lanes": [ALL, str(lane)], "now": now})
+        rows = self._rows(session)
+        own = self._own(lane, rows, now)
+        total = _held(self.rate, rows[ALL], self.burst or self.rate * budget.BURST_SECONDS, now)
+        mine = _held(own, rows[lane], max(2.0, self.burst or own * budget.LANE_BURST_SECONDS), now)
+        return min(total, mine, key=lambda held: (held.messages, -held.wait))
+
+    def pay(self, session: Session, lane: Lane, messages: int, *, now: datetime) -> None:
+        """Count messages as granted; fewer than none gives them back."""
+        own = self._own(lane, self._rows(session), now)
+        for name, rate in ((ALL, self.rate), (str(lane), own)):
+            session.execute(_PAY, self._place | {"lane": name, "seconds": messages / rate, "now": now})
+
+    @property
+    def _place(self) -> dict[str, object]:
+        return {"relay": self.relay, "provider": self.provider}
+
+    def _rows(self, session: Session) -> dict[str, Any]:
+        return {row.lane: row for row in session.execute(_PACES, self._place)}
+
+    def _own(self, lane: Lane, rows: dict[str, Any], now: datetime) -> float:
+        since = now - budget.active_for(self.rate)
+        active = [Lane(name) for name, row in rows.items() if name != ALL and row.asked_at > since]
+        return self.rate * budget.share(lane, [*active, lane])
+
+
+def _held(rate: float, row: Any, burst: float, now: datetime) -> Held:
+    if messages := budget.tokens(rate, paid_until=row.paid_until, now=now, burst=burst):
+        return Held(messages)
+    return Held(0, max(0.01, budget.wait_for_one(rate, paid_until=row.paid_until, now=now, burst=burst)))
+
+
+_ASK = text("""
+    INSERT INTO relay_pace (relay, provider, lane, paid_until, asked_at)
+    SELECT :relay, :provider, lane, CAST(:now AS timestamptz), CAST(:now AS timestamptz)
+    FROM unnest(CAST(:lanes AS text[])) AS lane ORDER BY lane
+    ON CONFLICT (relay, provider, lane) DO UPDATE SET asked_at = excluded.asked_at
+""")
+_PACES = text("""
+    SELECT lane, paid_until, asked_at FROM relay_pace WHERE relay = :relay AND provider = :provider ORDER BY lane FOR UPDATE
+""")
+_PAY = text("""
+    UPDATE relay_pace SET paid_until = greatest(paid_until, CAST(:now AS timestamptz)) + make_interval(secs => :seconds)
+    WHERE relay = :relay AND provider = :provider AND lane = :lane
+""")
+
+
+def taught(session: Session, relay: Relay, provider: str, *, now: datetime) -> Pace | None:
+    """Return the pace that a provider taught at a relay, None where it taught none; a lesson is forgotten step by step."""
+    where = {"relay": relay.key, "provider": provider}
+    row = session.execute(_TAUGHT, where).one_or_none()
+    if row is None:
+        return None
+    known = _lesson(row)
+    if (lesson := known.at(now)) is None:
+        session.execute(_UNLEARN, where)
+        return None
+    if lesson != known:
+        session.execute(_RELEARN, where | {"rate": lesson.rate, "now": now})
+    return Pace(relay.key, provider, lesson.rate)
+
+
+def _lesson(row: Any) -> Lesson:
+    return Lesson(row.rate, row.changed_at + LEARNED)
+
+
+_TAUGHT = text("SELECT * FROM provider_pace WHERE relay = :relay AND provider = :provider FOR UPDATE")
+_UNLEARN = text("DELETE FROM provider_pace WHERE relay = :relay AND provider = :provider")
+_RELEARN = text("""
+    UPDATE provider_pace SET rate = :rate, changed_at = :now WHERE relay = :relay AND provider = :provider
+""")
+
+
+def slow(session: Session, relay: Relay, provider: str, *, observed: float, now: datetime) -> None:
+    """A provider refused because of our pace: half of it from now on, at this relay. Once in ten seconds at most."""
+    facts = {"relay": relay.key, "provider": provider, "rate": max(SLOWEST * 2, observed), "now": now}
+    session.execute(_SLOW, facts | {"slowest": SLOWEST})
+
+
+_SLOW = text("""
+    INSERT INTO provider_pace (relay, provider, rate, changed_at) VALUES (:relay, :provider, :rate / 2, :now)
+    ON CONFLICT (relay, provider) DO UPDATE SET rate = greatest(:slowest, provider_pace.rate / 2), changed_at = :now
+    WHERE provider_pace.changed_at < CAST(:now AS timestamptz) - interval '10 seconds'
+""")
+
+
+def lessons(session: Session, relays: Sequence[Relay]) -> dict[str, list[Lesson]]:
+    """Return the paces that a provider taught, one for each relay; without those that another relay may still reach at will."""
+    found: dict[str, dict[str, Lesson]] = defaultdict(dict)
+    keys = {relay.key for relay in relays}
+    for row in session.execute(text("SELECT * FROM provider_pace WHERE relay = ANY (:relays)"), {"relays": list(keys)}):
+        found[row.provider][row.relay] = _lesson(row)
+    return {provider: list(by.values()) for provider, by in found.items() if by.keys() == keys}
+
+
+def forget(session: Session, *, now: datetime) -> None:
+    """Remove the buckets of providers that have long been at their usual pace."""
+    session.execute(
+        text("DELETE FROM relay_pace WHERE provider <> '' AND asked_at < :before"), {"before": now - timedelta(days=1)}
+    )

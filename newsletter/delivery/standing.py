@@ -1,0 +1,176 @@
+"""What is known of a relay beside its URL: whether it answers, what its refusals taught, how old it is. Rows for all workers.
+
+A row is one account at one relay (`Relay.key`). What was written before accounts were told apart stands under host:port alone
+and holds for each account there until it has a row of its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+
+from newsletter.database import Session
+from newsletter.delivery.budget import LEARNED, Lesson
+from newsletter.relay.target import Relay
+from newsletter.relay.verdict import Limit
+
+PROBE = timedelta(seconds=10)
+"""A relay that did not answer is asked again so often, by one process."""
+REFUSED = timedelta(minutes=1)
+"""One that refused us is asked seldom: whoever knocks with a wrong password every ten seconds is locked out."""
+SLOWEST = 0.1
+FULL = {Limit.ACCOUNT_DAY: timedelta(hours=1), Limit.ACCOUNT_HOUR: timedelta(minutes=10)}
+"""How long bulk mail stays away from a relay that has had enough of the day, or of the hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of one relay.
+
+    closed_since    since when it does not answer; None: it does
+    lesson          the pace that its refusals taught
+    full_until      up to when it takes no bulk mail, by its own word
+    first_used_at   when its warm-up began
+    """
+
+    closed_since: datetime | None = None
+    lesson: Lesson | None = None
+    full_until: datetime | None = None
+    first_used_at: datetime | None = None
+
+
+def of(session: Session, relay: Relay) -> Standing:
+    """Return what is known of a relay."""
+    return _standing(session.execute(_READ, _names(relay)).one_or_none())
+
+
+def locked(session: Session, relay: Relay) -> Standing:
+    """Return what is known of a relay and lock it to the end of the transaction: all who spend its budget pass here, one by one."""
+    row = session.execute(_LOCK, _names(relay)).one_or_none()
+    if row is None:
+        _have(session, relay)
+        row = session.execute(_LOCK, _names(relay)).one()
+    return _standing(row)
+
+
+def _names(relay: Relay) -> dict[str, object]:
+    return {"relay": relay.key, "name": relay.name}
+
+
+def _standing(row: Any) -> Standing:
+    if row is None:
+        return Standing()
+    lesson = None if row.slowed_to is None else Lesson(row.slowed_to, row.slowed_until)
+    return Standing(row.closed_since, lesson, row.full_until, row.first_used_at)
+
+
+_READ = text("SELECT * FROM relay_state WHERE name IN (:relay, :name) ORDER BY name <> :relay LIMIT 1")
+_LOCK = text("SELECT * FROM relay_state WHERE name = :relay FOR UPDATE")
+
+
+def _have(session: Session, relay: Relay) -> None:
+    session.execute(_HAVE, _names(relay))
+
+
+_HAVE = text("""
+    INSERT INTO relay_state (name, closed_until, closed_since, slowed_to, slowed_until, full_until, first_used_at)
+    SELECT :relay, closed_until, closed_since, slowed_to, slowed_until, full_until, first_used_at
+    FROM (SELECT) AS one LEFT JOIN relay_state ON name = :name
+    ON CONFLICT (name) DO NOTHING
+""")
+
+
+def closed(session: Session, relay: Relay, *, probe: timedelta = PROBE) -> None:
+    """Remember that a relay did not answer, and when it is asked again."""
+    _have(session, relay)
+    session.execute(_CLOSED, _names(relay) | {"probe": probe})
+
+
+def all_away(session: Session, relays: Sequence[Relay]) -> bool:
+    """Return whether none of these relays answers."""
+    return all(of(session, relay).closed_since is not None for relay in relays)
+
+
+_CLOSED = text("""
+    UPDATE relay_state SET closed_until = clock_timestamp() + :probe, closed_since = coalesce(closed_since, clock_timestamp())
+    WHERE name = :relay
+""")
+
+
+def probe(session: Session, relay: Relay) -> bool:
+    """Return whether this process is the one to learn if a relay answers again: one in ten seconds."""
+    _have(session, relay)
+    claimed = session.execute(_CLAIM, _names(relay) | {"probe": PROBE})
+    return bool(claimed.rowcount)  # type: ignore[attr-defined]
+
+
+_CLAIM = text("""
+    UPDATE relay_state SET closed_until = clock_timestamp() + :probe WHERE name = :relay AND closed_until <= clock_timestamp()
+""")
+
+
+def answered(session: Session, relay: Relay) -> None:
+    """Remember that a relay answers again."""
+    session.execute(_ANSWERED, _names(relay))
+
+
+_ANSWERED = text(
+    "UPDATE relay_state SET closed_until = NULL, closed_since = NULL WHERE name = :relay AND closed_until IS NOT NULL"
+)
+
+
+def begin(session: Session, relay: Relay, *, at: datetime) -> None:
+    """Remember since when a relay is used, if it was not used before."""
+    _have(session, relay)
+    session.execute(_BEGUN, _names(relay) | {"at": at})
+
+
+def warm(session: Session, relay: Relay, *, now: datetime) -> None:
+    """Call a relay warm: it was in use before we were."""
+    begin(session, relay, at=now - timedelta(days=1000))
+
+
+_BEGUN = text("""
+    UPDATE relay_state SET first_used_at = :at
+    WHERE name = :relay AND (first_used_at IS NULL OR first_used_at > CAST(:at AS timestamptz))
+""")
+
+
+def slow(session: Session, relay: Relay, *, observed: float, now: datetime) -> None:
+    """A relay refused because of our pace: half of it from now on, raised step by step. Once in ten seconds at most.
+
+    observed   messages a second that were too many
+    """
+    known = locked(session, relay).lesson
+    if known is None or known.until < now + LEARNED - timedelta(seconds=10):
+        rate = known.rate if known else min(relay.rate or observed, observed)
+        _write(session, relay, Lesson(max(SLOWEST, rate / 2), now + LEARNED))
+
+
+def pace(session: Session, relay: Relay, known: Standing, *, now: datetime) -> float | None:
+    """Return the slower of what the URL says and what refusals taught; a lesson is forgotten step by step. The row is locked."""
+    if known.lesson is None:
+        return relay.rate
+    lesson = known.lesson.at(now, usual=relay.rate)
+    if lesson != known.lesson:
+        _write(session, relay, lesson)
+    return relay.rate if lesson is None else min(lesson.rate, relay.rate or lesson.rate)
+
+
+def _write(session: Session, relay: Relay, lesson: Lesson | None) -> None:
+    facts = {"rate": lesson and lesson.rate, "until": lesson and lesson.until}
+    session.execute(_LESSON, _names(relay) | facts)
+
+
+_LESSON = text("UPDATE relay_state SET slowed_to = :rate, slowed_until = :until WHERE name = :relay")
+
+
+def fill(session: Session, relay: Relay, limit: Limit, *, now: datetime) -> None:
+    """A relay said that it has had enough of the day or the hour: bulk mail stays away for a while and asks again."""
+    _have(session, relay)
+    session.execute(_FILL, _names(relay) | {"until": now + FULL[limit]})
+
+
+_FILL = text("UPDATE relay_state SET full_until = greatest(full_until, :until) WHERE name = :relay")

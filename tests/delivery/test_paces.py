@@ -1,0 +1,91 @@
+"""Lanes share what a relay gives, and what a provider behind it gives; what one relay brought on itself is no other's."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from newsletter.delivery import paces, standing, throttle
+from newsletter.ledger.mailings import Lane
+from newsletter.relay.target import Relay
+
+NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def session(newsletter):
+    with newsletter.parts.database.transaction() as session:
+        yield session
+
+
+def slowed(session, where, pace):
+    """Return a relay with this pace, its own or that of the provider behind it, which is kept as it is."""
+    if where == "relay":
+        return Relay.parse(f"smtp://127.0.0.1:9?rate={pace}")
+    relay = Relay.parse("smtp://127.0.0.1:9")
+    paces.slow(session, relay, "google", observed=2 * pace, now=NOON + timedelta(days=1))
+    return relay
+
+
+@pytest.mark.parametrize("where", ["relay", "provider"])
+def test_four_greedy_children_leave_an_alert_and_service_mail_their_share(session, where):
+    """Where Gmail asked for less, the digest's many workers must not be the only ones who get through."""
+    relay = slowed(session, where, 5)
+    children = [(Lane.BULK, 250)] * 4 + [(Lane.URGENT, 250), (Lane.TRANSACTIONAL, 5)]
+    got, again = dict.fromkeys(Lane, 0), dict.fromkeys(range(6), 0.0)
+    for tick in range(2400):
+        for child in random.Random(tick).sample(range(6), 6):
+            if tick * 0.05 < again[child]:
+                continue
+            lane, want = children[child]
+            found = throttle.grant(session, relay, lane, "google", want, now=NOON + timedelta(seconds=tick * 0.05))
+            got[lane] += found.messages
+            again[child] = tick * 0.05 + found.wait_seconds
+    assert 540 <= sum(got.values()) <= 610, "five a second, two minutes"
+    assert got[Lane.TRANSACTIONAL] >= 0.18 * 600
+    assert got[Lane.URGENT] >= 0.6 * 600
+    assert got[Lane.BULK] > 0
+
+
+@pytest.mark.parametrize("where", ["relay", "provider"])
+def test_service_mail_gets_its_fifth_at_the_slowest_pace_too(session, where):
+    """At one message in ten seconds it comes back when it was told to, and is not forgotten meanwhile."""
+    relay = slowed(session, where, 0.1)
+    got, again = dict.fromkeys(Lane, 0), dict.fromkeys((Lane.BULK, Lane.TRANSACTIONAL), 0.0)
+    for second in range(3600):
+        for lane in again:
+            if second >= again[lane]:
+                found = throttle.grant(session, relay, lane, "google", 1, now=NOON + timedelta(seconds=second))
+                got[lane] += found.messages
+                again[lane] = second + min(60.0, found.wait_seconds)  # a shard waits a minute at most
+    assert got[Lane.TRANSACTIONAL] >= 0.18 * 360
+    assert sum(got.values()) <= 361
+
+
+def test_a_lane_alone_has_all_that_a_provider_gives(session):
+    """On a quiet night a digest goes as fast as the provider bears."""
+    relay = slowed(session, "provider", 5)
+    got = sum(
+        throttle.grant(session, relay, Lane.BULK, "google", 250, now=NOON + timedelta(seconds=0.1 * step)).messages
+        for step in range(600)
+    )
+    assert 290 <= got <= 302
+
+
+def test_a_provider_that_one_relay_offended_is_not_slowed_at_another(session):
+    """It counts what one sender brings: the second relay has done nothing, and its readers need not wait."""
+    first, second = Relay.parse("smtp://127.0.0.1:8"), Relay.parse("smtp://127.0.0.1:9")
+    paces.slow(session, first, "google", observed=2, now=NOON)
+    assert throttle.grant(session, first, Lane.BULK, "google", 250, now=NOON).messages == 1
+    assert throttle.grant(session, first, Lane.BULK, "yahoo", 250, now=NOON).messages == 250
+    assert throttle.grant(session, second, Lane.BULK, "google", 250, now=NOON).messages == 250
+    assert (throttle.limited(session, first, "google"), throttle.limited(session, second, "google")) == (True, False)
+    assert paces.lessons(session, [first, second]) == {}, "a promise counts on the second"
+    assert list(paces.lessons(session, [first])) == ["google"]
+
+
+def test_a_relay_that_asked_for_less_is_given_nothing_at_once(session):
+    """Two thousand into the queue of a relay that has just said "slow down" is what it asked us not to do."""
+    relay = Relay.parse("smtp://127.0.0.1:9?rate=20&ahead=200")
+    standing.slow(session, relay, observed=20, now=NOON)
+    assert throttle.grant(session, relay, Lane.BULK, "other", 250, now=NOON).messages == 2
