@@ -10,7 +10,8 @@ from newsletter.campaigns import frames as frames_
 from newsletter.composer import lint
 from newsletter.database import Session
 from newsletter.delivery import planning
-from newsletter.delivery.roads import Promise, Sentence
+from newsletter.delivery.budget import Promise
+from newsletter.delivery.roads import Sentence
 from newsletter.errors import NewsletterError
 from newsletter.issues import articles, digests, manuscript
 from newsletter.issues.digests import DigestView

@@ -7,8 +7,8 @@ whoever takes the pages over can neither stop nor cancel the mail that would sho
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0017"
-down_revision = "0016"
+revision = "0018"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 

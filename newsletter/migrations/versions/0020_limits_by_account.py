@@ -6,8 +6,8 @@ What a provider taught without saying at which relay is forgotten: it is a matte
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0019"
-down_revision = "0020"
+revision = "0020"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 

@@ -6,8 +6,8 @@ Whatever had one language in its audience before has none that comes later.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0016"
-down_revision = "0018"
+revision = "0017"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
