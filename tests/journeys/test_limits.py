@@ -160,7 +160,8 @@ def test_a_day_and_a_night_of_a_small_relay(tmp_path, database_urls, redis_url):
     assert strict.refused == 0, "the relay had to say no"
     assert status(made, composed.mailing).state == "done"
     assert len(waits) >= 40
-    assert waits[-1] <= 5, "somebody was forgotten"
+    # Ten of the machine's seconds: that nobody was starved is all that it shows. How long they wait is asked below.
+    assert waits[-1] <= 10, "somebody was forgotten"
 
 
 @pytest.mark.proof
@@ -186,8 +187,8 @@ def test_nobody_waits_for_a_confirmation_at_fourteen_a_second(tmp_path, database
         made.close()
     alerts = sum(b"Soldiers" in message.content for message in sink.messages)
     digests = len(sink.messages) - alerts - len(waits)
-    assert 200 <= alerts < 700, "most of the rest is the alert's"
-    assert 200 <= digests < 700, "the digest had ended: the test proved nothing"
+    assert 100 <= alerts < 700, "the alert was not under way all the while: the test proved nothing"
+    assert 50 <= digests < 700, "the digest was not: likewise"
     assert strict.refused == 0, "the relay had to say no"
     assert len(waits) >= 25
     assert waits[-1] <= 10, "somebody waited for a confirmation"
