@@ -1,5 +1,6 @@
 """Where the parts meet: wrong keys, empty databases and missing servers are named before anything is done."""
 
+from datetime import time as clock
 from datetime import timedelta
 from ipaddress import ip_network
 
@@ -92,6 +93,7 @@ REACH = {
     "dkim_key": (pem(), lambda made: signed(made)[:15], b"DKIM-Signature:"),
     "relay_log": ("/var/log/mail.log", lambda made: str(made.settings.relay_log), "/var/log/mail.log"),
     "tranche_pause": ("7", lambda made: made.parts.tranche_pause, timedelta(minutes=7)),
+    "drill_at": ("06:10", lambda made: made.parts.drill_at, clock(6, 10)),
     "one_person_up_to": ("12", lambda made: made.parts.house.rules.few, 12),
     "alone_after": ("9", lambda made: made.parts.house.rules.alone, timedelta(minutes=9)),
     "codes_up_to": ("34", lambda made: made.parts.house.rules.codes_to, 34),

@@ -26,7 +26,7 @@ def test_a_plan_names_lane_relay_pace_and_what_is_left_of_the_day():
     assert said == {
         "plan.lane": {},
         "plan.pace": {"relay": "relay.example.org:587", "pace": "14"},
-        "plan.day": {"left": "38,000", "daily": "50,000"},
+        "plan.day": {"left": "37,000", "daily": "50,000"},
         "plan.reserve": {"reserve": "40,000"},
         "plan.alone": {},
     }
@@ -35,11 +35,12 @@ def test_a_plan_names_lane_relay_pace_and_what_is_left_of_the_day():
 def test_a_plan_says_for_how_many_the_day_does_not_do():
     """Told before it goes there is time to ring the relay; told afterwards there is none."""
     short = told(2_900, relay(daily=1_000, given=900), relay("b:25", daily=1_000))
-    assert short["plan.short"] == {"missing": "1,800"}
-    assert "plan.short" not in told(1_100, relay(daily=1_000, given=900), relay("b:25", daily=1_000))
+    # An alert leaves a fiftieth of each day to service mail.
+    assert short["plan.short"] == {"missing": "1,840"}
+    assert "plan.short" not in told(1_060, relay(daily=1_000, given=900), relay("b:25", daily=1_000))
     assert "plan.short" not in told(2_900, relay(daily=1_000), relay("b:25"))
     assert told(500, relay(daily=1_000), relay("b:25", daily=100, away=True)).get("plan.short") is None
-    assert told(500, relay(daily=400), relay("b:25", daily=1_000, away=True))["plan.short"] == {"missing": "100"}
+    assert told(500, relay(daily=400), relay("b:25", daily=1_000, away=True))["plan.short"] == {"missing": "108"}
 
 
 @pytest.mark.parametrize(
