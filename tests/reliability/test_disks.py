@@ -106,7 +106,7 @@ def test_a_full_disk_under_the_database_loses_nothing(tmp_path, relay, figures):
         went_on = relay.taken - meanwhile
         disk.do("free")
         disk.do("start")
-        wait_for(lambda: machine.up() or mailing.status(made.parts, composed.mailing).over, seconds=200, every=0.5)
+        wait_for(lambda: machine.up() or mailing.status(made.parts, composed.mailing).over, seconds=400, every=0.5)
         found = audit(made, relay.record(), composed.mailing).sound()
     figures(
         "13 sql",
