@@ -46,7 +46,7 @@ def run(folder: Path, *, readers: int, told: int) -> None:
         house.settle(made, folder, told, digest=ALARM)
         house.settle(made, folder, readers)
         with _working(made, folder, bulk, urgent) as own:
-            _compare(own, folder, urgent, readers)
+            _compare(own, folder, urgent, readers, told)
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def _working(made: Newsletter, folder: Path, bulk: Sink, urgent: Sink) -> Iterat
         own.close()
 
 
-def _compare(made: Newsletter, folder: Path, sink: Sink, readers: int) -> None:
+def _compare(made: Newsletter, folder: Path, sink: Sink, readers: int, told: int) -> None:
     _alarm(made, folder, sink)  # nothing is cold
     idle = [_alarm(made, folder, sink) for _ in range(TIMES)]
     issue = ours.compose(made, folder)
@@ -77,7 +77,7 @@ def _compare(made: Newsletter, folder: Path, sink: Sink, readers: int) -> None:
     status = mailing.status(made.parts, issue.mailing)
     assert status.state == State.SENDING, "the digest was over before the last alert"
     mailing.stop(made.parts, issue.mailing)
-    print(f"\n| alerts to {_told(made):,} | first on the wire after, s | messages/s | of idle |\n|---|---|---|---|")
+    print(f"\n| alerts to {told:,} | first on the wire after, s | messages/s | of idle |\n|---|---|---|---|")
     usual = median(one.rate for one in idle)
     for name, runs in (("idle", idle), (f"beside a digest to {readers:,}", beside)):
         first, rate = [one.first for one in runs], [one.rate for one in runs]
@@ -85,11 +85,6 @@ def _compare(made: Newsletter, folder: Path, sink: Sink, readers: int) -> None:
         print(f"| {name} | **{median(first):.2f}** (to {max(first):.2f}) | {spread} | {median(rate) / usual:.2f} |")
     print(f"\nAn alert to all {readers:,} beside the digest: first on the wire after {everybody:.2f} s.")
     print(f"Meanwhile the digest went to {status.accepted:,}.", flush=True)
-
-
-def _told(made: Newsletter) -> int:
-    newest = next(one for one in mailing.listed(made.parts) if one.kind == "alert")
-    return newest.accepted
 
 
 def _locked(made: Newsletter, folder: Path, digest: str) -> int:
