@@ -7,6 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
+from sqlalchemy import make_url
+
 from newsletter import assembly, settings
 from newsletter.assembly import Newsletter
 from newsletter.issues import digests
@@ -91,3 +94,10 @@ def issue(
 def addresses(count: int) -> list[str]:
     """Return invented addresses."""
     return [f"reader{number}@example.org" for number in range(count)]
+
+
+def by_owner(urls: Urls, statement: str, *values: Any) -> None:
+    """Change what no role of the product may: to show what is seen when it is wrong all the same."""
+    url = make_url(urls.owner).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url) as owner:
+        owner.execute(statement, values or None)

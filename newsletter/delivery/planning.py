@@ -275,7 +275,7 @@ def _planned(session: Session, mailing_id: int, plan_one: Callable[[int], object
         return False
     except _UNLOCKS as refused:
         session.expire_all()
-        mailings.unlock(session, mailing_id)
+        locks.unlock(session, mailing_id)
         audit.append(session, "alert.unlocked", by=audit.WORKER, now=now, mailing=mailing_id, why=refused.message)
         log.error("not planned", mailing=mailing_id, why=refused.message)
         return False

@@ -16,7 +16,7 @@ from newsletter.campaigns.drills import Terms
 from newsletter.composer.message import Compiled
 from newsletter.database import Session
 from newsletter.errors import Conflict, NewsletterError
-from newsletter.ledger import locks, mailings, shards, tallies, translating
+from newsletter.ledger import deliveries, locks, mailings, shards, tallies, translating
 from newsletter.ledger.deliveries import Row
 from newsletter.ledger.mailings import Kind, Lane, State
 from newsletter.ledger.manifest import Manifest
@@ -79,7 +79,10 @@ def vouched(
         manifest = locks.of(session, base or 0, lease.fingerprint)
     except (NewsletterError, ValueError, KeyError, TypeError):
         raise NotVouched(lease.mailing_id, "lock-broken") from None
+    if manifest.number != locks.newest(session, manifest.mailing):
+        raise NotVouched(lease.mailing_id, "old-lock")
     _require_same(session, manifest, lease, mailing, house)
+    _require_readers(session, manifest, lease, rows)
     words = approval.of(session, Over(manifest.mailing, manifest.number, lease.fingerprint))
     if found := night.judge(words, matter(manifest), house.rules, house.pins(), now=now):
         raise NotVouched(lease.mailing_id, found)
@@ -120,6 +123,8 @@ def _require_same(
         raise NotVouched(lease.mailing_id, "sender")
     if manifest.lane != lease.lane:
         raise NotVouched(lease.mailing_id, "lane")
+    if mailing.digest_id != manifest.audience["digest"]["id"]:
+        raise NotVouched(lease.mailing_id, "audience")
     if lease.kind is Kind.RETRACTION:
         return _require_retracted(session, manifest, lease)
     if mailing.expires_at is None or mailing.expires_at > manifest.latest:
@@ -134,6 +139,19 @@ def _require_same(
     if manifest.moved(planned) and not (mailing.growing and planned < manifest.count):
         raise NotVouched(lease.mailing_id, "count")
     return None
+
+
+def _require_readers(session: Session, manifest: Manifest, lease: Lease, rows: Iterable[Row]) -> None:
+    """The rows themselves, whatever is said of their number: as many as were approved, and subscribers all.
+
+    That each of these takes the digest was looked at as the shard was leased; who has a row, and in which shard it is, nobody can
+    write over.
+    """
+    found = deliveries.extent(session, lease)
+    if found.planned > manifest.count and manifest.moved(found.planned):
+        raise NotVouched(lease.mailing_id, "count")
+    if found.here > lease.size or found.strangers or any(row.subscriber_id is None for row in rows):
+        raise NotVouched(lease.mailing_id, "readers")
 
 
 def _require_retracted(session: Session, manifest: Manifest, lease: Lease) -> None:

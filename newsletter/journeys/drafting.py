@@ -19,7 +19,7 @@ from newsletter.issues.manuscript import Manuscript
 from newsletter.journeys import acting, inbound, publish
 from newsletter.journeys.mailing import read_file
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import mailings, variants
+from newsletter.ledger import locks, mailings, variants
 from newsletter.ledger.mailings import Draft, Kind, Lane, MailingView, State
 from newsletter.operators import audit
 from newsletter.operators.roles import May
@@ -166,7 +166,7 @@ def rewrite(
     if seen is not None and seen != print_of(view):
         raise ChangedMeanwhile(mailing_id)
     if view.state is not State.DRAFT:
-        mailings.unlock(session, mailing_id)
+        locks.unlock(session, mailing_id)
     digest = digests.get(session, view.digest_id or 0)
     texts = read(words, digest)
     _require_same_languages(view, texts)

@@ -48,6 +48,33 @@ class Result:
     in_doubt: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How far a mailing's rows reach.
+
+    planned     what all its shards of first attempts hold
+    here        rows of one shard
+    strangers   those of them that are another mailing's
+    """
+
+    planned: int
+    here: int
+    strangers: int
+
+
+def extent(session: Session, lease: Lease) -> Extent:
+    """Return for how many a mailing has room, and how many rows the leased shard holds, whatever became of them."""
+    facts = {"mailing": lease.mailing_id, "month": lease.month, "shard": lease.shard_id}
+    return Extent(*session.execute(_EXTENT, facts).one())
+
+
+_EXTENT = text("""
+    SELECT (SELECT coalesce(sum(size), 0) FROM shard WHERE mailing_id = :mailing AND NOT retry),
+        count(*), count(*) FILTER (WHERE mailing_id <> :mailing)
+    FROM delivery WHERE month = :month AND shard_id = :shard
+""")
+
+
 def due(session: Session, lease: Lease) -> list[Row]:
     """Return the rows of a leased shard that are still to be sent, in order."""
     statement = (
@@ -198,32 +225,12 @@ def gather(session: Session, *, now: datetime) -> int:
     # One at a time: two sweeps at once must not gather the same row twice.
     if not session.execute(text("SELECT pg_try_advisory_xact_lock(hashtext('ledger.gather'))")).scalar_one():
         return 0
-    return int(session.execute(_GATHER, {"now": now, "limit": RETRY_BATCH}).rowcount)  # type: ignore[attr-defined]
+    return int(session.execute(_GATHER, {"now": now, "limit": RETRY_BATCH}).scalar_one())
 
 
-# Locked before they are counted: a row that a wish or a stop is just cancelling is left to the next sweep, or its shard would be
-# one larger than its rows and could never end.
-_GATHER = text("""
-    WITH free AS MATERIALIZED (
-        SELECT d.month, d.id, d.mailing_id, d.due_at, s.lane, s.provider
-        FROM delivery d JOIN shard s ON s.id = d.shard_id AND s.state = 'ended'
-        JOIN mailing m ON m.id = d.mailing_id AND m.state = 'sending'
-        WHERE d.state = 'deferred' AND d.due_at <= :now LIMIT :limit FOR NO KEY UPDATE OF d SKIP LOCKED
-    ), due AS (
-        SELECT *, (row_number() OVER (PARTITION BY mailing_id, lane, provider ORDER BY due_at, id) - 1) AS n FROM free
-    ), batches AS (
-        SELECT mailing_id, lane, provider, n / 2000 AS batch, count(*) AS size,
-            nextval(pg_get_serial_sequence('shard', 'id')) AS shard_id
-        FROM due GROUP BY mailing_id, lane, provider, n / 2000
-    ), shards AS (
-        INSERT INTO shard (id, mailing_id, lane, provider, size, retry, not_before) OVERRIDING SYSTEM VALUE
-        SELECT shard_id, mailing_id, lane, provider, size, true, :now FROM batches
-    )
-    UPDATE delivery d SET shard_id = b.shard_id, position = due.n % 2000
-    FROM due JOIN batches b ON b.mailing_id = due.mailing_id AND b.provider = due.provider AND b.lane = due.lane
-        AND b.batch = due.n / 2000
-    WHERE d.month = due.month AND d.id = due.id AND d.state = 'deferred'
-""")
+# The owner's: whoever has a worker's password moves no row into another shard. Rows are locked before they are counted: one that
+# a wish or a stop is just cancelling is left to the next sweep, or its shard would be one larger than its rows.
+_GATHER = text("SELECT gather_retries(:now, :limit)")
 
 
 def expire(session: Session, *, now: datetime) -> int:

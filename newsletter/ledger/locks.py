@@ -1,6 +1,7 @@
 """The locks of a mailing: what was fixed, word for word, and whether it still is."""
 
 import hashlib
+import json
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -43,6 +44,27 @@ def add(session: Session, manifest: Manifest) -> bytes:
     return fingerprint
 
 
+_VOID = "void"
+
+
+def unlock(session: Session, mailing_id: int) -> None:
+    """Make a draft of what was locked or approved, and whatever was said of it void for ever. Raises WrongState.
+
+    Its newest lock is one of nothing, and only the newest lets anything go.
+    """
+    mailings.unlock(session, mailing_id)
+    number = next_number(session, mailing_id)
+    text = json.dumps({_VOID: True, "mailing": mailing_id, "number": number})
+    fingerprint = hashlib.sha256(text.encode()).digest()
+    session.add(Lock(mailing_id=mailing_id, number=number, fingerprint=fingerprint, manifest=text))
+    session.flush()
+
+
+def newest(session: Session, mailing_id: int) -> int:
+    """Return the number of a mailing's newest lock; 0 where there was none."""
+    return next_number(session, mailing_id) - 1
+
+
 def current(session: Session, mailing_id: int) -> Manifest:
     """Return what a mailing is locked as. Raises NotLocked, Broken, UnknownMailing."""
     view = mailings.get(session, mailing_id)
@@ -66,5 +88,5 @@ def of(session: Session, mailing_id: int, fingerprint: bytes) -> Manifest:
 def earlier(session: Session, mailing_id: int, number: int) -> Manifest | None:
     """Return the lock before one, or None for the first."""
     query = select(Lock.manifest).where(Lock.mailing_id == mailing_id, Lock.number < number)
-    text = session.execute(query.order_by(Lock.number.desc()).limit(1)).scalar_one_or_none()
-    return Manifest.parse(text) if text else None
+    texts = session.execute(query.order_by(Lock.number.desc())).scalars()
+    return next((Manifest.parse(text) for text in texts if _VOID not in json.loads(text)), None)

@@ -139,18 +139,37 @@ def sending(made, number, author, approver):
     alert.release(made.parts, number, by=author.id)
 
 
+MORE = """
+    WITH s AS (
+        INSERT INTO shard (mailing_id, lane, provider, size, not_before)
+        VALUES (%(alert)s, 'urgent', 'other', 9, now() - interval '1 hour') RETURNING id
+    )
+    INSERT INTO delivery (month, mailing_id, variant_id, mailbox_id, subscriber_id, occasion, shard_id, position)
+    SELECT date_trunc('month', m.created_at)::date, m.id, (SELECT min(id) FROM variant WHERE mailing_id = m.id),
+        u.mailbox_id, u.id, 'more', s.id, row_number() OVER () - 1
+    FROM mailing m, s, subscriber u WHERE m.id = %(alert)s
+"""
+STRANGER = """
+    INSERT INTO delivery (month, mailing_id, variant_id, mailbox_id, occasion, shard_id, position)
+    SELECT month, mailing_id, variant_id, mailbox_id, 'more', shard_id, 7 FROM delivery WHERE mailing_id = %(alert)s LIMIT 1
+"""
+
+
 EDITED = {
     "template": "UPDATE block SET data = convert_to(replace(convert_from(data, 'UTF8'), 'Fourteen', 'No'), 'UTF8')",
     "subject": "UPDATE variant SET head = convert_to(replace(convert_from(head, 'UTF8'), 'Lorries', 'Nothing'), 'UTF8')",
     "another's text": """
-        UPDATE delivery SET variant_id = (SELECT max(id) FROM variant WHERE mailing_id <> %(alert)s) WHERE mailing_id = %(alert)s
+        UPDATE variant v SET head = o.head, blocks = o.blocks FROM variant o
+        WHERE v.mailing_id = %(alert)s AND o.id = (SELECT max(id) FROM variant WHERE mailing_id <> %(alert)s)
     """,
-    "lane": "UPDATE shard SET lane = 'transactional' WHERE mailing_id = %(alert)s",
+    "another digest": "UPDATE mailing SET digest_id = NULL WHERE id = %(alert)s",
     "expiry": "UPDATE mailing SET expires_at = now() + interval '9 days' WHERE id = %(alert)s",
     "no expiry": "UPDATE mailing SET expires_at = NULL WHERE id = %(alert)s",
     "update": "UPDATE mailing SET updates = id WHERE id = %(alert)s",
     "count": "UPDATE mailing SET planned = planned + 2 WHERE id = %(alert)s",
     "fingerprint": "UPDATE mailing SET fingerprint = sha256('mine') WHERE id = %(alert)s",
+    "more rows": MORE,
+    "a row more in a shard": STRANGER,
 }
 
 
@@ -165,8 +184,92 @@ def test_what_was_changed_after_the_approval_does_not_go(
     made.deliver("transactional")
     team_ = {author.address, approver.address}
     assert [message for message in sink.messages if message.recipient not in team_] == []
-    assert status.state == "paused" or what == "lane"
+    assert status.state == "paused"
     assert len(audited(made)) == 1
+
+
+def test_nobody_writes_over_who_gets_an_alert(made, tmp_path, words, author, approver, intruder):
+    """Of the same number, other people: nothing that is counted would show it."""
+    number = locked(made, tmp_path, words, author, 4)
+    sending(made, number, author, approver)
+    for column in (
+        "mailbox_id = 1",
+        "subscriber_id = 1",
+        "variant_id = 1",
+        "shard_id = 1",
+        "mailing_id = 1",
+        "position = 9",
+    ):
+        refused(intruder, f"UPDATE delivery SET {column} WHERE mailing_id = %s", (number,))
+    for table in ("delivery", "shard"):
+        refused(intruder, f"DELETE FROM {table} WHERE mailing_id = %s", (number,))
+    for column in ("mailing_id = 1", "lane = 'bulk'", "retry = true"):
+        refused(intruder, f"UPDATE shard SET {column} WHERE mailing_id = %s", (number,))
+    retry = "INSERT INTO shard (mailing_id, lane, provider, size, retry) VALUES (%s, 'urgent', 'other', 1, true)"
+    refused(intruder, retry, (number,))
+    month = "SELECT to_regclass('delivery_' || to_char(created_at, 'YYYY_MM'))::text FROM mailing WHERE id = %s"
+    [part] = intruder.execute(month, (number,)).fetchone()
+    refused(intruder, f"UPDATE {part} SET mailbox_id = 1")
+    refused(intruder, f"DELETE FROM {part}")
+
+
+def test_a_shard_of_an_alert_is_not_made_smaller(made, tmp_path, words, author, approver, database_urls):
+    """What its shards hold together is what is compared with the lock, so there is no making room among them."""
+    number = locked(made, tmp_path, words, author, 4)
+    sending(made, number, author, approver)
+    with attacker(database_urls.worker) as worker:
+        worker.execute("UPDATE shard SET size = 1 WHERE mailing_id = %s", (number,))
+        assert worker.execute("SELECT sum(size) FROM shard WHERE mailing_id = %s", (number,)).fetchone() == (4,)
+
+
+def test_an_alert_for_few_does_not_reach_everybody(made, tmp_path, words, author, sink, database_urls):
+    """One person may send to few: rows that somebody adds to such an alert must not be a way to all."""
+    house.add_readers(made, tmp_path, house.addresses(2))
+    number = drafting.draft(made.parts, words, digest_key=house.DIGEST, by=author.id)
+    alert.lock(made.parts, number, by=author.id)
+    alert.release(made.parts, number, by=author.id)
+    house.add_readers(made, tmp_path, house.addresses(9))
+    assert forced(made, database_urls, number, MORE).state == "paused"
+    assert sink.messages == []
+
+
+@pytest.mark.parametrize("locked_again", [False, True])
+def test_an_approval_of_words_that_were_changed_since_is_good_for_nothing(
+    made, tmp_path, words, author, approver, sink, database_urls, locked_again
+):
+    """They were withdrawn because they were wrong: neither before nor after the next lock does their approval send them."""
+    number = locked(made, tmp_path, words, author, 4)
+    by_code(made, number, approver)
+    with attacker(database_urls.worker) as worker:
+        [old] = worker.execute("SELECT fingerprint FROM mailing WHERE id = %s", (number,)).fetchone()
+        worker.execute("CREATE TEMP TABLE old AS SELECT * FROM variant")
+        worker.commit()
+        (tmp_path / "alert.md").write_text(TEXT.replace("second", "ninth"))
+        drafting.edit(made.parts, number, words, by=author.id)
+        if locked_again:
+            alert.lock(made.parts, number, by=author.id)
+        else:
+            worker.execute("UPDATE mailing SET state = 'locked', fingerprint = %s WHERE id = %s", (old, number))
+        worker.execute(
+            "UPDATE variant v SET head = o.head, blocks = o.blocks FROM old o"
+            " WHERE o.mailing_id = v.mailing_id AND o.number = v.number"
+        )
+        worker.execute(
+            "UPDATE mailing SET state = 'approved', start_at = now(), fingerprint = %s WHERE id = %s", (old, number)
+        )
+    made.sweep()
+    made.deliver("urgent")
+    assert sink.messages == []
+    assert books(made, number).state == "paused"
+
+
+def test_a_stopped_alert_stays_stopped(made, tmp_path, words, author, approver, intruder):
+    """Whoever pressed stop at night must be able to sleep."""
+    number = locked(made, tmp_path, words, author, 4)
+    sending(made, number, author, approver)
+    alert.stop(made.parts, number)
+    refused(intruder, "UPDATE mailing SET state = 'sending' WHERE id = %s", (number,))
+    refused(intruder, "UPDATE mailing SET state = 'approved' WHERE id = %s", (number,))
 
 
 def test_an_edited_audience_is_found_before_a_row_is_planned(made, tmp_path, words, author, approver, database_urls):
@@ -235,7 +338,7 @@ def test_a_digest_has_no_business_in_the_urgent_lane(made, tmp_path, sink, datab
         database_urls,
         number,
         "UPDATE mailing SET lane = 'urgent' WHERE id = %(alert)s",
-        "UPDATE shard SET lane = 'urgent' WHERE mailing_id = %(alert)s",
+        MORE,
     )
     assert sink.messages == []
     assert books(made, number).state == "paused"

@@ -261,15 +261,15 @@ def test_who_was_in_doubt_before_the_stop_is_told_too(newsletter, tmp_path, word
     assert recipients(sink, back=True) == sorted(house.addresses(4))
 
 
-def test_no_window_opens_behind_the_retraction_s_back(newsletter, tmp_path, words):
+def test_no_window_opens_behind_the_retraction_s_back(newsletter, tmp_path, words, database_urls):
     """A worker that asked for a window before and gets its answer after: its fence is another by then."""
     number = sent(newsletter, tmp_path, words, 5)
     with newsletter.parts.database.transaction() as session:
         lease = shards.take(session, "urgent", owner="elsewhere:1").lease
     retracting.retract(newsletter.parts, number)
+    # As if its statement still saw the alert as it was.
+    house.by_owner(database_urls, "UPDATE mailing SET state = 'sending' WHERE id = %s", number)
     with newsletter.parts.database.transaction() as session:
-        # As if its statement still saw the alert as it was.
-        session.execute(text("UPDATE mailing SET state = 'sending' WHERE id = :it"), {"it": number})
         assert shards.announce(session, lease, first=0, upto=5) is None
 
 
@@ -332,10 +332,10 @@ def forced(made, database_urls, *statements, **facts):
     made.deliver("urgent")
 
 
-RELEASE = """
-    UPDATE mailing r SET fingerprint = a.fingerprint, state = 'approved', start_at = now() FROM mailing a
-    WHERE r.retracts = a.id AND a.id = %(alert)s
+LOCK = """
+    UPDATE mailing r SET fingerprint = a.fingerprint, state = 'locked' FROM mailing a WHERE r.retracts = a.id AND a.id = %(alert)s
 """
+RELEASE = "UPDATE mailing SET state = 'approved', start_at = now() WHERE retracts = %(alert)s"
 SENDING = "UPDATE mailing SET state = 'sending', planned_at = now() WHERE retracts = %(alert)s"
 ROWS = """
     WITH s AS (
@@ -348,14 +348,16 @@ ROWS = """
     FROM s, (SELECT * FROM delivery WHERE mailing_id = %(alert)s LIMIT 1) d
 """
 TAMPERED = {
-    "the alert stands": (RELEASE, SENDING, ROWS),
+    "the alert stands": (LOCK, RELEASE, SENDING, ROWS),
     "other words": (
         "UPDATE mailing SET state = 'retracted' WHERE id = %(alert)s",
         "UPDATE block SET data = convert_to(replace(convert_from(data, 'UTF8'), 'take our alert back', 'need money'), 'UTF8')",
+        LOCK,
         RELEASE,
     ),
     "another fingerprint": (
         "UPDATE mailing SET state = 'retracted' WHERE id = %(alert)s",
+        LOCK,
         RELEASE,
         SENDING,
         "UPDATE mailing SET fingerprint = sha256('mine') WHERE retracts = %(alert)s",
@@ -363,14 +365,16 @@ TAMPERED = {
     ),
     "the alert's own words": (
         "UPDATE mailing SET state = 'retracted' WHERE id = %(alert)s",
+        LOCK,
         RELEASE,
         SENDING,
+        """UPDATE variant v SET head = a.head, blocks = a.blocks FROM variant a, mailing m
+            WHERE m.id = v.mailing_id AND m.retracts = a.mailing_id AND a.mailing_id = %(alert)s""",
         ROWS,
-        "UPDATE delivery d SET variant_id = (SELECT min(id) FROM variant WHERE mailing_id = %(alert)s) FROM mailing m "
-        "WHERE m.id = d.mailing_id AND m.retracts = %(alert)s",
     ),
     "to more than had it": (
         "UPDATE mailing SET state = 'retracted' WHERE id = %(alert)s",
+        LOCK,
         RELEASE,
         SENDING,
         ROWS,
@@ -398,7 +402,7 @@ def test_what_would_take_back_a_standing_alert_is_not_even_planned(newsletter, t
     number = sent(newsletter, tmp_path, words, 4)
     newsletter.deliver("urgent")
     sink.messages.clear()
-    forced(newsletter, database_urls, RELEASE, alert=number)
+    forced(newsletter, database_urls, LOCK, RELEASE, alert=number)
     with newsletter.parts.database.transaction() as session:
         back = mailings.get(session, mailings.retraction_of(session, number))
         assert back.state is State.DRAFT

@@ -322,7 +322,7 @@ def test_an_update_cancels_what_is_left_of_a_later_language(newsletter, tmp_path
     assert status(newsletter, running).cancelled == 5
 
 
-def test_what_has_not_begun_or_was_ended_takes_no_language(newsletter, files, readers):
+def test_what_has_not_begun_or_was_ended_takes_no_language(newsletter, files, readers, database_urls):
     """There is nobody who waits for a translation of nothing."""
     number = drafting.draft(newsletter.parts, [files["en"]], digest_key=house.DIGEST)
     with pytest.raises(following.NotGoing):
@@ -338,8 +338,7 @@ def test_what_has_not_begun_or_was_ended_takes_no_language(newsletter, files, re
         translating.draft(newsletter.parts, [files["en"]], of=gone)
     with pytest.raises(drafting.NotWritten):
         drafting.draft(newsletter.parts, [files["en"]], digest_key=house.DIGEST, later=["de"])
-    with newsletter.parts.database.transaction() as session:
-        session.execute(text("UPDATE mailing SET state = 'stopped' WHERE id = :it"), {"it": gone})
+    house.by_owner(database_urls, "UPDATE mailing SET state = 'stopped' WHERE id = %s", gone)
     with pytest.raises(following.NotGoing):
         alert.release(newsletter.parts, later)
     assert states(newsletter, later) == [State.LOCKED]

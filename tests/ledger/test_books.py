@@ -18,10 +18,8 @@ def mailing(newsletter, sink, tmp_path):
     return composed.mailing
 
 
-def faults(newsletter, mailing, *changes):
+def faults(newsletter, mailing):
     with newsletter.parts.database.transaction() as session:
-        for change in changes:
-            session.execute(text(change))
         return books.faults(session, mailing)
 
 
@@ -55,9 +53,10 @@ ONE = "id = (SELECT min(id) FROM delivery WHERE state = 'accepted')"
     ],
     ids=lambda value: value[:60],
 )
-def test_each_rule_that_is_broken_is_named(newsletter, mailing, change, fault):
+def test_each_rule_that_is_broken_is_named(newsletter, mailing, change, fault, database_urls):
     """Every scenario asks the books whether they hold; an auditor who never finds anything may be asleep."""
-    found = faults(newsletter, mailing, change)
+    house.by_owner(database_urls, change)
+    found = faults(newsletter, mailing)
     assert any(sentence.startswith(fault) for sentence in found), found
 
 
@@ -88,12 +87,14 @@ def test_who_leaves_while_retries_are_gathered_is_not_counted_among_them(newslet
     assert (found.state, found.accepted, found.cancelled) == ("done", 5, 1)
 
 
-def test_a_shard_of_another_size_than_its_rows_ends_all_the_same(newsletter, sink, tmp_path):
+def test_a_shard_of_another_size_than_its_rows_ends_all_the_same(newsletter, sink, tmp_path, database_urls):
     """What older versions left behind must not keep a mailing open, and the workers busy, for ever."""
     composed = house.issue(newsletter, tmp_path, addresses=house.addresses(3))
     publish.send(newsletter.parts, composed.issue)
     empty = "INSERT INTO shard (mailing_id, lane, provider, size) SELECT mailing_id, lane, provider, 1 FROM shard"
-    assert len(faults(newsletter, composed.mailing, "UPDATE shard SET size = size + 1", empty)) == 1
+    house.by_owner(database_urls, "UPDATE shard SET size = size + 1")
+    house.by_owner(database_urls, empty)
+    assert len(faults(newsletter, composed.mailing)) == 1
     newsletter.deliver("bulk", seconds=10)
     assert faults(newsletter, composed.mailing) == []
     with newsletter.parts.database.transaction() as session:
@@ -101,10 +102,10 @@ def test_a_shard_of_another_size_than_its_rows_ends_all_the_same(newsletter, sin
         assert session.execute(text("SELECT size, fence FROM shard ORDER BY id")).all() == [(3, 1), (0, 1)]
 
 
-def test_many_retries_go_into_several_shards_and_each_has_its_place(newsletter, mailing):
+def test_many_retries_go_into_several_shards_and_each_has_its_place(newsletter, mailing, database_urls):
     """A provider that greylists a whole list: what comes back at once must not outgrow a shard."""
+    house.by_owner(database_urls, "UPDATE mailing SET state = 'sending', finished_at = NULL")
     with newsletter.parts.database.transaction() as session:
-        session.execute(text("UPDATE mailing SET state = 'sending', finished_at = NULL"))
         session.execute(
             text("""
                 INSERT INTO delivery (month, mailing_id, variant_id, mailbox_id, occasion, shard_id, position, state, due_at, tries)

@@ -4,19 +4,15 @@ from itertools import product
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from newsletter.ledger import mailings
 from newsletter.ledger.mailings import MOVES, Draft, Kind, Lane, State, UnknownMailing, WrongState
 
 
 def made(session, state):
-    mailing = mailings.draft(session, Draft(Kind.MAILING, Lane.BULK, None, "A mailing"), now=_now(session))
-    session.execute(
-        text("UPDATE mailing SET state = :state, fingerprint = sha256('x') WHERE id = :id"),
-        {"state": state, "id": mailing},
-    )
-    session.expire_all()
-    return mailing
+    new = "INSERT INTO mailing (kind, lane, state, fingerprint) VALUES ('mailing', 'bulk', :state, sha256('x')) RETURNING id"
+    return session.execute(text(new), {"state": state}).scalar_one()
 
 
 def _now(session):
@@ -58,3 +54,12 @@ def test_the_fingerprint_covers_the_bytes(session):
         variants.store(session, mailing, compiled, number=1, language="en")
         prints.add(mailings.lock(session, mailing))
     assert len(prints) == 2
+
+
+def test_no_role_moves_a_mailing_as_it_likes(session):
+    """Whoever has a worker's password must not bring back what somebody stopped at night."""
+    for start, end in product(State, State):
+        if start is not end and end not in MOVES[start]:
+            mailing = made(session, start)
+            with pytest.raises(IntegrityError), session.begin_nested():
+                session.execute(text("UPDATE mailing SET state = :end WHERE id = :it"), {"end": end, "it": mailing})
