@@ -38,8 +38,10 @@ def _deliver(lane: str) -> int:
 
 @shared_task(name=DELIVER["urgent"].name, queue="urgent")
 def deliver_urgent(**_later: Any) -> int:
-    """Send what the urgent lane has due."""
-    return _deliver("urgent")
+    """Send what the urgent lane has due, and wake the bulk mail that stood aside for it: a sweep would in five seconds."""
+    if begun := _deliver("urgent"):
+        _newsletter().parts.nudger.nudge(DELIVER["bulk"])
+    return begun
 
 
 @shared_task(name=DELIVER["transactional"].name, queue="transactional")

@@ -74,6 +74,24 @@ def test_an_alert_passes_two_digests_in_one_worker(tmp_path, database_urls, redi
     assert left > 50, "the digests had ended: the test proved nothing"
 
 
+@pytest.mark.timeout(120)
+def test_a_digest_that_stood_aside_goes_on_behind_the_alert(tmp_path, database_urls, redis_url, sink):
+    """Nobody else wakes it here: no beat runs, whose sweep would, and a digest must not stand for seconds behind each alert."""
+    sink.delay_seconds = lambda: 0.02
+    made = house.build(tmp_path, database_urls, f"{sink.url}?connections=1", redis_url=redis_url)
+    readers = [*house.addresses(100), *(f"reader{number}@gmail.com" for number in range(100))]
+    composed = house.issue(made, tmp_path, addresses=readers)
+    (tmp_path / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
+    with real.working(made, None, children=2, log=tmp_path / "worker.log"):
+        publish.send(made.parts, composed.issue)
+        _until(lambda: len(sink.messages) > 3)
+        number = alert.send(made.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
+        _until(lambda: mailing.status(made.parts, number).over)
+        assert not mailing.status(made.parts, composed.mailing).over, "it had ended: the test proved nothing"
+        _until(lambda: mailing.status(made.parts, composed.mailing).over)
+    made.close()
+
+
 def _until(seen):
     deadline = time.monotonic() + 40
     while not seen():
