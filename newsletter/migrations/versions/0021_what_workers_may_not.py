@@ -16,14 +16,14 @@ CARRYING = (
     "state, not_before, owner, fence, lease_until, leased_at, announced,"
     " accepted, rejected, cancelled, expired, uncertain, moved, size"
 )
-# Rights to the whole are rights to each month; a month by itself is nobody's but the owner's.
+# Rights to the whole are rights to each month; a month by itself is only looked at.
 PARTITIONS = """
 DO $$
 DECLARE
     part regclass;
 BEGIN
     FOR part IN SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'delivery'::regclass LOOP
-        EXECUTE format('REVOKE ALL ON %s FROM newsletter_web, newsletter_worker', part);
+        EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON %s FROM newsletter_web, newsletter_worker', part);
     END LOOP;
 END $$
 """
