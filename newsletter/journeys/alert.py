@@ -235,21 +235,23 @@ def _require_approver(
     return manifest
 
 
-def release(parts: Parts, mailing_id: int, *, by: int | None = None) -> State:
+def release(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | None = None) -> State:
     """Let an alert go that is approved, or that one person may send; return its state.
 
-    Raises NotEnough where somebody's word is missing, CountMoved and OtherAudience where the audience is another by now.
+    seen   the fingerprint of what was before their eyes; None: whatever it is now
+
+    Raises NotEnough where somebody's word is missing, ChangedMeanwhile, CountMoved and OtherAudience where the audience is
+    another by now.
     """
     _allowed(parts, by, May.SEND)
     parts.letterhead.require()
     with parts.database.transaction() as session:
         now = database.now(session)
-        view = _an_alert(session, mailing_id)
-        if view.state is State.DRAFT:
-            raise locks.NotLocked(mailing_id)
+        _an_alert(session, mailing_id)
+        view = mailings.take(session, mailing_id)
+        manifest = _as_seen(locks.current(session, mailing_id), seen)
         if view.state is not State.APPROVED:
             _by_one(session, parts, mailing_id, by=by, now=now)
-        manifest = locks.current(session, mailing_id)
         words = _words(session, manifest)
         _enough(_judged(parts, manifest, words, now=now), parts, manifest)
         mailings.start_at(session, mailing_id, now)

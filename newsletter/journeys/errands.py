@@ -117,7 +117,7 @@ def _settle(parts: Parts, found: ErrandView) -> None:
 
 
 def _release(parts: Parts, found: ErrandView) -> None:
-    alert.release(parts, found.mailing or 0, by=found.operator)
+    alert.release(parts, found.mailing or 0, by=found.operator, seen=str(found.facts.get("seen", "")))
 
 
 def _alone(parts: Parts, found: ErrandView) -> None:

@@ -175,7 +175,7 @@ def release_by_code(
         before=lambda session: _require_word(session, parts, mailing_id, mandate, shown),
         act=lambda session: _approve(session, parts, mailing_id, mandate, shown),
     )
-    return alert.release(parts, mailing_id, by=by)
+    return alert.release(parts, mailing_id, by=by, seen=seen)
 
 
 def release_by_passkey(parts: Parts, mailing_id: int, *, mandate: int, by: int, assertion: str) -> State:

@@ -156,7 +156,7 @@ def test_nobody_approves_their_own_on_a_page(browse, crew, now, desk, readers, w
     print_ = rows(worker, "SELECT encode(fingerprint, 'hex') FROM lock")[0][0]
     browser.post(f"{here}/approve", fingerprint=print_, factor="totp", answer=step(member, now, 1))
     assert "Nobody approves" in browser.problem
-    browser.post(f"{here}/release")
+    browser.post(f"{here}/release", seen=print_)
     assert "Another operator approves" in browser.problem
 
 
@@ -425,3 +425,23 @@ def test_one_sends_alone_by_a_code_of_their_own(browse, crew, now, desk, readers
     assert "goes at" in browser.text
     worker.deliver("urgent")
     assert sink.messages == []
+
+
+def test_nobody_sends_what_was_not_before_their_eyes(author, browse, crew, now, desk, readers, worker, sink):
+    """A colleague corrects and locks it anew; the thumb on the older page must not send words it never read."""
+    readers(2)
+    number = written(author)
+    here = f"/console/alerts/{number}"
+    author.post(f"{here}/lock")
+    _, other = inside(browse, crew, now, Role.SENDER)
+    other.open(f"{here}/edit")
+    other.post(f"{here}/edit", **(WORDS | {"text-en": "Forty lorries stand at the gate of Sarand."}))
+    other.post(f"{here}/lock")
+    author.post(f"{here}/release")
+    assert "while you were reading" in author.problem
+    assert "Forty lorries" in author.text
+    worker.deliver("urgent")
+    assert sink.messages == []
+    author.post(f"{here}/release")
+    worker.deliver("urgent")
+    assert (author.problem, len(sink.messages)) == ("", 2)

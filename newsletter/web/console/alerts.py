@@ -269,9 +269,9 @@ def lock(request: Request, number: Id, seen: Annotated[str, Form()] = "") -> Res
 
 
 @router.post("/{number}/release")
-def release(request: Request, number: Id) -> Response:
-    """Let it go now."""
-    return _errand(request, number, Act.RELEASE, May.SEND)
+def release(request: Request, number: Id, seen: Annotated[str, Form()] = "") -> Response:
+    """Let it go now, as it was before their eyes."""
+    return _errand(request, number, Act.RELEASE, May.SEND, seen=seen)
 
 
 @router.post("/{number}/alone")
