@@ -146,22 +146,30 @@ def _locked(manifest: Manifest) -> Locked:
     return Locked(manifest.mailing, manifest.number, manifest.count, fingerprint.hex(), short(fingerprint))
 
 
-def approve_by_code(parts: Parts, mailing_id: int, *, by: int, code: str) -> None:
-    """Give another operator's word by the code their phone shows now. Raises NotEnough, WrongFactor, Locked, NotAllowed."""
-    acting.by_factor(
-        parts,
-        by,
-        Factor.TOTP,
-        code,
-        before=lambda session: _require_approver(session, parts, mailing_id, by=by, factor=Factor.TOTP, assertion=None),
-        act=lambda session: _approve(session, parts, mailing_id, by=by, factor=Factor.TOTP, assertion=None),
-    )
+def approve_by_code(parts: Parts, mailing_id: int, *, by: int, code: str, seen: str | None = None) -> None:
+    """Give another operator's word by the code their phone shows now.
+
+    seen   the fingerprint of what was before their eyes; None: whatever it is now
+
+    Raises NotEnough, WrongFactor, Locked, NotAllowed, ChangedMeanwhile.
+    """
+
+    def require(session: Session) -> Manifest:
+        manifest = _require_approver(session, parts, mailing_id, by=by, factor=Factor.TOTP, assertion=None)
+        return _as_seen(manifest, seen)
+
+    def act(session: Session) -> None:
+        mailings.take(session, mailing_id)
+        _approve(session, require(session), by=by, factor=Factor.TOTP, assertion=None)
+
+    acting.by_factor(parts, by, Factor.TOTP, code, before=require, act=act)
 
 
 def approve_by_passkey(parts: Parts, mailing_id: int, *, by: int, assertion: str) -> None:
     """Give another operator's word by a passkey's signature over the fingerprint. Raises NotEnough, NotAllowed."""
     with parts.database.transaction() as session:
-        _approve(session, parts, mailing_id, by=by, factor=Factor.PASSKEY, assertion=assertion)
+        manifest = _require_approver(session, parts, mailing_id, by=by, factor=Factor.PASSKEY, assertion=assertion)
+        _approve(session, manifest, by=by, factor=Factor.PASSKEY, assertion=assertion)
 
 
 def sign(parts: Parts, mailing_id: int, *, by: int, factor: Factor, answer: str, seen: str) -> None:
@@ -209,14 +217,11 @@ def settle(parts: Parts, mailing_id: int, *, by: int) -> None:
         audit.append(session, "alert.approved", by=by, now=now, mailing=mailing_id, number=manifest.number)
 
 
-def _approve(
-    session: Session, parts: Parts, mailing_id: int, *, by: int, factor: Factor, assertion: str | None
-) -> None:
-    manifest = _require_approver(session, parts, mailing_id, by=by, factor=factor, assertion=assertion)
-    now = database.now(session)
+def _approve(session: Session, manifest: Manifest, *, by: int, factor: Factor, assertion: str | None) -> None:
     approval.add(session, _over(manifest), Rule.TWO, by=by, factor=factor, assertion=assertion)
-    mailings.approve(session, mailing_id, start_at=None)
-    audit.append(session, "alert.approved", by=by, now=now, mailing=mailing_id, number=manifest.number, factor=factor)
+    mailings.approve(session, manifest.mailing, start_at=None)
+    facts = {"mailing": manifest.mailing, "number": manifest.number, "factor": factor}
+    audit.append(session, "alert.approved", by=by, now=database.now(session), **facts)
 
 
 def _require_approver(
@@ -334,6 +339,7 @@ def send_alone(
         return manifest
 
     def add(session: Session) -> None:
+        mailings.take(session, mailing_id)
         manifest, now = require(session), database.now(session)
         start_at = now + (parts.house.rules.alone or timedelta(0))
         approval.add(session, _over(manifest), Rule.ALONE, by=by, factor=factor, assertion=assertion)

@@ -192,6 +192,7 @@ def may_release(parts: Parts, mailing_id: int, *, mandate: int, by: int) -> int:
 
 
 def _approve(session: Session, parts: Parts, mailing_id: int, mandate: int, shown: Shown) -> None:
+    mailings.take(session, mailing_id)
     manifest = _require_word(session, parts, mailing_id, mandate, shown)
     over = Over(manifest.mailing, manifest.number, manifest.fingerprint)
     approval.add(
