@@ -104,6 +104,8 @@ def edit(alert: Number, files: Files, operator: Operator = None, as_json: AsJson
 def lock(alert: Number, operator: Operator = None, as_json: AsJson = False) -> None:
     """Fix everything about an alert: text, links, sender, audience. Any later edit unlocks it."""
     with newsletter() as made:
+        if operator is None:
+            _require_few(made, journey.would_lock(made.parts, alert))
         journey.lock(made.parts, alert, by=operator)
         _show(made, alert, as_json=as_json)
 
@@ -241,11 +243,16 @@ def send(
             _say_counts(counts, also_had=also_had)
             if dry_run:
                 return show(_would(counts, also_had=also_had), as_json=as_json)
+            if operator is None:
+                wanted = _would(counts, also_had=also_had)["would_send"]
+                _require_few(made, wanted + translating.reached(made.parts, translates))
             alert = translating.send(made.parts, files, of=translates, also_had=also_had, by=operator)
         elif dry_run:
             count = drafting.rehearse(made.parts, files, digest_key=digest, later=later or ())
             return show({"mailing": None, "dry_run": True, "would_send": count}, as_json=as_json)
         else:
+            if operator is None:
+                _require_few(made, drafting.rehearse(made.parts, files, digest_key=digest, later=later or ()))
             alert = journey.send(made.parts, files, digest_key=digest, by=operator, updates=updates, later=later or ())
         if journey.standing(made.parts, alert).state is State.LOCKED:
             return _show(made, alert, as_json=as_json)
@@ -253,6 +260,13 @@ def send(
             _say("alert.waits", language=one.language, waiting=one.waiting)
         waiting.report(made, alert, wait=wait, as_json=as_json)
     return None
+
+
+def _require_few(made: Newsletter, count: int) -> None:
+    """Raise Nameless where a second person is to approve what nobody says they asked for."""
+    few = made.parts.house.rules.few
+    if count > few:
+        raise journey.Nameless(count, few)
 
 
 def _would(counts: Sequence[Waiting], *, also_had: bool) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from newsletter.journeys.acting import NotAnAlert as NotAnAlert
 from newsletter.journeys.acting import allowed as _allowed
 from newsletter.journeys.acting import an_alert as _an_alert
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import locks, mailings, variants
+from newsletter.ledger import locks, mailings, translating, variants
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import Lane, MailingView, State
 from newsletter.ledger.manifest import Change, Manifest, Version, difference, short
@@ -42,15 +42,27 @@ class NotEnough(Forbidden):
         super().__init__(f"night.{fault}", **facts)
 
 
+class Nameless(Forbidden):
+    """Whoever asks for an alert that a second person approves says who they are: else they might approve their own."""
+
+    def __init__(self, count: int, few: int) -> None:
+        super().__init__("alert.nameless", count=count, few=few)
+
+
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """An alert as it was locked. count: how many it goes to; code: what two people read to each other."""
+    """An alert as it was locked. code: what two people read to each other.
+
+    count      how many it goes to
+    together   with those its other languages were planned for: by this it is judged whether one person may send
+    """
 
     mailing: int
     number: int
     count: int
     fingerprint: str
     code: str
+    together: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +101,8 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | No
         mailings.expire(session, mailing_id, expires)
         manifest = _manifest(session, parts, view, by=by, expires_at=expires)
         locks.add(session, manifest)
-        made = _locked(manifest)
-        if waits := made.count > parts.house.rules.few:
+        made = _locked(session, manifest)
+        if waits := made.together > parts.house.rules.few:
             telling.wanted(session, parts, manifest, now=now)
         facts = {"mailing": mailing_id, "number": made.number, "count": made.count, "fingerprint": made.fingerprint}
         audit.append(session, "alert.locked", by=by or audit.SHELL, now=now, **facts)
@@ -141,9 +153,18 @@ def _versions(
     return found
 
 
-def _locked(manifest: Manifest) -> Locked:
-    fingerprint = manifest.fingerprint
-    return Locked(manifest.mailing, manifest.number, manifest.count, fingerprint.hex(), short(fingerprint))
+def _locked(session: Session, manifest: Manifest) -> Locked:
+    number, count, fingerprint = manifest.number, manifest.count, manifest.fingerprint
+    together = count + translating.beside(session, manifest.mailing)
+    return Locked(manifest.mailing, number, count, fingerprint.hex(), short(fingerprint), together)
+
+
+def would_lock(parts: Parts, mailing_id: int) -> int:
+    """Return how many an alert would be locked for, with those of its other languages, and change nothing."""
+    with parts.database.transaction() as session:
+        view = _an_alert(session, mailing_id)
+        count = rows.count(session, view, planning.audience(session, view))
+        return count + translating.beside(session, mailing_id)
 
 
 def approve_by_code(parts: Parts, mailing_id: int, *, by: int, code: str, seen: str | None = None) -> None:
@@ -289,7 +310,7 @@ def may_release(parts: Parts, mailing_id: int, *, alone: bool = False) -> int:
         view, manifest = _an_alert(session, mailing_id), locks.current(session, mailing_id)
         if view.state is not State.APPROVED:
             mailings.require(session, mailing_id, State.APPROVED)
-            _rule_of_one(parts, manifest, alone=alone)
+            _rule_of_one(session, parts, manifest, alone=alone)
         if planning.described(session, view) != manifest.audience:
             raise planning.OtherAudience(mailing_id)
         count = rows.count(session, view, planning.audience(session, view))
@@ -298,20 +319,24 @@ def may_release(parts: Parts, mailing_id: int, *, alone: bool = False) -> int:
         return count
 
 
-def _rule_of_one(parts: Parts, manifest: Manifest, *, alone: bool) -> Rule:
-    """Return the rule that lets one person send. Raises NotEnough where none does."""
-    if manifest.count <= parts.house.rules.few:
+def _rule_of_one(session: Session, parts: Parts, manifest: Manifest, *, alone: bool) -> Rule:
+    """Return the rule that lets one person send: few readers, in all languages together. Raises NotEnough where none does."""
+    together = manifest.count + translating.beside(session, manifest.mailing)
+    if together <= parts.house.rules.few:
         return Rule.FEW
     if alone and parts.house.rules.alone is not None:
         return Rule.ALONE
-    raise _refusal(Fault.NOT_ALONE if alone else Fault.NOBODY, parts, manifest)
+    raise _refusal(Fault.NOT_ALONE if alone else Fault.NOBODY, parts, manifest, together=together)
 
 
 def _by_one(session: Session, parts: Parts, mailing_id: int, *, by: int | None, now: datetime) -> None:
     """Write down one person's own word, where few readers let one person send. Raises NotEnough."""
     mailings.require(session, mailing_id, State.APPROVED)
     manifest = locks.current(session, mailing_id)
-    approval.add(session, _over(manifest), _rule_of_one(parts, manifest, alone=False), by=by)
+    if manifest.translates is not None:
+        # Two languages at once must not both count without the other.
+        translating.one_at_a_time(session, manifest.translates)
+    approval.add(session, _over(manifest), _rule_of_one(session, parts, manifest, alone=False), by=by)
     mailings.approve(session, mailing_id, start_at=now)
 
 
@@ -363,7 +388,7 @@ def send(
     """Draft and lock an alert, and release it where the rules let one person; return its mailing."""
     mailing_id = drafting.draft(parts, paths, digest_key=digest_key, by=by, updates=updates, later=later)
     made = lock(parts, mailing_id, by=by)
-    if made.count <= parts.house.rules.few:
+    if made.together <= parts.house.rules.few:
         release(parts, mailing_id, by=by)
     return mailing_id
 
@@ -392,13 +417,16 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
         words = approval.of(session, _over(manifest))
         found = _judged(parts, manifest, words, now=now)
         before = locks.earlier(session, mailing_id, manifest.number)
+        made = _locked(session, manifest)
         return Standing(
             mailing_id,
             view.state,
-            _locked(manifest),
+            made,
             manifest.author,
             tuple(word.operator for word in words if word.operator is not None),
-            _refusal(found, parts, manifest) if found and view.state in (State.LOCKED, State.APPROVED) else None,
+            _refusal(found, parts, manifest, together=made.together)
+            if found and view.state in (State.LOCKED, State.APPROVED)
+            else None,
             view.start_at,
             tuple(difference(before, manifest)) if before else (),
         )
@@ -414,11 +442,13 @@ def _enough(fault: Fault | None, parts: Parts, manifest: Manifest) -> None:
         raise _refusal(fault, parts, manifest)
 
 
-def _refusal(fault: Fault, parts: Parts, manifest: Manifest) -> NotEnough:
+def _refusal(fault: Fault, parts: Parts, manifest: Manifest, *, together: int = 0) -> NotEnough:
     rules = parts.house.rules
+    if fault is Fault.NOBODY and manifest.count <= rules.few < together:
+        fault = Fault.TOGETHER
     minutes = int(rules.alone.total_seconds()) // 60 if rules.alone else 0
     facts = {"count": manifest.count, "few": rules.few, "codes_to": rules.codes_to, "minutes": minutes}
-    return NotEnough(fault, mailing=manifest.mailing, **facts)
+    return NotEnough(fault, mailing=manifest.mailing, together=together, **facts)
 
 
 def _words(session: Session, manifest: Manifest) -> list[Word]:

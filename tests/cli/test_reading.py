@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from newsletter.journeys import alert, drafting
+from newsletter.journeys import alert, desk, drafting
 from newsletter.ledger.mailings import State
 from newsletter.operators.roles import Role
 from tests import house
@@ -110,3 +110,22 @@ def test_a_text_cannot_move_the_cursor(program, made, tmp_path, path, author):
     out, _ = program.run("alerts", "status", number)
     assert "Send money to me." in out
     assert "\x1b[2K" not in out
+
+
+def test_whoever_needs_a_second_person_says_who_they_are(program, made, tmp_path, path, number, approver):
+    """Without a name nobody could say that the one who approves is another: then nothing is locked."""
+    send = ("alerts", "send", path, "--to", house.DIGEST)
+    refused = program.json(*send, code=1)
+    assert refused["error"] == "alert.nameless"
+    assert "--operator NUMBER" in refused["sentence"]
+    draft = program.json("alerts", "draft", path, "--to", house.DIGEST)["mailing"]
+    assert program.json("alerts", "lock", draft, code=1)["error"] == "alert.nameless"
+    assert alert.standing(made.parts, draft).state is State.DRAFT
+    assert [one.mailing for one in desk.listed(made.parts)] == [draft, number]
+    assert program.json("alerts", "lock", draft, "--operator", approver.id, code=1)["error"] == "operator.not-allowed"
+
+
+def test_few_readers_need_no_name(program, made, tmp_path, path):
+    """The plain form stays one command."""
+    house.add_readers(made, tmp_path, house.addresses(2))
+    assert program.json("alerts", "send", path, "--to", house.DIGEST)["state"] == "sending"

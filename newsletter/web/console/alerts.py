@@ -249,7 +249,7 @@ def _shown(request: Request, who: Visitor, number: int, problem: NewsletterError
 
 
 def _few(found: desk.Alert, few: int) -> bool:
-    return found.standing.locked is not None and found.standing.locked.count <= few
+    return found.standing.locked is not None and found.standing.locked.together <= few
 
 
 @router.api_route("/{number}/preview/{version}", methods=READ)
