@@ -69,6 +69,7 @@ class Locked:
 class Standing:
     """Where an alert stands.
 
+    wrote       who locked it or wrote in it: none of them approves it
     waits_for   what is missing before it may go, as the refusal that would say so
     changes     what is another than at the lock before
     """
@@ -81,6 +82,7 @@ class Standing:
     waits_for: NotEnough | None
     start_at: datetime | None
     changes: tuple[Change, ...]
+    wrote: tuple[int, ...] = ()
 
 
 def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | None = None) -> Locked:
@@ -429,6 +431,7 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
             else None,
             view.start_at,
             tuple(difference(before, manifest)) if before else (),
+            tuple(one for one in (manifest.author, *manifest.writers) if one is not None),
         )
 
 

@@ -5,11 +5,15 @@ import email.policy
 import html
 import re
 import time
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 from webauthn.helpers import bytes_to_base64url
 
-from newsletter.journeys import drilling, errands
+from newsletter import database
+from newsletter.campaigns import errands as asked
+from newsletter.journeys import alert, drafting, drilling, errands
 from newsletter.operators.roles import Role
 from tests import house
 from tests.fakes import desk as at_desk
@@ -445,3 +449,67 @@ def test_nobody_sends_what_was_not_before_their_eyes(author, browse, crew, now, 
     author.post(f"{here}/release")
     worker.deliver("urgent")
     assert (author.problem, len(sink.messages)) == ("", 2)
+
+
+def test_nothing_moves_under_a_thumb(author, desk, readers, worker):
+    """A page that reloads closes what was opened on it, and empties the field in which a code is being typed."""
+    readers(2)
+    number = written(author)
+    here = f"/console/alerts/{number}"
+    author.post(f"{here}/lock")
+    author.post(f"{here}/release")
+    assert author.open(here).page.headers["refresh"] == "3"
+    assert f'href="{here}?retract=1"' in author.text
+    assert f'action="{here}/retract"' not in author.text, "one tap away, and under no reload"
+    author.open(f"{here}?retract=1")
+    assert f'action="{here}/retract"' in author.text
+    assert "refresh" not in author.page.headers
+
+
+@pytest.mark.parametrize(("ago", "refresh"), [(0, "1"), (30, None)])
+def test_a_page_waits_for_links_as_long_as_somebody_may_try_them(author, readers, worker, ago, refresh):
+    """No desk's worker runs any more: the page asked for itself every second, all night."""
+    readers(4)
+    author.open("/console/alerts/new")
+    author.post("/console/alerts", **WORDS)
+    number = at_desk_once(worker, author, ago=ago)
+    assert author.open(f"/console/alerts/{number}").page.headers.get("refresh") == refresh
+
+
+def test_no_reload_while_a_code_is_typed(author, readers, worker):
+    """Locked for many, and its links not tried yet: whoever sends alone has a field to fill."""
+    readers(4)
+    author.open("/console/alerts/new")
+    author.post("/console/alerts", **WORDS)
+    number = at_desk_once(worker, author)
+    alert.lock(worker.parts, number)
+    author.open(f"/console/alerts/{number}")
+    assert 'autocomplete="one-time-code"' in author.text
+    assert "refresh" not in author.page.headers
+
+
+def at_desk_once(worker, author, *, ago=0):
+    """Have what was asked for done, and leave its links to be tried; return the alert's number."""
+    with worker.parts.database.transaction() as session:
+        found = asked.claim(session, now=database.now(session))
+    number = drafting.draft_words(worker.parts, list(found.facts["words"]), digest_key="weekly", by=found.operator)
+    with worker.parts.database.transaction() as session:
+        asked.end(session, found.id, mailing=number, refused=None, now=database.now(session))
+        check = "INSERT INTO errand (act, operator_id, mailing_id, asked_at) VALUES ('check', :by, :it, now() - :ago)"
+        session.execute(text(check), {"by": found.operator, "it": number, "ago": timedelta(seconds=ago)})
+    return number
+
+
+def test_who_wrote_in_it_is_not_asked_to_approve(author, browse, crew, now, desk, readers, worker):
+    """They cannot: a button and a mail that lead to a refusal cost a minute at night."""
+    readers(4)
+    number = written(author)
+    here = f"/console/alerts/{number}"
+    _, other = inside(browse, crew, now, Role.SENDER, Role.APPROVER)
+    other.open(f"{here}/edit")
+    other.post(f"{here}/edit", **(WORDS | {"text-en": "Forty lorries."}))
+    author.open(here).post(f"{here}/lock")
+    assert author.problem == ""
+    assert "Read and approve" not in other.open(here).text
+    assert "You locked this yourself" in other.open(f"{here}/approve").text
+    assert rows(worker, "SELECT count(*) FROM mailing WHERE kind = 'notice' AND subject LIKE '%approv%'") == [(0,)]
