@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
+from starlette.testclient import TestClient
 from webauthn.helpers import bytes_to_base64url
 
 from newsletter import database
@@ -513,3 +514,27 @@ def test_who_wrote_in_it_is_not_asked_to_approve(author, browse, crew, now, desk
     assert "Read and approve" not in other.open(here).text
     assert "You locked this yourself" in other.open(f"{here}/approve").text
     assert rows(worker, "SELECT count(*) FROM mailing WHERE kind = 'notice' AND subject LIKE '%approv%'") == [(0,)]
+
+
+def test_a_program_stops_an_alert_and_does_nothing_else(author, desk, readers, worker, app, sink):
+    """A watchdog that sees what nobody awake sees: one call, of its own scope, and never a GET."""
+    readers(4)
+    number = written(author)
+    author.post(f"/console/alerts/{number}/lock")
+    api, stop = TestClient(app, base_url=BASE, raise_server_exceptions=False), f"/api/v1/alerts/{number}/stop"
+    watchdog, other = (token(author, scope) for scope in ("stop", "write"))
+    assert api.get(stop, headers=watchdog).status_code == 405
+    assert (api.post(stop).status_code, api.post(stop, headers=other).status_code) == (401, 403)
+    assert rows(worker, "SELECT state FROM mailing WHERE kind = 'alert'") == [("locked",)]
+    assert api.post(stop, headers=watchdog).json() == {"mailing": number, "state": "cancelled"}
+    assert acts(worker)[-1] == "alert.stopped"
+    again = api.post(stop, headers=watchdog)
+    assert (again.status_code, again.json()["error"]) == (409, "mailing.not-stopped")
+    assert api.post("/api/v1/alerts/4711/stop", headers=watchdog).status_code == 404
+
+
+def token(browser, scope):
+    """Make a key for a program, and return the header it is shown in."""
+    browser.open("/console/account").post("/console/account/tokens", scope=scope, label=scope, days="7")
+    secret = re.search(r"<code>(nl_[\w-]{43})</code>", browser.text)[1]
+    return {"authorization": f"Bearer {secret}"}
