@@ -90,6 +90,12 @@ def waiting(session: Session) -> bool:
     return session.execute(query).first() is not None
 
 
+def last_asked(session: Session, act: Act, mailing: int) -> datetime | None:
+    """Return when something that is not done yet was last asked for an alert; None: nothing is."""
+    query = select(Errand.asked_at).where(Errand.act == act, Errand.mailing_id == mailing, Errand.done_at.is_(None))
+    return session.execute(query.order_by(Errand.id.desc()).limit(1)).scalar_one_or_none()
+
+
 def _view(row: Errand) -> ErrandView:
     refused = (row.refused["message"], row.refused["facts"]) if row.refused else None
     return ErrandView(

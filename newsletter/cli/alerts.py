@@ -9,13 +9,15 @@ import typer
 
 from newsletter import languages
 from newsletter.assembly import Newsletter
-from newsletter.cli import bulletins, mandates, waiting
+from newsletter.cli import bulletins, mandates, reading, waiting
 from newsletter.cli.door import AsJson, DryRun, Number, Wait, ask_code, listing, newsletter, page, screen, show
+from newsletter.issues.manuscript import Manuscript
 from newsletter.journeys import alert as journey
 from newsletter.journeys import desk, drafting, expiring, retracting, stopping, translating
 from newsletter.journeys import mailing as mailings
 from newsletter.journeys import mandates as by_mandate
 from newsletter.ledger.mailings import NOT_GONE, RELEASED, State
+from newsletter.ledger.manifest import Change
 from newsletter.ledger.translating import Waiting
 from newsletter.operators.sessions import Factor
 
@@ -102,6 +104,8 @@ def edit(alert: Number, files: Files, operator: Operator = None, as_json: AsJson
 def lock(alert: Number, operator: Operator = None, as_json: AsJson = False) -> None:
     """Fix everything about an alert: text, links, sender, audience. Any later edit unlocks it."""
     with newsletter() as made:
+        if operator is None:
+            _require_few(made, journey.would_lock(made.parts, alert))
         journey.lock(made.parts, alert, by=operator)
         _show(made, alert, as_json=as_json)
 
@@ -112,10 +116,10 @@ def approve(
     operator: Annotated[int, typer.Option(min=1, help="Number of the operator who approves: another than the author.")],
     as_json: AsJson = False,
 ) -> None:
-    """Approve what another has locked, by the code of the phone, which is asked for or read from stdin."""
-    code = ask_code()
+    """Read what another has locked, and approve it by the code of the phone, which is asked for or read from stdin."""
     with newsletter() as made:
-        journey.approve_by_code(made.parts, alert, by=operator, code=code)
+        seen = reading.read(made, alert)
+        journey.approve_by_code(made.parts, alert, by=operator, code=ask_code(), seen=seen)
         _show(made, alert, as_json=as_json)
 
 
@@ -141,7 +145,6 @@ def release(
         raise typer.BadParameter("--mandate needs --operator, its holder, and is another way than --alone")
     if alone and operator is None:
         raise typer.BadParameter("--alone needs --operator: whoever sends alone proves who they are by their code")
-    code = ask_code() if (mandate is not None or alone) and not dry_run else ""
     with newsletter() as made:
         if dry_run:
             count = (
@@ -150,10 +153,12 @@ def release(
                 else journey.may_release(made.parts, alert, alone=alone)
             )
             return show({"mailing": alert, "dry_run": True, "would_send": count}, as_json=as_json)
+        seen = reading.read(made, alert) if mandate is not None or alone else None
         if mandate is not None:
-            by_mandate.release_by_code(made.parts, alert, mandate=mandate, by=operator or 0, code=code)
+            by_mandate.release_by_code(made.parts, alert, mandate=mandate, by=operator or 0, code=ask_code(), seen=seen)
         elif alone:
-            journey.send_alone(made.parts, alert, by=operator or 0, factor=Factor.TOTP, answer=code)
+            answer = ask_code()
+            journey.send_alone(made.parts, alert, by=operator or 0, factor=Factor.TOTP, answer=answer, seen=seen)
             return _show(made, alert, as_json=as_json)
         else:
             journey.release(made.parts, alert, by=operator)
@@ -212,9 +217,9 @@ def extend(
 
 @app.command()
 def status(alert: Number, as_json: AsJson = False) -> None:
-    """Show where an alert stands, what it waits for, and what changed since it was locked before."""
+    """Show where an alert stands, what it says and waits for, and what changed since it was locked before."""
     with newsletter() as made:
-        _show(made, alert, as_json=as_json)
+        _show(made, alert, as_json=as_json, said=desk.shown(made.parts, alert).texts)
 
 
 @app.command()
@@ -238,11 +243,16 @@ def send(
             _say_counts(counts, also_had=also_had)
             if dry_run:
                 return show(_would(counts, also_had=also_had), as_json=as_json)
+            if operator is None:
+                wanted = _would(counts, also_had=also_had)["would_send"]
+                _require_few(made, wanted + translating.reached(made.parts, translates))
             alert = translating.send(made.parts, files, of=translates, also_had=also_had, by=operator)
         elif dry_run:
             count = drafting.rehearse(made.parts, files, digest_key=digest, later=later or ())
             return show({"mailing": None, "dry_run": True, "would_send": count}, as_json=as_json)
         else:
+            if operator is None:
+                _require_few(made, drafting.rehearse(made.parts, files, digest_key=digest, later=later or ()))
             alert = journey.send(made.parts, files, digest_key=digest, by=operator, updates=updates, later=later or ())
         if journey.standing(made.parts, alert).state is State.LOCKED:
             return _show(made, alert, as_json=as_json)
@@ -252,21 +262,28 @@ def send(
     return None
 
 
+def _require_few(made: Newsletter, count: int) -> None:
+    """Raise Nameless where a second person is to approve what nobody says they asked for."""
+    few = made.parts.house.rules.few
+    if count > few:
+        raise journey.Nameless(count, few)
+
+
 def _would(counts: Sequence[Waiting], *, also_had: bool) -> dict[str, Any]:
     wait, had = sum(one.waiting for one in counts), sum(one.had for one in counts)
     found = {"would_send": wait + had if also_had else wait, "waiting": wait, "had_another": had}
     return {"mailing": None, "dry_run": True} | found
 
 
-def _show(made: Newsletter, alert: int, *, as_json: bool) -> None:
-    """Print where an alert stands; of one that goes, its books as well."""
+def _show(made: Newsletter, alert: int, *, as_json: bool, said: tuple[Manuscript, ...] = ()) -> None:
+    """Print where an alert stands; of one that goes, its books as well. said: its texts, for whoever is to read them."""
     found = journey.standing(made.parts, alert)
     document = _document(found) | asdict(retracting.relatives(made.parts, alert)) | {"plan": _plan(made, found)}
     document["translations"] = dict(document["translations"])
     document["waiting"] = {one.language: one.waiting for one in translating.waiting(made.parts, alert)}
     if found.state in RELEASED:
         document |= asdict(mailings.status(made.parts, alert))
-    show(document, as_json=as_json, words=lambda: _words(document))
+    show(document, as_json=as_json, words=lambda: _words(document, said, found.changes if document["changes"] else ()))
 
 
 def _plan(made: Newsletter, found: journey.Standing) -> list[str]:
@@ -278,7 +295,8 @@ def _plan(made: Newsletter, found: journey.Standing) -> list[str]:
 
 
 def _document(found: journey.Standing) -> dict[str, Any]:
-    locked = asdict(found.locked) if found.locked else {}
+    # What was given up is locked no more, whatever stands in its row.
+    locked = asdict(found.locked) if found.locked and found.state is not State.CANCELLED else {}
     return {
         "mailing": found.mailing,
         "state": found.state,
@@ -291,14 +309,13 @@ def _document(found: journey.Standing) -> dict[str, Any]:
         "waits_for": found.waits_for.message if found.waits_for else None,
         "sentence": languages.say(found.waits_for.message, **found.waits_for.facts) if found.waits_for else None,
         "starts_at": found.start_at,
-        "changes": [asdict(change) for change in found.changes],
+        "changes": [asdict(change) for change in found.changes] if locked else [],
     }
 
 
-def _words(document: dict[str, Any]) -> None:
-    changes, sentence = document.pop("changes"), document.pop("sentence")
-    waits, plan = document.pop("waiting"), document.pop("plan")
-    for name in ("waits_for", "fingerprint"):
+def _words(document: dict[str, Any], said: tuple[Manuscript, ...], changes: tuple[Change, ...]) -> None:
+    sentence, waits, plan = document.pop("sentence"), document.pop("waiting"), document.pop("plan")
+    for name in ("waits_for", "fingerprint", "changes"):
         document.pop(name)
     listing(
         [{"": name.replace("_", " "), " ": value} for name, value in document.items() if value not in (None, (), {})],
@@ -308,9 +325,7 @@ def _words(document: dict[str, Any]) -> None:
         page.print(line, soft_wrap=True, markup=False)
     for language, count in waits.items():
         page.print(languages.say("alert.waits", language=language, waiting=count), soft_wrap=True, markup=False)
-    for change in changes:
-        page.print(languages.say(f"alert.changed-{change['what']}", **change), soft_wrap=True, markup=False)
-        for line in change["lines"]:
-            page.print(f"  {line}", soft_wrap=True, markup=False)
+    reading.show(reading.words(said))
+    reading.show(reading.changes(changes))
     if sentence:
         screen.print(sentence, soft_wrap=True, markup=False)

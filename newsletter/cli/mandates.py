@@ -20,7 +20,12 @@ Who = Annotated[int, typer.Option("--operator", min=1, help="Number of the opera
 @app.command()
 def add(
     operator: Who,
-    until: Annotated[str, typer.Option(help="“08:00”, the next one here, or an ISO date and time; at most 24 hours.")],
+    until: Annotated[
+        str,
+        typer.Option(
+            help="“08:00”, the next one in the zone of this machine, or an ISO date and time; at most 24 hours."
+        ),
+    ],
     digest: Annotated[str, typer.Option(help="Key of the digest whose readers an alert may go to.")],
     cause: Annotated[str, typer.Option(help="What it is for, in a few words.")],
     frame: Annotated[list[str], typer.Option(help="Name of a frame, templates/frames/NAME.md; several times.")],
@@ -35,7 +40,7 @@ def add(
         ends = journey.until(until, now=now)
         wish = Wish(operator, digest, cause, ends, tuple(frame), most_alerts, most_readers)
         found = journey.add(made.parts, wish)
-    show(_document(found, now=now), as_json=as_json)
+    _show(found, as_json=as_json, now=now)
 
 
 @app.command()
@@ -44,7 +49,7 @@ def sign(mandate: Number, operator: Who, as_json: AsJson = False) -> None:
     code = ask_code()
     with newsletter() as made:
         found = journey.sign_by_code(made.parts, mandate, by=operator, code=code)
-    show(_document(found, now=datetime.now(UTC)), as_json=as_json)
+    _show(found, as_json=as_json, now=datetime.now(UTC))
 
 
 @app.command("list")
@@ -66,7 +71,17 @@ def end(
     """End a mandate before its time: one person, no code. What it let go already is stopped with “alerts stop”."""
     with newsletter() as made:
         found = journey.end(made.parts, mandate, by=operator)
-    show(_document(found, holds=False), as_json=as_json)
+    _show(found, as_json=as_json)
+
+
+def _show(found: MandateView, *, as_json: bool, now: datetime | None = None) -> None:
+    """Print a mandate; for people with its end by the clock of this machine and by that of the pages."""
+    document = _document(found, holds=False, now=now)
+    show(document if as_json else document | {"until": _clock(found.terms.until)}, as_json=as_json)
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment.astimezone():%d %b %H:%M (UTC%z)}, {moment.astimezone(UTC):%H:%M} UTC"
 
 
 def _row(found: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from newsletter.journeys.acting import NotAnAlert as NotAnAlert
 from newsletter.journeys.acting import allowed as _allowed
 from newsletter.journeys.acting import an_alert as _an_alert
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import locks, mailings, variants
+from newsletter.ledger import locks, mailings, translating, variants
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import Lane, MailingView, State
 from newsletter.ledger.manifest import Change, Manifest, Version, difference, short
@@ -42,21 +42,34 @@ class NotEnough(Forbidden):
         super().__init__(f"night.{fault}", **facts)
 
 
+class Nameless(Forbidden):
+    """Whoever asks for an alert that a second person approves says who they are: else they might approve their own."""
+
+    def __init__(self, count: int, few: int) -> None:
+        super().__init__("alert.nameless", count=count, few=few)
+
+
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """An alert as it was locked. count: how many it goes to; code: what two people read to each other."""
+    """An alert as it was locked. code: what two people read to each other.
+
+    count      how many it goes to
+    together   with those its other languages were planned for: by this it is judged whether one person may send
+    """
 
     mailing: int
     number: int
     count: int
     fingerprint: str
     code: str
+    together: int
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Where an alert stands.
 
+    wrote       who locked it or wrote in it: none of them approves it
     waits_for   what is missing before it may go, as the refusal that would say so
     changes     what is another than at the lock before
     """
@@ -69,6 +82,7 @@ class Standing:
     waits_for: NotEnough | None
     start_at: datetime | None
     changes: tuple[Change, ...]
+    wrote: tuple[int, ...] = ()
 
 
 def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | None = None) -> Locked:
@@ -89,8 +103,8 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | No
         mailings.expire(session, mailing_id, expires)
         manifest = _manifest(session, parts, view, by=by, expires_at=expires)
         locks.add(session, manifest)
-        made = _locked(manifest)
-        if waits := made.count > parts.house.rules.few:
+        made = _locked(session, manifest)
+        if waits := made.together > parts.house.rules.few:
             telling.wanted(session, parts, manifest, now=now)
         facts = {"mailing": mailing_id, "number": made.number, "count": made.count, "fingerprint": made.fingerprint}
         audit.append(session, "alert.locked", by=by or audit.SHELL, now=now, **facts)
@@ -141,27 +155,44 @@ def _versions(
     return found
 
 
-def _locked(manifest: Manifest) -> Locked:
-    fingerprint = manifest.fingerprint
-    return Locked(manifest.mailing, manifest.number, manifest.count, fingerprint.hex(), short(fingerprint))
+def _locked(session: Session, manifest: Manifest) -> Locked:
+    number, count, fingerprint = manifest.number, manifest.count, manifest.fingerprint
+    together = count + translating.beside(session, manifest.mailing)
+    return Locked(manifest.mailing, number, count, fingerprint.hex(), short(fingerprint), together)
 
 
-def approve_by_code(parts: Parts, mailing_id: int, *, by: int, code: str) -> None:
-    """Give another operator's word by the code their phone shows now. Raises NotEnough, WrongFactor, Locked, NotAllowed."""
-    acting.by_factor(
-        parts,
-        by,
-        Factor.TOTP,
-        code,
-        before=lambda session: _require_approver(session, parts, mailing_id, by=by, factor=Factor.TOTP, assertion=None),
-        act=lambda session: _approve(session, parts, mailing_id, by=by, factor=Factor.TOTP, assertion=None),
-    )
+def would_lock(parts: Parts, mailing_id: int) -> int:
+    """Return how many an alert would be locked for, with those of its other languages, and change nothing."""
+    with parts.database.transaction() as session:
+        view = _an_alert(session, mailing_id)
+        count = rows.count(session, view, planning.audience(session, view))
+        return count + translating.beside(session, mailing_id)
+
+
+def approve_by_code(parts: Parts, mailing_id: int, *, by: int, code: str, seen: str | None = None) -> None:
+    """Give another operator's word by the code their phone shows now.
+
+    seen   the fingerprint of what was before their eyes; None: whatever it is now
+
+    Raises NotEnough, WrongFactor, Locked, NotAllowed, ChangedMeanwhile.
+    """
+
+    def require(session: Session) -> Manifest:
+        manifest = _require_approver(session, parts, mailing_id, by=by, factor=Factor.TOTP, assertion=None)
+        return _as_seen(manifest, seen)
+
+    def act(session: Session) -> None:
+        mailings.take(session, mailing_id)
+        _approve(session, require(session), by=by, factor=Factor.TOTP, assertion=None)
+
+    acting.by_factor(parts, by, Factor.TOTP, code, before=require, act=act)
 
 
 def approve_by_passkey(parts: Parts, mailing_id: int, *, by: int, assertion: str) -> None:
     """Give another operator's word by a passkey's signature over the fingerprint. Raises NotEnough, NotAllowed."""
     with parts.database.transaction() as session:
-        _approve(session, parts, mailing_id, by=by, factor=Factor.PASSKEY, assertion=assertion)
+        manifest = _require_approver(session, parts, mailing_id, by=by, factor=Factor.PASSKEY, assertion=assertion)
+        _approve(session, manifest, by=by, factor=Factor.PASSKEY, assertion=assertion)
 
 
 def sign(parts: Parts, mailing_id: int, *, by: int, factor: Factor, answer: str, seen: str) -> None:
@@ -209,14 +240,11 @@ def settle(parts: Parts, mailing_id: int, *, by: int) -> None:
         audit.append(session, "alert.approved", by=by, now=now, mailing=mailing_id, number=manifest.number)
 
 
-def _approve(
-    session: Session, parts: Parts, mailing_id: int, *, by: int, factor: Factor, assertion: str | None
-) -> None:
-    manifest = _require_approver(session, parts, mailing_id, by=by, factor=factor, assertion=assertion)
-    now = database.now(session)
+def _approve(session: Session, manifest: Manifest, *, by: int, factor: Factor, assertion: str | None) -> None:
     approval.add(session, _over(manifest), Rule.TWO, by=by, factor=factor, assertion=assertion)
-    mailings.approve(session, mailing_id, start_at=None)
-    audit.append(session, "alert.approved", by=by, now=now, mailing=mailing_id, number=manifest.number, factor=factor)
+    mailings.approve(session, manifest.mailing, start_at=None)
+    facts = {"mailing": manifest.mailing, "number": manifest.number, "factor": factor}
+    audit.append(session, "alert.approved", by=by, now=database.now(session), **facts)
 
 
 def _require_approver(
@@ -235,21 +263,23 @@ def _require_approver(
     return manifest
 
 
-def release(parts: Parts, mailing_id: int, *, by: int | None = None) -> State:
+def release(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | None = None) -> State:
     """Let an alert go that is approved, or that one person may send; return its state.
 
-    Raises NotEnough where somebody's word is missing, CountMoved and OtherAudience where the audience is another by now.
+    seen   the fingerprint of what was before their eyes; None: whatever it is now
+
+    Raises NotEnough where somebody's word is missing, ChangedMeanwhile, CountMoved and OtherAudience where the audience is
+    another by now.
     """
     _allowed(parts, by, May.SEND)
     parts.letterhead.require()
     with parts.database.transaction() as session:
         now = database.now(session)
-        view = _an_alert(session, mailing_id)
-        if view.state is State.DRAFT:
-            raise locks.NotLocked(mailing_id)
+        _an_alert(session, mailing_id)
+        view = mailings.take(session, mailing_id)
+        manifest = _as_seen(locks.current(session, mailing_id), seen)
         if view.state is not State.APPROVED:
             _by_one(session, parts, mailing_id, by=by, now=now)
-        manifest = locks.current(session, mailing_id)
         words = _words(session, manifest)
         _enough(_judged(parts, manifest, words, now=now), parts, manifest)
         mailings.start_at(session, mailing_id, now)
@@ -282,7 +312,7 @@ def may_release(parts: Parts, mailing_id: int, *, alone: bool = False) -> int:
         view, manifest = _an_alert(session, mailing_id), locks.current(session, mailing_id)
         if view.state is not State.APPROVED:
             mailings.require(session, mailing_id, State.APPROVED)
-            _rule_of_one(parts, manifest, alone=alone)
+            _rule_of_one(session, parts, manifest, alone=alone)
         if planning.described(session, view) != manifest.audience:
             raise planning.OtherAudience(mailing_id)
         count = rows.count(session, view, planning.audience(session, view))
@@ -291,20 +321,24 @@ def may_release(parts: Parts, mailing_id: int, *, alone: bool = False) -> int:
         return count
 
 
-def _rule_of_one(parts: Parts, manifest: Manifest, *, alone: bool) -> Rule:
-    """Return the rule that lets one person send. Raises NotEnough where none does."""
-    if manifest.count <= parts.house.rules.few:
+def _rule_of_one(session: Session, parts: Parts, manifest: Manifest, *, alone: bool) -> Rule:
+    """Return the rule that lets one person send: few readers, in all languages together. Raises NotEnough where none does."""
+    together = manifest.count + translating.beside(session, manifest.mailing)
+    if together <= parts.house.rules.few:
         return Rule.FEW
     if alone and parts.house.rules.alone is not None:
         return Rule.ALONE
-    raise _refusal(Fault.NOT_ALONE if alone else Fault.NOBODY, parts, manifest)
+    raise _refusal(Fault.NOT_ALONE if alone else Fault.NOBODY, parts, manifest, together=together)
 
 
 def _by_one(session: Session, parts: Parts, mailing_id: int, *, by: int | None, now: datetime) -> None:
     """Write down one person's own word, where few readers let one person send. Raises NotEnough."""
     mailings.require(session, mailing_id, State.APPROVED)
     manifest = locks.current(session, mailing_id)
-    approval.add(session, _over(manifest), _rule_of_one(parts, manifest, alone=False), by=by)
+    if manifest.translates is not None:
+        # Two languages at once must not both count without the other.
+        translating.one_at_a_time(session, manifest.translates)
+    approval.add(session, _over(manifest), _rule_of_one(session, parts, manifest, alone=False), by=by)
     mailings.approve(session, mailing_id, start_at=now)
 
 
@@ -332,6 +366,7 @@ def send_alone(
         return manifest
 
     def add(session: Session) -> None:
+        mailings.take(session, mailing_id)
         manifest, now = require(session), database.now(session)
         start_at = now + (parts.house.rules.alone or timedelta(0))
         approval.add(session, _over(manifest), Rule.ALONE, by=by, factor=factor, assertion=assertion)
@@ -355,7 +390,7 @@ def send(
     """Draft and lock an alert, and release it where the rules let one person; return its mailing."""
     mailing_id = drafting.draft(parts, paths, digest_key=digest_key, by=by, updates=updates, later=later)
     made = lock(parts, mailing_id, by=by)
-    if made.count <= parts.house.rules.few:
+    if made.together <= parts.house.rules.few:
         release(parts, mailing_id, by=by)
     return mailing_id
 
@@ -384,15 +419,19 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
         words = approval.of(session, _over(manifest))
         found = _judged(parts, manifest, words, now=now)
         before = locks.earlier(session, mailing_id, manifest.number)
+        made = _locked(session, manifest)
         return Standing(
             mailing_id,
             view.state,
-            _locked(manifest),
+            made,
             manifest.author,
             tuple(word.operator for word in words if word.operator is not None),
-            _refusal(found, parts, manifest) if found and view.state in (State.LOCKED, State.APPROVED) else None,
+            _refusal(found, parts, manifest, together=made.together)
+            if found and view.state in (State.LOCKED, State.APPROVED)
+            else None,
             view.start_at,
             tuple(difference(before, manifest)) if before else (),
+            tuple(one for one in (manifest.author, *manifest.writers) if one is not None),
         )
 
 
@@ -406,11 +445,13 @@ def _enough(fault: Fault | None, parts: Parts, manifest: Manifest) -> None:
         raise _refusal(fault, parts, manifest)
 
 
-def _refusal(fault: Fault, parts: Parts, manifest: Manifest) -> NotEnough:
+def _refusal(fault: Fault, parts: Parts, manifest: Manifest, *, together: int = 0) -> NotEnough:
     rules = parts.house.rules
+    if fault is Fault.NOBODY and manifest.count <= rules.few < together:
+        fault = Fault.TOGETHER
     minutes = int(rules.alone.total_seconds()) // 60 if rules.alone else 0
     facts = {"count": manifest.count, "few": rules.few, "codes_to": rules.codes_to, "minutes": minutes}
-    return NotEnough(fault, mailing=manifest.mailing, **facts)
+    return NotEnough(fault, mailing=manifest.mailing, together=together, **facts)
 
 
 def _words(session: Session, manifest: Manifest) -> list[Word]:

@@ -52,6 +52,13 @@ def wait(parts: Parts, number: int, *, by: int, seconds: float) -> ErrandView:
         time.sleep(LOOK_SECONDS)
 
 
+def is_checked(parts: Parts, mailing: int, *, since: timedelta) -> bool:
+    """Return whether somebody was asked, no longer ago than this, to try an alert's links, and is not through."""
+    with parts.database.transaction() as session:
+        asked = errands.last_asked(session, Act.CHECK, mailing)
+        return asked is not None and database.now(session) - asked < since
+
+
 def run(parts: Parts) -> int:
     """Do what was asked for and waits; return how many."""
     done = 0
@@ -117,7 +124,7 @@ def _settle(parts: Parts, found: ErrandView) -> None:
 
 
 def _release(parts: Parts, found: ErrandView) -> None:
-    alert.release(parts, found.mailing or 0, by=found.operator)
+    alert.release(parts, found.mailing or 0, by=found.operator, seen=str(found.facts.get("seen", "")))
 
 
 def _alone(parts: Parts, found: ErrandView) -> None:

@@ -10,12 +10,13 @@ from newsletter.composer.content import TeamContent
 from newsletter.database import Session
 from newsletter.delivery import budget, quotas
 from newsletter.errors import Conflict, NewsletterError
-from newsletter.jobs import DELIVER
+from newsletter.jobs import DELIVER, HOOKS
 from newsletter.journeys import acting, team
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import books, locks, mailings, shards
 from newsletter.ledger.mailings import Lane, MailingView, State
-from newsletter.operators import audit, people
+from newsletter.operators import audit, hooks, people
+from newsletter.operators.hooks import Event
 from newsletter.operators.roles import May
 
 log = structlog.get_logger()
@@ -84,7 +85,8 @@ def ask(parts: Parts) -> int:
         soon = [alert.id for alert in mailings.expiring(session) if _runs_out(session, parts, alert, now=now)]
     asked = sum([_tried(parts, alert) for alert in soon])
     if asked:
-        parts.nudger.nudge(DELIVER[Lane.TRANSACTIONAL])
+        for job in (HOOKS, DELIVER[Lane.TRANSACTIONAL]):
+            parts.nudger.nudge(job)
     return asked
 
 
@@ -120,6 +122,7 @@ def _ask(session: Session, parts: Parts, alert: MailingView, *, now: datetime) -
     latest = locks.current(session, alert.id).latest
     expires = alert.expires_at or now
     team.tell(session, parts, everyone, question(alert.id, due, expires, latest), expires_at=now + KEEPS, now=now)
+    hooks.add(session, Event.EXPIRING, alert=alert.id, due=due, expires_at=expires.isoformat())
     audit.append(session, "alert.asked", by=audit.WORKER, now=now, mailing=alert.id, due=due)
     log.warning("alert expires", mailing=alert.id, due=due)
     return True

@@ -175,7 +175,7 @@ def release_by_code(
         before=lambda session: _require_word(session, parts, mailing_id, mandate, shown),
         act=lambda session: _approve(session, parts, mailing_id, mandate, shown),
     )
-    return alert.release(parts, mailing_id, by=by)
+    return alert.release(parts, mailing_id, by=by, seen=seen)
 
 
 def release_by_passkey(parts: Parts, mailing_id: int, *, mandate: int, by: int, assertion: str) -> State:
@@ -192,6 +192,7 @@ def may_release(parts: Parts, mailing_id: int, *, mandate: int, by: int) -> int:
 
 
 def _approve(session: Session, parts: Parts, mailing_id: int, mandate: int, shown: Shown) -> None:
+    mailings.take(session, mailing_id)
     manifest = _require_word(session, parts, mailing_id, mandate, shown)
     over = Over(manifest.mailing, manifest.number, manifest.fingerprint)
     approval.add(

@@ -38,9 +38,10 @@ def nudge(nudger: Nudger) -> None:
 
 
 def wanted(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> int:
-    """Ask everyone who may approve a locked alert, its author aside; return how many were asked."""
+    """Ask everyone who may approve a locked alert, whoever wrote in it aside; return how many were asked."""
     hooks.add(session, Event.APPROVAL_WANTED, **_facts(manifest))
-    asked = [one for one in people.active(session) if May.APPROVE in one.may and one.id != manifest.author]
+    wrote = {manifest.author, *manifest.writers}
+    asked = [one for one in people.active(session) if May.APPROVE in one.may and one.id not in wrote]
     facts = {"mailing": manifest.mailing, "count": manifest.count, "author": _name(session, manifest.author)}
     content = TeamContent(
         subject=_say("wanted-subject", mailing=manifest.mailing),

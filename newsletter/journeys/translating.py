@@ -62,7 +62,7 @@ def send(parts: Parts, paths: Sequence[str], *, of: int, also_had: bool = False,
     """Draft and lock further languages, and release them where the rules let one person; return their mailing."""
     mailing_id = draft(parts, paths, of=of, also_had=also_had, by=by)
     made = alert.lock(parts, mailing_id, by=by)
-    if made.count <= parts.house.rules.few:
+    if made.together <= parts.house.rules.few:
         alert.release(parts, mailing_id, by=by)
     return mailing_id
 
@@ -75,6 +75,12 @@ def counts(parts: Parts, of: int, paths: Sequence[str]) -> list[Waiting]:
     with parts.database.transaction() as session:
         _, texts = _of(session, of, [read_file(path) for path in paths])
         return _counted(session, of, [text.language for text in texts])
+
+
+def reached(parts: Parts, mailing_id: int) -> int:
+    """Return for how many an alert was planned, in all its languages."""
+    with parts.database.transaction() as session:
+        return translating.reached(session, mailing_id)
 
 
 def waiting(parts: Parts, mailing_id: int) -> list[Waiting]:

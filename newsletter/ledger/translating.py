@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, null, or_, select, text, true
 from sqlalchemy.orm import Session
 
+from newsletter.ledger import locks, mailings
 from newsletter.ledger.mailings import MailingView
 from newsletter.models.delivery import Delivery, DeliveryState
 from newsletter.models.mailing import Variant
@@ -42,6 +43,24 @@ def terms(mailing: MailingView) -> dict[str, Any]:
         return {"of": mailing.translates, "languages": languages, "also_had": also_had}
     later = list(mailing.content.get("later", []))
     return {"later": later} if later else {}
+
+
+def reached(session: Session, mailing_id: int, *, but: int | None = None) -> int:
+    """Return for how many an alert was planned, in all its languages. but: a language that does not count."""
+    every = (mailings.get(session, one) for one in mailings.in_all_languages(session, mailing_id) if one != but)
+    return sum(_reached(session, one) for one in every)
+
+
+def _reached(session: Session, mailing: MailingView) -> int:
+    planned = mailings.planned(session, mailing.id)
+    # Of one whose rows are still being written, what it was locked for.
+    return max(planned, locks.current(session, mailing.id).count) if mailing.growing else planned
+
+
+def beside(session: Session, mailing_id: int) -> int:
+    """Return for how many an alert was planned beside this language of it; 0 of an alert itself, which goes before them."""
+    of = mailings.get(session, mailing_id).translates
+    return 0 if of is None else reached(session, of, but=mailing_id)
 
 
 def narrowed(

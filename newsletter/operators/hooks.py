@@ -26,6 +26,7 @@ class Event(StrEnum):
     RELEASED = "released"
     STOPPED = "stopped"
     REFUSED = "refused"
+    EXPIRING = "expiring"
     DRILL_FAILED = "drill-failed"
 
 

@@ -116,6 +116,7 @@ class Fault(StrEnum):
     """Why somebody's word does not let an alert go: an id of the catalogue after "night."."""
 
     NOBODY = "nobody"
+    TOGETHER = "together"
     OWN = "own"
     TOO_MANY = "too-many"
     TOO_SOON = "too-soon"

@@ -121,3 +121,11 @@ def test_doctor_names_the_hook_and_not_what_it_holds(program):
     assert hook["ok"] is True
     assert "a command is set" in hook["found"]
     assert "secret" not in out + err
+
+
+def test_a_mandate_ends_by_a_clock_that_is_named(program, made, crew):
+    """The command line reads its hour by the machine, the pages by UTC: whoever compares both must see it."""
+    holder, abroad = crew.member(Role.SENDER), Program(program.environment | {"TZ": "Etc/GMT-3"})
+    terms = ("--digest", "weekly", "--cause", "x", "--frame", "raid", "--most-readers", 5)
+    said, _ = abroad.run("alerts", "mandate", "add", "--operator", holder.id, "--until", "08:00", *terms)
+    assert "08:00 (UTC+0300), 05:00 UTC" in said

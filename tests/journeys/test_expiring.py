@@ -11,6 +11,7 @@ from newsletter.ledger import locks
 from newsletter.operators.roles import NotAllowed, Role
 from tests import house
 from tests.journeys.alerting import read, sent, status
+from tests.journeys.nights import calls
 from tests.operators.crew import Crew
 
 READERS = 12
@@ -173,3 +174,15 @@ def test_who_has_longer_is_asked_again_before_that_ends(newsletter, crew, tmp_pa
     expires_in(newsletter, number, 100)
     newsletter.sweep()
     assert len(asked(newsletter, sink)) == 2
+
+
+def test_the_hook_is_told_as_well(newsletter, crew, tmp_path, words, sink):
+    """Mail wakes nobody, and in two hours nothing can be done any more."""
+    number = left_over(newsletter, tmp_path, words, sink)
+    crew.member(Role.SENDER)
+    expires_in(newsletter, number, 100)
+    newsletter.sweep()
+    newsletter.sweep()
+    [told] = [facts for event, facts in calls(newsletter) if event == "expiring"]
+    assert (told["alert"], told["due"]) == (number, 7)
+    assert told["expires_at"].startswith("20")

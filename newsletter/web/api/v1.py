@@ -1,12 +1,13 @@
-"""The first version of the API: who am I, and the head of the audit for a witness elsewhere."""
+"""The first version of the API: who am I, the head of the audit for a witness elsewhere, and a stop for a watchdog."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Path, Request
 
 from newsletter.assembly import Newsletter
-from newsletter.journeys import keeping
+from newsletter.journeys import keeping, stopping
+from newsletter.ledger.mailings import State
 from newsletter.operators import audit, roles
 from newsletter.operators.roles import May
 from newsletter.operators.tokens import BadBearer, Bearer
@@ -49,3 +50,14 @@ def head(request: Request, _caller: Annotated[Bearer, Depends(scoped(May.AUDIT))
     with _made(request).parts.database.transaction() as session:
         found = audit.head(session)
     return {"number": found.number, "head": str(found)}
+
+
+@router.post("/alerts/{number}/stop")
+def stop(
+    request: Request,
+    number: Annotated[int, Path(ge=1, le=2**63 - 1)],
+    caller: Annotated[Bearer, Depends(scoped(May.STOP))],
+) -> dict[str, Any]:
+    """End an alert for good, in all its languages, or give up one that has not begun."""
+    state = stopping.by_hand(_made(request).parts, number, State.STOPPED, by=caller.operator.id)
+    return {"mailing": number, "state": state}

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, HTTPException, Path, Query, Request
@@ -31,6 +32,8 @@ ACTIONS = 2
 LONGER_HOURS = 12
 LOOKS = {"waiting": 1, "going": 3}
 """After how many seconds a page asks anew, while a worker is at it and while an alert goes."""
+CHECK_PATIENCE = timedelta(seconds=20)
+"""How long a page waits for links to be tried: where no worker runs it must not ask for ever."""
 
 
 class BadButton(Invalid):
@@ -209,20 +212,19 @@ def _form(
 
 
 @router.api_route("/{number}", methods=READ)
-def show(request: Request, number: Id) -> HTMLResponse:
-    """Show where an alert stands, and what may be done with it."""
-    return _shown(request, gate.visitor(request), number)
+def show(request: Request, number: Id, retract: bool = False) -> HTMLResponse:
+    """Show where an alert stands, and what may be done with it. retract: with the button that takes it back, under no reload."""
+    return _shown(request, gate.visitor(request), number, retracting=retract)
 
 
-def _shown(request: Request, who: Visitor, number: int, problem: NewsletterError | None = None) -> HTMLResponse:
+def _shown(
+    request: Request, who: Visitor, number: int, problem: NewsletterError | None = None, *, retracting: bool = False
+) -> HTMLResponse:
     parts = gate.made(request).parts
     found = desk.shown(parts, number)
     waits = found.standing.state in NOT_GONE
     checked = desk.checked(parts, found) if waits else None
     rules = parts.house.rules
-    looks = LOOKS["going"] if found.standing.state is State.SENDING else None
-    if checked is not None and checked.links is None:
-        looks = LOOKS["waiting"]
     locked = found.standing.locked
     alone = locked is not None and found.standing.state is State.LOCKED and May.SEND in who.operator.may
     signing = asking.signing(request, who, bytes.fromhex(locked.fingerprint)) if locked and alone else None
@@ -234,6 +236,7 @@ def _shown(request: Request, who: Visitor, number: int, problem: NewsletterError
         codes=locked is not None and locked.count <= rules.codes_to,
         who=who,
         problem=problem,
+        retracting=retracting,
         alert=found,
         place=translating.languages(parts, number),
         waiting=translating.waiting(parts, number) if waits else None,
@@ -243,13 +246,24 @@ def _shown(request: Request, who: Visitor, number: int, problem: NewsletterError
         few=_few(found, rules.few),
         offer=mandates.offer(parts, number, by=who.operator.id) if alone else None,
     )
-    if looks and problem is None:
+    typing = alone and not _few(found, rules.few)
+    looks = None if problem or retracting or typing else _looks(parts, found, checked)
+    if looks is not None:
         answer.headers["refresh"] = str(looks)
     return answer
 
 
+def _looks(parts: Parts, found: desk.Alert, checked: desk.Checks | None) -> int | None:
+    """Return after how many seconds a page on which nobody types asks anew; None: never."""
+    if found.standing.state is State.SENDING:
+        return LOOKS["going"]
+    if checked is None or checked.links is not None:
+        return None
+    return LOOKS["waiting"] if errands.is_checked(parts, found.standing.mailing, since=CHECK_PATIENCE) else None
+
+
 def _few(found: desk.Alert, few: int) -> bool:
-    return found.standing.locked is not None and found.standing.locked.count <= few
+    return found.standing.locked is not None and found.standing.locked.together <= few
 
 
 @router.api_route("/{number}/preview/{version}", methods=READ)
@@ -269,9 +283,9 @@ def lock(request: Request, number: Id, seen: Annotated[str, Form()] = "") -> Res
 
 
 @router.post("/{number}/release")
-def release(request: Request, number: Id) -> Response:
-    """Let it go now."""
-    return _errand(request, number, Act.RELEASE, May.SEND)
+def release(request: Request, number: Id, seen: Annotated[str, Form()] = "") -> Response:
+    """Let it go now, as it was before their eyes."""
+    return _errand(request, number, Act.RELEASE, May.SEND, seen=seen)
 
 
 @router.post("/{number}/alone")
@@ -359,7 +373,7 @@ def _approval(request: Request, who: Visitor, number: int, problem: NewsletterEr
         "signing": signing,
         "codes": codes,
         "place": translating.languages(parts, number),
-        "own": found.standing.author == who.operator.id,
+        "own": who.operator.id in found.standing.wrote,
     }
     return gate.show(request, "alert-approve.html", who=who, problem=problem, script=signing is not None, **facts)
 

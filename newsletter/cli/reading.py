@@ -1,0 +1,70 @@
+"""An alert read before a word is given for it: what is approved at the command line is what stands above the question."""
+
+import unicodedata
+from collections.abc import Callable, Iterator
+
+from newsletter import languages
+from newsletter.assembly import Newsletter
+from newsletter.cli.door import page, screen
+from newsletter.issues.manuscript import Manuscript
+from newsletter.journeys import desk, translating
+from newsletter.journeys.desk import Alert
+from newsletter.ledger.locks import NotLocked
+from newsletter.ledger.manifest import Change
+
+
+def read(made: Newsletter, number: int) -> str:
+    """Print all that somebody's word is asked for, and return its fingerprint. Raises NotLocked, NotAnAlert, UnknownMailing.
+
+    On stderr, as the question that follows: stdout stays one document.
+    """
+    found = desk.shown(made.parts, number)
+    locked = found.standing.locked
+    if locked is None:
+        raise NotLocked(number)
+    for line in (*_audience(made, found), *words(found.texts), *changes(found.standing.changes)):
+        _print(screen.print, line)
+    _print(screen.print, languages.say("alert.reads-code", code=locked.code))
+    return locked.fingerprint
+
+
+def show(lines: Iterator[str]) -> None:
+    """Print lines of an alert on stdout."""
+    for line in lines:
+        _print(page.print, line)
+
+
+def words(texts: tuple[Manuscript, ...]) -> Iterator[str]:
+    """Yield what an alert says, in each of its languages."""
+    for text in texts:
+        yield languages.say("alert.reads-language", language=text.language, subject=text.subject)
+        heads = [one for one in (text.headline, text.preheader) if one and one != text.subject]
+        links = [*filter(None, [text.url]), *(f"{label}: {url}" for label, url in text.actions)]
+        for line in (*heads, *text.markdown.strip().splitlines(), *links):
+            yield f"  {line}"
+
+
+def changes(found: tuple[Change, ...]) -> Iterator[str]:
+    """Yield what is another than at the lock before."""
+    for change in found:
+        facts = {"before": change.before or "–", "after": change.after or "–"}
+        yield languages.say(f"alert.changed-{change.what}", **facts)
+        for line in change.lines:
+            yield f"  {line}"
+
+
+def _audience(made: Newsletter, found: Alert) -> Iterator[str]:
+    number, locked = found.standing.mailing, found.standing.locked
+    count = locked.count if locked else 0
+    yield languages.say("alert.reads-audience", mailing=number, count=count, digest=found.digest.name)
+    place = translating.languages(made.parts, number)
+    if place.of is not None:
+        yield languages.say("alert.reads-also-had" if place.also_had else "alert.reads-waiting", of=place.of)
+    if place.later:
+        yield languages.say("alert.reads-later", languages=", ".join(place.later))
+
+
+def _print(out: Callable[..., None], line: str) -> None:
+    # A text that moves the cursor could hide a line of itself.
+    plain = "".join("\ufffd" if unicodedata.category(sign) == "Cc" and sign != "\t" else sign for sign in line)
+    out(plain, soft_wrap=True, markup=False)

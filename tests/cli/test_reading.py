@@ -1,0 +1,131 @@
+"""Nobody gives their word at the command line for what they have not read, nor one person for two by forgetting a name."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from newsletter.journeys import alert, desk, drafting
+from newsletter.ledger.mailings import State
+from newsletter.operators.roles import Role
+from tests import house
+from tests.cli.test_night import crew as crew
+from tests.cli.test_night import made as made
+from tests.cli.test_night import program as program
+from tests.journeys import nights
+
+TEXT = "---\nsubject: Lorries at Sarand\n---\nFourteen lorries stand at the second gate.\n"
+
+
+@pytest.fixture
+def author(crew):
+    return crew.member(Role.SENDER)
+
+
+@pytest.fixture
+def approver(crew):
+    return crew.member(Role.APPROVER, name="Noor Holm")
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "alert.md"
+    path.write_text(TEXT)
+    return path
+
+
+@pytest.fixture
+def number(made, tmp_path, path, author):
+    """An alert to four readers, of which a second person must approve, locked."""
+    house.add_readers(made, tmp_path, house.addresses(4))
+    number = drafting.draft(made.parts, [str(path)], digest_key=house.DIGEST, by=author.id)
+    alert.lock(made.parts, number, by=author.id)
+    return number
+
+
+def corrected(made, path, number, author):
+    path.write_text(TEXT.replace("Fourteen", "Forty"))
+    drafting.edit(made.parts, number, [str(path)], by=author.id)
+    alert.lock(made.parts, number, by=author.id)
+
+
+def test_whoever_approves_reads_it_first(program, made, path, number, author, approver):
+    """Every word, to how many, the figures two people compare, and what was changed: above the question for the code."""
+    corrected(made, path, number, author)
+    locked = alert.standing(made.parts, number).locked
+    code = approver.code(nights.now(made))
+    out, read = program.run("alerts", "approve", number, "--operator", approver.id, "--json", stdin=code)
+    assert f"Alert {number}, to 4 readers of" in read
+    assert "en: Lorries at Sarand" in read
+    assert "\n  Forty lorries stand at the second gate.\n" in read
+    assert "-Fourteen lorries stand" in read
+    assert f"Its code: {locked.code}" in read
+    assert json.loads(out)["state"] == "approved"
+    assert alert.standing(made.parts, number).state is State.APPROVED
+
+
+def test_whoever_sends_alone_reads_it_first(program, made, number, author):
+    """The same words for the one who has nobody to read them besides."""
+    words = ("alerts", "release", number, "--alone", "--operator", author.id)
+    _, read = program.run(*words, stdin=author.code(nights.now(made)))
+    assert "Fourteen lorries stand at the second gate." in read
+    assert "Its code: " in read
+
+
+def test_what_is_locked_anew_while_somebody_reads_is_not_approved(program, made, path, number, author, approver):
+    """The code is typed under the words that were read, and is good for no others."""
+    words = ["alerts", "approve", str(number), "--operator", str(approver.id)]
+    reading = subprocess.Popen(
+        [sys.executable, "-m", "newsletter", *words],
+        env=program.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while "Its code: " not in (line := reading.stderr.readline()):
+        assert line, "it ended without showing anything"
+    corrected(made, path, number, author)
+    _, said = reading.communicate(approver.code(nights.now(made)) + "\n", timeout=60)
+    assert reading.returncode == 1
+    assert "locked anew while you were reading" in said
+    assert alert.standing(made.parts, number).state is State.LOCKED
+
+
+def test_its_status_says_what_it_says(program, made, number):
+    """Whoever is called at night looks here first."""
+    out, _ = program.run("alerts", "status", number)
+    assert "Fourteen lorries stand at the second gate." in out
+    alert.stop(made.parts, number)
+    given_up = program.json("alerts", "status", number)
+    assert (given_up["state"], given_up["lock"], given_up["code"]) == ("cancelled", None, None)
+
+
+def test_a_text_cannot_move_the_cursor(program, made, tmp_path, path, author):
+    """What erases a line of a terminal would hide from its reader what they approve."""
+    house.add_readers(made, tmp_path, house.addresses(4))
+    path.write_text(TEXT + "Send money to me.\x1b[1A\x1b[2K\n")
+    number = drafting.draft(made.parts, [str(path)], digest_key=house.DIGEST, by=author.id)
+    out, _ = program.run("alerts", "status", number)
+    assert "Send money to me." in out
+    assert "\x1b[2K" not in out
+
+
+def test_whoever_needs_a_second_person_says_who_they_are(program, made, tmp_path, path, number, approver):
+    """Without a name nobody could say that the one who approves is another: then nothing is locked."""
+    send = ("alerts", "send", path, "--to", house.DIGEST)
+    refused = program.json(*send, code=1)
+    assert refused["error"] == "alert.nameless"
+    assert "--operator NUMBER" in refused["sentence"]
+    draft = program.json("alerts", "draft", path, "--to", house.DIGEST)["mailing"]
+    assert program.json("alerts", "lock", draft, code=1)["error"] == "alert.nameless"
+    assert alert.standing(made.parts, draft).state is State.DRAFT
+    assert [one.mailing for one in desk.listed(made.parts)] == [draft, number]
+    assert program.json("alerts", "lock", draft, "--operator", approver.id, code=1)["error"] == "operator.not-allowed"
+
+
+def test_few_readers_need_no_name(program, made, tmp_path, path):
+    """The plain form stays one command."""
+    house.add_readers(made, tmp_path, house.addresses(2))
+    assert program.json("alerts", "send", path, "--to", house.DIGEST)["state"] == "sending"
