@@ -1,6 +1,6 @@
 """From an approved mailing to rows: who gets it, in which version, and who is left out for which reason."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -29,22 +29,24 @@ MANY = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Portions:
-    """In how many passes an urgent mailing is planned: to more than `large` it starts with its `first`, then the `next`, then all.
+    """In how many passes an urgent mailing is planned: to more than `large` it starts with its `first`, then come all.
 
-    The rows of a million take a minute, those of the first two thousand a twentieth of a second.
+    To more than `huge` the `next` come between. The rows of a million take a minute, those of the first two thousand a
+    twentieth of a second, and fifty thousand by themselves as long as two hundred thousand at once.
     """
 
     large: int = 10_000
     first: int = 2_000
+    huge: int = 200_000
     next: int = 50_000
 
     def beginning(self, size: int) -> int | None:
         """Return how many an audience of that size starts with; None: all."""
         return self.first if size > self.large else None
 
-    def after(self, planned: int) -> int | None:
-        """Return how many follow those who are planned; None: all."""
-        return self.next if planned <= self.first else None
+    def after(self, planned: int, size: int) -> int | None:
+        """Return how many of an audience of that size follow those who are planned; None: all."""
+        return self.next if size > self.huge and planned <= self.first else None
 
 
 PORTIONS = Portions()
@@ -95,22 +97,13 @@ def plan(
     locked = locks.current(session, mailing_id) if mailing.kind is Kind.ALERT else None
     if locked and described(session, mailing) != locked.audience:
         raise OtherAudience(mailing_id)
-    size = locked.count if locked else 0
     if mailing.kind is Kind.RETRACTION:
-        size = mailings.planned(session, following.taken_back(session, mailing).id)
-    first = portions.beginning(size)
+        following.taken_back(session, mailing)
+    first = portions.beginning(_size(session, mailing))
     if locked and first and not _surely_same(session, mailing, locked):
         _require_count(locked, rows.count(session, mailing, audience(session, mailing)))
     pause = tranche_pause if mailing.lane is Lane.BULK else timedelta(0)
-    planned = rows.plan(
-        session,
-        mailing,
-        audience(session, mailing),
-        now=now,
-        tranche_pause=pause,
-        later=_later(mailing, now=now),
-        first=first,
-    )
+    planned = _pass(session, mailing, first, now=now, tranche_pause=pause)
     if mailing.translates is not None:
         following.require_going(session, mailing.translates, held=True)
     if locked and not first:
@@ -140,9 +133,31 @@ def _require_count(locked: Manifest, count: int) -> None:
         raise CountMoved(locked.mailing, locked.count, count)
 
 
-def _later(mailing: mailings.MailingView, *, now: datetime) -> Callable[[Iterable[str]], list[str]]:
-    """An alert goes first where people are awake: whoever can act at once is told at once."""
-    return partial(pacing.asleep, now=now) if mailing.kind is Kind.ALERT else _nobody
+def _size(session: Session, mailing: mailings.MailingView) -> int:
+    """Return to how many an urgent mailing goes, as far as it is known before it is planned; 0 for another."""
+    if mailing.kind is Kind.RETRACTION:
+        return mailings.planned(session, mailing.retracts or 0)
+    try:
+        return locks.current(session, mailing.id).count if mailing.kind is Kind.ALERT else 0
+    except locks.Broken:
+        return 0  # no worker sends it
+
+
+LOOKED_AT = 10
+"""For each reader of a first pass, how many people of zones that are awake are looked at: they may take other digests."""
+
+
+def _pass(
+    session: Session, mailing: mailings.MailingView, first: int | None, *, now: datetime, tranche_pause: timedelta
+) -> rows.Plan:
+    """Write the rows of all who have none, or of the `first`. An alert goes first where people are awake: they can act at once."""
+    awake = pacing.awake(now=now) if mailing.kind is Kind.ALERT else None
+    foremost = None
+    if first is not None:
+        near = recipients.Near(awake, first * LOOKED_AT) if awake is not None else None
+        foremost = rows.First(first, audience(session, mailing, near=near) if near else None)
+    everybody = audience(session, mailing)
+    return rows.plan(session, mailing, everybody, now=now, tranche_pause=tranche_pause, awake=awake, first=foremost)
 
 
 def grow(session: Session, mailing_id: int, *, now: datetime, portions: Portions = PORTIONS) -> bool:
@@ -156,11 +171,13 @@ def grow(session: Session, mailing_id: int, *, now: datetime, portions: Portions
     mailing = mailings.get(session, mailing_id)
     if not mailing.growing or mailing.state not in (State.SENDING, State.PAUSED):
         return False
-    first = portions.after(mailings.planned(session, mailing_id))
-    later = _later(mailing, now=now)
     try:
         with session.begin_nested():
-            grown = rows.plan(session, mailing, audience(session, mailing), now=now, later=later, first=first)
+            first = portions.after(mailings.planned(session, mailing_id), _size(session, mailing))
+            add = partial(_pass, session, mailing, now=now, tranche_pause=timedelta(0))
+            grown = add(first)
+            if first is not None and not grown.planned:
+                first, grown = None, add(None)  # those it looked at are left out, and would be looked at again
     except WrongState:
         return False
     database.refresh_statistics(session, "delivery", "shard")
@@ -186,10 +203,6 @@ def _hold_withdrawn(session: Session, mailing_id: int) -> None:
         mailings.hold(session, article, why=mailings.WITHDRAWN)
 
 
-def _nobody(_zones: Iterable[str]) -> list[str]:
-    return []
-
-
 def described(session: Session, mailing: mailings.MailingView) -> dict[str, Any]:
     """Return an alert's audience as it is stored, every part of it spelled out: what a lock fixes."""
     if mailing.digest_id is None:
@@ -199,11 +212,13 @@ def described(session: Session, mailing: mailings.MailingView) -> dict[str, Any]
     return {"digest": named} | translating.terms(mailing)
 
 
-def audience(session: Session, mailing: mailings.MailingView) -> Select[Any]:
+def audience(session: Session, mailing: mailings.MailingView, *, near: recipients.Near | None = None) -> Select[Any]:
     """Return the query for a mailing's readers.
 
     Those of a rhythm for an issue, all who take the digest for a mailing or an alert, all who have an alert for what takes
     it back; for a language that came later those of the alert's readers who read it.
+
+    near   of an alert, the first of those who live there; of a later language those alone who wait for it
     """
     if mailing.kind is Kind.RETRACTION:
         return deliveries.handed(mailings.get(session, mailing.retracts or 0))
@@ -213,23 +228,33 @@ def audience(session: Session, mailing: mailings.MailingView) -> Select[Any]:
     rhythm = mailing.rhythm if mailing.kind == Kind.DIGEST else None
     terms = translating.terms(mailing)
     if mailing.translates is not None:
-        return late(session, mailing.translates, terms["languages"], also_had=terms["also_had"], but=mailing.id)
-    return recipients.of_digest(digest.id, rhythm=rhythm, languages=digest.languages, later=terms.get("later", ()))
+        had = bool(terms["also_had"])
+        return late(session, mailing.translates, terms["languages"], also_had=had, but=mailing.id, near=near)
+    later = terms.get("later", ())
+    return recipients.of_digest(digest.id, rhythm=rhythm, languages=digest.languages, later=later, near=near)
 
 
 def late(
-    session: Session, mailing_id: int, wanted: Sequence[str], *, also_had: bool, but: int | None = None
+    session: Session,
+    mailing_id: int,
+    wanted: Sequence[str],
+    *,
+    also_had: bool,
+    but: int | None = None,
+    near: recipients.Near | None = None,
 ) -> Select[Any]:
     """Return the query for the readers of an alert who would get it now in these languages, as a language that came later.
 
     also_had   those as well who were handed another language
     but        the one that is to go: what it has planned itself does not count
+    near       as for `audience`
     """
     alert = mailings.get(session, mailing_id)
     digest = digests.get(session, alert.digest_id or 0)
-    whole = recipients.of_digest(digest.id, rhythm=None, languages=digest.languages)
+    whole = recipients.of_digest(digest.id, rhythm=None, languages=digest.languages, near=near)
     others = [one for one in mailings.translations(session, mailing_id) if one.planned_at and one.id != but]
-    return translating.narrowed(whole, [alert, *others], wanted, also_had=also_had)
+    gone = [alert, *others]
+    return translating.narrowed(whole, gone, wanted, also_had=also_had, waiting=near is not None)
 
 
 def plan_due(

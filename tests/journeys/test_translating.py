@@ -19,6 +19,7 @@ from newsletter.operators.night import Rule
 from tests import house
 from tests.delivery.test_carrying import delivering, wait_for
 from tests.journeys.alerting import read, status
+from tests.journeys.zones import living, waking
 
 ENGLISH = "---\nsubject: Lorries at Sarand\nlanguage: en\n---\nFourteen lorries stand at the gate.\n"
 PERSIAN = "---\nsubject: کامیون‌ها در سرند\nlanguage: fa\n---\nچهارده کامیون جلوی دروازه است.\n"
@@ -386,7 +387,7 @@ def test_books_hold_where_a_language_is_added_to_an_alert_on_its_way(newsletter,
         assert mailings.in_all_languages(session, number) == [number, later]
 
 
-FEW = planning.Portions(large=6, first=4, next=4)
+FEW = planning.Portions(large=6, first=4, huge=8, next=4)
 
 
 def begun(made, number):
@@ -441,7 +442,7 @@ def test_whoever_waits_need_not_wait_for_the_rows_of_the_others(newsletter, sink
     with newsletter.parts.database.transaction() as session:
         session.execute(text("UPDATE subscriber SET language = 'ar' WHERE language = 'fa'"))
     alert.lock(newsletter.parts, again(newsletter, number))
-    newsletter.parts = replace(newsletter.parts, portions=planning.Portions(large=4, first=2, next=2))
+    newsletter.parts = replace(newsletter.parts, portions=planning.Portions(large=4, first=2, huge=4, next=2))
     begun(newsletter, number)
     later = translating.draft(newsletter.parts, [files["ar"]], of=number)
     alert.lock(newsletter.parts, later)
@@ -452,3 +453,30 @@ def test_whoever_waits_need_not_wait_for_the_rows_of_the_others(newsletter, sink
     assert (found.accepted, found.excluded) == (5, {"waits": 10})
     assert status(newsletter, later).accepted == 10
     assert [len(found) for found in inbox(sink).values()] == [1] * 15
+
+
+def test_a_language_that_comes_later_goes_first_to_those_awake(newsletter, sink, files, readers, tmp_path):
+    """Whoever waited half the night for their language and can act now must not wait behind all who sleep."""
+    awake, asleep = waking(newsletter)
+    living(newsletter, tmp_path, {f"wait{n}@example.org": asleep if n < 9 else awake for n in range(14)}, language="ar")
+    number = sent(newsletter, [files["en"]], later=["ar"])
+    with newsletter.parts.database.transaction() as session:
+        session.execute(
+            text("UPDATE subscriber SET time_zone = :asleep WHERE time_zone <> :awake"),
+            {"awake": awake, "asleep": asleep},
+        )
+    newsletter.parts = replace(newsletter.parts, portions=FEW)
+    later = translating.draft(newsletter.parts, [files["ar"]], of=number)
+    alert.lock(newsletter.parts, later)
+    alert.release(newsletter.parts, later)
+    with newsletter.parts.database.transaction() as session:
+        zones = session.execute(
+            text("""
+            SELECT time_zone FROM delivery d JOIN subscriber s ON s.id = d.subscriber_id
+            WHERE d.mailing_id = :later ORDER BY d.shard_id, d.position
+        """),
+            {"later": later},
+        )
+        found = list(zones.scalars())
+    assert found == [awake] * 5 + [asleep] * (len(found) - 5)
+    assert len(found) > 10
