@@ -28,7 +28,7 @@ from newsletter.delivery.sending import Identity, Sender
 from newsletter.delivery.vouching import House
 from newsletter.errors import Invalid, NotFound
 from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, PICTURES, RETURNS, Nudger
-from newsletter.journeys import drilling, expiring, growing, hooking, leaving, picturing, returns, team
+from newsletter.journeys import drilling, expiring, growing, hooking, leaving, picturing, returns, starting, team
 from newsletter.journeys.parts import Letterhead, Parts
 from newsletter.ledger import shards
 from newsletter.ledger.mailings import Lane
@@ -206,9 +206,9 @@ class Newsletter:
             domain = self.parts.letterhead.domain
             recovery.settle_by_log(self.parts.database, self.settings.relay_log, self.parts.tokens, domain=domain)
         rejects.sweep(self.parts.home / "rejects")
+        starting.start_due(self.parts, (Lane.URGENT, Lane.TRANSACTIONAL))
         with self.parts.database.transaction() as session:
-            now, pause = database.now(session), self.parts.tranche_pause
-            found = recovery.sweep(session, now=now, tranche_pause=pause, portions=self.parts.portions)
+            found = recovery.sweep(session, now=database.now(session))
         for lane in found.lanes:
             self.parts.nudger.nudge(DELIVER[lane])
         if picturing.any_due(self.parts):
@@ -225,6 +225,8 @@ class Newsletter:
             self.parts.nudger.nudge(HOOKS)
         for mailing_id in found.growing:
             growing.grow(self.parts, mailing_id)
+        # Last: the rows of a large issue take a minute, and nothing urgent waits for them.
+        starting.start_due(self.parts, (Lane.BULK,))
         return found
 
     def _errands_wait(self) -> bool:

@@ -12,13 +12,14 @@ from sqlalchemy import Select
 from newsletter import database
 from newsletter.database import Session
 from newsletter.delivery import following, pacing
-from newsletter.errors import Conflict
+from newsletter.errors import Conflict, NewsletterError
 from newsletter.issues import digests, withdrawal
 from newsletter.ledger import books, deliveries, locks, mailings, translating, variants
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import Kind, Lane, State, WrongState
 from newsletter.ledger.manifest import Manifest
-from newsletter.operators import audit
+from newsletter.operators import audit, hooks
+from newsletter.operators.hooks import Event
 from newsletter.subscribers import recipients
 
 log = structlog.get_logger()
@@ -71,6 +72,14 @@ class CountMoved(Conflict):
 
     def __init__(self, mailing_id: int, locked: int, now: int) -> None:
         super().__init__("alert.count-moved", mailing=mailing_id, locked=locked, now=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What became of an approved mailing. refused: why it is a draft again; None: it goes."""
+
+    mailing: int
+    refused: NewsletterError | None = None
 
 
 def plan(
@@ -257,20 +266,30 @@ def late(
     return translating.narrowed(whole, gone, wanted, also_had=also_had, waiting=near is not None)
 
 
-def plan_due(
-    session: Session, *, now: datetime, tranche_pause: timedelta = timedelta(0), portions: Portions = PORTIONS
-) -> list[int]:
-    """Plan the approved mailings whose time has come; return their numbers. Two sweeps at once are harmless."""
-    due = mailings.to_start(session, now=now)
+def begin_due(
+    session: Session,
+    mailing_id: int,
+    *,
+    now: datetime,
+    tranche_pause: timedelta = timedelta(0),
+    portions: Portions = PORTIONS,
+) -> Begun | None:
+    """Plan an approved mailing if its time has come; None: it has not, or somebody else is at it. Two at once are harmless.
+
+    In a transaction of its own: until that ends nobody can stop the mailing, nor is anything of it sent.
+    """
+    if mailings.take_to_start(session, mailing_id, now=now) is None:
+        return None
     plan_one = partial(plan, session, now=now, tranche_pause=tranche_pause, portions=portions)
-    return [mailing_id for mailing_id in due if _planned(session, mailing_id, plan_one, now=now)]
+    return _planned(session, mailing_id, plan_one, now=now)
 
 
 def plan_if_approved(session: Session, mailing_id: int, *, now: datetime, portions: Portions = PORTIONS) -> bool:
     """Plan a mailing unless somebody has; return whether it is no longer waiting."""
     if mailings.take(session, mailing_id).state is not State.APPROVED:
         return True
-    return _planned(session, mailing_id, partial(plan, session, now=now, portions=portions), now=now)
+    begun = _planned(session, mailing_id, partial(plan, session, now=now, portions=portions), now=now)
+    return begun is not None and begun.refused is None
 
 
 _UNLOCKS = (
@@ -286,22 +305,26 @@ _UNLOCKS = (
 """What makes a draft again of an approved mailing: it is no longer what somebody's word was given for."""
 
 
-def _planned(session: Session, mailing_id: int, plan_one: Callable[[int], object], *, now: datetime) -> bool:
+def _planned(session: Session, mailing_id: int, plan_one: Callable[[int], object], *, now: datetime) -> Begun | None:
     """Plan one; what is no longer as it was locked becomes a draft again, and keeps nobody else waiting.
 
-    A retraction whose alert is still on the wire waits for the next sweep.
+    None: a retraction whose alert is still on the wire waits for the next sweep.
     """
-    if mailings.get(session, mailing_id).state is not State.APPROVED:
-        return False  # an update planned a moment ago took its place
     try:
         with session.begin_nested():
             plan_one(mailing_id)
     except following.OnTheWire:
-        return False
+        return None
     except _UNLOCKS as refused:
         session.expire_all()
-        mailings.unlock(session, mailing_id)
-        audit.append(session, "alert.unlocked", by=audit.WORKER, now=now, mailing=mailing_id, why=refused.message)
-        log.error("not planned", mailing=mailing_id, why=refused.message)
-        return False
-    return True
+        _refuse(session, mailing_id, refused, now=now)
+        return Begun(mailing_id, refused)
+    return Begun(mailing_id)
+
+
+def _refuse(session: Session, mailing_id: int, refused: NewsletterError, *, now: datetime) -> None:
+    """Make a draft of what does not go, and tell the hook: whoever sent it believes that it does."""
+    mailings.unlock(session, mailing_id)
+    hooks.add(session, Event.REFUSED, alert=mailing_id, why=refused.message)
+    audit.append(session, "alert.unlocked", by=audit.WORKER, now=now, mailing=mailing_id, why=refused.message)
+    log.error("not planned", mailing=mailing_id, why=refused.message)
