@@ -152,8 +152,8 @@ def _size(session: Session, mailing: mailings.MailingView) -> int:
         return 0  # no worker sends it
 
 
-LOOKED_AT = 10
-"""For each reader of a first pass, how many people of zones that are awake are looked at: they may take other digests."""
+SPARE = 20_000
+"""How many more people of zones that are awake are looked at than a pass takes: they may read other digests, or have a row."""
 
 
 def _pass(
@@ -163,7 +163,7 @@ def _pass(
     awake = pacing.awake(now=now) if mailing.kind is Kind.ALERT else None
     foremost = None
     if first is not None:
-        near = recipients.Near(awake, first * LOOKED_AT) if awake is not None else None
+        near = recipients.Near(awake, first + SPARE) if awake is not None else None
         foremost = rows.First(first, audience(session, mailing, near=near) if near else None)
     everybody = audience(session, mailing)
     return rows.plan(session, mailing, everybody, now=now, tranche_pause=tranche_pause, awake=awake, first=foremost)
