@@ -21,13 +21,11 @@ LOG_AGE = timedelta(days=1)
 class Found:
     """What a sweep set going.
 
-    growing   mailings whose further readers have no rows yet
-    lanes     those in which a shard may be leased now
+    lanes   those in which a shard may be leased now
     """
 
     expired: int
     retries: int
-    growing: list[int]
     lanes: list[str]
 
 
@@ -42,7 +40,7 @@ def sweep(session: Session, *, now: datetime) -> Found:
         # Asked without taking the mailing: a stop must not wait for a sweep.
         if not shards.any_open(session, mailing_id):
             books.finish(session, mailing_id)
-    return Found(expired, retries, mailings.growing(session), shards.lanes_with_work(session))
+    return Found(expired, retries, shards.lanes_with_work(session))
 
 
 def reclaim(database: Database, journals: Path) -> int:

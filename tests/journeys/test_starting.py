@@ -1,12 +1,13 @@
 """What was approved and waits for its time: each begins by itself, and the team hears of what does not go after all."""
 
 import threading
+import time
 
 import pytest
 from sqlalchemy import text
 
 from newsletter import database
-from newsletter.journeys import alert, publish
+from newsletter.journeys import alert, drafting, publish
 from newsletter.ledger.mailings import State
 from newsletter.operators import audit
 from newsletter.operators.sessions import Factor
@@ -75,6 +76,26 @@ def test_an_alert_goes_and_can_be_stopped_while_an_issue_is_planned(made, pages,
     finally:
         let_go()
         sweep.join()
+
+
+def test_the_lifeboat_sends_an_alert_while_an_issue_is_planned(made, tmp_path, words, author, sink, issue):
+    """Without a broker one loop does all of it, and an alert must not wait in it for the rows of a million."""
+    hold, let_go = issue
+    house.add_readers(made, tmp_path, house.addresses(2))
+    with made.parts.database.transaction() as session:
+        session.execute(START)
+        session.execute(text("DELETE FROM subscription WHERE subscriber_id > 2"))
+    number = drafting.draft(made.parts, words, digest_key=house.DIGEST, by=author.id)
+    alert.lock(made.parts, number, by=author.id)
+    alert.release(made.parts, number, by=author.id)
+    hold()
+    ends = time.monotonic() + 10
+    try:
+        made.lifeboat(["urgent"], until=lambda: len(sink.messages) == 2 or time.monotonic() > ends, pause_seconds=0.05)
+        assert len(sink.messages) == 2
+    finally:
+        let_go()
+    wait_for(lambda: books(made, 1).state == State.SENDING, seconds=10)
 
 
 def test_the_team_is_told_what_does_not_go_after_all(made, tmp_path, words, author, approver, sink):
