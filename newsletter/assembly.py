@@ -28,9 +28,9 @@ from newsletter.delivery.sending import Identity, Sender
 from newsletter.delivery.vouching import House
 from newsletter.errors import Invalid, NotFound
 from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, PICTURES, RETURNS, Nudger
-from newsletter.journeys import drilling, expiring, growing, hooking, leaving, picturing, returns, team
+from newsletter.journeys import drilling, expiring, growing, hooking, leaving, picturing, returns, starting, team
 from newsletter.journeys.parts import Letterhead, Parts
-from newsletter.ledger import shards
+from newsletter.ledger import mailings, shards
 from newsletter.ledger.mailings import Lane
 from newsletter.operators import pins
 from newsletter.operators.night import Night
@@ -199,6 +199,12 @@ class Newsletter:
 
     def sweep(self) -> recovery.Found:
         """Find what nudges lost, and nudge the lanes that have work."""
+        found = self._look()
+        self._write_rows()
+        return found
+
+    def _look(self) -> recovery.Found:
+        """Do all of a sweep that takes no time."""
         leaving.drain(self.parts)
         recovery.reclaim(self.parts.database, self._journals)
         recovery.close_stopped(self.parts.database, self._journals, owner=f"sweep:{os.getpid()}")
@@ -206,9 +212,9 @@ class Newsletter:
             domain = self.parts.letterhead.domain
             recovery.settle_by_log(self.parts.database, self.settings.relay_log, self.parts.tokens, domain=domain)
         rejects.sweep(self.parts.home / "rejects")
+        starting.start_due(self.parts, (Lane.URGENT, Lane.TRANSACTIONAL))
         with self.parts.database.transaction() as session:
-            now, pause = database.now(session), self.parts.tranche_pause
-            found = recovery.sweep(session, now=now, tranche_pause=pause, portions=self.parts.portions)
+            found = recovery.sweep(session, now=database.now(session))
         for lane in found.lanes:
             self.parts.nudger.nudge(DELIVER[lane])
         if picturing.any_due(self.parts):
@@ -223,9 +229,15 @@ class Newsletter:
             self.parts.nudger.nudge(ERRANDS)
         if hooking.any_due(self.parts):
             self.parts.nudger.nudge(HOOKS)
-        for mailing_id in found.growing:
-            growing.grow(self.parts, mailing_id)
         return found
+
+    def _write_rows(self) -> None:
+        """Write the rows of many: they take a minute, and nothing urgent waits for those of an issue."""
+        with self.parts.database.transaction() as session:
+            further = mailings.growing(session)
+        for mailing_id in further:
+            growing.grow(self.parts, mailing_id)
+        starting.start_due(self.parts, (Lane.BULK,))
 
     def _errands_wait(self) -> bool:
         with self.parts.database.transaction() as session:
@@ -244,11 +256,13 @@ class Newsletter:
         Idle while the broker answers and workers take what is due: a lane is served when its work has waited for ten seconds,
         or at once when no broker answers.
         """
-        begun, waiting, aside = 0, dict.fromkeys(lanes, 0.0), Aside(partial(hooking.run_due, self.parts))
+        begun, waiting = 0, dict.fromkeys(lanes, 0.0)
+        aside, rows = Aside(partial(hooking.run_due, self.parts)), Aside(self._write_rows)
         while not until():
             alone = not self.parts.nudger.answers()
             if alone:
-                self.sweep()
+                self._look()
+                rows.start()
                 team.tend(self.parts)
                 self._run_errands()
                 drilling.run_due(self.parts)

@@ -1,6 +1,6 @@
 """From an approved mailing to rows: who gets it, in which version, and who is left out for which reason."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,13 +12,14 @@ from sqlalchemy import Select
 from newsletter import database
 from newsletter.database import Session
 from newsletter.delivery import following, pacing
-from newsletter.errors import Conflict
+from newsletter.errors import Conflict, NewsletterError
 from newsletter.issues import digests, withdrawal
 from newsletter.ledger import books, deliveries, locks, mailings, translating, variants
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import Kind, Lane, State, WrongState
 from newsletter.ledger.manifest import Manifest
-from newsletter.operators import audit
+from newsletter.operators import audit, hooks
+from newsletter.operators.hooks import Event
 from newsletter.subscribers import recipients
 
 log = structlog.get_logger()
@@ -29,22 +30,24 @@ MANY = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Portions:
-    """In how many passes an urgent mailing is planned: to more than `large` it starts with its `first`, then the `next`, then all.
+    """In how many passes an urgent mailing is planned: to more than `large` it starts with its `first`, then come all.
 
-    The rows of a million take a minute, those of the first two thousand a twentieth of a second.
+    To more than `huge` the `next` come between. The rows of a million take a minute, those of the first two thousand a
+    twentieth of a second, and fifty thousand by themselves as long as two hundred thousand at once.
     """
 
     large: int = 10_000
     first: int = 2_000
+    huge: int = 200_000
     next: int = 50_000
 
     def beginning(self, size: int) -> int | None:
         """Return how many an audience of that size starts with; None: all."""
         return self.first if size > self.large else None
 
-    def after(self, planned: int) -> int | None:
-        """Return how many follow those who are planned; None: all."""
-        return self.next if planned <= self.first else None
+    def after(self, planned: int, size: int) -> int | None:
+        """Return how many of an audience of that size follow those who are planned; None: all."""
+        return self.next if size > self.huge and planned <= self.first else None
 
 
 PORTIONS = Portions()
@@ -71,6 +74,14 @@ class CountMoved(Conflict):
         super().__init__("alert.count-moved", mailing=mailing_id, locked=locked, now=now)
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What became of an approved mailing. refused: why it is a draft again; None: it goes."""
+
+    mailing: int
+    refused: NewsletterError | None = None
+
+
 def plan(
     session: Session,
     mailing_id: int,
@@ -95,22 +106,13 @@ def plan(
     locked = locks.current(session, mailing_id) if mailing.kind is Kind.ALERT else None
     if locked and described(session, mailing) != locked.audience:
         raise OtherAudience(mailing_id)
-    size = locked.count if locked else 0
     if mailing.kind is Kind.RETRACTION:
-        size = mailings.planned(session, following.taken_back(session, mailing).id)
-    first = portions.beginning(size)
+        following.taken_back(session, mailing)
+    first = portions.beginning(_size(session, mailing))
     if locked and first and not _surely_same(session, mailing, locked):
         _require_count(locked, rows.count(session, mailing, audience(session, mailing)))
     pause = tranche_pause if mailing.lane is Lane.BULK else timedelta(0)
-    planned = rows.plan(
-        session,
-        mailing,
-        audience(session, mailing),
-        now=now,
-        tranche_pause=pause,
-        later=_later(mailing, now=now),
-        first=first,
-    )
+    planned = _pass(session, mailing, first, now=now, tranche_pause=pause)
     if mailing.translates is not None:
         following.require_going(session, mailing.translates, held=True)
     if locked and not first:
@@ -140,9 +142,31 @@ def _require_count(locked: Manifest, count: int) -> None:
         raise CountMoved(locked.mailing, locked.count, count)
 
 
-def _later(mailing: mailings.MailingView, *, now: datetime) -> Callable[[Iterable[str]], list[str]]:
-    """An alert goes first where people are awake: whoever can act at once is told at once."""
-    return partial(pacing.asleep, now=now) if mailing.kind is Kind.ALERT else _nobody
+def _size(session: Session, mailing: mailings.MailingView) -> int:
+    """Return to how many an urgent mailing goes, as far as it is known before it is planned; 0 for another."""
+    if mailing.kind is Kind.RETRACTION:
+        return mailings.planned(session, mailing.retracts or 0)
+    try:
+        return locks.current(session, mailing.id).count if mailing.kind is Kind.ALERT else 0
+    except locks.Broken:
+        return 0  # no worker sends it
+
+
+SPARE = 20_000
+"""How many more people of zones that are awake are looked at than a pass takes: they may read other digests, or have a row."""
+
+
+def _pass(
+    session: Session, mailing: mailings.MailingView, first: int | None, *, now: datetime, tranche_pause: timedelta
+) -> rows.Plan:
+    """Write the rows of all who have none, or of the `first`. An alert goes first where people are awake: they can act at once."""
+    awake = pacing.awake(now=now) if mailing.kind is Kind.ALERT else None
+    foremost = None
+    if first is not None:
+        near = recipients.Near(awake, first + SPARE) if awake is not None else None
+        foremost = rows.First(first, audience(session, mailing, near=near) if near else None)
+    everybody = audience(session, mailing)
+    return rows.plan(session, mailing, everybody, now=now, tranche_pause=tranche_pause, awake=awake, first=foremost)
 
 
 def grow(session: Session, mailing_id: int, *, now: datetime, portions: Portions = PORTIONS) -> bool:
@@ -156,11 +180,13 @@ def grow(session: Session, mailing_id: int, *, now: datetime, portions: Portions
     mailing = mailings.get(session, mailing_id)
     if not mailing.growing or mailing.state not in (State.SENDING, State.PAUSED):
         return False
-    first = portions.after(mailings.planned(session, mailing_id))
-    later = _later(mailing, now=now)
     try:
         with session.begin_nested():
-            grown = rows.plan(session, mailing, audience(session, mailing), now=now, later=later, first=first)
+            first = portions.after(mailings.planned(session, mailing_id), _size(session, mailing))
+            add = partial(_pass, session, mailing, now=now, tranche_pause=timedelta(0))
+            grown = add(first)
+            if first is not None and not grown.planned:
+                first, grown = None, add(None)  # those it looked at are left out, and would be looked at again
     except WrongState:
         return False
     database.refresh_statistics(session, "delivery", "shard")
@@ -186,10 +212,6 @@ def _hold_withdrawn(session: Session, mailing_id: int) -> None:
         mailings.hold(session, article, why=mailings.WITHDRAWN)
 
 
-def _nobody(_zones: Iterable[str]) -> list[str]:
-    return []
-
-
 def described(session: Session, mailing: mailings.MailingView) -> dict[str, Any]:
     """Return an alert's audience as it is stored, every part of it spelled out: what a lock fixes."""
     if mailing.digest_id is None:
@@ -199,11 +221,13 @@ def described(session: Session, mailing: mailings.MailingView) -> dict[str, Any]
     return {"digest": named} | translating.terms(mailing)
 
 
-def audience(session: Session, mailing: mailings.MailingView) -> Select[Any]:
+def audience(session: Session, mailing: mailings.MailingView, *, near: recipients.Near | None = None) -> Select[Any]:
     """Return the query for a mailing's readers.
 
     Those of a rhythm for an issue, all who take the digest for a mailing or an alert, all who have an alert for what takes
     it back; for a language that came later those of the alert's readers who read it.
+
+    near   of an alert, the first of those who live there; of a later language those alone who wait for it
     """
     if mailing.kind is Kind.RETRACTION:
         return deliveries.handed(mailings.get(session, mailing.retracts or 0))
@@ -213,39 +237,59 @@ def audience(session: Session, mailing: mailings.MailingView) -> Select[Any]:
     rhythm = mailing.rhythm if mailing.kind == Kind.DIGEST else None
     terms = translating.terms(mailing)
     if mailing.translates is not None:
-        return late(session, mailing.translates, terms["languages"], also_had=terms["also_had"], but=mailing.id)
-    return recipients.of_digest(digest.id, rhythm=rhythm, languages=digest.languages, later=terms.get("later", ()))
+        had = bool(terms["also_had"])
+        return late(session, mailing.translates, terms["languages"], also_had=had, but=mailing.id, near=near)
+    later = terms.get("later", ())
+    return recipients.of_digest(digest.id, rhythm=rhythm, languages=digest.languages, later=later, near=near)
 
 
 def late(
-    session: Session, mailing_id: int, wanted: Sequence[str], *, also_had: bool, but: int | None = None
+    session: Session,
+    mailing_id: int,
+    wanted: Sequence[str],
+    *,
+    also_had: bool,
+    but: int | None = None,
+    near: recipients.Near | None = None,
 ) -> Select[Any]:
     """Return the query for the readers of an alert who would get it now in these languages, as a language that came later.
 
     also_had   those as well who were handed another language
     but        the one that is to go: what it has planned itself does not count
+    near       as for `audience`
     """
     alert = mailings.get(session, mailing_id)
     digest = digests.get(session, alert.digest_id or 0)
-    whole = recipients.of_digest(digest.id, rhythm=None, languages=digest.languages)
+    whole = recipients.of_digest(digest.id, rhythm=None, languages=digest.languages, near=near)
     others = [one for one in mailings.translations(session, mailing_id) if one.planned_at and one.id != but]
-    return translating.narrowed(whole, [alert, *others], wanted, also_had=also_had)
+    gone = [alert, *others]
+    return translating.narrowed(whole, gone, wanted, also_had=also_had, waiting=near is not None)
 
 
-def plan_due(
-    session: Session, *, now: datetime, tranche_pause: timedelta = timedelta(0), portions: Portions = PORTIONS
-) -> list[int]:
-    """Plan the approved mailings whose time has come; return their numbers. Two sweeps at once are harmless."""
-    due = mailings.to_start(session, now=now)
+def begin_due(
+    session: Session,
+    mailing_id: int,
+    *,
+    now: datetime,
+    tranche_pause: timedelta = timedelta(0),
+    portions: Portions = PORTIONS,
+) -> Begun | None:
+    """Plan an approved mailing if its time has come; None: it has not, or somebody else is at it. Two at once are harmless.
+
+    In a transaction of its own: until that ends nobody can stop the mailing, nor is anything of it sent.
+    """
+    if mailings.take_to_start(session, mailing_id, now=now) is None:
+        return None
     plan_one = partial(plan, session, now=now, tranche_pause=tranche_pause, portions=portions)
-    return [mailing_id for mailing_id in due if _planned(session, mailing_id, plan_one, now=now)]
+    return _planned(session, mailing_id, plan_one, now=now)
 
 
 def plan_if_approved(session: Session, mailing_id: int, *, now: datetime, portions: Portions = PORTIONS) -> bool:
     """Plan a mailing unless somebody has; return whether it is no longer waiting."""
     if mailings.take(session, mailing_id).state is not State.APPROVED:
         return True
-    return _planned(session, mailing_id, partial(plan, session, now=now, portions=portions), now=now)
+    begun = _planned(session, mailing_id, partial(plan, session, now=now, portions=portions), now=now)
+    return begun is not None and begun.refused is None
 
 
 _UNLOCKS = (
@@ -261,22 +305,26 @@ _UNLOCKS = (
 """What makes a draft again of an approved mailing: it is no longer what somebody's word was given for."""
 
 
-def _planned(session: Session, mailing_id: int, plan_one: Callable[[int], object], *, now: datetime) -> bool:
+def _planned(session: Session, mailing_id: int, plan_one: Callable[[int], object], *, now: datetime) -> Begun | None:
     """Plan one; what is no longer as it was locked becomes a draft again, and keeps nobody else waiting.
 
-    A retraction whose alert is still on the wire waits for the next sweep.
+    None: a retraction whose alert is still on the wire waits for the next sweep.
     """
-    if mailings.get(session, mailing_id).state is not State.APPROVED:
-        return False  # an update planned a moment ago took its place
     try:
         with session.begin_nested():
             plan_one(mailing_id)
     except following.OnTheWire:
-        return False
+        return None
     except _UNLOCKS as refused:
         session.expire_all()
-        locks.unlock(session, mailing_id)
-        audit.append(session, "alert.unlocked", by=audit.WORKER, now=now, mailing=mailing_id, why=refused.message)
-        log.error("not planned", mailing=mailing_id, why=refused.message)
-        return False
-    return True
+        _refuse(session, mailing_id, refused, now=now)
+        return Begun(mailing_id, refused)
+    return Begun(mailing_id)
+
+
+def _refuse(session: Session, mailing_id: int, refused: NewsletterError, *, now: datetime) -> None:
+    """Make a draft of what does not go, and tell the hook: whoever sent it believes that it does."""
+    locks.unlock(session, mailing_id)
+    hooks.add(session, Event.REFUSED, alert=mailing_id, why=refused.message)
+    audit.append(session, "alert.unlocked", by=audit.WORKER, now=now, mailing=mailing_id, why=refused.message)
+    log.error("not planned", mailing=mailing_id, why=refused.message)

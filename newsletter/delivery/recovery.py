@@ -8,8 +8,7 @@ from pathlib import Path
 import structlog
 
 from newsletter.database import Database, Session, now
-from newsletter.delivery import journal, leasing, paces, planning, quotas, relaylog
-from newsletter.delivery.planning import PORTIONS, Portions
+from newsletter.delivery import journal, leasing, paces, quotas, relaylog
 from newsletter.ledger import books, deliveries, mailings, shards
 from newsletter.tokens import Tokens
 
@@ -22,22 +21,16 @@ LOG_AGE = timedelta(days=1)
 class Found:
     """What a sweep set going.
 
-    growing   mailings whose further readers have no rows yet
-    lanes     those in which a shard may be leased now
+    lanes   those in which a shard may be leased now
     """
 
-    started: list[int]
     expired: int
     retries: int
-    growing: list[int]
     lanes: list[str]
 
 
-def sweep(
-    session: Session, *, now: datetime, tranche_pause: timedelta = timedelta(0), portions: Portions = PORTIONS
-) -> Found:
-    """Start what is scheduled, give up what is too old, gather retries, close books. Safe to run twice at once."""
-    started = planning.plan_due(session, now=now, tranche_pause=tranche_pause, portions=portions)
+def sweep(session: Session, *, now: datetime) -> Found:
+    """Give up what is too old, gather retries, close books. Safe to run twice at once."""
     quotas.forget(session, now=now)
     paces.forget(session, now=now)
     expired = deliveries.expire(session, now=now)
@@ -47,7 +40,7 @@ def sweep(
         # Asked without taking the mailing: a stop must not wait for a sweep.
         if not shards.any_open(session, mailing_id):
             books.finish(session, mailing_id)
-    return Found(started, expired, retries, mailings.growing(session), shards.lanes_with_work(session))
+    return Found(expired, retries, shards.lanes_with_work(session))
 
 
 def reclaim(database: Database, journals: Path) -> int:

@@ -408,15 +408,21 @@ def start(session: Session, mailing_id: int) -> None:
     move(session, mailing_id, State.SENDING)
 
 
-def to_start(session: Session, *, now: datetime) -> list[int]:
-    """Return the approved mailings whose time has come, the urgent ones first."""
-    statement = (
-        select(Mailing.id)
-        .where(Mailing.state == State.APPROVED, Mailing.start_at <= now)
-        .order_by(Mailing.lane.desc(), Mailing.start_at)
-        .with_for_update(skip_locked=True)
-    )
-    return list(session.execute(statement).scalars())
+def to_start(session: Session, *, now: datetime) -> list[MailingView]:
+    """Return the approved mailings whose time has come, the urgent ones first. Nobody is kept from moving them."""
+    due = select(Mailing).where(Mailing.state == State.APPROVED, Mailing.start_at <= now)
+    return [_view(one) for one in session.execute(due.order_by(Mailing.lane.desc(), Mailing.start_at)).scalars()]
+
+
+def take_to_start(session: Session, mailing_id: int, *, now: datetime) -> MailingView | None:
+    """Return an approved mailing whose time has come, which nobody else moves until the transaction is over; else None.
+
+    None also where somebody else has it: they start it, or stop it.
+    """
+    due = Mailing.id == mailing_id, Mailing.state == State.APPROVED, Mailing.start_at <= now
+    free = select(Mailing).where(*due).with_for_update(key_share=True, skip_locked=True)
+    mailing = session.execute(free.execution_options(populate_existing=True)).scalar_one_or_none()
+    return _view(mailing) if mailing else None
 
 
 def hold(session: Session, article_id: int, *, why: str) -> int:

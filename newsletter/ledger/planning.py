@@ -6,7 +6,7 @@ others' rows are written.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -34,6 +34,15 @@ class Plan:
     shards: int
 
 
+@dataclass(frozen=True, slots=True)
+class First:
+    """Who is planned before the others: `count` readers. among: those of the audience who come first; where they are too few,
+    anybody follows."""
+
+    count: int
+    among: Select[Any] | None = None
+
+
 def plan(
     session: Session,
     mailing: MailingView,
@@ -41,16 +50,16 @@ def plan(
     *,
     now: datetime,
     tranche_pause: timedelta = timedelta(0),
-    later: Callable[[Iterable[str]], list[str]] = lambda _zones: [],
-    first: int | None = None,
+    awake: Sequence[str] | None = None,
+    first: First | None = None,
 ) -> Plan:
     """Write the deliveries and shards of a mailing and return the counts; of a growing one, those of its further readers.
 
     tranche_pause   how long the rest waits for the first tranche of a large or new audience; 0 sends without one, and in no order
     audience    rows of mailbox_id, subscriber_id, provider, edition, had_to, excluded (a reason or NULL); of a retraction
                 those of `deliveries.handed`, of a language that came later those of `translating.narrowed`
-    later       which of the readers' time zones come after the others
-    first       how many are looked at, of all: the mailing grows until a call without it, which counts who is left out
+    awake       the time zones whose readers come before the others; None: in no such order
+    first       not all, but these: the mailing grows until a call without it, which counts who is left out
 
     Raises mailings.WrongState when the mailing was ended meanwhile.
     """
@@ -62,8 +71,8 @@ def plan(
     pause = tranche_pause if _wants_tranche(session, planned, tranche_pause) else timedelta(0)
     if tranche_pause and planned > TRANCHE and mailing.kind in (Kind.DIGEST, Kind.MAILING):
         ranking.best_first(session, now=now)  # a relay elsewhere, perhaps a young one
-    asleep = later(session.execute(_ZONES).scalars().all())
-    session.execute(_TRANCHE, {"tranche": TRANCHE if pause else 0, "planned": planned, "asleep": asleep})
+    order = {"awake": None if awake is None else list(awake)}
+    session.execute(_TRANCHE, order | {"tranche": TRANCHE if pause else 0, "planned": planned})
     facts = {"mailing": mailing.id, "month": mailing.month, "lane": mailing.lane, "now": now, "size": SHARD_SIZE}
     facts["later"] = now + pause
     session.execute(_CUT, {"size": SHARD_SIZE})
@@ -85,20 +94,39 @@ def _wants_tranche(session: Session, planned: int, pause: timedelta) -> bool:
     return planned > LARGE or session.execute(_NEW).scalar_one() > NEW_SHARE * planned
 
 
-def _gather(session: Session, mailing: MailingView, audience: Select[Any], first: int | None) -> None:
+def _gather(session: Session, mailing: MailingView, audience: Select[Any], first: First | None) -> None:
     """Put the audience with its variants into a temporary table: who has no row yet, all or the first of them."""
+    if first is None:
+        return _fill(session, mailing, audience, "CREATE TEMP TABLE plan ON COMMIT DROP AS")
+    _fill(
+        session,
+        mailing,
+        audience if first.among is None else first.among,
+        "CREATE TEMP TABLE plan ON COMMIT DROP AS",
+        first.count,
+    )
+    found = session.execute(text("SELECT count(*) FROM plan")).scalar_one()
+    if first.among is not None and found < first.count:
+        session.execute(text("ANALYZE plan"))
+        _fill(session, mailing, audience, "INSERT INTO plan", first.count - found)
+    return None
+
+
+def _fill(session: Session, mailing: MailingView, audience: Select[Any], into: str, most: int | None = None) -> None:
     choice, facts = _choice(mailing)
     whole = literal(audience)
+    without = [_WITHOUT_ROW] * mailing.growing + [_WITHOUT_PLAN] * into.startswith("INSERT")
+    if without:
+        whole = f"SELECT * FROM ({whole}) anyone WHERE {' AND '.join(without)}"  # noqa: S608
     if mailing.growing:
-        whole = f"SELECT * FROM ({whole}) anyone WHERE {_WITHOUT_ROW}"  # noqa: S608
         facts |= {"month": mailing.month}
-    if first is not None:
+    if most is not None:
         # In the order in which an alert went, where it has one. Left out are readers after the limit: the planner takes the
         # condition for rare, and would look at everybody.
         order = "ORDER BY place" if "place" in audience.selected_columns else ""
-        whole = f"SELECT * FROM ({whole} {order} LIMIT :first) foremost WHERE excluded IS NULL"  # noqa: S608
-        facts |= {"first": first}
-    session.execute(text(f"CREATE TEMP TABLE plan ON COMMIT DROP AS WITH audience AS ({whole}) {choice}"), facts)
+        whole = f"SELECT * FROM ({whole} {order} LIMIT :most) foremost WHERE excluded IS NULL"  # noqa: S608
+        facts |= {"most": most}
+    session.execute(text(f"{into} WITH audience AS ({whole}) {choice}"), facts)
 
 
 def count(session: Session, mailing: MailingView, audience: Select[Any]) -> int:
@@ -135,6 +163,7 @@ def literal(audience: Select[Any]) -> str:
 
 _WITHOUT_ROW = """NOT EXISTS (
     SELECT FROM delivery d WHERE d.month = :month AND d.mailing_id = :mailing AND d.mailbox_id = anyone.mailbox_id)"""
+_WITHOUT_PLAN = "NOT EXISTS (SELECT FROM plan p WHERE p.mailbox_id = anyone.mailbox_id)"
 # Readers of one edition who have had the same articles share a variant; a group with none has nothing new to read.
 _BY_GROUP = """
     SELECT a.mailbox_id, a.subscriber_id, a.provider, g.variant_id,
@@ -174,7 +203,6 @@ _NEW = text("""
     SELECT count(*) FROM plan p WHERE excluded IS NULL AND NOT EXISTS (
         SELECT FROM delivery d WHERE d.mailbox_id = p.mailbox_id AND d.state = 'accepted')
 """)
-_ZONES = text("SELECT DISTINCT zone FROM plan WHERE zone IS NOT NULL")
 # Each provider group sends its part into the first tranche, the smallest at least one reader.
 _TRANCHE = text("""
     CREATE TEMP TABLE planned ON COMMIT DROP AS
@@ -182,7 +210,7 @@ _TRANCHE = text("""
         SELECT *, row_number() OVER (PARTITION BY provider ORDER BY turn, mailbox_id) AS n,
             count(*) OVER (PARTITION BY provider) AS of
         FROM (
-            SELECT p.*, place + CASE WHEN zone = ANY (CAST(:asleep AS text[])) THEN 1 ELSE 0 END AS turn
+            SELECT p.*, place + CASE WHEN zone <> ALL (CAST(:awake AS text[])) THEN 1 ELSE 0 END AS turn
             FROM plan p WHERE excluded IS NULL
         ) turned
     ) counted

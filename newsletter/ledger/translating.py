@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, null, or_, select, text, true
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, not_, null, or_, select, text, true
 from sqlalchemy.orm import Session
 
 from newsletter.ledger import locks, mailings
@@ -64,13 +64,19 @@ def beside(session: Session, mailing_id: int) -> int:
 
 
 def narrowed(
-    audience: Select[Any], gone: Sequence[MailingView], languages: Sequence[str], *, also_had: bool
+    audience: Select[Any],
+    gone: Sequence[MailingView],
+    languages: Sequence[str],
+    *,
+    also_had: bool,
+    waiting: bool = False,
 ) -> Select[Any]:
     """Return the query for the readers of these languages, of an alert's whole audience.
 
     audience    rows as of `recipients.of_digest`
     gone        the alert and its later languages, as far as they were planned
     also_had    those who were handed another language get it too
+    waiting     no rows but for those who had nothing
 
     Rows: mailbox_id, subscriber_id, provider, edition, time_zone, excluded, and number (of the variant: those for whoever had
     another come after the others) and place (whoever waits comes before whoever had another).
@@ -96,7 +102,7 @@ def narrowed(
         )
         .select_from(readers)
         .join(had, true())
-        .where(readers.c.edition.in_(list(languages)))
+        .where(readers.c.edition.in_(list(languages)), not_(another) if waiting else true())
     )
 
 

@@ -33,7 +33,10 @@ class Subscriber(Base):
     area: Mapped[str | None] = mapped_column(info=personal("subscribers"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
-    __table_args__ = (CheckConstraint("reference ~ '^[A-Z0-9]{8}$'", name="reference_is_eight_letters"),)
+    __table_args__ = (
+        CheckConstraint("reference ~ '^[A-Z0-9]{8}$'", name="reference_is_eight_letters"),
+        Index("subscribers_by_zone", "time_zone"),
+    )
 
 
 class Subscription(Base):

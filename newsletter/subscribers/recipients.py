@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Select,
+    Subquery,
     and_,
     case,
     cast,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     select,
     true,
 )
+from sqlalchemy.orm import aliased
 
 from newsletter import mailboxes
 from newsletter.database import Session
@@ -27,6 +29,14 @@ from newsletter.models.mailbox import Mailbox
 from newsletter.models.subscriber import Subscriber, Subscription
 from newsletter.models.suppression import Suppression
 from newsletter.vault import CannotUnseal
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """Those who live in some time zones, or the first `most` of them: a look through an index, however many there are."""
+
+    zones: Sequence[str]
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,49 +53,57 @@ WAITS = "waits"
 
 
 def of_digest(
-    digest_id: int, *, rhythm: str | None, languages: Sequence[str], later: Sequence[str] = ()
+    digest_id: int, *, rhythm: str | None, languages: Sequence[str], later: Sequence[str] = (), near: Near | None = None
 ) -> Select[Any]:
     """Return the audience of a digest as a query: everyone who takes it, with the reason where one is left out.
 
     rhythm      None: whatever their rhythm (mailings and alerts)
     languages   of the digest; a reader of none of them gets the first
     later       those of them whose readers wait
+    near        None: wherever they live
 
     Rows: mailbox_id, subscriber_id, provider, edition, had_to, time_zone, excluded (a reason or NULL). Mail without a basis
     is impossible twice over: granted_by is a foreign key, and the event it names must still be a grant.
     """
+    reader = Subscriber if near is None else aliased(Subscriber, _living(near))
     rhythmic = true() if rhythm is None else Subscription.rhythm == rhythm
+    edition = _edition(reader.language, languages)
     return (
         select(
-            Subscriber.mailbox_id,
-            Subscriber.id.label("subscriber_id"),
+            reader.mailbox_id,
+            reader.id.label("subscriber_id"),
             Mailbox.provider,
-            _edition(languages).label("edition"),
+            edition.label("edition"),
             Subscription.had_to,
-            Subscriber.time_zone,
-            _excluded(_edition(languages), later).label("excluded"),
+            reader.time_zone,
+            _excluded(reader.mailbox_id, edition, later).label("excluded"),
         )
         .select_from(Subscription)
-        .join(Subscriber, Subscriber.id == Subscription.subscriber_id)
-        .join(Mailbox, Mailbox.id == Subscriber.mailbox_id)
+        .join(reader, reader.id == Subscription.subscriber_id)
+        .join(Mailbox, Mailbox.id == reader.mailbox_id)
         .outerjoin(ConsentEvent, and_(ConsentEvent.id == Subscription.granted_by, ConsentEvent.kind == Consent.GRANTED))
         .where(Subscription.digest_id == digest_id, Subscription.ended_at.is_(None), rhythmic)
     )
 
 
-def _edition(languages: Sequence[str]) -> ColumnElement[str]:
+def _living(near: Near) -> Subquery:
+    # A table of its own with a limit: as a condition it would be looked for among everybody.
+    return select(Subscriber).where(Subscriber.time_zone.in_(list(near.zones))).limit(near.most).subquery()
+
+
+def _edition(written: Any, languages: Sequence[str]) -> ColumnElement[str]:
     """A reader of "en-GB" gets the "en" edition."""
-    base = func.split_part(func.lower(Subscriber.language), "-", 1)
+    base = func.split_part(func.lower(written), "-", 1)
     choices = [(base == language.split("-")[0].lower(), literal(language)) for language in languages]
     return case(*choices, else_=literal(languages[0]))
 
 
-def _excluded(edition: ColumnElement[str], later: Sequence[str]) -> ColumnElement[Any]:
+def _excluded(mailbox_id: Any, edition: ColumnElement[str], later: Sequence[str]) -> ColumnElement[Any]:
     waits = [(edition.in_(list(later)), literal(WAITS))] if later else []
     return case(
         (ConsentEvent.id.is_(None), literal("no basis")),
         (Mailbox.address_sealed.is_(None), literal("erased")),
-        (_suppressed(Subscriber.mailbox_id), literal("suppressed")),
+        (_suppressed(mailbox_id), literal("suppressed")),
         *waits,
         else_=null(),
     )

@@ -5,7 +5,7 @@ from webauthn.helpers import bytes_to_base64url
 
 from newsletter import database
 from newsletter.delivery.planning import CountMoved
-from newsletter.journeys import alert, drafting, joining, mailing, publish, retracting, team
+from newsletter.journeys import alert, drafting, mailing, publish, retracting, team
 from newsletter.ledger.locks import NotLocked
 from newsletter.ledger.mailings import NeedsLock, State, WrongState
 from newsletter.operators import factors, passkeys
@@ -14,9 +14,9 @@ from newsletter.operators.night import Fault
 from newsletter.operators.passkeys import Site
 from newsletter.operators.roles import NotAllowed, Role
 from newsletter.operators.sessions import Factor
-from newsletter.subscribers.consent import Basis
 from tests import house
 from tests.fakes.authenticator import Authenticator
+from tests.journeys.zones import living, waking
 from tests.operators.crew import Crew
 
 HOST = "news.sarand.example"
@@ -242,14 +242,8 @@ def test_it_is_no_ordinary_mailing(made, tmp_path, words, author):
 def test_those_who_are_awake_are_told_first(tmp_path, database_urls, sink, words):
     """Half of the readers can act now; the others find it at breakfast, and in the same order that it was taken back."""
     one_by_one = house.build(tmp_path, database_urls, f"{sink.url}?connections=1")
-    hour = now(one_by_one).hour
-    # POSIX turns the sign around: Etc/GMT-9 is nine hours ahead. Noon there, and three in the morning.
-    awake, asleep = (_zone(wanted - hour) for wanted in (12, 3))
-    people = tmp_path / "people.csv"
-    rows = [f"reader{number}@example.org,{asleep if number % 2 else awake}" for number in range(6)]
-    people.write_text("\n".join(("email,time_zone", *rows)) + "\n")
-    permission = joining.Permission(Basis.IMPORTED, "a test")
-    joining.import_subscribers(one_by_one.parts, str(people), digest_key=house.DIGEST, permission=permission)
+    awake, asleep = waking(one_by_one)
+    living(one_by_one, tmp_path, {f"reader{n}@example.org": asleep if n % 2 else awake for n in range(6)})
     number = alert.send(one_by_one.parts, words, digest_key=house.DIGEST)
     one_by_one.deliver("urgent")
     order = [message.recipient for message in sink.messages]
@@ -258,8 +252,3 @@ def test_those_who_are_awake_are_told_first(tmp_path, database_urls, sink, words
     one_by_one.deliver("urgent")
     assert [message.recipient for message in sink.messages[6:]] == order
     one_by_one.close()
-
-
-def _zone(ahead):
-    ahead = (ahead + 12) % 24 - 12
-    return f"Etc/GMT{-ahead:+d}" if ahead else "UTC"

@@ -15,8 +15,9 @@ from newsletter.operators.night import Rule
 from newsletter.subscribers import suppression
 from tests import house
 from tests.journeys.alerting import TEXT, recipients, status
+from tests.journeys.zones import living, waking
 
-FEW = planning.Portions(large=10, first=7, next=20)
+FEW = planning.Portions(large=10, first=7, huge=30, next=20)
 
 
 @pytest.fixture
@@ -51,6 +52,64 @@ def test_the_first_readers_are_told_before_the_others_have_rows(newsletter, lock
     assert newsletter.deliver("urgent", seconds=5) == 7
     found = status(newsletter, locked)
     assert (found.state, found.planned, found.growing) == ("sending", 7, True)
+
+
+def test_who_is_awake_is_told_first_in_every_pass(tmp_path, database_urls, sink):
+    """Whoever can act now must not wait for a million who sleep, only because these were imported first."""
+    made = house.build(tmp_path, database_urls, f"{sink.url}?connections=1")
+    made.parts = replace(made.parts, portions=planning.Portions(large=8, first=4, huge=8, next=4))
+    awake, asleep = waking(made)
+    living(made, tmp_path, {f"reader{n:02}@example.org": asleep if n < 10 else awake for n in range(20)})
+    (tmp_path / "alert.md").write_text(TEXT)
+    number = alert.send(made.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
+    while made.deliver("urgent", seconds=5):
+        pass
+    order = [message.recipient for message in sink.messages]
+    assert sorted(order[:10]) == [f"reader{n}@example.org" for n in range(10, 20)]
+    assert status(made, number).accepted == 20
+    made.close()
+
+
+def test_where_few_are_awake_others_fill_the_first_pass(newsletter, tmp_path, sink):
+    """The wire must not idle after three messages; nor may a zone that nobody knows keep anybody from being told."""
+    awake, asleep = waking(newsletter)
+    living(newsletter, tmp_path, {f"reader{n:02}@example.org": awake if n > 56 else asleep for n in range(60)})
+    with newsletter.parts.database.transaction() as session:
+        session.execute(
+            text("UPDATE subscriber SET time_zone = 'Atlantis/Port' WHERE time_zone <> :awake"), {"awake": awake}
+        )
+    (tmp_path / "alert.md").write_text(TEXT)
+    number = drafting.draft(newsletter.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
+    alert.lock(newsletter.parts, number)
+    begun(newsletter, number)
+    assert newsletter.deliver("urgent", seconds=5) == 7
+    told = [message.recipient for message in sink.messages]
+    assert {f"reader{n}@example.org" for n in (57, 58, 59)} <= set(told)
+    growing.grow(newsletter.parts, number)
+    while newsletter.deliver("urgent", seconds=5):
+        pass
+    assert status(newsletter, number).accepted == 60
+
+
+def test_a_pass_that_finds_nobody_is_followed_by_the_last(newsletter, locked, tmp_path):
+    """Twenty on the do-not-mail list in a row would be looked at for ever, and nobody behind them told."""
+    begun(newsletter, locked)
+    with newsletter.parts.database.transaction() as session:
+        left = text(f"SELECT mailbox_id FROM subscriber ORDER BY mailbox_id OFFSET {FEW.first}")
+        for mailbox in session.execute(left).scalars().all():
+            suppression.add(session, mailbox, reason=suppression.Reason.DEAD, now=database.now(session))
+    with newsletter.parts.database.transaction() as session:
+        assert not planning.grow(session, locked, now=database.now(session), portions=FEW)
+    assert status(newsletter, locked).excluded == {"suppressed": 53}
+
+
+def test_only_the_largest_have_a_pass_between():
+    """Fifty thousand by themselves take as long as two hundred thousand at once."""
+    portions = planning.PORTIONS
+    assert (portions.beginning(10_000), portions.beginning(40_000)) == (None, 2_000)
+    assert portions.after(2_000, 40_000) is None
+    assert portions.after(2_000, 1_000_000) == 50_000
+    assert portions.after(52_000, 1_000_000) is None
 
 
 def test_everybody_is_told_once_and_the_books_hold(newsletter, locked, sink):

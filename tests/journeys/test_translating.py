@@ -15,7 +15,7 @@ from newsletter.ledger.mailings import State
 from newsletter.ledger.translating import Waiting
 from newsletter.operators import approval
 from newsletter.operators.approval import Over
-from newsletter.operators.night import Fault, Night, Rule
+from newsletter.operators.night import Rule
 from tests import house
 from tests.delivery.test_carrying import delivering, wait_for
 from tests.journeys.alerting import read, status
@@ -385,7 +385,7 @@ def test_books_hold_where_a_language_is_added_to_an_alert_on_its_way(newsletter,
         assert mailings.in_all_languages(session, number) == [number, later]
 
 
-FEW = planning.Portions(large=6, first=4, next=4)
+FEW = planning.Portions(large=6, first=4, huge=8, next=4)
 
 
 def begun(made, number):
@@ -440,7 +440,7 @@ def test_whoever_waits_need_not_wait_for_the_rows_of_the_others(newsletter, sink
     with newsletter.parts.database.transaction() as session:
         session.execute(text("UPDATE subscriber SET language = 'ar' WHERE language = 'fa'"))
     alert.lock(newsletter.parts, again(newsletter, number))
-    newsletter.parts = replace(newsletter.parts, portions=planning.Portions(large=4, first=2, next=2))
+    newsletter.parts = replace(newsletter.parts, portions=planning.Portions(large=4, first=2, huge=4, next=2))
     begun(newsletter, number)
     later = translating.draft(newsletter.parts, [files["ar"]], of=number)
     alert.lock(newsletter.parts, later)
@@ -451,26 +451,3 @@ def test_whoever_waits_need_not_wait_for_the_rows_of_the_others(newsletter, sink
     assert (found.accepted, found.excluded) == (5, {"waits": 10})
     assert status(newsletter, later).accepted == 10
     assert [len(found) for found in inbox(sink).values()] == [1] * 15
-
-
-def test_one_person_sends_to_few_in_all_languages_together(newsletter, readers, files, sink):
-    """An alert cut into its languages is one alert: piece by piece it must not pass the second person by."""
-    newsletter.parts = replace(newsletter.parts, house=replace(newsletter.parts.house, rules=Night(few=5)))
-    number = sent(newsletter, [files["en"]], later=["fa", "ar"])
-    assert len(sink.messages) == 5
-    second = late(newsletter, [files["fa"]], number)
-    found = alert.standing(newsletter.parts, second)
-    assert (found.state, found.locked.count, found.locked.together) == (State.LOCKED, 5, 10)
-    assert found.waits_for.fault is Fault.TOGETHER
-    with pytest.raises(alert.NotEnough) as refused:
-        alert.release(newsletter.parts, second)
-    assert refused.value.fault is Fault.TOGETHER
-    with pytest.raises(alert.NotEnough):
-        alert.may_release(newsletter.parts, second)
-    newsletter.deliver("urgent")
-    assert len(sink.messages) == 5
-    newsletter.parts = replace(newsletter.parts, house=replace(newsletter.parts.house, rules=Night(few=10)))
-    alert.release(newsletter.parts, second)
-    newsletter.deliver("urgent")
-    assert len(sink.messages) == 10
-    assert alert.would_lock(newsletter.parts, translating.draft(newsletter.parts, [files["ar"]], of=number)) == 15

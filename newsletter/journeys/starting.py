@@ -1,0 +1,39 @@
+"""Beginning what was approved for a certain time, or waits for what is on the wire: the sweep finds it."""
+
+from collections.abc import Collection
+
+from newsletter import database
+from newsletter.delivery import planning
+from newsletter.jobs import DELIVER
+from newsletter.journeys import telling
+from newsletter.journeys.parts import Parts
+from newsletter.ledger import mailings
+from newsletter.ledger.mailings import Lane, MailingView
+
+
+def start_due(parts: Parts, lanes: Collection[Lane]) -> list[int]:
+    """Begin the approved mailings of these lanes whose time has come, the urgent ones first; return their numbers.
+
+    Each in a transaction of its own: neither a stop nor the first mail of one waits for the rows of another.
+    """
+    with parts.database.transaction() as session:
+        due = [one for one in mailings.to_start(session, now=database.now(session)) if one.lane in lanes]
+    return [one.id for one in due if _start(parts, one)]
+
+
+def _start(parts: Parts, mailing: MailingView) -> bool:
+    """Begin one; of what does not go after all the team is told."""
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        begun = planning.begin_due(
+            session, mailing.id, now=now, tranche_pause=parts.tranche_pause, portions=parts.portions
+        )
+        if begun and begun.refused:
+            telling.refused(session, parts, mailing, begun.refused, now=now)
+    if begun is None:
+        return False
+    if begun.refused:
+        telling.nudge(parts.nudger)
+        return False
+    parts.nudger.nudge(DELIVER[mailing.lane])
+    return True

@@ -1,0 +1,119 @@
+"""What was approved and waits for its time: each begins by itself, and the team hears of what does not go after all."""
+
+import threading
+import time
+
+import pytest
+from sqlalchemy import text
+
+from newsletter import database
+from newsletter.journeys import alert, drafting, publish
+from newsletter.ledger.mailings import State
+from newsletter.operators import audit
+from newsletter.operators.sessions import Factor
+from tests import house
+from tests.delivery.test_carrying import wait_for
+from tests.journeys.test_alert import (
+    approver as approver,
+)
+from tests.journeys.test_alert import (
+    author as author,
+)
+from tests.journeys.test_alert import (
+    books,
+    locked,
+    now,
+)
+from tests.journeys.test_alert import (
+    crew as crew,
+)
+from tests.journeys.test_alert import (
+    made as made,
+)
+from tests.journeys.test_alert import (
+    pages as pages,
+)
+from tests.journeys.test_alert import (
+    words as words,
+)
+from tests.journeys.test_forging import attacker
+
+START = text("UPDATE mailing SET start_at = now() WHERE state = 'approved'")
+
+
+def sent_alone(made, tmp_path, words, author):
+    """Return an alert that one person sends alone, a quarter of an hour ago."""
+    number = locked(made, tmp_path, words, author, 4)
+    alert.send_alone(made.parts, number, by=author.id, factor=Factor.TOTP, answer=author.code(now(made)))
+    return number
+
+
+@pytest.fixture
+def issue(made, tmp_path, database_urls):
+    """An issue that is due, and whose rows take as long as this lasts."""
+    composed = house.issue(made, tmp_path, addresses=house.addresses(4))
+    with made.parts.database.transaction() as session:
+        later = database.now(session).replace(year=2100)
+    publish.release(made.parts, composed.mailing, start_at=later)
+    with attacker(database_urls.worker) as held:
+        yield lambda: held.execute("LOCK TABLE variant_group IN ACCESS EXCLUSIVE MODE"), held.rollback
+
+
+def test_an_alert_goes_and_can_be_stopped_while_an_issue_is_planned(made, pages, tmp_path, words, author, issue):
+    """The rows of a million take a minute: the alert would have gone after it, and nobody could have stopped it before."""
+    hold, let_go = issue
+    number = sent_alone(made, tmp_path, words, author)
+    with made.parts.database.transaction() as session:
+        session.execute(START)
+    hold()
+    sweep = threading.Thread(target=made.sweep)
+    sweep.start()
+    try:
+        wait_for(lambda: books(made, number).state == State.SENDING, seconds=10)
+        assert sweep.is_alive()
+        alert.stop(pages.parts, number)
+        assert alert.standing(made.parts, number).state is State.STOPPED
+    finally:
+        let_go()
+        sweep.join()
+
+
+def test_the_lifeboat_sends_an_alert_while_an_issue_is_planned(made, tmp_path, words, author, sink, issue):
+    """Without a broker one loop does all of it, and an alert must not wait in it for the rows of a million."""
+    hold, let_go = issue
+    house.add_readers(made, tmp_path, house.addresses(2))
+    with made.parts.database.transaction() as session:
+        session.execute(START)
+        session.execute(text("DELETE FROM subscription WHERE subscriber_id > 2"))
+    number = drafting.draft(made.parts, words, digest_key=house.DIGEST, by=author.id)
+    alert.lock(made.parts, number, by=author.id)
+    alert.release(made.parts, number, by=author.id)
+    hold()
+    ends = time.monotonic() + 10
+    try:
+        made.lifeboat(["urgent"], until=lambda: len(sink.messages) == 2 or time.monotonic() > ends, pause_seconds=0.05)
+        assert len(sink.messages) == 2
+    finally:
+        let_go()
+    wait_for(lambda: books(made, 1).state == State.SENDING, seconds=10)
+
+
+def test_the_team_is_told_what_does_not_go_after_all(made, tmp_path, words, author, approver, sink):
+    """Whoever sent it alone has gone to sleep in the belief that it goes."""
+    number = sent_alone(made, tmp_path, words, author)
+    made.deliver("transactional")
+    sink.messages.clear()
+    house.add_readers(made, tmp_path, house.addresses(9))
+    with made.parts.database.transaction() as session:
+        session.execute(START)
+    made.sweep()
+    made.sweep()
+    made.deliver("transactional")
+    with made.parts.database.transaction() as session:
+        calls = session.execute(text("SELECT facts FROM hook_call WHERE event = 'refused'")).scalars().all()
+        acts = [entry.act for entry in audit.listed(session)]
+    assert alert.standing(made.parts, number).state is State.DRAFT
+    assert calls == [{"alert": number, "why": "alert.count-moved"}]
+    assert acts.count("alert.unlocked") == 1
+    assert len(sink.messages) == 2
+    assert all(b"did NOT go" in message.content for message in sink.messages)
