@@ -9,7 +9,6 @@ import time
 import pytest
 from webauthn.helpers import bytes_to_base64url
 
-from newsletter import database
 from newsletter.journeys import drilling, errands
 from newsletter.operators.roles import Role
 from tests import house
@@ -182,6 +181,7 @@ def test_what_changed_while_somebody_read_is_not_approved(author, trustee, desk,
 
 def test_many_readers_take_a_passkey_over_the_fingerprint(author, trustee, desk, readers, worker, crew, sink, now):
     """Six readers here, ten thousand and one elsewhere."""
+    from newsletter import database
     from newsletter.journeys import team
     from newsletter.operators import factors, passkeys
     from newsletter.operators.passkeys import Site
@@ -425,3 +425,23 @@ def test_one_sends_alone_by_a_code_of_their_own(browse, crew, now, desk, readers
     assert "goes at" in browser.text
     worker.deliver("urgent")
     assert sink.messages == []
+
+
+def test_nobody_sends_what_was_not_before_their_eyes(author, browse, crew, now, desk, readers, worker, sink):
+    """A colleague corrects and locks it anew; the thumb on the older page must not send words it never read."""
+    readers(2)
+    number = written(author)
+    here = f"/console/alerts/{number}"
+    author.post(f"{here}/lock")
+    _, other = inside(browse, crew, now, Role.SENDER)
+    other.open(f"{here}/edit")
+    other.post(f"{here}/edit", **(WORDS | {"text-en": "Forty lorries stand at the gate of Sarand."}))
+    other.post(f"{here}/lock")
+    author.post(f"{here}/release")
+    assert "while you were reading" in author.problem
+    assert "Forty lorries" in author.text
+    worker.deliver("urgent")
+    assert sink.messages == []
+    author.post(f"{here}/release")
+    worker.deliver("urgent")
+    assert (author.problem, len(sink.messages)) == ("", 2)

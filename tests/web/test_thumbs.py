@@ -1,4 +1,4 @@
-"""What a tired person with a phone must not stumble over, and what a program may do for them."""
+"""What a tired thumb meets on an alert's page: nothing that moves under it, no button that leads nowhere; and a program's stop."""
 
 import re
 from datetime import timedelta
@@ -17,29 +17,8 @@ from tests.web.test_alerts import desk as desk
 from tests.web.test_alerts import few as few
 from tests.web.test_alerts import made as made
 from tests.web.test_alerts import readers as readers
-from tests.web.test_alerts import trustee as trustee
 from tests.web.test_alerts import worker as worker
 from tests.web.visiting import BASE, acts, inside, rows
-
-
-def test_nobody_sends_what_was_not_before_their_eyes(author, browse, crew, now, desk, readers, worker, sink):
-    """A colleague corrects and locks it anew; the thumb on the older page must not send words it never read."""
-    readers(2)
-    number = written(author)
-    here = f"/console/alerts/{number}"
-    author.post(f"{here}/lock")
-    _, other = inside(browse, crew, now, Role.SENDER)
-    other.open(f"{here}/edit")
-    other.post(f"{here}/edit", **(WORDS | {"text-en": "Forty lorries stand at the gate of Sarand."}))
-    other.post(f"{here}/lock")
-    author.post(f"{here}/release")
-    assert "while you were reading" in author.problem
-    assert "Forty lorries" in author.text
-    worker.deliver("urgent")
-    assert sink.messages == []
-    author.post(f"{here}/release")
-    worker.deliver("urgent")
-    assert (author.problem, len(sink.messages)) == ("", 2)
 
 
 def test_nothing_moves_under_a_thumb(author, desk, readers, worker):
