@@ -1,7 +1,8 @@
 """How many children of one worker may be busy with bulk mail at once.
 
 A turn of bulk takes up to 30 s. A worker that serves every queue with two children or more keeps one of them free of it, so
-that an alert or a confirmation never waits behind two digests. A worker for bulk alone (`-Q bulk`) needs no such care.
+that an alert, a confirmation or what somebody asked for on a page (the desk's errands) never waits behind two digests. A worker
+for bulk alone (`-Q bulk`) needs no such care.
 """
 
 import fcntl
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
-_PROMPT = {"urgent", "transactional"}
+_PROMPT = {"urgent", "transactional", "compose"}
 _seats: list[IO[bytes]] = []
 _count = 0
 

@@ -123,7 +123,7 @@ def _require_same(
         raise NotVouched(lease.mailing_id, "sender")
     if manifest.lane != lease.lane:
         raise NotVouched(lease.mailing_id, "lane")
-    if mailing.digest_id != manifest.audience["digest"]["id"]:
+    if {mailing.digest_id, lease.digest_id} != {manifest.audience["digest"]["id"]}:
         raise NotVouched(lease.mailing_id, "audience")
     if lease.kind is Kind.RETRACTION:
         return _require_retracted(session, manifest, lease)

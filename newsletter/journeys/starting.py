@@ -2,13 +2,18 @@
 
 from collections.abc import Collection
 
+import structlog
+
 from newsletter import database
+from newsletter.database import DatabaseUnreachable
 from newsletter.delivery import planning
 from newsletter.jobs import DELIVER
 from newsletter.journeys import telling
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings
 from newsletter.ledger.mailings import Lane, MailingView
+
+log = structlog.get_logger()
 
 
 def start_due(parts: Parts, lanes: Collection[Lane]) -> list[int]:
@@ -18,7 +23,18 @@ def start_due(parts: Parts, lanes: Collection[Lane]) -> list[int]:
     """
     with parts.database.transaction() as session:
         due = [one for one in mailings.to_start(session, now=database.now(session)) if one.lane in lanes]
-    return [one.id for one in due if _start(parts, one)]
+    return [one.id for one in due if _begun(parts, one)]
+
+
+def _begun(parts: Parts, mailing: MailingView) -> bool:
+    """Begin one; one that cannot be, whatever the reason, keeps no other waiting, and the next sweep tries it again."""
+    try:
+        return _start(parts, mailing)
+    except DatabaseUnreachable:
+        raise
+    except Exception as error:  # whatever it is, the others' readers are not to wait for it
+        log.error("not begun", mailing=mailing.id, why=type(error).__name__)
+        return False
 
 
 def _start(parts: Parts, mailing: MailingView) -> bool:

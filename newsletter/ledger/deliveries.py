@@ -52,7 +52,7 @@ class Result:
 class Extent:
     """How far a mailing's rows reach.
 
-    planned     what all its shards of first attempts hold
+    planned     what all its shards of first attempts hold; for a shard of retries, which says nothing of that, all its rows if more
     here        rows of one shard
     strangers   those of them that are another mailing's
     """
@@ -69,7 +69,11 @@ def extent(session: Session, lease: Lease) -> Extent:
 
 
 _EXTENT = text("""
-    SELECT (SELECT coalesce(sum(size), 0) FROM shard WHERE mailing_id = :mailing AND NOT retry),
+    SELECT greatest(
+            (SELECT coalesce(sum(size), 0) FROM shard WHERE mailing_id = :mailing AND NOT retry),
+            CASE WHEN (SELECT retry FROM shard WHERE id = :shard)
+                THEN (SELECT count(*) FROM delivery WHERE mailing_id = :mailing) END
+        ),
         count(*), count(*) FILTER (WHERE mailing_id <> :mailing)
     FROM delivery WHERE month = :month AND shard_id = :shard
 """)

@@ -317,7 +317,8 @@ def end(session: Session, lease: Lease) -> bool:
     """End a shard of which nothing is left to send: sum its rows, and check that each has an outcome.
 
     Rows that wait for another attempt count as moved; `deliveries.gather` puts them into shards of their own. A size that is
-    not the number of rows is set right and said aloud: nobody is lost by it, since a mailing's books count rows.
+    not the number of rows is set right and said aloud (an alert's is kept, and books.faults names it): nobody is lost by it, since
+    a mailing's books count rows.
     Returns False, and changes nothing, when the shard is not ours any more or a row of it has no outcome yet.
     """
     facts = {"shard": lease.shard_id, "fence": lease.fence, "month": lease.month}

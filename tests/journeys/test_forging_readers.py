@@ -60,6 +60,41 @@ def test_an_alert_for_few_does_not_reach_everybody(made, tmp_path, words, author
     assert sink.messages == []
 
 
+@pytest.mark.parametrize("occasion", ["''", "'more'"])
+def test_rows_that_pose_as_retries_are_counted_too(
+    made, tmp_path, words, author, approver, sink, database_urls, occasion
+):
+    """The owner's function gathers whatever waits for another attempt: what it gathers must not be more than was approved."""
+    number = locked(made, tmp_path, words, author, 4)
+    sending(made, number, author, approver)
+    sink.refuse = lambda recipient: "451 4.7.1 Greylisted" if recipient.startswith("reader1@") else None
+    made.deliver("urgent")
+    sent = len([message for message in sink.messages if message.recipient.startswith("reader")])
+    house.add_readers(made, tmp_path, house.addresses(9))
+    with attacker(database_urls.worker) as worker:
+        worker.execute(
+            f"""
+            INSERT INTO delivery (month, mailing_id, variant_id, mailbox_id, subscriber_id, occasion, shard_id, position,
+                state, due_at, tries)
+            SELECT date_trunc('month', m.created_at)::date, m.id, (SELECT min(id) FROM variant WHERE mailing_id = m.id),
+                u.mailbox_id, u.id, {occasion}, (SELECT min(id) FROM shard WHERE mailing_id = m.id), 50, 'deferred', now(), 1
+            FROM mailing m, subscriber u WHERE m.id = %s ON CONFLICT DO NOTHING
+            """,
+            (number,),
+        )
+    sink.refuse = lambda _recipient: None
+    made.sweep()
+    made.deliver("urgent")
+    assert len([message for message in sink.messages if message.recipient.startswith("reader")]) == sent == 3
+    assert books(made, number).state == "paused"
+
+
+def test_nobody_s_mail_is_turned_to_another_address(made, tmp_path, words, author, intruder):
+    """The row names a subscriber, and the subscriber a mailbox: neither is written over."""
+    locked(made, tmp_path, words, author, 4)
+    refused(intruder, "UPDATE subscriber SET mailbox_id = mailbox_id + 1")
+
+
 @pytest.mark.parametrize("locked_again", [False, True])
 def test_an_approval_of_words_that_were_changed_since_is_good_for_nothing(
     made, tmp_path, words, author, approver, sink, database_urls, locked_again

@@ -117,3 +117,14 @@ def test_the_team_is_told_what_does_not_go_after_all(made, tmp_path, words, auth
     assert acts.count("alert.unlocked") == 1
     assert len(sink.messages) == 2
     assert all(b"did NOT go" in message.content for message in sink.messages)
+
+
+def test_one_that_cannot_begin_keeps_no_other_waiting(made, tmp_path, words, author, issue, database_urls):
+    """A row that somebody damaged must not silence every alert and digest that comes after it."""
+    number = sent_alone(made, tmp_path, words, author)
+    damaged = "UPDATE mailing SET digest_id = NULL, start_at = now() - interval '1 hour' WHERE kind = 'digest'"
+    house.by_owner(database_urls, damaged)
+    house.by_owner(database_urls, "UPDATE mailing SET lane = 'urgent' WHERE kind = 'digest'")
+    house.by_owner(database_urls, "UPDATE mailing SET start_at = now() WHERE id = %s", number)
+    made.sweep()
+    assert books(made, number).state == "sending"

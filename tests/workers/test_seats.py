@@ -24,7 +24,8 @@ _SPEC.loader.exec_module(seats)
         ({"urgent", "transactional", "events", "bulk", "compose", "upkeep"}, 3, 2),
         ({"urgent", "bulk"}, 1, 0),  # there is nobody to keep free
         ({"bulk"}, 2, 0),  # nothing waits behind it
-        ({"bulk", "compose", "upkeep"}, 2, 0),
+        ({"bulk", "upkeep"}, 2, 0),
+        ({"bulk", "compose", "upkeep"}, 2, 1),  # the thumb of somebody at night
     ],
 )
 def test_one_child_is_kept_free_where_it_matters(queues, children, expected):

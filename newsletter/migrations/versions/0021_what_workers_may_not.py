@@ -27,6 +27,18 @@ BEGIN
     END LOOP;
 END $$
 """
+# Whose address a person has is written once: to another it would carry their mail.
+HOMES = """
+DO $$
+DECLARE
+    columns text;
+BEGIN
+    SELECT string_agg(quote_ident(attname), ', ') INTO columns FROM pg_attribute
+    WHERE attrelid = 'subscriber'::regclass AND attnum > 0 AND NOT attisdropped AND attname NOT IN ('id', 'mailbox_id');
+    REVOKE UPDATE ON subscriber FROM newsletter_worker;
+    EXECUTE format('GRANT UPDATE (%s) ON subscriber TO newsletter_worker', columns);
+END $$
+"""
 GATHER = """
 CREATE FUNCTION gather_retries(moment timestamptz, most int) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -99,6 +111,7 @@ def upgrade() -> None:
     op.execute("REVOKE UPDATE, DELETE ON delivery, shard FROM newsletter_worker")
     op.execute(f"GRANT UPDATE ({OUTCOME}) ON delivery TO newsletter_worker")
     op.execute(f"GRANT UPDATE ({CARRYING}) ON shard TO newsletter_worker")
+    op.execute(HOMES)
     for function in (GATHER, BY_HAND, KEEPS_SIZE, MOVES):
         op.execute(function)
     op.execute("REVOKE ALL ON FUNCTION gather_retries(timestamptz, int) FROM PUBLIC")
