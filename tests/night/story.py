@@ -259,7 +259,7 @@ def arabic_late(night: Night) -> None:
     night.ask("alerts", "approve", number, "--operator", second.id, stdin=night.code(second))
     night.ask("alerts", "release", number, "--operator", ground.holder.id)
     night.note(
-        f"The Arabic text is finished, approved by Noor Holm, and goes to the {found['count']:,} who wait.", at=at
+        f"The Arabic text is finished, approved by Noor Holm, and goes to the {found['audience']:,} who wait.", at=at
     )
     wait_for(lambda: night.status("arabic").over, seconds=120, every=0.2, what="the Arabic text")
 
