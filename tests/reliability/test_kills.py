@@ -13,7 +13,7 @@ from newsletter.journeys import alert, mailing, publish
 from tests import house
 from tests.reliability import forms
 from tests.reliability.auditor import audit
-from tests.reliability.machine import Killer, children_of, free_port, hurry, let_leases_run_out, ports_of, wait_for
+from tests.reliability.machine import Killer, children_of, free_port, hurry, ports_of, wait_for
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(1500)]
 CONNECTIONS = 4
@@ -172,10 +172,9 @@ def kill_all(machine, relay, home):
     return cut
 
 
-@forms.either
-def test_a_lost_journal_of_one_of_two_machines_costs_its_windows_and_no_double(estate, relay, figures, form):
+def test_a_lost_journal_of_one_of_two_machines_costs_its_windows_and_no_double(estate, relay, figures):
     """One host burns down with its disk: what it announced and did not record is in doubt; the other one's mail is not."""
-    readers = forms.of(form, short=5000, full=40_000)
+    readers = 40_000
     made = estate.product(connections=CONNECTIONS)
     composed = house.issue(made, estate.folder, addresses=house.addresses(readers))
     relay.be(hold=(0.0, 0.01), forget=0.3)
@@ -197,8 +196,6 @@ def test_a_lost_journal_of_one_of_two_machines_costs_its_windows_and_no_double(e
     lost.signal(signal.SIGKILL)
     shutil.rmtree(estate.folder / "lost-home")
     began = time.monotonic()
-    if form == forms.SHORT:
-        let_leases_run_out(made, children)
     wait_for(lambda: made.sweep() and mailing.status(made.parts, composed.mailing).over, seconds=200, every=0.5)
     found = audit(made, relay.record(), composed.mailing).sound()
     figures(

@@ -82,10 +82,9 @@ def holds(made, pids):
         return session.execute(query, {"pids": [str(pid) for pid in pids]}).scalar_one()
 
 
-@forms.either
-def test_a_broker_that_gives_work_away_twice_doubles_nothing(estate, relay, figures, form):
+def test_a_broker_that_gives_work_away_twice_doubles_nothing(estate, relay, figures):
     """Redis hands what was not acknowledged within five seconds to others, and every nudge comes several times."""
-    readers = forms.of(form, short=800, full=5000)
+    readers = 5000
     made = estate.product(connections=2)
     composed = house.issue(made, estate.folder, addresses=house.addresses(readers))
     relay.be(hold=(0.0, 0.05))
