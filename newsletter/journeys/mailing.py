@@ -10,7 +10,7 @@ from newsletter.composer import lint
 from newsletter.composer import mailing as composing
 from newsletter.composer.content import MailingContent
 from newsletter.database import Session
-from newsletter.delivery import budget, paces, planning, quotas, roads, throttle
+from newsletter.delivery import budget, paces, planning, quotas, roads, standing
 from newsletter.delivery.budget import Promise
 from newsletter.delivery.roads import Bearer, Sentence
 from newsletter.issues import digests, manuscript
@@ -136,7 +136,7 @@ def road(parts: Parts, mailing_id: int, *, due: int) -> tuple[Sentence, ...]:
         now, lane = database.now(session), mailings.get(session, mailing_id).lane
         by = parts.relays[lane]
         bears = quotas.limits(session, by, lane, now=now)
-        away = [throttle.known(session, relay, lane, now=now).away_since is not None for relay in by]
+        away = [standing.of(session, relay).closed_since is not None for relay in by]
         digest = any(mailings.get(session, one).lane is Lane.BULK for one in mailings.under_way(session))
     bulk = {relay.name for relay in parts.relays[Lane.BULK]}
     bearers = [
@@ -149,10 +149,8 @@ def road(parts: Parts, mailing_id: int, *, due: int) -> tuple[Sentence, ...]:
 def relays_away(parts: Parts, mailing_id: int) -> tuple[str, ...]:
     """Return the relays of a mailing's lane if none of them answers, else nothing."""
     with parts.database.transaction() as session:
-        now = database.now(session)
-        lane = mailings.get(session, mailing_id).lane
-        away = [throttle.known(session, relay, lane, now=now).away_since is not None for relay in parts.relays[lane]]
-    return tuple(relay.name for relay in parts.relays[lane]) if all(away) else ()
+        relays = parts.relays[mailings.get(session, mailing_id).lane]
+        return tuple(relay.name for relay in relays) if standing.all_away(session, relays) else ()
 
 
 def listed(parts: Parts, *, limit: int = 50) -> list[books.Status]:
