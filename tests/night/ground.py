@@ -1,7 +1,6 @@
 """The night's ground: servers, a mail server, workers as a service manager keeps them, a team and its readers; all invented."""
 
 import csv
-import inspect
 import json
 import os
 import random
@@ -20,7 +19,6 @@ from typing import Any
 from sqlalchemy import text
 
 from newsletter import database
-from newsletter.cli import alerts
 from newsletter.issues import digests
 from newsletter.journeys import joining
 from newsletter.operators.roles import Role
@@ -35,8 +33,6 @@ from tests.servers import Urls
 FRAMES = Path(__file__).parent / "templates"
 RATE, DAILY, RESERVE, GONE = 14, 50_000, 20_000, 12_000
 DIGEST = "sarand"
-LATER = "later" in inspect.signature(alerts.send).parameters
-"""Whether a language of an alert can come later: until it can, whoever reads Arabic is written to in English."""
 SWEEP, MINUTE = 5.0, 60.0
 """Seconds of the night between two looks of the beat, and after which what is in doubt goes again."""
 

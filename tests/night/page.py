@@ -55,9 +55,8 @@ def _table(night: Night, account: Account) -> list[str]:
     lines = [f"{'At the mail server':<20}{'readers':>9}" + "".join(f"{name:>12}" for name in columns)]
     every = [tongue for tongue in night.people.values() if tongue]
     for tongue, name in NAMES.items():
-        told = "" if sink.READS[tongue] == tongue else f"   (in {NAMES[sink.READS[tongue]]})"
         had = "".join(f"{len(account.of(*whats, language=tongue)):>12,}" for whats in columns.values())
-        lines.append(f"{name:<20}{every.count(tongue):>9,}{had}{told}")
+        lines.append(f"{name:<20}{every.count(tongue):>9,}{had}")
     return [
         *lines,
         f"{'All':<20}{len(every):>9,}" + "".join(f"{len(account.of(*whats)):>12,}" for whats in columns.values()),

@@ -16,7 +16,7 @@ from newsletter.journeys import mailing, publish
 from newsletter.ledger.books import Status
 from newsletter.operators import codes
 from tests import house
-from tests.night.ground import DAILY, DIGEST, GONE, LATER, RESERVE, Ground
+from tests.night.ground import DAILY, DIGEST, GONE, RESERVE, Ground
 from tests.night.sink import Text
 from tests.operators.crew import Member
 from tests.reliability.machine import wait_for
@@ -44,7 +44,7 @@ SAID = {
 RIGHT = {"raid": ("29,000", "2,900"), "raid-fa": ("۲۹٬۰۰۰", "۲٬۹۰۰")}
 """The typo: a nought too many, in both languages."""
 ARABIC = "٢٬٩٠٠ شخص في خطر في سرند"
-WAIT = ("--later", "ar") if LATER else ()
+WAIT = ("--later", "ar")
 
 
 @dataclass
@@ -195,8 +195,7 @@ def alert(night: Night) -> None:
     written(night, "alert", right=False)
     promised = released(night, "alert")
     night.note(f"Mina Moradi writes in English and Persian and lets it go with one thumb: {promised}.", when="02:10")
-    if LATER:
-        night.note("Arabic is not written yet; its readers wait.", when="02:10")
+    night.note("Arabic is not written yet; its readers wait.", when="02:10")
 
 
 def kills(night: Night) -> None:
@@ -240,9 +239,7 @@ def corrected(night: Night) -> None:
 
 
 def arabic_late(night: Night) -> None:
-    """The Arabic text is finished later, and goes to those who wait for it. Not told while the product cannot."""
-    if not LATER:
-        return
+    """The Arabic text is finished later, and goes to those who wait for it."""
     ground = night.ground
     path = ground.folder / "ar.md"
     path.write_text(
