@@ -14,7 +14,7 @@ from newsletter import assembly, embedded, migrations, settings
 from newsletter.assembly import Newsletter
 from newsletter.cli import people
 from newsletter.issues import digests
-from newsletter.journeys import joining
+from newsletter.journeys import moving_in
 from newsletter.settings import reveal
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.subscriptions import Rhythm
@@ -55,8 +55,8 @@ def assembled(home: Path, keys: Path, **more: Any) -> Newsletter:
 def settle(made: Newsletter, folder: Path, readers: int, *, digest: str = DIGEST) -> None:
     """Import so many readers of a digest; the same people for each."""
     table = people.write(folder / "readers.csv", readers)
-    permission = joining.Permission(Basis.IMPORTED, "benchmark")
-    joining.import_subscribers(made.parts, str(table), digest_key=digest, permission=permission)
+    permission = moving_in.Permission(Basis.IMPORTED, "benchmark")
+    moving_in.import_subscribers(made.parts, str(table), digest_key=digest, permission=permission)
 
 
 @contextmanager

@@ -27,8 +27,8 @@ from newsletter.delivery import recovery
 from newsletter.delivery.sending import Identity, Sender
 from newsletter.delivery.vouching import House
 from newsletter.errors import Invalid, NotFound
-from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, PICTURES, RETURNS, Nudger
-from newsletter.journeys import drilling, expiring, growing, hooking, leaving, picturing, returns, starting, team
+from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, PICTURES, RETURNS, SIGNUPS, Nudger
+from newsletter.journeys import drilling, expiring, growing, hooking, joining, leaving, picturing, returns, starting, team
 from newsletter.journeys.parts import Letterhead, Parts
 from newsletter.ledger import mailings, shards
 from newsletter.ledger.mailings import Lane
@@ -227,6 +227,8 @@ class Newsletter:
             self.parts.nudger.nudge(DRILL)
         if self._errands_wait():
             self.parts.nudger.nudge(ERRANDS)
+        if joining.any_due(self.parts):
+            self.parts.nudger.nudge(SIGNUPS)
         if hooking.any_due(self.parts):
             self.parts.nudger.nudge(HOOKS)
         return found
@@ -265,6 +267,8 @@ class Newsletter:
                 rows.start()
                 team.tend(self.parts)
                 self._run_errands()
+                if joining.any_due(self.parts):
+                    joining.work(self.parts)
                 drilling.run_due(self.parts)
                 if hooking.any_due(self.parts):
                     aside.start()

@@ -42,7 +42,8 @@ RETURNS = Job("returns", "events")
 ERRANDS = Job("errands", "compose")
 HOOKS = Job("hooks", "events")
 DRILL = Job("drill", "compose")
-ALL = (*DELIVER.values(), SWEEP, PICTURES, RETURNS, OPERATORS, ERRANDS, HOOKS, DRILL)
+SIGNUPS = Job("signups", "compose")
+ALL = (*DELIVER.values(), SWEEP, PICTURES, RETURNS, OPERATORS, ERRANDS, HOOKS, DRILL, SIGNUPS)
 QUEUES = ("urgent", "transactional", "events", "bulk", "compose", "upkeep")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from psycopg.errors import UniqueViolation
-from sqlalchemy import ARRAY, BigInteger, cast, func, select, text, tuple_
+from sqlalchemy import ARRAY, BigInteger, cast, delete, func, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql
 
 from newsletter.addresses import EmailAddress
@@ -159,6 +159,19 @@ def open_all(session: Session, mailbox_ids: Iterable[int]) -> dict[int, str]:
             except CannotUnseal:
                 continue
     return opened
+
+
+def providers(session: Session, mailbox_ids: Iterable[int]) -> dict[int, str]:
+    """Return the provider groups of some mailboxes, by id."""
+    wanted = func.any(cast(list(mailbox_ids), ARRAY(BigInteger)))
+    return dict(session.execute(select(Mailbox.id, Mailbox.provider).where(Mailbox.id == wanted)).all())
+
+
+def forget(session: Session, mailbox_ids: Iterable[int]) -> None:
+    """Forget the addresses of mailboxes that are nobody's: neither sealed nor by index is anything left of them."""
+    gone = cast(list(mailbox_ids), ARRAY(BigInteger))
+    session.execute(delete(AddressIndex).where(AddressIndex.mailbox_id == func.any(gone)))
+    session.execute(update(Mailbox).where(Mailbox.id == func.any(gone)).values(address_sealed=None, domain_index=b""))
 
 
 def check_keys(session: Session) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 from newsletter import assembly, settings
 from newsletter.assembly import Newsletter
 from newsletter.issues import digests
-from newsletter.journeys import joining, publish
+from newsletter.journeys import moving_in, publish
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.vault import Keyring
@@ -57,8 +57,8 @@ def add_readers(
         writer = csv.writer(file)
         writer.writerow(("email", "name"))
         writer.writerows((address, f"{name} {place}") for place, address in enumerate(addresses))
-    joining.import_subscribers(
-        made.parts, str(path), digest_key=digest, permission=joining.Permission(Basis.IMPORTED, "a test")
+    moving_in.import_subscribers(
+        made.parts, str(path), digest_key=digest, permission=moving_in.Permission(Basis.IMPORTED, "a test")
     )
 
 

@@ -8,7 +8,7 @@ from celery.signals import worker_process_shutdown
 
 from newsletter import assembly
 from newsletter.assembly import Newsletter
-from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, OPERATORS, PICTURES, RETURNS, SWEEP
+from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, OPERATORS, PICTURES, RETURNS, SIGNUPS, SWEEP
 from newsletter.journeys import drilling, hooking, picturing, returns, team
 from workers import ending, seats
 
@@ -103,3 +103,12 @@ def hooks(**_later: Any) -> int:
 def drill(**_later: Any) -> int:
     """Try the urgent lane on the team's own mailboxes, where this morning's drill is due."""
     return drilling.run_due(_newsletter().parts)
+
+
+@shared_task(name=SIGNUPS.name, queue=SIGNUPS.queue)
+def signups(**_later: Any) -> int:
+    """Ask the owners of addresses that were given on forms, and bring in those who said yes."""
+    # Here: it composes, and loads what senders never load (decision 4).
+    from newsletter.journeys import joining
+
+    return joining.work(_newsletter().parts)

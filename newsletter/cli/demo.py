@@ -20,7 +20,7 @@ from newsletter.cli import people, running, waiting
 from newsletter.cli.door import AsJson, page, screen
 from newsletter.cli.inbox import Inbox, InboxPage
 from newsletter.issues import digests
-from newsletter.journeys import alert, joining, publish
+from newsletter.journeys import alert, moving_in, publish
 from newsletter.settings import Settings
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.subscriptions import Rhythm
@@ -115,8 +115,8 @@ def _story(made: Newsletter, inbox: Inbox, machine: running.Machine) -> dict[str
     with parts.database.transaction() as session:
         digests.add(session, DIGEST, name="The Sarand Weekly", languages=("en", "fa"), rhythm=Rhythm.WEEKLY)
     list_ = people.write(parts.home / "subscribers.csv", PEOPLE)
-    joined = joining.import_subscribers(
-        parts, str(list_), digest_key=DIGEST, permission=joining.Permission(Basis.IMPORTED, "invented for the demo")
+    joined = moving_in.import_subscribers(
+        parts, str(list_), digest_key=DIGEST, permission=moving_in.Permission(Basis.IMPORTED, "invented for the demo")
     )
     articles = publish.import_articles(parts, str(SAMPLE / "articles.json"), as_news=True)
     say(f"{joined.added} invented people and {articles.added} articles came in.")

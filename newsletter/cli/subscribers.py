@@ -18,7 +18,7 @@ from newsletter.cli.door import (
     show,
 )
 from newsletter.issues import digests
-from newsletter.journeys import joining
+from newsletter.journeys import moving_in
 from newsletter.subscribers import people
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.subscriptions import Rhythm
@@ -42,11 +42,11 @@ def import_(
 ) -> None:
     """Import people. Importing again changes nothing; who has left or is on the do-not-mail list stays away."""
     with newsletter() as made, progress("rows read") as advance:
-        done = joining.import_subscribers(
+        done = moving_in.import_subscribers(
             made.parts,
             file,
             digest_key=digest,
-            permission=joining.Permission(basis, evidence),
+            permission=moving_in.Permission(basis, evidence),
             rhythm=rhythm,
             dry_run=dry_run,
             progress=advance,

@@ -25,6 +25,7 @@ class Frame:
     unsubscribe_mailto   address that accepts unsubscribe mail; None until inbound mail is configured and
     tested
     feedback_campaign    first field of Feedback-ID; "" stands for list_key
+    reply_domain   where answers to a question are read; "" until inbound mail is configured and tested
     help_url, list_archive_url   List-Help and List-Archive; "" stands for base_url + "/help", "/archive"
     """
 
@@ -42,6 +43,7 @@ class Frame:
     feedback_kind: str
     unsubscribe_mailto: str | None = None
     feedback_campaign: str = ""
+    reply_domain: str = ""
     help_url: str = ""
     list_archive_url: str = ""
 

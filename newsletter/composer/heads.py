@@ -50,8 +50,15 @@ def directed(subject: tuple[Piece, ...], language: str) -> tuple[Piece, ...]:
 
 def service(frame: Frame, subject: tuple[Piece, ...]) -> Head:
     """Return the head of a mail that a person caused by their own act: no list, and no vacation reply either."""
-    subject = directed(subject, frame.language)
-    return Head(fields=(*_common(frame), "Auto-Submitted: auto-generated\r\n"), subject=subject)
+    fields = (*_common(frame), *_reply_to(frame), "Auto-Submitted: auto-generated\r\n")
+    return Head(fields=fields, subject=directed(subject, frame.language))
+
+
+def _reply_to(frame: Frame) -> tuple[Piece, ...]:
+    """Where an answer says yes, for the one reader whom the mail asks."""
+    if not frame.reply_domain:
+        return ()
+    return ("Reply-To: <", Gap(Slot.REPLY, Kind.HEADER), f"@{headers.spelled('Reply-To', 'a@' + frame.reply_domain)[2:]}>\r\n")
 
 
 def _common(frame: Frame) -> tuple[Piece, ...]:

@@ -20,6 +20,8 @@ class Slot(StrEnum):
     LEAVE = "leave"
     PREFERENCES = "preferences"
     ACTION = "action"
+    CODE = "code"
+    REPLY = "reply"
     ADDRESS = "address"
     MESSAGE_ID = "message-id"
     DATE = "date"

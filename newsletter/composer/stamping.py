@@ -17,9 +17,9 @@ from newsletter.composer.message import Compiled, Gap, Head, Kind, Piece, Slot
 from newsletter.errors import Invalid
 
 _TOKEN = re.compile(r"[A-Za-z0-9_~-]{0,200}")
-# One search for all four, each after a blank that none of them may hold.
-_TOKENS_AT_ONCE = re.compile(r"[A-Za-z0-9_~-]{0,200}(?: [A-Za-z0-9_~-]{0,200}){3}").fullmatch
-_TOKENS = (Slot.LEAVE, Slot.PREFERENCES, Slot.ACTION, Slot.REFERENCE)
+# One search for all six, each after a blank that none of them may hold.
+_TOKENS_AT_ONCE = re.compile(r"[A-Za-z0-9_~-]{0,200}(?: [A-Za-z0-9_~-]{0,200}){5}").fullmatch
+_TOKENS = (Slot.LEAVE, Slot.PREFERENCES, Slot.ACTION, Slot.REFERENCE, Slot.CODE, Slot.REPLY)
 
 
 class BadToken(Invalid):
@@ -39,6 +39,8 @@ class Person:
     message_id     without angle brackets
     date           as RFC 5322 §3.3 writes it
     action_token   for the one thing this mail asks for (confirm, sign); "" where it asks nothing
+    code           the figures that do the same on the page where it was asked for
+    reply          local part of the address that takes a yes by mail, written into Reply-To
     thread         ids of the mails it answers, without angle brackets, the first of the thread first
     """
 
@@ -50,6 +52,8 @@ class Person:
     message_id: str
     date: str
     action_token: str = ""
+    code: str = ""
+    reply: str = ""
     thread: tuple[str, ...] = ()
 
 
@@ -70,6 +74,8 @@ _READ: dict[Slot, _Reading] = {
     Slot.LEAVE: lambda person: person.leave_token,
     Slot.PREFERENCES: lambda person: person.preferences_token,
     Slot.ACTION: lambda person: person.action_token,
+    Slot.CODE: lambda person: person.code,
+    Slot.REPLY: lambda person: person.reply,
     Slot.ADDRESS: lambda person: person.address,
     Slot.MESSAGE_ID: lambda person: person.message_id,
     Slot.DATE: lambda person: person.date,
@@ -143,7 +149,8 @@ def checked(person: Person) -> None:
     for field, value in (("Date", person.date), ("name", person.name)):
         if not value.isprintable() and headers.FORBIDDEN.search(value):
             raise headers.BadHeader(field)
-    if not _TOKENS_AT_ONCE(f"{person.leave_token} {person.preferences_token} {person.action_token} {person.reference}"):
+    tokens = f"{person.leave_token} {person.preferences_token} {person.action_token} {person.reference}"
+    if not _TOKENS_AT_ONCE(f"{tokens} {person.code} {person.reply}"):
         raise BadToken(next(slot for slot in _TOKENS if not _TOKEN.fullmatch(_READ[slot](person))))
 
 

@@ -28,6 +28,7 @@ from newsletter.composer.signing import Signer
 from newsletter.composer.stamping import Person, Stamper
 from newsletter.database import Database, DatabaseUnreachable, Session
 from newsletter.delivery import (
+    asking,
     journal,
     leasing,
     paces,
@@ -341,6 +342,7 @@ class Sender:
         harmless = row.subscriber_id is None
         thread = work.threads.get(row.mailbox_id, work.thread) if work.threads else work.thread
         subscriber, digest = row.subscriber_id or 0, lease.digest_id or 0
+        question = asking.asked(tokens, row.occasion)
         person = Person(
             address=reader.address,
             name=reader.name,
@@ -349,6 +351,9 @@ class Sender:
             preferences_token=tokens.harmless() if harmless else tokens.preferences(subscriber),
             message_id=tokens.message_id(lease.mailing_id, row.mailbox_id, row.occasion, domain),
             date=date,
+            action_token=question.action,
+            code=question.code,
+            reply=question.reply,
             thread=tuple([tokens.message_id(one, row.mailbox_id, "", domain) for one in thread]) if thread else (),
         )
         message = self.stamper(row.variant_id).stamp(person)

@@ -55,6 +55,11 @@ def works(parts: Parts) -> bool:
         return leave_address(session, parts) is not None
 
 
+def reply_domain(session: Session, parts: Parts) -> str:
+    """Return the domain at which answers to our questions are read, "" where mail to it is not known to be read."""
+    return parts.router.domain if parts.router and leave_address(session, parts) else ""
+
+
 def leave_address(session: Session, parts: Parts) -> str | None:
     """Return the address that takes wishes to leave by mail, None where mail to it is not known to be read (standards §12)."""
     if parts.router is None or not probing.works(session, parts.router.domain, now=database.now(session)):

@@ -1,58 +1,291 @@
-"""People come in from a list that an operator brings, with a basis and its evidence."""
+"""Somebody wishes to join: their wish is kept, the owner of the address is asked once, and comes in by their own yes.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+The page does the same whoever it is: it stores one sealed row and answers. All that depends on who is known is done here by a
+worker, a moment later (standards §23).
+"""
 
-from newsletter import database
+import secrets
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+import structlog
+
+from newsletter import database, languages, mailboxes
+from newsletter.addresses import BadAddress, EmailAddress
+from newsletter.composer.content import NoticeContent, NoticeKind
+from newsletter.database import Session
+from newsletter.delivery import asking
+from newsletter.errors import Invalid, NotFound
 from newsletter.issues import cutting, digests
-from newsletter.journeys.parts import Parts
-from newsletter.journeys.publish import opened
-from newsletter.subscribers import importing
+from newsletter.issues.digests import DigestView
+from newsletter.jobs import DELIVER, SIGNUPS
+from newsletter.journeys import inbound, notices
+from newsletter.journeys.notices import To
+from newsletter.journeys.parts import NoSender, Parts
+from newsletter.ledger.mailings import Lane
+from newsletter.operators import people as operators
+from newsletter.subscribers import consent, people, signup, subscriptions, suppression
 from newsletter.subscribers.consent import Basis
+from newsletter.subscribers.signup import Answer, SignupView, Wish
 from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.tokens import Purpose
 
-MANY = 5_000
+log = structlog.get_logger()
+
+QUESTION_KEEPS, WELCOME_KEEPS = timedelta(days=3), timedelta(days=3)
+TRAP = "trap"
+"""The form of a wish that a program filled in: what no person sees was written into."""
+
+Group = tuple[str, tuple[str, ...]]
+"""Those who get the same words: a language, and the names of what they asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Permission:
-    """Why the people of a list may be written to, and where that can be shown."""
+class NothingChosen(Invalid):
+    """A form without a tick."""
 
-    basis: Basis
-    evidence: str
+    def __init__(self) -> None:
+        super().__init__("joining.nothing-chosen")
 
 
-def import_subscribers(
-    parts: Parts,
-    path: str,
-    *,
-    digest_key: str,
-    permission: Permission,
-    rhythm: Rhythm | None = None,
-    dry_run: bool = False,
-    progress: Callable[[int], None] | None = None,
-) -> importing.ImportReport:
-    """Import a CSV file of people into a digest; return the counts.
+class WrongCode(Invalid):
+    """The figures are not those in the mail; left: how many tries remain."""
 
-    New readers begin with the articles after the last cut of their rhythm. Raises NoSuchFile, digests.UnknownDigest and
-    what `subscribers.importing` raises.
+    def __init__(self, left: int) -> None:
+        super().__init__("joining.wrong-code", left=left)
+
+
+class NoTryLeft(Invalid):
+    """Nothing can be confirmed by a code on that page any more; the mail's button still does."""
+
+    def __init__(self) -> None:
+        super().__init__("joining.no-try-left")
+
+
+class TooLate(NotFound):
+    """What the link is about has been forgotten, as it is a month after the form."""
+
+    def __init__(self) -> None:
+        super().__init__("joining.too-late")
+
+
+def ask(parts: Parts, wish: Wish) -> str:
+    """Keep a wish to join, and return the secret that its page is given. Raises BadAddress, NothingChosen, UnknownDigest.
+
+    The same is done and said whether or not anybody has this address.
     """
+    EmailAddress.parse(wish.address)
+    if not wish.choices:
+        raise NothingChosen
+    pending = secrets.token_urlsafe(16)
+    with parts.database.transaction() as session:
+        known = set(digests.keys(session).values())
+        for key in wish.choices:
+            if key not in known:
+                raise digests.UnknownDigest(key)
+        signup.add(session, pending, wish, now=database.now(session))
+    parts.nudger.nudge(SIGNUPS)
+    return pending
+
+
+def look(parts: Parts, token: str, *, now: datetime | None = None) -> bool:
+    """Whether a link would confirm something; False for a preview's. Changes nothing. Raises BadToken."""
+    with parts.database.transaction() as session:
+        link = parts.tokens.read(token, Purpose.CONFIRM, Purpose.PREVIEW, now=now or database.now(session))
+    return link.purpose is Purpose.CONFIRM
+
+
+def confirm(parts: Parts, token: str, *, now: datetime | None = None) -> None:
+    """Say yes by the link of the mail. Safe to repeat. Raises BadToken, TooLate."""
+    with parts.database.transaction() as session:
+        moment = now or database.now(session)
+        link = parts.tokens.read(token, Purpose.CONFIRM, Purpose.PREVIEW, now=moment)
+        if link.purpose is Purpose.CONFIRM:
+            _answer(session, link.signup_id, Answer.LINK, moment)
+    parts.nudger.nudge(SIGNUPS)
+
+
+def confirm_by_code(parts: Parts, pending: str, written: str, *, now: datetime | None = None) -> None:
+    """Say yes by the figures of the mail, on the page where it was asked for. Raises WrongCode, NoTryLeft."""
+    with parts.database.transaction() as session:
+        moment = now or database.now(session)
+        tried = signup.count_try(session, pending, now=moment)
+        right = bool(tried.number) and parts.tokens.code_matches(tried.number, written)
+        if right:
+            _answer(session, tried.number, Answer.CODE, moment)
+    if not right:
+        raise WrongCode(tried.left) if tried.left else NoTryLeft
+    parts.nudger.nudge(SIGNUPS)
+
+
+def confirm_by_reply(parts: Parts, signup_id: int) -> bool:
+    """Say yes by answering the mail; return False where it is too late. Safe to repeat."""
+    with parts.database.transaction() as session:
+        known = signup.answer(session, signup_id, by=Answer.REPLY, now=database.now(session))
+    if known:
+        parts.nudger.nudge(SIGNUPS)
+    return known
+
+
+def _answer(session: Session, signup_id: int, by: Answer, now: datetime) -> None:
+    if not signup.answer(session, signup_id, by=by, now=now):
+        raise TooLate
+
+
+def any_due(parts: Parts) -> bool:
+    """Whether `work` has anything to do."""
+    with parts.database.transaction() as session:
+        return signup.any_due(session)
+
+
+def work(parts: Parts) -> int:
+    """Ask the owners of addresses that came in, and bring in those who said yes; return how many wishes were dealt with."""
+    done = tidy(parts)
+    try:
+        parts.letterhead.require()
+    except NoSender:
+        log.warning("sign-ups wait", why="no sender or postal address is set")
+        return done
+    while count := _turn(parts):
+        done += count
+        parts.nudger.nudge(DELIVER[Lane.TRANSACTIONAL])
+    return done
+
+
+def _turn(parts: Parts) -> int:
     with parts.database.transaction() as session:
         now = database.now(session)
-        digest = digests.by_key(session, digest_key)
-        chosen = rhythm or digest.rhythm
-        had_to = cutting.last_cut(session, digest.id, chosen)
-    with opened(path) as stream:
-        report = importing.import_csv(
-            parts.database,
-            stream,
-            terms=importing.Terms(digest.id, digest.languages[0], chosen, permission.basis, had_to, now),
-            evidence=permission.evidence,
-            rejects=parts.home / "rejects",
-            dry_run=dry_run,
-            progress=progress,
+        if not signup.claim(session):
+            return 0
+        asked = signup.waiting(session)
+        _ask(session, parts, asked, now)
+        said = signup.answered(session)
+        _bring_in(session, parts, said, now)
+    return len(asked) + len(said)
+
+
+def _ask(session: Session, parts: Parts, found: Sequence[SignupView], now: datetime) -> None:
+    """Mail a question to each owner who may be asked, in their language."""
+    named = {digest.key: digest for digest in digests.listed(session)}
+    groups: defaultdict[Group, list[To]] = defaultdict(list)
+    for one in found:
+        wish = one.wish
+        mailbox_id = _mailbox(session, wish)
+        if wish is None or mailbox_id is None:
+            signup.refused(session, one.id)
+        elif not signup.may_ask(signup.unanswered(session, mailbox_id, now=now), now=now):
+            signup.beside(session, one.id, mailbox_id)
+        else:
+            signup.asked(session, one.id, mailbox_id, now=now)
+            to = To(mailbox_id, None, asking.to_join(one.id, now))
+            groups[wish.language, _names(wish.choices, named)].append(to)
+    _post(session, parts, NoticeKind.CONFIRM, groups, keeps=QUESTION_KEEPS, now=now)
+
+
+def _mailbox(session: Session, wish: Wish | None) -> int | None:
+    """Return the home of a wish's address; None where it is a program's, damaged, or no address."""
+    if wish is None or wish.form == TRAP:
+        return None
+    try:
+        return mailboxes.find_or_make(session, EmailAddress.parse(wish.address))
+    except BadAddress:
+        return None
+
+
+def _names(keys: Iterable[str], named: dict[str, DigestView]) -> tuple[str, ...]:
+    return tuple(named[key].name for key in keys if key in named)
+
+
+def _bring_in(session: Session, parts: Parts, found: Sequence[SignupView], now: datetime) -> None:
+    """Make readers of those who said yes, with all that they asked for, and welcome them."""
+    named = {digest.key: digest for digest in digests.listed(session)}
+    groups: defaultdict[Group, list[To]] = defaultdict(list)
+    of_each: defaultdict[int, list[SignupView]] = defaultdict(list)
+    for one in found:
+        of_each[one.mailbox_id or 0].append(one)
+    for mailbox_id, theirs in of_each.items():
+        answered = next(one for one in reversed(theirs) if one.answered_at is not None)
+        wish = answered.wish
+        assert answered.answered_by is not None
+        signup.settled(session, [one.id for one in theirs], by=answered.answered_by, now=now)
+        if wish is None:
+            continue
+        person = people.join(session, mailbox_id, language=wish.language, name=wish.name, now=now)
+        suppression.came_back(session, mailbox_id, now=now)
+        taken: dict[str, None] = {}
+        for one in theirs:
+            taken |= dict.fromkeys(_permit(session, person.id, one, answered, named, now))
+        groups[wish.language, _names(taken, named)].append(To(mailbox_id, person.id, f"welcome:{answered.id}"))
+    _post(session, parts, NoticeKind.WELCOME, groups, keeps=WELCOME_KEEPS, now=now)
+
+
+def _permit(
+    session: Session,
+    subscriber_id: int,
+    asked: SignupView,
+    answered: SignupView,
+    named: dict[str, DigestView],
+    now: datetime,
+) -> list[str]:
+    """Record the permission of one wish with its proof, and open what rests on it; return the keys of the digests."""
+    wish = asked.wish
+    if wish is None:
+        return []
+    told = {name: str(value) for name, value in asdict(wish).items() if name not in ("address", "name", "choices")}
+    assert answered.answered_at is not None
+    told |= {
+        "asked_at": asked.came_at.isoformat(),
+        "confirmed_by": str(answered.answered_by),
+        "confirmed_at": answered.answered_at.isoformat(),
+    }
+    chosen = {key: Rhythm(rhythm) for key, rhythm in wish.choices.items() if key in named}
+    for key, rhythm in chosen.items():
+        digest = named[key]
+        event = consent.granted(
+            session,
+            subscriber_id,
+            basis=Basis.CONSENT,
+            purpose=consent.of_digest(digest.id),
+            now=now,
+            details=told,
         )
-    if report.added >= MANY and not dry_run:
-        with parts.database.transaction() as session:
-            database.refresh_statistics(session, *importing.FILLED)
-    return report
+        had_to = cutting.last_cut(session, digest.id, rhythm)
+        subscriptions.take(
+            session, subscriber_id, digest.id, rhythm=rhythm, had_to=had_to, granted_by=event, now=now
+        )
+    return list(chosen)
+
+
+def _post(
+    session: Session,
+    parts: Parts,
+    kind: NoticeKind,
+    groups: dict[Group, list[To]],
+    *,
+    keeps: timedelta,
+    now: datetime,
+) -> None:
+    # Every worker loads this story, and those that only send never load premailer and lxml (decision 4).
+    from newsletter.composer import notice
+
+    reply_domain = inbound.reply_domain(session, parts) if kind is NoticeKind.CONFIRM else ""
+    for (language, lists), to in groups.items():
+        spoken = language if languages.speaks(language) else "en"
+        frame = parts.letterhead.notice_frame(lists[0] if lists else "", language=spoken, reply_domain=reply_domain)
+        compiled = notice.compose(NoticeContent(kind, lists, requested_on=now.date()), frame, parts.layout)
+        notices.post(
+            session, compiled, to, subject=str(kind), language=spoken, expires_at=now + keeps, now=now
+        )
+
+
+def tidy(parts: Parts) -> int:
+    """Forget the wishes that nobody answered within a month, and the addresses that nobody else has a use for."""
+    with parts.database.transaction() as session:
+        boxes = signup.forget(session, now=database.now(session))
+        kept = people.of_mailboxes(session, boxes) | suppression.of_mailboxes(session, boxes)
+        kept |= operators.of_mailboxes(session, boxes)
+        gone = [box for box in boxes if box not in kept]
+        if gone:
+            mailboxes.forget(session, gone)
+    return len(gone)

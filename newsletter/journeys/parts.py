@@ -66,6 +66,18 @@ class Letterhead:
             unsubscribe_mailto=mailto,
         )
 
+    def notice_frame(self, lists: str, *, language: str, reply_domain: str = "") -> Frame:
+        """Return what stands around a mail that somebody caused by their own act. reply_domain: where answers are read."""
+        return self._frame(
+            language=language,
+            list_key="",
+            list_name=lists,
+            why="",
+            archive_url="",
+            feedback_kind="notice",
+            reply_domain=reply_domain,
+        )
+
     def team_frame(self, *, language: str = "en") -> Frame:
         """Return what stands around a message to operators: no list, nothing in the archive."""
         return self._frame(

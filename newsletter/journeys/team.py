@@ -7,17 +7,17 @@ from pathlib import Path
 
 import structlog
 
-from newsletter import database, languages, mailboxes
+from newsletter import database, languages
 from newsletter.addresses import EmailAddress
 from newsletter.composer.content import Action, TeamContent
 from newsletter.database import Session
 from newsletter.errors import Conflict
 from newsletter.jobs import DELIVER, OPERATORS
+from newsletter.journeys import notices
 from newsletter.journeys.entering import Visitor
+from newsletter.journeys.notices import To
 from newsletter.journeys.parts import NoSender, Parts
-from newsletter.ledger import deliveries, mailings, variants
-from newsletter.ledger.deliveries import Single
-from newsletter.ledger.mailings import Draft, Kind, Lane
+from newsletter.ledger.mailings import Lane
 from newsletter.operators import audit, enrolment, factors, people, pins, sessions, throttle
 from newsletter.operators.audit import SHELL, WORKER
 from newsletter.operators.enrolment import SIGNATURES, Calling, Given, Invited, Open, Vouching
@@ -221,18 +221,11 @@ def tell(
     # Every worker loads this story, and those that only send never load premailer and lxml (decision 4).
     from newsletter.composer import notice
 
-    draft = Draft(kind=Kind.NOTICE, lane=lane, digest_id=None, subject=content.subject, expires_at=expires_at)
-    mailing_id = mailings.draft(session, draft, now=now)
     compiled = notice.to_team(content, parts.letterhead.team_frame(), parts.layout)
-    variant = variants.store(session, mailing_id, compiled, number=1, language="en")
-    mailings.lock(session, mailing_id)
-    mailings.approve(session, mailing_id, start_at=now)
-    mailings.start(session, mailing_id)
-    mailing = mailings.get(session, mailing_id)
-    for operator in operators:
-        provider = mailboxes.open(session, operator.mailbox_id).provider
-        deliveries.ask(session, mailing, Single(variant, operator.mailbox_id, None, provider), now=now)
-    return mailing_id
+    to = [To(operator.mailbox_id) for operator in operators]
+    return notices.post(
+        session, compiled, to, subject=content.subject, language="en", expires_at=expires_at, now=now, lane=lane
+    )
 
 
 def _say(message: str, **facts: object) -> str:

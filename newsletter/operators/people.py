@@ -136,6 +136,11 @@ def find(session: Session, address: EmailAddress) -> OperatorView | None:
     return None if row is None else _views(session, [row])[0]
 
 
+def of_mailboxes(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
+    """Return those of some mailboxes that are an operator's."""
+    return set(session.execute(select(Operator.mailbox_id).where(Operator.mailbox_id.in_(list(mailbox_ids)))).scalars())
+
+
 def listed(session: Session) -> list[OperatorView]:
     """Return every operator, in the order they were added."""
     return _views(session, list(session.execute(select(Operator).order_by(Operator.id)).scalars()))

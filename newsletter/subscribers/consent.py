@@ -1,12 +1,14 @@
 """The proof of a permission: events that nobody can change."""
 
+import json
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
+from newsletter.database import Session
 from newsletter.models.consent import Basis as Basis
-from newsletter.models.consent import Consent, ConsentEvent
+from newsletter.models.consent import Consent, ConsentDetail, ConsentEvent
 
 EVERYTHING = "everything"
 """The purpose of a withdrawal that holds for every digest, also for those to come."""
@@ -17,11 +19,26 @@ def of_digest(digest_id: int) -> str:
     return f"digest:{digest_id}"
 
 
-def granted(session: Session, subscriber_id: int, *, basis: Basis, purpose: str, now: datetime) -> int:
-    """Record that a person gave a permission; return the event's id, which a subscription names."""
+def granted(
+    session: Session,
+    subscriber_id: int,
+    *,
+    basis: Basis,
+    purpose: str,
+    now: datetime,
+    details: Mapping[str, str] | None = None,
+) -> int:
+    """Record that a person gave a permission; return the event's id, which a subscription names.
+
+    details   how it was given (wording, form, page, time, truncated address, by what it was confirmed): kept sealed
+    """
     event = ConsentEvent(subscriber_id=subscriber_id, kind=Consent.GRANTED, basis=basis, purpose=purpose, at=now)
     session.add(event)
     session.flush()
+    if details:
+        sealed = session.vault.seal("consent_detail", "details", event.id, json.dumps(dict(details), ensure_ascii=False))
+        session.add(ConsentDetail(event_id=event.id, details_sealed=sealed))
+        session.flush()
     return event.id
 
 

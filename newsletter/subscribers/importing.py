@@ -4,8 +4,6 @@ Batches of 10,000 rows are read, sealed and compared with what is there by a que
 tables, so that a million rows need a minute and no more memory than ten thousand.
 """
 
-import base64
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,7 +17,7 @@ from newsletter import mailboxes
 from newsletter.database import Database, Session
 from newsletter.errors import Invalid
 from newsletter.models.consent import Basis, Consent
-from newsletter.subscribers import consent, entries, tables
+from newsletter.subscribers import consent, entries, references, tables
 from newsletter.subscribers.entries import Index, Person, Reject
 from newsletter.subscribers.rejects import Rejects, sweep
 from newsletter.subscribers.subscriptions import Rhythm
@@ -233,7 +231,7 @@ class _Run:
         if not newcomers:
             return []
         ids = _numbers(self._session, "subscriber", len(newcomers))
-        references = _references(self._session, len(newcomers))
+        drawn = references.fresh(self._session, len(newcomers))
         seal, terms = self._session.vault.seal, self._terms
         rows = (
             (
@@ -246,7 +244,7 @@ class _Run:
                 person.time_zone or "UTC",
                 terms.now,
             )
-            for number, reference, (person, box) in zip(ids, references, newcomers, strict=True)
+            for number, reference, (person, box) in zip(ids, drawn, newcomers, strict=True)
         )
         target = "subscriber (id, mailbox_id, reference, name_sealed, postcode_sealed, language, time_zone, created_at)"
         types = ("int8", "int8", "text", "bytea", "bytea", "text", "text", "timestamptz")
@@ -322,18 +320,3 @@ def _numbers(session: Session, table: str, count: int) -> list[int]:
     drawn = text("SELECT array_agg(nextval((SELECT pg_get_serial_sequence(:table, 'id')))) FROM generate_series(1, :n)")
     numbers: list[int] = session.execute(drawn, {"table": table, "n": count}).scalar_one()
     return numbers
-
-
-def _references(session: Session, count: int) -> list[str]:
-    """Return fresh references of eight letters and digits: 40 random bits each, none of them in use."""
-    fresh: set[str] = set()
-    while len(fresh) < count:
-        wanted = count - len(fresh)
-        letters = base64.b32encode(os.urandom(5 * wanted)).decode("ascii")
-        drawn = {letters[place : place + 8] for place in range(0, 8 * wanted, 8)}
-        used = session.execute(
-            text("SELECT reference FROM subscriber WHERE reference = ANY (CAST(:drawn AS bpchar[]))"),
-            {"drawn": list(drawn)},
-        )
-        fresh |= drawn - set(used.scalars())
-    return list(fresh)

@@ -14,6 +14,7 @@ from newsletter.errors import NotFound
 from newsletter.mailboxes import UnknownMailbox
 from newsletter.models.subscriber import Subscriber, Subscription
 from newsletter.subscribers import subscriptions, suppression
+from newsletter.subscribers.references import fresh
 
 
 class UnknownPerson(NotFound):
@@ -56,6 +57,26 @@ def by_id(session: Session, subscriber_id: int) -> PersonView | None:
     """Return a person, or None when they were erased."""
     found = session.get(Subscriber, subscriber_id)
     return None if found is None else _view(session, found)
+
+
+def join(session: Session, mailbox_id: int, *, language: str, name: str, now: datetime) -> PersonView:
+    """Return the person of a mailbox, made now if there is none: then in this language and by this name ("" = none given)."""
+    found = session.execute(select(Subscriber).where(Subscriber.mailbox_id == mailbox_id)).scalar_one_or_none()
+    if found is None:
+        (reference,) = fresh(session, 1)
+        found = Subscriber(mailbox_id=mailbox_id, reference=reference, language=language, created_at=now)
+        session.add(found)
+        session.flush()
+        if name:
+            found.name_sealed = session.vault.seal("subscriber", "name", found.id, name)
+            session.flush()
+    return _view(session, found)
+
+
+def of_mailboxes(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
+    """Return those of some mailboxes that are somebody's."""
+    mine = select(Subscriber.mailbox_id).where(Subscriber.mailbox_id.in_(list(mailbox_ids)))
+    return set(session.execute(mine).scalars())
 
 
 def references(session: Session, subscriber_ids: Iterable[int]) -> dict[int, str]:

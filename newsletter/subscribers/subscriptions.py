@@ -40,6 +40,24 @@ def of(session: Session, subscriber_id: int) -> list[SubscriptionView]:
     return [SubscriptionView(s.id, s.digest_id, Rhythm(s.rhythm), s.had_to, s.started_at) for s in found]
 
 
+def take(
+    session: Session, subscriber_id: int, digest_id: int, *, rhythm: Rhythm, had_to: int, granted_by: int, now: datetime
+) -> bool:
+    """Let a reader have a digest on a permission; return False where they had it in this rhythm already.
+
+    had_to   up to where a new reader is taken to have had it; who had it before keeps their own place
+    """
+    facts = {"subscriber": subscriber_id, "digest": digest_id, "rhythm": rhythm, "now": now}
+    mine = next((one for one in of(session, subscriber_id) if one.digest_id == digest_id), None)
+    if mine is not None and mine.rhythm is rhythm:
+        return False
+    if mine is not None:
+        session.execute(_END_ONE, facts)
+        had_to = mine.had_to
+    session.execute(_OPEN_AGAIN, facts | {"had_to": had_to, "granted_by": granted_by})
+    return True
+
+
 def change_rhythm(session: Session, subscriber_id: int, digest_id: int, *, rhythm: Rhythm, now: datetime) -> None:
     """End the subscription and open one of another rhythm, on the same permission. Raises NotSubscribed."""
     facts = {"subscriber": subscriber_id, "digest": digest_id, "rhythm": rhythm, "now": now}

@@ -104,6 +104,12 @@ _ARRIVED = text("""
 """)
 
 
+def of_mailboxes(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
+    """Return those of some mailboxes of which anything was ever said: it must be known again when they come back."""
+    known = select(Suppression.mailbox_id).where(Suppression.mailbox_id.in_(list(mailbox_ids)))
+    return set(session.execute(known).scalars())
+
+
 def reasons(session: Session, mailbox_id: int) -> list[str]:
     """Return why a mailbox is suppressed now."""
     live = (Suppression.mailbox_id == mailbox_id, Suppression.lifted_at.is_(None))

@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from sqlalchemy import update
-from sqlalchemy.orm import Session
 
+from newsletter.database import Session
 from newsletter.models.subscriber import Subscription
 from newsletter.subscribers import consent
 

@@ -1,7 +1,7 @@
 """What every answer carries, whatever the route: no scripts, no frames, no third party, no trace in a Referer."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -36,6 +36,15 @@ def client(peer: str, forwarded: str, trusted: Sequence[IPv4Network | IPv6Networ
     if not isinstance(found, IPv6Address):
         return str(found)
     return str(found.ipv4_mapped or IPv6Network((found, 64), strict=False))
+
+
+def network(address: str) -> str:
+    """Return the network of an address: enough to show later where a wish came from, and not whose line it was ("" = unknown)."""
+    try:
+        found = ip_address(address.partition("/")[0])
+    except ValueError:
+        return ""
+    return str(ip_network(f"{found}/{48 if isinstance(found, IPv6Address) else 24}", strict=False))
 
 
 def _within(peer: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:

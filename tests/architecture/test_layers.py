@@ -15,6 +15,7 @@ OWNERS = {
     "subscriber": ("newsletter.subscribers",),
     "consent": ("newsletter.subscribers",),
     "suppression": ("newsletter.subscribers",),
+    "signup": ("newsletter.subscribers",),
     "digest": ("newsletter.issues",),
     "picture": ("newsletter.issues",),
     "article": ("newsletter.issues",),

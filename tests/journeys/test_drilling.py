@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from newsletter.campaigns import drills
 from newsletter.errors import NewsletterError
-from newsletter.journeys import drilling, joining
+from newsletter.journeys import drilling, moving_in
 from newsletter.operators import people
 from newsletter.operators.roles import Role
 from newsletter.subscribers.consent import Basis
@@ -93,8 +93,8 @@ def test_each_in_their_language(made, tmp_path, team, sink):
     """An operator who also reads the newsletter has said which language is theirs."""
     people_ = tmp_path / "team.csv"
     people_.write_text(f"email,language\n{team[1].address},fa\n{team[2].address},xx\n")
-    permission = joining.Permission(Basis.IMPORTED, "a test")
-    joining.import_subscribers(made.parts, str(people_), digest_key=house.DIGEST, permission=permission)
+    permission = moving_in.Permission(Basis.IMPORTED, "a test")
+    moving_in.import_subscribers(made.parts, str(people_), digest_key=house.DIGEST, permission=permission)
     done(made)
     subjects = {message.recipient: read(message)["Subject"] for message in sink.messages}
     assert subjects[team[1].address].startswith("تمرین 1")

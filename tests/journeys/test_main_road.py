@@ -16,7 +16,7 @@ import httpx
 import pytest
 import uvicorn
 
-from newsletter.journeys import joining, mailing, publish
+from newsletter.journeys import mailing, moving_in, publish
 from newsletter.ledger import books
 from newsletter.subscribers.consent import Basis
 from newsletter.web import create
@@ -57,11 +57,11 @@ def import_readers(made, tmp_path):
         writer = csv.writer(file)
         writer.writerow(("email", "name", "language", "time_zone", "postcode"))
         writer.writerows((f"reader{n}@example.org", f"Réader {n}", "en", "Europe/London", "") for n in range(READERS))
-    done = joining.import_subscribers(
+    done = moving_in.import_subscribers(
         made.parts,
         str(path),
         digest_key=house.DIGEST,
-        permission=joining.Permission(Basis.IMPORTED, "generated for this test"),
+        permission=moving_in.Permission(Basis.IMPORTED, "generated for this test"),
     )
     assert done.added == READERS
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import text
 
-from newsletter.journeys import answering, joining, mailing, publish
+from newsletter.journeys import answering, mailing, moving_in, publish
 from newsletter.ledger import books
 from newsletter.subscribers.consent import Basis
 from tests import house
@@ -376,6 +376,6 @@ def test_permission_to_write_is_not_given_back_by_an_import(made, tmp_path, rela
     returns.hand_over(port, "ben@example.org", address, returns.letter("ben@example.org", address, f"Re: {subject}"))
     path = tmp_path / "again.csv"
     path.write_text("email\nben@example.org\n")
-    permission = joining.Permission(Basis.IMPORTED, "a test")
-    joining.import_subscribers(made.parts, str(path), digest_key=house.DIGEST, permission=permission)
+    permission = moving_in.Permission(Basis.IMPORTED, "a test")
+    moving_in.import_subscribers(made.parts, str(path), digest_key=house.DIGEST, permission=permission)
     assert ask(made, "SELECT count(*) FROM subscription WHERE ended_at IS NULL") == [(2,)]

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from newsletter.journeys import joining, mailing, publish
+from newsletter.journeys import mailing, moving_in, publish
 from newsletter.subscribers.consent import Basis
 from tests import house
 from tests.reliability import forms
@@ -89,8 +89,8 @@ def test_values_that_look_like_commands_are_names(estate, relay, figures, form):
         csv.writer(file).writerows(
             [("email", "name"), *((f"odd{n}@example.org", name) for n, name in enumerate(NAMES))]
         )
-    permission = joining.Permission(Basis.IMPORTED, "a test")
-    taken = joining.import_subscribers(made.parts, str(path), digest_key=house.DIGEST, permission=permission)
+    permission = moving_in.Permission(Basis.IMPORTED, "a test")
+    taken = moving_in.import_subscribers(made.parts, str(path), digest_key=house.DIGEST, permission=permission)
     house.add_readers(made, estate.folder, house.addresses(readers))
     machine = estate.machine()
     machine.worker("worker", "bulk,upkeep")

@@ -4,13 +4,17 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
+from pydantic import BaseModel, Field
 
 from newsletter.assembly import Newsletter
+from newsletter.issues import digests
+from newsletter.journeys import joining as journey
 from newsletter.journeys import keeping, stopping
 from newsletter.ledger.mailings import State
 from newsletter.operators import audit, roles
 from newsletter.operators.roles import May
 from newsletter.operators.tokens import BadBearer, Bearer
+from newsletter.web import joining
 
 router = APIRouter(prefix="/api/v1")
 
@@ -36,6 +40,44 @@ def scoped(act: May) -> Callable[[Bearer], Bearer]:
 def _made(request: Request) -> Newsletter:
     found: Newsletter = request.app.state.newsletter
     return found
+
+
+class SignupIn(BaseModel):
+    """What a program sends for somebody who filled in its form. digests: their keys; none = the only one there is."""
+
+    email: str = Field(max_length=400)
+    digests: list[str] = Field(default_factory=list, max_length=50)
+    language: str = Field(default="", max_length=40)
+    name: str = Field(default="", max_length=100)
+    form: str = Field(default="api", max_length=40)
+
+
+class CodeIn(BaseModel):
+    """The figures that came by mail, and the form they are for."""
+
+    pending: str = Field(max_length=100)
+    code: str = Field(max_length=40)
+
+
+@router.post("/signups", status_code=202)
+def sign_up(request: Request, body: SignupIn) -> dict[str, str]:
+    """Keep a wish to join: its owner is asked by mail, whoever they are. The answer says nothing of them."""
+    made = _made(request)
+    with made.parts.database.transaction() as session:
+        found = digests.listed(session)
+    keys = body.digests or ([found[0].key] if len(found) == 1 else [])
+    language = joining.spoken(request, body.language)
+    wish = joining.wished(
+        request, found, email=body.email, keys=keys, language=language, name=body.name, form=body.form
+    )
+    return {"pending": journey.ask(made.parts, wish)}
+
+
+@router.post("/signups/code", status_code=202)
+def sign_up_by_code(request: Request, body: CodeIn) -> dict[str, bool]:
+    """Say yes by the figures of the mail."""
+    journey.confirm_by_code(_made(request).parts, body.pending, body.code)
+    return {"confirmed": True}
 
 
 @router.get("/me")

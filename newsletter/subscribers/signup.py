@@ -1,0 +1,227 @@
+"""A wish to join: kept sealed as it came, asked about once, and believed when the owner of the address says yes.
+
+The page stores a row and knows nothing of anybody (standards §23). A worker opens it, decides whether its owner may be asked, and
+brings in whoever answered. What nobody answered is forgotten after a month.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, func, or_, select, text, update
+
+from newsletter.database import Session
+from newsletter.models.signup import Answer as Answer
+from newsletter.models.signup import Signup
+from newsletter.models.signup import SignupState as SignupState
+from newsletter.vault import CannotUnseal
+
+PURPOSE = "signup"
+BATCH = 500
+TRIES, CODE_FOR = 5, timedelta(minutes=60)
+KEPT = timedelta(days=31)
+"""How long a wish is kept: as long as it counts against asking its owner again."""
+AGAIN_AFTER = timedelta(minutes=15)
+LIMITS = ((timedelta(days=1), 2), (timedelta(days=30), 4))
+"""How many questions that nobody answered one mailbox gets at most, within how long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody asked for on a form.
+
+    address     as it was written, and can be parsed
+    choices     rhythm by the key of a digest
+    wording     what they agreed to, as they read it
+    form        which form: "page", "api", or the name an embedded one gave itself
+    page        the address of the page it stood on, "" where no browser said
+    network     the truncated address the request came from: "203.0.113.0/24"
+    """
+
+    address: str
+    language: str
+    choices: Mapping[str, str]
+    name: str = ""
+    wording: str = ""
+    form: str = "page"
+    page: str = ""
+    network: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SignupView:
+    """A wish that a worker looks at. wish None: it cannot be opened."""
+
+    id: int
+    mailbox_id: int | None
+    came_at: datetime
+    answered_at: datetime | None
+    answered_by: Answer | None
+    wish: Wish | None
+
+
+def may_ask(unanswered: Sequence[datetime], *, now: datetime) -> bool:
+    """Whether the owner of a mailbox may be asked once more.
+
+    unanswered   when they were asked since they last answered anything, within the last 30 days
+
+    One question, once more after a quarter of an hour, two a day, four a month (standards §23).
+    """
+    if unanswered and now - max(unanswered) < AGAIN_AFTER:
+        return False
+    return all(sum(now - asked < span for asked in unanswered) < most for span, most in LIMITS)
+
+
+def add(session: Session, pending: str, wish: Wish, *, now: datetime) -> int:
+    """Store a wish and return its number. The same statements whatever it holds.
+
+    pending   the secret that its page is given: a code counts only beside it
+    """
+    number: int = session.execute(text("SELECT nextval(pg_get_serial_sequence('signup', 'id'))")).scalar_one()
+    facts = {
+        "id": number,
+        "pending": session.vault.digest(PURPOSE, pending),
+        "sealed": session.vault.seal("signup", "wish", number, json.dumps(asdict(wish), ensure_ascii=False)),
+        "now": now,
+    }
+    session.execute(_ADD, facts)
+    return number
+
+
+_ADD = text("""
+    INSERT INTO signup (id, pending, wish_sealed, came_at) OVERRIDING SYSTEM VALUE VALUES (:id, :pending, :sealed, :now)
+""")
+
+
+def claim(session: Session) -> bool:
+    """Whether this worker may deal with wishes now: one at a time, so that nobody is asked twice by two of them."""
+    return bool(session.execute(text("SELECT pg_try_advisory_xact_lock(hashtext('signups'))")).scalar_one())
+
+
+def waiting(session: Session) -> list[SignupView]:
+    """Return the oldest wishes that nobody has looked at, a batch at most. Whoever has the claim calls it."""
+    query = select(Signup).where(Signup.state == SignupState.WAITING).order_by(Signup.id).limit(BATCH)
+    return [_view(session, one) for one in session.execute(query).scalars()]
+
+
+def any_due(session: Session) -> bool:
+    """Whether there is anything to look at, to settle or to forget."""
+    due = or_(Signup.state == SignupState.WAITING, _UNSETTLED, Signup.came_at < func.now() - KEPT)
+    return session.execute(select(Signup.id).where(due).limit(1)).first() is not None
+
+
+_UNSETTLED = Signup.answered_at.is_not(None) & (Signup.state != SignupState.SETTLED)
+
+
+def unanswered(session: Session, mailbox_id: int, *, now: datetime) -> list[datetime]:
+    """Return when the owner of a mailbox was asked since they last answered, within a month."""
+    facts = {"mailbox": mailbox_id, "since": now - max(span for span, _ in LIMITS)}
+    return list(session.execute(_UNANSWERED, facts).scalars())
+
+
+_UNANSWERED = text("""
+    SELECT asked_at FROM signup WHERE mailbox_id = :mailbox AND asked_at > :since AND asked_at > coalesce(
+        (SELECT max(answered_at) FROM signup WHERE mailbox_id = :mailbox), '-infinity') ORDER BY asked_at
+""")
+
+
+def asked(session: Session, signup_id: int, mailbox_id: int, *, now: datetime) -> None:
+    """Write down that its owner is being asked."""
+    _become(session, signup_id, state=SignupState.ASKED, mailbox_id=mailbox_id, asked_at=now)
+
+
+def beside(session: Session, signup_id: int, mailbox_id: int) -> None:
+    """Write down that it waits for the answer to another question."""
+    _become(session, signup_id, state=SignupState.BESIDE, mailbox_id=mailbox_id)
+
+
+def refused(session: Session, signup_id: int) -> None:
+    """Write down that nothing follows from it."""
+    _become(session, signup_id, state=SignupState.REFUSED)
+
+
+def _become(session: Session, signup_id: int, **facts: Any) -> None:
+    session.execute(update(Signup).where(Signup.id == signup_id).values(**facts))
+
+
+def answer(session: Session, signup_id: int, *, by: Answer, now: datetime) -> bool:
+    """Write down that its owner said yes; return False where there is no such wish any more. Safe to repeat."""
+    facts = {"id": signup_id, "by": by, "now": now}
+    return session.execute(_ANSWER, facts).rowcount > 0  # type: ignore[attr-defined, no-any-return]
+
+
+# Only what was asked about can be answered: by whoever got the mail.
+_ANSWER = text("""
+    UPDATE signup SET answered_at = coalesce(answered_at, :now), answered_by = CASE WHEN answered_at IS NULL THEN :by
+        ELSE answered_by END
+    WHERE id = :id AND asked_at IS NOT NULL
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A code that is being tried. number 0: there is nothing that it could be for, or no try is left."""
+
+    number: int
+    left: int
+
+
+def count_try(session: Session, pending: str, *, now: datetime) -> Try:
+    """Count a try at the code of a form, and say which wish it is for: five tries, within an hour of the form."""
+    facts = {"pending": session.vault.digest(PURPOSE, pending), "most": TRIES, "since": now - CODE_FOR}
+    found = session.execute(_TRY, facts).one_or_none()
+    return Try(found.id, TRIES - found.tries) if found else Try(0, 0)
+
+
+_TRY = text("""
+    UPDATE signup SET tries = tries + 1 WHERE pending = :pending AND tries < :most AND asked_at > :since
+    RETURNING id, tries
+""")
+
+
+def answered(session: Session) -> list[SignupView]:
+    """Return wishes of some mailboxes whose owners said yes, with all that those mailboxes asked for besides and have not got.
+
+    One answer confirms everything that is pending (standards §23).
+    """
+    first = select(Signup.mailbox_id).where(_UNSETTLED).order_by(Signup.id).limit(BATCH)
+    pending = Signup.state.in_([SignupState.ASKED, SignupState.BESIDE])
+    query = select(Signup).where(Signup.mailbox_id.in_(first.scalar_subquery()), pending).order_by(Signup.id)
+    return [_view(session, one) for one in session.execute(query).scalars()]
+
+
+def settled(session: Session, signup_ids: Iterable[int], *, by: Answer, now: datetime) -> None:
+    """Write down that their owner has what they asked for."""
+    facts = {"ids": list(signup_ids), "by": by, "now": now}
+    session.execute(_SETTLED, facts)
+
+
+_SETTLED = text("""
+    UPDATE signup SET state = 'settled', answered_at = coalesce(answered_at, :now), answered_by = coalesce(answered_by, :by)
+    WHERE id = ANY (CAST(:ids AS bigint[]))
+""")
+
+
+def forget(session: Session, *, now: datetime) -> list[int]:
+    """Delete the wishes whose time is over; return the mailboxes they were for and no other wish is."""
+    gone = delete(Signup).where(Signup.came_at < now - KEPT).returning(Signup.mailbox_id)
+    boxes = {box for box in session.execute(gone).scalars() if box is not None}
+    left = select(Signup.mailbox_id).where(Signup.mailbox_id.in_(boxes))
+    return sorted(boxes - set(session.execute(left).scalars()))
+
+
+def _view(session: Session, found: Signup) -> SignupView:
+    by = Answer(found.answered_by) if found.answered_by else None
+    return SignupView(
+        found.id, found.mailbox_id, found.came_at, found.answered_at, by, _opened(session, found.id, found.wish_sealed)
+    )
+
+
+def _opened(session: Session, signup_id: int, sealed: bytes) -> Wish | None:
+    """One damaged row must not keep the others waiting."""
+    try:
+        return Wish(**json.loads(session.vault.unseal("signup", "wish", signup_id, sealed)))
+    except (CannotUnseal, ValueError, TypeError):
+        return None

@@ -1,0 +1,250 @@
+"""Somebody joins: from a form through the pages' role, a mail over real SMTP, and their own yes."""
+
+import email
+import email.policy
+import re
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+from starlette.testclient import TestClient
+
+from newsletter.journeys import joining, leaving, publish
+from newsletter.subscribers import suppression
+from newsletter.subscribers.suppression import Reason
+from newsletter.web import create
+from tests import house
+
+ANN = "ann@example.org"
+
+
+@pytest.fixture
+def pages(newsletter, tmp_path, database_urls, sink):
+    made = house.build(tmp_path, database_urls, sink.url, web=True)
+    with TestClient(create(made), raise_server_exceptions=False) as client:
+        yield client
+    made.close()
+
+
+@pytest.fixture
+def desk(newsletter, sink):
+    """Let the workers do what is due, and return what was handed over since."""
+
+    def work() -> list:
+        before = len(sink.messages)
+        joining.work(newsletter.parts)
+        newsletter.deliver("transactional", seconds=5)
+        return [email.message_from_bytes(one.content, policy=email.policy.default) for one in sink.messages[before:]]
+
+    return work
+
+
+def ask(newsletter, sql, **facts):
+    with newsletter.parts.database.transaction() as session:
+        return session.execute(text(sql), facts).all()
+
+
+def words(mail) -> str:
+    return mail.get_body(("plain",)).get_content()
+
+
+def link(mail) -> str:
+    return re.search(r"http://127\.0\.0\.1:8080(/c/\S+)", words(mail))[1]
+
+
+def figures(mail) -> str:
+    return re.search(r"\b\d{3}-\d{3}\b", words(mail))[0]
+
+
+def pending(answer) -> str:
+    return re.search(r'name="pending" value="([^"]+)"', answer.text)[1]
+
+
+def readers(newsletter) -> list:
+    return ask(newsletter, "SELECT rhythm, granted_by FROM subscription WHERE ended_at IS NULL")
+
+
+def test_somebody_joins_by_the_button(newsletter, pages, desk) -> None:
+    """The main road in: nothing begins before the owner of the address has said yes, then they are welcomed."""
+    shown = pages.post("/join", data={"email": ANN, "digest": "weekly", "name": "Ann"})
+    assert shown.status_code == 200
+    [question] = desk()
+    assert question["to"] == ANN
+    assert "List-Unsubscribe" not in question
+    assert readers(newsletter) == []
+
+    assert "Yes, send it to me" in pages.get(link(question)).text
+    assert readers(newsletter) == []
+    assert "You are on the list" in pages.post(link(question).partition("?")[0]).text
+    [welcome] = desk()
+    assert welcome["subject"] == "Welcome: The Weekly"
+    assert "/p/" in words(welcome)
+    [(rhythm, _)] = readers(newsletter)
+    assert rhythm == "weekly"
+    assert desk() == []
+
+
+def test_the_proof_of_a_yes_is_kept(newsletter, pages, desk) -> None:
+    """A regulator asks when, where and to what somebody said yes; the answer must not be in clear anywhere."""
+    pages.post("/join", data={"email": ANN, "digest": "weekly"}, headers={"referer": "https://sarand.example/camp?name=ann"})
+    pages.post(link(desk()[0]))
+    desk()
+    [(event, sealed)] = ask(newsletter, "SELECT event_id, details_sealed FROM consent_detail")
+    told = newsletter.parts.database.vault.unseal("consent_detail", "details", event, bytes(sealed))
+    assert "may send me this by e-mail" in told
+    assert '"page": "https://sarand.example/camp"' in told
+    assert '"confirmed_by": "link"' in told
+    assert ANN not in told
+
+
+def test_the_figures_count_with_their_own_form_alone(newsletter, pages, desk) -> None:
+    """Who reads a screen over somebody's shoulder must not be able to use the figures from a form of their own."""
+    first = pages.post("/join", data={"email": ANN, "digest": "weekly"})
+    [question] = desk()
+    other = pages.post("/join", data={"email": "mallory@example.org", "digest": "weekly"})
+    desk()
+    wrong = pages.post("/join/code", data={"pending": pending(other), "code": figures(question)})
+    assert wrong.status_code == 422
+    assert readers(newsletter) == []
+    right = pages.post("/join/code", data={"pending": pending(first), "code": figures(question).replace("-", " ")})
+    assert "You are on the list" in right.text
+    desk()
+    assert len(readers(newsletter)) == 1
+
+
+def test_the_figures_cannot_be_guessed(newsletter, pages, desk) -> None:
+    """Six figures are a million: five tries, then the mail's button alone."""
+    form = pending(pages.post("/join", data={"email": ANN, "digest": "weekly"}))
+    [question] = desk()
+    for left in (4, 3, 2, 1):
+        assert f"{left} more times" in pages.post("/join/code", data={"pending": form, "code": "000000"}).text
+    pages.post("/join/code", data={"pending": form, "code": "000000"})
+    assert pages.post("/join/code", data={"pending": form, "code": figures(question)}).status_code == 422
+    desk()
+    assert readers(newsletter) == []
+
+
+def test_the_figures_are_good_for_an_hour(newsletter, pages, desk) -> None:
+    """A screen left open in a library says nothing the next day."""
+    form = pending(pages.post("/join", data={"email": ANN, "digest": "weekly"}))
+    [question] = desk()
+    ask_later = ask(newsletter, "SELECT now()")[0][0] + timedelta(minutes=61)
+    with pytest.raises(joining.NoTryLeft):
+        joining.confirm_by_code(newsletter.parts, form, figures(question), now=ask_later)
+
+
+def test_nobody_is_asked_twice_at_once(newsletter, pages, desk) -> None:
+    """Pressing the button ten times, or somebody else's malice, brings one mail."""
+    for _ in range(10):
+        assert pages.post("/join", data={"email": ANN, "digest": "weekly"}).status_code == 200
+    assert len(desk()) == 1
+
+
+def test_one_yes_confirms_all_that_is_pending(newsletter, pages, desk) -> None:
+    """Whoever asked for two digests on two pages pressed once, and expects both."""
+    with newsletter.parts.database.transaction() as session:
+        from newsletter.issues import digests
+        from newsletter.subscribers.subscriptions import Rhythm
+
+        digests.add(session, "news", name="The News", languages=("en",), rhythm=Rhythm.EACH)
+    pages.post("/join", data={"email": ANN, "digest": "weekly"})
+    pages.post("/join", data={"email": ANN, "digest": "news"})
+    [question] = desk()
+    pages.post(link(question))
+    [welcome] = desk()
+    assert sorted(rhythm for rhythm, _ in readers(newsletter)) == ["each", "weekly"]
+    assert welcome["subject"] == "Welcome: The Weekly, The News"
+
+
+def test_four_kinds_of_address_get_one_answer(newsletter, pages, tmp_path, desk) -> None:
+    """A page that answers a member otherwise than a stranger is a list of members."""
+    house.add_readers(newsletter, tmp_path, ["member@example.org", "gone@example.org"])
+    with newsletter.parts.database.transaction() as session:
+        [box] = session.execute(text("SELECT mailbox_id FROM subscriber ORDER BY id OFFSET 1")).scalars()
+        suppression.add(session, box, reason=Reason.COMPLAINT, now=session.execute(text("SELECT now()")).scalar_one())
+    answers = set()
+    for address in ("member@example.org", "gone@example.org", "stranger@example.org", "Stranger@example.org"):
+        shown = pages.post("/join", data={"email": address, "digest": "weekly"})
+        answers.add((shown.status_code, re.sub(r'value="[^"]+"', "", shown.text)))
+    assert len(answers) == 1
+
+
+def test_who_had_left_comes_back_by_their_own_yes(newsletter, pages, desk, tmp_path) -> None:
+    """An import never brings back whoever left; they themselves can, and the next issue is theirs."""
+    house.add_readers(newsletter, tmp_path, [ANN])
+    [(reader, digest, box)] = ask(
+        newsletter, "SELECT s.subscriber_id, s.digest_id, p.mailbox_id FROM subscription s JOIN subscriber p ON p.id = s.subscriber_id"
+    )
+    leaving.leave(newsletter.parts, newsletter.parts.tokens.leave(reader, digest, 1))
+    with newsletter.parts.database.transaction() as session:
+        suppression.add(session, box, reason=Reason.NEVER_AGAIN, now=session.execute(text("SELECT now()")).scalar_one())
+    pages.post("/join", data={"email": ANN, "digest": "weekly"})
+    [question] = desk()
+    assert ask(newsletter, "SELECT 1 FROM suppression WHERE lifted_at IS NULL") != []
+    pages.post(link(question))
+    desk()
+    assert len(readers(newsletter)) == 1
+    assert ask(newsletter, "SELECT 1 FROM suppression WHERE lifted_at IS NULL") == []
+
+
+def test_what_nobody_answered_is_forgotten(newsletter, pages, desk, database_urls) -> None:
+    """An address somebody typed in is that of a third person, perhaps: after a month nothing of it is left."""
+    pages.post("/join", data={"email": ANN, "digest": "weekly"})
+    desk()
+    house.by_owner(database_urls, "UPDATE signup SET came_at = now() - interval '32 days'")
+    assert joining.any_due(newsletter.parts)
+    desk()
+    assert ask(newsletter, "SELECT 1 FROM signup") == []
+    assert ask(newsletter, "SELECT 1 FROM address_index") == []
+    assert ask(newsletter, "SELECT 1 FROM mailbox WHERE address_sealed IS NOT NULL") == []
+
+
+def test_a_program_that_fills_in_everything_is_told_the_same_and_mails_nobody(newsletter, pages, desk) -> None:
+    """A robot must not learn that it was seen through."""
+    shown = pages.post("/join", data={"email": ANN, "digest": "weekly", "website": "https://spam.example"})
+    assert shown.status_code == 200
+    assert desk() == []
+
+
+def test_a_slip_of_the_pen_is_said_at_once(pages) -> None:
+    """A person who forgot the @ would wait for a mail that never comes."""
+    shown = pages.post("/join", data={"email": "ann.example.org", "digest": "weekly"})
+    assert shown.status_code == 422
+    assert "no @" in shown.text
+    assert 'value="ann.example.org"' in shown.text
+
+
+@pytest.mark.parametrize("language", ["fa", "ar"])
+def test_who_reads_from_the_right_joins_in_their_language(pages, desk, language) -> None:
+    """Page, mail and the page behind its button, in the language the form was in."""
+    shown = pages.get(f"/join?language={language}").text
+    assert f'lang="{language}" dir="rtl"' in shown
+    answer = pages.post("/join", data={"email": ANN, "digest": "weekly", "language": language}).text
+    assert f'lang="{language}" dir="rtl"' in answer
+    [question] = desk()
+    assert re.search("[\u0600-\u06ff]", question["subject"])
+    assert f'lang="{language}"' in pages.get(link(question)).text
+
+
+def test_programs_join_people_by_the_same_gate(newsletter, pages, desk) -> None:
+    """A campaign's own form speaks JSON; it learns no more and brings no more than the page."""
+    answer = pages.post("/api/v1/signups", json={"email": ANN, "digests": ["weekly"], "language": "en"})
+    assert answer.status_code == 202
+    [question] = desk()
+    said = pages.post("/api/v1/signups/code", json={"pending": answer.json()["pending"], "code": figures(question)})
+    assert said.json() == {"confirmed": True}
+    desk()
+    assert len(readers(newsletter)) == 1
+    assert pages.post("/api/v1/signups", json={"email": "nobody", "digests": ["weekly"]}).status_code == 422
+
+
+def test_a_new_reader_begins_with_the_next_issue(newsletter, pages, desk, tmp_path) -> None:
+    """Whoever joins today must not be sent last year's articles."""
+    house.add_readers(newsletter, tmp_path, ["old@example.org"])
+    house.add_articles(newsletter, tmp_path, "The well runs dry")
+    publish.send(newsletter.parts, publish.compose(newsletter.parts, "weekly").issue)
+    pages.post("/join", data={"email": ANN, "digest": "weekly"})
+    pages.post(link(desk()[0]))
+    desk()
+    had = dict(ask(newsletter, "SELECT s.id, s.had_to FROM subscription s ORDER BY id DESC LIMIT 1"))
+    assert next(iter(had.values())) > 0
