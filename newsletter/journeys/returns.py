@@ -6,6 +6,7 @@ once: told again, it changes nothing, not even after an operator has lifted what
 
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 
 import structlog
 
@@ -120,7 +121,7 @@ def _came(meaning: Meaning) -> Came:
 
 def _meant(session: Session, parts: Parts, report: Bounce | Complaint, recipient: str, now: datetime) -> Handed | None:
     """By the return path, the envelope id, then the Message-ID: the first that is ours decides."""
-    if named := processing.meant(recipient, report, parts.tokens.read_return_path):
+    if named := processing.meant(recipient, report, partial(parts.tokens.read_return_path, now=now)):
         return returns.find(session, *named, now=now)
     message_id = report.sent.message_id
     if not message_id.endswith(f"@{parts.letterhead.domain}"):
