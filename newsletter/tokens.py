@@ -1,9 +1,11 @@
 """Signed links for one purpose each, and the other names a message carries.
 
-A token is checked by key alone: it works years later, after the issue or the digest is gone, and while the database is away.
-The ids in it are masked by the key, so that neighbours on a list do not have neighbouring links.
+A token is checked by key alone: a link to leave works years later, under every key ever made, after the issue or the digest is
+gone, and while the database is away; it can do nothing else. Whatever else a token may do, it may do for a time (`LIFETIMES`):
+it carries the hour it was made in. The ids in it are masked by the key, so that neighbours on a list do not have neighbouring
+links.
 
-Layout, 24 bytes in URL-safe base64 (32 characters): purpose and key id (1 + 1), masked subscriber, digest and mailing
+Layout, 24 bytes in URL-safe base64 (32 characters): purpose and key id (1 + 1), masked subscriber, digest or hour, and mailing
 (5 + 3 + 5), check (9 bytes = 72 bits). The mask is drawn from the check, and the check from the ids: nothing else is needed.
 """
 
@@ -11,10 +13,13 @@ import base64
 import binascii
 import hmac
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from hashlib import blake2b
+from types import MappingProxyType
 
 from newsletter.errors import NotFound
 
@@ -27,6 +32,8 @@ _TOKEN = re.compile(rf"[A-Za-z0-9_-]{{{LENGTH}}}").fullmatch
 _HEX = rf"[0-9a-f]{{{2 * (2 + _IDS + _CHECK)}}}"
 _RETURN = re.compile(rf"b-({_HEX})").fullmatch
 _PROBE = re.compile(rf"p-({_HEX})").fullmatch
+_CONFIRM = re.compile(rf"c-({_HEX})").fullmatch
+_CODE_DIGITS = 6
 
 
 class Purpose(IntEnum):
@@ -38,6 +45,33 @@ class Purpose(IntEnum):
     RETURN = 3
     PROBE = 4
     STOP = 5
+    CONFIRM = 6
+    FRESH = 7
+
+
+LIFETIMES: Mapping[Purpose, timedelta] = MappingProxyType(
+    {
+        # A reader may look for it in last year's mail. What it does harms nobody.
+        Purpose.PREFERENCES: timedelta(days=400),
+        # `ledger.returns` refuses what is stale by the hand-over; this bounds what is asked of it. A mailing may have been paused.
+        Purpose.RETURN: timedelta(days=90),
+        Purpose.PROBE: timedelta(hours=1),
+        Purpose.STOP: timedelta(days=400),
+        Purpose.CONFIRM: timedelta(days=30),
+        # Export, erase, and what else needs a link just mailed to the address on file.
+        Purpose.FRESH: timedelta(hours=24),
+    }
+)
+"""How long a token may do what it is for, by whole hours. LEAVE is not among them: for ever. Nor PREVIEW: it does nothing."""
+
+UNDATED = frozenset({Purpose.RETURN, Purpose.STOP})
+"""Made without an hour before tokens had one, and good still: each names a mailing, which is over by itself."""
+
+AHEAD = timedelta(hours=24)
+"""How far the clock that made a token may be ahead of the one that reads it."""
+
+_FIRST_HOUR = datetime(2020, 1, 1, tzinfo=UTC)
+_FIRST_SECOND = int(_FIRST_HOUR.timestamp())
 
 
 class BadToken(NotFound):
@@ -47,14 +81,38 @@ class BadToken(NotFound):
         super().__init__("token.bad")
 
 
+class TooOld(BadToken):
+    """We made the link, and its time is over. link: whose it was, so that a fresh one can be offered to them."""
+
+    def __init__(self, link: "Link") -> None:
+        super().__init__()
+        self.message = "token.old"
+        self.link = link
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What a token says. Numbers that its purpose does not need are 0."""
+    """What a token says. Numbers that its purpose does not need are 0. made_at: the hour, None for a token without one."""
 
     purpose: Purpose
     subscriber_id: int = 0
     digest_id: int = 0
     mailing_id: int = 0
+    made_at: datetime | None = None
+
+    @property
+    def signup_id(self) -> int:
+        """The sign-up that a token to confirm is for."""
+        return self.subscriber_id
+
+    def in_time(self, *, now: datetime) -> bool:
+        """Whether it may still do what it is for."""
+        if self.purpose not in LIFETIMES:
+            return True
+        if self.made_at is None:
+            return self.purpose in UNDATED
+        # Up to the end of its last hour: its first was begun when it was made.
+        return self.made_at - AHEAD <= now < self.made_at + LIFETIMES[self.purpose] + timedelta(hours=1)
 
 
 class Tokens:
@@ -73,28 +131,61 @@ class Tokens:
         self._live_check, self._live_mask = self._checks[live], self._masks[live]
         # Message-IDs must be the same for ever, so they are drawn from the oldest key.
         self._names = blake2b(key=keys[min(keys)], digest_size=18, person=b"message id")
+        self._codes: Mapping[int, blake2b] = {
+            key_id: blake2b(key=key, digest_size=16, person=b"sign-up code") for key_id, key in keys.items()
+        }
+        self._live = live
+        # A shard's thousands are dated alike; an hour looked up costs a tenth of one reckoned.
+        self._dated = (_FIRST_HOUR, 1)
         self._harmless = self._make(Purpose.PREVIEW, 0, 0, 0)
 
     def leave(self, subscriber_id: int, digest_id: int, mailing_id: int) -> str:
         """Return the link by which a reader leaves a digest."""
         return self._make(Purpose.LEAVE, subscriber_id, digest_id, mailing_id)
 
-    def preferences(self, subscriber_id: int) -> str:
+    def preferences(self, subscriber_id: int, *, now: datetime) -> str:
         """Return the link by which a reader changes what they get."""
-        return self._make(Purpose.PREFERENCES, subscriber_id, 0, 0)
+        return self._make(Purpose.PREFERENCES, subscriber_id, self._hour(now), 0)
 
-    def return_path(self, mailing_id: int, mailbox_id: int) -> str:
+    def fresh(self, subscriber_id: int, *, now: datetime) -> str:
+        """Return the link that proves for a day that its holder reads the address on file, to which alone it is mailed."""
+        return self._make(Purpose.FRESH, subscriber_id, self._hour(now), 0)
+
+    def confirm(self, signup_id: int, *, now: datetime) -> str:
+        """Return the link by which a sign-up is confirmed."""
+        return self._make(Purpose.CONFIRM, signup_id, self._hour(now), 0)
+
+    def confirm_local(self, signup_id: int, *, now: datetime) -> str:
+        """Return the local part of the address to which an answer confirms a sign-up, 50 characters."""
+        return f"c-{self._raw(Purpose.CONFIRM, signup_id, self._hour(now), 0).hex()}"
+
+    def return_path(self, mailing_id: int, mailbox_id: int, *, now: datetime) -> str:
         """Return the local part of a return path (VERP), 50 characters: it names the delivery, not the reader."""
         # Hexadecimal, since some servers fold the case of a local part.
-        return f"b-{self._raw(Purpose.RETURN, mailbox_id, 0, mailing_id).hex()}"
+        return f"b-{self._raw(Purpose.RETURN, mailbox_id, self._hour(now), mailing_id).hex()}"
 
-    def probe(self, number: int) -> str:
+    def probe(self, number: int, *, now: datetime) -> str:
         """Return the local part to which the self-test of what comes back writes."""
-        return f"p-{self._raw(Purpose.PROBE, 0, 0, number).hex()}"
+        return f"p-{self._raw(Purpose.PROBE, 0, self._hour(now), number).hex()}"
 
-    def stop(self, mailing_id: int) -> str:
+    def stop(self, mailing_id: int, *, now: datetime) -> str:
         """Return the link by which whoever holds it stops a mailing: it goes to the team alone."""
-        return self._make(Purpose.STOP, 0, 0, mailing_id)
+        return self._make(Purpose.STOP, 0, self._hour(now), mailing_id)
+
+    def code(self, signup_id: int) -> str:
+        """Return the six digits that confirm a sign-up where its button does not work.
+
+        They prove little by themselves: whoever asks counts the tries, and takes them only beside the sign-up's own form.
+        """
+        return _code(self._codes[self._live], signup_id)
+
+    def code_matches(self, signup_id: int, written: str) -> bool:
+        """Whether a person wrote the code of a sign-up, in whatever digits and with whatever blanks; in constant time."""
+        digits = _digits(written).encode()
+        found = False
+        for keyed in self._codes.values():
+            found |= hmac.compare_digest(_code(keyed, signup_id).encode(), digits)
+        return found
 
     def harmless(self) -> str:
         """Return a link that shows the same pages and does nothing: for previews, tests and the archive."""
@@ -106,29 +197,42 @@ class Tokens:
         state.update(f"{mailing_id}/{mailbox_id}/{occasion}".encode())
         return f"{base64.urlsafe_b64encode(state.digest()).decode('ascii')}@{domain}"
 
-    def read(self, token: str, *purposes: Purpose) -> Link:
-        """Return what a token says. Raises BadToken, also when it was made for another purpose."""
-        if not _TOKEN(token):
-            raise BadToken
-        link = self._read(base64.urlsafe_b64decode(token))
-        if link is None or (purposes and link.purpose not in purposes):
+    def read(self, token: str, *purposes: Purpose, now: datetime) -> Link:
+        """Return what a token of one of these purposes says. Raises BadToken; TooOld where its time is over."""
+        return _good(self._of(token), *purposes, now=now)
+
+    def read_leaving(self, token: str) -> Link:
+        """Return what a link to leave says, however old it is, or a preview's, which names nobody. Raises BadToken."""
+        link = self._of(token)
+        if link is None or link.purpose not in (Purpose.LEAVE, Purpose.PREVIEW):
             raise BadToken
         return link
 
-    def read_return_path(self, local: str) -> tuple[int, int]:
+    def read_return_path(self, local: str, *, now: datetime) -> tuple[int, int]:
         """Return (mailing, mailbox) of a return path's local part, in whatever case it comes back. Raises BadToken."""
-        link = self._read_local(_RETURN(local.lower()), Purpose.RETURN)
+        link = _good(self._of_local(_RETURN(local.lower())), Purpose.RETURN, now=now)
         return link.mailing_id, link.subscriber_id
 
-    def read_probe(self, local: str) -> int:
+    def read_probe(self, local: str, *, now: datetime) -> int:
         """Return the number of a self-test's local part. Raises BadToken."""
-        return self._read_local(_PROBE(local.lower()), Purpose.PROBE).mailing_id
+        return _good(self._of_local(_PROBE(local.lower())), Purpose.PROBE, now=now).mailing_id
 
-    def _read_local(self, found: re.Match[str] | None, purpose: Purpose) -> Link:
-        link = self._read(bytes.fromhex(found[1])) if found else None
-        if link is None or link.purpose is not purpose:
-            raise BadToken
-        return link
+    def read_confirm_local(self, local: str, *, now: datetime) -> int:
+        """Return the sign-up that an answer to this local part confirms. Raises BadToken; TooOld."""
+        return _good(self._of_local(_CONFIRM(local.lower())), Purpose.CONFIRM, now=now).signup_id
+
+    def _hour(self, now: datetime) -> int:
+        last, hour = self._dated
+        if last is not now:
+            hour = _hour(now)
+            self._dated = (now, hour)
+        return hour
+
+    def _of(self, token: str) -> Link | None:
+        return self._read(base64.urlsafe_b64decode(token)) if _TOKEN(token) else None
+
+    def _of_local(self, found: re.Match[str] | None) -> Link | None:
+        return self._read(bytes.fromhex(found[1])) if found else None
 
     def _read(self, raw: bytes) -> Link | None:
         head, purpose, key_id = raw[:2], raw[0], raw[1]
@@ -138,7 +242,7 @@ class Tokens:
         ids = int.from_bytes(masked) ^ _digest(self._masks[key_id], check)
         if not hmac.compare_digest(_check(self._checks[key_id], head, ids), check):
             return None
-        return Link(Purpose(purpose), ids >> 64, ids >> 40 & 0xFFFFFF, ids & 0xFFFFFFFFFF)
+        return _link(Purpose(purpose), ids >> 64, ids >> 40 & 0xFFFFFF, ids & 0xFFFFFFFFFF)
 
     def _make(self, purpose: Purpose, subscriber_id: int, digest_id: int, mailing_id: int) -> str:
         raw = self._raw(purpose, subscriber_id, digest_id, mailing_id)
@@ -164,3 +268,33 @@ def _digest(keyed: blake2b, data: bytes) -> int:
     state = keyed.copy()
     state.update(data)
     return int.from_bytes(state.digest())
+
+
+def _link(purpose: Purpose, first: int, second: int, third: int) -> Link:
+    if purpose not in LIFETIMES:
+        return Link(purpose, first, second, third)
+    made_at = _FIRST_HOUR + timedelta(hours=second) if second else None
+    return Link(purpose, first, 0, third, made_at)
+
+
+def _good(link: Link | None, *purposes: Purpose, now: datetime) -> Link:
+    if link is None or link.purpose not in purposes:
+        raise BadToken
+    if not link.in_time(now=now):
+        raise TooOld(link)
+    return link
+
+
+def _hour(now: datetime) -> int:
+    """Return the hours since 2020, which three bytes hold for 1,900 years; never 0, which stands for "not dated"."""
+    return max(1, (int(now.timestamp()) - _FIRST_SECOND) // 3600)
+
+
+def _code(keyed: blake2b, signup_id: int) -> str:
+    return f"{_digest(keyed, signup_id.to_bytes(8)) % 10**_CODE_DIGITS:0{_CODE_DIGITS}}"
+
+
+def _digits(written: str) -> str:
+    """Read what a person wrote: digits of any script; blanks, dashes and what cannot be seen do not count."""
+    kept = [one for one in written[:64] if unicodedata.category(one) not in ("Zs", "Cc", "Cf", "Pd")]
+    return "".join(str(unicodedata.decimal(one, one)) for one in kept)

@@ -1,34 +1,67 @@
 """A link proves a wish by its key alone: nobody can forge one, read one, or use one for something else."""
 
+import base64
 import itertools
 import re
 import secrets
 import timeit
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter import languages
-from newsletter.tokens import LENGTH, BadToken, Link, Purpose, Tokens
+from newsletter.tokens import AHEAD, LENGTH, LIFETIMES, UNDATED, BadToken, Link, Purpose, Tokens, TooOld
 
 KEYS = {1: secrets.token_bytes(32)}
 TOKENS = Tokens(1, KEYS)
 NUMBERS = st.integers(0, 2**40 - 1)
 DIGESTS = st.integers(0, 2**24 - 1)
+HOUR = timedelta(hours=1)
+NOW = datetime(2026, 11, 26, 12, 30, tzinfo=UTC)
+THIS_HOUR = datetime(2026, 11, 26, 12, tzinfo=UTC)
+
+Maker = Callable[[Tokens, datetime], str]
+LINKS: dict[Purpose, Maker] = {
+    Purpose.PREVIEW: lambda tokens, _now: tokens.harmless(),
+    Purpose.LEAVE: lambda tokens, _now: tokens.leave(7, 3, 9),
+    Purpose.PREFERENCES: lambda tokens, now: tokens.preferences(7, now=now),
+    Purpose.RETURN: lambda tokens, now: in_letters(tokens.return_path(9, 7, now=now)),
+    Purpose.PROBE: lambda tokens, now: in_letters(tokens.probe(5, now=now)),
+    Purpose.STOP: lambda tokens, now: tokens.stop(9, now=now),
+    Purpose.CONFIRM: lambda tokens, now: tokens.confirm(11, now=now),
+    Purpose.FRESH: lambda tokens, now: tokens.fresh(7, now=now),
+}
+LOCALS: dict[Purpose, Maker] = {
+    Purpose.RETURN: lambda tokens, now: tokens.return_path(9, 7, now=now),
+    Purpose.PROBE: lambda tokens, now: tokens.probe(5, now=now),
+    Purpose.CONFIRM: lambda tokens, now: tokens.confirm_local(11, now=now),
+}
+READERS: dict[Purpose, Callable[[str], object]] = {
+    Purpose.RETURN: lambda local: TOKENS.read_return_path(local, now=NOW),
+    Purpose.PROBE: lambda local: TOKENS.read_probe(local, now=NOW),
+    Purpose.CONFIRM: lambda local: TOKENS.read_confirm_local(local, now=NOW),
+}
+
+
+def in_letters(local: str) -> str:
+    """Spell a local part as a link: what somebody would try who holds one and wants the other."""
+    return base64.urlsafe_b64encode(bytes.fromhex(local[2:])).decode()
 
 
 @given(NUMBERS, DIGESTS, NUMBERS)
 def test_a_leaving_link_names_reader_digest_and_mailing(subscriber: int, digest: int, mailing: int) -> None:
     """The wish must reach the right reader and the right digest, whatever their numbers."""
-    link = TOKENS.read(TOKENS.leave(subscriber, digest, mailing), Purpose.LEAVE)
+    link = TOKENS.read_leaving(TOKENS.leave(subscriber, digest, mailing))
     assert link == Link(Purpose.LEAVE, subscriber, digest, mailing)
 
 
 @given(NUMBERS)
 def test_every_token_has_one_width_and_plain_letters(number: int) -> None:
     """Slots of one width keep stamping fast, and no mail client breaks or escapes such a link."""
-    for token in (TOKENS.leave(number, 3, number), TOKENS.preferences(number), TOKENS.harmless()):
+    for token in (TOKENS.leave(number, 3, number), TOKENS.preferences(number, now=NOW), TOKENS.harmless()):
         assert re.fullmatch(r"[A-Za-z0-9_-]+", token)
         assert len(token) == LENGTH <= 60
 
@@ -40,21 +73,38 @@ def test_a_number_too_large_is_refused_and_not_cut() -> None:
             TOKENS.leave(*numbers)
 
 
-def test_every_changed_letter_is_noticed() -> None:
-    """A forged link must not unsubscribe anyone, however close it is to a real one."""
-    token = TOKENS.leave(7, 3, 9)
+@pytest.mark.parametrize("purpose", Purpose, ids=str)
+def test_every_flipped_bit_is_noticed(purpose: Purpose) -> None:
+    """A forged link must do nothing, however close it is to a real one."""
+    raw = base64.urlsafe_b64decode(LINKS[purpose](TOKENS, NOW))
+    for bit in range(8 * len(raw)):
+        forged = (int.from_bytes(raw) ^ 1 << bit).to_bytes(len(raw))
+        spelled = base64.urlsafe_b64encode(forged).decode()
+        with pytest.raises(BadToken):
+            TOKENS.read(spelled, *Purpose, now=NOW)
+        with pytest.raises(BadToken):
+            TOKENS.read_leaving(spelled)
+        for letter, read in zip("bpc", READERS.values(), strict=True):
+            with pytest.raises(BadToken):
+                read(f"{letter}-{forged.hex()}")
+
+
+@pytest.mark.parametrize("purpose", Purpose, ids=str)
+def test_every_changed_letter_is_noticed(purpose: Purpose) -> None:
+    """What a mail program damages must not become another link, nor what somebody tries on purpose."""
+    token = LINKS[purpose](TOKENS, NOW)
     for place in range(LENGTH):
         for letter in "AaZz09_-" + chr(ord(token[place]) ^ 1):
             forged = token[:place] + letter + token[place + 1 :]
             if forged != token:
                 with pytest.raises(BadToken):
-                    TOKENS.read(forged)
+                    TOKENS.read(forged, *Purpose, now=NOW)
 
 
 @given(st.text(max_size=80))
 def test_what_is_no_token_is_refused_in_words(text: str) -> None:
     """Scanners try all sorts of paths; each gets the same sentence, never a traceback."""
-    for read in (TOKENS.read, TOKENS.read_return_path):
+    for read in (lambda it: TOKENS.read(it, *Purpose, now=NOW), TOKENS.read_leaving, *READERS.values()):
         with pytest.raises(BadToken):
             read(text)
 
@@ -63,22 +113,95 @@ def test_what_is_no_token_is_refused_in_words(text: str) -> None:
 def test_a_token_has_one_spelling(spelling: str) -> None:
     """A decoder that skips foreign letters would let one link be counted as many."""
     with pytest.raises(BadToken):
-        TOKENS.read(spelling.format(TOKENS.leave(7, 3, 9)))
+        TOKENS.read_leaving(spelling.format(TOKENS.leave(7, 3, 9)))
 
 
-def test_a_link_of_one_purpose_does_nothing_in_the_place_of_another() -> None:
-    """A forwarded leaving link must not open anyone's preferences."""
+@pytest.mark.parametrize("made", Purpose, ids=str)
+@pytest.mark.parametrize("wanted", Purpose, ids=str)
+def test_a_link_of_one_purpose_does_nothing_in_the_place_of_another(made: Purpose, wanted: Purpose) -> None:
+    """A forwarded leaving link must not open anyone's preferences, and so on for each two of them."""
+    token = LINKS[made](TOKENS, NOW)
+    if made is wanted:
+        assert TOKENS.read(token, wanted, now=NOW).purpose is made
+        return
+    for wanted_too in ((wanted,), tuple(one for one in Purpose if one is not made)):
+        with pytest.raises(BadToken):
+            TOKENS.read(token, *wanted_too, now=NOW)
+
+
+@pytest.mark.parametrize("made", Purpose, ids=str)
+@pytest.mark.parametrize("wanted", LOCALS, ids=str)
+def test_an_address_of_one_purpose_does_nothing_in_the_place_of_another(made: Purpose, wanted: Purpose) -> None:
+    """What stands in an envelope anyone on its way has read: it must confirm nothing and probe nothing."""
+    raw = base64.urlsafe_b64decode(LINKS[made](TOKENS, NOW)).hex()
+    letter = LOCALS[wanted](TOKENS, NOW)[:2]
+    if made is wanted:
+        assert READERS[wanted](letter + raw)
+        return
     with pytest.raises(BadToken):
-        TOKENS.read(TOKENS.leave(7, 3, 9), Purpose.PREFERENCES)
-    with pytest.raises(BadToken):
-        TOKENS.read(TOKENS.preferences(7), Purpose.LEAVE, Purpose.PREVIEW)
-    with pytest.raises(BadToken):
-        TOKENS.read(TOKENS.harmless(), Purpose.LEAVE)
+        READERS[wanted](letter + raw)
+    for local in {LOCALS[one](TOKENS, NOW) for one in LOCALS if one is not wanted}:
+        with pytest.raises(BadToken):
+            READERS[wanted](local)
+
+
+def test_leaving_alone_is_for_ever_and_does_nothing_else() -> None:
+    """A link in a mail of years ago must work, and so must be worth nothing but leaving."""
+    for purpose in Purpose:
+        token = LINKS[purpose](TOKENS, NOW)
+        if purpose in (Purpose.LEAVE, Purpose.PREVIEW):
+            assert TOKENS.read_leaving(token).made_at is None
+        else:
+            assert TOKENS.read(token, purpose, now=NOW).made_at == THIS_HOUR
+            with pytest.raises(BadToken):
+                TOKENS.read_leaving(token)
+    assert set(Purpose) - set(LIFETIMES) == {Purpose.LEAVE, Purpose.PREVIEW}
+
+
+@pytest.mark.parametrize("purpose", LIFETIMES, ids=str)
+def test_what_carries_its_hour_ends_when_its_time_is_over(purpose: Purpose) -> None:
+    """A link found in an old mailbox must not open what its owner does not expect any more."""
+    token, ends = LINKS[purpose](TOKENS, NOW), THIS_HOUR + LIFETIMES[purpose] + HOUR
+    assert ends - NOW >= LIFETIMES[purpose], "nobody gets less than was promised"
+    for when in (THIS_HOUR - AHEAD, NOW, ends - timedelta(seconds=1)):
+        assert TOKENS.read(token, purpose, now=when).purpose is purpose
+    for when in (THIS_HOUR - AHEAD - timedelta(seconds=1), ends, ends + timedelta(days=4000)):
+        with pytest.raises(TooOld) as refused:
+            TOKENS.read(token, purpose, now=when)
+        assert refused.value.link.made_at == THIS_HOUR
+
+
+@pytest.mark.parametrize("purpose", LOCALS, ids=str)
+def test_an_address_ends_like_the_link_of_its_purpose(purpose: Purpose) -> None:
+    """An answer to a confirmation of last year confirms nothing, whichever way it comes."""
+    old = LOCALS[purpose](TOKENS, NOW - LIFETIMES[purpose] - HOUR)
+    with pytest.raises(TooOld):
+        READERS[purpose](old)
+
+
+@pytest.mark.parametrize("purpose", LIFETIMES, ids=str)
+def test_a_link_from_before_hours_is_as_its_purpose_says(purpose: Purpose) -> None:
+    """Preferences of an old mail get a fresh link instead; what stops a mailing or names a bounce still does."""
+    made = {Purpose.STOP: (0, 0, 9), Purpose.RETURN: (7, 0, 9)}.get(purpose, (7, 0, 0))
+    old = TOKENS._make(purpose, *made)
+    if purpose in UNDATED:
+        assert TOKENS.read(old, purpose, now=NOW).made_at is None
+    else:
+        with pytest.raises(TooOld):
+            TOKENS.read(old, purpose, now=NOW)
+    assert frozenset({Purpose.RETURN, Purpose.STOP}) == UNDATED
+
+
+def test_a_leaving_link_that_was_mailed_before_is_still_one() -> None:
+    """The layout of what stands in thousands of mailboxes is never changed: this one the first version made."""
+    tokens = Tokens(1, {1: bytes(range(32))})
+    assert tokens.leave(7, 3, 9) == "AQE-EGHUeZE5ah5j5hFX7Eyb8vGpugcg"
+    assert tokens.read_leaving("AQE-EGHUeZE5ah5j5hFX7Eyb8vGpugcg") == Link(Purpose.LEAVE, 7, 3, 9)
 
 
 def test_a_preview_link_names_nobody() -> None:
     """Whoever is shown a preview must not be able to unsubscribe the reader it was made for."""
-    assert TOKENS.read(TOKENS.harmless()) == Link(Purpose.PREVIEW)
+    assert TOKENS.read_leaving(TOKENS.harmless()) == Link(Purpose.PREVIEW)
 
 
 def test_neighbours_on_the_list_have_links_that_do_not_look_alike() -> None:
@@ -92,22 +215,66 @@ def test_old_keys_still_read_and_other_keys_do_not() -> None:
     """A link in a mail of ten years ago must still let its reader leave; a stranger's key opens nothing."""
     old = TOKENS.leave(7, 3, 9)
     rotated = Tokens(2, {**KEYS, 2: secrets.token_bytes(32)})
-    assert rotated.read(old) == Link(Purpose.LEAVE, 7, 3, 9)
-    assert rotated.read(rotated.leave(7, 3, 9)) == Link(Purpose.LEAVE, 7, 3, 9)
+    assert rotated.read_leaving(old) == Link(Purpose.LEAVE, 7, 3, 9)
+    assert rotated.read_leaving(rotated.leave(7, 3, 9)) == Link(Purpose.LEAVE, 7, 3, 9)
     with pytest.raises(BadToken):
-        TOKENS.read(rotated.leave(7, 3, 9))
+        TOKENS.read_leaving(rotated.leave(7, 3, 9))
     with pytest.raises(BadToken):
-        Tokens(1, {1: secrets.token_bytes(32)}).read(old)
+        Tokens(1, {1: secrets.token_bytes(32)}).read_leaving(old)
+
+
+@pytest.mark.parametrize("purpose", LIFETIMES, ids=str)
+def test_a_new_key_ends_no_link_before_its_time(purpose: Purpose) -> None:
+    """Keys change while people hold links: those of both keys do what they are for, within their age and no longer."""
+    rotated = Tokens(2, {**KEYS, 2: secrets.token_bytes(32)})
+    later = THIS_HOUR + LIFETIMES[purpose] + HOUR
+    for tokens in (TOKENS, rotated):
+        token = LINKS[purpose](tokens, NOW)
+        assert rotated.read(token, purpose, now=NOW).purpose is purpose
+        with pytest.raises(TooOld):
+            rotated.read(token, purpose, now=later)
+    assert base64.urlsafe_b64decode(LINKS[purpose](rotated, NOW))[1] == 2, "only the live key writes"
+
+
+def test_a_code_is_six_digits_that_only_its_sign_up_has() -> None:
+    """It is typed by hand from a mail, on a phone, by people who write other digits than we do."""
+    code = TOKENS.code(11)
+    assert re.fullmatch(r"[0-9]{6}", code)
+    assert code == TOKENS.code(11)
+    persian = code.translate(str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹"))
+    arabic = code.translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩"))
+    for written in (code, f" {code[:3]} {code[3:]}\n", f"{code[:3]}-{code[3:]}", persian, f"\u200f{arabic}\u00a0"):
+        assert TOKENS.code_matches(11, written), written
+    other = str((int(code) + 1) % 10**6).zfill(6)
+    for written in ("", other, code[:5], code + "0", "x" + code, "½" * 6, "九" * 6, code[::-1] + code):
+        assert not TOKENS.code_matches(11, written), written
+    assert len({TOKENS.code(number) for number in range(1000)}) > 990
+
+
+def test_a_code_outlives_a_change_of_keys() -> None:
+    """Somebody who has the mail open while the keys change must not be told that they mistyped."""
+    rotated = Tokens(2, {**KEYS, 2: secrets.token_bytes(32)})
+    for tokens in (TOKENS, rotated):
+        assert rotated.code_matches(11, tokens.code(11))
+
+
+def test_a_confirmation_by_mail_survives_servers_that_fold_case() -> None:
+    """An answer is the last way in for those whose button does not work."""
+    local = TOKENS.confirm_local(11, now=NOW)
+    assert local == local.lower()
+    assert len(local) <= 60
+    assert TOKENS.read_confirm_local(local.upper(), now=NOW) == 11
+    assert TOKENS.read(TOKENS.confirm(11, now=NOW), Purpose.CONFIRM, now=NOW).signup_id == 11
 
 
 def test_a_return_path_survives_servers_that_fold_case() -> None:
     """A bounce is worth nothing when its address no longer says which delivery it was."""
-    local = TOKENS.return_path(9, 7)
+    local = TOKENS.return_path(9, 7, now=NOW)
     assert local == local.lower()
     assert len(local) <= 60
-    assert TOKENS.read_return_path(local.upper()) == (9, 7)
+    assert TOKENS.read_return_path(local.upper(), now=NOW) == (9, 7)
     with pytest.raises(BadToken):
-        TOKENS.read_return_path(local[:-1] + ("0" if local[-1] != "0" else "1"))
+        TOKENS.read_return_path(local[:-1] + ("0" if local[-1] != "0" else "1"), now=NOW)
 
 
 def test_a_message_id_is_the_same_for_ever_and_tells_nothing() -> None:
@@ -121,10 +288,12 @@ def test_a_message_id_is_the_same_for_ever_and_tells_nothing() -> None:
 
 def test_a_million_links_take_seconds() -> None:
     """Each message carries four of them; at 2,000 messages a second there is no time for more."""
-    fastest = min(timeit.repeat(lambda: TOKENS.leave(123_456, 3, 77), number=2_000, repeat=10)) / 2_000
-    assert fastest < 20e-6, "ten times what was measured"
+    for make in (lambda: TOKENS.leave(123_456, 3, 77), lambda: TOKENS.preferences(123_456, now=NOW)):
+        fastest = min(timeit.repeat(make, number=2_000, repeat=10)) / 2_000
+        assert fastest < 20e-6, "ten times what was measured"
 
 
 def test_the_refusal_is_a_sentence() -> None:
     """A reader with a damaged link must learn what to do."""
-    assert "newest mail" in languages.say(BadToken().message, "en", **BadToken().facts)
+    for refusal in (BadToken(), TooOld(Link(Purpose.PREFERENCES, 7))):
+        assert "newest mail" in languages.say(refusal.message, "en", **refusal.facts)

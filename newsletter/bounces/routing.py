@@ -1,7 +1,9 @@
 """Whom a mail that came in is for: told from its recipient and the keys alone, so that a flood of nonsense costs microseconds."""
 
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -19,6 +21,7 @@ class Place(StrEnum):
     RETURN = "return"
     LEAVE = "leave"
     PROBE = "probe"
+    CONFIRM = "confirm"
     DESK = "desk"
     NOBODY = "nobody"
     ELSEWHERE = "elsewhere"
@@ -26,12 +29,13 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A place, with the delivery that a return path names, or the number of a probe."""
+    """A place, with the delivery that a return path names, the number of a probe, or the sign-up that an answer is about."""
 
     place: Place
     mailing_id: int = 0
     mailbox_id: int = 0
     probe: int = 0
+    signup: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +47,18 @@ class Arrived:
     content: bytes
 
 
+def _system_clock() -> datetime:
+    # Not the database's: a flood of nonsense must not reach it, and an hour more or less does not matter here.
+    return datetime.now(UTC)
+
+
 class Router:
     """Knows the addresses of one bounce domain and of the sender."""
 
-    def __init__(self, tokens: Tokens, *, domain: str, sender: str) -> None:
-        self._tokens = tokens
+    def __init__(
+        self, tokens: Tokens, *, domain: str, sender: str, clock: Callable[[], datetime] = _system_clock
+    ) -> None:
+        self._tokens, self._clock = tokens, clock
         self._sender = sender.lower()
         self.domain = domain
 
@@ -58,7 +69,7 @@ class Router:
 
     def probe(self, number: int) -> str:
         """Return the address of a self-test."""
-        return f"{self._tokens.probe(number)}@{self.domain}"
+        return f"{self._tokens.probe(number, now=self._clock())}@{self.domain}"
 
     def route(self, recipient: str) -> Route:
         """Return where a mail goes."""
@@ -74,8 +85,10 @@ class Router:
     def _by_token(self, local: str) -> Route:
         try:
             if local.startswith("p-"):
-                return Route(Place.PROBE, probe=self._tokens.read_probe(local))
-            mailing_id, mailbox_id = self._tokens.read_return_path(local)
+                return Route(Place.PROBE, probe=self._tokens.read_probe(local, now=self._clock()))
+            if local.startswith("c-"):
+                return Route(Place.CONFIRM, signup=self._tokens.read_confirm_local(local, now=self._clock()))
+            mailing_id, mailbox_id = self._tokens.read_return_path(local, now=self._clock())
         except BadToken:
             return Route(Place.NOBODY)
         return Route(Place.RETURN, mailing_id, mailbox_id)

@@ -1,16 +1,16 @@
 """What a mail asks of one person: the link, the figures and the address by which they say yes, drawn from its occasion alone.
 
-An occasion is what makes a second mail of one mailing to one mailbox lawful. That of a question names what is asked about and the
-day it was asked, so a mail that is tried again tomorrow says the same as today.
+An occasion is what makes a second mail of one mailing to one mailbox lawful; that of a question names what is asked about. It is
+dated by its planning, so a mail that is tried again tomorrow says the same as today.
 """
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from newsletter.tokens import Tokens
 
-_JOIN = re.compile(r"join:(\d{1,12}):(\d{1,12})").fullmatch
+_JOIN = re.compile(r"join:(\d{1,12})").fullmatch
 _FRESH = re.compile(r"fresh:(\d{1,12}):(\d{1,12})").fullmatch
 
 
@@ -26,27 +26,25 @@ class Asked:
 NOTHING = Asked()
 
 
-def to_join(signup_id: int, now: datetime) -> str:
+def to_join(signup_id: int) -> str:
     """Return the occasion of asking whether somebody wished to join."""
-    return f"join:{signup_id}:{int(now.timestamp())}"
+    return f"join:{signup_id}"
 
 
-def to_prove(subscriber_id: int, now: datetime) -> str:
+def to_prove(subscriber_id: int, asked_at: datetime) -> str:
     """Return the occasion of mailing a fresh link to the address on file."""
-    return f"fresh:{subscriber_id}:{int(now.timestamp())}"
+    return f"fresh:{subscriber_id}:{int(asked_at.timestamp())}"
 
 
-def asked(tokens: Tokens, occasion: str) -> Asked:
-    """Return what the mail of an occasion asks by."""
+def asked(tokens: Tokens, occasion: str, *, now: datetime) -> Asked:
+    """Return what the mail of an occasion asks by. now: when it was planned."""
     if not occasion:
         return NOTHING
     if found := _JOIN(occasion):
-        number, at = int(found[1]), datetime.fromtimestamp(int(found[2]), UTC)
-        return Asked(
-            tokens.confirm(number, now=at), _spaced(tokens.code(number)), tokens.confirm_local(number, now=at)
-        )
+        number = int(found[1])
+        return Asked(tokens.confirm(number, now=now), _spaced(tokens.code(number)), tokens.confirm_local(number, now=now))
     if found := _FRESH(occasion):
-        return Asked(tokens.fresh(int(found[1]), now=datetime.fromtimestamp(int(found[2]), UTC)))
+        return Asked(tokens.fresh(int(found[1]), now=now))
     return NOTHING
 
 

@@ -342,13 +342,14 @@ class Sender:
         harmless = row.subscriber_id is None
         thread = work.threads.get(row.mailbox_id, work.thread) if work.threads else work.thread
         subscriber, digest = row.subscriber_id or 0, lease.digest_id or 0
-        question = asking.asked(tokens, row.occasion)
+        # Dated by the planning: what goes twice goes with the same bytes.
+        question = asking.asked(tokens, row.occasion, now=lease.planned_at)
         person = Person(
             address=reader.address,
             name=reader.name,
             reference=reader.reference,
             leave_token=tokens.harmless() if harmless else tokens.leave(subscriber, digest, lease.mailing_id),
-            preferences_token=tokens.harmless() if harmless else tokens.preferences(subscriber),
+            preferences_token=tokens.harmless() if harmless else tokens.preferences(subscriber, now=lease.planned_at),
             message_id=tokens.message_id(lease.mailing_id, row.mailbox_id, row.occasion, domain),
             date=date,
             action_token=question.action,
@@ -359,7 +360,7 @@ class Sender:
         message = self.stamper(row.variant_id).stamp(person)
         if self._identity.signer:
             message = self._identity.signer.sign(message, relaxed=True)
-        token = tokens.return_path(lease.mailing_id, row.mailbox_id)
+        token = tokens.return_path(lease.mailing_id, row.mailbox_id, now=lease.planned_at)
         bounces = self._identity.bounce_domain
         sender = f"{token}@{bounces}" if bounces else self._identity.sender
         return Envelope(row.id, sender, reader.address, message, token, vouched=True)

@@ -178,7 +178,7 @@ def _ask(session: Session, parts: Parts, found: Sequence[SignupView], now: datet
             signup.beside(session, one.id, mailbox_id)
         else:
             signup.asked(session, one.id, mailbox_id, now=now)
-            to = To(mailbox_id, None, asking.to_join(one.id, now))
+            to = To(mailbox_id, None, asking.to_join(one.id))
             groups[wish.language, _names(wish.choices, named)].append(to)
     _post(session, parts, NoticeKind.CONFIRM, groups, keeps=QUESTION_KEEPS, now=now)
 

@@ -5,6 +5,7 @@ before the reader is told that it is done; the spool is drained before any lease
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from newsletter import database, mailboxes
 from newsletter.database import DatabaseUnreachable, DiskFull, Session
@@ -16,7 +17,7 @@ from newsletter.ledger import deliveries
 from newsletter.mailboxes import UnknownMailbox
 from newsletter.subscribers import people, subscriptions, unsubscribe
 from newsletter.subscribers.subscriptions import Rhythm
-from newsletter.tokens import Purpose
+from newsletter.tokens import Link, Purpose
 from newsletter.vault import CannotUnseal
 
 
@@ -51,7 +52,7 @@ class Preferences:
 
 def offer(parts: Parts, token: str) -> Offer:
     """Return what leaving by this link would end. Raises tokens.BadToken. Changes nothing."""
-    link = parts.tokens.read(token, Purpose.LEAVE, Purpose.PREVIEW)
+    link = parts.tokens.read_leaving(token)
     if link.purpose is Purpose.PREVIEW:
         return Offer(None, "en", subscribed=False)
     try:
@@ -72,14 +73,14 @@ def leave(parts: Parts, token: str) -> None:
 
     When it returns, nothing more is handed over for this reader but what is inside an open window (≤ 0.5 s).
     """
-    link = parts.tokens.read(token, Purpose.LEAVE, Purpose.PREVIEW)
+    link = parts.tokens.read_leaving(token)
     if link.purpose is not Purpose.PREVIEW:
         _leave_or_spool(parts, link.subscriber_id, link.digest_id)
 
 
 def leave_everything(parts: Parts, token: str) -> None:
     """End all that a reader takes, from their preferences page. Safe to repeat. Raises tokens.BadToken, spooling.NotKept."""
-    link = parts.tokens.read(token, Purpose.PREFERENCES, Purpose.PREVIEW)
+    link = _read(parts, token)
     if link.purpose is not Purpose.PREVIEW:
         _leave_or_spool(parts, link.subscriber_id, None)
 
@@ -102,7 +103,7 @@ def _leave(session: Session, subscriber_id: int, digest_id: int | None) -> None:
 
 def preferences(parts: Parts, token: str) -> Preferences:
     """Return what a reader takes. Raises tokens.BadToken. Changes nothing."""
-    link = parts.tokens.read(token, Purpose.PREFERENCES, Purpose.PREVIEW)
+    link = _read(parts, token)
     if link.purpose is Purpose.PREVIEW:
         return Preferences("PREVIEW0", "en", ())
     with parts.database.transaction() as session:
@@ -115,6 +116,11 @@ def preferences(parts: Parts, token: str) -> Preferences:
         return Preferences(person.reference, person.language, choices, _hint(session, person.mailbox_id))
 
 
+def _read(parts: Parts, token: str) -> Link:
+    # Not the database's clock: leaving everything is kept while that is away, and the hour matters little after 400 days.
+    return parts.tokens.read(token, Purpose.PREFERENCES, Purpose.PREVIEW, now=datetime.now(UTC))
+
+
 def _hint(session: Session, mailbox_id: int) -> str:
     """Say whose link this is, as far as its owner needs: whoever it was forwarded to should not press by mistake."""
     try:
@@ -125,7 +131,7 @@ def _hint(session: Session, mailbox_id: int) -> str:
 
 def change_rhythm(parts: Parts, token: str, *, digest_key: str, rhythm: Rhythm) -> None:
     """Let a reader have a digest more or less often. Raises tokens.BadToken, digests.UnknownDigest."""
-    link = parts.tokens.read(token, Purpose.PREFERENCES, Purpose.PREVIEW)
+    link = _read(parts, token)
     if link.purpose is Purpose.PREVIEW:
         return
     with parts.database.transaction() as session:

@@ -6,6 +6,7 @@ once: told again, it changes nothing, not even after an operator has lifted what
 
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 
 import structlog
 
@@ -17,7 +18,7 @@ from newsletter.database import DatabaseUnreachable, Session
 from newsletter.delivery import watching
 from newsletter.errors import NewsletterError
 from newsletter.jobs import RETURNS
-from newsletter.journeys import leaving
+from newsletter.journeys import joining, leaving
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import deliveries, returns, tallies
 from newsletter.ledger.returns import Came, Handed
@@ -40,6 +41,7 @@ class Done(StrEnum):
     RETURNED = "returned"
     KEPT = "kept"
     PROBED = "probed"
+    CONFIRMED = "confirmed"
     NOTHING = "nothing"
 
 
@@ -53,6 +55,8 @@ def take(parts: Parts, mail: Arrived) -> Done:
             done = _probed(parts, route.probe)
         case Place.LEAVE:
             done = _leave(parts, mail)
+        case Place.CONFIRM:
+            done = _confirmed(parts, mail, route.signup)
         case Place.RETURN | Place.DESK:
             done = _read(parts, mail, route)
     log.info("came in", place=route.place, done=done)
@@ -64,6 +68,12 @@ def _probed(parts: Parts, number: int) -> Done:
     with parts.database.transaction() as session:
         came = probing.came(session, parts.router.domain, number, now=database.now(session))
     return Done.PROBED if came else Done.NOTHING
+
+
+def _confirmed(parts: Parts, mail: Arrived, signup_id: int) -> Done:
+    """A person's answer to the question whether they wished to join is their yes; a machine's is nothing."""
+    person = bool(mail.sender) and isinstance(parse.parse(mail.content), Letter)
+    return Done.CONFIRMED if person and joining.confirm_by_reply(parts, signup_id) else Done.NOTHING
 
 
 def _leave(parts: Parts, mail: Arrived) -> Done:
@@ -120,7 +130,7 @@ def _came(meaning: Meaning) -> Came:
 
 def _meant(session: Session, parts: Parts, report: Bounce | Complaint, recipient: str, now: datetime) -> Handed | None:
     """By the return path, the envelope id, then the Message-ID: the first that is ours decides."""
-    if named := processing.meant(recipient, report, parts.tokens.read_return_path):
+    if named := processing.meant(recipient, report, partial(parts.tokens.read_return_path, now=now)):
         return returns.find(session, *named, now=now)
     message_id = report.sent.message_id
     if not message_id.endswith(f"@{parts.letterhead.domain}"):

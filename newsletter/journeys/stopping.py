@@ -49,15 +49,14 @@ class Offer:
 
 def offer(parts: Parts, token: str) -> Offer:
     """Return what a link would stop, and change nothing. Raises BadToken, UnknownMailing."""
-    mailing_id = parts.tokens.read(token, Purpose.STOP).mailing_id
     with parts.database.transaction() as session:
-        return _offer(session, mailing_id)
+        return _offer(session, _mailing(session, parts, token))
 
 
 def by_link(parts: Parts, token: str) -> Offer:
     """Stop what a link is for, and return what became of it. Safe to repeat. Raises BadToken, UnknownMailing."""
-    mailing_id = parts.tokens.read(token, Purpose.STOP).mailing_id
     with parts.database.transaction() as session:
+        mailing_id = _mailing(session, parts, token)
         if not (found := _offer(session, mailing_id)).stoppable:
             return found
     with suppress(WrongState):
@@ -123,6 +122,10 @@ def by_hand(parts: Parts, mailing_id: int, to: State, *, by: int) -> State:
         parts.nudger.nudge(job)
     with parts.database.transaction() as session:
         return mailings.get(session, mailing_id).state
+
+
+def _mailing(session: Session, parts: Parts, token: str) -> int:
+    return parts.tokens.read(token, Purpose.STOP, now=database.now(session)).mailing_id
 
 
 def _offer(session: Session, mailing_id: int) -> Offer:

@@ -68,7 +68,7 @@ def released(
         title=_say("released-title", **facts),
         paragraphs=(when, _say("released-stop"), *_words(manifest)),
         code=short(manifest.fingerprint),
-        action=Action(_say("released-button"), stop_url(parts, manifest.mailing)),
+        action=Action(_say("released-button"), stop_url(parts, manifest.mailing, now=now)),
     )
     if later:
         # What one sends alone waits for the others to be told: where they cannot be, it does not go.
@@ -94,9 +94,9 @@ def console(base_url: str, mailing_id: int) -> str:
     return f"{base_url}/console/alerts/{mailing_id}"
 
 
-def stop_url(parts: Parts, mailing_id: int) -> str:
+def stop_url(parts: Parts, mailing_id: int, *, now: datetime) -> str:
     """Return the link that stops an alert, without logging in."""
-    return f"{parts.letterhead.base_url}/h/{parts.tokens.stop(mailing_id)}"
+    return f"{parts.letterhead.base_url}/h/{parts.tokens.stop(mailing_id, now=now)}"
 
 
 def _try(session: Session, parts: Parts, operators: list[OperatorView], content: TeamContent, **when: datetime) -> int:

@@ -104,6 +104,11 @@ _ARRIVED = text("""
 """)
 
 
+def came_back(session: Session, mailbox_id: int, *, now: datetime) -> int:
+    """Lift everything that suppresses a mailbox: its owner said yes to our question, by their own hand. Return how many."""
+    return lift(session, mailbox_id, why="signed up again", now=now)
+
+
 def of_mailboxes(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
     """Return those of some mailboxes of which anything was ever said: it must be known again when they come back."""
     known = select(Suppression.mailbox_id).where(Suppression.mailbox_id.in_(list(mailbox_ids)))

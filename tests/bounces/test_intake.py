@@ -4,6 +4,7 @@ import smtplib
 import socket
 import threading
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from ipaddress import ip_network
 
 import pytest
@@ -49,7 +50,7 @@ def test_each_recipient_has_an_answer_of_its_own(router, tokens):
     """Postfix counts the answers: one too few, and it sends the same mail for a week."""
     taken = []
     with listening(Intake(router, taken.append)) as port:
-        good, odd = f"{tokens.return_path(1, 2)}@{DOMAIN}", f"nobody@{DOMAIN}"
+        good, odd = f"{tokens.return_path(1, 2, now=datetime.now(UTC))}@{DOMAIN}", f"nobody@{DOMAIN}"
         with smtplib.LMTP("127.0.0.1", port) as connection:
             connection.ehlo()
             connection.mail("")

@@ -1,5 +1,6 @@
 """The recipient alone says what a mail can be, without any database."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ OWN = Path(__file__).parents[2] / "../shared/data/bounces/own-postfix-dsn"
 
 def test_each_address_has_its_place(router, tokens):
     """A bounce that lands on the operator's desk is not counted, and a letter that lands among bounces is not read."""
-    back = tokens.return_path(7, 9)
+    back = tokens.return_path(7, 9, now=datetime.now(UTC))
     assert router.route(f"{back}@{DOMAIN}") == Route(Place.RETURN, 7, 9)
     assert router.route(f"{back.upper()}@{DOMAIN.upper()}") == Route(Place.RETURN, 7, 9)
     assert router.route(router.leaving).place is Place.LEAVE
@@ -34,7 +35,10 @@ def test_each_address_has_its_place(router, tokens):
 
 def test_a_token_of_one_purpose_is_nothing_in_the_place_of_another(router, tokens):
     """The link in a footer is forwarded with the mail: it must not be able to end an address."""
-    raw = {"return": tokens.return_path(7, 9)[2:], "probe": tokens.probe(5)[2:]}
+    raw = {
+        "return": tokens.return_path(7, 9, now=datetime.now(UTC))[2:],
+        "probe": tokens.probe(5, now=datetime.now(UTC))[2:],
+    }
     assert router.route(f"p-{raw['return']}@{DOMAIN}").place is Place.NOBODY
     assert router.route(f"b-{raw['probe']}@{DOMAIN}").place is Place.NOBODY
 
@@ -44,7 +48,7 @@ def test_one_changed_letter_makes_it_nobody_s(place, letter):
     """Somebody will try them all."""
     keyring = Keyring.make()
     tokens = Tokens(keyring.token.live, keyring.token.keys)
-    back = tokens.return_path(7, 9)
+    back = tokens.return_path(7, 9, now=datetime.now(UTC))
     changed = back[: 2 + place] + letter + back[3 + place :]
     found = Router(tokens, domain=DOMAIN, sender="a@b.example").route(f"{changed}@{DOMAIN}").place
     assert found is (Place.RETURN if changed == back else Place.NOBODY)

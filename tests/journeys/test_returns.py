@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import text
@@ -129,7 +130,7 @@ def test_what_is_not_ours_changes_nothing(made, tmp_path, relay, port):
         local[:20] + flip + local[21:],
         "b-" + "0" * 48,
         tokens.leave(1, 1, 1),
-        tokens.probe(7),
+        tokens.probe(7, now=datetime.now(UTC)),
         "p-" + local[2:],
         "nobody",
     ]
@@ -137,7 +138,12 @@ def test_what_is_not_ours_changes_nothing(made, tmp_path, relay, port):
         bounce = returns.dsn(b"", "ann@example.org", envid=one)
         assert returns.hand_over(port, "", f"{one}@{DOMAIN}", bounce)[0] == 250, one
         assert returns.hand_over(port, "", "postmaster@" + DOMAIN, bounce)[0] == 250, one
-    for one in (subject[:-1], subject[:9] + "xyz" + subject[12:], tokens.preferences(1), tokens.harmless()):
+    for one in (
+        subject[:-1],
+        subject[:9] + "xyz" + subject[12:],
+        tokens.preferences(1, now=datetime.now(UTC)),
+        tokens.harmless(),
+    ):
         assert (
             returns.hand_over(port, "x@example.net", address, returns.letter("x@example.net", address, one))[0] == 250
         )

@@ -2,6 +2,7 @@
 
 import re
 import time
+from datetime import UTC, datetime
 from email import message_from_bytes, policy
 
 import psycopg
@@ -194,7 +195,7 @@ def test_a_stop_by_the_pages_role_ends_an_alert_in_flight_within_half_a_second(
     phone = nights.phone_of(Crew(made.parts.database, web.parts.database), made, approver)
     approve_by_phone(made, number, approver, phone)
     alert.release(made.parts, number, by=author.id)
-    url = f"/h/{made.parts.tokens.stop(number)}"
+    url = f"/h/{made.parts.tokens.stop(number, now=datetime.now(UTC))}"
     with delivering(made, "urgent"):
         wait_for(lambda: len(sink.messages) > 20)
         assert "is stopped" in pages.post(url).text
@@ -219,7 +220,7 @@ def test_pressing_twice_is_pressing_once(made, tmp_path, author, approver, pages
     """Two of the team press at once; the second learns that it is done, not that something failed."""
     number = nights.locked(made, tmp_path, author, 3)
     by_two(made, number, author, approver)
-    url = f"/h/{made.parts.tokens.stop(number)}"
+    url = f"/h/{made.parts.tokens.stop(number, now=datetime.now(UTC))}"
     for _ in range(2):
         answer = pages.post(url)
         assert answer.status_code == 200
@@ -232,7 +233,7 @@ def test_what_has_gone_cannot_be_stopped_and_the_page_says_so(made, tmp_path, au
     number = nights.locked(made, tmp_path, author, 3)
     by_two(made, number, author, approver)
     made.deliver("urgent")
-    url = f"/h/{made.parts.tokens.stop(number)}"
+    url = f"/h/{made.parts.tokens.stop(number, now=datetime.now(UTC))}"
     assert "has gone out" in pages.get(url).text
     assert "has gone out" in pages.post(url).text
     assert mailing.status(made.parts, number).state == "done"
@@ -242,12 +243,12 @@ def test_no_other_link_stops_anything(made, tmp_path, author, approver, pages):
     """A reader's link to leave names the same mailing, and is in everybody's inbox."""
     number = nights.locked(made, tmp_path, author, 3)
     by_two(made, number, author, approver)
-    good = made.parts.tokens.stop(number)
+    good = made.parts.tokens.stop(number, now=datetime.now(UTC))
     others = (
         made.parts.tokens.leave(1, 1, number),
         made.parts.tokens.harmless(),
         good[:-1] + ("A" if good[-1] != "A" else "B"),
-        made.parts.tokens.stop(4711),
+        made.parts.tokens.stop(4711, now=datetime.now(UTC)),
     )
     for token in others:
         assert pages.get(f"/h/{token}").status_code == 404

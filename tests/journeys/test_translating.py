@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import text
@@ -200,7 +201,7 @@ def test_the_link_that_stops_an_alert_stops_all_languages(newsletter, pages, sin
     """The link is of the first mail to the team; the pages' own role does it, also where the alert itself has gone."""
     number = sent(newsletter, [files["en"]], later=["ar"])
     running = translating.send(newsletter.parts, [files["ar"]], of=number)
-    link = newsletter.parts.tokens.stop(number)
+    link = newsletter.parts.tokens.stop(number, now=datetime.now(UTC))
     offer = stopping.offer(pages.parts, link)
     assert (offer.state, offer.languages, offer.stoppable) == (State.DONE, (running,), True)
     stopping.by_link(pages.parts, link)

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 from starlette.testclient import TestClient
@@ -70,7 +71,7 @@ def pages(tmp_path, database_urls):
     composed = house.issue(worker, tmp_path, addresses=["ann@example.org", "ben@example.org"])
     publish.send(worker.parts, composed.issue)
     web = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9", web=True)
-    leave, preferences = worker.parts.tokens.leave(1, 1, 1), worker.parts.tokens.preferences(1)
+    leave, preferences = worker.parts.tokens.leave(1, 1, 1), worker.parts.tokens.preferences(1, now=datetime.now(UTC))
     asked = {
         "front": ("GET", "/"),
         "leave": ("GET", f"/u/{leave}"),
@@ -81,8 +82,8 @@ def pages(tmp_path, database_urls):
         "not found": ("GET", "/nowhere"),
         "bad link": ("GET", "/u/nothing"),
         "left": ("POST", f"/u/{leave}"),
-        "stop": ("GET", f"/h/{worker.parts.tokens.stop(composed.mailing)}"),
-        "stopped": ("POST", f"/h/{worker.parts.tokens.stop(composed.mailing)}"),
+        "stop": ("GET", f"/h/{worker.parts.tokens.stop(composed.mailing, now=datetime.now(UTC))}"),
+        "stopped": ("POST", f"/h/{worker.parts.tokens.stop(composed.mailing, now=datetime.now(UTC))}"),
     }
     found = {}
     with TestClient(create(web), raise_server_exceptions=False) as client:

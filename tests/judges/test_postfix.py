@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from datetime import UTC, datetime
 
 import dkim
 import pytest
@@ -81,7 +82,10 @@ def test_a_delivery_is_named_on_the_far_side_of_postfix(delivered):
     made, sink, _, _, mailing = delivered
     with made.parts.database.transaction() as session:
         mailboxes = set(session.execute(text("SELECT mailbox_id FROM delivery")).scalars())
-    named = {made.parts.tokens.read_return_path(message.sender.partition("@")[0]) for message in sink.messages}
+    named = {
+        made.parts.tokens.read_return_path(message.sender.partition("@")[0], now=datetime.now(UTC))
+        for message in sink.messages
+    }
     assert named == {(mailing, mailbox) for mailbox in mailboxes}
     mails = [said for said in sink.said if said.startswith("MAIL")]
     assert all(f"ENVID={said[said.index('<') + 1 : said.index('@')]}" in said for said in mails)

@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from newsletter import languages
@@ -79,7 +79,10 @@ class Night:
         """Return how many of a mailing the mail server has taken by now: the books are written some hundreds at a time."""
         number = self.mailings[what]
         tokens = self.ground.made.parts.tokens
-        self.seen.update(tokens.read_return_path(one["sender"].partition("@")[0])[0] for one in self.ground.tail())
+        self.seen.update(
+            tokens.read_return_path(one["sender"].partition("@")[0], now=datetime.now(UTC))[0]
+            for one in self.ground.tail()
+        )
         return self.seen[number]
 
     def ask(self, *words: Any, stdin: str = "") -> Any:

@@ -1,6 +1,7 @@
 """The night's page is true, and says so when it is not: a judge that never convicts proves nothing."""
 
 import os
+from datetime import UTC, datetime
 
 import pytest
 
@@ -35,5 +36,7 @@ def test_a_night_is_told_as_the_mail_server_saw_it(tmp_path, database_urls, redi
 
 
 def _what(night, message):
-    number, _ = night.ground.made.parts.tokens.read_return_path(message["sender"].partition("@")[0])
+    number, _ = night.ground.made.parts.tokens.read_return_path(
+        message["sender"].partition("@")[0], now=datetime.now(UTC)
+    )
     return next((what for what, mailing in night.mailings.items() if mailing == number), "")

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -94,7 +95,7 @@ def _taken(tokens: Tokens, record: list[dict[str, Any]], mailing_id: int) -> "de
     """Return what the server took of a mailing, by mailbox: the return path names the delivery."""
     found: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
     for message in record:
-        mailing, mailbox = tokens.read_return_path(message["sender"].partition("@")[0])
+        mailing, mailbox = tokens.read_return_path(message["sender"].partition("@")[0], now=datetime.now(UTC))
         if mailing == mailing_id and message["what"] == "taken":
             found[mailbox].append(message)
     return found

@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import text
@@ -224,6 +225,6 @@ def by_mailing(made, record):
     """Return the server's messages by the mailing their return path names."""
     found = {}
     for one in record:
-        number, _ = made.parts.tokens.read_return_path(one["sender"].partition("@")[0])
+        number, _ = made.parts.tokens.read_return_path(one["sender"].partition("@")[0], now=datetime.now(UTC))
         found.setdefault(number, []).append(one)
     return found

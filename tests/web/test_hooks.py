@@ -50,7 +50,7 @@ def ask(worker, sql):
 def bounced(worker):
     """What SES says of the first reader's mail."""
     mailing, mailbox = ask(worker, "SELECT mailing_id, mailbox_id FROM delivery ORDER BY mailbox_id LIMIT 1")[0]
-    source = f"{worker.parts.tokens.return_path(mailing, mailbox)}@{DOMAIN}"
+    source = f"{worker.parts.tokens.return_path(mailing, mailbox, now=datetime.now(UTC))}@{DOMAIN}"
     one = {"emailAddress": "ann@example.org", "status": "5.1.1", "diagnosticCode": "smtp; 550 5.1.1 user unknown"}
     said = {"bounceType": "Permanent", "bounceSubType": "General", "bouncedRecipients": [one]}
     return json.dumps({"notificationType": "Bounce", "mail": {"source": source}, "bounce": said})
@@ -75,7 +75,7 @@ def test_a_bounce_told_by_amazon_ends_the_address_once(pages, worker, amazon):
 def delivered(worker, mailing, at):
     """What SES says when the first reader's mail arrived."""
     [(mailbox,)] = ask(worker, "SELECT min(mailbox_id) FROM delivery")
-    source = f"{worker.parts.tokens.return_path(mailing, mailbox)}@{DOMAIN}"
+    source = f"{worker.parts.tokens.return_path(mailing, mailbox, now=datetime.now(UTC))}@{DOMAIN}"
     told = {"timestamp": at.isoformat(timespec="milliseconds"), "recipients": ["ann@example.org"]}
     return json.dumps({"notificationType": "Delivery", "mail": {"source": source}, "delivery": told})
 

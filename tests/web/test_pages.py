@@ -1,6 +1,7 @@
 """The pages: GET changes nothing, POST acts at once, and nothing of a reader leaks."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import text
@@ -57,7 +58,7 @@ def link(worker, place=0):
 
 
 def paths(worker):
-    leave, preferences = link(worker), worker.parts.tokens.preferences(1)
+    leave, preferences = link(worker), worker.parts.tokens.preferences(1, now=datetime.now(UTC))
     return [
         "/",
         f"/u/{leave}",
@@ -112,7 +113,7 @@ def test_a_forged_or_damaged_link_does_nothing(pages, worker):
         "x" * 32,
         good[:-1],
         good[:-1] + ("A" if good[-1] != "A" else "B"),
-        worker.parts.tokens.preferences(1),
+        worker.parts.tokens.preferences(1, now=datetime.now(UTC)),
         "%00",
     ):
         assert pages.post(f"/u/{bad}").status_code in (404, 405)
@@ -161,7 +162,7 @@ def test_leaving_works_while_the_database_is_away(worker, tmp_path, database_url
 
 def test_a_reader_changes_the_rhythm_and_leaves_everything(pages, worker):
     """Less often keeps a reader who would otherwise leave."""
-    token = worker.parts.tokens.preferences(1)
+    token = worker.parts.tokens.preferences(1, now=datetime.now(UTC))
     answer = pages.post(f"/p/{token}", data={"action": "rhythm", "digest": "weekly", "rhythm": "monthly"})
     assert answer.status_code == 200
     live = "SELECT rhythm FROM subscription WHERE subscriber_id = 1 AND ended_at IS NULL"
@@ -240,7 +241,9 @@ def test_a_form_without_end_is_turned_away(pages, worker):
             yield b"rhythm=" + b"x" * 10_000
 
     form = {"content-type": "application/x-www-form-urlencoded"}
-    answer = pages.post(f"/p/{worker.parts.tokens.preferences(1)}", content=chunks(), headers=form)
+    answer = pages.post(
+        f"/p/{worker.parts.tokens.preferences(1, now=datetime.now(UTC))}", content=chunks(), headers=form
+    )
     assert answer.status_code == 413
     assert pages.post(f"/u/{link(worker)}", content=chunks()).status_code in (200, 413)
 
@@ -279,7 +282,7 @@ def test_a_persian_reader_gets_a_persian_page(pages, worker):
 
 def test_pages_that_act_say_for_whom(pages, worker):
     """A forwarded mail carries its owner's link: whoever it was sent on to must see that it is not theirs."""
-    for path in (f"/u/{link(worker)}", f"/p/{worker.parts.tokens.preferences(1)}"):
+    for path in (f"/u/{link(worker)}", f"/p/{worker.parts.tokens.preferences(1, now=datetime.now(UTC))}"):
         page = pages.get(path).text
         assert re.search(r"You act as [ab]…@e….org. Not you\?", page)
         assert "@example" not in page
