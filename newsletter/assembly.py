@@ -28,7 +28,18 @@ from newsletter.delivery.sending import Identity, Sender
 from newsletter.delivery.vouching import House
 from newsletter.errors import Invalid, NotFound
 from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, PICTURES, RETURNS, SIGNUPS, Nudger
-from newsletter.journeys import drilling, expiring, growing, hooking, joining, leaving, picturing, returns, starting, team
+from newsletter.journeys import (
+    drilling,
+    expiring,
+    growing,
+    hooking,
+    joining,
+    leaving,
+    picturing,
+    returns,
+    starting,
+    team,
+)
 from newsletter.journeys.parts import Letterhead, Parts
 from newsletter.ledger import mailings, shards
 from newsletter.ledger.mailings import Lane

@@ -58,7 +58,11 @@ def _reply_to(frame: Frame) -> tuple[Piece, ...]:
     """Where an answer says yes, for the one reader whom the mail asks."""
     if not frame.reply_domain:
         return ()
-    return ("Reply-To: <", Gap(Slot.REPLY, Kind.HEADER), f"@{headers.spelled('Reply-To', 'a@' + frame.reply_domain)[2:]}>\r\n")
+    return (
+        "Reply-To: <",
+        Gap(Slot.REPLY, Kind.HEADER),
+        f"@{headers.spelled('Reply-To', 'a@' + frame.reply_domain)[2:]}>\r\n",
+    )
 
 
 def _common(frame: Frame) -> tuple[Piece, ...]:

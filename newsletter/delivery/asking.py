@@ -42,7 +42,9 @@ def asked(tokens: Tokens, occasion: str, *, now: datetime) -> Asked:
         return NOTHING
     if found := _JOIN(occasion):
         number = int(found[1])
-        return Asked(tokens.confirm(number, now=now), _spaced(tokens.code(number)), tokens.confirm_local(number, now=now))
+        return Asked(
+            tokens.confirm(number, now=now), _spaced(tokens.code(number)), tokens.confirm_local(number, now=now)
+        )
     if found := _FRESH(occasion):
         return Asked(tokens.fresh(int(found[1]), now=now))
     return NOTHING

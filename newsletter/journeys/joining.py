@@ -251,9 +251,7 @@ def _permit(
             details=told,
         )
         had_to = cutting.last_cut(session, digest.id, rhythm)
-        subscriptions.take(
-            session, subscriber_id, digest.id, rhythm=rhythm, had_to=had_to, granted_by=event, now=now
-        )
+        subscriptions.take(session, subscriber_id, digest.id, rhythm=rhythm, had_to=had_to, granted_by=event, now=now)
     return list(chosen)
 
 
@@ -274,9 +272,7 @@ def _post(
         spoken = language if languages.speaks(language) else "en"
         frame = parts.letterhead.notice_frame(lists[0] if lists else "", language=spoken, reply_domain=reply_domain)
         compiled = notice.compose(NoticeContent(kind, lists, requested_on=now.date()), frame, parts.layout)
-        notices.post(
-            session, compiled, to, subject=str(kind), language=spoken, expires_at=now + keeps, now=now
-        )
+        notices.post(session, compiled, to, subject=str(kind), language=spoken, expires_at=now + keeps, now=now)
 
 
 def tidy(parts: Parts) -> int:

@@ -14,7 +14,7 @@ from newsletter.ledger.mailings import Draft, Kind, Lane
 
 @dataclass(frozen=True, slots=True)
 class To:
-    """Whom it goes to. subscriber_id None: nobody's record, so its links to change things do nothing. occasion: see `delivery.asking`."""
+    """Whom it goes to. subscriber_id None: nobody's record, so its links do nothing. occasion: as in `delivery.asking`."""
 
     mailbox_id: int
     subscriber_id: int | None = None

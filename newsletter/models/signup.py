@@ -35,7 +35,7 @@ class Answer(StrEnum):
 
 
 class Signup(Base):
-    """One form that was sent. `pending`: the digest of what its page was given, by which a code is tried against this wish alone."""
+    """One form that was sent. pending: the digest of what its page was given; beside it a code is tried, for this wish."""
 
     __tablename__ = "signup"
 

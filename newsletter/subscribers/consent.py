@@ -36,7 +36,9 @@ def granted(
     session.add(event)
     session.flush()
     if details:
-        sealed = session.vault.seal("consent_detail", "details", event.id, json.dumps(dict(details), ensure_ascii=False))
+        sealed = session.vault.seal(
+            "consent_detail", "details", event.id, json.dumps(dict(details), ensure_ascii=False)
+        )
         session.add(ConsentDetail(event_id=event.id, details_sealed=sealed))
         session.flush()
     return event.id

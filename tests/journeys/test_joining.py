@@ -9,11 +9,17 @@ import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from newsletter.journeys import joining, leaving, publish
+from newsletter.bounces.routing import Arrived
+from newsletter.issues import digests
+from newsletter.journeys import inbound, joining, leaving, publish, returns
+from newsletter.journeys.returns import Done
 from newsletter.subscribers import suppression
+from newsletter.subscribers.signup import Wish
+from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.subscribers.suppression import Reason
 from newsletter.web import create
 from tests import house
+from tests.fakes.returns import letter
 
 ANN = "ann@example.org"
 
@@ -86,7 +92,9 @@ def test_somebody_joins_by_the_button(newsletter, pages, desk) -> None:
 
 def test_the_proof_of_a_yes_is_kept(newsletter, pages, desk) -> None:
     """A regulator asks when, where and to what somebody said yes; the answer must not be in clear anywhere."""
-    pages.post("/join", data={"email": ANN, "digest": "weekly"}, headers={"referer": "https://sarand.example/camp?name=ann"})
+    pages.post(
+        "/join", data={"email": ANN, "digest": "weekly"}, headers={"referer": "https://sarand.example/camp?name=ann"}
+    )
     pages.post(link(desk()[0]))
     desk()
     [(event, sealed)] = ask(newsletter, "SELECT event_id, details_sealed FROM consent_detail")
@@ -143,9 +151,6 @@ def test_nobody_is_asked_twice_at_once(newsletter, pages, desk) -> None:
 def test_one_yes_confirms_all_that_is_pending(newsletter, pages, desk) -> None:
     """Whoever asked for two digests on two pages pressed once, and expects both."""
     with newsletter.parts.database.transaction() as session:
-        from newsletter.issues import digests
-        from newsletter.subscribers.subscriptions import Rhythm
-
         digests.add(session, "news", name="The News", languages=("en",), rhythm=Rhythm.EACH)
     pages.post("/join", data={"email": ANN, "digest": "weekly"})
     pages.post("/join", data={"email": ANN, "digest": "news"})
@@ -173,7 +178,8 @@ def test_who_had_left_comes_back_by_their_own_yes(newsletter, pages, desk, tmp_p
     """An import never brings back whoever left; they themselves can, and the next issue is theirs."""
     house.add_readers(newsletter, tmp_path, [ANN])
     [(reader, digest, box)] = ask(
-        newsletter, "SELECT s.subscriber_id, s.digest_id, p.mailbox_id FROM subscription s JOIN subscriber p ON p.id = s.subscriber_id"
+        newsletter,
+        "SELECT s.subscriber_id, s.digest_id, p.mailbox_id FROM subscription s JOIN subscriber p ON p.id = s.subscriber_id",
     )
     leaving.leave(newsletter.parts, newsletter.parts.tokens.leave(reader, digest, 1))
     with newsletter.parts.database.transaction() as session:
@@ -248,3 +254,23 @@ def test_a_new_reader_begins_with_the_next_issue(newsletter, pages, desk, tmp_pa
     desk()
     had = dict(ask(newsletter, "SELECT s.id, s.had_to FROM subscription s ORDER BY id DESC LIMIT 1"))
     assert next(iter(had.values())) > 0
+
+
+def test_an_answer_to_the_mail_is_a_yes(tmp_path, database_urls, sink) -> None:
+    """Whose mail program shows no button, and who has lost the page, can answer; a vacation note is no answer."""
+    made = house.build(tmp_path, database_urls, sink.url, bounce_domain="back.sarand.example")
+    assert inbound.self_test(made.parts, lambda probe: returns.take(made.parts, Arrived("", probe, b"")) and None)
+    wish = Wish(ANN, "en", {"weekly": "weekly"})
+    joining.ask(made.parts, wish)
+    joining.work(made.parts)
+    made.deliver("transactional", seconds=5)
+    [question] = [email.message_from_bytes(one.content, policy=email.policy.default) for one in sink.messages]
+    assert "Or simply answer this mail" in words(question)
+    back = str(question["reply-to"])
+    away = b"Auto-Submitted: auto-replied\r\n" + letter(ANN, back, "Away until Monday")
+    assert returns.take(made.parts, Arrived(ANN, back, away)) is Done.NOTHING
+    assert returns.take(made.parts, Arrived("", back, letter(ANN, back, "Re: Please confirm"))) is Done.NOTHING
+    assert returns.take(made.parts, Arrived(ANN, back, letter(ANN, back, "Re: Please confirm"))) is Done.CONFIRMED
+    joining.work(made.parts)
+    assert len(readers(made)) == 1
+    made.close()

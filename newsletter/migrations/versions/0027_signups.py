@@ -33,15 +33,9 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "answered_by IS NULL OR answered_by IN ('link', 'code', 'reply')", name=op.f("ck_signup_answer_is_known")
         ),
-        sa.CheckConstraint(
-            "(answered_at IS NULL) = (answered_by IS NULL)", name=op.f("ck_signup_an_answer_has_a_way")
-        ),
-        sa.CheckConstraint(
-            "state <> 'asked' OR asked_at IS NOT NULL", name=op.f("ck_signup_asked_at_some_time")
-        ),
-        sa.ForeignKeyConstraint(
-            ["mailbox_id"], ["mailbox.id"], name=op.f("fk_signup_mailbox_id"), ondelete="CASCADE"
-        ),
+        sa.CheckConstraint("(answered_at IS NULL) = (answered_by IS NULL)", name=op.f("ck_signup_an_answer_has_a_way")),
+        sa.CheckConstraint("state <> 'asked' OR asked_at IS NOT NULL", name=op.f("ck_signup_asked_at_some_time")),
+        sa.ForeignKeyConstraint(["mailbox_id"], ["mailbox.id"], name=op.f("fk_signup_mailbox_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_signup")),
         sa.UniqueConstraint("pending", name=op.f("uq_signup_pending")),
     )
@@ -55,6 +49,6 @@ def upgrade() -> None:
     op.execute("REVOKE ALL ON signup FROM newsletter_web, newsletter_worker")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON signup TO newsletter_worker")
     op.execute("GRANT INSERT (id, pending, wish_sealed, came_at) ON signup TO newsletter_web")
-    op.execute("GRANT SELECT (id, pending, state, asked_at, tries, answered_at) ON signup TO newsletter_web")
+    op.execute("GRANT SELECT (id, pending, asked_at, tries, answered_at, answered_by) ON signup TO newsletter_web")
     op.execute("GRANT UPDATE (tries, answered_at, answered_by) ON signup TO newsletter_web")
     op.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO newsletter_web, newsletter_worker")
