@@ -29,7 +29,6 @@ class Pages:
             language=spoken,
             organisation=self._letterhead.sender_name or "Newsletter",
             t=lambda message, **words: languages.say(f"web.{message}", spoken, **words),
-            say=lambda message, **words: languages.say(message, spoken, **words),
             **{"facts": {}, **facts},
         )
         return HTMLResponse(body, status_code=status)

@@ -1,0 +1,68 @@
+"""Joining in a real browser of 320 px, in three languages: form, figures, button; judged by axe and as HTML."""
+
+import email
+import email.policy
+import re
+
+import pytest
+
+from newsletter import languages
+from newsletter.journeys import joining
+from tests import house
+from tests.judges import driving
+from tests.judges.test_console import RULES, Eye
+from tests.judges.test_console import pages as pages
+from tests.judges.test_console import port as port
+from tests.judges.test_looks import objections
+
+
+@pytest.fixture
+def night():
+    return {}
+
+
+@pytest.fixture
+def worker(tmp_path, database_urls, port, sink):
+    made = house.build(tmp_path, database_urls, sink.url, base_url=f"http://localhost:{port}")
+    yield made
+    made.close()
+
+
+def say(message: str, language: str) -> str:
+    return languages.say(f"web.{message}", language)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("language", ["en", "fa", "ar"])
+def test_somebody_joins_on_a_small_phone(judges, chromium, worker, pages, port, sink, tmp_path, language):
+    """Whoever stands in the rain with an old phone must find the one button, whichever way their letters run."""
+    base = f"http://localhost:{port}"
+    with driving.running(chromium) as phone:
+        eye = Eye(phone, judges, tmp_path)
+        phone.phone()
+        phone.open(f"{base}/join?language={language}")
+        eye.look(f"join-{language}")
+        phone.fill(email="ann.example.org")
+        phone.run("document.querySelector('form').noValidate = true")
+        phone.press(say("join-button", language), then="document.querySelector('[role=alert]')")
+        eye.look(f"join-problem-{language}")
+        phone.fill(email="ann@example.org")
+        phone.press(say("join-button", language), then="document.querySelector('[name=pending]')")
+        eye.look(f"look-{language}")
+        joining.work(worker.parts)
+        worker.deliver("transactional", seconds=5)
+        mail = email.message_from_bytes(sink.messages[-1].content, policy=email.policy.default)
+        text = mail.get_body(("plain",)).get_content()
+        phone.run("document.querySelector('details').open = true")
+        phone.fill(code="123456")
+        phone.press(say("look-code-button", language), then="document.querySelector('[role=alert]')")
+        eye.look(f"look-problem-{language}")
+        phone.open(re.search(rf"{base}/c/\S+", text)[0])
+        eye.look(f"confirm-{language}")
+        phone.press(say("confirm-button", language), then="!document.querySelector('form')")
+        eye.look(f"joined-{language}")
+    joining.work(worker.parts)
+    worker.deliver("transactional", seconds=5)
+    assert len(sink.messages) == 2
+    assert eye.found == []
+    assert objections(judges, tmp_path, eye.files, RULES) == {}
