@@ -166,6 +166,7 @@ class NoticeKind(StrEnum):
     CONFIRM = "confirm"
     WELCOME = "welcome"
     GOODBYE = "goodbye"
+    PROVE = "prove"
 
 
 @dataclass(frozen=True, slots=True)

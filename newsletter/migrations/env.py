@@ -12,6 +12,7 @@ from newsletter.models import (  # noqa: F401
     digest,
     drill,
     errand,
+    fresh,
     lock,
     mailbox,
     mailing,
