@@ -36,6 +36,7 @@ from newsletter.journeys import (
     joining,
     leaving,
     picturing,
+    proving,
     returns,
     starting,
     team,
@@ -238,7 +239,7 @@ class Newsletter:
             self.parts.nudger.nudge(DRILL)
         if self._errands_wait():
             self.parts.nudger.nudge(ERRANDS)
-        if joining.any_due(self.parts):
+        if joining.any_due(self.parts) or proving.any_due(self.parts):
             self.parts.nudger.nudge(SIGNUPS)
         if hooking.any_due(self.parts):
             self.parts.nudger.nudge(HOOKS)
@@ -255,6 +256,10 @@ class Newsletter:
     def _errands_wait(self) -> bool:
         with self.parts.database.transaction() as session:
             return errands.waiting(session)
+
+    def greet(self) -> int:
+        """Deal with those who wish to join, and with those who asked for a fresh link; return how many. The desk's work."""
+        return joining.work(self.parts) + proving.work(self.parts)
 
     def _run_errands(self) -> None:
         """Do what pages asked for, where no worker can be called. The desk's work, which loads what senders do not."""
@@ -278,8 +283,7 @@ class Newsletter:
                 rows.start()
                 team.tend(self.parts)
                 self._run_errands()
-                if joining.any_due(self.parts):
-                    joining.work(self.parts)
+                self.greet()
                 drilling.run_due(self.parts)
                 if hooking.any_due(self.parts):
                     aside.start()
