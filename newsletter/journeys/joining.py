@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from html import escape
 
 import structlog
 
@@ -87,6 +88,32 @@ def ask(parts: Parts, wish: Wish) -> str:
         signup.add(session, pending, wish, now=database.now(session))
     parts.nudger.nudge(SIGNUPS)
     return pending
+
+
+def wording(parts: Parts, language: str) -> str:
+    """Return what whoever presses the button of a form agrees to."""
+    return languages.say("web.join-agree", language, organisation=parts.letterhead.sender_name)
+
+
+def embedded(parts: Parts, keys: Sequence[str], *, language: str, name: str) -> str:
+    """Return the HTML of a form for somebody else's page. Raises UnknownDigest."""
+    with parts.database.transaction() as session:
+        chosen = [digests.by_key(session, key) for key in keys]
+    spoken = language if languages.speaks(language) else "en"
+    hidden = {"language": spoken, "form": name}
+    fields = [f'<input type="hidden" name="{field}" value="{escape(value)}">' for field, value in hidden.items()]
+    fields += [f'<input type="hidden" name="digest" value="{digest.key}">' for digest in chosen]
+    address = escape(languages.say("web.join-address", spoken))
+    return "\n".join(
+        (
+            f'<form method="post" action="{parts.letterhead.base_url}/join" dir="{languages.direction(spoken)}">',
+            *fields,
+            f'<label>{address} <input name="email" type="email" autocomplete="email" dir="ltr" required></label>',
+            f"<p>{escape(wording(parts, spoken))}</p>",
+            f'<button type="submit">{escape(languages.say("web.join-button", spoken))}</button>',
+            "</form>",
+        )
+    )
 
 
 def look(parts: Parts, token: str, *, now: datetime | None = None) -> bool:

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse
 
-from newsletter import languages
 from newsletter.assembly import Newsletter
 from newsletter.errors import NewsletterError
 from newsletter.issues import digests
@@ -116,16 +115,11 @@ def wished(
         language=language,
         choices={key: rhythms.get(key, "weekly") for key in keys},
         name=name.strip()[:LONGEST_NAME],
-        wording=wording(made, language),
+        wording=joining.wording(made.parts, language),
         form=form[:LONGEST_FORM],
         page=_page(request),
         network=security.network(address),
     )
-
-
-def wording(made: Newsletter, language: str) -> str:
-    """Return what whoever presses the button agrees to."""
-    return languages.say("web.join-agree", language, organisation=made.parts.letterhead.sender_name)
 
 
 def _page(request: Request) -> str:
@@ -154,7 +148,7 @@ def _form(
     status: int = 200,
 ) -> HTMLResponse:
     facts = {"digests": _digests(request), "chosen": chosen, "form": form, "email": email, "problem": problem}
-    agree = wording(_made(request), language)
+    agree = joining.wording(_made(request).parts, language)
     return _pages(request).show("public/join.html", language=language, status=status, agree=agree, **facts)
 
 
