@@ -16,6 +16,7 @@ OWNERS = {
     "consent": ("newsletter.subscribers",),
     "suppression": ("newsletter.subscribers",),
     "signup": ("newsletter.subscribers",),
+    "topic": ("newsletter.subscribers",),
     "digest": ("newsletter.issues",),
     "picture": ("newsletter.issues",),
     "article": ("newsletter.issues",),
