@@ -18,6 +18,7 @@ from newsletter.cli import (
     replies,
     subscribers,
     suppressions,
+    topics,
 )
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 for group, name in (
     (digests.app, "digests"),
+    (topics.app, "topics"),
     (subscribers.app, "subscribers"),
     (articles.app, "articles"),
     (issues.app, "issues"),

@@ -22,6 +22,7 @@ from newsletter.models import (  # noqa: F401
     signup,
     subscriber,
     suppression,
+    topic,
 )
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=base.Base.metadata)
