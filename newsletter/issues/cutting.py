@@ -10,8 +10,9 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from newsletter.errors import Conflict, NotFound
+from newsletter.errors import Conflict, Invalid, NotFound
 from newsletter.models.digest import Digest, Issue
+from newsletter.subscribers.subscriptions import ISSUED
 
 
 class NothingNew(Conflict):
@@ -19,6 +20,13 @@ class NothingNew(Conflict):
 
     def __init__(self, digest: str, rhythm: str) -> None:
         super().__init__("issue.nothing-new", digest=digest, rhythm=rhythm)
+
+
+class NeverCut(Invalid):
+    """No issue is cut for those who take emergencies only."""
+
+    def __init__(self, rhythm: str) -> None:
+        super().__init__("issue.never-cut", rhythm=rhythm)
 
 
 class UnknownIssue(NotFound):
@@ -49,6 +57,13 @@ class IssueView:
     articles: int
     mailing_id: int
     cut_at: datetime
+
+
+def cuttable(rhythm: str) -> str:
+    """Return a rhythm in which issues are cut. Raises NeverCut for another."""
+    if rhythm not in ISSUED:
+        raise NeverCut(rhythm)
+    return rhythm
 
 
 def next_cut(session: Session, digest_id: int, rhythm: str, *, upto: int) -> Cut:

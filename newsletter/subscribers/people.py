@@ -35,6 +35,7 @@ class PersonView:
     language: str
     time_zone: str
     created_at: datetime
+    paused_until: datetime | None = None
 
 
 def find(session: Session, reference: str) -> PersonView:
@@ -93,6 +94,7 @@ def shown(session: Session, person: PersonView, *, digests: Mapping[int, str]) -
         "time_zone": person.time_zone,
         "since": person.created_at,
         "subscriptions": [f"{digests[one.digest_id]} {one.rhythm}" for one in subscriptions.of(session, person.id)],
+        "paused_until": person.paused_until,
         "suppressed": suppression.reasons(session, person.mailbox_id),
     }
 
@@ -112,5 +114,13 @@ def _view(session: Session, found: Subscriber) -> PersonView:
     except UnknownMailbox:
         masked = "erased"
     return PersonView(
-        found.id, found.mailbox_id, found.reference, name, masked, found.language, found.time_zone, found.created_at
+        found.id,
+        found.mailbox_id,
+        found.reference,
+        name,
+        masked,
+        found.language,
+        found.time_zone,
+        found.created_at,
+        found.paused_until,
     )

@@ -8,8 +8,12 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from newsletter.errors import NotFound
+from newsletter.models.subscriber import ISSUED as ISSUED
 from newsletter.models.subscriber import Rhythm as Rhythm
 from newsletter.models.subscriber import Subscription
+
+FEWER = {Rhythm.EACH: Rhythm.WEEKLY, Rhythm.DAILY: Rhythm.WEEKLY}
+"""What is offered, instead of leaving, to whom so much is too much."""
 
 
 class NotSubscribed(NotFound):

@@ -1,5 +1,6 @@
 """The pages that readers come to from a mail: leave, preferences, the archive, privacy, and two for machines."""
 
+from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Form, HTTPException, Path, Request
@@ -10,8 +11,11 @@ from newsletter import database
 from newsletter.assembly import Newsletter
 from newsletter.database import DatabaseUnreachable
 from newsletter.issues import cutting, digests
-from newsletter.journeys import leaving, picturing, previews, publicity
+from newsletter.journeys import leaving, lessening, picturing, previews, publicity
+from newsletter.journeys.lessening import Less
+from newsletter.subscribers import pausing
 from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.tokens import TooOld
 from newsletter.web.fresh import Fresh
 from newsletter.web.pages import Pages
 from newsletter.web.security import MAIL_POLICY
@@ -52,6 +56,15 @@ def leave(request: Request, token: str) -> HTMLResponse:
     return _pages(request).show("public/left.html", language=offer.language, offer=offer, token=token)
 
 
+@router.post("/u/{token}/less")
+def take_less(request: Request, token: str, instead: Annotated[Less, Form()]) -> HTMLResponse:
+    """Give less of a digest instead of nothing. A place of its own: a POST to the link itself leaves, whatever it says."""
+    parts = _made(request).parts
+    lessening.take(parts, token, instead)
+    offer = leaving.offer(parts, token)
+    return _pages(request).show("public/less.html", language=offer.language, offer=offer, token=token, instead=instead)
+
+
 @router.api_route("/p/{token}", methods=READ)
 def preferences(request: Request, token: str) -> HTMLResponse:
     """Show what a reader takes, without name or address: the mail may have been forwarded."""
@@ -65,22 +78,36 @@ def change_preferences(
     action: Annotated[str, Form()],
     digest: Annotated[str, Form()] = "",
     rhythm: Annotated[Rhythm, Form()] = Rhythm.WEEKLY,
+    until: Annotated[date | None, Form()] = None,
 ) -> HTMLResponse:
-    """Change how often a digest comes, or leave everything."""
+    """Change how often a digest comes, pause until a day, or leave everything."""
     parts = _made(request).parts
     if action == "leave":
         leaving.leave_everything(parts, token)
     elif action == "rhythm":
         leaving.change_rhythm(parts, token, digest_key=digest, rhythm=rhythm)
+    elif action == "resume" or (action == "pause" and until):
+        leaving.pause(parts, token, until=until if action == "pause" else None)
     else:
         raise HTTPException(422)
     return _preferences(request, token, saved=True)
 
 
 def _preferences(request: Request, token: str, *, saved: bool) -> HTMLResponse:
-    found = leaving.preferences(_made(request).parts, token)
+    parts = _made(request).parts
+    try:
+        found = leaving.preferences(parts, token)
+    except TooOld as old:
+        offer = leaving.of_old(parts, old.link)
+        return _pages(request).show("public/old.html", language=offer.language, offer=offer, token=token, saved=saved)
     return _pages(request).show(
-        "public/preferences.html", language=found.language, found=found, token=token, saved=saved, rhythms=list(Rhythm)
+        "public/preferences.html",
+        language=found.language,
+        found=found,
+        token=token,
+        saved=saved,
+        rhythms=list(Rhythm),
+        pauses=pausing,
     )
 
 
