@@ -13,7 +13,7 @@ from newsletter.composer import styles
 from newsletter.database import Session
 from newsletter.delivery import following, journal
 from newsletter.ledger import deliveries, mailings, planning, shards, variants
-from newsletter.ledger.mailings import Kind
+from newsletter.ledger.mailings import ORDINARY, Kind
 from newsletter.mailboxes import UnknownMailbox
 from newsletter.subscribers import recipients, subscriptions
 from newsletter.subscribers.recipients import Detail
@@ -80,7 +80,7 @@ def _bar(session: Session, taken: shards.Lease, rows: list[deliveries.Row]) -> d
     if taken.digest_id is None:
         return {}
     ids = [row.subscriber_id for row in rows if row.subscriber_id is not None]
-    reasons = recipients.barred(session, taken.digest_id, ids)
+    reasons = recipients.barred(session, taken.digest_id, ids, urgent=taken.kind not in ORDINARY)
     barred = {row.id: reasons[row.subscriber_id] for row in rows if row.subscriber_id in reasons}
     barred |= _restyled(session, taken, [row for row in rows if row.id not in barred])
     deliveries.bar(session, taken, barred)

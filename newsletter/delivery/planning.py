@@ -16,7 +16,7 @@ from newsletter.errors import Conflict, NewsletterError
 from newsletter.issues import digests, withdrawal
 from newsletter.ledger import books, deliveries, locks, mailings, translating, variants
 from newsletter.ledger import planning as rows
-from newsletter.ledger.mailings import Kind, Lane, State, WrongState
+from newsletter.ledger.mailings import ORDINARY, Kind, Lane, State, WrongState
 from newsletter.ledger.manifest import Manifest
 from newsletter.operators import audit, hooks
 from newsletter.operators.hooks import Event
@@ -240,7 +240,10 @@ def audience(session: Session, mailing: mailings.MailingView, *, near: recipient
         had = bool(terms["also_had"])
         return late(session, mailing.translates, terms["languages"], also_had=had, but=mailing.id, near=near)
     later = terms.get("later", ())
-    return recipients.of_digest(digest.id, rhythm=rhythm, languages=digest.languages, later=later, near=near)
+    urgent = mailing.kind not in ORDINARY
+    return recipients.of_digest(
+        digest.id, rhythm=rhythm, languages=digest.languages, urgent=urgent, later=later, near=near
+    )
 
 
 def handed(mailing: mailings.MailingView) -> Select[Any]:
@@ -265,7 +268,7 @@ def late(
     """
     alert = mailings.get(session, mailing_id)
     digest = digests.get(session, alert.digest_id or 0)
-    whole = recipients.of_digest(digest.id, rhythm=None, languages=digest.languages, near=near)
+    whole = recipients.of_digest(digest.id, rhythm=None, languages=digest.languages, urgent=True, near=near)
     others = [one for one in mailings.translations(session, mailing_id) if one.planned_at and one.id != but]
     gone = [alert, *others]
     return translating.narrowed(whole, gone, wanted, also_had=also_had, waiting=near is not None)

@@ -113,13 +113,13 @@ def _feed_name(where: str) -> str:
 def compose(parts: Parts, digest_key: str, *, rhythm: str | None = None, now: datetime | None = None) -> Composed:
     """Cut the next issue of a digest, compose what each group of readers gets, and store it as a draft.
 
-    Raises cutting.NothingNew, digests.UnknownDigest, parts.NoSender.
+    Raises cutting.NothingNew, cutting.NeverCut, digests.UnknownDigest, parts.NoSender.
     """
     parts.letterhead.require()
     with parts.database.transaction() as session:
         now = now or database.now(session)
         digest = digests.by_key(session, digest_key)
-        rhythm = rhythm or digest.rhythm
+        rhythm = cutting.cuttable(rhythm or digest.rhythm)
         cut = cutting.next_cut(session, digest.id, rhythm, upto=articles.last_ready(session))
         ready = articles.ready(session, after=0, upto=cut.upto)
         alerts = articles.alerts_among(session, ready)
@@ -153,7 +153,7 @@ def _groups(
     session: Session, digest: digests.DigestView, rhythm: str, cut: cutting.Cut, alerts: dict[int, int]
 ) -> list[Group]:
     """Return every group of readers; first, for each style and language, that of readers who have had all issues until now."""
-    audience = recipients.of_digest(digest.id, rhythm=rhythm, languages=digest.languages)
+    audience = recipients.of_digest(digest.id, rhythm=rhythm, languages=digest.languages, urgent=False)
     looks = styling.of_readers(session, digest.id, kind=Kind.DIGEST)
     regular = [Group(language, cut.after, (), style) for style in looks for language in digest.languages]
     found = reading.groups(session, audience, alerts=sorted(alerts.values()))
@@ -273,9 +273,9 @@ def audience_of(parts: Parts, mailing_id: int, *, start_at: datetime | None = No
 
 
 def audience_of_digest(parts: Parts, digest_key: str, *, later: Sequence[str] = ()) -> int:
-    """Return how many take a digest, whatever their rhythm, those aside who read one of the languages that come later."""
+    """Return to how many an alert of a digest goes, those aside who read one of the languages that come later."""
     with parts.database.transaction() as session:
         digest = digests.by_key(session, digest_key)
         return recipients.count(
-            session, recipients.of_digest(digest.id, rhythm=None, languages=digest.languages, later=later)
+            session, recipients.of_digest(digest.id, rhythm=None, languages=digest.languages, urgent=True, later=later)
         )

@@ -13,27 +13,8 @@ from newsletter.ledger.mailings import Kind
 from newsletter.subscribers import people
 from newsletter.subscribers import styles as wishes
 from newsletter.subscribers.styles import Wish
-from newsletter.tokens import Purpose
 
 _STYLED = (Kind.DIGEST, Kind.MAILING, Kind.ALERT, Kind.RETRACTION)
-
-
-def shown(parts: Parts, token: str) -> Wish:
-    """Return what the reader of a link asked for; of a preview nothing. Raises tokens.BadToken. Changes nothing."""
-    link = parts.tokens.read(token, Purpose.PREFERENCES, Purpose.PREVIEW)
-    if link.purpose is Purpose.PREVIEW:
-        return Wish(Style())
-    with parts.database.transaction() as session:
-        return wishes.of(session, link.subscriber_id)
-
-
-def choose(parts: Parts, token: str, wish: Wish) -> None:
-    """Let a reader say how their mail is to look. Safe to repeat. Raises tokens.BadToken, styles.NobodyThere."""
-    link = parts.tokens.read(token, Purpose.PREFERENCES, Purpose.PREVIEW)
-    if link.purpose is Purpose.PREVIEW:
-        return
-    with parts.database.transaction() as session:
-        apply(session, link.subscriber_id, wish)
 
 
 def apply(session: Session, subscriber_id: int, wish: Wish) -> None:

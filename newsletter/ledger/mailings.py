@@ -9,6 +9,7 @@ from sqlalchemy import Row, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from newsletter.errors import Conflict, NotFound
+from newsletter.models.mailing import ORDINARY as ORDINARY
 from newsletter.models.mailing import Kind as Kind
 from newsletter.models.mailing import Lane as Lane
 from newsletter.models.mailing import Mailing

@@ -23,6 +23,10 @@ class Kind(StrEnum):
     DRILL = "drill"
 
 
+ORDINARY = frozenset({Kind.DIGEST, Kind.MAILING})
+"""What a reader who paused, or takes emergencies only, does not get."""
+
+
 class Lane(StrEnum):
     """The priority a mailing travels with."""
 

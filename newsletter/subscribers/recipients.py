@@ -26,7 +26,7 @@ from newsletter import mailboxes
 from newsletter.database import Session
 from newsletter.models.consent import Consent, ConsentEvent
 from newsletter.models.mailbox import Mailbox
-from newsletter.models.subscriber import Subscriber, Subscription
+from newsletter.models.subscriber import Rhythm, Subscriber, Subscription
 from newsletter.models.suppression import Suppression
 from newsletter.vault import CannotUnseal
 
@@ -50,15 +50,24 @@ class Detail:
 
 WAITS = "waits"
 """Why a reader gets nothing now: it comes later, in their language."""
+PAUSED, EMERGENCIES_ONLY = "paused", "emergencies only"
+"""Why a reader gets nothing but alerts: they asked for that, until a day or altogether."""
 
 
 def of_digest(
-    digest_id: int, *, rhythm: str | None, languages: Sequence[str], later: Sequence[str] = (), near: Near | None = None
+    digest_id: int,
+    *,
+    rhythm: str | None,
+    languages: Sequence[str],
+    urgent: bool,
+    later: Sequence[str] = (),
+    near: Near | None = None,
 ) -> Select[Any]:
     """Return the audience of a digest as a query: everyone who takes it, with the reason where one is left out.
 
     rhythm      None: whatever their rhythm (mailings and alerts)
     languages   of the digest; a reader of none of them gets the first
+    urgent      an alert: it goes to those as well who paused, or who take emergencies only
     later       those of them whose readers wait
     near        None: wherever they live
 
@@ -77,7 +86,7 @@ def of_digest(
             reader.style,
             Subscription.had_to,
             reader.time_zone,
-            _excluded(reader.mailbox_id, edition, later).label("excluded"),
+            _excluded(reader, edition, later, urgent=urgent).label("excluded"),
         )
         .select_from(Subscription)
         .join(reader, reader.id == Subscription.subscriber_id)
@@ -110,15 +119,25 @@ def _edition(written: Any, languages: Sequence[str]) -> ColumnElement[str]:
     return case(*choices, else_=literal(languages[0]))
 
 
-def _excluded(mailbox_id: Any, edition: ColumnElement[str], later: Sequence[str]) -> ColumnElement[Any]:
+def _excluded(reader: Any, edition: ColumnElement[str], later: Sequence[str], *, urgent: bool) -> ColumnElement[Any]:
+    less = [] if urgent else _less(reader)
     waits = [(edition.in_(list(later)), literal(WAITS))] if later else []
     return case(
         (ConsentEvent.id.is_(None), literal("no basis")),
         (Mailbox.address_sealed.is_(None), literal("erased")),
-        (_suppressed(mailbox_id), literal("suppressed")),
+        (_suppressed(reader.mailbox_id), literal("suppressed")),
+        *less,
         *waits,
         else_=null(),
     )
+
+
+def _less(reader: Any) -> list[tuple[ColumnElement[bool], ColumnElement[str]]]:
+    """What readers asked for instead of leaving, and the reason for which no ordinary mail goes to them."""
+    return [
+        (Subscription.rhythm == Rhythm.EMERGENCIES, literal(EMERGENCIES_ONLY)),
+        (reader.paused_until > func.now(), literal(PAUSED)),
+    ]
 
 
 def _suppressed(mailbox_id: Any) -> ColumnElement[bool]:
@@ -163,8 +182,11 @@ def _name(session: Session, subscriber_id: int, sealed: bytes | None) -> str:
         return ""
 
 
-def barred(session: Session, digest_id: int, subscriber_ids: Iterable[int]) -> dict[int, str]:
-    """Return, by subscriber id, why some of them may not be written to any more: wishes, basis and suppression as of now."""
+def barred(session: Session, digest_id: int, subscriber_ids: Iterable[int], *, urgent: bool) -> dict[int, str]:
+    """Return, by subscriber id, why some of them may not be written to any more: wishes, basis and suppression as of now.
+
+    urgent   as for `of_digest`
+    """
     ids = list(subscriber_ids)
     # Counts, each one look-up by index: an EXISTS the planner may turn into a hash of everybody, again for each shard.
     live = (
@@ -173,14 +195,17 @@ def barred(session: Session, digest_id: int, subscriber_ids: Iterable[int]) -> d
         Subscription.ended_at.is_(None),
     )
     held = (Suppression.mailbox_id == Subscriber.mailbox_id, Suppression.lifted_at.is_(None))
-    taken, suppressed = (
+    spared = (*live, Subscription.rhythm == Rhythm.EMERGENCIES)
+    taken, suppressed, emergencies = (
         select(func.count()).select_from(table).where(*conditions).correlate(Subscriber).scalar_subquery()
-        for table, conditions in ((Subscription, live), (Suppression, held))
+        for table, conditions in ((Subscription, live), (Suppression, held), (Subscription, spared))
     )
+    less = [(emergencies > 0, literal(EMERGENCIES_ONLY)), (Subscriber.paused_until > func.now(), literal(PAUSED))]
     reason = case(
         (taken == 0, literal("unsubscribed")),
         (suppressed > 0, literal("suppressed")),
         (Mailbox.address_sealed.is_(None), literal("erased")),
+        *([] if urgent else less),
         else_=null(),
     )
     query = select(Subscriber.id, reason.label("reason")).join(Mailbox, Mailbox.id == Subscriber.mailbox_id)

@@ -6,6 +6,7 @@ from fastapi.responses import HTMLResponse
 
 from newsletter import languages
 from newsletter.assembly import Newsletter
+from newsletter.composer import calendars
 from newsletter.templating import Templates
 
 SPOKEN = ("en", "fa", "ar")
@@ -30,6 +31,7 @@ class Pages:
             language=spoken,
             exit_url=self._exit,
             organisation=self._letterhead.sender_name or "Newsletter",
+            day=lambda moment: calendars.day(moment, spoken),
             t=lambda message, **words: languages.say(f"web.{message}", spoken, **words),
             **{"facts": {}, **facts},
         )

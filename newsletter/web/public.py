@@ -10,8 +10,8 @@ from newsletter import database
 from newsletter.assembly import Newsletter
 from newsletter.database import DatabaseUnreachable
 from newsletter.issues import cutting, digests
-from newsletter.journeys import leaving, picturing, previews, publicity
-from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.journeys import leaving, lessening, picturing, previews, publicity
+from newsletter.journeys.lessening import Less
 from newsletter.web import security
 from newsletter.web.fresh import Fresh
 from newsletter.web.pages import Pages
@@ -53,36 +53,13 @@ def leave(request: Request, token: str) -> HTMLResponse:
     return _pages(request).show("public/left.html", language=offer.language, offer=offer, token=token)
 
 
-@router.api_route("/p/{token}", methods=READ)
-def preferences(request: Request, token: str) -> HTMLResponse:
-    """Show what a reader takes, without name or address: the mail may have been forwarded."""
-    return _preferences(request, token, saved=False)
-
-
-@router.post("/p/{token}")
-def change_preferences(
-    request: Request,
-    token: str,
-    action: Annotated[str, Form()],
-    digest: Annotated[str, Form()] = "",
-    rhythm: Annotated[Rhythm, Form()] = Rhythm.WEEKLY,
-) -> HTMLResponse:
-    """Change how often a digest comes, or leave everything."""
+@router.post("/u/{token}/less")
+def take_less(request: Request, token: str, instead: Annotated[Less, Form()]) -> HTMLResponse:
+    """Give less of a digest instead of nothing. A place of its own: a POST to the link itself leaves, whatever it says."""
     parts = _made(request).parts
-    if action == "leave":
-        leaving.leave_everything(parts, token)
-    elif action == "rhythm":
-        leaving.change_rhythm(parts, token, digest_key=digest, rhythm=rhythm)
-    else:
-        raise HTTPException(422)
-    return _preferences(request, token, saved=True)
-
-
-def _preferences(request: Request, token: str, *, saved: bool) -> HTMLResponse:
-    found = leaving.preferences(_made(request).parts, token)
-    return _pages(request).show(
-        "public/preferences.html", language=found.language, found=found, token=token, saved=saved, rhythms=list(Rhythm)
-    )
+    lessening.take(parts, token, instead)
+    offer = leaving.offer(parts, token)
+    return _pages(request).show("public/less.html", language=offer.language, offer=offer, token=token, instead=instead)
 
 
 @router.api_route("/archive/{digest}", methods=READ)
