@@ -308,6 +308,7 @@ def _document(found: journey.Standing) -> dict[str, Any]:
         "approved_by": found.approved_by,
         "waits_for": found.waits_for.message if found.waits_for else None,
         "sentence": languages.say(found.waits_for.message, **found.waits_for.facts) if found.waits_for else None,
+        "refusals": [asdict(one) | {"sentence": languages.say(one.why, **one.facts)} for one in found.refusals],
         "starts_at": found.start_at,
         "changes": [asdict(change) for change in found.changes] if locked else [],
     }
@@ -315,12 +316,20 @@ def _document(found: journey.Standing) -> dict[str, Any]:
 
 def _words(document: dict[str, Any], said: tuple[Manuscript, ...], changes: tuple[Change, ...]) -> None:
     sentence, waits, plan = document.pop("sentence"), document.pop("waiting"), document.pop("plan")
+    refused = document.pop("refusals")
     for name in ("waits_for", "fingerprint", "changes"):
         document.pop(name)
     listing(
         [{"": name.replace("_", " "), " ": value} for name, value in document.items() if value not in (None, (), {})],
         empty="",
     )
+    for one in refused:
+        heard = "alert.refused" if one["mailing"] == document["mailing"] else "alert.refused-back"
+        page.print(
+            languages.say(heard, moment=f"{one['at']:%Y-%m-%d %H:%M}", why=one["sentence"]),
+            soft_wrap=True,
+            markup=False,
+        )
     for line in plan:
         page.print(line, soft_wrap=True, markup=False)
     for language, count in waits.items():

@@ -22,10 +22,11 @@ from newsletter.journeys.acting import NotAnAlert as NotAnAlert
 from newsletter.journeys.acting import allowed as _allowed
 from newsletter.journeys.acting import an_alert as _an_alert
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import locks, mailings, translating, variants
+from newsletter.ledger import locks, mailings, refusals, translating, variants
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import Lane, MailingView, State
 from newsletter.ledger.manifest import Change, Manifest, Version, difference, short
+from newsletter.ledger.refusals import RefusalView
 from newsletter.operators import approval, audit, factors, night, people
 from newsletter.operators.approval import Over
 from newsletter.operators.night import Fault, Rule, Word
@@ -70,6 +71,7 @@ class Standing:
     """Where an alert stands.
 
     wrote       who locked it or wrote in it: none of them approves it
+    refusals    why it, or what would take it back, did not go and still does not
     waits_for   what is missing before it may go, as the refusal that would say so
     changes     what is another than at the lock before
     """
@@ -83,6 +85,7 @@ class Standing:
     start_at: datetime | None
     changes: tuple[Change, ...]
     wrote: tuple[int, ...] = ()
+    refusals: tuple[RefusalView, ...] = ()
 
 
 def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | None = None) -> Locked:
@@ -413,8 +416,9 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
     with parts.database.transaction() as session:
         now = database.now(session)
         view = _an_alert(session, mailing_id)
+        refused = tuple(refusals.holding(session, mailing_id))
         if view.fingerprint is None:
-            return Standing(mailing_id, view.state, None, None, (), None, view.start_at, ())
+            return Standing(mailing_id, view.state, None, None, (), None, view.start_at, (), refusals=refused)
         manifest = locks.of(session, mailing_id, view.fingerprint)
         words = approval.of(session, _over(manifest))
         found = _judged(parts, manifest, words, now=now)
@@ -432,6 +436,7 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
             view.start_at,
             tuple(difference(before, manifest)) if before else (),
             tuple(one for one in (manifest.author, *manifest.writers) if one is not None),
+            refused,
         )
 
 

@@ -102,6 +102,21 @@ def test_its_status_says_what_it_says(program, made, number):
     assert (given_up["state"], given_up["lock"], given_up["code"]) == ("cancelled", None, None)
 
 
+def test_its_status_says_why_it_did_not_go(program, made, tmp_path, number, author, database_urls):
+    """Sent alone, and a draft again since the audience moved; then let go, and halted by a worker."""
+    nights.alone(made, number, author)
+    house.add_readers(made, tmp_path, house.addresses(9))
+    house.by_owner(database_urls, "UPDATE mailing SET start_at = now() WHERE id = %s", number)
+    made.sweep()
+    out, _ = program.run("alerts", "status", number)
+    assert "It did not go (" in out
+    assert "was locked for 4 readers and would now go to 9" in out
+    [found] = program.json("alerts", "status", number)["refusals"]
+    assert (found["why"], found["halted"]) == ("alert.count-moved", False)
+    alert.lock(made.parts, number, by=author.id)
+    assert program.json("alerts", "status", number)["refusals"] == []
+
+
 def test_a_text_cannot_move_the_cursor(program, made, tmp_path, path, author):
     """What erases a line of a terminal would hide from its reader what they approve."""
     house.add_readers(made, tmp_path, house.addresses(4))

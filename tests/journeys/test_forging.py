@@ -158,6 +158,7 @@ STRANGER = """
 EDITED = {
     "template": "UPDATE block SET data = convert_to(replace(convert_from(data, 'UTF8'), 'Fourteen', 'No'), 'UTF8')",
     "subject": "UPDATE variant SET head = convert_to(replace(convert_from(head, 'UTF8'), 'Lorries', 'Nothing'), 'UTF8')",
+    "no message": "UPDATE variant SET head = 'x' WHERE mailing_id = %(alert)s",
     "another's text": """
         UPDATE variant v SET head = o.head, blocks = o.blocks FROM variant o
         WHERE v.mailing_id = %(alert)s AND o.id = (SELECT max(id) FROM variant WHERE mailing_id <> %(alert)s)

@@ -11,6 +11,7 @@ from newsletter import database
 from newsletter.campaigns import errands as asked
 from newsletter.journeys import alert, drafting
 from newsletter.operators.roles import Role
+from tests import house
 from tests.web.test_alerts import WORDS, written
 from tests.web.test_alerts import author as author
 from tests.web.test_alerts import desk as desk
@@ -107,3 +108,19 @@ def token(browser, scope):
     browser.open("/console/account").post("/console/account/tokens", scope=scope, label=scope, days="7")
     secret = re.search(r"<code>(nl_[\w-]{43})</code>", browser.text)[1]
     return {"authorization": f"Bearer {secret}"}
+
+
+def test_its_page_says_why_it_did_not_go(author, desk, readers, worker, database_urls):
+    """Whoever comes from the mail at four in the morning finds the reason, and need not read the audit."""
+    readers(2)
+    number = written(author)
+    here = f"/console/alerts/{number}"
+    author.post(f"{here}/lock")
+    author.post(f"{here}/release")
+    house.by_owner(database_urls, "UPDATE mailing SET updates = id WHERE id = %s", number)
+    worker.deliver("urgent")
+    author.open(here)
+    assert "It did not go (" in author.text
+    assert "The alert that it follows and replaces is another" in author.text
+    author.post(f"{here}/resume")
+    assert "It did not go" not in author.text
