@@ -97,16 +97,16 @@ def edit(alert: Number, files: Files, operator: Operator = None, as_json: AsJson
     """Write an alert anew that has not gone. Its lock and approval are void."""
     with newsletter() as made:
         drafting.edit(made.parts, alert, files, by=operator)
+        if operator is None and journey.would_lock(made.parts, alert) > made.parts.house.rules.few:
+            _say("alert.no-name-to-it")
     show({"mailing": alert, "state": "draft"}, as_json=as_json)
 
 
 @app.command()
 def lock(alert: Number, operator: Operator = None, as_json: AsJson = False) -> None:
-    """Fix everything about an alert: text, links, sender, audience. Any later edit unlocks it."""
+    """Read an alert, and fix everything about it: text, links, sender, audience. Any later edit unlocks it."""
     with newsletter() as made:
-        if operator is None:
-            _require_few(made, journey.would_lock(made.parts, alert))
-        journey.lock(made.parts, alert, by=operator)
+        journey.lock(made.parts, alert, by=operator, seen=reading.draft(made, alert))
         _show(made, alert, as_json=as_json)
 
 
@@ -245,14 +245,15 @@ def send(
                 return show(_would(counts, also_had=also_had), as_json=as_json)
             if operator is None:
                 wanted = _would(counts, also_had=also_had)["would_send"]
-                _require_few(made, wanted + translating.reached(made.parts, translates))
+                journey.require_named(made.parts, wanted + translating.reached(made.parts, translates), by=None)
             alert = translating.send(made.parts, files, of=translates, also_had=also_had, by=operator)
         elif dry_run:
             count = drafting.rehearse(made.parts, files, digest_key=digest, later=later or ())
             return show({"mailing": None, "dry_run": True, "would_send": count}, as_json=as_json)
         else:
             if operator is None:
-                _require_few(made, drafting.rehearse(made.parts, files, digest_key=digest, later=later or ()))
+                count = drafting.rehearse(made.parts, files, digest_key=digest, later=later or ())
+                journey.require_named(made.parts, count, by=None)
             alert = journey.send(made.parts, files, digest_key=digest, by=operator, updates=updates, later=later or ())
         if journey.standing(made.parts, alert).state is State.LOCKED:
             return _show(made, alert, as_json=as_json)
@@ -260,13 +261,6 @@ def send(
             _say("alert.waits", language=one.language, waiting=one.waiting)
         waiting.report(made, alert, wait=wait, as_json=as_json)
     return None
-
-
-def _require_few(made: Newsletter, count: int) -> None:
-    """Raise Nameless where a second person is to approve what nobody says they asked for."""
-    few = made.parts.house.rules.few
-    if count > few:
-        raise journey.Nameless(count, few)
 
 
 def _would(counts: Sequence[Waiting], *, also_had: bool) -> dict[str, Any]:

@@ -43,13 +43,6 @@ class NotEnough(Forbidden):
         super().__init__(f"night.{fault}", **facts)
 
 
-class Nameless(Forbidden):
-    """Whoever asks for an alert that a second person approves says who they are: else they might approve their own."""
-
-    def __init__(self, count: int, few: int) -> None:
-        super().__init__("alert.nameless", count=count, few=few)
-
-
 @dataclass(frozen=True, slots=True)
 class Locked:
     """An alert as it was locked. code: what two people read to each other.
@@ -89,9 +82,9 @@ class Standing:
 
 
 def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | None = None) -> Locked:
-    """Fix everything about a draft and return its fingerprint. Raises WrongState, NotAnAlert, ChangedMeanwhile.
+    """Fix everything about a draft and return its fingerprint. Raises NotEnough, WrongState, NotAnAlert, ChangedMeanwhile.
 
-    seen   `drafting.print_of` of the words that were before them; None: whatever they are now
+    seen   `drafting.print_of` of the words that were before them; None: whatever they are now, if nobody wrote in them unnamed
     """
     _allowed(parts, by, May.SEND)
     parts.letterhead.require()
@@ -107,6 +100,8 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | No
         manifest = _manifest(session, parts, view, by=by, expires_at=expires)
         locks.add(session, manifest)
         made = _locked(session, manifest)
+        unread = seen is None and drafting.unnamed(view)
+        _lockable(parts, by, unread=unread, count=made.count, together=made.together)
         if waits := made.together > parts.house.rules.few:
             telling.wanted(session, parts, manifest, now=now)
         facts = {"mailing": mailing_id, "number": made.number, "count": made.count, "fingerprint": made.fingerprint}
@@ -114,6 +109,17 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | No
     if waits:
         telling.nudge(parts.nudger)
     return made
+
+
+def _lockable(parts: Parts, by: int | None, *, unread: bool, count: int, together: int) -> None:
+    rules = parts.house.rules
+    if fault := night.unlockable(by, unread=unread, together=together, rules=rules):
+        raise NotEnough(fault, count=count, together=together, few=rules.few)
+
+
+def require_named(parts: Parts, count: int, *, by: int | None) -> None:
+    """Raise NotEnough where a second person is to approve what nobody says they asked for: before any of it is written."""
+    _lockable(parts, by, unread=False, count=count, together=count)
 
 
 def _manifest(session: Session, parts: Parts, view: MailingView, *, by: int | None, expires_at: datetime) -> Manifest:

@@ -217,11 +217,17 @@ def _write(
     _store_variants(session, parts, back, mailing_id, backwards, digest, page=page, at=view.created_at, told=unmarked)
     writers = sorted({*view.content.get("by", []), *([by] if isinstance(by, int) else [])})
     content: dict[str, Any] = {"words": list(words), "page": page, "by": writers}
+    content |= {"unnamed": True} if unnamed(view) or not isinstance(by, int) else {}
     if view.translates is not None:
         content |= {"languages": [text.language for text in texts], "also_had": bool(view.content.get("also_had"))}
     waits = set(view.content.get("later", []) if later is None else later) - {text.language for text in texts}
     content |= {"later": sorted(waits)} if waits else {}
     mailings.write_down(session, mailing_id, texts[0].subject, content)
+
+
+def unnamed(view: MailingView) -> bool:
+    """Return whether somebody wrote in an alert without saying who they are: at the command line, or by a message of CAP."""
+    return bool(view.content.get("unnamed"))
 
 
 def _told(session: Session, view: MailingView) -> list[datetime | None]:

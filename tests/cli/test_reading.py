@@ -131,13 +131,22 @@ def test_whoever_needs_a_second_person_says_who_they_are(program, made, tmp_path
     """Without a name nobody could say that the one who approves is another: then nothing is locked."""
     send = ("alerts", "send", path, "--to", house.DIGEST)
     refused = program.json(*send, code=1)
-    assert refused["error"] == "alert.nameless"
+    assert refused["error"] == "night.no-author"
     assert "--operator NUMBER" in refused["sentence"]
     draft = program.json("alerts", "draft", path, "--to", house.DIGEST)["mailing"]
-    assert program.json("alerts", "lock", draft, code=1)["error"] == "alert.nameless"
+    assert program.json("alerts", "lock", draft, code=1)["error"] == "night.no-author"
     assert alert.standing(made.parts, draft).state is State.DRAFT
     assert [one.mailing for one in desk.listed(made.parts)] == [draft, number]
     assert program.json("alerts", "lock", draft, "--operator", approver.id, code=1)["error"] == "operator.not-allowed"
+
+
+def test_whoever_locks_reads_what_has_no_name(program, made, path, number, author):
+    """Somebody edited it at the shell and did not say who: their words get the name of the one who locks them."""
+    path.write_text(TEXT.replace("Fourteen", "Forty"))
+    assert "no name" in program.run("alerts", "edit", number, path)[1]
+    _, read = program.run("alerts", "lock", number, "--operator", author.id)
+    assert "\n  Forty lorries stand at the second gate.\n" in read
+    assert alert.standing(made.parts, number).author == author.id
 
 
 def test_few_readers_need_no_name(program, made, tmp_path, path):

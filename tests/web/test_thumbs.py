@@ -53,7 +53,7 @@ def test_no_reload_while_a_code_is_typed(author, readers, worker):
     author.open("/console/alerts/new")
     author.post("/console/alerts", **WORDS)
     number = at_desk_once(worker, author)
-    alert.lock(worker.parts, number)
+    alert.lock(worker.parts, number, by=rows(worker, "SELECT id FROM operator")[0][0])
     author.open(f"/console/alerts/{number}")
     assert 'autocomplete="one-time-code"' in author.text
     assert "refresh" not in author.page.headers
