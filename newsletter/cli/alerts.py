@@ -10,7 +10,7 @@ import typer
 from newsletter import languages
 from newsletter.assembly import Newsletter
 from newsletter.cli import bulletins, mandates, reading, waiting
-from newsletter.cli.door import AsJson, DryRun, Number, Wait, ask_code, listing, newsletter, page, screen, show
+from newsletter.cli.door import AsJson, DryRun, Number, Wait, agree, ask_code, listing, newsletter, page, screen, show
 from newsletter.issues.manuscript import Manuscript
 from newsletter.journeys import alert as journey
 from newsletter.journeys import desk, drafting, expiring, retracting, stopping, translating
@@ -140,7 +140,7 @@ def release(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let an alert go that is approved, or that one person may send."""
+    """Read what is to go, and let it go: an alert that is approved, or that one person may send."""
     if mandate is not None and (alone or operator is None):
         raise typer.BadParameter("--mandate needs --operator, its holder, and is another way than --alone")
     if alone and operator is None:
@@ -153,7 +153,7 @@ def release(
                 else journey.may_release(made.parts, alert, alone=alone)
             )
             return show({"mailing": alert, "dry_run": True, "would_send": count}, as_json=as_json)
-        seen = reading.read(made, alert) if mandate is not None or alone else None
+        seen = reading.read(made, alert)
         if mandate is not None:
             by_mandate.release_by_code(made.parts, alert, mandate=mandate, by=operator or 0, code=ask_code(), seen=seen)
         elif alone:
@@ -161,7 +161,8 @@ def release(
             journey.send_alone(made.parts, alert, by=operator or 0, factor=Factor.TOTP, answer=answer, seen=seen)
             return _show(made, alert, as_json=as_json)
         else:
-            journey.release(made.parts, alert, by=operator)
+            agree(languages.say("alert.send-now"))
+            journey.release(made.parts, alert, by=operator, seen=seen)
         waiting.report(made, alert, wait=wait, as_json=as_json)
     return None
 

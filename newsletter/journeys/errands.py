@@ -174,7 +174,7 @@ def _mandated(parts: Parts, found: ErrandView) -> None:
     number, mandate, by = found.mailing or 0, int(found.facts["mandate"]), found.operator
     factor, answer, seen = (str(found.facts[name]) for name in ("factor", "answer", "seen"))
     if Factor(factor) is Factor.PASSKEY:
-        mandates.release_by_passkey(parts, number, mandate=mandate, by=by, assertion=answer)
+        mandates.release_by_passkey(parts, number, mandate=mandate, by=by, assertion=answer, seen=seen)
     else:
         mandates.release_by_code(parts, number, mandate=mandate, by=by, code=answer, seen=seen)
 

@@ -1,6 +1,8 @@
 """Nobody gives their word at the command line for what they have not read, nor one person for two by forgetting a name."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
 
@@ -71,6 +73,47 @@ def test_whoever_sends_alone_reads_it_first(program, made, number, author):
     _, read = program.run(*words, stdin=author.code(nights.now(made)))
     assert "Fourteen lorries stand at the second gate." in read
     assert "Its code: " in read
+
+
+def approved(made, number, approver):
+    alert.approve_by_code(made.parts, number, by=approver.id, code=approver.code(nights.now(made)))
+
+
+def test_whoever_releases_reads_it_too(program, made, number, approver):
+    """A script is asked nothing: what it printed is what goes."""
+    approved(made, number, approver)
+    out, read = program.run("alerts", "release", number, "--json")
+    assert "Fourteen lorries stand at the second gate." in read
+    assert "Its code: " in read
+    assert json.loads(out)["state"] == "sending"
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_what_is_locked_anew_while_somebody_reads_is_not_released(
+    program, made, path, number, author, approver, answer
+):
+    """At a terminal it is shown and asked for; the answer is for what was shown, and “no” sends nothing."""
+    approved(made, number, approver)
+    ours, theirs = pty.openpty()
+    reading = subprocess.Popen(
+        [sys.executable, "-m", "newsletter", "alerts", "release", str(number)],
+        env=program.environment,
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while "Its code: " not in (line := reading.stderr.readline()):
+        assert line, "it ended without showing anything"
+    if answer == "y":
+        corrected(made, path, number, author)
+    os.write(ours, f"{answer}\n".encode())
+    _, said = reading.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert reading.returncode == 1
+    assert ("locked anew while you were reading" in said) is (answer == "y")
+    assert alert.standing(made.parts, number).state is (State.LOCKED if answer == "y" else State.APPROVED)
 
 
 def test_what_is_locked_anew_while_somebody_reads_is_not_approved(program, made, path, number, author, approver):
