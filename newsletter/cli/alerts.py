@@ -1,7 +1,7 @@
 """newsletter alerts …"""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -43,6 +43,55 @@ AlsoHad = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is to be written: a new alert to a digest's readers, or languages of one that come later.
+
+    translates   the alert of which they are languages, where they are; digest is "" then
+    """
+
+    files: tuple[str, ...]
+    digest: str
+    operator: int | None
+    updates: int | None
+    later: tuple[str, ...]
+    translates: int | None
+    also_had: bool
+
+    def waiting(self, made: Newsletter) -> list[Waiting]:
+        """Say and return who waits for these languages and who had another; of a new alert nobody does."""
+        if self.translates is None:
+            return []
+        counts = translating.counts(made.parts, self.translates, self.files)
+        for one in counts:
+            _say("alert.waits-and-had", language=one.language, waiting=one.waiting, had=one.had)
+        if not self.also_had and any(one.had for one in counts):
+            _say("alert.also-had-hint")
+        return counts
+
+    def would_send(self, made: Newsletter, counts: Sequence[Waiting]) -> dict[str, Any]:
+        """Return for how many it would be, with nothing written. counts: what `waiting` returned."""
+        if self.translates is None:
+            count = drafting.rehearse(made.parts, self.files, digest_key=self.digest, later=self.later)
+            return {"would_send": count}
+        wait, had = sum(one.waiting for one in counts), sum(one.had for one in counts)
+        return {"would_send": wait + had if self.also_had else wait, "waiting": wait, "had_another": had}
+
+    def draft(self, made: Newsletter) -> int:
+        """Write it, and return its number."""
+        if self.translates is not None:
+            of, also_had = self.translates, self.also_had
+            return translating.draft(made.parts, self.files, of=of, also_had=also_had, by=self.operator)
+        wish = drafting.Wish(drafting.read_files(self.files), self.digest, self.updates, self.later)
+        return drafting.draft_words(made.parts, wish, by=self.operator)
+
+    def require_few_or_named(self, made: Newsletter, counts: Sequence[Waiting]) -> None:
+        """Raise NotEnough before anything is written where a second person approves, and nobody says who asks for it."""
+        if self.operator is None:
+            before = translating.reached(made.parts, self.translates) if self.translates is not None else 0
+            journey.require_few(made.parts, self.would_send(made, counts)["would_send"] + before)
+
+
 @app.command()
 def draft(
     files: Files,
@@ -56,14 +105,10 @@ def draft(
 ) -> None:
     """Compose an alert, and what would take it back."""
     digest = _digest(to, translates, also_had=also_had, other=bool(updates or later))
+    asked = _Asked(tuple(files), digest, operator, updates, tuple(later or ()), translates, also_had)
     with newsletter() as made:
-        if translates is not None:
-            _say_counts(translating.counts(made.parts, translates, files), also_had=also_had)
-            number = translating.draft(made.parts, files, of=translates, also_had=also_had, by=operator)
-        else:
-            number = drafting.draft(
-                made.parts, files, digest_key=digest, by=operator, updates=updates, later=later or ()
-            )
+        asked.waiting(made)
+        number = asked.draft(made)
     show({"mailing": number, "state": "draft"}, as_json=as_json)
 
 
@@ -78,14 +123,6 @@ def _digest(to: str | None, translates: int | None, *, also_had: bool, other: bo
     if to is not None or other:
         raise typer.BadParameter("--translates goes to the readers of that alert: without --to, --updates and --later")
     return ""
-
-
-def _say_counts(counts: Sequence[Waiting], *, also_had: bool) -> None:
-    """Say before anything is written who waits for these languages, and who had another."""
-    for one in counts:
-        _say("alert.waits-and-had", language=one.language, waiting=one.waiting, had=one.had)
-    if not also_had and any(one.had for one in counts):
-        _say("alert.also-had-hint")
 
 
 def _say(message: str, **facts: object) -> None:
@@ -238,36 +275,21 @@ def send(
 ) -> None:
     """Draft and lock an alert, and let it go where one person may; else say what it waits for."""
     digest = _digest(to, translates, also_had=also_had, other=bool(updates or later))
+    asked = _Asked(tuple(files), digest, operator, updates, tuple(later or ()), translates, also_had)
     with newsletter() as made:
-        if translates is not None:
-            counts = translating.counts(made.parts, translates, files)
-            _say_counts(counts, also_had=also_had)
-            if dry_run:
-                return show(_would(counts, also_had=also_had), as_json=as_json)
-            if operator is None:
-                wanted = _would(counts, also_had=also_had)["would_send"]
-                journey.require_named(made.parts, wanted + translating.reached(made.parts, translates), by=None)
-            alert = translating.send(made.parts, files, of=translates, also_had=also_had, by=operator)
-        elif dry_run:
-            count = drafting.rehearse(made.parts, files, digest_key=digest, later=later or ())
-            return show({"mailing": None, "dry_run": True, "would_send": count}, as_json=as_json)
-        else:
-            if operator is None:
-                count = drafting.rehearse(made.parts, files, digest_key=digest, later=later or ())
-                journey.require_named(made.parts, count, by=None)
-            alert = journey.send(made.parts, files, digest_key=digest, by=operator, updates=updates, later=later or ())
+        counts = asked.waiting(made)
+        if dry_run:
+            found = {"mailing": None, "dry_run": True} | asked.would_send(made, counts)
+            return show(found, as_json=as_json)
+        asked.require_few_or_named(made, counts)
+        alert = asked.draft(made)
+        journey.send_draft(made.parts, alert, by=operator)
         if journey.standing(made.parts, alert).state is State.LOCKED:
             return _show(made, alert, as_json=as_json)
         for one in translating.waiting(made.parts, alert):
             _say("alert.waits", language=one.language, waiting=one.waiting)
         waiting.report(made, alert, wait=wait, as_json=as_json)
     return None
-
-
-def _would(counts: Sequence[Waiting], *, also_had: bool) -> dict[str, Any]:
-    wait, had = sum(one.waiting for one in counts), sum(one.had for one in counts)
-    found = {"would_send": wait + had if also_had else wait, "waiting": wait, "had_another": had}
-    return {"mailing": None, "dry_run": True} | found
 
 
 def _show(made: Newsletter, alert: int, *, as_json: bool, said: tuple[Manuscript, ...] = ()) -> None:

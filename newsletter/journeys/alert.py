@@ -117,9 +117,9 @@ def _lockable(parts: Parts, by: int | None, *, unread: bool, count: int, togethe
         raise NotEnough(fault, count=count, together=together, few=rules.few)
 
 
-def require_named(parts: Parts, count: int, *, by: int | None) -> None:
-    """Raise NotEnough where a second person is to approve what nobody says they asked for: before any of it is written."""
-    _lockable(parts, by, unread=False, count=count, together=count)
+def require_few(parts: Parts, count: int) -> None:
+    """Raise NotEnough where a second person is to approve what nobody says they ask for: before any of it is written."""
+    _lockable(parts, None, unread=False, count=count, together=count)
 
 
 def _manifest(session: Session, parts: Parts, view: MailingView, *, by: int | None, expires_at: datetime) -> Manifest:
@@ -195,13 +195,6 @@ def approve_by_code(parts: Parts, mailing_id: int, *, by: int, code: str, seen: 
         _approve(session, require(session), by=by, factor=Factor.TOTP, assertion=None)
 
     acting.by_factor(parts, by, Factor.TOTP, code, before=require, act=act)
-
-
-def approve_by_passkey(parts: Parts, mailing_id: int, *, by: int, assertion: str) -> None:
-    """Give another operator's word by a passkey's signature over the fingerprint. Raises NotEnough, NotAllowed."""
-    with parts.database.transaction() as session:
-        manifest = _require_approver(session, parts, mailing_id, by=by, factor=Factor.PASSKEY, assertion=assertion)
-        _approve(session, manifest, by=by, factor=Factor.PASSKEY, assertion=assertion)
 
 
 def sign(parts: Parts, mailing_id: int, *, by: int, factor: Factor, answer: str, seen: str) -> None:
@@ -398,10 +391,15 @@ def send(
 ) -> int:
     """Draft and lock an alert, and release it where the rules let one person; return its mailing."""
     mailing_id = drafting.draft(parts, paths, digest_key=digest_key, by=by, updates=updates, later=later)
+    send_draft(parts, mailing_id, by=by)
+    return mailing_id
+
+
+def send_draft(parts: Parts, mailing_id: int, *, by: int | None = None) -> None:
+    """Lock what was drafted this moment, and release it where the rules let one person."""
     made = lock(parts, mailing_id, by=by)
     if made.together <= parts.house.rules.few:
-        release(parts, mailing_id, by=by)
-    return mailing_id
+        release(parts, mailing_id, by=by, seen=made.fingerprint)
 
 
 def stop(parts: Parts, mailing_id: int, *, by: int | None = None) -> int:

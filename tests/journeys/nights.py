@@ -63,3 +63,10 @@ def phone_of(crew, made, member):
         factors.add_passkey(session, member.id, known, label="phone", now=database.now(session))
     team.pin(made.parts, made.settings.pins)
     return phone
+
+
+def by_passkey(pages, made, number, member, assertion):
+    """Approve an alert on a page by a passkey's assertion, and have the desk settle it."""
+    seen = alert.standing(made.parts, number).locked.fingerprint
+    alert.sign(pages.parts, number, by=member.id, factor=Factor.PASSKEY, answer=assertion, seen=seen)
+    alert.settle(made.parts, number, by=member.id)

@@ -16,6 +16,7 @@ from newsletter.operators.roles import NotAllowed, Role
 from newsletter.operators.sessions import Factor
 from tests import house
 from tests.fakes.authenticator import Authenticator
+from tests.journeys import nights
 from tests.journeys.zones import living, waking
 from tests.operators.crew import Crew
 
@@ -230,7 +231,7 @@ def test_a_wrong_code_approves_nothing_and_a_right_one_once(made, tmp_path, word
         alert.approve_by_code(made.parts, number, by=approver.id, code=code)
 
 
-def test_a_large_audience_takes_a_passkey(made, tmp_path, words, crew, author, approver, sink):
+def test_a_large_audience_takes_a_passkey(made, pages, tmp_path, words, crew, author, approver, sink):
     """Above five readers here, ten thousand elsewhere, a code does not do; a signature over this very fingerprint does."""
     number = locked(made, tmp_path, words, author, 6)
     with pytest.raises(alert.NotEnough) as refused:
@@ -238,11 +239,9 @@ def test_a_large_audience_takes_a_passkey(made, tmp_path, words, crew, author, a
     assert refused.value.fault is Fault.NEEDS_PASSKEY
     phone = phone_of(crew, made, approver)
     with pytest.raises(alert.NotEnough) as refused:
-        alert.approve_by_passkey(
-            made.parts, number, by=approver.id, assertion=phone.sign(bytes_to_base64url(bytes(32)))
-        )
+        nights.by_passkey(pages, made, number, approver, phone.sign(bytes_to_base64url(bytes(32))))
     assert refused.value.fault is Fault.BAD_SIGNATURE
-    alert.approve_by_passkey(made.parts, number, by=approver.id, assertion=signature(made, phone, number))
+    nights.by_passkey(pages, made, number, approver, signature(made, phone, number))
     alert.release(made.parts, number, by=author.id)
     made.deliver("urgent")
     assert len(sink.messages) == 6

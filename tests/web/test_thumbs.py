@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from newsletter import database
 from newsletter.campaigns import errands as asked
 from newsletter.journeys import alert, drafting
+from newsletter.journeys.drafting import Wish
 from newsletter.operators.roles import Role
 from tests import house
 from tests.web.test_alerts import WORDS, written
@@ -63,7 +64,7 @@ def at_desk_once(worker, author, *, ago=0):
     """Have what was asked for done, and leave its links to be tried; return the alert's number."""
     with worker.parts.database.transaction() as session:
         found = asked.claim(session, now=database.now(session))
-    number = drafting.draft_words(worker.parts, list(found.facts["words"]), digest_key="weekly", by=found.operator)
+    number = drafting.draft_words(worker.parts, Wish(tuple(found.facts["words"]), "weekly"), by=found.operator)
     with worker.parts.database.transaction() as session:
         asked.end(session, found.id, mailing=number, refused=None, now=database.now(session))
         check = "INSERT INTO errand (act, operator_id, mailing_id, asked_at) VALUES ('check', :by, :it, now() - :ago)"
