@@ -28,7 +28,18 @@ from newsletter.delivery.sending import Identity, Sender
 from newsletter.delivery.vouching import House
 from newsletter.errors import Invalid, NotFound
 from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, PICTURES, RETURNS, Nudger
-from newsletter.journeys import drilling, expiring, growing, hooking, leaving, picturing, returns, starting, team
+from newsletter.journeys import (
+    drilling,
+    expiring,
+    growing,
+    hooking,
+    leaving,
+    picturing,
+    refusing,
+    returns,
+    starting,
+    team,
+)
 from newsletter.journeys.parts import Letterhead, Parts
 from newsletter.ledger import mailings, shards
 from newsletter.ledger.mailings import Lane
@@ -221,6 +232,7 @@ class Newsletter:
             self.parts.nudger.nudge(PICTURES)
         if returns.any_waiting(self.parts):
             self.parts.nudger.nudge(RETURNS)
+        refusing.tell(self.parts)
         expiring.ask(self.parts)
         drilling.look(self.parts)
         if drilling.due(self.parts):

@@ -14,7 +14,7 @@ from newsletter.database import Session
 from newsletter.delivery import following, pacing
 from newsletter.errors import Conflict, NewsletterError
 from newsletter.issues import digests, withdrawal
-from newsletter.ledger import books, deliveries, locks, mailings, translating, variants
+from newsletter.ledger import books, deliveries, locks, mailings, refusals, translating, variants
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import Kind, Lane, State, WrongState
 from newsletter.ledger.manifest import Manifest
@@ -323,8 +323,9 @@ def _planned(session: Session, mailing_id: int, plan_one: Callable[[int], object
 
 
 def _refuse(session: Session, mailing_id: int, refused: NewsletterError, *, now: datetime) -> None:
-    """Make a draft of what does not go, and tell the hook: whoever sent it believes that it does."""
+    """Make a draft of what does not go, and have team and hook told: whoever sent it believes that it does."""
     locks.unlock(session, mailing_id)
+    refusals.add(session, mailing_id, refused, halted=False)
     hooks.add(session, Event.REFUSED, alert=mailing_id, why=refused.message)
     audit.append(session, "alert.unlocked", by=audit.WORKER, now=now, mailing=mailing_id, why=refused.message)
     log.error("not planned", mailing=mailing_id, why=refused.message)

@@ -16,7 +16,7 @@ from newsletter.campaigns.drills import Terms
 from newsletter.composer.message import Compiled
 from newsletter.database import Session
 from newsletter.errors import Conflict, NewsletterError
-from newsletter.ledger import deliveries, locks, mailings, shards, tallies, translating
+from newsletter.ledger import deliveries, locks, mailings, refusals, shards, tallies, translating
 from newsletter.ledger.deliveries import Row
 from newsletter.ledger.mailings import Kind, Lane, State
 from newsletter.ledger.manifest import Manifest
@@ -30,8 +30,6 @@ from newsletter.operators.pins import Pins
 log = structlog.get_logger()
 
 LOCKED = frozenset({Kind.ALERT, Kind.RETRACTION})
-HALTED = "not approved"
-"""What stands in a mailing that a worker would not send."""
 
 
 class NotVouched(Conflict):
@@ -39,7 +37,7 @@ class NotVouched(Conflict):
 
     def __init__(self, mailing_id: int, fault: str) -> None:
         self.fault = fault
-        super().__init__("alert.not-vouched", mailing=mailing_id, fault=fault)
+        super().__init__(f"vouch.{fault}", mailing=mailing_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +169,11 @@ def require_bytes(manifest: Manifest | Terms, lease: Lease, compiled: Compiled) 
 
 
 def refuse(session: Session, lease: Lease, refused: NotVouched, *, now: datetime) -> None:
-    """Give the shard back and halt its mailing: it goes on when somebody has looked and says so."""
+    """Give the shard back and halt its mailing: it goes on when somebody has looked and says so. The desk tells the team."""
     shards.release(session, lease)
-    if tallies.halt(session, lease.mailing_id, HALTED):
+    if tallies.halt(session, lease.mailing_id, refusals.HALTED):
         log.error("not vouched for", mailing=lease.mailing_id, why=refused.fault)
         facts = {"mailing": lease.mailing_id, "why": refused.fault}
+        refusals.add(session, lease.mailing_id, refused, halted=True)
         hooks.add(session, Event.REFUSED, alert=lease.mailing_id, why=str(refused.fault))
         audit.append(session, "alert.refused", by=audit.WORKER, now=now, **facts)
