@@ -215,6 +215,7 @@ class Newsletter:
         starting.start_due(self.parts, (Lane.URGENT, Lane.TRANSACTIONAL))
         with self.parts.database.transaction() as session:
             found = recovery.sweep(session, now=database.now(session))
+        recovery.close_books(self.parts.database)
         for lane in found.lanes:
             self.parts.nudger.nudge(DELIVER[lane])
         if picturing.any_due(self.parts):

@@ -30,17 +30,25 @@ class Found:
 
 
 def sweep(session: Session, *, now: datetime) -> Found:
-    """Give up what is too old, gather retries, close books. Safe to run twice at once."""
+    """Give up what is too old, gather retries. Safe to run twice at once."""
     quotas.forget(session, now=now)
     paces.forget(session, now=now)
     expired = deliveries.expire(session, now=now)
     retries = deliveries.gather(session, now=now)
     deliveries.cancel_retries(session)
-    for mailing_id in mailings.under_way(session):
-        # Asked without taking the mailing: a stop must not wait for a sweep.
-        if not shards.any_open(session, mailing_id):
-            books.finish(session, mailing_id)
     return Found(expired, retries, shards.lanes_with_work(session))
+
+
+def close_books(database: Database) -> int:
+    """Close the books of mailings whose last shard has ended, each in a transaction of its own; return how many."""
+    with database.transaction() as session:
+        # Asked without taking the mailing: a stop must not wait for a sweep.
+        over = [one for one in mailings.under_way(session) if not shards.any_open(session, one)]
+    closed = 0
+    for mailing_id in over:
+        with database.transaction() as session:
+            closed += books.finish(session, mailing_id)
+    return closed
 
 
 def reclaim(database: Database, journals: Path) -> int:

@@ -185,8 +185,8 @@ def resume(parts: Parts, mailing_id: int) -> None:
 def stop(parts: Parts, mailing_id: int) -> int:
     """End a mailing for good, an alert in all its languages; return how many deliveries were cancelled."""
     with parts.database.transaction() as session:
-        now, every = database.now(session), mailings.in_all_languages(session, mailing_id)
-        mailings.take_all(session, every)
+        now = database.now(session)
+        every = mailings.take_all(session, lambda: mailings.in_all_languages(session, mailing_id))
         under_way = (State.SENDING, State.PAUSED)
         stopped = [one for one in every if one == mailing_id or mailings.get(session, one).state in under_way]
         for one in stopped:
