@@ -419,6 +419,11 @@ def pause(session: Session, mailing_id: int) -> State:
     return _by_owner(session, "pause_mailing", mailing_id, State.PAUSED)
 
 
+def pause_along(session: Session, mailing_id: int) -> State:
+    """Halt a later language because its alert is halted, as `pause` does: `tallies.along` finds it again."""
+    return _by_owner(session, "pause_language", mailing_id, State.PAUSED)
+
+
 def _by_owner(session: Session, function: str, mailing_id: int, wanted: State) -> State:
     became = session.execute(select(getattr(func, function)(mailing_id))).scalar_one()
     session.expire_all()
