@@ -29,7 +29,7 @@ CREATE FUNCTION belongs_for_good() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        NEW.planned_at := CASE WHEN NEW.planned_at IS NOT NULL THEN clock_timestamp() END;
+        NEW.planned_at := NULL;
         RETURN NEW;
     END IF;
     IF OLD.translates IS DISTINCT FROM NEW.translates
