@@ -74,7 +74,7 @@ def require(session: Session, mailing_id: int, *, by: int | None = None) -> None
         raise Retracted(mailing_id)
     if view.translates is not None:
         raise OfAnother(mailing_id, view.translates)
-    if (newer := mailings.follower(session, mailing_id)) not in (None, by):
+    if (newer := mailings.follower(session, mailing_id, but=by)) is not None:
         raise Followed(mailing_id, newer)
 
 

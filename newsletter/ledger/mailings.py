@@ -252,9 +252,10 @@ def followed(session: Session, mailing_id: int) -> list[int]:
     return found
 
 
-def follower(session: Session, mailing_id: int) -> int | None:
-    """Return the newest alert that follows one and was planned, or None."""
-    planned = select(Mailing.id).where(Mailing.updates == mailing_id, Mailing.planned_at.is_not(None))
+def follower(session: Session, mailing_id: int, *, but: int | None = None) -> int | None:
+    """Return the newest alert that follows one and was planned, or None. but: one that does not count."""
+    mine = Mailing.updates == mailing_id, Mailing.id != (but or 0)
+    planned = select(Mailing.id).where(*mine, Mailing.planned_at.is_not(None))
     return session.execute(planned.order_by(Mailing.id.desc()).limit(1)).scalar_one_or_none()
 
 
