@@ -89,7 +89,7 @@ class Night:
     def code(self, member: Member) -> str:
         """Return what a phone shows next: a code works once, and nobody waits half a minute for another."""
         here = codes.step_of(self.ground.now())
-        member.steps = max(here - 1, member.steps + 1)
+        member.steps = max(here, member.steps + 1)
         wait_for(lambda: codes.step_of(self.ground.now()) + 1 >= member.steps, seconds=61, every=0.2)
         return codes.hotp(codes.read_secret(member.secret) or b"", member.steps)
 
