@@ -104,13 +104,12 @@ def _kept(night: Night, account: Account) -> str:
     when, late = night.ground.clock.at(promised), account.last["correction"] - promised
     if when >= night.ground.clock.at(account.last["correction"]):
         return f"as promised ({when})"
-    return (
-        f"later than promised ({when}): by {late:.0f} s of this machine, which are {_minutes(night, late)} of the night"
-    )
+    return f"later than promised ({when}): by {late:.0f} s of this machine, which are {_of_the_night(night, late)} of the night"
 
 
-def _minutes(night: Night, seconds: float) -> str:
-    return f"{max(1, round(seconds * night.ground.size.scale / 60))} min"
+def _of_the_night(night: Night, seconds: float) -> str:
+    there = seconds * night.ground.size.scale
+    return f"{there:.0f} s" if there < 90 else f"{there / 60:.0f} min"
 
 
 def _quota(night: Night) -> str:

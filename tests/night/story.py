@@ -178,9 +178,9 @@ def released(night: Night, what: str) -> str:
     shown = night.code(thumb)
     night.moments[what] = time.monotonic()
     assert night.ask("alerts", "release", number, *by, stdin=shown)["state"] in ("sending", "done")
-    enough = "with today's quota enough for all" if sum(promise.by_day[:2]) == count else "the rest another day"
+    enough = "today's quota is enough" if sum(promise.by_day[:2]) == count else "the rest goes another day"
     night.moments[f"{what} promised"] = ends
-    return f"{count:,} readers, promised by {ground.clock.at(ends)}, {enough}"
+    return f"{count:,} readers, promised by {ground.clock.at(ends)}; {enough}"
 
 
 def alert(night: Night) -> None:
