@@ -225,7 +225,10 @@ class Newsletter:
         rejects.sweep(self.parts.home / "rejects")
         starting.start_due(self.parts, (Lane.URGENT, Lane.TRANSACTIONAL))
         with self.parts.database.transaction() as session:
-            found = recovery.sweep(session, now=database.now(session))
+            now = database.now(session)
+            found = recovery.sweep(session, now=now)
+        recovery.close_books(self.parts.database)
+        recovery.open_months(self.parts.database, now=now)
         for lane in found.lanes:
             self.parts.nudger.nudge(DELIVER[lane])
         if picturing.any_due(self.parts):

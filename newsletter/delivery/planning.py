@@ -113,8 +113,9 @@ def plan(
         _require_count(locked, rows.count(session, mailing, audience(session, mailing)))
     pause = tranche_pause if mailing.lane is Lane.BULK else timedelta(0)
     planned = _pass(session, mailing, first, now=now, tranche_pause=pause)
+    paused = False
     if mailing.translates is not None:
-        following.require_going(session, mailing.translates, held=True)
+        paused = following.require_going(session, mailing.translates, held=True).state is State.PAUSED
     if locked and not first:
         _require_count(locked, planned.planned)
     if planned.planned >= MANY:
@@ -125,7 +126,9 @@ def plan(
     else:
         _hold_withdrawn(session, mailing_id)
     mailings.start(session, mailing_id)
-    books.finish(session, mailing_id)  # an audience of nobody is done at once
+    # An audience of nobody is done at once. While an alert is paused its further languages wait with it.
+    if not books.finish(session, mailing_id) and paused:
+        mailings.pause_along(session, mailing_id)
     log.info("planned", mailing=mailing_id, audience=planned.audience, planned=planned.planned, shards=planned.shards)
     return planned
 

@@ -24,7 +24,7 @@ from newsletter.ledger.shards import Lease
 from newsletter.operators import approval, audit, hooks, night, people
 from newsletter.operators.approval import Over
 from newsletter.operators.hooks import Event
-from newsletter.operators.night import Matter, Night
+from newsletter.operators.night import Fault, Matter, Night, Rule, Word
 from newsletter.operators.pins import Pins
 
 log = structlog.get_logger()
@@ -81,10 +81,51 @@ def vouched(
         raise NotVouched(lease.mailing_id, "old-lock")
     _require_same(session, manifest, lease, mailing, house)
     _require_readers(session, manifest, lease, rows)
-    words = approval.of(session, Over(manifest.mailing, manifest.number, lease.fingerprint))
+    words = _heard(session, manifest, house, now=now)
     if found := night.judge(words, matter(manifest), house.rules, house.pins(), now=now):
         raise NotVouched(lease.mailing_id, found)
     return manifest
+
+
+def _heard(session: Session, manifest: Manifest, house: House, *, now: datetime) -> list[Word]:
+    """Return what was said of a lock; one person's own word only where few are few in all languages together.
+
+    Raises NotVouched where nothing else was said.
+    """
+    words = approval.of(session, Over(manifest.mailing, manifest.number, manifest.fingerprint))
+    others = [word for word in words if word.rule is not Rule.FEW]
+    if manifest.translates is None or len(others) == len(words):
+        return words
+    if manifest.count + _beside(session, manifest, manifest.translates, house, now=now) <= house.rules.few:
+        return words
+    if not others:
+        raise NotVouched(manifest.mailing, Fault.TOGETHER)
+    return others
+
+
+def _beside(session: Session, manifest: Manifest, of: int, house: House, *, now: datetime) -> int:
+    """Return for how many an alert went in its other languages: in those that went before this one, and by the same word after it.
+
+    One that others let go after it does not count, as it did not when this one was let go.
+    """
+    mine = mailings.get(session, manifest.mailing).planned_at
+    beside = 0
+    for one, count in translating.gone(session, of, but=manifest.mailing):
+        after = mine is not None and one.planned_at is not None and one.planned_at > mine
+        if not (after and _by_others(session, one, house, now=now)):
+            beside += count
+    return beside
+
+
+def _by_others(session: Session, mailing: mailings.MailingView, house: House, *, now: datetime) -> bool:
+    """Return whether a mailing needs nobody to say that its readers are few."""
+    try:
+        manifest = locks.current(session, mailing.id)
+    except (NewsletterError, ValueError, KeyError, TypeError):
+        return False
+    words = approval.of(session, Over(mailing.id, manifest.number, manifest.fingerprint))
+    others = [word for word in words if word.rule is not Rule.FEW]
+    return night.judge(others, matter(manifest), house.rules, house.pins(), now=now) is None
 
 
 def _drilled(session: Session, lease: Lease, rows: Iterable[Row], house: House, *, now: datetime) -> Terms:

@@ -15,7 +15,6 @@ from newsletter.jobs import ERRANDS
 from newsletter.journeys import acting, alert, desk, drafting, expiring, mailing, mandates, retracting, translating
 from newsletter.journeys.mandates import Wish
 from newsletter.journeys.parts import Parts
-from newsletter.operators import audit
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
 
@@ -145,8 +144,7 @@ def _resume(parts: Parts, found: ErrandView) -> None:
     acting.allowed(parts, found.operator, May.SEND)
     with parts.database.transaction() as session:
         number = acting.an_alert(session, found.mailing or 0).id
-        audit.append(session, "alert.resumed", by=found.operator, now=database.now(session), mailing=number)
-    mailing.resume(parts, number)
+    mailing.resume(parts, number, by=found.operator)
 
 
 def _mandate(parts: Parts, found: ErrandView) -> None:

@@ -59,11 +59,7 @@ class Heeding:
 
         Nothing is mailed by that: nobody can tell who sent a message of CAP, so taking back is for somebody to do.
         """
-        for one in (mailing_id, *mailings.followers(session, mailing_id)):
-            for waiting in mailings.waiting_to_follow(session, one):
-                stopping.end(session, waiting, by=self.by, now=now)
-            for language in reversed(stopping.languages(session, one)):
-                stopping.end(session, language, by=self.by, now=now)
+        for one in mailings.take_all(session, lambda: _thread(session, mailing_id)):
             if acting.an_alert(session, one).state in stopping.STOPPABLE:
                 stopping.end(session, one, by=self.by, now=now)
 
@@ -81,6 +77,15 @@ class Heeding:
         for waiting in mailings.waiting_to_follow(session, mailing_id):
             return waiting
         return mailing_id if acting.an_alert(session, mailing_id).state in NOT_GONE else None
+
+
+def _thread(session: Session, mailing_id: int) -> list[int]:
+    """Return an alert with its updates, those too that have not gone, and the languages of all."""
+    found = list[int]()
+    for one in (mailing_id, *mailings.followers(session, mailing_id)):
+        languages = reversed(mailings.in_all_languages(session, one))
+        found += [*mailings.waiting_to_follow(session, one), *languages]
+    return found
 
 
 _BROUGHT = "brought"

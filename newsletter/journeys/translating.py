@@ -15,7 +15,7 @@ from newsletter.issues.digests import DigestView
 from newsletter.journeys import acting, drafting, stopping
 from newsletter.journeys.drafting import Hand, Script
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import mailings, translating
+from newsletter.ledger import mailings, tallies, translating
 from newsletter.ledger.mailings import Draft, Kind, Lane, MailingView, State
 from newsletter.ledger.translating import Waiting
 from newsletter.operators import audit
@@ -89,6 +89,7 @@ class Languages:
     later     the languages whose readers wait for them
     missing   those that may be added now; none where it takes no further language
     added     those written later, each an alert with its state; running: what a stop would end with it
+    paused    those of them that were paused with the alert, and go on with it
     """
 
     of: int | None
@@ -98,6 +99,12 @@ class Languages:
     missing: tuple[str, ...]
     added: tuple[tuple[int, State], ...]
     running: tuple[int, ...]
+    paused: tuple[int, ...]
+
+    @property
+    def sending(self) -> bool:
+        """Whether one of them is on its way."""
+        return any(state is State.SENDING for _, state in self.added)
 
 
 def languages(parts: Parts, mailing_id: int) -> Languages:
@@ -116,6 +123,7 @@ def languages(parts: Parts, mailing_id: int) -> Languages:
             tuple(_missing(session, view, added)),
             tuple((one.id, one.state) for one in added),
             tuple(stopping.languages(session, mailing_id)),
+            tuple(tallies.along(session, mailing_id)),
         )
 
 

@@ -360,8 +360,8 @@ FORGED = {
 
 
 @pytest.mark.parametrize("what", FORGED)
-def test_a_worker_sends_no_other_audience_than_was_locked(newsletter, sink, files, readers, what):
-    """Whoever writes into the database turns "to those who wait" into "to everybody": it is halted before a byte goes."""
+def test_a_worker_sends_no_other_audience_than_was_locked(newsletter, sink, files, readers, database_urls, what):
+    """Whoever owns the database turns "to those who wait" into "to everybody": it is halted before a byte goes."""
     other = sent(newsletter, [files["fa"]])
     sink.messages.clear()
     first = alert.send(newsletter.parts, [files["en"]], digest_key=house.DIGEST, later=["ar"])
@@ -369,8 +369,7 @@ def test_a_worker_sends_no_other_audience_than_was_locked(newsletter, sink, file
     statement = FORGED[what]
     for name, value in (("other", other), ("late", later), ("first", first)):
         statement = statement.replace(f"%({name})s", str(value))
-    with newsletter.parts.database.transaction() as session:
-        session.connection().exec_driver_sql(statement)
+    house.by_owner(database_urls, statement)
     newsletter.deliver("urgent")
     halted = first if what == "later" else later
     assert (status(newsletter, halted).state, status(newsletter, halted).halted) == ("paused", "not approved")
