@@ -37,6 +37,7 @@ from newsletter.journeys import (
     leaving,
     picturing,
     proving,
+    refusing,
     returns,
     starting,
     team,
@@ -226,13 +227,17 @@ class Newsletter:
         rejects.sweep(self.parts.home / "rejects")
         starting.start_due(self.parts, (Lane.URGENT, Lane.TRANSACTIONAL))
         with self.parts.database.transaction() as session:
-            found = recovery.sweep(session, now=database.now(session))
+            now = database.now(session)
+            found = recovery.sweep(session, now=now)
+        recovery.close_books(self.parts.database)
+        recovery.open_months(self.parts.database, now=now)
         for lane in found.lanes:
             self.parts.nudger.nudge(DELIVER[lane])
         if picturing.any_due(self.parts):
             self.parts.nudger.nudge(PICTURES)
         if returns.any_waiting(self.parts):
             self.parts.nudger.nudge(RETURNS)
+        refusing.tell(self.parts)
         expiring.ask(self.parts)
         drilling.look(self.parts)
         if drilling.due(self.parts):

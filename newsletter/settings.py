@@ -96,7 +96,7 @@ class Settings(BaseSettings):
         default=None, description="a command or an address that is told of alerts: it wakes people"
     )
     drill_at: time | None = Field(
-        default=None, description="from when each morning's drill of the urgent lane is due, as 06:10; none unless set"
+        default=None, description="from when each morning's drill of the urgent lane is due, as 06:10; never"
     )
     home: Path = Field(default_factory=_data_home)
     keys: Path = Field(default_factory=_keys_home)
@@ -174,6 +174,11 @@ class Settings(BaseSettings):
             raise ValueError("is neither a command nor an address that begins with http:// or https://")
         return SecretStr(text) if words else None
 
+    @field_validator("drill_at", mode="before")
+    @classmethod
+    def _or_never(cls, value: object) -> object:
+        return None if isinstance(value, str) and value.strip().lower() in ("", "never") else value
+
     @field_validator("drill_at")
     @classmethod
     def _here(cls, value: time | None) -> time | None:
@@ -186,7 +191,7 @@ class Settings(BaseSettings):
     def _small(cls, value: str | None) -> str | None:
         return value.strip().lower() if value and value.strip() else None
 
-    @field_validator("relay_log", "templates", "approvers", "drill_at", mode="before")
+    @field_validator("relay_log", "templates", "approvers", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return value or None

@@ -14,7 +14,7 @@ from newsletter.database import Session
 from newsletter.delivery import following, pacing
 from newsletter.errors import Conflict, NewsletterError
 from newsletter.issues import digests, withdrawal
-from newsletter.ledger import books, deliveries, locks, mailings, translating, variants
+from newsletter.ledger import books, deliveries, locks, mailings, refusals, translating, variants
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import ORDINARY, Kind, Lane, State, WrongState
 from newsletter.ledger.manifest import Manifest
@@ -113,8 +113,9 @@ def plan(
         _require_count(locked, rows.count(session, mailing, audience(session, mailing)))
     pause = tranche_pause if mailing.lane is Lane.BULK else timedelta(0)
     planned = _pass(session, mailing, first, now=now, tranche_pause=pause)
+    paused = False
     if mailing.translates is not None:
-        following.require_going(session, mailing.translates, held=True)
+        paused = following.require_going(session, mailing.translates, held=True).state is State.PAUSED
     if locked and not first:
         _require_count(locked, planned.planned)
     if planned.planned >= MANY:
@@ -125,7 +126,9 @@ def plan(
     else:
         _hold_withdrawn(session, mailing_id)
     mailings.start(session, mailing_id)
-    books.finish(session, mailing_id)  # an audience of nobody is done at once
+    # An audience of nobody is done at once. While an alert is paused its further languages wait with it.
+    if not books.finish(session, mailing_id) and paused:
+        mailings.pause_along(session, mailing_id)
     log.info("planned", mailing=mailing_id, audience=planned.audience, planned=planned.planned, shards=planned.shards)
     return planned
 
@@ -331,8 +334,9 @@ def _planned(session: Session, mailing_id: int, plan_one: Callable[[int], object
 
 
 def _refuse(session: Session, mailing_id: int, refused: NewsletterError, *, now: datetime) -> None:
-    """Make a draft of what does not go, and tell the hook: whoever sent it believes that it does."""
+    """Make a draft of what does not go, and have team and hook told: whoever sent it believes that it does."""
     locks.unlock(session, mailing_id)
+    refusals.add(session, mailing_id, refused, halted=False)
     hooks.add(session, Event.REFUSED, alert=mailing_id, why=refused.message)
     audit.append(session, "alert.unlocked", by=audit.WORKER, now=now, mailing=mailing_id, why=refused.message)
     log.error("not planned", mailing=mailing_id, why=refused.message)

@@ -23,10 +23,11 @@ from newsletter.journeys.acting import NotAnAlert as NotAnAlert
 from newsletter.journeys.acting import allowed as _allowed
 from newsletter.journeys.acting import an_alert as _an_alert
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import locks, mailings, translating, variants
+from newsletter.ledger import locks, mailings, refusals, translating, variants
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import Lane, MailingView, State
 from newsletter.ledger.manifest import Change, Manifest, Version, difference, short
+from newsletter.ledger.refusals import RefusalView
 from newsletter.operators import approval, audit, factors, night, people
 from newsletter.operators.approval import Over
 from newsletter.operators.night import Fault, Rule, Word
@@ -41,13 +42,6 @@ class NotEnough(Forbidden):
     def __init__(self, fault: Fault, **facts: object) -> None:
         self.fault = fault
         super().__init__(f"night.{fault}", **facts)
-
-
-class Nameless(Forbidden):
-    """Whoever asks for an alert that a second person approves says who they are: else they might approve their own."""
-
-    def __init__(self, count: int, few: int) -> None:
-        super().__init__("alert.nameless", count=count, few=few)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +65,7 @@ class Standing:
     """Where an alert stands.
 
     wrote       who locked it or wrote in it: none of them approves it
+    refusals    why it, or what would take it back, did not go and still does not
     waits_for   what is missing before it may go, as the refusal that would say so
     changes     what is another than at the lock before
     """
@@ -84,12 +79,13 @@ class Standing:
     start_at: datetime | None
     changes: tuple[Change, ...]
     wrote: tuple[int, ...] = ()
+    refusals: tuple[RefusalView, ...] = ()
 
 
 def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | None = None) -> Locked:
-    """Fix everything about a draft and return its fingerprint. Raises WrongState, NotAnAlert, ChangedMeanwhile.
+    """Fix everything about a draft and return its fingerprint. Raises NotEnough, WrongState, NotAnAlert, ChangedMeanwhile.
 
-    seen   `drafting.print_of` of the words that were before them; None: whatever they are now
+    seen   `drafting.print_of` of the words that were before them; None: whatever they are now, if nobody wrote in them unnamed
     """
     _allowed(parts, by, May.SEND)
     parts.letterhead.require()
@@ -106,6 +102,8 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | No
         manifest = _manifest(session, parts, view, by=by, expires_at=expires)
         locks.add(session, manifest)
         made = _locked(session, manifest)
+        unread = seen is None and drafting.unnamed(view)
+        _lockable(parts, by, unread=unread, count=made.count, together=made.together)
         if waits := made.together > parts.house.rules.few:
             telling.wanted(session, parts, manifest, now=now)
         facts = {"mailing": mailing_id, "number": made.number, "count": made.count, "fingerprint": made.fingerprint}
@@ -113,6 +111,17 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | No
     if waits:
         telling.nudge(parts.nudger)
     return made
+
+
+def _lockable(parts: Parts, by: int | None, *, unread: bool, count: int, together: int) -> None:
+    rules = parts.house.rules
+    if fault := night.unlockable(by, unread=unread, together=together, rules=rules):
+        raise NotEnough(fault, count=count, together=together, few=rules.few)
+
+
+def require_few(parts: Parts, count: int) -> None:
+    """Raise NotEnough where a second person is to approve what nobody says they ask for: before any of it is written."""
+    _lockable(parts, None, unread=False, count=count, together=count)
 
 
 def _manifest(session: Session, parts: Parts, view: MailingView, *, by: int | None, expires_at: datetime) -> Manifest:
@@ -195,13 +204,6 @@ def approve_by_code(parts: Parts, mailing_id: int, *, by: int, code: str, seen: 
         _approve(session, require(session), by=by, factor=Factor.TOTP, assertion=None)
 
     acting.by_factor(parts, by, Factor.TOTP, code, before=require, act=act)
-
-
-def approve_by_passkey(parts: Parts, mailing_id: int, *, by: int, assertion: str) -> None:
-    """Give another operator's word by a passkey's signature over the fingerprint. Raises NotEnough, NotAllowed."""
-    with parts.database.transaction() as session:
-        manifest = _require_approver(session, parts, mailing_id, by=by, factor=Factor.PASSKEY, assertion=assertion)
-        _approve(session, manifest, by=by, factor=Factor.PASSKEY, assertion=assertion)
 
 
 def sign(parts: Parts, mailing_id: int, *, by: int, factor: Factor, answer: str, seen: str) -> None:
@@ -398,10 +400,15 @@ def send(
 ) -> int:
     """Draft and lock an alert, and release it where the rules let one person; return its mailing."""
     mailing_id = drafting.draft(parts, paths, digest_key=digest_key, by=by, updates=updates, later=later)
+    send_draft(parts, mailing_id, by=by)
+    return mailing_id
+
+
+def send_draft(parts: Parts, mailing_id: int, *, by: int | None = None) -> None:
+    """Lock what was drafted this moment, and release it where the rules let one person."""
     made = lock(parts, mailing_id, by=by)
     if made.together <= parts.house.rules.few:
-        release(parts, mailing_id, by=by)
-    return mailing_id
+        release(parts, mailing_id, by=by, seen=made.fingerprint)
 
 
 def stop(parts: Parts, mailing_id: int, *, by: int | None = None) -> int:
@@ -422,8 +429,9 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
     with parts.database.transaction() as session:
         now = database.now(session)
         view = _an_alert(session, mailing_id)
+        refused = tuple(refusals.holding(session, mailing_id))
         if view.fingerprint is None:
-            return Standing(mailing_id, view.state, None, None, (), None, view.start_at, ())
+            return Standing(mailing_id, view.state, None, None, (), None, view.start_at, (), refusals=refused)
         manifest = locks.of(session, mailing_id, view.fingerprint)
         words = approval.of(session, _over(manifest))
         found = _judged(parts, manifest, words, now=now)
@@ -441,6 +449,7 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
             view.start_at,
             tuple(difference(before, manifest)) if before else (),
             tuple(one for one in (manifest.author, *manifest.writers) if one is not None),
+            refused,
         )
 
 

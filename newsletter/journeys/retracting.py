@@ -74,7 +74,8 @@ def retract(
     who = by or audit.SHELL
     with parts.database.transaction() as session:
         now = database.now(session)
-        gone, languages = _affected(session, mailing_id)
+        gone = mailings.take_all(session, lambda: _affected(session, mailing_id)[0])
+        _, languages = _affected(session, mailing_id)
         backs = [take_back(session, one, by=who, now=now) for one in gone]
     # One after the other: the alert waits for no language that is being planned, and that finds it taken back.
     for one in languages:

@@ -1,9 +1,9 @@
-"""Whole lanes: paused, resumed, stopped. A paused lane hands over nothing; a window that is open lasts half a second more."""
+"""Whole lanes: paused and resumed. A paused lane hands over nothing; a window that is open lasts half a second more."""
 
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
@@ -29,20 +29,7 @@ def paused(session: Session) -> dict[Lane, datetime]:
     return {Lane(lane): since for lane, since in found}
 
 
-def stop(session: Session, lanes: Iterable[Lane], *, now: datetime) -> list[int]:
-    """End for good every mailing under way in these lanes, and pause them for what is scheduled; return the mailings."""
-    lanes = list(lanes)
-    pause(session, lanes, now=now)
-    statement = (
-        update(Mailing).where(*_under_way(lanes)).values(state=State.STOPPED, finished_at=now).returning(Mailing.id)
-    )
-    return sorted(session.execute(statement.execution_options(synchronize_session=False)).scalars())
-
-
 def under_way(session: Session, lanes: Iterable[Lane]) -> list[int]:
-    """Return the mailings that `stop` would end."""
-    return sorted(session.execute(select(Mailing.id).where(*_under_way(lanes))).scalars())
-
-
-def _under_way(lanes: Iterable[Lane]) -> tuple[ColumnElement[bool], ...]:
-    return Mailing.lane.in_(list(lanes)), Mailing.state.in_((State.SENDING, State.PAUSED))
+    """Return the mailings that are being sent in these lanes, or paused."""
+    mine = Mailing.lane.in_(list(lanes)), Mailing.state.in_((State.SENDING, State.PAUSED))
+    return sorted(session.execute(select(Mailing.id).where(*mine)).scalars())

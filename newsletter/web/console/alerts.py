@@ -19,6 +19,7 @@ from newsletter.journeys import alert, desk, drilling, errands, mandates, previe
 from newsletter.journeys.entering import Visitor
 from newsletter.journeys.parts import Parts
 from newsletter.ledger.mailings import NOT_GONE, State
+from newsletter.ledger.tallies import WITH_ALERT
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
 from newsletter.web.console import asking, gate
@@ -241,6 +242,7 @@ def _shown(
         place=translating.languages(parts, number),
         waiting=translating.waiting(parts, number) if waits else None,
         halted=found.status.halted and languages.say(f"halted.{found.status.halted}"),
+        along=found.status.halted == WITH_ALERT,
         checked=checked,
         rules=rules,
         few=_few(found, rules.few),
