@@ -59,6 +59,12 @@ def by_id(session: Session, subscriber_id: int) -> PersonView | None:
     return None if found is None else _view(session, found)
 
 
+def of_mailbox(session: Session, mailbox_id: int) -> PersonView | None:
+    """Return the person whose mailbox it is, or None where there is none."""
+    found = session.execute(select(Subscriber).where(Subscriber.mailbox_id == mailbox_id)).scalar_one_or_none()
+    return None if found is None else _view(session, found)
+
+
 def references(session: Session, subscriber_ids: Iterable[int]) -> dict[int, str]:
     """Return the references of some subscribers, by id; erased ones are missing."""
     wanted = select(Subscriber.id, Subscriber.reference).where(Subscriber.id.in_(list(subscriber_ids)))

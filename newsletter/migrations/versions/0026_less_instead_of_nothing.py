@@ -22,6 +22,7 @@ def upgrade() -> None:
     op.create_check_constraint(op.f("ck_subscription_rhythm_is_known"), "subscription", RHYTHMS)
     op.add_column("subscriber", sa.Column("paused_until", sa.DateTime(timezone=True), nullable=True))
     op.execute("GRANT UPDATE (paused_until) ON subscriber TO newsletter_web, newsletter_worker")
+    op.add_column("reply", sa.Column("left_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("suppression", sa.Column("lifted_by", sa.Text(), nullable=True))
     op.execute("UPDATE suppression SET lifted_by = 'before' WHERE lifted_at IS NOT NULL")
     op.create_check_constraint(
