@@ -85,12 +85,13 @@ def leave_everything(parts: Parts, token: str) -> None:
 def _leave_or_spool(parts: Parts, subscriber_id: int, digest_id: int | None) -> None:
     try:
         with parts.database.transaction() as session:
-            _leave(session, subscriber_id, digest_id)
+            end(session, subscriber_id, digest_id)
     except (DatabaseUnreachable, DiskFull):
         spooling.keep(parts.home, Wish(subscriber_id, digest_id))
 
 
-def _leave(session: Session, subscriber_id: int, digest_id: int | None) -> None:
+def end(session: Session, subscriber_id: int, digest_id: int | None) -> None:
+    """End what a reader takes, of one digest or all of it, and cancel what is planned. Safe to repeat."""
     now = database.now(session)
     unsubscribe.leave(session, subscriber_id, digest_id, reason="unsubscribed", now=now)
     person = people.by_id(session, subscriber_id)
@@ -122,6 +123,6 @@ def drain(parts: Parts) -> int:
     def act(wishes: list[Wish]) -> None:
         with parts.database.transaction() as session:
             for wish in wishes:
-                _leave(session, wish.subscriber, wish.digest)
+                end(session, wish.subscriber, wish.digest)
 
     return spooling.drain(parts.home, act)

@@ -119,6 +119,12 @@ def of_mailboxes(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
     return set(session.execute(mine).scalars())
 
 
+def of_mailbox(session: Session, mailbox_id: int) -> PersonView | None:
+    """Return the person whose mailbox it is, or None where there is none."""
+    found = session.execute(select(Subscriber).where(Subscriber.mailbox_id == mailbox_id)).scalar_one_or_none()
+    return None if found is None else _view(session, found)
+
+
 def references(session: Session, subscriber_ids: Iterable[int]) -> dict[int, str]:
     """Return the references of some subscribers, by id; erased ones are missing."""
     wanted = select(Subscriber.id, Subscriber.reference).where(Subscriber.id.in_(list(subscriber_ids)))

@@ -77,7 +77,7 @@ def test_whoever_is_left_out_is_left_out_with_a_reason(lists: Lists, database_ur
     with lists.database.transaction() as session:
         query = recipients.of_digest(lists.digest_id, rhythm=None, languages=("en",), urgent=True)
         assert recipients.count(session, query) == 0
-        suppression.lift(session, ann_box, why="mistake", now=NOW)
+        suppression.lift(session, ann_box, by=suppression.Who.OPERATOR, why="mistake", now=NOW)
         assert recipients.count(session, query) == 1
 
 
