@@ -188,26 +188,29 @@ def barred(session: Session, digest_id: int, subscriber_ids: Iterable[int], *, u
     urgent   as for `of_digest`
     """
     ids = list(subscriber_ids)
-    # Counts, each one look-up by index: an EXISTS the planner may turn into a hash of everybody, again for each shard.
-    live = (
-        Subscription.subscriber_id == Subscriber.id,
-        Subscription.digest_id == digest_id,
-        Subscription.ended_at.is_(None),
+    # Each one look-up by index: an EXISTS the planner may turn into a hash of everybody, again for each shard.
+    rhythm = (
+        select(Subscription.rhythm)
+        .where(
+            Subscription.subscriber_id == Subscriber.id,
+            Subscription.digest_id == digest_id,
+            Subscription.ended_at.is_(None),
+        )
+        .correlate(Subscriber)
+        .scalar_subquery()
     )
     held = (Suppression.mailbox_id == Subscriber.mailbox_id, Suppression.lifted_at.is_(None))
-    spared = (*live, Subscription.rhythm == Rhythm.EMERGENCIES)
-    taken, suppressed, emergencies = (
-        select(func.count()).select_from(table).where(*conditions).correlate(Subscriber).scalar_subquery()
-        for table, conditions in ((Subscription, live), (Suppression, held), (Subscription, spared))
-    )
-    less = [(emergencies > 0, literal(EMERGENCIES_ONLY)), (Subscriber.paused_until > func.now(), literal(PAUSED))]
-    reason = case(
-        (taken == 0, literal("unsubscribed")),
+    suppressed = select(func.count()).select_from(Suppression).where(*held).correlate(Subscriber).scalar_subquery()
+    spared = {} if urgent else {str(Rhythm.EMERGENCIES): literal(EMERGENCIES_ONLY)}
+    resting = [] if urgent else [(Subscriber.paused_until > func.now(), literal(PAUSED))]
+    others = case(
         (suppressed > 0, literal("suppressed")),
         (Mailbox.address_sealed.is_(None), literal("erased")),
-        *([] if urgent else less),
+        *resting,
         else_=null(),
     )
+    taken = func.coalesce(rhythm, "")
+    reason = case({"": literal("unsubscribed"), **spared}, value=taken, else_=others)
     query = select(Subscriber.id, reason.label("reason")).join(Mailbox, Mailbox.id == Subscriber.mailbox_id)
     found = {row.id: row.reason for row in session.execute(query.where(_among(ids)))}
     gone = dict.fromkeys(set(ids) - set(found), "erased")
