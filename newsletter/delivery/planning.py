@@ -230,7 +230,7 @@ def audience(session: Session, mailing: mailings.MailingView, *, near: recipient
     near   of an alert, the first of those who live there; of a later language those alone who wait for it
     """
     if mailing.kind is Kind.RETRACTION:
-        return deliveries.handed(mailings.get(session, mailing.retracts or 0))
+        return handed(mailings.get(session, mailing.retracts or 0))
     if mailing.digest_id is None:
         raise NobodyChosen(mailing.id)
     digest = digests.get(session, mailing.digest_id)
@@ -241,6 +241,11 @@ def audience(session: Session, mailing: mailings.MailingView, *, near: recipient
         return late(session, mailing.translates, terms["languages"], also_had=had, but=mailing.id, near=near)
     later = terms.get("later", ())
     return recipients.of_digest(digest.id, rhythm=rhythm, languages=digest.languages, later=later, near=near)
+
+
+def handed(mailing: mailings.MailingView) -> Select[Any]:
+    """Return the query for everyone who has a mailing, or may have it, with the style they want now."""
+    return recipients.styled(deliveries.handed(mailing))
 
 
 def late(

@@ -12,7 +12,7 @@ from newsletter.issues import withdrawal
 from newsletter.jobs import DELIVER
 from newsletter.journeys import acting, growing, mailing
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import deliveries, mailings
+from newsletter.ledger import mailings
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import NOT_GONE, RELEASED, Lane, MailingView, State, UnknownMailing
 from newsletter.operators import audit
@@ -174,7 +174,7 @@ def would_retract(parts: Parts, mailing_id: int) -> int:
 
 
 def _told(session: Session, alert: MailingView) -> int:
-    return rows.count(session, mailings.get(session, _prepared(session, alert.id)), deliveries.handed(alert))
+    return rows.count(session, mailings.get(session, _prepared(session, alert.id)), planning.handed(alert))
 
 
 def relatives(parts: Parts, mailing_id: int) -> Relatives:

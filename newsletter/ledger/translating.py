@@ -78,7 +78,7 @@ def narrowed(
     also_had    those who were handed another language get it too
     waiting     no rows but for those who had nothing
 
-    Rows: mailbox_id, subscriber_id, provider, edition, time_zone, excluded, and number (of the variant: those for whoever had
+    Rows: mailbox_id, subscriber_id, provider, edition, style, time_zone, excluded, number (of the variant: those for whoever had
     another come after the others) and place (whoever waits comes before whoever had another).
     """
     readers = audience.subquery()
@@ -92,7 +92,7 @@ def narrowed(
         else_=null(),
     )
     first = case({language: place for place, language in enumerate(languages, start=1)}, value=readers.c.edition)
-    columns = [readers.c[name] for name in ("mailbox_id", "subscriber_id", "provider", "edition", "time_zone")]
+    columns = [readers.c[name] for name in ("mailbox_id", "subscriber_id", "provider", "edition", "style", "time_zone")]
     return (
         select(
             *columns,

@@ -31,11 +31,17 @@ class Subscriber(Base):
     language: Mapped[str] = mapped_column(server_default="en", info=personal("subscribers"))
     time_zone: Mapped[str] = mapped_column(server_default="UTC", info=personal("subscribers"))
     area: Mapped[str | None] = mapped_column(info=personal("subscribers"))
+    # How mail to somebody at risk is to look (composer.styles), and that no name of theirs is kept.
+    style: Mapped[str] = mapped_column(server_default="", info=personal("subscribers"))
+    nameless: Mapped[bool] = mapped_column(server_default="false", info=personal("subscribers"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (
         CheckConstraint("reference ~ '^[A-Z0-9]{8}$'", name="reference_is_eight_letters"),
+        CheckConstraint("style ~ '^d?f?m?t?$'", name="style_is_known"),
+        CheckConstraint("NOT nameless OR name_sealed IS NULL", name="no_name_is_kept"),
         Index("subscribers_by_zone", "time_zone"),
+        Index("styles_of_readers", "style", postgresql_where="style <> ''"),
     )
 
 

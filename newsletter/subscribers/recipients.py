@@ -62,7 +62,7 @@ def of_digest(
     later       those of them whose readers wait
     near        None: wherever they live
 
-    Rows: mailbox_id, subscriber_id, provider, edition, had_to, time_zone, excluded (a reason or NULL). Mail without a basis
+    Rows: mailbox_id, subscriber_id, provider, edition, style, had_to, time_zone, excluded (a reason or NULL). Mail without a basis
     is impossible twice over: granted_by is a foreign key, and the event it names must still be a grant.
     """
     reader = Subscriber if near is None else aliased(Subscriber, _living(near))
@@ -74,6 +74,7 @@ def of_digest(
             reader.id.label("subscriber_id"),
             Mailbox.provider,
             edition.label("edition"),
+            reader.style,
             Subscription.had_to,
             reader.time_zone,
             _excluded(reader.mailbox_id, edition, later).label("excluded"),
@@ -84,6 +85,17 @@ def of_digest(
         .outerjoin(ConsentEvent, and_(ConsentEvent.id == Subscription.granted_by, ConsentEvent.kind == Consent.GRANTED))
         .where(Subscription.digest_id == digest_id, Subscription.ended_at.is_(None), rhythmic)
     )
+
+
+def styled(readers: Select[Any]) -> Select[Any]:
+    """Return the query for readers, found in any way, with the style they want now: what they had may have been another.
+
+    readers   rows with a subscriber_id
+    """
+    rows = readers.subquery()
+    # Those who have a style are few, and stand in an index of their own.
+    chose = and_(Subscriber.id == rows.c.subscriber_id, Subscriber.style != "")
+    return select(*rows.c, func.coalesce(Subscriber.style, "").label("style")).outerjoin(Subscriber, chose)
 
 
 def _living(near: Near) -> Subquery:
@@ -175,6 +187,12 @@ def barred(session: Session, digest_id: int, subscriber_ids: Iterable[int]) -> d
     found = {row.id: row.reason for row in session.execute(query.where(_among(ids)))}
     gone = dict.fromkeys(set(ids) - set(found), "erased")
     return {subscriber_id: why for subscriber_id, why in found.items() if why} | gone
+
+
+def styles(session: Session, subscriber_ids: Iterable[int]) -> dict[int, str]:
+    """Return the styles of those of these readers who have one."""
+    chose = select(Subscriber.id, Subscriber.style).where(_among(list(subscriber_ids)), Subscriber.style != "")
+    return dict(session.execute(chose).all())
 
 
 def _among(subscriber_ids: list[int]) -> ColumnElement[bool]:
