@@ -365,11 +365,13 @@ def signing_keys(chosen: Settings) -> tuple[Key, ...]:
 
 def letterhead(chosen: Settings) -> Letterhead:
     """Return who sends, from the settings. An unset sender is allowed here and refused when mail is composed."""
-    if headers.FORBIDDEN.search(chosen.sender):
+    if headers.FORBIDDEN.search(chosen.sender + chosen.discreet_name):
         raise BadSender
     name, address = parseaddr(chosen.sender)
     try:
         wire = EmailAddress.parse(address).wire if chosen.sender else ""
     except BadAddress:
         raise BadSender from None
-    return Letterhead(name or wire.rpartition("@")[2], wire, chosen.postal_address, chosen.base_url)
+    shown = name or wire.rpartition("@")[2]
+    discreet, mirror = chosen.discreet_name.strip(), chosen.mirror_url or ""
+    return Letterhead(shown, wire, chosen.postal_address, chosen.base_url, discreet, mirror)

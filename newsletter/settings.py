@@ -56,6 +56,17 @@ class Settings(BaseSettings):
     base_url: str = "http://127.0.0.1:8080"
     sender: str = ""
     postal_address: str = ""
+    discreet_name: str = Field(
+        default="",
+        description="the name in From for readers who asked for discreet mail; a word of their language unless set",
+    )
+    mirror_url: str | None = Field(
+        default=None, description="the second host of the pages, for readers to whom the first is blocked"
+    )
+    exit_url: str = Field(
+        default="https://www.wikipedia.org/",
+        description="where “leave this page now” leads: a site that anyone may look at",
+    )
     bounce_domain: str | None = None
     lmtp: str = Field(default="127.0.0.1:8024", description="where intake listens for what comes back")
     lmtp_peers: Annotated[tuple[Network, ...], NoDecode] = Field(
@@ -131,6 +142,18 @@ class Settings(BaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("begins with neither http:// nor https://")
         return value.rstrip("/")
+
+    @field_validator("mirror_url", "exit_url")
+    @classmethod
+    def _a_page(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("begins with neither http:// nor https://")
+        return value
+
+    @field_validator("mirror_url")
+    @classmethod
+    def _like_base(cls, value: str | None) -> str | None:
+        return value.rstrip("/") if value else None
 
     @field_validator("ses_topic")
     @classmethod

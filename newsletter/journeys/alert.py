@@ -7,6 +7,7 @@ at once more by the worker that sends (`delivery.vouching`).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import cycle
 
 from newsletter import database
 from newsletter.campaigns import alerts
@@ -99,6 +100,7 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | No
         if seen is not None and seen != drafting.print_of(view):
             raise drafting.ChangedMeanwhile(mailing_id)
         mailings.require(session, mailing_id, State.LOCKED)
+        drafting.complete(session, parts, view, now=now)
         expires = now + alerts.EXPIRES_AFTER
         mailings.expire(session, mailing_id, expires)
         manifest = _manifest(session, parts, view, by=by, expires_at=expires)
@@ -114,13 +116,12 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | No
 
 
 def _manifest(session: Session, parts: Parts, view: MailingView, *, by: int | None, expires_at: datetime) -> Manifest:
-    # A language that came later has versions for those who had another, in the same words and marked.
-    words = [str(one) for one in view.content["words"]] * (2 if view.content.get("also_had") else 1)
+    words = [str(one) for one in view.content["words"]]
     language = digests.get(session, view.digest_id or 0).languages[0]
     backwards = [alerts.retraction(manuscript.read(one, language=language)).markdown for one in words]
     frames = [framing.kept(parts.house, one, language=language) for one in words]
     compiled = _versions(session, view.id, words, frames)
-    back = _versions(session, mailings.retraction_of(session, view.id), backwards, [None] * len(words))
+    back = _versions(session, mailings.retraction_of(session, view.id), backwards, [None])
     every = [one for one, _ in (*compiled, *back)]
     return Manifest(
         mailing=view.id,
@@ -148,9 +149,17 @@ def _versions(
     session: Session, mailing_id: int, words: Sequence[str], frames: Sequence[str | None]
 ) -> list[tuple[Compiled, Version]]:
     found = []
-    for variant, text, frame in zip(variants.of(session, mailing_id), words, frames, strict=True):
+    # The same words once more for those who had another language before, marked, and all of them for each style.
+    for variant, text, frame in zip(variants.of(session, mailing_id), cycle(words), cycle(frames), strict=False):
         compiled = variants.load(session, variant.id)
-        version = Version.of(compiled, number=variant.number, language=variant.language, words=text, frame=frame)
+        version = Version.of(
+            compiled,
+            number=variant.number,
+            language=variant.language,
+            words=text,
+            frame=frame,
+            style=variant.style,
+        )
         found.append((compiled, version))
     return found
 

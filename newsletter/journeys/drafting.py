@@ -10,13 +10,14 @@ from newsletter import database
 from newsletter.campaigns import alerts
 from newsletter.composer import alert as composing
 from newsletter.composer.message import Compiled
+from newsletter.composer.styles import PLAIN, Style
 from newsletter.database import Session
 from newsletter.delivery import following
 from newsletter.errors import Conflict, Invalid
 from newsletter.issues import digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
-from newsletter.journeys import acting, inbound, publish
+from newsletter.journeys import acting, inbound, publish, styling
 from newsletter.journeys.mailing import read_file
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings, variants
@@ -245,10 +246,49 @@ def _store_variants(
     told: Sequence[datetime | None],
 ) -> None:
     variants.clear(session, target)
-    for number, (mark, text) in enumerate(product(told, texts), start=1):
-        path = f"/archive/{digest.key}/{alert}/{number}"
-        compiled = _compose(session, parts, text, digest, archive_path=path, page=page, now=at, translates=mark)
-        variants.store(session, target, compiled, number=number, language=text.language)
+    looks = styling.of_readers(session, digest.id)
+    _store_styles(session, parts, target, alert, texts, digest, page=page, at=at, told=told, looks=looks)
+
+
+def _store_styles(
+    session: Session,
+    parts: Parts,
+    target: int,
+    alert: int,
+    texts: Sequence[Manuscript],
+    digest: DigestView,
+    *,
+    page: str,
+    at: datetime,
+    told: Sequence[datetime | None],
+    looks: Sequence[str],
+) -> None:
+    """Store the versions of these styles after those that are there: each style has all of them, in one order."""
+    there = sum(variants.styles(session, target).values())
+    for number, (look, mark, text) in enumerate(product(looks, told, texts), start=there + 1):
+        path, style = f"/archive/{digest.key}/{alert}/{number}", Style.parse(look)
+        compiled = _compose(
+            session, parts, text, digest, archive_path=path, page=page, now=at, translates=mark, style=style
+        )
+        variants.store(session, target, compiled, number=number, language=text.language, style=look)
+
+
+def complete(session: Session, parts: Parts, view: MailingView, *, now: datetime) -> None:
+    """Store the versions of a draft for those of its readers who have chosen a style since it was written.
+
+    What is locked is for all of them: nobody has to wait, or sees more of an alert than they asked for.
+    """
+    digest = digests.get(session, view.digest_id or 0)
+    wanted = styling.of_readers(session, digest.id)
+    texts, told = read([str(one) for one in view.content["words"]], digest), _told(session, view)
+    back, backwards = mailings.retraction_of(session, view.id), [alerts.retraction(text) for text in texts]
+    unmarked: list[datetime | None] = [None] * len(told)
+    page = str(view.content["page"])
+    for target, said, at, marks in ((view.id, texts, now, told), (back, backwards, view.created_at, unmarked)):
+        # Of each by itself: somebody may have chosen after the one was written and before the other.
+        there = variants.styles(session, target)
+        looks = [one for one in wanted if one not in there]
+        _store_styles(session, parts, target, view.id, said, digest, page=page, at=at, told=marks, looks=looks)
 
 
 def _compose(
@@ -261,13 +301,15 @@ def _compose(
     page: str,
     now: datetime,
     translates: datetime | None = None,
+    style: Style = PLAIN,
 ) -> Compiled:
     mailto = inbound.leave_address(session, parts)
     frame = parts.letterhead.frame(
-        digest, language=text.language, kind="alert", archive_path=archive_path, mailto=mailto
+        digest, language=text.language, kind="alert", archive_path=archive_path, mailto=mailto, style=style
     )
     url = f"{page}/{text.language}" if page else ""
-    return composing.compose(alerts.content(text, now=now, page=url, translates=translates), frame, parts.layout)
+    content = alerts.content(text, now=now, page=url, translates=translates)
+    return composing.compose(styling.led(parts, content, style), frame, parts.layout)
 
 
 def print_of(view: MailingView) -> str:

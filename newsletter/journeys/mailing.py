@@ -9,13 +9,16 @@ from newsletter.addresses import EmailAddress
 from newsletter.composer import lint
 from newsletter.composer import mailing as composing
 from newsletter.composer.content import MailingContent
+from newsletter.composer.message import Compiled
+from newsletter.composer.styles import Style
 from newsletter.database import Session
 from newsletter.delivery import budget, paces, planning, quotas, roads, standing
 from newsletter.delivery.budget import Promise
 from newsletter.delivery.roads import Bearer, Sentence
 from newsletter.issues import digests, manuscript
+from newsletter.issues.digests import DigestView
 from newsletter.jobs import DELIVER
-from newsletter.journeys import inbound
+from newsletter.journeys import inbound, styling
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.publish import NoSuchFile
 from newsletter.ledger import books, deliveries, locks, mailings, shards, tallies, variants
@@ -55,15 +58,29 @@ def draft(parts: Parts, path: str, *, digest_key: str) -> Drafted:
         text = read_manuscript(path, language=digest.languages[0])
         new = Draft(kind=Kind.MAILING, lane=Lane.BULK, digest_id=digest.id, subject=text.subject)
         mailing_id = mailings.draft(session, new, now=database.now(session))
-        path_ = f"/archive/{digest.key}/{mailing_id}/1"
-        mailto = inbound.leave_address(session, parts)
-        frame = parts.letterhead.frame(
-            digest, language=text.language, kind="mailing", archive_path=path_, mailto=mailto
-        )
-        content = MailingContent(text.subject, text.preheader, text.markdown)
-        compiled = composing.compose(content, frame, parts.layout)
-        variants.store(session, mailing_id, compiled, number=1, language=text.language)
-        return Drafted(mailing_id, tuple(lint.warnings(compiled)))
+        warnings: dict[str, None] = {}
+        for number, look in enumerate(styling.of_readers(session, digest.id), start=1):
+            compiled = _compose(session, parts, text, digest, f"{mailing_id}/{number}", Style.parse(look))
+            variants.store(session, mailing_id, compiled, number=number, language=text.language, style=look)
+            warnings.update(dict.fromkeys(lint.warnings(compiled)))
+        return Drafted(mailing_id, tuple(warnings))
+
+
+def _compose(
+    session: Session, parts: Parts, text: manuscript.Manuscript, digest: DigestView, number: str, style: Style
+) -> Compiled:
+    """Compose a mailing in a style. number: of the mailing and of its version, as the archive knows them."""
+    frame = parts.letterhead.frame(
+        digest,
+        language=text.language,
+        kind="mailing",
+        archive_path=f"/archive/{digest.key}/{number}",
+        mailto=inbound.leave_address(session, parts),
+        style=style,
+    )
+    words = parts.letterhead.links(text.markdown, style)
+    content = MailingContent(text.subject, text.preheader, words, database.now(session).date())
+    return composing.compose(content, frame, parts.layout)
 
 
 def test(parts: Parts, mailing_id: int, address: str) -> int:

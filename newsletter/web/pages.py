@@ -17,6 +17,7 @@ class Pages:
     def __init__(self, newsletter: Newsletter) -> None:
         self._templates = Templates(newsletter.settings.templates)
         self._letterhead = newsletter.parts.letterhead
+        self._exit = newsletter.settings.exit_url
         self.style = self._templates.source("web/style.css")
         self.script = self._templates.source("web/console/passkey.js")
 
@@ -27,6 +28,7 @@ class Pages:
         body = self._templates.render(
             f"web/{name}",
             language=spoken,
+            exit_url=self._exit,
             organisation=self._letterhead.sender_name or "Newsletter",
             t=lambda message, **words: languages.say(f"web.{message}", spoken, **words),
             **{"facts": {}, **facts},

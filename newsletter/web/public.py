@@ -12,6 +12,7 @@ from newsletter.database import DatabaseUnreachable
 from newsletter.issues import cutting, digests
 from newsletter.journeys import leaving, picturing, previews, publicity
 from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.web import security
 from newsletter.web.fresh import Fresh
 from newsletter.web.pages import Pages
 from newsletter.web.security import MAIL_POLICY
@@ -94,11 +95,13 @@ def archive(request: Request, digest: str) -> HTMLResponse:
 
 
 @router.api_route("/archive/{digest}/{mailing}/{number}", methods=READ)
-def mail_in_browser(request: Request, digest: str, mailing: Id, number: Place) -> HTMLResponse:
+def mail_in_browser(request: Request, digest: str, mailing: Id, number: Place) -> Response:
     """Show a mail as it was sent, with links that do nothing, in a sandbox of its own."""
     shown = previews.shown(_made(request).parts, digest, mailing, number)
     if shown is None:
         raise HTTPException(404)
+    if not shown.html:
+        return PlainTextResponse(shown.text)
     return HTMLResponse(shown.html, headers={"content-security-policy": MAIL_POLICY})
 
 
@@ -116,15 +119,16 @@ def bulletin(request: Request, number: Id) -> Response:
 async def alert(request: Request, number: Id, language: str | None = None) -> Response:
     """Show an alert to anyone, in a language. Thousands come at once: for half a second all of them are shown one page."""
     cache: Fresh = request.app.state.fresh
-    found = cache.get((number, language))
+    base = security.base(request.headers.get("host", ""), _made(request).parts.letterhead.mirror_url)
+    found = cache.get((number, language, base))
     if found is None:
-        found = await run_in_threadpool(_alert, request, number, language)
-        cache.put((number, language), found)
+        found = await run_in_threadpool(_alert, request, number, language, base)
+        cache.put((number, language, base), found)
     return found
 
 
-def _alert(request: Request, number: int, language: str | None) -> Response:
-    found = publicity.page(_made(request).parts, number, language)
+def _alert(request: Request, number: int, language: str | None, base: str) -> Response:
+    found = publicity.page(_made(request).parts, number, language, base_url=base)
     if found is None:
         raise HTTPException(404)
     return _pages(request).show("public/alert.html", language=found.language, page=found)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, HTTPException, Path, Query, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from newsletter import languages
@@ -267,12 +267,14 @@ def _few(found: desk.Alert, few: int) -> bool:
 
 
 @router.api_route("/{number}/preview/{version}", methods=READ)
-def preview(request: Request, number: Id, version: Place, name: str = "") -> HTMLResponse:
-    """Show a version as a reader of that name sees it, in a sandbox of its own."""
+def preview(request: Request, number: Id, version: Place, name: str = "") -> Response:
+    """Show a version as a reader of that name sees it, in a sandbox of its own; one of plain text as that."""
     gate.visitor(request)
     found = previews.of_version(gate.made(request).parts, number, version, name=name[:80])
     if found is None:
         raise HTTPException(404)
+    if not found.html:
+        return PlainTextResponse(found.text)
     return HTMLResponse(found.html, headers={"content-security-policy": MAIL_POLICY})
 
 
