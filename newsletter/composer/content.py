@@ -179,12 +179,12 @@ class NoticeContent:
     """A confirmation, welcome or goodbye.
 
     lists          names of the digests or topics it is about, at least one
-    requested_on   day of the request, for confirm; None = not said
+    written_on     day on which it is written: what a discreet subject says
     """
 
     kind: NoticeKind
     lists: tuple[str, ...]
-    requested_on: date | None = None
+    written_on: date = date(2000, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ def compose(content: DigestContent, frame: Frame, layout: "Layout") -> Compiled:
     """Return the compiled digest, never above 100 kB of HTML (Gmail clips near 102 kB).
 
     A digest that would be larger loses, step by step, the whole texts of its last articles, the length of its excerpts, its
-    pictures, its lead, and in the end articles ("and 14 more"); the footer is always kept. Raises lint.TooLarge when even that is not enough,
-    lint.NoPostalAddress.
+    pictures, its lead, and in the end articles ("and 14 more"); the footer is always kept. Raises lint.TooLarge when even that is
+    not enough, lint.NoPostalAddress.
     """
     compiled = _compose(content, frame, layout)
     while lint.size(compiled) > lint.LARGEST_BYTES:

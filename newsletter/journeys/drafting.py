@@ -303,16 +303,17 @@ def complete(session: Session, parts: Parts, view: MailingView, *, now: datetime
 
     What is locked is for all of them: nobody has to wait, or sees more of an alert than they asked for.
     """
-    digest = digests.get(session, view.digest_id or 0)
-    there = variants.styles(session, view.id)
-    missing = [one for one in styling.of_readers(session, digest.id) if one not in there]
-    if not missing:
-        return
-    script = Script.read([str(one) for one in view.content["words"]], digest)
-    setting, told = _Setting(digest, now, view.content["page"], view.id), _told(session, view)
-    _store(session, parts, view.id, setting, _sheets(script.texts, told, missing))
+    script = Script.read([str(one) for one in view.content["words"]], digests.get(session, view.digest_id or 0))
+    setting, told = _Setting(script.digest, now, str(view.content["page"]), view.id), _told(session, view)
+    unmarked: list[datetime | None] = [None] * len(told)
     back, begun = mailings.retraction_of(session, view.id), replace(setting, at=view.created_at)
-    _store(session, parts, back, begun, _sheets(script.backwards, [None] * len(told), missing))
+    wanted = styling.of_readers(session, script.digest.id)
+    both = ((view.id, script.texts, setting, told), (back, script.backwards, begun, unmarked))
+    for target, said, where, marks in both:
+        # Of each by itself: somebody may have chosen after the one was written and before the other.
+        there = variants.styles(session, target)
+        looks = [one for one in wanted if one not in there]
+        _store(session, parts, target, where, _sheets(said, marks, looks))
 
 
 def _compose(session: Session, parts: Parts, setting: _Setting, sheet: _Sheet) -> Compiled:

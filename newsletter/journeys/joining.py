@@ -16,6 +16,7 @@ import structlog
 from newsletter import database, languages, mailboxes
 from newsletter.addresses import BadAddress, EmailAddress
 from newsletter.composer.content import NoticeContent, NoticeKind
+from newsletter.composer.styles import Style
 from newsletter.database import Session
 from newsletter.delivery import asking
 from newsletter.errors import Invalid, NotFound
@@ -27,7 +28,7 @@ from newsletter.journeys.notices import To
 from newsletter.journeys.parts import NoSender, Parts
 from newsletter.ledger.mailings import Lane
 from newsletter.operators import people as operators
-from newsletter.subscribers import consent, people, signup, subscriptions, suppression
+from newsletter.subscribers import consent, people, signup, styles, subscriptions, suppression
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.signup import Answer, SignupView, Wish
 from newsletter.subscribers.subscriptions import Rhythm
@@ -39,8 +40,8 @@ QUESTION_KEEPS, WELCOME_KEEPS = timedelta(days=3), timedelta(days=3)
 TRAP = "trap"
 """The form of a wish that a program filled in: what no person sees was written into."""
 
-Group = tuple[str, tuple[str, ...]]
-"""Those who get the same words: a language, and the names of what they asked for."""
+Group = tuple[str, tuple[str, ...], str]
+"""Those who get the same mail: a language, the names of what they asked for, and the style that they chose."""
 
 
 class NothingChosen(Invalid):
@@ -206,7 +207,7 @@ def _ask(session: Session, parts: Parts, found: Sequence[SignupView], now: datet
         else:
             signup.asked(session, one.id, mailbox_id, now=now)
             to = To(mailbox_id, None, asking.to_join(one.id))
-            groups[wish.language, _names(wish.choices, named)].append(to)
+            groups[wish.language, _names(wish.choices, named), ""].append(to)
     _post(session, parts, NoticeKind.CONFIRM, groups, keeps=QUESTION_KEEPS, now=now)
 
 
@@ -243,7 +244,8 @@ def _bring_in(session: Session, parts: Parts, found: Sequence[SignupView], now: 
         taken: dict[str, None] = {}
         for one in theirs:
             taken |= dict.fromkeys(_permit(session, person.id, one, answered, named, now))
-        groups[wish.language, _names(taken, named)].append(To(mailbox_id, person.id, f"welcome:{answered.id}"))
+        look = styles.of(session, person.id).style.code
+        groups[wish.language, _names(taken, named), look].append(To(mailbox_id, person.id, f"welcome:{answered.id}"))
     _post(session, parts, NoticeKind.WELCOME, groups, keeps=WELCOME_KEEPS, now=now)
 
 
@@ -295,10 +297,12 @@ def _post(
     from newsletter.composer import notice
 
     reply_domain = inbound.reply_domain(session, parts) if kind is NoticeKind.CONFIRM else ""
-    for (language, lists), to in groups.items():
+    for (language, lists, look), to in groups.items():
         spoken = language if languages.speaks(language) else "en"
-        frame = parts.letterhead.notice_frame(lists[0] if lists else "", language=spoken, reply_domain=reply_domain)
-        compiled = notice.compose(NoticeContent(kind, lists, requested_on=now.date()), frame, parts.layout)
+        frame = parts.letterhead.notice_frame(
+            lists[0] if lists else "", language=spoken, reply_domain=reply_domain, style=Style.parse(look)
+        )
+        compiled = notice.compose(NoticeContent(kind, lists, written_on=now.date()), frame, parts.layout)
         notices.post(session, compiled, to, subject=str(kind), language=spoken, expires_at=now + keeps, now=now)
 
 

@@ -99,9 +99,9 @@ class Letterhead:
         name = self.discreet_name or languages.say("mail.discreet-name", frame.language)
         return replace(frame, sender_name=name, list_key=f"list-{digest.id}", list_archive_url=f"{frame.base_url}/")
 
-    def notice_frame(self, lists: str, *, language: str, reply_domain: str = "") -> Frame:
+    def notice_frame(self, lists: str, *, language: str, reply_domain: str = "", style: Style = PLAIN) -> Frame:
         """Return what stands around a mail that somebody caused by their own act. reply_domain: where answers are read."""
-        return self._frame(
+        frame = self._frame(
             language=language,
             list_key="",
             list_name=lists,
@@ -109,7 +109,10 @@ class Letterhead:
             archive_url="",
             feedback_kind="notice",
             reply_domain=reply_domain,
+            style=style,
         )
+        name = self.discreet_name or languages.say("mail.discreet-name", language)
+        return replace(frame, base_url=self.base(style), sender_name=name if style.discreet else frame.sender_name)
 
     def team_frame(self, *, language: str = "en") -> Frame:
         """Return what stands around a message to operators: no list, nothing in the archive."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from newsletter import database, languages
 from newsletter.composer.content import NoticeContent, NoticeKind
+from newsletter.composer.styles import Style
 from newsletter.database import Session
 from newsletter.delivery import asking
 from newsletter.jobs import DELIVER, SIGNUPS
@@ -15,7 +16,7 @@ from newsletter.journeys import notices
 from newsletter.journeys.notices import To
 from newsletter.journeys.parts import NoSender, Parts
 from newsletter.ledger.mailings import Lane
-from newsletter.subscribers import fresh, people
+from newsletter.subscribers import fresh, people, styles
 from newsletter.tokens import Purpose
 
 KEEPS = timedelta(hours=24)
@@ -55,14 +56,15 @@ def _mail(session: Session, parts: Parts) -> int:
     from newsletter.composer import notice
 
     now = database.now(session)
-    groups: defaultdict[str, list[To]] = defaultdict(list)
+    groups: defaultdict[tuple[str, Style], list[To]] = defaultdict(list)
     for one in fresh.take(session, now=now):
         person = people.by_id(session, one.subscriber_id)
         if person is not None:
             spoken = person.language if languages.speaks(person.language) else "en"
-            groups[spoken].append(To(person.mailbox_id, person.id, asking.to_prove(person.id, now)))
-    for language, to in groups.items():
-        frame = parts.letterhead.notice_frame(parts.letterhead.sender_name, language=language)
-        compiled = notice.compose(NoticeContent(NoticeKind.PROVE, ()), frame, parts.layout)
+            look = styles.of(session, person.id).style
+            groups[spoken, look].append(To(person.mailbox_id, person.id, asking.to_prove(person.id, now)))
+    for (language, look), to in groups.items():
+        frame = parts.letterhead.notice_frame(parts.letterhead.sender_name, language=language, style=look)
+        compiled = notice.compose(NoticeContent(NoticeKind.PROVE, (), written_on=now.date()), frame, parts.layout)
         notices.post(session, compiled, to, subject="prove", language=language, expires_at=now + KEEPS, now=now)
     return sum(map(len, groups.values()))

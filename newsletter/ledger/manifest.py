@@ -171,7 +171,7 @@ def difference(before: Manifest, after: Manifest) -> list[Change]:
     changes += _words("words", before.versions, after.versions) + _words(
         "retraction", before.retraction, after.retraction
     )
-    if _styled(before) != _styled(after):
+    if _names(before) != _names(after) or _styled(before, after) != _styled(after, before):
         changes.append(Change("styles", _names(before), _names(after)))
     changes += _listed("links", before.links, after.links)
     return changes + _listed("images", [one[0] for one in before.images], [one[0] for one in after.images])
@@ -190,10 +190,10 @@ def _words(what: str, before: Iterable[Version], after: Iterable[Version]) -> li
     return changes
 
 
-def _styled(manifest: Manifest) -> list[tuple[str, str, tuple[str, ...]]]:
-    """What readers at risk get, where it is not another because everyone's words are."""
-    plain = {one.words for one in manifest.versions if not one.style}
-    return [(one.style, one.head, one.blocks) for one in manifest.versions if one.style and one.words in plain]
+def _styled(manifest: Manifest, other: Manifest) -> list[tuple[str, str, tuple[str, ...]]]:
+    """What readers at risk get by one of two locks, as far as it is not another because everyone's words are."""
+    same = {one.words for one in manifest.versions} & {one.words for one in other.versions}
+    return [(one.style, one.head, one.blocks) for one in manifest.versions if one.style and one.words in same]
 
 
 def _names(manifest: Manifest) -> str:

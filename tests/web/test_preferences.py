@@ -186,3 +186,15 @@ def test_who_must_not_be_written_to_is_told(worker, pages, link, now) -> None:
     with worker.parts.database.transaction() as session:
         suppression.add(session, 1, reason=Reason.COMPLAINT, now=now)
     assert "Sign up once more" in pages.get(link).text
+
+
+def test_a_fresh_link_is_as_discreet_as_any_mail(worker, pages, link, sink) -> None:
+    """Whoever asked us to be discreet must not be given away by the answer to a button."""
+    fields = {"rhythm-weekly": "weekly", "language": "en", "zone": "UTC", "style": ["discreet", "text"]}
+    pages.post(f"{link}/more", data=fields)
+    pages.post(f"{link}/link")
+    worker.greet()
+    worker.deliver("transactional", seconds=5)
+    [mail] = [email.message_from_bytes(one.content, policy=email.policy.default) for one in sink.messages]
+    assert "Sarand" not in mail["subject"] + mail["from"].addresses[0].display_name
+    assert mail.get_content_type() == "text/plain"
