@@ -103,7 +103,7 @@ def cases(on):
             "/u/{token}",
             "/u/{token}/less",
             "/p/{token}",
-            *(f"/p/{{token}}/{act}" for act in ("more", "pause", "link", "own")),
+            *(f"/p/{{token}}/{act}" for act in ("more", "pause", "resume", "link", "own")),
             "/c/{token}",
             "/h/{token}",
             "/e/{token}",
