@@ -10,6 +10,7 @@ from newsletter.cli import (
     drill,
     intake,
     issues,
+    keys,
     lanes,
     machine,
     mailings,
@@ -42,6 +43,7 @@ for group, name in (
     (replies.app, "replies"),
     (machine.servers, "servers"),
     (machine.db, "db"),
+    (keys.app, "keys"),
 ):
     app.add_typer(group, name=name)
 app.command()(machine.up)
