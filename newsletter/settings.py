@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     base_url: str = "http://127.0.0.1:8080"
     sender: str = ""
     postal_address: str = ""
+    sensitive_cause: str = Field(
+        default="", description="what being on the list says of somebody, where that is sensitive: consent names it"
+    )
     bounce_domain: str | None = None
     lmtp: str = Field(default="127.0.0.1:8024", description="where intake listens for what comes back")
     lmtp_peers: Annotated[tuple[Network, ...], NoDecode] = Field(
@@ -131,6 +134,11 @@ class Settings(BaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("begins with neither http:// nor https://")
         return value.rstrip("/")
+
+    @field_validator("sensitive_cause")
+    @classmethod
+    def _on_one_line(cls, value: str) -> str:
+        return " ".join(value.split())
 
     @field_validator("ses_topic")
     @classmethod

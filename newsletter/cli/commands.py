@@ -8,6 +8,7 @@ from newsletter.cli import (
     demo,
     digests,
     drill,
+    exposure,
     intake,
     issues,
     keys,
@@ -44,6 +45,7 @@ for group, name in (
     (machine.servers, "servers"),
     (machine.db, "db"),
     (keys.app, "keys"),
+    (exposure.app, "privacy"),
 ):
     app.add_typer(group, name=name)
 app.command()(machine.up)

@@ -235,6 +235,7 @@ def _permit(
     told = {name: str(value) for name, value in asdict(wish).items() if name not in ("address", "name", "choices")}
     assert answered.answered_at is not None
     told |= {
+        "wording_version": consent.version_of(wish.wording),
         "asked_at": asked.came_at.isoformat(),
         "confirmed_by": str(answered.answered_by),
         "confirmed_at": answered.answered_at.isoformat(),

@@ -124,8 +124,11 @@ def wished(
 
 
 def wording(made: Newsletter, language: str) -> str:
-    """Return what whoever presses the button agrees to."""
-    return languages.say("web.join-agree", language, organisation=made.parts.letterhead.sender_name)
+    """Return what whoever presses the button agrees to; where the cause is sensitive, expressly, by its name (GDPR Art. 9)."""
+    organisation, cause = made.parts.letterhead.sender_name, made.settings.sensitive_cause
+    if cause:
+        return languages.say("web.join-agree-sensitive", language, organisation=organisation, cause=cause)
+    return languages.say("web.join-agree", language, organisation=organisation)
 
 
 def _page(request: Request) -> str:

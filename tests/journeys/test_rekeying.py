@@ -51,6 +51,11 @@ def make(tmp_path, database_urls, sink):
         opened.append(house.build(tmp_path, database_urls, f"{sink.url}?connections=4", **more))
         return opened[-1]
 
+    def end(made):
+        opened.remove(made)
+        made.close()
+
+    one.end = end
     yield one
     for made in opened:
         made.close()
@@ -86,7 +91,7 @@ def test_a_key_is_live_only_once_everybody_knows_it(make, path, database_urls):
     first = rekeying.rotate(path, database_urls.owner, "seal")
     assert (first.key, first.live, first.waits_for) == (2, False, {"newsletter_worker": 1})
     assert Keyring.load(path).seal.live == 1
-    made.close()
+    make.end(made)
     again = make()
     second = rekeying.rotate(path, database_urls.owner, "seal")
     assert (second.key, second.live, second.waits_for) == (2, True, {})
@@ -95,7 +100,7 @@ def test_a_key_is_live_only_once_everybody_knows_it(make, path, database_urls):
     # It knows the new one and writes under the old.
     with pytest.raises(rekeying.StillWritten):
         rekeying.drop(path, database_urls.owner, "seal:1")
-    again.close()
+    make.end(again)
     assert rekeying.rotate(path, database_urls.owner, "token").waits_for == {"newsletter_web": 1}
 
 
@@ -107,7 +112,7 @@ def test_everything_is_sealed_anew_while_an_issue_goes_out_and_somebody_joins(
     before = make()
     composed = house.issue(before, tmp_path, addresses=addresses)
     publish.send(before.parts, composed.issue)
-    before.close()
+    make.end(before)
     change(path, database_urls, "seal")
     change(path, database_urls, "index")
     made = make()
@@ -125,7 +130,7 @@ def test_everything_is_sealed_anew_while_an_issue_goes_out_and_somebody_joins(
     assert done.changed >= 2 * len(addresses) + 1
     assert (done.left, done.damaged) == (0, 0)
     assert sorted(one.recipient for one in sink.messages) == sorted(addresses)
-    made.close()
+    make.end(made)
     with owner().transaction() as session:
         assert resealing.using(session, 1) == {}
         for address in (*addresses[:3], "late@example.org", "later@example.org"):
@@ -146,7 +151,7 @@ def test_a_killed_turn_goes_on_where_it_was(make, path, database_urls, tmp_path,
     """Machines lose power: what was done stays done, what was not is still open under the old key."""
     made = make()
     house.add_readers(made, tmp_path, [f"reader{number}@example.org" for number in range(700)])
-    made.close()
+    make.end(made)
     change(path, database_urls, purpose)
     left = {"reseal": rekeying.to_reseal, "reindex": rekeying.to_reindex}[what]
     whole = left(owner())
@@ -165,7 +170,7 @@ def test_a_key_that_something_rests_on_stays(make, path, database_urls, tmp_path
     """Dropping it would lose those people for ever."""
     made = make()
     house.add_readers(made, tmp_path, ["ann@example.org"])
-    made.close()
+    make.end(made)
     change(path, database_urls, "seal")
     change(path, database_urls, "index")
     whole = path.read_bytes()
@@ -190,7 +195,7 @@ def test_a_link_from_before_a_change_leaves(make, path, database_urls, tmp_path)
     made = make()
     house.add_readers(made, tmp_path, ["ann@example.org"])
     token = made.parts.tokens.leave(1, 1, 1)
-    made.close()
+    make.end(made)
     change(path, database_urls, "token")
     with TestClient(create(make(web=True))) as pages:
         assert pages.post(f"/u/{token}").status_code == 200
@@ -208,8 +213,8 @@ def test_an_installation_from_before_comes_to_have_two_files(make, path, databas
     Crew(made.parts.database, whole.parts.database).member(Role.SENDER, name="Mina Moradi")
     with pytest.raises(rekeying.NoPartYet):
         rekeying.split(path, tmp_path / "web")
-    made.close()
-    whole.close()
+    make.end(made)
+    make.end(whole)
     for purpose in ("team", "box"):
         change(path, database_urls, purpose)
     assert rekeying.reseal(owner()).left == 0
