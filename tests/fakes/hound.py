@@ -9,6 +9,7 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 _HEX = re.compile(rb"(?:[0-9a-f]{2}){6,}")
 _QP = re.compile(rb"=[0-9a-f]{2}|=\r?\n")
@@ -17,21 +18,31 @@ _DEEP = 3
 LARGEST = 64 * 2**20
 
 
-def scents(words: Mapping[str, str]) -> dict[str, tuple[bytes, ...]]:
+class Scent(NamedTuple):
+    """Every form of one word: those where capitals do not count, in small letters, and those where they do."""
+
+    small: tuple[bytes, ...]
+    exact: tuple[bytes, ...]
+
+
+def scents(words: Mapping[str, str]) -> dict[str, Scent]:
     """Return by kind every form in which a word may stand in bytes that are not wrapped."""
-    return {kind: tuple(dict.fromkeys(_forms(word))) for kind, word in words.items()}
+    return {kind: _scent((word, word.lower(), word.upper())) for kind, word in words.items()}
 
 
-def _forms(word: str) -> Iterator[bytes]:
-    for text in (word, word.lower(), word.upper()):
-        for raw in (text.encode(), text.encode("utf-16-le"), text.encode("utf-16-be"), _escaped(text)):
-            yield raw.lower()
-        yield from _base64(text.encode())
+def _scent(texts: Iterable[str]) -> Scent:
+    written = list(texts)
+    small = [way(text).lower() for text in written for way in _WAYS]
+    exact = [form for text in written for form in _base64(text.encode())]
+    return Scent(tuple(dict.fromkeys(small)), tuple(dict.fromkeys(exact)))
 
 
 def _escaped(text: str) -> bytes:
     """As JSON writes it."""
     return text.encode("ascii", "backslashreplace").replace(b"\\x", b"\\u00")
+
+
+_WAYS = (str.encode, lambda text: text.encode("utf-16-le"), lambda text: text.encode("utf-16-be"), _escaped)
 
 
 def _base64(raw: bytes) -> Iterator[bytes]:
@@ -45,13 +56,17 @@ def _base64(raw: bytes) -> Iterator[bytes]:
         yield inner.translate(bytes.maketrans(b"+/", b"-_"))
 
 
-def found(data: bytes, scents: Mapping[str, Iterable[bytes]]) -> set[str]:
+def found(data: bytes, scents: Mapping[str, Scent]) -> set[str]:
     """Return the kinds that stand in some bytes, however they are wrapped."""
     kinds: set[str] = set()
     for layer in _layers(data, _DEEP):
         small = layer.lower()
-        kinds |= {kind for kind, forms in scents.items() if any(form in small or form in layer for form in forms)}
+        kinds |= {kind for kind, scent in scents.items() if _smells(scent, small, layer)}
     return kinds
+
+
+def _smells(scent: Scent, small: bytes, layer: bytes) -> bool:
+    return any(form in small for form in scent.small) or any(form in layer for form in scent.exact)
 
 
 def _layers(data: bytes, deep: int) -> Iterator[bytes]:
@@ -86,7 +101,7 @@ def _unzipped(data: bytes) -> bytes:
         return b""
 
 
-def in_files(folders: Iterable[Path], scents: Mapping[str, Iterable[bytes]]) -> dict[Path, set[str]]:
+def in_files(folders: Iterable[Path], scents: Mapping[str, Scent]) -> dict[Path, set[str]]:
     """Return what stands in which file, of names as well as of contents."""
     hits = {}
     for path in (path for folder in folders for path in sorted(folder.rglob("*"))):
