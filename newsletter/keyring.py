@@ -209,7 +209,7 @@ class Keyring:
         return {"format": FORMAT, purpose: _ring_json(Ring(key_id, {key_id: ring.keys[key_id]}))}
 
     def for_pages(self) -> "Keyring":
-        """Return the part that takes people in and opens nothing of theirs. Raises OfThePages, Conflict without team and box."""
+        """Return the part that takes people in and opens nothing of theirs; `team` and `box` must be there. Raises OfThePages."""
         if self.of_pages:
             raise OfThePages
         assert self.team is not None

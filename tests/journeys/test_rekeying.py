@@ -17,6 +17,7 @@ from newsletter.database import Database
 from newsletter.errors import NewsletterError
 from newsletter.journeys import joining, publish, rekeying
 from newsletter.keyring import Keyring, KeysExist, OfThePages
+from newsletter.models.base import Base
 from newsletter.operators import people
 from newsletter.operators.roles import Role
 from newsletter.vault import Vault
@@ -164,6 +165,20 @@ def test_a_killed_turn_goes_on_where_it_was(make, path, database_urls, tmp_path,
     assert left(owner()) == 0
     with owner().transaction() as session:
         assert len(mailboxes.open_all(session, range(1, 701))) == 700
+
+
+def test_no_sealed_column_is_forgotten(owner, make):
+    """A column that a change of keys passes by would be lost with the old one; its seal must be bound to the place we think."""
+    make()
+    mapped = {
+        (table.name, column.name, key.name)
+        for table in Base.metadata.tables.values()
+        for column in table.columns
+        if column.name.endswith("_sealed")
+        for key in table.primary_key
+    }
+    with owner().transaction() as session:
+        assert {(one.table, one.name, one.key) for one in resealing.columns(session)} == mapped
 
 
 def test_a_key_that_something_rests_on_stays(make, path, database_urls, tmp_path):
