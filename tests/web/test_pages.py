@@ -282,8 +282,24 @@ def test_a_persian_reader_gets_a_persian_page(pages, worker):
     assert "لغو اشتراک" in shown
 
 
-def test_pages_that_act_say_for_whom(pages, worker):
+def test_pages_that_act_say_for_whom(worker, tmp_path, database_urls):
     """A forwarded mail carries its owner's link: whoever it was sent on to must see that it is not theirs."""
+    keys = tmp_path / "keys" / "keys.json"
+    whole = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9", web=True, keys=keys)
+    with TestClient(create(whole), raise_server_exceptions=False) as pages:
+        says_for_whom(pages, worker)
+    whole.close()
+
+
+def test_pages_without_the_key_of_readers_say_nothing_of_them(pages, worker):
+    """With keys of their own they cannot open an address; the button must work all the same."""
+    path = f"/u/{link(worker)}"
+    assert "You act as" not in pages.get(path).text
+    assert pages.post(path).status_code == 200
+    assert ask(worker, "SELECT count(*) FROM subscription WHERE ended_at IS NULL") == [(1,)]
+
+
+def says_for_whom(pages, worker):
     for path in (f"/u/{link(worker)}", f"/p/{worker.parts.tokens.preferences(1, now=datetime.now(UTC))}"):
         page = pages.get(path).text
         assert re.search(r"You act as [ab]…@e….org. Not you\?", page)
