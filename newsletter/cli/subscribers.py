@@ -1,5 +1,6 @@
 """newsletter subscribers …"""
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -20,7 +21,7 @@ from newsletter.cli.door import (
 from newsletter.issues import digests
 from newsletter.journeys import moving_in
 from newsletter.subscribers import people
-from newsletter.subscribers.consent import Basis
+from newsletter.subscribers.consent import Basis, Came, SoftOptIn
 from newsletter.subscribers.subscriptions import Rhythm
 
 app = typer.Typer(no_args_is_help=True, help="The people who read.")
@@ -37,16 +38,24 @@ def import_(
         str, typer.Option(help="Where the permission can be shown: it is kept, sealed, with every person.")
     ],
     rhythm: Annotated[Rhythm | None, typer.Option(help="Without it, the digest's own.")] = None,
+    came: Annotated[
+        Came | None, typer.Option(help="Of a soft opt-in: in the course of what they gave the address.")
+    ] = None,
+    collected: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Of a soft opt-in: the first day.")
+    ] = None,
+    refusal: Annotated[str, typer.Option(help="Of a soft opt-in: the words by which they could refuse there.")] = "",
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Import people. Importing again changes nothing; who has left or is on the do-not-mail list stays away."""
+    soft = SoftOptIn(came, collected.date(), refusal) if came and collected else None
     with newsletter() as made, progress("rows read") as advance:
         done = moving_in.import_subscribers(
             made.parts,
             file,
             digest_key=digest,
-            permission=moving_in.Permission(basis, evidence),
+            permission=moving_in.Permission(basis, evidence, soft),
             rhythm=rhythm,
             dry_run=dry_run,
             progress=advance,

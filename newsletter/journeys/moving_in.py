@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 
 from newsletter import database
 from newsletter.issues import cutting, digests
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.publish import opened
 from newsletter.subscribers import importing
-from newsletter.subscribers.consent import Basis
+from newsletter.subscribers.consent import Basis, NotSoft, SoftOptIn
 from newsletter.subscribers.subscriptions import Rhythm
 
 MANY = 5_000
@@ -20,6 +21,16 @@ class Permission:
 
     basis: Basis
     evidence: str
+    soft: SoftOptIn | None = None
+
+    def written(self, *, today: date) -> str:
+        """Return the evidence as it is kept, with the facts where it is a soft opt-in. Raises consent.NotSoft."""
+        if self.basis is not Basis.SOFT_OPT_IN:
+            return self.evidence
+        if self.soft is None:
+            raise NotSoft("unsaid")
+        self.soft.require(today=today)
+        return "\n".join([self.evidence, *(f"{name}: {value}" for name, value in self.soft.told().items())])
 
 
 def import_subscribers(
@@ -47,7 +58,7 @@ def import_subscribers(
             parts.database,
             stream,
             terms=importing.Terms(digest.id, digest.languages[0], chosen, permission.basis, had_to, now),
-            evidence=permission.evidence,
+            evidence=permission.written(today=now.date()),
             rejects=parts.home / "rejects",
             dry_run=dry_run,
             progress=progress,

@@ -2,17 +2,66 @@
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
 from hashlib import sha256
 
 from sqlalchemy import select
 
 from newsletter.database import Session
+from newsletter.errors import Invalid
 from newsletter.models.consent import Basis as Basis
 from newsletter.models.consent import Consent, ConsentDetail, ConsentEvent
 
 EVERYTHING = "everything"
 """The purpose of a withdrawal that holds for every digest, also for those to come."""
+
+
+SOFT_FROM = date(2026, 2, 5)
+"""Since when British charities may rely on it, for data of that day or later (PECR reg. 22(3A), by the Act of 2025, s. 114)."""
+
+
+class NotSoft(Invalid):
+    """What is said of these people is no soft opt-in.
+
+    problem   its facts are "unsaid", "collected" too early or in the future, or the "refusal" is not shown
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"consent.not-soft-{problem}", since=SOFT_FROM)
+
+
+class Came(StrEnum):
+    """In the course of what the charity got an address: the law names these, and no other."""
+
+    INTEREST = "interest"
+    SUPPORT = "support"
+
+
+@dataclass(frozen=True, slots=True)
+class SoftOptIn:
+    """The facts on which a charity may write without consent, for its own charitable purposes alone.
+
+    came         they expressed interest in those purposes, or gave or offered support
+    collected    the day on which they gave the address
+    refusal      the words by which they could refuse there, simply and free of charge; each mail offers it again
+    """
+
+    came: Came
+    collected: date
+    refusal: str
+
+    def require(self, *, today: date) -> None:
+        """Raise NotSoft where the law would not have it."""
+        if not SOFT_FROM <= self.collected <= today:
+            raise NotSoft("collected")
+        if not self.refusal.strip():
+            raise NotSoft("refusal")
+
+    def told(self) -> dict[str, str]:
+        """Return the facts as details of a permission."""
+        return {"came_by": self.came, "collected_on": self.collected.isoformat(), "could_refuse_by": self.refusal}
 
 
 def of_digest(digest_id: int) -> str:
@@ -42,9 +91,10 @@ def granted(
     session.add(event)
     session.flush()
     if details:
-        sealed = session.vault.seal(
-            "consent_detail", "details", event.id, json.dumps(dict(details), ensure_ascii=False)
-        )
+        told = dict(details)
+        if told.get("wording"):
+            told["wording_version"] = version_of(told["wording"])
+        sealed = session.vault.seal("consent_detail", "details", event.id, json.dumps(told, ensure_ascii=False))
         session.add(ConsentDetail(event_id=event.id, details_sealed=sealed))
         session.flush()
     return event.id
@@ -55,6 +105,13 @@ def withdrawn(session: Session, subscriber_id: int, *, purpose: str, now: dateti
     event = ConsentEvent(subscriber_id=subscriber_id, kind=Consent.WITHDRAWN, basis=None, purpose=purpose, at=now)
     session.add(event)
     session.flush()
+
+
+def was_granted(session: Session, subscriber_id: int, *, purpose: str) -> bool:
+    """Whether a person ever gave a permission for a purpose, whatever they said since."""
+    mine = (ConsentEvent.subscriber_id == subscriber_id, ConsentEvent.purpose == purpose)
+    given = select(ConsentEvent.id).where(*mine, ConsentEvent.kind == Consent.GRANTED)
+    return session.execute(given.limit(1)).first() is not None
 
 
 def last_purpose_withdrawn(session: Session, subscriber_id: int) -> str | None:
