@@ -27,15 +27,17 @@ from newsletter.delivery import recovery
 from newsletter.delivery.sending import Identity, Sender
 from newsletter.delivery.vouching import House
 from newsletter.errors import Invalid, NotFound
-from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, PICTURES, RETURNS, SIGNUPS, Nudger
+from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, PICTURES, PRIVACY, RETURNS, SIGNUPS, Nudger
 from newsletter.journeys import (
     drilling,
+    erasing,
     expiring,
     growing,
     hooking,
     joining,
     leaving,
     picturing,
+    privacy,
     proving,
     refusing,
     returns,
@@ -129,6 +131,9 @@ class Newsletter:
             notices=self._notices,
             hook=reveal(chosen.hook),
             drill_at=chosen.drill_at,
+            erasures=chosen.erasures,
+            canaries=chosen.canaries,
+            export_alone=chosen.export_alone_up_to,
         )
 
     @cached_property
@@ -218,6 +223,7 @@ class Newsletter:
 
     def _look(self) -> recovery.Found:
         """Do all of a sweep that takes no time."""
+        erasing.after_restore(self.parts)
         leaving.drain(self.parts)
         recovery.reclaim(self.parts.database, self._journals)
         recovery.close_stopped(self.parts.database, self._journals, owner=f"sweep:{os.getpid()}")
@@ -246,6 +252,8 @@ class Newsletter:
             self.parts.nudger.nudge(ERRANDS)
         if joining.any_due(self.parts) or proving.any_due(self.parts):
             self.parts.nudger.nudge(SIGNUPS)
+        if privacy.any_due(self.parts):
+            self.parts.nudger.nudge(PRIVACY)
         if hooking.any_due(self.parts):
             self.parts.nudger.nudge(HOOKS)
         return found
@@ -288,6 +296,8 @@ class Newsletter:
                 rows.start()
                 team.tend(self.parts)
                 self._run_errands()
+                if privacy.any_due(self.parts):
+                    privacy.work(self.parts)
                 self.greet()
                 drilling.run_due(self.parts)
                 if hooking.any_due(self.parts):
@@ -325,6 +335,8 @@ def assemble(chosen: Settings | None = None, *, role: Role = "worker") -> Newsle
     chosen = chosen or settings.read()
     made = Newsletter(chosen, urls(chosen, role=role))
     _check_keys(made)
+    if role == "worker":
+        _restore(made)
     return made
 
 
@@ -354,6 +366,12 @@ def _check_keys(made: Newsletter) -> None:
     except DatabaseUnreachable:
         # A page that takes a wish to leave works without the database (standards §10); all else will say so itself.
         return
+
+
+def _restore(made: Newsletter) -> None:
+    """Before anything is sent or shown: who was erased since a backup that was restored is erased again."""
+    with suppress(DatabaseUnreachable, database.NotMigrated):
+        erasing.after_restore(made.parts)
 
 
 def urls(chosen: Settings, *, role: Role = "worker") -> Urls:

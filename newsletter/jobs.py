@@ -43,7 +43,8 @@ ERRANDS = Job("errands", "compose")
 HOOKS = Job("hooks", "events")
 DRILL = Job("drill", "compose")
 SIGNUPS = Job("signups", "compose")
-ALL = (*DELIVER.values(), SWEEP, PICTURES, RETURNS, OPERATORS, ERRANDS, HOOKS, DRILL, SIGNUPS)
+PRIVACY = Job("privacy", "events")
+ALL = (*DELIVER.values(), SWEEP, PICTURES, RETURNS, OPERATORS, ERRANDS, HOOKS, DRILL, SIGNUPS, PRIVACY)
 QUEUES = ("urgent", "transactional", "events", "bulk", "compose", "upkeep")
 
 

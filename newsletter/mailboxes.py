@@ -1,6 +1,8 @@
 """The one home of an address: found by blind index, sealed, opened only to write to it."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeVar
 
 from psycopg.errors import UniqueViolation
@@ -17,6 +19,21 @@ _ATTEMPTS = 5
 Result = TypeVar("Result")
 Keys = list[tuple[int, bytes]]
 """What `vault.index` says of one address: a digest under each index key, the live one first."""
+
+
+CLAIMS = frozenset({"mailbox.address_sealed", "mailbox.domain_index", "address_index.digest"})
+"""What `export` and `forget` answer for, of all that is marked as personal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whose data is exported or erased: their mailbox, their record where there is one, and how it was named to others."""
+
+    mailbox_id: int
+    subscriber_id: int | None
+    reference: str
+    address: EmailAddress | None = field(repr=False)
+    since: datetime
 
 
 class UnknownMailbox(NotFound):
@@ -37,6 +54,7 @@ def find_or_make(session: Session, address: EmailAddress) -> int:
     """Return the mailbox of an address, made now if there is none. Two at once make one."""
     found = find(session, address)
     if found is not None:
+        _revive(session, found, address)
         return found
     mailbox_id = _numbers(session, 1)[0]
     session.execute(_MAKE, dict(zip(_COLUMNS, _row(session, mailbox_id, address), strict=True)))
@@ -182,10 +200,56 @@ def providers(session: Session, mailbox_ids: Iterable[int]) -> dict[int, str]:
     return dict(session.execute(select(Mailbox.id, Mailbox.provider).where(Mailbox.id == wanted)).all())
 
 
-def forget(session: Session, mailbox_ids: Iterable[int]) -> None:
-    """Forget the addresses of mailboxes that are nobody's: neither sealed nor by index is anything left of them."""
+def _revive(session: Session, mailbox_id: int, address: EmailAddress) -> None:
+    """Somebody of whom a fingerprint was left gives us their address anew: without it they could not even be asked."""
+    facts = dict(zip(_COLUMNS, _row(session, mailbox_id, address), strict=True))
+    session.execute(_REVIVE, facts)
+
+
+_REVIVE = text("""
+    UPDATE mailbox SET address_sealed = :address_sealed, provider = :provider, domain_index = :domain_index
+    WHERE id = :id AND address_sealed IS NULL
+""")
+
+
+def since(session: Session, mailbox_id: int) -> datetime:
+    """Return since when a mailbox is known: with its number, what names it for ever. Raises UnknownMailbox."""
+    found = session.execute(select(Mailbox.created_at).where(Mailbox.id == mailbox_id)).scalar_one_or_none()
+    if found is None:
+        raise UnknownMailbox
+    return found
+
+
+def all_since(session: Session) -> Iterable[tuple[int, datetime]]:
+    """Yield each mailbox with the moment since which it is known."""
+    query = select(Mailbox.id, Mailbox.created_at).order_by(Mailbox.id).execution_options(yield_per=10_000)
+    return ((mailbox_id, at) for mailbox_id, at in session.execute(query))
+
+
+def export(session: Session, whose: Whose) -> dict[str, Any]:
+    """Return the address as we hold it, and whether others of its domain can be told by a digest."""
+    held = session.get(Mailbox, whose.mailbox_id)
+    digests = session.execute(select(func.count()).where(AddressIndex.mailbox_id == whose.mailbox_id)).scalar_one()
+    if held is None:
+        return {}
+    address = whose.address.wire if whose.address else None
+    return {
+        "address": address,
+        "mail_provider": held.provider,
+        "address_known_since": held.created_at,
+        "fingerprints_of_the_address": digests,
+        "fingerprint_of_its_domain": bool(held.domain_index),
+    }
+
+
+def forget(session: Session, mailbox_ids: Iterable[int], *, keep_index: bool = False) -> None:
+    """Forget the addresses of mailboxes that are nobody's: neither sealed nor by index is anything left of them.
+
+    keep_index   the keyed digest stays, by which the same address is known again and turned away
+    """
     gone = cast(list(mailbox_ids), ARRAY(BigInteger))
-    session.execute(delete(AddressIndex).where(AddressIndex.mailbox_id == func.any(gone)))
+    if not keep_index:
+        session.execute(delete(AddressIndex).where(AddressIndex.mailbox_id == func.any(gone)))
     session.execute(update(Mailbox).where(Mailbox.id == func.any(gone)).values(address_sealed=None, domain_index=b""))
 
 

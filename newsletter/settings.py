@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from newsletter.addresses import BadAddress, EmailAddress
 from newsletter.errors import Invalid
 
 Network = IPv4Network | IPv6Network
@@ -101,6 +102,13 @@ class Settings(BaseSettings):
     drill_at: time | None = Field(
         default=None, description="from when each morning's drill of the urgent lane is due, as 06:10; never"
     )
+    canaries: Annotated[tuple[EmailAddress, ...], NoDecode] = Field(
+        default=(), description="two addresses of your own that live in the list, to notice when it is used by others"
+    )
+    export_alone_up_to: int = Field(default=500, ge=0, description="people whom one data officer may take out alone")
+    erasures: Path | None = Field(
+        default=None, description="the file that knows who was erased; in NEWSLETTER_HOME where unset"
+    )
     home: Path = Field(default_factory=_data_home)
     keys: Path = Field(default_factory=_keys_home)
     templates: Path | None = None
@@ -113,6 +121,16 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(ip_network(part) for part in value.replace(",", " ").split())
         return value
+
+    @field_validator("canaries", mode="before")
+    @classmethod
+    def _addresses(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return tuple(EmailAddress.parse(part) for part in value.replace(",", " ").split())
+        except BadAddress:
+            raise ValueError("names something that is no address") from None
 
     @field_validator("database_url", "migrate_url", mode="after")
     @classmethod
@@ -199,12 +217,12 @@ class Settings(BaseSettings):
     def _small(cls, value: str | None) -> str | None:
         return value.strip().lower() if value and value.strip() else None
 
-    @field_validator("relay_log", "templates", "approvers", mode="before")
+    @field_validator("relay_log", "templates", "approvers", "erasures", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return value or None
 
-    @field_validator("home", "keys", "templates", "relay_log", "approvers")
+    @field_validator("home", "keys", "templates", "relay_log", "approvers", "erasures")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else None

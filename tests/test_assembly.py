@@ -112,6 +112,13 @@ REACH = {
     "codes_up_to": ("34", lambda made: made.parts.house.rules.codes_to, 34),
     "approvers": ("{tmp}/pins.json", lambda made: made.parts.house.pins().site.host, "pages.example"),
     "hook": ("ring the bell", lambda made: made.parts.hook, "ring the bell"),
+    "canaries": (
+        "lamp@sarand.example",
+        lambda made: [one.wire for one in made.parts.canaries],
+        ["lamp@sarand.example"],
+    ),
+    "export_alone_up_to": ("9", lambda made: made.parts.export_alone, 9),
+    "erasures": ("{tmp}/gone.jsonl", lambda made: made.parts.journal.name, "gone.jsonl"),
     "home": ("{tmp}/elsewhere", lambda made: made.parts.home.name, "elsewhere"),
     "keys": ("{tmp}/keys/keys.json", lambda made: made.parts.tokens.harmless() != "", True),
     "templates": ("{tmp}/own", lambda made: made.parts.house.frames("frames/mine.md"), "Ours\n"),

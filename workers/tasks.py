@@ -8,8 +8,8 @@ from celery.signals import worker_process_shutdown
 
 from newsletter import assembly
 from newsletter.assembly import Newsletter
-from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, OPERATORS, PICTURES, RETURNS, SIGNUPS, SWEEP
-from newsletter.journeys import drilling, hooking, picturing, returns, team
+from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, OPERATORS, PICTURES, PRIVACY, RETURNS, SIGNUPS, SWEEP
+from newsletter.journeys import drilling, hooking, picturing, privacy, returns, team
 from workers import ending, seats
 
 TURN_SECONDS = 30.0
@@ -109,3 +109,9 @@ def drill(**_later: Any) -> int:
 def signups(**_later: Any) -> int:
     """Ask the owners of addresses that were given on forms, bring in those who said yes, and mail fresh links."""
     return _newsletter().greet()
+
+
+@shared_task(name=PRIVACY.name, queue=PRIVACY.queue)
+def privacy_wishes(**_later: Any) -> int:
+    """Do what readers asked for on their own pages, and delete what is over."""
+    return privacy.work(_newsletter().parts)

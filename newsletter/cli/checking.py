@@ -19,7 +19,7 @@ from newsletter.cli import names
 from newsletter.cli.door import page, screen
 from newsletter.database import Database
 from newsletter.errors import NewsletterError
-from newsletter.journeys import answering, drilling, exposure, hooking, inbound, spooling
+from newsletter.journeys import answering, drilling, erasing, exposure, hooking, inbound, retention, spooling
 from newsletter.relay.target import Relay
 from newsletter.settings import Settings
 from newsletter.vault import Keyring, Vault
@@ -56,6 +56,7 @@ def examine() -> list[Finding]:
     findings.append(_guarded("hook", lambda: _hook(chosen)))
     findings.append(_guarded("drill", lambda: _drill(chosen)))
     findings.append(_guarded("spool", lambda: of_the_spool(chosen)))
+    findings.append(_guarded("erasures", lambda: _erasures(chosen)))
     findings.append(_guarded("disk", lambda: _disk(chosen)))
     return [*findings, *_dns(chosen)]
 
@@ -255,6 +256,21 @@ def _drill(chosen: Settings) -> Finding:
     finally:
         made.close()
     return Finding("drill", lit.ok, drilling.sentence(lit, zone=None))
+
+
+def _erasures(chosen: Settings) -> Finding:
+    """Assembling has done again what a restored backup had undone; what could not be is said here."""
+    made = assembly.assemble(chosen)
+    try:
+        undone = erasing.undone(made.parts)
+        overdue = [one.category for one in retention.table(made.parts) if not one.ok]
+    finally:
+        made.close()
+    if undone:
+        return Finding("erasures", False, languages.say("erasures.undone"))
+    if overdue:
+        return Finding("erasures", False, languages.say("retention.overdue", categories=", ".join(overdue)))
+    return Finding("erasures", True, str(made.parts.journal))
 
 
 def of_the_spool(chosen: Settings) -> Finding:

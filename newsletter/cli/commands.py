@@ -9,6 +9,7 @@ from newsletter.cli import (
     digests,
     drill,
     exposure,
+    finding,
     intake,
     issues,
     keys,
@@ -16,6 +17,7 @@ from newsletter.cli import (
     machine,
     mailings,
     operators,
+    privacy,
     relays,
     replies,
     subscribers,
@@ -30,6 +32,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+subscribers.app.command("find")(finding.find)
+subscribers.app.add_typer(finding.exports, name="export")
+privacy.app.command("blast-radius")(exposure.blast_radius)
 for group, name in (
     (digests.app, "digests"),
     (topics.app, "topics"),
@@ -44,10 +49,10 @@ for group, name in (
     (operators.app, "operators"),
     (operators.records, "audit"),
     (replies.app, "replies"),
+    (privacy.app, "privacy"),
     (machine.servers, "servers"),
     (machine.db, "db"),
     (keys.app, "keys"),
-    (exposure.app, "privacy"),
 ):
     app.add_typer(group, name=name)
 app.command()(machine.up)

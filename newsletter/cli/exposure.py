@@ -3,7 +3,6 @@
 from dataclasses import asdict
 from typing import Any
 
-import typer
 from rich.table import Table
 
 from newsletter import languages
@@ -11,16 +10,9 @@ from newsletter.cli.door import AsJson, newsletter, page, show
 from newsletter.journeys import exposure
 from newsletter.journeys.exposure import Loss, Radius
 
-app = typer.Typer(no_args_is_help=True, help="What is held of people, and what its loss would mean.")
 _SPLIT = {True: "exposure.split.yes", False: "exposure.split.no", None: "exposure.split.none"}
 
 
-@app.callback()
-def _group() -> None:
-    """Keep the group one, however few its commands."""
-
-
-@app.command("blast-radius")
 def blast_radius(as_json: AsJson = False) -> None:
     """Say what a stolen copy, a stolen key, or both reveal, and who hides badly among the others."""
     with newsletter() as made:

@@ -5,11 +5,11 @@ from typing import TypeVar
 
 from newsletter import database
 from newsletter.database import Session
-from newsletter.errors import Conflict
+from newsletter.errors import Conflict, Forbidden
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings
 from newsletter.ledger.mailings import Kind, MailingView
-from newsletter.operators import factors, people, roles
+from newsletter.operators import audit, factors, people, roles
 from newsletter.operators.factors import WrongFactor
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
@@ -22,6 +22,26 @@ class NotAnAlert(Conflict):
 
     def __init__(self, mailing_id: int) -> None:
         super().__init__("alert.not-an-alert", mailing=mailing_id)
+
+
+class NobodyNamed(Forbidden):
+    """Where operators exist, whoever looks at people says who they are."""
+
+    def __init__(self) -> None:
+        super().__init__("operator.nobody-named")
+
+
+def officer(session: Session, by: int | None) -> int | str:
+    """Return who deals with people's data, for the audit: an operator who may, or the shell where there is none yet.
+
+    Raises NobodyNamed, NotAllowed, UnknownOperator, Disabled.
+    """
+    if by is None:
+        if people.active(session):
+            raise NobodyNamed
+        return audit.SHELL
+    require(session, by, May.PEOPLE)
+    return by
 
 
 def an_alert(session: Session, mailing_id: int) -> MailingView:

@@ -314,9 +314,11 @@ def tidy(parts: Parts) -> int:
     """Forget the wishes that nobody answered within a month, and the addresses that nobody else has a use for."""
     with parts.database.transaction() as session:
         boxes = signup.forget(session, now=database.now(session))
-        kept = people.of_mailboxes(session, boxes) | suppression.of_mailboxes(session, boxes)
-        kept |= operators.of_mailboxes(session, boxes)
+        used = people.of_mailboxes(session, boxes) | operators.of_mailboxes(session, boxes)
+        kept = used | suppression.of_mailboxes(session, boxes)
         gone = [box for box in boxes if box not in kept]
         if gone:
             mailboxes.forget(session, gone)
+        # Of whom something was said and who is nobody's, a fingerprint does: it is all that is left of who was erased.
+        mailboxes.forget(session, suppression.of_mailboxes(session, boxes) - used, keep_index=True)
     return len(gone)

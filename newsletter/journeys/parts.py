@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from newsletter import languages
+from newsletter.addresses import EmailAddress
 from newsletter.bounces.routing import Router
 from newsletter.composer.content import Frame
 from newsletter.composer.styles import PLAIN, Style
@@ -153,6 +154,9 @@ class Parts:
     notices        believes Amazon's notices; None where there are none
     hook           the command or address that is told of alerts
     drill_at       from when each morning's drill is due, here; None: only when somebody asks
+    erasures       the file that knows who was erased, whatever a restored backup says; None: beside the other data in `home`
+    canaries       addresses of our own that live in the list, so that we hear when somebody uses it
+    export_alone   how many people a data officer may take out alone
     """
 
     database: Database
@@ -170,6 +174,14 @@ class Parts:
     hook: str | None = field(default=None, repr=False)
     portions: Portions = PORTIONS
     drill_at: time | None = None
+    erasures: Path | None = None
+    canaries: tuple[EmailAddress, ...] = ()
+    export_alone: int = 500
+
+    @property
+    def journal(self) -> Path:
+        """Where erasures are written down."""
+        return self.erasures or self.home / "erasures.jsonl"
 
     @property
     def layout(self) -> "Layout":

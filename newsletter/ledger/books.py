@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from newsletter.ledger import mailings, returns, shards
+from newsletter.ledger import mailings, personal, returns, shards
 from newsletter.models.delivery import Delivery, DeliveryState
 from newsletter.models.mailing import Mailing, State
 
@@ -52,7 +52,7 @@ def status(session: Session, mailing_id: int) -> Status:
         raise mailings.UnknownMailing(mailing_id)
     mine = (Delivery.month == mailings.month_of(mailing.created_at), Delivery.mailing_id == mailing_id)
     found = session.execute(select(Delivery.state, func.count()).where(*mine).group_by(Delivery.state))
-    count = dict(found.all())
+    count = dict(found.all()) or personal.counts(session, mailing_id)
     last = session.execute(
         select(func.max(Delivery.outcome_at)).where(*mine, Delivery.state == "accepted")
     ).scalar_one()
@@ -78,7 +78,7 @@ def status(session: Session, mailing_id: int) -> Status:
         messages_per_second=_rate(accepted, mailing.started_at, last),
         halted=mailing.halted,
         growing=mailing.growing,
-        returned=returns.counts(session, mailing_id),
+        returned=returns.counts(session, mailing_id) or personal.returns(session, mailing_id),
     )
 
 

@@ -18,6 +18,7 @@ from newsletter.models import (  # noqa: F401
     mailing,
     operator,
     picture,
+    privacy,
     relay,
     signup,
     subscriber,

@@ -130,3 +130,13 @@ class Delivery(Base):
         Index("deliveries_in_doubt", "mailing_id", postgresql_where="uncertain_at IS NOT NULL"),
         {"postgresql_partition_by": "RANGE (month)"},
     )
+
+
+class DeliveryCount(Base):
+    """What is left of a mailing's rows once their time is over: how many there were of each state and of each return."""
+
+    __tablename__ = "delivery_count"
+
+    mailing_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    what: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int]

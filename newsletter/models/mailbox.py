@@ -26,7 +26,7 @@ class AddressIndex(Base):
     __tablename__ = "address_index"
 
     key_id: Mapped[int] = mapped_column(primary_key=True)
-    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    digest: Mapped[bytes] = mapped_column(primary_key=True, info=personal("mailboxes"))
     mailbox_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("mailbox.id", ondelete="CASCADE"))
 
     __table_args__ = (Index(None, "mailbox_id"),)

@@ -30,7 +30,7 @@ class Subscriber(Base):
 
     id: Mapped[Key]
     mailbox_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("mailbox.id"), unique=True)
-    reference: Mapped[str] = mapped_column(CHAR(8), unique=True)
+    reference: Mapped[str] = mapped_column(CHAR(8), unique=True, info=personal("subscribers"))
     name_sealed: Mapped[bytes | None] = mapped_column(info=personal("subscribers"))
     postcode_sealed: Mapped[bytes | None] = mapped_column(info=personal("subscribers"))
     language: Mapped[str] = mapped_column(server_default="en", info=personal("subscribers"))

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from newsletter.models.base import Base, Key
+from newsletter.models.base import Base, Key, personal
 
 
 class Topic(Base):
@@ -26,7 +26,7 @@ class Interest(Base):
 
     id: Mapped[Key]
     subscriber_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("subscriber.id", ondelete="CASCADE"))
-    topic_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("topic.id"))
+    topic_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("topic.id"), info=personal("subscribers"))
     # What somebody wants to read of says much about them: it is kept only where they said so.
     granted_by: Mapped[int] = mapped_column(BigInteger, ForeignKey("consent_event.id"))
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())

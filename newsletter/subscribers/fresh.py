@@ -27,6 +27,12 @@ def ask(session: Session, subscriber_id: int) -> None:
     session.execute(text("INSERT INTO fresh_link (subscriber_id) VALUES (:reader)"), {"reader": subscriber_id})
 
 
+def mailed(session: Session, subscriber_id: int, *, since: datetime) -> bool:
+    """Whether a link went to a reader since then: what is done by one must have been asked for by their own mailbox."""
+    mine = select(FreshLink.id).where(FreshLink.subscriber_id == subscriber_id, FreshLink.done_at > since)
+    return session.execute(mine.limit(1)).first() is not None
+
+
 def any_due(session: Session) -> bool:
     """Whether a link is to be mailed."""
     return session.execute(select(FreshLink.id).where(FreshLink.done_at.is_(None)).limit(1)).first() is not None

@@ -51,10 +51,13 @@ class PersonView:
 
 def find(session: Session, reference: str) -> PersonView:
     """Return the person of a reference. Raises UnknownPerson."""
-    wanted = reference.strip().upper().replace("-", "").replace(" ", "")
-    return _known(
-        session, session.execute(select(Subscriber).where(Subscriber.reference == wanted)).scalar_one_or_none()
-    )
+    wanted = select(Subscriber).where(Subscriber.reference == written(reference))
+    return _known(session, session.execute(wanted).scalar_one_or_none())
+
+
+def written(reference: str) -> str:
+    """Return a reference as it is kept, however somebody typed it."""
+    return reference.strip().upper().replace("-", "").replace(" ", "")
 
 
 def find_by_address(session: Session, address: EmailAddress) -> PersonView:

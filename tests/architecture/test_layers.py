@@ -17,6 +17,7 @@ OWNERS = {
     "suppression": ("newsletter.subscribers",),
     "signup": ("newsletter.subscribers",),
     "fresh": ("newsletter.subscribers",),
+    "privacy": ("newsletter.subscribers",),
     "topic": ("newsletter.subscribers",),
     "digest": ("newsletter.issues",),
     "picture": ("newsletter.issues",),

@@ -1,0 +1,272 @@
+"""What we hold of one person: for the person who asks, for the regulator who asks about them, and for their own page."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from newsletter import database, mailboxes
+from newsletter.addresses import EmailAddress
+from newsletter.bounces import personal as letters
+from newsletter.database import Session
+from newsletter.errors import Conflict, NewsletterError
+from newsletter.issues import digests
+from newsletter.jobs import PRIVACY
+from newsletter.journeys import acting, canaries, erasing, retention
+from newsletter.journeys.parts import Parts
+from newsletter.ledger import personal as mails
+from newsletter.ledger.personal import Sent
+from newsletter.mailboxes import Whose
+from newsletter.operators import audit
+from newsletter.operators import personal as team
+from newsletter.operators.audit import LINK
+from newsletter.subscribers import consent, fresh, parcels, people, topics, wishes
+from newsletter.subscribers import personal as readers
+from newsletter.subscribers.wishes import Asking, Wish
+from newsletter.tokens import Purpose
+
+log = structlog.get_logger()
+
+NOUNS = (readers, mails, letters, team, mailboxes)
+"""Everyone who holds something of a person; a test walks the tables and finds each personal column claimed by one of them."""
+LINK_LASTS = timedelta(hours=26)
+"""How long ago a link that still works can have been mailed: a day, its last hour, and the clock of another machine."""
+LOOK_SECONDS = 0.1
+
+
+class NotYet(NewsletterError):
+    """No worker did in time what a page asked for."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("privacy.not-yet")
+
+
+class Refused(Conflict):
+    """A worker did not do what a page asked for; `message` says why."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Whose page it is, as far as its owner needs: language and hint."""
+
+    language: str
+    who: str
+
+
+def export(session: Session, meant: Whose) -> dict[str, Any]:
+    """Return all that is held of somebody, by noun, digests under their own keys."""
+    document: dict[str, Any] = {}
+    for noun in NOUNS:
+        document |= noun.export(session, meant)
+    return _named(document, digests.keys(session), {one.id: one.key for one in topics.listed(session)})
+
+
+def _named(document: dict[str, Any], keys: dict[int, str], subjects: dict[int, str]) -> dict[str, Any]:
+    """Operators and readers know a digest or a topic by its key, not by its number."""
+    known = {consent.of_digest(number): f"digest {key}" for number, key in keys.items()}
+    known |= {topics.of_topic(number): f"topic {key}" for number, key in subjects.items()}
+    for one in document.get("permissions", ()):
+        one["purpose"] = known.get(one["purpose"], one["purpose"])
+    for one in document.get("subscriptions", ()):
+        one["digest"] = keys.get(one["digest"], one["digest"])
+    return document
+
+
+def exported(parts: Parts, *, reference: str | None, address: EmailAddress | None, by: int | None) -> dict[str, Any]:
+    """Return all that is held of somebody, for them, as an operator hands it out. One audit row. Raises UnknownPerson."""
+    with parts.database.transaction() as session:
+        who = acting.officer(session, by)
+        meant = erasing.whose(session, reference=reference, address=address)
+        document = export(session, meant)
+        now = database.now(session)
+        audit.append(session, "person.exported", by=who, now=now, mailbox=meant.mailbox_id)
+        return document
+
+
+def meant(
+    parts: Parts, *, reference: str | None, address: EmailAddress | None, by: int | None
+) -> tuple[Whose, int | str]:
+    """Return whom an operator means, and who they are for the audit. Raises UnknownPerson, NobodyNamed, NotAllowed."""
+    with parts.database.transaction() as session:
+        who = acting.officer(session, by)
+        return erasing.whose(session, reference=reference, address=address), who
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The answer to a regulator: everything that bears on one person's permissions, in the order in which it happened."""
+
+    reference: str
+    address: str | None
+    entries: tuple[dict[str, Any], ...]
+
+
+def report(parts: Parts, *, reference: str | None, address: EmailAddress | None, by: int | None) -> Report:
+    """Return everything of one person's permissions in order. One audit row. Raises UnknownPerson."""
+    with parts.database.transaction() as session:
+        who = acting.officer(session, by)
+        meant = erasing.whose(session, reference=reference, address=address)
+        entries = sorted(_entries(export(session, meant)), key=lambda entry: entry["at"])
+        now = database.now(session)
+        audit.append(session, "person.reported", by=who, now=now, mailbox=meant.mailbox_id, entries=len(entries))
+    return Report(meant.reference, meant.address.wire if meant.address else None, tuple(entries))
+
+
+def _entries(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what happened, each with when (`at`) and in words (`what`)."""
+    for one in document["permissions"]:
+        kind = "permission given" if one["kind"] == "granted" else "permission withdrawn"
+        yield {"at": one["at"], "what": kind} | {
+            name: value for name, value in one.items() if name not in ("at", "kind")
+        }
+    for one in document["signups"]:
+        yield _told("form sent", one, leave_out=("address", "name", "choices"))
+    for one in document["subscriptions"]:
+        yield _told("subscription began", one, leave_out=("ended_at", "ended_because"))
+        if one["ended_at"]:
+            ended = {"at": one["ended_at"], "digest": one["digest"], "because": one["ended_because"]}
+            yield _told("subscription ended", ended)
+    for one in document["topics"]:
+        yield _told("topic chosen", one, leave_out=("ended_at", "ended_because"))
+    for one in document["suppressions"]:
+        yield _told("on the do-not-mail list", one, leave_out=("lifted_at", "lifted_why", "lifted_by"))
+        if one["lifted_at"]:
+            lifted = {
+                "at": one["lifted_at"],
+                "reason": one["reason"],
+                "because": one["lifted_why"],
+                "by": one["lifted_by"],
+            }
+            yield _told("off the do-not-mail list", lifted)
+    for one in document["mails"]:
+        yield _told("mail", one)
+    for one in document["came_back"]:
+        yield _told("came back", one)
+    for one in document["letters"]:
+        yield {"at": one["at"], "what": "letter to us"}
+
+
+def _told(what: str, one: dict[str, Any], *, leave_out: tuple[str, ...] = ()) -> dict[str, Any]:
+    kept = {name: value for name, value in one.items() if name not in leave_out and value not in (None, "")}
+    return {"at": one["at"], "what": what} | kept
+
+
+def sent(session: Session, subscriber_id: int) -> list[Sent]:
+    """Return the mailings a reader has, or may have, the latest first: what their own page shows by day and subject."""
+    person = people.by_id(session, subscriber_id)
+    return mails.sent(session, person.mailbox_id) if person else []
+
+
+def look(parts: Parts, token: str) -> Own:
+    """Return whose page a fresh link opens. Changes nothing. Raises tokens.BadToken, UnknownPerson."""
+    with parts.database.transaction() as session:
+        number = _reader(session, parts, token)
+        person = people.by_id(session, number)
+        if person is None:
+            raise people.UnknownPerson
+        meant = erasing.of_reader(session, person)
+        return Own(person.language, meant.address.hint if meant.address else "")
+
+
+def _reader(session: Session, parts: Parts, token: str) -> int:
+    return parts.tokens.read(token, Purpose.FRESH, now=database.now(session)).subscriber_id
+
+
+def ask_erasure(parts: Parts, token: str, *, may_come_back: bool) -> None:
+    """Write down that a reader wishes to be erased, and call a worker. Raises tokens.BadToken."""
+    with parts.database.transaction() as session:
+        wishes.add(session, Asking.ERASE, _reader(session, parts, token), may_come_back=may_come_back)
+    parts.nudger.nudge(PRIVACY)
+
+
+def take_out(parts: Parts, token: str, *, seconds: float = 15.0) -> bytes:
+    """Return all that is held of the reader whose fresh link this is, as JSON. Raises tokens.BadToken, NotYet, Refused."""
+    reader = parcels.Reader()
+    with parts.database.transaction() as session:
+        number = wishes.add(session, Asking.EXPORT, _reader(session, parts, token), reader_key=reader.public)
+    parts.nudger.nudge(PRIVACY)
+    until = time.monotonic() + seconds
+    while True:
+        with parts.database.transaction() as session:
+            found = wishes.outcome(session, number)
+        if found.refused:
+            raise Refused(found.refused)
+        if found.done and found.parcel:
+            return reader.open(found.parcel)
+        if time.monotonic() > until:
+            raise NotYet
+        time.sleep(LOOK_SECONDS)
+
+
+def any_due(parts: Parts) -> bool:
+    """Whether a reader's page waits for a worker."""
+    with parts.database.transaction() as session:
+        return wishes.any_due(session)
+
+
+def work(parts: Parts) -> int:
+    """Do what readers asked for on their pages, put the canaries in, and delete what is over; return how many wishes."""
+    erasing.after_restore(parts)
+    with parts.database.transaction() as session:
+        waiting = wishes.due(session)
+    for wish in waiting:
+        _do(parts, wish)
+    canaries.settle(parts)
+    retention.tidy(parts)
+    return len(waiting)
+
+
+def _do(parts: Parts, wish: Wish) -> None:
+    parcel, refused = None, None
+    try:
+        parcel = _done(parts, wish)
+    except NewsletterError as refusal:
+        refused = refusal.message
+        log.info("wish refused", wish=wish.id, asking=wish.asking, why=refusal.message)
+    except Exception:
+        # Whatever it is: the next wish must not wait for it. One to be erased stays due, and somebody reads the log.
+        log.exception("wish failed", wish=wish.id, asking=wish.asking)
+        if wish.asking is Asking.ERASE:
+            return
+        refused = "privacy.failed"
+    with parts.database.transaction() as session:
+        wishes.done(session, wish.id, parcel=parcel, refused=refused, now=database.now(session))
+
+
+def _done(parts: Parts, wish: Wish) -> bytes | None:
+    """Do one wish, and return what its page fetches. The pages are not believed: the link must have gone to their own mailbox."""
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        person = people.by_id(session, wish.subscriber_id)
+        if person is None:
+            return None
+        if not fresh.mailed(session, person.id, since=wish.asked_at - LINK_LASTS):
+            raise Refused("privacy.no-link")
+        meant = erasing.of_reader(session, person)
+        if wish.asking is Asking.EXPORT:
+            return _packed(session, wish, meant, now)
+    erasing.erase(parts, meant, by=LINK, may_come_back=wish.may_come_back)
+    return None
+
+
+def _packed(session: Session, wish: Wish, meant: Whose, now: datetime) -> bytes:
+    if now - wish.asked_at > wishes.FETCHED_WITHIN:
+        raise Refused("privacy.not-yet")
+    if wishes.exports_of(session, wish.subscriber_id, now=now) >= wishes.EXPORTS:
+        raise Refused("privacy.too-often")
+    document = json.dumps(export(session, meant), ensure_ascii=False, indent=1, default=_plain)
+    audit.append(session, "person.exported", by=LINK, now=now, mailbox=meant.mailbox_id)
+    return parcels.pack(document.encode(), wish.reader_key)
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,0 +1,51 @@
+"""How long what is kept, shown beside the oldest row that is there; and what is over is deleted."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from newsletter import database
+from newsletter.bounces import arrivals, replies
+from newsletter.bounces import personal as letters
+from newsletter.journeys.parts import Parts
+from newsletter.ledger import personal as mails
+from newsletter.operators import personal as team
+from newsletter.subscribers import personal as readers
+from newsletter.subscribers import wishes
+
+SLACK = timedelta(days=1)
+"""How long after its time a row may still be there: upkeep comes by each minute, unless nothing runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """One kind of data. days None: as long as the person is with us, or for ever where it names nobody. ok: nothing is overdue."""
+
+    category: str
+    days: float | None
+    oldest: datetime | None
+    rows: int
+    ok: bool
+
+
+def table(parts: Parts) -> list[Category]:
+    """Return each category with its period and the oldest row that is there now: proof instead of a promise."""
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        held = readers.held(session) | mails.held(session) | letters.held(session) | team.held(session)
+    return [_category(name, *kept, now=now) for name, kept in held.items()]
+
+
+def _category(name: str, period: timedelta | None, oldest: datetime | None, rows: int, *, now: datetime) -> Category:
+    over = period is not None and oldest is not None and oldest < now - period - SLACK
+    days = None if period is None else period / timedelta(days=1)
+    return Category(name, days, oldest, rows, ok=not over)
+
+
+def tidy(parts: Parts) -> int:
+    """Delete what is over; return how many rows, a month of deliveries counting as one."""
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        gone = readers.tidy(session, now=now) + wishes.empty(session, now=now)
+        gone += replies.forget(session, now=now) + arrivals.forget(session, now=now)
+    with parts.database.transaction() as session:
+        return gone + mails.tidy(session)

@@ -1,0 +1,237 @@
+"""What we hold of one reader as a reader: handed out whole, and forgotten but for what proves nothing about anybody.
+
+Of consent stay the events, which name a number that is nobody's any more; their details go. Of the do-not-mail list stays, unless
+the person wishes otherwise, one entry beside a keyed digest of the address: who was erased must not come back by an old list.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select, text
+
+from newsletter.addresses import BadAddress, EmailAddress
+from newsletter.database import Session
+from newsletter.mailboxes import Whose
+from newsletter.models.consent import ConsentDetail, ConsentEvent, ImportRun
+from newsletter.models.signup import Signup
+from newsletter.models.subscriber import Subscriber, Subscription
+from newsletter.models.suppression import Reason, Suppression
+from newsletter.models.topic import Interest, Topic
+from newsletter.subscribers import fresh, signup, suppression
+from newsletter.vault import CannotUnseal
+
+CLAIMS = frozenset(
+    {
+        "subscriber.reference",
+        "subscriber.name_sealed",
+        "subscriber.postcode_sealed",
+        "subscriber.language",
+        "subscriber.time_zone",
+        "subscriber.area",
+        "subscriber.style",
+        "subscriber.nameless",
+        "subscriber.paused_until",
+        "interest.topic_id",
+        "consent_detail.details_sealed",
+        "signup.wish_sealed",
+        "privacy_wish.parcel",
+    }
+)
+"""What `export` and `forget` answer for, of all that is marked as personal."""
+Held = tuple[timedelta | None, datetime | None, int]
+"""How long a category is kept (None = as long as the person is with us), its oldest row, how many rows."""
+
+
+def export(session: Session, whose: Whose) -> dict[str, Any]:
+    """Return what we hold of a reader: their record, what they take and took, permissions, suppressions, sign-ups."""
+    return {
+        **_record(session, whose),
+        "subscriptions": list(_subscriptions(session, whose)),
+        "topics": list(_topics(session, whose)),
+        "permissions": list(permissions(session, whose)),
+        "suppressions": list(_suppressions(session, whose)),
+        "signups": [
+            {"at": row.came_at, "state": row.state, "answered_at": row.answered_at, "answered_by": row.answered_by}
+            | _wish(session, row)
+            for row in _signups(session, whose)
+        ],
+    }
+
+
+def _record(session: Session, whose: Whose) -> dict[str, Any]:
+    found = session.get(Subscriber, whose.subscriber_id) if whose.subscriber_id else None
+    if found is None:
+        return {}
+    unseal = session.vault.unseal
+    return {
+        "reference": found.reference,
+        "name": unseal("subscriber", "name", found.id, found.name_sealed) if found.name_sealed else None,
+        "postcode": unseal("subscriber", "postcode", found.id, found.postcode_sealed)
+        if found.postcode_sealed
+        else None,
+        "language": found.language,
+        "time_zone": found.time_zone,
+        "area": found.area,
+        "mail_style": found.style,
+        "no_name_is_kept": found.nameless,
+        "paused_until": found.paused_until,
+        "reader_since": found.created_at,
+    }
+
+
+def _subscriptions(session: Session, whose: Whose) -> Iterator[dict[str, Any]]:
+    mine = select(Subscription).where(Subscription.subscriber_id == whose.subscriber_id).order_by(Subscription.id)
+    for one in session.execute(mine).scalars():
+        yield {
+            "at": one.started_at,
+            "digest": one.digest_id,
+            "rhythm": one.rhythm,
+            "permission": one.granted_by,
+            "ended_at": one.ended_at,
+            "ended_because": one.end_reason,
+        }
+
+
+def _topics(session: Session, whose: Whose) -> Iterator[dict[str, Any]]:
+    mine = select(Interest, Topic.key).join(Topic, Topic.id == Interest.topic_id).order_by(Interest.id)
+    for one, key in session.execute(mine.where(Interest.subscriber_id == whose.subscriber_id)):
+        yield {
+            "at": one.started_at,
+            "topic": key,
+            "permission": one.granted_by,
+            "ended_at": one.ended_at,
+            "ended_because": one.end_reason,
+        }
+
+
+def permissions(session: Session, whose: Whose) -> Iterator[dict[str, Any]]:
+    """Yield everything of one person's permissions, in order: basis, purpose, and with what it is proved."""
+    query = (
+        select(ConsentEvent, ConsentDetail, ImportRun)
+        .outerjoin(ConsentDetail, ConsentDetail.event_id == ConsentEvent.id)
+        .outerjoin(ImportRun, ImportRun.id == ConsentEvent.import_id)
+        .where(ConsentEvent.subscriber_id == whose.subscriber_id)
+        .order_by(ConsentEvent.id)
+    )
+    for event, detail, run in session.execute(query):
+        told: dict[str, Any] = {"at": event.at, "permission": event.id, "kind": event.kind, "purpose": event.purpose}
+        if event.basis:
+            told["basis"] = event.basis
+        if detail is not None:
+            told |= json.loads(session.vault.unseal("consent_detail", "details", event.id, detail.details_sealed))
+        if run is not None:
+            evidence = session.vault.unseal("import_run", "evidence", run.id, run.evidence_sealed)
+            told |= {"import": run.id, "evidence": evidence}
+        yield told
+
+
+def _suppressions(session: Session, whose: Whose) -> Iterator[dict[str, Any]]:
+    mine = select(Suppression).where(Suppression.mailbox_id == whose.mailbox_id).order_by(Suppression.id)
+    for one in session.execute(mine).scalars():
+        yield {
+            "at": one.at,
+            "reason": one.reason,
+            "said_by": one.said_by,
+            "lifted_at": one.lifted_at,
+            "lifted_why": one.lifted_why,
+            "lifted_by": one.lifted_by,
+        }
+
+
+def _signups(session: Session, whose: Whose) -> Iterator[Signup]:
+    """Their sign-ups, also those that nobody has looked at yet or that were refused: these name no mailbox, so they are opened."""
+    mine = select(Signup).where(Signup.mailbox_id == whose.mailbox_id).order_by(Signup.id)
+    yield from session.execute(mine).scalars().all()
+    nameless = select(Signup).where(Signup.mailbox_id.is_(None)).order_by(Signup.id)
+    for row in session.execute(nameless).scalars().all():
+        if whose.address and _address(_wish(session, row)) == whose.address.normal:
+            yield row
+
+
+def _wish(session: Session, row: Signup) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(session.vault.unseal("signup", "wish", row.id, row.wish_sealed))
+    except (CannotUnseal, ValueError):
+        return {}
+    return found
+
+
+def _address(wish: dict[str, Any]) -> str:
+    try:
+        return EmailAddress.parse(str(wish.get("address", ""))).normal
+    except BadAddress:
+        return ""
+
+
+def forget(session: Session, whose: Whose, *, may_come_back: bool, now: datetime) -> None:
+    """Erase what we hold of a reader. Their mailbox is forgotten by `mailboxes`, with or without its digest.
+
+    may_come_back   nothing keeps them out: a list that somebody brings may name them again
+    """
+    facts = {"subscriber": whose.subscriber_id, "mailbox": whose.mailbox_id}
+    for row in list(_signups(session, whose)):
+        session.delete(row)
+    session.flush()
+    for statement in _FORGET:
+        session.execute(statement, facts)
+    if not may_come_back:
+        suppression.add(session, whose.mailbox_id, reason=Reason.NEVER_AGAIN, now=now)
+
+
+_FORGET = tuple(
+    map(
+        text,
+        (
+            "DELETE FROM consent_detail d USING consent_event e WHERE e.id = d.event_id AND e.subscriber_id = :subscriber",
+            "UPDATE privacy_wish SET parcel = NULL WHERE subscriber_id = :subscriber",
+            # Their subscriptions and fresh links go with them.
+            "DELETE FROM subscriber WHERE id = :subscriber",
+            "DELETE FROM suppression WHERE mailbox_id = :mailbox",
+            "DELETE FROM full_mailbox WHERE mailbox_id = :mailbox",
+        ),
+    )
+)
+
+
+def held(session: Session) -> dict[str, Held]:
+    """Return how long each category of ours is kept, the oldest row that is there, and how many rows."""
+    kept = {
+        "readers": (None, "subscriber", "created_at"),
+        "proof of consent, without persons": (None, "consent_event", "at"),
+        "details of consent": (None, "consent_event e JOIN consent_detail d ON d.event_id = e.id", "at"),
+        "details of consent of nobody": (
+            timedelta(0),
+            "consent_event e JOIN consent_detail d ON d.event_id = e.id"
+            " WHERE NOT EXISTS (SELECT FROM subscriber s WHERE s.id = e.subscriber_id)",
+            "at",
+        ),
+        "do-not-mail list": (None, "suppression", "at"),
+        "sign-ups": (signup.KEPT, "signup", "came_at"),
+        "fresh links": (fresh.KEPT, "fresh_link", "asked_at"),
+        "wishes of readers' pages": (WISHES_KEPT, "privacy_wish", "asked_at"),
+    }
+    return {category: (period, *_oldest(session, table, at)) for category, (period, table, at) in kept.items()}
+
+
+WISHES_KEPT = timedelta(days=1)
+
+
+def _oldest(session: Session, table: str, at: str) -> tuple[datetime | None, int]:
+    # Words of this file alone; nothing that anybody wrote.
+    found = session.execute(text(f"SELECT min({at}), count(*) FROM {table}")).one()  # noqa: S608
+    return found[0], int(found[1])
+
+
+def tidy(session: Session, *, now: datetime) -> int:
+    """Delete wishes of pages whose time is over, and fresh links nobody asks about any more; return how many rows."""
+    facts = {"wishes": now - WISHES_KEPT, "links": now - fresh.KEPT}
+    return sum(len(session.execute(one, facts).all()) for one in _TIDY)
+
+
+_TIDY = (
+    # One to be erased waits until it is done, however long.
+    text("DELETE FROM privacy_wish WHERE done_at < :wishes OR asking = 'export' AND asked_at < :wishes RETURNING id"),
+    text("DELETE FROM fresh_link WHERE asked_at < :links RETURNING id"),
+)

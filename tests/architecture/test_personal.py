@@ -1,0 +1,49 @@
+"""Everything personal is somebody's to hand out and to erase: what nobody claims is what an erasure leaves."""
+
+import importlib
+import pkgutil
+
+from newsletter import models
+from newsletter.journeys import privacy
+from newsletter.models.base import Base
+
+NOUN = {
+    "mailboxes": "newsletter.mailboxes",
+    "subscribers": "newsletter.subscribers.personal",
+    "bounces": "newsletter.bounces.personal",
+    "operators": "newsletter.operators.personal",
+    "ledger": "newsletter.ledger.personal",
+}
+
+
+def marked() -> dict[str, str]:
+    """Return every column that is marked as personal, with the noun its mark names."""
+    for module in pkgutil.iter_modules(models.__path__):
+        importlib.import_module(f"newsletter.models.{module.name}")
+    return {
+        f"{table.name}.{column.name}": column.info["personal"]
+        for table in Base.metadata.tables.values()
+        for column in table.columns
+        if "personal" in column.info
+    }
+
+
+def test_each_personal_column_is_claimed_by_exactly_one_noun() -> None:
+    """A new column with a person in it must not be built before somebody has said how it is erased."""
+    claims = {column: noun.__name__ for noun in privacy.NOUNS for column in noun.CLAIMS}
+    assert sum(len(noun.CLAIMS) for noun in privacy.NOUNS) == len(claims)
+    assert claims == {column: NOUN[noun] for column, noun in marked().items()}
+
+
+def test_what_is_sealed_is_marked() -> None:
+    """What is worth sealing is worth erasing: a column that holds a seal and no mark was forgotten."""
+    marked()
+    # Of no reader: an operator's words on where permissions can be shown, and to which of the team a drill may go.
+    ours = {"import_run.evidence_sealed", "drill.terms_sealed"}
+    sealed = {
+        f"{table.name}.{column.name}"
+        for table in Base.metadata.tables.values()
+        for column in table.columns
+        if column.name.endswith("_sealed")
+    }
+    assert sealed - set(marked()) == ours

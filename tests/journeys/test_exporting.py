@@ -1,0 +1,271 @@
+"""The list leaves the house: who may, what the others hear of it, and what a copy that turns up says of itself."""
+
+import csv
+import email
+import email.policy
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from newsletter import database, settings
+from newsletter.addresses import EmailAddress
+from newsletter.journeys import canaries, exporting, finding, leaving
+from newsletter.journeys.acting import NobodyNamed
+from newsletter.operators.factors import WrongFactor
+from newsletter.operators.roles import NotAllowed, Role
+from newsletter.subscribers import listing
+from newsletter.subscribers.finding import NothingAsked, Query
+from tests import house
+from tests.operators.crew import Crew
+
+CANARIES = ("lamp@sarand.example", "wells@sarand.example")
+PEOPLE = [f"reader{number}@example.org" for number in range(6)]
+
+
+@pytest.fixture
+def made(tmp_path, database_urls, sink):
+    made = house.build(tmp_path, database_urls, sink.url, canaries=" ".join(CANARIES), export_alone_up_to=5)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def crew(made):
+    return Crew(made.parts.database, made.parts.database)
+
+
+@pytest.fixture
+def officers(crew):
+    """Two who deal with people's data, and one who does not."""
+    return crew.member(Role.DATA_OFFICER), crew.member(Role.DATA_OFFICER, name="Omid"), crew.member(Role.SENDER)
+
+
+@pytest.fixture
+def code(made):
+    """Return what a phone shows, each code once."""
+    used = {}
+
+    def show(member):
+        with made.parts.database.transaction() as session:
+            moment = database.now(session)
+        step = used.setdefault(member.id, 0)
+        used[member.id] += 1
+        # Codes of one step before and after now are taken too: three uses in one test.
+        return member.code(moment + timedelta(seconds=30 * (step - 1)))
+
+    return show
+
+
+def ask(made, sql, **facts):
+    with made.parts.database.transaction() as session:
+        return session.execute(text(sql), facts).all()
+
+
+def acts(made):
+    return [json.loads(content)["act"] for (content,) in ask(made, "SELECT content FROM audit ORDER BY number")]
+
+
+def rows(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_two_addresses_of_our_own_live_in_the_list_from_the_first_day(made):
+    """Mail to them that is not ours says that somebody else has the list."""
+    assert canaries.settle(made.parts) == 2
+    assert canaries.settle(made.parts) == 0
+    listed = ask(
+        made,
+        "SELECT e.basis, count(*) FROM subscription s JOIN consent_event e ON e.id = s.granted_by"
+        " WHERE s.ended_at IS NULL GROUP BY 1",
+    )
+    assert listed == [("imported", 2)]
+    [(reader, digest)] = ask(made, "SELECT subscriber_id, digest_id FROM subscription ORDER BY id LIMIT 1")
+    leaving.leave(made.parts, made.parts.tokens.leave(reader, digest, 1))
+    assert canaries.settle(made.parts) == 0
+
+
+def test_a_canary_that_is_no_address_is_refused():
+    """A slip of the hand there would show on the day on which the list is used by others."""
+    with pytest.raises(settings.BadSettings, match="CANARIES"):
+        settings.read(canaries="lamp@sarand.example, wells")
+    assert [one.wire for one in settings.read(canaries="a@b.example, c@d.example").canaries] == [
+        "a@b.example",
+        "c@d.example",
+    ]
+
+
+def test_one_takes_a_short_list_by_their_code_and_all_are_told(made, officers, code, tmp_path, sink):
+    """A reason, a code, a mail to everybody: nobody finds out from a newspaper."""
+    officer, _, _ = officers
+    house.add_readers(made, tmp_path, PEOPLE[:3])
+    canaries.settle(made.parts)
+    asked = exporting.ask(made.parts, by=officer.id, reason="move to the new  office system")
+    assert (asked.people, asked.alone) == (5, True)
+    path = tmp_path / "out.csv"
+    with pytest.raises(WrongFactor):
+        exporting.take(made.parts, asked.export, str(path), by=officer.id, code="000000")
+    assert not path.exists()
+    taken = exporting.take(made.parts, asked.export, str(path), by=officer.id, code=code(officer))
+    assert (taken.people, taken.canaries) == (5, 2)
+    assert path.stat().st_mode & 0o777 == 0o600
+    found = rows(path)
+    assert sorted(row["email"] for row in found if "example.org" in row["email"]) == PEOPLE[:3]
+    assert {row["name"] for row in found} >= {"Reader 0", "Reader 1", "Reader 2"}
+    assert {row["digests"] for row in found} == {"weekly"}
+    made.deliver("transactional", seconds=5)
+    mails = [email.message_from_bytes(one.content, policy=email.policy.default) for one in sink.messages]
+    assert len({one.recipient for one in sink.messages}) == 3
+    assert {mail["subject"] for mail in mails} == {f"Export {asked.export} of the list was taken"}
+    assert "move to the new office system" in " ".join(mails[0].get_body(("plain",)).get_content().split())
+    assert acts(made)[-2:] == ["list.asked", "list.taken"]
+    with pytest.raises(exporting.Over):
+        exporting.take(made.parts, asked.export, str(tmp_path / "again.csv"), by=officer.id, code=code(officer))
+    assert not (tmp_path / "again.csv").exists()
+
+
+def test_a_long_list_takes_two(made, officers, code, tmp_path, sink):
+    """One stolen phone, or one angry person, is not enough for everybody."""
+    officer, other, sender = officers
+    house.add_readers(made, tmp_path, PEOPLE)
+    asked = exporting.ask(made.parts, by=officer.id, reason="an audit")
+    assert not asked.alone
+    path = tmp_path / "out.csv"
+    with pytest.raises(exporting.NeedsAnother):
+        exporting.take(made.parts, asked.export, str(path), by=officer.id, code=code(officer))
+    with pytest.raises(exporting.NotOneself):
+        exporting.approve(made.parts, asked.export, by=officer.id, code=code(officer))
+    with pytest.raises(NotAllowed):
+        exporting.approve(made.parts, asked.export, by=sender.id, code=code(sender))
+    exporting.approve(made.parts, asked.export, by=other.id, code=code(other))
+    with pytest.raises(exporting.NotOneself):
+        exporting.take(made.parts, asked.export, str(path), by=other.id, code=code(other))
+    taken = exporting.take(made.parts, asked.export, str(path), by=officer.id, code=code(officer))
+    # Our own addresses are in it, though they are not on the list yet.
+    assert taken.people == 6
+    assert len(rows(path)) == 8
+    made.deliver("transactional", seconds=5)
+    assert len(sink.messages) == 6
+    assert acts(made)[-3:] == ["list.asked", "list.approved", "list.taken"]
+
+
+def test_the_database_refuses_an_approval_of_one_s_own(made, officers):
+    """Whoever writes past the program is stopped by the table."""
+    officer, _, _ = officers
+    asked = exporting.ask(made.parts, by=officer.id, reason="an audit")
+    with pytest.raises(IntegrityError), made.parts.database.transaction() as session:
+        listing.approve(session, asked.export, by=officer.id, now=database.now(session))
+
+
+def test_an_hour_later_nobody_takes_it(made, officers, code, tmp_path, database_urls):
+    """What was agreed to on Monday is not what somebody does on Friday."""
+    officer, _, _ = officers
+    asked = exporting.ask(made.parts, by=officer.id, reason="an audit")
+    house.by_owner(database_urls, "UPDATE list_export SET asked_at = asked_at - interval '61 minutes'")
+    with pytest.raises(exporting.Over):
+        exporting.take(made.parts, asked.export, str(tmp_path / "out.csv"), by=officer.id, code=code(officer))
+
+
+def test_a_list_that_grew_since_is_not_taken_alone(made, officers, code, tmp_path):
+    """Who asks while the list is short and takes it when it is long has gone round the second person."""
+    officer, _, _ = officers
+    asked = exporting.ask(made.parts, by=officer.id, reason="an audit")
+    house.add_readers(made, tmp_path, PEOPLE)
+    with pytest.raises(exporting.NeedsAnother):
+        exporting.take(made.parts, asked.export, str(tmp_path / "out.csv"), by=officer.id, code=code(officer))
+
+
+def test_who_may_not_see_people_asks_in_vain(made, officers):
+    """Whoever writes and sends never needs an address."""
+    _, _, sender = officers
+    with pytest.raises(NotAllowed):
+        exporting.ask(made.parts, by=sender.id, reason="curiosity")
+    for reason in ("", "  ", "x" * 400):
+        with pytest.raises(exporting.NoReason):
+            exporting.ask(made.parts, by=officers[0].id, reason=reason)
+
+
+def test_a_file_that_is_there_is_not_written_over(made, officers, code, tmp_path):
+    """A list that lands in somebody else's file is readable by them; a link there would lead it elsewhere."""
+    officer, _, _ = officers
+    asked = exporting.ask(made.parts, by=officer.id, reason="an audit")
+    there, led = tmp_path / "there.csv", tmp_path / "led.csv"
+    there.write_text("mine")
+    led.symlink_to(tmp_path / "elsewhere.csv")
+    for path in (there, led, tmp_path / "no" / "folder.csv"):
+        with pytest.raises(exporting.Unwritable):
+            exporting.take(made.parts, asked.export, str(path), by=officer.id, code=code(officer))
+    assert there.read_text() == "mine"
+    assert not (tmp_path / "elsewhere.csv").exists()
+
+
+def test_a_copy_says_of_which_export_it_is(made, officers, code, tmp_path):
+    """When one of our own addresses gets somebody else's mail, we know whose file it was, and when."""
+    officer, other, _ = officers
+    house.add_readers(made, tmp_path, PEOPLE[:2])
+    canaries.settle(made.parts)
+    files = []
+    for member in (officer, other):
+        asked = exporting.ask(made.parts, by=member.id, reason="an audit")
+        files.append((asked.export, tmp_path / f"{asked.export}.csv"))
+        exporting.take(made.parts, asked.export, str(files[-1][1]), by=member.id, code=code(member))
+    ours = [{row["email"] for row in rows(path) if "sarand.example" in row["email"]} for _, path in files]
+    assert [len(one) for one in ours] == [2, 2]
+    assert not ours[0] & ours[1]
+    assert not {one for found in ours for one in found} & set(CANARIES)
+    for (export, _), found in zip(files, ours, strict=True):
+        for address in found:
+            origin = exporting.whose(made.parts, address.upper(), by=officer.id)
+            assert origin.export.id == export
+    assert exporting.whose(made.parts, CANARIES[0], by=officer.id) == exporting.Origin(None, True)
+    assert exporting.whose(made.parts, "lamp+nothing@sarand.example", by=officer.id) == exporting.Origin(None, False)
+
+
+def test_nobody_without_the_keys_can_tell_our_addresses_from_others(made):
+    """A thief who could tell would take them out."""
+    canary = EmailAddress.parse(CANARIES[0])
+    vault = made.parts.database.vault
+    tags = {listing.tag(vault, export, canary) for export in range(1, 200)}
+    assert len(tags) == 199
+    assert {len(one) for one in tags} == {8}
+
+
+def test_who_left_or_is_suppressed_is_not_taken_out(made, officers, code, tmp_path):
+    """A list that moves to another system must not bring back who left this one."""
+    officer, _, _ = officers
+    house.add_readers(made, tmp_path, PEOPLE[:3])
+    [(reader, digest)] = ask(made, "SELECT subscriber_id, digest_id FROM subscription ORDER BY id LIMIT 1")
+    leaving.leave(made.parts, made.parts.tokens.leave(reader, digest, 1))
+    ask_one = (
+        "INSERT INTO suppression (mailbox_id, reason) SELECT max(mailbox_id), 'complaint' FROM subscriber RETURNING 1"
+    )
+    ask(made, ask_one)
+    asked = exporting.ask(made.parts, by=officer.id, reason="an audit", digest="weekly")
+    path = tmp_path / "out.csv"
+    exporting.take(made.parts, asked.export, str(path), by=officer.id, code=code(officer))
+    assert [row["email"] for row in rows(path) if "example.org" in row["email"]] == [PEOPLE[1]]
+
+
+def test_a_search_leaves_one_row_that_names_nobody(made, officers, tmp_path):
+    """Who looks for people is seen to have looked; whom they found is not written down again."""
+    officer, _, sender = officers
+    house.add_readers(made, tmp_path, PEOPLE, name="Lena Müller")
+    looked = replace(Query(), name="lena muller")
+    with pytest.raises(NobodyNamed):
+        finding.find(made.parts, looked, digest=None, topic=None, by=None, limit=10)
+    with pytest.raises(NotAllowed):
+        finding.find(made.parts, looked, digest=None, topic=None, by=sender.id, limit=10)
+    with pytest.raises(NothingAsked):
+        finding.find(made.parts, Query(), digest=None, topic=None, by=officer.id, limit=10)
+    before = len(acts(made))
+    count, found = finding.find(made.parts, looked, digest="weekly", topic=None, by=officer.id, limit=2)
+    assert (count, len(found)) == (6, 2)
+    assert found[0]["address"] == "r…@e…"
+    assert len(acts(made)) == before + 1
+    [(content,)] = ask(made, "SELECT content FROM audit ORDER BY number DESC LIMIT 1")
+    assert json.loads(content)["facts"] == {"by_what": ["name", "digest_id"], "found": 6}
+    assert "lena" not in content.lower()
