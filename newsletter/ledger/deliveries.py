@@ -1,6 +1,6 @@
 """The rows of a mailing: reading a shard's, recording what became of them, cancelling, trying again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -172,6 +172,19 @@ _CANCEL = text("""
     WHERE d.mailbox_id = :mailbox AND d.state IN ('planned', 'deferred') AND m.id = d.mailing_id
       AND m.kind IN ('digest', 'mailing', 'alert', 'retraction') AND m.state IN ('sending', 'paused')
       AND (CAST(:digest AS bigint) IS NULL OR m.digest_id = :digest)
+""")
+
+
+def cancel_asked(session: Session, mailbox_ids: Iterable[int], occasions: Iterable[str], *, reason: str) -> int:
+    """Cancel notices of some occasions that were not yet handed over to some mailboxes; return how many."""
+    facts = {"boxes": list(mailbox_ids), "occasions": list(occasions), "reason": reason}
+    return int(session.execute(_CANCEL_ASKED, facts).rowcount)  # type: ignore[attr-defined]
+
+
+_CANCEL_ASKED = text("""
+    UPDATE delivery SET state = 'cancelled', reason = :reason, due_at = NULL, outcome_at = clock_timestamp()
+    WHERE mailbox_id = ANY (CAST(:boxes AS bigint[])) AND occasion = ANY (CAST(:occasions AS text[]))
+      AND state IN ('planned', 'deferred')
 """)
 
 

@@ -381,6 +381,14 @@ def started_at(session: Session, mailing_id: int) -> datetime | None:
     return session.execute(select(Mailing.started_at).where(Mailing.id == mailing_id)).scalar_one_or_none()
 
 
+def alert_since(session: Session, moment: datetime) -> bool:
+    """Return whether an alert has begun since then, or goes on now."""
+    goes = Mailing.state.in_((State.SENDING, State.PAUSED))
+    begun = Mailing.state.in_((State.SENDING, State.PAUSED, State.DONE)) & (Mailing.started_at > moment)
+    query = select(Mailing.id).where(Mailing.kind == Kind.ALERT, or_(goes, begun)).limit(1)
+    return session.execute(query).first() is not None
+
+
 def stop(session: Session, mailing_id: int) -> State:
     """End a mailing for good, or give up an alert that has not begun; return what it is by that. Raises WrongState, UnknownMailing.
 

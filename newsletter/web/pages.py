@@ -18,6 +18,7 @@ class Pages:
         self._templates = Templates(newsletter.settings.templates)
         self._letterhead = newsletter.parts.letterhead
         self.style = self._templates.source("web/style.css")
+        self.sums = self._templates.source("web/public/join.js")
         self.script = self._templates.source("web/console/passkey.js")
 
     def show(self, name: str, *, language: str = "en", status: int = 200, **facts: Any) -> HTMLResponse:
