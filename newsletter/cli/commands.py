@@ -16,6 +16,7 @@ from newsletter.cli import (
     operators,
     relays,
     replies,
+    signups,
     subscribers,
     suppressions,
 )
@@ -30,6 +31,7 @@ app = typer.Typer(
 for group, name in (
     (digests.app, "digests"),
     (subscribers.app, "subscribers"),
+    (signups.app, "signups"),
     (articles.app, "articles"),
     (issues.app, "issues"),
     (mailings.app, "mailings"),

@@ -14,7 +14,7 @@ from newsletter import database, languages, mailboxes
 from newsletter.composer.content import Action, TeamContent
 from newsletter.database import Session
 from newsletter.delivery import asking
-from newsletter.errors import NewsletterError
+from newsletter.errors import Invalid, NewsletterError
 from newsletter.issues import digests
 from newsletter.jobs import SIGNUPS
 from newsletter.journeys import judging, team, telling
@@ -36,6 +36,13 @@ SEES = frozenset({May.PEOPLE, May.SEND})
 """Whoever has one of these sees how many are held, and lets them through or takes them back; an address is never shown."""
 
 
+class TooMuch(Invalid):
+    """Taking back what was let through needs at least one condition: it would end what everybody has who joined in a month."""
+
+    def __init__(self) -> None:
+        super().__init__("signups.too-much")
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Conditions as an operator writes them: a span back from now in minutes, a network or its code, the key of a digest."""
@@ -48,6 +55,11 @@ class Asked:
     why: Why | None = None
     held: bool = True
     upto: int | None = None
+
+    @property
+    def narrow(self) -> bool:
+        """Whether anything but their place is asked of them."""
+        return any((self.minutes, self.net.strip(), self.provider.strip(), self.form.strip(), self.digest.strip()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +103,12 @@ def release(parts: Parts, asked: Asked, *, by: int | None = None) -> int:
 
 
 def undo(parts: Parts, asked: Asked, *, by: int | None = None) -> int:
-    """Have sign-ups taken back with all that came of them; return how many. Raises NoNetwork, UnknownDigest.
+    """Have sign-ups taken back with all that came of them; return how many. Raises NoNetwork, UnknownDigest, TooMuch.
 
     Whoever was known before keeps all they have.
     """
+    if not asked.held and not asked.narrow:
+        raise TooMuch
     with parts.database.transaction() as session:
         now = database.now(session)
         count = held.undo(session, _where(session, asked, now), now=now)
@@ -138,7 +152,9 @@ def _take_back(parts: Parts) -> int:
             for digest in one.digest_ids:
                 deliveries.cancel(session, one.mailbox_id, reason="undone", digest_id=digest)
         questions = [(one.mailbox_id, asking.to_join(one.id)) for one in found if one.mailbox_id is not None]
-        deliveries.cancel_asked(session, [box for box, _ in questions], [what for _, what in questions], reason="undone")
+        deliveries.cancel_asked(
+            session, [box for box, _ in questions], [what for _, what in questions], reason="undone"
+        )
         undoing.done(session, found)
         forget_boxes(session, {box for box, _ in questions})
     return len(found)

@@ -70,7 +70,7 @@ class TooLate(NotFound):
         super().__init__("joining.too-late")
 
 
-def ask(parts: Parts, wish: Wish, came: Arrival = Arrival()) -> str:  # noqa: B008 a frozen value
+def ask(parts: Parts, wish: Wish, came: Arrival = Arrival()) -> str:
     """Keep a wish to join, and return the secret that its page is given. Raises BadAddress, NothingChosen, UnknownDigest.
 
     The same is done and said whether or not anybody has this address, and whether or not too many came like it.

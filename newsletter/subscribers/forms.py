@@ -16,8 +16,8 @@ SHORTEST = timedelta(seconds=3)
 """Nobody reads the form and writes an address in less; browsers that fill it in for them still need a press."""
 GOOD_FOR = timedelta(hours=12)
 SUMS, ZEROS = 32, 10
-"""Many small sums instead of one great one: 33,000 digests, and never twice as many by bad luck. A phone of 2017 does 30,000 a second
-(measured: docs/adr/0020-sign-ups-under-attack.md)."""
+"""Many small sums instead of one great one: 33,000 digests, and hardly ever a third more by bad luck: 0.1 s on a desktop, and within
+3 s on a phone thirty times slower (docs/adr/0020-sign-ups-under-attack.md)."""
 _STAMP = re.compile(r"([0-9]{1,15})\.([0-9a-f]{20})").fullmatch
 _PROOF = re.compile(r"[0-9a-f]{1,7}(?:\.[0-9a-f]{1,7}){31}").fullmatch
 
@@ -36,6 +36,10 @@ class Arrival:
     net: str = ""
     stamp: str = ""
     proof: str = ""
+
+
+UNKNOWN = Arrival()
+"""A form of which nothing is known."""
 
 
 def stamp(vault: Vault, *, now: datetime) -> str:

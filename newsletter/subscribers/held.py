@@ -237,7 +237,6 @@ def watch(session: Session, *, now: datetime) -> WaveView | None:
     return None
 
 
-
 def counts(session: Session) -> dict[str, int]:
     """Return how many sign-ups of the last month stand where, and how many are held for what."""
     query = select(Signup.state, Signup.held_why, func.count()).group_by(Signup.state, Signup.held_why)

@@ -17,7 +17,7 @@ from newsletter.database import Session
 from newsletter.models.signup import Answer as Answer
 from newsletter.models.signup import Signup
 from newsletter.models.signup import SignupState as SignupState
-from newsletter.subscribers.waves import Origin, Why
+from newsletter.subscribers.waves import NOWHERE, Origin, Why
 from newsletter.vault import CannotUnseal
 
 PURPOSE = "signup"
@@ -62,7 +62,7 @@ class SignupView:
     answered_at: datetime | None
     answered_by: Answer | None
     wish: Wish | None
-    origin: Origin = Origin()
+    origin: Origin = NOWHERE
     released: bool = False
 
 
@@ -87,7 +87,7 @@ def add(
     wish: Wish,
     *,
     now: datetime,
-    origin: Origin = Origin(),  # noqa: B008 a frozen value
+    origin: Origin = Origin(),
     digest_ids: Sequence[int] = (),
 ) -> int:
     """Store a wish and return its number. The same statements whatever it holds.

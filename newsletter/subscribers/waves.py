@@ -69,6 +69,8 @@ class Origin:
     proved: bool = False
 
 
+NOWHERE = Origin()
+"""Where a wish came from of which nothing is known."""
 Key = tuple[Why, bytes | str]
 
 
@@ -121,4 +123,4 @@ def over(last_held: datetime | None, *, now: datetime) -> bool:
 
 def different(origins: Iterable[Origin], why: Why) -> list[bytes | str]:
     """Return the different keys of one kind among some origins."""
-    return sorted({key for origin in origins for kind, key in keys(origin) if kind is why})  # type: ignore[type-var]
+    return sorted({key for origin in origins for kind, key in keys(origin) if kind is why})

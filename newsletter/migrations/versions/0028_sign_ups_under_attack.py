@@ -3,6 +3,8 @@
 The pages' role may see all of that but what was wished and by whom, and ask for a release or an undoing, which the worker does.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
@@ -16,7 +18,7 @@ MOMENT = sa.DateTime(timezone=True)
 STATES = ("waiting", "asked", "beside", "refused", "settled")
 WHY = ("client", "net", "provider", "overall", "quick")
 NUMBERS = postgresql.ARRAY(sa.BigInteger())
-ADDED = (
+ADDED: tuple[sa.Column[Any], ...] = (
     sa.Column("client", sa.LargeBinary(), nullable=True),
     sa.Column("net", sa.LargeBinary(), nullable=True),
     sa.Column("provider", sa.Text(), server_default="other", nullable=False),
@@ -61,9 +63,7 @@ def upgrade() -> None:
 
 def _checks() -> None:
     op.drop_constraint(op.f("ck_signup_state_is_known"), "signup", type_="check")
-    op.create_check_constraint(
-        op.f("ck_signup_state_is_known"), "signup", f"state IN {(*STATES, 'held', 'undone')}"
-    )
+    op.create_check_constraint(op.f("ck_signup_state_is_known"), "signup", f"state IN {(*STATES, 'held', 'undone')}")
     op.create_check_constraint(op.f("ck_signup_why_is_known"), "signup", f"held_why IS NULL OR held_why IN {WHY}")
     reason = "state <> 'held' OR (held_why IS NOT NULL AND held_at IS NOT NULL)"
     op.create_check_constraint(op.f("ck_signup_held_for_a_reason"), "signup", reason)
