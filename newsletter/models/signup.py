@@ -105,6 +105,7 @@ class Signup(Base):
             postgresql_where="answered_at IS NOT NULL AND state <> 'settled' AND state <> 'undone'",
         ),
         Index("signups_by_age", "came_at"),
+        Index("signups_of_known_origin", "came_at", postgresql_where="client IS NOT NULL"),
         Index("signups_held", "id", postgresql_where="state = 'held'"),
         Index("signups_to_undo", "id", postgresql_where="undone_at IS NOT NULL AND state <> 'undone'"),
         Index("unanswered_of_a_client", "client", "asked_at", postgresql_where=UNANSWERED),

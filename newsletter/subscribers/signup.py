@@ -25,6 +25,8 @@ BATCH = 500
 TRIES, CODE_FOR = 5, timedelta(minutes=60)
 KEPT = timedelta(days=31)
 """How long a wish is kept: as long as it counts against asking its owner again."""
+ORIGIN_KEPT = timedelta(days=7)
+"""How long it is known where a wish came from, as digests: as long as an attack is looked into."""
 AGAIN_AFTER = timedelta(minutes=15)
 LIMITS = ((timedelta(days=1), 2), (timedelta(days=30), 4))
 """How many questions that nobody answered one mailbox gets at most, within how long."""
@@ -132,7 +134,8 @@ def waiting(session: Session) -> list[SignupView]:
 def any_due(session: Session) -> bool:
     """Whether there is anything to look at, to settle or to forget."""
     new = Signup.state.in_([SignupState.WAITING, SignupState.HELD])
-    due = or_(new, _UNSETTLED, _TO_UNDO, Signup.came_at < func.now() - KEPT)
+    old = Signup.client.is_not(None) & (Signup.came_at < func.now() - ORIGIN_KEPT)
+    due = or_(new, _UNSETTLED, _TO_UNDO, old, Signup.came_at < func.now() - KEPT)
     return session.execute(select(Signup.id).where(due).limit(1)).first() is not None
 
 
@@ -259,7 +262,9 @@ _SETTLED = text("""
 
 
 def forget(session: Session, *, now: datetime) -> list[int]:
-    """Delete the wishes whose time is over; return the mailboxes they were for and no other wish is."""
+    """Delete the wishes whose time is over, and whence older ones came; return the mailboxes for which no other wish is."""
+    known = (Signup.client.is_not(None), Signup.came_at < now - ORIGIN_KEPT)
+    session.execute(update(Signup).where(*known).values(client=None, net=None))
     gone = delete(Signup).where(Signup.came_at < now - KEPT).returning(Signup.mailbox_id)
     boxes = {box for box in session.execute(gone).scalars() if box is not None}
     left = select(Signup.mailbox_id).where(Signup.mailbox_id.in_(boxes))

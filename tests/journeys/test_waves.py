@@ -331,6 +331,19 @@ def test_an_undone_attack_gives_the_room_back_to_everybody_else(newsletter, data
     assert states(newsletter) == {"asked": 1, "undone": most}
 
 
+def test_whence_somebody_came_is_known_for_a_week(newsletter, database_urls) -> None:
+    """A digest of an address is one of four thousand million to whoever has the key: it goes as soon as it may."""
+    form(newsletter, "ann@example.org")
+    joining.work(newsletter.parts)
+    later(database_urls, timedelta(days=6))
+    joining.work(newsletter.parts)
+    assert ask(newsletter, "SELECT count(client), count(net) FROM signup") == [(1, 1)]
+    later(database_urls, timedelta(days=1, minutes=1))
+    assert joining.any_due(newsletter.parts)
+    joining.work(newsletter.parts)
+    assert ask(newsletter, "SELECT count(client), count(net) FROM signup") == [(0, 0)]
+
+
 # four kinds of address
 
 

@@ -73,6 +73,7 @@ def _indexes() -> None:
     op.drop_index("signups_answered", "signup")
     for name, columns, where in (
         ("signups_answered", ["id"], "answered_at IS NOT NULL AND state <> 'settled' AND state <> 'undone'"),
+        ("signups_of_known_origin", ["came_at"], "client IS NOT NULL"),
         ("signups_held", ["id"], "state = 'held'"),
         ("signups_to_undo", ["id"], "undone_at IS NOT NULL AND state <> 'undone'"),
     ):

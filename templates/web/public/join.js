@@ -3,7 +3,7 @@
 "use strict";
 
 const SUMS = 32;
-const ZEROS = 10;
+const ZEROS = 11;
 const ROUND = Uint32Array.from({ length: 64 }, (_, place) => root(prime(place), 3));
 const START = Uint32Array.from({ length: 8 }, (_, place) => root(prime(place), 2));
 
