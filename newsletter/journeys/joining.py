@@ -112,11 +112,13 @@ class Asking:
     wave: bool
 
 
-def form(parts: Parts) -> Asking:
-    """Return what is to be asked for on a form of ours."""
+def form(parts: Parts, *, stamp: str = "") -> Asking:
+    """Return what is to be asked for on a form of ours. stamp: that of the form as it was shown first; who mends it is quick."""
     with parts.database.transaction() as session:
-        stamp = forms.stamp(session.vault, now=database.now(session))
-        return Asking(digests.listed(session), stamp, held.wave(session) is not None)
+        now = database.now(session)
+        known = forms.age(session.vault, stamp, now=now) is not None
+        shown = stamp if known else forms.stamp(session.vault, now=now)
+        return Asking(digests.listed(session), shown, held.wave(session) is not None)
 
 
 def look(parts: Parts, token: str, *, now: datetime | None = None) -> bool:

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from newsletter.vault import Vault
 
-SHORTEST = timedelta(seconds=3)
+SHORTEST = timedelta(seconds=2)
 """Nobody reads the form and writes an address in less; browsers that fill it in for them still need a press."""
 GOOD_FOR = timedelta(hours=12)
 SUMS, ZEROS = 32, 11

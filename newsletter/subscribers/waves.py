@@ -42,7 +42,7 @@ PROVED = 4
 """So many times the room of its address and network has a wish whose form did some work for it."""
 EVERYBODY = "other"
 """The provider group of all mailboxes whose provider we do not know: that is no provider."""
-QUICK_WAITS = timedelta(minutes=15)
+QUICK_WAITS = timedelta(minutes=5)
 """How long a form that was sent too soon waits outside of waves: in one it waits for an operator."""
 GOES_BY_ITSELF = timedelta(days=2)
 """How long after it came a held wish still goes as soon as there is room; an older one only when an operator lets it."""

@@ -71,7 +71,9 @@ def join(
         if refusal.status != 422:
             raise
         problem = (refusal.message, refusal.facts)
-        return _form(request, tongue, chosen=tuple(digest), form=form, email=email, problem=problem, status=422)
+        return _form(
+            request, tongue, chosen=tuple(digest), form=form, email=email, stamp=stamp, problem=problem, status=422
+        )
     return _look_for_mail(request, tongue, pending)
 
 
@@ -166,10 +168,11 @@ def _form(
     chosen: tuple[str, ...] = (),
     form: str = "page",
     email: str = "",
+    stamp: str = "",
     problem: tuple[str, dict[str, object]] | None = None,
     status: int = 200,
 ) -> HTMLResponse:
-    asking = joining.form(_made(request).parts)
+    asking = joining.form(_made(request).parts, stamp=stamp)
     facts = {"asking": asking, "chosen": chosen, "form": form, "email": email, "problem": problem}
     agree = wording(_made(request), language)
     answer = _pages(request).show("public/join.html", language=language, status=status, agree=agree, **facts)

@@ -6,8 +6,9 @@ import time
 from collections import Counter
 from datetime import timedelta
 
+import psycopg
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event, make_url, text
 from starlette.testclient import TestClient
 
 from newsletter import database
@@ -214,7 +215,7 @@ def test_the_answer_of_the_page_is_the_same_for_what_is_held(newsletter, databas
     assert form(newsletter, "victim99@example.org")
 
 
-def test_a_form_sent_at_once_waits_a_quarter_of_an_hour(newsletter, database_urls) -> None:
+def test_a_form_sent_at_once_waits_five_minutes(newsletter, database_urls) -> None:
     """Filled in by a program: whether a spammer's or a person's own browser shows by whether its room is full."""
     stamp = joining.form(newsletter.parts).stamp
     form(newsletter, "ann@example.org", stamp=stamp)
@@ -342,6 +343,25 @@ def test_whence_somebody_came_is_known_for_a_week(newsletter, database_urls) -> 
     assert joining.any_due(newsletter.parts)
     joining.work(newsletter.parts)
     assert ask(newsletter, "SELECT count(client), count(net) FROM signup") == [(0, 0)]
+
+
+def test_the_pages_role_sees_no_wish_and_decides_nothing(newsletter, database_urls) -> None:
+    """A hole in a page must not show who wishes to join, let an attack through as answered, or find out whence somebody came."""
+    form(newsletter, "ann@example.org")
+    url = make_url(database_urls.web).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url, autocommit=True) as connection:
+        for forbidden in (
+            "SELECT wish_sealed FROM signup",
+            "SELECT mailbox_id FROM signup",
+            "SELECT client FROM signup",
+            "SELECT made_person FROM signup",
+            "UPDATE signup SET state = 'asked'",
+            "UPDATE signup SET events = '{1}'",
+            "DELETE FROM signup",
+            "INSERT INTO signup_wave (began_at, held) VALUES (now(), 1)",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(forbidden)
 
 
 # four kinds of address

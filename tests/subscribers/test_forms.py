@@ -22,10 +22,10 @@ def vault() -> Vault:
 
 
 def test_a_form_that_comes_back_at_once_was_filled_in_by_a_program(vault) -> None:
-    """Nobody reads it in less than three seconds."""
+    """Nobody reads it in less than two seconds."""
     shown = forms.stamp(vault, now=NOW)
-    assert forms.quick(vault, shown, now=NOW + timedelta(seconds=2.9))
-    assert not forms.quick(vault, shown, now=NOW + timedelta(seconds=3))
+    assert forms.quick(vault, shown, now=NOW + timedelta(seconds=1.9))
+    assert not forms.quick(vault, shown, now=NOW + timedelta(seconds=2))
 
 
 def test_no_stamp_says_nothing_and_a_forged_one_neither(vault) -> None:

@@ -103,6 +103,15 @@ def test_who_neither_sends_nor_cares_for_data_sees_nothing_of_it(crew, browse, n
     assert states(worker) == {"asked": 10, "held": 2}
 
 
+def test_who_mends_a_form_is_not_taken_for_a_program(browse):
+    """Ticking what was forgotten takes a second: the form is as old as it was when it was shown first."""
+    first = re.search(r'name="stamp" value="([^"]+)"', browse().open("/join").text)[1]
+    again = browse().client.post("/join", data={"email": "no address", "digest": "weekly", "stamp": first})
+    assert re.search(r'name="stamp" value="([^"]+)"', again.text)[1] == first
+    forged = browse().client.post("/join", data={"email": "no address", "digest": "weekly", "stamp": "1.x"})
+    assert "1.x" not in forged.text
+
+
 def test_in_a_wave_the_form_asks_for_a_sum_and_is_good_without(browse, attack):
     """Whoever has no JavaScript gets in too; the page allows one script of ours, and only then."""
     quiet = browse().open("/join")
