@@ -24,7 +24,7 @@ from newsletter.operators import audit, hooks
 from newsletter.operators import people as operators
 from newsletter.operators.hooks import Event
 from newsletter.operators.roles import May
-from newsletter.subscribers import held, people, signup, suppression, undoing
+from newsletter.subscribers import held, people, signup, suppression, taking_back
 from newsletter.subscribers.held import Counted, Group, WaveView, Where
 from newsletter.subscribers.waves import Why
 
@@ -147,15 +147,15 @@ def _take_back(parts: Parts) -> int:
         if not signup.claim(session):
             return 0
         now = database.now(session)
-        found = undoing.marked(session, limit=BATCH)
-        for one in undoing.take_back(session, found, now=now):
+        found = taking_back.marked(session, limit=BATCH)
+        for one in taking_back.take_back(session, found, now=now):
             for digest in one.digest_ids:
                 deliveries.cancel(session, one.mailbox_id, reason="undone", digest_id=digest)
         questions = [(one.mailbox_id, asking.to_join(one.id)) for one in found if one.mailbox_id is not None]
         deliveries.cancel_asked(
             session, [box for box, _ in questions], [what for _, what in questions], reason="undone"
         )
-        undoing.done(session, found)
+        taking_back.done(session, found)
         forget_boxes(session, {box for box, _ in questions})
     return len(found)
 
@@ -164,7 +164,7 @@ def forget_boxes(session: Session, boxes: Iterable[int]) -> int:
     """Forget the addresses of mailboxes that nobody has a use for any more; return how many."""
     asked = set(boxes)
     kept = people.of_mailboxes(session, asked) | suppression.of_mailboxes(session, asked)
-    kept |= operators.of_mailboxes(session, asked) | undoing.left_of(session, asked)
+    kept |= operators.of_mailboxes(session, asked) | taking_back.left_of(session, asked)
     gone = sorted(asked - kept)
     if gone:
         mailboxes.forget(session, gone)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, text, update
 
 from newsletter.database import Session
 from newsletter.models.signup import Answer as Answer
@@ -135,7 +135,9 @@ def any_due(session: Session) -> bool:
     """Whether there is anything to look at, to settle or to forget."""
     new = (Signup.state == SignupState.WAITING, Signup.state == SignupState.HELD, _UNSETTLED, _TO_UNDO)
     # The least of each instead of whether there is one: so PostgreSQL takes the index of each, whatever it guesses of their number.
-    due = [select(func.min(Signup.id)).where(one).scalar_subquery().is_not(None) for one in new]
+    due: list[ColumnElement[bool]] = [
+        select(func.min(Signup.id)).where(one).scalar_subquery().is_not(None) for one in new
+    ]
     known = select(func.min(Signup.came_at)).where(Signup.client.is_not(None)).scalar_subquery()
     due += [known < func.now() - ORIGIN_KEPT, select(func.min(Signup.came_at)).scalar_subquery() < func.now() - KEPT]
     return bool(session.execute(select(func.coalesce(or_(*due), False))).scalar_one())
