@@ -36,6 +36,8 @@ from newsletter.journeys import (
     joining,
     leaving,
     picturing,
+    proving,
+    refusing,
     returns,
     starting,
     team,
@@ -225,20 +227,24 @@ class Newsletter:
         rejects.sweep(self.parts.home / "rejects")
         starting.start_due(self.parts, (Lane.URGENT, Lane.TRANSACTIONAL))
         with self.parts.database.transaction() as session:
-            found = recovery.sweep(session, now=database.now(session))
+            now = database.now(session)
+            found = recovery.sweep(session, now=now)
+        recovery.close_books(self.parts.database)
+        recovery.open_months(self.parts.database, now=now)
         for lane in found.lanes:
             self.parts.nudger.nudge(DELIVER[lane])
         if picturing.any_due(self.parts):
             self.parts.nudger.nudge(PICTURES)
         if returns.any_waiting(self.parts):
             self.parts.nudger.nudge(RETURNS)
+        refusing.tell(self.parts)
         expiring.ask(self.parts)
         drilling.look(self.parts)
         if drilling.due(self.parts):
             self.parts.nudger.nudge(DRILL)
         if self._errands_wait():
             self.parts.nudger.nudge(ERRANDS)
-        if joining.any_due(self.parts):
+        if joining.any_due(self.parts) or proving.any_due(self.parts):
             self.parts.nudger.nudge(SIGNUPS)
         if hooking.any_due(self.parts):
             self.parts.nudger.nudge(HOOKS)
@@ -255,6 +261,10 @@ class Newsletter:
     def _errands_wait(self) -> bool:
         with self.parts.database.transaction() as session:
             return errands.waiting(session)
+
+    def greet(self) -> int:
+        """Deal with those who wish to join, and with those who asked for a fresh link; return how many. The desk's work."""
+        return joining.work(self.parts) + proving.work(self.parts)
 
     def _run_errands(self) -> None:
         """Do what pages asked for, where no worker can be called. The desk's work, which loads what senders do not."""
@@ -278,8 +288,7 @@ class Newsletter:
                 rows.start()
                 team.tend(self.parts)
                 self._run_errands()
-                if joining.any_due(self.parts):
-                    joining.work(self.parts)
+                self.greet()
                 drilling.run_due(self.parts)
                 if hooking.any_due(self.parts):
                     aside.start()
@@ -380,11 +389,13 @@ def signing_keys(chosen: Settings) -> tuple[Key, ...]:
 
 def letterhead(chosen: Settings) -> Letterhead:
     """Return who sends, from the settings. An unset sender is allowed here and refused when mail is composed."""
-    if headers.FORBIDDEN.search(chosen.sender):
+    if headers.FORBIDDEN.search(chosen.sender + chosen.discreet_name):
         raise BadSender
     name, address = parseaddr(chosen.sender)
     try:
         wire = EmailAddress.parse(address).wire if chosen.sender else ""
     except BadAddress:
         raise BadSender from None
-    return Letterhead(name or wire.rpartition("@")[2], wire, chosen.postal_address, chosen.base_url)
+    shown = name or wire.rpartition("@")[2]
+    discreet, mirror = chosen.discreet_name.strip(), chosen.mirror_url or ""
+    return Letterhead(shown, wire, chosen.postal_address, chosen.base_url, discreet, mirror)

@@ -144,6 +144,14 @@ def open(session: Session, mailbox_id: int) -> EmailAddress:
     return EmailAddress.parse(session.vault.unseal("mailbox", "address", mailbox_id, sealed))
 
 
+def hint(session: Session, mailbox_id: int) -> str:
+    """Say whose a link is, as far as its owner needs: whoever it was forwarded to should not press by mistake. "" = unknown."""
+    try:
+        return open(session, mailbox_id).hint
+    except (CannotUnseal, UnknownMailbox):
+        return ""
+
+
 def open_all(session: Session, mailbox_ids: Iterable[int]) -> dict[int, str]:
     """Return the addresses (wire form) of many mailboxes by id; erased and damaged ones are left out."""
     # One array, where IN would be compiled anew for thousands of parameters.

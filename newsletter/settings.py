@@ -56,6 +56,17 @@ class Settings(BaseSettings):
     base_url: str = "http://127.0.0.1:8080"
     sender: str = ""
     postal_address: str = ""
+    discreet_name: str = Field(
+        default="",
+        description="the name in From for readers who asked for discreet mail; a word of their language unless set",
+    )
+    mirror_url: str | None = Field(
+        default=None, description="the second host of the pages, for readers to whom the first is blocked"
+    )
+    exit_url: str = Field(
+        default="https://www.wikipedia.org/",
+        description="where “leave this page now” leads: a site that anyone may look at",
+    )
     bounce_domain: str | None = None
     lmtp: str = Field(default="127.0.0.1:8024", description="where intake listens for what comes back")
     lmtp_peers: Annotated[tuple[Network, ...], NoDecode] = Field(
@@ -85,7 +96,7 @@ class Settings(BaseSettings):
         default=None, description="a command or an address that is told of alerts: it wakes people"
     )
     drill_at: time | None = Field(
-        default=None, description="from when each morning's drill of the urgent lane is due, as 06:10; none unless set"
+        default=None, description="from when each morning's drill of the urgent lane is due, as 06:10; never"
     )
     home: Path = Field(default_factory=_data_home)
     keys: Path = Field(default_factory=_keys_home)
@@ -132,6 +143,18 @@ class Settings(BaseSettings):
             raise ValueError("begins with neither http:// nor https://")
         return value.rstrip("/")
 
+    @field_validator("mirror_url", "exit_url")
+    @classmethod
+    def _a_page(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("begins with neither http:// nor https://")
+        return value
+
+    @field_validator("mirror_url")
+    @classmethod
+    def _like_base(cls, value: str | None) -> str | None:
+        return value.rstrip("/") if value else None
+
     @field_validator("ses_topic")
     @classmethod
     def _topic(cls, value: str | None) -> str | None:
@@ -151,6 +174,11 @@ class Settings(BaseSettings):
             raise ValueError("is neither a command nor an address that begins with http:// or https://")
         return SecretStr(text) if words else None
 
+    @field_validator("drill_at", mode="before")
+    @classmethod
+    def _or_never(cls, value: object) -> object:
+        return None if isinstance(value, str) and value.strip().lower() in ("", "never") else value
+
     @field_validator("drill_at")
     @classmethod
     def _here(cls, value: time | None) -> time | None:
@@ -163,7 +191,7 @@ class Settings(BaseSettings):
     def _small(cls, value: str | None) -> str | None:
         return value.strip().lower() if value and value.strip() else None
 
-    @field_validator("relay_log", "templates", "approvers", "drill_at", mode="before")
+    @field_validator("relay_log", "templates", "approvers", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return value or None

@@ -53,6 +53,10 @@ def test_a_sender_that_is_no_address_is_refused(tmp_path):
     for sender in ("The Campaign", "X <news@sarand.example>\nBcc: all@sarand.example", "\u202eX <news@sarand.example>"):
         with pytest.raises(BadSender):
             assembly.letterhead(chosen(tmp_path, sender=sender))
+    with pytest.raises(BadSender):
+        assembly.letterhead(
+            chosen(tmp_path, sender="X <news@sarand.example>", discreet_name="News\nBcc: all@sarand.example")
+        )
 
 
 def pem():
@@ -86,6 +90,9 @@ REACH = {
     "base_url": ("https://news.example/", lambda made: made.parts.letterhead.base_url, "https://news.example"),
     "sender": ("X <x@sarand.example>", lambda made: made.parts.letterhead.sender_address, "x@sarand.example"),
     "postal_address": ("1 Mole End", lambda made: made.parts.letterhead.postal_address, "1 Mole End"),
+    "discreet_name": (" Reading ", lambda made: made.parts.letterhead.discreet_name, "Reading"),
+    "mirror_url": ("https://two.example/", lambda made: made.parts.letterhead.mirror_url, "https://two.example"),
+    "exit_url": ("https://weather.example/", lambda made: made.settings.exit_url, "https://weather.example/"),
     "bounce_domain": (" Back.Example", lambda made: made.parts.router.domain, "back.example"),
     "lmtp": ("127.0.0.1:2424", lambda made: made.settings.intake, ("127.0.0.1", 2424)),
     "lmtp_peers": ("192.0.2.7/32", lambda made: made.settings.lmtp_peers, (ip_network("192.0.2.7/32"),)),

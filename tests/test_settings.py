@@ -1,6 +1,7 @@
 """What an operator sets: wrong values are named before anything is done, and no secret is ever shown."""
 
 import os
+from datetime import time
 
 import pytest
 
@@ -99,3 +100,12 @@ def test_keys_never_lie_inside_the_data(environment, tmp_path):
     environment["NEWSLETTER_KEYS"] = str(tmp_path / "home" / "keys.json")
     with pytest.raises(BadSettings, match="NEWSLETTER_KEYS"):
         settings.read()
+
+
+@pytest.mark.parametrize("said", ["", "never", "Never "])
+def test_the_drill_can_be_left_out(environment, said):
+    """Whoever sets the hour by a default has a word to take it back by."""
+    environment["NEWSLETTER_DRILL_AT"] = said
+    assert settings.read().drill_at is None
+    environment["NEWSLETTER_DRILL_AT"] = "05:30"
+    assert settings.read().drill_at == time(5, 30)

@@ -107,8 +107,5 @@ def drill(**_later: Any) -> int:
 
 @shared_task(name=SIGNUPS.name, queue=SIGNUPS.queue)
 def signups(**_later: Any) -> int:
-    """Ask the owners of addresses that were given on forms, and bring in those who said yes."""
-    # Here: it composes, and loads what senders never load (decision 4).
-    from newsletter.journeys import joining
-
-    return joining.work(_newsletter().parts)
+    """Ask the owners of addresses that were given on forms, bring in those who said yes, and mail fresh links."""
+    return _newsletter().greet()

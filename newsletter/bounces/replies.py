@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import func, select, text
 
+from newsletter.bounces import parting
 from newsletter.database import Session
 from newsletter.errors import NotFound
 from newsletter.models.inbound import Reply
@@ -27,16 +28,32 @@ class UnknownReply(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class ReplyView:
-    """A letter. mailbox_id: the reader whose mail it answers, where its recipient said so."""
+    """A letter. mailbox_id: the reader whose mail it answers, where its recipient said so; left_at: they left by it."""
 
     id: int
     mailbox_id: int | None
     came_at: datetime
     done_at: datetime | None
     letter: Letter
+    left_at: datetime | None = None
+
+    @property
+    def wish(self) -> str:
+        """What it wants, as far as a machine can tell: "left" was done, "leave" is not proven and waits for a person."""
+        if self.left_at:
+            return "left"
+        return "leave" if parting.wants_to_leave(self.letter) else ""
 
 
-def keep(session: Session, content: bytes, letter: Letter, *, mailbox_id: int | None, now: datetime) -> bool:
+def keep(
+    session: Session,
+    content: bytes,
+    letter: Letter,
+    *,
+    mailbox_id: int | None,
+    now: datetime,
+    left_at: datetime | None = None,
+) -> bool:
     """Keep a letter; return False when it is here already or too many wait."""
     if waiting(session) >= MOST:
         return False
@@ -48,14 +65,15 @@ def keep(session: Session, content: bytes, letter: Letter, *, mailbox_id: int | 
         "digest": session.vault.index(hashlib.sha256(content).hexdigest())[0][1],
         "mailbox": mailbox_id,
         "sealed": session.vault.seal("reply", "letter", number, _storable(plain)),
+        "left": left_at,
         "now": now,
     }
     return session.execute(_KEEP, facts).first() is not None
 
 
 _KEEP = text("""
-    INSERT INTO reply (id, digest, mailbox_id, letter_sealed, came_at) OVERRIDING SYSTEM VALUE
-    VALUES (:id, :digest, (SELECT id FROM mailbox WHERE id = :mailbox), :sealed, :now)
+    INSERT INTO reply (id, digest, mailbox_id, letter_sealed, left_at, came_at) OVERRIDING SYSTEM VALUE
+    VALUES (:id, :digest, (SELECT id FROM mailbox WHERE id = :mailbox), :sealed, :left, :now)
     ON CONFLICT (digest) DO NOTHING RETURNING id
 """)
 
@@ -105,4 +123,4 @@ _FORGET = text("DELETE FROM reply WHERE done_at < :done OR came_at < :any")
 
 def _view(session: Session, found: Reply) -> ReplyView:
     plain: list[Any] = json.loads(session.vault.unseal("reply", "letter", found.id, found.letter_sealed))
-    return ReplyView(found.id, found.mailbox_id, found.came_at, found.done_at, Letter(*plain))
+    return ReplyView(found.id, found.mailbox_id, found.came_at, found.done_at, Letter(*plain), found.left_at)

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 from newsletter import languages
+from newsletter.composer import prose
 from newsletter.composer.content import Action, AlertContent
 from newsletter.issues import articles, manuscript
 from newsletter.issues.feeds import FeedArticle, excerpt
@@ -76,7 +77,8 @@ def _article(text: Manuscript, mailing_id: int, *, url: str, now: datetime) -> F
         source="",
         dateline="",
         excerpt=excerpt(" ".join(text.markdown.split()), 400),
-        body="",
+        # Whole, for readers who cannot follow a link.
+        body=str(prose.public(text.markdown, fallback=languages.say("mail.friend", text.language))),
         categories=(),
         featured=True,
         urgent=True,

@@ -1,7 +1,7 @@
 """newsletter alerts …"""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ import typer
 from newsletter import languages
 from newsletter.assembly import Newsletter
 from newsletter.cli import bulletins, mandates, reading, waiting
-from newsletter.cli.door import AsJson, DryRun, Number, Wait, ask_code, listing, newsletter, page, screen, show
+from newsletter.cli.door import AsJson, DryRun, Number, Wait, agree, ask_code, listing, newsletter, page, screen, show
 from newsletter.issues.manuscript import Manuscript
 from newsletter.journeys import alert as journey
 from newsletter.journeys import desk, drafting, expiring, retracting, stopping, translating
@@ -43,6 +43,55 @@ AlsoHad = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is to be written: a new alert to a digest's readers, or languages of one that come later.
+
+    translates   the alert of which they are languages, where they are; digest is "" then
+    """
+
+    files: tuple[str, ...]
+    digest: str
+    operator: int | None
+    updates: int | None
+    later: tuple[str, ...]
+    translates: int | None
+    also_had: bool
+
+    def waiting(self, made: Newsletter) -> list[Waiting]:
+        """Say and return who waits for these languages and who had another; of a new alert nobody does."""
+        if self.translates is None:
+            return []
+        counts = translating.counts(made.parts, self.translates, self.files)
+        for one in counts:
+            _say("alert.waits-and-had", language=one.language, waiting=one.waiting, had=one.had)
+        if not self.also_had and any(one.had for one in counts):
+            _say("alert.also-had-hint")
+        return counts
+
+    def would_send(self, made: Newsletter, counts: Sequence[Waiting]) -> dict[str, Any]:
+        """Return for how many it would be, with nothing written. counts: what `waiting` returned."""
+        if self.translates is None:
+            count = drafting.rehearse(made.parts, self.files, digest_key=self.digest, later=self.later)
+            return {"would_send": count}
+        wait, had = sum(one.waiting for one in counts), sum(one.had for one in counts)
+        return {"would_send": wait + had if self.also_had else wait, "waiting": wait, "had_another": had}
+
+    def draft(self, made: Newsletter) -> int:
+        """Write it, and return its number."""
+        if self.translates is not None:
+            of, also_had = self.translates, self.also_had
+            return translating.draft(made.parts, self.files, of=of, also_had=also_had, by=self.operator)
+        wish = drafting.Wish(drafting.read_files(self.files), self.digest, self.updates, self.later)
+        return drafting.draft_words(made.parts, wish, by=self.operator)
+
+    def require_few_or_named(self, made: Newsletter, counts: Sequence[Waiting]) -> None:
+        """Raise NotEnough before anything is written where a second person approves, and nobody says who asks for it."""
+        if self.operator is None:
+            before = translating.reached(made.parts, self.translates) if self.translates is not None else 0
+            journey.require_few(made.parts, self.would_send(made, counts)["would_send"] + before)
+
+
 @app.command()
 def draft(
     files: Files,
@@ -56,14 +105,10 @@ def draft(
 ) -> None:
     """Compose an alert, and what would take it back."""
     digest = _digest(to, translates, also_had=also_had, other=bool(updates or later))
+    asked = _Asked(tuple(files), digest, operator, updates, tuple(later or ()), translates, also_had)
     with newsletter() as made:
-        if translates is not None:
-            _say_counts(translating.counts(made.parts, translates, files), also_had=also_had)
-            number = translating.draft(made.parts, files, of=translates, also_had=also_had, by=operator)
-        else:
-            number = drafting.draft(
-                made.parts, files, digest_key=digest, by=operator, updates=updates, later=later or ()
-            )
+        asked.waiting(made)
+        number = asked.draft(made)
     show({"mailing": number, "state": "draft"}, as_json=as_json)
 
 
@@ -80,14 +125,6 @@ def _digest(to: str | None, translates: int | None, *, also_had: bool, other: bo
     return ""
 
 
-def _say_counts(counts: Sequence[Waiting], *, also_had: bool) -> None:
-    """Say before anything is written who waits for these languages, and who had another."""
-    for one in counts:
-        _say("alert.waits-and-had", language=one.language, waiting=one.waiting, had=one.had)
-    if not also_had and any(one.had for one in counts):
-        _say("alert.also-had-hint")
-
-
 def _say(message: str, **facts: object) -> None:
     screen.print(languages.say(message, **facts), soft_wrap=True, markup=False)
 
@@ -97,16 +134,16 @@ def edit(alert: Number, files: Files, operator: Operator = None, as_json: AsJson
     """Write an alert anew that has not gone. Its lock and approval are void."""
     with newsletter() as made:
         drafting.edit(made.parts, alert, files, by=operator)
+        if operator is None and journey.would_lock(made.parts, alert) > made.parts.house.rules.few:
+            _say("alert.no-name-to-it")
     show({"mailing": alert, "state": "draft"}, as_json=as_json)
 
 
 @app.command()
 def lock(alert: Number, operator: Operator = None, as_json: AsJson = False) -> None:
-    """Fix everything about an alert: text, links, sender, audience. Any later edit unlocks it."""
+    """Read an alert, and fix everything about it: text, links, sender, audience. Any later edit unlocks it."""
     with newsletter() as made:
-        if operator is None:
-            _require_few(made, journey.would_lock(made.parts, alert))
-        journey.lock(made.parts, alert, by=operator)
+        journey.lock(made.parts, alert, by=operator, seen=reading.draft(made, alert))
         _show(made, alert, as_json=as_json)
 
 
@@ -140,7 +177,7 @@ def release(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let an alert go that is approved, or that one person may send."""
+    """Read what is to go, and let it go: an alert that is approved, or that one person may send."""
     if mandate is not None and (alone or operator is None):
         raise typer.BadParameter("--mandate needs --operator, its holder, and is another way than --alone")
     if alone and operator is None:
@@ -153,7 +190,7 @@ def release(
                 else journey.may_release(made.parts, alert, alone=alone)
             )
             return show({"mailing": alert, "dry_run": True, "would_send": count}, as_json=as_json)
-        seen = reading.read(made, alert) if mandate is not None or alone else None
+        seen = reading.read(made, alert)
         if mandate is not None:
             by_mandate.release_by_code(made.parts, alert, mandate=mandate, by=operator or 0, code=ask_code(), seen=seen)
         elif alone:
@@ -161,7 +198,8 @@ def release(
             journey.send_alone(made.parts, alert, by=operator or 0, factor=Factor.TOTP, answer=answer, seen=seen)
             return _show(made, alert, as_json=as_json)
         else:
-            journey.release(made.parts, alert, by=operator)
+            agree(languages.say("alert.send-now"))
+            journey.release(made.parts, alert, by=operator, seen=seen)
         waiting.report(made, alert, wait=wait, as_json=as_json)
     return None
 
@@ -237,42 +275,21 @@ def send(
 ) -> None:
     """Draft and lock an alert, and let it go where one person may; else say what it waits for."""
     digest = _digest(to, translates, also_had=also_had, other=bool(updates or later))
+    asked = _Asked(tuple(files), digest, operator, updates, tuple(later or ()), translates, also_had)
     with newsletter() as made:
-        if translates is not None:
-            counts = translating.counts(made.parts, translates, files)
-            _say_counts(counts, also_had=also_had)
-            if dry_run:
-                return show(_would(counts, also_had=also_had), as_json=as_json)
-            if operator is None:
-                wanted = _would(counts, also_had=also_had)["would_send"]
-                _require_few(made, wanted + translating.reached(made.parts, translates))
-            alert = translating.send(made.parts, files, of=translates, also_had=also_had, by=operator)
-        elif dry_run:
-            count = drafting.rehearse(made.parts, files, digest_key=digest, later=later or ())
-            return show({"mailing": None, "dry_run": True, "would_send": count}, as_json=as_json)
-        else:
-            if operator is None:
-                _require_few(made, drafting.rehearse(made.parts, files, digest_key=digest, later=later or ()))
-            alert = journey.send(made.parts, files, digest_key=digest, by=operator, updates=updates, later=later or ())
+        counts = asked.waiting(made)
+        if dry_run:
+            found = {"mailing": None, "dry_run": True} | asked.would_send(made, counts)
+            return show(found, as_json=as_json)
+        asked.require_few_or_named(made, counts)
+        alert = asked.draft(made)
+        journey.send_draft(made.parts, alert, by=operator)
         if journey.standing(made.parts, alert).state is State.LOCKED:
             return _show(made, alert, as_json=as_json)
         for one in translating.waiting(made.parts, alert):
             _say("alert.waits", language=one.language, waiting=one.waiting)
         waiting.report(made, alert, wait=wait, as_json=as_json)
     return None
-
-
-def _require_few(made: Newsletter, count: int) -> None:
-    """Raise Nameless where a second person is to approve what nobody says they asked for."""
-    few = made.parts.house.rules.few
-    if count > few:
-        raise journey.Nameless(count, few)
-
-
-def _would(counts: Sequence[Waiting], *, also_had: bool) -> dict[str, Any]:
-    wait, had = sum(one.waiting for one in counts), sum(one.had for one in counts)
-    found = {"would_send": wait + had if also_had else wait, "waiting": wait, "had_another": had}
-    return {"mailing": None, "dry_run": True} | found
 
 
 def _show(made: Newsletter, alert: int, *, as_json: bool, said: tuple[Manuscript, ...] = ()) -> None:
@@ -308,6 +325,7 @@ def _document(found: journey.Standing) -> dict[str, Any]:
         "approved_by": found.approved_by,
         "waits_for": found.waits_for.message if found.waits_for else None,
         "sentence": languages.say(found.waits_for.message, **found.waits_for.facts) if found.waits_for else None,
+        "refusals": [asdict(one) | {"sentence": languages.say(one.why, **one.facts)} for one in found.refusals],
         "starts_at": found.start_at,
         "changes": [asdict(change) for change in found.changes] if locked else [],
     }
@@ -315,12 +333,20 @@ def _document(found: journey.Standing) -> dict[str, Any]:
 
 def _words(document: dict[str, Any], said: tuple[Manuscript, ...], changes: tuple[Change, ...]) -> None:
     sentence, waits, plan = document.pop("sentence"), document.pop("waiting"), document.pop("plan")
+    refused = document.pop("refusals")
     for name in ("waits_for", "fingerprint", "changes"):
         document.pop(name)
     listing(
         [{"": name.replace("_", " "), " ": value} for name, value in document.items() if value not in (None, (), {})],
         empty="",
     )
+    for one in refused:
+        heard = "alert.refused" if one["mailing"] == document["mailing"] else "alert.refused-back"
+        page.print(
+            languages.say(heard, moment=f"{one['at']:%Y-%m-%d %H:%M}", why=one["sentence"]),
+            soft_wrap=True,
+            markup=False,
+        )
     for line in plan:
         page.print(line, soft_wrap=True, markup=False)
     for language, count in waits.items():

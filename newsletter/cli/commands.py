@@ -19,6 +19,7 @@ from newsletter.cli import (
     signups,
     subscribers,
     suppressions,
+    topics,
 )
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 for group, name in (
     (digests.app, "digests"),
+    (topics.app, "topics"),
     (subscribers.app, "subscribers"),
     (signups.app, "signups"),
     (articles.app, "articles"),

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from newsletter.cli.door import AsJson, listing, newsletter, show
+from newsletter.cli.door import AsJson, listing, newsletter, screen, show
 from newsletter.issues import digests as noun
+from newsletter.journeys import joining
 from newsletter.subscribers.subscriptions import Rhythm
 
 app = typer.Typer(no_args_is_help=True, help="The named series people subscribe to.")
@@ -36,3 +37,15 @@ def add(
         found = noun.add(session, key, name=name, languages=tuple(language or ["en"]), rhythm=rhythm)
     row = {"digest": found.key, "name": found.name, "languages": list(found.languages), "rhythm": str(found.rhythm)}
     show(row, as_json=as_json)
+
+
+@app.command()
+def form(
+    key: Annotated[list[str], typer.Argument(metavar="KEY …", help="The digests it asks for.")],
+    language: Annotated[str, typer.Option(help="In which its words, our page and the mail are.")] = "en",
+    name: Annotated[str, typer.Option(help="By which you will know later that somebody came by this form.")] = "site",
+) -> None:
+    """Print a form to be put into a page of your own site. It needs no script, sets no cookie and lands on one page of ours."""
+    with newsletter() as made:
+        found = joining.embedded(made.parts, key, language=language, name=name)
+    screen.print(found, markup=False, soft_wrap=True, highlight=False)

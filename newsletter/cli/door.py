@@ -164,6 +164,12 @@ def ask_code() -> str:
     return sys.stdin.readline().strip()
 
 
+def agree(question: str) -> None:
+    """Ask whoever sits at a terminal whether it is to be, and end with 1 where it is not; a program is asked nothing."""
+    if sys.stdin.isatty() and "--json" not in sys.argv:
+        typer.confirm(question, err=True, abort=True)
+
+
 def ask_address(prompt: str = "Address") -> str:
     """Return an address from a prompt, or from stdin when that is no terminal; never from the command line."""
     if sys.stdin.isatty():

@@ -1,5 +1,6 @@
 """newsletter up, servers, deliver, db, doctor: the machine itself."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -104,7 +105,7 @@ def up(
     chosen = settings.read()
     running.require_own_pages(chosen, port)
     assembly.require_sending(chosen)
-    with running.everything(chosen, port=port) as machine:
+    with running.everything(chosen, port=port, more=running.morning(chosen, os.environ)) as machine:
         machine.ready()
         if not chosen.sender:
             screen.print(languages.say("up.no-sender"), soft_wrap=True)

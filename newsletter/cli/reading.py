@@ -28,6 +28,17 @@ def read(made: Newsletter, number: int) -> str:
     return locked.fingerprint
 
 
+def draft(made: Newsletter, number: int) -> str:
+    """Print what an alert says before it is locked, and return by what a lock knows these words.
+
+    On stderr, as `read`. Raises NotAnAlert, UnknownMailing.
+    """
+    found = desk.shown(made.parts, number)
+    for line in words(found.texts):
+        _print(screen.print, line)
+    return found.print
+
+
 def show(lines: Iterator[str]) -> None:
     """Print lines of an alert on stdout."""
     for line in lines:

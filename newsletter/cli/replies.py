@@ -21,7 +21,10 @@ def list_(
     """List the letters that wait, the oldest first."""
     with newsletter() as made:
         found = answering.listed(made.parts, limit=limit, done=done)
-    rows = [{"reply": one.reply, "came": one.came_at, "subject": one.subject, "done": one.done_at} for one in found]
+    rows = [
+        {"reply": one.reply, "came": one.came_at, "subject": one.subject, "wish": one.wish, "done": one.done_at}
+        for one in found
+    ]
     show(rows, as_json=as_json, words=lambda: listing(list(rows), empty="Nobody waits for an answer."))
 
 
@@ -36,6 +39,7 @@ def show_(reply: Number, as_json: AsJson = False) -> None:
         "came": found.came_at,
         "from": letter.sender,
         "subject": letter.subject,
+        "wish": found.wish,
         "text": letter.text,
     }
     sentence = (

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +21,12 @@ from urllib.parse import urlsplit
 
 from newsletter import assembly, embedded, migrations
 from newsletter.errors import Conflict
-from newsletter.settings import Settings, reveal
+from newsletter.settings import PREFIX, Settings, reveal
 
 GRACE_SECONDS = 15.0
 RESTART_SECONDS = 2.0
 READY_SECONDS = 60.0
+DRILL_AT = "06:10"
 _INTAKE = {"intake": [sys.executable, "-m", "newsletter", "intake"]}
 
 
@@ -135,9 +136,24 @@ def require_own_pages(chosen: Settings, port: int) -> None:
         raise PagesElsewhere(chosen.base_url, port)
 
 
+def morning(chosen: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what one machine sets of itself: the hour of the drill, where nobody said one or none, and mail could go.
+
+    Without a sender, an address for the footer or a relay it would fail each morning, of something that nobody has set up yet.
+    """
+    said = {f"{PREFIX}DRILL_AT", f"{PREFIX}DRILL_AT_FILE"} & environment.keys()
+    reaches = chosen.sender and chosen.postal_address and (reveal(chosen.relay_url_urgent) or reveal(chosen.relay_url))
+    return {f"{PREFIX}DRILL_AT": DRILL_AT} if reaches and not said else {}
+
+
 @contextmanager
-def everything(chosen: Settings, *, port: int, durable: bool = True) -> Iterator[Machine]:
-    """Start everything for these settings, and end it at the end of the block, also when SIGTERM comes meanwhile."""
+def everything(
+    chosen: Settings, *, port: int, durable: bool = True, more: Mapping[str, str] | None = None
+) -> Iterator[Machine]:
+    """Start everything for these settings, and end it at the end of the block, also when SIGTERM comes meanwhile.
+
+    more   for the environment of every part
+    """
     require_free(port)
     signal.signal(signal.SIGTERM, _interrupted)
     prepare(chosen, durable=durable)
@@ -147,7 +163,7 @@ def everything(chosen: Settings, *, port: int, durable: bool = True) -> Iterator
         home=chosen.home,
         keys=chosen.keys,
         commands=commands(port) | (_INTAKE if chosen.bounce_domain else {}),
-        environment=dict(os.environ),
+        environment=dict(os.environ) | dict(more or {}),
     )
     machine.start()
     try:

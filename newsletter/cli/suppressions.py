@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from newsletter import languages
 from newsletter.addresses import EmailAddress
 from newsletter.cli.door import AsJson, DryRun, Limit, Reference, ask_address, listing, newsletter, screen, show
 from newsletter.journeys import suppressing
@@ -41,13 +42,16 @@ def list_(limit: Limit = 50, as_json: AsJson = False) -> None:
 
 @app.command()
 def lift(
+    why: Annotated[str, typer.Option(help="In words, without an address: kept beside the entry.")],
     reference: Reference = None,
-    why: Annotated[str, typer.Option(help="Kept beside the entry.")] = "lifted by the operator",
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take a person off the do-not-mail list."""
+    """Say that an address works again (dead, quota). What a person said (left, complaint, never again) nobody lifts but they."""
     address = None if reference else EmailAddress.parse(ask_address())
     with newsletter() as made:
-        lifted = suppressing.lift(made.parts, reference=reference, address=address, why=why, dry_run=dry_run)
-    show({"lifted": lifted, "dry_run": dry_run}, as_json=as_json)
+        done = suppressing.lift(made.parts, reference=reference, address=address, why=why, dry_run=dry_run)
+    if done.kept:
+        screen.print(languages.say("suppression.not-theirs", kept=", ".join(done.kept)), soft_wrap=True)
+    document = {"lifted": len(done.lifted), "reasons": list(map(str, done.lifted)), "kept": list(map(str, done.kept))}
+    show(document | {"dry_run": dry_run}, as_json=as_json)

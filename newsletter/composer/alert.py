@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from newsletter import languages
-from newsletter.composer import heads, lint, prose
+from newsletter.composer import discretion, heads, lint, prose
 from newsletter.composer.content import AlertContent, Frame
 from newsletter.composer.message import Compiled
 
@@ -17,7 +17,9 @@ def compose(content: AlertContent, frame: Frame, layout: "Layout") -> Compiled:
     friend = languages.say("mail.friend", language)
     for action in content.actions:
         prose.linked(action.url)
-    preheader = prose.preheader(content.markdown, layout, fallback=friend)
+    preheader: str = prose.preheader(content.markdown, layout, fallback=friend)
+    if frame.style.discreet:
+        preheader = discretion.preheader(content.sent_at, frame)
     opening, closing = layout.frame("_layout/frame", language=language, frame=frame, preheader=preheader)
     body = layout.block(
         "alert/body",
@@ -32,5 +34,7 @@ def compose(content: AlertContent, frame: Frame, layout: "Layout") -> Compiled:
         text=prose.plain(content.markdown, layout, fallback=friend),
     )
     subject = prose.merged(content.subject, layout, kind="text", fallback=friend)
+    if frame.style.discreet:
+        subject = discretion.subject(content.sent_at, frame)
     compiled = Compiled(head=heads.bulk(frame, layout.cut(subject), threads=True), blocks=(opening, body, closing))
-    return lint.require(compiled, frame)
+    return lint.require(discretion.finished(compiled, frame), frame)

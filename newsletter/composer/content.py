@@ -9,6 +9,8 @@ from datetime import date, datetime
 from enum import StrEnum
 from textwrap import shorten
 
+from newsletter.composer.styles import PLAIN, Style
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -27,6 +29,7 @@ class Frame:
     feedback_campaign    first field of Feedback-ID; "" stands for list_key
     reply_domain   where answers to a question are read; "" until inbound mail is configured and tested
     help_url, list_archive_url   List-Help and List-Archive; "" stands for base_url + "/help", "/archive"
+    style                for readers at risk: sender_name and base_url are those of their style already
     """
 
     sender_name: str
@@ -46,6 +49,7 @@ class Frame:
     reply_domain: str = ""
     help_url: str = ""
     list_archive_url: str = ""
+    style: Style = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class ArticleContent:
     """One article as a reader meets it.
 
     excerpt     plain text, ending in […] when cut
-    body_html   sanitised, or "" when only the excerpt may be shown
+    body_html   sanitised, printed whole; "" prints the excerpt and where to read on
     dateline    as printed by the source ("19 June 2014"); "" = posted_on is written in the reader's calendar
     image_url   served from our own address, the same for every reader; None = no picture
     image_width how wide it is shown, in CSS pixels
@@ -109,11 +113,12 @@ class DigestContent:
 
 @dataclass(frozen=True, slots=True)
 class MailingContent:
-    """An ordinary mailing written by an operator; subject and markdown may hold merge tags."""
+    """An ordinary mailing written by an operator; subject and markdown may hold merge tags. written_on: for discreet subjects."""
 
     subject: str
     preheader: str
     markdown: str
+    written_on: date = date.min
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +171,7 @@ class NoticeKind(StrEnum):
     CONFIRM = "confirm"
     WELCOME = "welcome"
     GOODBYE = "goodbye"
+    PROVE = "prove"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +179,12 @@ class NoticeContent:
     """A confirmation, welcome or goodbye.
 
     lists          names of the digests or topics it is about, at least one
-    requested_on   day of the request, for confirm; None = not said
+    written_on     day on which it is written: what a discreet subject says
     """
 
     kind: NoticeKind
     lists: tuple[str, ...]
-    requested_on: date | None = None
+    written_on: date = date(2000, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)

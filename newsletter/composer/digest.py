@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from newsletter.composer import heads, lint
+from newsletter.composer import discretion, heads, lint
 from newsletter.composer.content import ArticleContent, DigestContent, Frame
 from newsletter.composer.message import Block, Compiled
 
@@ -16,9 +16,9 @@ SHORT_EXCERPT = 160
 def compose(content: DigestContent, frame: Frame, layout: "Layout") -> Compiled:
     """Return the compiled digest, never above 100 kB of HTML (Gmail clips near 102 kB).
 
-    A digest that would be larger loses, step by step, the length of its excerpts, its pictures, its lead, and in the end
-    articles ("and 14 more"); the footer is always kept. Raises lint.TooLarge when even that is not enough,
-    lint.NoPostalAddress.
+    A digest that would be larger loses, step by step, the whole texts of its last articles, the length of its excerpts, its
+    pictures, its lead, and in the end articles ("and 14 more"); the footer is always kept. Raises lint.TooLarge when even that is
+    not enough, lint.NoPostalAddress.
     """
     compiled = _compose(content, frame, layout)
     while lint.size(compiled) > lint.LARGEST_BYTES:
@@ -31,6 +31,9 @@ def compose(content: DigestContent, frame: Frame, layout: "Layout") -> Compiled:
 
 def shorter(content: DigestContent) -> DigestContent | None:
     """Return the next smaller form of a digest, or None when nothing is left to take away: pure."""
+    if whole := [place for place, article in enumerate(content.lead) if article.body_html]:
+        last = replace(content.lead[whole[-1]], body_html="")
+        return replace(content, lead=(*content.lead[: whole[-1]], last, *content.lead[whole[-1] + 1 :]))
     if any(len(article.excerpt) > SHORT_EXCERPT for article in content.articles):
         return replace(content, lead=tuple(map(_brief, content.lead)), others=tuple(map(_brief, content.others)))
     if any(article.image_url for article in content.articles):
@@ -52,13 +55,15 @@ def _brief(article: ArticleContent) -> ArticleContent:
 
 
 def _compose(content: DigestContent, frame: Frame, layout: "Layout") -> Compiled:
-    language = frame.language
-    opening, closing = layout.frame("_layout/frame", language=language, frame=frame, preheader=content.preheader)
+    language, preheader = frame.language, content.preheader
     subject = layout.line("digest/subject", language=language, content=content)
-    return Compiled(
-        head=heads.bulk(frame, subject),
-        blocks=(opening, *_blocks(content, frame, layout), closing),
-    )
+    if frame.style.discreet:
+        # The name of the digest may be that of the cause.
+        content = replace(content, name=frame.sender_name)
+        subject, preheader = (discretion.subject(content.cut_on, frame),), discretion.preheader(content.cut_on, frame)
+    opening, closing = layout.frame("_layout/frame", language=language, frame=frame, preheader=preheader)
+    blocks = (opening, *_blocks(content, frame, layout), closing)
+    return discretion.finished(Compiled(head=heads.bulk(frame, subject), blocks=blocks), frame)
 
 
 def _blocks(content: DigestContent, frame: Frame, layout: "Layout") -> list[Block]:

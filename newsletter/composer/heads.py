@@ -25,7 +25,7 @@ def bulk(frame: Frame, subject: tuple[Piece, ...], *, threads: bool = False) -> 
         *_unsubscribe(frame),
         # RFC 8058 §3.1
         "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n",
-        headers.list_id(frame.list_name, frame.list_key, frame.list_domain),
+        headers.list_id("" if frame.style.discreet else frame.list_name, frame.list_key, frame.list_domain),
         headers.listed("List-Help", [help_url]),
         headers.listed("List-Archive", [archive]),
         feedback,

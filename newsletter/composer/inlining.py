@@ -22,7 +22,7 @@ import markupsafe
 import premailer
 
 from newsletter import languages
-from newsletter.composer import calendars, plaintext
+from newsletter.composer import bodies, calendars, plaintext
 from newsletter.composer.content import ArticleContent
 from newsletter.composer.message import Block, Gap, Kind, Piece, Slot
 from newsletter.errors import Forbidden
@@ -178,6 +178,8 @@ def _words(language: str) -> dict[str, Any]:
         "number": lambda count: calendars.number(count, language),
         "wrapped": plaintext.wrapped,
         "underlined": plaintext.underlined,
+        "whole": bodies.html,
+        "whole_text": bodies.text,
         "flow": _flow,
     }
 

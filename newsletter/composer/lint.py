@@ -2,10 +2,10 @@
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from newsletter.composer.content import Frame
-from newsletter.composer.message import Compiled, Gap
+from newsletter.composer.message import Compiled, Gap, Piece
 from newsletter.errors import Invalid
 
 LARGEST_BYTES = 100_000
@@ -28,8 +28,9 @@ class NoPostalAddress(Invalid):
 
 
 def size(compiled: Compiled) -> int:
-    """Return how large the HTML part may be for a reader, in bytes: its static text and 100 for each gap."""
-    return compiled.html_bytes + 100 * sum(isinstance(piece, Gap) for piece in compiled.html)
+    """Return how large the HTML part may be for a reader, in bytes: its static text and 100 for each gap. Without one, the text."""
+    pieces = compiled.html or compiled.text
+    return sum(100 if isinstance(piece, Gap) else len(piece.encode()) for piece in pieces)
 
 
 def require(compiled: Compiled, frame: Frame) -> Compiled:
@@ -45,8 +46,16 @@ _HREF = re.compile(r"""\bhref=["']([^"']+)["']""", re.IGNORECASE)
 _SRC = re.compile(r"""\b(?:src|background)=["']([^"']+)["']""", re.IGNORECASE)
 
 
+_WRITTEN = re.compile(r"(?:https?://|mailto:|tel:)[^\s<>()]*[^\s<>().,;:!?]")
+
+
 def links(compiled: Compiled) -> Iterator[str]:
-    """Yield where a reader may be led; a gap for a reader's own value is written as {name of the slot}."""
+    """Yield where a reader may be led; a gap for a reader's own value is written as {name of the slot}.
+
+    Of a message of plain text alone: every address that is written in it.
+    """
+    if not compiled.html:
+        return iter(_WRITTEN.findall(_whole(compiled.text)))
     return _found(_HREF, compiled)
 
 
@@ -56,8 +65,11 @@ def images(compiled: Compiled) -> Iterator[str]:
 
 
 def _found(pattern: re.Pattern[str], compiled: Compiled) -> Iterator[str]:
-    whole = "".join(piece if isinstance(piece, str) else f"{{{piece.slot}}}" for piece in compiled.html)
-    return (html.unescape(found) for found in pattern.findall(whole))
+    return (html.unescape(found) for found in pattern.findall(_whole(compiled.html)))
+
+
+def _whole(pieces: Iterable[Piece]) -> str:
+    return "".join(piece if isinstance(piece, str) else f"{{{piece.slot}}}" for piece in pieces)
 
 
 def warnings(compiled: Compiled) -> list[str]:

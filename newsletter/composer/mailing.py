@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from newsletter import languages
-from newsletter.composer import heads, lint, prose
+from newsletter.composer import discretion, heads, lint, prose
 from newsletter.composer.content import Frame, MailingContent
 from newsletter.composer.message import Compiled
 
@@ -15,7 +15,9 @@ def compose(content: MailingContent, frame: Frame, layout: "Layout") -> Compiled
     """Return the compiled mailing. Raises prose.UnknownTag, prose.BadLink, lint.TooLarge, lint.NoPostalAddress."""
     language = frame.language
     friend = languages.say("mail.friend", language)
-    preheader = prose.preheader(content.preheader or content.markdown, layout, fallback=friend)
+    preheader: str = prose.preheader(content.preheader or content.markdown, layout, fallback=friend)
+    if frame.style.discreet:
+        preheader = discretion.preheader(content.written_on, frame)
     opening, closing = layout.frame("_layout/frame", language=language, frame=frame, preheader=preheader)
     body = layout.block(
         "mailing/body",
@@ -26,5 +28,7 @@ def compose(content: MailingContent, frame: Frame, layout: "Layout") -> Compiled
         text=prose.plain(content.markdown, layout, fallback=friend),
     )
     subject = prose.merged(content.subject, layout, kind="text", fallback=friend)
+    if frame.style.discreet:
+        subject = discretion.subject(content.written_on, frame)
     compiled = Compiled(head=heads.bulk(frame, layout.cut(subject)), blocks=(opening, body, closing))
-    return lint.require(compiled, frame)
+    return lint.require(discretion.finished(compiled, frame), frame)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from newsletter.composer import heads, lint
+from newsletter.composer import discretion, heads, lint
 from newsletter.composer.content import Frame, NoticeContent, TeamContent
 from newsletter.composer.message import Compiled
 
@@ -15,10 +15,13 @@ def compose(content: NoticeContent, frame: Frame, layout: "Layout") -> Compiled:
     language, name = frame.language, str(content.kind)
     subject = layout.line(f"{name}/subject", language=language, content=content, frame=frame)
     reason, preheader = f"why-{name}", " · ".join(content.lists)
+    if frame.style.discreet:
+        subject = layout.cut(discretion.subject(content.written_on, frame))
+        preheader = discretion.preheader(content.written_on, frame)
     opening, closing = layout.frame("_layout/note", language=language, frame=frame, reason=reason, preheader=preheader)
     body = layout.block(f"{name}/body", language=language, content=content, frame=frame)
     compiled = Compiled(head=heads.service(frame, subject), blocks=(opening, body, closing))
-    return lint.require(compiled, frame)
+    return lint.require(discretion.finished(compiled, frame), frame)
 
 
 def to_team(content: TeamContent, frame: Frame, layout: "Layout") -> Compiled:

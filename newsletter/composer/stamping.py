@@ -96,17 +96,32 @@ class Stamper:
         self._form: list[bytes] = []
         self._makers: list[_Maker] = []
         self._holes: list[tuple[int, int]] = []
-        boundary = "=_" + hashlib.sha256(compiled.head.dump()).hexdigest()[:24]
-        # "=_" occurs in neither encoding, so the boundary cannot occur in a body (RFC 2045 §6.7).
         known: dict[tuple[str, Gap], int] = {}
-        for piece in (*_header(compiled.head, known, self._makers), *_multipart(boundary)):
+        for piece in _header(compiled.head, known, self._makers):
             self._lay(piece)
+        self._lay(b"MIME-Version: 1.0\r\n")
+        if compiled.html:
+            self._lay_parts(compiled, known)
+        else:
+            self._lay_body("plain", compiled.text, known)
+
+    def _lay_parts(self, compiled: Compiled, known: "_Known") -> None:
+        """Text first, HTML last (RFC 2046 §5.1.4)."""
+        # "=_" occurs in neither encoding, so the boundary cannot occur in a body (RFC 2045 §6.7).
+        boundary = "=_" + hashlib.sha256(compiled.head.dump()).hexdigest()[:24]
+        self._lay(f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n'.encode())
         for subtype, pieces in (("plain", compiled.text), ("html", compiled.html)):
-            based = transfer.prefers_base64(_static(pieces))
-            self._lay(_part_head(boundary, subtype, based=based))
-            for piece in (_based if based else _quoted)(pieces, known, self._makers):
-                self._lay(piece)
+            self._lay(f"\r\n--{boundary}\r\n".encode())
+            self._lay_body(subtype, pieces, known)
         self._lay(f"\r\n--{boundary}--\r\n".encode())
+
+    def _lay_body(self, subtype: str, pieces: tuple[Piece, ...], known: "_Known") -> None:
+        based = transfer.prefers_base64(_static(pieces))
+        encoding = "base64" if based else "quoted-printable"
+        fields = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+        self._lay(fields.encode())
+        for piece in (_based if based else _quoted)(pieces, known, self._makers):
+            self._lay(piece)
 
     def _lay(self, piece: bytes | int) -> None:
         """Append static bytes, or a hole for what the maker of that number makes."""
@@ -183,18 +198,6 @@ def _merged(pieces: Iterable[Piece]) -> list[Piece]:
         elif piece != "":
             merged.append(piece)
     return merged
-
-
-def _multipart(boundary: str) -> tuple[bytes]:
-    return (f'MIME-Version: 1.0\r\nContent-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n'.encode(),)
-
-
-def _part_head(boundary: str, subtype: str, *, based: bool) -> bytes:
-    encoding = "base64" if based else "quoted-printable"
-    return (
-        f"\r\n--{boundary}\r\nContent-Type: text/{subtype}; charset=utf-8\r\n"
-        f"Content-Transfer-Encoding: {encoding}\r\n\r\n"
-    ).encode()
 
 
 _Known = dict[tuple[str, Gap], int]

@@ -74,7 +74,7 @@ def require(session: Session, mailing_id: int, *, by: int | None = None) -> None
         raise Retracted(mailing_id)
     if view.translates is not None:
         raise OfAnother(mailing_id, view.translates)
-    if (newer := mailings.follower(session, mailing_id)) not in (None, by):
+    if (newer := mailings.follower(session, mailing_id, but=by)) is not None:
         raise Followed(mailing_id, newer)
 
 
@@ -112,14 +112,13 @@ def supersede(session: Session, update: MailingView, *, now: datetime) -> list[i
     Nothing more of them goes from the commit on. Their rows are cancelled afterwards, by whoever released it or by the sweep:
     the update does not wait for a million of them.
     """
-    ended = []
-    for place, before in enumerate(mailings.followed(session, update.id)):
-        if place == 0:
-            require(session, before, by=update.id)
-        languages = mailings.in_all_languages(session, before)
-        mailings.take_all(session, languages)
-        ended += [one for one in languages if _end(session, mailings.get(session, one), now=now)]
-    return ended
+    before = mailings.followed(session, update.id)
+    every = mailings.take_all(
+        session, lambda: [two for one in before for two in mailings.in_all_languages(session, one)]
+    )
+    if before:  # asked with it in our hands: whoever took it back a moment ago is heard
+        require(session, before[0], by=update.id)
+    return [one for one in every if _end(session, mailings.get(session, one), now=now)]
 
 
 def answered(session: Session, mailing: MailingView) -> tuple[int, ...]:

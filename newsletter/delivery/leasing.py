@@ -9,10 +9,11 @@ from pathlib import Path
 import structlog
 
 from newsletter import mailboxes
+from newsletter.composer import styles
 from newsletter.database import Session
 from newsletter.delivery import following, journal
-from newsletter.ledger import deliveries, mailings, shards
-from newsletter.ledger.mailings import Kind
+from newsletter.ledger import deliveries, mailings, planning, shards, variants
+from newsletter.ledger.mailings import ORDINARY, Kind
 from newsletter.mailboxes import UnknownMailbox
 from newsletter.subscribers import recipients, subscriptions
 from newsletter.subscribers.recipients import Detail
@@ -79,10 +80,25 @@ def _bar(session: Session, taken: shards.Lease, rows: list[deliveries.Row]) -> d
     if taken.digest_id is None:
         return {}
     ids = [row.subscriber_id for row in rows if row.subscriber_id is not None]
-    reasons = recipients.barred(session, taken.digest_id, ids)
+    reasons = recipients.barred(session, taken.digest_id, ids, urgent=taken.kind not in ORDINARY)
     barred = {row.id: reasons[row.subscriber_id] for row in rows if row.subscriber_id in reasons}
+    barred |= _restyled(session, taken, [row for row in rows if row.id not in barred])
     deliveries.bar(session, taken, barred)
     return barred
+
+
+def _restyled(session: Session, taken: shards.Lease, rows: list[deliveries.Row]) -> dict[int, str]:
+    """Find the rows of those who chose a style since they were planned, and whose version would not do all of it."""
+    wanted = recipients.styles(session, [row.subscriber_id for row in rows if row.subscriber_id is not None])
+    if not wanted:
+        return {}
+    made = variants.styles_of(session, {row.variant_id for row in rows})
+    moot = planning.moot(taken.kind)
+    return {
+        row.id: planning.UNSERVED
+        for row in rows
+        if not styles.serves(made[row.variant_id], wanted.get(row.subscriber_id or 0, ""), moot=moot)
+    }
 
 
 def _readers(session: Session, rows: list[deliveries.Row]) -> dict[int, Detail]:

@@ -14,9 +14,9 @@ from newsletter.database import Session
 from newsletter.delivery import following, pacing
 from newsletter.errors import Conflict, NewsletterError
 from newsletter.issues import digests, withdrawal
-from newsletter.ledger import books, deliveries, locks, mailings, translating, variants
+from newsletter.ledger import books, deliveries, locks, mailings, refusals, translating, variants
 from newsletter.ledger import planning as rows
-from newsletter.ledger.mailings import Kind, Lane, State, WrongState
+from newsletter.ledger.mailings import ORDINARY, Kind, Lane, State, WrongState
 from newsletter.ledger.manifest import Manifest
 from newsletter.operators import audit, hooks
 from newsletter.operators.hooks import Event
@@ -113,8 +113,9 @@ def plan(
         _require_count(locked, rows.count(session, mailing, audience(session, mailing)))
     pause = tranche_pause if mailing.lane is Lane.BULK else timedelta(0)
     planned = _pass(session, mailing, first, now=now, tranche_pause=pause)
+    paused = False
     if mailing.translates is not None:
-        following.require_going(session, mailing.translates, held=True)
+        paused = following.require_going(session, mailing.translates, held=True).state is State.PAUSED
     if locked and not first:
         _require_count(locked, planned.planned)
     if planned.planned >= MANY:
@@ -125,7 +126,9 @@ def plan(
     else:
         _hold_withdrawn(session, mailing_id)
     mailings.start(session, mailing_id)
-    books.finish(session, mailing_id)  # an audience of nobody is done at once
+    # An audience of nobody is done at once. While an alert is paused its further languages wait with it.
+    if not books.finish(session, mailing_id) and paused:
+        mailings.pause_along(session, mailing_id)
     log.info("planned", mailing=mailing_id, audience=planned.audience, planned=planned.planned, shards=planned.shards)
     return planned
 
@@ -230,7 +233,7 @@ def audience(session: Session, mailing: mailings.MailingView, *, near: recipient
     near   of an alert, the first of those who live there; of a later language those alone who wait for it
     """
     if mailing.kind is Kind.RETRACTION:
-        return deliveries.handed(mailings.get(session, mailing.retracts or 0))
+        return handed(mailings.get(session, mailing.retracts or 0))
     if mailing.digest_id is None:
         raise NobodyChosen(mailing.id)
     digest = digests.get(session, mailing.digest_id)
@@ -240,7 +243,15 @@ def audience(session: Session, mailing: mailings.MailingView, *, near: recipient
         had = bool(terms["also_had"])
         return late(session, mailing.translates, terms["languages"], also_had=had, but=mailing.id, near=near)
     later = terms.get("later", ())
-    return recipients.of_digest(digest.id, rhythm=rhythm, languages=digest.languages, later=later, near=near)
+    urgent = mailing.kind not in ORDINARY
+    return recipients.of_digest(
+        digest.id, rhythm=rhythm, languages=digest.languages, urgent=urgent, later=later, near=near
+    )
+
+
+def handed(mailing: mailings.MailingView) -> Select[Any]:
+    """Return the query for everyone who has a mailing, or may have it, with the style they want now."""
+    return recipients.styled(deliveries.handed(mailing))
 
 
 def late(
@@ -260,7 +271,7 @@ def late(
     """
     alert = mailings.get(session, mailing_id)
     digest = digests.get(session, alert.digest_id or 0)
-    whole = recipients.of_digest(digest.id, rhythm=None, languages=digest.languages, near=near)
+    whole = recipients.of_digest(digest.id, rhythm=None, languages=digest.languages, urgent=True, near=near)
     others = [one for one in mailings.translations(session, mailing_id) if one.planned_at and one.id != but]
     gone = [alert, *others]
     return translating.narrowed(whole, gone, wanted, also_had=also_had, waiting=near is not None)
@@ -323,8 +334,9 @@ def _planned(session: Session, mailing_id: int, plan_one: Callable[[int], object
 
 
 def _refuse(session: Session, mailing_id: int, refused: NewsletterError, *, now: datetime) -> None:
-    """Make a draft of what does not go, and tell the hook: whoever sent it believes that it does."""
+    """Make a draft of what does not go, and have team and hook told: whoever sent it believes that it does."""
     locks.unlock(session, mailing_id)
+    refusals.add(session, mailing_id, refused, halted=False)
     hooks.add(session, Event.REFUSED, alert=mailing_id, why=refused.message)
     audit.append(session, "alert.unlocked", by=audit.WORKER, now=now, mailing=mailing_id, why=refused.message)
     log.error("not planned", mailing=mailing_id, why=refused.message)

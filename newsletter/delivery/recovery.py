@@ -1,15 +1,17 @@
 """The sweep: what a lost nudge, a dead worker or a full hour left behind is found here, in rows."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import structlog
+from psycopg.errors import LockNotAvailable
+from sqlalchemy.exc import OperationalError
 
 from newsletter.database import Database, Session, now
 from newsletter.delivery import journal, leasing, paces, quotas, relaylog
-from newsletter.ledger import books, deliveries, mailings, shards
+from newsletter.ledger import books, deliveries, mailings, months, shards
 from newsletter.tokens import Tokens
 
 log = structlog.get_logger()
@@ -30,17 +32,47 @@ class Found:
 
 
 def sweep(session: Session, *, now: datetime) -> Found:
-    """Give up what is too old, gather retries, close books. Safe to run twice at once."""
+    """Give up what is too old, gather retries. Safe to run twice at once."""
     quotas.forget(session, now=now)
     paces.forget(session, now=now)
     expired = deliveries.expire(session, now=now)
     retries = deliveries.gather(session, now=now)
     deliveries.cancel_retries(session)
-    for mailing_id in mailings.under_way(session):
-        # Asked without taking the mailing: a stop must not wait for a sweep.
-        if not shards.any_open(session, mailing_id):
-            books.finish(session, mailing_id)
     return Found(expired, retries, shards.lanes_with_work(session))
+
+
+def close_books(database: Database) -> int:
+    """Close the books of mailings whose last shard has ended, each in a transaction of its own; return how many."""
+    with database.transaction() as session:
+        # Asked without taking the mailing: a stop must not wait for a sweep.
+        over = [one for one in mailings.under_way(session) if not shards.any_open(session, one)]
+    closed = 0
+    for mailing_id in over:
+        with database.transaction() as session:
+            closed += books.finish(session, mailing_id)
+    return closed
+
+
+def open_months(database: Database, *, now: datetime) -> list[date]:
+    """Make room for the deliveries of this month and the next, where there is none; return the months that were made.
+
+    Where somebody is busy with the table it is left to the next sweep: behind whoever waits for all of it everybody else waits.
+    """
+    with database.transaction() as session:
+        missing = months.missing(session, now=now)
+    return [month for month in missing if _made(database, month)]
+
+
+def _made(database: Database, month: date) -> bool:
+    try:
+        with database.transaction() as session:
+            months.make(session, month)
+    except OperationalError as error:
+        if not isinstance(error.orig, LockNotAvailable):
+            raise
+        return False
+    log.info("month made", month=f"{month:%Y-%m}")
+    return True
 
 
 def reclaim(database: Database, journals: Path) -> int:

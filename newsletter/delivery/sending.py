@@ -214,7 +214,10 @@ class Sender:
         seen = (lease.fingerprint, variant, str(lease.kind))
         if seen in self._vouched:
             return
-        compiled = variants.load(session, variant)
+        try:
+            compiled = variants.load(session, variant)
+        except (ValueError, KeyError, TypeError):
+            raise NotVouched(lease.mailing_id, "bytes") from None  # they are no message at all any more
         vouching.require_bytes(manifest, lease, compiled)
         # What was looked at is what is stamped, whatever the rows hold later.
         self._keep(variant, Stamper(compiled))

@@ -16,7 +16,7 @@ from newsletter.campaigns.drills import Terms
 from newsletter.composer.message import Compiled
 from newsletter.database import Session
 from newsletter.errors import Conflict, NewsletterError
-from newsletter.ledger import deliveries, locks, mailings, shards, tallies, translating
+from newsletter.ledger import deliveries, locks, mailings, refusals, shards, tallies, translating
 from newsletter.ledger.deliveries import Row
 from newsletter.ledger.mailings import Kind, Lane, State
 from newsletter.ledger.manifest import Manifest
@@ -24,14 +24,12 @@ from newsletter.ledger.shards import Lease
 from newsletter.operators import approval, audit, hooks, night, people
 from newsletter.operators.approval import Over
 from newsletter.operators.hooks import Event
-from newsletter.operators.night import Matter, Night
+from newsletter.operators.night import Fault, Matter, Night, Rule, Word
 from newsletter.operators.pins import Pins
 
 log = structlog.get_logger()
 
 LOCKED = frozenset({Kind.ALERT, Kind.RETRACTION})
-HALTED = "not approved"
-"""What stands in a mailing that a worker would not send."""
 
 
 class NotVouched(Conflict):
@@ -39,7 +37,7 @@ class NotVouched(Conflict):
 
     def __init__(self, mailing_id: int, fault: str) -> None:
         self.fault = fault
-        super().__init__("alert.not-vouched", mailing=mailing_id, fault=fault)
+        super().__init__(f"vouch.{fault}", mailing=mailing_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +81,51 @@ def vouched(
         raise NotVouched(lease.mailing_id, "old-lock")
     _require_same(session, manifest, lease, mailing, house)
     _require_readers(session, manifest, lease, rows)
-    words = approval.of(session, Over(manifest.mailing, manifest.number, lease.fingerprint))
+    words = _heard(session, manifest, house, now=now)
     if found := night.judge(words, matter(manifest), house.rules, house.pins(), now=now):
         raise NotVouched(lease.mailing_id, found)
     return manifest
+
+
+def _heard(session: Session, manifest: Manifest, house: House, *, now: datetime) -> list[Word]:
+    """Return what was said of a lock; one person's own word only where few are few in all languages together.
+
+    Raises NotVouched where nothing else was said.
+    """
+    words = approval.of(session, Over(manifest.mailing, manifest.number, manifest.fingerprint))
+    others = [word for word in words if word.rule is not Rule.FEW]
+    if manifest.translates is None or len(others) == len(words):
+        return words
+    if manifest.count + _beside(session, manifest, manifest.translates, house, now=now) <= house.rules.few:
+        return words
+    if not others:
+        raise NotVouched(manifest.mailing, Fault.TOGETHER)
+    return others
+
+
+def _beside(session: Session, manifest: Manifest, of: int, house: House, *, now: datetime) -> int:
+    """Return for how many an alert went in its other languages: in those that went before this one, and by the same word after it.
+
+    One that others let go after it does not count, as it did not when this one was let go.
+    """
+    mine = mailings.get(session, manifest.mailing).planned_at
+    beside = 0
+    for one, count in translating.gone(session, of, but=manifest.mailing):
+        after = mine is not None and one.planned_at is not None and one.planned_at > mine
+        if not (after and _by_others(session, one, house, now=now)):
+            beside += count
+    return beside
+
+
+def _by_others(session: Session, mailing: mailings.MailingView, house: House, *, now: datetime) -> bool:
+    """Return whether a mailing needs nobody to say that its readers are few."""
+    try:
+        manifest = locks.current(session, mailing.id)
+    except (NewsletterError, ValueError, KeyError, TypeError):
+        return False
+    words = approval.of(session, Over(mailing.id, manifest.number, manifest.fingerprint))
+    others = [word for word in words if word.rule is not Rule.FEW]
+    return night.judge(others, matter(manifest), house.rules, house.pins(), now=now) is None
 
 
 def _drilled(session: Session, lease: Lease, rows: Iterable[Row], house: House, *, now: datetime) -> Terms:
@@ -171,10 +210,11 @@ def require_bytes(manifest: Manifest | Terms, lease: Lease, compiled: Compiled) 
 
 
 def refuse(session: Session, lease: Lease, refused: NotVouched, *, now: datetime) -> None:
-    """Give the shard back and halt its mailing: it goes on when somebody has looked and says so."""
+    """Give the shard back and halt its mailing: it goes on when somebody has looked and says so. The desk tells the team."""
     shards.release(session, lease)
-    if tallies.halt(session, lease.mailing_id, HALTED):
+    if tallies.halt(session, lease.mailing_id, refusals.HALTED):
         log.error("not vouched for", mailing=lease.mailing_id, why=refused.fault)
         facts = {"mailing": lease.mailing_id, "why": refused.fault}
+        refusals.add(session, lease.mailing_id, refused, halted=True)
         hooks.add(session, Event.REFUSED, alert=lease.mailing_id, why=str(refused.fault))
         audit.append(session, "alert.refused", by=audit.WORKER, now=now, **facts)

@@ -7,11 +7,12 @@ plays no part: an article that comes late is in the next issue, never lost betwe
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from newsletter.errors import Conflict, NotFound
+from newsletter.errors import Conflict, Invalid, NotFound
 from newsletter.models.digest import Digest, Issue
+from newsletter.subscribers.subscriptions import ISSUED
 
 
 class NothingNew(Conflict):
@@ -19,6 +20,13 @@ class NothingNew(Conflict):
 
     def __init__(self, digest: str, rhythm: str) -> None:
         super().__init__("issue.nothing-new", digest=digest, rhythm=rhythm)
+
+
+class NeverCut(Invalid):
+    """No issue is cut for those who take emergencies only."""
+
+    def __init__(self, rhythm: str) -> None:
+        super().__init__("issue.never-cut", rhythm=rhythm)
 
 
 class UnknownIssue(NotFound):
@@ -51,6 +59,13 @@ class IssueView:
     cut_at: datetime
 
 
+def cuttable(rhythm: str) -> str:
+    """Return a rhythm in which issues are cut. Raises NeverCut for another."""
+    if rhythm not in ISSUED:
+        raise NeverCut(rhythm)
+    return rhythm
+
+
 def next_cut(session: Session, digest_id: int, rhythm: str, *, upto: int) -> Cut:
     """Return what the next issue of a digest and rhythm covers. Waits for whoever is composing the same one."""
     session.execute(select(Digest.id).where(Digest.id == digest_id).with_for_update())
@@ -64,8 +79,12 @@ def next_cut(session: Session, digest_id: int, rhythm: str, *, upto: int) -> Cut
 
 
 def last_cut(session: Session, digest_id: int, rhythm: str) -> int:
-    """Return where the last issue of a digest and rhythm was cut: what a new reader is taken to have had. 0 before the first."""
-    return next_cut(session, digest_id, rhythm, upto=0).after
+    """Return where the last issue of a digest and rhythm was cut: what a new reader is taken to have had. 0 before the first.
+
+    Of a rhythm in which none is cut, where the last of any was. Waits for nobody: the pages ask it too.
+    """
+    cuts = select(func.max(Issue.cut_to)).where(Issue.digest_id == digest_id)
+    return session.execute(cuts.where(Issue.rhythm == rhythm) if rhythm in ISSUED else cuts).scalar_one() or 0
 
 
 def record(

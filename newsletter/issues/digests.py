@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from newsletter import languages as tongues
 from newsletter.composer import headers
 from newsletter.errors import Conflict, Invalid, NotFound
+from newsletter.issues import cutting
 from newsletter.models.digest import Digest
 from newsletter.subscribers.subscriptions import Rhythm
 
@@ -63,10 +64,11 @@ class DigestView:
 
 
 def add(session: Session, key: str, *, name: str, languages: tuple[str, ...], rhythm: Rhythm) -> DigestView:
-    """Add a digest; the same one again changes nothing. Raises BadDigestKey, -Name, -Language, DigestExists."""
+    """Add a digest; the same one again changes nothing. Raises BadDigestKey, -Name, -Language, DigestExists, NeverCut."""
     if not re.fullmatch(_LABEL, key):
         raise BadDigestKey(key)
     name, languages = _name(name), tuple(map(_language, languages))
+    cutting.cuttable(rhythm)
     found = session.execute(select(Digest).where(Digest.key == key)).scalar_one_or_none()
     if found is None:
         found = Digest(key=key, name=name, languages=list(languages), rhythm=rhythm)

@@ -72,16 +72,22 @@ def _speaks(article: str | None, edition: str) -> bool:
 
 
 def content(
-    articles: list[ArticleView], masthead: Masthead, *, pictures: Mapping[str, Pictured] = NO_PICTURES
+    articles: list[ArticleView],
+    masthead: Masthead,
+    *,
+    pictures: Mapping[str, Pictured] = NO_PICTURES,
+    whole: bool = False,
 ) -> DigestContent:
     """Return the content of an issue: the first three at length, twenty in short, the rest by number.
 
     pictures   by the address an article names; what is missing there is left out
+    whole      the full text of each, for those who cannot follow a link
     """
-    printed = [_article(article) for article in articles[: LEAD + OTHERS]]
+    at_length = LEAD + OTHERS if whole else LEAD
+    printed = [_article(article, whole=whole) for article in articles[: LEAD + OTHERS]]
     lead = [
         _with_picture(article, pictures.get(found.image_url or ""))
-        for article, found in zip(printed[:LEAD], articles, strict=False)
+        for article, found in zip(printed[:at_length], articles, strict=False)
     ]
     return DigestContent(
         name=masthead.name,
@@ -89,7 +95,7 @@ def content(
         rhythm=masthead.rhythm,
         cut_on=masthead.cut_on,
         lead=tuple(lead),
-        others=tuple(printed[LEAD:]),
+        others=tuple(printed[at_length:]),
         more=max(0, len(articles) - LEAD - OTHERS),
     )
 
@@ -98,7 +104,7 @@ def _with_picture(article: ArticleContent, picture: Pictured | None) -> ArticleC
     return replace(article, image_url=picture.url, image_width=min(SHOWN, picture.width)) if picture else article
 
 
-def _article(article: ArticleView) -> ArticleContent:
+def _article(article: ArticleView, *, whole: bool) -> ArticleContent:
     return ArticleContent(
         key=f"{article.id}.{article.revision}",
         title=article.title,
@@ -106,7 +112,7 @@ def _article(article: ArticleView) -> ArticleContent:
         source=article.source,
         dateline=article.dateline,
         excerpt=article.excerpt,
-        body_html="",
+        body_html=article.body if whole else "",
         url=article.url,
         categories=article.categories,
         featured=article.featured,

@@ -7,6 +7,7 @@ at once more by the worker that sends (`delivery.vouching`).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import cycle
 
 from newsletter import database
 from newsletter.campaigns import alerts
@@ -22,10 +23,11 @@ from newsletter.journeys.acting import NotAnAlert as NotAnAlert
 from newsletter.journeys.acting import allowed as _allowed
 from newsletter.journeys.acting import an_alert as _an_alert
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import locks, mailings, translating, variants
+from newsletter.ledger import locks, mailings, refusals, translating, variants
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import Lane, MailingView, State
 from newsletter.ledger.manifest import Change, Manifest, Version, difference, short
+from newsletter.ledger.refusals import RefusalView
 from newsletter.operators import approval, audit, factors, night, people
 from newsletter.operators.approval import Over
 from newsletter.operators.night import Fault, Rule, Word
@@ -40,13 +42,6 @@ class NotEnough(Forbidden):
     def __init__(self, fault: Fault, **facts: object) -> None:
         self.fault = fault
         super().__init__(f"night.{fault}", **facts)
-
-
-class Nameless(Forbidden):
-    """Whoever asks for an alert that a second person approves says who they are: else they might approve their own."""
-
-    def __init__(self, count: int, few: int) -> None:
-        super().__init__("alert.nameless", count=count, few=few)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +65,7 @@ class Standing:
     """Where an alert stands.
 
     wrote       who locked it or wrote in it: none of them approves it
+    refusals    why it, or what would take it back, did not go and still does not
     waits_for   what is missing before it may go, as the refusal that would say so
     changes     what is another than at the lock before
     """
@@ -83,12 +79,13 @@ class Standing:
     start_at: datetime | None
     changes: tuple[Change, ...]
     wrote: tuple[int, ...] = ()
+    refusals: tuple[RefusalView, ...] = ()
 
 
 def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | None = None) -> Locked:
-    """Fix everything about a draft and return its fingerprint. Raises WrongState, NotAnAlert, ChangedMeanwhile.
+    """Fix everything about a draft and return its fingerprint. Raises NotEnough, WrongState, NotAnAlert, ChangedMeanwhile.
 
-    seen   `drafting.print_of` of the words that were before them; None: whatever they are now
+    seen   `drafting.print_of` of the words that were before them; None: whatever they are now, if nobody wrote in them unnamed
     """
     _allowed(parts, by, May.SEND)
     parts.letterhead.require()
@@ -99,11 +96,14 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | No
         if seen is not None and seen != drafting.print_of(view):
             raise drafting.ChangedMeanwhile(mailing_id)
         mailings.require(session, mailing_id, State.LOCKED)
+        drafting.complete(session, parts, view, now=now)
         expires = now + alerts.EXPIRES_AFTER
         mailings.expire(session, mailing_id, expires)
         manifest = _manifest(session, parts, view, by=by, expires_at=expires)
         locks.add(session, manifest)
         made = _locked(session, manifest)
+        unread = seen is None and drafting.unnamed(view)
+        _lockable(parts, by, unread=unread, count=made.count, together=made.together)
         if waits := made.together > parts.house.rules.few:
             telling.wanted(session, parts, manifest, now=now)
         facts = {"mailing": mailing_id, "number": made.number, "count": made.count, "fingerprint": made.fingerprint}
@@ -113,14 +113,24 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | No
     return made
 
 
+def _lockable(parts: Parts, by: int | None, *, unread: bool, count: int, together: int) -> None:
+    rules = parts.house.rules
+    if fault := night.unlockable(by, unread=unread, together=together, rules=rules):
+        raise NotEnough(fault, count=count, together=together, few=rules.few)
+
+
+def require_few(parts: Parts, count: int) -> None:
+    """Raise NotEnough where a second person is to approve what nobody says they ask for: before any of it is written."""
+    _lockable(parts, None, unread=False, count=count, together=count)
+
+
 def _manifest(session: Session, parts: Parts, view: MailingView, *, by: int | None, expires_at: datetime) -> Manifest:
-    # A language that came later has versions for those who had another, in the same words and marked.
-    words = [str(one) for one in view.content["words"]] * (2 if view.content.get("also_had") else 1)
+    words = [str(one) for one in view.content["words"]]
     language = digests.get(session, view.digest_id or 0).languages[0]
     backwards = [alerts.retraction(manuscript.read(one, language=language)).markdown for one in words]
     frames = [framing.kept(parts.house, one, language=language) for one in words]
     compiled = _versions(session, view.id, words, frames)
-    back = _versions(session, mailings.retraction_of(session, view.id), backwards, [None] * len(words))
+    back = _versions(session, mailings.retraction_of(session, view.id), backwards, [None])
     every = [one for one, _ in (*compiled, *back)]
     return Manifest(
         mailing=view.id,
@@ -148,9 +158,17 @@ def _versions(
     session: Session, mailing_id: int, words: Sequence[str], frames: Sequence[str | None]
 ) -> list[tuple[Compiled, Version]]:
     found = []
-    for variant, text, frame in zip(variants.of(session, mailing_id), words, frames, strict=True):
+    # The same words once more for those who had another language before, marked, and all of them for each style.
+    for variant, text, frame in zip(variants.of(session, mailing_id), cycle(words), cycle(frames), strict=False):
         compiled = variants.load(session, variant.id)
-        version = Version.of(compiled, number=variant.number, language=variant.language, words=text, frame=frame)
+        version = Version.of(
+            compiled,
+            number=variant.number,
+            language=variant.language,
+            words=text,
+            frame=frame,
+            style=variant.style,
+        )
         found.append((compiled, version))
     return found
 
@@ -186,13 +204,6 @@ def approve_by_code(parts: Parts, mailing_id: int, *, by: int, code: str, seen: 
         _approve(session, require(session), by=by, factor=Factor.TOTP, assertion=None)
 
     acting.by_factor(parts, by, Factor.TOTP, code, before=require, act=act)
-
-
-def approve_by_passkey(parts: Parts, mailing_id: int, *, by: int, assertion: str) -> None:
-    """Give another operator's word by a passkey's signature over the fingerprint. Raises NotEnough, NotAllowed."""
-    with parts.database.transaction() as session:
-        manifest = _require_approver(session, parts, mailing_id, by=by, factor=Factor.PASSKEY, assertion=assertion)
-        _approve(session, manifest, by=by, factor=Factor.PASSKEY, assertion=assertion)
 
 
 def sign(parts: Parts, mailing_id: int, *, by: int, factor: Factor, answer: str, seen: str) -> None:
@@ -389,10 +400,15 @@ def send(
 ) -> int:
     """Draft and lock an alert, and release it where the rules let one person; return its mailing."""
     mailing_id = drafting.draft(parts, paths, digest_key=digest_key, by=by, updates=updates, later=later)
+    send_draft(parts, mailing_id, by=by)
+    return mailing_id
+
+
+def send_draft(parts: Parts, mailing_id: int, *, by: int | None = None) -> None:
+    """Lock what was drafted this moment, and release it where the rules let one person."""
     made = lock(parts, mailing_id, by=by)
     if made.together <= parts.house.rules.few:
-        release(parts, mailing_id, by=by)
-    return mailing_id
+        release(parts, mailing_id, by=by, seen=made.fingerprint)
 
 
 def stop(parts: Parts, mailing_id: int, *, by: int | None = None) -> int:
@@ -413,8 +429,9 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
     with parts.database.transaction() as session:
         now = database.now(session)
         view = _an_alert(session, mailing_id)
+        refused = tuple(refusals.holding(session, mailing_id))
         if view.fingerprint is None:
-            return Standing(mailing_id, view.state, None, None, (), None, view.start_at, ())
+            return Standing(mailing_id, view.state, None, None, (), None, view.start_at, (), refusals=refused)
         manifest = locks.of(session, mailing_id, view.fingerprint)
         words = approval.of(session, _over(manifest))
         found = _judged(parts, manifest, words, now=now)
@@ -432,6 +449,7 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
             view.start_at,
             tuple(difference(before, manifest)) if before else (),
             tuple(one for one in (manifest.author, *manifest.writers) if one is not None),
+            refused,
         )
 
 

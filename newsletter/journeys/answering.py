@@ -11,19 +11,20 @@ from newsletter.journeys.parts import Parts
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A letter in a list: its subject, and no address."""
+    """A letter in a list: its subject, and no address. wish: "leave" for who seems to want that, "left" where it was done."""
 
     reply: int
     came_at: datetime
     subject: str
     done_at: datetime | None
+    wish: str = ""
 
 
 def listed(parts: Parts, *, limit: int, done: bool) -> list[Listed]:
     """Return the letters that wait, the oldest first, or those dealt with."""
     with parts.database.transaction() as session:
         found = replies.listed(session, limit=limit, done=done)
-    return [Listed(one.id, one.came_at, one.letter.subject, one.done_at) for one in found]
+    return [Listed(one.id, one.came_at, one.letter.subject, one.done_at, one.wish) for one in found]
 
 
 def shown(parts: Parts, reply_id: int) -> ReplyView:

@@ -168,7 +168,7 @@ def try_links(parts: Parts, mailing_id: int) -> None:
     """Ask every link of an alert whether it answers, and write that down beside its words."""
     with parts.database.transaction() as session:
         view = mailings.get(session, mailing_id)
-        own = f"{parts.letterhead.base_url}/"
+        own = tuple(f"{one}/" for one in (parts.letterhead.base_url, parts.letterhead.mirror_url) if one)
         links = sorted(
             {link for one in variants.of(session, mailing_id) for link in lint.links(variants.load(session, one.id))}
         )
@@ -179,7 +179,7 @@ def try_links(parts: Parts, mailing_id: int) -> None:
             mailings.write_down(session, mailing_id, now.subject, now.content | {"links": tried})
 
 
-def _outside(links: Sequence[str], own: str) -> list[str]:
+def _outside(links: Sequence[str], own: tuple[str, ...]) -> list[str]:
     """Those that lead to other people's pages: ours differ for each reader, and are our own affair."""
     return [link for link in links if link.startswith("http") and not link.startswith(own) and "{" not in link][
         :MOST_LINKS

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import product
 from typing import Any
@@ -10,13 +11,14 @@ from newsletter import database
 from newsletter.campaigns import alerts
 from newsletter.composer import alert as composing
 from newsletter.composer.message import Compiled
+from newsletter.composer.styles import PLAIN, Style
 from newsletter.database import Session
 from newsletter.delivery import following
 from newsletter.errors import Conflict, Invalid
 from newsletter.issues import digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
-from newsletter.journeys import acting, inbound, publish
+from newsletter.journeys import acting, inbound, publish, styling
 from newsletter.journeys.mailing import read_file
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings, variants
@@ -39,6 +41,88 @@ class NotWritten(Invalid):
         super().__init__("alert.no-later-language", language=language, languages=", ".join(languages) or "–")
 
 
+@dataclass(frozen=True, slots=True)
+class Script:
+    """An alert's words in each of its languages, for the readers of one digest.
+
+    words   as they were written: what a lock keeps
+    texts   what was read from them
+    """
+
+    digest: DigestView
+    words: tuple[str, ...]
+    texts: tuple[Manuscript, ...]
+
+    @staticmethod
+    def read(words: Sequence[str], digest: DigestView) -> "Script":
+        """Return the script of some words. Raises BadManuscript."""
+        texts = (manuscript.read(text, language=digest.languages[0]) for text in words)
+        return Script(digest, tuple(words), tuple(texts))
+
+    @property
+    def languages(self) -> list[str]:
+        """Those it is written in, in the order of its versions."""
+        return [text.language for text in self.texts]
+
+    @property
+    def subject(self) -> str:
+        """What stands in the first version's subject."""
+        return self.texts[0].subject
+
+    @property
+    def backwards(self) -> tuple[Manuscript, ...]:
+        """What would take each version back."""
+        return tuple(alerts.retraction(text) for text in self.texts)
+
+    def require_later(self, later: Sequence[str]) -> None:
+        """Raise NotWritten where one of these languages cannot come later than those it is written in."""
+        left = [one for one in self.digest.languages if one not in self.languages]
+        for language in later:
+            if language not in left:
+                raise NotWritten(language, left)
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """Who writes, and when. by: an operator's number, or `audit.SHELL` and its like: nobody who could be named."""
+
+    by: int | str
+    now: datetime
+
+    @property
+    def writer(self) -> list[int]:
+        """The operator who writes, where it is one."""
+        return [self.by] if isinstance(self.by, int) else []
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """An alert that somebody wishes.
+
+    digest    the key of the digest whose readers get it
+    updates   the alert that it follows and replaces
+    later     languages whose readers wait until theirs is written, where others get the best there is
+    """
+
+    words: tuple[str, ...]
+    digest: str
+    updates: int | None = None
+    later: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """Words in the place of others.
+
+    seen    `print_of` of the words that were before their eyes; None: whatever they are now
+    later   the languages to come later; None: as it was
+    """
+
+    words: tuple[str, ...]
+    seen: str | None = None
+    later: tuple[str, ...] | None = None
+
+
 def draft(
     parts: Parts,
     paths: Sequence[str],
@@ -48,180 +132,123 @@ def draft(
     updates: int | None = None,
     later: Sequence[str] = (),
 ) -> int:
-    """Compose an alert from a text file a language, for everyone who takes a digest, with its retraction; return its mailing.
-
-    later   languages whose readers wait until theirs is written, where others get the best there is
-    """
-    words = [read_file(path) for path in paths]
-    return draft_words(parts, words, digest_key=digest_key, by=by, updates=updates, later=later)
+    """Compose an alert from a text file a language, with its retraction, as `Wish` says; return its mailing."""
+    return draft_words(parts, Wish(read_files(paths), digest_key, updates, tuple(later)), by=by)
 
 
-def draft_words(
-    parts: Parts,
-    words: Sequence[str],
-    *,
-    digest_key: str,
-    by: int | None,
-    updates: int | None = None,
-    later: Sequence[str] = (),
-) -> int:
+def draft_words(parts: Parts, wish: Wish, *, by: int | None) -> int:
     """Compose an alert from texts, as `draft` does from files."""
     acting.allowed(parts, by, May.WRITE)
     with parts.database.transaction() as session:
-        now = database.now(session)
-        who = by or audit.SHELL
-        return begin(session, parts, words, digest_key=digest_key, by=who, updates=updates, later=later, now=now)
+        return begin(session, parts, wish, Hand(by or audit.SHELL, database.now(session)))
 
 
-def begin(
-    session: Session,
-    parts: Parts,
-    words: Sequence[str],
-    *,
-    digest_key: str,
-    by: int | str,
-    now: datetime,
-    updates: int | None = None,
-    later: Sequence[str] = (),
-) -> int:
+def read_files(paths: Sequence[str]) -> tuple[str, ...]:
+    """Return the words of text files, one for each language."""
+    return tuple(read_file(path) for path in paths)
+
+
+def begin(session: Session, parts: Parts, wish: Wish, hand: Hand) -> int:
     """Draft an alert with its retraction in the transaction of whoever asks, and return its mailing."""
-    digest = digests.by_key(session, digest_key)
-    if updates is not None:
-        acting.an_alert(session, updates)
-        following.require(session, updates)
-    texts = read(words, digest)
-    require_later(texts, digest, later)
-    content = {"later": sorted(set(later))} if later else {}
-    new = Draft(Kind.ALERT, Lane.URGENT, digest.id, texts[0].subject, updates=updates, content=content)
-    return store(session, parts, new, words, by=by, now=now)
+    digest = digests.by_key(session, wish.digest)
+    if wish.updates is not None:
+        acting.an_alert(session, wish.updates)
+        following.require(session, wish.updates)
+    script = Script.read(wish.words, digest)
+    script.require_later(wish.later)
+    content = {"later": sorted(set(wish.later))} if wish.later else {}
+    new = Draft(Kind.ALERT, Lane.URGENT, digest.id, script.subject, updates=wish.updates, content=content)
+    return store(session, parts, new, script, hand)
 
 
-def require_later(texts: Sequence[Manuscript], digest: DigestView, later: Sequence[str]) -> None:
-    """Raise NotWritten where one of these languages cannot come later than the others."""
-    left = [one for one in digest.languages if one not in {text.language for text in texts}]
-    for language in later:
-        if language not in left:
-            raise NotWritten(language, left)
-
-
-def store(session: Session, parts: Parts, new: Draft, words: Sequence[str], *, by: int | str, now: datetime) -> int:
+def store(session: Session, parts: Parts, new: Draft, script: Script, hand: Hand) -> int:
     """Store an alert with its words and its retraction, and return its mailing. What it is beside its words stands in `new`."""
     parts.letterhead.require()
-    digest = digests.get(session, new.digest_id or 0)
-    texts = read(words, digest)
-    mailing_id = mailings.draft(session, new, now=now)
-    back = Draft(Kind.RETRACTION, Lane.URGENT, digest.id, alerts.retraction(texts[0]).subject, retracts=mailing_id)
-    mailings.draft(session, back, now=now)
-    _write(session, parts, mailing_id, words, texts, digest, by=by, now=now)
-    audit.append(session, "alert.drafted", by=by, now=now, mailing=mailing_id, digest=digest.id)
+    mailing_id = mailings.draft(session, new, now=hand.now)
+    digest_id, subject = script.digest.id, script.backwards[0].subject
+    back = Draft(Kind.RETRACTION, Lane.URGENT, digest_id, subject, retracts=mailing_id)
+    mailings.draft(session, back, now=hand.now)
+    _write(session, parts, mailings.get(session, mailing_id), script, hand)
+    audit.append(session, "alert.drafted", by=hand.by, now=hand.now, mailing=mailing_id, digest=digest_id)
     return mailing_id
 
 
 def edit(parts: Parts, mailing_id: int, paths: Sequence[str], *, by: int | None = None) -> None:
     """Write an alert anew that has not gone; whatever lock or approval it had is void. Raises WrongState."""
-    edit_words(parts, mailing_id, [read_file(path) for path in paths], by=by)
+    edit_words(parts, mailing_id, Revision(read_files(paths)), by=by)
 
 
-def edit_words(
-    parts: Parts,
-    mailing_id: int,
-    words: Sequence[str],
-    *,
-    by: int | None = None,
-    seen: str | None = None,
-    later: Sequence[str] | None = None,
-) -> None:
-    """Write an alert anew from texts, as `edit` does from files. later: the languages to come later; None: as it was."""
+def edit_words(parts: Parts, mailing_id: int, revision: Revision, *, by: int | None = None) -> None:
+    """Write an alert anew from texts, as `edit` does from files. Raises ChangedMeanwhile besides."""
     acting.allowed(parts, by, May.WRITE)
     with parts.database.transaction() as session:
-        now = database.now(session)
-        rewrite(session, parts, mailing_id, words, by=by or audit.SHELL, now=now, seen=seen, later=later)
+        rewrite(session, parts, mailing_id, revision, Hand(by or audit.SHELL, database.now(session)))
 
 
-def _require_same_languages(view: MailingView, texts: Sequence[Manuscript]) -> None:
+def _require_same_languages(view: MailingView, script: Script) -> None:
     """Raise NotWritten where a later language becomes another: whom it is for was said as it was begun."""
-    before, written = view.content.get("languages", []), [text.language for text in texts]
+    before, written = view.content.get("languages", []), script.languages
     if view.translates is not None and sorted(before) != sorted(written):
         raise NotWritten(next((one for one in written if one not in before), before[0]), before)
 
 
-def rewrite(
-    session: Session,
-    parts: Parts,
-    mailing_id: int,
-    words: Sequence[str],
-    *,
-    by: int | str,
-    now: datetime,
-    seen: str | None = None,
-    later: Sequence[str] | None = None,
-) -> None:
-    """Write an alert anew in the transaction of whoever asks. Raises WrongState, ChangedMeanwhile.
-
-    seen   `print_of` of the words that were before them; None: whatever they are now
-    """
+def rewrite(session: Session, parts: Parts, mailing_id: int, revision: Revision, hand: Hand) -> None:
+    """Write an alert anew in the transaction of whoever asks. Raises WrongState, ChangedMeanwhile."""
     acting.an_alert(session, mailing_id)
     # Whoever locks it meanwhile waits for these words.
     view = mailings.take(session, mailing_id)
-    if seen is not None and seen != print_of(view):
+    if revision.seen is not None and revision.seen != print_of(view):
         raise ChangedMeanwhile(mailing_id)
     if view.state is not State.DRAFT:
         locks.unlock(session, mailing_id)
-    digest = digests.get(session, view.digest_id or 0)
-    texts = read(words, digest)
-    _require_same_languages(view, texts)
-    _write(session, parts, mailing_id, words, texts, digest, by=by, now=now, later=later)
-    audit.append(session, "alert.edited", by=by, now=now, mailing=mailing_id)
+    script = Script.read(revision.words, digests.get(session, view.digest_id or 0))
+    _require_same_languages(view, script)
+    if revision.later is not None:
+        view = replace(view, content=view.content | {"later": list(revision.later)})
+    _write(session, parts, view, script, hand)
+    audit.append(session, "alert.edited", by=hand.by, now=hand.now, mailing=mailing_id)
 
 
 def rehearse(parts: Parts, paths: Sequence[str], *, digest_key: str, later: Sequence[str] = ()) -> int:
     """Compose an alert and keep nothing; return how many would get it. Raises what `draft` raises."""
     parts.letterhead.require()
     with parts.database.transaction() as session:
-        digest = digests.by_key(session, digest_key)
-        texts = read([read_file(path) for path in paths], digest)
-        require_later(texts, digest, later)
-        for text in texts:
-            _compose(session, parts, text, digest, archive_path="", page="", now=database.now(session))
+        script = Script.read(read_files(paths), digests.by_key(session, digest_key))
+        script.require_later(later)
+        for sheet in _sheets(script.texts, [None]):
+            _compose(session, parts, _Setting(script.digest, database.now(session)), sheet)
     return publish.audience_of_digest(parts, digest_key, later=later)
 
 
-def read(words: Sequence[str], digest: DigestView) -> list[Manuscript]:
-    """Return the texts of an alert for the readers of a digest. Raises BadManuscript."""
-    return [manuscript.read(text, language=digest.languages[0]) for text in words]
-
-
-def _write(
-    session: Session,
-    parts: Parts,
-    mailing_id: int,
-    words: Sequence[str],
-    texts: Sequence[Manuscript],
-    digest: DigestView,
-    *,
-    by: int | str,
-    now: datetime,
-    later: Sequence[str] | None = None,
-) -> None:
-    """Store every language of an alert and of what would take it back.
-
-    later   the languages that come later; None: as it was. What is written by now comes with the others.
-    """
-    view = mailings.get(session, mailing_id)
-    page = f"{parts.letterhead.base_url}/alerts/{view.translates or mailing_id}"
+def _write(session: Session, parts: Parts, view: MailingView, script: Script, hand: Hand) -> None:
+    """Store every language of an alert and of what would take it back. What is written by now comes with the others."""
+    page = f"{parts.letterhead.base_url}/alerts/{view.translates or view.id}"
+    setting = _Setting(script.digest, hand.now, page, view.id)
     # What takes it back bears the day on which the alert was begun, so that an approver sees no change where there is none.
-    told = _told(session, view)
-    _store_variants(session, parts, mailing_id, mailing_id, texts, digest, page=page, at=now, told=told)
-    back, backwards = mailings.retraction_of(session, mailing_id), [alerts.retraction(text) for text in texts]
-    unmarked = [None] * len(told)
-    _store_variants(session, parts, back, mailing_id, backwards, digest, page=page, at=view.created_at, told=unmarked)
-    writers = sorted({*view.content.get("by", []), *([by] if isinstance(by, int) else [])})
-    content: dict[str, Any] = {"words": list(words), "page": page, "by": writers}
+    told, begun = _told(session, view), replace(setting, at=view.created_at)
+    looks = styling.of_readers(session, script.digest.id)
+    _store_variants(session, parts, view.id, setting, _sheets(script.texts, told, looks))
+    back = mailings.retraction_of(session, view.id)
+    _store_variants(session, parts, back, begun, _sheets(script.backwards, [None] * len(told), looks))
+    content = _content(view, script, hand) | {"page": page}
+    mailings.write_down(session, view.id, script.subject, content)
+
+
+def _content(view: MailingView, script: Script, hand: Hand) -> dict[str, Any]:
+    """Return what stands beside the versions of an alert: its words, who wrote in it, which languages are to come."""
+    writers = sorted({*view.content.get("by", []), *hand.writer})
+    content: dict[str, Any] = {"words": list(script.words), "by": writers}
+    if unnamed(view) or not hand.writer:
+        content["unnamed"] = True
     if view.translates is not None:
-        content |= {"languages": [text.language for text in texts], "also_had": bool(view.content.get("also_had"))}
-    waits = set(view.content.get("later", []) if later is None else later) - {text.language for text in texts}
-    content |= {"later": sorted(waits)} if waits else {}
-    mailings.write_down(session, mailing_id, texts[0].subject, content)
+        content |= {"languages": script.languages, "also_had": bool(view.content.get("also_had"))}
+    waits = set(view.content.get("later", [])) - set(script.languages)
+    return content | ({"later": sorted(waits)} if waits else {})
+
+
+def unnamed(view: MailingView) -> bool:
+    """Return whether somebody wrote in an alert without saying who they are: at the command line, or by a message of CAP."""
+    return bool(view.content.get("unnamed"))
 
 
 def _told(session: Session, view: MailingView) -> list[datetime | None]:
@@ -232,42 +259,77 @@ def _told(session: Session, view: MailingView) -> list[datetime | None]:
     return [None, alert.planned_at or alert.created_at]
 
 
-def _store_variants(
-    session: Session,
-    parts: Parts,
-    target: int,
-    alert: int,
-    texts: Sequence[Manuscript],
-    digest: DigestView,
-    *,
-    page: str,
-    at: datetime,
-    told: Sequence[datetime | None],
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """What all versions of an alert have in common. page, alert: "" and None of one that is composed and not kept."""
+
+    digest: DigestView
+    at: datetime
+    page: str = ""
+    alert: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """One version. number: its place among them; told: when its readers had another language, where they had."""
+
+    text: Manuscript
+    number: int
+    told: datetime | None
+    style: Style = PLAIN
+
+
+def _sheets(texts: Sequence[Manuscript], told: Sequence[datetime | None], looks: Sequence[str] = ("",)) -> list[_Sheet]:
+    every = enumerate(product(looks, told, texts), start=1)
+    return [_Sheet(text, number, mark, Style.parse(look)) for number, (look, mark, text) in every]
+
+
+def _store_variants(session: Session, parts: Parts, target: int, setting: _Setting, sheets: Sequence[_Sheet]) -> None:
     variants.clear(session, target)
-    for number, (mark, text) in enumerate(product(told, texts), start=1):
-        path = f"/archive/{digest.key}/{alert}/{number}"
-        compiled = _compose(session, parts, text, digest, archive_path=path, page=page, now=at, translates=mark)
-        variants.store(session, target, compiled, number=number, language=text.language)
+    _store(session, parts, target, setting, sheets)
 
 
-def _compose(
-    session: Session,
-    parts: Parts,
-    text: Manuscript,
-    digest: DigestView,
-    *,
-    archive_path: str,
-    page: str,
-    now: datetime,
-    translates: datetime | None = None,
-) -> Compiled:
-    mailto = inbound.leave_address(session, parts)
+def _store(session: Session, parts: Parts, target: int, setting: _Setting, sheets: Sequence[_Sheet]) -> None:
+    """Store versions after those that are there: each style has all of them, in one order."""
+    there = sum(variants.styles(session, target).values())
+    for sheet in sheets:
+        number, language = there + sheet.number, sheet.text.language
+        compiled = _compose(session, parts, setting, replace(sheet, number=number))
+        variants.store(session, target, compiled, number=number, language=language, style=sheet.style.code)
+
+
+def complete(session: Session, parts: Parts, view: MailingView, *, now: datetime) -> None:
+    """Store the versions of a draft for those of its readers who have chosen a style since it was written.
+
+    What is locked is for all of them: nobody has to wait, or sees more of an alert than they asked for.
+    """
+    script = Script.read([str(one) for one in view.content["words"]], digests.get(session, view.digest_id or 0))
+    setting, told = _Setting(script.digest, now, str(view.content["page"]), view.id), _told(session, view)
+    unmarked: list[datetime | None] = [None] * len(told)
+    back, begun = mailings.retraction_of(session, view.id), replace(setting, at=view.created_at)
+    wanted = styling.of_readers(session, script.digest.id)
+    both = ((view.id, script.texts, setting, told), (back, script.backwards, begun, unmarked))
+    for target, said, where, marks in both:
+        # Of each by itself: somebody may have chosen after the one was written and before the other.
+        there = variants.styles(session, target)
+        looks = [one for one in wanted if one not in there]
+        _store(session, parts, target, where, _sheets(said, marks, looks))
+
+
+def _compose(session: Session, parts: Parts, setting: _Setting, sheet: _Sheet) -> Compiled:
+    digest, language = setting.digest, sheet.text.language
+    path = f"/archive/{digest.key}/{setting.alert}/{sheet.number}" if setting.alert is not None else ""
     frame = parts.letterhead.frame(
-        digest, language=text.language, kind="alert", archive_path=archive_path, mailto=mailto
+        digest,
+        language=language,
+        kind="alert",
+        archive_path=path,
+        mailto=inbound.leave_address(session, parts),
+        style=sheet.style,
     )
-    url = f"{page}/{text.language}" if page else ""
-    return composing.compose(alerts.content(text, now=now, page=url, translates=translates), frame, parts.layout)
+    url = f"{setting.page}/{language}" if setting.page else ""
+    content = alerts.content(sheet.text, now=setting.at, page=url, translates=sheet.told)
+    return composing.compose(styling.led(parts, content, sheet.style), frame, parts.layout)
 
 
 def print_of(view: MailingView) -> str:

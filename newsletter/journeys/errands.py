@@ -15,7 +15,6 @@ from newsletter.jobs import ERRANDS
 from newsletter.journeys import acting, alert, desk, drafting, expiring, mailing, mandates, retracting, translating
 from newsletter.journeys.mandates import Wish
 from newsletter.journeys.parts import Parts
-from newsletter.operators import audit
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
 
@@ -98,17 +97,18 @@ def _require_young(parts: Parts, found: ErrandView) -> None:
 
 
 def _draft(parts: Parts, found: ErrandView) -> int:
-    words, digest, facts = list(found.facts["words"]), str(found.facts["digest"]), found.facts
+    words, digest, facts = tuple(found.facts["words"]), str(found.facts["digest"]), found.facts
     if facts.get("translates"):
         of, also_had = int(facts["translates"]), bool(facts.get("also_had"))
         return translating.draft_words(parts, words, of=of, also_had=also_had, by=found.operator)
-    updates, later = facts.get("updates"), list(facts.get("later", ()))
-    return drafting.draft_words(parts, words, digest_key=digest, by=found.operator, updates=updates, later=later)
+    wish = drafting.Wish(words, digest, facts.get("updates"), tuple(facts.get("later", ())))
+    return drafting.draft_words(parts, wish, by=found.operator)
 
 
 def _edit(parts: Parts, found: ErrandView) -> None:
-    seen, words, later = str(found.facts["seen"]), list(found.facts["words"]), found.facts.get("later")
-    drafting.edit_words(parts, found.mailing or 0, words, by=found.operator, seen=seen, later=later)
+    seen, words, later = str(found.facts["seen"]), tuple(found.facts["words"]), found.facts.get("later")
+    revision = drafting.Revision(words, seen, None if later is None else tuple(later))
+    drafting.edit_words(parts, found.mailing or 0, revision, by=found.operator)
 
 
 def _lock(parts: Parts, found: ErrandView) -> None:
@@ -144,8 +144,7 @@ def _resume(parts: Parts, found: ErrandView) -> None:
     acting.allowed(parts, found.operator, May.SEND)
     with parts.database.transaction() as session:
         number = acting.an_alert(session, found.mailing or 0).id
-        audit.append(session, "alert.resumed", by=found.operator, now=database.now(session), mailing=number)
-    mailing.resume(parts, number)
+    mailing.resume(parts, number, by=found.operator)
 
 
 def _mandate(parts: Parts, found: ErrandView) -> None:
@@ -174,7 +173,7 @@ def _mandated(parts: Parts, found: ErrandView) -> None:
     number, mandate, by = found.mailing or 0, int(found.facts["mandate"]), found.operator
     factor, answer, seen = (str(found.facts[name]) for name in ("factor", "answer", "seen"))
     if Factor(factor) is Factor.PASSKEY:
-        mandates.release_by_passkey(parts, number, mandate=mandate, by=by, assertion=answer)
+        mandates.release_by_passkey(parts, number, mandate=mandate, by=by, assertion=answer, seen=seen)
     else:
         mandates.release_by_code(parts, number, mandate=mandate, by=by, code=answer, seen=seen)
 

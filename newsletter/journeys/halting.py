@@ -10,8 +10,8 @@ from newsletter.errors import NotFound
 from newsletter.jobs import DELIVER
 from newsletter.journeys import mailing
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import books, lanes, shards
-from newsletter.ledger.mailings import Lane
+from newsletter.ledger import books, lanes, mailings, shards
+from newsletter.ledger.mailings import Lane, State, WrongState
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,25 @@ def resume(parts: Parts, chosen: Iterable[Lane]) -> None:
 
 
 def stop(parts: Parts, chosen: Iterable[Lane]) -> dict[int, int]:
-    """End every mailing under way in these lanes for good, and pause the lanes; return how many deliveries of each end."""
+    """End every mailing under way in these lanes for good, and pause the lanes; return how many deliveries of each end.
+
+    The lanes first, in a transaction of their own: that nothing more leaves waits for no mailing that is being planned.
+    """
+    chosen = list(chosen)
+    pause(parts, chosen)
     with parts.database.transaction() as session:
-        stopped = lanes.stop(session, chosen, now=database.now(session))
+        running = lanes.under_way(session, chosen)
+    stopped = [one for one in running if _ended(parts, one)]
     return {mailing_id: mailing.cancel_rest(parts, mailing_id) for mailing_id in stopped}
+
+
+def _ended(parts: Parts, mailing_id: int) -> bool:
+    try:
+        with parts.database.transaction() as session:
+            mailings.move(session, mailing_id, State.STOPPED, finished_at=database.now(session))
+    except WrongState:
+        return False  # it ended a moment ago, by itself or by somebody else
+    return True
 
 
 def would_stop(parts: Parts, chosen: Iterable[Lane]) -> dict[int, int]:

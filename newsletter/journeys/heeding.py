@@ -16,6 +16,7 @@ from newsletter.database import Session
 from newsletter.errors import NewsletterError
 from newsletter.issues import articles, digests
 from newsletter.journeys import acting, drafting, stopping
+from newsletter.journeys.drafting import Hand, Revision, Wish
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings
 from newsletter.ledger.mailings import NOT_GONE, State
@@ -47,7 +48,8 @@ class Heeding:
             return  # somebody ended it here: the message is kept, and changes nothing
         waiting = self._not_gone(session, newest)
         if waiting is not None and _untouched(session, waiting):
-            drafting.rewrite(session, self.parts, waiting, self._words(session, message), by=self.by, now=now)
+            revision = Revision(self._words(session, message))
+            drafting.rewrite(session, self.parts, waiting, revision, Hand(self.by, now))
             _mark(session, waiting)
         else:
             self._begin(session, message, updates=newest, now=now)
@@ -57,17 +59,13 @@ class Heeding:
 
         Nothing is mailed by that: nobody can tell who sent a message of CAP, so taking back is for somebody to do.
         """
-        for one in (mailing_id, *mailings.followers(session, mailing_id)):
-            for waiting in mailings.waiting_to_follow(session, one):
-                stopping.end(session, waiting, by=self.by, now=now)
-            for language in reversed(stopping.languages(session, one)):
-                stopping.end(session, language, by=self.by, now=now)
+        for one in mailings.take_all(session, lambda: _thread(session, mailing_id)):
             if acting.an_alert(session, one).state in stopping.STOPPABLE:
                 stopping.end(session, one, by=self.by, now=now)
 
     def _begin(self, session: Session, message: CapMessage, *, updates: int | None, now: datetime) -> int:
-        words = self._words(session, message)
-        made = drafting.begin(session, self.parts, words, digest_key=self.digest, by=self.by, updates=updates, now=now)
+        wish = Wish(self._words(session, message), self.digest, updates)
+        made = drafting.begin(session, self.parts, wish, Hand(self.by, now))
         _mark(session, made)
         return made
 
@@ -79,6 +77,15 @@ class Heeding:
         for waiting in mailings.waiting_to_follow(session, mailing_id):
             return waiting
         return mailing_id if acting.an_alert(session, mailing_id).state in NOT_GONE else None
+
+
+def _thread(session: Session, mailing_id: int) -> list[int]:
+    """Return an alert with its updates, those too that have not gone, and the languages of all."""
+    found = list[int]()
+    for one in (mailing_id, *mailings.followers(session, mailing_id)):
+        languages = reversed(mailings.in_all_languages(session, one))
+        found += [*mailings.waiting_to_follow(session, one), *languages]
+    return found
 
 
 _BROUGHT = "brought"
@@ -117,7 +124,7 @@ def _drafted(session: Session, parts: Parts, words: str, digest_key: str, *, now
     """Draft one, or say why it cannot be: what a stranger wrote must not keep the others out."""
     try:
         with session.begin_nested():
-            return drafting.begin(session, parts, [words], digest_key=digest_key, by=audit.SHELL, now=now)
+            return drafting.begin(session, parts, Wish((words,), digest_key), Hand(audit.SHELL, now))
     except NewsletterError as refusal:
         log.warning("not drafted", why=refusal.message)
         return None

@@ -9,12 +9,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from html import escape
 
 import structlog
 
 from newsletter import database, languages
 from newsletter.addresses import EmailAddress
 from newsletter.composer.content import NoticeContent, NoticeKind
+from newsletter.composer.styles import Style
 from newsletter.database import Session
 from newsletter.delivery import asking
 from newsletter.errors import Invalid, NotFound
@@ -26,7 +28,7 @@ from newsletter.journeys.judging import TRAP as TRAP
 from newsletter.journeys.notices import To
 from newsletter.journeys.parts import NoSender, Parts
 from newsletter.ledger.mailings import Lane
-from newsletter.subscribers import consent, forms, held, people, signup, subscriptions, suppression
+from newsletter.subscribers import consent, forms, held, people, signup, styles, subscriptions, suppression
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.forms import Arrival
 from newsletter.subscribers.signup import Answer, SignupView, Wish
@@ -38,8 +40,8 @@ log = structlog.get_logger()
 
 QUESTION_KEEPS, WELCOME_KEEPS = timedelta(days=3), timedelta(days=3)
 
-Group = tuple[str, tuple[str, ...]]
-"""Those who get the same words: a language, and the names of what they asked for."""
+Group = tuple[str, tuple[str, ...], str]
+"""Those who get the same mail: a language, the names of what they asked for, and the style that they chose."""
 
 
 class NothingChosen(Invalid):
@@ -119,6 +121,32 @@ def form(parts: Parts, *, stamp: str = "") -> Asking:
         known = forms.age(session.vault, stamp, now=now) is not None
         shown = stamp if known else forms.stamp(session.vault, now=now)
         return Asking(digests.listed(session), shown, held.wave(session) is not None)
+
+
+def wording(parts: Parts, language: str) -> str:
+    """Return what whoever presses the button of a form agrees to."""
+    return languages.say("web.join-agree", language, organisation=parts.letterhead.sender_name)
+
+
+def embedded(parts: Parts, keys: Sequence[str], *, language: str, name: str) -> str:
+    """Return the HTML of a form for somebody else's page. Raises UnknownDigest."""
+    with parts.database.transaction() as session:
+        chosen = [digests.by_key(session, key) for key in keys]
+    spoken = language if languages.speaks(language) else "en"
+    hidden = {"language": spoken, "form": name}
+    fields = [f'<input type="hidden" name="{field}" value="{escape(value)}">' for field, value in hidden.items()]
+    fields += [f'<input type="hidden" name="digest" value="{digest.key}">' for digest in chosen]
+    address = escape(languages.say("web.join-address", spoken))
+    return "\n".join(
+        (
+            f'<form method="post" action="{parts.letterhead.base_url}/join" dir="{languages.direction(spoken)}">',
+            *fields,
+            f'<label>{address} <input name="email" type="email" autocomplete="email" dir="ltr" required></label>',
+            f"<p>{escape(wording(parts, spoken))}</p>",
+            f'<button type="submit">{escape(languages.say("web.join-button", spoken))}</button>',
+            "</form>",
+        )
+    )
 
 
 def look(parts: Parts, token: str, *, now: datetime | None = None) -> bool:
@@ -204,7 +232,7 @@ def _ask(session: Session, parts: Parts, found: Sequence[SignupView], now: datet
     groups: defaultdict[Group, list[To]] = defaultdict(list)
     for one in judging.judge(session, found, now=now):
         to = To(one.mailbox_id, None, asking.to_join(one.one.id))
-        groups[one.wish.language, _names(one.wish.choices, named)].append(to)
+        groups[one.wish.language, _names(one.wish.choices, named), ""].append(to)
     _post(session, parts, NoticeKind.CONFIRM, groups, keeps=QUESTION_KEEPS, now=now)
 
 
@@ -235,7 +263,8 @@ def _bring_in(session: Session, parts: Parts, found: Sequence[SignupView], now: 
             permitted = _permit(session, person.id, one, answered, named, now)
             signup.came_of(session, one.id, events=list(permitted.values()), made_person=made)
             taken |= dict.fromkeys(permitted)
-        groups[wish.language, _names(taken, named)].append(To(mailbox_id, person.id, f"welcome:{answered.id}"))
+        look = styles.of(session, person.id).style.code
+        groups[wish.language, _names(taken, named), look].append(To(mailbox_id, person.id, f"welcome:{answered.id}"))
     _post(session, parts, NoticeKind.WELCOME, groups, keeps=WELCOME_KEEPS, now=now)
 
 
@@ -288,10 +317,12 @@ def _post(
     from newsletter.composer import notice
 
     reply_domain = inbound.reply_domain(session, parts) if kind is NoticeKind.CONFIRM else ""
-    for (language, lists), to in groups.items():
+    for (language, lists, look), to in groups.items():
         spoken = language if languages.speaks(language) else "en"
-        frame = parts.letterhead.notice_frame(lists[0] if lists else "", language=spoken, reply_domain=reply_domain)
-        compiled = notice.compose(NoticeContent(kind, lists, requested_on=now.date()), frame, parts.layout)
+        frame = parts.letterhead.notice_frame(
+            lists[0] if lists else "", language=spoken, reply_domain=reply_domain, style=Style.parse(look)
+        )
+        compiled = notice.compose(NoticeContent(kind, lists, written_on=now.date()), frame, parts.layout)
         notices.post(session, compiled, to, subject=str(kind), language=spoken, expires_at=now + keeps, now=now)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from newsletter import mailboxes
 from newsletter.addresses import BadAddress, EmailAddress
 from newsletter.database import Session
-from newsletter.ledger import mailings
+from newsletter.ledger import lanes
 from newsletter.subscribers import held, signup, waves
 from newsletter.subscribers.signup import SignupView, Wish
 from newsletter.subscribers.waves import Taken, Why
@@ -69,7 +69,7 @@ def judge(session: Session, found: Sequence[SignupView], *, now: datetime) -> li
 
 def alert(session: Session, *, now: datetime) -> bool:
     """Whether an alert brings people now."""
-    return mailings.alert_since(session, now - waves.ALERT_LASTS)
+    return lanes.alert_since(session, now - waves.ALERT_LASTS)
 
 
 def _why(room: Taken, one: SignupView, now: datetime) -> Why | None:

@@ -10,44 +10,30 @@ from datetime import UTC, datetime
 from newsletter import database, mailboxes
 from newsletter.database import DatabaseUnreachable, DiskFull, Session
 from newsletter.issues import digests
-from newsletter.journeys import spooling
+from newsletter.journeys import lessening, spooling
+from newsletter.journeys.lessening import Less, less_than
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.spooling import Wish
 from newsletter.ledger import deliveries
-from newsletter.mailboxes import UnknownMailbox
 from newsletter.subscribers import people, subscriptions, unsubscribe
-from newsletter.subscribers.subscriptions import Rhythm
-from newsletter.tokens import Link, Purpose
-from newsletter.vault import CannotUnseal
+from newsletter.subscribers.people import PersonView
+from newsletter.tokens import Link, Purpose, TooOld
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a leaving page says before anyone has pressed anything. who: a hint of whose link it is; "" where nobody's."""
+    """What a leaving page says before anyone has pressed anything. who: a hint of whose link it is; "" where nobody's.
+
+    less     what they may have instead, the mildest first
+    others   whether they take other digests, which go on
+    """
 
     digest: str | None
     language: str
     subscribed: bool
     who: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One digest on the preferences page."""
-
-    key: str
-    name: str
-    rhythm: Rhythm
-
-
-@dataclass(frozen=True, slots=True)
-class Preferences:
-    """What the preferences page shows. No name, and of the address a hint (`who`): the link may have been forwarded."""
-
-    reference: str
-    language: str
-    choices: tuple[Choice, ...]
-    who: str = ""
+    less: tuple[Less, ...] = ()
+    others: bool = False
 
 
 def offer(parts: Parts, token: str) -> Offer:
@@ -60,12 +46,17 @@ def offer(parts: Parts, token: str) -> Offer:
             person = people.by_id(session, link.subscriber_id)
             if person is None:
                 return Offer(None, "en", subscribed=False)
-            mine = subscriptions.of(session, link.subscriber_id)
-            subscribed = any(one.digest_id == link.digest_id for one in mine)
-            name = digests.get(session, link.digest_id).name
-            return Offer(name, person.language, subscribed, _hint(session, person.mailbox_id))
+            return _offer(session, person, link.digest_id, now=database.now(session))
     except DatabaseUnreachable:
         return Offer(None, "en", subscribed=True)
+
+
+def _offer(session: Session, person: PersonView, digest_id: int, *, now: datetime) -> Offer:
+    rhythms = {one.digest_id: one.rhythm for one in subscriptions.of(session, person.id)}
+    mine = rhythms.get(digest_id)
+    less = less_than(mine, paused=lessening.resting(person, now=now)) if mine else ()
+    name, who = digests.get(session, digest_id).name, mailboxes.hint(session, person.mailbox_id)
+    return Offer(name, person.language, mine is not None, who, less, others=bool(rhythms.keys() - {digest_id}))
 
 
 def leave(parts: Parts, token: str) -> None:
@@ -79,8 +70,14 @@ def leave(parts: Parts, token: str) -> None:
 
 
 def leave_everything(parts: Parts, token: str) -> None:
-    """End all that a reader takes, from their preferences page. Safe to repeat. Raises tokens.BadToken, spooling.NotKept."""
-    link = _read(parts, token)
+    """End all that a reader takes, from their preferences page. Safe to repeat. Raises tokens.BadToken, spooling.NotKept.
+
+    A link that is too old for anything else still does this: it is what whoever digs up an old mail most often wants.
+    """
+    try:
+        link = _read(parts, token)
+    except TooOld as old:
+        link = old.link
     if link.purpose is not Purpose.PREVIEW:
         _leave_or_spool(parts, link.subscriber_id, None)
 
@@ -88,12 +85,13 @@ def leave_everything(parts: Parts, token: str) -> None:
 def _leave_or_spool(parts: Parts, subscriber_id: int, digest_id: int | None) -> None:
     try:
         with parts.database.transaction() as session:
-            _leave(session, subscriber_id, digest_id)
+            end(session, subscriber_id, digest_id)
     except (DatabaseUnreachable, DiskFull):
         spooling.keep(parts.home, Wish(subscriber_id, digest_id))
 
 
-def _leave(session: Session, subscriber_id: int, digest_id: int | None) -> None:
+def end(session: Session, subscriber_id: int, digest_id: int | None) -> None:
+    """End what a reader takes, of one digest or all of it, and cancel what is planned. Safe to repeat."""
     now = database.now(session)
     unsubscribe.leave(session, subscriber_id, digest_id, reason="unsubscribed", now=now)
     person = people.by_id(session, subscriber_id)
@@ -101,43 +99,22 @@ def _leave(session: Session, subscriber_id: int, digest_id: int | None) -> None:
         deliveries.cancel(session, person.mailbox_id, reason="unsubscribed", digest_id=digest_id)
 
 
-def preferences(parts: Parts, token: str) -> Preferences:
-    """Return what a reader takes. Raises tokens.BadToken. Changes nothing."""
-    link = _read(parts, token)
-    if link.purpose is Purpose.PREVIEW:
-        return Preferences("PREVIEW0", "en", ())
-    with parts.database.transaction() as session:
-        person = people.by_id(session, link.subscriber_id)
-        if person is None:
-            return Preferences("", "en", ())
-        named = {digest.id: digest for digest in digests.listed(session)}
-        mine = subscriptions.of(session, link.subscriber_id)
-        choices = tuple(Choice(named[one.digest_id].key, named[one.digest_id].name, one.rhythm) for one in mine)
-        return Preferences(person.reference, person.language, choices, _hint(session, person.mailbox_id))
+def of_old(parts: Parts, link: Link) -> Offer:
+    """Return what a preferences page says to whom an old link brought: they can leave everything. Changes nothing."""
+    try:
+        with parts.database.transaction() as session:
+            person = people.by_id(session, link.subscriber_id)
+            if person is None:
+                return Offer(None, "en", subscribed=False)
+            takes = bool(subscriptions.of(session, person.id))
+            return Offer(None, person.language, takes, mailboxes.hint(session, person.mailbox_id))
+    except DatabaseUnreachable:
+        return Offer(None, "en", subscribed=True)
 
 
 def _read(parts: Parts, token: str) -> Link:
     # Not the database's clock: leaving everything is kept while that is away, and the hour matters little after 400 days.
     return parts.tokens.read(token, Purpose.PREFERENCES, Purpose.PREVIEW, now=datetime.now(UTC))
-
-
-def _hint(session: Session, mailbox_id: int) -> str:
-    """Say whose link this is, as far as its owner needs: whoever it was forwarded to should not press by mistake."""
-    try:
-        return mailboxes.open(session, mailbox_id).hint
-    except (CannotUnseal, UnknownMailbox):
-        return ""
-
-
-def change_rhythm(parts: Parts, token: str, *, digest_key: str, rhythm: Rhythm) -> None:
-    """Let a reader have a digest more or less often. Raises tokens.BadToken, digests.UnknownDigest."""
-    link = _read(parts, token)
-    if link.purpose is Purpose.PREVIEW:
-        return
-    with parts.database.transaction() as session:
-        digest = digests.by_key(session, digest_key)
-        now = database.now(session)
-        subscriptions.change_rhythm(session, link.subscriber_id, digest.id, rhythm=rhythm, now=now)
 
 
 def drain(parts: Parts) -> int:
@@ -146,6 +123,6 @@ def drain(parts: Parts) -> int:
     def act(wishes: list[Wish]) -> None:
         with parts.database.transaction() as session:
             for wish in wishes:
-                _leave(session, wish.subscriber, wish.digest)
+                end(session, wish.subscriber, wish.digest)
 
     return spooling.drain(parts.home, act)

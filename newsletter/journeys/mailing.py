@@ -1,5 +1,6 @@
 """An ordinary mailing: drafted from a text, tried on one address, sent or scheduled, paused, stopped."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,18 +10,22 @@ from newsletter.addresses import EmailAddress
 from newsletter.composer import lint
 from newsletter.composer import mailing as composing
 from newsletter.composer.content import MailingContent
+from newsletter.composer.message import Compiled
+from newsletter.composer.styles import Style
 from newsletter.database import Session
 from newsletter.delivery import budget, paces, planning, quotas, roads, standing
 from newsletter.delivery.budget import Promise
 from newsletter.delivery.roads import Bearer, Sentence
 from newsletter.issues import digests, manuscript
+from newsletter.issues.digests import DigestView
 from newsletter.jobs import DELIVER
-from newsletter.journeys import inbound
+from newsletter.journeys import inbound, styling
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.publish import NoSuchFile
 from newsletter.ledger import books, deliveries, locks, mailings, shards, tallies, variants
 from newsletter.ledger.deliveries import Single
-from newsletter.ledger.mailings import NOT_GONE, Draft, Kind, Lane, MailingView, State
+from newsletter.ledger.mailings import NOT_GONE, Draft, Kind, Lane, MailingView, State, WrongState
+from newsletter.operators import audit
 from newsletter.subscribers import people, recipients
 
 
@@ -55,15 +60,29 @@ def draft(parts: Parts, path: str, *, digest_key: str) -> Drafted:
         text = read_manuscript(path, language=digest.languages[0])
         new = Draft(kind=Kind.MAILING, lane=Lane.BULK, digest_id=digest.id, subject=text.subject)
         mailing_id = mailings.draft(session, new, now=database.now(session))
-        path_ = f"/archive/{digest.key}/{mailing_id}/1"
-        mailto = inbound.leave_address(session, parts)
-        frame = parts.letterhead.frame(
-            digest, language=text.language, kind="mailing", archive_path=path_, mailto=mailto
-        )
-        content = MailingContent(text.subject, text.preheader, text.markdown)
-        compiled = composing.compose(content, frame, parts.layout)
-        variants.store(session, mailing_id, compiled, number=1, language=text.language)
-        return Drafted(mailing_id, tuple(lint.warnings(compiled)))
+        warnings: dict[str, None] = {}
+        for number, look in enumerate(styling.of_readers(session, digest.id), start=1):
+            compiled = _compose(session, parts, text, digest, f"{mailing_id}/{number}", Style.parse(look))
+            variants.store(session, mailing_id, compiled, number=number, language=text.language, style=look)
+            warnings.update(dict.fromkeys(lint.warnings(compiled)))
+        return Drafted(mailing_id, tuple(warnings))
+
+
+def _compose(
+    session: Session, parts: Parts, text: manuscript.Manuscript, digest: DigestView, number: str, style: Style
+) -> Compiled:
+    """Compose a mailing in a style. number: of the mailing and of its version, as the archive knows them."""
+    frame = parts.letterhead.frame(
+        digest,
+        language=text.language,
+        kind="mailing",
+        archive_path=f"/archive/{digest.key}/{number}",
+        mailto=inbound.leave_address(session, parts),
+        style=style,
+    )
+    words = parts.letterhead.links(text.markdown, style)
+    content = MailingContent(text.subject, text.preheader, words, database.now(session).date())
+    return composing.compose(content, frame, parts.layout)
 
 
 def test(parts: Parts, mailing_id: int, address: str) -> int:
@@ -159,34 +178,68 @@ def listed(parts: Parts, *, limit: int = 50) -> list[books.Status]:
         return [books.status(session, row.id) for row in mailings.listed(session, limit=limit)]
 
 
-def pause(parts: Parts, mailing_id: int) -> None:
-    """Halt a mailing; nothing new is handed over after at most half a second."""
+def pause(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> list[int]:
+    """Halt a mailing, an alert in all its languages; nothing new is handed over after at most half a second. Return which.
+
+    As whichever role, and one after the other: the alert itself waits for no language that is being planned. Raises
+    WrongState where nothing of it is under way.
+    """
+    halted = []
     with parts.database.transaction() as session:
-        mailings.move(session, mailing_id, State.PAUSED)
+        if mailings.get(session, mailing_id).state is State.SENDING or not _under_way(session, mailing_id):
+            mailings.pause(session, mailing_id)
+            _note(session, "alert.paused", mailing_id, by=by)
+            halted.append(mailing_id)
+    with parts.database.transaction() as session:
+        languages = _under_way(session, mailing_id)
+    for one in languages:
+        with suppress(WrongState), parts.database.transaction() as session:
+            mailings.pause_along(session, one)
+            _note(session, "alert.paused", one, by=by)
+            halted.append(one)
+    return halted
+
+
+def _under_way(session: Session, mailing_id: int) -> list[int]:
+    """Return the later languages of an alert that go, or are about to."""
+    going = (State.SENDING, State.APPROVED)
+    return [one.id for one in mailings.translations(session, mailing_id) if one.state in going]
+
+
+def _note(session: Session, what: str, mailing_id: int, *, by: int | str) -> None:
+    if mailings.get(session, mailing_id).kind is Kind.ALERT:
+        audit.append(session, what, by=by, now=database.now(session), mailing=mailing_id)
 
 
 def may(parts: Parts, mailing_id: int, to: State) -> None:
     """Raise what a move would raise, and change nothing: what --dry-run asks."""
     with parts.database.transaction() as session:
         if to is State.SENDING and mailings.get(session, mailing_id).state is not State.PAUSED:
+            if tallies.along(session, mailing_id):
+                return
             raise mailings.WrongState(mailing_id, mailings.get(session, mailing_id).state, to)
         mailings.require(session, mailing_id, to)
 
 
-def resume(parts: Parts, mailing_id: int) -> None:
-    """Let a paused mailing go on."""
+def resume(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> list[int]:
+    """Let a paused mailing go on, an alert with the languages that were paused with it; return which. Raises WrongState."""
     with parts.database.transaction() as session:
-        mailings.resume(session, mailing_id)
-        tallies.forget(session, mailing_id)
-        lane = mailings.get(session, mailing_id).lane
-    parts.nudger.nudge(DELIVER[lane])
+        view, along = mailings.get(session, mailing_id), tallies.along(session, mailing_id)
+    resumed = [mailing_id] if view.state is State.PAUSED or not along else []
+    for one in (*resumed, *along):
+        with parts.database.transaction() as session:
+            mailings.resume(session, one)
+            tallies.forget(session, one)
+            _note(session, "alert.resumed", one, by=by)
+    parts.nudger.nudge(DELIVER[view.lane])
+    return [*resumed, *along]
 
 
 def stop(parts: Parts, mailing_id: int) -> int:
     """End a mailing for good, an alert in all its languages; return how many deliveries were cancelled."""
     with parts.database.transaction() as session:
-        now, every = database.now(session), mailings.in_all_languages(session, mailing_id)
-        mailings.take_all(session, every)
+        now = database.now(session)
+        every = mailings.take_all(session, lambda: mailings.in_all_languages(session, mailing_id))
         under_way = (State.SENDING, State.PAUSED)
         stopped = [one for one in every if one == mailing_id or mailings.get(session, one).state in under_way]
         for one in stopped:

@@ -167,7 +167,7 @@ def release_by_code(
     Raises NotEnough, WrongFactor, Locked, NotAllowed, UnknownMandate, ChangedMeanwhile, and what `alert.release` raises.
     """
     shown = Shown(by, Factor.TOTP, seen=seen)
-    acting.by_factor(
+    let_go = acting.by_factor(
         parts,
         by,
         Factor.TOTP,
@@ -175,14 +175,19 @@ def release_by_code(
         before=lambda session: _require_word(session, parts, mailing_id, mandate, shown),
         act=lambda session: _approve(session, parts, mailing_id, mandate, shown),
     )
-    return alert.release(parts, mailing_id, by=by, seen=seen)
+    return alert.release(parts, mailing_id, by=by, seen=let_go.fingerprint.hex())
 
 
-def release_by_passkey(parts: Parts, mailing_id: int, *, mandate: int, by: int, assertion: str) -> State:
-    """Let a locked alert go by a mandate and its holder's passkey over the alert's fingerprint; return its state."""
+def release_by_passkey(
+    parts: Parts, mailing_id: int, *, mandate: int, by: int, assertion: str, seen: str | None = None
+) -> State:
+    """Let a locked alert go by a mandate and its holder's passkey over the alert's fingerprint; return its state.
+
+    Raises as `release_by_code`, but for what is about codes.
+    """
     with parts.database.transaction() as session:
-        _approve(session, parts, mailing_id, mandate, Shown(by, Factor.PASSKEY, assertion))
-    return alert.release(parts, mailing_id, by=by)
+        signed = _approve(session, parts, mailing_id, mandate, Shown(by, Factor.PASSKEY, assertion, seen))
+    return alert.release(parts, mailing_id, by=by, seen=signed.fingerprint.hex())
 
 
 def may_release(parts: Parts, mailing_id: int, *, mandate: int, by: int) -> int:
@@ -191,7 +196,8 @@ def may_release(parts: Parts, mailing_id: int, *, mandate: int, by: int) -> int:
         return _require_word(session, parts, mailing_id, mandate, Shown(by, Factor.TOTP)).count
 
 
-def _approve(session: Session, parts: Parts, mailing_id: int, mandate: int, shown: Shown) -> None:
+def _approve(session: Session, parts: Parts, mailing_id: int, mandate: int, shown: Shown) -> Manifest:
+    """Write down the holder's word, and return the lock it is over: that alone may go by it."""
     mailings.take(session, mailing_id)
     manifest = _require_word(session, parts, mailing_id, mandate, shown)
     over = Over(manifest.mailing, manifest.number, manifest.fingerprint)
@@ -201,6 +207,7 @@ def _approve(session: Session, parts: Parts, mailing_id: int, mandate: int, show
     mailings.approve(session, mailing_id, start_at=None)
     facts = {"mailing": mailing_id, "number": manifest.number, "mandate": mandate, "factor": shown.factor}
     audit.append(session, "alert.mandated", by=shown.by, now=database.now(session), **facts)
+    return manifest
 
 
 def _require_word(session: Session, parts: Parts, mailing_id: int, mandate: int, shown: Shown) -> Manifest:

@@ -1,13 +1,15 @@
 """What every story needs: the database, the keys' tokens, the templates, who we are, and the broker."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from newsletter import languages
 from newsletter.bounces.routing import Router
 from newsletter.composer.content import Frame
+from newsletter.composer.styles import PLAIN, Style
 from newsletter.database import Database
 from newsletter.delivery.planning import PORTIONS, Portions
 from newsletter.delivery.vouching import House
@@ -33,12 +35,18 @@ class NoSender(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Letterhead:
-    """Who sends: what stands in From and in every footer. sender_address in wire form."""
+    """Who sends: what stands in From and in every footer. sender_address in wire form.
+
+    discreet_name   in From where a reader asked for a discreet style; "" is a word of their language
+    mirror_url      the second host of the pages, for readers whose line the first is not open to; "" where there is none
+    """
 
     sender_name: str
     sender_address: str
     postal_address: str
     base_url: str
+    discreet_name: str = ""
+    mirror_url: str = ""
 
     @property
     def domain(self) -> str:
@@ -52,23 +60,48 @@ class Letterhead:
         if not self.postal_address:
             raise NoSender("NEWSLETTER_POSTAL_ADDRESS")
 
+    def base(self, style: Style) -> str:
+        """Return where the pages are for readers of a style."""
+        return self.mirror_url if style.mirror and self.mirror_url else self.base_url
+
+    def links(self, text: str, style: Style) -> str:
+        """Return a text whose links to our own pages lead where readers of a style can follow them."""
+        return text.replace(f"{self.base_url}/", f"{self.base(style)}/") if style.mirror else text
+
     def frame(
-        self, digest: DigestView, *, language: str, kind: str, archive_path: str = "", mailto: str | None = None
+        self,
+        digest: DigestView,
+        *,
+        language: str,
+        kind: str,
+        archive_path: str = "",
+        mailto: str | None = None,
+        style: Style = PLAIN,
     ) -> Frame:
         """Return what stands around a message to the readers of a digest. mailto: where wishes to leave by mail are read."""
-        return self._frame(
+        base = self.base(style)
+        frame = self._frame(
             language=language,
             list_key=digest.key,
             list_name=digest.name,
             why="mail.why-subscribed",
-            archive_url=f"{self.base_url}{archive_path}" if archive_path else "",
+            archive_url=f"{base}{archive_path}" if archive_path else "",
             feedback_kind=kind,
             unsubscribe_mailto=mailto,
+            style=style,
+        )
+        return (
+            self._discreet(replace(frame, base_url=base), digest) if style.discreet else replace(frame, base_url=base)
         )
 
-    def notice_frame(self, lists: str, *, language: str, reply_domain: str = "") -> Frame:
+    def _discreet(self, frame: Frame, digest: DigestView) -> Frame:
+        """Before the footer there is no name of ours: the key of a digest, too, may be that of the cause."""
+        name = self.discreet_name or languages.say("mail.discreet-name", frame.language)
+        return replace(frame, sender_name=name, list_key=f"list-{digest.id}", list_archive_url=f"{frame.base_url}/")
+
+    def notice_frame(self, lists: str, *, language: str, reply_domain: str = "", style: Style = PLAIN) -> Frame:
         """Return what stands around a mail that somebody caused by their own act. reply_domain: where answers are read."""
-        return self._frame(
+        frame = self._frame(
             language=language,
             list_key="",
             list_name=lists,
@@ -76,7 +109,10 @@ class Letterhead:
             archive_url="",
             feedback_kind="notice",
             reply_domain=reply_domain,
+            style=style,
         )
+        name = self.discreet_name or languages.say("mail.discreet-name", language)
+        return replace(frame, base_url=self.base(style), sender_name=name if style.discreet else frame.sender_name)
 
     def team_frame(self, *, language: str = "en") -> Frame:
         """Return what stands around a message to operators: no list, nothing in the archive."""

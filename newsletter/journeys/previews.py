@@ -36,7 +36,8 @@ def write(parts: Parts, session: Session, mailing_id: int, folder: Path, *, refe
     written = []
     for variant in chosen:
         stamper = Stamper(variants.load(session, variant.id))
-        written += _files(folder / f"{mailing_id}-{variant.number}-{variant.language}", stamper, person)
+        style = f"-{variant.style}" if variant.style else ""
+        written += _files(folder / f"{mailing_id}-{variant.number}-{variant.language}{style}", stamper, person)
     return written
 
 
@@ -44,8 +45,10 @@ def _files(stem: Path, stamper: Stamper, person: Person) -> list[Path]:
     shown = stamper.parts(person)
     eml, html, txt = (stem.with_name(stem.name + ending) for ending in (".eml", ".html", ".txt"))
     eml.write_bytes(stamper.stamp(person))
-    html.write_text(shown.html, encoding="utf-8")
     txt.write_text(shown.text, encoding="utf-8")
+    if not shown.html:
+        return [eml, txt]
+    html.write_text(shown.html, encoding="utf-8")
     return [eml, html, txt]
 
 

@@ -64,8 +64,10 @@ class Page:
         ]
 
 
-def page(parts: Parts, number: int, language: str | None = None) -> Page | None:
+def page(parts: Parts, number: int, language: str | None = None, *, base_url: str = "") -> Page | None:
     """Return the page of an alert in a language, its first where it has not that one; None where there is nothing public.
+
+    base_url   where it is looked at, and passed on from; "" is the first host
 
     A language that came later has no page of its own: it stands with its alert from the moment in which it goes.
     """
@@ -80,7 +82,7 @@ def page(parts: Parts, number: int, language: str | None = None) -> Page | None:
         started = mailings.started_at(session, of.id)
         newer = _newer(session, alert.id)
     others = tuple(one for one in versions if one != chosen.language)
-    url = f"{parts.letterhead.base_url}/alerts/{alert.id}/{chosen.language}"
+    url = f"{base_url or parts.letterhead.base_url}/alerts/{alert.id}/{chosen.language}"
     taken_back = State.RETRACTED in (of.state, alert.state)
     shown = alerts.retraction(chosen) if taken_back else chosen
     words = plaintext.bare(shown.markdown)

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -13,13 +13,14 @@ from newsletter import database, fetching
 from newsletter.composer import digest as composing
 from newsletter.composer import lint
 from newsletter.composer.content import DigestContent
+from newsletter.composer.styles import Style
 from newsletter.database import Session
 from newsletter.delivery import planning
 from newsletter.errors import Conflict, Invalid, NotFound
 from newsletter.issues import articles, cutting, digests, feeds, pictures, selection
 from newsletter.issues.articles import ArticleView
 from newsletter.jobs import DELIVER, PICTURES
-from newsletter.journeys import inbound, previews
+from newsletter.journeys import inbound, previews, styling
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings, reading, variants
 from newsletter.ledger import planning as rows
@@ -112,13 +113,13 @@ def _feed_name(where: str) -> str:
 def compose(parts: Parts, digest_key: str, *, rhythm: str | None = None, now: datetime | None = None) -> Composed:
     """Cut the next issue of a digest, compose what each group of readers gets, and store it as a draft.
 
-    Raises cutting.NothingNew, digests.UnknownDigest, parts.NoSender.
+    Raises cutting.NothingNew, cutting.NeverCut, digests.UnknownDigest, parts.NoSender.
     """
     parts.letterhead.require()
     with parts.database.transaction() as session:
         now = now or database.now(session)
         digest = digests.by_key(session, digest_key)
-        rhythm = rhythm or digest.rhythm
+        rhythm = cutting.cuttable(rhythm or digest.rhythm)
         cut = cutting.next_cut(session, digest.id, rhythm, upto=articles.last_ready(session))
         ready = articles.ready(session, after=0, upto=cut.upto)
         alerts = articles.alerts_among(session, ready)
@@ -151,9 +152,10 @@ def compose(parts: Parts, digest_key: str, *, rhythm: str | None = None, now: da
 def _groups(
     session: Session, digest: digests.DigestView, rhythm: str, cut: cutting.Cut, alerts: dict[int, int]
 ) -> list[Group]:
-    """Return every group of readers; first, for each language, that of readers who have had all issues until now."""
-    audience = recipients.of_digest(digest.id, rhythm=rhythm, languages=digest.languages)
-    regular = [Group(language, cut.after, ()) for language in digest.languages]
+    """Return every group of readers; first, for each style and language, that of readers who have had all issues until now."""
+    audience = recipients.of_digest(digest.id, rhythm=rhythm, languages=digest.languages, urgent=False)
+    looks = styling.of_readers(session, digest.id, kind=Kind.DIGEST)
+    regular = [Group(language, cut.after, (), style) for style in looks for language in digest.languages]
     found = reading.groups(session, audience, alerts=sorted(alerts.values()))
     return list(dict.fromkeys([*regular, *found]))
 
@@ -173,7 +175,7 @@ class _Versions:
         self._parts, self._session, self._digest = parts, session, digest
         self._mailing_id, self._masthead = mailing_id, masthead
         self._mailto = inbound.leave_address(session, parts)
-        self._made: dict[tuple[str, tuple[int, ...]], int] = {}
+        self._made: dict[tuple[str, str, tuple[int, ...]], int] = {}
         self.warnings: set[str] = set()
 
     @property
@@ -184,18 +186,18 @@ class _Versions:
         """Return the variant for what a group is shown, composed on first use; None when nothing is new for it."""
         if not chosen:
             return None
-        key = (group.language, tuple(article.id for article in chosen))
+        key = (group.language, group.style, tuple(article.id for article in chosen))
         if key not in self._made:
-            self._made[key] = self._compose(group.language, chosen)
+            self._made[key] = self._compose(group.language, Style.parse(group.style), chosen)
         return self._made[key]
 
-    def _compose(self, language: str, chosen: list[ArticleView]) -> int:
+    def _compose(self, language: str, style: Style, chosen: list[ArticleView]) -> int:
         number = len(self._made) + 1
         path = f"/archive/{self._digest.key}/{self._mailing_id}/{number}"
         frame = self._parts.letterhead.frame(
-            self._digest, language=language, kind="digest", archive_path=path, mailto=self._mailto
+            self._digest, language=language, kind="digest", archive_path=path, mailto=self._mailto, style=style
         )
-        compiled = composing.compose(self._content(chosen), frame, self._parts.layout)
+        compiled = composing.compose(self._content(chosen, style), frame, self._parts.layout)
         self.warnings.update(lint.warnings(compiled))
         return variants.store(
             self._session,
@@ -203,15 +205,22 @@ class _Versions:
             compiled,
             number=number,
             language=language,
+            style=style.code,
             articles=[article.id for article in chosen],
         )
 
-    def _content(self, chosen: list[ArticleView]) -> DigestContent:
+    def _content(self, chosen: list[ArticleView], style: Style) -> DigestContent:
         """Pictures are our own, under an address that is the same for every reader; what we do not have is left out."""
         served = pictures.served(self._session, [article.image_url for article in chosen if article.image_url])
-        base = self._parts.letterhead.base_url
+        letterhead = self._parts.letterhead
+        base = letterhead.base(style)
         ours = {url: selection.Pictured(f"{base}{found.path}", found.width) for url, found in served.items()}
-        return selection.content(chosen, self._masthead, pictures=ours)
+        if style.mirror:
+            chosen = [
+                replace(one, url=letterhead.links(one.url, style), body=letterhead.links(one.body, style))
+                for one in chosen
+            ]
+        return selection.content(chosen, self._masthead, pictures=ours, whole=style.full)
 
 
 def preview(parts: Parts, issue_id: int, folder: Path, *, reference: str | None = None) -> list[Path]:
@@ -264,9 +273,9 @@ def audience_of(parts: Parts, mailing_id: int, *, start_at: datetime | None = No
 
 
 def audience_of_digest(parts: Parts, digest_key: str, *, later: Sequence[str] = ()) -> int:
-    """Return how many take a digest, whatever their rhythm, those aside who read one of the languages that come later."""
+    """Return to how many an alert of a digest goes, those aside who read one of the languages that come later."""
     with parts.database.transaction() as session:
         digest = digests.by_key(session, digest_key)
         return recipients.count(
-            session, recipients.of_digest(digest.id, rhythm=None, languages=digest.languages, later=later)
+            session, recipients.of_digest(digest.id, rhythm=None, languages=digest.languages, urgent=True, later=later)
         )

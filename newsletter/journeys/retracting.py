@@ -12,7 +12,7 @@ from newsletter.issues import withdrawal
 from newsletter.jobs import DELIVER
 from newsletter.journeys import acting, growing, mailing
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import deliveries, mailings
+from newsletter.ledger import mailings
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import NOT_GONE, RELEASED, Lane, MailingView, State, UnknownMailing
 from newsletter.operators import audit
@@ -74,7 +74,8 @@ def retract(
     who = by or audit.SHELL
     with parts.database.transaction() as session:
         now = database.now(session)
-        gone, languages = _affected(session, mailing_id)
+        gone = mailings.take_all(session, lambda: _affected(session, mailing_id)[0])
+        _, languages = _affected(session, mailing_id)
         backs = [take_back(session, one, by=who, now=now) for one in gone]
     # One after the other: the alert waits for no language that is being planned, and that finds it taken back.
     for one in languages:
@@ -174,7 +175,7 @@ def would_retract(parts: Parts, mailing_id: int) -> int:
 
 
 def _told(session: Session, alert: MailingView) -> int:
-    return rows.count(session, mailings.get(session, _prepared(session, alert.id)), deliveries.handed(alert))
+    return rows.count(session, mailings.get(session, _prepared(session, alert.id)), planning.handed(alert))
 
 
 def relatives(parts: Parts, mailing_id: int) -> Relatives:

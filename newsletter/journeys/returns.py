@@ -4,15 +4,16 @@ A token or a Message-ID that only we can have made names the delivery; whatever 
 once: told again, it changes nothing, not even after an operator has lifted what followed from it.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
+from typing import Any
 
 import structlog
 
 from newsletter import database, mailboxes
 from newsletter.addresses import BadAddress, EmailAddress
-from newsletter.bounces import arrivals, probing, processing, replies
+from newsletter.bounces import arrivals, parting, probing, processing, replies
 from newsletter.bounces.routing import Arrived, Place, Route, raised_in
 from newsletter.database import DatabaseUnreachable, Session
 from newsletter.delivery import watching
@@ -20,18 +21,21 @@ from newsletter.errors import NewsletterError
 from newsletter.jobs import RETURNS
 from newsletter.journeys import joining, leaving
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import deliveries, returns, tallies
+from newsletter.ledger import deliveries, mailings, returns, tallies
 from newsletter.ledger.returns import Came, Handed
 from newsletter.ledger.tallies import Counts
 from newsletter.relay.verdict import Class
 from newsletter.reports import parse, ses, verdict
 from newsletter.reports.parse import Bounce, Complaint, Letter
 from newsletter.reports.verdict import Fate, Meaning
-from newsletter.subscribers import suppression
+from newsletter.subscribers import people, suppression
 from newsletter.subscribers.suppression import Reason, SaidBy, Word
 from newsletter.tokens import BadToken
 
 log = structlog.get_logger()
+
+ANSWERABLE = timedelta(days=400)
+"""How old a mail may be whose answer is a wish to leave that is believed; to an older one it is a letter."""
 
 
 class Done(StrEnum):
@@ -95,11 +99,45 @@ def _read(parts: Parts, mail: Arrived, route: Route) -> Done:
             return settle(parts, report, recipient=mail.recipient)
         case Letter() if mail.sender:  # the null sender is never a person
             with parts.database.transaction() as session:
-                mailbox, now = route.mailbox_id or None, database.now(session)
-                _answered(session, parts, report, now)
-                kept = replies.keep(session, mail.content, report, mailbox_id=mailbox, now=now)
-            return Done.KEPT if kept else Done.NOTHING
+                return _heard(session, parts, mail, report, route, now=database.now(session))
     return Done.NOTHING
+
+
+def _heard(session: Session, parts: Parts, mail: Arrived, letter: Letter, route: Route, *, now: datetime) -> Done:
+    """Keep a letter for the operator, unless it said nothing but what was done: its writer has left."""
+    _answered(session, parts, letter, now)
+    left = parting.wants_to_leave(letter) and _left(session, parts, letter, route, now)
+    if left and not parting.says_more(letter):
+        return Done.LEFT
+    mailbox = route.mailbox_id or None
+    kept = replies.keep(session, mail.content, letter, mailbox_id=mailbox, left_at=now if left else None, now=now)
+    return Done.LEFT if left else Done.KEPT if kept else Done.NOTHING
+
+
+def _left(session: Session, parts: Parts, letter: Letter, route: Route, now: datetime) -> bool:
+    """End what the mail was of that is answered; False where nothing proves that they got it: anybody can be From."""
+    proven = (route.mailing_id, route.mailbox_id) if route.mailbox_id else _followed(session, parts, letter, now)
+    if proven is None:
+        return False
+    mailing_id, mailbox_id = proven
+    person = people.of_mailbox(session, mailbox_id)
+    mailing = mailings.get(session, mailing_id)
+    if person is None or mailing.digest_id is None or not parting.wants_to_leave(letter, answered=mailing.subject):
+        return False
+    leaving.end(session, person.id, mailing.digest_id)
+    return True
+
+
+def _followed(session: Session, parts: Parts, letter: Letter, now: datetime) -> tuple[int, int] | None:
+    """Return (mailing, mailbox) of the first mail that a letter answers from where that went; None where it answers none."""
+    domain = f"@{parts.letterhead.domain}"
+    answers = [one for one in letter.answers if one.endswith(domain)]
+    if not answers:
+        return None
+    sent = _handed_to(session, parse.address(letter.sender), now, limit=1_000, memory=ANSWERABLE)
+    ours = {_message_id(parts, handed): handed for handed in reversed(sent)}
+    found = next((ours[one] for one in answers if one in ours), None)
+    return (found.mailing_id, found.mailbox_id) if found else None
 
 
 def settle(parts: Parts, report: Bounce | Complaint, *, recipient: str = "") -> Done:
@@ -142,12 +180,12 @@ def _meant(session: Session, parts: Parts, report: Bounce | Complaint, recipient
     return None
 
 
-def _handed_to(session: Session, address: str, now: datetime) -> list[Handed]:
+def _handed_to(session: Session, address: str, now: datetime, **more: Any) -> list[Handed]:
     try:
         mailbox_id = mailboxes.find(session, EmailAddress.parse(address))
     except BadAddress:
         return []
-    return returns.of_mailbox(session, mailbox_id, now=now) if mailbox_id else []
+    return returns.of_mailbox(session, mailbox_id, now=now, **more) if mailbox_id else []
 
 
 def _arrived(session: Session, handed: Handed, report: Bounce | Complaint, now: datetime) -> Done:

@@ -8,7 +8,6 @@ from newsletter import database
 from newsletter.database import DatabaseUnreachable
 from newsletter.delivery import planning
 from newsletter.jobs import DELIVER
-from newsletter.journeys import telling
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings
 from newsletter.ledger.mailings import Lane, MailingView
@@ -38,18 +37,13 @@ def _begun(parts: Parts, mailing: MailingView) -> bool:
 
 
 def _start(parts: Parts, mailing: MailingView) -> bool:
-    """Begin one; of what does not go after all the team is told."""
+    """Begin one; of what does not go after all the same sweep tells the team (`refusing`)."""
     with parts.database.transaction() as session:
         now = database.now(session)
         begun = planning.begin_due(
             session, mailing.id, now=now, tranche_pause=parts.tranche_pause, portions=parts.portions
         )
-        if begun and begun.refused:
-            telling.refused(session, parts, mailing, begun.refused, now=now)
-    if begun is None:
-        return False
-    if begun.refused:
-        telling.nudge(parts.nudger)
+    if begun is None or begun.refused:
         return False
     parts.nudger.nudge(DELIVER[mailing.lane])
     return True

@@ -7,7 +7,7 @@ from datetime import datetime
 from newsletter import database
 from newsletter.database import Session
 from newsletter.jobs import HOOKS, SWEEP
-from newsletter.journeys import acting
+from newsletter.journeys import acting, mailing
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings
 from newsletter.ledger.mailings import NOT_GONE, State, WrongState
@@ -106,17 +106,18 @@ def running(parts: Parts, mailing_id: int) -> list[int]:
 
 
 def by_hand(parts: Parts, mailing_id: int, to: State, *, by: int) -> State:
-    """Pause or stop an alert, as somebody of the team on their page; return what it is by that. Raises WrongState, NotAnAlert.
+    """Pause or stop an alert in all its languages, as somebody of the team on their page; return what it is by that.
+
+    Raises WrongState, NotAnAlert, NotAllowed.
 
     to   PAUSED: it can go on; STOPPED: it cannot
     """
     acting.allowed(parts, by, May.STOP)
     with parts.database.transaction() as session:
         acting.an_alert(session, mailing_id)
-        if to is State.PAUSED:
-            mailings.pause(session, mailing_id)
-            audit.append(session, "alert.paused", by=by, now=database.now(session), mailing=mailing_id)
-    if to is not State.PAUSED:
+    if to is State.PAUSED:
+        mailing.pause(parts, mailing_id, by=by)
+    else:
         end_all(parts, mailing_id, by=by)
     for job in (SWEEP, HOOKS):
         parts.nudger.nudge(job)

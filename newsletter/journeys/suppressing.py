@@ -7,6 +7,7 @@ from newsletter.addresses import EmailAddress
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.publish import opened
 from newsletter.ledger import deliveries
+from newsletter.operators import audit
 from newsletter.subscribers import people, suppression, tables
 
 
@@ -23,8 +24,13 @@ def listed(parts: Parts, *, limit: int) -> list[dict[str, Any]]:
         return suppression.listed(session, limit=limit)
 
 
-def lift(parts: Parts, *, reference: str | None, address: EmailAddress | None, why: str, dry_run: bool) -> int:
-    """Lift what suppresses a person; return how many entries. Raises people.UnknownPerson."""
+def lift(
+    parts: Parts, *, reference: str | None, address: EmailAddress | None, why: str, dry_run: bool
+) -> suppression.Lifted:
+    """Lift what an operator may lift of what suppresses a person, with an audit row; return that, and what stays.
+
+    Raises people.UnknownPerson, suppression.BadWhy, and suppression.NotTheirs where all of it is the person's own to lift.
+    """
     with parts.database.transaction() as session:
         mailbox_id = (
             people.find(session, reference).mailbox_id
@@ -34,10 +40,18 @@ def lift(parts: Parts, *, reference: str | None, address: EmailAddress | None, w
             else None
         )
         if mailbox_id is None:
-            return 0
+            return suppression.Lifted()
+        now = database.now(session)
+        done = suppression.lift(session, mailbox_id, by=suppression.Who.OPERATOR, why=why, now=now)
+        if done.kept and not done.lifted:
+            raise suppression.NotTheirs(done.kept)
         if dry_run:
-            return len(suppression.reasons(session, mailbox_id))
-        return suppression.lift(session, mailbox_id, why=why, now=database.now(session))
+            session.rollback()
+        elif done.lifted:
+            # The words stay beside the entry: the audit is read by more people, and keeps for ever.
+            reasons = [str(one) for one in done.lifted]
+            audit.append(session, "suppression.lifted", by=audit.SHELL, now=now, mailbox=mailbox_id, reasons=reasons)
+        return done
 
 
 def suppress(parts: Parts, reference: str, *, reason: str) -> None:

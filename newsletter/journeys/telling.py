@@ -5,7 +5,7 @@ anybody's service, learns which alert, for how many and its code.
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
@@ -16,7 +16,7 @@ from newsletter.errors import NewsletterError
 from newsletter.jobs import DELIVER, HOOKS, Nudger
 from newsletter.journeys import team
 from newsletter.journeys.parts import Parts
-from newsletter.ledger.mailings import Lane, MailingView
+from newsletter.ledger.mailings import Lane
 from newsletter.ledger.manifest import Manifest, short
 from newsletter.operators import hooks, people
 from newsletter.operators.hooks import Event
@@ -26,8 +26,6 @@ from newsletter.operators.roles import May
 log = structlog.get_logger()
 
 NUDGES = (HOOKS, DELIVER[Lane.TRANSACTIONAL])
-KEEPS = timedelta(hours=24)
-"""How long the news that an alert did not go is worth sending."""
 MOST_LETTERS = 20_000
 """Of an alert in the team's mail. Mail programs cut off what is above 100 kB, and letters may be three bytes and more each."""
 _LISTED = ("- ", "* ", "+ ", "> ", "#")
@@ -74,19 +72,6 @@ def released(
         # What one sends alone waits for the others to be told: where they cannot be, it does not go.
         return _tell(session, parts, people.active(session), content, expires_at=manifest.expires_at, now=now)
     return _try(session, parts, people.active(session), content, expires_at=manifest.expires_at, now=now)
-
-
-def refused(session: Session, parts: Parts, mailing: MailingView, why: NewsletterError, *, now: datetime) -> int:
-    """Tell everyone in the team that what was to go by itself does not: it is a draft again. Return how many were told."""
-    alert = mailing.retracts or mailing.id
-    facts = {"mailing": alert}
-    content = TeamContent(
-        subject=_say("refused-subject", **facts),
-        title=_say("refused-title", **facts),
-        paragraphs=(languages.say(why.message, "en", **why.facts), _say("refused-text", **facts)),
-        action=Action(_say("refused-button"), console(parts.letterhead.base_url, alert)),
-    )
-    return _try(session, parts, people.active(session), content, expires_at=now + KEEPS, now=now)
 
 
 def console(base_url: str, mailing_id: int) -> str:

@@ -11,11 +11,11 @@ from newsletter import database
 from newsletter.database import Session
 from newsletter.delivery import following, planning
 from newsletter.issues import digests
-from newsletter.issues.manuscript import Manuscript
-from newsletter.journeys import acting, alert, drafting, stopping
-from newsletter.journeys.mailing import read_file
+from newsletter.issues.digests import DigestView
+from newsletter.journeys import acting, drafting, stopping
+from newsletter.journeys.drafting import Hand, Script
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import mailings, translating
+from newsletter.ledger import mailings, tallies, translating
 from newsletter.ledger.mailings import Draft, Kind, Lane, MailingView, State
 from newsletter.ledger.translating import Waiting
 from newsletter.operators import audit
@@ -27,7 +27,7 @@ def draft(parts: Parts, paths: Sequence[str], *, of: int, also_had: bool = False
 
     also_had   those as well who were handed another language: theirs says that it is a translation
     """
-    return draft_words(parts, [read_file(path) for path in paths], of=of, also_had=also_had, by=by)
+    return draft_words(parts, drafting.read_files(paths), of=of, also_had=also_had, by=by)
 
 
 def draft_words(parts: Parts, words: Sequence[str], *, of: int, also_had: bool, by: int | None) -> int:
@@ -38,33 +38,24 @@ def draft_words(parts: Parts, words: Sequence[str], *, of: int, also_had: bool, 
     """
     acting.allowed(parts, by, May.WRITE)
     with parts.database.transaction() as session:
-        base, texts = _of(session, of, words)
-        content = {"languages": [text.language for text in texts], "also_had": also_had}
-        new = Draft(Kind.ALERT, Lane.URGENT, base.digest_id, texts[0].subject, translates=of, content=content)
-        return drafting.store(session, parts, new, words, by=by or audit.SHELL, now=database.now(session))
+        script = _of(session, of, words)
+        content = {"languages": script.languages, "also_had": also_had}
+        new = Draft(Kind.ALERT, Lane.URGENT, script.digest.id, script.subject, translates=of, content=content)
+        return drafting.store(session, parts, new, script, Hand(by or audit.SHELL, database.now(session)))
 
 
-def _of(session: Session, of: int, words: Sequence[str]) -> tuple[MailingView, list[Manuscript]]:
-    """Return the alert and the texts in further languages of it."""
+def _of(session: Session, of: int, words: Sequence[str]) -> Script:
+    """Return the script of further languages of an alert."""
     acting.an_alert(session, of)
     base = following.require_going(session, of)
     digest = digests.get(session, base.digest_id or 0)
-    texts = drafting.read(words, digest)
-    drafting.require_later(drafting.read(_words(base), digest), digest, [text.language for text in texts])
-    return base, texts
+    script = Script.read(words, digest)
+    _script(base, digest).require_later(script.languages)
+    return script
 
 
-def _words(view: MailingView) -> list[str]:
-    return [str(one) for one in view.content["words"]]
-
-
-def send(parts: Parts, paths: Sequence[str], *, of: int, also_had: bool = False, by: int | None = None) -> int:
-    """Draft and lock further languages, and release them where the rules let one person; return their mailing."""
-    mailing_id = draft(parts, paths, of=of, also_had=also_had, by=by)
-    made = alert.lock(parts, mailing_id, by=by)
-    if made.together <= parts.house.rules.few:
-        alert.release(parts, mailing_id, by=by)
-    return mailing_id
+def _script(view: MailingView, digest: DigestView) -> Script:
+    return Script.read([str(one) for one in view.content["words"]], digest)
 
 
 def counts(parts: Parts, of: int, paths: Sequence[str]) -> list[Waiting]:
@@ -73,8 +64,7 @@ def counts(parts: Parts, of: int, paths: Sequence[str]) -> list[Waiting]:
     Raises what `draft` raises.
     """
     with parts.database.transaction() as session:
-        _, texts = _of(session, of, [read_file(path) for path in paths])
-        return _counted(session, of, [text.language for text in texts])
+        return _counted(session, of, _of(session, of, drafting.read_files(paths)).languages)
 
 
 def reached(parts: Parts, mailing_id: int) -> int:
@@ -99,6 +89,7 @@ class Languages:
     later     the languages whose readers wait for them
     missing   those that may be added now; none where it takes no further language
     added     those written later, each an alert with its state; running: what a stop would end with it
+    paused    those of them that were paused with the alert, and go on with it
     """
 
     of: int | None
@@ -108,6 +99,12 @@ class Languages:
     missing: tuple[str, ...]
     added: tuple[tuple[int, State], ...]
     running: tuple[int, ...]
+    paused: tuple[int, ...]
+
+    @property
+    def sending(self) -> bool:
+        """Whether one of them is on its way."""
+        return any(state is State.SENDING for _, state in self.added)
 
 
 def languages(parts: Parts, mailing_id: int) -> Languages:
@@ -126,6 +123,7 @@ def languages(parts: Parts, mailing_id: int) -> Languages:
             tuple(_missing(session, view, added)),
             tuple((one.id, one.state) for one in added),
             tuple(stopping.languages(session, mailing_id)),
+            tuple(tallies.along(session, mailing_id)),
         )
 
 
@@ -144,7 +142,7 @@ def _missing(session: Session, view: MailingView, added: Sequence[MailingView]) 
     digest = digests.get(session, view.digest_id or 0)
     # One that has gone to those who waited may go once more, to those who had another.
     over = [one for one in added if one.state in following.TRANSLATED and translating.terms(one)["also_had"]]
-    written = {text.language for one in (view, *over) for text in drafting.read(_words(one), digest)}
+    written = {language for one in (view, *over) for language in _script(one, digest).languages}
     return [one for one in digest.languages if one not in written]
 
 

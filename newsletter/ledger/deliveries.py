@@ -1,6 +1,6 @@
 """The rows of a mailing: reading a shard's, recording what became of them, cancelling, trying again."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ARRAY, BigInteger, Select, Text, and_, cast, func, null, or_, select, text, update
 from sqlalchemy.orm import Session
 
-from newsletter.ledger.mailings import MailingView
+from newsletter.ledger.mailings import ORDINARY, Kind, MailingView
 from newsletter.ledger.shards import Lease
 from newsletter.models.delivery import Delivery, Shard
 from newsletter.models.delivery import DeliveryState as DeliveryState
@@ -156,21 +156,29 @@ _BAR = text("""
 """)
 
 
-def cancel(session: Session, mailbox_id: int, *, reason: str, digest_id: int | None = None) -> int:
+NEWSLETTER = ORDINARY | {Kind.ALERT, Kind.RETRACTION}
+"""What a reader gets because they take a digest, and no more once they left it."""
+
+
+def cancel(
+    session: Session, mailbox_id: int, *, reason: str, digest_id: int | None = None, kinds: Iterable[str] = NEWSLETTER
+) -> int:
     """Cancel everything not yet handed over to a mailbox, of one digest or of all; return how many rows.
+
+    kinds   by themselves all newsletter mail: service mail (confirmations, goodbyes) is none, and a person who leaves still
+            gets the answer they asked for
 
     Called in the transaction of the wish it follows. Only what is inside an open window (≤ 0.5 s) still goes.
     """
-    facts = {"mailbox": mailbox_id, "reason": reason, "digest": digest_id}
+    facts = {"mailbox": mailbox_id, "reason": reason, "digest": digest_id, "kinds": sorted(kinds)}
     return int(session.execute(_CANCEL, facts).rowcount)  # type: ignore[attr-defined]
 
 
-# Service mail (confirmations, goodbyes) is not newsletter mail: a person who leaves still gets the answer they asked for.
 _CANCEL = text("""
     UPDATE delivery d SET state = 'cancelled', reason = :reason, due_at = NULL, outcome_at = clock_timestamp()
     FROM mailing m
     WHERE d.mailbox_id = :mailbox AND d.state IN ('planned', 'deferred') AND m.id = d.mailing_id
-      AND m.kind IN ('digest', 'mailing', 'alert', 'retraction') AND m.state IN ('sending', 'paused')
+      AND m.kind = ANY(CAST(:kinds AS text[])) AND m.state IN ('sending', 'paused')
       AND (CAST(:digest AS bigint) IS NULL OR m.digest_id = :digest)
 """)
 
@@ -185,6 +193,27 @@ _CANCEL_ASKED = text("""
     UPDATE delivery SET state = 'cancelled', reason = :reason, due_at = NULL, outcome_at = clock_timestamp()
     WHERE mailbox_id = ANY (CAST(:boxes AS bigint[])) AND occasion = ANY (CAST(:occasions AS text[]))
       AND state IN ('planned', 'deferred')
+""")
+
+
+def cancel_unlike(session: Session, mailbox_id: int, serving: Mapping[Kind, Sequence[str]], *, reason: str) -> int:
+    """Cancel what is not yet handed over to a mailbox and shows more than its reader asked for; return how many rows.
+
+    serving   the styles of versions that may go to them, by kind of mailing
+    """
+    facts = {"mailbox": mailbox_id, "reason": reason}
+    cancelled = 0
+    for kind, styles in serving.items():
+        found = session.execute(_CANCEL_UNLIKE, facts | {"kind": str(kind), "styles": list(styles)})
+        cancelled += int(found.rowcount)  # type: ignore[attr-defined]
+    return cancelled
+
+
+_CANCEL_UNLIKE = text("""
+    UPDATE delivery d SET state = 'cancelled', reason = :reason, due_at = NULL, outcome_at = clock_timestamp()
+    FROM mailing m, variant v
+    WHERE d.mailbox_id = :mailbox AND d.state IN ('planned', 'deferred') AND m.id = d.mailing_id AND m.kind = :kind
+      AND m.state IN ('sending', 'paused') AND v.id = d.variant_id AND v.style <> ALL (CAST(:styles AS text[]))
 """)
 
 

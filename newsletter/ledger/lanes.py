@@ -1,13 +1,13 @@
-"""Whole lanes: paused, resumed, stopped. A paused lane hands over nothing; a window that is open lasts half a second more."""
+"""Whole lanes: paused and resumed. A paused lane hands over nothing; a window that is open lasts half a second more."""
 
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import delete, or_, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
-from newsletter.ledger.mailings import Lane, State
+from newsletter.ledger.mailings import Kind, Lane, State
 from newsletter.models.delivery import PausedLane
 from newsletter.models.mailing import Mailing
 
@@ -29,20 +29,15 @@ def paused(session: Session) -> dict[Lane, datetime]:
     return {Lane(lane): since for lane, since in found}
 
 
-def stop(session: Session, lanes: Iterable[Lane], *, now: datetime) -> list[int]:
-    """End for good every mailing under way in these lanes, and pause them for what is scheduled; return the mailings."""
-    lanes = list(lanes)
-    pause(session, lanes, now=now)
-    statement = (
-        update(Mailing).where(*_under_way(lanes)).values(state=State.STOPPED, finished_at=now).returning(Mailing.id)
-    )
-    return sorted(session.execute(statement.execution_options(synchronize_session=False)).scalars())
-
-
 def under_way(session: Session, lanes: Iterable[Lane]) -> list[int]:
-    """Return the mailings that `stop` would end."""
-    return sorted(session.execute(select(Mailing.id).where(*_under_way(lanes))).scalars())
+    """Return the mailings that are being sent in these lanes, or paused."""
+    mine = Mailing.lane.in_(list(lanes)), Mailing.state.in_((State.SENDING, State.PAUSED))
+    return sorted(session.execute(select(Mailing.id).where(*mine)).scalars())
 
 
-def _under_way(lanes: Iterable[Lane]) -> tuple[ColumnElement[bool], ...]:
-    return Mailing.lane.in_(list(lanes)), Mailing.state.in_((State.SENDING, State.PAUSED))
+def alert_since(session: Session, moment: datetime) -> bool:
+    """Return whether an alert has begun since then, or goes on now."""
+    goes = Mailing.state.in_((State.SENDING, State.PAUSED))
+    begun = Mailing.state.in_((State.SENDING, State.PAUSED, State.DONE)) & (Mailing.started_at > moment)
+    query = select(Mailing.id).where(Mailing.kind == Kind.ALERT, or_(goes, begun)).limit(1)
+    return session.execute(query).first() is not None

@@ -1,14 +1,16 @@
 """A mailing's life: which moves are legal, and how each is made."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Row, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from newsletter.errors import Conflict, NotFound
+from newsletter.models.mailing import ORDINARY as ORDINARY
 from newsletter.models.mailing import Kind as Kind
 from newsletter.models.mailing import Lane as Lane
 from newsletter.models.mailing import Mailing
@@ -251,9 +253,10 @@ def followed(session: Session, mailing_id: int) -> list[int]:
     return found
 
 
-def follower(session: Session, mailing_id: int) -> int | None:
-    """Return the newest alert that follows one and was planned, or None."""
-    planned = select(Mailing.id).where(Mailing.updates == mailing_id, Mailing.planned_at.is_not(None))
+def follower(session: Session, mailing_id: int, *, but: int | None = None) -> int | None:
+    """Return the newest alert that follows one and was planned, or None. but: one that does not count."""
+    mine = Mailing.updates == mailing_id, Mailing.id != (but or 0)
+    planned = select(Mailing.id).where(*mine, Mailing.planned_at.is_not(None))
     return session.execute(planned.order_by(Mailing.id.desc()).limit(1)).scalar_one_or_none()
 
 
@@ -284,10 +287,33 @@ def in_all_languages(session: Session, mailing_id: int) -> list[int]:
     return [mailing_id, *(one.id for one in translations(session, mailing_id))]
 
 
-def take_all(session: Session, mailing_ids: Iterable[int]) -> None:
-    """Keep everybody else from moving these until the transaction is over: the newest first, as a later language does."""
-    for one in sorted(set(mailing_ids), reverse=True):
-        take(session, one)
+def take_all(session: Session, which: Callable[[], Sequence[int]]) -> list[int]:
+    """Keep everybody else from moving several mailings until the transaction is over; return them.
+
+    which   names them; asked again once they are held, since meanwhile another may have been planned that belongs to them
+
+    All who take several do so here, in the order of `_turn`: else two wait for each other, and the database refuses one. Not of
+    one thread are only those that a whole lane holds: each of these is ended in a transaction of its own.
+    """
+    while True:
+        with session.begin_nested() as attempt:
+            named = list(which())
+            for one in sorted((get(session, each) for each in set(named)), key=partial(_turn, session)):
+                take(session, one.id)
+            session.expire_all()
+            if set(which()) == set(named):
+                return named
+            attempt.rollback()  # gives back what it holds: the one that was added may come before those in the order
+
+
+def _turn(session: Session, mailing: MailingView) -> tuple[int, bool, int]:
+    """Return the place of a mailing in the one order in which several are taken.
+
+    An update before what it follows, since it is planned with its own row in its hands; for the same reason a later language
+    before its alert; the newest first.
+    """
+    alert = mailing.translates or mailing.id
+    return -len(followed(session, alert)), mailing.translates is None, -mailing.id
 
 
 def superseded(session: Session, mailing_id: int) -> bool:
@@ -381,14 +407,6 @@ def started_at(session: Session, mailing_id: int) -> datetime | None:
     return session.execute(select(Mailing.started_at).where(Mailing.id == mailing_id)).scalar_one_or_none()
 
 
-def alert_since(session: Session, moment: datetime) -> bool:
-    """Return whether an alert has begun since then, or goes on now."""
-    goes = Mailing.state.in_((State.SENDING, State.PAUSED))
-    begun = Mailing.state.in_((State.SENDING, State.PAUSED, State.DONE)) & (Mailing.started_at > moment)
-    query = select(Mailing.id).where(Mailing.kind == Kind.ALERT, or_(goes, begun)).limit(1)
-    return session.execute(query).first() is not None
-
-
 def stop(session: Session, mailing_id: int) -> State:
     """End a mailing for good, or give up an alert that has not begun; return what it is by that. Raises WrongState, UnknownMailing.
 
@@ -401,6 +419,11 @@ def stop(session: Session, mailing_id: int) -> State:
 def pause(session: Session, mailing_id: int) -> State:
     """Halt a mailing that is being sent, as whichever role; return what it is by that. Raises WrongState, UnknownMailing."""
     return _by_owner(session, "pause_mailing", mailing_id, State.PAUSED)
+
+
+def pause_along(session: Session, mailing_id: int) -> State:
+    """Halt a later language because its alert is halted, as `pause` does: `tallies.along` finds it again."""
+    return _by_owner(session, "pause_language", mailing_id, State.PAUSED)
 
 
 def _by_owner(session: Session, function: str, mailing_id: int, wanted: State) -> State:

@@ -24,6 +24,7 @@ class Version:
     head, blocks   SHA-256 of the compiled bytes, in hexadecimal
     words          what was written
     frame          the frame whose fixed words they keep; None where they were written freely
+    style          of readers at risk whose version it is (composer.styles); "" for everyone else
     """
 
     number: int
@@ -32,11 +33,14 @@ class Version:
     blocks: tuple[str, ...]
     words: str
     frame: str | None = None
+    style: str = ""
 
     @staticmethod
-    def of(compiled: Compiled, *, number: int, language: str, words: str, frame: str | None = None) -> "Version":
+    def of(
+        compiled: Compiled, *, number: int, language: str, words: str, frame: str | None = None, style: str = ""
+    ) -> "Version":
         """Return the version of a compiled message."""
-        return Version(number, language, *_digests(compiled), words, frame)
+        return Version(number, language, *_digests(compiled), words, frame, style)
 
     def is_of(self, compiled: Compiled) -> bool:
         """Return whether these are the very bytes that were locked."""
@@ -90,6 +94,9 @@ class Manifest:
         fields = asdict(self) | {"form": FORM}
         if self.translates is None:
             del fields["translates"]  # what was locked before there was such a thing keeps its fingerprint
+        for version in (*fields["versions"], *fields["retraction"]):
+            if not version["style"]:
+                del version["style"]
         return json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_moment)
 
     @property
@@ -164,12 +171,15 @@ def difference(before: Manifest, after: Manifest) -> list[Change]:
     changes += _words("words", before.versions, after.versions) + _words(
         "retraction", before.retraction, after.retraction
     )
+    if _names(before) != _names(after) or _styled(before, after) != _styled(after, before):
+        changes.append(Change("styles", _names(before), _names(after)))
     changes += _listed("links", before.links, after.links)
     return changes + _listed("images", [one[0] for one in before.images], [one[0] for one in after.images])
 
 
 def _words(what: str, before: Iterable[Version], after: Iterable[Version]) -> list[Change]:
-    old, new = ({one.language: one for one in versions} for versions in (before, after))
+    # Those of a style are in the same words.
+    old, new = ({one.language: one for one in versions if not one.style} for versions in (before, after))
     changes = []
     for language in sorted(old.keys() | new.keys()):
         was, now = old.get(language), new.get(language)
@@ -178,6 +188,16 @@ def _words(what: str, before: Iterable[Version], after: Iterable[Version]) -> li
         lines = _lines(was.words if was else "", now.words if now else "")
         changes.append(Change(what, language if was else "", language if now else "", lines))
     return changes
+
+
+def _styled(manifest: Manifest, other: Manifest) -> list[tuple[str, str, tuple[str, ...]]]:
+    """What readers at risk get by one of two locks, as far as it is not another because everyone's words are."""
+    same = {one.words for one in manifest.versions} & {one.words for one in other.versions}
+    return [(one.style, one.head, one.blocks) for one in manifest.versions if one.style and one.words in same]
+
+
+def _names(manifest: Manifest) -> str:
+    return ", ".join(sorted({one.style for one in manifest.versions if one.style}))
 
 
 def _lines(before: str, after: str) -> tuple[str, ...]:

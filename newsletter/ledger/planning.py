@@ -6,7 +6,7 @@ others' rows are written.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +15,8 @@ from sqlalchemy import Select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
-from newsletter.ledger import mailings, ranking
+from newsletter.composer import styles
+from newsletter.ledger import mailings, ranking, variants
 from newsletter.ledger.mailings import Kind, MailingView
 
 SHARD_SIZE = 2000
@@ -56,8 +57,9 @@ def plan(
     """Write the deliveries and shards of a mailing and return the counts; of a growing one, those of its further readers.
 
     tranche_pause   how long the rest waits for the first tranche of a large or new audience; 0 sends without one, and in no order
-    audience    rows of mailbox_id, subscriber_id, provider, edition, had_to, excluded (a reason or NULL); of a retraction
-                those of `deliveries.handed`, of a language that came later those of `translating.narrowed`
+    audience    rows of mailbox_id, subscriber_id, provider, edition, style, had_to, excluded (a reason or NULL); of a
+                retraction those of `deliveries.handed` with their style, of a language that came later those of
+                `translating.narrowed`
     awake       the time zones whose readers come before the others; None: in no such order
     first       not all, but these: the mailing grows until a call without it, which counts who is left out
 
@@ -113,7 +115,7 @@ def _gather(session: Session, mailing: MailingView, audience: Select[Any], first
 
 
 def _fill(session: Session, mailing: MailingView, audience: Select[Any], into: str, most: int | None = None) -> None:
-    choice, facts = _choice(mailing)
+    choice, facts = _choice(session, mailing)
     whole = literal(audience)
     without = [_WITHOUT_ROW] * mailing.growing + [_WITHOUT_PLAN] * into.startswith("INSERT")
     if without:
@@ -131,26 +133,46 @@ def _fill(session: Session, mailing: MailingView, audience: Select[Any], into: s
 
 def count(session: Session, mailing: MailingView, audience: Select[Any]) -> int:
     """Return how many `plan` would write now, and write nothing."""
-    choice, facts = _choice(mailing)
+    choice, facts = _choice(session, mailing)
     counted = f"WITH audience AS ({literal(audience)}) SELECT count(*) FROM ({choice}) plan WHERE excluded IS NULL"  # noqa: S608
     return int(session.execute(text(counted), facts).scalar_one())
 
 
 def variant_for(session: Session, mailing: MailingView, audience: Select[Any], mailbox_id: int) -> int | None:
     """Return the variant one reader of the audience would get, or None when they would get nothing."""
-    choice, facts = _choice(mailing)
+    choice, facts = _choice(session, mailing)
     one = f"WITH audience AS (SELECT * FROM ({literal(audience)}) anyone WHERE mailbox_id = :mailbox) {choice}"  # noqa: S608
     found = session.execute(text(one), facts | {"mailbox": mailbox_id}).one_or_none()
     return found.variant_id if found and found.excluded is None else None
 
 
-def _choice(mailing: MailingView) -> tuple[str, dict[str, Any]]:
+def moot(kind: Kind) -> str:
+    """Return the marks of a style that make no difference to a kind of mailing."""
+    return "" if kind == Kind.DIGEST else styles.BRIEF_MOOT
+
+
+def _choice(session: Session, mailing: MailingView) -> tuple[str, dict[str, Any]]:
     """Return the SQL that finds each reader's variant, and its parameters."""
+    facts: dict[str, Any] = {"mailing": mailing.id}
     if mailing.kind == Kind.DIGEST:
-        return _BY_GROUP, {"mailing": mailing.id, "alerts": mailing.content.get("alerts", [])}
+        chosen = _style(variants.styles_of_groups(session, mailing.id), mailing.kind)
+        return _BY_GROUP.format(style=chosen), facts | {"alerts": mailing.content.get("alerts", [])}
+    made = variants.styles(session, mailing.id)
+    chosen = _style(made, mailing.kind)
     if mailing.kind == Kind.RETRACTION or mailing.translates is not None:
-        return _BY_NUMBER, {"mailing": mailing.id}
-    return _BY_LANGUAGE, {"mailing": mailing.id}
+        return _BY_NUMBER.format(style=chosen), facts | {"plain": made.get("", 1)}
+    return _BY_LANGUAGE.format(style=chosen), facts
+
+
+def _style(made: Iterable[str], kind: Kind) -> str:
+    """Return the SQL for the style of a reader's version: theirs, or the one that does all they asked for; NULL where none does."""
+    served = {wanted: styles.nearest(wanted, made, moot=moot(kind)) for wanted in styles.EVERY}
+    cases = " ".join(f"WHEN '{wanted}' THEN '{style}'" for wanted, style in served.items() if style is not None)
+    return f"CASE a.style {cases} END" if cases else "NULL"
+
+
+UNSERVED = "no version in their style"
+"""Why a reader gets nothing: all there is would say more about them than they asked for."""
 
 
 def literal(audience: Select[Any]) -> str:
@@ -168,36 +190,44 @@ _WITHOUT_PLAN = "NOT EXISTS (SELECT FROM plan p WHERE p.mailbox_id = anyone.mail
 _BY_GROUP = """
     SELECT a.mailbox_id, a.subscriber_id, a.provider, g.variant_id,
         CASE WHEN a.excluded IS NOT NULL THEN a.excluded
+             WHEN {style} IS NULL THEN 'no version in their style'
              WHEN g.mailing_id IS NULL THEN 'joined after composing'
              WHEN g.variant_id IS NULL THEN 'nothing new' END AS excluded,
         CAST(NULL AS text) AS zone, 0 AS place
     FROM audience a
     LEFT JOIN LATERAL (
-        SELECT coalesce(array_agg(d.mailing_id ORDER BY d.mailing_id), '{}'::bigint[]) AS alerts
+        SELECT coalesce(array_agg(d.mailing_id ORDER BY d.mailing_id), '{{}}'::bigint[]) AS alerts
         FROM delivery d
         WHERE d.mailbox_id = a.mailbox_id AND d.mailing_id = ANY (CAST(:alerts AS bigint[]))
           AND d.state IN ('accepted', 'uncertain')
     ) had ON true
-    LEFT JOIN variant_group g ON g.mailing_id = :mailing AND g.language = a.edition
+    LEFT JOIN variant_group g ON g.mailing_id = :mailing AND g.language = a.edition AND g.style = {style}
         AND g.had_to = a.had_to AND g.had_alerts = had.alerts
 """
 _BY_LANGUAGE = """
-    SELECT a.mailbox_id, a.subscriber_id, a.provider, coalesce(v.id, f.id) AS variant_id, a.excluded,
+    SELECT a.mailbox_id, a.subscriber_id, a.provider, coalesce(v.id, f.id) AS variant_id,
+        CASE WHEN a.excluded IS NULL AND f.id IS NULL THEN 'no version in their style' ELSE a.excluded END AS excluded,
         a.time_zone AS zone, 0 AS place
     FROM audience a
     LEFT JOIN LATERAL (
-        SELECT id FROM variant WHERE mailing_id = :mailing AND language = a.edition ORDER BY number LIMIT 1
+        SELECT id FROM variant WHERE mailing_id = :mailing AND language = a.edition AND style = {style} ORDER BY number LIMIT 1
     ) v ON true
-    CROSS JOIN (SELECT id FROM variant WHERE mailing_id = :mailing ORDER BY number LIMIT 1) f
+    LEFT JOIN (
+        SELECT DISTINCT ON (style) id, style FROM variant WHERE mailing_id = :mailing ORDER BY style, number
+    ) f ON f.style = {style}
 """
 # An alert is taken back in the language in which it came, and in the order in which it went. Of a language that came later
-# there is one variant for those who waited, and one for those who had another.
+# there is one variant for those who waited, and one for those who had another. Each style has them all once more, in this order.
 _BY_NUMBER = """
-    SELECT a.mailbox_id, a.subscriber_id, a.provider, coalesce(v.id, f.id) AS variant_id, a.excluded,
+    SELECT a.mailbox_id, a.subscriber_id, a.provider, coalesce(v.id, f.id) AS variant_id,
+        CASE WHEN a.excluded IS NULL AND f.id IS NULL THEN 'no version in their style' ELSE a.excluded END AS excluded,
         a.time_zone AS zone, a.place
     FROM audience a
-    LEFT JOIN variant v ON v.mailing_id = :mailing AND v.number = a.number
-    CROSS JOIN (SELECT id FROM variant WHERE mailing_id = :mailing ORDER BY number LIMIT 1) f
+    LEFT JOIN variant v ON v.mailing_id = :mailing AND v.style = {style}
+        AND (v.number - 1) % :plain = (a.number - 1) % :plain
+    LEFT JOIN (
+        SELECT DISTINCT ON (style) id, style FROM variant WHERE mailing_id = :mailing ORDER BY style, number
+    ) f ON f.style = {style}
 """
 _NEW = text("""
     SELECT count(*) FROM plan p WHERE excluded IS NULL AND NOT EXISTS (

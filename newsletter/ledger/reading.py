@@ -17,12 +17,12 @@ def groups(session: Session, audience: Select[Any], *, alerts: list[int]) -> dic
     """
     statement = _GROUPS.format(audience=planning.literal(audience))
     found = session.execute(text(statement), {"alerts": alerts})
-    return {Group(row.edition, row.had_to, tuple(row.alerts)): row.readers for row in found}
+    return {Group(row.edition, row.had_to, tuple(row.alerts), row.style): row.readers for row in found}
 
 
 _GROUPS = """
     WITH audience AS ({audience})
-    SELECT a.edition, a.had_to, had.alerts, count(*) AS readers
+    SELECT a.edition, a.style, a.had_to, had.alerts, count(*) AS readers
     FROM audience a
     LEFT JOIN LATERAL (
         SELECT coalesce(array_agg(d.mailing_id ORDER BY d.mailing_id), '{{}}'\\:\\:bigint[]) AS alerts
@@ -31,5 +31,5 @@ _GROUPS = """
           AND d.state IN ('accepted', 'uncertain')
     ) had ON true
     WHERE a.excluded IS NULL
-    GROUP BY a.edition, a.had_to, had.alerts
+    GROUP BY a.edition, a.style, a.had_to, had.alerts
 """

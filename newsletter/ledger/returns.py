@@ -45,9 +45,11 @@ def find(session: Session, mailing_id: int, mailbox_id: int, *, now: datetime) -
     return _handed(found) if found else None
 
 
-def of_mailbox(session: Session, mailbox_id: int, *, now: datetime, limit: int = 100) -> list[Handed]:
+def of_mailbox(
+    session: Session, mailbox_id: int, *, now: datetime, limit: int = 100, memory: timedelta = MEMORY
+) -> list[Handed]:
     """Return what was handed over to a mailbox lately, the latest first."""
-    facts = {"mailbox": mailbox_id, "since": now - MEMORY, "limit": limit}
+    facts = {"mailbox": mailbox_id, "since": now - memory, "limit": limit}
     return [_handed(found) for found in session.execute(_ALL, facts)]
 
 

@@ -9,6 +9,8 @@ from sqlalchemy.orm import Session
 from newsletter.models.mailing import Mailing, State, Tally
 
 HOLD = timedelta(hours=1)
+WITH_ALERT = "with its alert"
+"""What stands in a later language that was paused with its alert, and goes on with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,12 @@ def forget(session: Session, mailing_id: int) -> None:
     """Count anew: an operator has looked and lets the mailing go on."""
     session.execute(delete(Tally).where(Tally.mailing_id == mailing_id))
     session.execute(text("UPDATE mailing SET halted = NULL WHERE id = :mailing"), {"mailing": mailing_id})
+
+
+def along(session: Session, alert_id: int) -> list[int]:
+    """Return the later languages of an alert that were paused with it, not those that somebody paused, or that halted."""
+    mine = Mailing.translates == alert_id, Mailing.state == State.PAUSED, Mailing.halted == WITH_ALERT
+    return list(session.execute(select(Mailing.id).where(*mine).order_by(Mailing.id)).scalars())
 
 
 def halted(session: Session) -> list[tuple[int, str]]:

@@ -63,6 +63,22 @@ def beside(session: Session, mailing_id: int) -> int:
     return 0 if of is None else reached(session, of, but=mailing_id)
 
 
+def gone(session: Session, mailing_id: int, *, but: int) -> list[tuple[MailingView, int]]:
+    """Return an alert and its later languages but one, each with for how many it has room in shards, whatever is said of it.
+
+    What a shard holds, which alert it is of, of which a language is, and when it was planned, nobody but the owner writes over.
+    """
+    every = [mailings.get(session, one) for one in mailings.in_all_languages(session, mailing_id) if one != but]
+    return [(one, max(_reached(session, one), _room(session, one))) for one in every]
+
+
+def _room(session: Session, mailing: MailingView) -> int:
+    return int(session.execute(_ROOM, {"mailing": mailing.id}).scalar_one())
+
+
+_ROOM = text("SELECT coalesce(sum(size), 0) FROM shard WHERE mailing_id = :mailing AND NOT retry")
+
+
 def narrowed(
     audience: Select[Any],
     gone: Sequence[MailingView],
@@ -78,7 +94,7 @@ def narrowed(
     also_had    those who were handed another language get it too
     waiting     no rows but for those who had nothing
 
-    Rows: mailbox_id, subscriber_id, provider, edition, time_zone, excluded, and number (of the variant: those for whoever had
+    Rows: mailbox_id, subscriber_id, provider, edition, style, time_zone, excluded, number (of the variant: those for whoever had
     another come after the others) and place (whoever waits comes before whoever had another).
     """
     readers = audience.subquery()
@@ -92,7 +108,7 @@ def narrowed(
         else_=null(),
     )
     first = case({language: place for place, language in enumerate(languages, start=1)}, value=readers.c.edition)
-    columns = [readers.c[name] for name in ("mailbox_id", "subscriber_id", "provider", "edition", "time_zone")]
+    columns = [readers.c[name] for name in ("mailbox_id", "subscriber_id", "provider", "edition", "style", "time_zone")]
     return (
         select(
             *columns,

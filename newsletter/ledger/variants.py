@@ -13,26 +13,35 @@ from newsletter.models import mailing as models
 
 @dataclass(frozen=True, slots=True)
 class VariantView:
-    """A stored variant: its number within the mailing counts from 1."""
+    """A stored variant: its number within the mailing counts from 1. style: "" of what those get who asked for none."""
 
     id: int
     number: int
     language: str
     articles: tuple[int, ...]
     held: str | None
+    style: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Readers of one edition who have had the same articles and alerts (mailing ids, ascending)."""
+    """Readers of one edition and style who have had the same articles and alerts (mailing ids, ascending)."""
 
     language: str
     had_to: int
     had_alerts: tuple[int, ...]
+    style: str = ""
 
 
 def store(
-    session: Session, mailing_id: int, compiled: Compiled, *, number: int, language: str, articles: Sequence[int] = ()
+    session: Session,
+    mailing_id: int,
+    compiled: Compiled,
+    *,
+    number: int,
+    language: str,
+    style: str = "",
+    articles: Sequence[int] = (),
 ) -> int:
     """Store one variant of a mailing and return its id. Blocks that are already there are shared."""
     blocks = _store_blocks(session, compiled.blocks)
@@ -40,6 +49,7 @@ def store(
         mailing_id=mailing_id,
         number=number,
         language=language,
+        style=style,
         head=compiled.head.dump(),
         blocks=[blocks[block.digest] for block in compiled.blocks],
         articles=list(articles),
@@ -63,6 +73,7 @@ def assign(session: Session, mailing_id: int, groups: dict[Group, int | None]) -
         {
             "mailing_id": mailing_id,
             "language": group.language,
+            "style": group.style,
             "had_to": group.had_to,
             "had_alerts": list(group.had_alerts),
             "variant_id": variant_id,
@@ -78,13 +89,32 @@ def of(session: Session, mailing_id: int) -> list[VariantView]:
     found = session.execute(
         select(models.Variant).where(models.Variant.mailing_id == mailing_id).order_by(models.Variant.number)
     ).scalars()
-    return [VariantView(v.id, v.number, v.language, tuple(v.articles), v.held) for v in found]
+    return [VariantView(v.id, v.number, v.language, tuple(v.articles), v.held, v.style) for v in found]
 
 
 def groups(session: Session, mailing_id: int) -> dict[Group, int | None]:
     """Return which group gets which variant."""
     found = session.execute(select(models.VariantGroup).where(models.VariantGroup.mailing_id == mailing_id)).scalars()
-    return {Group(g.language, g.had_to, tuple(g.had_alerts)): g.variant_id for g in found}
+    return {Group(g.language, g.had_to, tuple(g.had_alerts), g.style): g.variant_id for g in found}
+
+
+def styles(session: Session, mailing_id: int) -> dict[str, int]:
+    """Return how many variants a mailing has of each style."""
+    mine = models.Variant.mailing_id == mailing_id
+    counted = select(models.Variant.style, func.count()).where(mine).group_by(models.Variant.style)
+    return dict(session.execute(counted).all())
+
+
+def styles_of(session: Session, variant_ids: Iterable[int]) -> dict[int, str]:
+    """Return the styles of some variants."""
+    wanted = select(models.Variant.id, models.Variant.style).where(models.Variant.id.in_(list(variant_ids)))
+    return dict(session.execute(wanted).all())
+
+
+def styles_of_groups(session: Session, mailing_id: int) -> set[str]:
+    """Return the styles of the groups of an issue's readers."""
+    mine = models.VariantGroup.mailing_id == mailing_id
+    return set(session.execute(select(models.VariantGroup.style).where(mine).distinct()).scalars())
 
 
 def load(session: Session, variant_id: int) -> Compiled:
@@ -107,6 +137,7 @@ def copy(session: Session, variant_id: int, *, to_mailing: int) -> int:
         mailing_id=to_mailing,
         number=1,
         language=found.language,
+        style=found.style,
         head=found.head,
         blocks=found.blocks,
         articles=found.articles,

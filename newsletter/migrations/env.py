@@ -12,6 +12,7 @@ from newsletter.models import (  # noqa: F401
     digest,
     drill,
     errand,
+    fresh,
     lock,
     mailbox,
     mailing,
@@ -21,6 +22,7 @@ from newsletter.models import (  # noqa: F401
     signup,
     subscriber,
     suppression,
+    topic,
 )
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=base.Base.metadata)

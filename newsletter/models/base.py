@@ -1,5 +1,6 @@
 """What every table shares: the metadata with its naming rule, and how types become columns."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -36,7 +37,7 @@ def personal(purpose: str) -> dict[str, str]:
     return {"personal": purpose}
 
 
-def one_of(column: str, choices: type) -> str:
+def one_of(column: str, choices: Iterable[str]) -> str:
     """Return a check that a text column holds one of an enum's values."""
-    values = ", ".join(f"'{choice}'" for choice in choices)  # type: ignore[attr-defined]
+    values = ", ".join(f"'{choice}'" for choice in choices)
     return f"{column} IN ({values})"

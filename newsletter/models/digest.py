@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 from sqlalchemy.orm import Mapped, mapped_column
 
 from newsletter.models.base import Base, Key, one_of
-from newsletter.models.subscriber import Rhythm
+from newsletter.models.subscriber import ISSUED, Rhythm
 
 
 class Digest(Base):
@@ -26,7 +26,7 @@ class Digest(Base):
         # The key stands in List-Id and in URLs, where it must be stable for ever (RFC 2919 §2).
         CheckConstraint("key ~ '^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$'", name="key_is_a_dns_label"),
         CheckConstraint("cardinality(languages) > 0", name="has_a_language"),
-        CheckConstraint(one_of("rhythm", Rhythm), name="rhythm_is_known"),
+        CheckConstraint(one_of("rhythm", ISSUED), name="rhythm_is_known"),
     )
 
 

@@ -19,6 +19,8 @@ class Reply(Base):
     letter_sealed: Mapped[bytes] = mapped_column(info=personal("bounces"))
     came_at: Mapped[datetime] = mapped_column(server_default=func.now())
     done_at: Mapped[datetime | None]
+    # They left by it; it said more, so somebody should read it.
+    left_at: Mapped[datetime | None]
 
     __table_args__ = (Index(None, "mailbox_id"), Index("replies_to_read", "id", postgresql_where="done_at IS NULL"))
 

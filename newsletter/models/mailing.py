@@ -23,6 +23,10 @@ class Kind(StrEnum):
     DRILL = "drill"
 
 
+ORDINARY = frozenset({Kind.DIGEST, Kind.MAILING})
+"""What a reader who paused, or takes emergencies only, does not get."""
+
+
 class Lane(StrEnum):
     """The priority a mailing travels with."""
 
@@ -139,6 +143,8 @@ class Variant(Base):
     mailing_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("mailing.id", ondelete="CASCADE"))
     number: Mapped[int]
     language: Mapped[str]
+    # Of which style it is, for readers at risk; "": for everyone else.
+    style: Mapped[str] = mapped_column(server_default="")
     head: Mapped[bytes]
     blocks: Mapped[list[int]] = mapped_column(ARRAY(BIGINT))
     articles: Mapped[list[int]] = mapped_column(ARRAY(BIGINT), server_default="{}")
@@ -148,12 +154,13 @@ class Variant(Base):
 
 
 class VariantGroup(Base):
-    """Which readers get which variant: those of one edition who have had the same articles and alerts."""
+    """Which readers get which variant: those of one edition and style who have had the same articles and alerts."""
 
     __tablename__ = "variant_group"
 
     mailing_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("mailing.id", ondelete="CASCADE"), primary_key=True)
     language: Mapped[str] = mapped_column(primary_key=True)
+    style: Mapped[str] = mapped_column(primary_key=True, server_default="")
     had_to: Mapped[int] = mapped_column(primary_key=True)
     had_alerts: Mapped[list[int]] = mapped_column(ARRAY(BIGINT), primary_key=True)
     # NULL: nothing is new for them.

@@ -10,12 +10,17 @@ from newsletter.models.base import Base, Key, one_of, personal
 
 
 class Rhythm(StrEnum):
-    """How often a reader takes a digest."""
+    """How often a reader takes a digest. EMERGENCIES: its alerts, and no issue."""
 
     EACH = "each"
     DAILY = "daily"
     WEEKLY = "weekly"
     MONTHLY = "monthly"
+    EMERGENCIES = "emergencies"
+
+
+ISSUED = tuple(one for one in Rhythm if one is not Rhythm.EMERGENCIES)
+"""The rhythms in which issues are cut."""
 
 
 class Subscriber(Base):
@@ -31,11 +36,19 @@ class Subscriber(Base):
     language: Mapped[str] = mapped_column(server_default="en", info=personal("subscribers"))
     time_zone: Mapped[str] = mapped_column(server_default="UTC", info=personal("subscribers"))
     area: Mapped[str | None] = mapped_column(info=personal("subscribers"))
+    # How mail to somebody at risk is to look (composer.styles), and that no name of theirs is kept.
+    style: Mapped[str] = mapped_column(server_default="", info=personal("subscribers"))
+    nameless: Mapped[bool] = mapped_column(server_default="false", info=personal("subscribers"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    # Until then neither issues nor ordinary mailings; alerts all the same.
+    paused_until: Mapped[datetime | None] = mapped_column(info=personal("subscribers"))
 
     __table_args__ = (
         CheckConstraint("reference ~ '^[A-Z0-9]{8}$'", name="reference_is_eight_letters"),
+        CheckConstraint("style ~ '^d?f?m?t?$'", name="style_is_known"),
+        CheckConstraint("NOT nameless OR name_sealed IS NULL", name="no_name_is_kept"),
         Index("subscribers_by_zone", "time_zone"),
+        Index("styles_of_readers", "style", postgresql_where="style <> ''"),
     )
 
 

@@ -32,11 +32,20 @@ class Suppression(Base):
     lifted_why: Mapped[str | None]
     # Who said so: "reply" in the session, "report" afterwards; NULL: a person, or before this was kept.
     said_by: Mapped[str | None]
+    lifted_by: Mapped[str | None]
 
     __table_args__ = (
         CheckConstraint(one_of("reason", Reason), name="reason_is_known"),
         CheckConstraint("said_by IN ('reply', 'report')", name="said_by_is_known"),
         CheckConstraint("(lifted_at IS NULL) = (lifted_why IS NULL)", name="lifting_has_a_reason"),
+        CheckConstraint("(lifted_at IS NULL) = (lifted_by IS NULL)", name="somebody_lifts"),
+        # As subscribers.suppression.MAY_LIFT; "before": lifted when this was not kept.
+        CheckConstraint(
+            "CASE lifted_by WHEN 'person' THEN reason IN ('left', 'dead', 'quota')"
+            " WHEN 'operator' THEN reason IN ('dead', 'quota') WHEN 'arrival' THEN reason IN ('dead', 'quota')"
+            " ELSE lifted_by IS NULL OR lifted_by IN ('answered', 'before') END",
+            name="lifted_by_who_may",
+        ),
         Index(
             "one_live_suppression_a_reason",
             "mailbox_id",

@@ -118,6 +118,9 @@ class Fault(StrEnum):
     NOBODY = "nobody"
     TOGETHER = "together"
     OWN = "own"
+    NAMELESS = "nameless"
+    NO_AUTHOR = "no-author"
+    UNREAD = "unread"
     TOO_MANY = "too-many"
     TOO_SOON = "too-soon"
     NOT_ALONE = "not-alone"
@@ -129,6 +132,19 @@ class Fault(StrEnum):
     MANDATE_UNSIGNED = "mandate-unsigned"
     MANDATE_OTHER = "mandate-other"
     MANDATE_SMALLER = "mandate-smaller"
+
+
+def unlockable(author: int | None, *, unread: bool, together: int, rules: Night) -> Fault | None:
+    """Return why an alert cannot be locked so, or None where it can: for many somebody says who asks a second person.
+
+    unread     words have no name to them, and whoever locks them has not said that they read them
+    together   how many it goes to, in all its languages
+    """
+    if together <= rules.few:
+        return None
+    if author is None:
+        return Fault.NO_AUTHOR
+    return Fault.UNREAD if unread else None
 
 
 def judge(words: Iterable[Word], matter: Matter, rules: Night, pins: Pins, *, now: datetime) -> Fault | None:
@@ -149,6 +165,9 @@ def fault(word: Word, matter: Matter, rules: Night, pins: Pins, *, now: datetime
                 return found
             return None if now >= word.at + rules.alone else Fault.TOO_SOON
         case Rule.TWO:
+            if matter.author is None:
+                # Who locked it without a name may be the one who approves it.
+                return Fault.NAMELESS
             if word.operator is None or word.operator in (matter.author, *matter.writers):
                 return Fault.OWN
             return proven(word, matter.fingerprint, matter.count, rules, pins)

@@ -282,6 +282,8 @@ def _difference(session: Session, person: Person, row: Any) -> tuple[Any, ...] |
     }
     known |= {"language": row.language, "time_zone": row.time_zone}
     said = {name: getattr(person, name) for name in known}
+    if row.nameless:
+        said["name"] = ""
     if all(not value or value == known[name] for name, value in said.items()):
         return None
     merged = {name: value or known[name] for name, value in said.items()}
@@ -296,7 +298,7 @@ def _difference(session: Session, person: Person, row: Any) -> tuple[Any, ...] |
 # Aggregates, each one look-up by index: an EXISTS the planner may turn into a hash of everybody, again for each batch, and
 # ORDER BY … LIMIT 1 into a walk backwards through all events, while tables just filled have no statistics.
 _KNOWN = text("""
-    SELECT known.mailbox_id, s.id AS subscriber_id, s.name_sealed, s.postcode_sealed, s.language, s.time_zone,
+    SELECT known.mailbox_id, s.id AS subscriber_id, s.name_sealed, s.postcode_sealed, s.nameless, s.language, s.time_zone,
         (SELECT count(*) FROM suppression p WHERE p.mailbox_id = known.mailbox_id AND p.lifted_at IS NULL) > 0 AS suppressed,
         (SELECT count(*) FROM subscription l WHERE l.subscriber_id = s.id AND l.digest_id = :digest
             AND l.ended_at IS NULL) > 0 AS subscribed,

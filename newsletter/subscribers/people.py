@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, select, update
 
 from newsletter import mailboxes
 from newsletter.addresses import EmailAddress
@@ -15,6 +15,7 @@ from newsletter.mailboxes import UnknownMailbox
 from newsletter.models.subscriber import Subscriber, Subscription
 from newsletter.subscribers import subscriptions, suppression
 from newsletter.subscribers.references import fresh
+from newsletter.vault import CannotUnseal
 
 
 class UnknownPerson(NotFound):
@@ -22,6 +23,14 @@ class UnknownPerson(NotFound):
 
     def __init__(self) -> None:
         super().__init__("person.unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What somebody told us of themselves, as only a fresh link shows it. "" where nothing is kept or it cannot be opened."""
+
+    name: str
+    postcode: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +45,7 @@ class PersonView:
     language: str
     time_zone: str
     created_at: datetime
+    paused_until: datetime | None = None
 
 
 def find(session: Session, reference: str) -> PersonView:
@@ -73,10 +83,46 @@ def join(session: Session, mailbox_id: int, *, language: str, name: str, now: da
     return _view(session, found)
 
 
+def own(session: Session, subscriber_id: int) -> Own:
+    """Return what somebody told us of themselves."""
+    found = session.get_one(Subscriber, subscriber_id)
+    return Own(
+        *(_opened(session, found.id, column, getattr(found, f"{column}_sealed")) for column in ("name", "postcode"))
+    )
+
+
+def _opened(session: Session, subscriber_id: int, column: str, sealed: bytes | None) -> str:
+    try:
+        return session.vault.unseal("subscriber", column, subscriber_id, sealed) if sealed else ""
+    except CannotUnseal:
+        return ""
+
+
+def rename(session: Session, subscriber_id: int, own: Own) -> None:
+    """Write down what somebody says of themselves; "" keeps nothing."""
+    values = {
+        f"{column}_sealed": session.vault.seal("subscriber", column, subscriber_id, told) if told else None
+        for column, told in (("name", own.name), ("postcode", own.postcode))
+    }
+    session.execute(update(Subscriber).where(Subscriber.id == subscriber_id).values(values))
+
+
+def settle(session: Session, subscriber_id: int, *, language: str, time_zone: str) -> None:
+    """Write down in which language somebody reads, and where they live."""
+    values = {"language": language, "time_zone": time_zone}
+    session.execute(update(Subscriber).where(Subscriber.id == subscriber_id).values(values))
+
+
 def of_mailboxes(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
     """Return those of some mailboxes that are somebody's."""
     mine = select(Subscriber.mailbox_id).where(Subscriber.mailbox_id.in_(list(mailbox_ids)))
     return set(session.execute(mine).scalars())
+
+
+def of_mailbox(session: Session, mailbox_id: int) -> PersonView | None:
+    """Return the person whose mailbox it is, or None where there is none."""
+    found = session.execute(select(Subscriber).where(Subscriber.mailbox_id == mailbox_id)).scalar_one_or_none()
+    return None if found is None else _view(session, found)
 
 
 def references(session: Session, subscriber_ids: Iterable[int]) -> dict[int, str]:
@@ -114,6 +160,7 @@ def shown(session: Session, person: PersonView, *, digests: Mapping[int, str]) -
         "time_zone": person.time_zone,
         "since": person.created_at,
         "subscriptions": [f"{digests[one.digest_id]} {one.rhythm}" for one in subscriptions.of(session, person.id)],
+        "paused_until": person.paused_until,
         "suppressed": suppression.reasons(session, person.mailbox_id),
     }
 
@@ -133,5 +180,13 @@ def _view(session: Session, found: Subscriber) -> PersonView:
     except UnknownMailbox:
         masked = "erased"
     return PersonView(
-        found.id, found.mailbox_id, found.reference, name, masked, found.language, found.time_zone, found.created_at
+        found.id,
+        found.mailbox_id,
+        found.reference,
+        name,
+        masked,
+        found.language,
+        found.time_zone,
+        found.created_at,
+        found.paused_until,
     )

@@ -26,7 +26,7 @@ from newsletter import mailboxes
 from newsletter.database import Session
 from newsletter.models.consent import Consent, ConsentEvent
 from newsletter.models.mailbox import Mailbox
-from newsletter.models.subscriber import Subscriber, Subscription
+from newsletter.models.subscriber import Rhythm, Subscriber, Subscription
 from newsletter.models.suppression import Suppression
 from newsletter.vault import CannotUnseal
 
@@ -50,19 +50,28 @@ class Detail:
 
 WAITS = "waits"
 """Why a reader gets nothing now: it comes later, in their language."""
+PAUSED, EMERGENCIES_ONLY = "paused", "emergencies only"
+"""Why a reader gets nothing but alerts: they asked for that, until a day or altogether."""
 
 
 def of_digest(
-    digest_id: int, *, rhythm: str | None, languages: Sequence[str], later: Sequence[str] = (), near: Near | None = None
+    digest_id: int,
+    *,
+    rhythm: str | None,
+    languages: Sequence[str],
+    urgent: bool,
+    later: Sequence[str] = (),
+    near: Near | None = None,
 ) -> Select[Any]:
     """Return the audience of a digest as a query: everyone who takes it, with the reason where one is left out.
 
     rhythm      None: whatever their rhythm (mailings and alerts)
     languages   of the digest; a reader of none of them gets the first
+    urgent      an alert: it goes to those as well who paused, or who take emergencies only
     later       those of them whose readers wait
     near        None: wherever they live
 
-    Rows: mailbox_id, subscriber_id, provider, edition, had_to, time_zone, excluded (a reason or NULL). Mail without a basis
+    Rows: mailbox_id, subscriber_id, provider, edition, style, had_to, time_zone, excluded (a reason or NULL). Mail without a basis
     is impossible twice over: granted_by is a foreign key, and the event it names must still be a grant.
     """
     reader = Subscriber if near is None else aliased(Subscriber, _living(near))
@@ -74,9 +83,10 @@ def of_digest(
             reader.id.label("subscriber_id"),
             Mailbox.provider,
             edition.label("edition"),
+            reader.style,
             Subscription.had_to,
             reader.time_zone,
-            _excluded(reader.mailbox_id, edition, later).label("excluded"),
+            _excluded(reader, edition, later, urgent=urgent).label("excluded"),
         )
         .select_from(Subscription)
         .join(reader, reader.id == Subscription.subscriber_id)
@@ -84,6 +94,17 @@ def of_digest(
         .outerjoin(ConsentEvent, and_(ConsentEvent.id == Subscription.granted_by, ConsentEvent.kind == Consent.GRANTED))
         .where(Subscription.digest_id == digest_id, Subscription.ended_at.is_(None), rhythmic)
     )
+
+
+def styled(readers: Select[Any]) -> Select[Any]:
+    """Return the query for readers, found in any way, with the style they want now: what they had may have been another.
+
+    readers   rows with a subscriber_id
+    """
+    rows = readers.subquery()
+    # Those who have a style are few, and stand in an index of their own.
+    chose = and_(Subscriber.id == rows.c.subscriber_id, Subscriber.style != "")
+    return select(*rows.c, func.coalesce(Subscriber.style, "").label("style")).outerjoin(Subscriber, chose)
 
 
 def _living(near: Near) -> Subquery:
@@ -98,15 +119,25 @@ def _edition(written: Any, languages: Sequence[str]) -> ColumnElement[str]:
     return case(*choices, else_=literal(languages[0]))
 
 
-def _excluded(mailbox_id: Any, edition: ColumnElement[str], later: Sequence[str]) -> ColumnElement[Any]:
+def _excluded(reader: Any, edition: ColumnElement[str], later: Sequence[str], *, urgent: bool) -> ColumnElement[Any]:
+    less = [] if urgent else _less(reader)
     waits = [(edition.in_(list(later)), literal(WAITS))] if later else []
     return case(
         (ConsentEvent.id.is_(None), literal("no basis")),
         (Mailbox.address_sealed.is_(None), literal("erased")),
-        (_suppressed(mailbox_id), literal("suppressed")),
+        (_suppressed(reader.mailbox_id), literal("suppressed")),
+        *less,
         *waits,
         else_=null(),
     )
+
+
+def _less(reader: Any) -> list[tuple[ColumnElement[bool], ColumnElement[str]]]:
+    """What readers asked for instead of leaving, and the reason for which no ordinary mail goes to them."""
+    return [
+        (Subscription.rhythm == Rhythm.EMERGENCIES, literal(EMERGENCIES_ONLY)),
+        (reader.paused_until > func.now(), literal(PAUSED)),
+    ]
 
 
 def _suppressed(mailbox_id: Any) -> ColumnElement[bool]:
@@ -151,30 +182,45 @@ def _name(session: Session, subscriber_id: int, sealed: bytes | None) -> str:
         return ""
 
 
-def barred(session: Session, digest_id: int, subscriber_ids: Iterable[int]) -> dict[int, str]:
-    """Return, by subscriber id, why some of them may not be written to any more: wishes, basis and suppression as of now."""
+def barred(session: Session, digest_id: int, subscriber_ids: Iterable[int], *, urgent: bool) -> dict[int, str]:
+    """Return, by subscriber id, why some of them may not be written to any more: wishes, basis and suppression as of now.
+
+    urgent   as for `of_digest`
+    """
     ids = list(subscriber_ids)
-    # Counts, each one look-up by index: an EXISTS the planner may turn into a hash of everybody, again for each shard.
-    live = (
-        Subscription.subscriber_id == Subscriber.id,
-        Subscription.digest_id == digest_id,
-        Subscription.ended_at.is_(None),
+    # Each one look-up by index: an EXISTS the planner may turn into a hash of everybody, again for each shard.
+    rhythm = (
+        select(Subscription.rhythm)
+        .where(
+            Subscription.subscriber_id == Subscriber.id,
+            Subscription.digest_id == digest_id,
+            Subscription.ended_at.is_(None),
+        )
+        .correlate(Subscriber)
+        .scalar_subquery()
     )
     held = (Suppression.mailbox_id == Subscriber.mailbox_id, Suppression.lifted_at.is_(None))
-    taken, suppressed = (
-        select(func.count()).select_from(table).where(*conditions).correlate(Subscriber).scalar_subquery()
-        for table, conditions in ((Subscription, live), (Suppression, held))
-    )
-    reason = case(
-        (taken == 0, literal("unsubscribed")),
+    suppressed = select(func.count()).select_from(Suppression).where(*held).correlate(Subscriber).scalar_subquery()
+    spared = {} if urgent else {str(Rhythm.EMERGENCIES): literal(EMERGENCIES_ONLY)}
+    resting = [] if urgent else [(Subscriber.paused_until > func.now(), literal(PAUSED))]
+    others = case(
         (suppressed > 0, literal("suppressed")),
         (Mailbox.address_sealed.is_(None), literal("erased")),
+        *resting,
         else_=null(),
     )
+    taken = func.coalesce(rhythm, "")
+    reason = case({"": literal("unsubscribed"), **spared}, value=taken, else_=others)
     query = select(Subscriber.id, reason.label("reason")).join(Mailbox, Mailbox.id == Subscriber.mailbox_id)
     found = {row.id: row.reason for row in session.execute(query.where(_among(ids)))}
     gone = dict.fromkeys(set(ids) - set(found), "erased")
     return {subscriber_id: why for subscriber_id, why in found.items() if why} | gone
+
+
+def styles(session: Session, subscriber_ids: Iterable[int]) -> dict[int, str]:
+    """Return the styles of those of these readers who have one."""
+    chose = select(Subscriber.id, Subscriber.style).where(_among(list(subscriber_ids)), Subscriber.style != "")
+    return dict(session.execute(chose).all())
 
 
 def _among(subscriber_ids: list[int]) -> ColumnElement[bool]:

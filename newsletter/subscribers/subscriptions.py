@@ -8,8 +8,12 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from newsletter.errors import NotFound
+from newsletter.models.subscriber import ISSUED as ISSUED
 from newsletter.models.subscriber import Rhythm as Rhythm
 from newsletter.models.subscriber import Subscription
+
+FEWER = {Rhythm.EACH: Rhythm.WEEKLY, Rhythm.DAILY: Rhythm.WEEKLY}
+"""What is offered, instead of leaving, to whom so much is too much."""
 
 
 class NotSubscribed(NotFound):
@@ -58,13 +62,19 @@ def take(
     return True
 
 
-def change_rhythm(session: Session, subscriber_id: int, digest_id: int, *, rhythm: Rhythm, now: datetime) -> None:
-    """End the subscription and open one of another rhythm, on the same permission. Raises NotSubscribed."""
+def change_rhythm(
+    session: Session, subscriber_id: int, digest_id: int, *, rhythm: Rhythm, now: datetime, had_to: int = 0
+) -> None:
+    """End the subscription and open one of another rhythm, on the same permission. Raises NotSubscribed.
+
+    had_to   where the reader begins who took emergencies only: not with all that they did not want meanwhile
+    """
     facts = {"subscriber": subscriber_id, "digest": digest_id, "rhythm": rhythm, "now": now}
     ended = session.execute(_END_ONE, facts).one_or_none()
     if ended is None:
         raise NotSubscribed
-    session.execute(_OPEN_AGAIN, facts | {"had_to": ended.had_to, "granted_by": ended.granted_by})
+    begins = max(ended.had_to, had_to)
+    session.execute(_OPEN_AGAIN, facts | {"had_to": begins, "granted_by": ended.granted_by})
 
 
 _END_ONE = text("""

@@ -1,10 +1,11 @@
 """Whom we must not write to, and why. One rule, `weigh`, for what servers and providers say, at once or in a report."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 from sqlalchemy import ARRAY, BigInteger, cast, func, literal, select, text, update
@@ -13,12 +14,65 @@ from sqlalchemy.dialects import postgresql
 from newsletter import mailboxes
 from newsletter.addresses import BadAddress, EmailAddress
 from newsletter.database import Database, Session, now
+from newsletter.errors import Forbidden, Invalid
 from newsletter.ledger import returns
 from newsletter.mailboxes import UnknownMailbox
 from newsletter.models.subscriber import Subscriber
 from newsletter.models.suppression import Reason as Reason
 from newsletter.models.suppression import Suppression
 from newsletter.subscribers import tables
+
+
+class Who(StrEnum):
+    """Who says that a mailbox may be written to again.
+
+    PERSON     by an act of their own, such as a link of ours or a sign-up of a mailbox that is known and confirmed
+    ANSWERED   the person, who answered the confirmation that was mailed to this mailbox
+    OPERATOR   somebody of the team
+    ARRIVAL    a mail that arrived there later
+    IMPORT     a list
+    """
+
+    PERSON = "person"
+    ANSWERED = "answered"
+    OPERATOR = "operator"
+    ARRIVAL = "arrival"
+    IMPORT = "import"
+
+
+MAY_LIFT: Mapping[Who, frozenset[Reason]] = MappingProxyType(
+    {
+        Who.PERSON: frozenset({Reason.LEFT, Reason.DEAD, Reason.QUOTA}),
+        Who.ANSWERED: frozenset(Reason),
+        Who.OPERATOR: frozenset({Reason.DEAD, Reason.QUOTA}),
+        Who.ARRIVAL: frozenset({Reason.DEAD, Reason.QUOTA}),
+        Who.IMPORT: frozenset(),
+    }
+)
+"""Who may lift which reason: nobody but the person what the person has said. The database keeps to it as well."""
+
+
+class NotTheirs(Forbidden):
+    """Only the person can lift what they said. kept: the reasons."""
+
+    def __init__(self, kept: Iterable[str]) -> None:
+        super().__init__("suppression.not-theirs", kept=", ".join(kept))
+
+
+class BadWhy(Invalid):
+    """The reason for lifting is missing, or holds an address, which must not lie there in clear."""
+
+    def __init__(self) -> None:
+        super().__init__("suppression.bad-why")
+
+
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """What somebody lifted from a mailbox, and what stays since it is not theirs to lift."""
+
+    lifted: tuple[Reason, ...] = ()
+    kept: tuple[Reason, ...] = ()
+
 
 BATCH = 10_000
 FULL_TIMES, FULL_FOR = 3, timedelta(days=14)
@@ -93,20 +147,15 @@ def arrived(session: Session, mailbox_ids: Iterable[int], *, said_by: SaidBy, at
     """
     ids = list(mailbox_ids)
     known = ["reply"] if said_by is SaidBy.REPLY else ["reply", "report"]
-    facts = {"ids": ids, "known": known, "arrived": at, "now": now}
+    facts = {"ids": ids, "known": known, "arrived": at, "now": now, "reasons": sorted(MAY_LIFT[Who.ARRIVAL])}
     return int(session.execute(_ARRIVED, facts).rowcount) if ids else 0  # type: ignore[attr-defined]
 
 
 _ARRIVED = text("""
-    UPDATE suppression SET lifted_at = :now, lifted_why = 'mail arrived later'
-    WHERE mailbox_id = ANY(CAST(:ids AS bigint[])) AND lifted_at IS NULL AND reason IN ('dead', 'quota')
+    UPDATE suppression SET lifted_at = :now, lifted_why = 'mail arrived later', lifted_by = 'arrival'
+    WHERE mailbox_id = ANY(CAST(:ids AS bigint[])) AND lifted_at IS NULL AND reason = ANY(CAST(:reasons AS text[]))
       AND said_by = ANY(CAST(:known AS text[])) AND at < :arrived
 """)
-
-
-def came_back(session: Session, mailbox_id: int, *, now: datetime) -> int:
-    """Lift everything that suppresses a mailbox: its owner said yes to our question, by their own hand. Return how many."""
-    return lift(session, mailbox_id, why="signed up again", now=now)
 
 
 def of_mailboxes(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
@@ -121,11 +170,25 @@ def reasons(session: Session, mailbox_id: int) -> list[str]:
     return list(session.execute(select(Suppression.reason).where(*live).order_by(Suppression.id)).scalars())
 
 
-def lift(session: Session, mailbox_id: int, *, why: str, now: datetime) -> int:
-    """Lift what suppresses a mailbox; the entries stay, with the reason of lifting. Return how many."""
+def lift(session: Session, mailbox_id: int, *, by: Who, why: str, now: datetime) -> Lifted:
+    """Lift what somebody may lift of what suppresses a mailbox; the entries stay, with the reason of lifting. Raises BadWhy."""
+    if not why.strip() or "@" in why:
+        raise BadWhy
     live = (Suppression.mailbox_id == mailbox_id, Suppression.lifted_at.is_(None))
-    lifting = update(Suppression).where(*live).values(lifted_at=now, lifted_why=why)
-    return int(session.execute(lifting).rowcount)  # type: ignore[attr-defined]
+    theirs = Suppression.reason.in_(sorted(MAY_LIFT[by]))
+    lifting = update(Suppression).where(*live, theirs).values(lifted_at=now, lifted_why=why.strip(), lifted_by=by)
+    found = session.execute(lifting.returning(Suppression.reason)).scalars()
+    return Lifted(tuple(map(Reason, found)), tuple(map(Reason, reasons(session, mailbox_id))))
+
+
+def came_back(session: Session, mailbox_id: int, *, now: datetime, answered: bool = True) -> Lifted:
+    """A person came back by a sign-up of their own: lift what they may, and return what stays.
+
+    answered   they answered a confirmation that was mailed to this mailbox; False where they acted by another link of ours,
+               which lifts neither a complaint nor "never again"
+    """
+    by = Who.ANSWERED if answered else Who.PERSON
+    return lift(session, mailbox_id, by=by, why="came back", now=now)
 
 
 def listed(session: Session, *, limit: int) -> list[dict[str, Any]]:

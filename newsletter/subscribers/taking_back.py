@@ -61,6 +61,7 @@ _MADE = text("""
 def _end(session: Session, person: int, mailbox_id: int, events: Sequence[int] | None, now: datetime) -> Ended:
     facts = {"person": person, "events": list(events or ()), "now": now}
     digests = tuple(session.execute(_END, facts).scalars())
+    session.execute(_END_TOPICS, facts)
     for digest in digests:
         consent.withdrawn(session, person, purpose=consent.of_digest(digest), now=now)
     ours = func.any(cast(facts["events"], ARRAY(BigInteger)))
@@ -75,6 +76,10 @@ _END = text("""
     UPDATE subscription SET ended_at = :now, end_reason = 'sign-up undone'
     WHERE subscriber_id = :person AND granted_by = ANY (CAST(:events AS bigint[])) AND ended_at IS NULL
     RETURNING digest_id
+""")
+_END_TOPICS = text("""
+    UPDATE interest SET ended_at = :now, end_reason = 'sign-up undone'
+    WHERE subscriber_id = :person AND granted_by = ANY (CAST(:events AS bigint[])) AND ended_at IS NULL
 """)
 _OTHERS = text("""
     SELECT id FROM subscription WHERE subscriber_id = :person AND granted_by <> ALL (CAST(:events AS bigint[])) LIMIT 1

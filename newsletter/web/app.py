@@ -17,7 +17,7 @@ from newsletter.journeys import leaving
 from newsletter.journeys.spooling import NotKept
 from newsletter.operators.factors import NotFresh
 from newsletter.operators.sessions import NotLoggedIn
-from newsletter.web import api, console, hooks, joining, public, security, stopping
+from newsletter.web import api, choosing, console, hooks, joining, public, security, stopping
 from newsletter.web.fresh import Fresh
 from newsletter.web.pages import Pages
 
@@ -42,6 +42,7 @@ def create(newsletter: Newsletter | None = None) -> FastAPI:
     app.add_middleware(security.Guard, https=made.settings.base_url.startswith("https://"))
     app.include_router(public.router)
     app.include_router(joining.router)
+    app.include_router(choosing.router)
     app.include_router(console.router)
     app.include_router(api.router)
     app.include_router(hooks.router)

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
 
-from newsletter import languages
 from newsletter.assembly import Newsletter
 from newsletter.errors import NewsletterError
 from newsletter.issues import digests
@@ -122,7 +121,7 @@ def wished(
         language=language,
         choices={key: rhythms.get(key, "weekly") for key in keys},
         name=name.strip()[:LONGEST_NAME],
-        wording=wording(made, language),
+        wording=joining.wording(made.parts, language),
         form=form[:LONGEST_FORM],
         page=_page(request),
         network=security.network(_client(request)),
@@ -139,11 +138,6 @@ def _client(request: Request) -> str:
     peer = request.client.host if request.client else ""
     forwarded = request.headers.get("x-forwarded-for", "")
     return security.client(peer, forwarded, _made(request).settings.trusted_proxies)
-
-
-def wording(made: Newsletter, language: str) -> str:
-    """Return what whoever presses the button agrees to."""
-    return languages.say("web.join-agree", language, organisation=made.parts.letterhead.sender_name)
 
 
 def _page(request: Request) -> str:
@@ -174,7 +168,7 @@ def _form(
 ) -> HTMLResponse:
     asking = joining.form(_made(request).parts, stamp=stamp)
     facts = {"asking": asking, "chosen": chosen, "form": form, "email": email, "problem": problem}
-    agree = wording(_made(request), language)
+    agree = joining.wording(_made(request).parts, language)
     answer = _pages(request).show("public/join.html", language=language, status=status, agree=agree, **facts)
     if asking.wave:
         answer.headers["content-security-policy"] = security.OWN_SCRIPT_POLICY

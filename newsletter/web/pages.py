@@ -6,6 +6,7 @@ from fastapi.responses import HTMLResponse
 
 from newsletter import languages
 from newsletter.assembly import Newsletter
+from newsletter.composer import calendars
 from newsletter.templating import Templates
 
 SPOKEN = ("en", "fa", "ar")
@@ -17,6 +18,7 @@ class Pages:
     def __init__(self, newsletter: Newsletter) -> None:
         self._templates = Templates(newsletter.settings.templates)
         self._letterhead = newsletter.parts.letterhead
+        self._exit = newsletter.settings.exit_url
         self.style = self._templates.source("web/style.css")
         self.sums = self._templates.source("web/public/join.js")
         self.script = self._templates.source("web/console/passkey.js")
@@ -28,7 +30,9 @@ class Pages:
         body = self._templates.render(
             f"web/{name}",
             language=spoken,
+            exit_url=self._exit,
             organisation=self._letterhead.sender_name or "Newsletter",
+            day=lambda moment: calendars.day(moment, spoken),
             t=lambda message, **words: languages.say(f"web.{message}", spoken, **words),
             **{"facts": {}, **facts},
         )

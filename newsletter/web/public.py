@@ -10,8 +10,9 @@ from newsletter import database
 from newsletter.assembly import Newsletter
 from newsletter.database import DatabaseUnreachable
 from newsletter.issues import cutting, digests
-from newsletter.journeys import leaving, picturing, previews, publicity
-from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.journeys import leaving, lessening, picturing, previews, publicity
+from newsletter.journeys.lessening import Less
+from newsletter.web import security
 from newsletter.web.fresh import Fresh
 from newsletter.web.pages import Pages
 from newsletter.web.security import MAIL_POLICY
@@ -52,36 +53,13 @@ def leave(request: Request, token: str) -> HTMLResponse:
     return _pages(request).show("public/left.html", language=offer.language, offer=offer, token=token)
 
 
-@router.api_route("/p/{token}", methods=READ)
-def preferences(request: Request, token: str) -> HTMLResponse:
-    """Show what a reader takes, without name or address: the mail may have been forwarded."""
-    return _preferences(request, token, saved=False)
-
-
-@router.post("/p/{token}")
-def change_preferences(
-    request: Request,
-    token: str,
-    action: Annotated[str, Form()],
-    digest: Annotated[str, Form()] = "",
-    rhythm: Annotated[Rhythm, Form()] = Rhythm.WEEKLY,
-) -> HTMLResponse:
-    """Change how often a digest comes, or leave everything."""
+@router.post("/u/{token}/less")
+def take_less(request: Request, token: str, instead: Annotated[Less, Form()]) -> HTMLResponse:
+    """Give less of a digest instead of nothing. A place of its own: a POST to the link itself leaves, whatever it says."""
     parts = _made(request).parts
-    if action == "leave":
-        leaving.leave_everything(parts, token)
-    elif action == "rhythm":
-        leaving.change_rhythm(parts, token, digest_key=digest, rhythm=rhythm)
-    else:
-        raise HTTPException(422)
-    return _preferences(request, token, saved=True)
-
-
-def _preferences(request: Request, token: str, *, saved: bool) -> HTMLResponse:
-    found = leaving.preferences(_made(request).parts, token)
-    return _pages(request).show(
-        "public/preferences.html", language=found.language, found=found, token=token, saved=saved, rhythms=list(Rhythm)
-    )
+    lessening.take(parts, token, instead)
+    offer = leaving.offer(parts, token)
+    return _pages(request).show("public/less.html", language=offer.language, offer=offer, token=token, instead=instead)
 
 
 @router.api_route("/archive/{digest}", methods=READ)
@@ -94,11 +72,13 @@ def archive(request: Request, digest: str) -> HTMLResponse:
 
 
 @router.api_route("/archive/{digest}/{mailing}/{number}", methods=READ)
-def mail_in_browser(request: Request, digest: str, mailing: Id, number: Place) -> HTMLResponse:
+def mail_in_browser(request: Request, digest: str, mailing: Id, number: Place) -> Response:
     """Show a mail as it was sent, with links that do nothing, in a sandbox of its own."""
     shown = previews.shown(_made(request).parts, digest, mailing, number)
     if shown is None:
         raise HTTPException(404)
+    if not shown.html:
+        return PlainTextResponse(shown.text)
     return HTMLResponse(shown.html, headers={"content-security-policy": MAIL_POLICY})
 
 
@@ -116,15 +96,16 @@ def bulletin(request: Request, number: Id) -> Response:
 async def alert(request: Request, number: Id, language: str | None = None) -> Response:
     """Show an alert to anyone, in a language. Thousands come at once: for half a second all of them are shown one page."""
     cache: Fresh = request.app.state.fresh
-    found = cache.get((number, language))
+    base = security.base(request.headers.get("host", ""), _made(request).parts.letterhead.mirror_url)
+    found = cache.get((number, language, base))
     if found is None:
-        found = await run_in_threadpool(_alert, request, number, language)
-        cache.put((number, language), found)
+        found = await run_in_threadpool(_alert, request, number, language, base)
+        cache.put((number, language, base), found)
     return found
 
 
-def _alert(request: Request, number: int, language: str | None) -> Response:
-    found = publicity.page(_made(request).parts, number, language)
+def _alert(request: Request, number: int, language: str | None, base: str) -> Response:
+    found = publicity.page(_made(request).parts, number, language, base_url=base)
     if found is None:
         raise HTTPException(404)
     return _pages(request).show("public/alert.html", language=found.language, page=found)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -53,6 +54,15 @@ def _within(peer: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
         return any(ip_address(peer) in network for network in networks)
     except ValueError:
         return False
+
+
+def base(host: str, mirror: str) -> str:
+    """Return the second host's address where a page is asked for there; "" stands for the first, whatever a request calls it.
+
+    host     as the request names it: only compared, and never printed
+    mirror   the address that is set, "" where there is none
+    """
+    return mirror if mirror and host.lower() == urlsplit(mirror).netloc.lower() else ""
 
 
 class Guard:

@@ -380,7 +380,11 @@ def test_the_do_not_mail_list(program, files):
     assert "ann@" not in json.dumps(listed)
     mailing = program.json("mailings", "draft", files / "mailing.md", "--to", "weekly")["mailing"]
     assert program.json("mailings", "send", mailing)["excluded"] == {"suppressed": 1}
-    assert program.json("suppressions", "lift", stdin="ann@example.org\n")["lifted"] == 1
+    lift = ("suppressions", "lift", "--why", "she phoned")
+    assert "nobody but the person" in program.run(*lift, stdin="ann@example.org\n", code=1)[1]
+    assert program.run("suppressions", "lift", stdin="ann@example.org\n", code=2), "a reason must be given"
+    assert len(program.json("suppressions", "list")) == 2
+    assert program.json(*lift, stdin="nobody@example.org\n")["lifted"] == 0
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Nobody gives their word at the command line for what they have not read, nor one person for two by forgetting a name."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
 
@@ -73,6 +75,47 @@ def test_whoever_sends_alone_reads_it_first(program, made, number, author):
     assert "Its code: " in read
 
 
+def approved(made, number, approver):
+    alert.approve_by_code(made.parts, number, by=approver.id, code=approver.code(nights.now(made)))
+
+
+def test_whoever_releases_reads_it_too(program, made, number, approver):
+    """A script is asked nothing: what it printed is what goes."""
+    approved(made, number, approver)
+    out, read = program.run("alerts", "release", number, "--json")
+    assert "Fourteen lorries stand at the second gate." in read
+    assert "Its code: " in read
+    assert json.loads(out)["state"] == "sending"
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_what_is_locked_anew_while_somebody_reads_is_not_released(
+    program, made, path, number, author, approver, answer
+):
+    """At a terminal it is shown and asked for; the answer is for what was shown, and “no” sends nothing."""
+    approved(made, number, approver)
+    ours, theirs = pty.openpty()
+    reading = subprocess.Popen(
+        [sys.executable, "-m", "newsletter", "alerts", "release", str(number)],
+        env=program.environment,
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while "Its code: " not in (line := reading.stderr.readline()):
+        assert line, "it ended without showing anything"
+    if answer == "y":
+        corrected(made, path, number, author)
+    os.write(ours, f"{answer}\n".encode())
+    _, said = reading.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert reading.returncode == 1
+    assert ("locked anew while you were reading" in said) is (answer == "y")
+    assert alert.standing(made.parts, number).state is (State.LOCKED if answer == "y" else State.APPROVED)
+
+
 def test_what_is_locked_anew_while_somebody_reads_is_not_approved(program, made, path, number, author, approver):
     """The code is typed under the words that were read, and is good for no others."""
     words = ["alerts", "approve", str(number), "--operator", str(approver.id)]
@@ -102,6 +145,21 @@ def test_its_status_says_what_it_says(program, made, number):
     assert (given_up["state"], given_up["lock"], given_up["code"]) == ("cancelled", None, None)
 
 
+def test_its_status_says_why_it_did_not_go(program, made, tmp_path, number, author, database_urls):
+    """Sent alone, and a draft again since the audience moved; then let go, and halted by a worker."""
+    nights.alone(made, number, author)
+    house.add_readers(made, tmp_path, house.addresses(9))
+    house.by_owner(database_urls, "UPDATE mailing SET start_at = now() WHERE id = %s", number)
+    made.sweep()
+    out, _ = program.run("alerts", "status", number)
+    assert "It did not go (" in out
+    assert "was locked for 4 readers and would now go to 9" in out
+    [found] = program.json("alerts", "status", number)["refusals"]
+    assert (found["why"], found["halted"]) == ("alert.count-moved", False)
+    alert.lock(made.parts, number, by=author.id)
+    assert program.json("alerts", "status", number)["refusals"] == []
+
+
 def test_a_text_cannot_move_the_cursor(program, made, tmp_path, path, author):
     """What erases a line of a terminal would hide from its reader what they approve."""
     house.add_readers(made, tmp_path, house.addresses(4))
@@ -116,13 +174,22 @@ def test_whoever_needs_a_second_person_says_who_they_are(program, made, tmp_path
     """Without a name nobody could say that the one who approves is another: then nothing is locked."""
     send = ("alerts", "send", path, "--to", house.DIGEST)
     refused = program.json(*send, code=1)
-    assert refused["error"] == "alert.nameless"
+    assert refused["error"] == "night.no-author"
     assert "--operator NUMBER" in refused["sentence"]
     draft = program.json("alerts", "draft", path, "--to", house.DIGEST)["mailing"]
-    assert program.json("alerts", "lock", draft, code=1)["error"] == "alert.nameless"
+    assert program.json("alerts", "lock", draft, code=1)["error"] == "night.no-author"
     assert alert.standing(made.parts, draft).state is State.DRAFT
     assert [one.mailing for one in desk.listed(made.parts)] == [draft, number]
     assert program.json("alerts", "lock", draft, "--operator", approver.id, code=1)["error"] == "operator.not-allowed"
+
+
+def test_whoever_locks_reads_what_has_no_name(program, made, path, number, author):
+    """Somebody edited it at the shell and did not say who: their words get the name of the one who locks them."""
+    path.write_text(TEXT.replace("Fourteen", "Forty"))
+    assert "no name" in program.run("alerts", "edit", number, path)[1]
+    _, read = program.run("alerts", "lock", number, "--operator", author.id)
+    assert "\n  Forty lorries stand at the second gate.\n" in read
+    assert alert.standing(made.parts, number).author == author.id
 
 
 def test_few_readers_need_no_name(program, made, tmp_path, path):

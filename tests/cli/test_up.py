@@ -8,9 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from newsletter import settings
+from newsletter.cli import running
 from tests.cli.test_commands import files as files
 from tests.cli.test_commands import program as program
 from tests.fakes.program import Program
@@ -44,6 +47,51 @@ def test_everything_says_when_it_is_ready(up):
     page.request("GET", "/readyz")
     assert page.getresponse().status == 200
     assert "in use" in beside.run("up", "--port", str(port), code=1)[1]
+
+
+@pytest.mark.timeout(240)
+def test_the_drill_has_an_hour_by_itself(up):
+    """Nobody sets what they have not heard of; a lane that is never tried fails in the night in which it is needed."""
+    _, _, document = up
+    ours = f"NEWSLETTER_BASE_URL={document['base_url']}".encode()
+    found = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/environ") if readable(path)]
+    parts = [one for one in found if ours in one and b"NEWSLETTER_DRILL_AT=06:10" in one]
+    assert len(parts) >= 5, "workers, beat, lifeboat and pages"
+
+
+def readable(path):
+    try:
+        return bool(path.read_bytes())
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("said", "drills"),
+    [
+        ({}, True),
+        ({"SENDER": ""}, False),
+        ({"POSTAL_ADDRESS": ""}, False),
+        ({"RELAY_URL": ""}, False),
+        ({"RELAY_URL": "", "RELAY_URL_URGENT": "smtp://127.0.0.1:9"}, True),
+        ({"DRILL_AT": ""}, False),
+        ({"DRILL_AT": "never"}, False),
+        ({"DRILL_AT": "05:00"}, False),
+        ({"DRILL_AT_FILE": "/run/secrets/hour"}, False),
+    ],
+)
+def test_it_is_drilled_where_mail_could_go_and_nobody_said_otherwise(program, said, drills):
+    """A machine on which nobody has set a sender yet must not call people each morning to say so."""
+    environment = program.environment | {f"NEWSLETTER_{name}": value for name, value in said.items()}
+    chosen = settings.read(
+        sender=environment["NEWSLETTER_SENDER"],
+        postal_address=environment["NEWSLETTER_POSTAL_ADDRESS"],
+        relay_url=environment["NEWSLETTER_RELAY_URL"],
+        relay_url_urgent=environment.get("NEWSLETTER_RELAY_URL_URGENT"),
+        home=environment["NEWSLETTER_HOME"],
+        keys=environment["NEWSLETTER_KEYS"],
+    )
+    assert running.morning(chosen, environment) == ({"NEWSLETTER_DRILL_AT": "06:10"} if drills else {})
 
 
 def first_steps():

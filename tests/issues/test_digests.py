@@ -2,9 +2,10 @@
 
 import pytest
 
-from newsletter.issues import digests
+from newsletter.issues import cutting, digests
+from newsletter.issues.cutting import NeverCut
 from newsletter.issues.digests import BadDigestKey, BadDigestLanguage, BadDigestName, DigestExists, UnknownDigest
-from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.subscribers.subscriptions import ISSUED, Rhythm
 
 
 def add(session, key="weekly", **more):
@@ -49,3 +50,12 @@ def test_an_unknown_digest_is_named(session):
     """A mistyped key gets a sentence."""
     with pytest.raises(UnknownDigest):
         digests.by_key(session, "weekyl")
+
+
+def test_emergencies_is_nobody_s_series(session):
+    """It is a reader's choice: a digest of that rhythm would be one of which no issue is ever cut."""
+    with pytest.raises(NeverCut):
+        add(session, rhythm=Rhythm.EMERGENCIES)
+    assert [cutting.cuttable(one) for one in ISSUED] == ["each", "daily", "weekly", "monthly"]
+    with pytest.raises(NeverCut):
+        cutting.cuttable("emergencies")

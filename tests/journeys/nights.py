@@ -6,6 +6,7 @@ from newsletter import database
 from newsletter.journeys import alert, drafting, team
 from newsletter.operators import factors, passkeys
 from newsletter.operators.passkeys import Site
+from newsletter.operators.sessions import Factor
 from tests import house
 from tests.fakes.authenticator import Authenticator
 
@@ -27,6 +28,11 @@ def locked(made, tmp_path, author, count, words=TEXT):
     number = drafting.draft(made.parts, write(tmp_path, words), digest_key=house.DIGEST, by=author.id)
     alert.lock(made.parts, number, by=author.id)
     return number
+
+
+def alone(made, number, member):
+    """Have somebody send an alert alone: it goes after the delay."""
+    alert.send_alone(made.parts, number, by=member.id, factor=Factor.TOTP, answer=member.code(now(made)))
 
 
 def now(made):
@@ -57,3 +63,10 @@ def phone_of(crew, made, member):
         factors.add_passkey(session, member.id, known, label="phone", now=database.now(session))
     team.pin(made.parts, made.settings.pins)
     return phone
+
+
+def by_passkey(pages, made, number, member, assertion):
+    """Approve an alert on a page by a passkey's assertion, and have the desk settle it."""
+    seen = alert.standing(made.parts, number).locked.fingerprint
+    alert.sign(pages.parts, number, by=member.id, factor=Factor.PASSKEY, answer=assertion, seen=seen)
+    alert.settle(made.parts, number, by=member.id)

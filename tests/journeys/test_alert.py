@@ -5,7 +5,7 @@ from webauthn.helpers import bytes_to_base64url
 
 from newsletter import database
 from newsletter.delivery.planning import CountMoved
-from newsletter.journeys import alert, drafting, mailing, publish, retracting, team
+from newsletter.journeys import alert, desk, drafting, mailing, publish, retracting, team
 from newsletter.ledger.locks import NotLocked
 from newsletter.ledger.mailings import NeedsLock, State, WrongState
 from newsletter.operators import factors, passkeys
@@ -16,6 +16,7 @@ from newsletter.operators.roles import NotAllowed, Role
 from newsletter.operators.sessions import Factor
 from tests import house
 from tests.fakes.authenticator import Authenticator
+from tests.journeys import nights
 from tests.journeys.zones import living, waking
 from tests.operators.crew import Crew
 
@@ -126,14 +127,45 @@ def test_few_readers_need_one_person(made, tmp_path, words, sink):
     assert books(made, number).state == "done"
 
 
-def test_more_readers_wait_locked(made, tmp_path, words, sink):
+def test_more_readers_wait_locked(made, tmp_path, words, author, sink):
     """`alerts send` to more than one person may send to ends locked, and nothing has gone."""
     house.add_readers(made, tmp_path, house.addresses(3))
-    number = alert.send(made.parts, words, digest_key=house.DIGEST)
+    number = alert.send(made.parts, words, digest_key=house.DIGEST, by=author.id)
     assert alert.standing(made.parts, number).state is State.LOCKED
     made.sweep()
     made.deliver("urgent")
     assert sink.messages == []
+
+
+def test_a_lock_for_many_has_a_name(made, tmp_path, words, author):
+    """By whichever door it is asked for: without a name the one who approves might be the one who asked."""
+    house.add_readers(made, tmp_path, house.addresses(3))
+    number = drafting.draft(made.parts, words, digest_key=house.DIGEST, by=author.id)
+    with pytest.raises(alert.NotEnough) as refused:
+        alert.lock(made.parts, number)
+    assert refused.value.fault is Fault.NO_AUTHOR
+    assert alert.standing(made.parts, number).state is State.DRAFT
+    alert.lock(made.parts, number, by=author.id)
+
+
+def test_somebody_answers_for_words_without_a_name(made, tmp_path, words, author, approver):
+    """Whoever edits at the shell without a name may be the approver: then the one who locks has read these very words."""
+    house.add_readers(made, tmp_path, house.addresses(3))
+    number = drafting.draft(made.parts, words, digest_key=house.DIGEST, by=author.id)
+    read = desk.shown(made.parts, number).print
+    (tmp_path / "alert.md").write_text(TEXT + "Send money to me.\n")
+    drafting.edit(made.parts, number, words)
+    with pytest.raises(alert.NotEnough) as refused:
+        alert.lock(made.parts, number, by=author.id)
+    assert refused.value.fault is Fault.UNREAD
+    with pytest.raises(drafting.ChangedMeanwhile):
+        alert.lock(made.parts, number, by=author.id, seen=read)
+    (tmp_path / "alert.md").write_text(TEXT)
+    drafting.edit(made.parts, number, words, by=author.id)
+    with pytest.raises(alert.NotEnough):
+        alert.lock(made.parts, number, by=author.id)
+    alert.lock(made.parts, number, by=author.id, seen=read)
+    by_code(made, number, approver)
 
 
 def test_alone_waits_and_anyone_may_stop_it(made, tmp_path, words, author, sink):
@@ -199,7 +231,7 @@ def test_a_wrong_code_approves_nothing_and_a_right_one_once(made, tmp_path, word
         alert.approve_by_code(made.parts, number, by=approver.id, code=code)
 
 
-def test_a_large_audience_takes_a_passkey(made, tmp_path, words, crew, author, approver, sink):
+def test_a_large_audience_takes_a_passkey(made, pages, tmp_path, words, crew, author, approver, sink):
     """Above five readers here, ten thousand elsewhere, a code does not do; a signature over this very fingerprint does."""
     number = locked(made, tmp_path, words, author, 6)
     with pytest.raises(alert.NotEnough) as refused:
@@ -207,11 +239,9 @@ def test_a_large_audience_takes_a_passkey(made, tmp_path, words, crew, author, a
     assert refused.value.fault is Fault.NEEDS_PASSKEY
     phone = phone_of(crew, made, approver)
     with pytest.raises(alert.NotEnough) as refused:
-        alert.approve_by_passkey(
-            made.parts, number, by=approver.id, assertion=phone.sign(bytes_to_base64url(bytes(32)))
-        )
+        nights.by_passkey(pages, made, number, approver, phone.sign(bytes_to_base64url(bytes(32))))
     assert refused.value.fault is Fault.BAD_SIGNATURE
-    alert.approve_by_passkey(made.parts, number, by=approver.id, assertion=signature(made, phone, number))
+    nights.by_passkey(pages, made, number, approver, signature(made, phone, number))
     alert.release(made.parts, number, by=author.id)
     made.deliver("urgent")
     assert len(sink.messages) == 6

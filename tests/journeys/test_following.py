@@ -191,3 +191,19 @@ def test_readers_who_never_had_the_first_get_the_second(newsletter, tmp_path, wo
     update(newsletter, tmp_path, number)
     newsletter.deliver("urgent")
     assert recipients(sink, back=False) == sorted([*house.addresses(2), "late@example.org"])
+
+
+def test_of_two_updates_of_one_alert_the_second_is_refused(newsletter, tmp_path, words, sink):
+    """Both were written before either went: two beside each other would both stand, each in the other's stead."""
+    number = sent(newsletter, tmp_path, words, 2)
+    both = [
+        drafting.draft(newsletter.parts, following_file(tmp_path, one), digest_key=house.DIGEST, updates=number)
+        for one in (AGAIN, THIRD)
+    ]
+    for one in both:
+        alert.lock(newsletter.parts, one)
+    alert.release(newsletter.parts, both[0])
+    with pytest.raises(following.Followed):
+        alert.release(newsletter.parts, both[1])
+    newsletter.deliver("urgent")
+    assert [alert.standing(newsletter.parts, one).state for one in (number, *both)] == ["stopped", "done", "locked"]

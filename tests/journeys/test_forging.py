@@ -17,6 +17,7 @@ from newsletter.operators.night import Fault
 from newsletter.operators.roles import Role
 from tests import house
 from tests.fakes.authenticator import Authenticator
+from tests.journeys import nights
 from tests.journeys.test_alert import (
     HOST,
     SITE,
@@ -158,6 +159,7 @@ STRANGER = """
 EDITED = {
     "template": "UPDATE block SET data = convert_to(replace(convert_from(data, 'UTF8'), 'Fourteen', 'No'), 'UTF8')",
     "subject": "UPDATE variant SET head = convert_to(replace(convert_from(head, 'UTF8'), 'Lorries', 'Nothing'), 'UTF8')",
+    "no message": "UPDATE variant SET head = 'x' WHERE mailing_id = %(alert)s",
     "another's text": """
         UPDATE variant v SET head = o.head, blocks = o.blocks FROM variant o
         WHERE v.mailing_id = %(alert)s AND o.id = (SELECT max(id) FROM variant WHERE mailing_id <> %(alert)s)
@@ -230,7 +232,7 @@ def test_another_s_signature_cannot_be_written(
 
 
 def test_a_key_of_one_s_own_in_the_database_is_not_pinned(
-    made, tmp_path, words, crew, author, approver, sink, database_urls
+    made, pages, tmp_path, words, crew, author, approver, sink, database_urls
 ):
     """Whoever writes to the database may register a passkey for the approver; the file beside the keys knows better."""
     number = locked(made, tmp_path, words, author, 6)
@@ -241,7 +243,7 @@ def test_a_key_of_one_s_own_in_the_database_is_not_pinned(
         known = passkeys.created(SITE, mine.create(options), challenge=b"c" * 32)
         factors.add_passkey(session, approver.id, known, label="phone", now=database.now(session))
     with pytest.raises(alert.NotEnough) as refused:
-        alert.approve_by_passkey(made.parts, number, by=approver.id, assertion=signature(made, mine, number))
+        nights.by_passkey(pages, made, number, approver, signature(made, mine, number))
     assert refused.value.fault is Fault.BAD_SIGNATURE
 
 

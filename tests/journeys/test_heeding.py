@@ -7,6 +7,7 @@ import pytest
 from newsletter.campaigns import cap
 from newsletter.campaigns.cap import Kind
 from newsletter.journeys import alert, bulletins, drafting, heeding, publicity, publish, retracting
+from newsletter.journeys.drafting import Revision
 from newsletter.journeys.parts import NoSender
 from newsletter.ledger import mailings
 from newsletter.ledger.mailings import State
@@ -75,7 +76,7 @@ def test_what_a_person_has_in_hand_is_not_written_over(parts, act, touch):
     if touch == "lock":
         alert.lock(parts, number)
     else:
-        drafting.edit_words(parts, number, ["# Leave the lower camp\n\nNow.\n"])
+        drafting.edit_words(parts, number, Revision(("# Leave the lower camp\n\nNow.\n",)))
     before = in_hand(parts, number)
     assert bulletins.take(parts, UPDATE, act=act).mailing == number
     assert in_hand(parts, number) == before

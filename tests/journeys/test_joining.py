@@ -274,3 +274,19 @@ def test_an_answer_to_the_mail_is_a_yes(tmp_path, database_urls, sink) -> None:
     joining.work(made.parts)
     assert len(readers(made)) == 1
     made.close()
+
+
+def test_a_form_on_another_site_lands_on_our_page(newsletter, pages, desk) -> None:
+    """A campaign's own site asks for the address; nothing of its visitors comes to us before they press."""
+    html = joining.embedded(newsletter.parts, ["weekly"], language="fa", name="camp page")
+    assert 'action="http://127.0.0.1:8080/join"' in html
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', html)) | {"email": ANN}
+    shown = pages.post("/join", data=fields, headers={"origin": "https://camp.example"})
+    assert (shown.status_code, 'lang="fa"' in shown.text) == (200, True)
+    [question] = desk()
+    pages.post(link(question))
+    desk()
+    [(event, sealed)] = ask(newsletter, "SELECT event_id, details_sealed FROM consent_detail")
+    told = newsletter.parts.database.vault.unseal("consent_detail", "details", event, bytes(sealed))
+    assert '"form": "camp page"' in told
+    assert "https://camp.example" in told

@@ -183,7 +183,9 @@ def test_a_report_counts_once_and_a_lifted_address_stays_lifted(made, tmp_path, 
     reference = ask(made, "SELECT reference FROM subscriber ORDER BY id")[0][0]
     from newsletter.journeys import suppressing
 
-    assert suppressing.lift(made.parts, reference=reference, address=None, why="she wrote", dry_run=False) == 1
+    assert suppressing.lift(made.parts, reference=reference, address=None, why="she wrote", dry_run=False).lifted == (
+        "dead",
+    )
     returns.hand_over(port, "", path, returns.dsn(message, "ann@example.org"))
     assert ask(made, "SELECT count(*) FROM suppression WHERE lifted_at IS NULL") == [(0,)]
 

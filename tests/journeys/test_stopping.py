@@ -8,6 +8,7 @@ from email import message_from_bytes, policy
 import psycopg
 import pytest
 from starlette.testclient import TestClient
+from webauthn.helpers import bytes_to_base64url
 
 from newsletter import database
 from newsletter.journeys import alert, drafting, mailing
@@ -193,7 +194,8 @@ def test_a_stop_by_the_pages_role_ends_an_alert_in_flight_within_half_a_second(
     sink.delay_seconds = lambda: 0.02
     number = nights.locked(made, tmp_path, author, 300)
     phone = nights.phone_of(Crew(made.parts.database, web.parts.database), made, approver)
-    approve_by_phone(made, number, approver, phone)
+    challenge = bytes.fromhex(alert.standing(made.parts, number).locked.fingerprint)
+    nights.by_passkey(web, made, number, approver, phone.sign(bytes_to_base64url(challenge)))
     alert.release(made.parts, number, by=author.id)
     url = f"/h/{made.parts.tokens.stop(number, now=datetime.now(UTC))}"
     with delivering(made, "urgent"):
@@ -207,13 +209,6 @@ def test_a_stop_by_the_pages_role_ends_an_alert_in_flight_within_half_a_second(
     assert found.state == "stopped"
     assert found.accepted == len(sink.messages) < 300
     assert (found.accepted + found.cancelled, found.due) == (300, 0)
-
-
-def approve_by_phone(made, number, approver, phone):
-    from webauthn.helpers import bytes_to_base64url
-
-    challenge = bytes.fromhex(alert.standing(made.parts, number).locked.fingerprint)
-    alert.approve_by_passkey(made.parts, number, by=approver.id, assertion=phone.sign(bytes_to_base64url(challenge)))
 
 
 def test_pressing_twice_is_pressing_once(made, tmp_path, author, approver, pages):

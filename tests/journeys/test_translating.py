@@ -61,8 +61,15 @@ def sent(made, paths, **more):
     return number
 
 
+def send_late(made, paths, number, *, also_had=False, by=None):
+    """Return a later language of an alert, on its way or locked, and not yet delivered."""
+    found = translating.draft(made.parts, paths, of=number, also_had=also_had, by=by)
+    alert.send_draft(made.parts, found, by=by)
+    return found
+
+
 def late(made, paths, number, **more):
-    found = translating.send(made.parts, paths, of=number, **more)
+    found = send_late(made, paths, number, **more)
     made.deliver("urgent")
     return found
 
@@ -185,7 +192,7 @@ def leave(made, address):
 def test_one_stop_stops_all_languages(newsletter, sink, files, readers):
     """Whoever stops an alert at night does not know which of its languages are which mailing."""
     number = sent(newsletter, [files["en"]], later=["fa", "ar"])
-    running = translating.send(newsletter.parts, [files["fa"]], of=number)
+    running = send_late(newsletter, [files["fa"]], number)
     written = translating.draft(newsletter.parts, [files["ar"]], of=number)
     assert alert.stop(newsletter.parts, number) == 5
     assert states(newsletter, number, running, written) == ["done", "stopped", "cancelled"]
@@ -200,7 +207,7 @@ def states(made, *numbers):
 def test_the_link_that_stops_an_alert_stops_all_languages(newsletter, pages, sink, files, readers):
     """The link is of the first mail to the team; the pages' own role does it, also where the alert itself has gone."""
     number = sent(newsletter, [files["en"]], later=["ar"])
-    running = translating.send(newsletter.parts, [files["ar"]], of=number)
+    running = send_late(newsletter, [files["ar"]], number)
     link = newsletter.parts.tokens.stop(number, now=datetime.now(UTC))
     offer = stopping.offer(pages.parts, link)
     assert (offer.state, offer.languages, offer.stoppable) == (State.DONE, (running,), True)
@@ -215,7 +222,7 @@ def test_the_link_that_stops_an_alert_stops_all_languages(newsletter, pages, sin
 def test_one_language_is_stopped_alone(newsletter, sink, files, readers):
     """A slip in the Arabic is no reason to keep the English back."""
     number = alert.send(newsletter.parts, [files["en"]], digest_key=house.DIGEST, later=["ar"])
-    running = translating.send(newsletter.parts, [files["ar"]], of=number)
+    running = send_late(newsletter, [files["ar"]], number)
     alert.stop(newsletter.parts, running)
     newsletter.deliver("urgent")
     assert states(newsletter, number, running) == ["done", "stopped"]
@@ -246,7 +253,7 @@ def test_one_retraction_takes_all_languages_back(newsletter, sink, files, reader
 def test_whoever_ends_an_alert_waits_for_no_language_that_is_being_planned(newsletter, sink, files, readers, act):
     """A language for a million is planned for seconds; the alert itself stops within the half second that is promised."""
     number = alert.send(newsletter.parts, [files["en"]], digest_key=house.DIGEST, later=["ar"])
-    later = translating.send(newsletter.parts, [files["ar"]], of=number)
+    later = send_late(newsletter, [files["ar"]], number)
     with newsletter.parts.database.transaction() as busy:
         mailings.take(busy, later)
         ending = threading.Thread(target=act, args=(newsletter.parts, number))
@@ -309,13 +316,13 @@ def test_an_update_stands_under_the_language_each_had_and_replaces_all(newslette
     assert {m.recipient: read(m)["In-Reply-To"] for m in sink.messages} == had
     assert states(newsletter, number, running, waiting) == ["done", "done", "cancelled"]
     with pytest.raises(following.Followed):
-        translating.send(newsletter.parts, [files["fa"]], of=number)
+        send_late(newsletter, [files["fa"]], number)
 
 
 def test_an_update_cancels_what_is_left_of_a_later_language(newsletter, tmp_path, sink, files, readers):
     """Old news in Arabic behind new news in English is worse than none."""
     number = sent(newsletter, [files["en"]], later=["ar"])
-    running = translating.send(newsletter.parts, [files["ar"]], of=number)
+    running = send_late(newsletter, [files["ar"]], number)
     sent(newsletter, [files["fa"]], updates=number)
     with newsletter.parts.database.transaction() as session:
         query = "SELECT DISTINCT reason FROM delivery WHERE mailing_id = :it"
@@ -354,17 +361,16 @@ FORGED = {
 
 
 @pytest.mark.parametrize("what", FORGED)
-def test_a_worker_sends_no_other_audience_than_was_locked(newsletter, sink, files, readers, what):
-    """Whoever writes into the database turns "to those who wait" into "to everybody": it is halted before a byte goes."""
+def test_a_worker_sends_no_other_audience_than_was_locked(newsletter, sink, files, readers, database_urls, what):
+    """Whoever owns the database turns "to those who wait" into "to everybody": it is halted before a byte goes."""
     other = sent(newsletter, [files["fa"]])
     sink.messages.clear()
     first = alert.send(newsletter.parts, [files["en"]], digest_key=house.DIGEST, later=["ar"])
-    later = translating.send(newsletter.parts, [files["ar"]], of=first)
+    later = send_late(newsletter, [files["ar"]], first)
     statement = FORGED[what]
     for name, value in (("other", other), ("late", later), ("first", first)):
         statement = statement.replace(f"%({name})s", str(value))
-    with newsletter.parts.database.transaction() as session:
-        session.connection().exec_driver_sql(statement)
+    house.by_owner(database_urls, statement)
     newsletter.deliver("urgent")
     halted = first if what == "later" else later
     assert (status(newsletter, halted).state, status(newsletter, halted).halted) == ("paused", "not approved")
@@ -377,7 +383,7 @@ def test_books_hold_where_a_language_is_added_to_an_alert_on_its_way(newsletter,
     number = alert.send(newsletter.parts, [files["en"], files["fa"]], digest_key=house.DIGEST, later=["ar"])
     with delivering(newsletter, "urgent"):
         wait_for(lambda: len(sink.messages) > 1)
-        later = translating.send(newsletter.parts, [files["ar"]], of=number)
+        later = send_late(newsletter, [files["ar"]], number)
     newsletter.deliver("urgent")
     newsletter.sweep()
     assert (status(newsletter, number).accepted, status(newsletter, later).accepted) == (10, 5)

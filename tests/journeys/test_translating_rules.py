@@ -8,10 +8,12 @@ from sqlalchemy import text
 from newsletter.journeys import alert, translating
 from newsletter.ledger.mailings import State
 from newsletter.operators.night import Fault, Night
+from newsletter.operators.roles import Role
 from tests.journeys.test_translating import FEW, late, sent
 from tests.journeys.test_translating import files as files
 from tests.journeys.test_translating import readers as readers
 from tests.journeys.zones import living, waking
+from tests.operators.crew import Crew
 
 
 def test_one_person_sends_to_few_in_all_languages_together(newsletter, readers, files, sink):
@@ -19,7 +21,8 @@ def test_one_person_sends_to_few_in_all_languages_together(newsletter, readers, 
     newsletter.parts = replace(newsletter.parts, house=replace(newsletter.parts.house, rules=Night(few=5)))
     number = sent(newsletter, [files["en"]], later=["fa", "ar"])
     assert len(sink.messages) == 5
-    second = late(newsletter, [files["fa"]], number)
+    author = Crew(newsletter.parts.database, newsletter.parts.database).member(Role.SENDER)
+    second = late(newsletter, [files["fa"]], number, by=author.id)
     found = alert.standing(newsletter.parts, second)
     assert (found.state, found.locked.count, found.locked.together) == (State.LOCKED, 5, 10)
     assert found.waits_for.fault is Fault.TOGETHER

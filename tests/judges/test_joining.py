@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import json
 import re
 
 import pytest
@@ -61,8 +62,22 @@ def test_somebody_joins_on_a_small_phone(judges, chromium, worker, pages, port, 
         eye.look(f"confirm-{language}")
         phone.press(say("confirm-button", language), then="!document.querySelector('form')")
         eye.look(f"joined-{language}")
-    joining.work(worker.parts)
-    worker.deliver("transactional", seconds=5)
-    assert len(sink.messages) == 2
+        joining.work(worker.parts)
+        worker.deliver("transactional", seconds=5)
+        welcome = email.message_from_bytes(sink.messages[-1].content, policy=email.policy.default)
+        phone.open(re.search(rf"{base}/p/\S+", welcome.get_body(("plain",)).get_content())[0])
+        eye.look(f"preferences-{language}")
+        phone.run("document.querySelector('[value=emergencies]').checked = true")
+        phone.press(say("save", language), then="document.querySelector('[role=status]')")
+        phone.run("document.querySelector('details').open = true")
+        eye.look(f"preferences-more-{language}")
+        mailed = f"document.body.innerText.includes({json.dumps(say('fresh-mailed', language))})"
+        phone.press(say("fresh-button", language), then=mailed)
+        worker.greet()
+        worker.deliver("transactional", seconds=5)
+        proof = email.message_from_bytes(sink.messages[-1].content, policy=email.policy.default)
+        phone.open(re.search(rf"{base}/p/\S+", proof.get_body(("plain",)).get_content())[0])
+        eye.look(f"preferences-own-{language}")
+    assert len(sink.messages) == 3
     assert eye.found == []
     assert objections(judges, tmp_path, eye.files, RULES) == {}

@@ -81,6 +81,7 @@ def pages(tmp_path, database_urls):
         "help": ("GET", "/help"),
         "not found": ("GET", "/nowhere"),
         "bad link": ("GET", "/u/nothing"),
+        "old link": ("GET", f"/p/{worker.parts.tokens.preferences(1, now=datetime(2024, 1, 1, tzinfo=UTC))}"),
         "left": ("POST", f"/u/{leave}"),
         "stop": ("GET", f"/h/{worker.parts.tokens.stop(composed.mailing, now=datetime.now(UTC))}"),
         "stopped": ("POST", f"/h/{worker.parts.tokens.stop(composed.mailing, now=datetime.now(UTC))}"),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.composer.message import Block, Compiled, Head
-from newsletter.ledger.manifest import Manifest, Version, difference, short
+from newsletter.ledger.manifest import Change, Manifest, Version, difference, short
 
 NOW = datetime(2026, 6, 1, 2, 10, tzinfo=UTC)
 
@@ -71,6 +71,35 @@ def test_it_is_read_back_as_it_was():
         assert read.fingerprint == manifest.fingerprint
     with pytest.raises(ValueError, match="form"):
         Manifest.parse(MANIFEST.text.replace('"form":1', '"form":2'))
+
+
+def test_a_style_is_part_of_what_is_signed():
+    """A version for readers at risk must not become one for everyone, or the other way round, by a row that somebody writes."""
+    styled = replace(MANIFEST, versions=(VERSION, replace(VERSION, number=2, style="dt")))
+    prints = {one.fingerprint for one in (styled, replace(styled, versions=(VERSION, replace(VERSION, number=2))))}
+    assert len(prints) == 2
+    assert Manifest.parse(styled.text) == styled
+
+
+def test_what_was_locked_before_there_were_styles_keeps_its_fingerprint():
+    """An alert that went before an upgrade is taken back after it: its lock must still be its lock."""
+    assert "style" not in MANIFEST.text
+    assert Manifest.parse(MANIFEST.text).fingerprint == MANIFEST.fingerprint
+
+
+def test_an_approver_reads_the_words_once_and_hears_what_readers_at_risk_get():
+    """The same text five times over hides the one that changed; a neutral name that became ours must not be hidden."""
+    other = compiled("Lorries, by the Friends of Sarand")
+    risk = Version.of(compiled("Reading"), number=2, language="en", words=VERSION.words, style="d")
+    before = replace(MANIFEST, versions=(VERSION, risk))
+    assert difference(MANIFEST, before) == [Change("styles", "", "d")]
+    named = replace(
+        before, versions=(VERSION, Version.of(other, number=2, language="en", words=VERSION.words, style="d"))
+    )
+    assert difference(before, named) == [Change("styles", "d", "d")]
+    words = "# Lorries\n\nAt the second gate.\n"
+    rewritten = replace(named, versions=tuple(replace(one, words=words) for one in named.versions))
+    assert [change.what for change in difference(before, rewritten)] == ["words"]
 
 
 def test_what_was_locked_before_there_were_later_languages_keeps_its_fingerprint():

@@ -1,6 +1,7 @@
 """One page for a director: what was promised, what happened, who got what, and whether the mail server and the books agree."""
 
 import os
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from tests.night.sink import Account
 from tests.night.story import HALF_SECOND, Night
 from tests.reliability.auditor import Findings
 
+WIDTH = 120
 NAMES = {"en": "English", "fa": "Persian", "ar": "Arabic"}
 
 
@@ -39,19 +41,28 @@ def write(night: Night, record: list[dict[str, Any]]) -> Page:
 def _head(night: Night) -> list[str]:
     scale = night.ground.size.scale
     return [
-        "A NIGHT OF EMERGENCY, on this machine alone: invented people, real servers, real workers, a mail server that writes down",
-        f"what it takes. One second here is {scale} of the night's: times are the night's, the relay's {RATE} a second are "
-        f"{RATE * scale} here. Seed {night.ground.seed}.",
+        *_lines(
+            "A NIGHT OF EMERGENCY, on this machine alone: invented people, real servers, real workers, a mail server that "
+            f"writes down what it takes. One second of this machine is {scale} of the night: hours are the night's, and the "
+            f"relay's {RATE} a second are {RATE * scale} here. Seed {night.ground.seed}."
+        )
     ]
 
 
+def _lines(words: str, *, when: str = "") -> list[str]:
+    """Return words as lines of a page, behind an hour where there is one."""
+    return textwrap.wrap(
+        words, WIDTH, initial_indent=f"{when:<8} " if when else "", subsequent_indent=" " * 9 * bool(when)
+    )
+
+
 def _story(night: Night) -> list[str]:
-    return [f"{when:<8} {words}" for when, words in night.lines]
+    return [line for when, words in night.lines for line in _lines(words, when=when)]
 
 
 def _table(night: Night, account: Account) -> list[str]:
     """Who got what, at the mail server, by the reader's language."""
-    columns = {"alert": ("alert",), "taken back": ("back",), "corrected": ("correction", "arabic")}
+    columns = {"wrong alert": ("alert",), "taken back": ("back",), "corrected": ("correction", "arabic")}
     lines = [f"{'At the mail server':<20}{'readers':>9}" + "".join(f"{name:>12}" for name in columns)]
     every = [tongue for tongue in night.people.values() if tongue]
     for tongue, name in NAMES.items():
@@ -66,36 +77,48 @@ def _table(night: Night, account: Account) -> list[str]:
 def _truth(night: Night, account: Account, found: dict[str, Findings], late: float) -> list[str]:
     clock, moments = night.ground.clock, night.moments
     waits = [f"{account.first[what] - moments[what]:.1f} s" for what in ("alert", "correction")]
+    on = [f"{_on_again(account, moments[kill]):.1f} s" for kill in ("killed one", "killed whole")]
     doubts = sum(one.ever_in_doubt for one in found.values())
     repeated = sum(one.repeated for one in found.values())
     spared = found["alert"].planned - len(account.of("alert"))
     told = len(account.of("back") - account.of("alert"))
-    on = [
-        f"{_on_again(account, moments[kill]) * night.ground.size.scale:.0f} s"
-        for kill in ("killed one", "killed whole")
-    ]
-    return [
-        f"First mail {waits[0]} after the thumb, and {waits[1]} for the corrected alert: this machine's seconds, under a load of "
-        f"{os.getloadavg()[1]:.0f}.",
-        f"After the kills the alert went on within {on[0]} and {on[1]} (the night's seconds).",
-        f"The stop spared {spared:,} readers; nothing was begun later than {late:.2f} s after it (windows close within "
-        f"{HALF_SECOND} s).",
-        f"In doubt because a sender died over them: {doubts}, all on the list. Of those {repeated} came twice, the same to the",
-        f"last byte, which mail programs show once; {told} were told to disregard what they never had.",
-        f"Twice otherwise: {sum(one.doubled for one in found.values())}. Lost: {sum(one.lost for one in found.values())}.",
-        f"All who had the alert were told by {clock.at(account.last['back'])}; all had the corrected one by "
-        f"{clock.at(account.last['correction'])} (promised {clock.at(moments['correction promised'])}).",
+    said = [
+        f"The stop spared {spared:,} readers. All who had the wrong alert were told by {clock.at(account.last['back'])}; all "
+        f"who read English or Persian had the corrected one by {clock.at(account.last['correction'])}, {_kept(night, account)}.",
+        f"This machine's own seconds, under a load of {os.getloadavg()[1]:.0f}: first mail {waits[0]} after the thumb, and "
+        f"{waits[1]} for the corrected alert; after the kills the alert went on within {on[0]} and {on[1]}; after the stop "
+        f"nothing was begun later than {late:.2f} s (promised: {HALF_SECOND} s).",
+        f"Lost: {sum(one.lost for one in found.values())}. In doubt because what sent them died: {doubts}, all on the list. Of "
+        f"those {repeated} came twice, the same to the last byte, which mail programs show once; {told} were told to "
+        f"disregard what they never had. Twice otherwise: {sum(one.doubled for one in found.values())}.",
         f"The digest gave way and went on beside: all {len(account.of('digest')):,} have it, the last by "
         f"{clock.at(account.last['digest'])}.",
         _quota(night),
     ]
+    return [line for words in said for line in _lines(words)]
+
+
+def _kept(night: Night, account: Account) -> str:
+    """Return how the last of the corrected alert stands to what was promised before it went."""
+    promised = night.moments["correction promised"]
+    when, late = night.ground.clock.at(promised), account.last["correction"] - promised
+    if when >= night.ground.clock.at(account.last["correction"]):
+        return f"as promised ({when})"
+    return f"later than promised ({when}): by {late:.0f} s of this machine, which are {_of_the_night(night, late)} of the night"
+
+
+def _of_the_night(night: Night, seconds: float) -> str:
+    there = seconds * night.ground.size.scale
+    return f"{there:.0f} s" if there < 90 else f"{there / 60:.0f} min"
 
 
 def _quota(night: Night) -> str:
     rows: list[dict[str, Any]] = night.ask("relays", "list")
     left = {row["lane"]: row["left"] for row in rows}
-    gone = f"Of today's {DAILY:,} messages {GONE:,} were gone before"
-    return f"{gone}; {left['urgent']:,} are left for alerts, {left['bulk']:,} for digests."
+    return (
+        f"Of today's {DAILY:,} messages {GONE:,} were gone before. Of what is left now alerts may use {left['urgent']:,} and "
+        f"digests {left['bulk']:,}; 2 % of the day stay untouched."
+    )
 
 
 def _after_stop(night: Night, account: Account) -> float:

@@ -92,7 +92,7 @@ class Night:
     def code(self, member: Member) -> str:
         """Return what a phone shows next: a code works once, and nobody waits half a minute for another."""
         here = codes.step_of(self.ground.now())
-        member.steps = max(here - 1, member.steps + 1)
+        member.steps = max(here, member.steps + 1)
         wait_for(lambda: codes.step_of(self.ground.now()) + 1 >= member.steps, seconds=61, every=0.2)
         return codes.hotp(codes.read_secret(member.secret) or b"", member.steps)
 
@@ -181,9 +181,9 @@ def released(night: Night, what: str) -> str:
     shown = night.code(thumb)
     night.moments[what] = time.monotonic()
     assert night.ask("alerts", "release", number, *by, stdin=shown)["state"] in ("sending", "done")
-    enough = "all of it today" if sum(promise.by_day[:2]) == count else "the rest another day"
+    enough = "today's quota is enough" if sum(promise.by_day[:2]) == count else "the rest goes another day"
     night.moments[f"{what} promised"] = ends
-    return f"{count:,} readers, promised by {ground.clock.at(ends)}, {enough}"
+    return f"{count:,} readers, promised by {ground.clock.at(ends)}; {enough}"
 
 
 def alert(night: Night) -> None:
@@ -198,15 +198,15 @@ def alert(night: Night) -> None:
     written(night, "alert", right=False)
     promised = released(night, "alert")
     night.note(f"Mina Moradi writes in English and Persian and lets it go with one thumb: {promised}.", when="02:10")
-    night.note("Arabic is not written yet; its readers wait.", when="02:10")
+    night.note(f"Arabic is not written yet; its {night.ground.size.arabic:,} readers wait.", when="02:10")
 
 
 def kills(night: Night) -> None:
     """A worker dies twice, at the worst moment."""
     size = night.ground.size
     for whole, part, what in (
-        (False, 20, "A sender of the urgent worker is killed with mail on the wire."),
-        (True, 6, "The whole urgent worker is killed with mail on the wire; it is started again."),
+        (False, 20, "One of the processes that send the alert is killed with mail on the wire."),
+        (True, 6, "All that send alerts are killed with mail on the wire, and started again."),
     ):
         wait_for(lambda part=part: night.taken("alert") > size.readers // part, every=0.1, what="the alert")
         at = night.ground.kill(whole=whole)

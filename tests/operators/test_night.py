@@ -64,6 +64,28 @@ def test_a_second_person_is_the_rule():
     assert judge([word()], replace(MATTER, writers=(2, 3))) is Fault.OWN
 
 
+def test_nobody_approves_what_has_no_author():
+    """Who locked it without a name may be the very one who approves it."""
+    nameless = replace(MATTER, author=None)
+    assert judge([word()], nameless) is Fault.NAMELESS
+    assert judge([word()], replace(nameless, count=100)) is Fault.NAMELESS
+    assert judge([word(Rule.FEW, None)], replace(nameless, count=100)) is None
+
+
+@pytest.mark.parametrize(
+    ("author", "unread", "together", "found"),
+    [
+        (1, False, 101, None),
+        (None, False, 101, Fault.NO_AUTHOR),
+        (1, True, 101, Fault.UNREAD),
+        (None, True, 100, None),
+    ],
+)
+def test_a_lock_for_many_has_a_name(author, unread, together, found):
+    """Whoever asks a second person to approve says who they are, and answers for words that nobody put a name to."""
+    assert night.unlockable(author, unread=unread, together=together, rules=RULES) is found
+
+
 def test_a_code_suffices_for_few_and_never_one_from_paper():
     """A code can be phished, so it lets nothing large go; a recovery code is for getting in."""
     assert judge([word()], replace(MATTER, count=1_000)) is None

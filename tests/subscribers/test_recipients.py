@@ -1,11 +1,12 @@
 """Who gets a mailing: everyone who asked for it, nobody who did not, each in a language they read."""
 
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 
-from newsletter.subscribers import recipients, suppression, unsubscribe
+from newsletter.subscribers import pausing, recipients, suppression, unsubscribe
 from newsletter.subscribers.recipients import Detail
 from newsletter.subscribers.subscriptions import Rhythm
 from tests.subscribers.conftest import NOW, Lists
@@ -16,9 +17,11 @@ PEOPLE = (
 )
 
 
-def audience(lists: Lists, rhythm: str | None = None, languages: tuple[str, ...] = ("en", "fa")) -> list[Any]:
+def audience(
+    lists: Lists, rhythm: str | None = None, languages: tuple[str, ...] = ("en", "fa"), *, urgent: bool = False
+) -> list[Any]:
     """Return the rows of the audience in the order in which the readers came in."""
-    query = recipients.of_digest(lists.digest_id, rhythm=rhythm, languages=languages)
+    query = recipients.of_digest(lists.digest_id, rhythm=rhythm, languages=languages, urgent=urgent)
     with lists.database.transaction() as session:
         return sorted(session.execute(query).all(), key=lambda row: row.subscriber_id)
 
@@ -72,16 +75,37 @@ def test_whoever_is_left_out_is_left_out_with_a_reason(lists: Lists, database_ur
         )
     assert [row.excluded for row in audience(lists)] == ["suppressed", "erased", "no basis"]
     with lists.database.transaction() as session:
-        query = recipients.of_digest(lists.digest_id, rhythm=None, languages=("en",))
+        query = recipients.of_digest(lists.digest_id, rhythm=None, languages=("en",), urgent=True)
         assert recipients.count(session, query) == 0
-        suppression.lift(session, ann_box, why="mistake", now=NOW)
+        suppression.lift(session, ann_box, by=suppression.Who.OPERATOR, why="mistake", now=NOW)
         assert recipients.count(session, query) == 1
+
+
+def test_who_asked_for_less_gets_alerts_and_nothing_else(lists: Lists) -> None:
+    """Emergencies only, and a pause, keep readers who would leave: one mail too many and they do; one alert too few is worse."""
+    lists.bring("email\nann@example.org\n", rhythm=Rhythm.EMERGENCIES)
+    lists.bring("email\nbob@example.org\ncem@example.org\n")
+    (ann, _), (bob, _), (cem, _) = (lists.reader(number) for number in range(3))
+    moment = lists.one("SELECT now()")
+    with lists.database.transaction() as session:
+        pausing.pause(session, bob, until=moment + timedelta(days=3), now=moment)
+        session.execute(text("UPDATE subscriber SET paused_until = now() - interval '1 s' WHERE id = :c"), {"c": cem})
+    assert [row.excluded for row in audience(lists, urgent=True)] == [None, None, None]
+    assert [row.excluded for row in audience(lists)] == ["emergencies only", "paused", None]
+    assert [row.excluded for row in audience(lists, "weekly")] == ["paused", None], "an issue is none of Ann's business"
+    with lists.database.transaction() as session:
+        asked = [ann, bob, cem]
+        assert recipients.barred(session, lists.digest_id, asked, urgent=True) == {}
+        less = {ann: "emergencies only", bob: "paused"}
+        assert recipients.barred(session, lists.digest_id, asked, urgent=False) == less
+        pausing.resume(session, bob)
+        assert recipients.barred(session, lists.digest_id, [bob], urgent=False) == {}
 
 
 def test_the_audience_can_stand_inside_another_statement(lists: Lists) -> None:
     """A million rows are planned by INSERT … SELECT, without passing through Python."""
     lists.bring(PEOPLE)
-    query = recipients.of_digest(lists.digest_id, rhythm="weekly", languages=("en", "o'ne"))
+    query = recipients.of_digest(lists.digest_id, rhythm="weekly", languages=("en", "o'ne"), urgent=False)
     sql = str(query.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))
     with lists.database.transaction() as session:
         raw: Any = session.connection().connection.driver_connection
@@ -114,11 +138,11 @@ def test_the_last_look_finds_everyone_who_may_not_be_written_to_any_more(lists: 
         suppression.add(session, dead[1], reason=suppression.Reason.DEAD, now=NOW)
         session.execute(text("UPDATE mailbox SET address_sealed = NULL WHERE id = :id"), {"id": erased[1]})
         asked = [stays[0], leaves[0], dead[0], erased[0], 999]
-        assert recipients.barred(session, lists.digest_id, asked) == {
+        assert recipients.barred(session, lists.digest_id, asked, urgent=False) == {
             leaves[0]: "unsubscribed",
             dead[0]: "suppressed",
             erased[0]: "erased",
             999: "erased",
         }
-        assert recipients.barred(session, lists.digest_id, []) == {}
-        assert recipients.barred(session, lists.digest("other"), [last[0]]) == {last[0]: "unsubscribed"}
+        assert recipients.barred(session, lists.digest_id, [], urgent=False) == {}
+        assert recipients.barred(session, lists.digest("other"), [last[0]], urgent=True) == {last[0]: "unsubscribed"}

@@ -5,6 +5,7 @@ import re
 
 from sqlalchemy import text
 
+from newsletter.operators.roles import Role
 from tests.web.test_alerts import author as author
 from tests.web.test_alerts import desk as desk
 from tests.web.test_alerts import few as few
@@ -13,6 +14,7 @@ from tests.web.test_alerts import readers as readers
 from tests.web.test_alerts import trustee as trustee
 from tests.web.test_alerts import worker as worker
 from tests.web.test_alerts import written
+from tests.web.visiting import inside
 
 
 def test_a_language_is_added_on_a_phone(author, desk, readers, worker, sink):
@@ -76,6 +78,39 @@ def test_one_button_stops_the_later_languages_of_an_alert_that_has_gone(author, 
     author.post(f"{here}/stop")
     assert author.problem == ""
     assert "Given up" in author.open(late).text
+
+
+def test_one_button_pauses_the_later_languages_and_one_lets_them_go_on(
+    author, browse, crew, now, desk, readers, worker, sink
+):
+    """The alert has gone in English; its Persian is halted and let go from the page that everybody knows."""
+    readers(2)
+    speak(worker, "UPDATE digest SET languages = '{en,fa}'", "UPDATE subscriber SET language = 'fa' WHERE id = 2")
+    number = written(author, **{"later-fa": "1"})
+    here = f"/console/alerts/{number}"
+    author.post(f"{here}/lock")
+    author.post(f"{here}/release")
+    worker.deliver("urgent")
+    fields = {"digest": "weekly", "translates": str(number), "for": "waiting"}
+    author.post("/console/alerts", **fields, **{"subject-fa": "کامیون", "text-fa": "کامیون."})
+    late = author.path
+    author.post(f"{late}/lock")
+    author.post(f"{late}/release")
+    _, auditor = inside(browse, crew, now, Role.AUDITOR)
+    assert f'action="{here}/pause"' in auditor.open(here).text
+    auditor.post(f"{here}/pause")
+    assert auditor.problem == ""
+    assert f'action="{here}/pause"' not in auditor.text
+    assert f'action="{here}/resume"' not in auditor.text, "whoever may not send lets nothing go"
+    assert "It was paused together with the alert" in author.open(late).text
+    assert "It halted by itself" not in author.text
+    worker.deliver("urgent")
+    assert len(sink.messages) == 1
+    author.open(here)
+    author.post(f"{here}/resume")
+    worker.deliver("urgent")
+    assert len(sink.messages) == 2
+    assert "It was paused" not in author.open(late).text
 
 
 def test_a_language_is_refused_where_the_alert_takes_none(author, desk, readers, worker):

@@ -197,8 +197,10 @@ def test_no_page_asks_a_third_party(pages, worker):
     """Whoever counts requests at a font server knows who reads about a camp."""
     for path in paths(worker):
         for url in re.findall(r'(?:src|href|action)="(https?://[^"]+)"', pages.get(path).text):
-            # A story's own address is a link to press; nothing is loaded from anywhere.
-            assert url.startswith(("http://127.0.0.1:8080/", "https://sarand.example/")), url
+            # A story's own address is a link to press, as is the way out; nothing is loaded from anywhere.
+            assert url.startswith(
+                ("http://127.0.0.1:8080/", "https://sarand.example/", "https://www.wikipedia.org/")
+            ), url
 
 
 def test_a_draft_and_another_digest_s_mail_are_nobody_s_business(pages, worker, tmp_path):
@@ -288,3 +290,41 @@ def test_pages_that_act_say_for_whom(pages, worker):
         assert "@example" not in page
     harmless = pages.get(f"/u/{worker.parts.tokens.harmless()}").text
     assert "You act as" not in harmless
+
+
+def test_every_page_for_people_has_a_way_out(pages, worker):
+    """Somebody comes into the room: one press, the first on the page, and it shows something that anyone may look at."""
+    for path in (
+        f"/u/{link(worker)}",
+        f"/p/{worker.parts.tokens.preferences(1)}",
+        "/",
+        "/archive/weekly",
+        "/privacy",
+        "/u/forged",
+    ):
+        answer = pages.get(path)
+        first = re.search(r"<body>.*?<a ([^>]*)>([^<]*)</a>", answer.text, re.DOTALL)
+        assert 'href="https://www.wikipedia.org/"' in first[1], path
+        assert "noreferrer" in first[1], "the site it leads to must not learn where it was pressed"
+        assert first[2] == "Leave this page now"
+        if path[:3] in ("/u/", "/p/"):
+            assert answer.headers["cache-control"] == "no-store", "whoever goes back must not find it kept"
+    left = pages.post(f"/u/{link(worker)}").text
+    assert "https://www.wikipedia.org/" in left
+
+
+@pytest.mark.parametrize(("language", "words"), [("fa", "همین حالا"), ("ar", "غادر هذه")])
+def test_the_way_out_is_said_in_the_reader_s_language(pages, worker, language, words):
+    """Nobody looks for a button in a language they do not read."""
+    with worker.parts.database.transaction() as session:
+        session.execute(text("UPDATE subscriber SET language = :language"), {"language": language})
+    assert words in pages.get(f"/p/{worker.parts.tokens.preferences(1)}").text
+
+
+def test_the_way_out_leads_where_an_operator_says(worker, tmp_path, database_urls):
+    """Where an encyclopaedia is blocked, the weather is not."""
+    made = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9", web=True, exit_url="https://weather.example/")
+    with TestClient(create(made)) as client:
+        assert 'href="https://weather.example/"' in client.get("/").text
+        assert "weather.example" not in client.get("/console/login").text, "the team's pages have a way to log out"
+    made.close()

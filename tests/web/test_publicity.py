@@ -134,7 +134,8 @@ def test_one_language_is_taken_back_and_the_others_stand(pages, worker, texts):
     """A wrong translation is taken back in that language; an alert that was wrong in every one."""
     speak(worker, "{en,fa}")
     number = alert.send(worker.parts, texts[:1], digest_key=house.DIGEST)
-    later = translating.send(worker.parts, texts[1:], of=number, also_had=True)
+    later = translating.draft(worker.parts, texts[1:], of=number, also_had=True)
+    alert.send_draft(worker.parts, later)
     worker.deliver("urgent")
     retracting.retract(worker.parts, later)
     pages.app.state.fresh = Fresh()

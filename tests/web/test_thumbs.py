@@ -10,7 +10,9 @@ from starlette.testclient import TestClient
 from newsletter import database
 from newsletter.campaigns import errands as asked
 from newsletter.journeys import alert, drafting
+from newsletter.journeys.drafting import Wish
 from newsletter.operators.roles import Role
+from tests import house
 from tests.web.test_alerts import WORDS, written
 from tests.web.test_alerts import author as author
 from tests.web.test_alerts import desk as desk
@@ -52,7 +54,7 @@ def test_no_reload_while_a_code_is_typed(author, readers, worker):
     author.open("/console/alerts/new")
     author.post("/console/alerts", **WORDS)
     number = at_desk_once(worker, author)
-    alert.lock(worker.parts, number)
+    alert.lock(worker.parts, number, by=rows(worker, "SELECT id FROM operator")[0][0])
     author.open(f"/console/alerts/{number}")
     assert 'autocomplete="one-time-code"' in author.text
     assert "refresh" not in author.page.headers
@@ -62,7 +64,7 @@ def at_desk_once(worker, author, *, ago=0):
     """Have what was asked for done, and leave its links to be tried; return the alert's number."""
     with worker.parts.database.transaction() as session:
         found = asked.claim(session, now=database.now(session))
-    number = drafting.draft_words(worker.parts, list(found.facts["words"]), digest_key="weekly", by=found.operator)
+    number = drafting.draft_words(worker.parts, Wish(tuple(found.facts["words"]), "weekly"), by=found.operator)
     with worker.parts.database.transaction() as session:
         asked.end(session, found.id, mailing=number, refused=None, now=database.now(session))
         check = "INSERT INTO errand (act, operator_id, mailing_id, asked_at) VALUES ('check', :by, :it, now() - :ago)"
@@ -107,3 +109,19 @@ def token(browser, scope):
     browser.open("/console/account").post("/console/account/tokens", scope=scope, label=scope, days="7")
     secret = re.search(r"<code>(nl_[\w-]{43})</code>", browser.text)[1]
     return {"authorization": f"Bearer {secret}"}
+
+
+def test_its_page_says_why_it_did_not_go(author, desk, readers, worker, database_urls):
+    """Whoever comes from the mail at four in the morning finds the reason, and need not read the audit."""
+    readers(2)
+    number = written(author)
+    here = f"/console/alerts/{number}"
+    author.post(f"{here}/lock")
+    author.post(f"{here}/release")
+    house.by_owner(database_urls, "UPDATE mailing SET updates = id WHERE id = %s", number)
+    worker.deliver("urgent")
+    author.open(here)
+    assert "It did not go (" in author.text
+    assert "The alert that it follows and replaces is another" in author.text
+    author.post(f"{here}/resume")
+    assert "It did not go" not in author.text

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, HTTPException, Path, Query, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from newsletter import languages
@@ -19,6 +19,7 @@ from newsletter.journeys import alert, desk, drilling, errands, mandates, previe
 from newsletter.journeys.entering import Visitor
 from newsletter.journeys.parts import Parts
 from newsletter.ledger.mailings import NOT_GONE, State
+from newsletter.ledger.tallies import WITH_ALERT
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
 from newsletter.web.console import asking, gate
@@ -241,6 +242,7 @@ def _shown(
         place=translating.languages(parts, number),
         waiting=translating.waiting(parts, number) if waits else None,
         halted=found.status.halted and languages.say(f"halted.{found.status.halted}"),
+        along=found.status.halted == WITH_ALERT,
         checked=checked,
         rules=rules,
         few=_few(found, rules.few),
@@ -267,12 +269,14 @@ def _few(found: desk.Alert, few: int) -> bool:
 
 
 @router.api_route("/{number}/preview/{version}", methods=READ)
-def preview(request: Request, number: Id, version: Place, name: str = "") -> HTMLResponse:
-    """Show a version as a reader of that name sees it, in a sandbox of its own."""
+def preview(request: Request, number: Id, version: Place, name: str = "") -> Response:
+    """Show a version as a reader of that name sees it, in a sandbox of its own; one of plain text as that."""
     gate.visitor(request)
     found = previews.of_version(gate.made(request).parts, number, version, name=name[:80])
     if found is None:
         raise HTTPException(404)
+    if not found.html:
+        return PlainTextResponse(found.text)
     return HTMLResponse(found.html, headers={"content-security-policy": MAIL_POLICY})
 
 

@@ -1,0 +1,164 @@
+"""Whether a letter says nothing but that its writer wants to leave: pure, in the words that people use.
+
+It is read as the writer wrote it: what they quote and what their mail program adds says nothing. Whose wish it is, and whether
+that is believed, is for others to say: anyone can write in anybody's name.
+"""
+
+import html
+import re
+import unicodedata
+
+from newsletter.reports.parse import Letter
+
+WISHES = {
+    "en": (
+        "unsubscribe, unsubscribe me, unsubscribe me from this list, i want to unsubscribe,"
+        " i would like to unsubscribe, stop, stop it, stop this, stop sending me emails, stop sending me mail,"
+        " stop emailing me, stop mailing me, remove, remove me, remove me from this list, remove me from the list,"
+        " remove me from your list, remove me from your mailing list,"
+        " take me off, take me off this list, take me off the list, take me off your list, take me off your mailing list,"
+        " leave, i want to leave, cancel my subscription, cancel subscription, opt out, optout, opt me out, sign me off,"
+        " no more emails, no more mail, no more mails"
+    ),
+    "fa": (
+        "لغو، لغو اشتراک، لغو عضویت، اشتراکم را لغو کنید، اشتراک مرا لغو کنید، اشتراک من را لغو کنید، عضویت مرا لغو کنید، انصراف،"
+        " حذف، حذفم کنید، مرا حذف کنید، من را حذف کنید، نامم را حذف کنید، نام مرا حذف کنید، مرا از فهرست حذف کنید،"
+        " من را از لیست حذف کنید، توقف، نفرستید، دیگر نفرستید، دیگر ایمیل نفرستید، دیگر برایم نفرستید، نمی‌خواهم، دیگر نمی‌خواهم"
+    ),
+    "ar": (
+        "إلغاء، إلغاء الاشتراك، إلغاء اشتراكي، أريد إلغاء الاشتراك، أرغب في إلغاء الاشتراك، ألغوا اشتراكي، ألغ اشتراكي،"
+        " احذفوني، احذفني، احذفوا اسمي، أزيلوني، أزيلوا اسمي، احذفوني من القائمة، أزيلوني من القائمة، توقف، توقفوا، أوقفوا الرسائل،"
+        " أوقفوا الإرسال، لا ترسلوا، لا ترسلوا لي، لا ترسلوا لي رسائل، لا أريد رسائلكم"
+    ),
+    "de": (
+        "abmelden, abmeldung, abbestellen, abbestellung, austragen, newsletter abbestellen, newsletter abmelden, mich abmelden,"
+        " mich austragen, ich möchte mich abmelden, ich will mich abmelden, melden sie mich ab, tragen sie mich aus,"
+        " stopp, kündigen, keine mails mehr, keine e-mails mehr"
+    ),
+    "fr": (
+        "désabonner, désabonnement, désinscrire, désinscription, me désabonner, me désinscrire, je veux me désabonner,"
+        " je souhaite me désabonner, je souhaite me désinscrire, désabonnez-moi, désinscrivez-moi, retirez-moi,"
+        " retirez-moi de la liste, retirez-moi de votre liste, arrêtez, plus de mails"
+    ),
+}
+"""What people write, by language, between commas. Only the whole line counts: "stop the war" is a letter."""
+
+POLITE = (
+    "please, pls, plz, kindly, thanks, thank you, thx, hi, hello, dear all, bitte, danke, hallo, merci, bonjour,"
+    " s'il vous plaît, svp, لطفا، لطفاً، خواهشمندم، خواهش می‌کنم، ممنون، متشکرم، مرسی، با سلام، سلام، من فضلك، من فضلكم،"
+    " رجاء، رجاءً، شكرا، شكراً، مرحبا"
+)
+"""What may stand before or after."""
+
+_ANSWERED = re.compile(r"(?:\s*(?:re|aw|antw|sv|réf|ref|fwd?|wg|tr|پاسخ|رد)\s*(?:\[\d+\])?\s*[:：])+\s*", re.IGNORECASE)
+# Where a mail program begins to repeat what is answered.
+_QUOTED = re.compile(
+    r"^[>|]"
+    r"|^[-_ ]{2,}\s*(?:original message|originalnachricht|ursprüngliche nachricht|message d'origine|forwarded message|پیام اصلی"
+    r"|الرسالة الأصلية)"
+    r"|^_{10,}\s*$"
+    r"|^\*?(?:from|von|de|فرستنده|از|من)\s?:\*?\s.*@"
+    r"|^(?:on|am|le)\b.{6,300}(?:wrote|schrieb|écrit).{0,200}:\s*$"
+    r"|^.{0,200}(?:نوشت|نوشته است|كتب|كتبت)\s?(?:.{0,200})?[:：]\s*$",
+    re.IGNORECASE,
+)
+_ATTRIBUTION_BEGINS = re.compile(r"^(?:on|am|le|در|في)\s.*\d", re.IGNORECASE)
+_SIGNATURE = re.compile(
+    r"^--\s*$|^(?:sent from|get outlook|von meinem|gesendet von|envoyé de|envoyé depuis|ارسال شده|فرستاده شده|أُرسلت من|أرسلت من"
+    r"|مرسل من|تم الإرسال من)\b",
+    re.IGNORECASE,
+)
+_MARKUP = re.compile(r"\s*<(?:!doctype|html|head|body|meta|div|p|span|table|style|br)\b", re.IGNORECASE)
+_MARKUP_QUOTED = re.compile(
+    r"<blockquote|<div[^>]{0,300}(?:gmail_quote|divRplyFwdMsg|appendonsend|yahoo_quoted|moz-cite-prefix|mail-editor-reference)"
+    r"|<hr\b",
+    re.IGNORECASE,
+)
+_LINE_ENDS = re.compile(r"<br\b[^<>]*>|</(?:p|div|tr|li|h\d|blockquote)>", re.IGNORECASE)
+_UNSEEN = re.compile(r"<(style|script|head|title)\b.{0,5000}?</\1>|<!--.{0,5000}?-->", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<[^<>]*>")
+_SAME = str.maketrans({"ی": "ي", "ى": "ي", "ک": "ك", "ة": "ه", "ۀ": "ه", "ؤ": "و", "\u200c": " ", "’": "'"})
+_LONGEST, _MOST = 200, 20_000
+
+
+def wants_to_leave(letter: Letter, *, answered: str = "") -> bool:
+    """Whether the subject, or the first line of what they wrote themselves, is nothing but the wish to leave.
+
+    answered   the subject of the mail that it answers: what a mail program repeats of it ("Re: Stop") was said by us
+    """
+    lines, subject = own_lines(letter.text), _ANSWERED.sub("", letter.subject, count=1)
+    said = _is_wish(subject) and _plain(subject) != _plain(answered)
+    return said or bool(lines and _is_wish(lines[0]))
+
+
+def says_more(letter: Letter) -> bool:
+    """Whether there is something for a person to read beside the wish."""
+    return any(not _is_wish(line) and _plain(line) not in _POLITE for line in own_lines(letter.text))
+
+
+def own_lines(text: str) -> list[str]:
+    """Return the lines that the writer wrote, without blank ones, quoted ones and the signature, forty at most."""
+    found: list[str] = []
+    lines = [_seen(line) for line in _without_markup(text).split("\n")[:400]]
+    for place, line in enumerate(lines):
+        if _SIGNATURE.search(line) or _quotes(line, lines[place + 1] if place + 1 < len(lines) else ""):
+            break
+        if line:
+            found.append(line)
+    return found[:40]
+
+
+def _quotes(line: str, following: str) -> bool:
+    """Whether here begins what is answered. Programs break "On … wrote:" over two lines."""
+    line, following = line[:400], following[:400]
+    broken = _ATTRIBUTION_BEGINS.search(line) and _QUOTED.search(f"{line} {following}")
+    return bool(_QUOTED.search(line) or broken)
+
+
+def _without_markup(text: str) -> str:
+    if not _MARKUP.match(text):
+        return text
+    text = _UNSEEN.sub("", text[:_MOST])
+    if quoted := _MARKUP_QUOTED.search(text):
+        text = text[: quoted.start()]
+    return html.unescape(_TAG.sub("", _LINE_ENDS.sub("\n", text.replace("\n", " "))))
+
+
+def _seen(line: str) -> str:
+    """What of a line can be seen: marks of direction stand before Persian in every mail program."""
+    return "".join(one for one in line if one == "\u200c" or unicodedata.category(one) != "Cf").strip()
+
+
+def _plain(line: str) -> str:
+    """Return a line as it is compared: small letters without marks, points and blanks; one spelling of each Arabic letter."""
+    spread = unicodedata.normalize("NFKD", _seen(line[:_LONGEST]).casefold().translate(_SAME))
+    kept = (" " if unicodedata.category(one)[0] in "PSZC" and one != "'" else one for one in spread)
+    return " ".join("".join(one for one in kept if unicodedata.category(one) != "Mn").translate(_SAME).split())
+
+
+def _phrases(written: str) -> frozenset[str]:
+    return frozenset(map(_plain, re.split("[,،]", written)))
+
+
+_POLITE = _phrases(POLITE)
+_WISHES = frozenset[str]().union(*map(_phrases, WISHES.values()))
+
+
+def _is_wish(line: str) -> bool:
+    if len(line) > _LONGEST:
+        return False
+    words = _plain(line).split()
+    return any(" ".join(rest) in _WISHES for rest in _impolite(words))
+
+
+def _impolite(words: list[str]) -> list[list[str]]:
+    """Return the words, and what is left of them without polite ones before and after."""
+    found = [words]
+    for _ in range(2):
+        for rest in list(found):
+            for most in (1, 2, 3):
+                if " ".join(rest[:most]) in _POLITE:
+                    found.append(rest[most:])
+                if " ".join(rest[-most:]) in _POLITE:
+                    found.append(rest[:-most])
+    return found

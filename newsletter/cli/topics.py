@@ -1,0 +1,27 @@
+"""newsletter topics …"""
+
+from typing import Annotated
+
+import typer
+
+from newsletter.cli.door import AsJson, listing, newsletter, show
+from newsletter.subscribers import topics as noun
+
+app = typer.Typer(no_args_is_help=True, help="What readers may choose to read of.")
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List the topics."""
+    with newsletter() as made, made.parts.database.transaction() as session:
+        rows = [{"key": one.key, "name": one.name} for one in noun.listed(session)]
+    empty = "There is no topic yet. Add one with “newsletter topics add KEY --name NAME”."
+    show(rows, as_json=as_json, words=lambda: listing(list(rows), empty=empty))
+
+
+@app.command()
+def add(key: str, name: Annotated[str, typer.Option(help="What readers see.")], as_json: AsJson = False) -> None:
+    """Add a topic. KEY stands in addresses and never changes."""
+    with newsletter() as made, made.parts.database.transaction() as session:
+        found = noun.add(session, key, name=name)
+    show({"topic": found.key, "name": found.name}, as_json=as_json)

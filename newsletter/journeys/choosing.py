@@ -1,0 +1,234 @@
+"""What a reader gets, as they choose it themselves: three choices that most people mean, and everything behind them.
+
+A link from a newsletter may do all that harms nobody, for whoever the mail was forwarded to can press it as well. Name and postcode
+are shown and changed by a fresh link alone, mailed to the address on file (decision 7).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from newsletter import database, languages, mailboxes
+from newsletter.composer.styles import Style
+from newsletter.database import Session
+from newsletter.errors import Forbidden
+from newsletter.issues import cutting, digests
+from newsletter.issues.digests import DigestView
+from newsletter.journeys import joining, lessening, styling
+from newsletter.journeys.parts import Parts
+from newsletter.ledger import deliveries
+from newsletter.subscribers import (
+    consent,
+    pausing,
+    people,
+    preferences,
+    subscriptions,
+    suppression,
+    topics,
+    unsubscribe,
+)
+from newsletter.subscribers import styles as wishes
+from newsletter.subscribers.consent import Basis
+from newsletter.subscribers.people import Own, PersonView
+from newsletter.subscribers.preferences import BadChoice, Level
+from newsletter.subscribers.styles import Wish
+from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.subscribers.topics import TopicView
+from newsletter.tokens import Purpose
+
+
+class NeedsFreshLink(Forbidden):
+    """A link from a newsletter may not do this: it may have been forwarded."""
+
+    def __init__(self) -> None:
+        super().__init__("preferences.needs-fresh-link")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One digest. rhythm None: not taken."""
+
+    key: str
+    name: str
+    rhythm: Rhythm | None
+
+
+PLAIN = Wish(Style())
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the page shows. Of the address a hint (`who`); no name, for the link may have been forwarded.
+
+    level    which of the three choices they have, None where they chose otherwise
+    topics   each with whether they chose it
+    wish     how their mail is to look
+    barred   we must not write to this address, whatever is chosen here
+    own      what a fresh link shows besides; None: the link is another
+    """
+
+    reference: str
+    language: str
+    choices: tuple[Choice, ...] = ()
+    level: Level | None = None
+    topics: tuple[tuple[TopicView, bool], ...] = ()
+    zone: str = "UTC"
+    wish: Wish = PLAIN
+    paused_until: date | None = None
+    today: date | None = None
+    who: str = ""
+    barred: bool = False
+    own: Own | None = None
+
+    @property
+    def takes(self) -> bool:
+        """Whether they take anything."""
+        return any(choice.rhythm for choice in self.choices)
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """All that stands behind the three choices. rhythms: by key of a digest; one that is missing is not wanted."""
+
+    rhythms: Mapping[str, Rhythm]
+    topics: tuple[str, ...]
+    language: str
+    zone: str
+    wish: Wish
+
+
+PREVIEW = Page("PREVIEW0", "en")
+
+
+def shown(parts: Parts, token: str) -> Page:
+    """Return what a reader has. Raises tokens.BadToken, tokens.TooOld. Changes nothing."""
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        link = parts.tokens.read(token, Purpose.PREFERENCES, Purpose.FRESH, Purpose.PREVIEW, now=now)
+        if link.purpose is Purpose.PREVIEW:
+            return PREVIEW
+        person = people.by_id(session, link.subscriber_id)
+        if person is None:
+            return Page("", "en")
+        own = people.own(session, person.id) if link.purpose is Purpose.FRESH else None
+        return _page(session, person, own, now)
+
+
+def _page(session: Session, person: PersonView, own: Own | None, now: datetime) -> Page:
+    every = digests.listed(session)
+    mine = {one.digest_id: one.rhythm for one in subscriptions.of(session, person.id)}
+    chosen = {topic.key for topic in topics.of(session, person.id)}
+    return Page(
+        person.reference,
+        person.language,
+        tuple(Choice(one.key, one.name, mine.get(one.id)) for one in every),
+        preferences.level(mine, every=[one.id for one in every]),
+        tuple((topic, topic.key in chosen) for topic in topics.listed(session)),
+        person.time_zone,
+        wishes.of(session, person.id),
+        lessening.rests_until(person, now=now),
+        now.astimezone(pausing.zone(person.time_zone)).date(),
+        mailboxes.hint(session, person.mailbox_id),
+        bool(suppression.reasons(session, person.mailbox_id)),
+        own,
+    )
+
+
+def choose(parts: Parts, token: str, level: Level) -> None:
+    """Take one of the three choices. Safe to repeat. Raises tokens.BadToken."""
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        if person := _reader(session, parts, token, now):
+            every = [one.id for one in digests.listed(session)]
+            taken = [one.digest_id for one in subscriptions.of(session, person.id)]
+            _take(session, parts, person, preferences.rhythms(level, taken=taken, every=every), now)
+
+
+def change(parts: Parts, token: str, details: Details) -> None:
+    """Take everything behind the three choices as it stands in the form. Raises tokens.BadToken, BadChoice, UnknownTopic."""
+    if not languages.speaks(details.language):
+        raise BadChoice("language")
+    if details.zone not in pausing.zones():
+        raise BadChoice("zone")
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        if not (person := _reader(session, parts, token, now)):
+            return
+        every = {one.key: one.id for one in digests.listed(session)}
+        if not details.rhythms.keys() <= every.keys():
+            raise BadChoice("digest")
+        wanted = {every[key]: rhythm for key, rhythm in details.rhythms.items()}
+        _take(session, parts, person, wanted, now, only=True)
+        topics.choose(session, person.id, details.topics, now=now, details=_told(parts, person, now))
+        people.settle(session, person.id, language=details.language, time_zone=details.zone)
+        styling.apply(session, person.id, details.wish)
+
+
+def pause(parts: Parts, token: str, *, until: date | None) -> None:
+    """Give a reader a rest from all but alerts until a day, or end it with None. Raises tokens.BadToken, pausing.BadPause."""
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        person = _reader(session, parts, token, now)
+        if person and until is None:
+            pausing.resume(session, person.id)
+        elif person and until:
+            lessening.rest(session, person, until=pausing.midnight(until, person.time_zone), now=now)
+
+
+def rename(parts: Parts, token: str, own: Own) -> None:
+    """Write down how somebody is called and where they live. Raises tokens.BadToken, NeedsFreshLink."""
+    with parts.database.transaction() as session:
+        link = parts.tokens.read(token, Purpose.FRESH, Purpose.PREFERENCES, Purpose.PREVIEW, now=database.now(session))
+        if link.purpose is Purpose.PREFERENCES:
+            raise NeedsFreshLink
+        if link.purpose is Purpose.FRESH:
+            people.rename(session, link.subscriber_id, own)
+
+
+def _reader(session: Session, parts: Parts, token: str, now: datetime) -> PersonView | None:
+    """Return whose link it is; None for a preview's, and for whoever was erased."""
+    link = parts.tokens.read(token, Purpose.PREFERENCES, Purpose.FRESH, Purpose.PREVIEW, now=now)
+    return None if link.purpose is Purpose.PREVIEW else people.by_id(session, link.subscriber_id)
+
+
+def _take(
+    session: Session,
+    parts: Parts,
+    person: PersonView,
+    wanted: Mapping[int, Rhythm],
+    now: datetime,
+    *,
+    only: bool = False,
+) -> None:
+    """Let a reader have these digests; with `only`, no others. What is new is a permission of its own."""
+    mine = {one.digest_id: one.rhythm for one in subscriptions.of(session, person.id)}
+    for digest_id, rhythm in wanted.items():
+        if digest_id not in mine:
+            _add(session, parts, person, digests.get(session, digest_id), rhythm, now)
+        elif mine[digest_id] is Rhythm.EMERGENCIES and rhythm is not Rhythm.EMERGENCIES:
+            had_to = cutting.last_cut(session, digest_id, rhythm)
+            subscriptions.change_rhythm(session, person.id, digest_id, rhythm=rhythm, now=now, had_to=had_to)
+        elif mine[digest_id] is not rhythm:
+            lessening.slow(session, person, digest_id, rhythm=rhythm, now=now)
+    for digest_id in sorted(mine.keys() - wanted.keys()) if only else ():
+        unsubscribe.leave(session, person.id, digest_id, reason="unsubscribed", now=now)
+        deliveries.cancel(session, person.mailbox_id, reason="unsubscribed", digest_id=digest_id)
+
+
+def _add(session: Session, parts: Parts, person: PersonView, digest: DigestView, rhythm: Rhythm, now: datetime) -> None:
+    event = consent.granted(
+        session,
+        person.id,
+        basis=Basis.CONSENT,
+        purpose=consent.of_digest(digest.id),
+        now=now,
+        details=_told(parts, person, now),
+    )
+    had_to = cutting.last_cut(session, digest.id, rhythm)
+    subscriptions.take(session, person.id, digest.id, rhythm=rhythm, had_to=had_to, granted_by=event, now=now)
+
+
+def _told(parts: Parts, person: PersonView, now: datetime) -> dict[str, str]:
+    """What shows later how a permission was given: by a signed link from a mail of ours to this very address."""
+    wording = joining.wording(parts, person.language)
+    return {"form": "preferences", "wording": wording, "confirmed_by": "signed link", "confirmed_at": now.isoformat()}

@@ -1,0 +1,80 @@
+"""The team is told of what did not go: that a worker would not send it, or that it is a draft again; once a refusal.
+
+The row is written with the refusal itself (`ledger.refusals`), by whichever worker it was; the desk's next look finds it and
+writes the mail. A worker that only sends never loads what composes one.
+"""
+
+from datetime import datetime, timedelta
+
+import structlog
+
+from newsletter import database, languages
+from newsletter.composer.content import Action, TeamContent
+from newsletter.database import Session
+from newsletter.errors import NewsletterError
+from newsletter.journeys import team, telling
+from newsletter.journeys.parts import Parts
+from newsletter.ledger import books, mailings, refusals
+from newsletter.ledger.mailings import Kind, MailingView
+from newsletter.ledger.refusals import RefusalView
+from newsletter.operators import people
+
+log = structlog.get_logger()
+
+KEEPS = timedelta(hours=24)
+"""How long the news that something did not go is worth sending."""
+
+
+def tell(parts: Parts) -> int:
+    """Tell the team of each refusal that it has not heard of; return how many. Safe to repeat."""
+    with parts.database.transaction() as session:
+        found = refusals.untold(session, since=database.now(session) - KEEPS)
+    told = sum([_tried(parts, one) for one in found])
+    if told:
+        telling.nudge(parts.nudger)
+    return told
+
+
+def _tried(parts: Parts, refusal: RefusalView) -> bool:
+    """Tell of one; a mail that cannot be written keeps no sweep from its work, and the next one tries it again."""
+    try:
+        with parts.database.transaction() as session:
+            return _tell(session, parts, refusal, now=database.now(session))
+    except NewsletterError as fault:
+        log.error("the team is not told", mailing=refusal.mailing, why=fault.message)
+        return False
+
+
+def _tell(session: Session, parts: Parts, refusal: RefusalView, *, now: datetime) -> bool:
+    everyone = people.active(session)
+    if not everyone or not refusals.tell_once(session, refusal.id, now=now):
+        return False
+    parts.letterhead.require()
+    team.tell(session, parts, everyone, _news(session, parts, refusal), expires_at=refusal.at + KEEPS, now=now)
+    return True
+
+
+def _news(session: Session, parts: Parts, refusal: RefusalView) -> TeamContent:
+    """Return the mail: what did not go, why, what of it stands, and where to look."""
+    view = mailings.get(session, refusal.mailing)
+    what, alert = _what(view), view.retracts or view.id
+    status, kind = books.status(session, view.id), "halted" if refusal.halted else "refused"
+    facts = {"mailing": alert, "what": what, "due": status.due, "accepted": status.accepted}
+    locked = view.kind in (Kind.ALERT, Kind.RETRACTION)
+    where = Action(_say("refused-button"), telling.console(parts.letterhead.base_url, alert)) if locked else None
+    return TeamContent(
+        subject=_say(f"{kind}-subject", **facts),
+        title=_say(f"{kind}-title", **facts),
+        paragraphs=(languages.say(refusal.why, "en", **refusal.facts), _say(f"{kind}-text", **facts)),
+        code=f"newsletter {'alerts' if locked else 'mailings'} status {alert}",
+        action=where,
+    )
+
+
+def _what(view: MailingView) -> str:
+    known = view.kind if view.kind in (Kind.ALERT, Kind.RETRACTION, Kind.DRILL) else "other"
+    return _say(f"refused-{known}", mailing=view.retracts or view.id)
+
+
+def _say(message: str, **facts: object) -> str:
+    return languages.say(f"mail.{message}", "en", **facts)

@@ -1,0 +1,68 @@
+"""Why something did not go: written with the refusal itself, told to the team once, and shown for as long as it holds."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, func, insert, or_, select, update
+
+from newsletter.database import Session
+from newsletter.errors import NewsletterError
+from newsletter.ledger import locks
+from newsletter.models.lock import Lock
+from newsletter.models.mailing import Mailing, State
+from newsletter.models.refusal import Refusal
+
+HALTED = "not approved"
+"""What stands in a mailing that a worker would not send."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalView:
+    """One refusal. why: an id of the catalogue, with its facts; halted: paused by it, else a draft again."""
+
+    id: int
+    mailing: int
+    why: str
+    facts: dict[str, Any]
+    halted: bool
+    at: datetime
+
+
+def add(session: Session, mailing_id: int, refused: NewsletterError, *, halted: bool) -> None:
+    """Write down that a mailing does not go, in the transaction that sees to it."""
+    number = locks.newest(session, mailing_id)
+    row = {"mailing_id": mailing_id, "number": number, "why": refused.message, "facts": refused.facts}
+    session.execute(insert(Refusal).values(**row, halted=halted))
+
+
+def untold(session: Session, *, since: datetime) -> list[RefusalView]:
+    """Return those of which the team has not been told, oldest first; those before `since` are no news any more."""
+    query = select(Refusal).where(Refusal.told_at.is_(None), Refusal.at > since).order_by(Refusal.id)
+    return [_view(row) for row in session.execute(query).scalars()]
+
+
+def tell_once(session: Session, refusal_id: int, *, now: datetime) -> bool:
+    """Take it upon oneself to tell the team, in the transaction of the mail; False where somebody has."""
+    statement = update(Refusal).where(Refusal.id == refusal_id, Refusal.told_at.is_(None)).values(told_at=now)
+    found = session.execute(statement.execution_options(synchronize_session=False))
+    return bool(found.rowcount)  # type: ignore[attr-defined]
+
+
+def holding(session: Session, mailing_id: int) -> list[RefusalView]:
+    """Return why a mailing, or what would take it back, does not go now: what was resumed or locked since is another matter."""
+    newest = select(func.max(Lock.number)).where(Lock.mailing_id == Mailing.id).scalar_subquery()
+    halted = and_(Refusal.halted, Mailing.halted == HALTED)
+    undone = and_(~Refusal.halted, Mailing.state == State.DRAFT, Refusal.number == func.coalesce(newest, 0))
+    query = (
+        select(Refusal)
+        .join(Mailing, Mailing.id == Refusal.mailing_id)
+        .where(or_(Mailing.id == mailing_id, Mailing.retracts == mailing_id), or_(halted, undone))
+        .order_by(Refusal.id)
+    )
+    newest_of = {row.mailing_id: _view(row) for row in session.execute(query).scalars()}
+    return list(newest_of.values())
+
+
+def _view(row: Refusal) -> RefusalView:
+    return RefusalView(row.id, row.mailing_id, row.why, row.facts, row.halted, row.at)

@@ -1,0 +1,144 @@
+"""What readers may choose to read of, and what they chose, each on a permission of its own."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select, update
+
+from newsletter.composer import headers
+from newsletter.database import Session
+from newsletter.errors import Conflict, Invalid, NotFound
+from newsletter.models.topic import Interest, Topic
+from newsletter.subscribers import consent
+from newsletter.subscribers.consent import Basis
+
+_KEY = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?").fullmatch
+_LONGEST_NAME = 100
+
+
+class UnknownTopic(NotFound):
+    """No topic has this key."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__("topic.unknown", topic=key)
+
+
+class TopicExists(Conflict):
+    """A topic with this key is there already, by another name."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__("topic.exists", topic=key)
+
+
+class BadTopicKey(Invalid):
+    """The key cannot stand in addresses of pages."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__("topic.bad-key", topic=key)
+
+
+class BadTopicName(Invalid):
+    """The name cannot stand on a page or in a mail (standards §7)."""
+
+    def __init__(self) -> None:
+        super().__init__("topic.bad-name", longest=_LONGEST_NAME)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicView:
+    """A topic that readers may choose."""
+
+    id: int
+    key: str
+    name: str
+
+
+def of_topic(topic_id: int) -> str:
+    """Return the purpose "to be written to about this topic", as a consent event names it."""
+    return f"topic:{topic_id}"
+
+
+def add(session: Session, key: str, *, name: str) -> TopicView:
+    """Add a topic; the same one again changes nothing. Raises BadTopicKey, BadTopicName, TopicExists."""
+    if not _KEY(key):
+        raise BadTopicKey(key)
+    name = name.strip()
+    if not name or len(name) > _LONGEST_NAME or headers.FORBIDDEN.search(name):
+        raise BadTopicName
+    found = session.execute(select(Topic).where(Topic.key == key)).scalar_one_or_none()
+    if found is None:
+        found = Topic(key=key, name=name)
+        session.add(found)
+        session.flush()
+    elif found.name != name:
+        raise TopicExists(key)
+    return _view(found)
+
+
+def listed(session: Session) -> list[TopicView]:
+    """Return all topics in the order of their names."""
+    return [_view(one) for one in session.execute(select(Topic).order_by(Topic.name, Topic.id)).scalars()]
+
+
+def by_key(session: Session, key: str) -> TopicView:
+    """Return the topic of a key. Raises UnknownTopic."""
+    return _by_keys(session, [key])[0]
+
+
+def of(session: Session, subscriber_id: int) -> list[TopicView]:
+    """Return what a reader chose, in the order of the names."""
+    mine = (Interest.subscriber_id == subscriber_id, Interest.ended_at.is_(None))
+    query = select(Topic).join(Interest, Interest.topic_id == Topic.id).where(*mine).order_by(Topic.name, Topic.id)
+    return [_view(one) for one in session.execute(query).scalars()]
+
+
+def choose(
+    session: Session,
+    subscriber_id: int,
+    keys: Iterable[str],
+    *,
+    now: datetime,
+    granted_by: int | None = None,
+    details: Mapping[str, str] | None = None,
+    reason: str = "changed",
+) -> bool:
+    """Let a reader have these topics and no others; return whether anything changed. Safe to repeat.
+
+    granted_by   the consent event on which the new ones rest; None: one is recorded for each, with these details
+    reason       why the others end
+
+    Each topic that ends is a consent event of its own, of that topic alone: it never means "no more mail".
+    Raises UnknownTopic, and then nothing has changed.
+    """
+    wanted = {topic.id for topic in _by_keys(session, keys)}
+    had = {topic.id for topic in of(session, subscriber_id)}
+    for topic_id in sorted(had - wanted):
+        _end(session, subscriber_id, topic_id, reason=reason, now=now)
+    for topic_id in sorted(wanted - had):
+        event = granted_by or consent.granted(
+            session, subscriber_id, basis=Basis.CONSENT, purpose=of_topic(topic_id), now=now, details=details
+        )
+        session.add(Interest(subscriber_id=subscriber_id, topic_id=topic_id, granted_by=event, started_at=now))
+    session.flush()
+    return wanted != had
+
+
+def _end(session: Session, subscriber_id: int, topic_id: int, *, reason: str, now: datetime) -> None:
+    live = (Interest.subscriber_id == subscriber_id, Interest.topic_id == topic_id, Interest.ended_at.is_(None))
+    session.execute(update(Interest).where(*live).values(ended_at=now, end_reason=reason))
+    consent.withdrawn(session, subscriber_id, purpose=of_topic(topic_id), now=now)
+
+
+def _by_keys(session: Session, keys: Iterable[str]) -> list[TopicView]:
+    wanted = list(dict.fromkeys(keys))
+    found = {one.key: _view(one) for one in session.execute(select(Topic).where(Topic.key.in_(wanted))).scalars()}
+    for key in wanted:
+        if key not in found:
+            raise UnknownTopic(key)
+    return [found[key] for key in wanted]
+
+
+def _view(topic: Topic) -> TopicView:
+    return TopicView(topic.id, topic.key, topic.name)

@@ -1,0 +1,120 @@
+"""The page behind "change what you get": three choices first, everything else behind them, and what a fresh link adds."""
+
+from datetime import date
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse
+from starlette.concurrency import run_in_threadpool
+
+from newsletter.assembly import Newsletter
+from newsletter.composer.styles import Style
+from newsletter.journeys import choosing, leaving, proving
+from newsletter.journeys.choosing import Details
+from newsletter.subscribers import pausing
+from newsletter.subscribers.people import Own
+from newsletter.subscribers.preferences import BadChoice, Level
+from newsletter.subscribers.styles import Wish
+from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.tokens import TooOld
+from newsletter.web.pages import SPOKEN, Pages
+
+router = APIRouter()
+LONGEST = 100
+_RHYTHM = "rhythm-"
+
+Text = Annotated[str, Form()]
+
+
+@router.api_route("/p/{token}", methods=["GET", "HEAD"])
+def preferences(request: Request, token: str) -> HTMLResponse:
+    """Show what a reader takes; by a fresh link, what is kept of them as well. Mail scanners follow this link: nothing changes."""
+    return _page(request, token)
+
+
+@router.post("/p/{token}")
+def choose(request: Request, token: str, action: Text, level: Annotated[Level | None, Form()] = None) -> HTMLResponse:
+    """Take one of the three choices, or leave everything."""
+    parts = _made(request).parts
+    if action == "leave":
+        leaving.leave_everything(parts, token)
+    elif action == "level" and level is not None:
+        choosing.choose(parts, token, level)
+    else:
+        raise BadChoice("action")
+    return _page(request, token, saved=True)
+
+
+@router.post("/p/{token}/more")
+async def change(request: Request, token: str) -> HTMLResponse:
+    """Take everything behind the three choices as it stands in the form."""
+    fields = await request.form()
+    rhythms = {
+        name.removeprefix(_RHYTHM): str(value) for name, value in fields.items() if name.startswith(_RHYTHM) and value
+    }
+    marks = set(map(str, fields.getlist("style")))
+    details = Details(
+        rhythms={key: _rhythm(value) for key, value in rhythms.items()},
+        topics=tuple(map(str, fields.getlist("topic"))),
+        language=str(fields.get("language", "")),
+        zone=str(fields.get("zone", "")),
+        wish=Wish(Style.parse("".join(one[:1] for one in marks if one != "nameless")), "nameless" in marks),
+    )
+    await run_in_threadpool(choosing.change, _made(request).parts, token, details)
+    return await run_in_threadpool(_page, request, token, saved=True)
+
+
+@router.post("/p/{token}/pause")
+def pause(request: Request, token: str, until: Annotated[date | None, Form()] = None) -> HTMLResponse:
+    """Give a rest until a day; without one, end it."""
+    choosing.pause(_made(request).parts, token, until=until)
+    return _page(request, token, saved=True)
+
+
+@router.post("/p/{token}/link")
+def link(request: Request, token: str) -> HTMLResponse:
+    """Mail a fresh link to the address on file."""
+    proving.ask(_made(request).parts, token)
+    return _page(request, token, mailed=True)
+
+
+@router.post("/p/{token}/own")
+def own(request: Request, token: str, name: Text = "", postcode: Text = "") -> HTMLResponse:
+    """Write down how somebody is called and where they live: by a fresh link alone."""
+    choosing.rename(_made(request).parts, token, Own(name.strip()[:LONGEST], postcode.strip()[:LONGEST]))
+    return _page(request, token, saved=True)
+
+
+def _made(request: Request) -> Newsletter:
+    made: Newsletter = request.app.state.newsletter
+    return made
+
+
+def _rhythm(written: str) -> Rhythm:
+    try:
+        return Rhythm(written)
+    except ValueError:
+        raise BadChoice("rhythm") from None
+
+
+def _page(request: Request, token: str, *, saved: bool = False, mailed: bool = False) -> HTMLResponse:
+    parts = _made(request).parts
+    pages: Pages = request.app.state.pages
+    try:
+        found = choosing.shown(parts, token)
+    except TooOld as old:
+        offer = leaving.of_old(parts, old.link)
+        return pages.show("public/old.html", language=offer.language, offer=offer, token=token, saved=saved)
+    return pages.show(
+        "public/preferences.html",
+        language=found.language,
+        found=found,
+        token=token,
+        saved=saved,
+        mailed=mailed,
+        levels=list(Level),
+        rhythms=list(Rhythm),
+        pauses=pausing,
+        languages=SPOKEN,
+        mirrored=bool(parts.letterhead.mirror_url),
+    )

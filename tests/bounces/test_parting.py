@@ -1,0 +1,165 @@
+"""A wish to leave is read as its writer wrote it, and nothing else is taken for one."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from newsletter.bounces import parting
+from newsletter.bounces.parting import own_lines, says_more, wants_to_leave
+from newsletter.reports import parse
+from newsletter.reports.parse import Letter
+from tests.fakes import answers
+
+SENT = b"Message-ID: <abc@sarand.example>\r\nSubject: The well runs dry\r\n\r\n"
+WRITE = {"gmail": answers.gmail, "outlook": answers.outlook, "apple": answers.apple}
+
+
+def letter(text="", subject="Re: The well runs dry"):
+    return Letter("ann@example.org", subject, text)
+
+
+def read(program, text, **more):
+    found = parse.parse(WRITE[program](SENT, "Ann <ann@example.org>", text, **more))
+    assert isinstance(found, Letter)
+    return found
+
+
+WANTED = [
+    "unsubscribe",
+    "Unsubscribe.",
+    "UNSUBSCRIBE!!!",
+    "Please unsubscribe me",
+    "please remove me from your list, thanks",
+    "Stop",
+    "Take me off this list please",
+    "  Remove me  ",
+    "لغو اشتراک",
+    "لطفاً لغو اشتراک",
+    "لغو اشتراك",
+    "مرا حذف کنید.",
+    "دیگر نمی\u200cخواهم",
+    "\u200fلغو",
+    "إلغاء الاشتراك",
+    "الغاء الاشتراك",
+    "ألغوا اشتراكي من فضلكم",
+    "لا ترسلوا لي",
+    "Abmelden",
+    "Bitte tragen Sie mich aus, danke",
+    "Désabonnement",
+    "DESABONNEZ-MOI SVP",
+    "Me désinscrire s'il vous plaît",
+]
+NOT_WANTED = [
+    "Stop the war",
+    "Stop them!",
+    "Unsubscribe does not work for me",
+    "How do I unsubscribe?",
+    "Please do not remove me",
+    "Leave Sarand alone",
+    "Please call me",
+    "thanks",
+    "please",
+    "",
+    "توقف جنگ",
+    "لغو حکم اعدام",
+    "أوقفوا الحرب",
+    "Stoppt den Krieg",
+    "Arrêtez la guerre",
+    "unsubscribe " * 40,
+]
+
+
+@pytest.mark.parametrize("program", WRITE)
+@pytest.mark.parametrize("text", WANTED)
+def test_a_wish_is_heard_in_the_words_people_use(program, text):
+    """Whoever answers "stop" has said it: they must not be told to find a link, and not be asked why."""
+    found = read(program, text)
+    assert wants_to_leave(found)
+    assert not says_more(found)
+
+
+@pytest.mark.parametrize("program", WRITE)
+@pytest.mark.parametrize("text", NOT_WANTED)
+def test_what_only_sounds_like_it_is_a_letter(program, text):
+    """Someone who writes "stop the war" must not lose the newsletter; what is quoted says nothing of its reader."""
+    assert not wants_to_leave(read(program, text))
+
+
+def test_every_phrase_of_the_table_is_a_wish_and_no_polite_word_is():
+    """A phrase that the comparing itself cannot find would be there for nothing."""
+    for written in parting.WISHES.values():
+        for phrase in written.replace("،", ",").split(","):
+            assert wants_to_leave(letter(phrase)), phrase
+    for word in parting.POLITE.replace("،", ",").split(","):
+        assert not wants_to_leave(letter(word)), word
+
+
+@pytest.mark.parametrize(
+    "subject", ["unsubscribe", "Re: Unsubscribe", "AW: RE: Abmelden", "پاسخ: لغو اشتراک", "رد: إلغاء الاشتراك"]
+)
+def test_a_subject_of_its_own_is_a_wish(subject):
+    """Many write nothing but a subject."""
+    assert wants_to_leave(letter("", subject))
+    assert wants_to_leave(letter("I have too much mail.", subject))
+    assert says_more(letter("I have too much mail.", subject))
+
+
+def test_our_own_subject_repeated_is_no_wish():
+    """An alert called "Stop!" would otherwise lose every reader who answers it."""
+    assert not wants_to_leave(letter("Well said.", "Re: Stop!"), answered="Stop!")
+    assert wants_to_leave(letter("unsubscribe", "Re: Stop!"), answered="Stop!")
+    assert wants_to_leave(letter("", "Unsubscribe"), answered="Stop!")
+
+
+def test_more_than_a_wish_is_read_by_a_person_too():
+    """ "Unsubscribe, my mother has died": the first is done, the second is answered."""
+    assert says_more(read("gmail", "Unsubscribe\n\nMy mother, who read you, has died."))
+    assert own_lines(read("gmail", "Unsubscribe\nShe has died.").text) == ["Unsubscribe", "She has died."]
+
+
+def test_outlook_that_sends_html_alone_is_read():
+    """Some of its versions send no other part; the words in its style sheet are not the writer's."""
+    found = read("outlook", "Unsubscribe", only_html=True)
+    assert own_lines(found.text) == ["Unsubscribe"]
+    assert wants_to_leave(found)
+    assert not wants_to_leave(read("outlook", "Thank you", only_html=True))
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        "On Thu, 26 Nov 2026, Friends wrote:\n> unsubscribe",
+        "Am 26.11.2026 um 09:14 schrieb Friends of Sarand:\n> stop",
+        "Le jeu. 26 nov. 2026 à 09:14, Friends <news@sarand.example> a écrit :\n> stop",
+        "در پنجشنبه ۲۶ نوامبر ۲۰۲۶، دوستان سرند نوشت:\n> لغو",
+        "في الخميس ٢٦ نوفمبر ٢٠٢٦، كتب أصدقاء سرند:\n> إلغاء",
+        "-----Original Message-----\nunsubscribe",
+        "-- \nunsubscribe",
+        "> unsubscribe",
+    ],
+)
+def test_what_is_quoted_is_not_said(quoted):
+    """Each of our mails says "unsubscribe" in its last lines, and mail programs repeat it."""
+    assert own_lines(quoted) == []
+    assert not wants_to_leave(letter(quoted))
+    assert own_lines(f"Thank you\n\n{quoted}") == ["Thank you"]
+
+
+@given(st.text(max_size=300), st.text(max_size=80))
+def test_no_letter_breaks_the_reading(text, subject):
+    """It is a stranger's text."""
+    wants_to_leave(letter(text, subject))
+    says_more(letter(text, subject))
+
+
+@pytest.mark.parametrize(
+    "piece", ["<", "<style", "<!--", "<div ", "> ", "On 1 ", "a" * 70 + "\n", "\u0654", "<br", "From: "]
+)
+def test_a_letter_made_to_be_slow_is_read_at_once(piece):
+    """One letter must not hold up the bounces of a night."""
+    began = time.process_time()
+    for start in ("", "<p>", "On 1 "):
+        wants_to_leave(letter(start + piece * (100_000 // len(piece)), piece * 100))
+    assert time.process_time() - began < 2

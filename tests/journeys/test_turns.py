@@ -1,0 +1,167 @@
+"""Who takes several mailings at once takes them in one order: two people who end things in the same second both do."""
+
+import threading
+from contextlib import contextmanager
+
+from sqlalchemy import text
+
+from newsletter import database
+from newsletter.delivery import following
+from newsletter.journeys import alert, drafting, halting, retracting
+from newsletter.journeys.heeding import Heeding
+from newsletter.ledger import mailings
+from newsletter.ledger.mailings import Lane, State
+from tests import house
+from tests.delivery.test_carrying import wait_for
+from tests.journeys.alerting import recipients, sent
+from tests.journeys.test_following import AGAIN, THIRD, following_file, update
+
+
+def locked_update(made, tmp_path, of, words):
+    number = drafting.draft(made.parts, following_file(tmp_path, words), digest_key=house.DIGEST, updates=of)
+    alert.lock(made.parts, number)
+    return number
+
+
+def waiting(made):
+    """Return how many wait for a row that somebody else has."""
+    with made.parts.database.transaction() as session:
+        mine = "datname = current_database() AND wait_event IN ('transactionid', 'tuple') AND query ~ '(FROM|UPDATE) mailing'"
+        return session.execute(text(f"SELECT count(*) FROM pg_stat_activity WHERE {mine}")).scalar_one()
+
+
+class Act(threading.Thread):
+    """Something that is done beside something else; `refused` is what it raised."""
+
+    def __init__(self, do):
+        super().__init__()
+        self.do, self.refused = do, None
+        self.start()
+
+    def run(self):
+        try:
+            self.do()
+        except Exception as refused:  # whatever it was, the test says so
+            self.refused = refused
+
+
+@contextmanager
+def held(made, number):
+    """Hold a mailing: whoever wants it waits."""
+    with made.parts.database.transaction() as session:
+        mailings.take(session, number)
+        yield
+
+
+def one_after_the_other(made, gate, *acts):
+    """Begin these while the last mailing of a thread is held, each once the one before waits with the others in its hands.
+
+    Returns what each was refused with.
+    """
+    with held(made, gate):
+        begun = []
+        for place, act in enumerate(acts, start=1):
+            begun.append(Act(act))
+            wait_for(lambda waits=place: waiting(made) >= waits, seconds=20)
+    for one in begun:
+        one.join(30)
+    return [one.refused for one in begun]
+
+
+def states(made, *numbers):
+    return [alert.standing(made.parts, one).state for one in numbers]
+
+
+def test_an_update_and_a_retraction_in_the_same_second_are_both_done(newsletter, tmp_path, words, sink):
+    """One corrects the second alert while another takes the first one back: each waited for the other's, and one was refused."""
+    first = sent(newsletter, tmp_path, words, 3)
+    newsletter.deliver("urgent")
+    second = update(newsletter, tmp_path, first)
+    newsletter.deliver("urgent")
+    third = locked_update(newsletter, tmp_path, second, THIRD)
+    faults = one_after_the_other(
+        newsletter,
+        first,
+        lambda: alert.release(newsletter.parts, third),
+        lambda: retracting.retract(newsletter.parts, first),
+    )
+    assert faults == [None, None]
+    # The update was first, so it is of what was taken back: whoever had it is told as well.
+    assert states(newsletter, first, second, third) == [State.RETRACTED] * 3
+
+
+def test_whoever_comes_second_hears_of_the_retraction(newsletter, tmp_path, words, sink):
+    """The other way round: nothing follows what was taken back a moment ago, and the sentence says why."""
+    first = sent(newsletter, tmp_path, words, 3)
+    newsletter.deliver("urgent")
+    second = update(newsletter, tmp_path, first)
+    newsletter.deliver("urgent")
+    third = locked_update(newsletter, tmp_path, second, THIRD)
+    faults = one_after_the_other(
+        newsletter,
+        first,
+        lambda: retracting.retract(newsletter.parts, first),
+        lambda: alert.release(newsletter.parts, third),
+    )
+    assert faults[0] is None
+    assert isinstance(faults[1], following.Retracted)
+    assert states(newsletter, first, second, third) == [State.RETRACTED, State.RETRACTED, State.LOCKED]
+    newsletter.deliver("urgent")
+    assert len(recipients(sink, back=False)) == 6
+
+
+def test_a_cancel_of_the_authorities_meets_an_update(newsletter, tmp_path, words, sink):
+    """It ends the whole thread, and somebody updates its end in that moment."""
+    first = sent(newsletter, tmp_path, words, 3)
+    second = update(newsletter, tmp_path, first)
+    third = locked_update(newsletter, tmp_path, second, THIRD)
+
+    def cancel():
+        with newsletter.parts.database.transaction() as session:
+            Heeding(newsletter.parts, house.DIGEST).cancel(session, first, None, now=database.now(session))
+
+    faults = one_after_the_other(newsletter, first, lambda: alert.release(newsletter.parts, third), cancel)
+    assert faults == [None, None]
+    assert states(newsletter, first, second, third) == [State.STOPPED] * 3
+
+
+def test_everything_is_stopped_while_an_update_goes(newsletter, tmp_path, words, sink):
+    """The whole lane ends in the second in which a correction is let go: neither waits for the other for ever."""
+    first = sent(newsletter, tmp_path, words, 3)
+    second = update(newsletter, tmp_path, first)
+    third = locked_update(newsletter, tmp_path, second, THIRD)
+    faults = one_after_the_other(
+        newsletter,
+        first,
+        lambda: alert.release(newsletter.parts, third),
+        lambda: halting.stop(newsletter.parts, [Lane.URGENT]),
+    )
+    assert faults == [None, None]
+    newsletter.deliver("urgent")
+    assert sink.messages == []
+
+
+def test_a_paused_lane_waits_for_no_mailing(newsletter, tmp_path, words, sink):
+    """Somebody's rows are being written, which may take a minute: that nothing more leaves is true at once."""
+    number = sent(newsletter, tmp_path, words, 3)
+    with held(newsletter, number):
+        stopping = Act(lambda: halting.stop(newsletter.parts, [Lane.URGENT]))
+        wait_for(lambda: halting.listed(newsletter.parts)[0].paused_since is not None, seconds=5)
+        assert newsletter.deliver("urgent", seconds=0.2) == 0
+    stopping.join(20)
+    assert states(newsletter, number) == [State.STOPPED]
+
+
+def test_the_one_order(newsletter, tmp_path, words):
+    """An update before what it follows, a later language before its alert: in whatever order they are named."""
+    first = sent(newsletter, tmp_path, words, 1)
+    second = update(newsletter, tmp_path, first, AGAIN)
+    with newsletter.parts.database.transaction() as session:
+        later = (
+            "INSERT INTO mailing (kind, lane, digest_id, subject, translates) SELECT kind, lane, digest_id, subject, id"
+        )
+        [language] = session.execute(text(f"{later} FROM mailing WHERE id = {first} RETURNING id")).scalars()
+    with newsletter.parts.database.transaction() as session:
+        turns = sorted((first, second, language), key=lambda one: mailings._turn(session, mailings.get(session, one)))
+    assert turns == [second, language, first]
+    assert language > second, "a number says nothing about the order"

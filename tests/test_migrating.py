@@ -1,0 +1,39 @@
+"""What a migration that fails leaves behind: all of what was there before, so that the version before goes on."""
+
+import psycopg
+import pytest
+from alembic import command
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.exc import ProgrammingError
+
+from newsletter import migrations
+
+
+def at(url, revision):
+    """Bring an empty database to a revision."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        config = migrations._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    engine.dispose()
+
+
+def connect(url):
+    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    return psycopg.connect(plain, autocommit=True)
+
+
+def test_a_migration_that_fails_in_the_middle_leaves_the_database_as_it_was(empty_database_urls):
+    """The third of several breaks at night: the version before must find every table as it knows it, and send alerts."""
+    url = empty_database_urls.owner
+    at(url, "0019")
+    with connect(url) as owner:
+        # In the way of 0022; 0020 and 0021 run before it.
+        owner.execute("CREATE INDEX subscribers_by_zone ON subscriber (id)")
+        with pytest.raises(ProgrammingError):
+            migrations.upgrade(url)
+        assert owner.execute("SELECT version_num FROM alembic_version").fetchall() == [("0019",)]
+        assert owner.execute("SELECT to_regproc('gather_retries')").fetchone() == (None,)
+        owner.execute("DROP INDEX subscribers_by_zone")
+    assert migrations.upgrade(url)[:3] == ["0020", "0021", "0022"]

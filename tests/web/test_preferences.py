@@ -1,0 +1,200 @@
+"""The page behind "change what you get": three choices, everything behind them, and what only a fresh link may do."""
+
+import email
+import email.policy
+import re
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+from starlette.testclient import TestClient
+
+from newsletter import database
+from newsletter.issues import digests
+from newsletter.journeys import moving_in
+from newsletter.subscribers import suppression, topics
+from newsletter.subscribers.consent import Basis
+from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.subscribers.suppression import Reason
+from newsletter.web import create
+from tests import house
+
+ANN = "ann@example.org"
+
+
+@pytest.fixture
+def worker(tmp_path, database_urls, sink):
+    made = house.build(tmp_path, database_urls, sink.url)
+    with made.parts.database.transaction() as session:
+        digests.add(session, "news", name="The News", languages=("en", "fa"), rhythm=Rhythm.DAILY)
+        topics.add(session, "camps", name="Camps")
+        topics.add(session, "courts", name="Courts")
+    path = tmp_path / "ann.csv"
+    path.write_text(f"email,name,postcode\n{ANN},Ann Novak,N1 9GU\n", encoding="utf-8")
+    permission = moving_in.Permission(Basis.IMPORTED, "a test")
+    moving_in.import_subscribers(made.parts, str(path), digest_key="weekly", permission=permission)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def pages(worker, tmp_path, database_urls):
+    made = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9", web=True)
+    with TestClient(create(made), raise_server_exceptions=False) as client:
+        yield client
+    made.close()
+
+
+@pytest.fixture
+def now(worker):
+    with worker.parts.database.transaction() as session:
+        return database.now(session)
+
+
+@pytest.fixture
+def link(worker, now):
+    """Ann's link from a newsletter."""
+    return f"/p/{worker.parts.tokens.preferences(1, now=now)}"
+
+
+@pytest.fixture
+def fresh(worker, now):
+    return f"/p/{worker.parts.tokens.fresh(1, now=now)}"
+
+
+def ask(worker, sql):
+    with worker.parts.database.transaction() as session:
+        return session.execute(text(sql)).all()
+
+
+def taken(worker):
+    sql = """SELECT d.key, s.rhythm FROM subscription s JOIN digest d ON d.id = s.digest_id
+        WHERE s.ended_at IS NULL ORDER BY d.key"""
+    return dict(map(tuple, ask(worker, sql)))
+
+
+def test_three_choices_come_first(worker, pages, link) -> None:
+    """Most people mean one of three things; each is one press, and holds from then on."""
+    shown = pages.get(link).text
+    assert shown.index("Emergencies only") < shown.index("<summary>More")
+    pages.post(link, data={"action": "level", "level": "emergencies"})
+    assert taken(worker) == {"weekly": "emergencies"}
+    pages.post(link, data={"action": "level", "level": "everything"})
+    assert taken(worker) == {"news": "each", "weekly": "each"}
+    saved = pages.post(link, data={"action": "level", "level": "weekly"}).text
+    assert taken(worker) == {"news": "weekly", "weekly": "weekly"}
+    assert re.search(r'value="weekly" required checked', saved)
+
+
+def test_what_is_taken_besides_rests_on_a_permission_of_its_own(worker, pages, link) -> None:
+    """A digest that somebody adds by a signed link must show later that they did."""
+    pages.post(link, data={"action": "level", "level": "everything"})
+    [(basis, event, sealed)] = ask(
+        worker,
+        """SELECT e.basis, d.event_id, d.details_sealed FROM subscription s JOIN consent_event e ON e.id = s.granted_by
+           JOIN consent_detail d ON d.event_id = e.id WHERE s.ended_at IS NULL""",
+    )
+    told = worker.parts.database.vault.unseal("consent_detail", "details", event, bytes(sealed))
+    assert basis == "consent"
+    assert '"confirmed_by": "signed link"' in told
+
+
+def test_everything_else_stands_behind_more(worker, pages, link) -> None:
+    """Digests, topics, language, zone and how the mail is to look, with one press."""
+    fields = {
+        "rhythm-weekly": "",
+        "rhythm-news": "monthly",
+        "topic": ["courts"],
+        "language": "fa",
+        "zone": "Asia/Tehran",
+        "style": ["discreet", "text", "nameless"],
+    }
+    saved = pages.post(f"{link}/more", data=fields)
+    assert saved.status_code == 200
+    assert 'lang="fa" dir="rtl"' in saved.text
+    assert taken(worker) == {"news": "monthly"}
+    [(language, zone, style, name)] = ask(worker, "SELECT language, time_zone, style, name_sealed FROM subscriber")
+    assert (language, zone, style, name) == ("fa", "Asia/Tehran", "dt", None)
+    assert ask(worker, "SELECT t.key FROM interest i JOIN topic t ON t.id = i.topic_id WHERE ended_at IS NULL") == [
+        ("courts",)
+    ]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"language": "xx"},
+        {"zone": "Mars/Olympus"},
+        {"rhythm-nothing": "weekly"},
+        {"rhythm-news": "hourly"},
+        {"topic": "no"},
+    ],
+)
+def test_what_is_not_offered_is_refused_and_changes_nothing(worker, pages, link, wrong) -> None:
+    """A form that somebody wrote by hand must not leave half of itself behind."""
+    fields = {"rhythm-news": "monthly", "language": "en", "zone": "UTC"} | wrong
+    assert pages.post(f"{link}/more", data=fields).status_code in (404, 422)
+    assert taken(worker) == {"weekly": "weekly"}
+
+
+def test_a_pause_ends_by_its_day_or_by_a_press(worker, pages, link, now) -> None:
+    """A month at sea: no issue is waiting afterwards that nobody wanted."""
+    until = (now + timedelta(days=20)).date().isoformat()
+    assert "resume" not in pages.get(link).text
+    pages.post(f"{link}/pause", data={"until": until})
+    assert ask(worker, "SELECT paused_until::date::text FROM subscriber") == [(until,)]
+    pages.post(f"{link}/pause")
+    assert ask(worker, "SELECT paused_until FROM subscriber") == [(None,)]
+
+
+def test_a_forwarded_link_shows_and_changes_nothing_of_the_person(worker, pages, link) -> None:
+    """Mails are forwarded: whoever holds one must learn no name, and not be able to write one."""
+    assert "Novak" not in pages.get(link).text
+    assert "N1 9GU" not in pages.get(link).text
+    assert pages.post(f"{link}/own", data={"name": "Mallory", "postcode": ""}).status_code == 403
+    assert ask(worker, "SELECT count(*) FROM subscriber WHERE name_sealed IS NULL") == [(0,)]
+
+
+def test_a_fresh_link_does(worker, pages, fresh) -> None:
+    """Whoever reads the mailbox on file is whom the record is of."""
+    assert "Ann Novak" in pages.get(fresh).text
+    pages.post(f"{fresh}/own", data={"name": "Anna Nováková", "postcode": "E1 6AN"})
+    shown = pages.get(fresh).text
+    assert "Anna Nováková" in shown
+    assert "E1 6AN" in shown
+
+
+def test_a_fresh_link_is_mailed_to_the_address_on_file(worker, pages, link, sink) -> None:
+    """Asked for on a page that anybody may hold, it reaches the owner alone; ten presses bring one mail."""
+    for _ in range(10):
+        assert "on its way" in pages.post(f"{link}/link").text
+    worker.greet()
+    worker.deliver("transactional", seconds=5)
+    [mail] = [email.message_from_bytes(one.content, policy=email.policy.default) for one in sink.messages]
+    assert mail["to"] == ANN
+    path = re.search(r"http://127\.0\.0\.1:8080(/p/\S+)", mail.get_body(("plain",)).get_content())[1]
+    assert "Ann Novak" in pages.get(path).text
+    for _ in range(5):
+        pages.post(f"{link}/link")
+        worker.greet()
+    worker.deliver("transactional", seconds=5)
+    assert len(sink.messages) == 3
+
+
+def test_who_must_not_be_written_to_is_told(worker, pages, link, now) -> None:
+    """Choosing more does not bring back whoever complained; the page says what does."""
+    with worker.parts.database.transaction() as session:
+        suppression.add(session, 1, reason=Reason.COMPLAINT, now=now)
+    assert "Sign up once more" in pages.get(link).text
+
+
+def test_a_fresh_link_is_as_discreet_as_any_mail(worker, pages, link, sink) -> None:
+    """Whoever asked us to be discreet must not be given away by the answer to a button."""
+    fields = {"rhythm-weekly": "weekly", "language": "en", "zone": "UTC", "style": ["discreet", "text"]}
+    pages.post(f"{link}/more", data=fields)
+    pages.post(f"{link}/link")
+    worker.greet()
+    worker.deliver("transactional", seconds=5)
+    [mail] = [email.message_from_bytes(one.content, policy=email.policy.default) for one in sink.messages]
+    assert "Sarand" not in mail["subject"] + mail["from"].addresses[0].display_name
+    assert mail.get_content_type() == "text/plain"
