@@ -398,4 +398,4 @@ def letterhead(chosen: Settings) -> Letterhead:
         raise BadSender from None
     shown = name or wire.rpartition("@")[2]
     discreet, mirror = chosen.discreet_name.strip(), chosen.mirror_url or ""
-    return Letterhead(shown, wire, chosen.postal_address, chosen.base_url, discreet, mirror)
+    return Letterhead(shown, wire, chosen.postal_address, chosen.base_url, discreet, mirror, chosen.sensitive_cause)

@@ -38,6 +38,9 @@ class DiskFull(Conflict):
         super().__init__("database.disk-full", where=where)
 
 
+_NAME = "newsletter "
+
+
 class Session(orm.Session):
     """A session that carries the vault, so that SQL which stores personal data can seal it."""
 
@@ -55,7 +58,12 @@ class Database:
             max_overflow=10,
             pool_pre_ping=True,
             hide_parameters=True,  # what a statement that failed was about is nobody's business
-            connect_args={"connect_timeout": 5, "options": "-c timezone=UTC -c lock_timeout=20s"},
+            connect_args={
+                "connect_timeout": 5,
+                "options": "-c timezone=UTC -c lock_timeout=20s",
+                # So that nobody makes a key live that some process does not know yet (`others`).
+                "application_name": f"{_NAME}{vault.label}",
+            },
         )
 
     @contextmanager
@@ -86,6 +94,16 @@ def now(session: orm.Session) -> datetime:
     """Return the database's time of this moment, aware, in UTC."""
     moment = cast(datetime, session.execute(text("SELECT clock_timestamp()")).scalar_one())
     return moment.astimezone(UTC)
+
+
+def others(session: orm.Session) -> list[tuple[str, str]]:
+    """Return (role, label of its vault) of every other connection of ours to this database."""
+    query = text("""
+        SELECT usename, application_name FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND starts_with(application_name, :name)
+    """)
+    found = session.execute(query, {"name": _NAME})
+    return [(str(role), str(name).removeprefix(_NAME)) for role, name in found]
 
 
 def refresh_statistics(session: orm.Session, *tables: str) -> None:

@@ -7,7 +7,7 @@ from psycopg.errors import UniqueViolation
 from sqlalchemy import ARRAY, BigInteger, cast, delete, func, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql
 
-from newsletter.addresses import EmailAddress
+from newsletter.addresses import BadAddress, EmailAddress
 from newsletter.database import Session
 from newsletter.errors import NotFound
 from newsletter.models.mailbox import AddressIndex, KeyCheck, Mailbox
@@ -169,6 +169,13 @@ def open_all(session: Session, mailbox_ids: Iterable[int]) -> dict[int, str]:
     return opened
 
 
+def entrust(session: Session, mailbox_id: int) -> None:
+    """Seal the address of a team member so that the team's pages open it: they greet by it and mask it."""
+    address = open(session, mailbox_id)
+    sealed = session.vault.seal_for_team("mailbox", "address", mailbox_id, address.wire)
+    session.execute(update(Mailbox).where(Mailbox.id == mailbox_id).values(address_sealed=sealed))
+
+
 def providers(session: Session, mailbox_ids: Iterable[int]) -> dict[int, str]:
     """Return the provider groups of some mailboxes, by id."""
     wanted = func.any(cast(list(mailbox_ids), ARRAY(BigInteger)))
@@ -180,6 +187,75 @@ def forget(session: Session, mailbox_ids: Iterable[int]) -> None:
     gone = cast(list(mailbox_ids), ARRAY(BigInteger))
     session.execute(delete(AddressIndex).where(AddressIndex.mailbox_id == func.any(gone)))
     session.execute(update(Mailbox).where(Mailbox.id == func.any(gone)).values(address_sealed=None, domain_index=b""))
+
+
+def reindex(session: Session, *, after: int, most: int = 500) -> tuple[int, int]:
+    """Index anew the next addresses that the live key does not find; return the last mailbox looked at, and how many.
+
+    after   the mailbox looked at last; (0, 0) is returned at the end
+    """
+    live = session.vault.index("")[0][0]
+    facts = {"after": after, "live": live, "most": most}
+    found = session.execute(_NOT_INDEXED, facts).all()
+    rows, domains = [], []
+    for mailbox_id, sealed in found:
+        try:
+            address = EmailAddress.parse(session.vault.unseal("mailbox", "address", mailbox_id, bytes(sealed)))
+        except (CannotUnseal, BadAddress):
+            continue
+        digest = next(digest for key_id, digest in session.vault.index(address.normal) if key_id == live)
+        rows.append({"key_id": live, "digest": digest, "mailbox_id": mailbox_id})
+        domains.append({"id": mailbox_id, "domain": session.vault.domain_index(address.domain)})
+    if rows:
+        session.execute(postgresql.insert(AddressIndex).on_conflict_do_nothing(), rows)
+        session.execute(text("UPDATE mailbox SET domain_index = :domain WHERE id = :id"), domains)
+    return (found[-1].id, len(rows)) if found else (0, 0)
+
+
+# A lock that nobody who points to a mailbox waits for, and an erasure does: what is erased is not indexed again.
+_NOT_INDEXED = text("""
+    SELECT m.id, m.address_sealed FROM mailbox m WHERE m.id > :after AND m.address_sealed IS NOT NULL AND NOT EXISTS (
+        SELECT FROM address_index i WHERE i.mailbox_id = m.id AND i.key_id = :live
+    ) ORDER BY m.id LIMIT :most FOR NO KEY UPDATE OF m SKIP LOCKED
+""")
+
+
+def known_by_alone(session: Session, key_id: int) -> int:
+    """Return how many mailboxes are found by an index key and by no other."""
+    query = text("""
+        SELECT count(DISTINCT i.mailbox_id) FROM address_index i WHERE i.key_id = :key AND NOT EXISTS (
+            SELECT FROM address_index o WHERE o.mailbox_id = i.mailbox_id AND o.key_id <> :key)
+    """)
+    return int(session.execute(query, {"key": key_id}).scalar_one())
+
+
+def indexed(session: Session, key_id: int) -> int:
+    """Return how many digests there are under an index key."""
+    count = select(func.count()).select_from(AddressIndex).where(AddressIndex.key_id == key_id)
+    return int(session.execute(count).scalar_one())
+
+
+def not_indexed(session: Session) -> int:
+    """Return how many addresses the live key does not find."""
+    query = text("""
+        SELECT count(*) FROM mailbox m WHERE m.address_sealed IS NOT NULL AND NOT EXISTS (
+            SELECT FROM address_index i WHERE i.mailbox_id = m.id AND i.key_id = :live)
+    """)
+    return int(session.execute(query, {"live": session.vault.index("")[0][0]}).scalar_one())
+
+
+def drop_index(session: Session, key_id: int, *, most: int = 5_000) -> int:
+    """Delete some digests of an index key; return how many."""
+    gone = text("""
+        DELETE FROM address_index WHERE (key_id, digest) IN (
+            SELECT key_id, digest FROM address_index WHERE key_id = :key LIMIT :most)
+    """)
+    return int(session.execute(gone, {"key": key_id, "most": most}).rowcount)  # type: ignore[attr-defined]
+
+
+def forget_key(session: Session, purpose: str, key_id: int) -> None:
+    """Expect a key no longer."""
+    session.execute(delete(KeyCheck).where(KeyCheck.purpose == purpose, KeyCheck.key_id == key_id))
 
 
 def check_keys(session: Session) -> None:

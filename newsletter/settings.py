@@ -67,6 +67,9 @@ class Settings(BaseSettings):
         default="https://www.wikipedia.org/",
         description="where “leave this page now” leads: a site that anyone may look at",
     )
+    sensitive_cause: str = Field(
+        default="", description="what being on the list says of somebody, where that is sensitive: consent names it"
+    )
     bounce_domain: str | None = None
     lmtp: str = Field(default="127.0.0.1:8024", description="where intake listens for what comes back")
     lmtp_peers: Annotated[tuple[Network, ...], NoDecode] = Field(
@@ -154,6 +157,11 @@ class Settings(BaseSettings):
     @classmethod
     def _like_base(cls, value: str | None) -> str | None:
         return value.rstrip("/") if value else None
+
+    @field_validator("sensitive_cause")
+    @classmethod
+    def _on_one_line(cls, value: str) -> str:
+        return " ".join(value.split())
 
     @field_validator("ses_topic")
     @classmethod

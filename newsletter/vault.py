@@ -2,64 +2,49 @@
 
 A seal is AES-256-GCM bound to its place (table, column, row), so that a value copied elsewhere does not open.
 A blind index is a keyed digest: equal addresses meet, and without the key nobody can test whether an address is
-on the list. The keys live in one file outside the data: whoever loses it loses the list, and whoever has only
-the data has nothing.
+on the list. The keys live in one file outside the data (`keyring`): whoever loses it loses the list, and whoever has
+only the data has nothing.
+
+Pages with a key file of their own (docs/adr/0021) put what they take in into a *box*: X25519 with a key made for it, HKDF, the
+same AES-256-GCM. Workers alone open it. Of what is sealed they open the team's own, and nothing of a reader's.
 """
 
-import base64
-import binascii
 import hmac
-import json
 import os
-import secrets
-import stat
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from newsletter.errors import Conflict, Forbidden, Invalid, NotFound
+from newsletter.errors import Conflict, Forbidden
+from newsletter.keyring import KEY_BYTES, PURPOSES, public_half
+from newsletter.keyring import Keyring as Keyring
+from newsletter.keyring import KeysExist as KeysExist
+from newsletter.keyring import KeysExposed as KeysExposed
+from newsletter.keyring import KeysMissing as KeysMissing
+from newsletter.keyring import KeysUnreadable as KeysUnreadable
+from newsletter.keyring import Proof as Proof
+from newsletter.keyring import Ring as Ring
 
-KEY_BYTES = 32
 INDEX_BYTES = 20
 DIGEST_BYTES = 32
-FORMAT = 1
 _NONCE = 12  # NIST SP 800-38D §8.2.2: a random nonce of 96 bits; safe for 2^32 seals a key
-_WARNING = "Who loses this file loses every sealed address. Keep a copy apart from the backups of the data."
-_PURPOSES = ("seal", "index", "token")
+# A box's key is made for one message, so its nonce says nothing.
+_ONCE = bytes(_NONCE)
+TEAM = frozenset({"operator", "operator_session"})
+"""Tables whose sealed columns are the team's own."""
+BY_PAGES = frozenset({b"signup.wish", b"arrival.body"})
+"""What pages may put into a box. A box proves nothing of who closed it, so nothing that vouches may come in one."""
 
+LETTERS: Mapping[str, str] = MappingProxyType(dict(zip(PURPOSES, "stbik", strict=True)))
+"""How `Vault.label` calls the purposes."""
 
-class KeysMissing(NotFound):
-    """No key file lies where the settings say."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("vault.keys-missing", path=str(path))
-
-
-class KeysUnreadable(Invalid):
-    """The key file is there but cannot be read or understood; `why` never repeats its content."""
-
-    def __init__(self, path: Path, why: str) -> None:
-        super().__init__("vault.keys-unreadable", path=str(path), why=why)
-
-
-class KeysExposed(Forbidden):
-    """Others on this machine could read or replace the key file."""
-
-    def __init__(self, path: Path, mode: int) -> None:
-        super().__init__("vault.keys-exposed", path=str(path), mode=f"{mode:04o}")
-
-
-class KeysExist(Conflict):
-    """New keys would overwrite old ones, and with them everything they opened."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("vault.keys-exist", path=str(path))
+Opener = Callable[[bytes, bytes, bytes], bytes]
 
 
 class WrongKeys(Conflict):
@@ -76,74 +61,35 @@ class CannotUnseal(Conflict):
         super().__init__("vault.cannot-unseal", table=table, column=column, row=row_id)
 
 
-class Proof(NamedTuple):
-    """What the database remembers of one key, to recognise it: 16 bytes that reveal nothing of it."""
+class CannotSeal(Forbidden):
+    """The pages have no key for this place, and must leave it to a worker."""
 
-    purpose: str
-    key_id: int
-    proof: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Ring:
-    """The keys of one purpose by id (1 … 255, 32 bytes each), and the id of the one that writes."""
-
-    live: int
-    keys: Mapping[int, bytes] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Keyring:
-    """Every key ever made. Old seal and token keys only read; every index key writes while it is here."""
-
-    seal: Ring
-    index: Ring
-    token: Ring
-
-    @staticmethod
-    def make() -> "Keyring":
-        """Return a keyring of fresh random keys, held in memory only."""
-        fresh = {name: Ring(1, MappingProxyType({1: secrets.token_bytes(KEY_BYTES)})) for name in _PURPOSES}
-        return Keyring(**fresh)
-
-    @staticmethod
-    def create(path: Path) -> "Keyring":
-        """Write fresh keys to `path` (0600, its folder 0700), whole or not at all. Raises KeysExist."""
-        keyring = Keyring.make()
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write_once(path, json.dumps(_to_json(keyring), indent=2).encode() + b"\n")
-        except OSError as error:
-            raise KeysUnreadable(path, error.strerror or "it cannot be written") from None
-        return keyring
-
-    @staticmethod
-    def load(path: Path) -> "Keyring":
-        """Return the keys in `path`; its group may read it. Raises KeysMissing, KeysUnreadable, KeysExposed."""
-        try:
-            mode = stat.S_IMODE(path.stat().st_mode)
-            if mode & 0o027:
-                raise KeysExposed(path, mode)
-            return _from_json(json.loads(path.read_bytes()))
-        except FileNotFoundError:
-            raise KeysMissing(path) from None
-        except OSError as error:
-            raise KeysUnreadable(path, error.strerror or "it cannot be read") from None
-        except (ValueError, KeyError, TypeError, AttributeError):
-            # from None: what Python says of bad JSON quotes it.
-            raise KeysUnreadable(path, "it is not a complete key file") from None
+    def __init__(self, table: str, column: str) -> None:
+        super().__init__("vault.cannot-seal", table=table, column=column)
 
 
 class Vault:
     """Seals and indexes under one keyring. Holds no state that changes: share it between threads."""
 
-    __slots__ = ("_addresses", "_digests", "_domain", "_keyring", "_live", "_openers", "_seal_id", "_sealer")
+    __slots__ = (
+        "_addresses",
+        "_boxes",
+        "_digests",
+        "_domain",
+        "_keyring",
+        "_openers",
+        "_seal_id",
+        "_sealer",
+        "_team",
+        "_team_id",
+    )
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
-        self._openers = {key_id: AESGCM(key).decrypt for key_id, key in keyring.seal.keys.items()}
-        self._sealer = AESGCM(keyring.seal.keys[keyring.seal.live]).encrypt
-        self._seal_id = bytes((keyring.seal.live,))
+        self._openers = _openers(keyring)
+        self._sealer, self._seal_id = _sealer(keyring.seal)
+        self._team, self._team_id = _sealer(keyring.team or keyring.seal)
+        self._boxes = keyring.box
         index = keyring.index
         # The live key first: a reader looks there first.
         ids = sorted(index.keys, key=lambda key_id: (key_id != index.live, key_id))
@@ -154,10 +100,29 @@ class Vault:
         self._digests = blake2b(key=oldest, digest_size=DIGEST_BYTES, person=b"secret digest")
 
     def seal(self, table: str, column: str, row_id: int, plaintext: str) -> bytes:
-        """Return key id (1 byte), nonce (12), ciphertext, tag (16): 29 bytes more than the text in UTF-8."""
+        """Return key id (1 byte), nonce (12), ciphertext, tag (16): 29 bytes more than the text in UTF-8.
+
+        By the pages' file a box: key id (1), a public key (32), ciphertext, tag (16). Raises CannotSeal for what is not theirs.
+        """
+        place = f"{table}.{column}.{row_id}".encode()
+        if self._sealer is None:
+            return self._box(table, column, place, plaintext.encode())
+        nonce = os.urandom(_NONCE)
+        return self._seal_id + nonce + self._sealer(nonce, plaintext.encode(), place)
+
+    def seal_for_team(self, table: str, column: str, row_id: int, plaintext: str) -> bytes:
+        """Return a seal that the team's pages open as well."""
+        assert self._team is not None
         nonce = os.urandom(_NONCE)
         place = f"{table}.{column}.{row_id}".encode()
-        return self._seal_id + nonce + self._sealer(nonce, plaintext.encode(), place)
+        return self._team_id + nonce + self._team(nonce, plaintext.encode(), place)
+
+    def _box(self, table: str, column: str, place: bytes, data: bytes) -> bytes:
+        if f"{table}.{column}".encode() not in BY_PAGES:
+            raise CannotSeal(table, column)
+        assert self._boxes is not None
+        live = self._boxes.live
+        return _closed(live, self._boxes.keys[live], data, place)
 
     def unseal(self, table: str, column: str, row_id: int, sealed: bytes) -> str:
         """Return the text that was sealed at this very place. Raises CannotUnseal."""
@@ -166,6 +131,23 @@ class Vault:
             return self._openers[sealed[0]](sealed[1:13], sealed[13:], place).decode()
         except (InvalidTag, KeyError, IndexError, ValueError):
             raise CannotUnseal(table, column, row_id) from None
+
+    @property
+    def reads_people(self) -> bool:
+        """Whether it opens what readers gave: False with the pages' file."""
+        return self._sealer is not None
+
+    @property
+    def live_ids(self) -> tuple[list[bytes], list[bytes]]:
+        """Return with which octet a value of a reader's, and one of the team's, begins under a live key."""
+        boxes = [bytes((self._boxes.live,))] if self._boxes else []
+        return [self._seal_id, *boxes], [self._team_id]
+
+    @property
+    def label(self) -> str:
+        """Return, for each purpose, which key writes and which is the newest known: "s1-2 i1-1 t1-1", without any secret."""
+        rings = ((letter, self._keyring.ring(purpose)) for purpose, letter in LETTERS.items())
+        return " ".join(f"{letter}{ring.live}-{ring.newest}" for letter, ring in rings if ring)
 
     def index(self, normal: str) -> list[tuple[int, bytes]]:
         """Return (key id, 20-byte digest) of a normalised address for each index key, the live one first."""
@@ -194,73 +176,59 @@ class Vault:
 
     def proofs(self) -> list[Proof]:
         """Return one proof a key, to be stored beside the data it protects."""
-        return [
-            Proof(purpose, key_id, _proof(purpose, key))
-            for purpose in _PURPOSES
-            for key_id, key in getattr(self._keyring, purpose).keys.items()
-        ]
+        return self._keyring.proofs()
 
     def check(self, stored: Iterable[tuple[str, int, bytes]]) -> None:
         """Compare (purpose, key id, proof) rows with the keys. Raises WrongKeys for the first not ours."""
         for purpose, key_id, proof in stored:
-            key = getattr(self._keyring, purpose).keys.get(key_id) if purpose in _PURPOSES else None
-            if key is None or not hmac.compare_digest(_proof(purpose, key), bytes(proof)):
+            if purpose == "seal" and self._keyring.of_pages:
+                continue
+            ring = self._keyring.ring(purpose) if purpose in PURPOSES else None
+            known = ring is not None and key_id in ring.keys
+            if not known or not hmac.compare_digest(self._keyring.proof(purpose, key_id), bytes(proof)):
                 raise WrongKeys(purpose, key_id)
+
+
+def _sealer(ring: Ring | None) -> tuple[Callable[[bytes, bytes, bytes], bytes] | None, bytes]:
+    return (AESGCM(ring.keys[ring.live]).encrypt, bytes((ring.live,))) if ring else (None, b"")
+
+
+def _openers(keyring: Keyring) -> dict[int, Opener]:
+    """Return what opens a value by its first octet: one look, whatever it is."""
+    found: dict[int, Opener] = {}
+    for ring in (keyring.seal, keyring.team):
+        found |= {key_id: AESGCM(key).decrypt for key_id, key in (ring.keys if ring else {}).items()}
+    if keyring.box and not keyring.of_pages:
+        found |= {key_id: _box_opener(key_id, key) for key_id, key in keyring.box.keys.items()}
+    return found
+
+
+def _box_opener(key_id: int, key: bytes) -> Opener:
+    private, public = X25519PrivateKey.from_private_bytes(key), public_half(key)
+
+    def opened(first: bytes, rest: bytes, place: bytes) -> bytes:
+        if place.rpartition(b".")[0] not in BY_PAGES:
+            raise InvalidTag
+        theirs = first + rest[: KEY_BYTES - _NONCE]
+        shared = private.exchange(X25519PublicKey.from_public_bytes(theirs))
+        return AESGCM(_derived(shared, key_id, theirs, public)).decrypt(_ONCE, rest[KEY_BYTES - _NONCE :], place)
+
+    return opened
+
+
+def _closed(key_id: int, public: bytes, data: bytes, place: bytes) -> bytes:
+    mine = X25519PrivateKey.generate()
+    theirs = mine.public_key().public_bytes_raw()
+    shared = mine.exchange(X25519PublicKey.from_public_bytes(public))
+    return bytes((key_id,)) + theirs + AESGCM(_derived(shared, key_id, theirs, public)).encrypt(_ONCE, data, place)
+
+
+def _derived(shared: bytes, key_id: int, theirs: bytes, public: bytes) -> bytes:
+    """Return the key of one box (RFC 5869), bound to both public keys as RFC 9180 does."""
+    info = b"newsletter box" + bytes((key_id,)) + theirs + public
+    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(shared)
 
 
 def _keyed(key: bytes, person: bytes) -> "blake2b":
     """Return a keyed state to copy (0.3 µs a digest; a fresh keyed one costs twice that)."""
     return blake2b(key=key, digest_size=INDEX_BYTES, person=person)
-
-
-def _proof(purpose: str, key: bytes) -> bytes:
-    return blake2b(purpose.encode(), key=key, digest_size=16, person=b"key proof").digest()
-
-
-def _to_json(keyring: Keyring) -> dict[str, Any]:
-    document: dict[str, Any] = {"format": FORMAT, "warning": _WARNING}
-    for purpose in _PURPOSES:
-        ring: Ring = getattr(keyring, purpose)
-        keys = {str(key_id): base64.b64encode(key).decode() for key_id, key in ring.keys.items()}
-        document[purpose] = {"live": ring.live, "keys": keys}
-    return document
-
-
-def _from_json(document: dict[str, Any]) -> Keyring:
-    """Raises ValueError, KeyError or TypeError when anything is missing or of the wrong size."""
-    if document["format"] != FORMAT:
-        raise ValueError
-    return Keyring(**{purpose: _ring(document[purpose]) for purpose in _PURPOSES})
-
-
-def _ring(part: dict[str, Any]) -> Ring:
-    try:
-        keys = {int(key_id): base64.b64decode(text, validate=True) for key_id, text in part["keys"].items()}
-    except binascii.Error:
-        raise ValueError from None
-    live = int(part["live"])
-    if live not in keys or any(len(key) != KEY_BYTES or not 0 < key_id < 256 for key_id, key in keys.items()):
-        raise ValueError
-    return Ring(live, MappingProxyType(keys))
-
-
-def _write_once(path: Path, data: bytes) -> None:
-    """Write a file that is whole or absent, and durable. Raises KeysExist."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        # A hard link, unlike a rename, never replaces what is already there.
-        os.link(draft, path)
-    except FileExistsError:
-        raise KeysExist(path) from None
-    finally:
-        draft.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

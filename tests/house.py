@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 from newsletter import assembly, settings
 from newsletter.assembly import Newsletter
 from newsletter.issues import digests
-from newsletter.journeys import moving_in, publish
+from newsletter.journeys import moving_in, publish, rekeying
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.vault import Keyring
@@ -25,10 +25,15 @@ DIGEST = "weekly"
 def build(
     tmp_path: Path, urls: Urls, relay_url: str, *, redis_url: str | None = None, web: bool = False, **more: Any
 ) -> Newsletter:
-    """Return a product with keys of its own, and a weekly digest in English. `more`: further settings."""
+    """Return a product with keys of its own, and a weekly digest in English. `more`: further settings.
+
+    web   as the pages run it: their role, and their part of the keys
+    """
     keys = tmp_path / "keys" / "keys.json"
     if not keys.exists():
         Keyring.create(keys)
+    if web:
+        keys = rekeying.split(keys, tmp_path / "keys-web")
     usual: dict[str, Any] = {
         "home": tmp_path / "home",
         "keys": keys,
@@ -40,6 +45,7 @@ def build(
         "postal_address": "7 Lantern Yard, London",
         # Who may let an alert go is asked where it is the matter (tests/journeys/test_alert.py).
         "one_person_up_to": 10_000_000,
+        "approvers": tmp_path / "keys" / "approvers.json",
     }
     chosen = settings.read(**(usual | more))
     made = assembly.assemble(chosen, role="web" if web else "worker")

@@ -16,6 +16,7 @@ from newsletter.operators import pins
 from newsletter.operators.passkeys import Site
 from newsletter.settings import Settings
 from newsletter.vault import Keyring, WrongKeys
+from newsletter.web import joining
 from tests import house
 from tests.test_settings import environment as environment
 
@@ -100,6 +101,11 @@ REACH = {
     "dkim_key": (pem(), lambda made: signed(made)[:15], b"DKIM-Signature:"),
     "relay_log": ("/var/log/mail.log", lambda made: str(made.settings.relay_log), "/var/log/mail.log"),
     "tranche_pause": ("7", lambda made: made.parts.tranche_pause, timedelta(minutes=7)),
+    "sensitive_cause": (
+        "the camps of  Sarand",
+        lambda made: "about the camps of Sarand." in joining.wording(made, "en"),
+        True,
+    ),
     "drill_at": ("06:10", lambda made: made.parts.drill_at, clock(6, 10)),
     "one_person_up_to": ("12", lambda made: made.parts.house.rules.few, 12),
     "alone_after": ("9", lambda made: made.parts.house.rules.alone, timedelta(minutes=9)),

@@ -1,8 +1,10 @@
 """The vault keeps what people trusted us with: sealed in its place, found blind, and useless without the key file."""
 
+import base64
 import json
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,9 @@ def rotated(old: Keyring) -> Keyring:
     def both(before: Ring, fresh: Ring) -> Ring:
         return Ring(2, {**before.keys, 2: fresh.keys[1]})
 
-    return Keyring(both(old.seal, new.seal), both(old.index, new.index), both(old.token, new.token))
+    return replace(
+        old, seal=both(old.seal, new.seal), index=both(old.index, new.index), token=both(old.token, new.token)
+    )
 
 
 @given(st.text(max_size=200))
@@ -155,7 +159,7 @@ def damaged_documents() -> list[object]:
         [],
         {},
         "keys",
-        {**whole, "format": 2},
+        {**whole, "format": 3},
         {name: part for name, part in whole.items() if name != "token"},
         {**whole, "seal": {"live": 2, "keys": good["keys"]}},
         {**whole, "seal": {"live": 1, "keys": {"1": "c2hvcnQ="}}},
@@ -188,7 +192,9 @@ def test_proofs_recognise_the_right_keys_and_no_others() -> None:
     """A wrong key file must be noticed at start, not when the first address fails to open."""
     keys = Keyring.make()
     proofs = Vault(keys).proofs()
-    assert {(proof.purpose, proof.key_id) for proof in proofs} == {("seal", 1), ("index", 1), ("token", 1)}
+    assert {(proof.purpose, proof.key_id) for proof in proofs} == {
+        *(("seal", 1), ("team", 128), ("box", 192), ("index", 1), ("token", 1))
+    }
     Vault(keys).check(proofs)
     Vault(rotated(keys)).check(proofs)
     with pytest.raises(vault.WrongKeys):
@@ -236,3 +242,104 @@ def test_the_seal_takes_its_nonce_from_the_system() -> None:
     os.close(read)
     os.close(write)
     assert ours != theirs
+
+
+WISH = ("signup", "wish", 7)
+
+
+def test_what_the_pages_take_in_the_workers_alone_open() -> None:
+    """Whoever takes the pages over must not read what people wrote into them yesterday."""
+    keys = Keyring.make()
+    pages, worker = Vault(keys.for_pages()), Vault(keys)
+    sealed = pages.seal(*WISH, "مریم <maryam@example.org>")
+    assert worker.unseal(*WISH, sealed) == "مریم <maryam@example.org>"
+    assert sealed != pages.seal(*WISH, "مریم <maryam@example.org>")
+    assert b"maryam" not in sealed
+    with pytest.raises(vault.CannotUnseal):
+        pages.unseal(*WISH, sealed)
+    with pytest.raises(vault.CannotUnseal):
+        pages.unseal(*PLACE, worker.seal(*PLACE, "maryam@example.org"))
+
+
+def test_a_box_opens_in_its_place_and_whole() -> None:
+    """Someone who can write rows must not be able to move or to change what a person wrote."""
+    keys = Keyring.make()
+    worker, sealed = Vault(keys), Vault(keys.for_pages()).seal(*WISH, "maryam")
+    for bit in range(len(sealed) * 8):
+        damaged = bytearray(sealed)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(vault.CannotUnseal):
+            worker.unseal(*WISH, bytes(damaged))
+    for length in range(len(sealed)):
+        with pytest.raises(vault.CannotUnseal):
+            worker.unseal(*WISH, sealed[:length])
+    with pytest.raises(vault.CannotUnseal):
+        worker.unseal("signup", "wish", 8, sealed)
+
+
+def test_a_box_vouches_for_nothing() -> None:
+    """Anyone with the public half can close one: what a drill may send, or how a person agreed, must not come in it."""
+    keys = Keyring.make()
+    with pytest.raises(vault.CannotSeal):
+        Vault(keys.for_pages()).seal("drill", "terms", 7, "{}")
+    public = keys.for_pages().box
+    assert public is not None
+    forged = vault._closed(public.live, public.keys[public.live], b"{}", b"drill.terms.7")
+    with pytest.raises(vault.CannotUnseal):
+        Vault(keys).unseal("drill", "terms", 7, forged)
+
+
+def test_the_team_s_own_is_opened_by_both() -> None:
+    """The pages check a code of the phone and greet by name, with or without the key of readers."""
+    keys = Keyring.make()
+    place = ("operator", "totp", 3)
+    for writer in (Vault(keys), Vault(keys.for_pages())):
+        sealed = writer.seal_for_team(*place, "secret")
+        assert Vault(keys).unseal(*place, sealed) == Vault(keys.for_pages()).unseal(*place, sealed) == "secret"
+
+
+def test_the_pages_file_holds_nothing_that_opens_readers(tmp_path: Path) -> None:
+    """It is what a thief of the pages gets: neither the key of readers nor the private half of a box may be in it."""
+    whole = Keyring.create(tmp_path / "keys.json")
+    whole.for_pages().save(tmp_path / "web" / "keys.json")
+    assert Keyring.load(tmp_path / "web" / "keys.json") == whole.for_pages()
+    written = (tmp_path / "web" / "keys.json").read_text()
+    assert whole.seal is not None
+    assert whole.box is not None
+    for key in (*whole.seal.keys.values(), *whole.box.keys.values()):
+        assert base64.b64encode(key).decode() not in written
+    assert stat.S_IMODE((tmp_path / "web" / "keys.json").stat().st_mode) == 0o600
+
+
+def test_the_pages_file_is_known_as_this_database_s() -> None:
+    """Pages with another installation's keys would take in what nobody can open."""
+    keys = Keyring.make()
+    proofs = Vault(keys).proofs()
+    Vault(keys.for_pages()).check(proofs)
+    Vault(keys).check(Vault(keys.for_pages()).proofs())
+    with pytest.raises(vault.WrongKeys):
+        Vault(Keyring.make().for_pages()).check(proofs)
+    with pytest.raises(vault.WrongKeys):
+        Vault(replace(keys, team=None, box=None)).check(proofs)
+
+
+def test_an_id_is_never_given_twice() -> None:
+    """A value under a key that was dropped must not be tried with another of its name."""
+    keys = Keyring.make().with_key("seal").with_live("seal", 2).without("seal", 1)
+    again = keys.with_live("seal", 2).with_key("seal")
+    assert again.seal is not None
+    assert set(again.seal.keys) == {2, 3}
+    assert again.with_live("seal", 3).without("seal", 2).with_key("seal").seal.newest == 4  # type: ignore[union-attr]
+
+
+def test_a_file_from_before_there_were_parts_is_read(tmp_path: Path) -> None:
+    """Whoever updates must find every address and every log-in as they were."""
+    old = replace(Keyring.make(), team=None, box=None)
+    path = tmp_path / "keys.json"
+    old.save(path)
+    path.write_text(path.read_text().replace('"format": 2', '"format": 1'))
+    read = Keyring.load(path)
+    assert read.team is None
+    sealed = Vault(read).seal_for_team("operator", "name", 1, "Mina")
+    assert sealed[0] == 1
+    assert Vault(read.with_key("team").with_key("box")).unseal("operator", "name", 1, sealed) == "Mina"

@@ -19,7 +19,7 @@ from newsletter.cli import names
 from newsletter.cli.door import page, screen
 from newsletter.database import Database
 from newsletter.errors import NewsletterError
-from newsletter.journeys import answering, drilling, hooking, inbound, spooling
+from newsletter.journeys import answering, drilling, exposure, hooking, inbound, spooling
 from newsletter.relay.target import Relay
 from newsletter.settings import Settings
 from newsletter.vault import Keyring, Vault
@@ -44,6 +44,7 @@ def examine() -> list[Finding]:
         return [*findings, _refused("database", refusal), _guarded("disk", lambda: _disk(chosen))]
     findings.append(_guarded("database", lambda: _database(urls)))
     findings.append(_guarded("keys and data", lambda: _keys_fit(chosen, urls)))
+    findings.append(_guarded("pages' keys", lambda: _keys_of_pages(chosen)))
     findings.append(_guarded("migrations", lambda: _migrations(urls)))
     findings.append(_guarded("roles", lambda: _roles(urls)))
     findings.append(_guarded("clock", lambda: _clock(urls)))
@@ -101,6 +102,18 @@ def _keys_fit(chosen: Settings, urls: assembly.Urls) -> Finding:
     finally:
         opened.close()
     return Finding("keys and data", True, "the keys are this database's")
+
+
+def _keys_of_pages(chosen: Settings) -> Finding:
+    """What a break-in at the pages would open; no fault on one machine, where every process may read every file."""
+    made = assembly.assemble(chosen)
+    try:
+        with made.parts.database.transaction() as session:
+            split = exposure.pages_split(session)
+    finally:
+        made.close()
+    found = {True: "exposure.split.yes", False: "exposure.split.no", None: "exposure.split.none"}[split]
+    return Finding("pages' keys", split or None, languages.say(found))
 
 
 def _asked(urls: assembly.Urls, sql: str) -> list[tuple[object, ...]]:

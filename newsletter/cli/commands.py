@@ -8,8 +8,10 @@ from newsletter.cli import (
     demo,
     digests,
     drill,
+    exposure,
     intake,
     issues,
+    keys,
     lanes,
     machine,
     mailings,
@@ -46,6 +48,8 @@ for group, name in (
     (replies.app, "replies"),
     (machine.servers, "servers"),
     (machine.db, "db"),
+    (keys.app, "keys"),
+    (exposure.app, "privacy"),
 ):
     app.add_typer(group, name=name)
 app.command()(machine.up)

@@ -124,8 +124,11 @@ def form(parts: Parts, *, stamp: str = "") -> Asking:
 
 
 def wording(parts: Parts, language: str) -> str:
-    """Return what whoever presses the button of a form agrees to."""
-    return languages.say("web.join-agree", language, organisation=parts.letterhead.sender_name)
+    """Return what whoever presses the button agrees to; where the cause is sensitive, expressly, by its name (GDPR Art. 9)."""
+    organisation, cause = parts.letterhead.sender_name, parts.letterhead.sensitive_cause
+    if cause:
+        return languages.say("web.join-agree-sensitive", language, organisation=organisation, cause=cause)
+    return languages.say("web.join-agree", language, organisation=organisation)
 
 
 def embedded(parts: Parts, keys: Sequence[str], *, language: str, name: str) -> str:
@@ -283,6 +286,7 @@ def _permit(
     told = {name: str(value) for name, value in asdict(wish).items() if name not in ("address", "name", "choices")}
     assert answered.answered_at is not None
     told |= {
+        "wording_version": consent.version_of(wish.wording),
         "asked_at": asked.came_at.isoformat(),
         "confirmed_by": str(answered.answered_by),
         "confirmed_at": answered.answered_at.isoformat(),

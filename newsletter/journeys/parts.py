@@ -39,6 +39,7 @@ class Letterhead:
 
     discreet_name   in From where a reader asked for a discreet style; "" is a word of their language
     mirror_url      the second host of the pages, for readers whose line the first is not open to; "" where there is none
+    sensitive_cause what being on the list says of somebody, where that is sensitive: consent names it (GDPR Art. 9)
     """
 
     sender_name: str
@@ -47,6 +48,7 @@ class Letterhead:
     base_url: str
     discreet_name: str = ""
     mirror_url: str = ""
+    sensitive_cause: str = ""
 
     @property
     def domain(self) -> str:

@@ -237,7 +237,7 @@ def replace(session: Session, operator_id: int, *, password: str, secret: str, s
     """
     row = _held(session, operator_id)
     row.password_hash = passwords.hash_(password)
-    row.totp_sealed = session.vault.seal("operator", "totp", row.id, secret)
+    row.totp_sealed = session.vault.seal_for_team("operator", "totp", row.id, secret)
     row.totp_step, row.tries, row.locked_until = step, 0, None
     row.enrolled_at = now
     session.flush()

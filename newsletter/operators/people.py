@@ -76,6 +76,7 @@ class OperatorView:
 def add(session: Session, address: EmailAddress, *, name: str, given: Iterable[Role], now: datetime) -> int:
     """Add an operator and return their number; they log in once they have enrolled. Raises KnownAlready, NoRole."""
     mailbox_id = mailboxes.find_or_make(session, address)
+    mailboxes.entrust(session, mailbox_id)
     known = session.execute(select(Operator.id).where(Operator.mailbox_id == mailbox_id)).scalar_one_or_none()
     if known is not None:
         raise KnownAlready(known)
@@ -83,7 +84,7 @@ def add(session: Session, address: EmailAddress, *, name: str, given: Iterable[R
     session.add(row)
     session.flush()
     # A seal is bound to its row, so the number comes first.
-    row.name_sealed = session.vault.seal("operator", "name", row.id, name.strip())
+    row.name_sealed = session.vault.seal_for_team("operator", "name", row.id, name.strip())
     given = _give(session, row.id, given)
     audit.append(session, "operator.added", by=audit.SHELL, now=now, operator=row.id, roles=given)
     return row.id
@@ -139,6 +140,11 @@ def find(session: Session, address: EmailAddress) -> OperatorView | None:
 def of_mailboxes(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
     """Return those of some mailboxes that are an operator's."""
     return set(session.execute(select(Operator.mailbox_id).where(Operator.mailbox_id.in_(list(mailbox_ids)))).scalars())
+
+
+def mailboxes_of_all(session: Session) -> list[int]:
+    """Return the mailboxes whose addresses the team's pages open."""
+    return list(session.execute(select(Operator.mailbox_id)).scalars())
 
 
 def listed(session: Session) -> list[OperatorView]:

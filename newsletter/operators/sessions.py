@@ -94,7 +94,7 @@ def _open(
     )
     session.add(row)
     session.flush()
-    row.device_sealed = session.vault.seal("operator_session", "device", row.id, device)
+    row.device_sealed = session.vault.seal_for_team("operator_session", "device", row.id, device)
     session.flush()
     return token
 

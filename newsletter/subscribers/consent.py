@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from hashlib import sha256
 
 from sqlalchemy import select
 
@@ -17,6 +18,11 @@ EVERYTHING = "everything"
 def of_digest(digest_id: int) -> str:
     """Return the purpose "to be sent this digest"."""
     return f"digest:{digest_id}"
+
+
+def version_of(wording: str) -> str:
+    """Return by which version of a text somebody agreed: twelve letters of its digest, so that equal texts are one version."""
+    return sha256(wording.encode()).hexdigest()[:12] if wording else ""
 
 
 def granted(

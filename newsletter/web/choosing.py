@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from newsletter.assembly import Newsletter
 from newsletter.composer.styles import Style
+from newsletter.database import DatabaseUnreachable
 from newsletter.journeys import choosing, leaving, proving
 from newsletter.journeys.choosing import Details
 from newsletter.subscribers import pausing
@@ -38,10 +39,10 @@ def choose(request: Request, token: str, action: Text, level: Annotated[Level | 
     parts = _made(request).parts
     if action == "leave":
         leaving.leave_everything(parts, token)
-    elif action == "level" and level is not None:
-        choosing.choose(parts, token, level)
-    else:
+        return _left(request, token)
+    if action != "level" or level is None:
         raise BadChoice("action")
+    choosing.choose(parts, token, level)
     return _page(request, token, saved=True)
 
 
@@ -65,9 +66,16 @@ async def change(request: Request, token: str) -> HTMLResponse:
 
 
 @router.post("/p/{token}/pause")
-def pause(request: Request, token: str, until: Annotated[date | None, Form()] = None) -> HTMLResponse:
-    """Give a rest until a day; without one, end it."""
+def pause(request: Request, token: str, until: Annotated[date, Form()]) -> HTMLResponse:
+    """Give a rest until a day."""
     choosing.pause(_made(request).parts, token, until=until)
+    return _page(request, token, saved=True)
+
+
+@router.post("/p/{token}/resume")
+def resume(request: Request, token: str) -> HTMLResponse:
+    """End a rest before its day."""
+    choosing.pause(_made(request).parts, token, until=None)
     return _page(request, token, saved=True)
 
 
@@ -95,6 +103,16 @@ def _rhythm(written: str) -> Rhythm:
         return Rhythm(written)
     except ValueError:
         raise BadChoice("rhythm") from None
+
+
+def _left(request: Request, token: str) -> HTMLResponse:
+    """What stands there after leaving everything; while the database is away, that it is done."""
+    try:
+        return _page(request, token, saved=True)
+    except DatabaseUnreachable:
+        pages: Pages = request.app.state.pages
+        offer = leaving.Offer(None, "en", subscribed=False)
+        return pages.show("public/old.html", language="en", offer=offer, token=token, saved=True)
 
 
 def _page(request: Request, token: str, *, saved: bool = False, mailed: bool = False) -> HTMLResponse:

@@ -111,7 +111,7 @@ def dress(headers: MutableHeaders, path: str, *, https: bool) -> None:
     headers["x-content-type-options"] = "nosniff"
     headers["cross-origin-opener-policy"] = "same-origin"
     headers["permissions-policy"] = "camera=(), microphone=(), geolocation=(), interest-cohort=()"
-    if path[:3] in ("/u/", "/p/", "/c/", "/s/", "/e/", "/h/") or path.startswith(("/console", "/api/")):
+    if path[:3] in ("/u/", "/p/", "/c/", "/s/", "/e/", "/h/") or path.startswith(("/console", "/api/", "/join")):
         headers["cache-control"] = "no-store"
         headers["x-robots-tag"] = "noindex, nofollow"
     if https:

@@ -188,6 +188,13 @@ def test_keys_never_lie_in_the_data() -> None:
         assert any(volume.endswith(":/keys:ro") for volume in service["volumes"]), name
 
 
+def test_the_pages_are_given_their_part_of_the_keys_alone() -> None:
+    """The part most likely to be taken over must not hold what opens the list."""
+    folders = {name: [one for one in service["volumes"] if one.endswith(":/keys:ro")] for name, service in OURS.items()}
+    assert [one.rpartition("/keys-web:")[2] for one in folders.pop("web")] == ["/keys:ro"]
+    assert not any("keys-web" in one for mounted in folders.values() for one in mounted)
+
+
 def test_the_table_of_the_environment_is_complete() -> None:
     """A setting that no page names is one that nobody can use; a name that no setting reads is a lie."""
     page = (ROOT / "docs/operating.md").read_text(encoding="utf-8").partition("## Environment")[2]

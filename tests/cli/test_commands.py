@@ -444,6 +444,7 @@ def test_doctor_looks_at_everything(program):
     assert checks["roles"] is True
     assert checks["keys"] is True
     assert checks["broker"] is False
+    assert checks["pages' keys"] is None, "no pages are connected"
     assert {f"relay ({lane})" for lane in ("urgent", "transactional", "bulk")} <= set(checks)
     assert "DNS" in checks, "nobody is asked about names for examples"
 

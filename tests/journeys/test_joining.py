@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import json
 import re
 from datetime import timedelta
 
@@ -102,7 +103,29 @@ def test_the_proof_of_a_yes_is_kept(newsletter, pages, desk) -> None:
     assert "may send me this by e-mail" in told
     assert '"page": "https://sarand.example/camp"' in told
     assert '"confirmed_by": "link"' in told
+    assert re.search('"wording_version": "[0-9a-f]{12}"', told)
     assert ANN not in told
+
+
+def test_a_sensitive_cause_is_agreed_to_by_its_name(newsletter, tmp_path, database_urls, sink, desk) -> None:
+    """Where a list says who believes what, a plain yes is not enough (GDPR Art. 9), and what was read is what is kept."""
+    cause = "freedom of belief in Sarand"
+    made = house.build(tmp_path, database_urls, sink.url, web=True, sensitive_cause=cause)
+    versions = set()
+    with TestClient(create(made)) as client:
+        for language, place in (("en", "explicit consent"), ("fa", "رضایت صریح"), ("ar", "موافقتي الصريحة")):
+            shown = client.get(f"/join?language={language}").text
+            assert place in shown
+            assert cause in shown
+            client.post("/join", data={"email": f"{language}@example.org", "digest": "weekly", "language": language})
+            client.post(link(desk()[0]).partition("?")[0])
+            desk()
+    made.close()
+    for event, sealed in ask(newsletter, "SELECT event_id, details_sealed FROM consent_detail"):
+        told = json.loads(newsletter.parts.database.vault.unseal("consent_detail", "details", event, bytes(sealed)))
+        assert cause in told["wording"]
+        versions.add(told["wording_version"])
+    assert len(versions) == 3
 
 
 def test_the_figures_count_with_their_own_form_alone(newsletter, pages, desk) -> None:

@@ -12,9 +12,10 @@ import uvicorn
 from sqlalchemy import make_url
 
 from newsletter.addresses import EmailAddress
-from newsletter.journeys import alert, publish
+from newsletter.journeys import alert, joining, publish
 from newsletter.operators import audit, enrolment, people
 from newsletter.operators.roles import Role
+from newsletter.subscribers.signup import Wish
 from tests import house
 
 ALERT = "# Lorries at Sarand\n\nFourteen lorries stand at the second gate.\n"
@@ -72,6 +73,8 @@ def ground(worker, tmp_path, now):
     publish.send(worker.parts, composed.issue)
     (tmp_path / "scanned.md").write_text(ALERT)
     number = alert.send(worker.parts, [str(tmp_path / "scanned.md")], digest_key=house.DIGEST)
+    joining.ask(worker.parts, Wish("stranger@example.org", "en", {house.DIGEST: "weekly"}))
+    joining.work(worker.parts)
     tokens = worker.parts.tokens
     with worker.parts.database.transaction() as session:
         added = people.add(
@@ -96,7 +99,15 @@ def cases(on):
     links = [on.leave, on.preferences, on.old, on.stop, on.confirm, on.fresh, on.invitation, "x" * 32]
     mailed = {
         path: [path.replace("{token}", link) for link in links]
-        for path in ("/u/{token}", "/u/{token}/less", "/p/{token}", "/h/{token}", "/e/{token}")
+        for path in (
+            "/u/{token}",
+            "/u/{token}/less",
+            "/p/{token}",
+            *(f"/p/{{token}}/{act}" for act in ("more", "pause", "resume", "link", "own")),
+            "/c/{token}",
+            "/h/{token}",
+            "/e/{token}",
+        )
     }
     plain = [
         "/",
@@ -105,6 +116,10 @@ def cases(on):
         "/style.css",
         "/healthz",
         "/readyz",
+        "/join",
+        "/join/code",
+        "/api/v1/signups",
+        "/api/v1/signups/code",
         "/console",
         "/console/login",
         "/console/second",
@@ -181,6 +196,9 @@ def answers(on):
         f"/u/{on.leave}",
         f"/p/{on.preferences}",
         f"/p/{on.old}",
+        f"/p/{on.fresh}",
+        f"/c/{on.confirm}",
+        "/join",
         f"/h/{on.stop}",
         f"/e/{on.invitation}",
         f"/archive/{house.DIGEST}",

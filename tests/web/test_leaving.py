@@ -103,7 +103,7 @@ def test_a_link_to_leave_takes_away_and_never_gives(pages, worker):
     before = everything(worker)
     for instead in (*Less, "each", "resume", "", "leave"):
         assert pages.post(f"/u/{link(worker)}/less", data={"instead": instead}).status_code in (409, 422)
-    assert pages.post(f"/p/{link(worker)}", data={"action": "resume"}).status_code == 404
+    assert pages.post(f"/p/{link(worker)}/resume").status_code == 404
     assert everything(worker) == before
     pages.post(f"/u/{link(worker)}")
     before = everything(worker)
@@ -149,7 +149,7 @@ def test_no_issue_is_planned_for_who_pauses_or_takes_emergencies_only(pages, wor
     """The promise of the page holds for the next issue, and the books say why."""
     house.add_readers(worker, tmp_path, ["cem@example.org"])
     token = worker.parts.tokens.preferences(1, now=datetime.now(UTC))
-    pages.post(f"/p/{token}", data={"action": "rhythm", "digest": "weekly", "rhythm": "emergencies"})
+    pages.post(f"/p/{token}/more", data={"rhythm-weekly": "emergencies", "language": "en", "zone": "UTC"})
     pages.post(f"/u/{worker.parts.tokens.leave(2, 1, 1)}/less", data={"instead": "pause"})
     house.add_articles(worker, tmp_path, "It rains")
     composed = publish.compose(worker.parts, house.DIGEST)
@@ -196,13 +196,13 @@ def test_a_reader_pauses_until_a_day_and_goes_on(pages, worker):
     token = worker.parts.tokens.preferences(1, now=datetime.now(UTC))
     speak(worker, "UPDATE subscriber SET time_zone = 'Asia/Tehran'")
     until = (datetime.now(UTC) + timedelta(days=40)).date()
-    answer = pages.post(f"/p/{token}", data={"action": "pause", "until": until.isoformat()})
+    answer = pages.post(f"/p/{token}/pause", data={"until": until.isoformat()})
     assert answer.status_code == 200
     assert f"until {until.day} {until:%B %Y}" in answer.text
     assert 'name="until"' not in answer.text
     assert [row.id for row in ask(worker, PAUSED)] == [1]
     assert [tuple(row) for row in ask(worker, STATES)] == [("cancelled", "paused"), ("planned", None)]
-    assert 'name="until"' in pages.post(f"/p/{token}", data={"action": "resume"}).text
+    assert 'name="until"' in pages.post(f"/p/{token}/resume").text
     assert ask(worker, PAUSED) == []
 
 
@@ -210,7 +210,7 @@ def test_a_reader_pauses_until_a_day_and_goes_on(pages, worker):
 def test_a_day_that_cannot_be_pauses_nothing(pages, worker, until):
     """A form is filled in by people and by machines; each gets a sentence."""
     token = worker.parts.tokens.preferences(1, now=datetime.now(UTC))
-    answer = pages.post(f"/p/{token}", data={"action": "pause", "until": until})
+    answer = pages.post(f"/p/{token}/pause", data={"until": until})
     assert answer.status_code == 422
     assert "<h1>" in answer.text
     assert ask(worker, PAUSED) == []
@@ -231,12 +231,16 @@ def test_an_old_preferences_link_does_what_a_leaving_link_does_and_no_more(pages
     assert page.status_code == 200
     assert "too old" in page.text
     assert ("The Weekly" in page.text, "Your reference" in page.text) == (False, False)
-    for form in (
-        {"action": "rhythm", "digest": "weekly", "rhythm": "daily"},
-        {"action": "pause", "until": (datetime.now(UTC) + timedelta(days=9)).date().isoformat()},
-        {"action": "resume"},
+    until = (datetime.now(UTC) + timedelta(days=9)).date().isoformat()
+    for path, form in (
+        ("", {"action": "level", "level": "everything"}),
+        ("/more", {"rhythm-weekly": "daily", "language": "en", "zone": "UTC"}),
+        ("/pause", {"until": until}),
+        ("/resume", {}),
+        ("/link", {}),
+        ("/own", {"name": "Mallory"}),
     ):
-        assert pages.post(f"/p/{token}", data=form).status_code == 404
+        assert pages.post(f"/p/{token}{path}", data=form).status_code == 404
     assert everything(worker) == before
     answer = pages.post(f"/p/{token}", data={"action": "leave"})
     assert (answer.status_code, "You have left" in answer.text) == (200, True)

@@ -163,7 +163,7 @@ def test_leaving_works_while_the_database_is_away(worker, tmp_path, database_url
 def test_a_reader_changes_the_rhythm_and_leaves_everything(pages, worker):
     """Less often keeps a reader who would otherwise leave."""
     token = worker.parts.tokens.preferences(1, now=datetime.now(UTC))
-    answer = pages.post(f"/p/{token}", data={"action": "rhythm", "digest": "weekly", "rhythm": "monthly"})
+    answer = pages.post(f"/p/{token}/more", data={"rhythm-weekly": "monthly", "language": "en", "zone": "UTC"})
     assert answer.status_code == 200
     live = "SELECT rhythm FROM subscription WHERE subscriber_id = 1 AND ended_at IS NULL"
     assert [row.rhythm for row in ask(worker, live)] == ["monthly"]
@@ -282,8 +282,24 @@ def test_a_persian_reader_gets_a_persian_page(pages, worker):
     assert "لغو اشتراک" in shown
 
 
-def test_pages_that_act_say_for_whom(pages, worker):
+def test_pages_that_act_say_for_whom(worker, tmp_path, database_urls):
     """A forwarded mail carries its owner's link: whoever it was sent on to must see that it is not theirs."""
+    keys = tmp_path / "keys" / "keys.json"
+    whole = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9", web=True, keys=keys)
+    with TestClient(create(whole), raise_server_exceptions=False) as pages:
+        says_for_whom(pages, worker)
+    whole.close()
+
+
+def test_pages_without_the_key_of_readers_say_nothing_of_them(pages, worker):
+    """With keys of their own they cannot open an address; the button must work all the same."""
+    path = f"/u/{link(worker)}"
+    assert "You act as" not in pages.get(path).text
+    assert pages.post(path).status_code == 200
+    assert ask(worker, "SELECT count(*) FROM subscription WHERE ended_at IS NULL") == [(1,)]
+
+
+def says_for_whom(pages, worker):
     for path in (f"/u/{link(worker)}", f"/p/{worker.parts.tokens.preferences(1, now=datetime.now(UTC))}"):
         page = pages.get(path).text
         assert re.search(r"You act as [ab]…@e….org. Not you\?", page)
@@ -296,7 +312,7 @@ def test_every_page_for_people_has_a_way_out(pages, worker):
     """Somebody comes into the room: one press, the first on the page, and it shows something that anyone may look at."""
     for path in (
         f"/u/{link(worker)}",
-        f"/p/{worker.parts.tokens.preferences(1)}",
+        f"/p/{worker.parts.tokens.preferences(1, now=datetime.now(UTC))}",
         "/",
         "/archive/weekly",
         "/privacy",
@@ -318,7 +334,7 @@ def test_the_way_out_is_said_in_the_reader_s_language(pages, worker, language, w
     """Nobody looks for a button in a language they do not read."""
     with worker.parts.database.transaction() as session:
         session.execute(text("UPDATE subscriber SET language = :language"), {"language": language})
-    assert words in pages.get(f"/p/{worker.parts.tokens.preferences(1)}").text
+    assert words in pages.get(f"/p/{worker.parts.tokens.preferences(1, now=datetime.now(UTC))}").text
 
 
 def test_the_way_out_leads_where_an_operator_says(worker, tmp_path, database_urls):

@@ -143,7 +143,7 @@ def test_a_pause_ends_by_its_day_or_by_a_press(worker, pages, link, now) -> None
     assert "resume" not in pages.get(link).text
     pages.post(f"{link}/pause", data={"until": until})
     assert ask(worker, "SELECT paused_until::date::text FROM subscriber") == [(until,)]
-    pages.post(f"{link}/pause")
+    pages.post(f"{link}/resume")
     assert ask(worker, "SELECT paused_until FROM subscriber") == [(None,)]
 
 

@@ -75,7 +75,7 @@ def test_what_the_test_looks_with_sees_a_change(app, on, database_urls):
     """A comparison that cannot fail proves nothing: each of these links does something once somebody presses the button."""
     forms = {
         f"/u/{on.leave}/less": {"instead": "pause"},
-        f"/p/{on.preferences}": {"action": "resume"},
+        f"/p/{on.preferences}/resume": {},
         f"/u/{on.leave}": {},
         f"/h/{on.stop}": {},
     }
