@@ -7,14 +7,14 @@ worker, a moment later (standards §23).
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from html import escape
 
 import structlog
 
-from newsletter import database, languages, mailboxes
-from newsletter.addresses import BadAddress, EmailAddress
+from newsletter import database, languages
+from newsletter.addresses import EmailAddress
 from newsletter.composer.content import NoticeContent, NoticeKind
 from newsletter.composer.styles import Style
 from newsletter.database import Session
@@ -23,22 +23,22 @@ from newsletter.errors import Invalid, NotFound
 from newsletter.issues import cutting, digests
 from newsletter.issues.digests import DigestView
 from newsletter.jobs import DELIVER, SIGNUPS
-from newsletter.journeys import inbound, notices
+from newsletter.journeys import holding, inbound, judging, notices
+from newsletter.journeys.judging import TRAP as TRAP
 from newsletter.journeys.notices import To
 from newsletter.journeys.parts import NoSender, Parts
 from newsletter.ledger.mailings import Lane
-from newsletter.operators import people as operators
-from newsletter.subscribers import consent, people, signup, styles, subscriptions, suppression
+from newsletter.subscribers import consent, forms, held, people, signup, styles, subscriptions, suppression
 from newsletter.subscribers.consent import Basis
+from newsletter.subscribers.forms import Arrival
 from newsletter.subscribers.signup import Answer, SignupView, Wish
 from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.subscribers.waves import Origin
 from newsletter.tokens import Purpose
 
 log = structlog.get_logger()
 
 QUESTION_KEEPS, WELCOME_KEEPS = timedelta(days=3), timedelta(days=3)
-TRAP = "trap"
-"""The form of a wish that a program filled in: what no person sees was written into."""
 
 Group = tuple[str, tuple[str, ...], str]
 """Those who get the same mail: a language, the names of what they asked for, and the style that they chose."""
@@ -72,23 +72,55 @@ class TooLate(NotFound):
         super().__init__("joining.too-late")
 
 
-def ask(parts: Parts, wish: Wish) -> str:
+def ask(parts: Parts, wish: Wish, came: Arrival = Arrival()) -> str:
     """Keep a wish to join, and return the secret that its page is given. Raises BadAddress, NothingChosen, UnknownDigest.
 
-    The same is done and said whether or not anybody has this address.
+    The same is done and said whether or not anybody has this address, and whether or not too many came like it.
     """
-    EmailAddress.parse(wish.address)
+    address = EmailAddress.parse(wish.address)
     if not wish.choices:
         raise NothingChosen
     pending = secrets.token_urlsafe(16)
     with parts.database.transaction() as session:
-        known = set(digests.keys(session).values())
+        known = {key: number for number, key in digests.keys(session).items()}
         for key in wish.choices:
             if key not in known:
                 raise digests.UnknownDigest(key)
-        signup.add(session, pending, wish, now=database.now(session))
+        now = database.now(session)
+        wanted = [known[key] for key in wish.choices]
+        origin = _origin(session, wish, came, address.provider, now)
+        signup.add(session, pending, wish, now=now, origin=origin, digest_ids=wanted)
     parts.nudger.nudge(SIGNUPS)
     return pending
+
+
+def _origin(session: Session, wish: Wish, came: Arrival, provider: str, now: datetime) -> Origin:
+    """Return what a wish is judged by later: the same work for every address."""
+    return Origin(
+        client=held.digest(session, "client", came.client),
+        net=held.digest(session, "net", came.net),
+        provider=provider,
+        quick=forms.quick(session.vault, came.stamp, now=now),
+        proved=forms.proved(session.vault, came, wish.address, now=now),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What a form is shown with. stamp: comes back with it. wave: it does a sum, where it can."""
+
+    digests: list[DigestView]
+    stamp: str
+    wave: bool
+
+
+def form(parts: Parts, *, stamp: str = "") -> Asking:
+    """Return what is to be asked for on a form of ours. stamp: that of the form as it was shown first; who mends it is quick."""
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        known = forms.age(session.vault, stamp, now=now) is not None
+        shown = stamp if known else forms.stamp(session.vault, now=now)
+        return Asking(digests.listed(session), shown, held.wave(session) is not None)
 
 
 def wording(parts: Parts, language: str) -> str:
@@ -167,12 +199,12 @@ def _answer(session: Session, signup_id: int, by: Answer, now: datetime) -> None
 def any_due(parts: Parts) -> bool:
     """Whether `work` has anything to do."""
     with parts.database.transaction() as session:
-        return signup.any_due(session)
+        return signup.any_due(session) or held.wave(session) is not None
 
 
 def work(parts: Parts) -> int:
     """Ask the owners of addresses that came in, and bring in those who said yes; return how many wishes were dealt with."""
-    done = tidy(parts)
+    done = tidy(parts) + holding.tend(parts)
     try:
         parts.letterhead.require()
     except NoSender:
@@ -181,6 +213,7 @@ def work(parts: Parts) -> int:
     while count := _turn(parts):
         done += count
         parts.nudger.nudge(DELIVER[Lane.TRANSACTIONAL])
+    holding.watch(parts)
     return done
 
 
@@ -200,28 +233,10 @@ def _ask(session: Session, parts: Parts, found: Sequence[SignupView], now: datet
     """Mail a question to each owner who may be asked, in their language."""
     named = {digest.key: digest for digest in digests.listed(session)}
     groups: defaultdict[Group, list[To]] = defaultdict(list)
-    for one in found:
-        wish = one.wish
-        mailbox_id = _mailbox(session, wish)
-        if wish is None or mailbox_id is None:
-            signup.refused(session, one.id)
-        elif not signup.may_ask(signup.unanswered(session, mailbox_id, now=now), now=now):
-            signup.beside(session, one.id, mailbox_id)
-        else:
-            signup.asked(session, one.id, mailbox_id, now=now)
-            to = To(mailbox_id, None, asking.to_join(one.id))
-            groups[wish.language, _names(wish.choices, named), ""].append(to)
+    for one in judging.judge(session, found, now=now):
+        to = To(one.mailbox_id, None, asking.to_join(one.one.id))
+        groups[one.wish.language, _names(one.wish.choices, named), ""].append(to)
     _post(session, parts, NoticeKind.CONFIRM, groups, keeps=QUESTION_KEEPS, now=now)
-
-
-def _mailbox(session: Session, wish: Wish | None) -> int | None:
-    """Return the home of a wish's address; None where it is a program's, damaged, or no address."""
-    if wish is None or wish.form == TRAP:
-        return None
-    try:
-        return mailboxes.find_or_make(session, EmailAddress.parse(wish.address))
-    except BadAddress:
-        return None
 
 
 def _names(keys: Iterable[str], named: dict[str, DigestView]) -> tuple[str, ...]:
@@ -235,6 +250,7 @@ def _bring_in(session: Session, parts: Parts, found: Sequence[SignupView], now: 
     of_each: defaultdict[int, list[SignupView]] = defaultdict(list)
     for one in found:
         of_each[one.mailbox_id or 0].append(one)
+    known = people.of_mailboxes(session, of_each)
     for mailbox_id, theirs in of_each.items():
         answered = next(one for one in reversed(theirs) if one.answered_at is not None)
         wish = answered.wish
@@ -245,8 +261,11 @@ def _bring_in(session: Session, parts: Parts, found: Sequence[SignupView], now: 
         person = people.join(session, mailbox_id, language=wish.language, name=wish.name, now=now)
         suppression.came_back(session, mailbox_id, now=now)
         taken: dict[str, None] = {}
+        made = None if mailbox_id in known else person.id
         for one in theirs:
-            taken |= dict.fromkeys(_permit(session, person.id, one, answered, named, now))
+            permitted = _permit(session, person.id, one, answered, named, now)
+            signup.came_of(session, one.id, events=list(permitted.values()), made_person=made)
+            taken |= dict.fromkeys(permitted)
         look = styles.of(session, person.id).style.code
         groups[wish.language, _names(taken, named), look].append(To(mailbox_id, person.id, f"welcome:{answered.id}"))
     _post(session, parts, NoticeKind.WELCOME, groups, keeps=WELCOME_KEEPS, now=now)
@@ -259,11 +278,11 @@ def _permit(
     answered: SignupView,
     named: dict[str, DigestView],
     now: datetime,
-) -> list[str]:
-    """Record the permission of one wish with its proof, and open what rests on it; return the keys of the digests."""
+) -> dict[str, int]:
+    """Record the permission of one wish with its proof, and open what rests on it; return the event of each digest, by key."""
     wish = asked.wish
     if wish is None:
-        return []
+        return {}
     told = {name: str(value) for name, value in asdict(wish).items() if name not in ("address", "name", "choices")}
     assert answered.answered_at is not None
     told |= {
@@ -273,9 +292,10 @@ def _permit(
         "confirmed_at": answered.answered_at.isoformat(),
     }
     chosen = {key: Rhythm(rhythm) for key, rhythm in wish.choices.items() if key in named}
+    events: dict[str, int] = {}
     for key, rhythm in chosen.items():
         digest = named[key]
-        event = consent.granted(
+        events[key] = event = consent.granted(
             session,
             subscriber_id,
             basis=Basis.CONSENT,
@@ -285,7 +305,7 @@ def _permit(
         )
         had_to = cutting.last_cut(session, digest.id, rhythm)
         subscriptions.take(session, subscriber_id, digest.id, rhythm=rhythm, had_to=had_to, granted_by=event, now=now)
-    return list(chosen)
+    return events
 
 
 def _post(
@@ -313,12 +333,4 @@ def _post(
 def tidy(parts: Parts) -> int:
     """Forget the wishes that nobody answered within a month, and the addresses that nobody else has a use for."""
     with parts.database.transaction() as session:
-        boxes = signup.forget(session, now=database.now(session))
-        used = people.of_mailboxes(session, boxes) | operators.of_mailboxes(session, boxes)
-        kept = used | suppression.of_mailboxes(session, boxes)
-        gone = [box for box in boxes if box not in kept]
-        if gone:
-            mailboxes.forget(session, gone)
-        # Of whom something was said and who is nobody's, a fingerprint does: it is all that is left of who was erased.
-        mailboxes.forget(session, suppression.of_mailboxes(session, boxes) - used, keep_index=True)
-    return len(gone)
+        return holding.forget_boxes(session, signup.forget(session, now=database.now(session)))

@@ -183,6 +183,19 @@ _CANCEL = text("""
 """)
 
 
+def cancel_asked(session: Session, mailbox_ids: Iterable[int], occasions: Iterable[str], *, reason: str) -> int:
+    """Cancel notices of some occasions that were not yet handed over to some mailboxes; return how many."""
+    facts = {"boxes": list(mailbox_ids), "occasions": list(occasions), "reason": reason}
+    return int(session.execute(_CANCEL_ASKED, facts).rowcount)  # type: ignore[attr-defined]
+
+
+_CANCEL_ASKED = text("""
+    UPDATE delivery SET state = 'cancelled', reason = :reason, due_at = NULL, outcome_at = clock_timestamp()
+    WHERE mailbox_id = ANY (CAST(:boxes AS bigint[])) AND occasion = ANY (CAST(:occasions AS text[]))
+      AND state IN ('planned', 'deferred')
+""")
+
+
 def cancel_unlike(session: Session, mailbox_id: int, serving: Mapping[Kind, Sequence[str]], *, reason: str) -> int:
     """Cancel what is not yet handed over to a mailbox and shows more than its reader asked for; return how many rows.
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
-from newsletter.ledger.mailings import Lane, State
+from newsletter.ledger.mailings import Kind, Lane, State
 from newsletter.models.delivery import PausedLane
 from newsletter.models.mailing import Mailing
 
@@ -33,3 +33,11 @@ def under_way(session: Session, lanes: Iterable[Lane]) -> list[int]:
     """Return the mailings that are being sent in these lanes, or paused."""
     mine = Mailing.lane.in_(list(lanes)), Mailing.state.in_((State.SENDING, State.PAUSED))
     return sorted(session.execute(select(Mailing.id).where(*mine)).scalars())
+
+
+def alert_since(session: Session, moment: datetime) -> bool:
+    """Return whether an alert has begun since then, or goes on now."""
+    goes = Mailing.state.in_((State.SENDING, State.PAUSED))
+    begun = Mailing.state.in_((State.SENDING, State.PAUSED, State.DONE)) & (Mailing.started_at > moment)
+    query = select(Mailing.id).where(Mailing.kind == Kind.ALERT, or_(goes, begun)).limit(1)
+    return session.execute(query).first() is not None

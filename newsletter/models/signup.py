@@ -4,9 +4,12 @@ from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, SmallInteger, func
+from sqlalchemy.dialects.postgresql import ARRAY, BIGINT
 from sqlalchemy.orm import Mapped, mapped_column
 
 from newsletter.models.base import Base, Key, one_of, personal
+
+UNANSWERED = "asked_at IS NOT NULL AND answered_at IS NULL"
 
 
 class SignupState(StrEnum):
@@ -17,6 +20,8 @@ class SignupState(StrEnum):
     BESIDE    its owner was asked lately by another one: whoever answers that answers this as well
     REFUSED   nothing can be written to what it names
     SETTLED   its owner said yes, and gets what it asked for
+    HELD      more came like it than are let through: it waits for room, or for an operator
+    UNDONE    an operator took it back; it is kept as long as the question that was asked counts
     """
 
     WAITING = "waiting"
@@ -24,6 +29,25 @@ class SignupState(StrEnum):
     BESIDE = "beside"
     REFUSED = "refused"
     SETTLED = "settled"
+    HELD = "held"
+    UNDONE = "undone"
+
+
+class Why(StrEnum):
+    """Why a wish is held: too many questions that nobody answered went to wishes of its kind, or a program sent it.
+
+    CLIENT     from its own address
+    NET        from its /24 or /48
+    PROVIDER   to mailboxes of one provider
+    OVERALL    to anybody
+    QUICK      our form was sent sooner than a person reads it
+    """
+
+    CLIENT = "client"
+    NET = "net"
+    PROVIDER = "provider"
+    OVERALL = "overall"
+    QUICK = "quick"
 
 
 class Answer(StrEnum):
@@ -49,14 +73,53 @@ class Signup(Base):
     tries: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     answered_at: Mapped[datetime | None]
     answered_by: Mapped[str | None]
+    # Where it came from, as keyed digests; and what operators tell waves apart by.
+    client: Mapped[bytes | None]
+    net: Mapped[bytes | None]
+    provider: Mapped[str] = mapped_column(server_default="other")
+    form: Mapped[str] = mapped_column(server_default="")
+    digest_ids: Mapped[list[int]] = mapped_column(ARRAY(BIGINT), server_default="{}")
+    quick: Mapped[bool] = mapped_column(server_default="false")
+    proved: Mapped[bool] = mapped_column(server_default="false")
+    held_why: Mapped[str | None]
+    held_at: Mapped[datetime | None]
+    # What an operator asked for; the worker does it.
+    released_at: Mapped[datetime | None]
+    undone_at: Mapped[datetime | None]
+    # What came of it: events of consent, and the person who was nobody before. No foreign key: they may be erased.
+    events: Mapped[list[int]] = mapped_column(ARRAY(BIGINT), server_default="{}")
+    made_person: Mapped[int | None]
 
     __table_args__ = (
         CheckConstraint(one_of("state", SignupState), name="state_is_known"),
         CheckConstraint(f"answered_by IS NULL OR {one_of('answered_by', Answer)}", name="answer_is_known"),
         CheckConstraint("(answered_at IS NULL) = (answered_by IS NULL)", name="an_answer_has_a_way"),
         CheckConstraint("state <> 'asked' OR asked_at IS NOT NULL", name="asked_at_some_time"),
+        CheckConstraint(f"held_why IS NULL OR {one_of('held_why', Why)}", name="why_is_known"),
+        CheckConstraint("state <> 'held' OR (held_why IS NOT NULL AND held_at IS NOT NULL)", name="held_for_a_reason"),
         Index("signups_of_a_mailbox", "mailbox_id", postgresql_where="mailbox_id IS NOT NULL"),
         Index("signups_to_look_at", "id", postgresql_where="state = 'waiting'"),
-        Index("signups_answered", "id", postgresql_where="answered_at IS NOT NULL AND state <> 'settled'"),
+        Index(
+            "signups_answered",
+            "id",
+            postgresql_where="answered_at IS NOT NULL AND state <> 'settled' AND state <> 'undone'",
+        ),
         Index("signups_by_age", "came_at"),
+        Index("signups_of_known_origin", "came_at", postgresql_where="client IS NOT NULL"),
+        Index("signups_held", "id", postgresql_where="state = 'held'"),
+        Index("signups_to_undo", "id", postgresql_where="undone_at IS NOT NULL AND state <> 'undone'"),
+        Index("unanswered_of_a_client", "client", "asked_at", postgresql_where=UNANSWERED),
+        Index("unanswered_of_a_net", "net", "asked_at", postgresql_where=UNANSWERED),
+        Index("unanswered", "asked_at", postgresql_where=UNANSWERED),
     )
+
+
+class SignupWave(Base):
+    """A time in which many wishes were held. held: how many when it began. ended_at NULL: it goes on."""
+
+    __tablename__ = "signup_wave"
+
+    id: Mapped[Key]
+    began_at: Mapped[datetime]
+    held: Mapped[int]
+    ended_at: Mapped[datetime | None]

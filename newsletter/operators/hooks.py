@@ -28,6 +28,7 @@ class Event(StrEnum):
     REFUSED = "refused"
     EXPIRING = "expiring"
     DRILL_FAILED = "drill-failed"
+    SIGNUPS_HELD = "signups-held"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,17 +5,19 @@ brings in whoever answered. What nobody answered is forgotten after a month.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, text, update
 
 from newsletter.database import Session
 from newsletter.models.signup import Answer as Answer
 from newsletter.models.signup import Signup
 from newsletter.models.signup import SignupState as SignupState
+from newsletter.subscribers.waves import NOWHERE, Origin, Why
 from newsletter.vault import CannotUnseal
 
 PURPOSE = "signup"
@@ -23,6 +25,8 @@ BATCH = 500
 TRIES, CODE_FOR = 5, timedelta(minutes=60)
 KEPT = timedelta(days=31)
 """How long a wish is kept: as long as it counts against asking its owner again."""
+ORIGIN_KEPT = timedelta(days=7)
+"""How long it is known where a wish came from, as digests: as long as an attack is looked into."""
 AGAIN_AFTER = timedelta(minutes=15)
 LIMITS = ((timedelta(days=1), 2), (timedelta(days=30), 4))
 """How many questions that nobody answered one mailbox gets at most, within how long."""
@@ -52,7 +56,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class SignupView:
-    """A wish that a worker looks at. wish None: it cannot be opened."""
+    """A wish that a worker looks at. wish None: it cannot be opened. released: an operator let it through."""
 
     id: int
     mailbox_id: int | None
@@ -60,24 +64,38 @@ class SignupView:
     answered_at: datetime | None
     answered_by: Answer | None
     wish: Wish | None
+    origin: Origin = NOWHERE
+    released: bool = False
 
 
-def may_ask(unanswered: Sequence[datetime], *, now: datetime) -> bool:
+def may_ask(unanswered: Sequence[datetime], *, now: datetime, came_at: datetime | None = None) -> bool:
     """Whether the owner of a mailbox may be asked once more.
 
     unanswered   when they were asked since they last answered anything, within the last 30 days
+    came_at      when the wish came; a question that was mailed after that asks about it as well
 
     One question, once more after a quarter of an hour, two a day, four a month (standards §23).
     """
     if unanswered and now - max(unanswered) < AGAIN_AFTER:
         return False
+    if unanswered and came_at is not None and came_at < max(unanswered):
+        return False
     return all(sum(now - asked < span for asked in unanswered) < most for span, most in LIMITS)
 
 
-def add(session: Session, pending: str, wish: Wish, *, now: datetime) -> int:
+def add(
+    session: Session,
+    pending: str,
+    wish: Wish,
+    *,
+    now: datetime,
+    origin: Origin = Origin(),
+    digest_ids: Sequence[int] = (),
+) -> int:
     """Store a wish and return its number. The same statements whatever it holds.
 
-    pending   the secret that its page is given: a code counts only beside it
+    pending      the secret that its page is given: a code counts only beside it
+    digest_ids   what it asks for, so that operators can tell waves apart
     """
     number: int = session.execute(text("SELECT nextval(pg_get_serial_sequence('signup', 'id'))")).scalar_one()
     facts = {
@@ -85,13 +103,19 @@ def add(session: Session, pending: str, wish: Wish, *, now: datetime) -> int:
         "pending": session.vault.digest(PURPOSE, pending),
         "sealed": session.vault.seal("signup", "wish", number, json.dumps(asdict(wish), ensure_ascii=False)),
         "now": now,
+        "form": wish.form if _FORM(wish.form) else "",
+        "digests": list(digest_ids),
     }
-    session.execute(_ADD, facts)
+    session.execute(_ADD, facts | asdict(origin))
     return number
 
 
+# A name that we or an organisation's own page gave: what anybody else writes there is not kept in clear.
+_FORM = re.compile("[a-z0-9-]{1,40}").fullmatch
 _ADD = text("""
-    INSERT INTO signup (id, pending, wish_sealed, came_at) OVERRIDING SYSTEM VALUE VALUES (:id, :pending, :sealed, :now)
+    INSERT INTO signup (id, pending, wish_sealed, came_at, client, net, provider, quick, proved, form, digest_ids)
+    OVERRIDING SYSTEM VALUE
+    VALUES (:id, :pending, :sealed, :now, :client, :net, :provider, :quick, :proved, :form, CAST(:digests AS bigint[]))
 """)
 
 
@@ -102,28 +126,44 @@ def claim(session: Session) -> bool:
 
 def waiting(session: Session) -> list[SignupView]:
     """Return the oldest wishes that nobody has looked at, a batch at most. Whoever has the claim calls it."""
-    query = select(Signup).where(Signup.state == SignupState.WAITING).order_by(Signup.id).limit(BATCH)
+    new = (Signup.state == SignupState.WAITING, Signup.undone_at.is_(None))
+    query = select(Signup).where(*new).order_by(Signup.id).limit(BATCH)
     return [_view(session, one) for one in session.execute(query).scalars()]
 
 
 def any_due(session: Session) -> bool:
     """Whether there is anything to look at, to settle or to forget."""
-    due = or_(Signup.state == SignupState.WAITING, _UNSETTLED, Signup.came_at < func.now() - KEPT)
-    return session.execute(select(Signup.id).where(due).limit(1)).first() is not None
+    new = (Signup.state == SignupState.WAITING, Signup.state == SignupState.HELD, _UNSETTLED, _TO_UNDO)
+    # The least of each instead of whether there is one: so PostgreSQL takes the index of each, whatever it guesses of their number.
+    due: list[ColumnElement[bool]] = [
+        select(func.min(Signup.id)).where(one).scalar_subquery().is_not(None) for one in new
+    ]
+    known = select(func.min(Signup.came_at)).where(Signup.client.is_not(None)).scalar_subquery()
+    due += [known < func.now() - ORIGIN_KEPT, select(func.min(Signup.came_at)).scalar_subquery() < func.now() - KEPT]
+    return bool(session.execute(select(func.coalesce(or_(*due), False))).scalar_one())
 
 
-_UNSETTLED = Signup.answered_at.is_not(None) & (Signup.state != SignupState.SETTLED)
+_UNSETTLED = (
+    Signup.answered_at.is_not(None)
+    & (Signup.state != SignupState.SETTLED)
+    & (Signup.state != SignupState.UNDONE)
+    & Signup.undone_at.is_(None)
+)
+_TO_UNDO = Signup.undone_at.is_not(None) & (Signup.state != SignupState.UNDONE)
 
 
-def unanswered(session: Session, mailbox_id: int, *, now: datetime) -> list[datetime]:
-    """Return when the owner of a mailbox was asked since they last answered, within a month."""
-    facts = {"mailbox": mailbox_id, "since": now - max(span for span, _ in LIMITS)}
-    return list(session.execute(_UNANSWERED, facts).scalars())
+def unanswered(session: Session, mailbox_ids: Iterable[int], *, now: datetime) -> dict[int, list[datetime]]:
+    """Return when the owners of mailboxes were asked since they last answered, within a month; who was not, is missing."""
+    facts = {"ids": list(mailbox_ids), "since": now - max(span for span, _ in LIMITS)}
+    return {row.mailbox_id: list(row.moments) for row in session.execute(_UNANSWERED, facts)}
 
 
 _UNANSWERED = text("""
-    SELECT asked_at FROM signup WHERE mailbox_id = :mailbox AND asked_at > :since AND asked_at > coalesce(
-        (SELECT max(answered_at) FROM signup WHERE mailbox_id = :mailbox), '-infinity') ORDER BY asked_at
+    SELECT s.mailbox_id, array_agg(s.asked_at ORDER BY s.asked_at) AS moments FROM signup s
+    LEFT JOIN (SELECT mailbox_id, max(answered_at) AS at FROM signup WHERE mailbox_id = ANY (CAST(:ids AS bigint[]))
+               GROUP BY mailbox_id) last ON last.mailbox_id = s.mailbox_id
+    WHERE s.mailbox_id = ANY (CAST(:ids AS bigint[])) AND s.asked_at > :since AND s.asked_at > coalesce(last.at, '-infinity')
+    GROUP BY s.mailbox_id
 """)
 
 
@@ -132,14 +172,34 @@ def asked(session: Session, signup_id: int, mailbox_id: int, *, now: datetime) -
     _become(session, signup_id, state=SignupState.ASKED, mailbox_id=mailbox_id, asked_at=now)
 
 
-def beside(session: Session, signup_id: int, mailbox_id: int) -> None:
-    """Write down that it waits for the answer to another question."""
-    _become(session, signup_id, state=SignupState.BESIDE, mailbox_id=mailbox_id)
+def beside(session: Session, pairs: Iterable[tuple[int, int]]) -> None:
+    """Write down that wishes wait for the answer to another question. pairs: a wish and its mailbox."""
+    numbers, boxes = zip(*pairs, strict=True)
+    session.execute(_BESIDE, {"ids": list(numbers), "boxes": list(boxes)})
 
 
-def refused(session: Session, signup_id: int) -> None:
-    """Write down that nothing follows from it."""
-    _become(session, signup_id, state=SignupState.REFUSED)
+_BESIDE = text("""
+    UPDATE signup s SET state = 'beside', mailbox_id = v.box
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:boxes AS bigint[])) AS v (id, box) WHERE s.id = v.id
+""")
+
+
+def refused(session: Session, signup_ids: Iterable[int]) -> None:
+    """Write down that nothing follows from wishes."""
+    these = update(Signup).where(Signup.id.in_(list(signup_ids)))
+    session.execute(these.values(state=SignupState.REFUSED).execution_options(synchronize_session=False))
+
+
+def hold(session: Session, signup_ids: Iterable[int], *, why: Why, now: datetime) -> None:
+    """Write down that wishes wait for room, or for an operator."""
+    these = update(Signup).where(Signup.id.in_(list(signup_ids)))
+    held = these.values(state=SignupState.HELD, held_why=why, held_at=func.coalesce(Signup.held_at, now))
+    session.execute(held.execution_options(synchronize_session=False))
+
+
+def came_of(session: Session, signup_id: int, *, events: Sequence[int], made_person: int | None) -> None:
+    """Write down what came of a wish: events of consent, and the person where they were nobody before."""
+    _become(session, signup_id, events=list(events), made_person=made_person)
 
 
 def _become(session: Session, signup_id: int, **facts: Any) -> None:
@@ -156,7 +216,7 @@ def answer(session: Session, signup_id: int, *, by: Answer, now: datetime) -> bo
 _ANSWER = text("""
     UPDATE signup SET answered_at = coalesce(answered_at, :now), answered_by = CASE WHEN answered_at IS NULL THEN :by
         ELSE answered_by END
-    WHERE id = :id AND asked_at IS NOT NULL
+    WHERE id = :id AND asked_at IS NOT NULL AND undone_at IS NULL
 """)
 
 
@@ -176,7 +236,8 @@ def count_try(session: Session, pending: str, *, now: datetime) -> Try:
 
 
 _TRY = text("""
-    UPDATE signup SET tries = tries + 1 WHERE pending = :pending AND tries < :most AND asked_at > :since
+    UPDATE signup SET tries = tries + 1
+    WHERE pending = :pending AND tries < :most AND asked_at > :since AND undone_at IS NULL
     RETURNING id, tries
 """)
 
@@ -187,7 +248,7 @@ def answered(session: Session) -> list[SignupView]:
     One answer confirms everything that is pending (standards §23).
     """
     first = select(Signup.mailbox_id).where(_UNSETTLED).order_by(Signup.id).limit(BATCH)
-    pending = Signup.state.in_([SignupState.ASKED, SignupState.BESIDE])
+    pending = Signup.state.in_([SignupState.ASKED, SignupState.BESIDE]) & Signup.undone_at.is_(None)
     query = select(Signup).where(Signup.mailbox_id.in_(first.scalar_subquery()), pending).order_by(Signup.id)
     return [_view(session, one) for one in session.execute(query).scalars()]
 
@@ -205,7 +266,9 @@ _SETTLED = text("""
 
 
 def forget(session: Session, *, now: datetime) -> list[int]:
-    """Delete the wishes whose time is over; return the mailboxes they were for and no other wish is."""
+    """Delete the wishes whose time is over, and whence older ones came; return the mailboxes for which no other wish is."""
+    known = (Signup.client.is_not(None), Signup.came_at < now - ORIGIN_KEPT)
+    session.execute(update(Signup).where(*known).values(client=None, net=None))
     gone = delete(Signup).where(Signup.came_at < now - KEPT).returning(Signup.mailbox_id)
     boxes = {box for box in session.execute(gone).scalars() if box is not None}
     left = select(Signup.mailbox_id).where(Signup.mailbox_id.in_(boxes))
@@ -214,8 +277,11 @@ def forget(session: Session, *, now: datetime) -> list[int]:
 
 def _view(session: Session, found: Signup) -> SignupView:
     by = Answer(found.answered_by) if found.answered_by else None
+    wish = _opened(session, found.id, found.wish_sealed)
+    origin = Origin(found.client, found.net, found.provider, found.quick, found.proved)
+    released = found.released_at is not None
     return SignupView(
-        found.id, found.mailbox_id, found.came_at, found.answered_at, by, _opened(session, found.id, found.wish_sealed)
+        found.id, found.mailbox_id, found.came_at, found.answered_at, by, wish, origin=origin, released=released
     )
 
 

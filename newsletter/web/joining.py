@@ -8,13 +8,14 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 
 from newsletter.assembly import Newsletter
 from newsletter.errors import NewsletterError
 from newsletter.issues import digests
 from newsletter.issues.digests import DigestView
 from newsletter.journeys import joining
+from newsletter.subscribers.forms import Arrival
 from newsletter.subscribers.signup import Wish
 from newsletter.web import security
 from newsletter.web.pages import SPOKEN, Pages
@@ -52,19 +53,26 @@ def join(
     name: Text = "",
     form: Text = "page",
     website: Text = "",
+    stamp: Text = "",
+    proof: Text = "",
 ) -> HTMLResponse:
-    """Keep the wish and say where to look: the same page whoever it is. website: no person sees it, so only programs fill it in."""
+    """Keep the wish and say where to look: the same page whoever it is. website: no person sees it, so only programs fill it in.
+
+    stamp, proof: what our own form brings along
+    """
     tongue = spoken(request, language)
     found = _digests(request)
     only = [found[0].key] if len(found) == 1 and not digest else digest
     wish = wished(request, found, email=email, keys=only, language=tongue, name=name, form=_trapped(form, website))
     try:
-        pending = joining.ask(_made(request).parts, wish)
+        pending = joining.ask(_made(request).parts, wish, arrival(request, stamp=stamp, proof=proof))
     except NewsletterError as refusal:
         if refusal.status != 422:
             raise
         problem = (refusal.message, refusal.facts)
-        return _form(request, tongue, chosen=tuple(digest), form=form, email=email, problem=problem, status=422)
+        return _form(
+            request, tongue, chosen=tuple(digest), form=form, email=email, stamp=stamp, problem=problem, status=422
+        )
     return _look_for_mail(request, tongue, pending)
 
 
@@ -107,9 +115,7 @@ def wished(
 ) -> Wish:
     """Return what a form asks for, each digest in its own rhythm, with what shows later how it was asked."""
     rhythms = {digest.key: str(digest.rhythm) for digest in found}
-    peer = request.client.host if request.client else ""
     made = _made(request)
-    address = security.client(peer, request.headers.get("x-forwarded-for", ""), made.settings.trusted_proxies)
     return Wish(
         address=email.strip(),
         language=language,
@@ -118,8 +124,20 @@ def wished(
         wording=joining.wording(made.parts, language),
         form=form[:LONGEST_FORM],
         page=_page(request),
-        network=security.network(address),
+        network=security.network(_client(request)),
     )
+
+
+def arrival(request: Request, *, stamp: str = "", proof: str = "") -> Arrival:
+    """Return how a form came in: from where, behind the proxies that are trusted, and what our own form brought along."""
+    address = _client(request)
+    return Arrival(client=address, net=security.network(address), stamp=stamp, proof=proof)
+
+
+def _client(request: Request) -> str:
+    peer = request.client.host if request.client else ""
+    forwarded = request.headers.get("x-forwarded-for", "")
+    return security.client(peer, forwarded, _made(request).settings.trusted_proxies)
 
 
 def _page(request: Request) -> str:
@@ -144,12 +162,24 @@ def _form(
     chosen: tuple[str, ...] = (),
     form: str = "page",
     email: str = "",
+    stamp: str = "",
     problem: tuple[str, dict[str, object]] | None = None,
     status: int = 200,
 ) -> HTMLResponse:
-    facts = {"digests": _digests(request), "chosen": chosen, "form": form, "email": email, "problem": problem}
+    asking = joining.form(_made(request).parts, stamp=stamp)
+    facts = {"asking": asking, "chosen": chosen, "form": form, "email": email, "problem": problem}
     agree = joining.wording(_made(request).parts, language)
-    return _pages(request).show("public/join.html", language=language, status=status, agree=agree, **facts)
+    answer = _pages(request).show("public/join.html", language=language, status=status, agree=agree, **facts)
+    if asking.wave:
+        answer.headers["content-security-policy"] = security.OWN_SCRIPT_POLICY
+    return answer
+
+
+@router.api_route("/join.js", methods=READ)
+def script(request: Request) -> Response:
+    """The sum that a form does in a wave."""
+    headers = {"cache-control": "public, max-age=3600"}
+    return Response(_pages(request).sums, media_type="text/javascript", headers=headers)
 
 
 def _look_for_mail(

@@ -20,6 +20,7 @@ class Pages:
         self._letterhead = newsletter.parts.letterhead
         self._exit = newsletter.settings.exit_url
         self.style = self._templates.source("web/style.css")
+        self.sums = self._templates.source("web/public/join.js")
         self.script = self._templates.source("web/console/passkey.js")
 
     def show(self, name: str, *, language: str = "en", status: int = 200, **facts: Any) -> HTMLResponse:

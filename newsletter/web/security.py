@@ -12,8 +12,9 @@ LARGEST_NOTICE = 256 * 1024
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-# Pages that ask for a passkey need one script of ours; it speaks to nobody.
-PASSKEY_POLICY = f"{POLICY}; script-src 'self'"
+# Pages that ask for a passkey, and a form in a wave, need one script of ours; it speaks to nobody.
+OWN_SCRIPT_POLICY = f"{POLICY}; script-src 'self'"
+PASSKEY_POLICY = OWN_SCRIPT_POLICY
 # The mail in the archive brings its styles in attributes; in its sandbox it can run nothing, post nothing, reach nothing.
 MAIL_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'none'; frame-ancestors 'none';"

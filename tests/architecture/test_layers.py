@@ -31,6 +31,7 @@ OWNERS = {
     "hook": ("newsletter.operators",),
     "lock": ("newsletter.ledger",),
     "returned": ("newsletter.ledger",),
+    "refusal": ("newsletter.ledger",),
     "inbound": ("newsletter.bounces",),
     "cap": ("newsletter.campaigns",),
     "drill": ("newsletter.campaigns",),

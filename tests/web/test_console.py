@@ -210,6 +210,8 @@ POSTS = (
     "/console/alerts/1/resume",
     "/console/alerts/1/stop",
     "/console/alerts/1/mandated",
+    "/console/signups/release",
+    "/console/signups/undo",
     "/console/mandates",
     "/console/mandates/1/sign",
     "/console/mandates/1/end",

@@ -70,7 +70,7 @@ def sign_up(request: Request, body: SignupIn) -> dict[str, str]:
     wish = joining.wished(
         request, found, email=body.email, keys=keys, language=language, name=body.name, form=body.form
     )
-    return {"pending": journey.ask(made.parts, wish)}
+    return {"pending": journey.ask(made.parts, wish, joining.arrival(request))}
 
 
 @router.post("/signups/code", status_code=202)

@@ -1,0 +1,128 @@
+"""Sign-ups that are held, and what to do with many at once: whence they come, how many, and never whose they are."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import HTMLResponse, Response
+
+from newsletter.errors import Invalid, NewsletterError, NotFound
+from newsletter.journeys import desk, holding
+from newsletter.journeys.entering import Visitor
+from newsletter.journeys.holding import Asked
+from newsletter.operators.roles import May
+from newsletter.subscribers.waves import Why
+from newsletter.web.console import gate
+
+router = APIRouter(prefix="/console/signups")
+READ = ["GET", "HEAD"]
+HERE = "/console/signups"
+MONTH = 31 * 24 * 60
+Text = Annotated[str, Form(max_length=100)]
+Written = Annotated[str, Query(max_length=100)]
+
+
+@router.api_route("", methods=READ)
+def show(
+    request: Request,
+    minutes: Written = "",
+    net: Written = "",
+    provider: Written = "",
+    form: Written = "",
+    digest: Written = "",
+    why: Written = "",
+    which: Written = "held",
+) -> HTMLResponse:
+    """Show what is held, or what conditions hold for; how many comes before any button."""
+    who = _visitor(request)
+    return _shown(request, who, _fields(minutes, net, provider, form, digest, why, which))
+
+
+@router.post("/release")
+def release(
+    request: Request,
+    upto: Text,
+    minutes: Text = "",
+    net: Text = "",
+    provider: Text = "",
+    by_form: Text = "",
+    digest: Text = "",
+    why: Text = "",
+) -> Response:
+    """Let held ones through that were counted on the page before."""
+    who, fields = _visitor(request), _fields(minutes, net, provider, by_form, digest, why, "held")
+    try:
+        count = holding.release(gate.made(request).parts, _asked(fields, upto=upto), by=who.operator.id)
+    except (Invalid, NotFound) as problem:
+        return _shown(request, who, fields, problem)
+    return _shown(request, who, {}, done=("signups-released", count))
+
+
+@router.post("/undo")
+def undo(
+    request: Request,
+    upto: Text,
+    minutes: Text = "",
+    net: Text = "",
+    provider: Text = "",
+    by_form: Text = "",
+    digest: Text = "",
+    why: Text = "",
+    which: Text = "held",
+) -> Response:
+    """Take back what was counted on the page before."""
+    who, fields = _visitor(request), _fields(minutes, net, provider, by_form, digest, why, which)
+    try:
+        count = holding.undo(gate.made(request).parts, _asked(fields, upto=upto), by=who.operator.id)
+    except (Invalid, NotFound) as problem:
+        return _shown(request, who, fields, problem)
+    return _shown(request, who, {}, done=("signups-undone", count))
+
+
+def _visitor(request: Request) -> Visitor:
+    """Return who is there. Raises NotLoggedIn, NotAllowed."""
+    who = gate.visitor(request)
+    if not holding.may_see(who.operator.may):
+        who.require(May.PEOPLE)
+    return who
+
+
+def _fields(*written: str) -> dict[str, str]:
+    names = ("minutes", "net", "provider", "form", "digest", "why", "which")
+    return {name: value.strip() for name, value in zip(names, written, strict=True)}
+
+
+def _asked(fields: dict[str, str], *, upto: str = "") -> Asked:
+    """Return conditions as they were written; what nobody can mean is no condition. The span is kept as it was when counted."""
+    minutes, why = fields.get("minutes", ""), fields.get("why", "")
+    return Asked(
+        minutes=min(int(minutes), MONTH) if minutes.isdecimal() and len(minutes) <= 9 and int(minutes) else None,
+        net=fields.get("net", ""),
+        provider=fields.get("provider", ""),
+        form=fields.get("form", ""),
+        digest=fields.get("digest", ""),
+        why=Why(why) if why in list(Why) else None,
+        held=fields.get("which", "held") != "all",
+        upto=int(upto) if upto.isdecimal() and len(upto) <= 18 else None,
+    )
+
+
+def _shown(
+    request: Request,
+    who: Visitor,
+    fields: dict[str, str],
+    problem: NewsletterError | None = None,
+    done: tuple[str, int] | None = None,
+) -> HTMLResponse:
+    parts = gate.made(request).parts
+    try:
+        seen = holding.look(parts, _asked(fields))
+    except (Invalid, NotFound) as refusal:
+        problem, seen = refusal, holding.look(parts, Asked())
+    facts: dict[str, Any] = {
+        "seen": seen,
+        "fields": fields,
+        "done": done,
+        "whys": list(Why),
+        "digests": desk.audiences(parts),
+    }
+    return gate.show(request, "signups.html", who=who, problem=problem, **facts)
