@@ -214,9 +214,17 @@ def rehearse(parts: Parts, paths: Sequence[str], *, digest_key: str, later: Sequ
     with parts.database.transaction() as session:
         script = Script.read(read_files(paths), digests.by_key(session, digest_key))
         script.require_later(later)
-        for sheet in _sheets(script.texts, [None]):
-            _compose(session, parts, _Setting(script.digest, database.now(session)), sheet)
+        compose_all(session, parts, script.digest, script.texts)
     return publish.audience_of_digest(parts, digest_key, later=later)
+
+
+def compose_all(session: Session, parts: Parts, digest: DigestView, texts: Sequence[Manuscript]) -> None:
+    """Compose an alert in each of its languages, marked as a translation too, and what takes it back; keep nothing."""
+    now = database.now(session)
+    setting = _Setting(digest, now, f"{parts.letterhead.base_url}/alerts/0")
+    backwards = [alerts.retraction(text) for text in texts]
+    for sheet in (*_sheets(texts, [None, now]), *_sheets(backwards, [None])):
+        _compose(session, parts, setting, sheet)
 
 
 def _write(session: Session, parts: Parts, view: MailingView, script: Script, hand: Hand) -> None:
