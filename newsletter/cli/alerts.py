@@ -1,7 +1,7 @@
 """newsletter alerts …"""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -84,12 +84,6 @@ class _Asked:
             return translating.draft(made.parts, self.files, of=of, also_had=also_had, by=self.operator)
         wish = drafting.Wish(drafting.read_files(self.files), self.digest, self.updates, self.later)
         return drafting.draft_words(made.parts, wish, by=self.operator)
-
-    def require_few_or_named(self, made: Newsletter, counts: Sequence[Waiting]) -> None:
-        """Raise NotEnough before anything is written where a second person approves, and nobody says who asks for it."""
-        if self.operator is None:
-            before = translating.reached(made.parts, self.translates) if self.translates is not None else 0
-            journey.require_few(made.parts, self.would_send(made, counts)["would_send"] + before)
 
 
 @app.command()
@@ -281,26 +275,46 @@ def send(
         if dry_run:
             found = {"mailing": None, "dry_run": True} | asked.would_send(made, counts)
             return show(found, as_json=as_json)
-        asked.require_few_or_named(made, counts)
         alert = asked.draft(made)
-        journey.send_draft(made.parts, alert, by=operator)
-        if journey.standing(made.parts, alert).state is State.LOCKED:
-            return _show(made, alert, as_json=as_json)
+        lacking = journey.send_draft(made.parts, alert, by=operator)
+        if lacking or journey.standing(made.parts, alert).state is State.LOCKED:
+            return _show(made, alert, as_json=as_json, lacking=lacking)
         for one in translating.waiting(made.parts, alert):
             _say("alert.waits", language=one.language, waiting=one.waiting)
         waiting.report(made, alert, wait=wait, as_json=as_json)
     return None
 
 
-def _show(made: Newsletter, alert: int, *, as_json: bool, said: tuple[Manuscript, ...] = ()) -> None:
-    """Print where an alert stands; of one that goes, its books as well. said: its texts, for whoever is to read them."""
+def _show(
+    made: Newsletter,
+    alert: int,
+    *,
+    as_json: bool,
+    said: tuple[Manuscript, ...] = (),
+    lacking: journey.NotEnough | None = None,
+) -> None:
+    """Print where an alert stands; of one that goes, its books as well.
+
+    said      its texts, for whoever is to read them
+    lacking   why it could not be locked
+    """
     found = journey.standing(made.parts, alert)
+    if lacking is not None:
+        found = replace(found, waits_for=lacking)
     document = _document(found) | asdict(retracting.relatives(made.parts, alert)) | {"plan": _plan(made, found)}
     document["translations"] = dict(document["translations"])
+    document["may_approve"] = _may_approve(made, found)
     document["waiting"] = {one.language: one.waiting for one in translating.waiting(made.parts, alert)}
     if found.state in RELEASED:
         document |= asdict(mailings.status(made.parts, alert))
     show(document, as_json=as_json, words=lambda: _words(document, said, found.changes if document["changes"] else ()))
+
+
+def _may_approve(made: Newsletter, found: journey.Standing) -> list[dict[str, Any]] | None:
+    """Return whom an alert waits for that needs another's word; None where it waits for nobody."""
+    if found.waits_for is None or found.state not in (State.DRAFT, State.LOCKED):
+        return None
+    return [{"operator": one.id, "name": one.name} for one in journey.approvers(made.parts, found.mailing)]
 
 
 def _plan(made: Newsletter, found: journey.Standing) -> list[str]:
@@ -333,7 +347,7 @@ def _document(found: journey.Standing) -> dict[str, Any]:
 
 def _words(document: dict[str, Any], said: tuple[Manuscript, ...], changes: tuple[Change, ...]) -> None:
     sentence, waits, plan = document.pop("sentence"), document.pop("waiting"), document.pop("plan")
-    refused = document.pop("refusals")
+    refused, asked = document.pop("refusals"), document.pop("may_approve")
     for name in ("waits_for", "fingerprint", "changes"):
         document.pop(name)
     listing(
@@ -353,5 +367,10 @@ def _words(document: dict[str, Any], said: tuple[Manuscript, ...], changes: tupl
         page.print(languages.say("alert.waits", language=language, waiting=count), soft_wrap=True, markup=False)
     reading.show(reading.words(said))
     reading.show(reading.changes(changes))
+    if asked is not None:
+        names = ", ".join(f"{one['name']} ({one['operator']})" for one in asked)
+        _say("alert.waits-for" if asked else "alert.waits-for-nobody", names=names)
+    if sentence and document["state"] == State.DRAFT:
+        _say("alert.kept", mailing=document["mailing"])
     if sentence:
         screen.print(sentence, soft_wrap=True, markup=False)

@@ -4,7 +4,7 @@ Written in the transaction of the act; whoever calls nudges `NUDGES` afterwards.
 anybody's service, learns which alert, for how many and its code.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import structlog
@@ -40,8 +40,7 @@ def nudge(nudger: Nudger) -> None:
 def wanted(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> int:
     """Ask everyone who may approve a locked alert, whoever wrote in it aside; return how many were asked."""
     hooks.add(session, Event.APPROVAL_WANTED, **_facts(manifest))
-    wrote = {manifest.author, *manifest.writers}
-    asked = [one for one in people.active(session) if May.APPROVE in one.may and one.id not in wrote]
+    asked = approvers(session, (manifest.author, *manifest.writers))
     facts = {"mailing": manifest.mailing, "count": manifest.count, "author": _name(session, manifest.author)}
     content = TeamContent(
         subject=_say("wanted-subject", mailing=manifest.mailing),
@@ -51,6 +50,12 @@ def wanted(session: Session, parts: Parts, manifest: Manifest, *, now: datetime)
         action=Action(_say("wanted-button"), console(parts.letterhead.base_url, manifest.mailing)),
     )
     return _try(session, parts, asked, content, expires_at=manifest.expires_at, now=now)
+
+
+def approvers(session: Session, wrote: Iterable[int | None]) -> list[OperatorView]:
+    """Return who may approve an alert: whoever may approve any, those who locked it or wrote in it aside."""
+    own = frozenset(wrote)
+    return [one for one in people.active(session) if May.APPROVE in one.may and one.id not in own]
 
 
 def released(

@@ -67,12 +67,6 @@ def counts(parts: Parts, of: int, paths: Sequence[str]) -> list[Waiting]:
         return _counted(session, of, _of(session, of, drafting.read_files(paths)).languages)
 
 
-def reached(parts: Parts, mailing_id: int) -> int:
-    """Return for how many an alert was planned, in all its languages."""
-    with parts.database.transaction() as session:
-        return translating.reached(session, mailing_id)
-
-
 def waiting(parts: Parts, mailing_id: int) -> list[Waiting]:
     """Return who waits, now, for the languages of an alert that are to come later."""
     with parts.database.transaction() as session:

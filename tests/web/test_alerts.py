@@ -122,14 +122,15 @@ def test_written_on_one_phone_approved_on_another_and_sent(author, trustee, desk
     ]
 
 
-def test_the_lamp_of_the_lane_stands_above_the_alerts(author, worker, sink):
+def test_the_lamp_of_the_lane_stands_above_the_alerts(author, worker, readers, sink):
     """Whoever opens this page at night has one look to know whether the way is clear."""
     assert "lane never tried" in author.open("/console/alerts").text
+    readers(3)
     drilling.drill(worker.parts)
     worker.deliver("urgent")
     drilling.look(worker.parts)
     shown = author.open("/console/alerts").text
-    assert re.search(r'class="soft" role="status">The urgent lane: lane proved .* reach 0, quota enough', shown)
+    assert re.search(r'class="soft" role="status">The urgent lane: lane proved .* reach 3, quota enough', shown)
 
 
 def test_few_readers_are_sent_to_by_one(author, desk, readers, worker, sink):
