@@ -140,6 +140,18 @@ def frames(parts: Parts) -> list[str]:
     return parts.house.framed()
 
 
+def frames_in(parts: Parts) -> dict[str, list[str]]:
+    """Return for each language the names of the frames in it. One that is none stands in English: asked for, it says why."""
+    found: dict[str, list[str]] = {}
+    for name in frames(parts):
+        try:
+            language = framed(parts, name).language
+        except NewsletterError:
+            language = "en"
+        found.setdefault(language, []).append(name)
+    return found
+
+
 def framed(parts: Parts, name: str) -> Manuscript:
     """Return a frame as a text to be filled. Raises BadFrame, NoTemplate."""
     return manuscript.read(framing.get(parts.house, name).text, language="en")

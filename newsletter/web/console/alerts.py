@@ -1,9 +1,11 @@
 """Alerts on a phone: write, look, lock, approve, send, watch, end. No page needs JavaScript but to sign with a passkey."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, HTTPException, Path, Query, Request
 from fastapi.responses import HTMLResponse, Response
@@ -30,6 +32,7 @@ READ = ["GET", "HEAD"]
 Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 Place = Annotated[int, Path(ge=1, le=2**31 - 1)]
 ACTIONS = 2
+MOST_FRAMES = 10
 LONGER_HOURS = 12
 LOOKS = {"waiting": 1, "going": 3}
 """After how many seconds a page asks anew, while a worker is at it and while an alert goes."""
@@ -66,20 +69,35 @@ def list_(request: Request) -> HTMLResponse:
 def write(
     request: Request,
     like: int | None = None,
-    frame: str = "",
+    frame: Annotated[list[str], Query(max_length=MOST_FRAMES)] = [],  # noqa: B006 (FastAPI copies it)
     translates: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
 ) -> HTMLResponse:
-    """Ask for a text: from nothing, from an earlier alert, from a frame, or in a further language of an alert that has gone."""
+    """Ask for a text: from nothing, from an earlier alert, from a frame a language, or in a further language of an alert that has gone."""
     who = gate.visitor(request)
     who.require(May.WRITE)
     parts = gate.made(request).parts
+    if like is not None:
+        found = desk.shown(parts, like)
+        return _form(request, who, [found.digest], found.texts)
+    # Of two in one language the later one: whoever chose again meant that.
+    texts = list({text.language: text for text in (desk.framed(parts, one) for one in frame)}.values())
     if translates is not None:
-        return _form(request, who, [desk.shown(parts, translates).digest], [], translates=translates)
-    if like is None:
-        digests = desk.audiences(parts)
-        return _form(request, who, digests, [desk.framed(parts, frame)] if frame else [])
-    found = desk.shown(parts, like)
-    return _form(request, who, [found.digest], found.texts)
+        digests = [desk.shown(parts, translates).digest]
+        return _form(request, who, digests, texts, translates=translates, offers=_frames(parts, texts, translates=translates))
+    return _form(request, who, desk.audiences(parts), texts, offers=_frames(parts, texts))
+
+
+def _frames(parts: Parts, chosen: Sequence[Manuscript], **more: int) -> dict[str, list[tuple[str, str]]]:
+    """Return for each language the frames in it, and where each leads: with those that are chosen in other languages."""
+
+    def place(name: str, language: str) -> str:
+        names = [*(text.frame for text in chosen if text.language != language), name]
+        return f"/console/alerts/new?{urlencode([*more.items(), *(('frame', one) for one in names)])}"
+
+    return {
+        language: [(name, place(name, language)) for name in names]
+        for language, names in desk.frames_in(parts).items()
+    }
 
 
 @router.post("")
@@ -185,7 +203,9 @@ def _form(
     later: Sequence[str] | None = None,
     translates: int | None = None,
     also_had: bool = False,
+    offers: Mapping[str, Sequence[tuple[str, str]]] = MappingProxyType({}),
 ) -> HTMLResponse:
+    """Show the form. offers: for each language the frames to begin with; none where that would throw away what is written."""
     written = {text.language: text for text in texts}
     languages = list(dict.fromkeys(language for one in digests for language in one.languages))
     about = translates or number
@@ -196,7 +216,7 @@ def _form(
     if later is None:
         later = place.later if place else ()
     facts: dict[str, Any] = {
-        "frames": desk.frames(gate.made(request).parts) if not about and not texts else [],
+        "frames": offers,
         "seen": seen,
         "digests": digests,
         "place": place,
