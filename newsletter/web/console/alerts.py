@@ -71,8 +71,9 @@ def write(
     like: int | None = None,
     frame: Annotated[list[str], Query(max_length=MOST_FRAMES)] = [],  # noqa: B006 (FastAPI copies it)
     translates: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
+    updates: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
 ) -> HTMLResponse:
-    """Ask for a text: from nothing, from an earlier alert, from a frame a language, or in a further language of an alert that has gone."""
+    """Ask for a text: from nothing, from an earlier alert, from a frame a language; in a further language of one, or to follow it."""
     who = gate.visitor(request)
     who.require(May.WRITE)
     parts = gate.made(request).parts
@@ -81,9 +82,10 @@ def write(
         return _form(request, who, [found.digest], found.texts)
     # Of two in one language the later one: whoever chose again meant that.
     texts = list({text.language: text for text in (desk.framed(parts, one) for one in frame)}.values())
-    if translates is not None:
-        digests = [desk.shown(parts, translates).digest]
-        return _form(request, who, digests, texts, translates=translates, offers=_frames(parts, texts, translates=translates))
+    if translates is not None or updates is not None:
+        of = {"translates": translates} if translates is not None else {"updates": updates or 0}
+        [about] = of.values()
+        return _form(request, who, [desk.shown(parts, about).digest], texts, offers=_frames(parts, texts, **of), **of)
     return _form(request, who, desk.audiences(parts), texts, offers=_frames(parts, texts))
 
 
@@ -152,11 +154,13 @@ def _have_composed(request: Request, number: int | None, fields: dict[str, str])
 
 
 def _late(fields: dict[str, str], languages: Sequence[str], texts: Sequence[Manuscript]) -> dict[str, Any]:
-    """Return which alert the texts are further languages of, and for whom; or which languages are to come later."""
+    """Return which alert the texts are further languages of, and for whom; or which one they follow, and which are to come later."""
     if (of := fields.get("translates", "")).isdecimal():
         return {"translates": int(of[:18]), "also_had": fields.get("for") == "also-had"}
     written = {text.language for text in texts}
-    return {"later": [one for one in languages if fields.get(f"later-{one}") and one not in written]}
+    late = {"later": [one for one in languages if fields.get(f"later-{one}") and one not in written]}
+    updates = fields.get("updates", "")
+    return late | {"updates": int(updates[:18])} if updates.isdecimal() else late
 
 
 def _texts(fields: dict[str, str], languages: Sequence[str]) -> list[Manuscript]:
@@ -203,6 +207,7 @@ def _form(
     later: Sequence[str] | None = None,
     translates: int | None = None,
     also_had: bool = False,
+    updates: int | None = None,
     offers: Mapping[str, Sequence[tuple[str, str]]] = MappingProxyType({}),
 ) -> HTMLResponse:
     """Show the form. offers: for each language the frames to begin with; none where that would throw away what is written."""
@@ -224,6 +229,7 @@ def _form(
         "later": later,
         "translates": translates,
         "also_had": also_had,
+        "updates": updates,
         "languages": languages,
         "written": written,
         "number": number,

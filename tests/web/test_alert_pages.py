@@ -1,0 +1,43 @@
+"""What an alert's page leads to and shows beside the buttons: its update, what would take it back, and what was looked at."""
+
+import re
+
+from tests.web.test_alerts import author as author
+from tests.web.test_alerts import desk as desk
+from tests.web.test_alerts import few as few
+from tests.web.test_alerts import made as made
+from tests.web.test_alerts import readers as readers
+from tests.web.test_alerts import worker as worker
+from tests.web.test_alerts import written
+from tests.web.visiting import rows
+
+
+def sent(author, readers):
+    """Write an alert, send it, and return its number."""
+    readers(2)
+    number = written(author)
+    author.post(f"/console/alerts/{number}/lock")
+    author.post(f"/console/alerts/{number}/release")
+    assert author.problem == ""
+    return number
+
+
+def test_an_update_is_written_on_the_phone(author, desk, readers, worker):
+    """Better news at four in the morning goes under the mail that its readers had, without a shell."""
+    number = sent(author, readers)
+    author.open(f"/console/alerts/{number}")
+    [place] = re.findall(r'href="(/console/alerts/new\?updates=\d+)"', author.text)
+    author.open(place)
+    assert f"It follows alert {number}" in author.text
+    assert f"updates={number}&amp;frame=raid" in author.text
+    author.post("/console/alerts", digest="weekly", updates=str(number), **{"text-en": "All are safe."})
+    assert author.problem
+    assert f'name="updates" value="{number}"' in author.text, "what it follows is not lost over a missing subject"
+    newer = written(author, updates=str(number), **{"subject-en": "All are safe"})
+    assert rows(worker, "SELECT updates FROM mailing WHERE kind = 'alert' ORDER BY id") == [(None,), (number,)]
+    author.post(f"/console/alerts/{newer}/lock")
+    author.post(f"/console/alerts/{newer}/release")
+    assert author.problem == ""
+    author.open(f"/console/alerts/new?updates={number}")
+    author.post("/console/alerts", digest="weekly", updates=str(number), **{"subject-en": "x", "text-en": "y"})
+    assert f"followed by alert {newer}" in author.problem
