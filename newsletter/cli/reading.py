@@ -22,7 +22,7 @@ def read(made: Newsletter, number: int) -> str:
     locked = found.standing.locked
     if locked is None:
         raise NotLocked(number)
-    for line in (*_audience(made, found), *words(found.texts), *changes(found.standing.changes)):
+    for line in (*_audience(made, found), *words(found.texts), *_back(found), *changes(found.standing.changes)):
         _print(screen.print, line)
     _print(screen.print, languages.say("alert.reads-code", code=locked.code))
     return locked.fingerprint
@@ -53,6 +53,12 @@ def words(texts: tuple[Manuscript, ...]) -> Iterator[str]:
         links = [*filter(None, [text.url]), *(f"{label}: {url}" for label, url in text.actions)]
         for line in (*heads, *text.markdown.strip().splitlines(), *links):
             yield f"  {line}"
+
+
+def _back(found: Alert) -> Iterator[str]:
+    """Yield what would take an alert back: it is approved with it, and goes by one person's word."""
+    yield languages.say("alert.reads-back")
+    yield from words(found.backwards)
 
 
 def changes(found: tuple[Change, ...]) -> Iterator[str]:

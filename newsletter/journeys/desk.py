@@ -1,11 +1,11 @@
 """What the team's pages show of alerts: those there are, one with everything about it, and what to look at before it goes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from newsletter import fetching
-from newsletter.campaigns import checks
+from newsletter.campaigns import alerts, checks
 from newsletter.campaigns import frames as frames_
 from newsletter.composer import lint
 from newsletter.database import Session
@@ -23,6 +23,7 @@ from newsletter.ledger import books, locks, mailings, translating, variants
 from newsletter.ledger import planning as rows
 from newsletter.ledger.books import Status
 from newsletter.ledger.mailings import Kind, State
+from newsletter.ledger.manifest import Manifest
 
 LINK_SECONDS = 6.0
 MOST_LINKS = 20
@@ -67,7 +68,12 @@ class Checks:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert as its page shows it. texts: in the order of its versions; print: by which a form knows what it showed."""
+    """An alert as its page shows it.
+
+    texts       in the order of its versions
+    print       by which a form knows what it showed
+    backwards   what would take back each of the texts
+    """
 
     standing: Standing
     digest: DigestView
@@ -75,6 +81,7 @@ class Alert:
     status: Status
     expires_at: datetime | None
     print: str
+    backwards: tuple[Manuscript, ...]
 
     @property
     def subject(self) -> str:
@@ -107,9 +114,16 @@ def shown(parts: Parts, mailing_id: int) -> Alert:
         if locked:  # of a language that came later twice: plain, and marked
             words = [one.words for one in locked.versions][: len(words)]
         texts = tuple(manuscript.read(one, language=digest.languages[0]) for one in words)
-        return Alert(
-            standing, digest, texts, books.status(session, mailing_id), view.expires_at, drafting.print_of(view)
-        )
+        status, print_ = books.status(session, mailing_id), drafting.print_of(view)
+        return Alert(standing, digest, texts, status, view.expires_at, print_, _backwards(texts, locked))
+
+
+def _backwards(texts: Sequence[Manuscript], locked: Manifest | None) -> tuple[Manuscript, ...]:
+    """Return what would take texts back: of what is locked the words that are in the lock."""
+    found = [alerts.retraction(text) for text in texts]
+    if locked:
+        found = [replace(text, markdown=one.words) for text, one in zip(found, locked.retraction, strict=False)]
+    return tuple(found)
 
 
 def checked(parts: Parts, found: Alert) -> Checks:

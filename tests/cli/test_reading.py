@@ -62,6 +62,8 @@ def test_whoever_approves_reads_it_first(program, made, path, number, author, ap
     assert "en: Lorries at Sarand" in read
     assert "\n  Forty lorries stand at the second gate.\n" in read
     assert "-Fourteen lorries stand" in read
+    assert "What would take it back, and is approved with it:" in read
+    assert "Our alert “Lorries at Sarand” was wrong" in read
     assert f"Its code: {locked.code}" in read
     assert json.loads(out)["state"] == "approved"
     assert alert.standing(made.parts, number).state is State.APPROVED

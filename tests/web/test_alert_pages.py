@@ -7,6 +7,7 @@ from tests.web.test_alerts import desk as desk
 from tests.web.test_alerts import few as few
 from tests.web.test_alerts import made as made
 from tests.web.test_alerts import readers as readers
+from tests.web.test_alerts import trustee as trustee
 from tests.web.test_alerts import worker as worker
 from tests.web.test_alerts import written
 from tests.web.visiting import rows
@@ -41,3 +42,16 @@ def test_an_update_is_written_on_the_phone(author, desk, readers, worker):
     author.open(f"/console/alerts/new?updates={number}")
     author.post("/console/alerts", digest="weekly", updates=str(number), **{"subject-en": "x", "text-en": "y"})
     assert f"followed by alert {newer}" in author.problem
+
+
+def test_what_would_take_it_back_is_read_before_it_goes(author, trustee, desk, readers):
+    """One person may send it at four in the morning: whoever approves the alert approves it as well."""
+    readers(4)
+    number = written(author)
+    author.post(f"/console/alerts/{number}/lock")
+    _, phone = trustee
+    phone.open(f"/console/alerts/{number}/approve")
+    for shown in (author.open(f"/console/alerts/{number}").text, phone.text):
+        [back] = re.findall(r"<details><summary>What would take it back</summary>(.*?)</details>", shown, re.DOTALL)
+        assert "Please disregard: Lorries at Sarand" in back
+        assert "Our alert “Lorries at Sarand” was wrong" in back
