@@ -53,13 +53,16 @@ class Link:
 class Checks:
     """What to look at.
 
-    links     None: not tried yet
+    links     None: not tried yet; links_of: how many there are, of which so many are tried at most
+    unread    languages with words in which no name can be found: their letters have no capitals
     missing   languages of the digest in which nothing was written
     plan      by which road it goes, in sentences
     """
 
     links: tuple[Link, ...] | None
+    links_of: int
     names: tuple[tuple[str, str], ...]
+    unread: tuple[str, ...]
     missing: tuple[str, ...]
     audience: int
     plan: tuple[Sentence, ...]
@@ -141,7 +144,9 @@ def checked(parts: Parts, found: Alert) -> Checks:
     written = {text.language for text in found.texts}
     return Checks(
         links,
-        tuple(checks.spelled_twice([text.markdown for text in found.texts if text.language == "en"], known)),
+        int(view.content.get("links_of", len(links or ()))),
+        tuple(checks.spelled_twice([text.markdown for text in found.texts], known)),
+        tuple(text.language for text in found.texts if checks.unread(text.markdown)),
         tuple(language for language in expected if language not in written),
         audience,
         mailing.road(parts, mailing_id, due=audience),
@@ -198,18 +203,17 @@ def try_links(parts: Parts, mailing_id: int) -> None:
         links = sorted(
             {link for one in variants.of(session, mailing_id) for link in lint.links(variants.load(session, one.id))}
         )
-    tried = [[link, _tried(parts, link)] for link in _outside(links, own)]
+    outside = _outside(links, own)
+    tried = [[link, _tried(parts, link)] for link in outside[:MOST_LINKS]]
     with parts.database.transaction() as session:
         now = mailings.take(session, mailing_id)
         if now.content.get("words") == view.content.get("words"):
-            mailings.write_down(session, mailing_id, now.subject, now.content | {"links": tried})
+            mailings.write_down(session, mailing_id, now.subject, now.content | {"links": tried, "links_of": len(outside)})
 
 
 def _outside(links: Sequence[str], own: str) -> list[str]:
     """Those that lead to other people's pages: ours differ for each reader, and are our own affair."""
-    return [link for link in links if link.startswith("http") and not link.startswith(own) and "{" not in link][
-        :MOST_LINKS
-    ]
+    return [link for link in links if link.startswith("http") and not link.startswith(own) and "{" not in link]
 
 
 def _tried(parts: Parts, link: str) -> list[object] | None:

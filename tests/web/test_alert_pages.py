@@ -2,6 +2,9 @@
 
 import re
 
+from newsletter.issues import digests
+from newsletter.journeys import desk as desk_
+from newsletter.subscribers.subscriptions import Rhythm
 from tests.web.test_alerts import author as author
 from tests.web.test_alerts import desk as desk
 from tests.web.test_alerts import few as few
@@ -55,3 +58,17 @@ def test_what_would_take_it_back_is_read_before_it_goes(author, trustee, desk, r
         [back] = re.findall(r"<details><summary>What would take it back</summary>(.*?)</details>", shown, re.DOTALL)
         assert "Please disregard: Lorries at Sarand" in back
         assert "Our alert “Lorries at Sarand” was wrong" in back
+
+
+def test_what_was_not_looked_at_is_not_called_fine(author, desk, readers, worker):
+    """“No name is spelled twice” under a Persian text nobody looked through, and twenty links of thirty, are false comfort."""
+    with worker.parts.database.transaction() as session:
+        digests.add(session, "hafte", name="Hafte", languages=("en", "fa"), rhythm=Rhythm.WEEKLY)
+    links = "".join(f"\n- [{one}](https://127.0.0.1:9/{one})" for one in range(23))
+    persian = {"subject-fa": "کامیون‌ها", "text-fa": "چهارده کامیون کنار دروازه است."}
+    number = written(author, digest="hafte", **{"text-en": "Lorries." + links}, **persian)
+    desk_.try_links(worker.parts, number)
+    shown = author.open(f"/console/alerts/{number}").text
+    assert "20 of 24 were tried." in shown
+    assert "No name in Latin letters seems to be written in two ways." in shown
+    assert "Not looked at in Persian: its letters have no capitals." in shown
