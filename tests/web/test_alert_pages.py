@@ -2,9 +2,14 @@
 
 import re
 
+from newsletter.campaigns import cap
+from newsletter.campaigns.cap import Kind
 from newsletter.issues import digests
+from newsletter.journeys import bulletins
 from newsletter.journeys import desk as desk_
 from newsletter.subscribers.subscriptions import Rhythm
+from tests.campaigns.samples import named, said, xml
+from tests.fakes.alerts import Alerts
 from tests.web.test_alerts import author as author
 from tests.web.test_alerts import desk as desk
 from tests.web.test_alerts import few as few
@@ -72,3 +77,18 @@ def test_what_was_not_looked_at_is_not_called_fine(author, desk, readers, worker
     assert "20 of 24 were tried." in shown
     assert "No name in Latin letters seems to be written in two ways." in shown
     assert "Not looked at in Persian: its letters have no capitals." in shown
+
+
+def test_a_cancel_of_what_nobody_knows_stands_above_the_alerts(author, worker):
+    """An authority takes back what we wrote under another name: held and seen by nobody, our alert would stand."""
+    assert "Held" not in author.open("/console/alerts").text
+    told = xml(identifier="U", msgType="Update", references="warnings.example,A,2026-06-01T02:00:00-00:00")
+    for message in (told, cap.write(said("C", 4, Kind.CANCEL, named("A", 0)))):
+        bulletins.take(worker.parts, message, act=Alerts())
+    shown = author.open("/console/alerts").text
+    [held] = re.findall(r'<section class="problem".*?</section>', shown, re.DOTALL)
+    cancel, update = bulletins.held_words(worker.parts)
+    assert (update.subject, cancel.subject) == ("Attack on a camp", "")
+    for words in ("An update", update.subject, update.bulletin.name.sender, "A cancel", "newsletter alerts import"):
+        assert words in held
+    assert all(one.bulletin.name.sent.strftime("%d %B, %H:%M") in held for one in (cancel, update))

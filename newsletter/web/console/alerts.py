@@ -17,7 +17,7 @@ from newsletter.errors import Conflict, Invalid, NewsletterError
 from newsletter.issues import manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import BadManuscript, Manuscript
-from newsletter.journeys import alert, desk, drilling, errands, mandates, previews, stopping, translating
+from newsletter.journeys import alert, bulletins, desk, drilling, errands, mandates, previews, stopping, translating
 from newsletter.journeys.entering import Visitor
 from newsletter.journeys.parts import Parts
 from newsletter.ledger.mailings import NOT_GONE, State
@@ -60,9 +60,8 @@ def list_(request: Request) -> HTMLResponse:
     who = gate.visitor(request)
     parts = gate.made(request).parts
     lit = drilling.lamp(parts)
-    return gate.show(
-        request, "alerts.html", who=who, alerts=desk.listed(parts), lamp=lit.ok, lane=drilling.sentence(lit)
-    )
+    facts = {"alerts": desk.listed(parts), "held": bulletins.held_words(parts)}
+    return gate.show(request, "alerts.html", who=who, lamp=lit.ok, lane=drilling.sentence(lit), **facts)
 
 
 @router.api_route("/new", methods=READ)
