@@ -208,7 +208,9 @@ def try_links(parts: Parts, mailing_id: int) -> None:
     with parts.database.transaction() as session:
         now = mailings.take(session, mailing_id)
         if now.content.get("words") == view.content.get("words"):
-            mailings.write_down(session, mailing_id, now.subject, now.content | {"links": tried, "links_of": len(outside)})
+            mailings.write_down(
+                session, mailing_id, now.subject, now.content | {"links": tried, "links_of": len(outside)}
+            )
 
 
 def _outside(links: Sequence[str], own: str) -> list[str]:

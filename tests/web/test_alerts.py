@@ -407,7 +407,9 @@ def test_an_alert_in_two_languages_begins_with_a_frame_in_each(author, desk, rea
         digests.add(session, "hafte", name="Hafte", languages=("en", "fa"), rhythm=Rhythm.WEEKLY)
     author.open("/console/alerts/new?frame=raid")
     [further] = re.findall(r'href="([^"]*frame=raid&amp;frame=raid-fa)"', author.text)
-    assert 'href="/console/alerts/new?frame=transport"' in author.text, "in the same language it takes the other's place"
+    assert 'href="/console/alerts/new?frame=transport"' in author.text, (
+        "in the same language it takes the other's place"
+    )
     author.open(html.unescape(further))
     found = dict(re.findall(r'<textarea id="text-(\w\w)"[^>]*>(.*?)</textarea>', author.text, re.DOTALL))
     subjects = dict(re.findall(r'id="subject-(\w\w)"[^>]*value="([^"]*)"', author.text))

@@ -87,9 +87,7 @@ def test_who_wrote_in_it_is_not_asked_to_approve(author, browse, crew, now, desk
     assert rows(worker, "SELECT count(*) FROM mailing WHERE kind = 'notice' AND subject LIKE '%approv%'") == [(0,)]
 
 
-def test_a_program_stops_an_alert_and_does_nothing_else(
-    author, desk, readers, worker, app, sink, browse, crew, now
-):
+def test_a_program_stops_an_alert_and_does_nothing_else(author, desk, readers, worker, app, sink, browse, crew, now):
     """A watchdog that sees what nobody awake sees: one call, of its own scope, and never a GET."""
     readers(4)
     number = written(author)

@@ -60,7 +60,7 @@ def list_(request: Request) -> HTMLResponse:
     who = gate.visitor(request)
     parts = gate.made(request).parts
     lit = drilling.lamp(parts)
-    facts = {"alerts": desk.listed(parts), "held": bulletins.held_words(parts)}
+    facts: dict[str, Any] = {"alerts": desk.listed(parts), "held": bulletins.held_words(parts)}
     return gate.show(request, "alerts.html", who=who, lamp=lit.ok, lane=drilling.sentence(lit), **facts)
 
 
@@ -72,7 +72,7 @@ def write(
     translates: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
     updates: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
 ) -> HTMLResponse:
-    """Ask for a text: from nothing, from an earlier alert, from a frame a language; in a further language of one, or to follow it."""
+    """Ask for a text: from nothing, an earlier alert or a frame a language; in a further language of one, or to follow it."""
     who = gate.visitor(request)
     who.require(May.WRITE)
     parts = gate.made(request).parts
@@ -82,7 +82,7 @@ def write(
     # Of two in one language the later one: whoever chose again meant that.
     texts = list({text.language: text for text in (desk.framed(parts, one) for one in frame)}.values())
     if translates is not None or updates is not None:
-        of = {"translates": translates} if translates is not None else {"updates": updates or 0}
+        of: dict[str, Any] = {"translates": translates} if translates is not None else {"updates": updates or 0}
         [about] = of.values()
         return _form(request, who, [desk.shown(parts, about).digest], texts, offers=_frames(parts, texts, **of), **of)
     return _form(request, who, desk.audiences(parts), texts, offers=_frames(parts, texts))
@@ -96,8 +96,7 @@ def _frames(parts: Parts, chosen: Sequence[Manuscript], **more: int) -> dict[str
         return f"/console/alerts/new?{urlencode([*more.items(), *(('frame', one) for one in names)])}"
 
     return {
-        language: [(name, place(name, language)) for name in names]
-        for language, names in desk.frames_in(parts).items()
+        language: [(name, place(name, language)) for name in names] for language, names in desk.frames_in(parts).items()
     }
 
 
@@ -153,7 +152,7 @@ def _have_composed(request: Request, number: int | None, fields: dict[str, str])
 
 
 def _late(fields: dict[str, str], languages: Sequence[str], texts: Sequence[Manuscript]) -> dict[str, Any]:
-    """Return which alert the texts are further languages of, and for whom; or which one they follow, and which are to come later."""
+    """Return which alert the texts are languages of, and for whom; or which one they follow, and which are to come later."""
     if (of := fields.get("translates", "")).isdecimal():
         return {"translates": int(of[:18]), "also_had": fields.get("for") == "also-had"}
     written = {text.language for text in texts}
