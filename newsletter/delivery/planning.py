@@ -121,7 +121,7 @@ def plan(
     if planned.planned >= MANY:
         database.refresh_statistics(session, "delivery", "shard")
     if locked:
-        _publish(session, mailing, now=now)
+        _publish(session, mailing, locked, now=now)
         following.supersede(session, mailing, now=now)
     else:
         _hold_withdrawn(session, mailing_id)
@@ -199,13 +199,12 @@ def grow(session: Session, mailing_id: int, *, now: datetime, portions: Portions
     return first is not None
 
 
-def _publish(session: Session, mailing: mailings.MailingView, *, now: datetime) -> None:
+def _publish(session: Session, mailing: mailings.MailingView, locked: Manifest, *, now: datetime) -> None:
     """An alert that goes is an article from then on, and everything that it carries is held with it."""
     # Here: it loads what reads feeds, and every sender plans (decision 4).
     from newsletter.campaigns import alerts
 
-    language = digests.get(session, mailing.digest_id or 0).languages[0]
-    found = alerts.publish(session, mailing.id, mailing.content, language=language, now=now)
+    found = alerts.publish(session, locked, page=str(mailing.content.get("page", "")), now=now)
     variants.carries(session, mailing.id, found)
 
 

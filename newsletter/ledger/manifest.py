@@ -93,6 +93,11 @@ class Manifest:
         return json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_moment)
 
     @property
+    def words(self) -> dict[str, str]:
+        """What was written, as its file, by language. Of a language that came later twice, plain and marked, it is the same."""
+        return {version.language: version.words for version in self.versions}
+
+    @property
     def fingerprint(self) -> bytes:
         """SHA-256 of the text: what is signed."""
         return hashlib.sha256(self.text.encode()).digest()
