@@ -241,8 +241,11 @@ def audience(session: Session, mailing: mailings.MailingView, *, near: recipient
     if mailing.translates is not None:
         had = bool(terms["also_had"])
         return late(session, mailing.translates, terms["languages"], also_had=had, but=mailing.id, near=near)
+    written = variants.languages(session, [mailing.id]) if mailing.kind is Kind.ALERT else None
     later = terms.get("later", ())
-    return recipients.of_digest(digest.id, rhythm=rhythm, languages=digest.languages, later=later, near=near)
+    return recipients.of_digest(
+        digest.id, rhythm=rhythm, languages=digest.languages, written=written, later=later, near=near
+    )
 
 
 def late(
@@ -262,9 +265,11 @@ def late(
     """
     alert = mailings.get(session, mailing_id)
     digest = digests.get(session, alert.digest_id or 0)
-    whole = recipients.of_digest(digest.id, rhythm=None, languages=digest.languages, near=near)
     others = [one for one in mailings.translations(session, mailing_id) if one.planned_at and one.id != but]
     gone = [alert, *others]
+    # Of a language that the digest does not list a reader may have the alert as well.
+    written = [*variants.languages(session, [one.id for one in gone]), *digest.languages]
+    whole = recipients.of_digest(digest.id, rhythm=None, languages=digest.languages, written=written, near=near)
     return translating.narrowed(whole, gone, wanted, also_had=also_had, waiting=near is not None)
 
 

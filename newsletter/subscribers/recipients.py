@@ -53,12 +53,19 @@ WAITS = "waits"
 
 
 def of_digest(
-    digest_id: int, *, rhythm: str | None, languages: Sequence[str], later: Sequence[str] = (), near: Near | None = None
+    digest_id: int,
+    *,
+    rhythm: str | None,
+    languages: Sequence[str],
+    written: Sequence[str] | None = None,
+    later: Sequence[str] = (),
+    near: Near | None = None,
 ) -> Select[Any]:
     """Return the audience of a digest as a query: everyone who takes it, with the reason where one is left out.
 
     rhythm      None: whatever their rhythm (mailings and alerts)
     languages   of the digest; a reader of none of them gets the first
+    written     those of an alert, whichever they are: a reader of none of them gets the first of the digest; None: its own
     later       those of them whose readers wait
     near        None: wherever they live
 
@@ -67,7 +74,7 @@ def of_digest(
     """
     reader = Subscriber if near is None else aliased(Subscriber, _living(near))
     rhythmic = true() if rhythm is None else Subscription.rhythm == rhythm
-    edition = _edition(reader.language, languages)
+    edition = _edition(reader.language, languages, written, later)
     return (
         select(
             reader.mailbox_id,
@@ -91,11 +98,14 @@ def _living(near: Near) -> Subquery:
     return select(Subscriber).where(Subscriber.time_zone.in_(list(near.zones))).limit(near.most).subquery()
 
 
-def _edition(written: Any, languages: Sequence[str]) -> ColumnElement[str]:
+def _edition(
+    read: Any, languages: Sequence[str], written: Sequence[str] | None, later: Sequence[str]
+) -> ColumnElement[str]:
     """A reader of "en-GB" gets the "en" edition."""
-    base = func.split_part(func.lower(written), "-", 1)
-    choices = [(base == language.split("-")[0].lower(), literal(language)) for language in languages]
-    return case(*choices, else_=literal(languages[0]))
+    base = func.split_part(func.lower(read), "-", 1)
+    found = languages if written is None else dict.fromkeys([*written, *later])
+    choices = [(base == language.split("-")[0].lower(), literal(language)) for language in found]
+    return case(*choices, else_=literal(languages[0])) if choices else literal(languages[0])
 
 
 def _excluded(mailbox_id: Any, edition: ColumnElement[str], later: Sequence[str]) -> ColumnElement[Any]:
