@@ -35,6 +35,10 @@ Later = Annotated[
     list[str] | None,
     typer.Option(metavar="LANGUAGE", help="A language that is written later: its readers wait. May be given again."),
 ]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(metavar="LANGUAGE", help="Only to the readers of this language. May be given again."),
+]
 Translates = Annotated[
     int | None, typer.Option(min=1, help="Number of the alert of which these are languages that were finished later.")
 ]
@@ -55,6 +59,7 @@ class _Asked:
     operator: int | None
     updates: int | None
     later: tuple[str, ...]
+    only: tuple[str, ...]
     translates: int | None
     also_had: bool
 
@@ -72,7 +77,8 @@ class _Asked:
     def would_send(self, made: Newsletter, counts: Sequence[Waiting]) -> dict[str, Any]:
         """Return for how many it would be, with nothing written. counts: what `waiting` returned."""
         if self.translates is None:
-            count = drafting.rehearse(made.parts, self.files, digest_key=self.digest, later=self.later)
+            limits = {"later": self.later, "only": self.only}
+            count = drafting.rehearse(made.parts, self.files, digest_key=self.digest, **limits)
             return {"would_send": count}
         wait, had = sum(one.waiting for one in counts), sum(one.had for one in counts)
         return {"would_send": wait + had if self.also_had else wait, "waiting": wait, "had_another": had}
@@ -82,7 +88,7 @@ class _Asked:
         if self.translates is not None:
             of, also_had = self.translates, self.also_had
             return translating.draft(made.parts, self.files, of=of, also_had=also_had, by=self.operator)
-        wish = drafting.Wish(drafting.read_files(self.files), self.digest, self.updates, self.later)
+        wish = drafting.Wish(drafting.read_files(self.files), self.digest, self.updates, self.later, self.only)
         return drafting.draft_words(made.parts, wish, by=self.operator)
 
     def require_few_or_named(self, made: Newsletter, counts: Sequence[Waiting]) -> None:
@@ -99,13 +105,15 @@ def draft(
     operator: Operator = None,
     updates: Updates = None,
     later: Later = None,
+    only: Only = None,
     translates: Translates = None,
     also_had: AlsoHad = False,
     as_json: AsJson = False,
 ) -> None:
     """Compose an alert, and what would take it back."""
-    digest = _digest(to, translates, also_had=also_had, other=bool(updates or later))
-    asked = _Asked(tuple(files), digest, operator, updates, tuple(later or ()), translates, also_had)
+    digest = _digest(to, translates, also_had=also_had, other=bool(updates or later or only))
+    limits = tuple(later or ()), tuple(only or ())
+    asked = _Asked(tuple(files), digest, operator, updates, *limits, translates, also_had)
     with newsletter() as made:
         asked.waiting(made)
         number = asked.draft(made)
@@ -121,7 +129,9 @@ def _digest(to: str | None, translates: int | None, *, also_had: bool, other: bo
             raise typer.BadParameter("--also-had says for whom a language is that came later: it needs --translates")
         return to
     if to is not None or other:
-        raise typer.BadParameter("--translates goes to the readers of that alert: without --to, --updates and --later")
+        raise typer.BadParameter(
+            "--translates goes to the readers of that alert: without --to, --updates, --later and --only"
+        )
     return ""
 
 
@@ -267,6 +277,7 @@ def send(
     operator: Operator = None,
     updates: Updates = None,
     later: Later = None,
+    only: Only = None,
     translates: Translates = None,
     also_had: AlsoHad = False,
     wait: Wait = False,
@@ -274,8 +285,9 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Draft and lock an alert, and let it go where one person may; else say what it waits for."""
-    digest = _digest(to, translates, also_had=also_had, other=bool(updates or later))
-    asked = _Asked(tuple(files), digest, operator, updates, tuple(later or ()), translates, also_had)
+    digest = _digest(to, translates, also_had=also_had, other=bool(updates or later or only))
+    limits = tuple(later or ()), tuple(only or ())
+    asked = _Asked(tuple(files), digest, operator, updates, *limits, translates, also_had)
     with newsletter() as made:
         counts = asked.waiting(made)
         if dry_run:
@@ -296,6 +308,7 @@ def _show(made: Newsletter, alert: int, *, as_json: bool, said: tuple[Manuscript
     """Print where an alert stands; of one that goes, its books as well. said: its texts, for whoever is to read them."""
     found = journey.standing(made.parts, alert)
     document = _document(found) | asdict(retracting.relatives(made.parts, alert)) | {"plan": _plan(made, found)}
+    document["only"] = translating.languages(made.parts, alert).only
     document["translations"] = dict(document["translations"])
     document["waiting"] = {one.language: one.waiting for one in translating.waiting(made.parts, alert)}
     if found.state in RELEASED:

@@ -244,7 +244,13 @@ def audience(session: Session, mailing: mailings.MailingView, *, near: recipient
     written = variants.languages(session, [mailing.id]) if mailing.kind is Kind.ALERT else None
     later = terms.get("later", ())
     return recipients.of_digest(
-        digest.id, rhythm=rhythm, languages=digest.languages, written=written, later=later, near=near
+        digest.id,
+        rhythm=rhythm,
+        languages=digest.languages,
+        written=written,
+        later=later,
+        only=terms.get("only", ()),
+        near=near,
     )
 
 
@@ -269,7 +275,10 @@ def late(
     gone = [alert, *others]
     # Of a language that the digest does not list a reader may have the alert as well.
     written = [*variants.languages(session, [one.id for one in gone]), *digest.languages]
-    whole = recipients.of_digest(digest.id, rhythm=None, languages=digest.languages, written=written, near=near)
+    only = translating.terms(alert if but is None else mailings.get(session, but)).get("only", ())
+    whole = recipients.of_digest(
+        digest.id, rhythm=None, languages=digest.languages, written=written, only=only, near=near
+    )
     return translating.narrowed(whole, gone, wanted, also_had=also_had, waiting=near is not None)
 
 

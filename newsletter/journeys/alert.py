@@ -388,9 +388,10 @@ def send(
     by: int | None = None,
     updates: int | None = None,
     later: Sequence[str] = (),
+    only: Sequence[str] = (),
 ) -> int:
     """Draft and lock an alert, and release it where the rules let one person; return its mailing."""
-    mailing_id = drafting.draft(parts, paths, digest_key=digest_key, by=by, updates=updates, later=later)
+    mailing_id = drafting.draft(parts, paths, digest_key=digest_key, by=by, updates=updates, later=later, only=only)
     send_draft(parts, mailing_id, by=by)
     return mailing_id
 

@@ -51,6 +51,13 @@ class NothingWritten(Conflict):
         super().__init__("alert.nothing-written")
 
 
+class NobodyTicked(Invalid):
+    """An alert is for readers of no language at all."""
+
+    def __init__(self) -> None:
+        super().__init__("alert.nobody-ticked")
+
+
 @router.api_route("", methods=READ)
 def list_(request: Request) -> HTMLResponse:
     """List the newest alerts."""
@@ -122,6 +129,8 @@ def _have_composed(request: Request, number: int | None, fields: dict[str, str])
         words = [_checked(parts, text) for text in texts]
         if not words:
             raise NothingWritten
+        if fields.get("readers") and not any(fields.get(f"only-{one}") for one in chosen[0].languages):
+            raise NobodyTicked
     except NewsletterError as problem:
         return _form(request, who, chosen, texts, number=number, problem=problem, seen=fields.get("seen", ""), **late)
     act = Act.DRAFT if number is None else Act.EDIT
@@ -134,11 +143,15 @@ def _have_composed(request: Request, number: int | None, fields: dict[str, str])
 
 
 def _late(fields: dict[str, str], languages: Sequence[str], texts: Sequence[Manuscript]) -> dict[str, Any]:
-    """Return which alert the texts are further languages of, and for whom; or which languages are to come later."""
+    """Return which alert the texts are further languages of, and for whom; or which come later, and whose readers get it."""
     if (of := fields.get("translates", "")).isdecimal():
         return {"translates": int(of[:18]), "also_had": fields.get("for") == "also-had"}
     written = {text.language for text in texts}
-    return {"later": [one for one in languages if fields.get(f"later-{one}") and one not in written]}
+    late = {"later": [one for one in languages if fields.get(f"later-{one}") and one not in written]}
+    if not fields.get("readers"):
+        return late
+    only = [one for one in languages if fields.get(f"only-{one}")]
+    return late | {"only": [] if len(only) == len(languages) else only}
 
 
 def _texts(fields: dict[str, str], languages: Sequence[str]) -> list[Manuscript]:
@@ -183,6 +196,7 @@ def _form(
     problem: NewsletterError | None = None,
     seen: str = "",
     later: Sequence[str] | None = None,
+    only: Sequence[str] | None = None,
     translates: int | None = None,
     also_had: bool = False,
 ) -> HTMLResponse:
@@ -195,6 +209,8 @@ def _form(
         languages = list(place.missing if translates else place.own)
     if later is None:
         later = place.later if place else ()
+    if only is None:
+        only = place.only if place else ()
     facts: dict[str, Any] = {
         "frames": desk.frames(gate.made(request).parts) if not about and not texts else [],
         "seen": seen,
@@ -202,6 +218,7 @@ def _form(
         "place": place,
         "offered": translating.offered(gate.made(request).parts, translates) if translates else (),
         "later": later,
+        "only": only,
         "translates": translates,
         "also_had": also_had,
         "languages": languages,
