@@ -307,7 +307,7 @@ def send(
 def _show(made: Newsletter, alert: int, *, as_json: bool, said: tuple[Manuscript, ...] = ()) -> None:
     """Print where an alert stands; of one that goes, its books as well. said: its texts, for whoever is to read them."""
     found = journey.standing(made.parts, alert)
-    document = _document(found) | asdict(retracting.relatives(made.parts, alert)) | {"plan": _plan(made, found)}
+    document = _document(found) | asdict(retracting.relatives(made.parts, alert)) | _ahead(made, found)
     document["only"] = translating.languages(made.parts, alert).only
     document["translations"] = dict(document["translations"])
     document["waiting"] = {one.language: one.waiting for one in translating.waiting(made.parts, alert)}
@@ -316,12 +316,15 @@ def _show(made: Newsletter, alert: int, *, as_json: bool, said: tuple[Manuscript
     show(document, as_json=as_json, words=lambda: _words(document, said, found.changes if document["changes"] else ()))
 
 
-def _plan(made: Newsletter, found: journey.Standing) -> list[str]:
-    """Return by which road an alert that has not gone will go, in sentences."""
-    if found.state not in NOT_GONE:
-        return []
-    checked = desk.checked(made.parts, desk.shown(made.parts, found.mailing))
-    return [languages.say(message, **facts) for message, facts in checked.plan]
+def _ahead(made: Newsletter, found: journey.Standing) -> dict[str, list[str]]:
+    """Return in sentences by which road an alert that has not gone will go and what is promised; else promise and truth."""
+    shown = desk.shown(made.parts, found.mailing)
+    checked = desk.checked(made.parts, shown) if found.state in NOT_GONE else None
+    said = {
+        "plan": checked.plan if checked else (),
+        "promise": checked.promise if checked else desk.kept(made.parts, shown),
+    }
+    return {name: [languages.say(message, **facts) for message, facts in lines] for name, lines in said.items()}
 
 
 def _document(found: journey.Standing) -> dict[str, Any]:
@@ -345,7 +348,8 @@ def _document(found: journey.Standing) -> dict[str, Any]:
 
 
 def _words(document: dict[str, Any], said: tuple[Manuscript, ...], changes: tuple[Change, ...]) -> None:
-    sentence, waits, plan = document.pop("sentence"), document.pop("waiting"), document.pop("plan")
+    sentence, waits = document.pop("sentence"), document.pop("waiting")
+    plan = [*document.pop("plan"), " ".join(document.pop("promise"))]
     refused = document.pop("refusals")
     for name in ("waits_for", "fingerprint", "changes"):
         document.pop(name)

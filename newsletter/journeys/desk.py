@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from newsletter import fetching
+from newsletter import database, fetching
 from newsletter.campaigns import checks
 from newsletter.campaigns import frames as frames_
 from newsletter.composer import lint
 from newsletter.database import Session
-from newsletter.delivery import planning
-from newsletter.delivery.budget import Promise
+from newsletter.delivery import planning, promises
+from newsletter.delivery.promises import Promised
 from newsletter.delivery.roads import Sentence
 from newsletter.errors import NewsletterError
 from newsletter.issues import articles, digests, manuscript
@@ -55,6 +55,7 @@ class Checks:
     links     None: not tried yet
     missing   languages of the digest in which nothing was written
     plan      by which road it goes, in sentences
+    promise   so much by then, the rest from then on and why, in sentences
     """
 
     links: tuple[Link, ...] | None
@@ -62,7 +63,7 @@ class Checks:
     missing: tuple[str, ...]
     audience: int
     plan: tuple[Sentence, ...]
-    promise: Promise | None
+    promise: tuple[Sentence, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +132,21 @@ def checked(parts: Parts, found: Alert) -> Checks:
         tuple(language for language in expected if language not in written),
         audience,
         mailing.road(parts, mailing_id, due=audience),
-        mailing.promise(parts, mailing_id),
+        _promise(parts, mailing_id, audience),
     )
+
+
+def _promise(parts: Parts, mailing_id: int, audience: int) -> tuple[Sentence, ...]:
+    promised = mailing.promise(parts, mailing_id)
+    if promised is None:
+        return (("promise.at-once", {}),)
+    with parts.database.transaction() as session:
+        return promises.worded(Promised(audience, database.now(session), promised))
+
+
+def kept(parts: Parts, found: Alert) -> tuple[Sentence, ...]:
+    """Return what was promised of an alert as it was let go, and what became of it."""
+    return mailing.promise_kept(parts, found.status)
 
 
 def frames(parts: Parts) -> list[str]:

@@ -261,6 +261,7 @@ def _shown(
         halted=found.status.halted and languages.say(f"halted.{found.status.halted}"),
         along=found.status.halted == WITH_ALERT,
         checked=checked,
+        kept=() if waits else desk.kept(parts, found),
         rules=rules,
         few=_few(found, rules.few),
         offer=mandates.offer(parts, number, by=who.operator.id) if alone else None,
