@@ -104,10 +104,9 @@ def shown(parts: Parts, mailing_id: int) -> Alert:
         digest = digests.get(session, view.digest_id or 0)
         # Of what is locked the words that are in the lock: what is signed is what is read.
         locked = locks.of(session, mailing_id, view.fingerprint) if view.fingerprint else None
-        words = [str(one) for one in view.content["words"]]
-        if locked:  # of a language that came later twice: plain, and marked
-            words = [one.words for one in locked.versions][: len(words)]
-        texts = tuple(manuscript.read(one, language=digest.languages[0]) for one in words)
+        words = [one.words for one in locked.versions] if locked else [str(one) for one in view.content["words"]]
+        # Of a language that came later each may be there twice: plain, and marked.
+        texts = tuple(manuscript.read(one, language=digest.languages[0]) for one in dict.fromkeys(words))
         return Alert(
             standing, digest, texts, books.status(session, mailing_id), view.expires_at, drafting.print_of(view)
         )

@@ -94,8 +94,9 @@ class Manifest:
 
     @property
     def words(self) -> dict[str, str]:
-        """What was written, as its file, by language. Of a language that came later twice, plain and marked, it is the same."""
-        return {version.language: version.words for version in self.versions}
+        """What goes in each language, as its file: where there are two, what stands first, and the marked one says the same."""
+        first = {version.language: version.words for version in reversed(self.versions)}
+        return {version.language: first[version.language] for version in self.versions}
 
     @property
     def fingerprint(self) -> bytes:

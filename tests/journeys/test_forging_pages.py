@@ -6,7 +6,7 @@ import json
 import pytest
 from sqlalchemy import text
 
-from newsletter.journeys import alert, previews, publicity
+from newsletter.journeys import alert, desk, previews, publicity
 from tests import house
 from tests.journeys.test_alert import approver as approver
 from tests.journeys.test_alert import author as author
@@ -110,3 +110,11 @@ def test_the_archive_shows_no_bytes_that_were_not_locked(made, pages, tmp_path, 
     assert "Fourteen" in page
     assert "Fourteen" in cap
     assert mail is None
+
+
+def test_an_approver_reads_every_language_that_they_sign(made, tmp_path, words, author, database_urls):
+    """Whoever takes a text away beside the lock hides nothing of what is in it."""
+    (tmp_path / "fa.md").write_text("---\nsubject: کامیون\nlanguage: fa\n---\nچهارده کامیون.\n")
+    number = locked(made, tmp_path, [*words, str(tmp_path / "fa.md")], author, 4)
+    as_worker(database_urls, "UPDATE mailing SET content = content #- '{words,1}' WHERE id = %s", number)
+    assert [one.language for one in desk.shown(made.parts, number).texts] == ["en", "fa"]
