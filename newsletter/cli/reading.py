@@ -77,6 +77,8 @@ def _audience(made: Newsletter, found: Alert) -> Iterator[str]:
     place = translating.languages(made.parts, number)
     if place.of is not None:
         yield languages.say("alert.reads-also-had" if place.also_had else "alert.reads-waiting", of=place.of)
+    if place.only:
+        yield languages.say("alert.reads-only", languages=", ".join(place.only))
     if place.later:
         yield languages.say("alert.reads-later", languages=", ".join(place.later))
 

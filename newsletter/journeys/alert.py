@@ -297,7 +297,8 @@ def release(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str |
 def _released(
     session: Session, parts: Parts, manifest: Manifest, *, by: int | None, start_at: datetime, now: datetime
 ) -> None:
-    """Tell the team what goes and when, and write it into the audit."""
+    """Tell the team what goes and when, and write it into the audit; what is promised of it is kept."""
+    mailing.keep_promise(session, parts, manifest.mailing, due=manifest.count, begins=start_at)
     telling.released(session, parts, manifest, by=by, start_at=start_at, now=now)
     facts = {"mailing": manifest.mailing, "start_at": start_at.isoformat()}
     audit.append(session, "alert.released", by=by or audit.SHELL, now=now, **facts)
@@ -384,9 +385,10 @@ def send(
     by: int | None = None,
     updates: int | None = None,
     later: Sequence[str] = (),
+    only: Sequence[str] = (),
 ) -> int:
     """Draft and lock an alert, and release it where the rules let one person, as `send_draft`; return its mailing."""
-    mailing_id = drafting.draft(parts, paths, digest_key=digest_key, by=by, updates=updates, later=later)
+    mailing_id = drafting.draft(parts, paths, digest_key=digest_key, by=by, updates=updates, later=later, only=only)
     send_draft(parts, mailing_id, by=by)
     return mailing_id
 

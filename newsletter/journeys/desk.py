@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from newsletter import fetching
+from newsletter import database, fetching
 from newsletter.campaigns import alerts, checks
 from newsletter.campaigns import frames as frames_
 from newsletter.composer import lint
 from newsletter.database import Session
-from newsletter.delivery import planning
-from newsletter.delivery.budget import Promise
+from newsletter.delivery import planning, promises
+from newsletter.delivery.promises import Promised
 from newsletter.delivery.roads import Sentence
 from newsletter.errors import NewsletterError
 from newsletter.issues import articles, digests, manuscript
@@ -57,6 +57,7 @@ class Checks:
     unread    languages with words in which no name can be found: their letters have no capitals
     missing   languages of the digest in which nothing was written
     plan      by which road it goes, in sentences
+    promise   so much by then, the rest from then on and why, in sentences
     """
 
     links: tuple[Link, ...] | None
@@ -66,7 +67,7 @@ class Checks:
     missing: tuple[str, ...]
     audience: int
     plan: tuple[Sentence, ...]
-    promise: Promise | None
+    promise: tuple[Sentence, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +114,9 @@ def shown(parts: Parts, mailing_id: int) -> Alert:
         digest = digests.get(session, view.digest_id or 0)
         # Of what is locked the words that are in the lock: what is signed is what is read.
         locked = locks.of(session, mailing_id, view.fingerprint) if view.fingerprint else None
-        words = [str(one) for one in view.content["words"]]
-        if locked:  # of a language that came later twice: plain, and marked
-            words = [one.words for one in locked.versions][: len(words)]
-        texts = tuple(manuscript.read(one, language=digest.languages[0]) for one in words)
+        words = [one.words for one in locked.versions] if locked else [str(one) for one in view.content["words"]]
+        # Of a language that came later each may be there twice: plain, and marked.
+        texts = tuple(manuscript.read(one, language=digest.languages[0]) for one in dict.fromkeys(words))
         status, print_ = books.status(session, mailing_id), drafting.print_of(view)
         return Alert(standing, digest, texts, status, view.expires_at, print_, _backwards(texts, locked))
 
@@ -150,8 +150,21 @@ def checked(parts: Parts, found: Alert) -> Checks:
         tuple(language for language in expected if language not in written),
         audience,
         mailing.road(parts, mailing_id, due=audience),
-        mailing.promise(parts, mailing_id),
+        _promise(parts, mailing_id, audience),
     )
+
+
+def _promise(parts: Parts, mailing_id: int, audience: int) -> tuple[Sentence, ...]:
+    promised = mailing.promise(parts, mailing_id)
+    if promised is None:
+        return (("promise.at-once", {}),)
+    with parts.database.transaction() as session:
+        return promises.worded(Promised(audience, database.now(session), promised))
+
+
+def kept(parts: Parts, found: Alert) -> tuple[Sentence, ...]:
+    """Return what was promised of an alert as it was let go, and what became of it."""
+    return mailing.promise_kept(parts, found.status)
 
 
 def frames(parts: Parts) -> list[str]:

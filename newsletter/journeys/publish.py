@@ -263,10 +263,13 @@ def audience_of(parts: Parts, mailing_id: int, *, start_at: datetime | None = No
         return rows.count(session, mailing, planning.audience(session, mailing))
 
 
-def audience_of_digest(parts: Parts, digest_key: str, *, later: Sequence[str] = ()) -> int:
-    """Return how many take a digest, whatever their rhythm, those aside who read one of the languages that come later."""
+def audience_of_digest(
+    parts: Parts, digest_key: str, *, written: Sequence[str], later: Sequence[str] = (), only: Sequence[str] = ()
+) -> int:
+    """Return how many would get an alert now that is written in these languages: as `recipients.of_digest` says."""
     with parts.database.transaction() as session:
         digest = digests.by_key(session, digest_key)
-        return recipients.count(
-            session, recipients.of_digest(digest.id, rhythm=None, languages=digest.languages, later=later)
+        audience = recipients.of_digest(
+            digest.id, rhythm=None, languages=digest.languages, written=written, later=later, only=only
         )
+        return recipients.count(session, audience)

@@ -45,7 +45,7 @@ def wanted(session: Session, parts: Parts, manifest: Manifest, *, now: datetime)
     content = TeamContent(
         subject=_say("wanted-subject", mailing=manifest.mailing),
         title=_say("wanted-title", **facts),
-        paragraphs=(_say("wanted-text", **facts), _say("alert-code"), *_words(manifest)),
+        paragraphs=(_say("wanted-text", **facts), _say("alert-code"), *_limit(manifest), *_words(manifest)),
         code=short(manifest.fingerprint),
         action=Action(_say("wanted-button"), console(parts.letterhead.base_url, manifest.mailing)),
     )
@@ -69,7 +69,7 @@ def released(
     content = TeamContent(
         subject=_say("released-subject-later" if later else "released-subject", mailing=manifest.mailing),
         title=_say("released-title", **facts),
-        paragraphs=(when, _say("released-stop"), *_words(manifest)),
+        paragraphs=(when, _say("released-stop"), *_limit(manifest), *_words(manifest)),
         code=short(manifest.fingerprint),
         action=Action(_say("released-button"), stop_url(parts, manifest.mailing)),
     )
@@ -119,6 +119,12 @@ def _facts(manifest: Manifest) -> dict[str, object]:
 
 def _name(session: Session, operator_id: int | None) -> str:
     return people.by_id(session, operator_id).name if operator_id is not None else _say("by-shell")
+
+
+def _limit(manifest: Manifest) -> Iterator[str]:
+    """Yield to whose readers an alert is limited, where it is."""
+    if only := manifest.audience.get("only"):
+        yield languages.say("alert.reads-only", languages=", ".join(only))
 
 
 def _words(manifest: Manifest) -> Iterator[str]:

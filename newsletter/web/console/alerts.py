@@ -54,6 +54,13 @@ class NothingWritten(Conflict):
         super().__init__("alert.nothing-written")
 
 
+class NobodyTicked(Invalid):
+    """An alert is for readers of no language at all."""
+
+    def __init__(self) -> None:
+        super().__init__("alert.nobody-ticked")
+
+
 @router.api_route("", methods=READ)
 def list_(request: Request) -> HTMLResponse:
     """List the newest alerts."""
@@ -140,6 +147,8 @@ def _have_composed(request: Request, number: int | None, fields: dict[str, str])
         words = [_checked(parts, text) for text in texts]
         if not words:
             raise NothingWritten
+        if fields.get("readers") and not any(fields.get(f"only-{one}") for one in chosen[0].languages):
+            raise NobodyTicked
     except NewsletterError as problem:
         return _form(request, who, chosen, texts, number=number, problem=problem, seen=fields.get("seen", ""), **late)
     act = Act.DRAFT if number is None else Act.EDIT
@@ -152,13 +161,17 @@ def _have_composed(request: Request, number: int | None, fields: dict[str, str])
 
 
 def _late(fields: dict[str, str], languages: Sequence[str], texts: Sequence[Manuscript]) -> dict[str, Any]:
-    """Return which alert the texts are languages of, and for whom; or which one they follow, and which are to come later."""
+    """Return which alert the texts are languages of, and for whom; or which one they follow, which come later, and who gets it."""
     if (of := fields.get("translates", "")).isdecimal():
         return {"translates": int(of[:18]), "also_had": fields.get("for") == "also-had"}
     written = {text.language for text in texts}
-    late = {"later": [one for one in languages if fields.get(f"later-{one}") and one not in written]}
+    late: dict[str, Any] = {"later": [one for one in languages if fields.get(f"later-{one}") and one not in written]}
     updates = fields.get("updates", "")
-    return late | {"updates": int(updates[:18])} if updates.isdecimal() else late
+    late |= {"updates": int(updates[:18])} if updates.isdecimal() else {}
+    if not fields.get("readers"):
+        return late
+    only = [one for one in languages if fields.get(f"only-{one}")]
+    return late | {"only": [] if len(only) == len(languages) else only}
 
 
 def _texts(fields: dict[str, str], languages: Sequence[str]) -> list[Manuscript]:
@@ -203,6 +216,7 @@ def _form(
     problem: NewsletterError | None = None,
     seen: str = "",
     later: Sequence[str] | None = None,
+    only: Sequence[str] | None = None,
     translates: int | None = None,
     also_had: bool = False,
     updates: int | None = None,
@@ -218,6 +232,8 @@ def _form(
         languages = list(place.missing if translates else place.own)
     if later is None:
         later = place.later if place else ()
+    if only is None:
+        only = place.only if place else ()
     facts: dict[str, Any] = {
         "frames": offers,
         "seen": seen,
@@ -225,6 +241,7 @@ def _form(
         "place": place,
         "offered": translating.offered(gate.made(request).parts, translates) if translates else (),
         "later": later,
+        "only": only,
         "translates": translates,
         "also_had": also_had,
         "updates": updates,
@@ -268,6 +285,7 @@ def _shown(
         halted=found.status.halted and languages.say(f"halted.{found.status.halted}"),
         along=found.status.halted == WITH_ALERT,
         checked=checked,
+        kept=() if waits else desk.kept(parts, found),
         rules=rules,
         few=_few(found, rules.few),
         offer=mandates.offer(parts, number, by=who.operator.id) if alone else None,
