@@ -1,9 +1,7 @@
 """The urgent mailing of a cause. Every alert is also an article, so that memory needs no second rule."""
 
 import hashlib
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
@@ -14,6 +12,7 @@ from newsletter.composer.content import Action, AlertContent
 from newsletter.issues import articles, manuscript
 from newsletter.issues.feeds import FeedArticle, excerpt
 from newsletter.issues.manuscript import Manuscript
+from newsletter.ledger.manifest import Manifest
 
 FEED = "alerts"
 # An alert that could not be handed over for a day is history, and the next digest tells it.
@@ -52,16 +51,17 @@ def content(
     )
 
 
-def publish(
-    session: Session, mailing_id: int, content: Mapping[str, Any], *, language: str, now: datetime
-) -> list[int]:
+def publish(session: Session, locked: Manifest, *, page: str, now: datetime) -> list[int]:
     """Store an alert that goes out as an article in each of its languages, and return their ids.
 
-    content    what the mailing holds: the words of each language, and the address of its page
-    language   of words that name none
+    locked   its lock: the words are taken from there, since more hands reach whatever else is stored of an alert
+    page     the address of its page, where the lock leads there
     """
-    texts = [manuscript.read(str(words), language=language) for words in content["words"]]
-    found = [_article(text, mailing_id, url=f"{content['page']}/{text.language}", now=now) for text in texts]
+    mailing_id = locked.mailing
+    texts = [manuscript.read(words, language=language) for language, words in locked.words.items()]
+    pages = {text.language: f"{page}/{text.language}" for text in texts}
+    urls = {language: url if url in locked.links else "" for language, url in pages.items()}
+    found = [_article(text, mailing_id, url=urls[text.language], now=now) for text in texts]
     feed = articles.ensure_feed(session, FEED)
     stored = articles.store(session, feed, found, as_news=True, now=now).ids
     for article in stored:

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable
 
 _WORD = re.compile(r"[^\W\d_][\w’'-]+")
-_ENDS = re.compile(r"[.!?:\n>]\s*$")
+_ENDS = re.compile(r"[.!?:؟۔\n>]\s*$")
 ALIKE = 0.8
 
 
@@ -26,6 +26,11 @@ def names(text: str) -> list[str]:
 def _begins(before: str) -> bool:
     bare = before.rstrip(' *_#"“„«([-')
     return not bare or bool(_ENDS.search(bare + "\n" if before.endswith("\n") else bare))
+
+
+def unread(text: str) -> bool:
+    """Return whether a text has words in letters without capitals, such as Arabic ones: no name is found among these."""
+    return any(unicodedata.category(letter) == "Lo" for letter in text)
 
 
 def spelled_twice(texts: Iterable[str], known: Iterable[str] = ()) -> list[tuple[str, str]]:

@@ -81,6 +81,11 @@ class DrillView:
 
     @property
     def enough(self) -> bool:
+        """Whether there are readers to whom an alert would go, and today's quota takes it to all of them."""
+        return bool(self.reach) and self.allowed
+
+    @property
+    def allowed(self) -> bool:
         """Whether today's quota takes an alert to all whom it would go to."""
         return self.quota is None or self.quota >= (self.reach or 0)
 

@@ -1,7 +1,7 @@
 """newsletter alerts …"""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -35,6 +35,10 @@ Later = Annotated[
     list[str] | None,
     typer.Option(metavar="LANGUAGE", help="A language that is written later: its readers wait. May be given again."),
 ]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(metavar="LANGUAGE", help="Only to the readers of this language. May be given again."),
+]
 Translates = Annotated[
     int | None, typer.Option(min=1, help="Number of the alert of which these are languages that were finished later.")
 ]
@@ -55,6 +59,7 @@ class _Asked:
     operator: int | None
     updates: int | None
     later: tuple[str, ...]
+    only: tuple[str, ...]
     translates: int | None
     also_had: bool
 
@@ -72,7 +77,8 @@ class _Asked:
     def would_send(self, made: Newsletter, counts: Sequence[Waiting]) -> dict[str, Any]:
         """Return for how many it would be, with nothing written. counts: what `waiting` returned."""
         if self.translates is None:
-            count = drafting.rehearse(made.parts, self.files, digest_key=self.digest, later=self.later)
+            limits = {"later": self.later, "only": self.only}
+            count = drafting.rehearse(made.parts, self.files, digest_key=self.digest, **limits)
             return {"would_send": count}
         wait, had = sum(one.waiting for one in counts), sum(one.had for one in counts)
         return {"would_send": wait + had if self.also_had else wait, "waiting": wait, "had_another": had}
@@ -82,14 +88,8 @@ class _Asked:
         if self.translates is not None:
             of, also_had = self.translates, self.also_had
             return translating.draft(made.parts, self.files, of=of, also_had=also_had, by=self.operator)
-        wish = drafting.Wish(drafting.read_files(self.files), self.digest, self.updates, self.later)
+        wish = drafting.Wish(drafting.read_files(self.files), self.digest, self.updates, self.later, self.only)
         return drafting.draft_words(made.parts, wish, by=self.operator)
-
-    def require_few_or_named(self, made: Newsletter, counts: Sequence[Waiting]) -> None:
-        """Raise NotEnough before anything is written where a second person approves, and nobody says who asks for it."""
-        if self.operator is None:
-            before = translating.reached(made.parts, self.translates) if self.translates is not None else 0
-            journey.require_few(made.parts, self.would_send(made, counts)["would_send"] + before)
 
 
 @app.command()
@@ -99,13 +99,15 @@ def draft(
     operator: Operator = None,
     updates: Updates = None,
     later: Later = None,
+    only: Only = None,
     translates: Translates = None,
     also_had: AlsoHad = False,
     as_json: AsJson = False,
 ) -> None:
     """Compose an alert, and what would take it back."""
-    digest = _digest(to, translates, also_had=also_had, other=bool(updates or later))
-    asked = _Asked(tuple(files), digest, operator, updates, tuple(later or ()), translates, also_had)
+    digest = _digest(to, translates, also_had=also_had, other=bool(updates or later or only))
+    limits = tuple(later or ()), tuple(only or ())
+    asked = _Asked(tuple(files), digest, operator, updates, *limits, translates, also_had)
     with newsletter() as made:
         asked.waiting(made)
         number = asked.draft(made)
@@ -121,7 +123,9 @@ def _digest(to: str | None, translates: int | None, *, also_had: bool, other: bo
             raise typer.BadParameter("--also-had says for whom a language is that came later: it needs --translates")
         return to
     if to is not None or other:
-        raise typer.BadParameter("--translates goes to the readers of that alert: without --to, --updates and --later")
+        raise typer.BadParameter(
+            "--translates goes to the readers of that alert: without --to, --updates, --later and --only"
+        )
     return ""
 
 
@@ -267,6 +271,7 @@ def send(
     operator: Operator = None,
     updates: Updates = None,
     later: Later = None,
+    only: Only = None,
     translates: Translates = None,
     also_had: AlsoHad = False,
     wait: Wait = False,
@@ -274,41 +279,66 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Draft and lock an alert, and let it go where one person may; else say what it waits for."""
-    digest = _digest(to, translates, also_had=also_had, other=bool(updates or later))
-    asked = _Asked(tuple(files), digest, operator, updates, tuple(later or ()), translates, also_had)
+    digest = _digest(to, translates, also_had=also_had, other=bool(updates or later or only))
+    limits = tuple(later or ()), tuple(only or ())
+    asked = _Asked(tuple(files), digest, operator, updates, *limits, translates, also_had)
     with newsletter() as made:
         counts = asked.waiting(made)
         if dry_run:
             found = {"mailing": None, "dry_run": True} | asked.would_send(made, counts)
             return show(found, as_json=as_json)
-        asked.require_few_or_named(made, counts)
         alert = asked.draft(made)
-        journey.send_draft(made.parts, alert, by=operator)
-        if journey.standing(made.parts, alert).state is State.LOCKED:
-            return _show(made, alert, as_json=as_json)
+        lacking = journey.send_draft(made.parts, alert, by=operator)
+        if lacking or journey.standing(made.parts, alert).state is State.LOCKED:
+            return _show(made, alert, as_json=as_json, lacking=lacking)
         for one in translating.waiting(made.parts, alert):
             _say("alert.waits", language=one.language, waiting=one.waiting)
         waiting.report(made, alert, wait=wait, as_json=as_json)
     return None
 
 
-def _show(made: Newsletter, alert: int, *, as_json: bool, said: tuple[Manuscript, ...] = ()) -> None:
-    """Print where an alert stands; of one that goes, its books as well. said: its texts, for whoever is to read them."""
+def _show(
+    made: Newsletter,
+    alert: int,
+    *,
+    as_json: bool,
+    said: tuple[Manuscript, ...] = (),
+    lacking: journey.NotEnough | None = None,
+) -> None:
+    """Print where an alert stands; of one that goes, its books as well.
+
+    said      its texts, for whoever is to read them
+    lacking   why it could not be locked
+    """
     found = journey.standing(made.parts, alert)
-    document = _document(found) | asdict(retracting.relatives(made.parts, alert)) | {"plan": _plan(made, found)}
+    if lacking is not None:
+        found = replace(found, waits_for=lacking)
+    document = _document(found) | asdict(retracting.relatives(made.parts, alert)) | _ahead(made, found)
+    document["only"] = translating.languages(made.parts, alert).only
     document["translations"] = dict(document["translations"])
+    document["may_approve"] = _may_approve(made, found)
     document["waiting"] = {one.language: one.waiting for one in translating.waiting(made.parts, alert)}
     if found.state in RELEASED:
         document |= asdict(mailings.status(made.parts, alert))
     show(document, as_json=as_json, words=lambda: _words(document, said, found.changes if document["changes"] else ()))
 
 
-def _plan(made: Newsletter, found: journey.Standing) -> list[str]:
-    """Return by which road an alert that has not gone will go, in sentences."""
-    if found.state not in NOT_GONE:
-        return []
-    checked = desk.checked(made.parts, desk.shown(made.parts, found.mailing))
-    return [languages.say(message, **facts) for message, facts in checked.plan]
+def _may_approve(made: Newsletter, found: journey.Standing) -> list[dict[str, Any]] | None:
+    """Return whom an alert waits for that needs another's word; None where it waits for nobody."""
+    if found.waits_for is None or found.state not in (State.DRAFT, State.LOCKED):
+        return None
+    return [{"operator": one.id, "name": one.name} for one in journey.approvers(made.parts, found.mailing)]
+
+
+def _ahead(made: Newsletter, found: journey.Standing) -> dict[str, list[str]]:
+    """Return in sentences by which road an alert that has not gone will go and what is promised; else promise and truth."""
+    shown = desk.shown(made.parts, found.mailing)
+    checked = desk.checked(made.parts, shown) if found.state in NOT_GONE else None
+    said = {
+        "plan": checked.plan if checked else (),
+        "promise": checked.promise if checked else desk.kept(made.parts, shown),
+    }
+    return {name: [languages.say(message, **facts) for message, facts in lines] for name, lines in said.items()}
 
 
 def _document(found: journey.Standing) -> dict[str, Any]:
@@ -332,8 +362,9 @@ def _document(found: journey.Standing) -> dict[str, Any]:
 
 
 def _words(document: dict[str, Any], said: tuple[Manuscript, ...], changes: tuple[Change, ...]) -> None:
-    sentence, waits, plan = document.pop("sentence"), document.pop("waiting"), document.pop("plan")
-    refused = document.pop("refusals")
+    sentence, waits = document.pop("sentence"), document.pop("waiting")
+    plan = [*document.pop("plan"), " ".join(document.pop("promise"))]
+    refused, asked = document.pop("refusals"), document.pop("may_approve")
     for name in ("waits_for", "fingerprint", "changes"):
         document.pop(name)
     listing(
@@ -353,5 +384,10 @@ def _words(document: dict[str, Any], said: tuple[Manuscript, ...], changes: tupl
         page.print(languages.say("alert.waits", language=language, waiting=count), soft_wrap=True, markup=False)
     reading.show(reading.words(said))
     reading.show(reading.changes(changes))
+    if asked is not None:
+        names = ", ".join(f"{one['name']} ({one['operator']})" for one in asked)
+        _say("alert.waits-for" if asked else "alert.waits-for-nobody", names=names)
+    if sentence and document["state"] == State.DRAFT:
+        _say("alert.kept", mailing=document["mailing"])
     if sentence:
         screen.print(sentence, soft_wrap=True, markup=False)

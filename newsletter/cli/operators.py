@@ -119,7 +119,7 @@ def disable(number: Number, as_json: AsJson = False) -> None:
 @programs.command("add")
 def add_token(
     number: Number,
-    scope: Annotated[list[May], typer.Option("--scope", help="May be given several times.")],
+    scope: Annotated[list[May], typer.Option("--scope", help="stop or audit; may be given several times.")],
     label: Annotated[str, typer.Option(help="What it is for.")],
     days: Annotated[int, typer.Option(min=1, help="How long it is good for.")] = USUAL.days,
     as_json: AsJson = False,

@@ -22,7 +22,7 @@ def read(made: Newsletter, number: int) -> str:
     locked = found.standing.locked
     if locked is None:
         raise NotLocked(number)
-    for line in (*_audience(made, found), *words(found.texts), *changes(found.standing.changes)):
+    for line in (*_audience(made, found), *words(found.texts), *_back(found), *changes(found.standing.changes)):
         _print(screen.print, line)
     _print(screen.print, languages.say("alert.reads-code", code=locked.code))
     return locked.fingerprint
@@ -55,6 +55,12 @@ def words(texts: tuple[Manuscript, ...]) -> Iterator[str]:
             yield f"  {line}"
 
 
+def _back(found: Alert) -> Iterator[str]:
+    """Yield what would take an alert back: it is approved with it, and goes by one person's word."""
+    yield languages.say("alert.reads-back")
+    yield from words(found.backwards)
+
+
 def changes(found: tuple[Change, ...]) -> Iterator[str]:
     """Yield what is another than at the lock before."""
     for change in found:
@@ -71,6 +77,8 @@ def _audience(made: Newsletter, found: Alert) -> Iterator[str]:
     place = translating.languages(made.parts, number)
     if place.of is not None:
         yield languages.say("alert.reads-also-had" if place.also_had else "alert.reads-waiting", of=place.of)
+    if place.only:
+        yield languages.say("alert.reads-only", languages=", ".join(place.only))
     if place.later:
         yield languages.say("alert.reads-later", languages=", ".join(place.later))
 

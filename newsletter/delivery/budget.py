@@ -27,6 +27,8 @@ LEARNED = timedelta(minutes=1)
 STEP = 1.5
 HIGHEST = 1000.0
 """Messages a second from which a learned pace is forgotten."""
+WORTH_A_WORD = timedelta(minutes=5)
+"""From which a pause is told of."""
 _FOREVER = timedelta(days=366)
 
 
@@ -196,12 +198,24 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """A while in which next to nothing goes. handed, reached: how many have gone as it begins and ends; why: what holds it."""
+
+    handed: int
+    reached: int
+    since: datetime
+    until: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Promise:
-    """When a mailing will have gone. by_day: the messages of each day, in order, the first is today."""
+    """When a mailing will have gone. by_day: the messages of each day, in order, the first is today. pause: the longest."""
 
     ends_at: datetime
     by_day: tuple[int, ...]
     held_by: str | None
+    pause: Pause | None = None
 
 
 class _Course:
@@ -268,7 +282,7 @@ def promise(due: int, relays: Iterable[Limits], *, now: datetime) -> Promise | N
     """
     courses = [_Course(relay if relay.first_used_at else replace(relay, first_used_at=now)) for relay in relays]
     days: list[int] = []
-    held = Counter[str]()
+    held, pauses, whole = Counter[str](), _Pauses(due, courses), due
     moment, end = now, now + _FOREVER
     while moment < end:
         for course in courses:
@@ -289,11 +303,39 @@ def promise(due: int, relays: Iterable[Limits], *, now: datetime) -> Promise | N
         day = (moment.date() - now.date()).days
         days += [0] * (day + 1 - len(days))
         days[day] += took
+        why = next((why for _, why in rooms if why), "rate")
+        pauses.look(Pause(whole - due, whole - due + took, moment, until, why), last=took == due)
         if took == due:
-            return Promise(_ended(courses, rooms, due, moment, until), tuple(days), _longest(held))
+            return Promise(_ended(courses, rooms, due, moment, until), tuple(days), _longest(held), pauses.worst())
         due -= took
         moment = until
-    return Promise(end, tuple(days), _longest(held))
+    return Promise(end, tuple(days), _longest(held), pauses.worst())
+
+
+class _Pauses:
+    """The whiles in which next to nothing goes: less than a tenth of what the relays are able to, and little of all."""
+
+    def __init__(self, whole: int, courses: Sequence[_Course]) -> None:
+        self._little = whole / 20
+        paces = [course.limits.pace for course in courses]
+        self._able = 0.0 if math.inf in paces else sum(paces)
+        self._found: list[Pause] = []
+
+    def look(self, step: Pause, *, last: bool) -> None:
+        """Take a step for a pause, or for the going on of one. last: few are left, which alone is none."""
+        took, seconds = step.reached - step.handed, (step.until - step.since).total_seconds()
+        self._able = max(self._able, took / seconds)
+        if took and (took / seconds >= self._able / 10 or took > self._little):
+            return
+        if self._found and self._found[-1].until == step.since:
+            self._found[-1] = replace(self._found[-1], until=step.until, reached=step.reached)
+        elif not last:
+            self._found.append(step)
+
+    def worst(self) -> Pause | None:
+        """Return the longest, if it is worth a word."""
+        found = max(self._found, key=lambda one: one.until - one.since, default=None)
+        return found if found and found.until - found.since >= WORTH_A_WORD else None
 
 
 def _longest(held: Counter[str]) -> str | None:

@@ -121,7 +121,7 @@ def plan(
     if planned.planned >= MANY:
         database.refresh_statistics(session, "delivery", "shard")
     if locked:
-        _publish(session, mailing, now=now)
+        _publish(session, mailing, locked, now=now)
         following.supersede(session, mailing, now=now)
     else:
         _hold_withdrawn(session, mailing_id)
@@ -199,13 +199,12 @@ def grow(session: Session, mailing_id: int, *, now: datetime, portions: Portions
     return first is not None
 
 
-def _publish(session: Session, mailing: mailings.MailingView, *, now: datetime) -> None:
+def _publish(session: Session, mailing: mailings.MailingView, locked: Manifest, *, now: datetime) -> None:
     """An alert that goes is an article from then on, and everything that it carries is held with it."""
     # Here: it loads what reads feeds, and every sender plans (decision 4).
     from newsletter.campaigns import alerts
 
-    language = digests.get(session, mailing.digest_id or 0).languages[0]
-    found = alerts.publish(session, mailing.id, mailing.content, language=language, now=now)
+    found = alerts.publish(session, locked, page=str(mailing.content.get("page", "")), now=now)
     variants.carries(session, mailing.id, found)
 
 
@@ -242,10 +241,17 @@ def audience(session: Session, mailing: mailings.MailingView, *, near: recipient
     if mailing.translates is not None:
         had = bool(terms["also_had"])
         return late(session, mailing.translates, terms["languages"], also_had=had, but=mailing.id, near=near)
+    written = variants.languages(session, [mailing.id]) if mailing.kind is Kind.ALERT else None
     later = terms.get("later", ())
-    urgent = mailing.kind not in ORDINARY
     return recipients.of_digest(
-        digest.id, rhythm=rhythm, languages=digest.languages, urgent=urgent, later=later, near=near
+        digest.id,
+        rhythm=rhythm,
+        languages=digest.languages,
+        urgent=mailing.kind not in ORDINARY,
+        written=written,
+        later=later,
+        only=terms.get("only", ()),
+        near=near,
     )
 
 
@@ -271,9 +277,14 @@ def late(
     """
     alert = mailings.get(session, mailing_id)
     digest = digests.get(session, alert.digest_id or 0)
-    whole = recipients.of_digest(digest.id, rhythm=None, languages=digest.languages, urgent=True, near=near)
     others = [one for one in mailings.translations(session, mailing_id) if one.planned_at and one.id != but]
     gone = [alert, *others]
+    # Of a language that the digest does not list a reader may have the alert as well.
+    written = [*variants.languages(session, [one.id for one in gone]), *digest.languages]
+    only = translating.terms(alert if but is None else mailings.get(session, but)).get("only", ())
+    whole = recipients.of_digest(
+        digest.id, rhythm=None, languages=digest.languages, urgent=True, written=written, only=only, near=near
+    )
     return translating.narrowed(whole, gone, wanted, also_had=also_had, waiting=near is not None)
 
 

@@ -31,6 +31,7 @@ from newsletter.ledger.refusals import RefusalView
 from newsletter.operators import approval, audit, factors, night, people
 from newsletter.operators.approval import Over
 from newsletter.operators.night import Fault, Rule, Word
+from newsletter.operators.people import OperatorView
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
 from newsletter.subscribers import recipients
@@ -117,11 +118,6 @@ def _lockable(parts: Parts, by: int | None, *, unread: bool, count: int, togethe
     rules = parts.house.rules
     if fault := night.unlockable(by, unread=unread, together=together, rules=rules):
         raise NotEnough(fault, count=count, together=together, few=rules.few)
-
-
-def require_few(parts: Parts, count: int) -> None:
-    """Raise NotEnough where a second person is to approve what nobody says they ask for: before any of it is written."""
-    _lockable(parts, None, unread=False, count=count, together=count)
 
 
 def _manifest(session: Session, parts: Parts, view: MailingView, *, by: int | None, expires_at: datetime) -> Manifest:
@@ -310,7 +306,8 @@ def release(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str |
 def _released(
     session: Session, parts: Parts, manifest: Manifest, *, by: int | None, start_at: datetime, now: datetime
 ) -> None:
-    """Tell the team what goes and when, and write it into the audit."""
+    """Tell the team what goes and when, and write it into the audit; what is promised of it is kept."""
+    mailing.keep_promise(session, parts, manifest.mailing, due=manifest.count, begins=start_at)
     telling.released(session, parts, manifest, by=by, start_at=start_at, now=now)
     facts = {"mailing": manifest.mailing, "start_at": start_at.isoformat()}
     audit.append(session, "alert.released", by=by or audit.SHELL, now=now, **facts)
@@ -397,18 +394,36 @@ def send(
     by: int | None = None,
     updates: int | None = None,
     later: Sequence[str] = (),
+    only: Sequence[str] = (),
 ) -> int:
-    """Draft and lock an alert, and release it where the rules let one person; return its mailing."""
-    mailing_id = drafting.draft(parts, paths, digest_key=digest_key, by=by, updates=updates, later=later)
+    """Draft and lock an alert, and release it where the rules let one person, as `send_draft`; return its mailing."""
+    mailing_id = drafting.draft(parts, paths, digest_key=digest_key, by=by, updates=updates, later=later, only=only)
     send_draft(parts, mailing_id, by=by)
     return mailing_id
 
 
-def send_draft(parts: Parts, mailing_id: int, *, by: int | None = None) -> None:
-    """Lock what was drafted this moment, and release it where the rules let one person."""
-    made = lock(parts, mailing_id, by=by)
+def send_draft(parts: Parts, mailing_id: int, *, by: int | None = None) -> NotEnough | None:
+    """Lock what was drafted this moment, and release it where the rules let one person.
+
+    Return why it is still a draft where another is to approve it and nobody says who asks; None where it is locked, or goes.
+    """
+    try:
+        made = lock(parts, mailing_id, by=by)
+    except NotEnough as refused:
+        if refused.fault is not Fault.NO_AUTHOR:
+            raise
+        return refused
     if made.together <= parts.house.rules.few:
         release(parts, mailing_id, by=by, seen=made.fingerprint)
+    return None
+
+
+def approvers(parts: Parts, mailing_id: int) -> list[OperatorView]:
+    """Return who may approve an alert that is locked, or could once it is: not who wrote in it."""
+    with parts.database.transaction() as session:
+        view = _an_alert(session, mailing_id)
+        author = locks.of(session, mailing_id, view.fingerprint).author if view.fingerprint else None
+        return telling.approvers(session, (author, *view.content.get("by", ())))
 
 
 def stop(parts: Parts, mailing_id: int, *, by: int | None = None) -> int:

@@ -87,6 +87,25 @@ def held(parts: Parts) -> list[Bulletin]:
         return bulletins.listed(session, state=State.HELD)
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A message that waits for another, as the team's page shows it. subject: "" of one that says nothing of its own."""
+
+    bulletin: Bulletin
+    subject: str
+
+
+def held_words(parts: Parts, *, limit: int = 5) -> list[Held]:
+    """Return the newest messages that wait for another, and what they are about."""
+    with parts.database.transaction() as session:
+        found = bulletins.listed(session, state=State.HELD, limit=limit)
+        return [Held(one, _subject(bulletins.message(session, one.name))) for one in found]
+
+
+def _subject(message: CapMessage) -> str:
+    return next((info.headline or info.event for info in message.infos), "")
+
+
 def listed(parts: Parts, *, limit: int = 50) -> list[Bulletin]:
     """Return the messages that came last, whatever became of them."""
     with parts.database.transaction() as session:

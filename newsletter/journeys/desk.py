@@ -1,16 +1,16 @@
 """What the team's pages show of alerts: those there are, one with everything about it, and what to look at before it goes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from newsletter import fetching
-from newsletter.campaigns import checks
+from newsletter import database, fetching
+from newsletter.campaigns import alerts, checks
 from newsletter.campaigns import frames as frames_
 from newsletter.composer import lint
 from newsletter.database import Session
-from newsletter.delivery import planning
-from newsletter.delivery.budget import Promise
+from newsletter.delivery import planning, promises
+from newsletter.delivery.promises import Promised
 from newsletter.delivery.roads import Sentence
 from newsletter.errors import NewsletterError
 from newsletter.issues import articles, digests, manuscript
@@ -23,6 +23,7 @@ from newsletter.ledger import books, locks, mailings, translating, variants
 from newsletter.ledger import planning as rows
 from newsletter.ledger.books import Status
 from newsletter.ledger.mailings import Kind, State
+from newsletter.ledger.manifest import Manifest
 
 LINK_SECONDS = 6.0
 MOST_LINKS = 20
@@ -52,22 +53,31 @@ class Link:
 class Checks:
     """What to look at.
 
-    links     None: not tried yet
+    links     None: not tried yet; links_of: how many there are, of which so many are tried at most
+    unread    languages with words in which no name can be found: their letters have no capitals
     missing   languages of the digest in which nothing was written
     plan      by which road it goes, in sentences
+    promise   so much by then, the rest from then on and why, in sentences
     """
 
     links: tuple[Link, ...] | None
+    links_of: int
     names: tuple[tuple[str, str], ...]
+    unread: tuple[str, ...]
     missing: tuple[str, ...]
     audience: int
     plan: tuple[Sentence, ...]
-    promise: Promise | None
+    promise: tuple[Sentence, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert as its page shows it. texts: in the order of its versions; print: by which a form knows what it showed."""
+    """An alert as its page shows it.
+
+    texts       in the order of its versions
+    print       by which a form knows what it showed
+    backwards   what would take back each of the texts
+    """
 
     standing: Standing
     digest: DigestView
@@ -75,6 +85,7 @@ class Alert:
     status: Status
     expires_at: datetime | None
     print: str
+    backwards: tuple[Manuscript, ...]
 
     @property
     def subject(self) -> str:
@@ -103,13 +114,19 @@ def shown(parts: Parts, mailing_id: int) -> Alert:
         digest = digests.get(session, view.digest_id or 0)
         # Of what is locked the words that are in the lock: what is signed is what is read.
         locked = locks.of(session, mailing_id, view.fingerprint) if view.fingerprint else None
-        words = [str(one) for one in view.content["words"]]
-        if locked:  # of a language that came later twice: plain, and marked
-            words = [one.words for one in locked.versions][: len(words)]
-        texts = tuple(manuscript.read(one, language=digest.languages[0]) for one in words)
-        return Alert(
-            standing, digest, texts, books.status(session, mailing_id), view.expires_at, drafting.print_of(view)
-        )
+        words = [one.words for one in locked.versions] if locked else [str(one) for one in view.content["words"]]
+        # Of a language that came later each may be there twice: plain, and marked.
+        texts = tuple(manuscript.read(one, language=digest.languages[0]) for one in dict.fromkeys(words))
+        status, print_ = books.status(session, mailing_id), drafting.print_of(view)
+        return Alert(standing, digest, texts, status, view.expires_at, print_, _backwards(texts, locked))
+
+
+def _backwards(texts: Sequence[Manuscript], locked: Manifest | None) -> tuple[Manuscript, ...]:
+    """Return what would take texts back: of what is locked the words that are in the lock."""
+    found = [alerts.retraction(text) for text in texts]
+    if locked:
+        found = [replace(text, markdown=one.words) for text, one in zip(found, locked.retraction, strict=False)]
+    return tuple(found)
 
 
 def checked(parts: Parts, found: Alert) -> Checks:
@@ -127,17 +144,44 @@ def checked(parts: Parts, found: Alert) -> Checks:
     written = {text.language for text in found.texts}
     return Checks(
         links,
-        tuple(checks.spelled_twice([text.markdown for text in found.texts if text.language == "en"], known)),
+        int(view.content.get("links_of", len(links or ()))),
+        tuple(checks.spelled_twice([text.markdown for text in found.texts], known)),
+        tuple(text.language for text in found.texts if checks.unread(text.markdown)),
         tuple(language for language in expected if language not in written),
         audience,
         mailing.road(parts, mailing_id, due=audience),
-        mailing.promise(parts, mailing_id),
+        _promise(parts, mailing_id, audience),
     )
+
+
+def _promise(parts: Parts, mailing_id: int, audience: int) -> tuple[Sentence, ...]:
+    promised = mailing.promise(parts, mailing_id)
+    if promised is None:
+        return (("promise.at-once", {}),)
+    with parts.database.transaction() as session:
+        return promises.worded(Promised(audience, database.now(session), promised))
+
+
+def kept(parts: Parts, found: Alert) -> tuple[Sentence, ...]:
+    """Return what was promised of an alert as it was let go, and what became of it."""
+    return mailing.promise_kept(parts, found.status)
 
 
 def frames(parts: Parts) -> list[str]:
     """Return the names of the frames an alert may begin with."""
     return parts.house.framed()
+
+
+def frames_in(parts: Parts) -> dict[str, list[str]]:
+    """Return for each language the names of the frames in it. One that is none stands in English: asked for, it says why."""
+    found: dict[str, list[str]] = {}
+    for name in frames(parts):
+        try:
+            language = framed(parts, name).language
+        except NewsletterError:
+            language = "en"
+        found.setdefault(language, []).append(name)
+    return found
 
 
 def framed(parts: Parts, name: str) -> Manuscript:
@@ -172,18 +216,19 @@ def try_links(parts: Parts, mailing_id: int) -> None:
         links = sorted(
             {link for one in variants.of(session, mailing_id) for link in lint.links(variants.load(session, one.id))}
         )
-    tried = [[link, _tried(parts, link)] for link in _outside(links, own)]
+    outside = _outside(links, own)
+    tried = [[link, _tried(parts, link)] for link in outside[:MOST_LINKS]]
     with parts.database.transaction() as session:
         now = mailings.take(session, mailing_id)
         if now.content.get("words") == view.content.get("words"):
-            mailings.write_down(session, mailing_id, now.subject, now.content | {"links": tried})
+            mailings.write_down(
+                session, mailing_id, now.subject, now.content | {"links": tried, "links_of": len(outside)}
+            )
 
 
 def _outside(links: Sequence[str], own: tuple[str, ...]) -> list[str]:
     """Those that lead to other people's pages: ours differ for each reader, and are our own affair."""
-    return [link for link in links if link.startswith("http") and not link.startswith(own) and "{" not in link][
-        :MOST_LINKS
-    ]
+    return [link for link in links if link.startswith("http") and not link.startswith(own) and "{" not in link]
 
 
 def _tried(parts: Parts, link: str) -> list[object] | None:

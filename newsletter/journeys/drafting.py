@@ -21,7 +21,7 @@ from newsletter.issues.manuscript import Manuscript
 from newsletter.journeys import acting, inbound, publish, styling
 from newsletter.journeys.mailing import read_file
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import locks, mailings, variants
+from newsletter.ledger import locks, mailings, translating, variants
 from newsletter.ledger.mailings import Draft, Kind, Lane, MailingView, State
 from newsletter.operators import audit
 from newsletter.operators.roles import May
@@ -39,6 +39,20 @@ class NotWritten(Invalid):
 
     def __init__(self, language: str, languages: Sequence[str]) -> None:
         super().__init__("alert.no-later-language", language=language, languages=", ".join(languages) or "–")
+
+
+class NobodyReads(Invalid):
+    """An alert is limited to the readers of a language of which its digest knows none."""
+
+    def __init__(self, language: str, languages: Sequence[str]) -> None:
+        super().__init__("alert.nobody-reads", language=language, languages=", ".join(languages))
+
+
+class FewerReaders(Invalid):
+    """What would replace an alert leaves out some of those who are to hear of it."""
+
+    def __init__(self, mailing_id: int, languages: Sequence[str]) -> None:
+        super().__init__("alert.fewer-readers", mailing=mailing_id, languages=", ".join(languages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +88,18 @@ class Script:
         """What would take each version back."""
         return tuple(alerts.retraction(text) for text in self.texts)
 
-    def require_later(self, later: Sequence[str]) -> None:
-        """Raise NotWritten where one of these languages cannot come later than those it is written in."""
-        left = [one for one in self.digest.languages if one not in self.languages]
+    def require_later(self, later: Sequence[str], only: Sequence[str] = ()) -> None:
+        """Raise NotWritten where one of these languages cannot come later than those it is written in.
+
+        only   those to whose readers it is limited: of any other nobody waits
+
+        Raises NobodyReads where it cannot be limited to them.
+        """
+        read = list(dict.fromkeys([*self.digest.languages, *self.languages]))
+        for language in only:
+            if language not in read:
+                raise NobodyReads(language, read)
+        left = [one for one in self.digest.languages if one not in self.languages and (not only or one in only)]
         for language in later:
             if language not in left:
                 raise NotWritten(language, left)
@@ -102,12 +125,14 @@ class Wish:
     digest    the key of the digest whose readers get it
     updates   the alert that it follows and replaces
     later     languages whose readers wait until theirs is written, where others get the best there is
+    only      to the readers of these languages alone; none: to all
     """
 
     words: tuple[str, ...]
     digest: str
     updates: int | None = None
     later: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +141,13 @@ class Revision:
 
     seen    `print_of` of the words that were before their eyes; None: whatever they are now
     later   the languages to come later; None: as it was
+    only    those to whose readers it is limited; None: as it was
     """
 
     words: tuple[str, ...]
     seen: str | None = None
     later: tuple[str, ...] | None = None
+    only: tuple[str, ...] | None = None
 
 
 def draft(
@@ -131,9 +158,10 @@ def draft(
     by: int | None = None,
     updates: int | None = None,
     later: Sequence[str] = (),
+    only: Sequence[str] = (),
 ) -> int:
     """Compose an alert from a text file a language, with its retraction, as `Wish` says; return its mailing."""
-    return draft_words(parts, Wish(read_files(paths), digest_key, updates, tuple(later)), by=by)
+    return draft_words(parts, Wish(read_files(paths), digest_key, updates, tuple(later), tuple(only)), by=by)
 
 
 def draft_words(parts: Parts, wish: Wish, *, by: int | None) -> int:
@@ -155,10 +183,19 @@ def begin(session: Session, parts: Parts, wish: Wish, hand: Hand) -> int:
         acting.an_alert(session, wish.updates)
         following.require(session, wish.updates)
     script = Script.read(wish.words, digest)
-    script.require_later(wish.later)
-    content = {"later": sorted(set(wish.later))} if wish.later else {}
+    script.require_later(wish.later, wish.only)
+    if wish.updates is not None:
+        _require_all(session, script, wish.updates, wish.only)
+    content = {"later": sorted(set(wish.later)), "only": sorted(set(wish.only))}
     new = Draft(Kind.ALERT, Lane.URGENT, digest.id, script.subject, updates=wish.updates, content=content)
     return store(session, parts, new, script, hand)
+
+
+def _require_all(session: Session, script: Script, updates: int, only: Sequence[str]) -> None:
+    """Raise FewerReaders where an update would leave out readers of what it replaces: those still due would hear of neither."""
+    before = translating.terms(mailings.get(session, updates)).get("only") or script.digest.languages
+    if only and not set(before) <= set(only):
+        raise FewerReaders(updates, before)
 
 
 def store(session: Session, parts: Parts, new: Draft, script: Script, hand: Hand) -> int:
@@ -203,21 +240,35 @@ def rewrite(session: Session, parts: Parts, mailing_id: int, revision: Revision,
         locks.unlock(session, mailing_id)
     script = Script.read(revision.words, digests.get(session, view.digest_id or 0))
     _require_same_languages(view, script)
-    if revision.later is not None:
-        view = replace(view, content=view.content | {"later": list(revision.later)})
+    for name, languages in (("later", revision.later), ("only", revision.only)):
+        if languages is not None:
+            view = replace(view, content=view.content | {name: list(languages)})
+    script.require_later((), view.content.get("only", ()))
+    if view.updates is not None:
+        _require_all(session, script, view.updates, view.content.get("only", ()))
     _write(session, parts, view, script, hand)
     audit.append(session, "alert.edited", by=hand.by, now=hand.now, mailing=mailing_id)
 
 
-def rehearse(parts: Parts, paths: Sequence[str], *, digest_key: str, later: Sequence[str] = ()) -> int:
+def rehearse(
+    parts: Parts, paths: Sequence[str], *, digest_key: str, later: Sequence[str] = (), only: Sequence[str] = ()
+) -> int:
     """Compose an alert and keep nothing; return how many would get it. Raises what `draft` raises."""
     parts.letterhead.require()
     with parts.database.transaction() as session:
         script = Script.read(read_files(paths), digests.by_key(session, digest_key))
-        script.require_later(later)
-        for sheet in _sheets(script.texts, [None]):
-            _compose(session, parts, _Setting(script.digest, database.now(session)), sheet)
-    return publish.audience_of_digest(parts, digest_key, later=later)
+        script.require_later(later, only)
+        compose_all(session, parts, script.digest, script.texts)
+    return publish.audience_of_digest(parts, digest_key, written=script.languages, later=later, only=only)
+
+
+def compose_all(session: Session, parts: Parts, digest: DigestView, texts: Sequence[Manuscript]) -> None:
+    """Compose an alert in each of its languages, marked as a translation too, and what takes it back; keep nothing."""
+    now = database.now(session)
+    setting = _Setting(digest, now, f"{parts.letterhead.base_url}/alerts/0")
+    backwards = [alerts.retraction(text) for text in texts]
+    for sheet in (*_sheets(texts, [None, now]), *_sheets(backwards, [None])):
+        _compose(session, parts, setting, sheet)
 
 
 def _write(session: Session, parts: Parts, view: MailingView, script: Script, hand: Hand) -> None:
@@ -243,7 +294,8 @@ def _content(view: MailingView, script: Script, hand: Hand) -> dict[str, Any]:
     if view.translates is not None:
         content |= {"languages": script.languages, "also_had": bool(view.content.get("also_had"))}
     waits = set(view.content.get("later", [])) - set(script.languages)
-    return content | ({"later": sorted(waits)} if waits else {})
+    lists = {"later": sorted(waits), "only": sorted(set(view.content.get("only", [])))}
+    return content | {name: languages for name, languages in lists.items() if languages}
 
 
 def unnamed(view: MailingView) -> bool:

@@ -1,7 +1,8 @@
 """A drill: a real message by the alert's own way to the team, and nobody else, each morning; and the lamp that it keeps.
 
-It is composed, planned, vouched for by the worker of the urgent lane and handed over as an alert is. What it measures is from
-the command to the first message that a relay took.
+It is composed as an alert is and by the same templates, planned, vouched for by the worker of the urgent lane and handed over.
+What it measures is from the command to the first message that a relay took. Beside it an alert and its retraction are composed
+for every digest in each of its languages: a footer that is broken in Persian alone is found in the morning as well.
 """
 
 from datetime import UTC, datetime, tzinfo
@@ -9,13 +10,14 @@ from datetime import UTC, datetime, tzinfo
 import structlog
 
 from newsletter import database, languages, mailboxes
-from newsletter.campaigns import drills
+from newsletter.campaigns import alerts, drills
 from newsletter.campaigns.drills import DrillView, Fault, Lamp, Terms
-from newsletter.composer.content import TeamContent
+from newsletter.composer.message import Compiled
 from newsletter.database import Session
 from newsletter.delivery import quotas
 from newsletter.errors import Conflict, NewsletterError
 from newsletter.issues import digests
+from newsletter.issues.manuscript import Manuscript
 from newsletter.jobs import DELIVER, HOOKS
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import books, deliveries, mailings, variants
@@ -85,12 +87,14 @@ def _begin(parts: Parts, drill_id: int) -> None:
     try:
         with parts.database.transaction() as session:
             _send(session, parts, drill_id, now=database.now(session))
-    except NewsletterError:
+        parts.nudger.nudge(DELIVER[Lane.URGENT])
+        # Not before: what an alert's own way takes is measured.
+        _rehearse(parts, drill_id)
+    except Exception:  # a template may do anything
         with parts.database.transaction() as session:
             _end(session, drills.get(session, drill_id), Fault.NOT_COMPOSED, now=database.now(session))
         parts.nudger.nudge(HOOKS)
         raise
-    parts.nudger.nudge(DELIVER[Lane.URGENT])
     # Counting a million readers takes its time, and no alert waits for it either.
     with parts.database.transaction() as session:
         now = database.now(session)
@@ -125,7 +129,9 @@ def _send(session: Session, parts: Parts, drill_id: int, *, now: datetime) -> No
     stored: dict[str, int] = {}
     versions = []
     for number, language in enumerate(sorted(set(tongue.values())), start=1):
-        stored[language], version = _store(session, parts, mailing_id, drill_id, number=number, language=language)
+        stored[language], version = _store(
+            session, parts, mailing_id, drill_id, number=number, language=language, now=now
+        )
         versions.append(version)
     mailings.lock(session, mailing_id)
     mailings.approve(session, mailing_id, start_at=now)
@@ -143,18 +149,40 @@ def _language(known: str | None) -> str:
 
 
 def _store(
-    session: Session, parts: Parts, mailing_id: int, drill_id: int, *, number: int, language: str
+    session: Session, parts: Parts, mailing_id: int, drill_id: int, *, number: int, language: str, now: datetime
 ) -> tuple[int, Version]:
-    # Every worker loads this story, and those that only send never load premailer and lxml (decision 4).
-    from newsletter.composer import notice
+    compiled, _ = _composed(parts, _text(drill_id, language), now=now)
+    variant = variants.store(session, mailing_id, compiled, number=number, language=language)
+    return variant, Version.of(compiled, number=number, language=language, words="")
 
+
+def _text(drill_id: int, language: str) -> Manuscript:
     def say(what: str) -> str:
         return languages.say(f"mail.drill-{what}", language, number=drill_id)
 
-    content = TeamContent(say("subject"), say("title"), (say("text"), say("otherwise")))
-    compiled = notice.to_team(content, parts.letterhead.team_frame(language=language), parts.layout)
-    variant = variants.store(session, mailing_id, compiled, number=number, language=language)
-    return variant, Version.of(compiled, number=number, language=language, words="")
+    return Manuscript(say("subject"), say("title"), "", language, "", (), f"{say('text')}\n\n{say('otherwise')}\n")
+
+
+def _composed(parts: Parts, text: Manuscript, *, now: datetime) -> tuple[Compiled, Compiled]:
+    """Return a drill as an alert, and what would take it back."""
+    # Every worker loads this story, and those that only send never load premailer and lxml (decision 4).
+    from newsletter.composer import alert
+
+    frame = parts.letterhead.drill_frame(language=text.language)
+    made, back = (
+        alert.compose(alerts.content(one, now=now), frame, parts.layout) for one in (text, alerts.retraction(text))
+    )
+    return made, back
+
+
+def _rehearse(parts: Parts, drill_id: int) -> None:
+    """Compose an alert and its retraction for each digest's readers, and keep nothing. Raises what composing an alert raises."""
+    from newsletter.journeys import drafting
+
+    with parts.database.transaction() as session:
+        for digest in digests.listed(session):
+            texts = tuple(_text(drill_id, language) for language in digest.languages)
+            drafting.compose_all(session, parts, digest, texts)
 
 
 def look(parts: Parts) -> int:
@@ -207,8 +235,9 @@ def sentence(lit: Lamp, language: str = "en", *, zone: tzinfo | None = UTC) -> s
     if lit.what != "proved":
         why = languages.say(f"drill.why-{last.fault}", language, **facts)
         return languages.say(f"drill.{lit.what}", language, why=why, **facts)
-    reach, quota = f"{last.reach or 0:,}", f"{last.quota or 0:,}"
-    allows = languages.say("drill.quota-enough" if last.enough else "drill.quota-short", language, quota=quota)
+    quota = f"{last.quota or 0:,}"
+    reach = f"{last.reach:,}" if last.reach else languages.say("drill.reach-nobody", language)
+    allows = languages.say("drill.quota-enough" if last.allowed else "drill.quota-short", language, quota=quota)
     return languages.say("drill.proved", language, seconds=f"{last.seconds:.1f}", reach=reach, quota=allows, **facts)
 
 

@@ -101,13 +101,15 @@ def _draft(parts: Parts, found: ErrandView) -> int:
     if facts.get("translates"):
         of, also_had = int(facts["translates"]), bool(facts.get("also_had"))
         return translating.draft_words(parts, words, of=of, also_had=also_had, by=found.operator)
-    wish = drafting.Wish(words, digest, facts.get("updates"), tuple(facts.get("later", ())))
+    lists = tuple(facts.get("later", ())), tuple(facts.get("only", ()))
+    wish = drafting.Wish(words, digest, facts.get("updates"), *lists)
     return drafting.draft_words(parts, wish, by=found.operator)
 
 
 def _edit(parts: Parts, found: ErrandView) -> None:
-    seen, words, later = str(found.facts["seen"]), tuple(found.facts["words"]), found.facts.get("later")
-    revision = drafting.Revision(words, seen, None if later is None else tuple(later))
+    seen, words = str(found.facts["seen"]), tuple(found.facts["words"])
+    later, only = (None if one is None else tuple(one) for one in map(found.facts.get, ("later", "only")))
+    revision = drafting.Revision(words, seen, later, only)
     drafting.edit_words(parts, found.mailing or 0, revision, by=found.operator)
 
 

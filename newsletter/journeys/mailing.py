@@ -1,5 +1,6 @@
 """An ordinary mailing: drafted from a text, tried on one address, sent or scheduled, paused, stopped."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,9 @@ from newsletter.composer.message import Compiled
 from newsletter.composer.styles import Style
 from newsletter.database import Session
 from newsletter.delivery import budget, paces, planning, quotas, roads, standing
+from newsletter.delivery import promises as truth
 from newsletter.delivery.budget import Promise
+from newsletter.delivery.promises import Handed, Promised
 from newsletter.delivery.roads import Bearer, Sentence
 from newsletter.issues import digests, manuscript
 from newsletter.issues.digests import DigestView
@@ -22,7 +25,7 @@ from newsletter.jobs import DELIVER
 from newsletter.journeys import inbound, styling
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.publish import NoSuchFile
-from newsletter.ledger import books, deliveries, locks, mailings, shards, tallies, variants
+from newsletter.ledger import books, deliveries, locks, mailings, promises, shards, tallies, variants
 from newsletter.ledger.deliveries import Single
 from newsletter.ledger.mailings import NOT_GONE, Draft, Kind, Lane, MailingView, State, WrongState
 from newsletter.operators import audit
@@ -131,15 +134,42 @@ def promise(parts: Parts, mailing_id: int) -> Promise | None:
         else:
             groups = shards.due_by_provider(session, mailing_id)
             due = sum(groups.values()) + _to_come(session, mailing)
-        lessons = paces.lessons(session, parts.relays[mailing.lane])
-        bears = quotas.limits(session, parts.relays[mailing.lane], mailing.lane, now=now)
+        begins = max(now, mailing.start_at or now)
+        return _promised(session, parts, mailing.lane, due, groups, begins=begins)
+
+
+def _promised(
+    session: Session, parts: Parts, lane: Lane, due: int, groups: Mapping[str, int], *, begins: datetime
+) -> Promise | None:
     if not due:
         return None
-    begins = max(now, mailing.start_at or now)
-    promised = budget.promise(due, bears, now=begins)
+    lessons = paces.lessons(session, parts.relays[lane])
+    promised = budget.promise(
+        due, quotas.limits(session, parts.relays[lane], lane, now=database.now(session)), now=begins
+    )
     for provider, taught in lessons.items():
         promised = budget.promise_to_group(promised, due, groups.get(provider, 0), taught, now=begins)
     return promised
+
+
+def keep_promise(session: Session, parts: Parts, mailing_id: int, *, due: int, begins: datetime) -> None:
+    """Write down what is promised of a mailing to so many as it is let go; nothing where nothing limits its relays."""
+    promised = _promised(session, parts, mailings.get(session, mailing_id).lane, due, {}, begins=begins)
+    if promised is not None:
+        promises.keep(session, mailing_id, Promised(due, begins, promised).facts)
+
+
+def promise_kept(parts: Parts, status: books.Status) -> tuple[Sentence, ...]:
+    """Return what was promised of a mailing as it was let go and what became of it; nothing where nothing was promised."""
+    with parts.database.transaction() as session:
+        facts = promises.kept(session, status.mailing)
+        now = database.now(session)
+    if facts is None:
+        return ()
+    whole = max(status.planned, int(facts["due"])) if status.growing else status.planned
+    return truth.kept(
+        Promised.of(facts), Handed(status.accepted, whole, status.finished_at if status.over else None), now=now
+    )
 
 
 def _to_come(session: Session, mailing: MailingView) -> int:

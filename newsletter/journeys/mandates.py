@@ -1,7 +1,8 @@
 """A watch mandate: in the evening two sign that one may send at night; at night one thumb is enough.
 
-What it allows is one text with one fingerprint (`night.Terms`): until when, for which digest and cause, how many alerts to how
-many readers, and by which frames. The worker judges it again with the keys it trusts.
+What it allows is one text with one fingerprint (`night.Terms`): until when, for which digest, how many alerts to how
+many readers, and by which frames. The worker judges it again with the keys it trusts. Its cause is signed with it, for people: no
+alert is compared with that.
 """
 
 import secrets

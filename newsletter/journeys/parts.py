@@ -128,6 +128,18 @@ class Letterhead:
             feedback_kind="notice",
         )
 
+    def drill_frame(self, *, language: str) -> Frame:
+        """Return what stands around a drill: as around an alert, but to the team, and its links to leave do nothing."""
+        return self._frame(
+            language=language,
+            list_key="drill",
+            list_name=self.sender_name,
+            why="mail.why-team",
+            archive_url="",
+            list_archive_url=f"{self.base_url}/archive",
+            feedback_kind="drill",
+        )
+
     def _frame(self, **more: Any) -> Frame:
         """What stands around every message of ours."""
         return Frame(

@@ -5,6 +5,7 @@ from email.utils import format_datetime
 from pathlib import Path
 
 from newsletter import database
+from newsletter.composer.message import Compiled
 from newsletter.composer.stamping import Parts as MessageParts
 from newsletter.composer.stamping import Person, Stamper
 from newsletter.database import Session
@@ -12,8 +13,8 @@ from newsletter.delivery.planning import audience
 from newsletter.errors import Conflict
 from newsletter.issues import digests
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import mailings, planning, variants
-from newsletter.ledger.mailings import RELEASED, Kind, State
+from newsletter.ledger import locks, mailings, planning, variants
+from newsletter.ledger.mailings import RELEASED, Kind, MailingView, State
 from newsletter.subscribers import people
 
 
@@ -59,7 +60,7 @@ def shown(parts: Parts, digest_key: str, mailing_id: int, number: int) -> Messag
     """Return a version of a mailing as anyone may see it in the archive, or None when it is not public.
 
     Only what was released to the readers of this digest is public; drafts and tests are nobody's business. Of an alert that was
-    taken back its retraction is shown, and nothing of what carries a withdrawn article.
+    taken back its retraction is shown, and nothing of what carries a withdrawn article; nor of an alert what was not locked.
     """
     with parts.database.transaction() as session:
         mailing = mailings.get(session, mailing_id)
@@ -70,9 +71,18 @@ def shown(parts: Parts, digest_key: str, mailing_id: int, number: int) -> Messag
         chosen = mailings.retraction_of(session, mailing_id) if retracted else mailing_id
         for variant in variants.of(session, chosen):
             if variant.number == number and variant.held is None:
-                now = datetime.now(UTC)
-                return Stamper(variants.load(session, variant.id)).parts(_person(parts, now))
+                compiled = variants.load(session, variant.id)
+                if mailing.kind is Kind.ALERT and not _is_locked(session, mailing, compiled, retraction=retracted):
+                    return None
+                return Stamper(compiled).parts(_person(parts, datetime.now(UTC)))
     return None
+
+
+def _is_locked(session: Session, mailing: MailingView, compiled: Compiled, *, retraction: bool) -> bool:
+    try:
+        return locks.gone(session, mailing).holds(compiled, retraction=retraction)
+    except locks.Broken:
+        return False
 
 
 def of_version(parts: Parts, mailing_id: int, number: int, *, name: str = "") -> MessageParts | None:

@@ -10,10 +10,10 @@ from newsletter import languages
 from newsletter.campaigns import alerts, cap, wording
 from newsletter.composer import plaintext, prose
 from newsletter.database import Session
-from newsletter.issues import digests, manuscript
+from newsletter.issues import manuscript
 from newsletter.issues.manuscript import Manuscript
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import mailings
+from newsletter.ledger import locks, mailings
 from newsletter.ledger.mailings import RELEASED, Kind, MailingView, State
 
 _DESCRIPTION = 160
@@ -136,22 +136,30 @@ def _named(parts: Parts, view: MailingView) -> cap.Reference:
 
 
 def _released(session: Session, number: int) -> MailingView | None:
+    """Return an alert that has gone, or None; also where what went can no longer be told, since somebody changed it."""
     view = mailings.get(session, number)
-    return view if view.kind is Kind.ALERT and view.state in RELEASED else None
+    if view.kind is not Kind.ALERT or view.state not in RELEASED:
+        return None
+    try:
+        locks.gone(session, view)
+    except locks.Broken:
+        return None
+    return view
 
 
 def _texts(session: Session, view: MailingView) -> list[Manuscript]:
-    usual = digests.get(session, view.digest_id or 0).languages[0]
-    return [manuscript.read(str(words), language=usual) for words in view.content["words"]]
+    """Return what an alert says, out of its lock: all else that is stored of it a worker's password may write over."""
+    words = locks.gone(session, view).words
+    return [manuscript.read(one, language=language) for language, one in words.items()]
 
 
 def _versions(session: Session, alert: MailingView) -> dict[str, tuple[Manuscript, MailingView]]:
     """Return by language what an alert says and in which mailing, with the languages that came later; of two the newer one."""
-    later = [one for one in mailings.translations(session, alert.id) if one.state in RELEASED]
-    return {text.language: (text, one) for one in (alert, *later) for text in _texts(session, one)}
+    later = (_released(session, one.id) for one in mailings.translations(session, alert.id))
+    return {text.language: (text, one) for one in (alert, *filter(None, later)) for text in _texts(session, one)}
 
 
 def _newer(session: Session, number: int) -> int | None:
     """The alert that follows one, where it has gone; what is only being written is nobody's business."""
     found = mailings.follower(session, number)
-    return found if found is not None and mailings.get(session, found).state in RELEASED else None
+    return found if found is not None and _released(session, found) else None

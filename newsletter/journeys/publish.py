@@ -272,10 +272,13 @@ def audience_of(parts: Parts, mailing_id: int, *, start_at: datetime | None = No
         return rows.count(session, mailing, planning.audience(session, mailing))
 
 
-def audience_of_digest(parts: Parts, digest_key: str, *, later: Sequence[str] = ()) -> int:
-    """Return to how many an alert of a digest goes, those aside who read one of the languages that come later."""
+def audience_of_digest(
+    parts: Parts, digest_key: str, *, written: Sequence[str], later: Sequence[str] = (), only: Sequence[str] = ()
+) -> int:
+    """Return how many would get an alert now that is written in these languages: as `recipients.of_digest` says."""
     with parts.database.transaction() as session:
         digest = digests.by_key(session, digest_key)
-        return recipients.count(
-            session, recipients.of_digest(digest.id, rhythm=None, languages=digest.languages, urgent=True, later=later)
+        audience = recipients.of_digest(
+            digest.id, rhythm=None, languages=digest.languages, urgent=True, written=written, later=later, only=only
         )
+        return recipients.count(session, audience)

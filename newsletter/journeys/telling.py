@@ -4,7 +4,7 @@ Written in the transaction of the act; whoever calls nudges `NUDGES` afterwards.
 anybody's service, learns which alert, for how many and its code.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import structlog
@@ -40,17 +40,22 @@ def nudge(nudger: Nudger) -> None:
 def wanted(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> int:
     """Ask everyone who may approve a locked alert, whoever wrote in it aside; return how many were asked."""
     hooks.add(session, Event.APPROVAL_WANTED, **_facts(manifest))
-    wrote = {manifest.author, *manifest.writers}
-    asked = [one for one in people.active(session) if May.APPROVE in one.may and one.id not in wrote]
+    asked = approvers(session, (manifest.author, *manifest.writers))
     facts = {"mailing": manifest.mailing, "count": manifest.count, "author": _name(session, manifest.author)}
     content = TeamContent(
         subject=_say("wanted-subject", mailing=manifest.mailing),
         title=_say("wanted-title", **facts),
-        paragraphs=(_say("wanted-text", **facts), _say("alert-code"), *_words(manifest)),
+        paragraphs=(_say("wanted-text", **facts), _say("alert-code"), *_limit(manifest), *_words(manifest)),
         code=short(manifest.fingerprint),
         action=Action(_say("wanted-button"), console(parts.letterhead.base_url, manifest.mailing)),
     )
     return _try(session, parts, asked, content, expires_at=manifest.expires_at, now=now)
+
+
+def approvers(session: Session, wrote: Iterable[int | None]) -> list[OperatorView]:
+    """Return who may approve an alert: whoever may approve any, those who locked it or wrote in it aside."""
+    own = frozenset(wrote)
+    return [one for one in people.active(session) if May.APPROVE in one.may and one.id not in own]
 
 
 def released(
@@ -64,7 +69,7 @@ def released(
     content = TeamContent(
         subject=_say("released-subject-later" if later else "released-subject", mailing=manifest.mailing),
         title=_say("released-title", **facts),
-        paragraphs=(when, _say("released-stop"), *_words(manifest)),
+        paragraphs=(when, _say("released-stop"), *_limit(manifest), *_words(manifest)),
         code=short(manifest.fingerprint),
         action=Action(_say("released-button"), stop_url(parts, manifest.mailing, now=now)),
     )
@@ -114,6 +119,12 @@ def _facts(manifest: Manifest) -> dict[str, object]:
 
 def _name(session: Session, operator_id: int | None) -> str:
     return people.by_id(session, operator_id).name if operator_id is not None else _say("by-shell")
+
+
+def _limit(manifest: Manifest) -> Iterator[str]:
+    """Yield to whose readers an alert is limited, where it is."""
+    if only := manifest.audience.get("only"):
+        yield languages.say("alert.reads-only", languages=", ".join(only))
 
 
 def _words(manifest: Manifest) -> Iterator[str]:

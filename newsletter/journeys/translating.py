@@ -39,7 +39,8 @@ def draft_words(parts: Parts, words: Sequence[str], *, of: int, also_had: bool, 
     acting.allowed(parts, by, May.WRITE)
     with parts.database.transaction() as session:
         script = _of(session, of, words)
-        content = {"languages": script.languages, "also_had": also_had}
+        limit = translating.terms(mailings.get(session, of)).get("only", [])
+        content = {"languages": script.languages, "also_had": also_had, "only": limit}
         new = Draft(Kind.ALERT, Lane.URGENT, script.digest.id, script.subject, translates=of, content=content)
         return drafting.store(session, parts, new, script, Hand(by or audit.SHELL, database.now(session)))
 
@@ -50,7 +51,7 @@ def _of(session: Session, of: int, words: Sequence[str]) -> Script:
     base = following.require_going(session, of)
     digest = digests.get(session, base.digest_id or 0)
     script = Script.read(words, digest)
-    _script(base, digest).require_later(script.languages)
+    _script(base, digest).require_later(script.languages, translating.terms(base).get("only", ()))
     return script
 
 
@@ -67,12 +68,6 @@ def counts(parts: Parts, of: int, paths: Sequence[str]) -> list[Waiting]:
         return _counted(session, of, _of(session, of, drafting.read_files(paths)).languages)
 
 
-def reached(parts: Parts, mailing_id: int) -> int:
-    """Return for how many an alert was planned, in all its languages."""
-    with parts.database.transaction() as session:
-        return translating.reached(session, mailing_id)
-
-
 def waiting(parts: Parts, mailing_id: int) -> list[Waiting]:
     """Return who waits, now, for the languages of an alert that are to come later."""
     with parts.database.transaction() as session:
@@ -86,6 +81,7 @@ class Languages:
 
     of        the alert of which it is a language that came later; also_had: also for those who had another
     own       the languages it is in then
+    only      those to whose readers it is limited; none: it goes to all
     later     the languages whose readers wait for them
     missing   those that may be added now; none where it takes no further language
     added     those written later, each an alert with its state; running: what a stop would end with it
@@ -100,6 +96,7 @@ class Languages:
     added: tuple[tuple[int, State], ...]
     running: tuple[int, ...]
     paused: tuple[int, ...]
+    only: tuple[str, ...]
 
     @property
     def sending(self) -> bool:
@@ -124,6 +121,7 @@ def languages(parts: Parts, mailing_id: int) -> Languages:
             tuple((one.id, one.state) for one in added),
             tuple(stopping.languages(session, mailing_id)),
             tuple(tallies.along(session, mailing_id)),
+            tuple(terms.get("only", ())),
         )
 
 
@@ -143,7 +141,8 @@ def _missing(session: Session, view: MailingView, added: Sequence[MailingView]) 
     # One that has gone to those who waited may go once more, to those who had another.
     over = [one for one in added if one.state in following.TRANSLATED and translating.terms(one)["also_had"]]
     written = {language for one in (view, *over) for language in _script(one, digest).languages}
-    return [one for one in digest.languages if one not in written]
+    only = translating.terms(view).get("only") or digest.languages
+    return [one for one in digest.languages if one not in written and one in only]
 
 
 def _counted(session: Session, of: int, languages: Sequence[str]) -> list[Waiting]:

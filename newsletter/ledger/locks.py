@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.errors import Conflict
 from newsletter.ledger import mailings
-from newsletter.ledger.mailings import State
+from newsletter.ledger.mailings import MailingView, State
 from newsletter.ledger.manifest import Manifest
 from newsletter.models.lock import Lock
 
@@ -79,9 +79,24 @@ def of(session: Session, mailing_id: int, fingerprint: bytes) -> Manifest:
     text = session.execute(query).scalar_one_or_none()
     if text is None or hashlib.sha256(text.encode()).digest() != fingerprint:
         raise Broken(mailing_id)
-    manifest = Manifest.parse(text)
+    try:
+        manifest = Manifest.parse(text)
+    except (ValueError, KeyError, TypeError):
+        raise Broken(mailing_id) from None
     if manifest.mailing != mailing_id:
         raise Broken(mailing_id)
+    return manifest
+
+
+def gone(session: Session, mailing: MailingView) -> Manifest:
+    """Return as what an alert went: what anybody may be shown of it. Raises Broken.
+
+    A lock that was added later is none of it, whatever stands in the mailing: both moments are set by the database's clock.
+    """
+    manifest = of(session, mailing.id, mailing.fingerprint or b"")
+    at = select(Lock.at).where(Lock.mailing_id == mailing.id, Lock.number == manifest.number)
+    if mailing.planned_at is None or session.execute(at).scalar_one() > mailing.planned_at:
+        raise Broken(mailing.id)
     return manifest
 
 

@@ -100,6 +100,12 @@ class Manifest:
         return json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_moment)
 
     @property
+    def words(self) -> dict[str, str]:
+        """What goes in each language, as its file: where there are two, what stands first, and the marked one says the same."""
+        first = {version.language: version.words for version in reversed(self.versions)}
+        return {version.language: first[version.language] for version in self.versions}
+
+    @property
     def fingerprint(self) -> bytes:
         """SHA-256 of the text: what is signed."""
         return hashlib.sha256(self.text.encode()).digest()

@@ -37,12 +37,17 @@ def one_at_a_time(session: Session, mailing_id: int) -> None:
 
 
 def terms(mailing: MailingView) -> dict[str, Any]:
-    """Return what an alert's audience is beside its digest: the languages that come later, or whose later language it is."""
+    """Return what an alert's audience is beside its digest.
+
+    Whose readers it is limited to, the languages that come later, or of which alert it is one, with the same limit.
+    """
+    only = list(mailing.content.get("only", []))
+    limit = {"only": only} if only else {}
     if mailing.translates is not None:
         languages, also_had = list(mailing.content.get("languages", [])), bool(mailing.content.get("also_had"))
-        return {"of": mailing.translates, "languages": languages, "also_had": also_had}
+        return {"of": mailing.translates, "languages": languages, "also_had": also_had} | limit
     later = list(mailing.content.get("later", []))
-    return {"later": later} if later else {}
+    return ({"later": later} if later else {}) | limit
 
 
 def reached(session: Session, mailing_id: int, *, but: int | None = None) -> int:

@@ -67,6 +67,13 @@ def _store_blocks(session: Session, blocks: Iterable[Block]) -> dict[bytes, int]
     return {bytes(digest): block_id for digest, block_id in found}
 
 
+def languages(session: Session, mailing_ids: Iterable[int]) -> list[str]:
+    """Return the languages in which mailings are composed, the first first."""
+    variant = models.Variant
+    query = select(variant.language).where(variant.mailing_id.in_(list(mailing_ids)))
+    return list(dict.fromkeys(session.execute(query.order_by(variant.mailing_id, variant.number)).scalars()))
+
+
 def assign(session: Session, mailing_id: int, groups: dict[Group, int | None]) -> None:
     """Write down which group gets which variant; None means that nothing is new for them."""
     rows = [

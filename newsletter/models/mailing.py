@@ -82,6 +82,8 @@ class Mailing(Base):
     translates: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("mailing.id"))
     # When the team was asked what to do with an alert that would expire before all have it.
     asked_at: Mapped[datetime | None]
+    # What was promised of it as it was let go, as `delivery.promises` writes it.
+    promised: Mapped[dict[str, Any] | None]
     # Why it was paused by itself; an operator who lets it go on clears it.
     halted: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

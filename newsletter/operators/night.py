@@ -7,7 +7,7 @@
 | two | another approver | a code for a small audience, above it a passkey over the fingerprint |
 | few | one person | an audience of no more than `few` |
 | alone | one person | the same proof, and a delay in which everyone may stop it |
-| mandate | one person | two others signed in the evening for this night, cause and size |
+| mandate | one person | two others signed in the evening for this night, digest, frames and size |
 """
 
 import json
@@ -44,6 +44,7 @@ class Night:
 class Terms:
     """What a mandate allows: until when, whom, how many alerts of how many readers, from which frames, for which cause.
 
+    cause    for whoever signs and reads it: no alert is compared with it, the frames are what bounds its words
     frames   ids of `campaigns.frames`: a name with the beginning of the digest of its text
     """
 

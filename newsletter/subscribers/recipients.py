@@ -60,7 +60,9 @@ def of_digest(
     rhythm: str | None,
     languages: Sequence[str],
     urgent: bool,
+    written: Sequence[str] | None = None,
     later: Sequence[str] = (),
+    only: Sequence[str] = (),
     near: Near | None = None,
 ) -> Select[Any]:
     """Return the audience of a digest as a query: everyone who takes it, with the reason where one is left out.
@@ -68,7 +70,9 @@ def of_digest(
     rhythm      None: whatever their rhythm (mailings and alerts)
     languages   of the digest; a reader of none of them gets the first
     urgent      an alert: it goes to those as well who paused, or who take emergencies only
+    written     those of an alert, whichever they are: a reader of none of them gets the first of the digest; None: its own
     later       those of them whose readers wait
+    only        no others but the readers of these; whoever reads no language of digest or alert counts to the digest's first
     near        None: wherever they live
 
     Rows: mailbox_id, subscriber_id, provider, edition, style, had_to, time_zone, excluded (a reason or NULL). Mail without a basis
@@ -76,7 +80,8 @@ def of_digest(
     """
     reader = Subscriber if near is None else aliased(Subscriber, _living(near))
     rhythmic = true() if rhythm is None else Subscription.rhythm == rhythm
-    edition = _edition(reader.language, languages)
+    edition = _edition(reader.language, languages if written is None else [*written, *later], languages[0])
+    read = _edition(reader.language, [*(written or ()), *languages], languages[0])
     return (
         select(
             reader.mailbox_id,
@@ -93,6 +98,7 @@ def of_digest(
         .join(Mailbox, Mailbox.id == reader.mailbox_id)
         .outerjoin(ConsentEvent, and_(ConsentEvent.id == Subscription.granted_by, ConsentEvent.kind == Consent.GRANTED))
         .where(Subscription.digest_id == digest_id, Subscription.ended_at.is_(None), rhythmic)
+        .where(read.in_(list(only)) if only else true())
     )
 
 
@@ -112,11 +118,20 @@ def _living(near: Near) -> Subquery:
     return select(Subscriber).where(Subscriber.time_zone.in_(list(near.zones))).limit(near.most).subquery()
 
 
-def _edition(written: Any, languages: Sequence[str]) -> ColumnElement[str]:
-    """A reader of "en-GB" gets the "en" edition."""
-    base = func.split_part(func.lower(written), "-", 1)
-    choices = [(base == language.split("-")[0].lower(), literal(language)) for language in languages]
-    return case(*choices, else_=literal(languages[0]))
+def _edition(read: Any, languages: Sequence[str], first: str) -> ColumnElement[str]:
+    """A reader of "en-GB" gets the "en" edition, and of a language that is not among them that of the first."""
+    base = func.split_part(func.lower(read), "-", 1)
+    editions = {_base(language): language for language in reversed(languages)}
+    other = literal(editions.get(_base(first), first))
+    return (
+        case(*((base == key, literal(language)) for key, language in editions.items()), else_=other)
+        if editions
+        else other
+    )
+
+
+def _base(language: str) -> str:
+    return language.split("-", maxsplit=1)[0].lower()
 
 
 def _excluded(reader: Any, edition: ColumnElement[str], later: Sequence[str], *, urgent: bool) -> ColumnElement[Any]:

@@ -30,6 +30,14 @@ def test_a_name_written_in_two_ways_is_shown():
     assert checks.spelled_twice(["From Omid and Mina and Noor."]) == []
 
 
+def test_names_are_looked_at_in_every_language_that_has_capitals():
+    """A Persian text that quotes a consulate's Latin name is looked through; what cannot be is not called fine."""
+    persian = "چهارده کامیون کنار Sarand ایستاده‌اند. به Sarrand زنگ بزنید."
+    assert checks.spelled_twice([persian]) == [("Sarand", "Sarrand")]
+    assert checks.spelled_twice(["Lastwagen vor Sarand.", "Lorries at Sarrand"]) == [("Sarand", "Sarrand")]
+    assert [checks.unread(text) for text in (persian, "Lastwagen vor Sarand.", "Καμιόνια")] == [True, False, False]
+
+
 @given(st.lists(st.text(max_size=200), max_size=3))
 def test_any_text_is_looked_through(texts):
     """Whatever somebody pastes."""

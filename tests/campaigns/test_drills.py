@@ -42,6 +42,13 @@ def test_a_quota_that_is_too_small_is_red():
     assert drills.lamp(drill(quota=38_214), NOW, now=NOW).ok is True
 
 
+def test_no_reader_is_red():
+    """A lane that leads to nobody is no lane for tonight, whatever its quota."""
+    lit = drills.lamp(drill(reach=0), NOW, now=NOW)
+    assert lit.ok is False
+    assert drilling.sentence(lit).endswith("reach 0 (no digest has a reader), quota enough")
+
+
 @pytest.mark.parametrize(
     ("last", "proved_at", "now", "what", "ok"),
     [

@@ -6,6 +6,7 @@ import pytest
 
 from newsletter.journeys import drilling
 from newsletter.operators.roles import Role
+from tests import house
 from tests.cli.test_night import crew as crew
 from tests.cli.test_night import made as made
 from tests.cli.test_night import program as program
@@ -27,16 +28,17 @@ def lane(made):
     working.join()
 
 
-def test_a_drill_is_waited_for_and_shown(program, crew, lane, sink):
+def test_a_drill_is_waited_for_and_shown(program, made, tmp_path, crew, lane, sink):
     """One command proves the lane, and its exit code is what a watcher looks at."""
     crew.member(Role.SENDER)
     crew.member(Role.APPROVER, name="Noor Holm")
+    house.add_readers(made, tmp_path, house.addresses(4))
     assert program.json("drill", "--dry-run") == {"dry_run": True, "would_send": 2}
     found = program.json("drill", "--wait")
     assert (found["ok"], found["drill"]["accepted"], found["drill"]["mailboxes"]) == (True, 2, 2)
     said, _ = program.run("drill", "--lamp")
     assert said.strip() == found["sentence"]
-    assert "2 of 2 mailboxes, reach 0, quota enough" in said
+    assert "2 of 2 mailboxes, reach 4, quota enough" in said
     assert len(sink.messages) == 2
     [check] = [one for one in _doctor(program)["checks"] if one["check"] == "drill"]
     assert (check["ok"], check["found"]) == (True, found["sentence"])
@@ -51,9 +53,10 @@ def test_a_lane_that_was_never_tried_is_not_called_proved(program, made, crew):
     assert check["ok"] is None
 
 
-def test_a_drill_under_way_does_not_touch_the_lamp(program, made, crew):
+def test_a_drill_under_way_does_not_touch_the_lamp(program, made, tmp_path, crew):
     """What is known stays known until there is something else to say."""
     crew.member(Role.SENDER)
+    house.add_readers(made, tmp_path, house.addresses(1))
     begun = program.json("drill")
     assert (begun["drill"], begun["state"]) == (1, "sending")
     assert program.json("drill", "--lamp", code=1)["drill"] is None

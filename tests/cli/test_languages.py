@@ -26,6 +26,12 @@ def test_a_language_that_comes_later(program, files, sink):
     assert program.json("alerts", "status", first)["waiting"] == {"ar": 1}
     assert "ar: 1 wait" in program.run("alerts", "status", first)[0]
 
+    to_persian = ("alerts", "draft", files / "en.md", "--to", "three", "--only", "fa")
+    limited = program.json(*to_persian)["mailing"]
+    assert program.json("alerts", "status", limited)["only"] == ["fa"]
+    assert program.json("alerts", "send", *to_persian[2:], "--dry-run")["would_send"] == 1
+    assert "“de” is a language of neither" in program.run("alerts", "send", *to_persian[2:-1], "de", code=1)[1]
+
     late = ("alerts", "send", files / "ar.md", files / "fa.md", "--translates", first)
     would = {"mailing": None, "dry_run": True, "would_send": 1, "waiting": 1, "had_another": 1}
     assert program.json(*late, "--dry-run") == would
@@ -48,6 +54,7 @@ def test_a_language_that_comes_later(program, files, sink):
         ("--translates", first, "--to", "three"),
         ("--also-had", "--to", "three"),
         ("--translates", first, "--later", "fa"),
+        ("--translates", first, "--only", "fa"),
         (),
     ):
         program.run("alerts", "send", files / "ar.md", *words, code=2)

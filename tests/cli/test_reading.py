@@ -62,6 +62,8 @@ def test_whoever_approves_reads_it_first(program, made, path, number, author, ap
     assert "en: Lorries at Sarand" in read
     assert "\n  Forty lorries stand at the second gate.\n" in read
     assert "-Fourteen lorries stand" in read
+    assert "What would take it back, and is approved with it:" in read
+    assert "Our alert “Lorries at Sarand” was wrong" in read
     assert f"Its code: {locked.code}" in read
     assert json.loads(out)["state"] == "approved"
     assert alert.standing(made.parts, number).state is State.APPROVED
@@ -171,16 +173,32 @@ def test_a_text_cannot_move_the_cursor(program, made, tmp_path, path, author):
 
 
 def test_whoever_needs_a_second_person_says_who_they_are(program, made, tmp_path, path, number, approver):
-    """Without a name nobody could say that the one who approves is another: then nothing is locked."""
-    send = ("alerts", "send", path, "--to", house.DIGEST)
-    refused = program.json(*send, code=1)
-    assert refused["error"] == "night.no-author"
-    assert "--operator NUMBER" in refused["sentence"]
-    draft = program.json("alerts", "draft", path, "--to", house.DIGEST)["mailing"]
+    """Without a name nobody could say that the one who approves is another: nothing is locked, and no word of it lost."""
+    kept = program.json("alerts", "send", path, "--to", house.DIGEST, "--wait")
+    assert (kept["state"], kept["waits_for"], kept["lock"]) == ("draft", "night.no-author", None)
+    assert kept["may_approve"] == [{"operator": approver.id, "name": "Noor Holm"}]
+    draft = kept["mailing"]
     assert program.json("alerts", "lock", draft, code=1)["error"] == "night.no-author"
     assert alert.standing(made.parts, draft).state is State.DRAFT
     assert [one.mailing for one in desk.listed(made.parts)] == [draft, number]
     assert program.json("alerts", "lock", draft, "--operator", approver.id, code=1)["error"] == "operator.not-allowed"
+
+
+def test_send_says_what_is_missing_and_who_is_asked(program, made, tmp_path, path, crew, author, approver):
+    """The first alert of a new team: what stands there now, by which command it goes on, and whom to ring."""
+    crew.member(Role.APPROVER, name="Omid Keller")
+    house.add_readers(made, tmp_path, house.addresses(4))
+    _, said = program.run("alerts", "send", path, "--to", house.DIGEST)
+    said = " ".join(said.split())
+    assert "waits for: Noor Holm (2), Omid Keller (3)" in said
+    assert "“newsletter alerts lock 1 --operator NUMBER”" in said
+    locked = program.json("alerts", "send", path, "--to", house.DIGEST, "--operator", author.id)
+    assert (locked["state"], locked["waits_for"]) == ("locked", "night.nobody")
+    assert [one["name"] for one in locked["may_approve"]] == ["Noor Holm", "Omid Keller"]
+    _, said = program.run("alerts", "status", locked["mailing"])
+    assert "waits for: Noor Holm (2), Omid Keller (3)" in said
+    program.run("alerts", "lock", 1, "--operator", author.id)
+    assert alert.standing(made.parts, 1).state is State.LOCKED
 
 
 def test_whoever_locks_reads_what_has_no_name(program, made, path, number, author):

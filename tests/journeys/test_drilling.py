@@ -7,10 +7,13 @@ from sqlalchemy import text
 
 from newsletter.campaigns import drills
 from newsletter.errors import NewsletterError
+from newsletter.issues import digests
 from newsletter.journeys import drilling, moving_in
 from newsletter.operators import people
 from newsletter.operators.roles import Role
 from newsletter.subscribers.consent import Basis
+from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.templating import BrokenTemplate
 from tests import house
 from tests.fakes import smtp
 from tests.journeys import nights
@@ -87,6 +90,47 @@ def test_a_drill_goes_to_the_team_and_to_nobody_else(made, tmp_path, team, sink)
     assert 0 < lit.last.seconds < 30
     assert drilling.sentence(lit).endswith("3 of 3 mailboxes, reach 5, quota enough")
     assert nights.calls(made) == []
+
+
+def test_it_is_composed_as_an_alert_is(made, tmp_path, team, sink):
+    """A note of the team's own look would prove the road, and not that an alert comes out of it."""
+    done(made)
+    mail = read(sink.messages[0])
+    assert mail["List-Id"] == '"Friends of Sarand" <drill.sarand.example>'
+    assert "Urgent" in mail.get_body(("html",)).get_content()
+    assert mail["List-Unsubscribe"].startswith("<http://127.0.0.1:8080/u/")
+
+
+@pytest.mark.parametrize(
+    ("what", "breaks", "error"),
+    [
+        ("alert/body.html", "{{ nobody_knows }}", BrokenTemplate),
+        ("_layout/frame.txt", "{{ content }}{% if language == 'fa' %}{{ nobody_knows }}{% endif %}", BrokenTemplate),
+        ("alert/body.txt", "{% if translates %}{{ 1 + 'a' }}{% endif %}", TypeError),
+    ],
+)
+def test_a_template_that_breaks_alerts_is_found_in_the_morning(make, tmp_path, team, what, breaks, error):
+    """In one language, or only where somebody had another: at two in the morning nobody mends a template."""
+    own = tmp_path / "own"
+    (own / "email" / what).parent.mkdir(parents=True)
+    (own / "email" / what).write_text(breaks)
+    made = make(templates=own)
+    with made.parts.database.transaction() as session:
+        digests.add(session, "hafte", name="Hafte", languages=("fa",), rhythm=Rhythm.WEEKLY)
+    with pytest.raises(error):
+        drilling.drill(made.parts)
+    lit = drilling.lamp(made.parts)
+    assert (lit.ok, lit.last.fault) == (False, "not-composed")
+    assert "an alert cannot be composed: “newsletter drill” says why" in drilling.sentence(lit)
+    assert [event for event, _ in nights.calls(made)] == ["drill-failed"]
+
+
+def test_nobody_to_alert_is_not_ready(made, team):
+    """The way is clear and leads to nobody: an import that ended every subscription is found at breakfast."""
+    done(made)
+    lit = drilling.lamp(made.parts)
+    assert (lit.ok, lit.what, lit.last.reach) == (False, "proved", 0)
+    assert drilling.sentence(lit).endswith("reach 0 (no digest has a reader), quota enough")
 
 
 def test_each_in_their_language(made, tmp_path, team, sink):
@@ -197,6 +241,7 @@ def test_who_was_disabled_is_not_drilled(made, team, sink):
 def test_the_beat_makes_it_by_itself(tmp_path, database_urls, redis_url, crew, team, sink):
     """Nobody types anything: real beats, two of them, a desk and a worker of the urgent lane, and the lamp is lit."""
     made = house.build(tmp_path, database_urls, sink.url, redis_url=redis_url)
+    house.add_readers(made, tmp_path, house.addresses(1))
     machine = Machine(made, tmp_path / "machine", NEWSLETTER_DRILL_AT="00:00")
     try:
         machine.worker("urgent", "urgent")

@@ -100,3 +100,27 @@ def test_an_approved_alert_is_promised_before_it_is_released(build, crew, tmp_pa
     assert before is not None
     assert after is not None
     assert abs((after.ends_at - before.ends_at).total_seconds()) < 30
+
+
+def test_what_was_promised_is_kept_and_the_truth_stands_beside_it(build, crew, tmp_path):
+    """Two today, two tomorrow: said before it goes, while it goes, and held against what became of it."""
+    made = build("daily=3&rate=14")
+    author, approver = crew.member(Role.SENDER), crew.member(Role.APPROVER, name="Noor Holm")
+    number = nights.locked(made, tmp_path, author, 4)
+    used(made, "urgent", 1)
+
+    def said(sentences):
+        return " ".join(languages.say(message, **facts) for message, facts in sentences)
+
+    before = said(desk.checked(made.parts, desk.shown(made.parts, number)).promise)
+    assert before.startswith("50 % handed over by ")
+    assert "2 after " in before
+    assert "because of today's quota" in before
+    assert desk.kept(made.parts, desk.shown(made.parts, number)) == ()
+    alert.approve_by_code(made.parts, number, by=approver.id, code=approver.code(nights.now(made)))
+    alert.release(made.parts, number, by=author.id)
+    going = said(desk.kept(made.parts, desk.shown(made.parts, number)))
+    assert "50 % handed over by " in going
+    assert going.endswith("So far: 0 %, 0 of 4 handed over.")
+    alert.stop(made.parts, number)
+    assert said(desk.kept(made.parts, desk.shown(made.parts, number))).endswith("UTC: 0 of 4 handed over.")

@@ -30,7 +30,6 @@ from tests.operators.crew import Crew, Member
 from tests.reliability.machine import Machine, Relay, hurry, ports_of, wait_for
 from tests.servers import Urls
 
-FRAMES = Path(__file__).parent / "templates"
 RATE, DAILY, RESERVE, GONE = 14, 50_000, 20_000, 12_000
 DIGEST = "sarand"
 SWEEP, MINUTE = 5.0, 60.0
@@ -86,14 +85,14 @@ class Ground:
         stack.callback(relay.stop)
         self.clock = Clock(size.scale)
         url = f"{relay.url}?connections=8&rate={RATE * size.scale}&daily={DAILY}&reserve={RESERVE}"
-        # The rules of the night are those of a new installation; the frames are the shipped ones and one in Persian.
-        more = {"bounce_domain": "bounce.sarand.example", "templates": FRAMES, "one_person_up_to": size.readers // 6}
+        # The rules of the night are those of a new installation; the frames are the shipped ones.
+        more = {"bounce_domain": "bounce.sarand.example", "one_person_up_to": size.readers // 6}
         self.made = house.build(folder, urls, url, redis_url=redis_url, **more)
         stack.callback(self.made.close)
         pages = house.build(folder, urls, url, redis_url=redis_url, web=True, **more)
         stack.callback(pages.close)
         self.crew = Crew(self.made.parts.database, pages.parts.database)
-        self.machine = Machine(self.made, folder / "machine", NEWSLETTER_TEMPLATES=str(FRAMES), TZ="UTC")
+        self.machine = Machine(self.made, folder / "machine", TZ="UTC")
         stack.callback(self.machine.stop)
         self.program = Program(self.machine.environment)
         self._read = 0

@@ -33,12 +33,12 @@ SAID = {
         "what time": "02:05",
     },
     "raid-fa": {
-        "who": "۲۹٬۰۰۰ نفر",
-        "place": "سرند",
-        "what has happened, in one sentence": "چهارده کامیون با سربازان کنار دروازهٔ دوم ایستاده‌اند.",
-        "how many": "۲۹٬۰۰۰",
-        "who told us": "شورای اردوگاه",
-        "what time": "۰۲:۰۵",
+        "چه کسانی": "۲۹٬۰۰۰ نفر",
+        "کجا": "سرند",
+        "چه شده است، در یک جمله": "چهارده کامیون با سربازان کنار دروازهٔ دوم ایستاده‌اند.",
+        "چند": "۲۹٬۰۰۰",
+        "چه کسی": "شورای اردوگاه",
+        "چه ساعتی": "۰۲:۰۵",
     },
 }
 RIGHT = {"raid": ("29,000", "2,900"), "raid-fa": ("۲۹٬۰۰۰", "۲٬۹۰۰")}
@@ -156,7 +156,7 @@ def written(night: Night, what: str, *, right: bool) -> int:
         files.append(ground.filled(frame, words, f"{what}-{frame}.md"))
         tongue = "fa" if frame.endswith("fa") else "en"
         subject = (
-            f"{words['who']} در {words['place']} در خطرند"
+            f"{words['چه کسانی']} در {words['کجا']} در خطرند"
             if tongue == "fa"
             else f"{words['who']} are in danger at Sarand"
         )

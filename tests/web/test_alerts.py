@@ -5,12 +5,17 @@ import email.policy
 import html
 import re
 import time
+from dataclasses import replace
 
 import pytest
 from webauthn.helpers import bytes_to_base64url
 
+from newsletter.issues import digests
+from newsletter.journeys import desk as desk_
 from newsletter.journeys import drilling, errands
 from newsletter.operators.roles import Role
+from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.templating import Templates
 from tests import house
 from tests.fakes import desk as at_desk
 from tests.fakes.authenticator import Authenticator
@@ -122,14 +127,15 @@ def test_written_on_one_phone_approved_on_another_and_sent(author, trustee, desk
     ]
 
 
-def test_the_lamp_of_the_lane_stands_above_the_alerts(author, worker, sink):
+def test_the_lamp_of_the_lane_stands_above_the_alerts(author, worker, readers, sink):
     """Whoever opens this page at night has one look to know whether the way is clear."""
     assert "lane never tried" in author.open("/console/alerts").text
+    readers(3)
     drilling.drill(worker.parts)
     worker.deliver("urgent")
     drilling.look(worker.parts)
     shown = author.open("/console/alerts").text
-    assert re.search(r'class="soft" role="status">The urgent lane: lane proved .* reach 0, quota enough', shown)
+    assert re.search(r'class="soft" role="status">The urgent lane: lane proved .* reach 3, quota enough', shown)
 
 
 def test_few_readers_are_sent_to_by_one(author, desk, readers, worker, sink):
@@ -392,6 +398,48 @@ def test_a_text_begins_with_a_frame_and_keeps_its_name(author, desk, readers, wo
     frames = rows(worker, "SELECT manifest::jsonb -> 'versions' -> 0 ->> 'frame' FROM lock")
     assert frames[0][0].startswith("raid")
     assert author.open("/console/alerts/new?frame=nowhere").page.status_code == 404
+
+
+def test_an_alert_in_two_languages_begins_with_a_frame_in_each(author, desk, readers, worker):
+    """A mandate for the night wants a frame of every language, and the phone is where they are filled."""
+    readers(1)
+    with worker.parts.database.transaction() as session:
+        digests.add(session, "hafte", name="Hafte", languages=("en", "fa"), rhythm=Rhythm.WEEKLY)
+    author.open("/console/alerts/new?frame=raid")
+    [further] = re.findall(r'href="([^"]*frame=raid&amp;frame=raid-fa)"', author.text)
+    assert 'href="/console/alerts/new?frame=transport"' in author.text, (
+        "in the same language it takes the other's place"
+    )
+    author.open(html.unescape(further))
+    found = dict(re.findall(r'<textarea id="text-(\w\w)"[^>]*>(.*?)</textarea>', author.text, re.DOTALL))
+    subjects = dict(re.findall(r'id="subject-(\w\w)"[^>]*value="([^"]*)"', author.text))
+    assert re.findall(r'name="frame-(\w\w)" value="([^"]*)"', author.text) == [("en", "raid"), ("fa", "raid-fa")]
+
+    def filled(text):
+        return re.sub(r"\{\{.*?\}\}", "Sarand", html.unescape(text))
+
+    fields = {f"text-{code}": filled(text) for code, text in found.items()}
+    fields |= {f"subject-{code}": filled(subjects[code]) for code in found}
+    author.post("/console/alerts", digest="hafte", **{"frame-en": "raid", "frame-fa": "raid-fa"}, **fields)
+    assert author.problem == ""
+    author.post(f"/console/alerts/{int(author.path.rpartition('/')[2])}/lock")
+    assert author.problem == ""
+    [(versions,)] = rows(worker, "SELECT manifest::jsonb -> 'versions' FROM lock")
+    assert [one["frame"].partition("@")[0] for one in versions] == ["raid", "raid-fa"]
+
+
+def test_a_frame_that_is_none_hides_no_other(tmp_path, author, worker, made):
+    """Somebody saved a half-written one this evening: the form opens all the same."""
+    assert desk_.frames_in(worker.parts) == {
+        "en": ["raid", "transport"],
+        "fa": ["raid-fa", "transport-fa"],
+        "ar": ["raid-ar", "transport-ar"],
+    }
+    own = tmp_path / "own"
+    (own / "frames").mkdir(parents=True)
+    (own / "frames" / "half.md").write_text("Nothing yet")
+    broken = replace(worker.parts.house, frames=Templates(own).source, framed=lambda: ["half", "raid-fa"])
+    assert desk_.frames_in(replace(worker.parts, house=broken)) == {"en": ["half"], "fa": ["raid-fa"]}
 
 
 def test_nobody_locks_or_overwrites_what_was_not_before_their_eyes(author, browse, crew, now, desk, readers):

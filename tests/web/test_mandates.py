@@ -170,7 +170,7 @@ def test_a_mandate_that_does_not_do_says_why(holder, trustees, desk, readers, no
     assert "it does not let this one go: Alert 1 goes to 4 readers, which is more than the mandate allows" in phone.text
     free = written(phone)
     phone.post(f"/console/alerts/{free}/lock")
-    assert "another cause or frame" in phone.text
+    assert "another digest or frame" in phone.text
     assert "You hold a mandate<" not in phone.text
 
 

@@ -87,13 +87,15 @@ def test_who_wrote_in_it_is_not_asked_to_approve(author, browse, crew, now, desk
     assert rows(worker, "SELECT count(*) FROM mailing WHERE kind = 'notice' AND subject LIKE '%approv%'") == [(0,)]
 
 
-def test_a_program_stops_an_alert_and_does_nothing_else(author, desk, readers, worker, app, sink):
+def test_a_program_stops_an_alert_and_does_nothing_else(author, desk, readers, worker, app, sink, browse, crew, now):
     """A watchdog that sees what nobody awake sees: one call, of its own scope, and never a GET."""
     readers(4)
     number = written(author)
     author.post(f"/console/alerts/{number}/lock")
     api, stop = TestClient(app, base_url=BASE, raise_server_exceptions=False), f"/api/v1/alerts/{number}/stop"
-    watchdog, other = (token(author, scope) for scope in ("stop", "write"))
+    auditor = inside(browse, crew, now, Role.AUDITOR)[1]
+    watchdog, other = token(author, "stop"), token(auditor, "audit")
+    assert 'name="scope" value="write"' not in author.open("/console/account").text, "it would open nothing"
     assert api.get(stop, headers=watchdog).status_code == 405
     assert (api.post(stop).status_code, api.post(stop, headers=other).status_code) == (401, 403)
     assert rows(worker, "SELECT state FROM mailing WHERE kind = 'alert'") == [("locked",)]

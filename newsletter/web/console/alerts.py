@@ -1,9 +1,11 @@
 """Alerts on a phone: write, look, lock, approve, send, watch, end. No page needs JavaScript but to sign with a passkey."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, HTTPException, Path, Query, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
@@ -15,7 +17,7 @@ from newsletter.errors import Conflict, Invalid, NewsletterError
 from newsletter.issues import manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import BadManuscript, Manuscript
-from newsletter.journeys import alert, desk, drilling, errands, mandates, previews, stopping, translating
+from newsletter.journeys import alert, bulletins, desk, drilling, errands, mandates, previews, stopping, translating
 from newsletter.journeys.entering import Visitor
 from newsletter.journeys.parts import Parts
 from newsletter.ledger.mailings import NOT_GONE, State
@@ -30,6 +32,7 @@ READ = ["GET", "HEAD"]
 Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 Place = Annotated[int, Path(ge=1, le=2**31 - 1)]
 ACTIONS = 2
+MOST_FRAMES = 10
 LONGER_HOURS = 12
 LOOKS = {"waiting": 1, "going": 3}
 """After how many seconds a page asks anew, while a worker is at it and while an alert goes."""
@@ -51,35 +54,57 @@ class NothingWritten(Conflict):
         super().__init__("alert.nothing-written")
 
 
+class NobodyTicked(Invalid):
+    """An alert is for readers of no language at all."""
+
+    def __init__(self) -> None:
+        super().__init__("alert.nobody-ticked")
+
+
 @router.api_route("", methods=READ)
 def list_(request: Request) -> HTMLResponse:
     """List the newest alerts."""
     who = gate.visitor(request)
     parts = gate.made(request).parts
     lit = drilling.lamp(parts)
-    return gate.show(
-        request, "alerts.html", who=who, alerts=desk.listed(parts), lamp=lit.ok, lane=drilling.sentence(lit)
-    )
+    facts: dict[str, Any] = {"alerts": desk.listed(parts), "held": bulletins.held_words(parts)}
+    return gate.show(request, "alerts.html", who=who, lamp=lit.ok, lane=drilling.sentence(lit), **facts)
 
 
 @router.api_route("/new", methods=READ)
 def write(
     request: Request,
     like: int | None = None,
-    frame: str = "",
+    frame: Annotated[list[str], Query(max_length=MOST_FRAMES)] = [],  # noqa: B006 (FastAPI copies it)
     translates: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
+    updates: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
 ) -> HTMLResponse:
-    """Ask for a text: from nothing, from an earlier alert, from a frame, or in a further language of an alert that has gone."""
+    """Ask for a text: from nothing, an earlier alert or a frame a language; in a further language of one, or to follow it."""
     who = gate.visitor(request)
     who.require(May.WRITE)
     parts = gate.made(request).parts
-    if translates is not None:
-        return _form(request, who, [desk.shown(parts, translates).digest], [], translates=translates)
-    if like is None:
-        digests = desk.audiences(parts)
-        return _form(request, who, digests, [desk.framed(parts, frame)] if frame else [])
-    found = desk.shown(parts, like)
-    return _form(request, who, [found.digest], found.texts)
+    if like is not None:
+        found = desk.shown(parts, like)
+        return _form(request, who, [found.digest], found.texts)
+    # Of two in one language the later one: whoever chose again meant that.
+    texts = list({text.language: text for text in (desk.framed(parts, one) for one in frame)}.values())
+    if translates is not None or updates is not None:
+        of: dict[str, Any] = {"translates": translates} if translates is not None else {"updates": updates or 0}
+        [about] = of.values()
+        return _form(request, who, [desk.shown(parts, about).digest], texts, offers=_frames(parts, texts, **of), **of)
+    return _form(request, who, desk.audiences(parts), texts, offers=_frames(parts, texts))
+
+
+def _frames(parts: Parts, chosen: Sequence[Manuscript], **more: int) -> dict[str, list[tuple[str, str]]]:
+    """Return for each language the frames in it, and where each leads: with those that are chosen in other languages."""
+
+    def place(name: str, language: str) -> str:
+        names = [*(text.frame for text in chosen if text.language != language), name]
+        return f"/console/alerts/new?{urlencode([*more.items(), *(('frame', one) for one in names)])}"
+
+    return {
+        language: [(name, place(name, language)) for name in names] for language, names in desk.frames_in(parts).items()
+    }
 
 
 @router.post("")
@@ -122,6 +147,8 @@ def _have_composed(request: Request, number: int | None, fields: dict[str, str])
         words = [_checked(parts, text) for text in texts]
         if not words:
             raise NothingWritten
+        if fields.get("readers") and not any(fields.get(f"only-{one}") for one in chosen[0].languages):
+            raise NobodyTicked
     except NewsletterError as problem:
         return _form(request, who, chosen, texts, number=number, problem=problem, seen=fields.get("seen", ""), **late)
     act = Act.DRAFT if number is None else Act.EDIT
@@ -134,11 +161,17 @@ def _have_composed(request: Request, number: int | None, fields: dict[str, str])
 
 
 def _late(fields: dict[str, str], languages: Sequence[str], texts: Sequence[Manuscript]) -> dict[str, Any]:
-    """Return which alert the texts are further languages of, and for whom; or which languages are to come later."""
+    """Return which alert the texts are languages of, and for whom; or which one they follow, which come later, and who gets it."""
     if (of := fields.get("translates", "")).isdecimal():
         return {"translates": int(of[:18]), "also_had": fields.get("for") == "also-had"}
     written = {text.language for text in texts}
-    return {"later": [one for one in languages if fields.get(f"later-{one}") and one not in written]}
+    late: dict[str, Any] = {"later": [one for one in languages if fields.get(f"later-{one}") and one not in written]}
+    updates = fields.get("updates", "")
+    late |= {"updates": int(updates[:18])} if updates.isdecimal() else {}
+    if not fields.get("readers"):
+        return late
+    only = [one for one in languages if fields.get(f"only-{one}")]
+    return late | {"only": [] if len(only) == len(languages) else only}
 
 
 def _texts(fields: dict[str, str], languages: Sequence[str]) -> list[Manuscript]:
@@ -183,9 +216,13 @@ def _form(
     problem: NewsletterError | None = None,
     seen: str = "",
     later: Sequence[str] | None = None,
+    only: Sequence[str] | None = None,
     translates: int | None = None,
     also_had: bool = False,
+    updates: int | None = None,
+    offers: Mapping[str, Sequence[tuple[str, str]]] = MappingProxyType({}),
 ) -> HTMLResponse:
+    """Show the form. offers: for each language the frames to begin with; none where that would throw away what is written."""
     written = {text.language: text for text in texts}
     languages = list(dict.fromkeys(language for one in digests for language in one.languages))
     about = translates or number
@@ -195,15 +232,19 @@ def _form(
         languages = list(place.missing if translates else place.own)
     if later is None:
         later = place.later if place else ()
+    if only is None:
+        only = place.only if place else ()
     facts: dict[str, Any] = {
-        "frames": desk.frames(gate.made(request).parts) if not about and not texts else [],
+        "frames": offers,
         "seen": seen,
         "digests": digests,
         "place": place,
         "offered": translating.offered(gate.made(request).parts, translates) if translates else (),
         "later": later,
+        "only": only,
         "translates": translates,
         "also_had": also_had,
+        "updates": updates,
         "languages": languages,
         "written": written,
         "number": number,
@@ -244,6 +285,7 @@ def _shown(
         halted=found.status.halted and languages.say(f"halted.{found.status.halted}"),
         along=found.status.halted == WITH_ALERT,
         checked=checked,
+        kept=() if waits else desk.kept(parts, found),
         rules=rules,
         few=_few(found, rules.few),
         offer=mandates.offer(parts, number, by=who.operator.id) if alone else None,

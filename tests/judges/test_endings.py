@@ -1,0 +1,100 @@
+"""What goes wrong at night, in browsers of 320 px: changed after the lock, paused, ended, taken back, sent alone; judged by axe."""
+
+import pytest
+
+from newsletter.issues import digests
+from newsletter.operators.roles import Role
+from newsletter.subscribers.subscriptions import Rhythm
+from tests import house
+from tests.judges import driving
+from tests.judges.test_alerts import TEXT
+from tests.judges.test_alerts import desk as desk
+from tests.judges.test_alerts import night as night
+from tests.judges.test_alerts import worker as worker
+from tests.judges.test_console import RULES, Eye
+from tests.judges.test_console import crew as crew
+from tests.judges.test_console import pages as pages
+from tests.judges.test_console import port as port
+from tests.judges.test_looks import objections
+from tests.judges.test_mandates import equipped
+
+SAYS = "document.body.innerText.includes({!r})"
+OF_ONE = "/^.console.alerts.[0-9]+$/.test(location.pathname)"
+
+
+def write(phone, base):
+    """Write an alert of which Persian comes later, and wait for its links."""
+    phone.open(f"{base}/console/alerts/new")
+    phone.run("document.getElementById('digest').value = 'hafte'")
+    phone.fill(**{"subject-en": "Lorries at Sarand"})
+    phone.run(f"document.getElementById('text-en').value = {TEXT!r}")
+    phone.run("document.querySelector('[name=later-fa]').click()")
+    look_at_it(phone)
+
+
+def look_at_it(phone):
+    """Press the form's button, and wait until the alert's page does not ask anew."""
+    phone.press("Go on and look at it", then=OF_ONE)
+    phone.until("!document.body.innerText.includes('being tried')")
+
+
+@pytest.mark.proof
+def test_an_alert_is_changed_halted_ended_and_taken_back_on_phones(
+    judges, chromium, crew, worker, pages, port, desk, sink, tmp_path
+):
+    """Every button that is pressed when it went wrong, by whoever has nothing but a phone and shaking hands."""
+    base = f"http://localhost:{port}"
+    with worker.parts.database.transaction() as session:
+        digests.add(session, "hafte", name="Hafte", languages=("en", "fa"), rhythm=Rhythm.WEEKLY)
+    house.add_readers(worker, tmp_path, house.addresses(6), digest="hafte")
+    mina, noor = crew.member(Role.SENDER, name="Mina Moradi"), crew.member(Role.APPROVER, name="Noor Holm")
+    with driving.running(chromium) as author, driving.running(chromium) as trustee:
+        eye, other = Eye(author, judges, tmp_path), Eye(trustee, judges, tmp_path)
+        other.files, other.found = eye.files, eye.found
+        equipped(author, base, mina, pages, worker)
+        equipped(trustee, base, noor, pages, worker)
+        write(author, base)
+        here = author.run("location.pathname")
+        author.press("Lock it", then=SAYS.format("Locked, waits"))
+        author.press("Change the text", then="location.pathname.endsWith('/edit')")
+        eye.look("end-edit")
+        author.run(f"document.getElementById('text-en').value = {TEXT.replace('Fourteen', 'Forty')!r}")
+        look_at_it(author)
+        author.press("Lock it", then=SAYS.format("What is another than before"))
+        eye.look("end-locked-anew")
+
+        trustee.open(f"{base}{here}/approve")
+        assert "Forty lorries" in trustee.run("document.querySelector('ins').innerText")
+        trustee.press("What would take it back", then=SAYS.format("Please disregard"))
+        other.look("end-difference")
+        trustee.press("Approve with a passkey", then=SAYS.format("Approved"))
+
+        author.open(base + here)
+        author.press("Send now to 6 readers", then=SAYS.format("On its way"))
+        author.press("Pause", then=SAYS.format("Let it go on"))
+        eye.look("end-paused")
+        author.press("Add a language", then="location.search.startsWith('?translates=')")
+        eye.look("end-later-language")
+        author.open(base + here)
+        author.press("Write an update", then="location.search.startsWith('?updates=')")
+        eye.look("end-update")
+        author.open(base + here)
+        author.press("Let it go on", then=SAYS.format("On its way"))
+        author.press("Stop for good", then=SAYS.format("Stopped"))
+        eye.look("end-stopped")
+        author.press("It was wrong", then="document.querySelector('details[open] form.press')")
+        eye.look("end-retract")
+        author.press("Take it back", then=SAYS.format("Taken back"))
+        eye.look("end-retracted")
+
+        write(author, base)
+        author.press("Lock it", then=SAYS.format("Locked, waits"))
+        author.press("Nobody can be reached", then="document.querySelector('details[open] [name=factor]')")
+        eye.look("end-alone")
+        author.press("Send alone, with a passkey", then=SAYS.format("unless somebody stops it"))
+        eye.look("end-alone-waits")
+        author.press("Give it up", then=SAYS.format("Given up"))
+        eye.look("end-given-up")
+    assert sink.messages == []
+    assert eye.found == []
+    assert objections(judges, tmp_path, eye.files, RULES) == {}

@@ -1,0 +1,94 @@
+"""What an alert's page leads to and shows beside the buttons: its update, what would take it back, and what was looked at."""
+
+import re
+
+from newsletter.campaigns import cap
+from newsletter.campaigns.cap import Kind
+from newsletter.issues import digests
+from newsletter.journeys import bulletins
+from newsletter.journeys import desk as desk_
+from newsletter.subscribers.subscriptions import Rhythm
+from tests.campaigns.samples import named, said, xml
+from tests.fakes.alerts import Alerts
+from tests.web.test_alerts import author as author
+from tests.web.test_alerts import desk as desk
+from tests.web.test_alerts import few as few
+from tests.web.test_alerts import made as made
+from tests.web.test_alerts import readers as readers
+from tests.web.test_alerts import trustee as trustee
+from tests.web.test_alerts import worker as worker
+from tests.web.test_alerts import written
+from tests.web.visiting import rows
+
+
+def sent(author, readers):
+    """Write an alert, send it, and return its number."""
+    readers(2)
+    number = written(author)
+    author.post(f"/console/alerts/{number}/lock")
+    author.post(f"/console/alerts/{number}/release")
+    assert author.problem == ""
+    return number
+
+
+def test_an_update_is_written_on_the_phone(author, desk, readers, worker):
+    """Better news at four in the morning goes under the mail that its readers had, without a shell."""
+    number = sent(author, readers)
+    author.open(f"/console/alerts/{number}")
+    [place] = re.findall(r'href="(/console/alerts/new\?updates=\d+)"', author.text)
+    author.open(place)
+    assert f"It follows alert {number}" in author.text
+    assert f"updates={number}&amp;frame=raid" in author.text
+    author.post("/console/alerts", digest="weekly", updates=str(number), **{"text-en": "All are safe."})
+    assert author.problem
+    assert f'name="updates" value="{number}"' in author.text, "what it follows is not lost over a missing subject"
+    newer = written(author, updates=str(number), **{"subject-en": "All are safe"})
+    assert rows(worker, "SELECT updates FROM mailing WHERE kind = 'alert' ORDER BY id") == [(None,), (number,)]
+    author.post(f"/console/alerts/{newer}/lock")
+    author.post(f"/console/alerts/{newer}/release")
+    assert author.problem == ""
+    author.open(f"/console/alerts/new?updates={number}")
+    author.post("/console/alerts", digest="weekly", updates=str(number), **{"subject-en": "x", "text-en": "y"})
+    assert f"followed by alert {newer}" in author.problem
+
+
+def test_what_would_take_it_back_is_read_before_it_goes(author, trustee, desk, readers):
+    """One person may send it at four in the morning: whoever approves the alert approves it as well."""
+    readers(4)
+    number = written(author)
+    author.post(f"/console/alerts/{number}/lock")
+    _, phone = trustee
+    phone.open(f"/console/alerts/{number}/approve")
+    for shown in (author.open(f"/console/alerts/{number}").text, phone.text):
+        [back] = re.findall(r"<details><summary>What would take it back</summary>(.*?)</details>", shown, re.DOTALL)
+        assert "Please disregard: Lorries at Sarand" in back
+        assert "Our alert “Lorries at Sarand” was wrong" in back
+
+
+def test_what_was_not_looked_at_is_not_called_fine(author, desk, readers, worker):
+    """“No name is spelled twice” under a Persian text nobody looked through, and twenty links of thirty, are false comfort."""
+    with worker.parts.database.transaction() as session:
+        digests.add(session, "hafte", name="Hafte", languages=("en", "fa"), rhythm=Rhythm.WEEKLY)
+    links = "".join(f"\n- [{one}](https://127.0.0.1:9/{one})" for one in range(23))
+    persian = {"subject-fa": "کامیون‌ها", "text-fa": "چهارده کامیون کنار دروازه است."}
+    number = written(author, digest="hafte", **{"text-en": "Lorries." + links}, **persian)
+    desk_.try_links(worker.parts, number)
+    shown = author.open(f"/console/alerts/{number}").text
+    assert "20 of 24 were tried." in shown
+    assert "No name in Latin letters seems to be written in two ways." in shown
+    assert "Not looked at in Persian: its letters have no capitals." in shown
+
+
+def test_a_cancel_of_what_nobody_knows_stands_above_the_alerts(author, worker):
+    """An authority takes back what we wrote under another name: held and seen by nobody, our alert would stand."""
+    assert "Held" not in author.open("/console/alerts").text
+    told = xml(identifier="U", msgType="Update", references="warnings.example,A,2026-06-01T02:00:00-00:00")
+    for message in (told, cap.write(said("C", 4, Kind.CANCEL, named("A", 0)))):
+        bulletins.take(worker.parts, message, act=Alerts())
+    shown = author.open("/console/alerts").text
+    [held] = re.findall(r'<section class="problem".*?</section>', shown, re.DOTALL)
+    cancel, update = bulletins.held_words(worker.parts)
+    assert (update.subject, cancel.subject) == ("Attack on a camp", "")
+    for words in ("An update", update.subject, update.bulletin.name.sender, "A cancel", "newsletter alerts import"):
+        assert words in held
+    assert all(one.bulletin.name.sent.strftime("%d %B, %H:%M") in held for one in (cancel, update))

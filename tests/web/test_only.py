@@ -1,0 +1,40 @@
+"""Whom an alert is for, ticked on a phone, and shown to whoever gives their word for it."""
+
+import re
+
+from tests.web.test_alerts import author as author
+from tests.web.test_alerts import desk as desk
+from tests.web.test_alerts import few as few
+from tests.web.test_alerts import made as made
+from tests.web.test_alerts import readers as readers
+from tests.web.test_alerts import trustee as trustee
+from tests.web.test_alerts import worker as worker
+from tests.web.test_alerts import written
+from tests.web.test_languages import speak
+
+
+def ticked(page):
+    return re.findall(r'name="only-(\w+)" value="1" checked', page)
+
+
+def test_an_alert_is_limited_by_ticks(author, trustee, desk, readers, worker):
+    """All are ticked at first; who takes a tick away sees for whom it is then, and so does whoever approves."""
+    readers(4)
+    speak(worker, "UPDATE digest SET languages = '{en,fa}'", "UPDATE subscriber SET language = 'fa' WHERE id < 4")
+    assert ticked(author.open("/console/alerts/new").text) == ["en", "fa"]
+    number = written(author, readers="chosen", **{"only-fa": "1"})
+    assert "Only to those who read: fa." in author.text
+    assert "3 readers" in author.text
+    here = f"/console/alerts/{number}"
+    author.post(f"{here}/lock")
+    assert "Only to those who read: fa." in trustee[1].open(f"{here}/approve").text
+    assert ticked(author.open(f"{here}/edit").text) == ["fa"]
+    author.post(
+        f"{here}/edit", readers="chosen", **{"digest": "weekly", "subject-en": "Lorries", "text-en": "Fourteen."}
+    )
+    assert "Tick at least one language" in author.problem
+    ticks = {"only-fa": "1", "only-en": "1"}
+    author.open(f"{here}/edit")
+    author.post(f"{here}/edit", readers="chosen", digest="weekly", **{"subject-en": "L", "text-en": "F."}, **ticks)
+    assert "Only to those who read" not in author.open(here).text
+    assert "4 readers" in author.text
