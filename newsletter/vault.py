@@ -38,8 +38,11 @@ _NONCE = 12  # NIST SP 800-38D §8.2.2: a random nonce of 96 bits; safe for 2^32
 _ONCE = bytes(_NONCE)
 TEAM = frozenset({"operator", "operator_session"})
 """Tables whose sealed columns are the team's own."""
-BY_PAGES = frozenset({b"signup.wish", b"arrival.body"})
-"""What pages may put into a box. A box proves nothing of who closed it, so nothing that vouches may come in one."""
+BY_PAGES = frozenset(
+    {b"signup.wish", b"arrival.body", b"consent_detail.details", b"subscriber.name", b"subscriber.postcode"}
+)
+"""What pages may put into a box. A box proves nothing of who closed it, so nothing may come in one that vouches for more than the
+pages' role can write anyway: how a permission was given stands beside an event that it adds itself."""
 
 LETTERS: Mapping[str, str] = MappingProxyType(dict(zip(PURPOSES, "stbik", strict=True)))
 """How `Vault.label` calls the purposes."""

@@ -21,7 +21,6 @@ from newsletter.jobs import DELIVER, HOOKS
 from newsletter.journeys import acting, drafting, framing, growing, mailing, stopping, telling
 from newsletter.journeys.acting import NotAnAlert as NotAnAlert
 from newsletter.journeys.acting import allowed as _allowed
-from newsletter.journeys.acting import an_alert as _an_alert
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings, refusals, translating, variants
 from newsletter.ledger import planning as rows
@@ -92,7 +91,7 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | No
     parts.letterhead.require()
     with parts.database.transaction() as session:
         now = database.now(session)
-        _an_alert(session, mailing_id)
+        acting.an_alert(session, mailing_id)
         view = mailings.take(session, mailing_id)
         if seen is not None and seen != drafting.print_of(view):
             raise drafting.ChangedMeanwhile(mailing_id)
@@ -178,7 +177,7 @@ def _locked(session: Session, manifest: Manifest) -> Locked:
 def would_lock(parts: Parts, mailing_id: int) -> int:
     """Return how many an alert would be locked for, with those of its other languages, and change nothing."""
     with parts.database.transaction() as session:
-        view = _an_alert(session, mailing_id)
+        view = acting.an_alert(session, mailing_id)
         count = rows.count(session, view, planning.audience(session, view))
         return count + translating.beside(session, mailing_id)
 
@@ -258,7 +257,7 @@ def _require_approver(
     session: Session, parts: Parts, mailing_id: int, *, by: int, factor: Factor, assertion: str | None
 ) -> Manifest:
     acting.require(session, by, May.APPROVE)
-    _an_alert(session, mailing_id)
+    acting.an_alert(session, mailing_id)
     mailings.require(session, mailing_id, State.APPROVED)
     manifest = locks.current(session, mailing_id)
     word = Word(Rule.TWO, by, factor, assertion, database.now(session))
@@ -282,7 +281,7 @@ def release(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str |
     parts.letterhead.require()
     with parts.database.transaction() as session:
         now = database.now(session)
-        _an_alert(session, mailing_id)
+        acting.an_alert(session, mailing_id)
         view = mailings.take(session, mailing_id)
         manifest = _as_seen(locks.current(session, mailing_id), seen)
         if view.state is not State.APPROVED:
@@ -317,7 +316,7 @@ def may_release(parts: Parts, mailing_id: int, *, alone: bool = False) -> int:
     """Return how many an alert would go to if it were released now, and change nothing. Raises what `release` raises."""
     parts.letterhead.require()
     with parts.database.transaction() as session:
-        view, manifest = _an_alert(session, mailing_id), locks.current(session, mailing_id)
+        view, manifest = acting.an_alert(session, mailing_id), locks.current(session, mailing_id)
         if view.state is not State.APPROVED:
             mailings.require(session, mailing_id, State.APPROVED)
             _rule_of_one(session, parts, manifest, alone=alone)
@@ -365,7 +364,7 @@ def send_alone(
     assertion = answer if factor is Factor.PASSKEY else None
 
     def require(session: Session) -> Manifest:
-        _an_alert(session, mailing_id)
+        acting.an_alert(session, mailing_id)
         mailings.require(session, mailing_id, State.APPROVED)
         manifest = _as_seen(locks.current(session, mailing_id), seen)
         rules, word = parts.house.rules, Word(Rule.ALONE, by, factor, assertion, database.now(session))
@@ -421,7 +420,7 @@ def send_draft(parts: Parts, mailing_id: int, *, by: int | None = None) -> NotEn
 def approvers(parts: Parts, mailing_id: int) -> list[OperatorView]:
     """Return who may approve an alert that is locked, or could once it is: not who wrote in it."""
     with parts.database.transaction() as session:
-        view = _an_alert(session, mailing_id)
+        view = acting.an_alert(session, mailing_id)
         author = locks.of(session, mailing_id, view.fingerprint).author if view.fingerprint else None
         return telling.approvers(session, (author, *view.content.get("by", ())))
 
@@ -433,7 +432,7 @@ def stop(parts: Parts, mailing_id: int, *, by: int | None = None) -> int:
     """
     _allowed(parts, by, May.STOP)
     with parts.database.transaction() as session:
-        _an_alert(session, mailing_id)
+        acting.an_alert(session, mailing_id)
     ended = stopping.end_all(parts, mailing_id, by=by or audit.SHELL)
     parts.nudger.nudge(HOOKS)
     return sum(mailing.cancel_rest(parts, one) for one in ended)
@@ -443,7 +442,7 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
     """Return where an alert stands and what it waits for."""
     with parts.database.transaction() as session:
         now = database.now(session)
-        view = _an_alert(session, mailing_id)
+        view = acting.an_alert(session, mailing_id)
         refused = tuple(refusals.holding(session, mailing_id))
         if view.fingerprint is None:
             return Standing(mailing_id, view.state, None, None, (), None, view.start_at, (), refusals=refused)

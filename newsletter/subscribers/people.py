@@ -28,10 +28,10 @@ class UnknownPerson(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What somebody told us of themselves, as only a fresh link shows it. "" where nothing is kept or it cannot be opened."""
+    """What somebody told us of themselves, as only a fresh link shows it; None: it is kept, and cannot be opened here."""
 
-    name: str
-    postcode: str
+    name: str | None
+    postcode: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +95,23 @@ def own(session: Session, subscriber_id: int) -> Own:
     )
 
 
-def _opened(session: Session, subscriber_id: int, column: str, sealed: bytes | None) -> str:
+def _opened(session: Session, subscriber_id: int, column: str, sealed: bytes | None) -> str | None:
     try:
         return session.vault.unseal("subscriber", column, subscriber_id, sealed) if sealed else ""
     except CannotUnseal:
-        return ""
+        return None
 
 
 def rename(session: Session, subscriber_id: int, own: Own) -> None:
-    """Write down what somebody says of themselves; "" keeps nothing."""
+    """Write down what somebody says of themselves: "" keeps nothing, None what there is."""
+    told = {"name": own.name, "postcode": own.postcode}
     values = {
-        f"{column}_sealed": session.vault.seal("subscriber", column, subscriber_id, told) if told else None
-        for column, told in (("name", own.name), ("postcode", own.postcode))
+        f"{column}_sealed": session.vault.seal("subscriber", column, subscriber_id, said) if said else None
+        for column, said in told.items()
+        if said is not None
     }
+    if not values:
+        return
     session.execute(update(Subscriber).where(Subscriber.id == subscriber_id).values(values))
 
 

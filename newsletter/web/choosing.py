@@ -87,9 +87,10 @@ def link(request: Request, token: str) -> HTMLResponse:
 
 
 @router.post("/p/{token}/own")
-def own(request: Request, token: str, name: Text = "", postcode: Text = "") -> HTMLResponse:
-    """Write down how somebody is called and where they live: by a fresh link alone."""
-    choosing.rename(_made(request).parts, token, Own(name.strip()[:LONGEST], postcode.strip()[:LONGEST]))
+def own(request: Request, token: str, name: Text = "", postcode: Text = "", forget: Text = "") -> HTMLResponse:
+    """Write down how somebody is called and where they live: by a fresh link alone. forget: nothing is kept of what is empty."""
+    said = [text.strip()[:LONGEST] or ("" if forget else None) for text in (name, postcode)]
+    choosing.rename(_made(request).parts, token, Own(*said))
     return _page(request, token, saved=True)
 
 

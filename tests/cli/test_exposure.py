@@ -69,7 +69,7 @@ def test_what_stands_in_clear_is_what_is_said(made, database_urls):
     assert unknown <= SAME_AS_DELIVERY, unknown
 
 
-SAME_AS_DELIVERY = {"returned", "full_mailbox"}
+SAME_AS_DELIVERY = {"returned", "full_mailbox", "fresh_link"}
 """What became of a mail, by mailbox: said with the deliveries."""
 
 

@@ -44,13 +44,13 @@ def test_a_name_that_must_not_be_kept_is_deleted_and_stays_away(lists: Lists, re
     assert lists.one("SELECT name_sealed IS NOT NULL FROM subscriber"), "who changes their mind is greeted again"
 
 
-def test_the_pages_may_write_a_wish_and_no_name(lists: Lists, reader: tuple[int, int], database_urls) -> None:  # type: ignore[no-untyped-def]
-    """A hole in a page must not write names, languages or addresses of readers."""
+def test_the_pages_may_write_a_wish_and_no_address(lists: Lists, reader: tuple[int, int], database_urls) -> None:  # type: ignore[no-untyped-def]
+    """A hole in a page must not turn a reader to another mailbox, or give them another reference."""
     url = make_url(database_urls.web).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url, autocommit=True) as web:
         web.execute("UPDATE subscriber SET style = 'dt', nameless = true")
         assert web.execute("SELECT style, name_sealed FROM subscriber").fetchall() == [("dt", None)]
-        for forbidden in ("name_sealed = 'x'", "mailbox_id = 1"):
+        for forbidden in ("reference = 'AAAAAAAA'", "mailbox_id = 1", "area = 'x'"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 web.execute(f"UPDATE subscriber SET {forbidden}")
         for unknown in ("td", "x", "dd"):
@@ -93,7 +93,7 @@ def test_what_was_had_is_answered_in_the_style_of_now(lists: Lists) -> None:
     lists.bring("email\nann@example.org\nben@example.org\n")
     choose(lists, 0, DISCREET)
     with lists.database.transaction() as session:
-        audience = recipients.of_digest(lists.digest_id, rhythm=None, languages=("en",))
+        audience = recipients.of_digest(lists.digest_id, rhythm=None, languages=("en",), urgent=True)
         bare = audience.with_only_columns(*(one for one in audience.selected_columns if one.key != "style"))
         found = session.execute(recipients.styled(bare)).all()
         assert {row.subscriber_id: row.style for row in found} == {lists.reader(0)[0]: "dt", lists.reader(1)[0]: ""}
