@@ -12,6 +12,7 @@ from tests.architecture.sources import ROOT, imports, modules, reaches, within
 OWNERS = {
     "mailing": ("newsletter.ledger",),
     "delivery": ("newsletter.ledger",),
+    "refusal": ("newsletter.ledger",),
     "subscriber": ("newsletter.subscribers",),
     "consent": ("newsletter.subscribers",),
     "suppression": ("newsletter.subscribers",),

@@ -3,9 +3,12 @@
 import pytest
 
 from newsletter.issues import digests
+from newsletter.journeys import bulletins
 from newsletter.operators.roles import Role
 from newsletter.subscribers.subscriptions import Rhythm
 from tests import house
+from tests.campaigns.samples import xml
+from tests.fakes.alerts import Alerts
 from tests.judges import driving
 from tests.judges.test_alerts import TEXT
 from tests.judges.test_alerts import desk as desk
@@ -18,6 +21,8 @@ from tests.judges.test_console import port as port
 from tests.judges.test_looks import objections
 from tests.judges.test_mandates import equipped
 
+AUTHORITY = "urn:oid:warnings.of-the-ministry-of-the-interior.and-its-provinces.example"
+NOBODY = f"{AUTHORITY},A,2026-06-01T02:00:00-00:00"
 SAYS = "document.body.innerText.includes({!r})"
 OF_ONE = "/^.console.alerts.[0-9]+$/.test(location.pathname)"
 
@@ -95,6 +100,13 @@ def test_an_alert_is_changed_halted_ended_and_taken_back_on_phones(
         eye.look("end-alone-waits")
         author.press("Give it up", then=SAYS.format("Given up"))
         eye.look("end-given-up")
+
+        bulletins.take(worker.parts, xml(msgType="Cancel", references=NOBODY, sender=AUTHORITY), act=Alerts())
+        author.open(f"{base}/console/alerts")
+        assert AUTHORITY in author.run("document.body.innerText")
+        eye.look("end-held")
+        author.open(f"{base}/console/alerts/new?frame=raid&frame=raid-fa")
+        eye.look("end-frames")
     assert sink.messages == []
     assert eye.found == []
     assert objections(judges, tmp_path, eye.files, RULES) == {}
