@@ -18,6 +18,7 @@ from newsletter.models import (  # noqa: F401
     operator,
     picture,
     relay,
+    segment,
     signup,
     subscriber,
     suppression,

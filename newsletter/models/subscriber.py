@@ -59,5 +59,6 @@ class Subscription(Base):
         CheckConstraint(one_of("rhythm", Rhythm), name="rhythm_is_known"),
         CheckConstraint("(ended_at IS NULL) = (end_reason IS NULL)", name="an_end_has_a_reason"),
         Index("one_live_subscription", "subscriber_id", "digest_id", unique=True, postgresql_where="ended_at IS NULL"),
+        Index(None, "subscriber_id"),
         Index("readers_of_a_digest", "digest_id", "rhythm", postgresql_where="ended_at IS NULL"),
     )

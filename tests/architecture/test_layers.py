@@ -17,6 +17,7 @@ OWNERS = {
     "suppression": ("newsletter.subscribers",),
     "signup": ("newsletter.subscribers",),
     "topic": ("newsletter.subscribers",),
+    "segment": ("newsletter.subscribers",),
     "digest": ("newsletter.issues",),
     "picture": ("newsletter.issues",),
     "article": ("newsletter.issues",),
