@@ -1,5 +1,6 @@
 """What readers have had: the question every issue asks before it is composed."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Select, text
@@ -33,3 +34,14 @@ _GROUPS = """
     WHERE a.excluded IS NULL
     GROUP BY a.edition, a.had_to, had.alerts
 """
+
+
+def written_to(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
+    """Return those of some mailboxes for which there is any row of any mailing."""
+    return set(session.execute(_WRITTEN_TO, {"boxes": list(mailbox_ids)}).scalars())
+
+
+_WRITTEN_TO = text("""
+    SELECT b.box FROM unnest(CAST(:boxes AS bigint[])) AS b (box)
+    WHERE EXISTS (SELECT FROM delivery d WHERE d.mailbox_id = b.box)
+""")

@@ -121,7 +121,7 @@ def bring(
         run = _Run(session, terms, import_id, brought)
         for part, barring in _turns(brought):
             for batch in _parsed(part, barring, session.vault.index, lenient=brought.lenient):
-                refused.add(run.take(batch))
+                refused.add(replace(one, part=part.name) if part.name else one for one in run.take(batch))
                 if progress:
                     progress(run.counts.read)
         refused.store(session, import_id)
@@ -157,7 +157,7 @@ Found = Person | Barred | Reject
 
 
 def _parsed(part: Part, barring: bool, index: Index, *, lenient: bool) -> Iterator[list[Found]]:
-    source = _named(part, _read(part, barring, index, lenient=lenient))
+    source = _read(part, barring, index, lenient=lenient)
     while batch := list(islice(source, BATCH)):
         yield batch
 
@@ -168,13 +168,6 @@ def _read(part: Part, barring: bool, index: Index, *, lenient: bool) -> Iterator
         if (said is not Standing.SUBSCRIBED) is not barring:
             continue
         yield entries.left(number, values, said) if barring else entries.read(number, values, index, lenient=lenient)
-
-
-def _named(part: Part, source: Iterator[Found]) -> Iterator[Found]:
-    """A zip holds several files, so a row that cannot be taken says in which it stands."""
-    if not part.name:
-        return source
-    return (replace(one, part=part.name) if isinstance(one, Reject) else one for one in source)
 
 
 def _open_run(session: Session, terms: Terms, brought: Luggage, evidence: str) -> int:
@@ -199,7 +192,7 @@ _CLOSE_RUN = text("""
 
 @dataclass(slots=True)
 class _Taken:
-    """What became of one batch. `seen`, `named`: its readers; `new`: those made by it; `changed`: others of whom anything is new."""
+    """What became of one batch. seen, named: its readers; new: those it made; changed: others of whom anything is new."""
 
     added: int = 0
     unproven: int = 0

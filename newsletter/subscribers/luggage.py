@@ -268,7 +268,8 @@ def _of_mailman(one: Mapping[str, Any]) -> dict[str, str]:
 
 def _is_roll(start: bytes) -> bool:
     """Whether a file begins with an address, as `mailman members` prints them, and not with names of columns."""
-    first = start.splitlines()[0] if start.strip() else b""
+    lines = (line for line in start.splitlines() if line.strip() and not line.startswith(b"#"))
+    first = next(lines, b"")
     return bool(_LINE(first.decode("utf-8", "replace"))) and b"@" in first
 
 
