@@ -16,6 +16,7 @@ from newsletter.cli import (
     operators,
     relays,
     replies,
+    segments,
     subscribers,
     suppressions,
     topics,
@@ -31,6 +32,7 @@ app = typer.Typer(
 for group, name in (
     (digests.app, "digests"),
     (topics.app, "topics"),
+    (segments.app, "segments"),
     (subscribers.app, "subscribers"),
     (articles.app, "articles"),
     (issues.app, "issues"),

@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Select, text
+from sqlalchemy import ColumnElement, Select, exists, or_, select, text
 from sqlalchemy.orm import Session
 
-from newsletter.ledger import planning
+from newsletter.ledger import mailings, planning
 from newsletter.ledger.variants import Group
+from newsletter.models.delivery import Delivery, DeliveryState
 
 
 def groups(session: Session, audience: Select[Any], *, alerts: list[int]) -> dict[Group, int]:
@@ -45,3 +46,13 @@ _WRITTEN_TO = text("""
     SELECT b.box FROM unnest(CAST(:boxes AS bigint[])) AS b (box)
     WHERE EXISTS (SELECT FROM delivery d WHERE d.mailbox_id = b.box)
 """)
+
+
+def handed_over(session: Session, mailing_id: int, reader: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the condition that a mailing was handed over to a subscriber, or may have been. Raises UnknownMailing."""
+    mailing = mailings.get(session, mailing_id)
+    arrived = (DeliveryState.ACCEPTED, DeliveryState.UNCERTAIN)
+    mine = (Delivery.month == mailing.month, Delivery.mailing_id == mailing_id, Delivery.subscriber_id == reader)
+    return exists(
+        select(Delivery.id).where(*mine, or_(Delivery.state.in_(arrived), Delivery.uncertain_at.is_not(None)))
+    )

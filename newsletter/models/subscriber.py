@@ -36,6 +36,9 @@ class Subscriber(Base):
     __table_args__ = (
         CheckConstraint("reference ~ '^[A-Z0-9]{8}$'", name="reference_is_eight_letters"),
         Index("subscribers_by_zone", "time_zone"),
+        # With the number, so that a segment is counted from the index alone.
+        Index("subscribers_by_language", "language", "id"),
+        Index("subscribers_by_age", "created_at", "id"),
     )
 
 
@@ -60,5 +63,11 @@ class Subscription(Base):
         CheckConstraint("(ended_at IS NULL) = (end_reason IS NULL)", name="an_end_has_a_reason"),
         Index("one_live_subscription", "subscriber_id", "digest_id", unique=True, postgresql_where="ended_at IS NULL"),
         Index(None, "subscriber_id"),
-        Index("readers_of_a_digest", "digest_id", "rhythm", postgresql_where="ended_at IS NULL"),
+        Index(
+            "readers_of_a_digest",
+            "digest_id",
+            "rhythm",
+            postgresql_where="ended_at IS NULL",
+            postgresql_include=["subscriber_id"],
+        ),
     )

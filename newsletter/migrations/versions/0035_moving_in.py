@@ -45,6 +45,17 @@ def upgrade() -> None:
     # Who is erased is looked for by these, among ended rows too.
     for table in ("subscription", "interest"):
         op.create_index(op.f(f"ix_{table}_subscriber_id"), table, ["subscriber_id"])
+    # A segment is counted from indexes alone, so these hold the reader's number as well.
+    op.create_index("subscribers_by_language", "subscriber", ["language", "id"])
+    op.create_index("subscribers_by_age", "subscriber", ["created_at", "id"])
+    op.drop_index("readers_of_a_digest", "subscription")
+    op.create_index(
+        "readers_of_a_digest",
+        "subscription",
+        ["digest_id", "rhythm"],
+        postgresql_where=sa.text("ended_at IS NULL"),
+        postgresql_include=["subscriber_id"],
+    )
     op.create_table(
         "segment",
         sa.Column("id", NUMBER, sa.Identity(always=True), nullable=False),
