@@ -210,20 +210,35 @@ def members(session: Session, segment: Segment, *, digests: Mapping[str, int]) -
     Raises BadSegment for a digest that is not there, UnknownTopic, UnknownMailing.
     """
     ask = _Ask(session, digests)
-    whole = spelled(session, segment)
-    taken = next((one for one in whole.conditions if one.word is Word.DIGEST and not one.no), None)
-    live = Subscription.ended_at.is_(None)
-    if taken is None:
-        query = select(Subscriber.id.label("subscriber_id")).where(
-            exists().where(Subscription.subscriber_id == Subscriber.id, live)
-        )
-        reader: Any = Subscriber.id
-    else:
-        # A reader takes a digest once: its subscriptions are its readers, and nobody's record need be read.
-        query = select(Subscription.subscriber_id).where(Subscription.digest_id == ask.digest(taken.value), live)
-        reader = Subscription.subscriber_id
-    rest = [one for one in whole.conditions if one is not taken]
+    whole = spelled(session, segment).conditions
+    query, reader, rest = _base(ask, whole)
     return query.where(*(ask.holds(one, reader) for one in rest), ~_suppressed(reader))
+
+
+def _base(ask: "_Ask", whole: tuple[Condition, ...]) -> tuple[Select[Any], Any, list[Condition]]:
+    """Return the query of readers with which the smallest table is begun, and what else must hold of them.
+
+    Who takes a digest and who chose a topic is there once: those tables are the readers. Else it is begun with people's records
+    where something is asked of these, or with whoever takes anything, in the order of an index.
+    """
+    live = Subscription.ended_at.is_(None)
+    meant = {one.word: one for one in reversed(whole) if not one.no}
+    begun: Condition | None = None
+    if begun := meant.get(Word.TOPIC):
+        chosen = (Interest.topic_id == ask.topic(begun.value), Interest.ended_at.is_(None))
+        query, reader = select(Interest.subscriber_id).where(*chosen), Interest.subscriber_id
+        if Word.DIGEST not in meant:
+            query = query.where(exists().where(Subscription.subscriber_id == Interest.subscriber_id, live))
+    elif begun := meant.get(Word.DIGEST):
+        taken = (Subscription.digest_id == ask.digest(begun.value), live)
+        query, reader = select(Subscription.subscriber_id).where(*taken), Subscription.subscriber_id
+    elif meant.keys() & {Word.LANGUAGE, Word.JOINED}:
+        takes = exists().where(Subscription.subscriber_id == Subscriber.id, live)
+        query, reader = select(Subscriber.id.label("subscriber_id")).where(takes), Subscriber.id
+    else:
+        takers = select(Subscription.subscriber_id).where(live).distinct().subquery()
+        return select(takers.c.subscriber_id), takers.c.subscriber_id, list(whole)
+    return query, reader, [one for one in whole if one is not begun]
 
 
 def _suppressed(reader: Any) -> ColumnElement[bool]:
@@ -255,24 +270,33 @@ class _Ask:
             select(mine.c.id).where(mine.c.subscriber_id == reader, mine.c.digest_id == self.digest(key), live)
         )
 
-    def chose(self, key: Any, reader: Any) -> ColumnElement[bool]:
-        topic = self.session.execute(select(Topic.id).where(Topic.key == key)).scalar_one_or_none()
-        if topic is None:
+    def topic(self, key: Any) -> int:
+        found = self.session.execute(select(Topic.id).where(Topic.key == key)).scalar_one_or_none()
+        if found is None:
             raise BadSegment("no-topic", topic=key)
-        mine = (Interest.subscriber_id == reader, Interest.topic_id == topic, Interest.ended_at.is_(None))
-        return exists(select(Interest.id).where(*mine))
+        return found
+
+    def chose(self, key: Any, reader: Any) -> ColumnElement[bool]:
+        mine = Interest.__table__.alias()
+        live = mine.c.ended_at.is_(None)
+        return exists(select(mine.c.id).where(mine.c.subscriber_id == reader, mine.c.topic_id == self.topic(key), live))
 
     def speaks(self, language: Any, reader: Any) -> ColumnElement[bool]:
-        person = Subscriber.__table__.alias()
-        written = person.c.language
-        same = or_(written == language, written.like(f"{language}-%"))
-        return exists(select(person.c.id).where(person.c.id == reader, same))
+        person, its = self._record(reader)
+        return its(or_(person.c.language == language, person.c.language.like(f"{language}-%")))
 
     def joined(self, span: Any, reader: Any) -> ColumnElement[bool]:
-        person = Subscriber.__table__.alias()
+        person, its = self._record(reader)
         when = [person.c.created_at >= _midnight(span.since)] if span.since else []
         when += [person.c.created_at < _midnight(span.before)] if span.before else []
-        return exists(select(person.c.id).where(person.c.id == reader, *when))
+        return its(and_(*when))
+
+    def _record(self, reader: Any) -> tuple[Any, Callable[[ColumnElement[bool]], ColumnElement[bool]]]:
+        """Return the table of a reader's record, and what makes of a condition on it one on the reader."""
+        if reader is Subscriber.id:
+            return Subscriber.__table__, lambda condition: condition
+        person = Subscriber.__table__.alias()
+        return person, lambda condition: exists(select(person.c.id).where(person.c.id == reader, condition))
 
     def had(self, mailing: Any, reader: Any) -> ColumnElement[bool]:
         return reading.handed_over(self.session, mailing, reader)
