@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, text
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, text, true
 
 from newsletter.database import Session
 from newsletter.errors import Conflict, Invalid, NotFound
@@ -209,10 +209,15 @@ def members(session: Session, segment: Segment, *, digests: Mapping[str, int]) -
 
     Raises BadSegment for a digest that is not there, UnknownTopic, UnknownMailing.
     """
-    ask = _Ask(session, digests)
-    whole = spelled(session, segment).conditions
-    query, reader, rest = _base(ask, whole)
-    return query.where(*(ask.holds(one, reader) for one in rest), ~_suppressed(reader))
+    people = _Ask(session, digests).people(spelled(session, segment))
+    return people.where(~_suppressed(people.selected_columns[0]))
+
+
+def _suppressed(reader: Any) -> ColumnElement[bool]:
+    # NOT IN is taken to leave out every second reader, and what follows is planned for half of them.
+    barred = Subscriber.__table__.alias()
+    held = and_(Suppression.mailbox_id == barred.c.mailbox_id, Suppression.lifted_at.is_(None))
+    return exists(select(barred.c.id).join(Suppression, held).where(barred.c.id == reader))
 
 
 def _base(ask: "_Ask", whole: tuple[Condition, ...]) -> tuple[Select[Any], Any, list[Condition]]:
@@ -241,19 +246,21 @@ def _base(ask: "_Ask", whole: tuple[Condition, ...]) -> tuple[Select[Any], Any, 
     return query, reader, [one for one in whole if one is not begun]
 
 
-def _suppressed(reader: Any) -> ColumnElement[bool]:
-    barred = Subscriber.__table__.alias()
-    held = and_(Suppression.mailbox_id == barred.c.mailbox_id, Suppression.lifted_at.is_(None))
-    return exists(select(barred.c.id).join(Suppression, held).where(barred.c.id == reader))
-
-
 class _Ask:
     """Turns conditions into SQL about a reader."""
 
     def __init__(self, session: Session, digests: Mapping[str, int]) -> None:
         self.session, self.digests = session, digests
 
+    def people(self, segment: Segment) -> Select[Any]:
+        """Return the query of a segment's readers, suppressed or not, each once."""
+        query, reader, rest = _base(self, segment.conditions)
+        return query.where(*(self.holds(one, reader) for one in rest))
+
     def holds(self, condition: Condition, reader: Any) -> ColumnElement[bool]:
+        if condition.word is Word.IN and not condition.no:
+            assert isinstance(condition.value, Segment), "spelled out"
+            return and_(true(), *(self.holds(one, reader) for one in condition.value.conditions))
         found = _WORDS[condition.word](self, condition.value, reader)
         return ~found if condition.no else found
 
@@ -302,7 +309,8 @@ class _Ask:
         return reading.handed_over(self.session, mailing, reader)
 
     def inside(self, other: Any, reader: Any) -> ColumnElement[bool]:
-        return and_(*(self.holds(one, reader) for one in other.conditions))
+        people = self.people(other).subquery()
+        return exists(select(people.c.subscriber_id).where(people.c.subscriber_id == reader))
 
 
 _WORDS: dict[Word, Callable[[_Ask, Any, Any], ColumnElement[bool]]] = {
