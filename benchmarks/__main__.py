@@ -1,4 +1,4 @@
-"""Measure what is named: `python -m benchmarks [compose] [import] [wire] [far] [tls] [dkim] [growth] [alert] [--rounds N] …`.
+"""Measure what is named: `python -m benchmarks [compose] [import] [wire] [far] [tls] [dkim] [growth] [alert] [segments] …`.
 
 `sending` stands for wire, far, tls, dkim and growth.
 """
@@ -10,9 +10,9 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import alerting, composing, growth, importing, sending
+from benchmarks import alerting, composing, growth, importing, segments, sending
 
-PARTS = ("compose", "import", *sending.PARTS, "growth", "alert")
+PARTS = ("compose", "import", *sending.PARTS, "growth", "alert", "segments")
 
 
 def main() -> None:
@@ -30,6 +30,8 @@ def main() -> None:
             sending.run(Path(folder), wanted, readers=chosen.readers, rounds=chosen.rounds)
         if "growth" in parts:
             growth.run(Path(folder), readers=chosen.grown)
+        if "segments" in parts:
+            segments.run(Path(folder), readers=chosen.grown)
         if "alert" in parts:
             alerting.run(Path(folder), readers=chosen.grown, told=chosen.told)
 
@@ -44,7 +46,7 @@ def _arguments() -> argparse.Namespace:
         "--grown",
         type=int,
         default=100_000,
-        help="readers of the largest list of growth and of the digest beside alerts, 1000000 by hand",
+        help="readers of the largest list of growth, of segments and of the digest beside alerts, 1000000 by hand",
     )
     reader.add_argument("--told", type=int, default=40_000, help="readers of the alerts that are timed")
     return reader.parse_args()

@@ -20,6 +20,7 @@ from newsletter.cli import (
     privacy,
     relays,
     replies,
+    segments,
     signups,
     subscribers,
     suppressions,
@@ -39,6 +40,7 @@ privacy.app.command("blast-radius")(exposure.blast_radius)
 for group, name in (
     (digests.app, "digests"),
     (topics.app, "topics"),
+    (segments.app, "segments"),
     (subscribers.app, "subscribers"),
     (signups.app, "signups"),
     (articles.app, "articles"),

@@ -38,11 +38,12 @@ def list_(as_json: AsJson = False) -> None:
 def draft(
     file: Annotated[str, typer.Argument(metavar="FILE.md")],
     to: Annotated[str, typer.Option(help="Key of the digest whose readers get it.")],
+    segment: Annotated[str | None, typer.Option(help="Key of a segment: only those of them who are in it.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compose a mailing from a text file."""
     with newsletter() as made:
-        drafted = journey.draft(made.parts, file, digest_key=to)
+        drafted = journey.draft(made.parts, file, digest_key=to, segment_key=segment)
     warn(drafted.warnings)
     show({"mailing": drafted.mailing, "state": "draft", "warnings": drafted.warnings}, as_json=as_json)
 

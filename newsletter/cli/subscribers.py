@@ -1,11 +1,13 @@
 """newsletter subscribers …"""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from newsletter.addresses import EmailAddress
+from newsletter.cli import moving
 from newsletter.cli.door import (
     AsJson,
     DryRun,
@@ -15,28 +17,39 @@ from newsletter.cli.door import (
     listing,
     newsletter,
     progress,
-    screen,
     show,
 )
 from newsletter.issues import digests
 from newsletter.journeys import moving_in
 from newsletter.subscribers import people
 from newsletter.subscribers.consent import Basis, Came, SoftOptIn
+from newsletter.subscribers.formats import Format, parse_mapping
+from newsletter.subscribers.luggage import Chosen
 from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.subscribers.tagging import Tags
 
 app = typer.Typer(no_args_is_help=True, help="The people who read.")
 
 
 @app.command("import")
 def import_(
-    file: Annotated[
-        str, typer.Argument(metavar="FILE.csv", help="Columns email, name, language, time_zone, postcode.")
-    ],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A Mailchimp zip, an export, a CSV or XLSX file.")],
     digest: Annotated[str, typer.Option(help="Key of the digest they take.")],
-    basis: Annotated[Basis, typer.Option(help="Why you may write to them.")],
+    basis: Annotated[Basis, typer.Option(help="Why you may write to them.")] = Basis.IMPORTED,
     evidence: Annotated[
-        str, typer.Option(help="Where the permission can be shown: it is kept, sealed, with every person.")
-    ],
+        str,
+        typer.Option(
+            help="Where the permission of all can be shown; without it only who has a time of opting in is mailed."
+        ),
+    ] = "",
+    kind: Annotated[Format | None, typer.Option("--from", help="Whose export it is; guessed without it.")] = None,
+    mapped: Annotated[
+        list[str] | None, typer.Option("--map", help="HEADING=COLUMN, or HEADING=- to leave it out; several times.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="utf-8, utf-16, windows-1252 or windows-1256; guessed without it.")
+    ] = None,
+    tags: Annotated[Tags, typer.Option(help="Which tags become topics; readers see topics.")] = Tags.KNOWN,
     rhythm: Annotated[Rhythm | None, typer.Option(help="Without it, the digest's own.")] = None,
     came: Annotated[
         Came | None, typer.Option(help="Of a soft opt-in: in the course of what they gave the address.")
@@ -48,29 +61,71 @@ def import_(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Import people. Importing again changes nothing; who has left or is on the do-not-mail list stays away."""
+    """Import people. Importing again changes nothing; who has left, here or there, or is on the do-not-mail list stays away."""
     soft = SoftOptIn(came, collected.date(), refusal) if came and collected else None
+    chosen = Chosen(kind, encoding, parse_mapping(mapped or ()))
+    brought = moving_in.look(file, chosen)
+    moving.say_what(brought, in_full=dry_run)
     with newsletter() as made, progress("rows read") as advance:
         done = moving_in.import_subscribers(
             made.parts,
             file,
             digest_key=digest,
             permission=moving_in.Permission(basis, evidence, soft),
+            chosen=chosen,
+            tags=tags,
             rhythm=rhythm,
             dry_run=dry_run,
             progress=advance,
         )
-    if done.ignored:
-        screen.print(
-            f"Columns that say nothing to us were left out: {', '.join(done.ignored)}.", markup=False, soft_wrap=True
-        )
-    if done.rejects:
-        rows = "1 row was" if done.rejected == 1 else f"{done.rejected} rows were"
-        screen.print(f"{rows} not taken; see {done.rejects} (kept for 24 hours).", soft_wrap=True)
-    counts = {name: getattr(done, name) for name in ("read", "added", "changed", "unchanged", "rejected")}
-    show(counts | {"rejects": str(done.rejects) if done.rejects else None, "dry_run": dry_run}, as_json=as_json)
+        moving.say_rest(done)
+        show(moving.summary(made, done, brought, digest=digest, dry_run=dry_run), as_json=as_json)
     if done.read == done.rejected > 0:
         raise typer.Exit(1)
+
+
+@app.command()
+def imports(limit: Limit = 20, as_json: AsJson = False) -> None:
+    """List the imports, newest first."""
+    with newsletter() as made:
+        rows = moving_in.listed(made.parts, limit=limit)
+    show(rows, as_json=as_json, words=lambda: listing(list(rows), empty="Nothing was imported yet."))
+
+
+@app.command()
+def undo(
+    number: Annotated[
+        int, typer.Argument(metavar="IMPORT", min=1, max=2**63 - 1, help="Its number, as it was printed.")
+    ],
+    suppressions_too: Annotated[
+        bool, typer.Option("--suppressions-too", help="Also take back whom it put on the do-not-mail list.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take a whole import back: what it granted ends, and whom it alone brought is forgotten."""
+    with newsletter() as made:
+        would = moving_in.undo(made.parts, number, suppressions_too=suppressions_too, dry_run=True)
+        if not dry_run:
+            if not yes:
+                moving.ask_undo(would)
+            would = moving_in.undo(made.parts, number, suppressions_too=suppressions_too)
+    show(asdict(would) | {"dry_run": dry_run}, as_json=as_json)
+
+
+@app.command()
+def ask(
+    number: Annotated[
+        int, typer.Argument(metavar="IMPORT", min=1, max=2**63 - 1, help="Its number, as it was printed.")
+    ],
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask those of an import who came without evidence whether they want it, each once."""
+    with newsletter() as made:
+        asked = moving_in.ask(made.parts, number, dry_run=dry_run)
+    show({"import": number, "asked": asked, "dry_run": dry_run}, as_json=as_json)
 
 
 @app.command("show")

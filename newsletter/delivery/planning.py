@@ -20,7 +20,7 @@ from newsletter.ledger.mailings import ORDINARY, Kind, Lane, State, WrongState
 from newsletter.ledger.manifest import Manifest
 from newsletter.operators import audit, hooks
 from newsletter.operators.hooks import Event
-from newsletter.subscribers import recipients
+from newsletter.subscribers import recipients, segments
 
 log = structlog.get_logger()
 
@@ -243,7 +243,7 @@ def audience(session: Session, mailing: mailings.MailingView, *, near: recipient
         return late(session, mailing.translates, terms["languages"], also_had=had, but=mailing.id, near=near)
     written = variants.languages(session, [mailing.id]) if mailing.kind is Kind.ALERT else None
     later = terms.get("later", ())
-    return recipients.of_digest(
+    whole = recipients.of_digest(
         digest.id,
         rhythm=rhythm,
         languages=digest.languages,
@@ -253,6 +253,16 @@ def audience(session: Session, mailing: mailings.MailingView, *, near: recipient
         only=terms.get("only", ()),
         near=near,
     )
+    return _narrowed(session, mailing, whole)
+
+
+def _narrowed(session: Session, mailing: mailings.MailingView, whole: Select[Any]) -> Select[Any]:
+    """Return those of an audience who are in the mailing's segment, if it has one."""
+    if mailing.kind is not Kind.MAILING or "segment" not in mailing.content:
+        return whole
+    chosen = segments.from_data(mailing.content["segment"])
+    keys = {key: number for number, key in digests.keys(session).items()}
+    return whole.where(recipients.among(segments.members(session, chosen, digests=keys)))
 
 
 def handed(mailing: mailings.MailingView) -> Select[Any]:

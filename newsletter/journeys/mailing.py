@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from newsletter import database, mailboxes
 from newsletter.addresses import EmailAddress
@@ -29,7 +30,7 @@ from newsletter.ledger import books, deliveries, locks, mailings, promises, shar
 from newsletter.ledger.deliveries import Single
 from newsletter.ledger.mailings import NOT_GONE, Draft, Kind, Lane, MailingView, State, WrongState
 from newsletter.operators import audit
-from newsletter.subscribers import people, recipients
+from newsletter.subscribers import people, recipients, segments
 
 
 def read_manuscript(path: str, *, language: str) -> manuscript.Manuscript:
@@ -55,13 +56,14 @@ class Drafted:
     warnings: tuple[str, ...] = ()
 
 
-def draft(parts: Parts, path: str, *, digest_key: str) -> Drafted:
-    """Compose a mailing from a text file for everyone who takes a digest."""
+def draft(parts: Parts, path: str, *, digest_key: str, segment_key: str | None = None) -> Drafted:
+    """Compose a mailing from a text file for everyone who takes a digest, or for those of them who are in a segment."""
     parts.letterhead.require()
     with parts.database.transaction() as session:
         digest = digests.by_key(session, digest_key)
         text = read_manuscript(path, language=digest.languages[0])
-        new = Draft(kind=Kind.MAILING, lane=Lane.BULK, digest_id=digest.id, subject=text.subject)
+        narrowed = _narrowed(session, segment_key) if segment_key else None
+        new = Draft(Kind.MAILING, Lane.BULK, digest_id=digest.id, subject=text.subject, content=narrowed)
         mailing_id = mailings.draft(session, new, now=database.now(session))
         warnings: dict[str, None] = {}
         for number, look in enumerate(styling.of_readers(session, digest.id), start=1):
@@ -86,6 +88,11 @@ def _compose(
     words = parts.letterhead.links(text.markdown, style)
     content = MailingContent(text.subject, text.preheader, words, database.now(session).date())
     return composing.compose(content, frame, parts.layout)
+
+
+def _narrowed(session: Session, key: str) -> dict[str, Any]:
+    """Spelled out, the segment of a mailing stays what it was when the mailing was composed; who is in it is asked anew."""
+    return {"segment": segments.as_data(segments.spelled(session, segments.by_key(session, key)))}
 
 
 def test(parts: Parts, mailing_id: int, address: str) -> int:

@@ -1,23 +1,39 @@
-"""People come in from a list that an operator brings, with a basis and its evidence."""
+"""People come in from a list that an operator brings, with a basis and its evidence; and the whole of it can be taken back."""
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
+from typing import Any
 
-from newsletter import database
+from newsletter import database, mailboxes
+from newsletter.database import Session
+from newsletter.delivery import budget, quotas
+from newsletter.delivery.budget import Promise
 from newsletter.issues import cutting, digests
+from newsletter.jobs import SIGNUPS
 from newsletter.journeys.parts import Parts
-from newsletter.journeys.publish import opened
-from newsletter.subscribers import importing
+from newsletter.journeys.publish import NoSuchFile
+from newsletter.ledger.mailings import Lane
+from newsletter.operators import audit
+from newsletter.operators import people as operators
+from newsletter.subscribers import importing, luggage, signup, suppression, undoing, unproven
 from newsletter.subscribers.consent import Basis, NotSoft, SoftOptIn
+from newsletter.subscribers.luggage import Chosen, Luggage
+from newsletter.subscribers.reach import Reach
+from newsletter.subscribers.signup import Wish
 from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.subscribers.tagging import Tags
+from newsletter.subscribers.undoing import Undone
 
 MANY = 5_000
+_ASKED_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """Why the people of a list may be written to, and where that can be shown."""
+    """Why the people of a list may be written to, and where that can be shown: "" where their rows show it themselves."""
 
     basis: Basis
     evidence: str
@@ -33,37 +49,137 @@ class Permission:
         return "\n".join([self.evidence, *(f"{name}: {value}" for name, value in self.soft.told().items())])
 
 
+def look(path: str, chosen: Chosen | None = None) -> Luggage:
+    """Return what a file is and what it calls our columns. Raises NoSuchFile, tables.BadTable, formats.BadMapping."""
+    try:
+        return luggage.open_(Path(path), chosen or Chosen())
+    except OSError as error:
+        raise NoSuchFile(path, error.strerror or "unknown reason") from None
+
+
 def import_subscribers(
     parts: Parts,
     path: str,
     *,
     digest_key: str,
     permission: Permission,
+    chosen: Chosen | None = None,
+    tags: Tags = Tags.KNOWN,
     rhythm: Rhythm | None = None,
     dry_run: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> importing.ImportReport:
-    """Import a CSV file of people into a digest; return the counts.
+    """Import people into a digest, from a file or a whole export; return the counts.
 
-    New readers begin with the articles after the last cut of their rhythm. Raises NoSuchFile, digests.UnknownDigest and
+    New readers begin with the articles after the last cut of their rhythm. Raises what `look` raises, digests.UnknownDigest and
     what `subscribers.importing` raises.
     """
     with parts.database.transaction() as session:
         now = database.now(session)
         digest = digests.by_key(session, digest_key)
-        chosen = rhythm or digest.rhythm
-        had_to = cutting.last_cut(session, digest.id, chosen)
-    with opened(path) as stream:
-        report = importing.import_csv(
-            parts.database,
-            stream,
-            terms=importing.Terms(digest.id, digest.languages[0], chosen, permission.basis, had_to, now),
-            evidence=permission.written(today=now.date()),
-            rejects=parts.home / "rejects",
-            dry_run=dry_run,
-            progress=progress,
-        )
+        wanted = rhythm or digest.rhythm
+        had_to = cutting.last_cut(session, digest.id, wanted)
+    evidence = permission.written(today=now.date())
+    report = importing.bring(
+        parts.database,
+        look(path, chosen),
+        terms=importing.Terms(
+            digest.id,
+            digest.languages[0],
+            wanted,
+            permission.basis,
+            had_to,
+            now,
+            vouched=bool(evidence.strip()),
+            tags=tags,
+        ),
+        evidence=evidence,
+        rejects=parts.home / "rejects",
+        dry_run=dry_run,
+        progress=progress,
+    )
     if report.added >= MANY and not dry_run:
         with parts.database.transaction() as session:
             database.refresh_statistics(session, *importing.FILLED)
     return report
+
+
+def spelled(parts: Parts, reach: Reach) -> dict[str, Any]:
+    """Return a reach with the keys of the digests."""
+    with parts.database.transaction() as session:
+        keys = digests.keys(session)
+    named = {keys[number]: count for number, count in reach.digests.items()}
+    return {"digests": named, "alerts": reach.alerts, "unproven": reach.unproven}
+
+
+def pace(parts: Parts, messages: int) -> Promise | None:
+    """Return how a digest to so many would leave by the relays of bulk mail, day by day; None where nothing limits them."""
+    if not messages:
+        return None
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        bears = quotas.limits(session, parts.relays[Lane.BULK], Lane.BULK, now=now)
+    return budget.promise(messages, bears, now=now)
+
+
+def listed(parts: Parts, *, limit: int) -> list[dict[str, Any]]:
+    """Return the newest imports."""
+    with parts.database.transaction() as session:
+        keys = digests.keys(session)
+        return [row | {"digest": keys[row["digest"]]} for row in undoing.listed(session, limit=limit)]
+
+
+def undo(
+    parts: Parts, number: int, *, suppressions_too: bool, dry_run: bool = False, by: int | str = audit.SHELL
+) -> Undone:
+    """Take a whole import back; return the counts. Raises undoing.UnknownImport, undoing.AlreadyUndone."""
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        done, boxes = undoing.undo(session, number, suppressions_too=suppressions_too, now=now)
+        _forget(session, boxes)
+        facts = {"ended": done.ended, "forgotten": done.forgotten, "lifted": done.lifted}
+        audit.append(session, "import.undone", by=by, now=now, number=number, **facts)
+        if dry_run:
+            session.rollback()
+    return done
+
+
+def _forget(session: Session, boxes: list[int]) -> None:
+    """Forget the addresses that nobody else has a use for. What keeps mail away must be known again when it comes back."""
+    for place in range(0, len(boxes), MANY):
+        some = boxes[place : place + MANY]
+        kept = suppression.of_mailboxes(session, some) | operators.of_mailboxes(session, some)
+        if gone := [box for box in some if box not in kept]:
+            mailboxes.forget(session, gone)
+
+
+def ask(parts: Parts, number: int, *, dry_run: bool = False, by: int | str = audit.SHELL) -> int:
+    """Ask those of an import who came without evidence whether they want it, each once; return how many.
+
+    They are asked as if they had come by the form: who does not answer is forgotten as a wish, and gets nothing.
+    """
+    parts.letterhead.require()
+    asked = 0
+    while True:
+        with parts.database.transaction() as session:
+            if dry_run:
+                return unproven.count(session, number)
+            some = _ask_some(session, number)
+            asked += some
+            if not some:
+                audit.append(session, "import.asked", by=by, now=database.now(session), number=number, asked=asked)
+                break
+    parts.nudger.nudge(SIGNUPS)
+    return asked
+
+
+def _ask_some(session: Session, number: int) -> int:
+    now = database.now(session)
+    people = unproven.waiting(session, number, most=_ASKED_AT_ONCE)
+    named = {one.id: one for one in digests.listed(session)}
+    for one in people:
+        digest = named[one.digest_id]
+        wish = Wish(one.address, one.language, {digest.key: digest.rhythm}, name=one.name, form="import")
+        signup.add(session, secrets.token_urlsafe(16), wish, now=now)
+    unproven.asked(session, number, [one.subscriber_id for one in people])
+    return len(people)

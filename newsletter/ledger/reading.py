@@ -1,12 +1,14 @@
 """What readers have had: the question every issue asks before it is composed."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Select, text
+from sqlalchemy import ColumnElement, Select, exists, or_, select, text
 from sqlalchemy.orm import Session
 
-from newsletter.ledger import planning
+from newsletter.ledger import mailings, planning
 from newsletter.ledger.variants import Group
+from newsletter.models.delivery import Delivery, DeliveryState
 
 
 def groups(session: Session, audience: Select[Any], *, alerts: list[int]) -> dict[Group, int]:
@@ -33,3 +35,24 @@ _GROUPS = """
     WHERE a.excluded IS NULL
     GROUP BY a.edition, a.style, a.had_to, had.alerts
 """
+
+
+def written_to(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
+    """Return those of some mailboxes for which there is any row of any mailing."""
+    return set(session.execute(_WRITTEN_TO, {"boxes": list(mailbox_ids)}).scalars())
+
+
+_WRITTEN_TO = text("""
+    SELECT b.box FROM unnest(CAST(:boxes AS bigint[])) AS b (box)
+    WHERE EXISTS (SELECT FROM delivery d WHERE d.mailbox_id = b.box)
+""")
+
+
+def handed_over(session: Session, mailing_id: int, reader: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the condition that a mailing was handed over to a subscriber, or may have been. Raises UnknownMailing."""
+    mailing = mailings.get(session, mailing_id)
+    arrived = (DeliveryState.ACCEPTED, DeliveryState.UNCERTAIN)
+    mine = (Delivery.month == mailing.month, Delivery.mailing_id == mailing_id, Delivery.subscriber_id == reader)
+    return exists(
+        select(Delivery.id).where(*mine, or_(Delivery.state.in_(arrived), Delivery.uncertain_at.is_not(None)))
+    )

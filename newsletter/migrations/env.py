@@ -20,6 +20,7 @@ from newsletter.models import (  # noqa: F401
     picture,
     privacy,
     relay,
+    segment,
     signup,
     subscriber,
     suppression,

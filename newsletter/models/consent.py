@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, func
 from sqlalchemy.orm import Mapped, mapped_column
@@ -38,6 +39,13 @@ class ImportRun(Base):
     changed: Mapped[int] = mapped_column(server_default="0")
     unchanged: Mapped[int] = mapped_column(server_default="0")
     rejected: Mapped[int] = mapped_column(server_default="0")
+    # Whose export it was; how many were put on the do-not-mail list; how many came without evidence.
+    source: Mapped[str] = mapped_column(server_default="csv")
+    suppressed: Mapped[int] = mapped_column(server_default="0")
+    unproven: Mapped[int] = mapped_column(server_default="0")
+    # How many may be mailed for each purpose when it was through.
+    reach: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    undone_at: Mapped[datetime | None]
     at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
@@ -78,6 +86,22 @@ class ImportReject(Base):
     __tablename__ = "import_reject"
 
     import_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("import_run.id"), primary_key=True)
+    part: Mapped[str] = mapped_column(primary_key=True, server_default="")
     row: Mapped[int] = mapped_column(primary_key=True)
     column: Mapped[str] = mapped_column("column_name")
     reason: Mapped[str]
+
+
+class Unproven(Base):
+    """Somebody whom a list names, and of whom nobody can show that they asked for it: nothing is sent before they say yes."""
+
+    __tablename__ = "unproven"
+
+    subscriber_id: Mapped[int] = mapped_column(
+        BigInteger, ForeignKey("subscriber.id", ondelete="CASCADE"), primary_key=True
+    )
+    digest_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("digest.id"), primary_key=True)
+    import_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("import_run.id"))
+    asked_at: Mapped[datetime | None]
+
+    __table_args__ = (Index(None, "import_id"),)

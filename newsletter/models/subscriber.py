@@ -49,6 +49,9 @@ class Subscriber(Base):
         CheckConstraint("NOT nameless OR name_sealed IS NULL", name="no_name_is_kept"),
         Index("subscribers_by_zone", "time_zone"),
         Index("styles_of_readers", "style", postgresql_where="style <> ''"),
+        # With the number, so that a segment is counted from the index alone.
+        Index("subscribers_by_language", "language", "id"),
+        Index("subscribers_by_age", "created_at", "id"),
     )
 
 
@@ -72,5 +75,12 @@ class Subscription(Base):
         CheckConstraint(one_of("rhythm", Rhythm), name="rhythm_is_known"),
         CheckConstraint("(ended_at IS NULL) = (end_reason IS NULL)", name="an_end_has_a_reason"),
         Index("one_live_subscription", "subscriber_id", "digest_id", unique=True, postgresql_where="ended_at IS NULL"),
-        Index("readers_of_a_digest", "digest_id", "rhythm", postgresql_where="ended_at IS NULL"),
+        Index(None, "subscriber_id"),
+        Index(
+            "readers_of_a_digest",
+            "digest_id",
+            "rhythm",
+            postgresql_where="ended_at IS NULL",
+            postgresql_include=["subscriber_id"],
+        ),
     )

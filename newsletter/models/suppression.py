@@ -33,6 +33,8 @@ class Suppression(Base):
     # Who said so: "reply" in the session, "report" afterwards; NULL: a person, or before this was kept.
     said_by: Mapped[str | None]
     lifted_by: Mapped[str | None]
+    # The list that brought it, which can be undone.
+    import_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("import_run.id"))
 
     __table_args__ = (
         CheckConstraint(one_of("reason", Reason), name="reason_is_known"),
@@ -53,6 +55,7 @@ class Suppression(Base):
             unique=True,
             postgresql_where="lifted_at IS NULL",
         ),
+        Index("suppressions_of_an_import", "import_id", postgresql_where="import_id IS NOT NULL"),
     )
 
 

@@ -36,5 +36,6 @@ class Interest(Base):
     __table_args__ = (
         CheckConstraint("(ended_at IS NULL) = (end_reason IS NULL)", name="an_end_has_a_reason"),
         Index("one_live_interest", "subscriber_id", "topic_id", unique=True, postgresql_where="ended_at IS NULL"),
+        Index(None, "subscriber_id"),
         Index("readers_of_a_topic", "topic_id", "subscriber_id", postgresql_where="ended_at IS NULL"),
     )

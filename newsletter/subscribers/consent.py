@@ -1,7 +1,7 @@
 """The proof of a permission: events that nobody can change."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -9,6 +9,7 @@ from hashlib import sha256
 
 from sqlalchemy import select
 
+from newsletter import mailboxes
 from newsletter.database import Session
 from newsletter.errors import Invalid
 from newsletter.models.consent import Basis as Basis
@@ -98,6 +99,16 @@ def granted(
         session.add(ConsentDetail(event_id=event.id, details_sealed=sealed))
         session.flush()
     return event.id
+
+
+def keep_details(session: Session, found: Iterable[tuple[int, Mapping[str, str]]]) -> None:
+    """Seal the details of many events, by their numbers, and copy them in."""
+    seal = session.vault.seal
+    rows = (
+        (event, seal("consent_detail", "details", event, json.dumps(dict(details), ensure_ascii=False)))
+        for event, details in found
+    )
+    mailboxes.copy_rows(session, "consent_detail (event_id, details_sealed)", ("int8", "bytea"), rows)
 
 
 def withdrawn(session: Session, subscriber_id: int, *, purpose: str, now: datetime) -> None:

@@ -1,16 +1,20 @@
 """One row of a list: a person, or why it cannot be taken. Pure."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from zoneinfo import available_timezones
 
 from newsletter.addresses import BadAddress, EmailAddress
+from newsletter.subscribers import formats
+from newsletter.subscribers.formats import NOT_TAKEN, SUPPRESSED, Standing
 
-COLUMNS = ("email", "name", "language", "time_zone", "postcode")
+COLUMNS = formats.COLUMNS
 Index = Callable[[str], list[tuple[int, bytes]]]
 _LONGEST = 320
+_LONGEST_TAGS = 8_000
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*").fullmatch
 _POSTCODE = re.compile(r"[A-Za-z0-9 -]{2,12}").fullmatch
 # Standards §7: controls, separators, bidi overrides; and lone surrogates, which stand for bytes that are not UTF-8.
@@ -20,7 +24,12 @@ _WHY = {"empty": "is empty", "too-long": "is too long", "domain": "has no valid 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A row that can be taken. Empty values say nothing; they never erase what is known."""
+    """A row that can be taken. Empty values say nothing; they never erase what is known.
+
+    tags        what they read of, as the system that is left calls it
+    proof       when and from where they asked for mail, as far as their row says
+    since       when that was; None: the row does not say
+    """
 
     row: int
     address: EmailAddress
@@ -29,6 +38,9 @@ class Person:
     language: str
     time_zone: str
     postcode: str
+    tags: tuple[str, ...] = ()
+    proof: Mapping[str, str] | None = None
+    since: datetime | None = None
 
     @property
     def key(self) -> bytes:
@@ -37,34 +49,92 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Barred:
+    """A row whose person must not be written to. at: since when, if the row says so."""
+
+    row: int
+    address: EmailAddress
+    standing: Standing
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Reject:
-    """A row that cannot be taken: where and why, never what stood there."""
+    """A row that cannot be taken: where and why, never what stood there. part: of a zip, the file."""
 
     row: int
     column: str
     reason: str
+    part: str = ""
 
 
-def read(number: int, values: dict[str, str], index: Index) -> Person | Reject:
-    """Return the person of a row, or why it cannot be taken."""
-    for column, value in values.items():
-        if value and not value.isprintable() and (unfit := _UNFIT(value)):
-            return Reject(number, column, _unfit(unfit[0]))
-        if len(value) > _LONGEST:
-            return Reject(number, column, "is too long")
+def read(number: int, values: Mapping[str, str], index: Index, *, lenient: bool = False) -> Person | Reject:
+    """Return the person of a row, or why it cannot be taken.
+
+    lenient   what else a foreign system says is left out where it cannot be understood; only the address must be sound
+    """
+    if fault := _fault(number, values):
+        return fault
     try:
         address = EmailAddress.parse(values["email"])
     except BadAddress as error:
         return Reject(number, "email", _WHY.get(error.problem, "is no e-mail address"))
     language, zone, postcode = (values.get(name, "") for name in ("language", "time_zone", "postcode"))
     if language and not _LANGUAGE(language):
-        return Reject(number, "language", "is no language tag such as en or fa")
+        if not lenient:
+            return Reject(number, "language", "is no language tag such as en or fa")
+        language = ""
     if zone and zone not in _zones():
-        return Reject(number, "time_zone", "is no time zone such as Europe/London")
+        if not lenient:
+            return Reject(number, "time_zone", "is no time zone such as Europe/London")
+        zone = ""
     if postcode and not _POSTCODE(postcode):
-        return Reject(number, "postcode", "is no postcode")
+        if not lenient:
+            return Reject(number, "postcode", "is no postcode")
+        postcode = ""
+    name = values.get("name", "")
+    if "first_name" in values or "last_name" in values:
+        name = " ".join(filter(None, (values.get("first_name"), values.get("last_name"))))
     keys = index(address.normal)
-    return Person(number, address, keys, values.get("name", ""), language, zone, postcode.upper())
+    if "topics" not in values and "optin_time" not in values and "confirm_time" not in values:
+        return Person(number, address, keys, name, language, zone, postcode.upper())
+    tags = formats.tags(values.get("topics", ""))
+    return Person(number, address, keys, name, language, zone, postcode.upper(), tags, *_proof(values))
+
+
+def left(number: int, values: Mapping[str, str], standing: Standing) -> Barred | Reject:
+    """Return whom a row keeps mail away from, or why that cannot be told."""
+    if standing not in SUPPRESSED:
+        return Reject(number, "status", NOT_TAKEN[standing])
+    try:
+        address = EmailAddress.parse(values["email"])
+    except BadAddress as error:
+        return Reject(number, "email", _WHY.get(error.problem, "is no e-mail address"))
+    return Barred(number, address, standing, formats.moment(values.get("left_time", "")))
+
+
+def _proof(values: Mapping[str, str]) -> tuple[Mapping[str, str] | None, datetime | None]:
+    """Return what a row shows of a wish, and since when it was one: the confirmation counts more than the form."""
+    opted, confirmed = (formats.moment(values.get(name, "")) for name in formats.PROOF)
+    since = confirmed or opted
+    if since is None:
+        return None, None
+    said = {
+        "asked_at": opted.isoformat() if opted else "",
+        "asked_from": formats.network(values.get("optin_ip", "")),
+        "confirmed_at": confirmed.isoformat() if confirmed else "",
+        "confirmed_from": formats.network(values.get("confirm_ip", "")),
+    }
+    return {name: value for name, value in said.items() if value}, since
+
+
+def _fault(number: int, values: Mapping[str, str]) -> Reject | None:
+    for column, value in values.items():
+        if value and not value.isprintable() and (unfit := _UNFIT(value)):
+            return Reject(number, column, _unfit(unfit[0]))
+        if len(value) > _LONGEST and (column != "topics" or len(value) > _LONGEST_TAGS):
+            return Reject(number, column, "is too long")
+    return None
 
 
 def _unfit(character: str) -> str:

@@ -1,11 +1,14 @@
 """A list of people comes in: streamed, sealed, written by COPY, in one transaction: all of it or nothing.
 
 Batches of 10,000 rows are read, sealed and compared with what is there by a query or two; new people are copied into the
-tables, so that a million rows need a minute and no more memory than ten thousand.
+tables, so that a million rows need a minute and no more memory than ten thousand. Who left elsewhere is barred before anybody
+comes in.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -17,14 +20,19 @@ from newsletter import mailboxes
 from newsletter.database import Database, Session
 from newsletter.errors import Invalid
 from newsletter.models.consent import Basis, Consent
-from newsletter.subscribers import consent, entries, references, tables
-from newsletter.subscribers.entries import Index, Person, Reject
+from newsletter.subscribers import consent, entries, formats, luggage, reach, references, suppression, tables, tagging
+from newsletter.subscribers.entries import Barred, Index, Person, Reject
+from newsletter.subscribers.formats import Standing
+from newsletter.subscribers.luggage import Luggage, Part
+from newsletter.subscribers.reach import Reach
 from newsletter.subscribers.rejects import Rejects, sweep
 from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.subscribers.tagging import Tags
 
 BATCH = 10_000
 FILLED = ("mailbox", "address_index", "subscriber", "consent_event", "subscription")
 """The tables an import fills."""
+_TAGS_NAMED = 50
 
 
 class NoEvidence(Invalid):
@@ -36,7 +44,15 @@ class NoEvidence(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import did. rejects: the file that names the rows not taken, or None; ignored: columns that say nothing to us."""
+    """What an import did.
+
+    suppressed  put on the do-not-mail list; they are in none of the other counts but `read`
+    unproven    came in without evidence: nothing is sent to them before they say yes
+    interests   topics that somebody reads of from now on
+    rejects     the file that names the rows not taken, or None
+    ignored     columns that say nothing to us
+    strange     tags that are no topic of ours, by how many people have them; the most frequent ones
+    """
 
     read: int
     added: int
@@ -45,11 +61,22 @@ class ImportReport:
     rejected: int
     rejects: Path | None
     ignored: tuple[str, ...] = ()
+    number: int = 0
+    suppressed: int = 0
+    unproven: int = 0
+    interests: int = 0
+    strange: Mapping[str, int] = field(default_factory=dict)
+    reach: Reach | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """On which terms the people of a list come in. had_to: the last cut of the digest and rhythm, 0 before the first."""
+    """On which terms the people of a list come in.
+
+    had_to    the last cut of the digest and rhythm, 0 before the first
+    vouched   the operator's evidence holds for everybody; False: for those alone whose row shows when they asked
+    tags      which tags become topics
+    """
 
     digest_id: int
     language: str
@@ -57,11 +84,18 @@ class Terms:
     basis: Basis
     had_to: int
     now: datetime
+    vouched: bool = True
+    tags: Tags = Tags.KNOWN
 
 
-def import_csv(
+def import_csv(database: Database, stream: BinaryIO, **more: Any) -> ImportReport:
+    """Import the people of a CSV file that is open already, as `bring` does."""
+    return bring(database, luggage.of_stream(stream), **more)
+
+
+def bring(
     database: Database,
-    stream: BinaryIO,
+    brought: Luggage,
     *,
     terms: Terms,
     evidence: str,
@@ -69,85 +103,109 @@ def import_csv(
     dry_run: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
-    """Import the people of a CSV file and return the counts. One transaction: all rows that can be taken, or none.
+    """Import what was brought and return the counts. One transaction: all rows that can be taken, or none.
 
-    evidence   where the permission can be shown; sealed and kept with the import
+    evidence   where the permission can be shown; sealed and kept with the import. May be empty where rows show it themselves
     rejects    folder for the file that names the rows not taken (0600, removed after 24 h); a dry run writes it too
 
     The first row of an address counts; later ones are "unchanged". Raises tables.BadTable, tables.ImportBusy, NoEvidence,
     rejects.RejectsUnwritable.
     """
-    if not evidence.strip():
+    if not evidence.strip() and (terms.vouched or not brought.proven):
         raise NoEvidence
     sweep(rejects)
-    counts, refused = tables.Counts(), Rejects()
-    table = tables.opened(stream, required=("email",), known=entries.COLUMNS)
+    refused = Rejects()
     with database.transaction() as session:
         tables.claim(session)
-        import_id = _open_run(session, terms, evidence)
-        run = _Run(session, terms, import_id)
-        for batch in _parsed(table.rows, session.vault.index):
-            taken = run.take(batch)
-            refused.add(taken.rejects)
-            counts = counts.plus(**taken.counts(len(batch)))
-            if progress:
-                progress(counts.read)
+        import_id = _open_run(session, terms, brought, evidence)
+        run = _Run(session, terms, import_id, brought)
+        for part, barring in _turns(brought):
+            for batch in _parsed(part, barring, session.vault.index, lenient=brought.lenient):
+                refused.add(replace(one, part=part.name) if part.name else one for one in run.take(batch))
+                if progress:
+                    progress(run.counts.read)
         refused.store(session, import_id)
-        session.execute(_CLOSE_RUN, {"id": import_id, **_columns(counts)})
+        report = run.report(ignored=_ignored(brought))
+        session.execute(_CLOSE_RUN, {"id": import_id, **_columns(report)})
         # Before the commit: a disk without room for the file means that nothing is imported.
         path = refused.write(rejects, import_id)
         if dry_run:
             session.rollback()
-    return ImportReport(**_columns(counts), rejects=path, ignored=table.ignored)
+    return replace(report, rejects=path)
 
 
-def _columns(counts: tables.Counts) -> dict[str, int]:
-    return {name: getattr(counts, name) for name in ("read", "added", "changed", "unchanged", "rejected")}
+def _columns(report: ImportReport) -> dict[str, Any]:
+    names = ("read", "added", "changed", "unchanged", "rejected", "suppressed", "unproven")
+    return {name: getattr(report, name) for name in names} | {"reach": json.dumps(reach.as_data(report.reach))}
 
 
-def _parsed(rows: Iterable[tuple[int, dict[str, str]]], index: Index) -> Iterator[list[Person | Reject]]:
-    source = iter(rows)
-    while batch := [entries.read(number, values, index) for number, values in islice(source, BATCH)]:
+def _ignored(brought: Luggage) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for part in brought.parts for name in part.headings.ignored))
+
+
+def _turns(brought: Luggage) -> Iterator[tuple[Part, bool]]:
+    """Yield what is read, in order, and whether for those who left: first all of them, then who comes in."""
+    for part in brought.parts:
+        if part.standing is not Standing.SUBSCRIBED:
+            yield part, True
+    for part in brought.parts:
+        if part.standing in (None, Standing.SUBSCRIBED):
+            yield part, False
+
+
+Found = Person | Barred | Reject
+
+
+def _parsed(part: Part, barring: bool, index: Index, *, lenient: bool) -> Iterator[list[Found]]:
+    source = _read(part, barring, index, lenient=lenient)
+    while batch := list(islice(source, BATCH)):
         yield batch
 
 
-def _open_run(session: Session, terms: Terms, evidence: str) -> int:
+def _read(part: Part, barring: bool, index: Index, *, lenient: bool) -> Iterator[Found]:
+    for number, values in part.open():
+        said = part.standing or formats.standing(values)
+        if (said is not Standing.SUBSCRIBED) is not barring:
+            continue
+        yield entries.left(number, values, said) if barring else entries.read(number, values, index, lenient=lenient)
+
+
+def _open_run(session: Session, terms: Terms, brought: Luggage, evidence: str) -> int:
     import_id: int = session.execute(text("SELECT nextval(pg_get_serial_sequence('import_run', 'id'))")).scalar_one()
-    sealed = session.vault.seal("import_run", "evidence", import_id, evidence)
+    said = evidence if evidence.strip() else f"the times of asking and confirming in the export ({brought.kind})"
+    sealed = session.vault.seal("import_run", "evidence", import_id, said)
     facts = {"id": import_id, "sealed": sealed, "basis": terms.basis, "digest": terms.digest_id, "now": terms.now}
-    session.execute(_OPEN_RUN, facts)
+    session.execute(_OPEN_RUN, facts | {"source": brought.kind})
     return import_id
 
 
 _OPEN_RUN = text("""
-    INSERT INTO import_run (id, evidence_sealed, basis, digest_id, at) OVERRIDING SYSTEM VALUE
-    VALUES (:id, :sealed, :basis, :digest, :now)
+    INSERT INTO import_run (id, evidence_sealed, basis, digest_id, at, source) OVERRIDING SYSTEM VALUE
+    VALUES (:id, :sealed, :basis, :digest, :now, :source)
 """)
 _CLOSE_RUN = text("""
-    UPDATE import_run SET read = :read, added = :added, changed = :changed, unchanged = :unchanged, rejected = :rejected
+    UPDATE import_run SET read = :read, added = :added, changed = :changed, unchanged = :unchanged, rejected = :rejected,
+        suppressed = :suppressed, unproven = :unproven, reach = CAST(:reach AS jsonb)
     WHERE id = :id
 """)
 
 
 @dataclass(slots=True)
 class _Taken:
-    """What became of one batch. `seen`: the readers it named."""
+    """What became of one batch. seen, named: its readers; new: those it made; changed: others of whom anything is new."""
 
     added: int = 0
-    changed: int = 0
+    unproven: int = 0
+    changed: set[int] = field(default_factory=set)
     rejects: list[Reject] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
+    named: list["Pair"] = field(default_factory=list)
+    new: set[int] = field(default_factory=set)
+    interests: int = 0
+    strange: Counter[str] = field(default_factory=Counter)
 
-    def counts(self, read: int) -> dict[str, int]:
-        rejected = len(self.rejects)
-        unchanged = read - self.added - self.changed - rejected
-        return {
-            "read": read,
-            "added": self.added,
-            "changed": self.changed,
-            "unchanged": unchanged,
-            "rejected": rejected,
-        }
+
+Pair = tuple[int, Person]
 
 
 class _Seen:
@@ -168,42 +226,96 @@ class _Seen:
 class _Run:
     """One import on its way through the batches."""
 
-    def __init__(self, session: Session, terms: Terms, import_id: int) -> None:
+    def __init__(self, session: Session, terms: Terms, import_id: int, brought: Luggage) -> None:
         self._session, self._terms, self._import_id = session, terms, import_id
+        self._source = str(brought.kind)
         self._seen = _Seen()
+        self._tagging = tagging.Tagging(session, terms.tags, import_id=import_id, basis=terms.basis, now=terms.now)
+        self.counts = tables.Counts()
+        self._suppressed = self._unproven = self._interests = 0
+        self._strange = Counter[str]()
 
-    def take(self, batch: list[Person | Reject]) -> _Taken:
-        """Bring a batch in. Somebody may sign up meanwhile: then the batch is compared once more."""
+    def report(self, *, ignored: tuple[str, ...]) -> ImportReport:
+        """Return what was done, with how many may be mailed now."""
+        tables.count_freely(self._session)
+        counts = self.counts
+        return ImportReport(
+            read=counts.read,
+            added=counts.added,
+            changed=counts.changed,
+            unchanged=counts.unchanged,
+            rejected=counts.rejected,
+            rejects=None,
+            ignored=ignored,
+            number=self._import_id,
+            suppressed=self._suppressed,
+            unproven=self._unproven,
+            interests=self._interests,
+            strange=dict(self._strange.most_common(_TAGS_NAMED)),
+            reach=reach.now(self._session),
+        )
+
+    def take(self, batch: list[Found]) -> list[Reject]:
+        """Bring a batch in; return the rows that cannot be taken. Somebody may sign up meanwhile: then it is compared once more."""
         people: dict[bytes, Person] = {}
-        rejects = []
+        rejects, barred = list[Reject](), list[Barred]()
         for found in batch:
-            if isinstance(found, Reject):
+            if isinstance(found, Person):
+                people.setdefault(found.key, found)
+            elif isinstance(found, Reject):
                 rejects.append(found)
             else:
-                people.setdefault(found.key, found)
-        taken = mailboxes.retried(self._session, lambda: self._merge(people))
+                barred.append(found)
+        suppressed = self._bar(barred) if barred else 0
+        taken = mailboxes.retried(self._session, lambda: self._merge(people)) if people else _Taken()
+        self._tag(taken)
         self._seen.update(taken.seen)
-        taken.rejects = rejects + taken.rejects
-        return taken
+        rejects += taken.rejects
+        self._count(len(batch), taken, suppressed, len(rejects))
+        return rejects
+
+    def _count(self, read: int, taken: _Taken, suppressed: int, rejected: int) -> None:
+        changed = len(taken.changed)
+        self.counts = self.counts.plus(
+            read=read,
+            added=taken.added,
+            changed=changed,
+            unchanged=read - taken.added - changed - suppressed - rejected,
+            rejected=rejected,
+        )
+        self._suppressed += suppressed
+        self._unproven += taken.unproven
+        self._interests += taken.interests
+        self._strange += taken.strange
+
+    def _bar(self, barred: list[Barred]) -> int:
+        words = [suppression.Brought(one.address, formats.SUPPRESSED[one.standing], one.at) for one in barred]
+        return suppression.bring(self._session, words, import_id=self._import_id, now=self._terms.now)
 
     def _merge(self, people: dict[bytes, Person]) -> _Taken:
         boxes = mailboxes.find_all(self._session, [person.keys for person in people.values()])
         taken = _Taken()
-        newcomers, joining = self._compare([(people[key], box) for key, box in boxes.items()], taken)
+        newcomers, joining, known = self._compare([(people[key], box) for key, box in boxes.items()], taken)
         fresh = [person for key, person in people.items() if key not in boxes]
         made = mailboxes.make_all(self._session, [(person.address, person.keys) for person in fresh]) if fresh else ()
         newcomers += zip(fresh, made, strict=True)
         added = self._add(newcomers)
-        self._permit(joining + added)
+        self._permit(joining + added, taken)
+        taken.named, taken.new = known + added, {number for number, _ in added}
         taken.added = len(newcomers)
-        taken.seen += added
+        taken.seen += [number for number, _ in added]
         return taken
 
-    def _compare(self, pairs: list[tuple[Person, int]], taken: _Taken) -> tuple[list[tuple[Person, int]], list[int]]:
-        """Bring what is known up to date; return (people of a known mailbox who are nobody's reader, readers who join)."""
+    def _compare(
+        self, pairs: list[tuple[Person, int]], taken: _Taken
+    ) -> tuple[list[tuple[Person, int]], list[Pair], list[Pair]]:
+        """Bring what is known up to date.
+
+        Return (people of a known mailbox who are nobody's reader, readers who join, all readers the batch names).
+        """
         known = {person_box[1]: person_box[0] for person_box in pairs}
         facts = {"boxes": list(known), "digest": self._terms.digest_id, "purposes": self._purposes}
-        nameless, joining, updates = [], [], []
+        nameless, joining, named, updates = [], list[Pair](), list[Pair](), []
         for row in self._session.execute(_KNOWN, facts) if known else ():
             person = known[row.mailbox_id]
             if row.suppressed or row.withdrawn:
@@ -214,19 +326,27 @@ class _Run:
             elif row.subscriber_id not in self._seen:
                 update = _difference(self._session, person, row)
                 updates += [update] if update else []
-                joining += [] if row.subscribed else [row.subscriber_id]
-                taken.changed += bool(update or not row.subscribed)
+                taken.changed.update([row.subscriber_id] if update else [])
+                joining += [] if row.subscribed else [(row.subscriber_id, person)]
+                named.append((row.subscriber_id, person))
                 taken.seen.append(row.subscriber_id)
         if updates:
             columns = zip(*updates, strict=True)
             self._session.execute(_UPDATE, dict(zip(_UPDATED, map(list, columns), strict=True)))
-        return nameless, joining
+        return nameless, joining, named
 
     @property
     def _purposes(self) -> list[str]:
         return [consent.of_digest(self._terms.digest_id), consent.EVERYTHING]
 
-    def _add(self, newcomers: list[tuple[Person, int]]) -> list[int]:
+    def _proven(self, person: Person) -> bool:
+        """A time that lies ahead is a mistake, and shows nothing."""
+        return self._terms.vouched or (person.since is not None and person.since <= self._terms.now)
+
+    def _since(self, person: Person) -> datetime:
+        return min(person.since or self._terms.now, self._terms.now)
+
+    def _add(self, newcomers: list[tuple[Person, int]]) -> list[Pair]:
         """Copy new readers into their table; return their numbers."""
         if not newcomers:
             return []
@@ -242,35 +362,65 @@ class _Run:
                 seal("subscriber", "postcode", number, person.postcode) if person.postcode else None,
                 person.language or terms.language,
                 person.time_zone or "UTC",
-                terms.now,
+                self._since(person),
             )
             for number, reference, (person, box) in zip(ids, drawn, newcomers, strict=True)
         )
         target = "subscriber (id, mailbox_id, reference, name_sealed, postcode_sealed, language, time_zone, created_at)"
         types = ("int8", "int8", "text", "bytea", "bytea", "text", "text", "timestamptz")
         mailboxes.copy_rows(self._session, target, types, rows)
-        return ids
+        return list(zip(ids, (person for person, _ in newcomers), strict=True))
 
-    def _permit(self, subscribers: list[int]) -> None:
-        """Record the permission of each and open the subscription that rests on it."""
-        if not subscribers:
+    def _permit(self, joining: list[Pair], taken: _Taken) -> None:
+        """Record the permission of each and open the subscription that rests on it; who has none to show waits for a question."""
+        proven = [pair for pair in joining if self._proven(pair[1])]
+        if len(proven) < len(joining):
+            self._wait([pair for pair in joining if not self._proven(pair[1])], taken)
+        if not proven:
             return
         session, terms = self._session, self._terms
         facts = (str(Consent.GRANTED), str(terms.basis), consent.of_digest(terms.digest_id), self._import_id, terms.now)
-        granted = list(zip(_numbers(session, "consent_event", len(subscribers)), subscribers, strict=True))
+        events = _numbers(session, "consent_event", len(proven))
         mailboxes.copy_rows(
             session,
             "consent_event (id, subscriber_id, kind, basis, purpose, import_id, at)",
             ("int8", "int8", "text", "text", "text", "int8", "timestamptz"),
-            ((*pair, *facts) for pair in granted),
+            ((event, pair[0], *facts) for event, pair in zip(events, proven, strict=True)),
         )
         rhythm = str(terms.rhythm)
         mailboxes.copy_rows(
             session,
             "subscription (subscriber_id, digest_id, rhythm, had_to, granted_by, started_at)",
             ("int8", "int8", "text", "int8", "int8", "timestamptz"),
-            ((number, terms.digest_id, rhythm, terms.had_to, event, terms.now) for event, number in granted),
+            (
+                (number, terms.digest_id, rhythm, terms.had_to, event, self._since(person))
+                for event, (number, person) in zip(events, proven, strict=True)
+            ),
         )
+        consent.keep_details(
+            session,
+            (
+                (event, {"source": self._source, **person.proof})
+                for event, (_, person) in zip(events, proven, strict=True)
+                if person.proof
+            ),
+        )
+        numbers = [number for number, _ in proven]
+        taken.changed.update(numbers)
+        session.execute(_NO_LONGER, {"ids": numbers, "digest": terms.digest_id})
+
+    def _wait(self, waiting: list[Pair], taken: _Taken) -> None:
+        taken.unproven += len(waiting)
+        facts = {"ids": [number for number, _ in waiting], "digest": self._terms.digest_id, "import": self._import_id}
+        taken.changed.update(self._session.execute(_UNPROVEN, facts).scalars())
+
+    def _tag(self, taken: _Taken) -> None:
+        """Give readers their topics, where it can be shown that they asked for mail. New readers are counted as added alone."""
+        tagged = {number: person.tags for number, person in taken.named if person.tags and self._proven(person)}
+        if tagged:
+            chosen, taken.interests, taken.strange = self._tagging.give(tagged)
+            taken.changed |= chosen
+        taken.changed -= taken.new
 
 
 def _difference(session: Session, person: Person, row: Any) -> tuple[Any, ...] | None:
@@ -294,7 +444,8 @@ def _difference(session: Session, person: Person, row: Any) -> tuple[Any, ...] |
     return number, name, postcode, merged["language"], merged["time_zone"]
 
 
-# Withdrawn: the last word they said about this digest, or about everything, was no.
+# Withdrawn: the last word they said about this digest, or about everything, was no. What ended because a list was undone is
+# nobody's word.
 # Aggregates, each one look-up by index: an EXISTS the planner may turn into a hash of everybody, again for each batch, and
 # ORDER BY … LIMIT 1 into a walk backwards through all events, while tables just filled have no statistics.
 _KNOWN = text("""
@@ -303,7 +454,8 @@ _KNOWN = text("""
         (SELECT count(*) FROM subscription l WHERE l.subscriber_id = s.id AND l.digest_id = :digest
             AND l.ended_at IS NULL) > 0 AS subscribed,
         coalesce((SELECT (array_agg(e.kind ORDER BY e.id DESC))[1] = 'withdrawn' FROM consent_event e
-            WHERE e.subscriber_id = s.id AND e.purpose = ANY (CAST(:purposes AS text[]))), false) AS withdrawn
+            WHERE e.subscriber_id = s.id AND e.purpose = ANY (CAST(:purposes AS text[]))
+            AND (e.import_id IS NULL OR e.kind = 'granted')), false) AS withdrawn
     FROM unnest(CAST(:boxes AS bigint[])) AS known (mailbox_id)
     LEFT JOIN subscriber s ON s.mailbox_id = known.mailbox_id
 """)
@@ -315,6 +467,14 @@ _UPDATE = text("""
         CAST(:languages AS text[]), CAST(:zones AS text[])) AS u (id, name, postcode, language, zone)
     WHERE s.id = u.id
 """)
+
+
+_UNPROVEN = text("""
+    INSERT INTO unproven (subscriber_id, digest_id, import_id)
+    SELECT number, :digest, :import FROM unnest(CAST(:ids AS bigint[])) AS number
+    ON CONFLICT DO NOTHING RETURNING subscriber_id
+""")
+_NO_LONGER = text("DELETE FROM unproven WHERE digest_id = :digest AND subscriber_id = ANY (CAST(:ids AS bigint[]))")
 
 
 def _numbers(session: Session, table: str, count: int) -> list[int]:

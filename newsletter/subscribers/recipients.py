@@ -113,6 +113,11 @@ def styled(readers: Select[Any]) -> Select[Any]:
     return select(*rows.c, func.coalesce(Subscriber.style, "").label("style")).outerjoin(Subscriber, chose)
 
 
+def among(people: Select[Any]) -> ColumnElement[bool]:
+    """Return the condition that a reader of an audience is one of these subscribers."""
+    return Subscription.subscriber_id.in_(people)
+
+
 def _living(near: Near) -> Subquery:
     # A table of its own with a limit: as a condition it would be looked for among everybody.
     return select(Subscriber).where(Subscriber.time_zone.in_(list(near.zones))).limit(near.most).subquery()

@@ -37,9 +37,9 @@ class Rejects:
 
     def store(self, session: Session, import_id: int) -> None:
         """Copy them into the table import_reject."""
-        rows = ((import_id, reject.row, reject.column, reject.reason) for reject in self._rejects)
-        target = "import_reject (import_id, row, column_name, reason)"
-        mailboxes.copy_rows(session, target, ("int8", "int8", "text", "text"), rows)
+        rows = ((import_id, reject.part, reject.row, reject.column, reject.reason) for reject in self._rejects)
+        target = "import_reject (import_id, part, row, column_name, reason)"
+        mailboxes.copy_rows(session, target, ("int8", "text", "int8", "text", "text"), rows)
 
     def write(self, folder: Path, import_id: int) -> Path | None:
         """Write row, column and reason to a file (0600); return its path, or None when all rows were taken.
@@ -54,8 +54,10 @@ class Rejects:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with open(handle, "w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file)
-                writer.writerow(("row", "column", "reason"))
-                writer.writerows((reject.row, reject.column, reject.reason) for reject in self._rejects)
+                several = any(reject.part for reject in self._rejects)
+                writer.writerow(("file",) * several + ("row", "column", "reason"))
+                for reject in self._rejects:
+                    writer.writerow((reject.part,) * several + (reject.row, reject.column, reject.reason))
         except OSError as error:
             raise RejectsUnwritable(folder, error.strerror or "unknown reason") from None
         return path

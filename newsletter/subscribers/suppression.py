@@ -213,6 +213,46 @@ def _masked(session: Session, mailbox_id: int) -> str:
         return "erased"
 
 
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What another system says of an address. at: since when; None: it does not say."""
+
+    address: EmailAddress
+    reason: Reason
+    at: datetime | None
+
+
+def bring(session: Session, words: list[Brought], *, import_id: int, now: datetime) -> int:
+    """Suppress what another system suppressed; return how many were not. The same list again changes nothing.
+
+    What was lifted here since it was said there stays lifted, and who said yes to us after they said no elsewhere has come back.
+    """
+    mailboxes.find_or_make_all(session, [word.address for word in words])
+    keys = [session.vault.index(word.address.normal) for word in words]
+    boxes = mailboxes.find_all(session, keys)
+    facts = {
+        "boxes": [boxes[key[0][1]] for key in keys],
+        "reasons": [str(word.reason) for word in words],
+        "since": [word.at for word in words],
+        "import": import_id,
+        "now": now,
+    }
+    return len(session.execute(_BRING, facts).all())
+
+
+_BRING = text("""
+    INSERT INTO suppression (mailbox_id, reason, at, import_id)
+    SELECT w.box, w.reason, least(coalesce(w.since, :now), :now), :import
+    FROM unnest(CAST(:boxes AS bigint[]), CAST(:reasons AS text[]), CAST(:since AS timestamptz[])) AS w (box, reason, since)
+    WHERE (SELECT count(*) FROM suppression p WHERE p.mailbox_id = w.box AND p.reason = w.reason
+            AND p.lifted_why IS DISTINCT FROM 'import undone'
+            AND (p.lifted_at IS NULL OR p.lifted_at >= coalesce(w.since, '-infinity'))) = 0
+        AND (w.since IS NULL OR (SELECT count(*) FROM subscriber s JOIN consent_event e ON e.subscriber_id = s.id
+            WHERE s.mailbox_id = w.box AND e.kind = 'granted' AND e.import_id IS NULL AND e.at > w.since) = 0)
+    ON CONFLICT DO NOTHING RETURNING id
+""")
+
+
 def import_csv(
     database: Database, stream: BinaryIO, *, dry_run: bool = False, on_reject: Callable[[int], None] = lambda _row: None
 ) -> tables.Counts:

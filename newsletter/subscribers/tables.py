@@ -1,19 +1,23 @@
-"""Reading a CSV file as people bring it: any sensible separator, quotes, a byte order mark; one row at a time."""
+"""Reading a CSV file as people bring it: any sensible separator, quotes, encoding; one row at a time, each of bounded length."""
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import BinaryIO
 
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
 from newsletter.errors import Conflict, Invalid
+from newsletter.subscribers import alphabets
 
 _SEPARATORS = ",;\t|"
 _HEADER_LIMIT = 64_000
+_LINE_LIMIT = 1 << 20
+Rows = Iterator[tuple[int, dict[str, str]]]
 
 
 class BadTable(Invalid):
@@ -50,27 +54,71 @@ class Table:
     """A file whose header was understood. rows: (row number, values by known column), the header being row 1."""
 
     ignored: tuple[str, ...]
-    rows: Iterator[tuple[int, dict[str, str]]]
+    rows: Rows
 
 
-def opened(stream: BinaryIO, *, required: Sequence[str], known: Sequence[str]) -> Table:
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first line of a file: its names in small letters, and what stands between them."""
+
+    names: tuple[str, ...]
+    separator: str
+
+
+def opened(
+    stream: BinaryIO,
+    *,
+    required: Sequence[str],
+    known: Sequence[str],
+    encoding: str | None = None,
+    named: Callable[[Header], Mapping[str, str]] | None = None,
+) -> Table:
     """Read the header of a CSV file; its rows follow one at a time, blank ones left out.
 
-    Bytes that are not UTF-8 come through as lone surrogates, for the caller to reject that row alone. Raises BadTable when the
-    header lacks a required column or is no text, and while reading when a row cannot be told from the next.
+    encoding   None: guessed from all of the stream
+    named      what the file calls our columns: ours by theirs; None: it calls them as we do
+
+    Bytes that are not of the encoding come through as lone surrogates, for the caller to reject that row alone. Raises BadTable
+    when the header lacks a required column or is no text, and while reading when a row cannot be told from the next.
     """
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    first = text.readline(_HEADER_LIMIT)
-    if "\0" in first:
-        raise BadTable("not-text")  # UTF-16, or a spreadsheet of another kind
-    separator = _separator(first)
-    names = [name.strip().lower() for name in next(csv.reader([first], delimiter=separator), [])]
-    missing = [name for name in required if name not in names]
+    text = decoded(stream, encoding or guessed(stream))
+    first = header(text)
+    names = first.names
+    ours = named(first) if named else {name: name for name in known}
+    missing = [name for name in required if name not in {ours.get(name) for name in names}]
     if missing:
         raise BadTable("no-column", column=missing[0])
-    places = [(name, names.index(name)) for name in known if name in names]
-    ignored = tuple(name for name in names if name and name not in known)
-    return Table(ignored, _rows(text, separator, places))
+    places: dict[str, int] = {}
+    for place, name in enumerate(names):
+        if (column := ours.get(name)) in known:
+            places.setdefault(str(column), place)
+    ignored = tuple(name for name in names if name and name not in ours)
+    return Table(ignored, _rows(text, first.separator, list(places.items())))
+
+
+def guessed(stream: BinaryIO) -> str:
+    """Return the encoding of a stream, which stands at its beginning again."""
+    if not stream.seekable():
+        return alphabets.UTF_8
+    found = alphabets.guess(stream)
+    stream.seek(0)
+    return found
+
+
+def decoded(stream: BinaryIO, encoding: str) -> io.TextIOWrapper:
+    """Return a stream as text; what is not of the encoding as lone surrogates where that can be."""
+    errors = "replace" if encoding == alphabets.UTF_16 else "surrogateescape"
+    return io.TextIOWrapper(stream, encoding=encoding, errors=errors, newline="")
+
+
+def header(text: io.TextIOWrapper) -> Header:
+    """Read the first line. Raises BadTable where it is no text."""
+    first = text.readline(_HEADER_LIMIT)
+    if "\0" in first:
+        raise BadTable("not-text")  # UTF-16 that does not say so, or a spreadsheet of another kind
+    separator = max(_SEPARATORS, key=first.count)
+    names = next(csv.reader([first], delimiter=separator), [])
+    return Header(tuple(name.strip().lower() for name in names), separator)
 
 
 def claim(session: Session) -> None:
@@ -78,16 +126,34 @@ def claim(session: Session) -> None:
     if not session.execute(sql("SELECT pg_try_advisory_xact_lock(hashtext('subscribers.import'))")).scalar_one():
         raise ImportBusy
     # Tables just filled have no statistics yet; the planner would read them whole for every ten thousand rows.
-    for setting in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"):
+    for setting in _PLANS:
         session.execute(sql(f"SET LOCAL {setting} = off"))
 
 
-def _rows(
-    text: io.TextIOWrapper, separator: str, places: list[tuple[str, int]]
-) -> Iterator[tuple[int, dict[str, str]]]:
+def count_freely(session: Session) -> None:
+    """Let the planner read tables whole again, for what is counted when an import is through."""
+    for setting in _PLANS[:-1]:
+        session.execute(sql(f"SET LOCAL {setting} = on"))
+
+
+_PLANS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit")
+
+
+def lines(text: io.TextIOWrapper) -> Iterator[str]:
+    """Yield the lines of a text. One that does not end would be held in memory whole: then BadTable is raised."""
+    for number in count(1):
+        line = text.readline(_LINE_LIMIT)
+        if not line:
+            return
+        if len(line) == _LINE_LIMIT and line[-1] not in "\r\n":
+            raise BadTable("unclosed", row=number, why="a line that does not end")
+        yield line
+
+
+def _rows(text: io.TextIOWrapper, separator: str, places: list[tuple[str, int]]) -> Rows:
     number = 1
     try:
-        for number, values in enumerate(csv.reader(text, delimiter=separator), start=2):
+        for number, values in enumerate(csv.reader(lines(text), delimiter=separator), start=2):
             if any(values):
                 yield number, {name: values[place].strip() if place < len(values) else "" for name, place in places}
     except csv.Error as error:
@@ -97,7 +163,3 @@ def _rows(
     finally:
         with suppress(ValueError):  # whoever gave up half-way has closed the file
             text.detach()
-
-
-def _separator(header: str) -> str:
-    return max(_SEPARATORS, key=header.count)

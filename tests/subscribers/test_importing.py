@@ -174,7 +174,9 @@ def test_a_mailbox_that_was_nobodys_gets_its_reader(lists: Lists) -> None:
 def test_a_bad_row_is_named_and_the_others_come_in(lists: Lists, row: bytes, column: str, reason: str) -> None:
     """One bad row of a million must not stop the list, and whoever mends the list needs row, column and reason."""
     report = lists.bring(
-        b"email,name,language,time_zone,postcode\ngood1@example.org\n" + row + b"\ngood2@example.org,,,,\n"
+        "email,name,language,time_zone,postcode\ngood1@example.org,مریم احمدی\n".encode()
+        + row
+        + b"\ngood2@example.org,,,,\n"
     )
     assert counts(report) == (3, 2, 0, 0, 1)
     ((number, where, why),) = lists.ask("SELECT row, column_name, reason FROM import_reject")
@@ -245,7 +247,7 @@ def test_columns_that_say_nothing_to_us_are_named(lists: Lists) -> None:
     [
         (b"", "no column “email”"),
         (b"address,name\nann@example.org,Ann\n", "no column “email”"),
-        ("email,name\nann@example.org,Ann\n".encode("utf-16"), "CSV UTF-8"),
+        ("email,name\nann@example.org,Ann\n".encode("utf-16-le"), "CSV UTF-8"),
         (b'email,name\nann@example.org,Ann\nbob@example.org,"' + b"never closed\n" * 20_000, "row 3"),
     ],
 )

@@ -165,7 +165,10 @@ def test_the_list_shows_whom_without_showing_the_address(lists: Lists, reader: t
 
 def test_a_list_suppresses_addresses_known_and_unknown(lists: Lists, reader: tuple[int, int]) -> None:
     """A do-not-mail list from an older system holds for those who will come, too."""
-    csv = b"name,email\nM,Maryam@Example.org\nN,never@example.com\nN,never@example.com\nX,nonsense\n\xff,x\xff@example.org\n"
+    csv = (
+        "name,email\nمریم,Maryam@Example.org\nN,never@example.com\nN,never@example.com\nX,nonsense\n".encode()
+        + b"\xff,x\xff@example.org\n"
+    )
     counts = suppression.import_csv(lists.database, io.BytesIO(csv))
     assert counts == tables.Counts(read=5, added=2, unchanged=1, rejected=2)
     again = suppression.import_csv(lists.database, io.BytesIO(csv))

@@ -1,0 +1,96 @@
+"""What is said of an import: what the file was taken for, what became of it, who may be mailed now, and how long that takes."""
+
+from typing import Any
+
+import typer
+
+from newsletter.assembly import Newsletter
+from newsletter.cli.door import screen
+from newsletter.journeys import moving_in
+from newsletter.subscribers.importing import ImportReport
+from newsletter.subscribers.luggage import Luggage
+from newsletter.subscribers.undoing import Undone
+
+_NAMES = {"cp1252": "Windows-1252", "cp1256": "Windows-1256", "utf-8-sig": "UTF-8", "utf-16": "UTF-16"}
+_COUNTS = ("read", "added", "changed", "unchanged", "rejected", "suppressed", "unproven", "interests")
+_DAYS_NAMED = 7
+
+
+def _say(sentence: str) -> None:
+    screen.print(sentence, markup=False, soft_wrap=True)
+
+
+def say_what(brought: Luggage, *, in_full: bool) -> None:
+    """Say what a file is taken for where that was guessed; in full also what each column becomes."""
+    if brought.guessed or in_full:
+        letters = ", ".join(dict.fromkeys(_NAMES[part.encoding] for part in brought.parts if part.encoding))
+        _say(f"Taken for: {brought.kind}{f', {letters}' if letters else ''}. --from and --encoding say otherwise.")
+    for part in brought.parts if in_full else ():
+        said = f"{part.name or 'The table'}: {part.standing or 'each row says who has left'}"
+        columns = ", ".join(f"“{name}” → {column}" for name, column in part.headings.columns.items())
+        _say(f"{said}; {columns}.")
+
+
+def say_rest(done: ImportReport) -> None:
+    """Say what did not come in: columns, tags, rows."""
+    if done.ignored:
+        _say(f"Columns that say nothing to us were left out: {', '.join(done.ignored)}.")
+    if done.strange:
+        tags = ", ".join(f"{tag} ({number:,})" for tag, number in done.strange.items())
+        _say(f"Tags that are no topic here: {tags}. Add them with “newsletter topics add”, or give --tags all.")
+    if done.rejects:
+        rows = "1 row was" if done.rejected == 1 else f"{done.rejected:,} rows were"
+        _say(f"{rows} not taken; see {done.rejects} (kept for 24 hours).")
+
+
+def summary(made: Newsletter, done: ImportReport, brought: Luggage, *, digest: str, dry_run: bool) -> dict[str, Any]:
+    """Return the document of an import; say who may be mailed now, and how long a digest to all of them takes."""
+    assert done.reach is not None, "every import counts whom it reaches"
+    reach = moving_in.spelled(made.parts, done.reach)
+    _say(_reach(reach, done, dry_run=dry_run))
+    days = _pace(made, reach["digests"].get(digest, 0))
+    return {
+        "import": None if dry_run else done.number,
+        "from": str(brought.kind),
+        **{name: getattr(done, name) for name in _COUNTS},
+        "rejects": str(done.rejects) if done.rejects else None,
+        "reach": reach,
+        "days": days,
+        "dry_run": dry_run,
+    }
+
+
+def _reach(reach: dict[str, Any], done: ImportReport, *, dry_run: bool) -> str:
+    each = " · ".join(f"{key} {count:,}" for key, count in [*reach["digests"].items(), ("alerts", reach["alerts"])])
+    sentence = f"May be mailed: {each}."
+    if reach["unproven"]:
+        people = "1 person" if reach["unproven"] == 1 else f"{reach['unproven']:,} people"
+        how = "" if dry_run or not done.unproven else f" (“newsletter subscribers ask {done.number}” asks them)"
+        sentence = f"{sentence[:-1]}; {people} without evidence: re-permission prepared{how}."
+    return sentence
+
+
+def _pace(made: Newsletter, messages: int) -> int | None:
+    """Say how many days a digest to all of them takes at the relay's warm-up and quotas; return that, None: no limit."""
+    promised = moving_in.pace(made.parts, messages)
+    if promised is None:
+        _say("Nothing limits the relay of bulk mail: a digest to all of them leaves at once.")
+        return None
+    days = len(promised.by_day)
+    shown = ", ".join(f"{number:,}" for number in promised.by_day[:_DAYS_NAMED]) + (" …" if days > _DAYS_NAMED else "")
+    took = "within a day" if days == 1 else f"in {days} days ({shown})"
+    _say(f"By the warm-up plan and quotas of the relay a digest to all of them leaves {took}.")
+    if promised.held_by == "warm-up":
+        _say(
+            "If that relay sent your mail before, “newsletter relays warm HOST:PORT” says so, and the plan falls away."
+        )
+    return days
+
+
+def ask_undo(would: Undone) -> None:
+    """Say what undoing does, and ask. Ends the command where the answer is no."""
+    _say(
+        f"{would.ended:,} subscriptions and {would.interests:,} topics end, {would.forgotten:,} people are forgotten,"
+        f" {would.kept:,} stay because something else is known of them, {would.lifted:,} leave the do-not-mail list."
+    )
+    typer.confirm("Undo this import?", abort=True, err=True)

@@ -1,0 +1,267 @@
+"""What other systems call our columns, and what they say of a person. Pure.
+
+Whose export a file is shows in its header. A heading may be mapped by hand; what nobody maps is named and left out.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from newsletter.errors import Invalid
+from newsletter.subscribers.suppression import Reason
+
+
+class Format(StrEnum):
+    """Whose export a file is."""
+
+    CSV = "csv"
+    XLSX = "xlsx"
+    MAILCHIMP = "mailchimp"
+    LISTMONK = "listmonk"
+    MAILMAN = "mailman"
+    MAILPOET = "mailpoet"
+
+
+class Standing(StrEnum):
+    """What a system that is left says of a person."""
+
+    SUBSCRIBED = "subscribed"
+    LEFT = "left"
+    DEAD = "dead"
+    COMPLAINED = "complained"
+    BARRED = "barred"
+    UNCONFIRMED = "unconfirmed"
+    OFF = "off"
+
+
+SUPPRESSED = {
+    Standing.LEFT: Reason.LEFT,
+    Standing.DEAD: Reason.DEAD,
+    Standing.COMPLAINED: Reason.COMPLAINT,
+    Standing.BARRED: Reason.NEVER_AGAIN,
+}
+"""What keeps mail away, and for which reason."""
+NOT_TAKEN = {Standing.UNCONFIRMED: "never confirmed it there", Standing.OFF: "had mail switched off there"}
+"""What neither brings in nor keeps away: the row says why."""
+
+COLUMNS = (
+    "email",
+    "name",
+    "first_name",
+    "last_name",
+    "language",
+    "time_zone",
+    "postcode",
+    "topics",
+    "status",
+    "list_status",
+    "optin_time",
+    "optin_ip",
+    "confirm_time",
+    "confirm_ip",
+    "left_time",
+)
+PROOF = ("optin_time", "confirm_time")
+"""Columns that show, person by person, when they asked for mail."""
+
+_COMMON = {
+    "email": "email",
+    "e-mail": "email",
+    "email address": "email",
+    "e-mail address": "email",
+    "mail": "email",
+    "name": "name",
+    "full name": "name",
+    "display name": "name",
+    "display_name": "name",
+    "first name": "first_name",
+    "first_name": "first_name",
+    "firstname": "first_name",
+    "last name": "last_name",
+    "last_name": "last_name",
+    "lastname": "last_name",
+    "surname": "last_name",
+    "language": "language",
+    "time_zone": "time_zone",
+    "time zone": "time_zone",
+    "timezone": "time_zone",
+    "postcode": "postcode",
+    "postal code": "postcode",
+    "zip code": "postcode",
+    "tags": "topics",
+    "topics": "topics",
+    "optin_time": "optin_time",
+    "opt-in time": "optin_time",
+    "optin_ip": "optin_ip",
+    "opt-in ip": "optin_ip",
+    "confirm_time": "confirm_time",
+    "confirm_ip": "confirm_ip",
+}
+_OWN: dict[Format, dict[str, str]] = {
+    Format.MAILCHIMP: {"unsub_time": "left_time", "clean_time": "left_time"},
+    Format.LISTMONK: {"status": "status"},
+    Format.MAILMAN: {"delivery_status": "status", "role": "list_status"},
+    Format.MAILPOET: {
+        "status": "status",
+        "global status": "status",
+        "list status": "list_status",
+        "created at": "optin_time",
+        "created_at": "optin_time",
+        "subscribed ip": "optin_ip",
+        "subscription ip": "optin_ip",
+        "confirmed at": "confirm_time",
+        "confirmed_at": "confirm_time",
+        "confirmed ip": "confirm_ip",
+    },
+    Format.CSV: {"status": "status", "left_time": "left_time"},
+    Format.XLSX: {"status": "status", "left_time": "left_time"},
+}
+_STANDINGS = {
+    "subscribed": Standing.SUBSCRIBED,
+    "inactive": Standing.SUBSCRIBED,  # reads seldom, and takes it still
+    "enabled": Standing.SUBSCRIBED,
+    "confirmed": Standing.SUBSCRIBED,
+    "active": Standing.SUBSCRIBED,
+    "member": Standing.SUBSCRIBED,
+    "": Standing.SUBSCRIBED,
+    "unsubscribed": Standing.LEFT,
+    "left": Standing.LEFT,
+    "bounced": Standing.DEAD,
+    "cleaned": Standing.DEAD,
+    "by_bounces": Standing.DEAD,
+    "complained": Standing.COMPLAINED,
+    "spam": Standing.COMPLAINED,
+    "blocklisted": Standing.BARRED,
+    "blacklisted": Standing.BARRED,
+    "unconfirmed": Standing.UNCONFIRMED,
+    "pending": Standing.UNCONFIRMED,
+}
+# When two columns disagree, what keeps mail away holds.
+_WEIGHT = list(Standing)
+
+
+class BadMapping(Invalid):
+    """A mapping names a heading or a column that is not there."""
+
+    def __init__(self, problem: str, **facts: object) -> None:
+        super().__init__(f"mapping.{problem}", **facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Headings:
+    """What a file calls our columns. columns: ours by theirs, in the file's order; proven: each row may say when and whence."""
+
+    columns: Mapping[str, str]
+    ignored: tuple[str, ...]
+
+    @property
+    def proven(self) -> bool:
+        """Whether rows can show when their person asked for mail."""
+        return any(column in PROOF for column in self.columns.values())
+
+    @property
+    def sorted_by_standing(self) -> bool:
+        """Whether rows say themselves who has left."""
+        return "status" in self.columns.values()
+
+
+def parse_mapping(texts: Iterable[str]) -> dict[str, str]:
+    """Return column by heading of "HEADING=COLUMN"; a column "-" leaves the heading out. Raises BadMapping."""
+    mapping = {}
+    for text in texts:
+        heading, equals, column = text.rpartition("=")
+        if not equals or not heading.strip():
+            raise BadMapping("form", text=text)
+        if column.strip() not in (*COLUMNS, "-"):
+            raise BadMapping("column", column=column.strip(), columns=", ".join(COLUMNS))
+        mapping[heading.strip().lower()] = column.strip()
+    return mapping
+
+
+def headings(names: Sequence[str], kind: Format, mapping: Mapping[str, str]) -> Headings:
+    """Return what a file calls our columns. Raises BadMapping for a heading that is mapped and not there."""
+    for heading in mapping:
+        if heading not in names:
+            raise BadMapping("heading", heading=heading, headings=", ".join(filter(None, names)))
+    chosen: dict[str, str] = {}
+    taken = set(mapping.values())
+    for name in names:
+        column = mapping.get(name) or _OWN[kind].get(name) or _COMMON.get(name) or (name if name in COLUMNS else "-")
+        if column != "-" and (name in mapping or column not in taken):
+            chosen[name] = column
+            taken.add(column)
+    # Where a whole name stands, its halves say nothing.
+    if "name" in chosen.values():
+        chosen = {name: column for name, column in chosen.items() if column not in ("first_name", "last_name")}
+    return Headings(chosen, tuple(name for name in names if name and name not in chosen))
+
+
+def guess(names: Iterable[str]) -> Format:
+    """Return whose export a table is, by its header."""
+    found = set(names)
+    if found & {"member_rating", "leid", "euid", "optin_time"}:
+        return Format.MAILCHIMP
+    if {"uuid", "email", "attributes", "status"} <= found:
+        return Format.LISTMONK
+    if found & {"global status", "list status"}:
+        return Format.MAILPOET
+    return Format.CSV
+
+
+def of_mailchimp(file: str, names: Iterable[str] = ()) -> Standing:
+    """Return what all people of a file of a Mailchimp export are, by its name and its own columns."""
+    base = file.rpartition("/")[2].lower()
+    if base.startswith("unsubscribed") or "unsub_time" in names:
+        return Standing.LEFT
+    if base.startswith("cleaned") or "clean_time" in names:
+        return Standing.DEAD
+    if base.startswith(("nonsubscribed", "pending", "transactional", "archived")):
+        return Standing.UNCONFIRMED
+    return Standing.SUBSCRIBED
+
+
+def standing(values: Mapping[str, str]) -> Standing:
+    """Return what a row says of its person; a word that nobody knows brings nobody in."""
+    said = [values[column].strip().lower() for column in ("status", "list_status") if column in values]
+    return max((_STANDINGS.get(word, Standing.OFF) for word in said), key=_WEIGHT.index, default=Standing.SUBSCRIBED)
+
+
+def tags(text: str) -> tuple[str, ...]:
+    """Return the tags of a cell: with commas between, each perhaps in quotation marks."""
+    if not text:
+        return ()
+    try:
+        cells = next(csv.reader([text], skipinitialspace=True, strict=False), [])
+    except csv.Error:
+        cells = []
+    return tuple(dict.fromkeys(tag for cell in cells if (tag := " ".join(cell.split()).strip('"'))))
+
+
+_DAY_ONE = datetime(1899, 12, 30, tzinfo=UTC)
+_SERIAL = re.compile(r"\d{5}(\.\d+)?").fullmatch
+
+
+def moment(text: str) -> datetime | None:
+    """Return a time as exports write it (ISO 8601, UTC unless it says otherwise; a spreadsheet's day number), or None."""
+    if not text:
+        return None
+    if _SERIAL(text):
+        return _DAY_ONE + timedelta(seconds=round(float(text) * 86_400))
+    try:
+        found = datetime.fromisoformat(text)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def network(text: str) -> str:
+    """Return the network of an address: enough to show later where a wish came from, and not whose line it was."""
+    try:
+        found = ip_address(text)
+    except ValueError:
+        return ""
+    return str(ip_network(f"{found}/{48 if isinstance(found, IPv6Address) else 24}", strict=False))

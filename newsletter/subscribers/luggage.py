@@ -1,0 +1,291 @@
+"""What somebody brings from another system: a zip, a table, a sheet, a list of lines; opened as often as it must be read.
+
+Everything is bounded: what is unpacked, what a cell and a line may hold, what must be held in memory whole.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+from zipfile import BadZipFile, ZipFile, ZipInfo, is_zipfile
+
+from newsletter.subscribers import alphabets, formats, sheets, tables
+from newsletter.subscribers.formats import Format, Headings, Standing
+from newsletter.subscribers.tables import BadTable, Rows
+
+MOST_BYTES = 2 << 30
+"""A list of a million people is 150 MB; what is larger than this is none."""
+MOST_JSON = 128 << 20
+"""JSON is read whole, so it must be small."""
+_BOMB = 200
+"""So many times smaller than what comes out of it no list of people can be packed."""
+_LINE = re.compile(r'\s*(?:"?(?P<name>[^"<>]*?)"?\s*<(?P<in>[^<>]+)>|(?P<bare>[^\s<>,;]+@[^\s<>,;]+))\s*').fullmatch
+
+
+class UnknownEncoding(BadTable):
+    """An encoding that nobody saves lists in."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("bad-encoding", name=name, known="utf-8, utf-16, windows-1252, windows-1256")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What an operator says of a file; None: it shows. mapping: column by heading, in small letters."""
+
+    kind: Format | None = None
+    encoding: str | None = None
+    mapping: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One table of what was brought.
+
+    name       of a zip, the file; else ""
+    standing   what all of its people are; None: each row says
+    open       its rows, anew each time
+    """
+
+    name: str
+    standing: Standing | None
+    headings: Headings
+    encoding: str
+    open: Callable[[], Rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Luggage:
+    """What was brought: whose export it is, whether that was guessed, and its tables, those who left first."""
+
+    kind: Format
+    guessed: bool
+    parts: tuple[Part, ...]
+
+    @property
+    def proven(self) -> bool:
+        """Whether rows can show when their people asked for mail."""
+        return any(part.headings.proven for part in self.parts)
+
+    @property
+    def lenient(self) -> bool:
+        """Whether what cannot be understood beside an address is left out: nobody can mend another system's export."""
+        return self.kind not in (Format.CSV, Format.XLSX)
+
+
+def open_(path: Path, chosen: Chosen) -> Luggage:
+    """Look at what was brought. Raises BadTable, formats.BadMapping, OSError."""
+    if chosen.encoding is not None and chosen.encoding.lower() not in alphabets.NAMES:
+        raise UnknownEncoding(chosen.encoding)
+    if path.stat().st_size > MOST_BYTES:
+        raise BadTable("too-large", most="2 GB")
+    if is_zipfile(path):
+        return _zip(path, chosen)
+    with path.open("rb") as stream:
+        start = stream.read(1 << 16).lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start[:1] in (b"{", b"["):
+        return _json(path, chosen)
+    if chosen.kind is Format.MAILMAN or (chosen.kind is None and _is_roll(start)):
+        return _roll(path, chosen)
+    part, kind = _table(_file(path), path.name, chosen)
+    return Luggage(kind, chosen.kind is None, (part,))
+
+
+def of_stream(stream: BinaryIO, chosen: Chosen | None = None) -> Luggage:
+    """Look at a table that is open already; it can be read once, so its rows are not sorted by who left."""
+    chosen = chosen or Chosen(Format.CSV)
+    known = Format.CSV if chosen.kind is None else chosen.kind
+    found: list[Headings] = []
+
+    def named(first: tables.Header) -> Mapping[str, str]:
+        found.append(formats.headings(first.names, known, chosen.mapping))
+        return found[0].columns
+
+    table = tables.opened(stream, required=("email",), known=formats.COLUMNS, named=named)
+    part = Part("", Standing.SUBSCRIBED, found[0], "", lambda: table.rows)
+    return Luggage(known, False, (part,))
+
+
+def _file(path: Path) -> Callable[[], Any]:
+    return lambda: path.open("rb")
+
+
+def _table(opener: Callable[[], Any], name: str, chosen: Chosen, *, part: str = "") -> tuple[Part, Format]:
+    """Look at the header of a CSV file."""
+    encoding = alphabets.NAMES[chosen.encoding.lower()] if chosen.encoding else None
+    with opener() as stream:
+        if encoding is None:
+            encoding = alphabets.guess(stream)
+    with opener() as stream:
+        first = tables.header(tables.decoded(stream, encoding))
+    kind = chosen.kind or formats.guess(first.names)
+    found = formats.headings(first.names, kind, chosen.mapping if not part else _there(chosen.mapping, first.names))
+    if "email" not in found.columns.values():
+        raise BadTable("no-column", column="email")
+    standing = None if found.sorted_by_standing else Standing.SUBSCRIBED
+    if kind is Format.MAILCHIMP and standing is not None:
+        standing = formats.of_mailchimp(name, first.names)
+
+    def rows() -> Rows:
+        with opener() as stream:
+            table = tables.opened(
+                stream,
+                required=("email",),
+                known=formats.COLUMNS,
+                encoding=encoding,
+                named=lambda _first: found.columns,
+            )
+            yield from table.rows
+
+    return Part(part, standing, found, encoding, rows), kind
+
+
+def _there(mapping: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """Not every file of a zip has every heading."""
+    known = set(names)
+    return {heading: column for heading, column in mapping.items() if heading in known}
+
+
+def _zip(path: Path, chosen: Chosen) -> Luggage:
+    try:
+        with ZipFile(path) as package:
+            members = package.infolist()
+    except (BadZipFile, NotImplementedError, ValueError):
+        raise BadTable("bad-zip") from None
+    if any(one.filename == "xl/workbook.xml" for one in members):
+        _require_sane(members)
+        return _sheet(path, chosen)
+    files = [
+        one for one in members if one.filename.lower().endswith(".csv") and not one.filename.startswith("__MACOSX")
+    ]
+    _require_sane(files)
+    if not files:
+        raise BadTable("empty-zip")
+    kind = chosen.kind or Format.MAILCHIMP
+    parts = [
+        _table(_member(path, one), one.filename, Chosen(kind, chosen.encoding, chosen.mapping), part=one.filename)[0]
+        for one in files
+    ]
+    parts.sort(key=lambda part: part.standing is Standing.SUBSCRIBED)
+    return Luggage(kind, chosen.kind is None, tuple(parts))
+
+
+def _require_sane(members: Iterable[ZipInfo]) -> None:
+    """A zip of some kilobytes can unpack to what fills every disk: such a one is not opened."""
+    unpacked = packed = 0
+    for one in members:
+        unpacked, packed = unpacked + one.file_size, packed + one.compress_size
+        if one.flag_bits & 1:
+            raise BadTable("locked-zip")
+    if unpacked > MOST_BYTES or (unpacked > 10 << 20 and unpacked > _BOMB * max(1, packed)):
+        raise BadTable("bomb")
+
+
+def _member(path: Path, member: ZipInfo) -> Callable[[], Any]:
+    @contextmanager
+    def opener() -> Iterator[Any]:
+        try:
+            with ZipFile(path) as package, package.open(member) as stream:
+                yield stream
+        except (BadZipFile, NotImplementedError, EOFError):
+            raise BadTable("bad-zip") from None
+
+    return opener
+
+
+def _sheet(path: Path, chosen: Chosen) -> Luggage:
+    with path.open("rb") as stream:
+        names, _ = sheets.named(sheets.rows(stream))
+    found = formats.headings(names, Format.XLSX, chosen.mapping)
+    if "email" not in found.columns.values():
+        raise BadTable("no-column", column="email")
+    places = [(column, names.index(name)) for name, column in found.columns.items()]
+
+    def rows() -> Rows:
+        with path.open("rb") as stream:
+            _, rest = sheets.named(sheets.rows(stream))
+            yield from sheets.picked(rest, places)
+
+    standing = None if found.sorted_by_standing else Standing.SUBSCRIBED
+    return Luggage(Format.XLSX, chosen.kind is None, (Part("", standing, found, "", rows),))
+
+
+def _json(path: Path, chosen: Chosen) -> Luggage:
+    if path.stat().st_size > MOST_JSON:
+        raise BadTable("too-large", most="128 MB")
+    try:
+        document = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        raise BadTable("bad-json") from None
+    people = _people(document)
+    roll = any("delivery_mode" in one or "list_id" in one for one in people)
+    kind = chosen.kind or (Format.MAILMAN if roll else Format.LISTMONK)
+    listed = [_of_mailman(one) if kind is Format.MAILMAN else _of_listmonk(one) for one in people]
+    columns = {column: column for column in ("email", "name", "status")}
+
+    def rows() -> Rows:
+        return iter(enumerate(listed, start=1))
+
+    part = Part("", None, Headings(columns, ()), "", rows)
+    return Luggage(kind, chosen.kind is None, (part,))
+
+
+def _people(document: Any) -> list[dict[str, Any]]:
+    """Return the people of a document: listmonk keeps them in data.results, Mailman in entries."""
+    for key in ("data", "results", "entries"):
+        if isinstance(document, dict) and key in document:
+            document = document[key]
+    found = document if isinstance(document, list) else [document]
+    if not all(isinstance(one, dict) and isinstance(one.get("email"), str) for one in found):
+        raise BadTable("bad-json")
+    return found
+
+
+def _of_listmonk(one: Mapping[str, Any]) -> dict[str, str]:
+    """Who left each of their lists has left, whatever their record says."""
+    lists = [each.get("subscription_status") for each in one.get("lists") or () if isinstance(each, dict)]
+    status = str(one.get("status") or "")
+    if lists and all(each == "unsubscribed" for each in lists):
+        status = status if status == "blocklisted" else "unsubscribed"
+    elif lists and not any(each == "confirmed" for each in lists) and status == "enabled" and _asked_twice(one):
+        status = "unconfirmed"
+    return {"email": one["email"], "name": str(one.get("name") or ""), "status": status}
+
+
+def _asked_twice(one: Mapping[str, Any]) -> bool:
+    """Whether all of a person's lists wait for a confirmation that never came."""
+    return all(each.get("optin") == "double" for each in one["lists"] if isinstance(each, dict))
+
+
+def _of_mailman(one: Mapping[str, Any]) -> dict[str, str]:
+    role, status = str(one.get("role") or "member"), str(one.get("delivery_status") or "enabled")
+    said = "off" if role != "member" or status in ("by_user", "by_moderator", "unknown") else status
+    return {"email": one["email"], "name": str(one.get("display_name") or ""), "status": said}
+
+
+def _is_roll(start: bytes) -> bool:
+    """Whether a file begins with an address, as `mailman members` prints them, and not with names of columns."""
+    lines = (line for line in start.splitlines() if line.strip() and not line.startswith(b"#"))
+    first = next(lines, b"")
+    return bool(_LINE(first.decode("utf-8", "replace"))) and b"@" in first
+
+
+def _roll(path: Path, chosen: Chosen) -> Luggage:
+    """A list of lines: "Anne Person <anne@example.org>", or the address alone; blank ones and those that begin with # are none."""
+    with path.open("rb") as stream:
+        encoding = alphabets.NAMES[chosen.encoding.lower()] if chosen.encoding else alphabets.guess(stream)
+
+    def rows() -> Rows:
+        with path.open("rb") as stream:
+            text = tables.decoded(stream, encoding)
+            for number, line in enumerate(tables.lines(text), start=1):
+                if line.strip() and not line.startswith("#"):
+                    found = _LINE(line)
+                    email = (found["in"] or found["bare"]) if found else line.strip()[:400]
+                    yield number, {"email": email, "name": (found["name"] or "") if found else ""}
+
+    part = Part("", Standing.SUBSCRIBED, Headings({"email": "email", "name": "name"}, ()), encoding, rows)
+    return Luggage(Format.MAILMAN, chosen.kind is None, (part,))

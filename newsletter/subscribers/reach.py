@@ -1,0 +1,48 @@
+"""How many may be mailed, purpose by purpose, and how many wait to be asked."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import text
+
+from newsletter.database import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Who may be mailed. digests: by the digest's number; alerts: who takes any of them; unproven: whom nobody may mail yet."""
+
+    digests: Mapping[int, int]
+    alerts: int
+    unproven: int
+
+
+def now(session: Session) -> Reach:
+    """Count who takes each digest on a basis and is not suppressed: as planning would."""
+    rows = session.execute(_REACH).all()
+    alerts = sum(row.readers for row in rows if row.digests is None)
+    digests = {row.digests: int(row.readers) for row in rows if row.digests is not None}
+    return Reach(dict(sorted(digests.items())), int(alerts), session.execute(_UNPROVEN).scalar_one())
+
+
+_REACH = text("""
+    WITH taken AS (
+        SELECT l.digest_id, l.subscriber_id FROM subscription l JOIN subscriber s ON s.id = l.subscriber_id
+        WHERE l.ended_at IS NULL AND NOT EXISTS (
+            SELECT FROM suppression p WHERE p.mailbox_id = s.mailbox_id AND p.lifted_at IS NULL)
+    )
+    SELECT digest_id AS digests, count(*) AS readers FROM taken GROUP BY digest_id
+    UNION ALL SELECT NULL, count(DISTINCT subscriber_id) FROM taken
+""")
+_UNPROVEN = text("""
+    SELECT count(*) FROM unproven u JOIN subscriber s ON s.id = u.subscriber_id
+    WHERE NOT EXISTS (SELECT FROM subscription l WHERE l.subscriber_id = u.subscriber_id AND l.digest_id = u.digest_id
+            AND l.ended_at IS NULL)
+        AND NOT EXISTS (SELECT FROM suppression p WHERE p.mailbox_id = s.mailbox_id AND p.lifted_at IS NULL)
+""")
+
+
+def as_data(found: Reach | None) -> dict[str, Any]:
+    """Return it as it is kept."""
+    return asdict(found) if found else {}

@@ -1,0 +1,133 @@
+"""A whole import is taken back: what it granted ends, and whom it alone made is forgotten."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+
+from newsletter.database import Session
+from newsletter.errors import Conflict, NotFound
+from newsletter.ledger import reading
+
+UNDONE = "import undone"
+_BATCH = 50_000
+
+
+class UnknownImport(NotFound):
+    """There is no import of this number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__("import.unknown", number=number)
+
+
+class AlreadyUndone(Conflict):
+    """The import was undone before."""
+
+    def __init__(self, number: int, at: datetime) -> None:
+        super().__init__("import.undone", number=number, at=f"{at:%Y-%m-%d %H:%M}")
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What undoing an import did.
+
+    ended        subscriptions that rested on it
+    interests    topics that rested on it
+    forgotten    people it made who have nothing else
+    kept         people whose permission ended, and who stay because they have something else: a mail of ours, a word of their own
+    lifted       entries of the do-not-mail list that it brought
+    """
+
+    number: int
+    ended: int
+    interests: int
+    forgotten: int
+    kept: int
+    lifted: int
+
+
+def undo(session: Session, number: int, *, suppressions_too: bool, now: datetime) -> tuple[Undone, list[int]]:
+    """Undo an import; return the counts, and the mailboxes that are no reader's any more.
+
+    The import can come in again: that its permissions ended is nobody's wish. Raises UnknownImport, AlreadyUndone.
+    """
+    run = session.execute(_RUN, {"import": number}).one_or_none()
+    if run is None:
+        raise UnknownImport(number)
+    if run.undone_at is not None:
+        raise AlreadyUndone(number, run.undone_at)
+    facts: dict[str, Any] = {"import": number, "now": now}
+    people = list(session.execute(_PEOPLE, facts).all())
+    ended, interests = (len(session.execute(one, facts).all()) for one in (_SUBSCRIPTIONS, _INTERESTS))
+    session.execute(_WAITING, facts)
+    boxes: list[int] = []
+    for place in range(0, len(people), _BATCH):
+        boxes += _forget(session, people[place : place + _BATCH])
+    lifted = session.execute(_LIFT, facts).rowcount if suppressions_too else 0  # type: ignore[attr-defined]
+    session.execute(_MARK, facts)
+    return Undone(number, ended, interests, len(boxes), len(people) - len(boxes), lifted), boxes
+
+
+def _forget(session: Session, people: list[Any]) -> list[int]:
+    """Delete those who have nothing else; return their mailboxes."""
+    written_to = reading.written_to(session, [person.mailbox_id for person in people])
+    alone = [person.id for person in people if person.alone and person.mailbox_id not in written_to]
+    facts = {"ids": alone}
+    for statement in (_DETAILS, _NO_SUBSCRIPTION, _NO_INTEREST):
+        session.execute(statement, facts)
+    return list(session.execute(_NOBODY, facts).scalars())
+
+
+_RUN = text("SELECT undone_at FROM import_run WHERE id = :import FOR UPDATE")
+# Whom it named: by what it granted them, or because it could show nothing. Alone: nobody else ever said anything of them.
+_PEOPLE = text("""
+    SELECT s.id, s.mailbox_id,
+        NOT EXISTS (SELECT FROM consent_event e WHERE e.subscriber_id = s.id AND e.import_id IS DISTINCT FROM :import)
+        AND NOT EXISTS (SELECT FROM unproven u WHERE u.subscriber_id = s.id AND u.import_id <> :import)
+        AND NOT EXISTS (SELECT FROM signup g WHERE g.mailbox_id = s.mailbox_id) AS alone
+    FROM (
+        SELECT subscriber_id FROM consent_event WHERE import_id = :import
+        UNION SELECT subscriber_id FROM unproven WHERE import_id = :import
+    ) named JOIN subscriber s ON s.id = named.subscriber_id
+    ORDER BY s.id
+""")
+_SUBSCRIPTIONS = text("""
+    WITH ended AS (
+        UPDATE subscription l SET ended_at = :now, end_reason = 'import undone' FROM consent_event e
+        WHERE e.id = l.granted_by AND e.import_id = :import AND l.ended_at IS NULL RETURNING l.subscriber_id, l.digest_id
+    )
+    INSERT INTO consent_event (subscriber_id, kind, purpose, import_id, at)
+    SELECT subscriber_id, 'withdrawn', 'digest:' || digest_id, :import, :now FROM ended RETURNING id
+""")
+_INTERESTS = text("""
+    WITH ended AS (
+        UPDATE interest i SET ended_at = :now, end_reason = 'import undone' FROM consent_event e
+        WHERE e.id = i.granted_by AND e.import_id = :import AND i.ended_at IS NULL RETURNING i.subscriber_id, i.topic_id
+    )
+    INSERT INTO consent_event (subscriber_id, kind, purpose, import_id, at)
+    SELECT subscriber_id, 'withdrawn', 'topic:' || topic_id, :import, :now FROM ended RETURNING id
+""")
+_WAITING = text("DELETE FROM unproven WHERE import_id = :import")
+_MINE = "subscriber_id = ANY (CAST(:ids AS bigint[]))"
+_DETAILS = text(
+    f"DELETE FROM consent_detail d USING consent_event e WHERE e.id = d.event_id AND e.{_MINE}"  # noqa: S608
+)
+_NO_SUBSCRIPTION = text(f"DELETE FROM subscription WHERE {_MINE}")  # noqa: S608
+_NO_INTEREST = text(f"DELETE FROM interest WHERE {_MINE}")  # noqa: S608
+_NOBODY = text("DELETE FROM subscriber WHERE id = ANY (CAST(:ids AS bigint[])) RETURNING mailbox_id")
+_LIFT = text("""
+    UPDATE suppression SET lifted_at = :now, lifted_why = 'import undone' WHERE import_id = :import AND lifted_at IS NULL
+""")
+_MARK = text("UPDATE import_run SET undone_at = :now WHERE id = :import")
+
+
+def listed(session: Session, *, limit: int) -> list[dict[str, Any]]:
+    """Return the newest imports: what they were and did, and whether they were undone."""
+    return [dict(row) for row in session.execute(_LISTED, {"limit": limit}).mappings()]
+
+
+_LISTED = text("""
+    SELECT id AS import, at, source, digest_id AS digest, added, changed, rejected, suppressed, unproven, undone_at AS undone
+    FROM import_run ORDER BY id DESC LIMIT :limit
+""")

@@ -1,0 +1,57 @@
+"""Whom lists named without evidence: they are asked once, as if they had come by the form, and get nothing before they say yes."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from newsletter.database import Session
+from newsletter.subscribers import recipients
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Somebody who was not asked yet. address in wire form."""
+
+    subscriber_id: int
+    digest_id: int
+    address: str
+    name: str
+    language: str
+
+
+def count(session: Session, import_id: int) -> int:
+    """Return how many of an import could be asked."""
+    return int(session.execute(_COUNT, {"import": import_id}).scalar_one())
+
+
+def waiting(session: Session, import_id: int, *, most: int) -> list[Waiting]:
+    """Return those of an import who were not asked yet, the first so many; locked until the transaction ends."""
+    rows = session.execute(_WAITING, {"import": import_id, "most": most}).all()
+    details = recipients.details(session, [row.subscriber_id for row in rows])
+    return [
+        Waiting(row.subscriber_id, row.digest_id, known.address, known.name, row.language)
+        for row in rows
+        if (known := details.get(row.subscriber_id))
+    ]
+
+
+def asked(session: Session, import_id: int, subscriber_ids: list[int]) -> None:
+    """Write down that they are being asked: nobody is asked twice because of one list."""
+    session.execute(_ASKED, {"import": import_id, "ids": subscriber_ids})
+
+
+# Who has said yes meanwhile, or must not be written to, is not asked.
+_OPEN = """
+    FROM unproven u JOIN subscriber s ON s.id = u.subscriber_id
+    WHERE u.import_id = :import AND u.asked_at IS NULL
+        AND NOT EXISTS (SELECT FROM subscription l WHERE l.subscriber_id = s.id AND l.digest_id = u.digest_id
+            AND l.ended_at IS NULL)
+        AND NOT EXISTS (SELECT FROM suppression p WHERE p.mailbox_id = s.mailbox_id AND p.lifted_at IS NULL)
+"""
+_COUNT = text(f"SELECT count(*) {_OPEN}")
+_WAITING = text(
+    f"SELECT u.subscriber_id, u.digest_id, s.language {_OPEN} ORDER BY u.subscriber_id LIMIT :most FOR UPDATE OF u"
+)
+_ASKED = text("""
+    UPDATE unproven SET asked_at = now() WHERE import_id = :import AND subscriber_id = ANY (CAST(:ids AS bigint[]))
+""")

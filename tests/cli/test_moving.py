@@ -1,0 +1,90 @@
+"""Moving in by the command line: what is guessed is said, what is asked is answered, what is undone is counted first."""
+
+from pathlib import Path
+
+import pytest
+
+from newsletter.vault import Keyring
+from tests.fakes import exports
+from tests.fakes.program import Program
+
+
+@pytest.fixture
+def program(tmp_path, database_urls, sink):
+    keys = tmp_path / "keys" / "keys.json"
+    Keyring.create(keys)
+    made = Program(
+        {
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(tmp_path),
+            "NEWSLETTER_HOME": str(tmp_path / "home"),
+            "NEWSLETTER_KEYS": str(keys),
+            "NEWSLETTER_DATABASE_URL": database_urls.worker,
+            "NEWSLETTER_RELAY_URL": sink.url,
+            "NEWSLETTER_SENDER": "Friends of Sarand <news@sarand.example>",
+            "NEWSLETTER_POSTAL_ADDRESS": "7 Lantern Yard, London",
+        }
+    )
+    made.json("digests", "add", "weekly", "--name", "The Weekly")
+    return made
+
+
+def test_a_move_from_the_first_look_to_taking_it_back(program, tmp_path):
+    """The whole afternoon of whoever moves a campaign, as a script reads it."""
+    path = exports.mailchimp(tmp_path / "export.zip")
+    _, said = program.run("subscribers", "import", path, "--digest", "weekly", "--dry-run")
+    assert "Taken for: mailchimp, UTF-8" in said
+    assert "“email address” → email" in said
+    assert "Water (2), Press freedom (1)" in said
+    assert "May be mailed: weekly 2 · alerts 2; 1 person without evidence: re-permission prepared." in said
+    assert "a digest to all of them leaves" in said
+    assert program.json("subscribers", "imports") == []
+
+    program.json("topics", "add", "water", "--name", "Water")
+    assert program.json("topics", "list") == [{"key": "water", "name": "Water"}]
+    done = program.json("subscribers", "import", path, "--digest", "weekly")
+    assert (done["read"], done["added"], done["suppressed"], done["unproven"], done["interests"]) == (5, 3, 2, 1, 2)
+    assert done["reach"] == {"digests": {"weekly": 2}, "alerts": 2, "unproven": 1}
+    again = program.json("subscribers", "import", path, "--digest", "weekly")
+    assert (again["added"], again["changed"], again["suppressed"]) == (0, 0, 0)
+
+    made = program.json("segments", "add", "water", "--digest", "weekly", "--topic", "water", "--not-language", "fa")
+    assert made == {"segment": "water", "readers": 2}
+    program.json("segments", "add", "old", "--joined-before", "2020-01-01", "--in", "water")
+    assert program.json("segments", "count", "old")["readers"] == 1
+    assert program.json("segments", "list")[0] == {
+        "key": "old",
+        "conditions": [{"in": "water"}, {"joined": {"before": "2020-01-01"}}],
+    }
+    (tmp_path / "mail.md").write_text("# What we did\n\nThank you.\n")
+    program.json("mailings", "draft", tmp_path / "mail.md", "--to", "weekly", "--segment", "old")
+    assert program.json("mailings", "send", 1, "--dry-run")["would_send"] == 1
+
+    number = done["import"]
+    assert program.json("subscribers", "ask", number, "--dry-run")["asked"] == 1
+    _, said = program.run("subscribers", "undo", number, stdin="n\n", code=1)
+    assert "2 subscriptions and 2 topics end, 3 people are forgotten" in said
+    counted = program.json("subscribers", "undo", number, "--dry-run")
+    assert program.json("subscribers", "undo", number, "--yes") == counted | {"dry_run": False}
+    assert program.json("subscribers", "list") == []
+    assert len(program.json("suppressions", "list")) == 2
+    assert program.json("subscribers", "undo", number, "--yes", code=1)["error"] == "import.undone"
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("--map", "Mail"), "mapping.form"),
+        (("--map", "Mail=telephone"), "mapping.column"),
+        (("--map", "Mail=email"), "mapping.heading"),
+        (("--encoding", "ebcdic"), "table.bad-encoding"),
+        ((), "import.no-evidence"),
+    ],
+)
+def test_a_slip_is_answered_before_anything_is_read(program, tmp_path, words, error):
+    """Whoever moves a list does so once, and knows none of our words."""
+    path = Path(tmp_path / "list.csv")
+    path.write_text("email,name\nann@example.org,Ann\n")
+    said = program.json("subscribers", "import", path, "--digest", "weekly", *words, code=1)
+    assert said["error"] == error
+    assert program.json("subscribers", "list") == []

@@ -1,0 +1,117 @@
+"""A campaign moves here: its people come in, those of whom nobody can show anything are asked, and a segment gets its mail."""
+
+import email
+import email.policy
+import re
+
+import pytest
+from sqlalchemy import text
+from starlette.testclient import TestClient
+
+from newsletter.journeys import joining, mailing, moving_in, publish, segmenting
+from newsletter.operators import audit
+from newsletter.subscribers import segments, undoing
+from newsletter.subscribers.consent import Basis
+from newsletter.web import create
+from tests import house
+from tests.fakes import exports
+
+ITSELF = moving_in.Permission(Basis.IMPORTED, "")
+
+
+def ask(newsletter, sql, **facts):
+    with newsletter.parts.database.transaction() as session:
+        return session.execute(text(sql), facts).all()
+
+
+@pytest.fixture
+def moved(newsletter, tmp_path):
+    """The report of a Mailchimp zip that came in: two may be mailed, one is to be asked, two left."""
+    path = exports.mailchimp(tmp_path / "export.zip")
+    return moving_in.import_subscribers(newsletter.parts, str(path), digest_key=house.DIGEST, permission=ITSELF)
+
+
+def recipients(sink, before=0):
+    return sorted(message.recipient for message in sink.messages[before:])
+
+
+def test_who_came_without_evidence_is_asked_once_and_gets_nothing_before(
+    newsletter, moved, sink, tmp_path, database_urls
+):
+    """Re-permission is a question to each, by the same road as the form, and silence is a no."""
+    parts = newsletter.parts
+    assert moving_in.spelled(parts, moved.reach) == {"digests": {"weekly": 2}, "alerts": 2, "unproven": 1}
+    assert moving_in.ask(parts, moved.number, dry_run=True) == 1
+    assert moving_in.ask(parts, moved.number) == 1
+    assert moving_in.ask(parts, moved.number) == 0
+    joining.work(parts)
+    newsletter.deliver("transactional", seconds=5)
+    assert recipients(sink) == ["old@example.org"]
+    house.add_articles(newsletter, tmp_path, "The well runs dry")
+    publish.release(parts, publish.compose(parts, house.DIGEST).mailing)
+    newsletter.deliver("bulk", seconds=5)
+    assert recipients(sink, 1) == ["ann@example.org", "maryam@example.org"]
+
+    question = email.message_from_bytes(sink.messages[0].content, policy=email.policy.default)
+    link = re.search(r"http://127\.0\.0\.1:8080(/c/\S+)", question.get_body(("plain",)).get_content())[1]
+    made = house.build(tmp_path, database_urls, sink.url, web=True)
+    with TestClient(create(made)) as pages:
+        assert pages.post(link).status_code == 200
+    made.close()
+    joining.work(parts)
+    assert ask(newsletter, "SELECT count(*) FROM subscription WHERE ended_at IS NULL") == [(3,)]
+    assert segmenting.add(parts, "everybody", segmenting.said()) == 3
+
+
+def test_an_ordinary_mailing_goes_to_a_segment_alone(newsletter, moved, sink, tmp_path):
+    """The counted number is the number that gets it, and nobody else."""
+    segment = segments.from_data([{"joined": {"from": "2020-01-01"}}])
+    assert segmenting.add(newsletter.parts, "later", segment) == 1
+    (tmp_path / "mail.md").write_text("# To those who came later\n\nWelcome among us.\n", encoding="utf-8")
+    drafted = mailing.draft(newsletter.parts, str(tmp_path / "mail.md"), digest_key=house.DIGEST, segment_key="later")
+    assert publish.audience_of(newsletter.parts, drafted.mailing) == 1
+    publish.release(newsletter.parts, drafted.mailing)
+    newsletter.deliver("bulk", seconds=5)
+    assert recipients(sink) == ["maryam@example.org"]
+    had = segments.from_data([{"had": drafted.mailing}])
+    assert segmenting.add(newsletter.parts, "had-it", had) == 1
+
+
+def test_undoing_forgets_addresses_and_stands_in_the_audit(newsletter, moved):
+    """Nothing of people who should never have come may stay, but whom we must not write to; and who did it is known."""
+    parts = newsletter.parts
+    counted = moving_in.undo(parts, moved.number, suppressions_too=False, dry_run=True)
+    assert ask(newsletter, "SELECT count(*) FROM subscriber") == [(3,)]
+    assert moving_in.undo(parts, moved.number, suppressions_too=False) == counted
+    assert (counted.ended, counted.forgotten, counted.kept) == (2, 3, 0)
+    assert ask(newsletter, "SELECT count(*) FROM mailbox WHERE address_sealed IS NOT NULL") == [(2,)]
+    assert ask(newsletter, "SELECT count(*) FROM address_index") == [(2,)]
+    assert ask(newsletter, "SELECT count(*) FROM consent_detail") == [(0,)]
+    with parts.database.transaction() as session:
+        newest = audit.listed(session, limit=1)[0]
+    assert (newest.act, newest.facts["number"], newest.facts["ended"]) == ("import.undone", moved.number, 2)
+    with pytest.raises(undoing.AlreadyUndone):
+        moving_in.undo(parts, moved.number, suppressions_too=False)
+
+
+def test_who_was_mailed_meanwhile_is_kept_and_gets_no_more(newsletter, moved, sink, tmp_path):
+    """The books must still say whom we wrote to."""
+    house.add_articles(newsletter, tmp_path, "The well runs dry")
+    publish.release(newsletter.parts, publish.compose(newsletter.parts, house.DIGEST).mailing)
+    newsletter.deliver("bulk", seconds=5)
+    done = moving_in.undo(newsletter.parts, moved.number, suppressions_too=False)
+    assert (done.ended, done.forgotten, done.kept) == (2, 1, 2)
+
+
+def test_the_days_of_a_young_relay_are_told(tmp_path, database_urls, keyring):
+    """Forty thousand mails from an address that nobody knows end in the spam folder: the plan is offered before the first."""
+    made = house.build(tmp_path, database_urls, "smtp://mail.sarand.example:25")
+    try:
+        promised = moving_in.pace(made.parts, 40_000)
+        assert promised is not None
+        assert promised.held_by == "warm-up"
+        assert sum(promised.by_day) == 40_000
+        assert len(promised.by_day) > 3
+        assert moving_in.pace(made.parts, 0) is None
+    finally:
+        made.close()
