@@ -23,6 +23,8 @@ CLEAR = (
     "mailbox.provider",
     "subscription",
     "interest",
+    "unproven",
+    "segment",
     "consent_event",
     "delivery",
     "suppression",

@@ -119,6 +119,11 @@ _ADD = text("""
 """)
 
 
+def vouch(session: Session, signup_id: int, *, now: datetime) -> None:
+    """Say that an operator asks: it is held by no limit, which is there for what strangers send."""
+    _become(session, signup_id, released_at=now)
+
+
 def claim(session: Session) -> bool:
     """Whether this worker may deal with wishes now: one at a time, so that nobody is asked twice by two of them."""
     return bool(session.execute(text("SELECT pg_try_advisory_xact_lock(hashtext('signups'))")).scalar_one())
