@@ -10,7 +10,7 @@ from datetime import UTC, datetime, tzinfo
 import structlog
 
 from newsletter import database, languages, mailboxes
-from newsletter.campaigns import alerts, drills
+from newsletter.campaigns import drills
 from newsletter.campaigns.drills import DrillView, Fault, Lamp, Terms
 from newsletter.composer.message import Compiled
 from newsletter.database import Session
@@ -166,6 +166,7 @@ def _text(drill_id: int, language: str) -> Manuscript:
 def _composed(parts: Parts, text: Manuscript, *, now: datetime) -> tuple[Compiled, Compiled]:
     """Return a drill as an alert, and what would take it back."""
     # Every worker loads this story, and those that only send never load premailer and lxml (decision 4).
+    from newsletter.campaigns import alerts
     from newsletter.composer import alert
 
     frame = parts.letterhead.drill_frame(language=text.language)

@@ -12,7 +12,7 @@ from newsletter.operators.roles import Role
 from tests import house
 from tests.delivery.test_carrying import wait_for
 from tests.journeys.alerting import status
-from tests.journeys.test_translating import SUBJECTS, inbox, mails, sent, states
+from tests.journeys.test_translating import SUBJECTS, inbox, mails, send_late, sent, states
 from tests.journeys.test_translating import files as files
 from tests.journeys.test_translating import readers as readers
 from tests.operators.crew import Crew
@@ -26,7 +26,7 @@ def auditor(newsletter, pages):
 def test_a_pause_reaches_every_language_and_so_does_going_on(newsletter, pages, auditor, sink, files, readers):
     """Somebody doubts the news, not its English: nothing of it goes until somebody says so. By the pages' own role."""
     number = sent(newsletter, [files["en"]], later=["fa", "ar"])
-    persian = translating.send(newsletter.parts, [files["fa"]], of=number)
+    persian = send_late(newsletter, [files["fa"]], number)
     written = translating.draft(newsletter.parts, [files["ar"]], of=number)
     stopping.by_hand(pages.parts, number, State.PAUSED, by=auditor.id)
     assert states(newsletter, number, persian, written) == ["done", "paused", "draft"]
@@ -44,7 +44,7 @@ def test_a_pause_reaches_every_language_and_so_does_going_on(newsletter, pages, 
 def test_both_at_once(newsletter, sink, files, readers):
     """The alert and its language are on their way: one pause, one word to go on, and everybody has theirs."""
     number = alert.send(newsletter.parts, [files["en"]], digest_key=house.DIGEST, later=["ar"])
-    arabic = translating.send(newsletter.parts, [files["ar"]], of=number)
+    arabic = send_late(newsletter, [files["ar"]], number)
     assert mailing.pause(newsletter.parts, number) == [number, arabic]
     newsletter.deliver("urgent")
     assert sink.messages == []
@@ -58,8 +58,8 @@ def test_both_at_once(newsletter, sink, files, readers):
 def test_what_was_paused_by_itself_does_not_go_on_with_the_alert(newsletter, sink, files, readers):
     """A slip was found in the Arabic. Whoever lets the alert go on, which was paused for another reason, has not seen it."""
     number = alert.send(newsletter.parts, [files["en"]], digest_key=house.DIGEST, later=["fa", "ar"])
-    persian = translating.send(newsletter.parts, [files["fa"]], of=number)
-    arabic = translating.send(newsletter.parts, [files["ar"]], of=number)
+    persian = send_late(newsletter, [files["fa"]], number)
+    arabic = send_late(newsletter, [files["ar"]], number)
     mailing.pause(newsletter.parts, arabic)
     mailing.pause(newsletter.parts, number)
     mailing.resume(newsletter.parts, number)
@@ -72,7 +72,7 @@ def test_what_was_paused_by_itself_does_not_go_on_with_the_alert(newsletter, sin
 def test_one_language_is_paused_alone_and_goes_on_alone(newsletter, files, readers):
     """As a stop of it is for it alone; and one that was paused with the alert may be let go before it."""
     number = alert.send(newsletter.parts, [files["en"]], digest_key=house.DIGEST, later=["ar"])
-    arabic = translating.send(newsletter.parts, [files["ar"]], of=number)
+    arabic = send_late(newsletter, [files["ar"]], number)
     mailing.pause(newsletter.parts, arabic)
     assert states(newsletter, number, arabic) == ["sending", "paused"]
     mailing.resume(newsletter.parts, arabic)
@@ -86,7 +86,7 @@ def test_a_language_that_is_let_go_meanwhile_waits_with_its_alert(newsletter, si
     """The translator does not know that the alert is paused: theirs is on its way the moment that goes on."""
     number = alert.send(newsletter.parts, [files["en"]], digest_key=house.DIGEST, later=["ar"])
     mailing.pause(newsletter.parts, number)
-    arabic = translating.send(newsletter.parts, [files["ar"]], of=number)
+    arabic = send_late(newsletter, [files["ar"]], number)
     assert states(newsletter, arabic) == ["paused"]
     newsletter.sweep()
     newsletter.deliver("urgent")
@@ -99,7 +99,7 @@ def test_a_language_that_is_let_go_meanwhile_waits_with_its_alert(newsletter, si
 def test_a_pause_waits_for_no_language_that_is_being_planned(newsletter, sink, files, readers):
     """The alert itself is quiet within the half second that is promised; the language follows once its rows are written."""
     number = alert.send(newsletter.parts, [files["en"]], digest_key=house.DIGEST, later=["ar"])
-    arabic = translating.send(newsletter.parts, [files["ar"]], of=number)
+    arabic = send_late(newsletter, [files["ar"]], number)
     with newsletter.parts.database.transaction() as busy:
         mailings.take(busy, arabic)
         pausing = threading.Thread(target=mailing.pause, args=(newsletter.parts, number))
@@ -120,7 +120,7 @@ def test_what_has_not_begun_is_not_paused(newsletter, files, readers):
 def test_each_is_written_down(newsletter, pages, auditor, files, readers):
     """Who kept the Arabic back is asked in the morning."""
     number = alert.send(newsletter.parts, [files["en"]], digest_key=house.DIGEST, later=["ar"])
-    arabic = translating.send(newsletter.parts, [files["ar"]], of=number)
+    arabic = send_late(newsletter, [files["ar"]], number)
     stopping.by_hand(pages.parts, number, State.PAUSED, by=auditor.id)
     mailing.resume(newsletter.parts, number)
     with newsletter.parts.database.transaction() as session:
