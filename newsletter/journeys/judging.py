@@ -56,7 +56,8 @@ def judge(session: Session, found: Sequence[SignupView], *, now: datetime) -> li
         else:
             room.take(one.origin)
             box.unanswered.append(now)
-            box.id = box.id or mailboxes.find_or_make(session, box.address)
+            # Also where there is one: of whom was erased it holds no address.
+            box.id = mailboxes.find_or_make(session, box.address)
             signup.asked(session, one.id, box.id, now=now)
             asked.append(To(one, wish, box.id))
     signup.refused(session, [one.id for one in found if one.id not in boxes])

@@ -45,6 +45,7 @@ class Suppression(Base):
         CheckConstraint(
             "CASE lifted_by WHEN 'person' THEN reason IN ('left', 'dead', 'quota')"
             " WHEN 'operator' THEN reason IN ('dead', 'quota') WHEN 'arrival' THEN reason IN ('dead', 'quota')"
+            " WHEN 'undone' THEN import_id IS NOT NULL"
             " ELSE lifted_by IS NULL OR lifted_by IN ('answered', 'before') END",
             name="lifted_by_who_may",
         ),

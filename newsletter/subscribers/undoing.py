@@ -117,7 +117,8 @@ _NO_SUBSCRIPTION = text(f"DELETE FROM subscription WHERE {_MINE}")  # noqa: S608
 _NO_INTEREST = text(f"DELETE FROM interest WHERE {_MINE}")  # noqa: S608
 _NOBODY = text("DELETE FROM subscriber WHERE id = ANY (CAST(:ids AS bigint[])) RETURNING mailbox_id")
 _LIFT = text("""
-    UPDATE suppression SET lifted_at = :now, lifted_why = 'import undone' WHERE import_id = :import AND lifted_at IS NULL
+    UPDATE suppression SET lifted_at = :now, lifted_why = 'import undone', lifted_by = 'undone'
+    WHERE import_id = :import AND lifted_at IS NULL
 """)
 _MARK = text("UPDATE import_run SET undone_at = :now WHERE id = :import")
 

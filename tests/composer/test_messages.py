@@ -233,7 +233,10 @@ def test_an_injected_header_is_refused(layout: Layout) -> None:
 def test_the_one_thing_a_notice_asks_is_its_own_link(layout: Layout) -> None:
     """The confirmation link stands in the confirmation alone, and is the only one with its token."""
     page = part(delivered(made("confirm", layout)), "html")
-    assert hrefs(page) == {f"https://news.example.org/c/{PERSON.action_token}", "https://news.example.org/privacy"}
+    assert hrefs(page) == {
+        f"https://news.example.org/c/{PERSON.action_token}?language=en",
+        "https://news.example.org/privacy",
+    }
 
 
 def test_a_letter_is_signed_by_the_readers_own_link(layout: Layout) -> None:

@@ -9,13 +9,14 @@ from starlette.testclient import TestClient
 
 from newsletter.composer.styles import Style
 from newsletter.issues import digests
-from newsletter.journeys import alert, drafting, mailing, publish, retracting, styling, translating
+from newsletter.journeys import alert, drafting, mailing, publish, retracting, styling
 from newsletter.ledger import books, locks, variants
 from newsletter.subscribers.styles import Wish
 from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.web import create
 from tests import house
 from tests.journeys.alerting import read, recipients, status
+from tests.journeys.test_translating import send_late
 
 FIRST, MIRROR = "https://first.example", "https://weather.example"
 STYLES = {"plain": "", "text": "t", "discreet": "d", "full": "f", "mirror": "m", "all": "dfmt"}
@@ -351,7 +352,7 @@ def test_a_language_that_comes_later_has_the_styles_too(made, sink, tmp_path):
     number = alert.send(made.parts, [str(files["en"])], digest_key="two", later=["fa"])
     made.deliver("urgent", seconds=10)
     assert len(sink.messages) == 3
-    translating.send(made.parts, [str(files["fa"])], of=number, also_had=True)
+    send_late(made, [str(files["fa"])], number, also_had=True)
     made.deliver("urgent", seconds=10)
     discreet = arrived(sink, "discreet")
     assert discreet["From"].addresses[0].display_name == "خواندنی‌ها"
@@ -359,17 +360,6 @@ def test_a_language_that_comes_later_has_the_styles_too(made, sink, tmp_path):
     assert "کامیون‌ها" in parts_of(discreet)["text/plain"]
     assert "کامیون‌ها" in arrived(sink, "plain")["Subject"]
     assert "Friends" not in "".join(parts_of(discreet)["text/html"].partition('class="foot"')[0])
-
-
-def test_a_preview_s_link_and_nobody_s_link_change_nothing(made, tmp_path):
-    """A mail that was forwarded as an example must not set anybody's wishes."""
-    house.add_readers(made, tmp_path, [ADDRESSES["plain"]])
-    styling.choose(made.parts, made.parts.tokens.harmless(), Wish(Style(text=True)))
-    assert styling.shown(made.parts, made.parts.tokens.harmless()) == Wish(Style())
-    token = made.parts.tokens.preferences(at(made, ADDRESSES["plain"]))
-    assert styling.shown(made.parts, token) == Wish(Style())
-    styling.choose(made.parts, token, Wish(Style(text=True), nameless=True))
-    assert styling.shown(made.parts, token) == Wish(Style(text=True), nameless=True)
 
 
 def test_a_greeting_without_a_name_is_a_friend_s(made, sink, tmp_path, words):

@@ -193,6 +193,16 @@ def test_a_fresh_link_is_mailed_to_the_address_on_file(worker, pages, link, sink
     assert len(sink.messages) == 3
 
 
+def test_a_preview_s_link_changes_nothing(worker, pages) -> None:
+    """A mail that was forwarded as an example must not set anybody's wishes."""
+    link = f"/p/{worker.parts.tokens.harmless()}"
+    fields = {"rhythm-weekly": "monthly", "language": "fa", "zone": "UTC", "style": ["text"]}
+    for path, form in (("/more", fields), ("/resume", {}), ("/link", {}), ("", {"action": "leave"})):
+        assert pages.post(f"{link}{path}", data=form).status_code == 200
+    assert taken(worker) == {"weekly": "weekly"}
+    assert ask(worker, "SELECT language, style FROM subscriber") == [("en", "")]
+
+
 def test_who_must_not_be_written_to_is_told(worker, pages, link, now) -> None:
     """Choosing more does not bring back whoever complained; the page says what does."""
     with worker.parts.database.transaction() as session:

@@ -4,13 +4,20 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0035"
+revision = "0033"
 down_revision = "0032"
 branch_labels = None
 depends_on = None
 
 MOMENT = sa.DateTime(timezone=True)
 NUMBER = sa.BigInteger()
+# What a list said of somebody can be taken back with the list, and by nothing else of ours.
+MAY_LIFT = (
+    "CASE lifted_by WHEN 'person' THEN reason IN ('left', 'dead', 'quota')"
+    " WHEN 'operator' THEN reason IN ('dead', 'quota') WHEN 'arrival' THEN reason IN ('dead', 'quota')"
+    " WHEN 'undone' THEN import_id IS NOT NULL"
+    " ELSE lifted_by IS NULL OR lifted_by IN ('answered', 'before') END"
+)
 
 
 def upgrade() -> None:
@@ -26,6 +33,8 @@ def upgrade() -> None:
     op.create_primary_key("pk_import_reject", "import_reject", ["import_id", "part", "row"])
     op.add_column("suppression", sa.Column("import_id", NUMBER, nullable=True))
     op.create_foreign_key(op.f("fk_suppression_import_id"), "suppression", "import_run", ["import_id"], ["id"])
+    op.drop_constraint(op.f("ck_suppression_lifted_by_who_may"), "suppression")
+    op.create_check_constraint(op.f("ck_suppression_lifted_by_who_may"), "suppression", MAY_LIFT)
     brought = sa.text("import_id IS NOT NULL")
     op.create_index("suppressions_of_an_import", "suppression", ["import_id"], postgresql_where=brought)
     op.create_table(
