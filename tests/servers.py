@@ -27,6 +27,7 @@ ADMIN_URL = "NEWSLETTER_TEST_ADMIN_URL"
 REDIS_URL = "NEWSLETTER_TEST_REDIS_URL"
 PREFIX = "newsletter-tests-"
 ROLES = ("newsletter_owner", "newsletter_worker", "newsletter_web")
+MEMORY, ROOM = Path("/dev/shm"), 2 * 2**30
 _numbers = count(1)
 
 
@@ -148,9 +149,26 @@ class Servers:
                 connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def _root() -> Path:
+    """Return where runs have their folders: in memory where there is room, since each test copies a database of a thousand files.
+
+    On a disk that others write to a copy took 0.5 s, in memory 0.015 s.
+    """
+    with suppress(OSError):
+        found = os.statvfs(MEMORY)
+        if os.access(MEMORY, os.W_OK) and found.f_bavail * found.f_frsize >= ROOM:
+            return MEMORY
+    return Path(tempfile.gettempdir())
+
+
+def on_disk(home: Path) -> Path:
+    """Return the folder of a run for servers that are to be as durable as those of an operator."""
+    return Path(tempfile.gettempdir()) / home.name
+
+
 def open_run() -> Path:
     """Make this run's folder and say where it is to the processes that follow; clear away what dead runs left."""
-    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for left in _root().glob(f"{PREFIX}*"):
         with suppress(OSError):
             lock = os.open(left / "run.lock", os.O_RDWR)
             try:
@@ -158,7 +176,7 @@ def open_run() -> Path:
                 _clear(left)
             finally:
                 os.close(lock)
-    home = Path(tempfile.gettempdir()) / f"{PREFIX}{secrets.token_hex(4)}"
+    home = _root() / f"{PREFIX}{secrets.token_hex(4)}"
     home.mkdir(mode=0o700)
     # Held open until this process ends, however it ends: a free lock is a dead run.
     fcntl.flock(os.open(home / "run.lock", os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX)
@@ -181,8 +199,9 @@ def of_this_run(name: str) -> Servers:
 
 def _clear(home: Path) -> None:
     # Those that scenarios break are servers of their own, in folders below.
-    for one in (home, *home.glob("own*")):
+    for one in (home, *on_disk(home).glob("own*")):
         embedded.stop(one)
+    shutil.rmtree(on_disk(home), ignore_errors=True)
     shutil.rmtree(home, ignore_errors=True)
 
 

@@ -15,7 +15,7 @@ from newsletter import embedded
 from newsletter.assembly import Newsletter
 from tests import house
 from tests.reliability.machine import Machine, Relay
-from tests.servers import HOME, Servers, Urls
+from tests.servers import HOME, Servers, Urls, on_disk
 
 SEED = int(os.environ.get("SEED") or 20261125)
 
@@ -79,7 +79,9 @@ def estate(tmp_path: Path, database_urls: Urls, redis_url: str, relay: Relay) ->
 
 @pytest.fixture(scope="session")
 def _own_home() -> Iterator[Path]:
-    home = Path(os.environ[HOME]) / f"own{secrets.token_hex(3)}"
+    ground = on_disk(Path(os.environ[HOME]))
+    ground.mkdir(mode=0o700, exist_ok=True)
+    home = ground / f"own{secrets.token_hex(3)}"
     yield home
     embedded.stop(home)
     shutil.rmtree(home, ignore_errors=True)
