@@ -14,14 +14,14 @@ from pathlib import Path
 
 from newsletter import embedded
 from newsletter.embedded import programs, state
-from tests.servers import ADMIN_URL, REDIS_URL
+from tests.servers import ADMIN_URL, REDIS_URL, root
 
 WANTED = {"postgresql": Path("/usr/lib/postgresql/15/bin/postgres"), "redis": Path("/usr/bin/redis-server")}
 
 
 def main(command: list[str]) -> int:
     """Start the servers, run the command with their addresses in its environment, and return its exit code."""
-    with tempfile.TemporaryDirectory(prefix="newsletter-debian-") as folder:
+    with tempfile.TemporaryDirectory(prefix="newsletter-debian-", dir=root()) as folder:
         home = Path(folder)
         pin(home)
         found = embedded.start(home, durable=False)
