@@ -14,9 +14,8 @@ from newsletter.database import Session
 from newsletter.errors import Forbidden
 from newsletter.issues import cutting, digests
 from newsletter.issues.digests import DigestView
-from newsletter.journeys import joining, lessening, styling
+from newsletter.journeys import joining, leaving, lessening, styling
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import deliveries
 from newsletter.subscribers import (
     consent,
     pausing,
@@ -25,7 +24,6 @@ from newsletter.subscribers import (
     subscriptions,
     suppression,
     topics,
-    unsubscribe,
 )
 from newsletter.subscribers import styles as wishes
 from newsletter.subscribers.consent import Basis
@@ -211,8 +209,7 @@ def _take(
         elif mine[digest_id] is not rhythm:
             lessening.slow(session, person, digest_id, rhythm=rhythm, now=now)
     for digest_id in sorted(mine.keys() - wanted.keys()) if only else ():
-        unsubscribe.leave(session, person.id, digest_id, reason="unsubscribed", now=now)
-        deliveries.cancel(session, person.mailbox_id, reason="unsubscribed", digest_id=digest_id)
+        leaving.end(session, person.id, digest_id)
 
 
 def _add(session: Session, parts: Parts, person: PersonView, digest: DigestView, rhythm: Rhythm, now: datetime) -> None:
