@@ -1,8 +1,9 @@
 """Sign-ups that are held, and what to do with many at once: whence they come, how many, and never whose they are."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from newsletter.errors import Invalid, NewsletterError, NotFound
@@ -37,30 +38,7 @@ def show(
     return _shown(request, who, _fields(minutes, net, provider, form, digest, why, which))
 
 
-@router.post("/release")
-def release(
-    request: Request,
-    upto: Text,
-    minutes: Text = "",
-    net: Text = "",
-    provider: Text = "",
-    by_form: Text = "",
-    digest: Text = "",
-    why: Text = "",
-) -> Response:
-    """Let held ones through that were counted on the page before."""
-    who, fields = _visitor(request), _fields(minutes, net, provider, by_form, digest, why, "held")
-    try:
-        count = holding.release(gate.made(request).parts, _asked(fields, upto=upto), by=who.operator.id)
-    except (Invalid, NotFound) as problem:
-        return _shown(request, who, fields, problem)
-    return _shown(request, who, {}, done=("signups-released", count))
-
-
-@router.post("/undo")
-def undo(
-    request: Request,
-    upto: Text,
+def _posted(
     minutes: Text = "",
     net: Text = "",
     provider: Text = "",
@@ -68,14 +46,33 @@ def undo(
     digest: Text = "",
     why: Text = "",
     which: Text = "held",
-) -> Response:
+) -> dict[str, str]:
+    """Return the conditions that a button carries along."""
+    return _fields(minutes, net, provider, by_form, digest, why, which)
+
+
+Posted = Annotated[dict[str, str], Depends(_posted)]
+
+
+@router.post("/release")
+def release(request: Request, upto: Text, fields: Posted) -> Response:
+    """Let held ones through that were counted on the page before."""
+    return _act(request, fields | {"which": "held"}, upto, holding.release, "signups-released")
+
+
+@router.post("/undo")
+def undo(request: Request, upto: Text, fields: Posted) -> Response:
     """Take back what was counted on the page before."""
-    who, fields = _visitor(request), _fields(minutes, net, provider, by_form, digest, why, which)
+    return _act(request, fields, upto, holding.undo, "signups-undone")
+
+
+def _act(request: Request, fields: dict[str, str], upto: str, act: Callable[..., int], said: str) -> Response:
+    who = _visitor(request)
     try:
-        count = holding.undo(gate.made(request).parts, _asked(fields, upto=upto), by=who.operator.id)
+        count = act(gate.made(request).parts, _asked(fields, upto=upto), by=who.operator.id)
     except (Invalid, NotFound) as problem:
         return _shown(request, who, fields, problem)
-    return _shown(request, who, {}, done=("signups-undone", count))
+    return _shown(request, who, {}, done=(said, count))
 
 
 def _visitor(request: Request) -> Visitor:
