@@ -65,14 +65,17 @@ def invite(parts: Parts, operator_id: int) -> Invited:
 
 
 def pin(parts: Parts, path: Path) -> list[Pin]:
-    """Write the public keys of those who may approve into the file that workers trust, and return them. Raises NoSite."""
+    """Write the public keys of those who may approve or send, and which of it, into the file that workers trust; return them.
+
+    Raises NoSite.
+    """
     site = Site.at(parts.letterhead.base_url, parts.letterhead.sender_name)
     if site is None:
         raise NoSite(parts.letterhead.base_url)
     with parts.database.transaction() as session:
-        trusted = [one for one in people.active(session) if May.APPROVE in one.may or May.SEND in one.may]
+        trusted = [one for one in people.active(session) if one.may & pins.PINNED]
         keys = [
-            Pin(one.id, key.credential, key.public_key)
+            Pin(one.id, key.credential, key.public_key, one.may & pins.PINNED)
             for one in trusted
             for key in factors.passkeys_of(session, one.id)
         ]

@@ -15,15 +15,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 
 from newsletter.models.approval import Rule as Rule
 from newsletter.models.operator import Factor
 from newsletter.operators import passkeys
 from newsletter.operators.passkeys import BadPasskey, Known
 from newsletter.operators.pins import Pins
+from newsletter.operators.roles import May
 
 CODES = frozenset({Factor.TOTP, Factor.PASSKEY})
 """A code from paper gets its owner back in; it lets nothing go."""
+NEEDS = MappingProxyType({Rule.TWO: May.APPROVE, Rule.ALONE: May.SEND, Rule.MANDATE: May.SEND})
+"""What the key is pinned for by which somebody gives their word. By that rule alone: who sends approves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,19 +185,20 @@ def proven(word: Word, fingerprint: bytes, count: int, rules: Night, pins: Pins)
     if word.operator is None:
         return Fault.NOBODY
     if word.assertion is not None:
-        return None if signed(word.operator, word.assertion, fingerprint, pins) else Fault.BAD_SIGNATURE
+        return None if signed(word, fingerprint, pins) else Fault.BAD_SIGNATURE
     if count > rules.codes_to:
         return Fault.NEEDS_PASSKEY
     return None if word.factor in CODES else Fault.NO_FACTOR
 
 
-def signed(operator: int, assertion: str, fingerprint: bytes, pins: Pins) -> bool:
-    """Return whether an assertion is the operator's signature over a fingerprint, by a key that is pinned."""
-    if pins.site is None:
+def signed(word: Word, fingerprint: bytes, pins: Pins) -> bool:
+    """Return whether a word's assertion is its operator's signature over a fingerprint, by a key that is pinned for its rule."""
+    if pins.site is None or word.operator is None or word.assertion is None:
         return False
-    for credential, public_key in pins.of(operator):
+    for pin in pins.of(word.operator, NEEDS[word.rule]):
         try:
-            passkeys.verify(pins.site, assertion, known=Known(credential, public_key, 0), challenge=fingerprint)
+            known = Known(pin.credential, pin.public_key, 0)
+            passkeys.verify(pins.site, word.assertion, known=known, challenge=fingerprint)
         except BadPasskey:
             continue
         return True

@@ -7,12 +7,17 @@ whoever runs the machine, copies the team's public keys once into a file beside 
 import base64
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from newsletter.errors import Conflict, Invalid
 from newsletter.operators.passkeys import Site
+from newsletter.operators.roles import May
+
+PINNED = frozenset({May.APPROVE, May.SEND})
+"""For what a key may be trusted: another's alert, and what one sends alone or by a mandate."""
 
 
 class BadPins(Invalid):
@@ -31,11 +36,15 @@ class OthersMayWrite(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """One passkey of one operator: the identity of the credential and its public half (COSE)."""
+    """One passkey of one operator: the identity of the credential and its public half (COSE).
+
+    may   what its owner might as it was pinned. What the database says of roles a worker does not believe
+    """
 
     operator: int
     credential: bytes
     public_key: bytes
+    may: frozenset[May] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +54,9 @@ class Pins:
     site: Site | None = None
     keys: tuple[Pin, ...] = ()
 
-    def of(self, operator: int) -> list[tuple[bytes, bytes]]:
-        """Return (credential, public key) of an operator."""
-        return [(pin.credential, pin.public_key) for pin in self.keys if pin.operator == operator]
+    def of(self, operator: int, act: May) -> list[Pin]:
+        """Return the keys of an operator by which they may do something."""
+        return [pin for pin in self.keys if pin.operator == operator and act in pin.may]
 
 
 def read(path: Path) -> Pins:
@@ -57,7 +66,7 @@ def read(path: Path) -> Pins:
             raise OthersMayWrite(path)
         fields = json.loads(path.read_text(encoding="utf-8"))
         site = Site(fields["site"]["host"], fields["site"]["origin"], fields["site"]["host"])
-        keys = [Pin(one["operator"], _bytes(one["credential"]), _bytes(one["public_key"])) for one in fields["keys"]]
+        keys = [_pin(one) for one in fields["keys"]]
     except FileNotFoundError:
         return Pins()
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -67,16 +76,23 @@ def read(path: Path) -> Pins:
 
 def write(path: Path, site: Site, keys: Iterable[Pin]) -> None:
     """Write the file whole, or not at all; only its owner may write it again."""
-    listed = [
-        {"operator": one.operator, "credential": _text(one.credential), "public_key": _text(one.public_key)}
-        for one in keys
-    ]
-    document = {"site": {"host": site.host, "origin": site.origin}, "keys": listed}
+    document = {"site": {"host": site.host, "origin": site.origin}, "keys": [_fields(one) for one in keys]}
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     beside = path.with_name(f".{path.name}.new")
     beside.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     beside.chmod(0o644)
     beside.replace(path)
+
+
+def _fields(pin: Pin) -> dict[str, Any]:
+    keys = {"credential": _text(pin.credential), "public_key": _text(pin.public_key)}
+    return {"operator": pin.operator, "may": sorted(pin.may)} | keys
+
+
+def _pin(fields: Mapping[str, Any]) -> Pin:
+    # A file of an earlier version says of no key what it is for, so it is for nothing: pin anew.
+    may = frozenset(map(May, fields.get("may", ())))
+    return Pin(fields["operator"], _bytes(fields["credential"]), _bytes(fields["public_key"]), may)
 
 
 def _text(octets: bytes) -> str:

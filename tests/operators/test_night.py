@@ -14,6 +14,7 @@ from newsletter.operators import night, passkeys, pins
 from newsletter.operators.night import Fault, Mandated, Matter, Night, Rule, Terms, Word
 from newsletter.operators.passkeys import Site
 from newsletter.operators.pins import BadPins, OthersMayWrite, Pin, Pins
+from newsletter.operators.roles import May
 from tests.fakes.authenticator import Authenticator
 
 NOW = datetime(2026, 6, 1, 2, 10, tzinfo=UTC)
@@ -39,7 +40,7 @@ def phone():
 @pytest.fixture
 def trusted(phone):
     """The phone is operator 2's and pinned."""
-    return Pins(SITE, (Pin(2, *enrolled(phone)),))
+    return Pins(SITE, (Pin(2, *enrolled(phone), pins.PINNED),))
 
 
 def word(rule=Rule.TWO, operator=2, factor=Factor.TOTP, assertion=None, at=NOW, mandate=None):
@@ -110,6 +111,29 @@ def test_a_passkey_signs_this_fingerprint_and_no_other(phone, trusted):
     )
     assert judge([word(factor=Factor.PASSKEY, assertion=sign(elsewhere))], large, trusted) is Fault.BAD_SIGNATURE
     assert judge([word(factor=Factor.PASSKEY, assertion=sign(phone))], large, Pins()) is Fault.BAD_SIGNATURE
+
+
+@pytest.mark.parametrize(("rule", "may"), [(Rule.TWO, May.APPROVE), (Rule.ALONE, May.SEND), (Rule.MANDATE, May.SEND)])
+def test_a_key_counts_for_what_it_is_pinned_for(phone, rule, may):
+    """A role is a row that a worker's password writes; the file says of each key whether its owner approves, or sends."""
+    credential, public_key = enrolled(phone)
+    said = word(rule, factor=Factor.PASSKEY, assertion=sign(phone))
+    for pinned in (frozenset(), pins.PINNED - {may}):
+        trusted = Pins(SITE, (Pin(2, credential, public_key, pinned),))
+        assert night.proven(said, PRINT, 5_000, RULES, trusted) is Fault.BAD_SIGNATURE
+    assert (
+        night.proven(said, PRINT, 5_000, RULES, Pins(SITE, (Pin(2, credential, public_key, frozenset({may})),))) is None
+    )
+
+
+def test_a_file_from_before_trusts_nobody(tmp_path, phone):
+    """It does not say what its keys are for; until the team is pinned anew no passkey lets anything go."""
+    path = tmp_path / "approvers.json"
+    pins.write(path, SITE, [Pin(2, *enrolled(phone), pins.PINNED)])
+    fields = json.loads(path.read_text())
+    del fields["keys"][0]["may"]
+    path.write_text(json.dumps(fields))
+    assert not any(pins.read(path).of(2, act) for act in pins.PINNED)
 
 
 def test_one_person_may_send_to_few():

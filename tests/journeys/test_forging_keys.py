@@ -1,0 +1,30 @@
+"""Every way round the pinned keys: which of them counts for what, over what, and until when."""
+
+from newsletter.journeys import alert
+from newsletter.operators.night import Fault
+from newsletter.operators.roles import Role
+from tests.journeys.test_alert import approver as approver
+from tests.journeys.test_alert import author as author
+from tests.journeys.test_alert import books, locked, phone_of, signature
+from tests.journeys.test_alert import crew as crew
+from tests.journeys.test_alert import made as made
+from tests.journeys.test_alert import pages as pages
+from tests.journeys.test_alert import words as words
+from tests.journeys.test_forging import APPROVE, attacker, audited
+
+
+def test_a_sender_s_key_approves_nothing(made, tmp_path, words, crew, author, sink, database_urls):
+    """Whoever sends and has a worker's password makes themselves an approver in the database; their key was pinned for sending."""
+    mallory = crew.member(Role.SENDER, name="Mallory Rao")
+    phone = phone_of(crew, made, mallory)
+    number = locked(made, tmp_path, words, author, 8)
+    with attacker(database_urls.worker) as worker:
+        worker.execute("INSERT INTO operator_role (operator_id, role) VALUES (%s, 'approver')", (mallory.id,))
+        worker.execute(APPROVE, ("two", mallory.id, "passkey", signature(made, phone, number), number))
+        worker.execute("UPDATE mailing SET state = 'approved', start_at = now() WHERE id = %s", (number,))
+    assert alert.standing(made.parts, number).waits_for.fault is Fault.BAD_SIGNATURE
+    made.sweep()
+    made.deliver("urgent")
+    assert sink.messages == []
+    assert books(made, number).state == "paused"
+    assert "bad-signature" in audited(made)[0]
