@@ -14,21 +14,23 @@ from newsletter.campaigns import alerts
 from newsletter.composer import lint
 from newsletter.composer.message import Compiled
 from newsletter.database import Session
-from newsletter.delivery import planning, vouching
-from newsletter.errors import Forbidden
+from newsletter.delivery import planning
 from newsletter.issues import digests, manuscript
 from newsletter.jobs import DELIVER, HOOKS
-from newsletter.journeys import acting, drafting, framing, growing, mailing, stopping, telling
+from newsletter.journeys import acting, agreeing, drafting, framing, growing, mailing, stopping, telling
 from newsletter.journeys.acting import NotAnAlert as NotAnAlert
 from newsletter.journeys.acting import allowed as _allowed
+from newsletter.journeys.agreeing import NotEnough as NotEnough
+from newsletter.journeys.agreeing import enough as _enough
+from newsletter.journeys.agreeing import over as _over
+from newsletter.journeys.agreeing import words as _words
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings, refusals, translating, variants
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import Lane, MailingView, State
 from newsletter.ledger.manifest import Change, Manifest, Version, difference, short
 from newsletter.ledger.refusals import RefusalView
-from newsletter.operators import approval, audit, factors, night, people
-from newsletter.operators.approval import Over
+from newsletter.operators import approval, audit, factors, night
 from newsletter.operators.night import Fault, Rule, Word
 from newsletter.operators.people import OperatorView
 from newsletter.operators.roles import May
@@ -36,20 +38,14 @@ from newsletter.operators.sessions import Factor
 from newsletter.subscribers import recipients
 
 
-class NotEnough(Forbidden):
-    """What was shown does not let this alert go; the sentence says why."""
-
-    def __init__(self, fault: Fault, **facts: object) -> None:
-        self.fault = fault
-        super().__init__(f"night.{fault}", **facts)
-
-
 @dataclass(frozen=True, slots=True)
 class Locked:
     """An alert as it was locked. code: what two people read to each other.
 
     count      how many it goes to
-    together   with those its other languages were planned for: by this it is judged whether one person may send
+    together   with those its other languages were planned for
+    few        one person may send it
+    codes      whoever approves it, or sends it alone, may do so by a code
     """
 
     mailing: int
@@ -58,6 +54,8 @@ class Locked:
     fingerprint: str
     code: str
     together: int
+    few: bool
+    codes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +99,17 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | No
         mailings.expire(session, mailing_id, expires)
         manifest = _manifest(session, parts, view, by=by, expires_at=expires)
         locks.add(session, manifest)
-        made = _locked(session, manifest)
-        unread = seen is None and drafting.unnamed(view)
-        _lockable(parts, by, unread=unread, count=made.count, together=made.together)
-        if waits := made.together > parts.house.rules.few:
+        made = _locked(session, parts, manifest, now=now)
+        fault = night.unlockable(by, unread=seen is None and drafting.unnamed(view), few=made.few)
+        if fault is not None:
+            raise NotEnough(fault, count=made.count, together=made.together, few=parts.house.rules.few)
+        if waits := not made.few:
             telling.wanted(session, parts, manifest, now=now)
         facts = {"mailing": mailing_id, "number": made.number, "count": made.count, "fingerprint": made.fingerprint}
         audit.append(session, "alert.locked", by=by or audit.SHELL, now=now, **facts)
     if waits:
         telling.nudge(parts.nudger)
     return made
-
-
-def _lockable(parts: Parts, by: int | None, *, unread: bool, count: int, together: int) -> None:
-    rules = parts.house.rules
-    if fault := night.unlockable(by, unread=unread, together=together, rules=rules):
-        raise NotEnough(fault, count=count, together=together, few=rules.few)
 
 
 def _manifest(session: Session, parts: Parts, view: MailingView, *, by: int | None, expires_at: datetime) -> Manifest:
@@ -146,6 +139,7 @@ def _manifest(session: Session, parts: Parts, view: MailingView, *, by: int | No
         translates=view.translates,
         writers=tuple(view.content.get("by", ())),
         measure=recipients.measure(session, view.digest_id or 0),
+        whole=planning.whole(session, view),
     )
 
 
@@ -168,18 +162,24 @@ def _versions(
     return found
 
 
-def _locked(session: Session, manifest: Manifest) -> Locked:
-    number, count, fingerprint = manifest.number, manifest.count, manifest.fingerprint
-    together = count + translating.beside(session, manifest.mailing)
-    return Locked(manifest.mailing, number, count, fingerprint.hex(), short(fingerprint), together)
+def _locked(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> Locked:
+    fingerprint, rules = manifest.fingerprint, parts.house.rules
+    about = agreeing.matter(session, parts, manifest, now=now)
+    by_one, by_code = night.one_person(about, rules) is None, night.by_code(about, rules) is None
+    shown = fingerprint.hex(), short(fingerprint)
+    return Locked(manifest.mailing, manifest.number, manifest.count, *shown, about.together, by_one, by_code)
 
 
 def would_lock(parts: Parts, mailing_id: int) -> int:
-    """Return how many an alert would be locked for, with those of its other languages, and change nothing."""
+    """Return by how many it would be judged whether one person may send an alert, and change nothing.
+
+    With those of its other languages; of one limited to some languages all its digest's readers.
+    """
     with parts.database.transaction() as session:
         view = acting.an_alert(session, mailing_id)
         count = rows.count(session, view, planning.audience(session, view))
-        return count + translating.beside(session, mailing_id)
+        whole = planning.whole(session, view) if "only" in translating.terms(view) else 0
+        return max(count + translating.beside(session, mailing_id), whole)
 
 
 def approve_by_code(parts: Parts, mailing_id: int, *, by: int, code: str, seen: str | None = None) -> None:
@@ -240,10 +240,13 @@ def settle(parts: Parts, mailing_id: int, *, by: int) -> None:
     with parts.database.transaction() as session:
         now = database.now(session)
         manifest = locks.current(session, mailing_id)
-        words = [word for word in _words(session, manifest) if word.rule is Rule.TWO]
-        _enough(_judged(parts, manifest, words, now=now), parts, manifest)
+        _enough(session, parts, manifest, _approvals(session, manifest), now=now)
         mailings.approve(session, mailing_id, start_at=None)
         audit.append(session, "alert.approved", by=by, now=now, mailing=mailing_id, number=manifest.number)
+
+
+def _approvals(session: Session, manifest: Manifest) -> list[Word]:
+    return [word for word in _words(session, manifest) if word.rule is Rule.TWO]
 
 
 def _approve(session: Session, manifest: Manifest, *, by: int, factor: Factor, assertion: str | None) -> None:
@@ -261,11 +264,7 @@ def _require_approver(
     mailings.require(session, mailing_id, State.APPROVED)
     manifest = locks.current(session, mailing_id)
     word = Word(Rule.TWO, by, factor, assertion, database.now(session))
-    _enough(
-        night.fault(word, vouching.matter(manifest), parts.house.rules, parts.house.pins(), now=word.at),
-        parts,
-        manifest,
-    )
+    _enough(session, parts, manifest, [word], now=word.at)
     return manifest
 
 
@@ -286,8 +285,7 @@ def release(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str |
         manifest = _as_seen(locks.current(session, mailing_id), seen)
         if view.state is not State.APPROVED:
             _by_one(session, parts, mailing_id, by=by, now=now)
-        words = _words(session, manifest)
-        _enough(_judged(parts, manifest, words, now=now), parts, manifest)
+        _enough(session, parts, manifest, _words(session, manifest), now=now)
         mailings.start_at(session, mailing_id, now)
         planning.plan(session, mailing_id, now=now, portions=parts.portions)
         _released(session, parts, manifest, by=by, start_at=now, now=now)
@@ -319,7 +317,7 @@ def may_release(parts: Parts, mailing_id: int, *, alone: bool = False) -> int:
         view, manifest = acting.an_alert(session, mailing_id), locks.current(session, mailing_id)
         if view.state is not State.APPROVED:
             mailings.require(session, mailing_id, State.APPROVED)
-            _rule_of_one(session, parts, manifest, alone=alone)
+            _rule_of_one(session, parts, manifest, alone=alone, now=database.now(session))
         if planning.described(session, view) != manifest.audience:
             raise planning.OtherAudience(mailing_id)
         count = rows.count(session, view, planning.audience(session, view))
@@ -328,14 +326,14 @@ def may_release(parts: Parts, mailing_id: int, *, alone: bool = False) -> int:
         return count
 
 
-def _rule_of_one(session: Session, parts: Parts, manifest: Manifest, *, alone: bool) -> Rule:
+def _rule_of_one(session: Session, parts: Parts, manifest: Manifest, *, alone: bool, now: datetime) -> Rule:
     """Return the rule that lets one person send: few readers, in all languages together. Raises NotEnough where none does."""
-    together = manifest.count + translating.beside(session, manifest.mailing)
-    if together <= parts.house.rules.few:
+    about = agreeing.matter(session, parts, manifest, now=now)
+    if night.one_person(about, parts.house.rules) is None:
         return Rule.FEW
     if alone and parts.house.rules.alone is not None:
         return Rule.ALONE
-    raise _refusal(Fault.NOT_ALONE if alone else Fault.NOBODY, parts, manifest, together=together)
+    raise agreeing.refusal(Fault.NOT_ALONE if alone else Fault.NOBODY, parts, manifest, about)
 
 
 def _by_one(session: Session, parts: Parts, mailing_id: int, *, by: int | None, now: datetime) -> None:
@@ -345,7 +343,7 @@ def _by_one(session: Session, parts: Parts, mailing_id: int, *, by: int | None, 
     if manifest.translates is not None:
         # Two languages at once must not both count without the other.
         translating.one_at_a_time(session, manifest.translates)
-    approval.add(session, _over(manifest), _rule_of_one(session, parts, manifest, alone=False), by=by)
+    approval.add(session, _over(manifest), _rule_of_one(session, parts, manifest, alone=False, now=now), by=by)
     mailings.approve(session, mailing_id, start_at=now)
 
 
@@ -367,9 +365,11 @@ def send_alone(
         acting.an_alert(session, mailing_id)
         mailings.require(session, mailing_id, State.APPROVED)
         manifest = _as_seen(locks.current(session, mailing_id), seen)
-        rules, word = parts.house.rules, Word(Rule.ALONE, by, factor, assertion, database.now(session))
-        _enough(None if rules.alone else Fault.NOT_ALONE, parts, manifest)
-        _enough(night.proven(word, manifest.fingerprint, manifest.count, rules, parts.house.pins()), parts, manifest)
+        word = Word(Rule.ALONE, by, factor, assertion, database.now(session))
+        if parts.house.rules.alone is None:
+            about = agreeing.matter(session, parts, manifest, now=word.at)
+            raise agreeing.refusal(Fault.NOT_ALONE, parts, manifest, about)
+        agreeing.proven(session, parts, manifest, word)
         return manifest
 
     def add(session: Session) -> None:
@@ -412,7 +412,7 @@ def send_draft(parts: Parts, mailing_id: int, *, by: int | None = None) -> NotEn
         if refused.fault is not Fault.NO_AUTHOR:
             raise
         return refused
-    if made.together <= parts.house.rules.few:
+    if made.few:
         release(parts, mailing_id, by=by, seen=made.fingerprint)
     return None
 
@@ -448,52 +448,18 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
             return Standing(mailing_id, view.state, None, None, (), None, view.start_at, (), refusals=refused)
         manifest = locks.of(session, mailing_id, view.fingerprint)
         words = approval.of(session, _over(manifest))
-        found = _judged(parts, manifest, words, now=now)
+        waits = agreeing.judged(session, parts, manifest, words, now=now)
         before = locks.earlier(session, mailing_id, manifest.number)
-        made = _locked(session, manifest)
+        made = _locked(session, parts, manifest, now=now)
         return Standing(
             mailing_id,
             view.state,
             made,
             manifest.author,
             tuple(word.operator for word in words if word.operator is not None),
-            _refusal(found, parts, manifest, together=made.together)
-            if found and view.state in (State.LOCKED, State.APPROVED)
-            else None,
+            waits if view.state in (State.LOCKED, State.APPROVED) else None,
             view.start_at,
             tuple(difference(before, manifest)) if before else (),
             tuple(one for one in (manifest.author, *manifest.writers) if one is not None),
             refused,
         )
-
-
-def _judged(parts: Parts, manifest: Manifest, words: Sequence[Word], *, now: datetime) -> Fault | None:
-    """Return why what was said does not let a lock go, or None where it does: as the worker will judge."""
-    return night.judge(words, vouching.matter(manifest), parts.house.rules, parts.house.pins(), now=now)
-
-
-def _enough(fault: Fault | None, parts: Parts, manifest: Manifest) -> None:
-    if fault is not None:
-        raise _refusal(fault, parts, manifest)
-
-
-def _refusal(fault: Fault, parts: Parts, manifest: Manifest, *, together: int = 0) -> NotEnough:
-    rules = parts.house.rules
-    if fault is Fault.NOBODY and manifest.count <= rules.few < together:
-        fault = Fault.TOGETHER
-    minutes = int(rules.alone.total_seconds()) // 60 if rules.alone else 0
-    facts = {"count": manifest.count, "few": rules.few, "codes_to": rules.codes_to, "minutes": minutes}
-    return NotEnough(fault, mailing=manifest.mailing, together=together, **facts)
-
-
-def _words(session: Session, manifest: Manifest) -> list[Word]:
-    """Return what was said of a lock by those who may still act: whoever was disabled meanwhile is not asked any more.
-
-    Of what has been released the worker asks all words: who leaves the team later takes back nothing.
-    """
-    said = approval.of(session, _over(manifest))
-    return [word for word in said if word.operator is None or people.by_id(session, word.operator).active]
-
-
-def _over(manifest: Manifest) -> Over:
-    return Over(manifest.mailing, manifest.number, manifest.fingerprint)

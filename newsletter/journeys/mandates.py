@@ -11,11 +11,10 @@ from datetime import datetime, timedelta
 
 from newsletter import database
 from newsletter.database import Session
-from newsletter.delivery import vouching
 from newsletter.errors import Invalid, NewsletterError
 from newsletter.issues import digests
-from newsletter.journeys import acting, alert, drafting, framing
-from newsletter.journeys.alert import NotEnough
+from newsletter.journeys import acting, agreeing, alert, drafting, framing
+from newsletter.journeys.agreeing import NotEnough
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings
 from newsletter.ledger.mailings import State
@@ -23,7 +22,7 @@ from newsletter.ledger.manifest import Manifest
 from newsletter.operators import approval, audit, mandates, night, people
 from newsletter.operators.approval import Over
 from newsletter.operators.mandates import MandateView
-from newsletter.operators.night import Fault, Rule, Terms, Word
+from newsletter.operators.night import NO_CODE, Fault, Rule, Terms, Word
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
 
@@ -153,7 +152,7 @@ def _require_signer(session: Session, parts: Parts, mandate_id: int, shown: Show
     if shown.by == found.terms.holder:
         raise NotEnough(Fault.OWN)
     word, rules = Word(Rule.TWO, shown.by, shown.factor, shown.assertion, now), parts.house.rules
-    fault = night.proven(word, found.fingerprint, found.terms.most_readers, rules, parts.house.pins())
+    fault = night.signs(word, found.fingerprint, found.terms.most_readers, rules, parts.house.pins())
     if fault is Fault.NEEDS_PASSKEY:
         raise BadMandate("needs-passkey", count=found.terms.most_readers, codes_to=rules.codes_to)
     if fault is not None:
@@ -212,7 +211,7 @@ def _approve(session: Session, parts: Parts, mailing_id: int, mandate: int, show
 
 
 def _require_word(session: Session, parts: Parts, mailing_id: int, mandate: int, shown: Shown) -> Manifest:
-    now, house = database.now(session), parts.house
+    now = database.now(session)
     acting.require(session, shown.by, May.SEND)
     mandates.get(session, mandate)
     manifest = locks.current(session, mailing_id)
@@ -221,9 +220,7 @@ def _require_word(session: Session, parts: Parts, mailing_id: int, mandate: int,
     mailings.require(session, mailing_id, State.APPROVED)
     used = mandates.used_for(session, mandate, mailing_id, at=now)
     word = Word(Rule.MANDATE, shown.by, shown.factor, shown.assertion, now, used)
-    fault = night.fault(word, vouching.matter(manifest), house.rules, house.pins(), now=now)
-    if fault is not None:
-        raise NotEnough(fault, mailing=mailing_id, count=manifest.count, codes_to=house.rules.codes_to)
+    agreeing.enough(session, parts, manifest, [word], now=now)
     return manifest
 
 
@@ -325,7 +322,7 @@ def _unfit(session: Session, parts: Parts, mailing_id: int, mandate: int, *, by:
         _require_word(session, parts, mailing_id, mandate, Shown(by, Factor.TOTP))
     except NotEnough as refusal:
         # What is asked last: all else holds.
-        return None if refusal.fault is Fault.NEEDS_PASSKEY else refusal
+        return None if refusal.fault in NO_CODE else refusal
     except NewsletterError as refusal:
         return refusal
     return None

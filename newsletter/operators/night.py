@@ -26,6 +26,8 @@ from newsletter.operators.roles import May
 
 CODES = frozenset({Factor.TOTP, Factor.PASSKEY})
 """A code from paper gets its owner back in; it lets nothing go."""
+REPEATED = 3
+"""How many times over readers may be written to within a day by one person's word, or by codes: an alert and what corrects it."""
 NEEDS = MappingProxyType({Rule.TWO: May.APPROVE, Rule.ALONE: May.SEND, Rule.MANDATE: May.SEND})
 """What the key is pinned for by which somebody gives their word. By that rule alone: who sends approves nothing."""
 
@@ -34,9 +36,9 @@ NEEDS = MappingProxyType({Rule.TWO: May.APPROVE, Rule.ALONE: May.SEND, Rule.MAND
 class Night:
     """An organisation's rules.
 
-    few         up to how many readers one person may send by themselves
+    few         up to how many readers one person may send by themselves: of an alert limited to some languages, of the whole digest
     alone       how long everyone has to stop what one person sends alone; None: nobody may
-    codes_to    up to how many readers a code is enough for an approval; a passkey always is
+    codes_to    up to how many readers of the digest a code is enough for an approval; a passkey always is
     """
 
     few: int = 1_000
@@ -107,6 +109,10 @@ class Matter:
 
     author, writers   who locked it, and who wrote it: none of them approves it
     frames            those that its languages keep to; None: one was written freely
+    beside            to how many it went in its other languages
+    whole             to how many it would go, were it cut in no way: limited to no language, with none that comes later
+    limited           it is for the readers of some languages, and the others never hear of it
+    before            to how many alerts went within a day, to the same digest, by one person's word or by a code
     """
 
     fingerprint: bytes
@@ -115,6 +121,20 @@ class Matter:
     digest: str
     frames: tuple[str | None, ...] = (None,)
     writers: tuple[int, ...] = ()
+    beside: int = 0
+    whole: int = 0
+    limited: bool = False
+    before: int = 0
+
+    @property
+    def together(self) -> int:
+        """To how many it goes in all its languages."""
+        return self.count + self.beside
+
+    @property
+    def reach(self) -> int:
+        """Whom whoever cuts an alert into parts reaches in the end."""
+        return max(self.count, self.whole)
 
 
 class Fault(StrEnum):
@@ -122,6 +142,8 @@ class Fault(StrEnum):
 
     NOBODY = "nobody"
     TOGETHER = "together"
+    LIMITED = "limited"
+    FEW_REPEATED = "few-repeated"
     OWN = "own"
     NAMELESS = "nameless"
     NO_AUTHOR = "no-author"
@@ -130,6 +152,8 @@ class Fault(StrEnum):
     TOO_SOON = "too-soon"
     NOT_ALONE = "not-alone"
     NEEDS_PASSKEY = "needs-passkey"
+    REACH_NEEDS_PASSKEY = "reach-needs-passkey"
+    CODES_REPEATED = "codes-repeated"
     BAD_SIGNATURE = "bad-signature"
     NO_FACTOR = "no-factor"
     MANDATE_OVER = "mandate-over"
@@ -139,13 +163,17 @@ class Fault(StrEnum):
     MANDATE_SMALLER = "mandate-smaller"
 
 
-def unlockable(author: int | None, *, unread: bool, together: int, rules: Night) -> Fault | None:
+NO_CODE = frozenset({Fault.NEEDS_PASSKEY, Fault.REACH_NEEDS_PASSKEY, Fault.CODES_REPEATED})
+"""A code is not enough, and a passkey is: it is asked last, so all else holds."""
+
+
+def unlockable(author: int | None, *, unread: bool, few: bool) -> Fault | None:
     """Return why an alert cannot be locked so, or None where it can: for many somebody says who asks a second person.
 
-    unread     words have no name to them, and whoever locks them has not said that they read them
-    together   how many it goes to, in all its languages
+    unread   words have no name to them, and whoever locks them has not said that they read them
+    few      one person may send it
     """
-    if together <= rules.few:
+    if few:
         return None
     if author is None:
         return Fault.NO_AUTHOR
@@ -162,11 +190,11 @@ def fault(word: Word, matter: Matter, rules: Night, pins: Pins, *, now: datetime
     """Return why one person's word is not enough, or None where it is."""
     match word.rule:
         case Rule.FEW:
-            return None if matter.count <= rules.few else Fault.TOO_MANY
+            return one_person(matter, rules)
         case Rule.ALONE:
             if rules.alone is None:
                 return Fault.NOT_ALONE
-            if found := proven(word, matter.fingerprint, matter.count, rules, pins):
+            if found := proven(word, matter, rules, pins):
                 return found
             return None if now >= word.at + rules.alone else Fault.TOO_SOON
         case Rule.TWO:
@@ -175,20 +203,48 @@ def fault(word: Word, matter: Matter, rules: Night, pins: Pins, *, now: datetime
                 return Fault.NAMELESS
             if word.operator is None or word.operator in (matter.author, *matter.writers):
                 return Fault.OWN
-            return proven(word, matter.fingerprint, matter.count, rules, pins)
+            return proven(word, matter, rules, pins)
         case Rule.MANDATE:
             return _mandated(word, matter, rules, pins)
 
 
-def proven(word: Word, fingerprint: bytes, count: int, rules: Night, pins: Pins) -> Fault | None:
-    """Return why what somebody showed does not prove their word over a fingerprint, for so many readers."""
+def one_person(matter: Matter, rules: Night) -> Fault | None:
+    """Return why one person's own word is not enough, or None where it is."""
+    if matter.count > rules.few:
+        return Fault.TOO_MANY
+    if matter.together > rules.few:
+        return Fault.TOGETHER
+    if matter.limited and matter.reach > rules.few:
+        return Fault.LIMITED
+    return Fault.FEW_REPEATED if matter.together + matter.before > rules.few * REPEATED else None
+
+
+def by_code(matter: Matter, rules: Night) -> Fault | None:
+    """Return why a code is not enough, or None where it is."""
+    if matter.count > rules.codes_to:
+        return Fault.NEEDS_PASSKEY
+    if matter.reach > rules.codes_to:
+        return Fault.REACH_NEEDS_PASSKEY
+    return Fault.CODES_REPEATED if matter.count + matter.before > rules.codes_to * REPEATED else None
+
+
+def proven(word: Word, matter: Matter, rules: Night, pins: Pins) -> Fault | None:
+    """Return why what somebody showed does not prove their word."""
+    return _shown(word, matter.fingerprint, by_code(matter, rules), pins)
+
+
+def signs(word: Word, fingerprint: bytes, most_readers: int, rules: Night, pins: Pins) -> Fault | None:
+    """Return why what somebody showed is no signature of a mandate for so many readers."""
+    return _shown(word, fingerprint, Fault.NEEDS_PASSKEY if most_readers > rules.codes_to else None, pins)
+
+
+def _shown(word: Word, fingerprint: bytes, weak: Fault | None, pins: Pins) -> Fault | None:
+    """weak: why a code is not enough."""
     if word.operator is None:
         return Fault.NOBODY
     if word.assertion is not None:
         return None if signed(word, fingerprint, pins) else Fault.BAD_SIGNATURE
-    if count > rules.codes_to:
-        return Fault.NEEDS_PASSKEY
-    return None if word.factor in CODES else Fault.NO_FACTOR
+    return weak or (None if word.factor in CODES else Fault.NO_FACTOR)
 
 
 def signed(word: Word, fingerprint: bytes, pins: Pins) -> bool:
@@ -218,7 +274,7 @@ def _mandated(word: Word, matter: Matter, rules: Night, pins: Pins) -> Fault | N
         return Fault.MANDATE_OTHER
     if matter.count > terms.most_readers:
         return Fault.MANDATE_SMALLER
-    return _signers(mandate, rules, pins) or proven(word, matter.fingerprint, matter.count, rules, pins)
+    return _signers(mandate, rules, pins) or proven(word, matter, rules, pins)
 
 
 def _framed(matter: Matter, terms: Terms) -> bool:
@@ -230,8 +286,7 @@ def _signers(mandate: Mandated, rules: Night, pins: Pins) -> Fault | None:
     good = set()
     for operator, factor, assertion in mandate.signed:
         word = Word(Rule.TWO, operator, factor, assertion, mandate.terms.until)
-        if operator != mandate.terms.holder and not proven(
-            word, mandate.fingerprint, mandate.terms.most_readers, rules, pins
-        ):
+        refused = signs(word, mandate.fingerprint, mandate.terms.most_readers, rules, pins)
+        if operator != mandate.terms.holder and not refused:
             good.add(operator)
     return None if len(good) >= 2 else Fault.MANDATE_UNSIGNED

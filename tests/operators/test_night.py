@@ -74,17 +74,17 @@ def test_nobody_approves_what_has_no_author():
 
 
 @pytest.mark.parametrize(
-    ("author", "unread", "together", "found"),
+    ("author", "unread", "few", "found"),
     [
-        (1, False, 101, None),
-        (None, False, 101, Fault.NO_AUTHOR),
-        (1, True, 101, Fault.UNREAD),
-        (None, True, 100, None),
+        (1, False, False, None),
+        (None, False, False, Fault.NO_AUTHOR),
+        (1, True, False, Fault.UNREAD),
+        (None, True, True, None),
     ],
 )
-def test_a_lock_for_many_has_a_name(author, unread, together, found):
+def test_a_lock_for_many_has_a_name(author, unread, few, found):
     """Whoever asks a second person to approve says who they are, and answers for words that nobody put a name to."""
-    assert night.unlockable(author, unread=unread, together=together, rules=RULES) is found
+    assert night.unlockable(author, unread=unread, few=few) is found
 
 
 def test_a_code_suffices_for_few_and_never_one_from_paper():
@@ -117,13 +117,11 @@ def test_a_passkey_signs_this_fingerprint_and_no_other(phone, trusted):
 def test_a_key_counts_for_what_it_is_pinned_for(phone, rule, may):
     """A role is a row that a worker's password writes; the file says of each key whether its owner approves, or sends."""
     credential, public_key = enrolled(phone)
-    said = word(rule, factor=Factor.PASSKEY, assertion=sign(phone))
+    said, large = word(rule, factor=Factor.PASSKEY, assertion=sign(phone)), replace(MATTER, count=5_000)
     for pinned in (frozenset(), pins.PINNED - {may}):
         trusted = Pins(SITE, (Pin(2, credential, public_key, pinned),))
-        assert night.proven(said, PRINT, 5_000, RULES, trusted) is Fault.BAD_SIGNATURE
-    assert (
-        night.proven(said, PRINT, 5_000, RULES, Pins(SITE, (Pin(2, credential, public_key, frozenset({may})),))) is None
-    )
+        assert night.proven(said, large, RULES, trusted) is Fault.BAD_SIGNATURE
+    assert night.proven(said, large, RULES, Pins(SITE, (Pin(2, credential, public_key, frozenset({may})),))) is None
 
 
 def test_a_file_from_before_trusts_nobody(tmp_path, phone):
@@ -141,6 +139,40 @@ def test_one_person_may_send_to_few():
     alone = [word(Rule.FEW, operator=1, factor=None)]
     assert judge(alone, replace(MATTER, count=100)) is None
     assert judge(alone, replace(MATTER, count=101)) is Fault.TOO_MANY
+
+
+@pytest.mark.parametrize(
+    ("cut", "why"),
+    [
+        ({"count": 50}, None),
+        ({"count": 101}, Fault.TOO_MANY),
+        ({"count": 50, "beside": 51}, Fault.TOGETHER),
+        ({"count": 50, "whole": 101, "limited": True}, Fault.LIMITED),
+        ({"count": 50, "whole": 100, "limited": True}, None),
+        ({"count": 50, "whole": 101}, None),
+        ({"count": 100, "before": 200}, None),
+        ({"count": 100, "before": 201}, Fault.FEW_REPEATED),
+    ],
+)
+def test_what_is_cut_into_parts_is_not_few(cut, why):
+    """Slices of a large digest, each to few, are one large alert; languages that come later are added up as they go."""
+    assert judge([word(Rule.FEW, operator=1, factor=None)], replace(MATTER, **cut)) is why
+
+
+@pytest.mark.parametrize(
+    ("cut", "why"),
+    [
+        ({"count": 50, "whole": 1_000}, None),
+        ({"count": 50, "whole": 1_001}, Fault.REACH_NEEDS_PASSKEY),
+        ({"count": 1_000, "before": 2_000}, None),
+        ({"count": 1_000, "before": 2_001}, Fault.CODES_REPEATED),
+    ],
+)
+def test_no_code_lets_a_large_digest_go_in_parts(phone, trusted, cut, why):
+    """That a code was right is only a row; what can be written without a key stays small, however often it is."""
+    assert judge([word()], replace(MATTER, **cut)) is why
+    assert judge([word(factor=Factor.PASSKEY, assertion=sign(phone))], replace(MATTER, **cut), trusted) is None
+    assert judge([word(Rule.ALONE)], replace(MATTER, **cut), now=NOW + timedelta(hours=1)) is why
 
 
 def test_one_person_alone_waits():

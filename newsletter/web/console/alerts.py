@@ -282,7 +282,7 @@ def _shown(
         "alert.html",
         script=signing is not None,
         signing=signing,
-        codes=locked is not None and locked.count <= rules.codes_to,
+        codes=locked is not None and locked.codes,
         who=who,
         problem=problem,
         retracting=retracting,
@@ -294,10 +294,10 @@ def _shown(
         checked=checked,
         kept=() if waits else desk.kept(parts, found),
         rules=rules,
-        few=_few(found, rules.few),
+        few=locked is not None and locked.few,
         offer=mandates.offer(parts, number, by=who.operator.id) if alone else None,
     )
-    typing = alone and not _few(found, rules.few)
+    typing = alone and locked is not None and not locked.few
     looks = None if problem or retracting or typing else _looks(parts, found, checked)
     if looks is not None:
         answer.headers["refresh"] = str(looks)
@@ -311,10 +311,6 @@ def _looks(parts: Parts, found: desk.Alert, checked: desk.Checks | None) -> int 
     if checked is None or checked.links is not None:
         return None
     return LOOKS["waiting"] if errands.is_checked(parts, found.standing.mailing, since=CHECK_PATIENCE) else None
-
-
-def _few(found: desk.Alert, few: int) -> bool:
-    return found.standing.locked is not None and found.standing.locked.together <= few
 
 
 @router.api_route("/{number}/preview/{version}", methods=READ)
@@ -419,12 +415,11 @@ def _approval(request: Request, who: Visitor, number: int, problem: NewsletterEr
     if found.standing.state is not State.LOCKED or locked is None:
         return _shown(request, who, number, problem)
     signing = asking.signing(request, who, bytes.fromhex(locked.fingerprint))
-    codes = locked.count <= parts.house.rules.codes_to
     facts = {
         "alert": found,
         "locked": locked,
         "signing": signing,
-        "codes": codes,
+        "codes": locked.codes,
         "place": translating.languages(parts, number),
         "own": who.operator.id in found.standing.wrote,
     }
