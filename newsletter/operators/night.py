@@ -4,12 +4,13 @@
 
 | rule | who | what it asks |
 |---|---|---|
-| two | another approver | a code for a small audience, above it a passkey over the fingerprint |
+| two | another approver | a code for a small audience, above it a passkey over rule and fingerprint |
 | few | one person | an audience of no more than `few` |
 | alone | one person | the same proof, and a delay in which everyone may stop it |
 | mandate | one person | two others signed in the evening for this night, digest, frames and size |
 """
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -228,33 +229,48 @@ def by_code(matter: Matter, rules: Night) -> Fault | None:
     return Fault.CODES_REPEATED if matter.count + matter.before > rules.codes_to * REPEATED else None
 
 
+SIGNING = "sign"
+"""What a mandate's signers do: none of the rules, so that no signature of theirs is one of an alert."""
+
+
+def challenge(deed: str, fingerprint: bytes, *, mandate: bytes = b"") -> bytes:
+    """Return what a passkey signs: what is done, by which mandate, and the fingerprint of what it is done to.
+
+    deed      a rule, or SIGNING: who sends alone has not approved what they send, whoever holds their signature
+    mandate   its fingerprint, where the alert goes by one
+    """
+    return hashlib.sha256("\n".join(("newsletter", deed, mandate.hex(), fingerprint.hex())).encode()).digest()
+
+
 def proven(word: Word, matter: Matter, rules: Night, pins: Pins) -> Fault | None:
     """Return why what somebody showed does not prove their word."""
-    return _shown(word, matter.fingerprint, by_code(matter, rules), pins)
+    mandate = word.mandate.fingerprint if word.mandate else b""
+    return _shown(word, challenge(word.rule, matter.fingerprint, mandate=mandate), by_code(matter, rules), pins)
 
 
 def signs(word: Word, fingerprint: bytes, most_readers: int, rules: Night, pins: Pins) -> Fault | None:
     """Return why what somebody showed is no signature of a mandate for so many readers."""
-    return _shown(word, fingerprint, Fault.NEEDS_PASSKEY if most_readers > rules.codes_to else None, pins)
+    weak = Fault.NEEDS_PASSKEY if most_readers > rules.codes_to else None
+    return _shown(word, challenge(SIGNING, fingerprint), weak, pins)
 
 
-def _shown(word: Word, fingerprint: bytes, weak: Fault | None, pins: Pins) -> Fault | None:
-    """weak: why a code is not enough."""
+def _shown(word: Word, asked: bytes, weak: Fault | None, pins: Pins) -> Fault | None:
+    """asked: the challenge of a passkey; weak: why a code is not enough."""
     if word.operator is None:
         return Fault.NOBODY
     if word.assertion is not None:
-        return None if signed(word, fingerprint, pins) else Fault.BAD_SIGNATURE
+        return None if signed(word, asked, pins) else Fault.BAD_SIGNATURE
     return weak or (None if word.factor in CODES else Fault.NO_FACTOR)
 
 
-def signed(word: Word, fingerprint: bytes, pins: Pins) -> bool:
-    """Return whether a word's assertion is its operator's signature over a fingerprint, by a key that is pinned for its rule."""
+def signed(word: Word, asked: bytes, pins: Pins) -> bool:
+    """Return whether a word's assertion is its operator's signature over a challenge, by a key that is pinned for its rule."""
     if pins.site is None or word.operator is None or word.assertion is None:
         return False
     for pin in pins.of(word.operator, NEEDS[word.rule]):
         try:
             known = Known(pin.credential, pin.public_key, 0)
-            passkeys.verify(pins.site, word.assertion, known=known, challenge=fingerprint)
+            passkeys.verify(pins.site, word.assertion, known=known, challenge=asked)
         except BadPasskey:
             continue
         return True

@@ -96,8 +96,7 @@ def phone_of(crew, made, member):
 
 
 def signature(made, phone, number):
-    fingerprint = bytes.fromhex(alert.standing(made.parts, number).locked.fingerprint)
-    return phone.sign(bytes_to_base64url(fingerprint))
+    return nights.signature(made, phone, number)
 
 
 def test_from_draft_to_inbox_by_two(made, tmp_path, words, author, approver, sink):

@@ -1,8 +1,11 @@
 """Every way round the pinned keys: which of them counts for what, over what, and until when."""
 
-from newsletter.journeys import alert
-from newsletter.operators.night import Fault
+from newsletter.campaigns.errands import Act
+from newsletter.journeys import alert, errands
+from newsletter.ledger.mailings import State
+from newsletter.operators.night import Fault, Rule
 from newsletter.operators.roles import Role
+from tests.journeys import nights
 from tests.journeys.test_alert import approver as approver
 from tests.journeys.test_alert import author as author
 from tests.journeys.test_alert import books, locked, phone_of, signature
@@ -28,3 +31,23 @@ def test_a_sender_s_key_approves_nothing(made, tmp_path, words, crew, author, si
     assert sink.messages == []
     assert books(made, number).state == "paused"
     assert "bad-signature" in audited(made)[0]
+
+
+def test_who_sends_alone_has_not_approved(made, pages, tmp_path, words, crew, author, sink, database_urls):
+    """Whoever has the pages' password takes the signature out of an errand; as a second word it would go at once, unstopped."""
+    both = crew.member(Role.SENDER, Role.APPROVER, name="Omid Keller")
+    phone = phone_of(crew, made, both)
+    number = locked(made, tmp_path, words, author, 8)
+    mine = nights.signature(made, phone, number, Rule.ALONE)
+    facts = {"factor": "passkey", "answer": mine, "seen": alert.standing(made.parts, number).locked.fingerprint}
+    errand = errands.ask(pages.parts, Act.ALONE, by=both.id, mailing=number, **facts)
+    with attacker(database_urls.web) as web:
+        [answer] = web.execute("SELECT facts ->> 'answer' FROM errand WHERE id = %s", (errand,)).fetchone()
+        web.execute(APPROVE, ("two", both.id, "passkey", answer, number))
+        web.execute("INSERT INTO errand (act, operator_id, mailing_id) VALUES ('settle', %s, %s)", (both.id, number))
+    errands.run(made.parts)
+    made.sweep()
+    made.deliver("urgent")
+    assert sink.messages == []
+    found = alert.standing(made.parts, number)
+    assert (found.state, found.waits_for.fault) == (State.APPROVED, Fault.TOO_SOON)

@@ -17,8 +17,9 @@ from newsletter.journeys.alert import NotEnough
 from newsletter.journeys.mandates import BadMandate, Wish
 from newsletter.ledger.mailings import State
 from newsletter.operators import mandates as rows
+from newsletter.operators import night
 from newsletter.operators.factors import WrongFactor
-from newsletter.operators.night import Fault
+from newsletter.operators.night import Fault, Rule
 from newsletter.operators.roles import NotAllowed, Role
 from tests import house
 from tests.journeys import nights
@@ -269,15 +270,14 @@ def test_a_large_audience_takes_passkeys_in_the_evening_and_at_night(made, tmp_p
         sign(made, found.id, signers[0])
     assert weak.value.message == "mandate.needs-passkey"
     for one in signers:
-        assertion = phones[one.id].sign(bytes_to_base64url(found.fingerprint))
+        assertion = phones[one.id].sign(bytes_to_base64url(night.challenge(night.SIGNING, found.fingerprint)))
         mandates.sign_by_passkey(made.parts, found.id, by=one.id, assertion=assertion)
     number = locked(made, tmp_path, holder, count=8)
     refuses(Fault.NEEDS_PASSKEY, made, number, found.id, holder)
-    challenge = bytes_to_base64url(bytes.fromhex(alert.standing(made.parts, number).locked.fingerprint))
-    theirs = phones[signers[0].id].sign(challenge)
+    theirs = nights.signature(made, phones[signers[0].id], number, Rule.MANDATE, mandate=found.fingerprint)
     with pytest.raises(NotEnough):
         mandates.release_by_passkey(made.parts, number, mandate=found.id, by=holder.id, assertion=theirs)
-    mine = phones[holder.id].sign(challenge)
+    mine = nights.signature(made, phones[holder.id], number, Rule.MANDATE, mandate=found.fingerprint)
     mandates.release_by_passkey(made.parts, number, mandate=found.id, by=holder.id, assertion=mine)
     made.deliver("urgent")
     assert len(sink.messages) == 8
@@ -408,9 +408,8 @@ def test_forged_signatures_let_no_large_alert_go(made, tmp_path, crew, holder, s
     found = mandates.add(made.parts, wish(made, holder, most_readers=50))
     old = mandates.add(made.parts, wish(made, holder, most_readers=50))
     number = locked(made, tmp_path, holder, count=8)
-    challenge = bytes_to_base64url(bytes.fromhex(alert.standing(made.parts, number).locked.fingerprint))
-    mine = phones[holder.id].sign(challenge)
-    replayed = phones[signers[1].id].sign(bytes_to_base64url(old.fingerprint))
+    mine = nights.signature(made, phones[holder.id], number, Rule.MANDATE, mandate=found.fingerprint)
+    replayed = phones[signers[1].id].sign(bytes_to_base64url(night.challenge(night.SIGNING, old.fingerprint)))
     with attacker(database_urls.worker) as worker:
         sign_ = "INSERT INTO mandate_signature (mandate_id, signer_id, factor, assertion) VALUES (%s, %s, %s, %s)"
         worker.execute(sign_, (found.id, signers[0].id, "totp", None))

@@ -53,6 +53,7 @@ OTHER = {
     "writers": (2,),
     "measure": (401, 0),
     "translates": 4,
+    "whole": 9_000,
 }
 
 

@@ -47,8 +47,8 @@ def word(rule=Rule.TWO, operator=2, factor=Factor.TOTP, assertion=None, at=NOW, 
     return Word(rule, operator, factor, assertion, at, mandate)
 
 
-def sign(phone, fingerprint=PRINT):
-    return phone.sign(bytes_to_base64url(fingerprint))
+def sign(phone, fingerprint=PRINT, deed=Rule.TWO, mandate=b""):
+    return phone.sign(bytes_to_base64url(night.challenge(deed, fingerprint, mandate=mandate)))
 
 
 def judge(words, matter=MATTER, pins=Pins(), now=NOW, rules=RULES):
@@ -117,11 +117,25 @@ def test_a_passkey_signs_this_fingerprint_and_no_other(phone, trusted):
 def test_a_key_counts_for_what_it_is_pinned_for(phone, rule, may):
     """A role is a row that a worker's password writes; the file says of each key whether its owner approves, or sends."""
     credential, public_key = enrolled(phone)
-    said, large = word(rule, factor=Factor.PASSKEY, assertion=sign(phone)), replace(MATTER, count=5_000)
+    said = word(rule, factor=Factor.PASSKEY, assertion=sign(phone, deed=rule))
+    large = replace(MATTER, count=5_000)
     for pinned in (frozenset(), pins.PINNED - {may}):
         trusted = Pins(SITE, (Pin(2, credential, public_key, pinned),))
         assert night.proven(said, large, RULES, trusted) is Fault.BAD_SIGNATURE
     assert night.proven(said, large, RULES, Pins(SITE, (Pin(2, credential, public_key, frozenset({may})),))) is None
+
+
+@pytest.mark.parametrize("meant", [Rule.TWO, Rule.ALONE, Rule.MANDATE, night.SIGNING])
+@pytest.mark.parametrize("used", [Rule.TWO, Rule.ALONE, Rule.MANDATE])
+def test_a_signature_is_for_what_its_owner_meant(phone, trusted, meant, used):
+    """Who sends alone, where everybody has a quarter of an hour to stop it, has not approved it for now."""
+    by, other = (replace(MANDATE, fingerprint=letter * 32) for letter in (b"m", b"n"))
+    mandate = b"m" * 32 if meant is Rule.MANDATE else b""
+    assertion = sign(phone, deed=meant, mandate=mandate)
+    said = word(used, factor=Factor.PASSKEY, assertion=assertion, mandate=by if used is Rule.MANDATE else None)
+    assert night.proven(said, MATTER, RULES, trusted) is (None if meant == used else Fault.BAD_SIGNATURE)
+    assert night.proven(replace(said, mandate=other), MATTER, RULES, trusted) is Fault.BAD_SIGNATURE
+    assert (night.signs(said, PRINT, 5_000, RULES, trusted) is None) is (meant == night.SIGNING)
 
 
 def test_a_file_from_before_trusts_nobody(tmp_path, phone):

@@ -22,6 +22,7 @@ from newsletter.journeys.entering import Visitor
 from newsletter.journeys.parts import Parts
 from newsletter.ledger.mailings import NOT_GONE, State
 from newsletter.ledger.tallies import WITH_ALERT
+from newsletter.operators.night import Rule
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
 from newsletter.web.console import asking, gate
@@ -276,12 +277,14 @@ def _shown(
     rules = parts.house.rules
     locked = found.standing.locked
     alone = locked is not None and found.standing.state is State.LOCKED and May.SEND in who.operator.may
-    signing = asking.signing(request, who, bytes.fromhex(locked.fingerprint)) if locked and alone else None
+    signing = asking.signing(request, who, Rule.ALONE, bytes.fromhex(locked.fingerprint)) if locked and alone else None
+    offer = mandates.offer(parts, number, by=who.operator.id) if alone else None
     answer = gate.show(
         request,
         "alert.html",
         script=signing is not None,
         signing=signing,
+        thumb=_thumb(request, who, found, offer),
         codes=locked is not None and locked.codes,
         who=who,
         problem=problem,
@@ -295,13 +298,21 @@ def _shown(
         kept=() if waits else desk.kept(parts, found),
         rules=rules,
         few=locked is not None and locked.few,
-        offer=mandates.offer(parts, number, by=who.operator.id) if alone else None,
+        offer=offer,
     )
     typing = alone and locked is not None and not locked.few
     looks = None if problem or retracting or typing else _looks(parts, found, checked)
     if looks is not None:
         answer.headers["refresh"] = str(looks)
     return answer
+
+
+def _thumb(request: Request, who: Visitor, found: desk.Alert, offer: mandates.Offer | None) -> str | None:
+    """Return what a mandate's holder signs with their passkey."""
+    if offer is None or found.standing.locked is None:
+        return None
+    fingerprint = bytes.fromhex(found.standing.locked.fingerprint)
+    return asking.signing(request, who, Rule.MANDATE, fingerprint, mandate=offer.mandate.fingerprint)
 
 
 def _looks(parts: Parts, found: desk.Alert, checked: desk.Checks | None) -> int | None:
@@ -414,7 +425,7 @@ def _approval(request: Request, who: Visitor, number: int, problem: NewsletterEr
     locked = found.standing.locked
     if found.standing.state is not State.LOCKED or locked is None:
         return _shown(request, who, number, problem)
-    signing = asking.signing(request, who, bytes.fromhex(locked.fingerprint))
+    signing = asking.signing(request, who, Rule.TWO, bytes.fromhex(locked.fingerprint))
     facts = {
         "alert": found,
         "locked": locked,

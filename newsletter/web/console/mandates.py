@@ -16,6 +16,7 @@ from newsletter.journeys import mandates as journey
 from newsletter.journeys.entering import Visitor
 from newsletter.journeys.mandates import Paper
 from newsletter.ledger.manifest import short
+from newsletter.operators.night import SIGNING
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
 from newsletter.web.console import asking, gate
@@ -116,7 +117,7 @@ def _shown(request: Request, who: Visitor, number: int, problem: NewsletterError
     parts = gate.made(request).parts
     found, (names, _) = journey.paper(parts, number), journey.team(parts)
     signs = _signs(found, who)
-    signing = asking.signing(request, who, found.mandate.fingerprint) if signs else None
+    signing = asking.signing(request, who, SIGNING, found.mandate.fingerprint) if signs else None
     facts = {
         "paper": found,
         "names": names,
