@@ -124,6 +124,8 @@ def _english() -> dict[str, _Sentence]:
     for file in sorted(_locales().iterdir(), key=lambda entry: entry.name):
         if file.name.endswith(".pot"):
             for message in _read(file):
+                if not message.id:
+                    continue
                 forms = [message.id] if isinstance(message.id, str) else message.id
                 found[str(message.context)] = _Sentence(forms[0], forms[-1], file.name.removesuffix(".pot"))
     return found

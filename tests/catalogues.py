@@ -21,7 +21,7 @@ import newsletter
 
 LOCALES = Path(newsletter.__file__).parent / "locales"
 # Facts that are the number by which a plural form is chosen.
-NUMBERS = {"count", "left"}
+NUMBERS = frozenset({"count", "minutes", "hours", "days", "left", "most", "shortest", "longest"})
 # As translators' tools write the rules of Unicode's CLDR; the test compares them number by number. Babel's own table for
 # gettext is not theirs: it has one form for Persian, and the last two of Arabic in the other order.
 PLURALS = {
