@@ -14,7 +14,7 @@ from pathlib import Path
 
 import babel
 from babel.messages.catalog import Catalog, Message
-from babel.messages.pofile import read_po, write_po
+from babel.messages.pofile import PoFileError, read_po, write_po
 from babel.plural import to_gettext
 
 import newsletter
@@ -138,6 +138,14 @@ def faults(template: Catalog, catalogue: Catalog, where: str, *, complete: bool)
     yield from (f"{where}: {one.context} is obsolete." for one in catalogue.obsolete.values())
     for name in sorted(known.keys() & wanted.keys()):
         yield from (f"{where}: {name} {fault}" for fault in _wrong(wanted[name], known[name], catalogue))
+
+
+def judged(template: Catalog, text: str, where: str, *, complete: bool) -> list[str]:
+    """Return what is wrong with the text of a language's file, also where it is none."""
+    try:
+        return list(faults(template, parse(text), where, complete=complete))
+    except PoFileError as broken:
+        return [f"{where}: line {broken.lineno} cannot be read: {broken}."]
 
 
 def _said(message: Message | None) -> tuple[str, ...]:
