@@ -21,6 +21,8 @@ from newsletter.web import api, choosing, console, hooks, joining, privacy, publ
 from newsletter.web.fresh import Fresh
 from newsletter.web.pages import Pages
 
+# Where pages are for the team alone, and name its commands.
+TEAM = ("/console", "/e/")
 # What a public page says of a refusal that is worded for operators: those sentences name commands, and not in every language.
 PLAINLY = {404: "web.not-found", 405: "web.not-allowed", 413: "web.too-large", 422: "web.not-understood"}
 
@@ -109,7 +111,7 @@ def _said(request: Request, status: int, message: str, **facts: Any) -> Response
 
 
 def _team(request: Request) -> bool:
-    return request.url.path.startswith("/console")
+    return request.url.path.startswith(TEAM)
 
 
 def _tongue(request: Request) -> str:

@@ -32,20 +32,28 @@ class Pages:
         spoken = base if base in SPOKEN else "en"
         body = self._templates.render(
             f"web/{name}",
-            language=spoken,
             exit_url=self._exit,
             organisation=self._letterhead.sender_name or "Newsletter",
-            day=lambda moment: calendars.day(moment, spoken),
-            number=lambda count: calendars.number(count, spoken),
-            moment_of=lambda at: calendars.moment_of(at, spoken),
-            t=lambda message, **words: languages.say(f"web.{message}", spoken, **words),
-            counted=lambda message, count, **words: languages.counted(
-                f"web.{message}", spoken, count, count=calendars.number(count, spoken), **words
-            ),
-            to=lambda path: f"{path}?language={spoken}",
-            **{"facts": {}, "choices": (), **facts},
+            **{**_words(spoken), "facts": {}, "choices": (), **facts},
         )
         return HTMLResponse(body, status_code=status, headers=_spoken_in(spoken, chosen=bool(facts.get("choices"))))
+
+
+def _words(language: str) -> dict[str, Any]:
+    """Return what every page may say in a language."""
+
+    def counted(message: str, count: int, **words: Any) -> str:
+        return languages.counted(f"web.{message}", language, count, count=calendars.number(count, language), **words)
+
+    return {
+        "language": language,
+        "t": lambda message, **words: languages.say(f"web.{message}", language, **words),
+        "counted": counted,
+        "day": lambda moment: calendars.day(moment, language),
+        "moment_of": lambda at: calendars.moment_of(at, language),
+        "number": lambda count: calendars.number(count, language),
+        "to": lambda path: f"{path}?language={language}",
+    }
 
 
 def _spoken_in(language: str, *, chosen: bool) -> dict[str, str]:
