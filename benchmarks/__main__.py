@@ -1,4 +1,4 @@
-"""Measure what is named: `python -m benchmarks [compose] [import] [wire] [far] [tls] [dkim] [growth] [alert] [segments] …`.
+"""Measure what is named: `python -m benchmarks [compose] [import] [wire] [far] [tls] [dkim] [growth] [alert] [segments] [pages] …`.
 
 `sending` stands for wire, far, tls, dkim and growth.
 """
@@ -10,9 +10,9 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import alerting, composing, growth, importing, segments, sending
+from benchmarks import alerting, composing, growth, importing, pages, segments, sending
 
-PARTS = ("compose", "import", *sending.PARTS, "growth", "alert", "segments")
+PARTS = ("compose", "import", *sending.PARTS, "growth", "alert", "segments", "pages")
 
 
 def main() -> None:
@@ -32,6 +32,8 @@ def main() -> None:
             growth.run(Path(folder), readers=chosen.grown)
         if "segments" in parts:
             segments.run(Path(folder), readers=chosen.grown)
+        if "pages" in parts:
+            pages.run(Path(folder), readers=chosen.grown)
         if "alert" in parts:
             alerting.run(Path(folder), readers=chosen.grown, told=chosen.told)
 
@@ -46,7 +48,7 @@ def _arguments() -> argparse.Namespace:
         "--grown",
         type=int,
         default=100_000,
-        help="readers of the largest list of growth, of segments and of the digest beside alerts, 1000000 by hand",
+        help="readers of the largest list of growth, of segments and of the digest beside alerts and pages, 1000000 by hand",
     )
     reader.add_argument("--told", type=int, default=40_000, help="readers of the alerts that are timed")
     return reader.parse_args()

@@ -3,6 +3,7 @@
 What an alert then is (its mailing, its update, its retraction) is not told here: `Act` is where that begins.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -27,6 +28,9 @@ class NotFetchable(Invalid):
 
 class Act(Protocol):
     """What a message does to alerts, in the transaction that keeps the message: both are there, or neither."""
+
+    def hold(self, session: Session, mailing_ids: Sequence[int]) -> None:
+        """Keep everybody else from moving these alerts until the transaction is over."""
 
     def draft(self, session: Session, message: CapMessage, *, now: datetime) -> int:
         """Draft an alert; return its mailing."""
@@ -72,6 +76,8 @@ def take(parts: Parts, source: str | bytes, *, act: Act, name: str = "cap.xml") 
         decision = ordering.decide(known, message)
         if isinstance(decision, Ignore) and decision.why is Why.DUPLICATE:
             return _again(session, message)
+        # Before anything is written: who stops one of these has it in their hands and waits for the audit, which we would have.
+        act.hold(session, _touched(session, message))
         bulletin_id = bulletins.store(session, message, document, ordering.noted(message, decision), now=now)
         if isinstance(decision, Apply):
             _apply(session, decision.steps, act, now=now)
@@ -149,6 +155,13 @@ def _follow(session: Session, act: Act, *, now: datetime) -> tuple[Reference, ..
         waiting.remove(message)
         followed.append(message.name)
     return tuple(followed)
+
+
+def _touched(session: Session, message: CapMessage) -> list[int]:
+    """Return the alerts that a message may move, itself or by those that waited for it."""
+    names = {name for one in (message, *bulletins.held(session)) for name in one.references}
+    found = {bulletins.mailing_of(session, name) for name in names}
+    return sorted(one for one in found if one is not None)
 
 
 def _apply(session: Session, steps: tuple[Step, ...], act: Act, *, now: datetime) -> None:

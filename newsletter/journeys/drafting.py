@@ -1,6 +1,7 @@
 """The words of an alert: written in every language with what would take it back, and written anew until it is locked."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -55,6 +56,13 @@ class FewerReaders(Invalid):
         super().__init__("alert.fewer-readers", mailing=mailing_id, languages=", ".join(languages))
 
 
+class TwiceInALanguage(Invalid):
+    """Two texts are written in one language: only one of them would ever be sent."""
+
+    def __init__(self, language: str) -> None:
+        super().__init__("alert.twice-in-a-language", language=language)
+
+
 @dataclass(frozen=True, slots=True)
 class Script:
     """An alert's words in each of its languages, for the readers of one digest.
@@ -69,9 +77,12 @@ class Script:
 
     @staticmethod
     def read(words: Sequence[str], digest: DigestView) -> "Script":
-        """Return the script of some words. Raises BadManuscript."""
-        texts = (manuscript.read(text, language=digest.languages[0]) for text in words)
-        return Script(digest, tuple(words), tuple(texts))
+        """Return the script of some words. Raises BadManuscript, TwiceInALanguage."""
+        texts = tuple(manuscript.read(text, language=digest.languages[0]) for text in words)
+        for language, times in Counter(text.language for text in texts).items():
+            if times > 1:
+                raise TwiceInALanguage(language)
+        return Script(digest, tuple(words), texts)
 
     @property
     def languages(self) -> list[str]:

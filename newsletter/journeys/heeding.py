@@ -33,6 +33,10 @@ class Heeding:
     digest: str
     by: int | str = audit.SHELL
 
+    def hold(self, session: Session, mailing_ids: Sequence[int]) -> None:
+        """Keep everybody else from moving these alerts, and what belongs to them, until the transaction is over."""
+        mailings.take_all(session, lambda: [one for each in mailing_ids for one in _thread(session, each)])
+
     def draft(self, session: Session, message: CapMessage, *, now: datetime) -> int:
         """Draft an alert in those languages of the digest in which the message speaks; return its mailing."""
         return self._begin(session, message, updates=None, now=now)

@@ -7,18 +7,18 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from newsletter import database, mailboxes
+from newsletter import database
 from newsletter.database import Session
 from newsletter.delivery import budget, quotas
 from newsletter.delivery.budget import Promise
 from newsletter.issues import cutting, digests
 from newsletter.jobs import SIGNUPS
+from newsletter.journeys import holding
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.publish import NoSuchFile
 from newsletter.ledger.mailings import Lane
 from newsletter.operators import audit
-from newsletter.operators import people as operators
-from newsletter.subscribers import importing, luggage, signup, suppression, undoing, unproven
+from newsletter.subscribers import importing, luggage, signup, undoing, unproven
 from newsletter.subscribers.consent import Basis, NotSoft, SoftOptIn
 from newsletter.subscribers.luggage import Chosen, Luggage
 from newsletter.subscribers.reach import Reach
@@ -136,21 +136,13 @@ def undo(
     with parts.database.transaction() as session:
         now = database.now(session)
         done, boxes = undoing.undo(session, number, suppressions_too=suppressions_too, now=now)
-        _forget(session, boxes)
+        for place in range(0, len(boxes), MANY):
+            holding.forget_boxes(session, boxes[place : place + MANY])
         facts = {"ended": done.ended, "forgotten": done.forgotten, "lifted": done.lifted}
         audit.append(session, "import.undone", by=by, now=now, number=number, **facts)
         if dry_run:
             session.rollback()
     return done
-
-
-def _forget(session: Session, boxes: list[int]) -> None:
-    """Forget the addresses that nobody else has a use for. What keeps mail away must be known again when it comes back."""
-    for place in range(0, len(boxes), MANY):
-        some = boxes[place : place + MANY]
-        kept = suppression.of_mailboxes(session, some) | operators.of_mailboxes(session, some)
-        if gone := [box for box in some if box not in kept]:
-            mailboxes.forget(session, gone)
 
 
 def ask(parts: Parts, number: int, *, dry_run: bool = False, by: int | str = audit.SHELL) -> int:

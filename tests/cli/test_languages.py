@@ -32,6 +32,9 @@ def test_a_language_that_comes_later(program, files, sink):
     assert program.json("alerts", "send", *to_persian[2:], "--dry-run")["would_send"] == 1
     assert "“de” is a language of neither" in program.run("alerts", "send", *to_persian[2:-1], "de", code=1)[1]
 
+    twice = ("alerts", "draft", files / "en.md", files / "fa.md", files / "en.md", "--to", "three")
+    assert "the same language, “en”" in program.run(*twice, code=1)[1]
+
     late = ("alerts", "send", files / "ar.md", files / "fa.md", "--translates", first)
     would = {"mailing": None, "dry_run": True, "would_send": 1, "waiting": 1, "had_another": 1}
     assert program.json(*late, "--dry-run") == would

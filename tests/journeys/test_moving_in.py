@@ -94,6 +94,16 @@ def test_undoing_forgets_addresses_and_stands_in_the_audit(newsletter, moved):
         moving_in.undo(parts, moved.number, suppressions_too=False)
 
 
+def test_undoing_keeps_no_more_than_a_fingerprint_of_whom_mail_is_kept_from(newsletter, moved):
+    """Somebody left before the import was undone: if they come again they must be known, and until then be nobody."""
+    [(box,)] = ask(newsletter, "SELECT mailbox_id FROM subscriber ORDER BY id LIMIT 1")
+    ask(newsletter, "INSERT INTO suppression (mailbox_id, reason) VALUES (:box, 'left') RETURNING id", box=box)
+    moving_in.undo(newsletter.parts, moved.number, suppressions_too=False)
+    assert ask(newsletter, "SELECT id FROM subscriber WHERE mailbox_id = :box", box=box) == []
+    assert ask(newsletter, "SELECT address_sealed FROM mailbox WHERE id = :box", box=box) == [(None,)]
+    assert ask(newsletter, "SELECT count(*) FROM address_index WHERE mailbox_id = :box", box=box) == [(1,)]
+
+
 def test_who_was_mailed_meanwhile_is_kept_and_gets_no_more(newsletter, moved, sink, tmp_path):
     """The books must still say whom we wrote to."""
     house.add_articles(newsletter, tmp_path, "The well runs dry")

@@ -6,21 +6,33 @@ from contextlib import contextmanager
 from sqlalchemy import text
 
 from newsletter import database
+from newsletter.campaigns import cap
+from newsletter.campaigns.cap import Kind
 from newsletter.delivery import following
-from newsletter.journeys import alert, drafting, halting, retracting
+from newsletter.journeys import alert, bulletins, drafting, halting, retracting, stopping
 from newsletter.journeys.heeding import Heeding
 from newsletter.ledger import mailings
-from newsletter.ledger.mailings import Lane, State
+from newsletter.ledger.mailings import Lane, State, WrongState
+from newsletter.operators import audit
 from tests import house
+from tests.campaigns.samples import said
 from tests.delivery.test_carrying import wait_for
 from tests.journeys.alerting import recipients, sent
 from tests.journeys.test_following import AGAIN, THIRD, following_file, update
+from tests.journeys.test_heeding import ALERT, UPDATE, U
 
 
 def locked_update(made, tmp_path, of, words):
     number = drafting.draft(made.parts, following_file(tmp_path, words), digest_key=house.DIGEST, updates=of)
     alert.lock(made.parts, number)
     return number
+
+
+def blocked(parts):
+    """Whether anybody waits for anything that somebody else has."""
+    with parts.database.transaction() as session:
+        mine = "datname = current_database() AND wait_event_type = 'Lock'"
+        return session.execute(text(f"SELECT count(*) FROM pg_stat_activity WHERE {mine}")).scalar_one() > 0
 
 
 def waiting(made):
@@ -123,6 +135,32 @@ def test_a_cancel_of_the_authorities_meets_an_update(newsletter, tmp_path, words
     faults = one_after_the_other(newsletter, first, lambda: alert.release(newsletter.parts, third), cancel)
     assert faults == [None, None]
     assert states(newsletter, first, second, third) == [State.STOPPED] * 3
+
+
+met = []
+
+
+class Met(Heeding):
+    """Takes messages in, and is met by somebody's stop just before it ends an alert itself."""
+
+    def cancel(self, session, mailing_id, message, *, now):
+        met.append(Act(lambda: stopping.end_all(self.parts, mailing_id, by=audit.SHELL)))
+        wait_for(lambda: blocked(self.parts), seconds=20)
+        Heeding.cancel(self, session, mailing_id, message, now=now)
+
+
+def test_the_authorities_end_an_alert_in_the_second_in_which_somebody_stops_it(newsletter, tmp_path):
+    """The messages write to the audit before they take the alert, the stop after it: the database refused one of the two."""
+    house.add_readers(newsletter, tmp_path, house.addresses(3))
+    act = Heeding(newsletter.parts, house.DIGEST)
+    number = bulletins.take(newsletter.parts, ALERT, act=act).mailing
+    alert.lock(newsletter.parts, number)
+    bulletins.take(newsletter.parts, cap.write(said("C", 4, Kind.CANCEL, U)), act=act)
+    bulletins.take(newsletter.parts, UPDATE, act=Met(newsletter.parts, house.DIGEST))
+    [stop] = met
+    stop.join(30)
+    assert isinstance(stop.refused, WrongState), "it came second, and is told so"
+    assert states(newsletter, number) == [State.CANCELLED]
 
 
 def test_everything_is_stopped_while_an_update_goes(newsletter, tmp_path, words, sink):

@@ -1,6 +1,8 @@
 """One session on its line: the server's pace, the one timer, and who is asked whether a message may begin."""
 
 import asyncio
+import socket
+import time
 from functools import wraps
 
 import pytest
@@ -293,3 +295,25 @@ async def test_who_is_refused_later_gives_the_next_one_back():
     assert load.notes == [("may", 1), ("withheld", 1), ("back", 2)]
     assert line.taken() == b""
     assert line.is_closing(), "whatever came next would be read as the message"
+
+
+class Nagling(smtp.Sink):
+    """Writes each answer by itself, and lets the kernel keep the next until we have acknowledged the one before."""
+
+    async def serve(self, reader, writer):
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+        await super().serve(reader, writer)
+
+
+@LOOPS
+def test_a_server_that_waits_for_our_acknowledgement_gets_it_at_once(loop_factory):
+    """Each message took 40 ms for nothing, twenty a second through a session: the kernel's patience, not the server's."""
+    server = Nagling()
+    cargo = Batch([Envelope(key, "news@example.org", "r@example.org", b"Subject: x\r\n\r\nx\r\n") for key in range(60)])
+    with smtp.running(server), asyncio.Runner(loop_factory=loop_factory) as runner:
+        pool = Pool(Relay.parse(f"{server.url}?connections=1"), helo="sender.example", manners=PATIENT)
+        began = time.monotonic()
+        runner.run(pool.send(cargo))
+        spent = time.monotonic() - began
+    assert len(server.messages) == 60
+    assert spent < 1.2, "two seconds and more where the kernel waits"

@@ -5,6 +5,8 @@ import re
 
 from sqlalchemy import text
 
+from newsletter.journeys import drafting
+from newsletter.journeys.drafting import Wish
 from newsletter.operators.roles import Role
 from tests.web.test_alerts import author as author
 from tests.web.test_alerts import desk as desk
@@ -133,3 +135,19 @@ def speak(made, *statements):
     with made.parts.database.transaction() as session:
         for one in statements:
             session.execute(text(one))
+
+
+def test_a_version_in_a_language_the_digest_does_not_list_survives_an_edit_on_a_phone(author, desk, readers, worker):
+    """Drafted at a desk in two languages, mended at night on a phone: the Arabic must not vanish with the typo."""
+    readers(2)
+    words = [
+        "---\nsubject: Lorries\nlanguage: en\n---\nFourten.\n",
+        "---\nsubject: شاحنات\nlanguage: ar\n---\nأربع عشرة.\n",
+    ]
+    number = drafting.draft_words(worker.parts, Wish(tuple(words), "weekly"), by=None)
+    page = author.open(f"/console/alerts/{number}/edit").text
+    assert re.search(r'name="subject-ar" value="شاحنات"|name="subject-ar"[^>]*value="شاحنات"', page)
+    both = {"subject-en": "Lorries", "text-en": "Fourteen.", "subject-ar": "شاحنات", "text-ar": "أربع عشرة."}
+    author.post(f"/console/alerts/{number}/edit", digest="weekly", **both)
+    assert "Fourteen." in author.open(f"/console/alerts/{number}/preview/1").text
+    assert "أربع عشرة." in author.open(f"/console/alerts/{number}/preview/2").text

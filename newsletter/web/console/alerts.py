@@ -141,13 +141,14 @@ def _have_composed(request: Request, number: int | None, fields: dict[str, str])
     chosen = [one for one in desk.audiences(parts) if one.key == fields.get("digest")]
     if not chosen:
         raise HTTPException(422)
-    texts = _texts(fields, chosen[0].languages)
-    late = _late(fields, chosen[0].languages, texts)
+    spoken = _languages(fields, chosen[0].languages)
+    texts = _texts(fields, spoken)
+    late = _late(fields, spoken, texts)
     try:
         words = [_checked(parts, text) for text in texts]
         if not words:
             raise NothingWritten
-        if fields.get("readers") and not any(fields.get(f"only-{one}") for one in chosen[0].languages):
+        if fields.get("readers") and not any(fields.get(f"only-{one}") for one in spoken):
             raise NobodyTicked
     except NewsletterError as problem:
         return _form(request, who, chosen, texts, number=number, problem=problem, seen=fields.get("seen", ""), **late)
@@ -172,6 +173,12 @@ def _late(fields: dict[str, str], languages: Sequence[str], texts: Sequence[Manu
         return late
     only = [one for one in languages if fields.get(f"only-{one}")]
     return late | {"only": [] if len(only) == len(languages) else only}
+
+
+def _languages(fields: dict[str, str], usual: Sequence[str]) -> list[str]:
+    """Return the languages that a form has fields for: the digest's first, then others in which the alert was written elsewhere."""
+    written = (languages.tag(name.removeprefix("subject-")) for name in fields if name.startswith("subject-"))
+    return list(dict.fromkeys([*usual, *filter(None, written)]))
 
 
 def _texts(fields: dict[str, str], languages: Sequence[str]) -> list[Manuscript]:
@@ -224,7 +231,7 @@ def _form(
 ) -> HTMLResponse:
     """Show the form. offers: for each language the frames to begin with; none where that would throw away what is written."""
     written = {text.language: text for text in texts}
-    languages = list(dict.fromkeys(language for one in digests for language in one.languages))
+    languages = list(dict.fromkeys([*(language for one in digests for language in one.languages), *written]))
     about = translates or number
     place = translating.languages(gate.made(request).parts, about) if about else None
     if place is not None and (translates or place.of):
