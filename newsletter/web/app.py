@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
@@ -21,6 +22,7 @@ from newsletter.web import api, choosing, console, hooks, joining, privacy, publ
 from newsletter.web.fresh import Fresh
 from newsletter.web.pages import Pages
 
+log = structlog.get_logger()
 # Where pages are for the team alone, and name its commands.
 TEAM = ("/console", "/e/")
 # What a public page says of a refusal that is worded for operators: those sentences name commands, and not in every language.
@@ -103,6 +105,9 @@ def _said(request: Request, status: int, message: str, **facts: Any) -> Response
         return JSONResponse(document, status_code=status, headers=headers)
     pages: Pages = request.app.state.pages
     if not _team(request) and not languages.for_readers(message):
+        if status not in PLAINLY:
+            # Nobody else will tell an operator of it.
+            log.warning("refused", message=message, status=status, **facts)
         message, facts = PLAINLY.get(status, "web.failed"), {}
     language, choices = _tongue(request), [] if _team(request) else speaking.choices(request)
     return pages.show(
