@@ -18,8 +18,12 @@ from newsletter.journeys.spooling import NotKept
 from newsletter.operators.factors import NotFresh
 from newsletter.operators.sessions import NotLoggedIn
 from newsletter.web import api, choosing, console, hooks, joining, privacy, public, security, stopping
+from newsletter.web.console import gate
 from newsletter.web.fresh import Fresh
 from newsletter.web.pages import Pages
+
+TEAM = ("/console", "/e/", "/h/")
+"""Where pages are for the team: worded in its members' languages, refusals too."""
 
 
 def create(newsletter: Newsletter | None = None) -> FastAPI:
@@ -82,7 +86,8 @@ def _failed(request: Request, _surprise: Exception) -> Response:
     """A surprise: the server logs it. This answer is given outside of the guard, so it is dressed here."""
     made: Newsletter = request.app.state.newsletter
     pages: Pages = request.app.state.pages
-    answer = pages.show("public/message.html", status=500, message="web.failed")
+    language = gate.language(request) if request.url.path.startswith(TEAM) else "en"
+    answer = pages.show("public/message.html", language=language, status=500, message="web.failed")
     security.dress(answer.headers, request.url.path, https=made.settings.base_url.startswith("https://"))
     return answer
 
@@ -98,4 +103,5 @@ def _said(request: Request, status: int, message: str, **facts: Any) -> Response
         headers = {"www-authenticate": "Bearer"} if status == 401 else {}
         return JSONResponse(document, status_code=status, headers=headers)
     pages: Pages = request.app.state.pages
-    return pages.show("public/message.html", status=status, message=message, facts=facts)
+    language = gate.language(request) if request.url.path.startswith(TEAM) else "en"
+    return pages.show("public/message.html", language=language, status=status, message=message, facts=facts)

@@ -4,12 +4,10 @@ from typing import Any
 
 from fastapi.responses import HTMLResponse
 
-from newsletter import languages
 from newsletter.assembly import Newsletter
-from newsletter.composer import calendars
 from newsletter.templating import Templates
-
-SPOKEN = ("en", "fa", "ar")
+from newsletter.web.wording import SPOKEN as SPOKEN
+from newsletter.web.wording import Voice
 
 
 class Pages:
@@ -29,11 +27,9 @@ class Pages:
         spoken = base if base in SPOKEN else "en"
         body = self._templates.render(
             f"web/{name}",
-            language=spoken,
+            **Voice(spoken).tools(),
             exit_url=self._exit,
             organisation=self._letterhead.sender_name or "Newsletter",
-            day=lambda moment: calendars.day(moment, spoken),
-            t=lambda message, **words: languages.say(f"web.{message}", spoken, **words),
             **{"facts": {}, **facts},
         )
         return HTMLResponse(body, status_code=status)
