@@ -22,7 +22,7 @@ from newsletter.web.console import gate
 from newsletter.web.fresh import Fresh
 from newsletter.web.pages import Pages
 
-TEAM = ("/console", "/e/", "/h/")
+TEAM = ("/console", "/e/")
 """Where pages are for the team: worded in its members' languages, refusals too."""
 
 

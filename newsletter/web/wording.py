@@ -21,8 +21,16 @@ _OPEN, _CLOSE = (
 )  # UAX 9: FIRST STRONG ISOLATE, POP DIRECTIONAL ISOLATE; what <bdi> is, in attributes too
 _CALLED = frozenset({"mailing", "number", "of", "newer", "others", "operator", "token", "mandate", "export", "import"})
 """Facts that call a thing by its number: they stand in commands."""
-_COUNTED = ("count", "minutes", "hours", "days", "left", "most", "shortest", "longest")
-"""Facts whose number decides the form of a refusal, the first that is there."""
+COUNTED = {
+    "night.too-soon": "minutes",
+    "alert.extended-less": "hours",
+    "errand.too-old": "minutes",
+    "mandate.not-tonight": "hours",
+    "operator.too-many": "minutes",
+    "operator.locked": "minutes",
+    "operator.password-short": "shortest",
+}
+"""Refusals that have plural forms, each with the fact whose number decides which one is said."""
 _WORDS = {"state": "web.alert-state-{}", "act": "web.may-{}"}
 """Facts that are words of the code, and by which sentence people read them."""
 
@@ -60,12 +68,11 @@ class Voice:
         return languages.counted(f"web.{message}", self.language, count, **told)
 
     def refusal(self, message: str, _language: str = "", /, **facts: Any) -> str:
-        """Return any sentence of the catalogue, in the form for the number it tells, where it tells one."""
-        number = next((facts[name] for name in _COUNTED if _is_number(facts.get(name))), None)
+        """Return any sentence of the catalogue, in the form for the number it tells where it has forms."""
         told = self._facts(facts)
-        if number is None:
+        if message not in COUNTED:
             return languages.say(message, self.language, **told)
-        return languages.counted(message, self.language, int(number), **told)
+        return languages.counted(message, self.language, int(facts[COUNTED[message]]), **told)
 
     def number(self, count: int) -> str:
         """Return a whole number: "1,204"."""
@@ -115,13 +122,9 @@ class Voice:
         if name in _WORDS and self.language != "en":
             return languages.say(_WORDS[name].format(value), self.language)
         if isinstance(value, int) and not isinstance(value, bool):
-            return value if name in _CALLED else calendars.digits(str(value), self.language)
+            return value if name in _CALLED or self.language == "en" else calendars.digits(str(value), self.language)
         if not isinstance(value, str):
             return value
         if name in _CALLED or any(letter.isalpha() for letter in value):
             return self.isolated(value)
         return calendars.digits(value, self.language)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int) or (isinstance(value, str) and value.isdecimal())
