@@ -12,7 +12,6 @@ import structlog
 from newsletter import database, languages, mailboxes
 from newsletter.campaigns import drills
 from newsletter.campaigns.drills import DrillView, Fault, Lamp, Terms
-from newsletter.composer import calendars
 from newsletter.composer.message import Compiled
 from newsletter.database import Session
 from newsletter.delivery import quotas
@@ -230,6 +229,9 @@ def lamp(parts: Parts) -> Lamp:
 
 def sentence(lit: Lamp, language: str = "en", *, zone: tzinfo | None = UTC) -> str:
     """Return a lamp in words. zone: of its times; None is this machine's."""
+    # Every worker loads this story, and those that only send never load babel (decision 4).
+    from newsletter.composer import calendars
+
     if lit.last is None:
         return languages.say("drill.never", language)
     last, since = lit.last, _clock(lit.since, zone, language)
@@ -247,6 +249,8 @@ def sentence(lit: Lamp, language: str = "en", *, zone: tzinfo | None = UTC) -> s
 
 
 def _clock(moment: datetime | None, zone: tzinfo | None, language: str) -> str:
+    from newsletter.composer import calendars
+
     if moment is None:
         return "–"
     here = moment.astimezone(zone)
