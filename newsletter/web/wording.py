@@ -48,7 +48,6 @@ class Voice:
             "t": self.t,
             "many": self.many,
             "say": self.refusal,
-            "say_in": lambda one, message: languages.say(message, one),
             "amount": self.number,
             "day": lambda at: calendars.day(at, self.language),
             "moment": self.moment,
@@ -67,8 +66,13 @@ class Voice:
         told = self._facts(facts) | {"count": self.number(count)}
         return languages.counted(f"web.{message}", self.language, count, **told)
 
-    def refusal(self, message: str, _language: str = "", /, **facts: Any) -> str:
-        """Return any sentence of the catalogue, in the form for the number it tells where it has forms."""
+    def refusal(self, message: str, language: str = "", /, **facts: Any) -> str:
+        """Return any sentence of the catalogue, in the form for the number it tells where it has forms.
+
+        language   another than the page's, for what is named in its own
+        """
+        if language and language != self.language:
+            return Voice(language).refusal(message, **facts)
         told = self._facts(facts)
         if message not in COUNTED:
             return languages.say(message, self.language, **told)
