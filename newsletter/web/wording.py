@@ -14,7 +14,7 @@ from newsletter import languages
 from newsletter.composer import calendars
 from newsletter.delivery.promises import Hour
 
-SPOKEN = ("en", "fa", "ar")
+SPOKEN = languages.spoken()
 _OPEN, _CLOSE = (
     "\u2068",
     "\u2069",
@@ -46,11 +46,13 @@ class Voice:
         return {
             "language": self.language,
             "t": self.t,
-            "many": self.many,
+            "counted": self.counted,
             "say": self.refusal,
-            "amount": self.number,
+            "number": self.number,
             "day": lambda at: calendars.day(at, self.language),
             "moment": self.moment,
+            "moment_of": lambda at: calendars.moment_of(at, self.language),
+            "to": lambda path: f"{path}?language={self.language}",
             "clock": self.clock,
             "tongue": self.tongue,
             "tongues": self.tongues,
@@ -61,7 +63,7 @@ class Voice:
         """Return a sentence of the pages."""
         return languages.say(f"web.{message}", self.language, **self._facts(facts))
 
-    def many(self, message: str, count: int, /, **facts: Any) -> str:
+    def counted(self, message: str, count: int, /, **facts: Any) -> str:
         """Return a sentence of the pages in the form for a number, its {count}."""
         told = self._facts(facts) | {"count": self.number(count)}
         return languages.counted(f"web.{message}", self.language, count, **told)

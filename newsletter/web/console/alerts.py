@@ -253,7 +253,7 @@ def _form(
         "updates": updates,
         "languages": languages,
         "written": written,
-        "number": number,
+        "mailing": number,
         "actions": range(ACTIONS),
     }
     return gate.show(request, "alert-write.html", who=who, problem=problem, **facts)

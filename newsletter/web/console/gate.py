@@ -21,7 +21,7 @@ from newsletter.journeys.entering import Visitor, Where
 from newsletter.operators.passkeys import Site
 from newsletter.operators.people import OperatorView
 from newsletter.operators.sessions import LIFE, NotLoggedIn
-from newsletter.web import joining, security
+from newsletter.web import security, speaking
 from newsletter.web.pages import Pages
 
 SESSION, DEVICE, FORM = "__Host-session", "__Host-device", "__Host-form"
@@ -118,7 +118,7 @@ def half(request: Request) -> Visitor:
 def language(request: Request, who: OperatorView | None = None) -> str:
     """Return in which language a page is: whoever is there chose it, else the browser asks for it, else English."""
     chosen = who.language if who else getattr(request.state, "language", None)
-    return joining.spoken(request, chosen or "")
+    return speaking.spoken(request, chosen or "")
 
 
 def inside(path: str) -> str:
