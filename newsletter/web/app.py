@@ -88,7 +88,7 @@ def _failed(request: Request, _surprise: Exception) -> Response:
     """A surprise: the server logs it. This answer is given outside of the guard, so it is dressed here."""
     made: Newsletter = request.app.state.newsletter
     pages: Pages = request.app.state.pages
-    answer = pages.show("public/message.html", language=_tongue(request), status=500, message="web.failed")
+    answer = pages.show("public/message.html", language=speaking.of(request), status=500, message="web.failed")
     security.dress(answer.headers, request.url.path, https=made.settings.base_url.startswith("https://"))
     return answer
 
@@ -109,7 +109,7 @@ def _said(request: Request, status: int, message: str, **facts: Any) -> Response
             # Nobody else will tell an operator of it.
             log.warning("refused", message=message, status=status, **facts)
         message, facts = PLAINLY.get(status, "web.failed"), {}
-    language, choices = _tongue(request), [] if _team(request) else speaking.choices(request)
+    language, choices = speaking.of(request), [] if _team(request) else speaking.choices(request)
     return pages.show(
         "public/message.html", language=language, status=status, message=message, facts=facts, choices=choices
     )
@@ -117,7 +117,3 @@ def _said(request: Request, status: int, message: str, **facts: Any) -> Response
 
 def _team(request: Request) -> bool:
     return request.url.path.startswith(TEAM)
-
-
-def _tongue(request: Request) -> str:
-    return "en" if _team(request) else speaking.of(request)
