@@ -11,6 +11,7 @@ from fastapi import APIRouter, Form, HTTPException, Path, Query, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.concurrency import run_in_threadpool
 
+from newsletter import languages
 from newsletter.campaigns.errands import Act
 from newsletter.errors import Conflict, Invalid, NewsletterError
 from newsletter.issues import manuscript
