@@ -6,10 +6,9 @@ from fastapi.responses import HTMLResponse
 
 from newsletter import languages
 from newsletter.assembly import Newsletter
-from newsletter.composer import calendars
 from newsletter.templating import Templates
-
-SPOKEN = ("en", "fa", "ar")
+from newsletter.web.wording import SPOKEN as SPOKEN
+from newsletter.web.wording import Voice
 
 
 class Pages:
@@ -24,16 +23,21 @@ class Pages:
         self.script = self._templates.source("web/console/passkey.js")
 
     def show(self, name: str, *, language: str = "en", status: int = 200, **facts: Any) -> HTMLResponse:
-        """Return a page as an answer. A language we do not speak is answered in English."""
-        base = language.split("-")[0].lower()
+        """Return a page as an answer. A language we do not speak is answered in English.
+
+        choices   the languages it can be had in besides, with their addresses, where no reader's own is known
+        """
+        base = languages.base(language)
         spoken = base if base in SPOKEN else "en"
         body = self._templates.render(
             f"web/{name}",
-            language=spoken,
             exit_url=self._exit,
             organisation=self._letterhead.sender_name or "Newsletter",
-            day=lambda moment: calendars.day(moment, spoken),
-            t=lambda message, **words: languages.say(f"web.{message}", spoken, **words),
-            **{"facts": {}, **facts},
+            **{**Voice(spoken).tools(), "facts": {}, "choices": (), **facts},
         )
-        return HTMLResponse(body, status_code=status)
+        return HTMLResponse(body, status_code=status, headers=_spoken_in(spoken, chosen=bool(facts.get("choices"))))
+
+
+def _spoken_in(language: str, *, chosen: bool) -> dict[str, str]:
+    """Say in which language an answer is, and whether the browser's wish decided that."""
+    return {"content-language": language} | ({"vary": "accept-language"} if chosen else {})

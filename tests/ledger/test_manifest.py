@@ -138,6 +138,7 @@ def test_the_difference_shows_every_change_an_approver_must_see():
         "latest",
         "writers",
         "measure",
+        "whole",
     } | {"words"}
     assert difference(MANIFEST, replace(MANIFEST, number=2)) == []
     [words] = difference(MANIFEST, replace(MANIFEST, versions=OTHER["versions"]))

@@ -129,6 +129,7 @@ def cases(on):
         "/console/logout",
         "/console/passkey.js",
         "/console/account",
+        "/console/account/language",
         "/console/account/sessions/end",
         "/console/account/passkeys",
         "/console/account/passkey",
@@ -221,7 +222,9 @@ def served(app, port=None) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = port or free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", timeout_keep_alive=60)
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
