@@ -23,7 +23,7 @@ from newsletter.operators.audit import SHELL, WORKER
 from newsletter.operators.enrolment import SIGNATURES, Calling, Given, Invited, Open, Vouching
 from newsletter.operators.passkeys import Site
 from newsletter.operators.people import OperatorView
-from newsletter.operators.pins import Pin
+from newsletter.operators.pins import BadPins, OthersMayWrite, Pin, Pins
 from newsletter.operators.roles import May, Role
 from newsletter.operators.throttle import Door, Knock, TooMany
 
@@ -83,10 +83,19 @@ def pin(parts: Parts, path: Path) -> list[Pin]:
             for one in trusted
             for key in factors.passkeys_of(session, one.id)
         ]
-        listed = sorted({pin.operator for pin in keys})
-        audit.append(session, "keys.pinned", by=SHELL, now=database.now(session), operators=listed, keys=len(keys))
-    pins.write(path, site, keys)
+        listed, now = sorted({pin.operator for pin in keys}), database.now(session)
+        audit.append(session, "keys.pinned", by=SHELL, now=now, operators=listed, keys=len(keys))
+    pins.write(path, site, _pinned(path).renewed(keys, now=now))
     return keys
+
+
+def _pinned(path: Path) -> Pins:
+    """Return what was pinned so far; nothing of a file that is no file to trust, which is written anew."""
+    try:
+        return pins.read(path)
+    except (BadPins, OthersMayWrite):
+        log.warning("pinned keys are not kept", why="the file was damaged, or others might write it")
+        return Pins()
 
 
 def look(parts: Parts, token: str) -> Open:

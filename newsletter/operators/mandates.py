@@ -68,7 +68,7 @@ def listed(session: Session, *, limit: int = 50) -> list[MandateView]:
 
 
 def _view(session: Session, row: Mandate) -> MandateView:
-    signers = tuple(signer for signer, _, _ in _signatures(session, row.id))
+    signers = tuple(signer for signer, *_ in _signatures(session, row.id))
     used = session.execute(select(func.count(func.distinct(Approval.mailing_id))).where(Approval.mandate_id == row.id))
     return MandateView(
         row.id, Terms.parse(row.terms), _fingerprint(row.terms), signers, used.scalar_one(), row.ended_at
@@ -107,7 +107,7 @@ def used_for(
     return Mandated(Terms.parse(row.terms), _fingerprint(row.terms), _signatures(session, mandate_id), used, ended)
 
 
-def _signatures(session: Session, mandate_id: int) -> tuple[tuple[int, Factor, str | None], ...]:
+def _signatures(session: Session, mandate_id: int) -> tuple[tuple[int, Factor, str | None, datetime], ...]:
     query = select(MandateSignature).where(MandateSignature.mandate_id == mandate_id)
     found = session.execute(query.order_by(MandateSignature.at, MandateSignature.signer_id)).scalars()
-    return tuple((one.signer_id, Factor(one.factor), one.assertion) for one in found)
+    return tuple((one.signer_id, Factor(one.factor), one.assertion, one.at) for one in found)

@@ -92,6 +92,12 @@ class Word:
     at: datetime
     mandate: "Mandated | None" = None
 
+    @property
+    def keyed(self) -> bool:
+        """Whether it rests on a passkey: the speaker's, or one by which their mandate was signed."""
+        signed = self.mandate.signed if self.mandate else ()
+        return self.assertion is not None or any(assertion is not None for _, _, assertion, _ in signed)
+
 
 @dataclass(frozen=True, slots=True)
 class Mandated:
@@ -99,7 +105,7 @@ class Mandated:
 
     terms: Terms
     fingerprint: bytes
-    signed: tuple[tuple[int, Factor, str | None], ...]
+    signed: tuple[tuple[int, Factor, str | None, datetime], ...]
     used: int
     ended: bool
 
@@ -156,6 +162,7 @@ class Fault(StrEnum):
     REACH_NEEDS_PASSKEY = "reach-needs-passkey"
     CODES_REPEATED = "codes-repeated"
     BAD_SIGNATURE = "bad-signature"
+    PINS = "pins"
     NO_FACTOR = "no-factor"
     MANDATE_OVER = "mandate-over"
     MANDATE_USED = "mandate-used"
@@ -267,7 +274,7 @@ def signed(word: Word, asked: bytes, pins: Pins) -> bool:
     """Return whether a word's assertion is its operator's signature over a challenge, by a key that is pinned for its rule."""
     if pins.site is None or word.operator is None or word.assertion is None:
         return False
-    for pin in pins.of(word.operator, NEEDS[word.rule]):
+    for pin in pins.of(word.operator, NEEDS[word.rule], at=word.at):
         try:
             known = Known(pin.credential, pin.public_key, 0)
             passkeys.verify(pins.site, word.assertion, known=known, challenge=asked)
@@ -300,8 +307,8 @@ def _framed(matter: Matter, terms: Terms) -> bool:
 def _signers(mandate: Mandated, rules: Night, pins: Pins) -> Fault | None:
     """Two others must have signed; what proves a signature depends on how many readers the mandate allows."""
     good = set()
-    for operator, factor, assertion in mandate.signed:
-        word = Word(Rule.TWO, operator, factor, assertion, mandate.terms.until)
+    for operator, factor, assertion, at in mandate.signed:
+        word = Word(Rule.TWO, operator, factor, assertion, at)
         refused = signs(word, mandate.fingerprint, mandate.terms.most_readers, rules, pins)
         if operator != mandate.terms.holder and not refused:
             good.add(operator)

@@ -8,7 +8,8 @@ import base64
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from newsletter.operators.roles import May
 
 PINNED = frozenset({May.APPROVE, May.SEND})
 """For what a key may be trusted: another's alert, and what one sends alone or by a mandate."""
+KEPT = timedelta(days=400)
+"""How long a dropped key is kept for words of before: for as long as it is known who had an alert, and can be told of it."""
 
 
 class BadPins(Invalid):
@@ -38,13 +41,20 @@ class OthersMayWrite(Conflict):
 class Pin:
     """One passkey of one operator: the identity of the credential and its public half (COSE).
 
-    may   what its owner might as it was pinned. What the database says of roles a worker does not believe
+    may     what its owner might as it was pinned. What the database says of roles a worker does not believe
+    until   when it was found dropped: words of before still hold by it. None: it is pinned now
     """
 
     operator: int
     credential: bytes
     public_key: bytes
     may: frozenset[May] = frozenset()
+    until: datetime | None = None
+
+    def covers(self, other: "Pin") -> bool:
+        """Return whether this is the same key, good for all that the other is."""
+        mine, theirs = ((one.operator, one.credential, one.public_key) for one in (self, other))
+        return mine == theirs and self.may >= other.may
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +64,20 @@ class Pins:
     site: Site | None = None
     keys: tuple[Pin, ...] = ()
 
-    def of(self, operator: int, act: May) -> list[Pin]:
-        """Return the keys of an operator by which they may do something."""
-        return [pin for pin in self.keys if pin.operator == operator and act in pin.may]
+    def of(self, operator: int, act: May, *, at: datetime) -> list[Pin]:
+        """Return the keys of an operator by which they might do something at a moment of the database's clock."""
+        mine = [pin for pin in self.keys if pin.operator == operator and act in pin.may]
+        return [pin for pin in mine if pin.until is None or at < pin.until]
+
+    def renewed(self, keys: Iterable[Pin], *, now: datetime) -> list[Pin]:
+        """Return keys with those that were pinned and are none of them any more: good for words of before `now`."""
+        found = list(keys)
+        for pin in self.keys:
+            if pin.until is None and pin.may and not any(key.covers(pin) for key in found):
+                found.append(replace(pin, until=now))
+            elif pin.until is not None and now - pin.until < KEPT:
+                found.append(pin)
+        return found
 
 
 def read(path: Path) -> Pins:
@@ -86,13 +107,15 @@ def write(path: Path, site: Site, keys: Iterable[Pin]) -> None:
 
 def _fields(pin: Pin) -> dict[str, Any]:
     keys = {"credential": _text(pin.credential), "public_key": _text(pin.public_key)}
-    return {"operator": pin.operator, "may": sorted(pin.may)} | keys
+    until = {} if pin.until is None else {"until": pin.until.isoformat()}
+    return {"operator": pin.operator, "may": sorted(pin.may)} | keys | until
 
 
 def _pin(fields: Mapping[str, Any]) -> Pin:
     # A file of an earlier version says of no key what it is for, so it is for nothing: pin anew.
     may = frozenset(map(May, fields.get("may", ())))
-    return Pin(fields["operator"], _bytes(fields["credential"]), _bytes(fields["public_key"]), may)
+    until = datetime.fromisoformat(fields["until"]) if "until" in fields else None
+    return Pin(fields["operator"], _bytes(fields["credential"]), _bytes(fields["public_key"]), may, until)
 
 
 def _text(octets: bytes) -> str:

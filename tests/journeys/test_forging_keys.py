@@ -1,8 +1,9 @@
 """Every way round the pinned keys: which of them counts for what, over what, and until when."""
 
 from newsletter.campaigns.errands import Act
-from newsletter.journeys import alert, errands
+from newsletter.journeys import alert, errands, retracting
 from newsletter.ledger.mailings import State
+from newsletter.operators import factors
 from newsletter.operators.night import Fault, Rule
 from newsletter.operators.roles import Role
 from tests.journeys import nights
@@ -51,3 +52,43 @@ def test_who_sends_alone_has_not_approved(made, pages, tmp_path, words, crew, au
     assert sink.messages == []
     found = alert.standing(made.parts, number)
     assert (found.state, found.waits_for.fault) == (State.APPROVED, Fault.TOO_SOON)
+
+
+def new_phone(crew, made, member):
+    """They enrol anew after they lost theirs: the old passkeys are forgotten, and the team is pinned again."""
+    with crew.worker.transaction() as session:
+        for one in factors.passkeys_of(session, member.id):
+            factors.remove_passkey(session, member.id, one.id)
+    return phone_of(crew, made, member)
+
+
+def test_a_new_phone_halts_nothing_and_keeps_nothing_from_being_taken_back(
+    made, pages, tmp_path, words, crew, author, approver, sink
+):
+    """Approved in the evening, half gone; in the morning the approver has another phone, and there is a mistake in it."""
+    number = locked(made, tmp_path, words, author, 8)
+    nights.by_passkey(pages, made, number, approver, signature(made, phone_of(crew, made, approver), number))
+    alert.release(made.parts, number, by=author.id)
+    new_phone(crew, made, approver)
+    made.deliver("urgent")
+    assert (len(sink.messages), books(made, number).state) == (8, "done")
+    back = retracting.retract(made.parts, number, by=author.id).retraction
+    made.deliver("urgent")
+    assert (len(sink.messages), books(made, back).state) == (16, "done")
+
+
+def test_the_lost_phone_signs_nothing_more(made, pages, tmp_path, words, crew, author, approver, sink, database_urls):
+    """Whoever found it has a worker's password as well: what they write is of now, by the database's clock."""
+    number = locked(made, tmp_path, words, author, 8)
+    lost = phone_of(crew, made, approver)
+    new_phone(crew, made, approver)
+    with attacker(database_urls.worker) as worker:
+        statement = APPROVE.replace("assertion)", "assertion, at)").replace(
+            "%s FROM", "%s, now() - interval '1 day' FROM"
+        )
+        worker.execute(statement, ("two", approver.id, "passkey", signature(made, lost, number), number))
+        worker.execute("UPDATE mailing SET state = 'approved', start_at = now() WHERE id = %s", (number,))
+    made.sweep()
+    made.deliver("urgent")
+    assert sink.messages == []
+    assert "bad-signature" in audited(made)[0]

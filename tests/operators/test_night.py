@@ -145,7 +145,29 @@ def test_a_file_from_before_trusts_nobody(tmp_path, phone):
     fields = json.loads(path.read_text())
     del fields["keys"][0]["may"]
     path.write_text(json.dumps(fields))
-    assert not any(pins.read(path).of(2, act) for act in pins.PINNED)
+    assert not any(pins.read(path).of(2, act, at=NOW) for act in pins.PINNED)
+
+
+def test_a_dropped_key_holds_for_what_was_said_before(tmp_path, phone, trusted):
+    """A new phone must not take back what the old one signed; nor does whoever finds the old one sign anything."""
+    path = tmp_path / "approvers.json"
+    pins.write(path, SITE, trusted.renewed([], now=NOW))
+    dropped, large = pins.read(path), replace(MATTER, count=5_000)
+    said = word(factor=Factor.PASSKEY, assertion=sign(phone), at=NOW - timedelta(seconds=1))
+    assert judge([said], large, dropped) is None
+    assert judge([replace(said, at=NOW)], large, dropped) is Fault.BAD_SIGNATURE
+    assert dropped.renewed([], now=NOW + timedelta(days=399)) == list(dropped.keys)
+    assert dropped.renewed([], now=NOW + timedelta(days=400)) == []
+
+
+def test_a_key_that_is_pinned_for_less_holds_for_what_was_said_before(trusted):
+    """Whoever approves no more has approved what they approved; pinned again for as much, nothing was dropped."""
+    [key] = trusted.keys
+    less = replace(key, may=key.may - {May.APPROVE})
+    renewed = Pins(SITE, tuple(trusted.renewed([less], now=NOW)))
+    assert renewed.keys == (less, replace(key, until=NOW))
+    assert not renewed.of(2, May.APPROVE, at=NOW)
+    assert trusted.renewed([key], now=NOW) == [key]
 
 
 def test_one_person_may_send_to_few():
@@ -211,7 +233,7 @@ TERMS = Terms(
     frames=("raid", "transport"),
     nonce="n",
 )
-MANDATE = Mandated(TERMS, b"m" * 32, ((2, Factor.TOTP, None), (3, Factor.TOTP, None)), used=0, ended=False)
+MANDATE = Mandated(TERMS, b"m" * 32, ((2, Factor.TOTP, None, NOW), (3, Factor.TOTP, None, NOW)), used=0, ended=False)
 FRAMED = replace(MATTER, frames=("raid",))
 
 
@@ -238,9 +260,9 @@ def test_a_mandate_lets_its_holder_send_what_it_names():
         ({}, replace(FRAMED, digest="daily"), {}, Fault.MANDATE_OTHER),
         ({}, replace(FRAMED, count=901), {}, Fault.MANDATE_SMALLER),
         ({"signed": MANDATE.signed[:1]}, FRAMED, {}, Fault.MANDATE_UNSIGNED),
-        ({"signed": (MANDATE.signed[0], (1, Factor.TOTP, None))}, FRAMED, {}, Fault.MANDATE_UNSIGNED),
+        ({"signed": (MANDATE.signed[0], (1, Factor.TOTP, None, NOW))}, FRAMED, {}, Fault.MANDATE_UNSIGNED),
         ({"signed": (MANDATE.signed[0], MANDATE.signed[0])}, FRAMED, {}, Fault.MANDATE_UNSIGNED),
-        ({"signed": (MANDATE.signed[0], (3, Factor.PASSKEY, "{}"))}, FRAMED, {}, Fault.MANDATE_UNSIGNED),
+        ({"signed": (MANDATE.signed[0], (3, Factor.PASSKEY, "{}", NOW))}, FRAMED, {}, Fault.MANDATE_UNSIGNED),
         ({}, FRAMED, {"factor": None}, Fault.NO_FACTOR),
         ({}, FRAMED, {"factor": Factor.PASSKEY, "assertion": "{}"}, Fault.BAD_SIGNATURE),
         ({"terms": replace(TERMS, most_readers=5_000)}, FRAMED, {}, Fault.MANDATE_UNSIGNED),
