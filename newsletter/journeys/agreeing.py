@@ -8,7 +8,7 @@ from newsletter.delivery import vouching
 from newsletter.errors import Forbidden
 from newsletter.journeys.parts import Parts
 from newsletter.ledger.manifest import Manifest
-from newsletter.operators import approval, night, people
+from newsletter.operators import approval, night, people, pins
 from newsletter.operators.approval import Over
 from newsletter.operators.night import Fault, Matter, Word
 
@@ -45,7 +45,10 @@ def judged(
 ) -> NotEnough | None:
     """Return why words do not let a lock go, or None where they do."""
     about = matter(session, parts, manifest, now=now)
-    fault = night.judge(said, about, parts.house.rules, parts.house.pins(), now=now)
+    try:
+        fault = night.judge(said, about, parts.house.rules, vouching.keys(parts.house, said), now=now)
+    except pins.UNTRUSTED:
+        fault = Fault.PINS
     return refusal(fault, parts, manifest, about) if fault else None
 
 
@@ -58,7 +61,11 @@ def enough(session: Session, parts: Parts, manifest: Manifest, said: Sequence[Wo
 def proven(session: Session, parts: Parts, manifest: Manifest, word: Word) -> None:
     """Raise NotEnough where what somebody showed does not prove their word over a lock."""
     about = matter(session, parts, manifest, now=word.at)
-    if fault := night.proven(word, about, parts.house.rules, parts.house.pins()):
+    try:
+        fault = night.proven(word, about, parts.house.rules, vouching.keys(parts.house, [word]))
+    except pins.UNTRUSTED:
+        fault = Fault.PINS
+    if fault is not None:
         raise refusal(fault, parts, manifest, about)
 
 

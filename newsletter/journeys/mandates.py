@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from newsletter import database
 from newsletter.database import Session
+from newsletter.delivery import vouching
 from newsletter.errors import Invalid, NewsletterError
 from newsletter.issues import digests
 from newsletter.journeys import acting, agreeing, alert, drafting, framing
@@ -19,7 +20,7 @@ from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings
 from newsletter.ledger.mailings import State
 from newsletter.ledger.manifest import Manifest
-from newsletter.operators import approval, audit, mandates, night, people
+from newsletter.operators import approval, audit, mandates, night, people, pins
 from newsletter.operators.approval import Over
 from newsletter.operators.mandates import MandateView
 from newsletter.operators.night import NO_CODE, Fault, Rule, Terms, Word
@@ -152,7 +153,11 @@ def _require_signer(session: Session, parts: Parts, mandate_id: int, shown: Show
     if shown.by == found.terms.holder:
         raise NotEnough(Fault.OWN)
     word, rules = Word(Rule.TWO, shown.by, shown.factor, shown.assertion, now), parts.house.rules
-    fault = night.signs(word, found.fingerprint, found.terms.most_readers, rules, parts.house.pins())
+    try:
+        trusted = vouching.keys(parts.house, [word])
+    except pins.UNTRUSTED:
+        raise NotEnough(Fault.PINS) from None
+    fault = night.signs(word, found.fingerprint, found.terms.most_readers, rules, trusted)
     if fault is Fault.NEEDS_PASSKEY:
         raise BadMandate("needs-passkey", count=found.terms.most_readers, codes_to=rules.codes_to)
     if fault is not None:

@@ -23,7 +23,7 @@ from newsletter.operators.audit import SHELL, WORKER
 from newsletter.operators.enrolment import SIGNATURES, Calling, Given, Invited, Open, Vouching
 from newsletter.operators.passkeys import Site
 from newsletter.operators.people import OperatorView
-from newsletter.operators.pins import BadPins, OthersMayWrite, Pin, Pins
+from newsletter.operators.pins import Pin, Pins
 from newsletter.operators.roles import May, Role
 from newsletter.operators.throttle import Door, Knock, TooMany
 
@@ -93,7 +93,7 @@ def _pinned(path: Path) -> Pins:
     """Return what was pinned so far; nothing of a file that is no file to trust, which is written anew."""
     try:
         return pins.read(path)
-    except (BadPins, OthersMayWrite):
+    except pins.UNTRUSTED:
         log.warning("pinned keys are not kept", why="the file was damaged, or others might write it")
         return Pins()
 

@@ -37,6 +37,10 @@ class OthersMayWrite(Conflict):
         super().__init__("night.others-may-write", path=path)
 
 
+UNTRUSTED = (BadPins, OthersMayWrite)
+"""Why a file of pinned keys is no file to trust."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pin:
     """One passkey of one operator: the identity of the credential and its public half (COSE).

@@ -1,4 +1,4 @@
-"""Every way round the pinned keys: which of them counts for what, over what, and until when."""
+"""Every way round the pinned keys: which of them counts for what, over what, and until when; and what a damaged file keeps back."""
 
 from newsletter.campaigns.errands import Act
 from newsletter.journeys import alert, errands, retracting
