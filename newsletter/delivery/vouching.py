@@ -83,7 +83,8 @@ def vouched(
         raise NotVouched(lease.mailing_id, "old-lock")
     _require_same(session, manifest, lease, mailing, house)
     _require_readers(session, manifest, lease, rows)
-    words = approval.of(session, Over(manifest.mailing, manifest.number, manifest.fingerprint))
+    went = mailings.get(session, manifest.mailing).planned_at
+    words = approval.of(session, Over(manifest.mailing, manifest.number, manifest.fingerprint, went))
     about = matter(session, manifest, house, now=now)
     try:
         trusted = keys(house, words)
@@ -160,7 +161,7 @@ def _agreed(
         manifest = locks.current(session, mailing.id)
     except (NewsletterError, ValueError, KeyError, TypeError):
         return False
-    words = approval.of(session, Over(mailing.id, manifest.number, manifest.fingerprint))
+    words = approval.of(session, Over(mailing.id, manifest.number, manifest.fingerprint, mailing.planned_at))
     counted = [word for word in words if counts(word)]
     try:
         return night.judge(counted, _bare(manifest), house.rules, keys(house, counted), now=now) is None

@@ -1,6 +1,7 @@
 """What was said of a lock, and whether it suffices: as the worker will judge that sends."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from newsletter.database import Session
@@ -10,7 +11,7 @@ from newsletter.journeys.parts import Parts
 from newsletter.ledger.manifest import Manifest
 from newsletter.operators import approval, night, people, pins
 from newsletter.operators.approval import Over
-from newsletter.operators.night import Fault, Matter, Word
+from newsletter.operators.night import Fault, Mandated, Matter, Word
 
 
 class NotEnough(Forbidden):
@@ -27,12 +28,19 @@ def over(manifest: Manifest) -> Over:
 
 
 def words(session: Session, manifest: Manifest) -> list[Word]:
-    """Return what was said of a lock by those who may still act: whoever was disabled meanwhile is not asked any more.
+    """Return what was said of a lock by those who may still act: whoever was disabled meanwhile is not asked any more, nor of
+    what they signed in the evening.
 
     Of what has been released the worker asks all words: who leaves the team later takes back nothing.
     """
     said = approval.of(session, over(manifest))
-    return [word for word in said if word.operator is None or people.by_id(session, word.operator).active]
+    acting = [word for word in said if word.operator is None or people.by_id(session, word.operator).active]
+    return [replace(word, mandate=still(session, word.mandate)) if word.mandate else word for word in acting]
+
+
+def still(session: Session, mandate: Mandated) -> Mandated:
+    """Return a mandate as those signed it who may still act."""
+    return replace(mandate, signed=tuple(one for one in mandate.signed if people.by_id(session, one[0]).active))
 
 
 def matter(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> Matter:

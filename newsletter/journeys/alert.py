@@ -277,21 +277,31 @@ def release(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str |
     another by now.
     """
     _allowed(parts, by, May.SEND)
-    parts.letterhead.require()
     with parts.database.transaction() as session:
-        now = database.now(session)
-        acting.an_alert(session, mailing_id)
-        view = mailings.take(session, mailing_id)
-        manifest = _as_seen(locks.current(session, mailing_id), seen)
-        if view.state is not State.APPROVED:
-            _by_one(session, parts, mailing_id, by=by, now=now)
-        _enough(session, parts, manifest, _words(session, manifest), now=now)
-        mailings.start_at(session, mailing_id, now)
-        planning.plan(session, mailing_id, now=now, portions=parts.portions)
-        _released(session, parts, manifest, by=by, start_at=now, now=now)
+        superseded = let_go(session, parts, mailing_id, by=by, seen=seen)
+    return went(parts, mailing_id, superseded)
+
+
+def let_go(session: Session, parts: Parts, mailing_id: int, *, by: int | None, seen: str | None) -> list[int]:
+    """Release an alert in the transaction of the caller, and return what it supersedes: `went` follows. Raises as `release`."""
+    parts.letterhead.require()
+    now = database.now(session)
+    acting.an_alert(session, mailing_id)
+    view = mailings.take(session, mailing_id)
+    manifest = _as_seen(locks.current(session, mailing_id), seen)
+    if view.state is not State.APPROVED:
+        _by_one(session, parts, mailing_id, by=by, now=now)
+    _enough(session, parts, manifest, _words(session, manifest), now=now)
+    mailings.start_at(session, mailing_id, now)
+    planning.plan(session, mailing_id, now=now, portions=parts.portions)
+    _released(session, parts, manifest, by=by, start_at=now, now=now)
+    return [one for each in mailings.followed(session, mailing_id) for one in mailings.in_all_languages(session, each)]
+
+
+def went(parts: Parts, mailing_id: int, superseded: Sequence[int]) -> State:
+    """See to it that an alert leaves that was let go, and return its state."""
+    with parts.database.transaction() as session:
         state = mailings.get(session, mailing_id).state
-        before = mailings.followed(session, mailing_id)
-        superseded = [one for each in before for one in mailings.in_all_languages(session, each)]
     parts.nudger.nudge(DELIVER[Lane.URGENT])
     telling.nudge(parts.nudger)
     growing.grow(parts, mailing_id)

@@ -172,15 +172,15 @@ def release_by_code(
     Raises NotEnough, WrongFactor, Locked, NotAllowed, UnknownMandate, ChangedMeanwhile, and what `alert.release` raises.
     """
     shown = Shown(by, Factor.TOTP, seen=seen)
-    let_go = acting.by_factor(
+    superseded = acting.by_factor(
         parts,
         by,
         Factor.TOTP,
         code,
         before=lambda session: _require_word(session, parts, mailing_id, mandate, shown),
-        act=lambda session: _approve(session, parts, mailing_id, mandate, shown),
+        act=lambda session: _let_go(session, parts, mailing_id, mandate, shown),
     )
-    return alert.release(parts, mailing_id, by=by, seen=let_go.fingerprint.hex())
+    return alert.went(parts, mailing_id, superseded)
 
 
 def release_by_passkey(
@@ -191,8 +191,8 @@ def release_by_passkey(
     Raises as `release_by_code`, but for what is about codes.
     """
     with parts.database.transaction() as session:
-        signed = _approve(session, parts, mailing_id, mandate, Shown(by, Factor.PASSKEY, assertion, seen))
-    return alert.release(parts, mailing_id, by=by, seen=signed.fingerprint.hex())
+        superseded = _let_go(session, parts, mailing_id, mandate, Shown(by, Factor.PASSKEY, assertion, seen))
+    return alert.went(parts, mailing_id, superseded)
 
 
 def may_release(parts: Parts, mailing_id: int, *, mandate: int, by: int) -> int:
@@ -201,8 +201,12 @@ def may_release(parts: Parts, mailing_id: int, *, mandate: int, by: int) -> int:
         return _require_word(session, parts, mailing_id, mandate, Shown(by, Factor.TOTP)).count
 
 
-def _approve(session: Session, parts: Parts, mailing_id: int, mandate: int, shown: Shown) -> Manifest:
-    """Write down the holder's word, and return the lock it is over: that alone may go by it."""
+def _let_go(session: Session, parts: Parts, mailing_id: int, mandate: int, shown: Shown) -> list[int]:
+    """Write down the holder's word and let the alert go by it, both or neither; return what it supersedes.
+
+    A word that stood by itself would let it go later: when the mandate is over, and by somebody else.
+    """
+    mandates.take(session, mandate)
     mailings.take(session, mailing_id)
     manifest = _require_word(session, parts, mailing_id, mandate, shown)
     over = Over(manifest.mailing, manifest.number, manifest.fingerprint)
@@ -212,7 +216,7 @@ def _approve(session: Session, parts: Parts, mailing_id: int, mandate: int, show
     mailings.approve(session, mailing_id, start_at=None)
     facts = {"mailing": mailing_id, "number": manifest.number, "mandate": mandate, "factor": shown.factor}
     audit.append(session, "alert.mandated", by=shown.by, now=database.now(session), **facts)
-    return manifest
+    return alert.let_go(session, parts, mailing_id, by=shown.by, seen=manifest.fingerprint.hex())
 
 
 def _require_word(session: Session, parts: Parts, mailing_id: int, mandate: int, shown: Shown) -> Manifest:
@@ -223,7 +227,7 @@ def _require_word(session: Session, parts: Parts, mailing_id: int, mandate: int,
     if shown.seen is not None and shown.seen != manifest.fingerprint.hex():
         raise drafting.ChangedMeanwhile(mailing_id)
     mailings.require(session, mailing_id, State.APPROVED)
-    used = mandates.used_for(session, mandate, mailing_id, at=now)
+    used = agreeing.still(session, mandates.used_for(session, mandate, mailing_id, at=now))
     word = Word(Rule.MANDATE, shown.by, shown.factor, shown.assertion, now, used)
     agreeing.enough(session, parts, manifest, [word], now=now)
     return manifest

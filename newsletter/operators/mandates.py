@@ -61,6 +61,16 @@ def get(session: Session, mandate_id: int) -> MandateView:
     return _view(session, row)
 
 
+def take(session: Session, mandate_id: int) -> None:
+    """Keep everybody else from using a mandate until the transaction is over: of two at once the second sees what the first used.
+
+    Raises UnknownMandate.
+    """
+    free = select(Mandate.id).where(Mandate.id == mandate_id).with_for_update(key_share=True)
+    if session.execute(free).first() is None:
+        raise UnknownMandate(mandate_id)
+
+
 def listed(session: Session, *, limit: int = 50) -> list[MandateView]:
     """Return the newest mandates."""
     query = select(Mandate).order_by(Mandate.id.desc()).limit(limit).execution_options(populate_existing=True)
@@ -94,7 +104,7 @@ def used_for(
 ) -> Mandated:
     """Return a mandate as one release uses it.
 
-    at       when the word was given: one that ended later does not take it back
+    at       when the alert was planned, or now: one that ended later does not take back what it let go
     before   the number of the word's row: only alerts that went by an earlier one count. None: it is not given yet
     """
     row = session.get_one(Mandate, mandate_id, populate_existing=True)
@@ -104,7 +114,8 @@ def used_for(
     used = session.execute(select(func.count(func.distinct(Approval.mailing_id))).where(*others)).scalar_one()
     ended = row.ended_at is not None and row.ended_at <= at
     # Worked out anew: what stands beside the terms is only what somebody wrote there.
-    return Mandated(Terms.parse(row.terms), _fingerprint(row.terms), _signatures(session, mandate_id), used, ended)
+    terms, signed = Terms.parse(row.terms), _signatures(session, mandate_id)
+    return Mandated(terms, _fingerprint(row.terms), signed, used, ended, at)
 
 
 def _signatures(session: Session, mandate_id: int) -> tuple[tuple[int, Factor, str | None, datetime], ...]:

@@ -101,13 +101,14 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Mandated:
-    """A mandate as one release uses it."""
+    """A mandate as one release uses it. at: when what it lets go was planned, or now; None: as the word was said."""
 
     terms: Terms
     fingerprint: bytes
     signed: tuple[tuple[int, Factor, str | None, datetime], ...]
     used: int
     ended: bool
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +290,7 @@ def _mandated(word: Word, matter: Matter, rules: Night, pins: Pins) -> Fault | N
     if mandate is None:
         return Fault.MANDATE_UNSIGNED
     terms = mandate.terms
-    if mandate.ended or word.at >= terms.until:
+    if mandate.ended or (mandate.at or word.at) >= terms.until:
         return Fault.MANDATE_OVER
     if mandate.used >= terms.most_alerts:
         return Fault.MANDATE_USED
