@@ -4,11 +4,9 @@ Schemathesis reads the document as a maker of programs would, and judges every a
 """
 
 import json
-import re
 from collections import Counter
 from datetime import timedelta
 
-import httpx
 import pytest
 import schemathesis
 from schemathesis.config import SchemathesisConfig
@@ -169,6 +167,9 @@ def tried(base, *, document=None, secret=None, examples, seed=7, phases=None, nu
     settings = {
         "base-url": base,
         "seed": seed,
+        # A machine that is busy is no finding.
+        "request-timeout": 60,
+        "suppress-health-check": ["all"],
         "continue-on-failure": True,
         "headers": bearer(secret) if secret else {},
         "generation": {"max-examples": examples, "database": "none", "no-shrink": True},
@@ -278,11 +279,9 @@ def test_what_the_test_tries_with_sees_a_lie(app, secret) -> None:
     document = describing.describe(BASE)
     del document["paths"]["/api/v1/signups"]["post"]["responses"]["422"]
     document["components"]["schemas"]["Head"]["properties"]["number"]["type"] = "string"
-    document["paths"]["/api/v1/signups/code"]["post"]["security"] = [{"token": []}]
+    document["paths"]["/api/v1/signups"]["post"]["security"] = [{"token": []}]
     once = {"stateful": {"enabled": False}, "fuzzing": {"enabled": False}}
     with scanning.served(app) as base:
         _, failed, _ = tried(base, document=document, secret=secret(May.STOP, May.AUDIT), examples=1, phases=once)
     found = {one.partition(":")[0] for one in failed}
-    assert {"status_code_conformance", "response_schema_conformance"} <= found, found
-    assert httpx.codes.UNPROCESSABLE_ENTITY == 422
-    assert re.search("signups", " ".join(failed))
+    assert {"status_code_conformance", "response_schema_conformance", "ignored_auth"} <= found
