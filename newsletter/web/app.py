@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from newsletter import assembly, logs
 from newsletter.assembly import Newsletter
-from newsletter.database import DatabaseUnreachable
+from newsletter.database import DatabaseUnreachable, DiskFull
 from newsletter.journeys import leaving
 from newsletter.web import api, choosing, console, hooks, joining, privacy, public, refusals, security, stopping
 from newsletter.web.fresh import Fresh
@@ -21,8 +21,8 @@ def create(newsletter: Newsletter | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        # What this machine accepted while the database was away.
-        with suppress(DatabaseUnreachable):
+        # What this machine accepted while the database was away, or its disk full: pages start all the same.
+        with suppress(DatabaseUnreachable, DiskFull):
             leaving.drain(made.parts)
         yield
         made.close()
