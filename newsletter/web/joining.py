@@ -5,7 +5,6 @@ that it could use.
 """
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
@@ -139,7 +138,7 @@ def _client(request: Request) -> str:
 
 def _page(request: Request) -> str:
     """Where the form stood, without what may name a person behind a "?"."""
-    parts = urlsplit(request.headers.get("referer", request.headers.get("origin", "")))
+    parts = security.parsed(request.headers.get("referer", request.headers.get("origin", "")))
     return f"{parts.scheme}://{parts.netloc}{parts.path}"[:LONGEST_PAGE] if parts.netloc else ""
 
 
