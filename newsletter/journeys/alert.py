@@ -245,6 +245,20 @@ def settle(parts: Parts, mailing_id: int, *, by: int) -> None:
         audit.append(session, "alert.approved", by=by, now=now, mailing=mailing_id, number=manifest.number)
 
 
+def _approved(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> bool:
+    return agreeing.judged(session, parts, manifest, _approvals(session, manifest), now=now) is None
+
+
+def _settled(session: Session, parts: Parts, manifest: Manifest, *, by: int | None, now: datetime) -> bool:
+    """Take a locked alert for approved where somebody's word is there, and nobody has settled it: an errand may be lost."""
+    if not _approved(session, parts, manifest, now=now):
+        return False
+    mailings.approve(session, manifest.mailing, start_at=None)
+    facts = {"mailing": manifest.mailing, "number": manifest.number}
+    audit.append(session, "alert.approved", by=by or audit.SHELL, now=now, **facts)
+    return True
+
+
 def _approvals(session: Session, manifest: Manifest) -> list[Word]:
     return [word for word in _words(session, manifest) if word.rule is Rule.TWO]
 
@@ -289,7 +303,7 @@ def let_go(session: Session, parts: Parts, mailing_id: int, *, by: int | None, s
     acting.an_alert(session, mailing_id)
     view = mailings.take(session, mailing_id)
     manifest = _as_seen(locks.current(session, mailing_id), seen)
-    if view.state is not State.APPROVED:
+    if view.state is not State.APPROVED and not _settled(session, parts, manifest, by=by, now=now):
         _by_one(session, parts, mailing_id, by=by, now=now)
     _enough(session, parts, manifest, _words(session, manifest), now=now)
     mailings.start_at(session, mailing_id, now)
@@ -325,7 +339,7 @@ def may_release(parts: Parts, mailing_id: int, *, alone: bool = False) -> int:
     parts.letterhead.require()
     with parts.database.transaction() as session:
         view, manifest = acting.an_alert(session, mailing_id), locks.current(session, mailing_id)
-        if view.state is not State.APPROVED:
+        if view.state is not State.APPROVED and not _approved(session, parts, manifest, now=database.now(session)):
             mailings.require(session, mailing_id, State.APPROVED)
             _rule_of_one(session, parts, manifest, alone=alone, now=database.now(session))
         if planning.described(session, view) != manifest.audience:
