@@ -7,7 +7,7 @@ alert is compared with that.
 
 import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from newsletter import database
 from newsletter.database import Session
@@ -65,17 +65,26 @@ class Shown:
     seen: str | None = None
 
 
-def until(written: str, *, now: datetime) -> datetime:
-    """Return the moment of "08:00", the next one in the zone of `now`, or of an ISO date and time. Raises BadMandate."""
+def until(written: str, *, now: datetime, zone: tzinfo | None = None) -> datetime:
+    """Return the moment of "08:00", the next one, or of an ISO date and time. Raises BadMandate.
+
+    zone   where it is that hour; None: in this machine's
+    """
     try:
         if len(written) <= 5:
             hour, minute = map(int, written.split(":"))
-            found = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
-            return found if found > now else found + timedelta(days=1)
+            today = now.astimezone(zone).replace(tzinfo=None, hour=hour, minute=minute, second=0, microsecond=0)
+            found = _moment(today, zone)
+            return found if found > now else _moment(today + timedelta(days=1), zone)
         found = datetime.fromisoformat(written)
     except ValueError:
         raise BadMandate("bad-time", written=written) from None
-    return found if found.tzinfo else found.replace(tzinfo=now.tzinfo)
+    return found if found.tzinfo else _moment(found, zone)
+
+
+def _moment(wall: datetime, zone: tzinfo | None) -> datetime:
+    """Return when a clock on the wall shows something. By its date: tonight's offset is not tomorrow's where the clock changes."""
+    return wall.astimezone() if zone is None else wall.replace(tzinfo=zone)
 
 
 def may_write(may: frozenset[May]) -> bool:

@@ -1,7 +1,9 @@
 """When a mandate lets an alert go: at once or not at all, by its holder, while it holds, and no more often than it says."""
 
 import threading
-from datetime import timedelta
+import time
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -130,3 +132,38 @@ def test_two_at_once_are_one_where_one_is_allowed(made, tmp_path, crew, holder, 
     made.deliver("urgent")
     assert refusals == [Fault.MANDATE_USED]
     assert len(sink.messages) == 3
+
+
+@pytest.fixture
+def berlin(monkeypatch):
+    """A machine in Berlin."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("evening", "ends"),
+    [
+        ("2026-03-28T22:00", "2026-03-29T06:00"),
+        ("2026-10-24T20:00", "2026-10-25T07:00"),
+        ("2026-10-25T20:00", "2026-10-26T07:00"),
+        ("2026-07-01T05:59", "2026-07-01T06:00"),
+        ("2026-07-01T06:00", "2026-07-02T06:00"),
+    ],
+)
+@pytest.mark.parametrize("written", ["08:00", "date"])
+def test_eight_o_clock_is_eight_on_the_night_the_clock_changes(berlin, evening, ends, written):
+    """Whoever holds it until eight is not left without at seven, nor has it until nine. Hours here are UTC."""
+    now, over = (datetime.fromisoformat(f"{one}+00:00") for one in (evening, ends))
+    said = written if written == "08:00" else f"{over:%Y-%m-%d}T08:00"
+    assert mandates.until(said, now=now) == over
+    assert mandates.until(said, now=now.astimezone(), zone=ZoneInfo("Europe/Berlin")) == over
+
+
+def test_on_a_page_it_is_the_hour_that_pages_show(berlin):
+    """UTC, wherever the machine stands."""
+    now = datetime(2026, 10, 24, 20, tzinfo=UTC)
+    assert mandates.until("08:00", now=now, zone=UTC) == datetime(2026, 10, 25, 8, tzinfo=UTC)

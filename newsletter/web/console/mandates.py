@@ -63,9 +63,9 @@ def _writer(request: Request) -> Visitor:
 def _add(request: Request, fields: dict[str, str], frames: Sequence[str]) -> Response:
     who, parts = _writer(request), gate.made(request).parts
     with parts.database.transaction() as session:
-        now = database.now(session).astimezone(UTC)
+        now = database.now(session)
     try:
-        ends = journey.until(fields.get("until", "").strip(), now=now)
+        ends = journey.until(fields.get("until", "").strip(), now=now, zone=UTC)
     except NewsletterError as problem:
         return _form(request, who, fields, frames, problem)
     facts: dict[str, Any] = {
