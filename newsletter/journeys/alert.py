@@ -7,17 +7,13 @@ at once more by the worker that sends (`delivery.vouching`).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import cycle
 
 from newsletter import database
 from newsletter.campaigns import alerts
-from newsletter.composer import lint
-from newsletter.composer.message import Compiled
 from newsletter.database import Session
 from newsletter.delivery import planning
-from newsletter.issues import digests, manuscript
 from newsletter.jobs import DELIVER, HOOKS
-from newsletter.journeys import acting, agreeing, drafting, framing, growing, mailing, stopping, telling
+from newsletter.journeys import acting, agreeing, drafting, fixing, growing, mailing, stopping, telling
 from newsletter.journeys.acting import NotAnAlert as NotAnAlert
 from newsletter.journeys.acting import allowed as _allowed
 from newsletter.journeys.agreeing import NotEnough as NotEnough
@@ -25,17 +21,16 @@ from newsletter.journeys.agreeing import enough as _enough
 from newsletter.journeys.agreeing import over as _over
 from newsletter.journeys.agreeing import words as _words
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import locks, mailings, refusals, translating, variants
+from newsletter.ledger import locks, mailings, refusals, translating
 from newsletter.ledger import planning as rows
-from newsletter.ledger.mailings import Lane, MailingView, State
-from newsletter.ledger.manifest import Change, Manifest, Version, difference, short
+from newsletter.ledger.mailings import Lane, State
+from newsletter.ledger.manifest import Change, Manifest, difference, short
 from newsletter.ledger.refusals import RefusalView
 from newsletter.operators import approval, audit, factors, night
 from newsletter.operators.night import Fault, Rule, Word
 from newsletter.operators.people import OperatorView
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
-from newsletter.subscribers import recipients
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +92,7 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | No
         drafting.complete(session, parts, view, now=now)
         expires = now + alerts.EXPIRES_AFTER
         mailings.expire(session, mailing_id, expires)
-        manifest = _manifest(session, parts, view, by=by, expires_at=expires)
+        manifest = fixing.manifest(session, parts, view, by=by, expires_at=expires)
         locks.add(session, manifest)
         made = _locked(session, parts, manifest, now=now)
         fault = night.unlockable(by, unread=seen is None and drafting.unnamed(view), few=made.few)
@@ -110,56 +105,6 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | No
     if waits:
         telling.nudge(parts.nudger)
     return made
-
-
-def _manifest(session: Session, parts: Parts, view: MailingView, *, by: int | None, expires_at: datetime) -> Manifest:
-    words = [str(one) for one in view.content["words"]]
-    language = digests.get(session, view.digest_id or 0).languages[0]
-    backwards = [alerts.retraction(manuscript.read(one, language=language)).markdown for one in words]
-    frames = [framing.kept(parts.house, one, language=language) for one in words]
-    compiled = _versions(session, view.id, words, frames)
-    back = _versions(session, mailings.retraction_of(session, view.id), backwards, [None])
-    every = [one for one, _ in (*compiled, *back)]
-    return Manifest(
-        mailing=view.id,
-        number=locks.next_number(session, view.id),
-        author=by,
-        kind=view.kind,
-        lane=view.lane,
-        sender=parts.letterhead.sender_address,
-        expires_at=expires_at,
-        latest=expires_at + alerts.PUT_OFF,
-        audience=planning.described(session, view),
-        count=rows.count(session, view, planning.audience(session, view)),
-        versions=tuple(version for _, version in compiled),
-        retraction=tuple(version for _, version in back),
-        links=tuple(sorted({link for one in every for link in lint.links(one)})),
-        images=tuple((image, "") for image in sorted({image for one in every for image in lint.images(one)})),
-        updates=view.updates,
-        translates=view.translates,
-        writers=tuple(view.content.get("by", ())),
-        measure=recipients.measure(session, view.digest_id or 0),
-        whole=planning.whole(session, view),
-    )
-
-
-def _versions(
-    session: Session, mailing_id: int, words: Sequence[str], frames: Sequence[str | None]
-) -> list[tuple[Compiled, Version]]:
-    found = []
-    # The same words once more for those who had another language before, marked, and all of them for each style.
-    for variant, text, frame in zip(variants.of(session, mailing_id), cycle(words), cycle(frames), strict=False):
-        compiled = variants.load(session, variant.id)
-        version = Version.of(
-            compiled,
-            number=variant.number,
-            language=variant.language,
-            words=text,
-            frame=frame,
-            style=variant.style,
-        )
-        found.append((compiled, version))
-    return found
 
 
 def _locked(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> Locked:
