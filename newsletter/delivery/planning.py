@@ -228,9 +228,11 @@ def whole(session: Session, mailing: mailings.MailingView) -> int:
 
     Whoever cuts one into parts, each to few, reaches them all: by this it is judged who may send it.
     """
-    if not translating.terms(mailing):
-        return 0
-    digest = digests.get(session, mailing.digest_id or 0)
+    return reach(session, digests.get(session, mailing.digest_id or 0)) if translating.terms(mailing) else 0
+
+
+def reach(session: Session, digest: digests.DigestView) -> int:
+    """Return to how many an alert to a whole digest would go now."""
     everyone = recipients.of_digest(digest.id, rhythm=None, languages=digest.languages, urgent=True)
     return recipients.count(session, everyone)
 

@@ -129,7 +129,7 @@ def _before(session: Session, manifest: Manifest, house: House, *, now: datetime
 
 
 def _by_passkey(session: Session, mailing: mailings.MailingView, house: House, *, now: datetime) -> bool:
-    return _agreed(session, mailing, house, lambda word: word.assertion is not None, now=now)
+    return _agreed(session, mailing, house, lambda word: word.proved, now=now)
 
 
 def _beside(session: Session, manifest: Manifest, house: House, *, now: datetime) -> int:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, tzinfo
 
 from newsletter import database
 from newsletter.database import Session
-from newsletter.delivery import vouching
+from newsletter.delivery import planning, vouching
 from newsletter.errors import Invalid, NewsletterError
 from newsletter.issues import digests
 from newsletter.journeys import acting, agreeing, alert, drafting, framing
@@ -154,6 +154,11 @@ def _sign(session: Session, parts: Parts, mandate_id: int, shown: Shown) -> Mand
     return mandates.get(session, mandate_id)
 
 
+def _reach(session: Session, found: MandateView) -> int:
+    """Return for how many a code must be enough: alerts to some of a digest reach all of it one by one."""
+    return max(found.terms.most_readers, planning.reach(session, digests.by_key(session, found.terms.digest)))
+
+
 def _require_signer(session: Session, parts: Parts, mandate_id: int, shown: Shown) -> None:
     now, found = database.now(session), mandates.get(session, mandate_id)
     acting.require(session, shown.by, May.APPROVE)
@@ -166,9 +171,10 @@ def _require_signer(session: Session, parts: Parts, mandate_id: int, shown: Show
         trusted = vouching.keys(parts.house, [word])
     except pins.UNTRUSTED:
         raise NotEnough(Fault.PINS) from None
-    fault = night.signs(word, found.fingerprint, found.terms.most_readers, rules, trusted)
+    most = _reach(session, found)
+    fault = night.signs(word, found.fingerprint, most, rules, trusted)
     if fault is Fault.NEEDS_PASSKEY:
-        raise BadMandate("needs-passkey", count=found.terms.most_readers, codes_to=rules.codes_to)
+        raise BadMandate("needs-passkey", count=most, codes_to=rules.codes_to)
     if fault is not None:
         raise NotEnough(fault)
 
@@ -267,6 +273,7 @@ class Paper:
 
     frames   each frame's name with its text; None where the text is another by now than the one that is signed
     over     it lets nothing go any more, whoever signs
+    codes    a code is enough to sign it
     """
 
     mandate: MandateView
@@ -274,6 +281,7 @@ class Paper:
     frames: tuple[tuple[str, str | None], ...]
     holds: bool
     over: bool
+    codes: bool
 
     @property
     def whole(self) -> bool:
@@ -299,7 +307,10 @@ def _paper(session: Session, parts: Parts, found: MandateView, *, now: datetime)
     terms = found.terms
     frames = tuple((one.partition("@")[0], _frame(parts, one)) for one in terms.frames)
     name = digests.by_key(session, terms.digest).name
-    return Paper(found, name, frames, found.holds(now=now), found.over(now=now))
+    # Counting a large digest takes a second, and where more may be written to than a code is enough for it makes no difference.
+    codes = not found.over(now=now) and terms.most_readers <= parts.house.rules.codes_to
+    codes = codes and _reach(session, found) <= parts.house.rules.codes_to
+    return Paper(found, name, frames, found.holds(now=now), found.over(now=now), codes)
 
 
 def _frame(parts: Parts, frame_id: str) -> str | None:

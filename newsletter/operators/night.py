@@ -98,6 +98,12 @@ class Word:
         signed = self.mandate.signed if self.mandate else ()
         return self.assertion is not None or any(assertion is not None for _, _, assertion, _ in signed)
 
+    @property
+    def proved(self) -> bool:
+        """Whether it rests on passkeys alone: nothing of it is only a row."""
+        signed = self.mandate.signed if self.mandate else ()
+        return self.assertion is not None and all(assertion is not None for _, _, assertion, _ in signed)
+
 
 @dataclass(frozen=True, slots=True)
 class Mandated:
@@ -257,7 +263,7 @@ def proven(word: Word, matter: Matter, rules: Night, pins: Pins) -> Fault | None
 
 
 def signs(word: Word, fingerprint: bytes, most_readers: int, rules: Night, pins: Pins) -> Fault | None:
-    """Return why what somebody showed is no signature of a mandate for so many readers."""
+    """Return why what somebody showed is no signature of a mandate. most_readers: of an alert by it, or all who take its digest."""
     weak = Fault.NEEDS_PASSKEY if most_readers > rules.codes_to else None
     return _shown(word, challenge(SIGNING, fingerprint), weak, pins)
 
@@ -298,19 +304,22 @@ def _mandated(word: Word, matter: Matter, rules: Night, pins: Pins) -> Fault | N
         return Fault.MANDATE_OTHER
     if matter.count > terms.most_readers:
         return Fault.MANDATE_SMALLER
-    return _signers(mandate, rules, pins) or proven(word, matter, rules, pins)
+    return _signers(mandate, matter, rules, pins) or proven(word, matter, rules, pins)
 
 
 def _framed(matter: Matter, terms: Terms) -> bool:
     return bool(matter.frames) and all(frame in terms.frames for frame in matter.frames)
 
 
-def _signers(mandate: Mandated, rules: Night, pins: Pins) -> Fault | None:
-    """Two others must have signed; what proves a signature depends on how many readers the mandate allows."""
-    good = set()
+def _signers(mandate: Mandated, matter: Matter, rules: Night, pins: Pins) -> Fault | None:
+    """Two others must have signed; what proves a signature depends on how many readers the mandate allows.
+
+    And on how many take the digest: alert by alert, each to some of them, its holder reaches them all.
+    """
+    good, most = set(), max(mandate.terms.most_readers, matter.reach)
     for operator, factor, assertion, at in mandate.signed:
         word = Word(Rule.TWO, operator, factor, assertion, at)
-        refused = signs(word, mandate.fingerprint, mandate.terms.most_readers, rules, pins)
+        refused = signs(word, mandate.fingerprint, most, rules, pins)
         if operator != mandate.terms.holder and not refused:
             good.add(operator)
     return None if len(good) >= 2 else Fault.MANDATE_UNSIGNED

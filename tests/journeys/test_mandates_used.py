@@ -11,6 +11,7 @@ from newsletter.delivery.planning import CountMoved
 from newsletter.errors import NewsletterError
 from newsletter.journeys import alert, mandates
 from newsletter.journeys.alert import NotEnough
+from newsletter.journeys.mandates import BadMandate
 from newsletter.ledger.mailings import State
 from newsletter.operators import people
 from newsletter.operators.audit import SHELL
@@ -96,6 +97,15 @@ def test_who_signed_and_left_signs_no_more(made, tmp_path, holder, signers, mand
     with made.parts.database.transaction() as session:
         people.disable(session, signers[0].id, by=SHELL, now=nights.now(made))
     refuses(Fault.MANDATE_UNSIGNED, made, number, mandate, holder)
+
+
+def test_codes_sign_no_mandate_for_parts_of_a_large_digest(made, tmp_path, crew, holder, signers):
+    """Three alerts to five thousand each are fifteen thousand: who signs that, or writes that they did, shows a passkey."""
+    house.add_readers(made, tmp_path, house.addresses(6))
+    found = mandates.add(made.parts, wish(made, holder, most_readers=3))
+    with pytest.raises(BadMandate) as weak:
+        sign(made, found.id, signers[0])
+    assert (weak.value.message, weak.value.facts["count"]) == ("mandate.needs-passkey", 6)
 
 
 def test_two_at_once_are_one_where_one_is_allowed(made, tmp_path, crew, holder, signers, sink, database_urls):

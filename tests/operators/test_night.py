@@ -266,6 +266,8 @@ def test_a_mandate_lets_its_holder_send_what_it_names():
         ({}, FRAMED, {"factor": None}, Fault.NO_FACTOR),
         ({}, FRAMED, {"factor": Factor.PASSKEY, "assertion": "{}"}, Fault.BAD_SIGNATURE),
         ({"terms": replace(TERMS, most_readers=5_000)}, FRAMED, {}, Fault.MANDATE_UNSIGNED),
+        ({}, replace(FRAMED, whole=1_001, limited=True), {}, Fault.MANDATE_UNSIGNED),
+        ({"at": NOW + timedelta(hours=6)}, FRAMED, {}, Fault.MANDATE_OVER),
     ],
 )
 def test_a_mandate_holds_for_nothing_else(changed, matter, more, why):

@@ -125,7 +125,7 @@ def _shown(request: Request, who: Visitor, number: int, problem: NewsletterError
         "code": short(found.mandate.fingerprint),
         "signs": signs,
         "signing": signing,
-        "codes": found.mandate.terms.most_readers <= parts.house.rules.codes_to,
+        "codes": found.codes,
     }
     return gate.show(request, "mandate.html", who=who, problem=problem, script=signing is not None, **facts)
 
