@@ -82,3 +82,17 @@ def test_the_api_of_the_documents_is_the_one_of_its_description():
     for page in PAGES:
         for path in re.findall(r"/api/v1(?:/[a-z0-9.]+)+", page.read_text(encoding="utf-8")):
             assert path in known, (page.name, path)
+
+
+def test_every_claim_names_tests_that_exist():
+    """A claim whose test was renamed or deleted is a wish again."""
+    lines = (ROOT / "docs/claims.md").read_text(encoding="utf-8").splitlines()
+    claims = [line for line in lines if line.startswith("- ")]
+    assert claims
+    for claim in claims:
+        named = re.findall(r"`(tests/[\w/]+\.py)`: ((?:`test_\w+`(?:, )?)+)", claim)
+        assert named, f"no test is named: {claim}"
+        for file, tests in named:
+            text = (ROOT / file).read_text(encoding="utf-8")
+            for test in re.findall(r"`(test_\w+)`", tests):
+                assert re.search(rf"^(?:async )?def {test}\(", text, flags=re.MULTILINE), f"{file}: {test}"

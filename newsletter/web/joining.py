@@ -17,6 +17,7 @@ from newsletter.journeys import joining
 from newsletter.subscribers.forms import Arrival
 from newsletter.subscribers.signup import Wish
 from newsletter.web import security
+from newsletter.web.fresh import shared
 from newsletter.web.pages import Pages
 from newsletter.web.speaking import choices
 from newsletter.web.speaking import spoken as spoken
@@ -40,8 +41,12 @@ def _pages(request: Request) -> Pages:
 
 
 @router.api_route("/join", methods=READ)
-def form(request: Request, language: str = "", digest: str = "", form: str = "page") -> HTMLResponse:
+async def form(request: Request, language: str = "", digest: str = "", form: str = "page") -> Response:
     """Show the form. language, digest: what the page that links here is written in, and about."""
+    return await shared(request, _empty, language, digest, form)
+
+
+def _empty(request: Request, language: str, digest: str, form: str) -> HTMLResponse:
     return _form(request, spoken(request, language), chosen=(digest,), form=form)
 
 
