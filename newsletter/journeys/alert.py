@@ -284,9 +284,11 @@ def may_release(parts: Parts, mailing_id: int, *, alone: bool = False) -> int:
     parts.letterhead.require()
     with parts.database.transaction() as session:
         view, manifest = acting.an_alert(session, mailing_id), locks.current(session, mailing_id)
-        if view.state is not State.APPROVED and not _approved(session, parts, manifest, now=database.now(session)):
+        if view.state is not State.APPROVED:
             mailings.require(session, mailing_id, State.APPROVED)
-            _rule_of_one(session, parts, manifest, alone=alone, now=database.now(session))
+            now = database.now(session)
+            if not _approved(session, parts, manifest, now=now):
+                _rule_of_one(session, parts, manifest, alone=alone, now=now)
         if planning.described(session, view) != manifest.audience:
             raise planning.OtherAudience(mailing_id)
         count = rows.count(session, view, planning.audience(session, view))

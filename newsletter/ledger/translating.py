@@ -82,7 +82,7 @@ def extent(session: Session, mailing: MailingView) -> int:
     room = int(session.execute(_ROOM, {"mailing": mailing.id}).scalar_one())
     try:
         return max(_reached(session, mailing), room)
-    except locks.Broken:
+    except (locks.Broken, locks.NotLocked):
         return room
 
 
