@@ -321,7 +321,7 @@ def test_who_may_not_send_holds_none(made, signers):
 def test_an_hour_is_the_next_one_here(written, expected):
     """“Until 08:00” means tomorrow morning where the machine stands."""
     now = datetime.fromisoformat("2026-03-01T22:00:00+01:00")
-    assert mandates.until(written, now=now) == datetime.fromisoformat(expected)
+    assert mandates.until(written, now=now, zone=now.tzinfo) == datetime.fromisoformat(expected)
 
 
 @pytest.mark.parametrize("written", ["", "8", "25:00", "08:61", "tomorrow", "2026-02-30T08:00"])
