@@ -88,7 +88,10 @@ def _failed(request: Request, _surprise: Exception) -> Response:
     """A surprise: the server logs it. This answer is given outside of the guard, so it is dressed here."""
     made: Newsletter = request.app.state.newsletter
     pages: Pages = request.app.state.pages
-    answer = pages.show("public/message.html", language=speaking.of(request), status=500, message="web.failed")
+    exits = not request.url.path.startswith(security.WITHOUT_EXIT)
+    answer = pages.show(
+        "public/message.html", language=speaking.of(request), status=500, message="web.failed", exits=exits
+    )
     security.dress(answer.headers, request.url.path, https=made.settings.base_url.startswith("https://"))
     return answer
 
@@ -110,9 +113,8 @@ def _said(request: Request, status: int, message: str, **facts: Any) -> Response
             log.warning("refused", message=message, status=status, **facts)
         message, facts = PLAINLY.get(status, "web.failed"), {}
     language, choices = speaking.of(request), [] if _team(request) else speaking.choices(request)
-    return pages.show(
-        "public/message.html", language=language, status=status, message=message, facts=facts, choices=choices
-    )
+    more = {"facts": facts, "choices": choices, "exits": not request.url.path.startswith(security.WITHOUT_EXIT)}
+    return pages.show("public/message.html", language=language, status=status, message=message, **more)
 
 
 def _team(request: Request) -> bool:

@@ -1,4 +1,4 @@
-"""What every answer carries, whatever the route: no scripts, no frames, no third party, no trace in a Referer."""
+"""What every answer carries, whatever the route: no script but ours, no frames, no third party, no trace in a Referer."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -15,7 +15,7 @@ LARGEST_NOTICE = 256 * 1024
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-# Pages that ask for a passkey, and a form in a wave, need one script of ours; it speaks to nobody.
+# The way out of a reader's page, a passkey, the sum of a form in a wave: each is a script of ours that speaks to nobody.
 OWN_SCRIPT_POLICY = f"{POLICY}; script-src 'self'"
 PASSKEY_POLICY = OWN_SCRIPT_POLICY
 # The mail in the archive brings its styles in attributes; in its sandbox it can run nothing, post nothing, reach nothing.
@@ -23,6 +23,8 @@ MAIL_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'none'; frame-ancestors 'none';"
     " base-uri 'none'; sandbox allow-popups allow-popups-to-escape-sandbox allow-top-navigation-by-user-activation"
 )
+# Where the team works, and programs: there is no way out to be shown, and no script unless a page says so.
+WITHOUT_EXIT = ("/console", "/e/", "/api/", "/hooks/")
 
 
 def client(peer: str, forwarded: str, trusted: Sequence[IPv4Network | IPv6Network]) -> str:
@@ -111,7 +113,7 @@ class Guard:
 
 def dress(headers: MutableHeaders, path: str, *, https: bool) -> None:
     """Set what every answer carries."""
-    headers.setdefault("content-security-policy", POLICY)
+    headers.setdefault("content-security-policy", POLICY if path.startswith(WITHOUT_EXIT) else OWN_SCRIPT_POLICY)
     # The path of a page may hold a token: it must not travel to the next site.
     headers["referrer-policy"] = "no-referrer"
     headers["x-content-type-options"] = "nosniff"
