@@ -236,6 +236,7 @@ def release(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str |
     another by now.
     """
     _allowed(parts, by, May.SEND)
+    parts.letterhead.require()
     with parts.database.transaction() as session:
         superseded = let_go(session, parts, mailing_id, by=by, seen=seen)
     return went(parts, mailing_id, superseded)
@@ -243,7 +244,6 @@ def release(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str |
 
 def let_go(session: Session, parts: Parts, mailing_id: int, *, by: int | None, seen: str | None) -> list[int]:
     """Release an alert in the transaction of the caller, and return what it supersedes: `went` follows. Raises as `release`."""
-    parts.letterhead.require()
     now = database.now(session)
     acting.an_alert(session, mailing_id)
     view = mailings.take(session, mailing_id)

@@ -186,6 +186,7 @@ def release_by_code(
 
     Raises NotEnough, WrongFactor, Locked, NotAllowed, UnknownMandate, ChangedMeanwhile, and what `alert.release` raises.
     """
+    parts.letterhead.require()
     shown = Shown(by, Factor.TOTP, seen=seen)
     superseded = acting.by_factor(
         parts,
@@ -205,6 +206,7 @@ def release_by_passkey(
 
     Raises as `release_by_code`, but for what is about codes.
     """
+    parts.letterhead.require()
     with parts.database.transaction() as session:
         superseded = _let_go(session, parts, mailing_id, mandate, Shown(by, Factor.PASSKEY, assertion, seen))
     return alert.went(parts, mailing_id, superseded)
