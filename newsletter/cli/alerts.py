@@ -13,7 +13,7 @@ from newsletter.cli import bulletins, mandates, reading, waiting
 from newsletter.cli.door import AsJson, DryRun, Number, Wait, agree, ask_code, listing, newsletter, page, screen, show
 from newsletter.issues.manuscript import Manuscript
 from newsletter.journeys import alert as journey
-from newsletter.journeys import desk, drafting, expiring, retracting, stopping, translating
+from newsletter.journeys import calling, desk, drafting, expiring, retracting, stopping, translating
 from newsletter.journeys import mailing as mailings
 from newsletter.journeys import mandates as by_mandate
 from newsletter.ledger.mailings import NOT_GONE, RELEASED, State
@@ -327,7 +327,7 @@ def _may_approve(made: Newsletter, found: journey.Standing) -> list[dict[str, An
     """Return whom an alert waits for that needs another's word; None where it waits for nobody."""
     if found.waits_for is None or found.state not in (State.DRAFT, State.LOCKED):
         return None
-    return [{"operator": one.id, "name": one.name} for one in journey.approvers(made.parts, found.mailing)]
+    return [{"operator": one.id, "name": one.name} for one in calling.approvers(made.parts, found.mailing)]
 
 
 def _ahead(made: Newsletter, found: journey.Standing) -> dict[str, list[str]]:

@@ -27,10 +27,9 @@ from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import Lane, MailingView, State
 from newsletter.ledger.manifest import Change, Manifest, Version, difference, short
 from newsletter.ledger.refusals import RefusalView
-from newsletter.operators import approval, audit, factors, night, people
+from newsletter.operators import approval, audit, night, people
 from newsletter.operators.approval import Over
 from newsletter.operators.night import Fault, Rule, Word
-from newsletter.operators.people import OperatorView
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
 from newsletter.subscribers import recipients
@@ -229,12 +228,6 @@ def _as_seen(manifest: Manifest, seen: str | None) -> Manifest:
     return manifest
 
 
-def signers(parts: Parts, operator_id: int) -> list[bytes]:
-    """Return the credentials by which an operator may sign."""
-    with parts.database.transaction() as session:
-        return [one.credential for one in factors.passkeys_of(session, operator_id)]
-
-
 def settle(parts: Parts, mailing_id: int, *, by: int) -> None:
     """Take a locked alert for approved, where somebody's word suffices. Raises NotEnough."""
     with parts.database.transaction() as session:
@@ -261,6 +254,7 @@ def _require_approver(
     mailings.require(session, mailing_id, State.APPROVED)
     manifest = locks.current(session, mailing_id)
     word = Word(Rule.TWO, by, factor, assertion, database.now(session))
+    planning.require_in_time(session, mailing_id, at=word.at)
     _enough(
         night.fault(word, vouching.matter(manifest), parts.house.rules, parts.house.pins(), now=word.at),
         parts,
@@ -320,6 +314,7 @@ def may_release(parts: Parts, mailing_id: int, *, alone: bool = False) -> int:
         if view.state is not State.APPROVED:
             mailings.require(session, mailing_id, State.APPROVED)
             _rule_of_one(session, parts, manifest, alone=alone)
+        planning.require_in_time(session, mailing_id, at=database.now(session))
         if planning.described(session, view) != manifest.audience:
             raise planning.OtherAudience(mailing_id)
         count = rows.count(session, view, planning.audience(session, view))
@@ -369,6 +364,7 @@ def send_alone(
         manifest = _as_seen(locks.current(session, mailing_id), seen)
         rules, word = parts.house.rules, Word(Rule.ALONE, by, factor, assertion, database.now(session))
         _enough(None if rules.alone else Fault.NOT_ALONE, parts, manifest)
+        planning.require_in_time(session, mailing_id, at=word.at + (rules.alone or timedelta(0)))
         _enough(night.proven(word, manifest.fingerprint, manifest.count, rules, parts.house.pins()), parts, manifest)
         return manifest
 
@@ -415,14 +411,6 @@ def send_draft(parts: Parts, mailing_id: int, *, by: int | None = None) -> NotEn
     if made.together <= parts.house.rules.few:
         release(parts, mailing_id, by=by, seen=made.fingerprint)
     return None
-
-
-def approvers(parts: Parts, mailing_id: int) -> list[OperatorView]:
-    """Return who may approve an alert that is locked, or could once it is: not who wrote in it."""
-    with parts.database.transaction() as session:
-        view = acting.an_alert(session, mailing_id)
-        author = locks.of(session, mailing_id, view.fingerprint).author if view.fingerprint else None
-        return telling.approvers(session, (author, *view.content.get("by", ())))
 
 
 def stop(parts: Parts, mailing_id: int, *, by: int | None = None) -> int:

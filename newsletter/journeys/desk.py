@@ -77,6 +77,7 @@ class Alert:
     texts       in the order of its versions
     print       by which a form knows what it showed
     backwards   what would take back each of the texts
+    expired     it was locked for a time that is over: as it is it goes no more
     """
 
     standing: Standing
@@ -86,6 +87,7 @@ class Alert:
     expires_at: datetime | None
     print: str
     backwards: tuple[Manuscript, ...]
+    expired: bool = False
 
     @property
     def subject(self) -> str:
@@ -118,7 +120,10 @@ def shown(parts: Parts, mailing_id: int) -> Alert:
         # Of a language that came later each may be there twice: plain, and marked.
         texts = tuple(manuscript.read(one, language=digest.languages[0]) for one in dict.fromkeys(words))
         status, print_ = books.status(session, mailing_id), drafting.print_of(view)
-        return Alert(standing, digest, texts, status, view.expires_at, print_, _backwards(texts, locked))
+        fixed, until = view.state in (State.LOCKED, State.APPROVED), view.expires_at
+        over = fixed and until is not None and until <= database.now(session)
+        backwards = _backwards(texts, locked)
+        return Alert(standing, digest, texts, status, until, print_, backwards, expired=over)
 
 
 def _backwards(texts: Sequence[Manuscript], locked: Manifest | None) -> tuple[Manuscript, ...]:
