@@ -349,6 +349,7 @@ _UNLOCKS = (
     following.NotRetracted,
     following.NotGoing,
     following.OfAnother,
+    following.OtherDigest,
     following.Followed,
 )
 """What makes a draft again of an approved mailing: it is no longer what somebody's word was given for."""

@@ -192,7 +192,7 @@ def begin(session: Session, parts: Parts, wish: Wish, hand: Hand) -> int:
     digest = digests.by_key(session, wish.digest)
     if wish.updates is not None:
         acting.an_alert(session, wish.updates)
-        following.require(session, wish.updates)
+        following.require(session, wish.updates, digest=digest.id)
     script = Script.read(wish.words, digest)
     script.require_later(wish.later, wish.only)
     if wish.updates is not None:

@@ -52,7 +52,7 @@ class Heeding:
             return  # somebody ended it here: the message is kept, and changes nothing
         waiting = self._not_gone(session, newest)
         if waiting is not None and _untouched(session, waiting):
-            revision = Revision(self._words(session, message))
+            revision = Revision(self._words(session, message, _digest(session, waiting)))
             drafting.rewrite(session, self.parts, waiting, revision, Hand(self.by, now))
             _mark(session, waiting)
         else:
@@ -68,13 +68,15 @@ class Heeding:
                 stopping.end(session, one, by=self.by, now=now)
 
     def _begin(self, session: Session, message: CapMessage, *, updates: int | None, now: datetime) -> int:
-        wish = Wish(self._words(session, message), self.digest, updates)
+        # Whatever digest it came in for: what follows an alert is for the readers of that.
+        digest = self.digest if updates is None else _digest(session, updates)
+        wish = Wish(self._words(session, message, digest), digest, updates)
         made = drafting.begin(session, self.parts, wish, Hand(self.by, now))
         _mark(session, made)
         return made
 
-    def _words(self, session: Session, message: CapMessage) -> tuple[str, ...]:
-        return wording.manuscripts_for(message, digests.by_key(session, self.digest).languages)
+    def _words(self, session: Session, message: CapMessage, digest: str) -> tuple[str, ...]:
+        return wording.manuscripts_for(message, digests.by_key(session, digest).languages)
 
     def _not_gone(self, session: Session, mailing_id: int) -> int | None:
         """The newest of the alert's updates that has not gone, or the alert where it has not."""
@@ -90,6 +92,11 @@ def _thread(session: Session, mailing_id: int) -> list[int]:
         languages = reversed(mailings.in_all_languages(session, one))
         found += [*mailings.waiting_to_follow(session, one), *languages]
     return found
+
+
+def _digest(session: Session, mailing_id: int) -> str:
+    """Return the key of the digest whose readers an alert is for."""
+    return digests.get(session, mailings.get(session, mailing_id).digest_id or 0).key
 
 
 _BROUGHT = "brought"
