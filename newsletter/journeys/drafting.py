@@ -1,6 +1,7 @@
 """The words of an alert: written in every language with what would take it back, and written anew until it is locked."""
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -396,5 +397,7 @@ def _compose(session: Session, parts: Parts, setting: _Setting, sheet: _Sheet) -
 
 
 def print_of(view: MailingView) -> str:
-    """Return by what a form knows the words it showed."""
-    return hashlib.sha256("\x00".join(str(one) for one in view.content["words"]).encode()).hexdigest()
+    """Return by what a form knows what it showed: the words, and whom they are for."""
+    lists = [sorted(view.content.get(name, ())) for name in ("only", "later")]
+    shown = [[str(one) for one in view.content["words"]], *lists, bool(view.content.get("also_had"))]
+    return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
