@@ -195,9 +195,12 @@ def approve_by_code(parts: Parts, mailing_id: int, *, by: int, code: str, seen: 
 
     def act(session: Session) -> None:
         mailings.take(session, mailing_id)
-        _approve(session, require(session), by=by, factor=Factor.TOTP, assertion=None)
+        manifest, now = require(session), database.now(session)
+        approval.add(session, _over(manifest), Rule.TWO, by=by, factor=Factor.TOTP, assertion=None)
+        _approved(session, parts, manifest, by=by, now=now, factor=Factor.TOTP)
 
     acting.by_factor(parts, by, Factor.TOTP, code, before=require, act=act)
+    telling.nudge(parts.nudger)
 
 
 def sign(parts: Parts, mailing_id: int, *, by: int, factor: Factor, answer: str, seen: str) -> None:
@@ -235,15 +238,16 @@ def settle(parts: Parts, mailing_id: int, *, by: int) -> None:
         manifest = locks.current(session, mailing_id)
         words = [word for word in _words(session, manifest) if word.rule is Rule.TWO]
         _enough(_judged(parts, manifest, words, now=now), parts, manifest)
-        mailings.approve(session, mailing_id, start_at=None)
-        audit.append(session, "alert.approved", by=by, now=now, mailing=mailing_id, number=manifest.number)
+        _approved(session, parts, manifest, by=by, now=now)
+    telling.nudge(parts.nudger)
 
 
-def _approve(session: Session, manifest: Manifest, *, by: int, factor: Factor, assertion: str | None) -> None:
-    approval.add(session, _over(manifest), Rule.TWO, by=by, factor=factor, assertion=assertion)
+def _approved(session: Session, parts: Parts, manifest: Manifest, *, by: int, now: datetime, **facts: object) -> None:
+    """Note that an alert may go, and tell whoever lets it go: they sit before a page, or sleep beside a phone."""
     mailings.approve(session, manifest.mailing, start_at=None)
-    facts = {"mailing": manifest.mailing, "number": manifest.number, "factor": factor}
-    audit.append(session, "alert.approved", by=by, now=database.now(session), **facts)
+    telling.approved(session, parts, manifest, by=by, now=now)
+    facts = {"mailing": manifest.mailing, "number": manifest.number} | facts
+    audit.append(session, "alert.approved", by=by, now=now, **facts)
 
 
 def _require_approver(

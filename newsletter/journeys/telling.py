@@ -1,4 +1,4 @@
-"""What the team and its hook are told of an alert: that it waits for another's word, and that it goes.
+"""What the team and its hook are told of an alert: that it waits for another's word, that it has it, and that it goes.
 
 Written in the transaction of the act; whoever calls nudges `NUDGES` afterwards. The mail says all of it; the hook, which may be
 anybody's service, learns which alert, for how many and its code.
@@ -56,6 +56,26 @@ def approvers(session: Session, wrote: Iterable[int | None]) -> list[OperatorVie
     """Return who may approve an alert: whoever may approve any, those who locked it or wrote in it aside."""
     own = frozenset(wrote)
     return [one for one in people.active(session) if May.APPROVE in one.may and one.id not in own]
+
+
+def approved(session: Session, parts: Parts, manifest: Manifest, *, by: int, now: datetime) -> int:
+    """Tell the author of an alert, and all who may send it, that it may go now; whoever approved it knows. Return how many."""
+    hooks.add(session, Event.APPROVED, **_facts(manifest))
+    told = [one for one in senders(session, manifest.author) if one.id != by]
+    facts = {"mailing": manifest.mailing, "count": manifest.count, "by": _name(session, by)}
+    content = TeamContent(
+        subject=_say("approved-subject", mailing=manifest.mailing),
+        title=_say("approved-title", **facts),
+        paragraphs=(_say("approved-text", **facts), _say("approved-until", at=f"{manifest.expires_at:%d %B, %H:%M}")),
+        code=short(manifest.fingerprint),
+        action=Action(_say("approved-button"), console(parts.letterhead.base_url, manifest.mailing)),
+    )
+    return _try(session, parts, told, content, expires_at=manifest.expires_at, now=now)
+
+
+def senders(session: Session, author: int | None = None) -> list[OperatorView]:
+    """Return who may lock an alert and let it go, and its author."""
+    return [one for one in people.active(session) if May.SEND in one.may or one.id == author]
 
 
 def released(

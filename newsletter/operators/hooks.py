@@ -23,6 +23,7 @@ class Event(StrEnum):
     """What a hook is told of."""
 
     APPROVAL_WANTED = "approval-wanted"
+    APPROVED = "approved"
     RELEASED = "released"
     STOPPED = "stopped"
     REFUSED = "refused"

@@ -1,0 +1,84 @@
+"""Whatever becomes of an alert, those who sit before a page or sleep beside a phone are told, once, and by the hook as well."""
+
+import pytest
+from sqlalchemy import text
+
+from newsletter.journeys import alert
+from newsletter.operators.roles import Role
+from newsletter.operators.sessions import Factor
+from tests import house
+from tests.journeys import nights
+from tests.journeys.alerting import read
+from tests.operators.crew import Crew
+
+
+@pytest.fixture
+def made(tmp_path, database_urls, sink):
+    made = house.build(tmp_path, database_urls, sink.url, **nights.RULES)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def pages(tmp_path, database_urls, sink, made):
+    web = house.build(tmp_path, database_urls, sink.url, web=True, **nights.RULES)
+    yield web
+    web.close()
+
+
+@pytest.fixture
+def crew(made):
+    return Crew(made.parts.database, made.parts.database)
+
+
+@pytest.fixture
+def author(crew):
+    return crew.member(Role.SENDER)
+
+
+@pytest.fixture
+def approver(crew):
+    return crew.member(Role.APPROVER, name="Noor Holm")
+
+
+def approve(made, number, approver):
+    alert.approve_by_code(made.parts, number, by=approver.id, code=approver.code(nights.now(made)))
+
+
+def told(made, sink, subject):
+    """Have the team's mail sent; return to whom the mail with this subject went, with its words, and the hook's last event."""
+    made.sweep()
+    made.deliver("transactional")
+    found = [(message.recipient, read(message)) for message in sink.messages]
+    mails = {to: mail.get_body(("plain",)).get_content() for to, mail in found if mail["Subject"] == subject}
+    return mails
+
+
+def events(made):
+    return [event for event, _ in nights.calls(made)]
+
+
+def test_who_may_send_is_told_of_an_approval(made, tmp_path, crew, author, approver, sink):
+    """Nothing goes by itself after an approval: at night the author waits before a page, and need not ask it for ever."""
+    other = crew.member(Role.SENDER, name="Lale Oran")
+    crew.member(Role.WRITER, name="Zed")
+    number = nights.locked(made, tmp_path, author, 4)
+    approve(made, number, approver)
+    mails = told(made, sink, f"Alert {number} is approved: it can be sent")
+    assert sorted(mails) == sorted([author.address, other.address])
+    assert "Noor Holm has approved it. It has not gone yet" in mails[author.address]
+    assert f"/console/alerts/{number}" in mails[author.address]
+    assert nights.calls(made)[-1][1].keys() == {"alert", "count", "code"}
+    assert events(made) == ["approval-wanted", "approved"]
+
+
+def test_an_approval_on_a_page_is_told_once(made, pages, tmp_path, author, approver, sink):
+    """The page writes the word, a worker settles it; the mail is of the settling."""
+    number = nights.locked(made, tmp_path, author, 4)
+    seen = alert.standing(made.parts, number).locked.fingerprint
+    code = approver.code(nights.now(made))
+    alert.sign(pages.parts, number, by=approver.id, factor=Factor.TOTP, answer=code, seen=seen)
+    assert events(made) == ["approval-wanted"]
+    alert.settle(made.parts, number, by=approver.id)
+    assert list(told(made, sink, f"Alert {number} is approved: it can be sent")) == [author.address]
+    assert events(made) == ["approval-wanted", "approved"]
