@@ -4,8 +4,8 @@ Written in the transaction of the act; whoever calls nudges `NUDGES` afterwards.
 anybody's service, learns which alert, for how many and its code.
 """
 
-from collections.abc import Iterable, Iterator
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -16,8 +16,9 @@ from newsletter.errors import NewsletterError
 from newsletter.jobs import DELIVER, HOOKS, Nudger
 from newsletter.journeys import team
 from newsletter.journeys.parts import Parts
+from newsletter.ledger import locks, mailings
 from newsletter.ledger.mailings import Lane
-from newsletter.ledger.manifest import Manifest, short
+from newsletter.ledger.manifest import Manifest, Version, short
 from newsletter.operators import hooks, people
 from newsletter.operators.hooks import Event
 from newsletter.operators.people import OperatorView
@@ -26,6 +27,8 @@ from newsletter.operators.roles import May
 log = structlog.get_logger()
 
 NUDGES = (HOOKS, DELIVER[Lane.TRANSACTIONAL])
+KEEPS = timedelta(hours=24)
+"""How long the news of what is over is worth sending."""
 MOST_LETTERS = 20_000
 """Of an alert in the team's mail. Mail programs cut off what is above 100 kB, and letters may be three bytes and more each."""
 _LISTED = ("- ", "* ", "+ ", "> ", "#")
@@ -99,6 +102,32 @@ def released(
     return _try(session, parts, people.active(session), content, expires_at=manifest.expires_at, now=now)
 
 
+def retracted(session: Session, parts: Parts, mailing_id: int, *, by: int | None, now: datetime) -> int:
+    """Tell everyone in the team that an alert is taken back, by whom and in which words; return how many were told.
+
+    One person does that, without a code: the others hear of it at once, and can say to readers what is true.
+    """
+    manifest = _gone(session, mailing_id)
+    hooks.add(session, Event.RETRACTED, **(_facts(manifest) if manifest else {"alert": mailing_id}))
+    facts = {"mailing": mailing_id, "by": _name(session, by)}
+    words = _within(manifest.retraction) if manifest else ()
+    content = TeamContent(
+        subject=_say("retracted-subject", **facts),
+        title=_say("retracted-title", **facts),
+        paragraphs=(_say("retracted-text", **facts), _say("retracted-then"), *words),
+        action=Action(_say("retracted-button"), console(parts.letterhead.base_url, mailing_id)),
+    )
+    return _try(session, parts, people.active(session), content, expires_at=now + KEEPS, now=now)
+
+
+def _gone(session: Session, mailing_id: int) -> Manifest | None:
+    """Return as what an alert went; None where that was changed past the program: it is taken back all the same."""
+    try:
+        return locks.of(session, mailing_id, mailings.get(session, mailing_id).fingerprint or b"")
+    except locks.Broken:
+        return None
+
+
 def console(base_url: str, mailing_id: int) -> str:
     """Return the address of an alert's page for the team."""
     return f"{base_url}/console/alerts/{mailing_id}"
@@ -149,8 +178,12 @@ def _limit(manifest: Manifest) -> Iterator[str]:
 
 def _words(manifest: Manifest) -> Iterator[str]:
     """Yield what every language of an alert says, and no more than a mail takes."""
+    yield from _within(manifest.versions)
+
+
+def _within(versions: Sequence[Version]) -> Iterator[str]:
     left = MOST_LETTERS
-    for paragraph in _paragraphs(manifest):
+    for paragraph in _paragraphs(versions):
         left -= len(paragraph)
         if left < 0:
             yield _say("words-cut")
@@ -158,10 +191,10 @@ def _words(manifest: Manifest) -> Iterator[str]:
         yield paragraph
 
 
-def _paragraphs(manifest: Manifest) -> Iterator[str]:
+def _paragraphs(versions: Sequence[Version]) -> Iterator[str]:
     """Yield an alert as it was written: a paragraph each, and each point of a list."""
     # A language that came later has a second version in the same words, marked.
-    for version in {one.language: one for one in reversed(manifest.versions)}.values():
+    for version in {one.language: one for one in reversed(versions)}.values():
         yield _say("in-language", language=version.language)
         for paragraph in version.words.split("\n\n"):
             lines = [line for line in paragraph.splitlines() if line.strip()]

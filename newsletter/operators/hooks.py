@@ -26,6 +26,8 @@ class Event(StrEnum):
     APPROVED = "approved"
     RELEASED = "released"
     STOPPED = "stopped"
+    UNLOCKED = "unlocked"
+    RETRACTED = "retracted"
     REFUSED = "refused"
     EXPIRING = "expiring"
     DRILL_FAILED = "drill-failed"

@@ -1,9 +1,8 @@
 """Whatever becomes of an alert, those who sit before a page or sleep beside a phone are told, once, and by the hook as well."""
 
 import pytest
-from sqlalchemy import text
 
-from newsletter.journeys import alert
+from newsletter.journeys import alert, retracting
 from newsletter.operators.roles import Role
 from newsletter.operators.sessions import Factor
 from tests import house
@@ -46,12 +45,12 @@ def approve(made, number, approver):
 
 
 def told(made, sink, subject):
-    """Have the team's mail sent; return to whom the mail with this subject went, with its words, and the hook's last event."""
+    """Have the team's mail sent; return to whom the mail with this subject went, with its words."""
     made.sweep()
     made.deliver("transactional")
     found = [(message.recipient, read(message)) for message in sink.messages]
     mails = {to: mail.get_body(("plain",)).get_content() for to, mail in found if mail["Subject"] == subject}
-    return mails
+    return {to: " ".join(words.split()) for to, words in mails.items()}
 
 
 def events(made):
@@ -82,3 +81,20 @@ def test_an_approval_on_a_page_is_told_once(made, pages, tmp_path, author, appro
     alert.settle(made.parts, number, by=approver.id)
     assert list(told(made, sink, f"Alert {number} is approved: it can be sent")) == [author.address]
     assert events(made) == ["approval-wanted", "approved"]
+
+
+def test_the_team_is_told_that_an_alert_is_taken_back(made, tmp_path, crew, author, approver, sink):
+    """One person may, without a code: the others must not learn it from readers who call them."""
+    zed = crew.member(Role.WRITER, name="Zed")
+    number = nights.locked(made, tmp_path, author, 4)
+    approve(made, number, approver)
+    alert.release(made.parts, number, by=author.id)
+    made.deliver("urgent")
+    retracting.retract(made.parts, number, by=author.id)
+    mails = told(made, sink, f"Alert {number} is taken back")
+    assert sorted(mails) == sorted([author.address, approver.address, zed.address])
+    assert "Mina" in mails[zed.address]
+    assert "Please do not act on it" in mails[zed.address]
+    assert (events(made)[-1], nights.calls(made)[-1][1]["alert"]) == ("retracted", number)
+    made.sweep()
+    assert events(made).count("retracted") == 1
