@@ -20,7 +20,7 @@ from newsletter.errors import Conflict, Invalid
 from newsletter.issues import digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
-from newsletter.journeys import acting, inbound, publish, styling
+from newsletter.journeys import acting, inbound, publish, styling, telling
 from newsletter.journeys.mailing import read_file
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings, translating, variants
@@ -232,6 +232,7 @@ def edit_words(parts: Parts, mailing_id: int, revision: Revision, *, by: int | N
     acting.allowed(parts, by, May.WRITE)
     with parts.database.transaction() as session:
         rewrite(session, parts, mailing_id, revision, Hand(by or audit.SHELL, database.now(session)))
+    telling.nudge(parts.nudger)
 
 
 def _require_same_languages(view: MailingView, script: Script) -> None:
@@ -250,6 +251,8 @@ def rewrite(session: Session, parts: Parts, mailing_id: int, revision: Revision,
         raise ChangedMeanwhile(mailing_id)
     if view.state is not State.DRAFT:
         locks.unlock(session, mailing_id)
+    if view.state is State.APPROVED:
+        telling.unlocked(session, parts, view, by=hand.by, anew=False, now=hand.now)
     script = Script.read(revision.words, digests.get(session, view.digest_id or 0))
     _require_same_languages(view, script)
     for name, languages in (("later", revision.later), ("only", revision.only)):

@@ -17,7 +17,7 @@ from newsletter.jobs import DELIVER, HOOKS, Nudger
 from newsletter.journeys import team
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings
-from newsletter.ledger.mailings import Lane
+from newsletter.ledger.mailings import Lane, MailingView
 from newsletter.ledger.manifest import Manifest, Version, short
 from newsletter.operators import hooks, people
 from newsletter.operators.hooks import Event
@@ -102,6 +102,30 @@ def released(
     return _try(session, parts, people.active(session), content, expires_at=manifest.expires_at, now=now)
 
 
+def unlocked(session: Session, parts: Parts, was: MailingView, *, by: int | str, anew: bool, now: datetime) -> int:
+    """Tell everyone in the team that what was approved does not go as it was: somebody wrote in it, or locked it anew.
+
+    They were told that it would go, and at what time; who sleeps until then must not believe it. Return how many were told.
+
+    was    the alert as it was before
+    anew   locked anew, in the same words; else edited, and a draft
+    """
+    hooks.add(session, Event.UNLOCKED, alert=was.id)
+    facts = {"mailing": was.id, "by": _name(session, by)}
+    how = "anew" if anew else "edited"
+    content = TeamContent(
+        subject=_say("unlocked-subject", **facts),
+        title=_say("unlocked-title", **facts),
+        paragraphs=(
+            _say(f"unlocked-{how}", **facts),
+            *([_say("unlocked-at", at=f"{was.start_at:%d %B, %H:%M}")] if was.start_at else ()),
+            _say("unlocked-then"),
+        ),
+        action=Action(_say("refused-button"), console(parts.letterhead.base_url, was.id)),
+    )
+    return _try(session, parts, people.active(session), content, expires_at=now + KEEPS, now=now)
+
+
 def retracted(session: Session, parts: Parts, mailing_id: int, *, by: int | None, now: datetime) -> int:
     """Tell everyone in the team that an alert is taken back, by whom and in which words; return how many were told.
 
@@ -166,8 +190,8 @@ def _facts(manifest: Manifest) -> dict[str, object]:
     return {"alert": manifest.mailing, "count": manifest.count, "code": short(manifest.fingerprint)}
 
 
-def _name(session: Session, operator_id: int | None) -> str:
-    return people.by_id(session, operator_id).name if operator_id is not None else _say("by-shell")
+def _name(session: Session, operator: int | str | None) -> str:
+    return people.by_id(session, operator).name if isinstance(operator, int) else _say("by-shell")
 
 
 def _limit(manifest: Manifest) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from newsletter.journeys import alert, retracting
+from newsletter.journeys import alert, drafting, retracting
 from newsletter.operators.roles import Role
 from newsletter.operators.sessions import Factor
 from tests import house
@@ -98,3 +98,24 @@ def test_the_team_is_told_that_an_alert_is_taken_back(made, tmp_path, crew, auth
     assert (events(made)[-1], nights.calls(made)[-1][1]["alert"]) == ("retracted", number)
     made.sweep()
     assert events(made).count("retracted") == 1
+
+
+def test_the_team_is_told_that_an_approved_alert_was_edited(made, tmp_path, crew, author, sink):
+    """Everybody was mailed that it goes in a quarter of an hour, and went to sleep over it."""
+    zed = crew.member(Role.WRITER, name="Zed Oran")
+    number = nights.locked(made, tmp_path, author, 4)
+    nights.alone(made, number, author)
+    drafting.edit(made.parts, number, nights.write(tmp_path, nights.TEXT + "\nAnd three more.\n"), by=zed.id)
+    mails = told(made, sink, f"Alert {number} does not go as it was approved")
+    assert sorted(mails) == sorted([author.address, zed.address])
+    assert "Zed Oran has written in it after it was approved" in mails[author.address]
+    assert "It was to go on" in mails[author.address]
+    assert nights.calls(made)[-1] == ("unlocked", {"alert": number})
+
+
+def test_an_edit_of_what_nobody_approved_is_told_to_nobody(made, tmp_path, author, sink):
+    """Nobody waits for it to go: who writes a draft three times wakes no colleague."""
+    number = nights.locked(made, tmp_path, author, 4)
+    drafting.edit(made.parts, number, nights.write(tmp_path, nights.TEXT + "\nAnd three more.\n"), by=author.id)
+    assert told(made, sink, f"Alert {number} does not go as it was approved") == {}
+    assert "unlocked" not in events(made)
