@@ -30,6 +30,10 @@ To = Annotated[str | None, typer.Option(help="Key of the digest whose readers ge
 Operator = Annotated[
     int | None, typer.Option(min=1, help="Number of the operator who asks, as “operators list” shows it.")
 ]
+Anew = Annotated[
+    bool,
+    typer.Option(help="Also one that is locked or approved: that is void by it, and its readers and time are now's."),
+]
 Updates = Annotated[int | None, typer.Option(min=1, help="Number of the alert that this one follows and replaces.")]
 Later = Annotated[
     list[str] | None,
@@ -144,10 +148,10 @@ def edit(alert: Number, files: Files, operator: Operator = None, as_json: AsJson
 
 
 @app.command()
-def lock(alert: Number, operator: Operator = None, as_json: AsJson = False) -> None:
+def lock(alert: Number, operator: Operator = None, anew: Anew = False, as_json: AsJson = False) -> None:
     """Read an alert, and fix everything about it: text, links, sender, audience. Any later edit unlocks it."""
     with newsletter() as made:
-        journey.lock(made.parts, alert, by=operator, seen=reading.draft(made, alert))
+        journey.lock(made.parts, alert, by=operator, seen=reading.draft(made, alert), anew=anew)
         _show(made, alert, as_json=as_json)
 
 

@@ -81,10 +81,13 @@ class Standing:
     refusals: tuple[RefusalView, ...] = ()
 
 
-def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | None = None) -> Locked:
+def lock(
+    parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | None = None, anew: bool = False
+) -> Locked:
     """Fix everything about a draft and return its fingerprint. Raises NotEnough, WrongState, NotAnAlert, ChangedMeanwhile.
 
     seen   `drafting.print_of` of the words that were before them; None: whatever they are now, if nobody wrote in them unnamed
+    anew   also where it is locked or approved, which is void by that: its readers or its time are others by now
     """
     _allowed(parts, by, May.SEND)
     parts.letterhead.require()
@@ -94,6 +97,8 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | No
         view = mailings.take(session, mailing_id)
         if seen is not None and seen != drafting.print_of(view):
             raise drafting.ChangedMeanwhile(mailing_id)
+        if anew and view.state is not State.DRAFT:
+            view = _unlocked(session, parts, view, by=by, now=now)
         mailings.require(session, mailing_id, State.LOCKED)
         drafting.complete(session, parts, view, now=now)
         expires = now + alerts.EXPIRES_AFTER
@@ -103,13 +108,19 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | No
         made = _locked(session, manifest)
         unread = seen is None and drafting.unnamed(view)
         _lockable(parts, by, unread=unread, count=made.count, together=made.together)
-        if waits := made.together > parts.house.rules.few:
+        if made.together > parts.house.rules.few:
             telling.wanted(session, parts, manifest, now=now)
         facts = {"mailing": mailing_id, "number": made.number, "count": made.count, "fingerprint": made.fingerprint}
         audit.append(session, "alert.locked", by=by or audit.SHELL, now=now, **facts)
-    if waits:
-        telling.nudge(parts.nudger)
+    telling.nudge(parts.nudger)
     return made
+
+
+def _unlocked(session: Session, parts: Parts, was: MailingView, *, by: int | None, now: datetime) -> MailingView:
+    locks.unlock(session, was.id)
+    if was.state is State.APPROVED:
+        telling.unlocked(session, parts, was, by=by or audit.SHELL, anew=True, now=now)
+    return mailings.get(session, was.id)
 
 
 def _lockable(parts: Parts, by: int | None, *, unread: bool, count: int, together: int) -> None:

@@ -114,7 +114,8 @@ def _edit(parts: Parts, found: ErrandView) -> None:
 
 
 def _lock(parts: Parts, found: ErrandView) -> None:
-    alert.lock(parts, found.mailing or 0, by=found.operator, seen=str(found.facts["seen"]))
+    seen, anew = str(found.facts["seen"]), bool(found.facts.get("anew"))
+    alert.lock(parts, found.mailing or 0, by=found.operator, seen=seen, anew=anew)
 
 
 def _check(parts: Parts, found: ErrandView) -> None:

@@ -2,7 +2,10 @@
 
 import pytest
 
+from newsletter.delivery.planning import CountMoved
 from newsletter.journeys import alert, drafting, retracting
+from newsletter.ledger.mailings import State, WrongState
+from newsletter.operators.night import Fault
 from newsletter.operators.roles import Role
 from newsletter.operators.sessions import Factor
 from tests import house
@@ -119,3 +122,31 @@ def test_an_edit_of_what_nobody_approved_is_told_to_nobody(made, tmp_path, autho
     drafting.edit(made.parts, number, nights.write(tmp_path, nights.TEXT + "\nAnd three more.\n"), by=author.id)
     assert told(made, sink, f"Alert {number} does not go as it was approved") == {}
     assert "unlocked" not in events(made)
+
+
+def test_the_team_is_told_that_an_approved_alert_was_locked_anew(made, tmp_path, author, approver, sink):
+    """The approval counted for the lock before: whoever gave it is asked once more, and nobody waits for what was said."""
+    number = nights.locked(made, tmp_path, author, 4)
+    approve(made, number, approver)
+    before = alert.standing(made.parts, number).locked
+    house.add_readers(made, tmp_path, ["late1@example.org", "late2@example.org"])
+    with pytest.raises(CountMoved):
+        alert.release(made.parts, number, by=author.id)
+    made_anew = alert.lock(made.parts, number, by=author.id, anew=True)
+    assert (before.count, made_anew.count) == (4, 6)
+    found = alert.standing(made.parts, number)
+    assert (found.state, found.approved_by, found.waits_for.fault) == (State.LOCKED, (), Fault.NOBODY)
+    [said] = {*told(made, sink, f"Alert {number} does not go as it was approved").values()}
+    assert "locked it anew" in said
+    assert events(made)[-2:] == ["unlocked", "approval-wanted"]
+    with pytest.raises(WrongState):
+        alert.lock(made.parts, number, by=author.id)
+
+
+def test_what_goes_is_not_locked_anew(made, tmp_path, author, approver):
+    """Not what readers have by now, nor what was given up."""
+    number = nights.locked(made, tmp_path, author, 4)
+    approve(made, number, approver)
+    alert.release(made.parts, number, by=author.id)
+    with pytest.raises(WrongState):
+        alert.lock(made.parts, number, by=author.id, anew=True)
