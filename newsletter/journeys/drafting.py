@@ -10,7 +10,8 @@ from itertools import product
 from typing import Any
 
 from newsletter import database
-from newsletter.campaigns import alerts
+from newsletter.campaigns import alerts, errands
+from newsletter.campaigns.errands import Act
 from newsletter.composer import alert as composing
 from newsletter.composer.message import Compiled
 from newsletter.composer.styles import PLAIN, Style
@@ -20,6 +21,7 @@ from newsletter.errors import Conflict, Invalid
 from newsletter.issues import digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
+from newsletter.jobs import ERRANDS
 from newsletter.journeys import acting, inbound, publish, styling, telling
 from newsletter.journeys.mailing import read_file
 from newsletter.journeys.parts import Parts
@@ -180,7 +182,9 @@ def draft_words(parts: Parts, wish: Wish, *, by: int | None) -> int:
     """Compose an alert from texts, as `draft` does from files."""
     acting.allowed(parts, by, May.WRITE)
     with parts.database.transaction() as session:
-        return begin(session, parts, wish, Hand(by or audit.SHELL, database.now(session)))
+        made = begin(session, parts, wish, Hand(by or audit.SHELL, database.now(session)))
+    parts.nudger.nudge(ERRANDS)
+    return made
 
 
 def read_files(paths: Sequence[str]) -> tuple[str, ...]:
@@ -232,6 +236,7 @@ def edit_words(parts: Parts, mailing_id: int, revision: Revision, *, by: int | N
     acting.allowed(parts, by, May.WRITE)
     with parts.database.transaction() as session:
         rewrite(session, parts, mailing_id, revision, Hand(by or audit.SHELL, database.now(session)))
+    parts.nudger.nudge(ERRANDS)
     telling.nudge(parts.nudger)
 
 
@@ -296,6 +301,8 @@ def _write(session: Session, parts: Parts, view: MailingView, script: Script, ha
     _store_variants(session, parts, view.id, setting, _sheets(script.texts, told, looks))
     back = mailings.retraction_of(session, view.id)
     _store_variants(session, parts, back, begun, _sheets(script.backwards, [None] * len(told), looks))
+    # By the desk, in its own time: other people's servers may take theirs, and nobody waits for them here.
+    errands.add(session, Act.CHECK, by=None, mailing=view.id)
     content = _content(view, script, hand) | {"page": page}
     mailings.write_down(session, view.id, script.subject, content)
 

@@ -20,7 +20,6 @@ from newsletter.operators.sessions import Factor
 
 log = structlog.get_logger()
 
-_WRITES = (Act.DRAFT, Act.EDIT)
 LOOK_SECONDS = 0.05
 OLDEST = timedelta(minutes=2)
 
@@ -84,13 +83,15 @@ def _run(parts: Parts, found: ErrandView) -> None:
         refused = ("errand.failed", {})
     with parts.database.transaction() as session:
         errands.end(session, found.id, mailing=mailing, refused=refused, now=database.now(session))
-        if mailing is not None and refused is None and found.act in _WRITES:
-            # An errand of its own: other people's servers may take their time, and nobody waits for them here.
-            errands.add(session, Act.CHECK, by=found.operator, mailing=mailing)
 
 
 def _require_young(parts: Parts, found: ErrandView) -> None:
-    """Raise TooOld: who pressed a button in the evening, while no worker ran, does not mean it in the morning."""
+    """Raise TooOld: who pressed a button in the evening, while no worker ran, does not mean it in the morning.
+
+    Links are tried all the same: of what waits to be read it is as good to know.
+    """
+    if found.act is Act.CHECK:
+        return
     with parts.database.transaction() as session:
         if database.now(session) - found.asked_at > OLDEST:
             raise TooOld
