@@ -8,7 +8,7 @@ NOT_OURS := J018,H023
 WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test proof night reliability check bench clean
+.PHONY: help setup demo up test proof night reliability check words bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r what why; do printf '%-18s %s\n' "$$what" "$$why"; done
@@ -37,13 +37,17 @@ reliability: $(READY) ## break everything and audit the books, half an hour (SEE
 night: $(READY) ## live through an emergency night on this machine and print a page about it (SEED=7 OUT=page.txt)
 	@SEED=$(SEED) timeout --kill-after=60 1200 $(BIN)/python -m tests.night $(if $(OUT),--out $(OUT))
 
-check: $(READY) ## format, lint, types, layers, templates, examples of the documents
+check: $(READY) ## format, lint, types, layers, templates, examples of the documents, catalogues
 	@$(BIN)/ruff format --check --quiet . || { echo "Some files are not formatted: $(BIN)/ruff format ." >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 	@if [ -d templates ]; then $(BIN)/djlint templates --lint --quiet --profile jinja --ignore $(NOT_OURS); fi
-	@$(BIN)/python -m pytest tests/test_docs.py -p no:cacheprovider >/dev/null || $(BIN)/python -m pytest tests/test_docs.py
+	@for asked in tests/test_docs.py tests/test_catalogues.py; do \
+		$(BIN)/python -m pytest $$asked -p no:cacheprovider >/dev/null || $(BIN)/python -m pytest $$asked || exit 1; done
+
+words: $(READY) ## bring the catalogues of every language up to the English (docs/translating.md)
+	@$(BIN)/python -m tests.catalogues
 
 bench: $(READY) ## measure; benchmarks/README.md says what and how
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -1,16 +1,26 @@
 """Languages: direction, and the sentences the product says, by message id.
 
-Catalogues are `locales/LANGUAGE/*.toml`: flat tables of `"message.id" = "A sentence with {facts}."`. A language that lacks a
-sentence says it in English; an id nobody worded is a defect and is shown as it is.
+Catalogues are gettext's. `locales/DOMAIN.pot` holds the English: `msgctxt` is the message id, `msgid` the sentence with its
+{facts}, `msgid_plural` the one beside other numbers than one. `locales/LANGUAGE/LC_MESSAGES/DOMAIN.po` translates it. They are
+read as they stand, once a process and language, when something is first said; there is no compiled file that could be an old one. A
+language that lacks a sentence says it in English; an id nobody worded is a defect and is shown as it is.
 """
 
+import gettext
+import io
 import re
-import tomllib
 import unicodedata
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from importlib.resources.abc import Traversable
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from babel.messages.catalog import Catalog
+
+# The domains of what a reader may meet, complete in every language (tests/test_catalogues.py): a public page says nothing else.
+READERS = frozenset({"mail", "web"})
 RIGHT_TO_LEFT = frozenset({"ar", "arc", "ckb", "dv", "fa", "he", "ku", "ps", "sd", "ug", "ur", "yi"})
 
 
@@ -25,7 +35,7 @@ def tag(text: str) -> str | None:
 
 def direction(language: str) -> str:
     """Return "rtl" or "ltr" for a BCP 47 tag such as "fa" or "en-GB"."""
-    return "rtl" if language.split("-")[0].lower() in RIGHT_TO_LEFT else "ltr"
+    return "rtl" if base(language) in RIGHT_TO_LEFT else "ltr"
 
 
 def say(message: str, language: str = "en", /, **facts: Any) -> str:
@@ -33,35 +43,28 @@ def say(message: str, language: str = "en", /, **facts: Any) -> str:
 
     Falls back to English, then to the id followed by the facts, so a refusal is never empty.
     """
-    sentence = _catalogue(language.split("-")[0].lower()).get(message) or _catalogue("en").get(message)
+    sentence = _english().get(message)
     if sentence is None:
-        return f"{message}: " + ", ".join(f"{name} {value}" for name, value in facts.items())
-    return sentence.format(**facts)
-
-
-def plural(count: int, language: str) -> str:
-    """Return the form of the words beside a whole number: zero, one, two, few, many or other (Unicode CLDR, plural rules).
-
-    English has two forms, Persian two, Arabic all six.
-    """
-    base = language.split("-")[0].lower()
-    if base == "ar":
-        return _arabic(count)
-    one = count in (0, 1) if base == "fa" else count == 1
-    return "one" if one else "other"
-
-
-def _arabic(count: int) -> str:
-    if count <= 2:
-        return ("zero", "one", "two")[count]
-    rest = count % 100
-    return "few" if 3 <= rest <= 10 else "many" if rest >= 11 else "other"
+        return _unworded(message, facts)
+    return _spoken_in(base(language)).pgettext(message, sentence.one).format(**facts)
 
 
 def counted(message: str, language: str, /, number: int, **facts: Any) -> str:
-    """Return the sentence of a message id in the form for a number: "ID.few" where the language has it, else "ID" itself."""
-    form = f"{message}.{plural(number, language)}"
-    return say(form if form in _catalogue(language.split("-")[0].lower()) else message, language, **facts)
+    """Return the sentence of a message id in the form for a whole number, which the plural rule of the language chooses."""
+    sentence = _english().get(message)
+    if sentence is None:
+        return _unworded(message, facts)
+    return _spoken_in(base(language)).npgettext(message, sentence.one, sentence.other, number).format(**facts)
+
+
+def for_readers(message: str) -> bool:
+    """Return whether a sentence is one that readers may meet, and so is there in every language."""
+    sentence = _english().get(message)
+    return sentence is not None and sentence.domain in READERS
+
+
+def _unworded(message: str, facts: dict[str, Any]) -> str:
+    return f"{message}: " + ", ".join(f"{name} {value}" for name, value in facts.items())
 
 
 LEFT_TO_RIGHT_MARK, RIGHT_TO_LEFT_MARK = "\u200e", "\u200f"
@@ -85,18 +88,68 @@ def quoted(text: str, language: str) -> str:
     return f"{mark(language)}{text}{mark(language)}" if against else text
 
 
-def speaks(language: str) -> bool:
-    """Return whether there is a catalogue of a language."""
-    return bool(_catalogue(language.split("-")[0].lower()))
+def base(language: str) -> str:
+    """Return the language of a tag without its country or script: "fa" of "fa-AF"."""
+    return language.split("-")[0].lower()
 
 
 @cache
-def _catalogue(language: str) -> dict[str, str]:
-    folder = resources.files("newsletter").joinpath("locales", language)
-    if not language.isalpha() or not folder.is_dir():
-        return {}
-    sentences: dict[str, str] = {}
-    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if file.name.endswith(".toml"):
-            sentences.update(tomllib.loads(file.read_text(encoding="utf-8")))
-    return sentences
+def spoken() -> tuple[str, ...]:
+    """Return the languages there are catalogues of, English first."""
+    folders = (entry.name for entry in _locales().iterdir() if entry.joinpath("LC_MESSAGES").is_dir())
+    return ("en", *sorted(folders))
+
+
+def speaks(language: str) -> bool:
+    """Return whether there is a catalogue of a language."""
+    return base(language) in spoken()
+
+
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    """English: one is said beside 1, other beside every other number; domain is the file it stands in."""
+
+    one: str
+    other: str
+    domain: str
+
+
+def _locales() -> Traversable:
+    return resources.files("newsletter").joinpath("locales")
+
+
+@cache
+def _english() -> dict[str, _Sentence]:
+    found = {}
+    for file in sorted(_locales().iterdir(), key=lambda entry: entry.name):
+        if file.name.endswith(".pot"):
+            for message in _read(file):
+                if not message.id:
+                    continue
+                forms = [message.id] if isinstance(message.id, str) else message.id
+                found[str(message.context)] = _Sentence(forms[0], forms[-1], file.name.removesuffix(".pot"))
+    return found
+
+
+@cache
+def _spoken_in(language: str) -> gettext.NullTranslations:
+    """Return the translations of a language; of English, and of one we do not speak, none: what is asked comes back."""
+    if language not in spoken()[1:]:
+        return gettext.NullTranslations()
+    from babel.messages.mofile import write_mo
+
+    files = sorted(_locales().joinpath(language, "LC_MESSAGES").iterdir(), key=lambda entry: entry.name)
+    first, *rest = [_read(file) for file in files if file.name.endswith(".po")]
+    for message in (message for catalogue in rest for message in catalogue if message.id):
+        first[message.id] = message
+    compiled = io.BytesIO()
+    write_mo(compiled, first)
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)
+
+
+def _read(file: Traversable) -> "Catalog":
+    # Here, since whoever only sends says nothing, and shall not carry it (tests/workers/test_weight.py).
+    from babel.messages.pofile import read_po
+
+    return read_po(io.BytesIO(file.read_bytes()))

@@ -17,9 +17,14 @@ from newsletter.journeys import leaving
 from newsletter.journeys.spooling import NotKept
 from newsletter.operators.factors import NotFresh
 from newsletter.operators.sessions import NotLoggedIn
-from newsletter.web import api, choosing, console, hooks, joining, privacy, public, security, stopping
+from newsletter.web import api, choosing, console, hooks, joining, privacy, public, security, speaking, stopping
 from newsletter.web.fresh import Fresh
 from newsletter.web.pages import Pages
+
+# Where pages are for the team alone, and name its commands.
+TEAM = ("/console", "/e/")
+# What a public page says of a refusal that is worded for operators: those sentences name commands, and not in every language.
+PLAINLY = {404: "web.not-found", 405: "web.not-allowed", 413: "web.too-large", 422: "web.not-understood"}
 
 
 def create(newsletter: Newsletter | None = None) -> FastAPI:
@@ -74,15 +79,14 @@ def _way_in(path: str, refusal: NotLoggedIn | NotFresh) -> str:
 
 def _not_found(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, HTTPException)
-    known = {404: "web.not-found", 405: "web.not-allowed", 413: "web.too-large"}
-    return _said(request, refusal.status_code, known.get(refusal.status_code, "web.failed"))
+    return _said(request, refusal.status_code, PLAINLY.get(refusal.status_code, "web.failed"))
 
 
 def _failed(request: Request, _surprise: Exception) -> Response:
     """A surprise: the server logs it. This answer is given outside of the guard, so it is dressed here."""
     made: Newsletter = request.app.state.newsletter
     pages: Pages = request.app.state.pages
-    answer = pages.show("public/message.html", status=500, message="web.failed")
+    answer = pages.show("public/message.html", language=_tongue(request), status=500, message="web.failed")
     security.dress(answer.headers, request.url.path, https=made.settings.base_url.startswith("https://"))
     return answer
 
@@ -94,8 +98,21 @@ def _not_understood(request: Request, _refusal: Exception) -> Response:
 def _said(request: Request, status: int, message: str, **facts: Any) -> Response:
     """Word a refusal: as a page, or as JSON for a program."""
     if request.url.path.startswith("/api/"):
-        document = {"error": message, "sentence": languages.say(message, **facts)}
+        document = {"error": message, "sentence": languages.say(message, speaking.of(request), **facts)}
         headers = {"www-authenticate": "Bearer"} if status == 401 else {}
         return JSONResponse(document, status_code=status, headers=headers)
     pages: Pages = request.app.state.pages
-    return pages.show("public/message.html", status=status, message=message, facts=facts)
+    if not _team(request) and not languages.for_readers(message):
+        message, facts = PLAINLY.get(status, "web.failed"), {}
+    language, choices = _tongue(request), [] if _team(request) else speaking.choices(request)
+    return pages.show(
+        "public/message.html", language=language, status=status, message=message, facts=facts, choices=choices
+    )
+
+
+def _team(request: Request) -> bool:
+    return request.url.path.startswith(TEAM)
+
+
+def _tongue(request: Request) -> str:
+    return "en" if _team(request) else speaking.of(request)

@@ -19,6 +19,7 @@ from newsletter.subscribers.styles import Wish
 from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.tokens import TooOld
 from newsletter.web.pages import SPOKEN, Pages
+from newsletter.web.speaking import spoken
 
 router = APIRouter()
 LONGEST = 100
@@ -112,8 +113,9 @@ def _left(request: Request, token: str) -> HTMLResponse:
         return _page(request, token, saved=True)
     except DatabaseUnreachable:
         pages: Pages = request.app.state.pages
-        offer = leaving.Offer(None, "en", subscribed=False)
-        return pages.show("public/old.html", language="en", offer=offer, token=token, saved=True)
+        tongue = spoken(request)
+        offer = leaving.Offer(None, tongue, subscribed=False)
+        return pages.show("public/old.html", language=tongue, offer=offer, token=token, saved=True)
 
 
 def _page(request: Request, token: str, *, saved: bool = False, mailed: bool = False) -> HTMLResponse:

@@ -18,7 +18,9 @@ from newsletter.journeys import joining
 from newsletter.subscribers.forms import Arrival
 from newsletter.subscribers.signup import Wish
 from newsletter.web import security
-from newsletter.web.pages import SPOKEN, Pages
+from newsletter.web.pages import Pages
+from newsletter.web.speaking import choices
+from newsletter.web.speaking import spoken as spoken
 
 router = APIRouter()
 READ = ["GET", "HEAD"]
@@ -92,22 +94,17 @@ def code(request: Request, pending: Text = "", code: Text = "", language: Text =
 @router.api_route("/c/{token}", methods=READ)
 def offer(request: Request, token: str, language: str = "") -> HTMLResponse:
     """Show the button. Mail scanners follow this link: nothing changes."""
+    tongue = spoken(request, language)
     joining.look(_made(request).parts, token)
-    return _pages(request).show("public/confirm.html", language=spoken(request, language), token=token)
+    return _pages(request).show("public/confirm.html", language=tongue, token=token, choices=choices(request))
 
 
 @router.post("/c/{token}")
 def confirm(request: Request, token: str, language: Text = "") -> HTMLResponse:
     """Say yes."""
+    tongue = spoken(request, language)
     joining.confirm(_made(request).parts, token)
-    return _pages(request).show("public/joined.html", language=spoken(request, language))
-
-
-def spoken(request: Request, asked: str) -> str:
-    """Return the language of a page: the one asked for, else the first that the browser wants and we speak, else English."""
-    wanted = [asked, *(part.split(";")[0] for part in request.headers.get("accept-language", "").split(","))]
-    bases = (one.strip().split("-")[0].lower() for one in wanted)
-    return next((base for base in bases if base in SPOKEN), "en")
+    return _pages(request).show("public/joined.html", language=tongue)
 
 
 def wished(
@@ -168,6 +165,7 @@ def _form(
 ) -> HTMLResponse:
     asking = joining.form(_made(request).parts, stamp=stamp)
     facts = {"asking": asking, "chosen": chosen, "form": form, "email": email, "problem": problem}
+    facts |= {"choices": choices(request)}
     agree = joining.wording(_made(request).parts, language)
     answer = _pages(request).show("public/join.html", language=language, status=status, agree=agree, **facts)
     if asking.wave:

@@ -9,7 +9,7 @@ from newsletter.assembly import Newsletter
 from newsletter.composer import calendars
 from newsletter.templating import Templates
 
-SPOKEN = ("en", "fa", "ar")
+SPOKEN = languages.spoken()
 
 
 class Pages:
@@ -24,16 +24,38 @@ class Pages:
         self.script = self._templates.source("web/console/passkey.js")
 
     def show(self, name: str, *, language: str = "en", status: int = 200, **facts: Any) -> HTMLResponse:
-        """Return a page as an answer. A language we do not speak is answered in English."""
-        base = language.split("-")[0].lower()
+        """Return a page as an answer. A language we do not speak is answered in English.
+
+        choices   the languages it can be had in besides, with their addresses, where no reader's own is known
+        """
+        base = languages.base(language)
         spoken = base if base in SPOKEN else "en"
         body = self._templates.render(
             f"web/{name}",
-            language=spoken,
             exit_url=self._exit,
             organisation=self._letterhead.sender_name or "Newsletter",
-            day=lambda moment: calendars.day(moment, spoken),
-            t=lambda message, **words: languages.say(f"web.{message}", spoken, **words),
-            **{"facts": {}, **facts},
+            **{**_words(spoken), "facts": {}, "choices": (), **facts},
         )
-        return HTMLResponse(body, status_code=status)
+        return HTMLResponse(body, status_code=status, headers=_spoken_in(spoken, chosen=bool(facts.get("choices"))))
+
+
+def _words(language: str) -> dict[str, Any]:
+    """Return what every page may say in a language."""
+
+    def counted(message: str, count: int, **words: Any) -> str:
+        return languages.counted(f"web.{message}", language, count, count=calendars.number(count, language), **words)
+
+    return {
+        "language": language,
+        "t": lambda message, **words: languages.say(f"web.{message}", language, **words),
+        "counted": counted,
+        "day": lambda moment: calendars.day(moment, language),
+        "moment_of": lambda at: calendars.moment_of(at, language),
+        "number": lambda count: calendars.number(count, language),
+        "to": lambda path: f"{path}?language={language}",
+    }
+
+
+def _spoken_in(language: str, *, chosen: bool) -> dict[str, str]:
+    """Say in which language an answer is, and whether the browser's wish decided that."""
+    return {"content-language": language} | ({"vary": "accept-language"} if chosen else {})

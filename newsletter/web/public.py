@@ -16,6 +16,7 @@ from newsletter.web import security
 from newsletter.web.fresh import Fresh
 from newsletter.web.pages import Pages
 from newsletter.web.security import MAIL_POLICY
+from newsletter.web.speaking import choices, spoken
 
 router = APIRouter()
 READ = ["GET", "HEAD"]
@@ -68,7 +69,10 @@ def archive(request: Request, digest: str) -> HTMLResponse:
     with _made(request).parts.database.transaction() as session:
         found = digests.by_key(session, digest)
         issues = cutting.in_archive(session, digest)
-    return _pages(request).show("public/archive.html", language=found.languages[0], digest=found, issues=issues)
+    tongue = spoken(request, otherwise=found.languages[0])
+    return _pages(request).show(
+        "public/archive.html", language=tongue, digest=found, issues=issues, choices=choices(request)
+    )
 
 
 @router.api_route("/archive/{digest}/{mailing}/{number}", methods=READ)
@@ -115,13 +119,16 @@ def _alert(request: Request, number: int, language: str | None, base: str) -> Re
 def privacy(request: Request) -> HTMLResponse:
     """Say what is kept of a reader, and what is never done."""
     letterhead = _made(request).parts.letterhead
-    return _pages(request).show("public/privacy.html", letterhead=letterhead)
+    tongue = spoken(request)
+    return _pages(request).show("public/privacy.html", language=tongue, letterhead=letterhead, choices=choices(request))
 
 
 @router.api_route("/help", methods=READ)
 def help_(request: Request) -> HTMLResponse:
     """Say how to leave and whom to ask."""
-    return _pages(request).show("public/help.html", letterhead=_made(request).parts.letterhead)
+    letterhead = _made(request).parts.letterhead
+    tongue = spoken(request)
+    return _pages(request).show("public/help.html", language=tongue, letterhead=letterhead, choices=choices(request))
 
 
 @router.api_route("/", methods=READ)
@@ -129,7 +136,8 @@ def front(request: Request) -> HTMLResponse:
     """Say whose pages these are."""
     with _made(request).parts.database.transaction() as session:
         found = digests.listed(session)
-    return _pages(request).show("public/front.html", digests=found)
+    tongue = spoken(request)
+    return _pages(request).show("public/front.html", language=tongue, digests=found, choices=choices(request))
 
 
 @router.api_route("/pictures/{name}.jpg", methods=READ)

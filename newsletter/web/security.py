@@ -7,6 +7,9 @@ from urllib.parse import urlsplit
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from newsletter import languages
+from newsletter.web import speaking
+
 LARGEST_BODY = 64 * 1024
 LARGEST_NOTICE = 256 * 1024
 POLICY = (
@@ -97,8 +100,11 @@ class Guard:
 
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or int(length) > largest:
-            await guarded({"type": "http.response.start", "status": 413, "headers": []})
-            await guarded({"type": "http.response.body", "body": b"The form is larger than any form of ours.\n"})
+            language = speaking.chosen("", dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1"))
+            kind = (b"content-type", b"text/plain; charset=utf-8")
+            body = f"{languages.say('web.too-large', language)}\n".encode()
+            await guarded({"type": "http.response.start", "status": 413, "headers": [kind]})
+            await guarded({"type": "http.response.body", "body": body})
             return
         await self._app(scope, bounded, guarded)
 

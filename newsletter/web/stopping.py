@@ -5,6 +5,7 @@ from fastapi.responses import HTMLResponse
 
 from newsletter.assembly import Newsletter
 from newsletter.journeys import stopping
+from newsletter.web import speaking
 from newsletter.web.pages import Pages
 
 router = APIRouter()
@@ -26,4 +27,4 @@ def stop(request: Request, token: str) -> HTMLResponse:
 
 def _shown(request: Request, token: str, offer: stopping.Offer) -> HTMLResponse:
     pages: Pages = request.app.state.pages
-    return pages.show("public/stop.html", offer=offer, token=token)
+    return pages.show("public/stop.html", language=speaking.spoken(request), offer=offer, token=token)

@@ -235,7 +235,7 @@ def test_the_one_thing_a_notice_asks_is_its_own_link(layout: Layout) -> None:
     page = part(delivered(made("confirm", layout)), "html")
     assert hrefs(page) == {
         f"https://news.example.org/c/{PERSON.action_token}?language=en",
-        "https://news.example.org/privacy",
+        "https://news.example.org/privacy?language=en",
     }
 
 

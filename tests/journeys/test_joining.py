@@ -148,7 +148,7 @@ def test_the_figures_cannot_be_guessed(newsletter, pages, desk) -> None:
     form = pending(pages.post("/join", data={"email": ANN, "digest": "weekly"}))
     [question] = desk()
     for left in (4, 3, 2, 1):
-        assert f"{left} more times" in pages.post("/join/code", data={"pending": form, "code": "000000"}).text
+        assert f"Tries left: {left}." in pages.post("/join/code", data={"pending": form, "code": "000000"}).text
     pages.post("/join/code", data={"pending": form, "code": "000000"})
     assert pages.post("/join/code", data={"pending": form, "code": figures(question)}).status_code == 422
     desk()

@@ -14,7 +14,7 @@ from newsletter.ledger.mailings import State
 from newsletter.operators import audit, roles
 from newsletter.operators.roles import May
 from newsletter.operators.tokens import BadBearer, Bearer
-from newsletter.web import joining
+from newsletter.web import joining, speaking
 
 router = APIRouter(prefix="/api/v1")
 
@@ -66,7 +66,7 @@ def sign_up(request: Request, body: SignupIn) -> dict[str, str]:
     with made.parts.database.transaction() as session:
         found = digests.listed(session)
     keys = body.digests or ([found[0].key] if len(found) == 1 else [])
-    language = joining.spoken(request, body.language)
+    language = speaking.spoken(request, body.language)
     wish = joining.wished(
         request, found, email=body.email, keys=keys, language=language, name=body.name, form=body.form
     )

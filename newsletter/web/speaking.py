@@ -1,0 +1,54 @@
+"""In which language an answer is where no reader behind a link has chosen one: by the page's own links, else by the browser.
+
+There is no cookie for it: a page's links to further pages name its language.
+"""
+
+from collections.abc import Iterator
+
+from fastapi import Request
+
+from newsletter import languages
+
+
+def spoken(request: Request, asked: str = "", *, otherwise: str = "en") -> str:
+    """Return the language of a page: the one asked for, else the first that the browser wants and we speak, else another.
+
+    It stays with the request, so that a refusal is said in it as well.
+    """
+    named = asked or request.query_params.get("language", "")
+    found = chosen(named, request.headers.get("accept-language", ""), otherwise=otherwise)
+    request.state.language = found
+    return found
+
+
+def of(request: Request) -> str:
+    """Return the language of a refusal: that of the page it is instead of, as far as it was known."""
+    return getattr(request.state, "language", None) or spoken(request)
+
+
+def chosen(asked: str, accepted: str, *, otherwise: str = "en") -> str:
+    """Return the first of these languages that we speak.
+
+    accepted   Accept-Language (RFC 9110 §12.5.4): the best liked first
+    """
+    wanted = (languages.base(one) for one in (asked, *_ranked(accepted), otherwise))
+    return next((one for one in wanted if one in languages.spoken()), "en")
+
+
+def _ranked(accepted: str) -> Iterator[str]:
+    liked = [(_quality(weight), tag.strip()) for tag, _, weight in (one.partition(";") for one in accepted.split(","))]
+    return (tag for quality, tag in sorted(liked, key=lambda one: -one[0]) if quality > 0)
+
+
+def _quality(weight: str) -> float:
+    try:
+        return float(weight.partition("=")[2] or 1)
+    except ValueError:
+        return 0.0
+
+
+def choices(request: Request) -> list[tuple[str, str]]:
+    """Return the languages a page can be had in, with the address of each; none for what a form sent: it would be lost."""
+    if request.method not in ("GET", "HEAD"):
+        return []
+    return [(one, f"?{request.url.include_query_params(language=one).query}") for one in languages.spoken()]
