@@ -18,9 +18,10 @@ from newsletter.delivery import planning, vouching
 from newsletter.errors import Forbidden
 from newsletter.issues import digests, manuscript
 from newsletter.jobs import DELIVER, HOOKS
-from newsletter.journeys import acting, drafting, framing, growing, mailing, stopping, telling
+from newsletter.journeys import acting, announcing, drafting, framing, growing, mailing, stopping, telling
 from newsletter.journeys.acting import NotAnAlert as NotAnAlert
 from newsletter.journeys.acting import allowed as _allowed
+from newsletter.journeys.drafting import Hand
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings, refusals, translating, variants
 from newsletter.ledger import planning as rows
@@ -98,7 +99,7 @@ def lock(
         if seen is not None and seen != drafting.print_of(view):
             raise drafting.ChangedMeanwhile(mailing_id)
         if anew and view.state is not State.DRAFT:
-            view = _unlocked(session, parts, view, by=by, now=now)
+            view = drafting.unlock(session, parts, view, Hand(by or audit.SHELL, now), anew=True)
         mailings.require(session, mailing_id, State.LOCKED)
         drafting.complete(session, parts, view, now=now)
         expires = now + alerts.EXPIRES_AFTER
@@ -114,13 +115,6 @@ def lock(
         audit.append(session, "alert.locked", by=by or audit.SHELL, now=now, **facts)
     telling.nudge(parts.nudger)
     return made
-
-
-def _unlocked(session: Session, parts: Parts, was: MailingView, *, by: int | None, now: datetime) -> MailingView:
-    locks.unlock(session, was.id)
-    if was.state is State.APPROVED:
-        telling.unlocked(session, parts, was, by=by or audit.SHELL, anew=True, now=now)
-    return mailings.get(session, was.id)
 
 
 def _lockable(parts: Parts, by: int | None, *, unread: bool, count: int, together: int) -> None:
@@ -256,7 +250,7 @@ def settle(parts: Parts, mailing_id: int, *, by: int) -> None:
 def _approved(session: Session, parts: Parts, manifest: Manifest, *, by: int, now: datetime, **facts: object) -> None:
     """Note that an alert may go, and tell whoever lets it go: they sit before a page, or sleep beside a phone."""
     mailings.approve(session, manifest.mailing, start_at=None)
-    telling.approved(session, parts, manifest, by=by, now=now)
+    announcing.approved(session, parts, manifest, by=by, now=now)
     facts = {"mailing": manifest.mailing, "number": manifest.number} | facts
     audit.append(session, "alert.approved", by=by, now=now, **facts)
 

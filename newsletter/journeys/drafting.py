@@ -22,7 +22,7 @@ from newsletter.issues import digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
 from newsletter.jobs import ERRANDS
-from newsletter.journeys import acting, inbound, publish, styling, telling
+from newsletter.journeys import acting, announcing, inbound, publish, styling, telling
 from newsletter.journeys.mailing import read_file
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings, translating, variants
@@ -255,9 +255,7 @@ def rewrite(session: Session, parts: Parts, mailing_id: int, revision: Revision,
     if revision.seen is not None and revision.seen != print_of(view):
         raise ChangedMeanwhile(mailing_id)
     if view.state is not State.DRAFT:
-        locks.unlock(session, mailing_id)
-    if view.state is State.APPROVED:
-        telling.unlocked(session, parts, view, by=hand.by, anew=False, now=hand.now)
+        unlock(session, parts, view, hand)
     script = Script.read(revision.words, digests.get(session, view.digest_id or 0))
     _require_same_languages(view, script)
     for name, languages in (("later", revision.later), ("only", revision.only)):
@@ -268,6 +266,17 @@ def rewrite(session: Session, parts: Parts, mailing_id: int, revision: Revision,
         _require_all(session, script, view.updates, view.content.get("only", ()))
     _write(session, parts, view, script, hand)
     audit.append(session, "alert.edited", by=hand.by, now=hand.now, mailing=mailing_id)
+
+
+def unlock(session: Session, parts: Parts, view: MailingView, hand: Hand, *, anew: bool = False) -> MailingView:
+    """Make a draft of what was locked or approved; of the latter everybody was told that it goes, and is told that it does not.
+
+    anew   to be locked once more at once, in the same words
+    """
+    locks.unlock(session, view.id)
+    if view.state is State.APPROVED:
+        announcing.unlocked(session, parts, view, by=hand.by, anew=anew, now=hand.now)
+    return mailings.get(session, view.id)
 
 
 def rehearse(

@@ -10,7 +10,7 @@ from newsletter.delivery import planning
 from newsletter.errors import Conflict
 from newsletter.issues import withdrawal
 from newsletter.jobs import DELIVER
-from newsletter.journeys import acting, growing, mailing, telling
+from newsletter.journeys import acting, announcing, growing, mailing, telling
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings
 from newsletter.ledger import planning as rows
@@ -77,7 +77,7 @@ def retract(
         gone = mailings.take_all(session, lambda: _affected(session, mailing_id)[0])
         _, languages = _affected(session, mailing_id)
         backs = [take_back(session, one, by=who, now=now) for one in gone]
-        telling.retracted(session, parts, mailing_id, by=by, now=now)
+        announcing.retracted(session, parts, mailing_id, by=by, now=now)
     # One after the other: the alert waits for no language that is being planned, and that finds it taken back.
     for one in languages:
         if (back := _take_language_back(parts, one, by=who)) is not None:

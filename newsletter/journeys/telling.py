@@ -1,11 +1,11 @@
-"""What the team and its hook are told of an alert: that it waits for another's word, that it has it, and that it goes.
+"""What the team and its hook are told of an alert: that it waits for another's word, and that it goes.
 
 Written in the transaction of the act; whoever calls nudges `NUDGES` afterwards. The mail says all of it; the hook, which may be
 anybody's service, learns which alert, for how many and its code.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
@@ -16,8 +16,7 @@ from newsletter.errors import NewsletterError
 from newsletter.jobs import DELIVER, HOOKS, Nudger
 from newsletter.journeys import team
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import locks, mailings
-from newsletter.ledger.mailings import Lane, MailingView
+from newsletter.ledger.mailings import Lane
 from newsletter.ledger.manifest import Manifest, Version, short
 from newsletter.operators import hooks, people
 from newsletter.operators.hooks import Event
@@ -27,8 +26,6 @@ from newsletter.operators.roles import May
 log = structlog.get_logger()
 
 NUDGES = (HOOKS, DELIVER[Lane.TRANSACTIONAL])
-KEEPS = timedelta(hours=24)
-"""How long the news of what is over is worth sending."""
 MOST_LETTERS = 20_000
 """Of an alert in the team's mail. Mail programs cut off what is above 100 kB, and letters may be three bytes and more each."""
 _LISTED = ("- ", "* ", "+ ", "> ", "#")
@@ -42,17 +39,22 @@ def nudge(nudger: Nudger) -> None:
 
 def wanted(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> int:
     """Ask everyone who may approve a locked alert, whoever wrote in it aside; return how many were asked."""
-    hooks.add(session, Event.APPROVAL_WANTED, **_facts(manifest))
+    hooks.add(session, Event.APPROVAL_WANTED, **facts_of(manifest))
     asked = approvers(session, (manifest.author, *manifest.writers))
-    facts = {"mailing": manifest.mailing, "count": manifest.count, "author": _name(session, manifest.author)}
+    facts = {"mailing": manifest.mailing, "count": manifest.count, "author": name(session, manifest.author)}
     content = TeamContent(
         subject=_say("wanted-subject", mailing=manifest.mailing),
         title=_say("wanted-title", **facts),
-        paragraphs=(_say("wanted-text", **facts), _say("alert-code"), *_limit(manifest), *_words(manifest)),
+        paragraphs=(
+            _say("wanted-text", **facts),
+            _say("alert-code"),
+            *_limit(manifest),
+            *words(manifest.versions, "en"),
+        ),
         code=short(manifest.fingerprint),
         action=Action(_say("wanted-button"), console(parts.letterhead.base_url, manifest.mailing)),
     )
-    return _try(session, parts, asked, content, expires_at=manifest.expires_at, now=now)
+    return tell(session, parts, asked, content, expires_at=manifest.expires_at, now=now)
 
 
 def approvers(session: Session, wrote: Iterable[int | None]) -> list[OperatorView]:
@@ -61,95 +63,25 @@ def approvers(session: Session, wrote: Iterable[int | None]) -> list[OperatorVie
     return [one for one in people.active(session) if May.APPROVE in one.may and one.id not in own]
 
 
-def approved(session: Session, parts: Parts, manifest: Manifest, *, by: int, now: datetime) -> int:
-    """Tell the author of an alert, and all who may send it, that it may go now; whoever approved it knows. Return how many."""
-    hooks.add(session, Event.APPROVED, **_facts(manifest))
-    told = [one for one in senders(session, manifest.author) if one.id != by]
-    facts = {"mailing": manifest.mailing, "count": manifest.count, "by": _name(session, by)}
-    content = TeamContent(
-        subject=_say("approved-subject", mailing=manifest.mailing),
-        title=_say("approved-title", **facts),
-        paragraphs=(_say("approved-text", **facts), _say("approved-until", at=f"{manifest.expires_at:%d %B, %H:%M}")),
-        code=short(manifest.fingerprint),
-        action=Action(_say("approved-button"), console(parts.letterhead.base_url, manifest.mailing)),
-    )
-    return _try(session, parts, told, content, expires_at=manifest.expires_at, now=now)
-
-
-def senders(session: Session, author: int | None = None) -> list[OperatorView]:
-    """Return who may lock an alert and let it go, and its author."""
-    return [one for one in people.active(session) if May.SEND in one.may or one.id == author]
-
-
 def released(
     session: Session, parts: Parts, manifest: Manifest, *, by: int | None, start_at: datetime, now: datetime
 ) -> int:
     """Tell everyone in the team that an alert goes, or when it will, with a link that stops it; return how many were told."""
-    hooks.add(session, Event.RELEASED, **_facts(manifest), starts_at=start_at.isoformat())
-    facts = {"mailing": manifest.mailing, "count": manifest.count, "by": _name(session, by)}
+    hooks.add(session, Event.RELEASED, **facts_of(manifest), starts_at=start_at.isoformat())
+    facts = {"mailing": manifest.mailing, "count": manifest.count, "by": name(session, by)}
     later = start_at > now
     when = _say("released-later", at=f"{start_at:%d %B, %H:%M}", **facts) if later else _say("released-now", **facts)
     content = TeamContent(
         subject=_say("released-subject-later" if later else "released-subject", mailing=manifest.mailing),
         title=_say("released-title", **facts),
-        paragraphs=(when, _say("released-stop"), *_limit(manifest), *_words(manifest)),
+        paragraphs=(when, _say("released-stop"), *_limit(manifest), *words(manifest.versions, "en")),
         code=short(manifest.fingerprint),
         action=Action(_say("released-button"), stop_url(parts, manifest.mailing, now=now)),
     )
     if later:
         # What one sends alone waits for the others to be told: where they cannot be, it does not go.
         return _tell(session, parts, people.active(session), content, expires_at=manifest.expires_at, now=now)
-    return _try(session, parts, people.active(session), content, expires_at=manifest.expires_at, now=now)
-
-
-def unlocked(session: Session, parts: Parts, was: MailingView, *, by: int | str, anew: bool, now: datetime) -> int:
-    """Tell everyone in the team that what was approved does not go as it was: somebody wrote in it, or locked it anew.
-
-    They were told that it would go, and at what time; who sleeps until then must not believe it. Return how many were told.
-
-    was    the alert as it was before
-    anew   locked anew, in the same words; else edited, and a draft
-    """
-    hooks.add(session, Event.UNLOCKED, alert=was.id)
-    facts = {"mailing": was.id, "by": _name(session, by)}
-    how = "anew" if anew else "edited"
-    content = TeamContent(
-        subject=_say("unlocked-subject", **facts),
-        title=_say("unlocked-title", **facts),
-        paragraphs=(
-            _say(f"unlocked-{how}", **facts),
-            *([_say("unlocked-at", at=f"{was.start_at:%d %B, %H:%M}")] if was.start_at else ()),
-            _say("unlocked-then"),
-        ),
-        action=Action(_say("refused-button"), console(parts.letterhead.base_url, was.id)),
-    )
-    return _try(session, parts, people.active(session), content, expires_at=now + KEEPS, now=now)
-
-
-def retracted(session: Session, parts: Parts, mailing_id: int, *, by: int | None, now: datetime) -> int:
-    """Tell everyone in the team that an alert is taken back, by whom and in which words; return how many were told.
-
-    One person does that, without a code: the others hear of it at once, and can say to readers what is true.
-    """
-    manifest = _gone(session, mailing_id)
-    hooks.add(session, Event.RETRACTED, **(_facts(manifest) if manifest else {"alert": mailing_id}))
-    facts = {"mailing": mailing_id, "by": _name(session, by)}
-    words = _within(manifest.retraction) if manifest else ()
-    content = TeamContent(
-        subject=_say("retracted-subject", **facts),
-        title=_say("retracted-title", **facts),
-        paragraphs=(_say("retracted-text", **facts), _say("retracted-then"), *words),
-        action=Action(_say("retracted-button"), console(parts.letterhead.base_url, mailing_id)),
-    )
-    return _try(session, parts, people.active(session), content, expires_at=now + KEEPS, now=now)
-
-
-def _gone(session: Session, mailing_id: int) -> Manifest | None:
-    """Return as what an alert went; None where that was changed past the program: it is taken back all the same."""
-    try:
-        return locks.of(session, mailing_id, mailings.get(session, mailing_id).fingerprint or b"")
-    except locks.Broken:
-        return None
+    return tell(session, parts, people.active(session), content, expires_at=manifest.expires_at, now=now)
 
 
 def console(base_url: str, mailing_id: int) -> str:
@@ -162,7 +94,7 @@ def stop_url(parts: Parts, mailing_id: int, *, now: datetime) -> str:
     return f"{parts.letterhead.base_url}/h/{parts.tokens.stop(mailing_id, now=now)}"
 
 
-def _try(session: Session, parts: Parts, operators: list[OperatorView], content: TeamContent, **when: datetime) -> int:
+def tell(session: Session, parts: Parts, operators: list[OperatorView], content: TeamContent, **when: datetime) -> int:
     """Tell them, or say in the log that it could not be: no alert waits because a template of the team's mail is broken."""
     try:
         with session.begin_nested():
@@ -186,12 +118,19 @@ def _tell(
     return len(operators)
 
 
-def _facts(manifest: Manifest) -> dict[str, object]:
+def facts_of(manifest: Manifest) -> dict[str, object]:
+    """Return what the hook is told of a locked alert."""
     return {"alert": manifest.mailing, "count": manifest.count, "code": short(manifest.fingerprint)}
 
 
-def _name(session: Session, operator: int | str | None) -> str:
-    return people.by_id(session, operator).name if isinstance(operator, int) else _say("by-shell")
+def name(session: Session, operator: int | str | None, language: str = "en") -> str:
+    """Return who did something: an operator's name, or that it was somebody at the command line."""
+    return people.by_id(session, operator).name if isinstance(operator, int) else say("by-shell", language)
+
+
+def moment(at: datetime, language: str) -> str:
+    """Return a moment as the team's mail in a language says it."""
+    return f"{at:%d %B, %H:%M}"
 
 
 def _limit(manifest: Manifest) -> Iterator[str]:
@@ -200,12 +139,8 @@ def _limit(manifest: Manifest) -> Iterator[str]:
         yield languages.say("alert.reads-only", languages=", ".join(only))
 
 
-def _words(manifest: Manifest) -> Iterator[str]:
+def words(versions: Sequence[Version], language: str) -> Iterator[str]:
     """Yield what every language of an alert says, and no more than a mail takes."""
-    yield from _within(manifest.versions)
-
-
-def _within(versions: Sequence[Version]) -> Iterator[str]:
     left = MOST_LETTERS
     for paragraph in _paragraphs(versions):
         left -= len(paragraph)
@@ -228,5 +163,10 @@ def _paragraphs(versions: Sequence[Version]) -> Iterator[str]:
                 yield " ".join(lines)
 
 
+def say(message: str, language: str, /, **facts: object) -> str:
+    """Return a sentence of the team's mails."""
+    return languages.say(f"mail.{message}", language, **facts)
+
+
 def _say(message: str, **facts: object) -> str:
-    return languages.say(f"mail.{message}", "en", **facts)
+    return say(message, "en", **facts)
