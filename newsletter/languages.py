@@ -96,8 +96,7 @@ def base(language: str) -> str:
 @cache
 def spoken() -> tuple[str, ...]:
     """Return the languages there are catalogues of, English first."""
-    folders = (entry.name for entry in _locales().iterdir() if entry.joinpath("LC_MESSAGES").is_dir())
-    return ("en", *sorted(folders))
+    return ("en", *sorted(entry.name for entry in _locales().iterdir() if _files(entry.name)))
 
 
 def speaks(language: str) -> bool:
@@ -118,10 +117,15 @@ def _locales() -> Traversable:
     return resources.files("newsletter").joinpath("locales")
 
 
+def _files(language: str) -> list[Traversable]:
+    folder = _locales().joinpath(language, "LC_MESSAGES")
+    return [file for file in folder.iterdir() if file.name.endswith(".po")] if folder.is_dir() else []
+
+
 @cache
 def _english() -> dict[str, _Sentence]:
     found = {}
-    for file in sorted(_locales().iterdir(), key=lambda entry: entry.name):
+    for file in _locales().iterdir():
         if file.name.endswith(".pot"):
             for message in _read(file):
                 if not message.id:
@@ -138,8 +142,7 @@ def _spoken_in(language: str) -> gettext.NullTranslations:
         return gettext.NullTranslations()
     from babel.messages.mofile import write_mo
 
-    files = sorted(_locales().joinpath(language, "LC_MESSAGES").iterdir(), key=lambda entry: entry.name)
-    first, *rest = [_read(file) for file in files if file.name.endswith(".po")]
+    first, *rest = [_read(file) for file in _files(language)]
     for message in (message for catalogue in rest for message in catalogue if message.id):
         first[message.id] = message
     compiled = io.BytesIO()

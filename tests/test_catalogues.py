@@ -13,7 +13,8 @@ from newsletter import languages
 from tests import catalogues, sayings
 from tests.catalogues import Catalog
 
-COMPLETE = (*sorted(languages.READERS),)
+TEAM = ("alerts", "console", "fetching", "journeys", "operators", "team")
+COMPLETE = (*sorted(languages.READERS), *TEAM)
 
 FILES = [(language, domain) for language in catalogues.tongues() for domain in catalogues.domains()]
 TEMPLATES = sayings.readers_templates()

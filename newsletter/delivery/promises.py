@@ -34,6 +34,17 @@ class Promised:
 
 
 @dataclass(frozen=True, slots=True)
+class Hour:
+    """A time that a sentence tells; a page writes it as its language does. today: the day need not be said."""
+
+    at: datetime
+    today: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.at:%H:%M}" if self.today else f"{self.at:%d %B, %H:%M}"
+
+
+@dataclass(frozen=True, slots=True)
 class Handed:
     """What became of it. over_at: None while it goes."""
 
@@ -50,7 +61,7 @@ def kept(said: Promised, handed: Handed, *, now: datetime) -> tuple[Sentence, ..
     else:
         facts["percent"] = percent(handed.accepted, handed.whole)
         true = ("promise.late" if now > said.promise.ends_at else "promise.so-far", facts)
-    return (("promise.made", {"at": f"{said.at:%d %B, %H:%M}"}), *worded(said), true)
+    return (("promise.made", {"at": Hour(said.at)}), *worded(said), true)
 
 
 def worded(said: Promised) -> tuple[Sentence, ...]:
@@ -70,8 +81,8 @@ def percent(part: int, whole: int) -> int:
     return 100 * part // whole if whole else 100
 
 
-def _hour(moment: datetime, now: datetime) -> str:
-    return f"{moment:%H:%M}" if moment.date() == now.date() else f"{moment:%d %B, %H:%M}"
+def _hour(moment: datetime, now: datetime) -> Hour:
+    return Hour(moment, today=moment.date() == now.date())
 
 
 def _plain(value: Any) -> Any:

@@ -7,10 +7,11 @@ alert goes; here stands all that follows or undoes it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from newsletter.composer.content import Action, TeamContent
 from newsletter.database import Session
-from newsletter.journeys import telling
+from newsletter.journeys import team, telling
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings
 from newsletter.ledger.mailings import MailingView
@@ -102,7 +103,8 @@ def _gone(session: Session, mailing_id: int) -> Manifest | None:
 def _tell(
     session: Session, parts: Parts, to: list[OperatorView], news: News, *, expires_at: datetime, now: datetime
 ) -> int:
-    return telling.tell(session, parts, to, _written(session, parts, news, "en"), expires_at=expires_at, now=now)
+    write = partial(_written, session, parts, news)
+    return telling.tell(session, parts, to, write, expires_at=expires_at, now=now)
 
 
 def _written(session: Session, parts: Parts, news: News, language: str) -> TeamContent:
@@ -110,7 +112,7 @@ def _written(session: Session, parts: Parts, news: News, language: str) -> TeamC
     facts = {"mailing": news.alert, "by": telling.name(session, news.by, language), **news.facts, **moments}
 
     def say(what: str) -> str:
-        return telling.say(f"{news.name}-{what}", language, **facts)
+        return team.say(f"{news.name}-{what}", language, **facts)
 
     return TeamContent(
         subject=say("subject"),

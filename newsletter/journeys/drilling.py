@@ -229,21 +229,32 @@ def lamp(parts: Parts) -> Lamp:
 
 def sentence(lit: Lamp, language: str = "en", *, zone: tzinfo | None = UTC) -> str:
     """Return a lamp in words. zone: of its times; None is this machine's."""
+    # Every worker loads this story, and those that only send never load babel (decision 4).
+    from newsletter.composer import calendars
+
     if lit.last is None:
         return languages.say("drill.never", language)
-    last, since = lit.last, _clock(lit.since, zone)
-    facts = {"at": _clock(last.ended_at, zone), "since": since, "accepted": last.accepted, "mailboxes": last.mailboxes}
+    last, since = lit.last, _clock(lit.since, zone, language)
+    counts = {"accepted": last.accepted, "mailboxes": last.mailboxes}
+    told = {name: calendars.digits(str(count), language) for name, count in counts.items()}
+    facts = {"at": _clock(last.ended_at, zone, language), "since": since} | told
     if lit.what != "proved":
         why = languages.say(f"drill.why-{last.fault}", language, **facts)
         return languages.say(f"drill.{lit.what}", language, why=why, **facts)
-    quota = f"{last.quota or 0:,}"
-    reach = f"{last.reach:,}" if last.reach else languages.say("drill.reach-nobody", language)
+    quota = calendars.number(last.quota or 0, language)
+    reach = calendars.number(last.reach, language) if last.reach else languages.say("drill.reach-nobody", language)
     allows = languages.say("drill.quota-enough" if last.allowed else "drill.quota-short", language, quota=quota)
-    return languages.say("drill.proved", language, seconds=f"{last.seconds:.1f}", reach=reach, quota=allows, **facts)
+    seconds = calendars.digits(f"{last.seconds:.1f}", language)
+    return languages.say("drill.proved", language, seconds=seconds, reach=reach, quota=allows, **facts)
 
 
-def _clock(moment: datetime | None, zone: tzinfo | None) -> str:
+def _clock(moment: datetime | None, zone: tzinfo | None, language: str) -> str:
+    from newsletter.composer import calendars
+
     if moment is None:
         return "–"
     here = moment.astimezone(zone)
-    return f"{here:%H:%M}" if here.date() == datetime.now(here.tzinfo).date() else f"{here:%d %b %H:%M}"
+    clock = calendars.digits(f"{here:%H:%M}", language)
+    if here.date() == datetime.now(here.tzinfo).date():
+        return clock
+    return f"{here:%d %b} {clock}" if language == "en" else f"{calendars.day(here, language)} {clock}"

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
-from newsletter import database, languages
+from newsletter import database
 from newsletter.composer.content import TeamContent
 from newsletter.database import Session
 from newsletter.delivery import budget, quotas
@@ -121,19 +122,20 @@ def _ask(session: Session, parts: Parts, alert: MailingView, *, now: datetime) -
     parts.letterhead.require()
     latest = locks.current(session, alert.id).latest
     expires = alert.expires_at or now
-    team.tell(session, parts, everyone, question(alert.id, due, expires, latest), expires_at=now + KEEPS, now=now)
+    write = partial(question, alert.id, due, expires, latest)
+    team.tell(session, parts, everyone, write, expires_at=now + KEEPS, now=now)
     hooks.add(session, Event.EXPIRING, alert=alert.id, due=due, expires_at=expires.isoformat())
     audit.append(session, "alert.asked", by=audit.WORKER, now=now, mailing=alert.id, due=due)
     log.warning("alert expires", mailing=alert.id, due=due)
     return True
 
 
-def question(mailing_id: int, due: int, expires: datetime, latest: datetime) -> TeamContent:
+def question(mailing_id: int, due: int, expires: datetime, latest: datetime, language: str = "en") -> TeamContent:
     """Return the mail that asks what is to become of an alert's last readers."""
     facts = {"mailing": mailing_id, "due": due, "expires": _clock(expires), "latest": _clock(latest)}
 
     def say(what: str) -> str:
-        return languages.say(f"mail.expiry-{what}", "en", **facts)
+        return team.say(f"expiry-{what}", language, **facts)
 
     hours = int((latest - expires).total_seconds()) // 3600
     if not hours:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
-from newsletter import database, languages, mailboxes
+from newsletter import database, mailboxes
 from newsletter.addresses import EmailAddress
 from newsletter.composer.content import TeamContent
 from newsletter.database import Session
@@ -236,11 +236,14 @@ def _tell(session: Session, parts: Parts, found: ExportView, what: str, *, by: i
     everyone = people.active(session)
     name = people.by_id(session, by).name
     facts = {"export": found.id, "people": found.people, "who": name, "reason": found.reason}
-    content = TeamContent(
-        subject=languages.say(f"mail.list-{what}-subject", export=found.id),
-        title=languages.say(f"mail.list-{what}-title"),
-        paragraphs=tuple(languages.say(f"mail.list-{what}-{part}", **facts) for part in ("text", "otherwise")),
-        code=f"newsletter subscribers export approve {found.id}" if what == "wanted" else "",
-    )
+
+    def write(language: str) -> TeamContent:
+        return TeamContent(
+            subject=team.say(f"list-{what}-subject", language, export=found.id),
+            title=team.say(f"list-{what}-title", language),
+            paragraphs=tuple(team.say(f"list-{what}-{part}", language, **facts) for part in ("text", "otherwise")),
+            code=f"newsletter subscribers export approve {found.id}" if what == "wanted" else "",
+        )
+
     now = database.now(session)
-    team.tell(session, parts, everyone, content, expires_at=now + MAIL_KEEPS, now=now)
+    team.tell(session, parts, everyone, write, expires_at=now + MAIL_KEEPS, now=now)

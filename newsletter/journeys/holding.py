@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from newsletter import database, languages, mailboxes
+from newsletter import database, mailboxes
 from newsletter.composer.content import Action, TeamContent
 from newsletter.database import Session
 from newsletter.delivery import asking
@@ -19,6 +19,7 @@ from newsletter.issues import digests
 from newsletter.jobs import SIGNUPS
 from newsletter.journeys import judging, team, telling
 from newsletter.journeys.parts import Parts
+from newsletter.journeys.team import say
 from newsletter.ledger import deliveries
 from newsletter.operators import audit, hooks
 from newsletter.operators import people as operators
@@ -191,20 +192,19 @@ def watch(parts: Parts) -> None:
 
 def _tell(session: Session, parts: Parts, begun: WaveView, now: datetime) -> None:
     told = [one for one in operators.active(session) if may_see(one.may)]
-    content = TeamContent(
-        subject=_say("wave-subject"),
-        title=_say("wave-title"),
-        paragraphs=(_say("wave-text", count=begun.held), _say("wave-then")),
-        action=Action(_say("wave-button"), f"{parts.letterhead.base_url}/console/signups"),
-    )
+
+    def write(language: str) -> TeamContent:
+        return TeamContent(
+            subject=say("wave-subject", language),
+            title=say("wave-title", language),
+            paragraphs=(say("wave-text", language, count=begun.held), say("wave-then", language)),
+            action=Action(say("wave-button", language), f"{parts.letterhead.base_url}/console/signups"),
+        )
+
     if not told or not parts.letterhead.sender_address:
         return
     try:
         with session.begin_nested():
-            team.tell(session, parts, told, content, expires_at=now + KEEPS, now=now)
+            team.tell(session, parts, told, write, expires_at=now + KEEPS, now=now)
     except NewsletterError as refusal:
         log.error("team not told", why=refusal.message)
-
-
-def _say(message: str, **facts: object) -> str:
-    return languages.say(f"mail.{message}", "en", **facts)

@@ -10,7 +10,7 @@ from newsletter import database
 from newsletter.errors import NotFound
 from newsletter.journeys.entering import Visitor
 from newsletter.journeys.parts import Parts
-from newsletter.operators import audit, factors, passkeys, passwords, sessions, throttle, tokens
+from newsletter.operators import audit, factors, passkeys, passwords, people, sessions, throttle, tokens
 from newsletter.operators.enrolment import WrongPassword
 from newsletter.operators.factors import PasskeyView
 from newsletter.operators.passkeys import BadPasskey, Site
@@ -48,6 +48,14 @@ def account(parts: Parts, visitor: Visitor) -> Account:
             alive,
             factors.recovery_left(session, mine),
         )
+
+
+def speak(parts: Parts, visitor: Visitor, language: str | None) -> None:
+    """Choose the language of one's own pages and mails; None: as the browser asks. Raises NotSpoken."""
+    mine = visitor.operator.id
+    with parts.database.transaction() as session:
+        people.speak(session, mine, language)
+        audit.append(session, "operator.language", by=mine, now=visitor.now, language=language or "")
 
 
 def end_session(parts: Parts, visitor: Visitor, session_id: int) -> None:

@@ -5,6 +5,7 @@ writes the mail. A worker that only sends never loads what composes one.
 """
 
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -14,6 +15,7 @@ from newsletter.database import Session
 from newsletter.errors import NewsletterError
 from newsletter.journeys import team, telling
 from newsletter.journeys.parts import Parts
+from newsletter.journeys.team import say
 from newsletter.ledger import books, mailings, refusals
 from newsletter.ledger.mailings import Kind, MailingView
 from newsletter.ledger.refusals import RefusalView
@@ -50,31 +52,29 @@ def _tell(session: Session, parts: Parts, refusal: RefusalView, *, now: datetime
     if not everyone or not refusals.tell_once(session, refusal.id, now=now):
         return False
     parts.letterhead.require()
-    team.tell(session, parts, everyone, _news(session, parts, refusal), expires_at=refusal.at + KEEPS, now=now)
+    team.tell(session, parts, everyone, partial(_news, session, parts, refusal), expires_at=refusal.at + KEEPS, now=now)
     return True
 
 
-def _news(session: Session, parts: Parts, refusal: RefusalView) -> TeamContent:
+def _news(session: Session, parts: Parts, refusal: RefusalView, language: str) -> TeamContent:
     """Return the mail: what did not go, why, what of it stands, and where to look."""
     view = mailings.get(session, refusal.mailing)
-    what, alert = _what(view), view.retracts or view.id
+    what, alert = _what(view, language), view.retracts or view.id
     status, kind = books.status(session, view.id), "halted" if refusal.halted else "refused"
     facts = {"mailing": alert, "what": what, "due": status.due, "accepted": status.accepted}
     locked = view.kind in (Kind.ALERT, Kind.RETRACTION)
-    where = Action(_say("refused-button"), telling.console(parts.letterhead.base_url, alert)) if locked else None
+    where = (
+        Action(say("refused-button", language), telling.console(parts.letterhead.base_url, alert)) if locked else None
+    )
     return TeamContent(
-        subject=_say(f"{kind}-subject", **facts),
-        title=_say(f"{kind}-title", **facts),
-        paragraphs=(languages.say(refusal.why, "en", **refusal.facts), _say(f"{kind}-text", **facts)),
+        subject=say(f"{kind}-subject", language, **facts),
+        title=say(f"{kind}-title", language, **facts),
+        paragraphs=(languages.say(refusal.why, language, **refusal.facts), say(f"{kind}-text", language, **facts)),
         code=f"newsletter {'alerts' if locked else 'mailings'} status {alert}",
         action=where,
     )
 
 
-def _what(view: MailingView) -> str:
+def _what(view: MailingView, language: str) -> str:
     known = view.kind if view.kind in (Kind.ALERT, Kind.RETRACTION, Kind.DRILL) else "other"
-    return _say(f"refused-{known}", mailing=view.retracts or view.id)
-
-
-def _say(message: str, **facts: object) -> str:
-    return languages.say(f"mail.{message}", "en", **facts)
+    return say(f"refused-{known}", language, mailing=view.retracts or view.id)

@@ -1,6 +1,6 @@
 """Who belongs to the team: added, invited, enrolled, helped after a lost phone, ended; and what happens by itself each day."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -39,6 +39,10 @@ class NoSite(Conflict):
 
     def __init__(self, base_url: str) -> None:
         super().__init__("night.no-site", base_url=base_url)
+
+
+CALLED = frozenset({"mailing", "export"})
+"""Facts of the team's mails that call a thing by its number: they stand in commands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,25 +181,31 @@ def _mail_head(session: Session, parts: Parts, *, now: datetime) -> int:
     head = audit.head(session)
     if not everyone or not audit.claim_day(session, day, number=head.number):
         return 0
-    content = TeamContent(
-        subject=_say("head-subject", day=day.isoformat(), number=head.number),
-        title=_say("head-title"),
-        paragraphs=(_say("head-text"), _say("head-check")),
-        code=f"newsletter audit verify --against {head}",
-    )
-    tell(session, parts, everyone, content, expires_at=now + HEAD_KEEPS, now=now)
+
+    def write(language: str) -> TeamContent:
+        return TeamContent(
+            subject=say("head-subject", language, day=day.isoformat(), number=head.number),
+            title=say("head-title", language),
+            paragraphs=(say("head-text", language), say("head-check", language)),
+            code=f"newsletter audit verify --against {head}",
+        )
+
+    tell(session, parts, everyone, write, expires_at=now + HEAD_KEEPS, now=now)
     return len(everyone)
 
 
 def _mail_link(session: Session, parts: Parts, operator_id: int, *, now: datetime) -> int:
     invited = enrolment.invite(session, operator_id, Calling.LOST, by=WORKER, now=now)
-    content = TeamContent(
-        subject=_say("link-subject"),
-        title=_say("link-title"),
-        paragraphs=(_say("link-text"), _say("link-otherwise")),
-        action=Action(_say("link-button"), enrol_url(parts, invited)),
-    )
-    tell(session, parts, [people.by_id(session, operator_id)], content, expires_at=invited.expires_at, now=now)
+
+    def write(language: str) -> TeamContent:
+        return TeamContent(
+            subject=say("link-subject", language),
+            title=say("link-title", language),
+            paragraphs=(say("link-text", language), say("link-otherwise", language)),
+            action=Action(say("link-button", language), enrol_url(parts, invited)),
+        )
+
+    tell(session, parts, [people.by_id(session, operator_id)], write, expires_at=invited.expires_at, now=now)
     return 1
 
 
@@ -208,25 +218,42 @@ def tell(
     session: Session,
     parts: Parts,
     operators: Iterable[OperatorView],
-    content: TeamContent,
+    write: Callable[[str], TeamContent],
     *,
     expires_at: datetime,
     now: datetime,
     lane: Lane = Lane.TRANSACTIONAL,
-) -> int:
-    """Plan one mail to each of some operators, in the transaction of what it tells; return its mailing. Nudge the lane afterwards.
+) -> None:
+    """Plan one mail to each of some operators, in the transaction of what it tells. Nudge the lane afterwards.
+
+    write   returns the mail in a language: each operator is written to in the one they chose, else in English
 
     The subject stands in the mailing's row for everyone with the books: it names nobody.
     """
     # Every worker loads this story, and those that only send never load premailer and lxml (decision 4).
     from newsletter.composer import notice
 
-    compiled = notice.to_team(content, parts.letterhead.team_frame(), parts.layout)
-    to = [To(operator.mailbox_id) for operator in operators]
-    return notices.post(
-        session, compiled, to, subject=content.subject, language="en", expires_at=expires_at, now=now, lane=lane
-    )
+    for language, to in sorted(_by_language(operators).items()):
+        content = write(language)
+        compiled = notice.to_team(content, parts.letterhead.team_frame(language=language), parts.layout)
+        notices.post(
+            session, compiled, to, subject=content.subject, language=language, expires_at=expires_at, now=now, lane=lane
+        )
 
 
-def _say(message: str, **facts: object) -> str:
-    return languages.say(f"mail.{message}", "en", **facts)
+def _by_language(operators: Iterable[OperatorView]) -> dict[str, list[To]]:
+    found: dict[str, list[To]] = {}
+    for operator in operators:
+        found.setdefault(operator.language or "en", []).append(To(operator.mailbox_id))
+    return found
+
+
+def say(message: str, language: str, /, **facts: object) -> str:
+    """Return a sentence of the team's mails; what is counted is written in the language's digits."""
+    from newsletter.composer import calendars
+
+    told = {
+        name: calendars.digits(str(value), language) if isinstance(value, int) and name not in CALLED else value
+        for name, value in facts.items()
+    }
+    return languages.say(f"mail.{message}", language, **told)

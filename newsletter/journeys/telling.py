@@ -4,7 +4,7 @@ Written in the transaction of the act; whoever calls nudges `NUDGES` afterwards.
 anybody's service, learns which alert, for how many and its code.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 import structlog
@@ -16,6 +16,7 @@ from newsletter.errors import NewsletterError
 from newsletter.jobs import DELIVER, HOOKS, Nudger
 from newsletter.journeys import team
 from newsletter.journeys.parts import Parts
+from newsletter.journeys.team import say
 from newsletter.ledger.mailings import Lane
 from newsletter.ledger.manifest import Manifest, Version, short
 from newsletter.operators import hooks, people
@@ -41,20 +42,20 @@ def wanted(session: Session, parts: Parts, manifest: Manifest, *, now: datetime)
     """Ask everyone who may approve a locked alert, whoever wrote in it aside; return how many were asked."""
     hooks.add(session, Event.APPROVAL_WANTED, **facts_of(manifest))
     asked = approvers(session, (manifest.author, *manifest.writers))
-    facts = {"mailing": manifest.mailing, "count": manifest.count, "author": name(session, manifest.author)}
-    content = TeamContent(
-        subject=_say("wanted-subject", mailing=manifest.mailing),
-        title=_say("wanted-title", **facts),
-        paragraphs=(
-            _say("wanted-text", **facts),
-            _say("alert-code"),
-            *_limit(manifest),
-            *words(manifest.versions, "en"),
-        ),
-        code=short(manifest.fingerprint),
-        action=Action(_say("wanted-button"), console(parts.letterhead.base_url, manifest.mailing)),
-    )
-    return tell(session, parts, asked, content, expires_at=manifest.expires_at, now=now)
+
+    def write(language: str) -> TeamContent:
+        author = name(session, manifest.author, language)
+        facts = {"mailing": manifest.mailing, "count": manifest.count, "author": author}
+        said = (say("wanted-text", language, **facts), say("alert-code", language))
+        return TeamContent(
+            subject=say("wanted-subject", language, mailing=manifest.mailing),
+            title=say("wanted-title", language, **facts),
+            paragraphs=(*said, *_limit(manifest, language), *words(manifest.versions, language)),
+            code=short(manifest.fingerprint),
+            action=Action(say("wanted-button", language), console(parts.letterhead.base_url, manifest.mailing)),
+        )
+
+    return tell(session, parts, asked, write, expires_at=manifest.expires_at, now=now)
 
 
 def approvers(session: Session, wrote: Iterable[int | None]) -> list[OperatorView]:
@@ -68,20 +69,33 @@ def released(
 ) -> int:
     """Tell everyone in the team that an alert goes, or when it will, with a link that stops it; return how many were told."""
     hooks.add(session, Event.RELEASED, **facts_of(manifest), starts_at=start_at.isoformat())
-    facts = {"mailing": manifest.mailing, "count": manifest.count, "by": name(session, by)}
     later = start_at > now
-    when = _say("released-later", at=f"{start_at:%d %B, %H:%M}", **facts) if later else _say("released-now", **facts)
-    content = TeamContent(
-        subject=_say("released-subject-later" if later else "released-subject", mailing=manifest.mailing),
-        title=_say("released-title", **facts),
-        paragraphs=(when, _say("released-stop"), *_limit(manifest), *words(manifest.versions, "en")),
-        code=short(manifest.fingerprint),
-        action=Action(_say("released-button"), stop_url(parts, manifest.mailing, now=now)),
-    )
+
+    def write(language: str) -> TeamContent:
+        facts = {"mailing": manifest.mailing, "count": manifest.count, "by": name(session, by, language)}
+        when = say("released-later", language, at=moment(start_at, language), **facts) if later else None
+        said = (when or say("released-now", language, **facts), say("released-stop", language))
+        return TeamContent(
+            subject=say("released-subject-later" if later else "released-subject", language, mailing=manifest.mailing),
+            title=say("released-title", language, **facts),
+            paragraphs=(*said, *_limit(manifest, language), *words(manifest.versions, language)),
+            code=short(manifest.fingerprint),
+            action=Action(say("released-button", language), stop_url(parts, manifest.mailing, now=now)),
+        )
+
     if later:
         # What one sends alone waits for the others to be told: where they cannot be, it does not go.
-        return _tell(session, parts, people.active(session), content, expires_at=manifest.expires_at, now=now)
-    return tell(session, parts, people.active(session), content, expires_at=manifest.expires_at, now=now)
+        return _tell(session, parts, people.active(session), write, expires_at=manifest.expires_at, now=now)
+    return tell(session, parts, people.active(session), write, expires_at=manifest.expires_at, now=now)
+
+
+def moment(at: datetime, language: str) -> str:
+    """Return a moment as the team's mail in a language says it."""
+    from newsletter.composer import calendars
+
+    if language == "en":
+        return f"{at:%d %B, %H:%M}"
+    return f"{calendars.day(at, language)}، {calendars.digits(f'{at:%H:%M}', language)}"
 
 
 def console(base_url: str, mailing_id: int) -> str:
@@ -94,11 +108,17 @@ def stop_url(parts: Parts, mailing_id: int, *, now: datetime) -> str:
     return f"{parts.letterhead.base_url}/h/{parts.tokens.stop(mailing_id, now=now)}"
 
 
-def tell(session: Session, parts: Parts, operators: list[OperatorView], content: TeamContent, **when: datetime) -> int:
+def tell(
+    session: Session,
+    parts: Parts,
+    operators: list[OperatorView],
+    write: Callable[[str], TeamContent],
+    **when: datetime,
+) -> int:
     """Tell them, or say in the log that it could not be: no alert waits because a template of the team's mail is broken."""
     try:
         with session.begin_nested():
-            return _tell(session, parts, operators, content, **when)
+            return _tell(session, parts, operators, write, **when)
     except NewsletterError as refusal:
         log.error("team not told", why=refusal.message)
         return 0
@@ -108,13 +128,13 @@ def _tell(
     session: Session,
     parts: Parts,
     operators: list[OperatorView],
-    content: TeamContent,
+    write: Callable[[str], TeamContent],
     *,
     expires_at: datetime,
     now: datetime,
 ) -> int:
     if operators and parts.letterhead.sender_address:
-        team.tell(session, parts, operators, content, expires_at=expires_at, now=now)
+        team.tell(session, parts, operators, write, expires_at=expires_at, now=now)
     return len(operators)
 
 
@@ -123,50 +143,36 @@ def facts_of(manifest: Manifest) -> dict[str, object]:
     return {"alert": manifest.mailing, "count": manifest.count, "code": short(manifest.fingerprint)}
 
 
-def name(session: Session, operator: int | str | None, language: str = "en") -> str:
+def name(session: Session, operator: int | str | None, language: str) -> str:
     """Return who did something: an operator's name, or that it was somebody at the command line."""
     return people.by_id(session, operator).name if isinstance(operator, int) else say("by-shell", language)
 
 
-def moment(at: datetime, language: str) -> str:
-    """Return a moment as the team's mail in a language says it."""
-    return f"{at:%d %B, %H:%M}"
-
-
-def _limit(manifest: Manifest) -> Iterator[str]:
+def _limit(manifest: Manifest, language: str) -> Iterator[str]:
     """Yield to whose readers an alert is limited, where it is."""
     if only := manifest.audience.get("only"):
-        yield languages.say("alert.reads-only", languages=", ".join(only))
+        yield languages.say("alert.reads-only", language, languages=", ".join(only))
 
 
 def words(versions: Sequence[Version], language: str) -> Iterator[str]:
     """Yield what every language of an alert says, and no more than a mail takes."""
     left = MOST_LETTERS
-    for paragraph in _paragraphs(versions):
+    for paragraph in _paragraphs(versions, language):
         left -= len(paragraph)
         if left < 0:
-            yield _say("words-cut")
+            yield say("words-cut", language)
             return
         yield paragraph
 
 
-def _paragraphs(versions: Sequence[Version]) -> Iterator[str]:
+def _paragraphs(versions: Sequence[Version], language: str) -> Iterator[str]:
     """Yield an alert as it was written: a paragraph each, and each point of a list."""
     # A language that came later has a second version in the same words, marked.
     for version in {one.language: one for one in reversed(versions)}.values():
-        yield _say("in-language", language=version.language)
+        yield say("in-language", language, language=version.language)
         for paragraph in version.words.split("\n\n"):
             lines = [line for line in paragraph.splitlines() if line.strip()]
             if any(line.lstrip().startswith(_LISTED) for line in lines) or paragraph.startswith("---"):
                 yield from lines
             elif lines:
                 yield " ".join(lines)
-
-
-def say(message: str, language: str, /, **facts: object) -> str:
-    """Return a sentence of the team's mails."""
-    return languages.say(f"mail.{message}", language, **facts)
-
-
-def _say(message: str, **facts: object) -> str:
-    return say(message, "en", **facts)

@@ -18,6 +18,7 @@ RECOVERY_CODES = 10
 # Without 0, O, 1, I, L and U: read from paper, at night.
 _LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 _LETTERS_OF_A_CODE = 12
+_LATIN = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩", "01234567890123456789")
 
 
 def hotp(secret: bytes, counter: int, *, digits: int = DIGITS, algorithm: str = "sha1") -> str:
@@ -35,7 +36,8 @@ def step_of(moment: datetime) -> int:
 
 def matching_step(secret: bytes, code: str, *, now: datetime, used: int | None) -> int | None:
     """Return the time step whose code this is, or None: only steps after `used` count, so that no code works twice."""
-    typed = re.sub(r"\s", "", code)
+    # A phone set to Persian or Arabic types its own digits.
+    typed = re.sub(r"\s", "", code).translate(_LATIN)
     if not re.fullmatch(rf"[0-9]{{{DIGITS}}}", typed):
         return None
     here = step_of(now)
@@ -72,5 +74,5 @@ def new_recovery() -> list[str]:
 
 def read_recovery(text: str) -> str | None:
     """Return a recovery code in the form that is digested, or None for what can be none."""
-    typed = re.sub(r"[\s–-]", "", text).upper()
+    typed = re.sub(r"[\s–-]", "", text).translate(_LATIN).upper()
     return typed if len(typed) == _LETTERS_OF_A_CODE and set(typed) <= set(_LETTERS) else None

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import delete, insert, select, update
 
-from newsletter import mailboxes
+from newsletter import languages, mailboxes
 from newsletter.addresses import EmailAddress
 from newsletter.database import Session
 from newsletter.errors import Conflict, Invalid, NotFound
@@ -43,6 +43,13 @@ class Disabled(Conflict):
         super().__init__("operator.disabled", operator=operator_id)
 
 
+class NotSpoken(Invalid):
+    """The pages have no words in this language."""
+
+    def __init__(self, language: str) -> None:
+        super().__init__("operator.not-spoken", language=language)
+
+
 class NotOneself(Conflict):
     """Nobody ends their own access: who is left alone with a mistake cannot take it back."""
 
@@ -52,7 +59,11 @@ class NotOneself(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class OperatorView:
-    """An operator as others see them. masked: enough of the address to tell two people apart."""
+    """An operator as others see them.
+
+    masked     enough of the address to tell two people apart
+    language   which they chose for the pages; None: as their browser asks
+    """
 
     id: int
     mailbox_id: int
@@ -61,6 +72,7 @@ class OperatorView:
     roles: tuple[Role, ...]
     enrolled_at: datetime | None
     disabled_at: datetime | None
+    language: str | None = None
 
     @property
     def active(self) -> bool:
@@ -121,6 +133,13 @@ def disable(session: Session, operator_id: int, *, by: int | str, now: datetime)
         audit.append(session, "operator.disabled", by=by, now=now, operator=operator_id)
 
 
+def speak(session: Session, operator_id: int, language: str | None) -> None:
+    """Write down in which language an operator reads; None: as their browser asks. Raises NotSpoken."""
+    if language is not None and not languages.speaks(language):
+        raise NotSpoken(language)
+    session.execute(update(Operator).where(Operator.id == operator_id).values(language=language))
+
+
 def by_id(session: Session, operator_id: int) -> OperatorView:
     """Return an operator. Raises UnknownOperator."""
     row = session.get(Operator, operator_id, populate_existing=True)
@@ -179,6 +198,7 @@ def _views(session: Session, rows: list[Operator]) -> list[OperatorView]:
             tuple(held[row.id]),
             row.enrolled_at,
             row.disabled_at,
+            row.language,
         )
         for row in rows
     ]

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
@@ -21,6 +22,7 @@ from newsletter.web import api, choosing, console, hooks, joining, privacy, publ
 from newsletter.web.fresh import Fresh
 from newsletter.web.pages import Pages
 
+log = structlog.get_logger()
 # Where pages are for the team alone, and name its commands.
 TEAM = ("/console", "/e/")
 # What a public page says of a refusal that is worded for operators: those sentences name commands, and not in every language.
@@ -86,7 +88,7 @@ def _failed(request: Request, _surprise: Exception) -> Response:
     """A surprise: the server logs it. This answer is given outside of the guard, so it is dressed here."""
     made: Newsletter = request.app.state.newsletter
     pages: Pages = request.app.state.pages
-    answer = pages.show("public/message.html", language=_tongue(request), status=500, message="web.failed")
+    answer = pages.show("public/message.html", language=speaking.of(request), status=500, message="web.failed")
     security.dress(answer.headers, request.url.path, https=made.settings.base_url.startswith("https://"))
     return answer
 
@@ -103,8 +105,11 @@ def _said(request: Request, status: int, message: str, **facts: Any) -> Response
         return JSONResponse(document, status_code=status, headers=headers)
     pages: Pages = request.app.state.pages
     if not _team(request) and not languages.for_readers(message):
+        if status not in PLAINLY:
+            # Nobody else will tell an operator of it.
+            log.warning("refused", message=message, status=status, **facts)
         message, facts = PLAINLY.get(status, "web.failed"), {}
-    language, choices = _tongue(request), [] if _team(request) else speaking.choices(request)
+    language, choices = speaking.of(request), [] if _team(request) else speaking.choices(request)
     return pages.show(
         "public/message.html", language=language, status=status, message=message, facts=facts, choices=choices
     )
@@ -112,7 +117,3 @@ def _said(request: Request, status: int, message: str, **facts: Any) -> Response
 
 def _team(request: Request) -> bool:
     return request.url.path.startswith(TEAM)
-
-
-def _tongue(request: Request) -> str:
-    return "en" if _team(request) else speaking.of(request)

@@ -6,10 +6,9 @@ from fastapi.responses import HTMLResponse
 
 from newsletter import languages
 from newsletter.assembly import Newsletter
-from newsletter.composer import calendars
 from newsletter.templating import Templates
-
-SPOKEN = languages.spoken()
+from newsletter.web.wording import SPOKEN as SPOKEN
+from newsletter.web.wording import Voice
 
 
 class Pages:
@@ -34,26 +33,9 @@ class Pages:
             f"web/{name}",
             exit_url=self._exit,
             organisation=self._letterhead.sender_name or "Newsletter",
-            **{**_words(spoken), "facts": {}, "choices": (), **facts},
+            **{**Voice(spoken).tools(), "facts": {}, "choices": (), **facts},
         )
         return HTMLResponse(body, status_code=status, headers=_spoken_in(spoken, chosen=bool(facts.get("choices"))))
-
-
-def _words(language: str) -> dict[str, Any]:
-    """Return what every page may say in a language."""
-
-    def counted(message: str, count: int, **words: Any) -> str:
-        return languages.counted(f"web.{message}", language, count, count=calendars.number(count, language), **words)
-
-    return {
-        "language": language,
-        "t": lambda message, **words: languages.say(f"web.{message}", language, **words),
-        "counted": counted,
-        "day": lambda moment: calendars.day(moment, language),
-        "moment_of": lambda at: calendars.moment_of(at, language),
-        "number": lambda count: calendars.number(count, language),
-        "to": lambda path: f"{path}?language={language}",
-    }
 
 
 def _spoken_in(language: str, *, chosen: bool) -> dict[str, str]:

@@ -129,6 +129,7 @@ def cases(on):
         "/console/logout",
         "/console/passkey.js",
         "/console/account",
+        "/console/account/language",
         "/console/account/sessions/end",
         "/console/account/passkeys",
         "/console/account/passkey",

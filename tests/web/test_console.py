@@ -186,6 +186,7 @@ POSTS = (
     "/console/passkey",
     "/console/prove",
     "/console/logout",
+    "/console/account/language",
     "/console/account/sessions/1/end",
     "/console/account/sessions/end",
     "/console/account/passkeys",

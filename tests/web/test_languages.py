@@ -25,7 +25,7 @@ def test_a_language_is_added_on_a_phone(author, desk, readers, worker, sink):
     speak(worker, "UPDATE digest SET languages = '{en,fa}'", "UPDATE subscriber SET language = 'fa' WHERE id = 2")
     number = written(author, **{"later-fa": "1"})
     here = f"/console/alerts/{number}"
-    assert "Persian: 1 wait" in author.text
+    assert "Persian: 1 waits" in author.text
     assert "nothing in" not in author.text
     assert "Add a language" not in author.text
     assert re.search(r'name="later-fa"[^>]* checked', author.open(f"{here}/edit").text)
@@ -35,15 +35,15 @@ def test_a_language_is_added_on_a_phone(author, desk, readers, worker, sink):
     worker.deliver("urgent")
     assert len(sink.messages) == 1
     assert "Add a language" in author.open(here).text
-    assert "Left to wait for a later language (fa): 1" in author.text
+    assert "Left to wait for a later language (Persian): 1" in author.text
     page = author.open(f"/console/alerts/new?translates={number}").text
-    assert "Persian: 1 wait for it, 0 had another language" in page
+    assert "Persian: 1 waits for it, 0 had another language" in page
     assert 'name="subject-en"' not in page
     fields = {"digest": "weekly", "translates": str(number), "for": "also-had"}
     author.post("/console/alerts", **fields, **{"subject-fa": "کامیون‌ها", "text-fa": "چهارده کامیون."})
     late = int(re.fullmatch(r"/console/alerts/(\d+)", author.path)[1])
     assert f"A language of alert no. {number}" in author.text
-    assert "1 readers" in author.text
+    assert "1 reader" in author.text
     assert "ترجمهٔ پیام ما" in author.open(f"/console/alerts/{late}/preview/2").text
     page = author.open(f"/console/alerts/{late}/edit").text
     assert ('name="subject-fa"' in page, 'name="subject-en"' in page, 'name="later-fa"' in page) == (True, False, False)

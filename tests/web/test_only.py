@@ -25,11 +25,11 @@ def test_an_alert_is_limited_by_ticks(author, trustee, desk, readers, worker):
     speak(worker, "UPDATE digest SET languages = '{en,fa}'", "UPDATE subscriber SET language = 'fa' WHERE id < 4")
     assert ticked(author.open("/console/alerts/new").text) == ["en", "fa"]
     number = written(author, readers="chosen", **{"only-fa": "1"})
-    assert "Only to those who read: fa." in author.text
+    assert "Only to those who read: Persian." in author.text
     assert "3 readers" in author.text
     here = f"/console/alerts/{number}"
     author.post(f"{here}/lock")
-    assert "Only to those who read: fa." in trustee[1].open(f"{here}/approve").text
+    assert "Only to those who read: Persian." in trustee[1].open(f"{here}/approve").text
     assert ticked(author.open(f"{here}/edit").text) == ["fa"]
     author.post(
         f"{here}/edit", readers="chosen", **{"digest": "weekly", "subject-en": "Lorries", "text-en": "Fourteen."}

@@ -6,9 +6,11 @@ from itertools import product
 
 import pytest
 from starlette.testclient import TestClient
+from structlog.testing import capture_logs
 
 from newsletter import languages
 from newsletter.issues import digests
+from newsletter.vault import CannotSeal
 from newsletter.web import create, speaking
 from tests.web.test_pages import link
 from tests.web.test_pages import made as made
@@ -118,6 +120,20 @@ def test_an_operator_s_sentence_is_no_public_page_s(pages):
     page = pages.get("/archive/unheard-of").text
     assert languages.say("web.not-found") in html.unescape(page)
     assert not languages.for_readers(digests.UnknownDigest("unheard-of").message)
+
+
+def test_a_refusal_that_is_kept_from_the_page_is_told_to_the_operator(made):
+    """“The pages have no key for this” is theirs to mend, and the reader's page does not say it."""
+    app = create(made)
+
+    @app.get("/sealed")
+    def sealed() -> None:
+        raise CannotSeal("subscriber", "name")
+
+    with TestClient(app, raise_server_exceptions=False) as client, capture_logs() as logged:
+        page = client.get("/sealed").text
+    assert html.escape(languages.say("web.failed")) in page
+    assert [(one["event"], one["message"]) for one in logged] == [("refused", "vault.cannot-seal")]
 
 
 def test_a_program_s_refusal_has_its_name_and_a_sentence_in_the_language_of_the_form(pages):

@@ -11,11 +11,13 @@ from newsletter.journeys.entering import Visitor
 from newsletter.operators.factors import PasskeyTaken, TooManyPasskeys, WrongFactor
 from newsletter.operators.passkeys import BadPasskey, Site
 from newsletter.operators.passwords import SHORTEST, WeakPassword
+from newsletter.operators.people import NotSpoken
 from newsletter.operators.roles import May
 from newsletter.operators.throttle import TooMany
 from newsletter.operators.tokens import FOR_PROGRAMS, BadLife, BadScopes
 from newsletter.web.console import gate
 from newsletter.web.console.gate import PasswordsDiffer
+from newsletter.web.pages import SPOKEN
 
 router = APIRouter(prefix="/console/account")
 HERE = "/console/account"
@@ -47,7 +49,19 @@ def _shown(request: Request, who: Visitor, problem: NewsletterError | None = Non
         account=keeping.account(parts, who),
         scopes=scopes,
         passkeys_here=gate.site(request) is not None,
+        languages=SPOKEN,
     )
+
+
+@router.post("/language")
+def speak(request: Request, language: Annotated[str, Form(max_length=35)] = "") -> Response:
+    """Choose the language of pages and mails; nothing chosen: as the browser asks."""
+    who = gate.visitor(request)
+    try:
+        keeping.speak(gate.made(request).parts, who, language or None)
+    except NotSpoken as problem:
+        return _shown(request, who, problem)
+    return gate.go(HERE)
 
 
 @router.post("/sessions/{session}/end")

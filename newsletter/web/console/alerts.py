@@ -68,7 +68,14 @@ def list_(request: Request) -> HTMLResponse:
     parts = gate.made(request).parts
     lit = drilling.lamp(parts)
     facts: dict[str, Any] = {"alerts": desk.listed(parts), "held": bulletins.held_words(parts)}
-    return gate.show(request, "alerts.html", who=who, lamp=lit.ok, lane=drilling.sentence(lit), **facts)
+    return gate.show(
+        request,
+        "alerts.html",
+        who=who,
+        lamp=lit.ok,
+        lane=drilling.sentence(lit, gate.language(request, who.operator)),
+        **facts,
+    )
 
 
 @router.api_route("/new", methods=READ)
@@ -254,7 +261,7 @@ def _form(
         "updates": updates,
         "languages": languages,
         "written": written,
-        "number": number,
+        "mailing": number,
         "actions": range(ACTIONS),
     }
     return gate.show(request, "alert-write.html", who=who, problem=problem, **facts)
@@ -289,11 +296,12 @@ def _shown(
         alert=found,
         place=translating.languages(parts, number),
         waiting=translating.waiting(parts, number) if waits else None,
-        halted=found.status.halted and languages.say(f"halted.{found.status.halted}"),
+        halted=found.status.halted and f"halted.{found.status.halted}",
         along=found.status.halted == WITH_ALERT,
         checked=checked,
         kept=() if waits else desk.kept(parts, found),
         rules=rules,
+        longer=LONGER_HOURS,
         few=_few(found, rules.few),
         offer=mandates.offer(parts, number, by=who.operator.id) if alone else None,
     )

@@ -48,6 +48,7 @@ def enrol(
 def _asked(request: Request, token: str, secret: str, problem: NewsletterError | None = None) -> HTMLResponse:
     parts = gate.made(request).parts
     found = team.look(parts, token)
+    request.state.language = found.operator.language
     link = codes.app_link(secret, account=found.operator.masked, issuer=parts.letterhead.sender_name or "Newsletter")
     return gate.show(
         request,

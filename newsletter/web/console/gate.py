@@ -19,8 +19,9 @@ from newsletter.errors import Forbidden, Invalid, NewsletterError
 from newsletter.journeys import entering
 from newsletter.journeys.entering import Visitor, Where
 from newsletter.operators.passkeys import Site
+from newsletter.operators.people import OperatorView
 from newsletter.operators.sessions import LIFE, NotLoggedIn
-from newsletter.web import security
+from newsletter.web import security, speaking
 from newsletter.web.pages import Pages
 
 SESSION, DEVICE, FORM = "__Host-session", "__Host-device", "__Host-form"
@@ -99,17 +100,25 @@ def device(agent: str) -> str:
 def visitor(request: Request) -> Visitor:
     """Return who is logged in; a POST keeps the session alive. Raises NotLoggedIn."""
     parts, token = made(request).parts, request.cookies.get(SESSION, "")
-    if request.method not in READ:
-        return entering.acting(parts, token)
-    found = entering.who(parts, token)
+    found = entering.who(parts, token) if request.method in READ else entering.acting(parts, token)
     if found is None:
         raise NotLoggedIn
+    # A refusal further on is worded without asking again who is there.
+    request.state.language = found.operator.language
     return found
 
 
 def half(request: Request) -> Visitor:
     """Return who is on the way in. Raises NotLoggedIn."""
-    return entering.half(made(request).parts, request.cookies.get(SESSION, ""))
+    found = entering.half(made(request).parts, request.cookies.get(SESSION, ""))
+    request.state.language = found.operator.language
+    return found
+
+
+def language(request: Request, who: OperatorView | None = None) -> str:
+    """Return in which language a page is: whoever is there chose it, else the browser asks for it, else English."""
+    chosen = who.language if who else getattr(request.state, "language", None)
+    return speaking.spoken(request, chosen or "")
 
 
 def inside(path: str) -> str:
@@ -140,6 +149,7 @@ def show(
     fresh = "" if secret else secrets.token_urlsafe(24)
     answer = pages.show(
         f"console/{name}",
+        language=language(request, who.operator if who else None),
         status=problem.status if problem else 200,
         visitor=who,
         problem=problem,
