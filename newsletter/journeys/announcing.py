@@ -92,6 +92,35 @@ def retracted(session: Session, parts: Parts, mailing_id: int, *, by: int | None
     return _tell(session, parts, people.active(session), news, expires_at=now + KEEPS, now=now)
 
 
+def cancelled(session: Session, parts: Parts, mailing_id: int, *, gone: bool, now: datetime) -> int:
+    """Tell everyone in the team that whoever issued an alert has cancelled it; return how many were told.
+
+    gone   readers have it: nothing is mailed to them by that, and anyone of the team may take it back
+    """
+    hooks.add(session, Event.CANCELLED, alert=mailing_id)
+    news = News("cancelled", mailing_id, ("gone" if gone else "given-up",))
+    return _tell(session, parts, people.active(session), news, expires_at=now + KEEPS, now=now)
+
+
+def brought(session: Session, parts: Parts, drafts: Sequence[int], *, now: datetime) -> int:
+    """Tell all who may write that what came in from outside is a draft now, or changed one; return how many were told."""
+    if not drafts:
+        return 0
+    for one in drafts:
+        hooks.add(session, Event.DRAFTED, alert=one)
+    told = [one for one in people.active(session) if May.WRITE in one.may]
+    said = ("text", *(("more",) if len(drafts) > 1 else ()))
+    news = News("brought", drafts[0], said, facts={"more": len(drafts) - 1})
+    return _tell(session, parts, told, news, expires_at=now + KEEPS, now=now)
+
+
+def lock_wanted(session: Session, parts: Parts, view: MailingView, *, by: int, now: datetime) -> int:
+    """Ask all who may lock an alert to do so: whoever wrote it may not. Return how many were asked."""
+    hooks.add(session, Event.LOCK_WANTED, alert=view.id)
+    news = News("lock-wanted", view.id, ("text",), by)
+    return _tell(session, parts, senders(session), news, expires_at=now + KEEPS, now=now)
+
+
 def _gone(session: Session, mailing_id: int) -> Manifest | None:
     """Return as what an alert went; None where that was changed past the program: it is taken back all the same."""
     try:

@@ -279,6 +279,17 @@ def unlock(session: Session, parts: Parts, view: MailingView, hand: Hand, *, ane
     return mailings.get(session, view.id)
 
 
+def ask_for_lock(parts: Parts, mailing_id: int, *, by: int) -> None:
+    """Ask those who may lock an alert to do so, by mail and hook. Raises WrongState, NotAllowed, NotAnAlert."""
+    acting.allowed(parts, by, May.WRITE)
+    with parts.database.transaction() as session:
+        view, now = acting.an_alert(session, mailing_id), database.now(session)
+        mailings.require(session, mailing_id, State.LOCKED)
+        announcing.lock_wanted(session, parts, view, by=by, now=now)
+        audit.append(session, "alert.lock-wanted", by=by, now=now, mailing=mailing_id)
+    telling.nudge(parts.nudger)
+
+
 def rehearse(
     parts: Parts, paths: Sequence[str], *, digest_key: str, later: Sequence[str] = (), only: Sequence[str] = ()
 ) -> int:

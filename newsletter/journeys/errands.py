@@ -182,6 +182,10 @@ def _mandated(parts: Parts, found: ErrandView) -> None:
         mandates.release_by_code(parts, number, mandate=mandate, by=by, code=answer, seen=seen)
 
 
+def _want_lock(parts: Parts, found: ErrandView) -> None:
+    drafting.ask_for_lock(parts, found.mailing or 0, by=found.operator)
+
+
 _DO: Mapping[Act, Callable[[Parts, ErrandView], int | None]] = MappingProxyType(
     {
         Act.DRAFT: _draft,
@@ -197,5 +201,6 @@ _DO: Mapping[Act, Callable[[Parts, ErrandView], int | None]] = MappingProxyType(
         Act.MANDATE: _mandate,
         Act.SIGN: _sign,
         Act.MANDATED: _mandated,
+        Act.WANT_LOCK: _want_lock,
     }
 )

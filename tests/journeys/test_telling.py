@@ -2,8 +2,9 @@
 
 import pytest
 
+from newsletter.campaigns.cap import Kind
 from newsletter.delivery.planning import CountMoved
-from newsletter.journeys import alert, drafting, retracting
+from newsletter.journeys import alert, bulletins, drafting, heeding, retracting
 from newsletter.ledger.mailings import State, WrongState
 from newsletter.operators.night import Fault
 from newsletter.operators.roles import Role
@@ -11,6 +12,7 @@ from newsletter.operators.sessions import Factor
 from tests import house
 from tests.journeys import nights
 from tests.journeys.alerting import read
+from tests.journeys.test_heeding import ALERT, CANCEL
 from tests.operators.crew import Crew
 
 
@@ -150,3 +152,41 @@ def test_what_goes_is_not_locked_anew(made, tmp_path, author, approver):
     alert.release(made.parts, number, by=author.id)
     with pytest.raises(WrongState):
         alert.lock(made.parts, number, by=author.id, anew=True)
+
+
+def test_a_writer_asks_for_a_lock(made, tmp_path, crew, author, sink):
+    """Whoever is awake alone and may only write would sit before a draft that nobody knows of."""
+    zed = crew.member(Role.WRITER, name="Zed Oran")
+    number = drafting.draft(made.parts, nights.write(tmp_path, nights.TEXT), digest_key=house.DIGEST, by=zed.id)
+    drafting.ask_for_lock(made.parts, number, by=zed.id)
+    mails = told(made, sink, f"Alert {number} waits for somebody who may lock it")
+    assert list(mails) == [author.address]
+    assert "Zed Oran has written an alert" in mails[author.address]
+    assert nights.calls(made) == [("lock-wanted", {"alert": number})]
+    alert.lock(made.parts, number, by=author.id)
+    with pytest.raises(WrongState):
+        drafting.ask_for_lock(made.parts, number, by=zed.id)
+
+
+def test_what_an_authority_brings_and_cancels_is_told(made, tmp_path, crew, author, approver, sink):
+    """Their cancel of an alert that had gone left no trace: readers went on doing what nobody asks of them any more."""
+    house.add_readers(made, tmp_path, house.addresses(2))
+    act = heeding.Heeding(made.parts, house.DIGEST)
+    number = bulletins.take(made.parts, ALERT, act=act).mailing
+    assert list(told(made, sink, f"Alert {number} came in as a draft")) == [author.address]
+    alert.lock(made.parts, number)
+    alert.release(made.parts, number)
+    made.deliver("urgent")
+    assert bulletins.cancelled(made.parts) == []
+    bulletins.take(made.parts, CANCEL, act=act)
+    mails = told(made, sink, f"Alert {number} was cancelled by its issuer")
+    assert sorted(mails) == sorted([author.address, approver.address])
+    assert "take the alert back on its page" in mails[author.address]
+    assert [event for event in events(made) if event in ("drafted", "cancelled-by-issuer")] == [
+        "drafted",
+        "cancelled-by-issuer",
+    ]
+    [shown] = bulletins.cancelled(made.parts)
+    assert (shown.alert, shown.bulletin.kind) == (number, Kind.CANCEL)
+    retracting.retract(made.parts, number)
+    assert bulletins.cancelled(made.parts, among=number) == []
