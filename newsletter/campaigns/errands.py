@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from newsletter.errors import NotFound
@@ -94,6 +94,14 @@ def last_asked(session: Session, act: Act, mailing: int) -> datetime | None:
     """Return when something that is not done yet was last asked for an alert; None: nothing is."""
     query = select(Errand.asked_at).where(Errand.act == act, Errand.mailing_id == mailing, Errand.done_at.is_(None))
     return session.execute(query.order_by(Errand.id.desc()).limit(1)).scalar_one_or_none()
+
+
+def last_done(session: Session, act: Act, mailing: int, *, since: datetime) -> datetime | None:
+    """Return when something was last done for an alert, and not refused; None: not since then."""
+    # What was not refused holds JSON's null.
+    good = func.coalesce(func.jsonb_typeof(Errand.refused), "null") == "null"
+    done = Errand.act == act, Errand.mailing_id == mailing, Errand.done_at > since, good
+    return session.execute(select(func.max(Errand.done_at)).where(*done)).scalar_one()
 
 
 def _view(row: Errand) -> ErrandView:

@@ -52,7 +52,9 @@ def wanted(session: Session, parts: Parts, manifest: Manifest, *, now: datetime)
             title=say("wanted-title", language, **facts),
             paragraphs=(*said, *_limit(manifest, language), *words(manifest.versions, language)),
             code=short(manifest.fingerprint),
-            action=Action(say("wanted-button", language), console(parts.letterhead.base_url, manifest.mailing)),
+            action=Action(
+                say("wanted-button", language), f"{console(parts.letterhead.base_url, manifest.mailing)}/approve"
+            ),
         )
 
     return tell(session, parts, asked, write, expires_at=manifest.expires_at, now=now)

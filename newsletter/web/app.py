@@ -19,6 +19,7 @@ from newsletter.journeys.spooling import NotKept
 from newsletter.operators.factors import NotFresh
 from newsletter.operators.sessions import NotLoggedIn
 from newsletter.web import api, choosing, console, hooks, joining, privacy, public, security, speaking, stopping
+from newsletter.web.console import gate
 from newsletter.web.fresh import Fresh
 from newsletter.web.pages import Pages
 
@@ -69,14 +70,18 @@ def _refused(request: Request, refusal: Exception) -> Response:
             return _said(request, 503, refusal.message)
         return _said(request, 503, "web.away")
     if isinstance(refusal, NotLoggedIn | NotFresh) and request.url.path.startswith("/console"):
-        return RedirectResponse(_way_in(request.url.path, refusal), status_code=303)
+        return RedirectResponse(_way_in(request, refusal), status_code=303)
     return _said(request, refusal.status, refusal.message, **refusal.facts)
 
 
-def _way_in(path: str, refusal: NotLoggedIn | NotFresh) -> str:
-    """Where somebody proves what was missing; back to the page whose button they pressed."""
-    page = "/".join(path.split("/")[:3])
-    return "/console/login" if isinstance(refusal, NotLoggedIn) else f"/console/prove?back={page}"
+def _way_in(request: Request, refusal: NotLoggedIn | NotFresh) -> str:
+    """Where somebody proves what was missing; on to the page they wanted, or whose button they pressed."""
+    path = request.url.path
+    if isinstance(refusal, NotFresh):
+        return f"/console/prove?back={'/'.join(path.split('/')[:3])}"
+    # What was pressed is no page: of an alert it is the one with the number.
+    asked = path if request.method in gate.READ else "/".join(path.split("/")[: 4 if "/alerts/" in path else 3])
+    return gate.way("/console/login", asked)
 
 
 def _not_found(request: Request, refusal: Exception) -> Response:

@@ -1,6 +1,6 @@
 """Alerts on a phone: write, look, lock, approve, send, watch, end. No page needs JavaScript but to sign with a passkey."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, HTTPException, Path, Request
@@ -8,7 +8,18 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 
 from newsletter.campaigns.errands import Act
 from newsletter.errors import NewsletterError
-from newsletter.journeys import alert, bulletins, desk, drilling, errands, mandates, previews, stopping, translating
+from newsletter.journeys import (
+    alert,
+    bulletins,
+    calling,
+    desk,
+    drilling,
+    errands,
+    mandates,
+    previews,
+    stopping,
+    translating,
+)
 from newsletter.journeys.entering import Visitor
 from newsletter.journeys.parts import Parts
 from newsletter.ledger.mailings import NOT_GONE, State
@@ -23,8 +34,8 @@ READ = ["GET", "HEAD"]
 Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 Place = Annotated[int, Path(ge=1, le=2**31 - 1)]
 LONGER_HOURS = 12
-LOOKS = {"waiting": 1, "going": 3}
-"""After how many seconds a page asks anew, while a worker is at it and while an alert goes."""
+LOOKS = {"waiting": 1, "going": 3, "locked": 5}
+"""After how many seconds a page asks anew: while a worker is at it, while an alert goes, and while it waits for another's word."""
 CHECK_PATIENCE = timedelta(seconds=20)
 """How long a page waits for links to be tried: where no worker runs it must not ask for ever."""
 
@@ -36,6 +47,7 @@ def list_(request: Request) -> HTMLResponse:
     parts = gate.made(request).parts
     lit = drilling.lamp(parts)
     facts: dict[str, Any] = {"alerts": desk.listed(parts), "held": bulletins.held_words(parts)}
+    facts["cancelled"] = bulletins.cancelled(parts)
     return gate.show(
         request,
         "alerts.html",
@@ -47,13 +59,23 @@ def list_(request: Request) -> HTMLResponse:
 
 
 @router.api_route("/{number}", methods=READ)
-def show(request: Request, number: Id, retract: bool = False) -> HTMLResponse:
-    """Show where an alert stands, and what may be done with it. retract: with the button that takes it back, under no reload."""
-    return _shown(request, gate.visitor(request), number, retracting=retract)
+def show(request: Request, number: Id, retract: bool = False, alone: bool = False, words: bool = False) -> HTMLResponse:
+    """Show where an alert stands, and what may be done with it.
+
+    Under no reload where something is typed or read: retract, alone   with the button that takes it back, or the field for a
+    code of one's own; words   with its words, while it goes
+    """
+    asked = {"retract": retract, "alone": alone, "words": words}
+    return _shown(request, gate.visitor(request), number, still=frozenset(one for one in asked if asked[one]))
 
 
 def _shown(
-    request: Request, who: Visitor, number: int, problem: NewsletterError | None = None, *, retracting: bool = False
+    request: Request,
+    who: Visitor,
+    number: int,
+    problem: NewsletterError | None = None,
+    *,
+    still: frozenset[str] = frozenset(),
 ) -> HTMLResponse:
     parts = gate.made(request).parts
     found = desk.shown(parts, number)
@@ -63,6 +85,7 @@ def _shown(
     locked = found.standing.locked
     alone = locked is not None and found.standing.state is State.LOCKED and May.SEND in who.operator.may
     signing = asking.signing(request, who, bytes.fromhex(locked.fingerprint)) if locked and alone else None
+    offer = mandates.offer(parts, number, by=who.operator.id) if alone and not _few(found, rules.few) else None
     answer = gate.show(
         request,
         "alert.html",
@@ -71,8 +94,13 @@ def _shown(
         codes=locked is not None and locked.count <= rules.codes_to,
         who=who,
         problem=problem,
-        retracting=retracting,
+        still=still,
         alert=found,
+        whom=calling.whom(parts, number),
+        cancelled=bulletins.cancelled(parts, among=number),
+        back=desk.taken_back(parts, found),
+        trying=errands.is_checked(parts, number, since=CHECK_PATIENCE),
+        asked_at=errands.asked(parts, Act.WANT_LOCK, number),
         place=translating.languages(parts, number),
         waiting=translating.waiting(parts, number) if waits else None,
         halted=found.status.halted and f"halted.{found.status.halted}",
@@ -82,19 +110,23 @@ def _shown(
         rules=rules,
         longer=LONGER_HOURS,
         few=_few(found, rules.few),
-        offer=mandates.offer(parts, number, by=who.operator.id) if alone else None,
+        offer=offer,
     )
-    typing = alone and not _few(found, rules.few)
-    looks = None if problem or retracting or typing else _looks(parts, found, checked)
+    looks = None if problem or still or (offer and not offer.refusal) else _looks(parts, found, checked, now=who.now)
     if looks is not None:
         answer.headers["refresh"] = str(looks)
     return answer
 
 
-def _looks(parts: Parts, found: desk.Alert, checked: desk.Checks | None) -> int | None:
+def _looks(parts: Parts, found: desk.Alert, checked: desk.Checks | None, *, now: datetime) -> int | None:
     """Return after how many seconds a page on which nobody types asks anew; None: never."""
-    if found.standing.state is State.SENDING:
+    state, starts = found.standing.state, found.standing.start_at
+    if state is State.SENDING:
         return LOOKS["going"]
+    if state is State.LOCKED:
+        return LOOKS["locked"]
+    if state is State.APPROVED and starts is not None:
+        return max(LOOKS["going"], int((starts - now).total_seconds()) + 1)
     if checked is None or checked.links is not None:
         return None
     return LOOKS["waiting"] if errands.is_checked(parts, found.standing.mailing, since=CHECK_PATIENCE) else None
@@ -117,9 +149,25 @@ def preview(request: Request, number: Id, version: Place, name: str = "") -> Res
 
 
 @router.post("/{number}/lock")
-def lock(request: Request, number: Id, seen: Annotated[str, Form()] = "") -> Response:
-    """Fix everything about an alert, as it was before their eyes."""
-    return _errand(request, number, Act.LOCK, May.SEND, seen=seen)
+def lock(
+    request: Request, number: Id, seen: Annotated[str, Form()] = "", anew: Annotated[bool, Form()] = False
+) -> Response:
+    """Fix everything about an alert, as it was before their eyes; anew: also where it is locked, which is void by that."""
+    return _errand(request, number, Act.LOCK, May.SEND, seen=seen, anew=anew)
+
+
+@router.post("/{number}/want-lock")
+def want_lock(request: Request, number: Id) -> Response:
+    """Ask those who may lock it to do so."""
+    return _errand(request, number, Act.WANT_LOCK, May.WRITE)
+
+
+@router.api_route("/{number}/as/{version}", methods=READ)
+def preview_as(request: Request, number: Id, version: Place) -> HTMLResponse:
+    """Ask as which reader a version is to be seen: on a page of its own, which no reload empties."""
+    who = gate.visitor(request)
+    found = desk.shown(gate.made(request).parts, number)
+    return gate.show(request, "alert-preview.html", who=who, alert=found, version=version)
 
 
 @router.post("/{number}/release")
@@ -181,14 +229,17 @@ def wait(request: Request, errand: Id) -> Response:
     """Wait for a worker, and go on to what it did."""
     who = gate.visitor(request)
     ended = errands.wait(gate.made(request).parts, errand, by=who.operator.id, seconds=0)
+    if ended.done_at is None and who.now - ended.asked_at > errands.OLDEST:
+        # It will not be done any more, also not when the desk is back.
+        return gate.show(request, "alert-waits.html", who=who, problem=errands.TooOld(), away=True)
     if ended.done_at is None:
-        answer = gate.show(request, "alert-waits.html", who=who)
+        answer = gate.show(request, "alert-waits.html", who=who, away=False)
         answer.headers["refresh"] = str(LOOKS["waiting"])
         return answer
     if not ended.refused:
         return asking.go_on(ended)
     if ended.mailing is None:
-        return gate.show(request, "alert-waits.html", who=who, problem=asking.refusal(ended))
+        return gate.show(request, "alert-waits.html", who=who, problem=asking.refusal(ended), away=False)
     return _shown(request, who, ended.mailing, asking.refusal(ended))
 
 
@@ -213,6 +264,9 @@ def _approval(request: Request, who: Visitor, number: int, problem: NewsletterEr
         "signing": signing,
         "codes": codes,
         "place": translating.languages(parts, number),
+        "whom": calling.whom(parts, number),
+        "checked": desk.checked(parts, found),
+        "trying": errands.is_checked(parts, number, since=CHECK_PATIENCE),
         "own": who.operator.id in found.standing.wrote,
     }
     return gate.show(request, "alert-approve.html", who=who, problem=problem, script=signing is not None, **facts)

@@ -20,6 +20,7 @@ from newsletter.journeys import desk, translating
 from newsletter.journeys.entering import Visitor
 from newsletter.journeys.parts import Parts
 from newsletter.operators.roles import May
+from newsletter.operators.sessions import NotLoggedIn
 from newsletter.web.console import asking, gate
 
 router = APIRouter(prefix="/console/alerts")
@@ -110,7 +111,12 @@ async def edit(request: Request, number: Id) -> Response:
 async def _written(request: Request, number: int | None) -> Response:
     """Read the form, which has fields for each language, and give it to a worker."""
     fields = {name: str(value) for name, value in (await request.form()).items()}
-    return await run_in_threadpool(_have_composed, request, number, fields)
+    try:
+        return await run_in_threadpool(_have_composed, request, number, fields)
+    except NotLoggedIn as over:
+        # Half an hour of writing outlasts a session: the words stay before their eyes while they log in beside them.
+        kept = [text for name, text in fields.items() if name.startswith(("subject-", "text-")) and text.strip()]
+        return gate.show(request, "login.html", problem=over, back=gate.inside(""), kept=kept)
 
 
 def _have_composed(request: Request, number: int | None, fields: dict[str, str]) -> Response:
