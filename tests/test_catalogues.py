@@ -70,10 +70,25 @@ def test_what_a_reader_s_template_says_is_a_reader_s_sentence(path) -> None:
         assert any(languages.for_readers(name) for name in meant), one
 
 
-def test_an_id_stands_in_one_file() -> None:
+def test_an_id_stands_in_one_place() -> None:
     """Of two sentences by one name, chance would choose."""
-    ids = [name for domain in catalogues.domains() for name in catalogues.entries(template(domain))]
+    ids = [name for domain in catalogues.domains() for name in written("en", domain)]
     assert sorted({name for name in ids if ids.count(name) > 1}) == []
+
+
+@pytest.mark.parametrize(("language", "domain"), FILES)
+def test_a_translation_stands_there_once(language: str, domain: str) -> None:
+    """Two branches may each have added it; translators' tools open no such file."""
+    ids = written(language, domain)
+    assert sorted({name for name in ids if ids.count(name) > 1}) == []
+
+
+def written(language: str, domain: str) -> list[str]:
+    """Return the ids of a file as they are written: reading it would make one of two."""
+    path = catalogues.place(language, domain)
+    return (
+        re.findall(r'^msgctxt "(.*)"$', path.read_text(encoding="utf-8"), flags=re.MULTILINE) if path.exists() else []
+    )
 
 
 @pytest.mark.parametrize("domain", catalogues.domains())

@@ -11,6 +11,7 @@ from typer.main import get_command
 from newsletter.cli.commands import app
 from newsletter.ledger.deliveries import DeliveryState
 from newsletter.ledger.mailings import State
+from newsletter.web.api import describing
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
@@ -66,3 +67,32 @@ def test_the_readme_s_first_command_runs():
     """`newsletter --help` is what everybody tries first."""
     found = subprocess.run([sys.executable, "-m", "newsletter", "--help"], capture_output=True, text=True, check=True)
     assert "alerts" in found.stdout
+
+
+def test_the_api_of_the_documents_is_the_one_of_its_description():
+    """Somebody writes a program by one of them: every path of either stands in the other, with its method."""
+    described = {
+        f"{method.upper()} {re.sub(r'{[a-z]+}', '7', path)}"
+        for path, item in describing.describe("https://news.example.org")["paths"].items()
+        for method in item
+    }
+    text = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([A-Z]+ /api/v1/[^`]+)` \|", text, flags=re.MULTILINE)) == described
+    known = {one.partition(" ")[2] for one in described} | {describing.PATH}
+    for page in PAGES:
+        for path in re.findall(r"/api/v1(?:/[a-z0-9.]+)+", page.read_text(encoding="utf-8")):
+            assert path in known, (page.name, path)
+
+
+def test_every_claim_names_tests_that_exist():
+    """A claim whose test was renamed or deleted is a wish again."""
+    lines = (ROOT / "docs/claims.md").read_text(encoding="utf-8").splitlines()
+    claims = [line for line in lines if line.startswith("- ")]
+    assert claims
+    for claim in claims:
+        named = re.findall(r"`(tests/[\w/]+\.py)`: ((?:`test_\w+`(?:, )?)+)", claim)
+        assert named, f"no test is named: {claim}"
+        for file, tests in named:
+            text = (ROOT / file).read_text(encoding="utf-8")
+            for test in re.findall(r"`(test_\w+)`", tests):
+                assert re.search(rf"^(?:async )?def {test}\(", text, flags=re.MULTILINE), f"{file}: {test}"

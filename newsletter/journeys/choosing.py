@@ -174,7 +174,7 @@ def pause(parts: Parts, token: str, *, until: date | None) -> None:
 
 
 def rename(parts: Parts, token: str, own: Own) -> None:
-    """Write down how somebody is called and where they live. Raises tokens.BadToken, NeedsFreshLink."""
+    """Write down how somebody is called and where they live. Raises tokens.BadToken, NeedsFreshLink, Unfit."""
     with parts.database.transaction() as session:
         link = parts.tokens.read(token, Purpose.FRESH, Purpose.PREFERENCES, Purpose.PREVIEW, now=database.now(session))
         if link.purpose is Purpose.PREFERENCES:

@@ -73,11 +73,13 @@ class TooLate(NotFound):
 
 
 def ask(parts: Parts, wish: Wish, came: Arrival = Arrival()) -> str:
-    """Keep a wish to join, and return the secret that its page is given. Raises BadAddress, NothingChosen, UnknownDigest.
+    """Keep a wish to join, and return the secret that its page is given. Raises BadAddress, Unfit, NothingChosen, UnknownDigest.
 
     The same is done and said whether or not anybody has this address, and whether or not too many came like it.
     """
     address = EmailAddress.parse(wish.address)
+    if not people.fit(wish.name):
+        raise people.Unfit
     if not wish.choices:
         raise NothingChosen
     pending = secrets.token_urlsafe(16)

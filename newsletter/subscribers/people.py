@@ -10,8 +10,9 @@ from sqlalchemy import exists, select, update
 
 from newsletter import mailboxes
 from newsletter.addresses import EmailAddress
+from newsletter.composer import headers
 from newsletter.database import Session
-from newsletter.errors import NotFound
+from newsletter.errors import Invalid, NotFound
 from newsletter.mailboxes import UnknownMailbox
 from newsletter.models.subscriber import Subscriber, Subscription
 from newsletter.subscribers import subscriptions, suppression
@@ -73,6 +74,18 @@ def by_id(session: Session, subscriber_id: int) -> PersonView | None:
     return None if found is None else _view(session, found)
 
 
+class Unfit(Invalid):
+    """A name or postcode holds what no mail can carry: a control character, or a mark that turns around what follows."""
+
+    def __init__(self) -> None:
+        super().__init__("person.unfit")
+
+
+def fit(*texts: str | None) -> bool:
+    """Whether mail can carry what somebody says of themselves (standards §7): else all of theirs would be refused, alerts too."""
+    return not any(text and headers.FORBIDDEN.search(text) for text in texts)
+
+
 def join(session: Session, mailbox_id: int, *, language: str, name: str, now: datetime) -> PersonView:
     """Return the person of a mailbox, made now if there is none: then in this language and by this name ("" = none given)."""
     found = session.execute(select(Subscriber).where(Subscriber.mailbox_id == mailbox_id)).scalar_one_or_none()
@@ -81,7 +94,7 @@ def join(session: Session, mailbox_id: int, *, language: str, name: str, now: da
         found = Subscriber(mailbox_id=mailbox_id, reference=reference, language=language, created_at=now)
         session.add(found)
         session.flush()
-        if name:
+        if name and fit(name):
             found.name_sealed = session.vault.seal("subscriber", "name", found.id, name)
             session.flush()
     return _view(session, found)
@@ -103,7 +116,9 @@ def _opened(session: Session, subscriber_id: int, column: str, sealed: bytes | N
 
 
 def rename(session: Session, subscriber_id: int, own: Own) -> None:
-    """Write down what somebody says of themselves: "" keeps nothing, None what there is."""
+    """Write down what somebody says of themselves: "" keeps nothing, None what there is. Raises Unfit."""
+    if not fit(own.name, own.postcode):
+        raise Unfit
     told = {"name": own.name, "postcode": own.postcode}
     values = {
         f"{column}_sealed": session.vault.seal("subscriber", column, subscriber_id, said) if said else None

@@ -3,33 +3,69 @@
 No longer, because what is taken back must be gone from every page within the second.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from typing import Any
 
-from fastapi import Response
+from fastapi import Request, Response
+from starlette.concurrency import run_in_threadpool
 
 SECONDS = 0.5
 MOST = 256
+KEPT_HEADERS = ("content-language", "content-security-policy", "vary")
 
 
 class Fresh:
-    """The newest answers of one process. Not for answers that hold anything of a visitor: no cookie, no token, no form."""
+    """The newest answers of one process. Not for those that hold anything of a visitor: no cookie, no token, nothing they wrote."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._kept: OrderedDict[Hashable, tuple[float, Response]] = OrderedDict()
+        self._making: dict[Hashable, asyncio.Future[Response]] = {}
 
     def get(self, key: Hashable) -> Response | None:
         """Return an answer that is fresh, or None. A copy: the guard dresses each."""
         at, answer = self._kept.get(key, (-SECONDS, None))
         if answer is None or self._clock() - at >= SECONDS:
             return None
-        return Response(bytes(answer.body), answer.status_code, media_type=answer.headers["content-type"])
+        return _copy(answer)
 
-    def put(self, key: Hashable, answer: Response) -> None:
-        """Keep an answer."""
-        self._kept[key] = (self._clock(), answer)
+    def put(self, key: Hashable, answer: Response, *, at: float | None = None) -> None:
+        """Keep an answer. at: of which moment it speaks; None: of now."""
+        self._kept[key] = (self._clock() if at is None else at, answer)
         self._kept.move_to_end(key)
         while len(self._kept) > MOST:
             self._kept.popitem(last=False)
+
+    async def answer(self, key: Hashable, make: Callable[[], Response]) -> Response:
+        """Return an answer that is fresh, else one that is made in a thread: once, for all who ask meanwhile.
+
+        Raises what making it does.
+        """
+        if (found := self.get(key)) is not None:
+            return found
+        making = self._making.get(key)
+        if making is None:
+            making = self._making[key] = asyncio.ensure_future(self._make(key, make))
+            making.add_done_callback(lambda _done: self._making.pop(key, None))
+        return _copy(await asyncio.shield(making))
+
+    async def _make(self, key: Hashable, make: Callable[[], Response]) -> Response:
+        began = self._clock()
+        made = await run_in_threadpool(make)
+        self.put(key, made, at=began)
+        return made
+
+
+def _copy(answer: Response) -> Response:
+    headers = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
+    return Response(bytes(answer.body), answer.status_code, headers, media_type=answer.headers["content-type"])
+
+
+async def shared(request: Request, make: Callable[..., Response], *facts: Any) -> Response:
+    """Answer a page that is the same for everyone who asks for this address in these languages: `make(request, *facts)`."""
+    cache: Fresh = request.app.state.fresh
+    wanted = request.headers.get("accept-language", ""), request.headers.get("host", "")
+    return await cache.answer((request.scope["path"], request.url.query, *wanted), lambda: make(request, *facts))

@@ -5,7 +5,6 @@ that it could use.
 """
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
@@ -18,6 +17,7 @@ from newsletter.journeys import joining
 from newsletter.subscribers.forms import Arrival
 from newsletter.subscribers.signup import Wish
 from newsletter.web import security
+from newsletter.web.fresh import shared
 from newsletter.web.pages import Pages
 from newsletter.web.speaking import choices
 from newsletter.web.speaking import spoken as spoken
@@ -41,8 +41,12 @@ def _pages(request: Request) -> Pages:
 
 
 @router.api_route("/join", methods=READ)
-def form(request: Request, language: str = "", digest: str = "", form: str = "page") -> HTMLResponse:
+async def form(request: Request, language: str = "", digest: str = "", form: str = "page") -> Response:
     """Show the form. language, digest: what the page that links here is written in, and about."""
+    return await shared(request, _empty, language, digest, form)
+
+
+def _empty(request: Request, language: str, digest: str, form: str) -> HTMLResponse:
     return _form(request, spoken(request, language), chosen=(digest,), form=form)
 
 
@@ -139,7 +143,7 @@ def _client(request: Request) -> str:
 
 def _page(request: Request) -> str:
     """Where the form stood, without what may name a person behind a "?"."""
-    parts = urlsplit(request.headers.get("referer", request.headers.get("origin", "")))
+    parts = security.parsed(request.headers.get("referer", request.headers.get("origin", "")))
     return f"{parts.scheme}://{parts.netloc}{parts.path}"[:LONGEST_PAGE] if parts.netloc else ""
 
 

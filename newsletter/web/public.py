@@ -4,7 +4,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
-from starlette.concurrency import run_in_threadpool
 
 from newsletter import database
 from newsletter.assembly import Newsletter
@@ -13,7 +12,7 @@ from newsletter.issues import cutting, digests
 from newsletter.journeys import leaving, lessening, picturing, previews, publicity
 from newsletter.journeys.lessening import Less
 from newsletter.web import security
-from newsletter.web.fresh import Fresh
+from newsletter.web.fresh import shared
 from newsletter.web.pages import Pages
 from newsletter.web.security import MAIL_POLICY
 from newsletter.web.speaking import choices, spoken
@@ -64,8 +63,12 @@ def take_less(request: Request, token: str, instead: Annotated[Less, Form()]) ->
 
 
 @router.api_route("/archive/{digest}", methods=READ)
-def archive(request: Request, digest: str) -> HTMLResponse:
+async def archive(request: Request, digest: str) -> Response:
     """List the issues of a digest that have gone out."""
+    return await shared(request, _archive, digest)
+
+
+def _archive(request: Request, digest: str) -> HTMLResponse:
     with _made(request).parts.database.transaction() as session:
         found = digests.by_key(session, digest)
         issues = cutting.in_archive(session, digest)
@@ -99,16 +102,11 @@ def bulletin(request: Request, number: Id) -> Response:
 @router.api_route("/alerts/{number}/{language}", methods=READ)
 async def alert(request: Request, number: Id, language: str | None = None) -> Response:
     """Show an alert to anyone, in a language. Thousands come at once: for half a second all of them are shown one page."""
-    cache: Fresh = request.app.state.fresh
+    return await shared(request, _alert, number, language)
+
+
+def _alert(request: Request, number: int, language: str | None) -> Response:
     base = security.base(request.headers.get("host", ""), _made(request).parts.letterhead.mirror_url)
-    found = cache.get((number, language, base))
-    if found is None:
-        found = await run_in_threadpool(_alert, request, number, language, base)
-        cache.put((number, language, base), found)
-    return found
-
-
-def _alert(request: Request, number: int, language: str | None, base: str) -> Response:
     found = publicity.page(_made(request).parts, number, language, base_url=base)
     if found is None:
         raise HTTPException(404)
@@ -116,24 +114,36 @@ def _alert(request: Request, number: int, language: str | None, base: str) -> Re
 
 
 @router.api_route("/privacy", methods=READ)
-def privacy(request: Request) -> HTMLResponse:
+async def privacy(request: Request) -> Response:
     """Say what is kept of a reader, and what is never done."""
+    return await shared(request, _privacy)
+
+
+def _privacy(request: Request) -> HTMLResponse:
     letterhead = _made(request).parts.letterhead
     tongue = spoken(request)
     return _pages(request).show("public/privacy.html", language=tongue, letterhead=letterhead, choices=choices(request))
 
 
 @router.api_route("/help", methods=READ)
-def help_(request: Request) -> HTMLResponse:
+async def help_(request: Request) -> Response:
     """Say how to leave and whom to ask."""
+    return await shared(request, _help)
+
+
+def _help(request: Request) -> HTMLResponse:
     letterhead = _made(request).parts.letterhead
     tongue = spoken(request)
     return _pages(request).show("public/help.html", language=tongue, letterhead=letterhead, choices=choices(request))
 
 
 @router.api_route("/", methods=READ)
-def front(request: Request) -> HTMLResponse:
+async def front(request: Request) -> Response:
     """Say whose pages these are."""
+    return await shared(request, _front)
+
+
+def _front(request: Request) -> HTMLResponse:
     with _made(request).parts.database.transaction() as session:
         found = digests.listed(session)
     tongue = spoken(request)

@@ -10,11 +10,12 @@ import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
+from newsletter import database
 from newsletter.bounces.routing import Arrived
 from newsletter.issues import digests
 from newsletter.journeys import inbound, joining, leaving, publish, returns
 from newsletter.journeys.returns import Done
-from newsletter.subscribers import suppression
+from newsletter.subscribers import signup, suppression
 from newsletter.subscribers.signup import Wish
 from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.subscribers.suppression import Reason
@@ -265,6 +266,17 @@ def test_programs_join_people_by_the_same_gate(newsletter, pages, desk) -> None:
     desk()
     assert len(readers(newsletter)) == 1
     assert pages.post("/api/v1/signups", json={"email": "nobody", "digests": ["weekly"]}).status_code == 422
+
+
+def test_a_name_that_no_mail_can_carry_keeps_nobody_out(newsletter, pages, desk) -> None:
+    """The form says so at once; one that was stored before it did is left out, and its owner is welcomed."""
+    refused = pages.post("/join", data={"email": ANN, "digest": "weekly", "name": "Ann\x00"})
+    assert (refused.status_code, "control character" in refused.text) == (422, True)
+    with newsletter.parts.database.transaction() as session:
+        signup.add(session, "p", Wish(ANN, "en", {"weekly": "weekly"}, name="\u202eAnn"), now=database.now(session))
+    pages.post(link(desk()[0]))
+    [welcome] = desk()
+    assert welcome["to"] == ANN
 
 
 def test_a_new_reader_begins_with_the_next_issue(newsletter, pages, desk, tmp_path) -> None:

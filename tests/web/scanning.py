@@ -119,6 +119,7 @@ def cases(on):
         "/readyz",
         "/join",
         "/join/code",
+        "/api/v1/openapi.json",
         "/api/v1/signups",
         "/api/v1/signups/code",
         "/console",
@@ -215,6 +216,7 @@ def answers(on):
         f"/alerts/{on.alert}/en",
         "/privacy",
         "/help",
+        "/api/v1/openapi.json",
     ]
 
 

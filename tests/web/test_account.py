@@ -167,7 +167,7 @@ def test_a_program_s_key_is_shown_once_and_works_within_its_scopes(crew, browse,
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"] == "Bearer"
         assert answer.json()["error"] == "operator.bad-bearer"
-    assert api.get("/api/v1/nothing").json()["error"] == "web.not-found"
+    assert api.get("/api/v1/nothing").json()["error"] == "api.not-found"
     browser.post("/console/account/tokens", scope="audit", label="witness", days="7")
     witness = re.search(r"<code>(nl_[\w-]{43})</code>", browser.text)[1]
     head = api.get("/api/v1/audit/head", headers={"authorization": f"Bearer {witness}"}).json()

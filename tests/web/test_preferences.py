@@ -170,6 +170,13 @@ def test_a_fresh_link_does(worker, pages, fresh) -> None:
     assert own(worker) == ("", "E1 6AN")
 
 
+def test_a_name_that_no_mail_can_carry_is_refused(pages, fresh, worker) -> None:
+    """Pasted with an invisible character in it, it made every later mail to its owner refused, alerts too."""
+    for name in ("Ann\x00", "Ann\r\nBcc: all", "\u202eAnn"):
+        assert pages.post(f"{fresh}/own", data={"name": name}).status_code == 422
+    assert own(worker) == ("Ann Novak", "N1 9GU")
+
+
 def test_pages_with_all_keys_show_it(worker, fresh) -> None:
     """On one machine, where pages hold every key, a person sees what they told us."""
     with TestClient(create(worker), raise_server_exceptions=False) as client:

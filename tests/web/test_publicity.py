@@ -1,6 +1,8 @@
 """The public page of an alert: for everyone, in every language, fast, and gone within the second in which it is taken back."""
 
+import asyncio
 import re
+import time
 
 import pytest
 from fastapi.responses import HTMLResponse
@@ -104,6 +106,41 @@ def test_what_is_kept_is_kept_for_half_a_second():
     for number in range(300):
         fresh.put(number, HTMLResponse("x"))
     assert len(fresh._kept) == 256
+
+
+def test_a_page_that_all_open_at_once_is_made_once():
+    """Where its half second is over a thousand would ask the database in the same moment, each for the same page."""
+    made, fresh = [], Fresh()
+
+    def make():
+        time.sleep(0.05)
+        made.append(1)
+        return HTMLResponse("A", headers={"content-language": "fa"})
+
+    async def crowd():
+        return await asyncio.gather(*(fresh.answer("a", make) for _ in range(50)))
+
+    found = asyncio.run(crowd())
+    assert {bytes(one.body) for one in found} == {b"A"}
+    assert {one.headers["content-language"] for one in found} == {"fa"}
+    assert len({id(one) for one in found}) == 50, "the guard dresses each"
+    assert len(made) == 1
+
+
+def test_a_page_that_is_none_is_none_to_each_who_waits():
+    """And the next who asks has it looked for again."""
+    fresh, asked = Fresh(), []
+
+    def make():
+        asked.append(1)
+        raise KeyError
+
+    async def crowd():
+        return await asyncio.gather(*(fresh.answer("a", make) for _ in range(5)), return_exceptions=True)
+
+    for _ in range(2):
+        assert [type(one) for one in asyncio.run(crowd())] == [KeyError] * 5
+    assert len(asked) == 2
 
 
 def test_a_language_that_comes_later_stands_on_the_same_page_as_soon_as_it_goes(pages, worker, texts):

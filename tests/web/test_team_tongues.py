@@ -110,6 +110,9 @@ def test_every_page_is_in_its_reader_s_language(browse, crew, now, worker, speak
     browser.post("/console/account/passkeys")
     assert browser.path == "/console/account/passkey"
     understood(browser, language)
+    for gone in ("/console/alerts/4711", "/console/mandates/4711"):
+        assert browser.open(gone).page.status_code == 404, gone
+        understood(browser, language)
 
 
 @pytest.mark.parametrize("language", ["fa", "ar"])
@@ -127,6 +130,7 @@ def test_the_way_in_is_in_the_browser_s_language(browse, crew, now, language):
     understood(browser, language)
     _, token = crew.add(Role.SENDER, name="آرش")
     understood(browser.open(f"/e/{token}"), language)
+    understood(browser.open("/e/nothing"), language)
 
 
 def test_a_language_is_chosen_on_the_account_page(browse, crew, now, worker):

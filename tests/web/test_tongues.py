@@ -44,6 +44,12 @@ def test_an_open_page_is_wholly_in_the_language_of_a_link(pages):
         assert english(page) == [], path
 
 
+def test_a_name_keeps_its_own_direction(pages):
+    """“7 Lantern Yard” in a Persian page would become “Lantern Yard 7”."""
+    for path in ("/help", "/privacy"):
+        assert "<bdi>7 Lantern Yard, London</bdi>" in pages.get(path, params={"language": "fa"}).text
+
+
 def test_an_open_page_is_in_the_browser_s_language_where_no_link_says_another(pages):
     """Whoever reads Arabic has said so to their browser already."""
     wish = {"accept-language": "ckb, ar;q=0.8, en;q=0.5"}

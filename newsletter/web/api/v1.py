@@ -1,10 +1,13 @@
-"""The first version of the API: who am I, the head of the audit for a witness elsewhere, and a stop for a watchdog."""
+"""The first version of the API: sign-ups, who am I, the head of the audit for a witness elsewhere, and a stop for a watchdog.
+
+What each operation takes and answers, with which status, is its description (`describing`): change both in one place, here.
+"""
 
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Depends, Path, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from newsletter.assembly import Newsletter
 from newsletter.issues import digests
@@ -15,16 +18,39 @@ from newsletter.operators import audit, roles
 from newsletter.operators.roles import May
 from newsletter.operators.tokens import BadBearer, Bearer
 from newsletter.web import joining, speaking
+from newsletter.web.api.reading import StrictRoute
+from newsletter.web.api.shapes import (
+    Caller,
+    CodeIn,
+    Confirmed,
+    Head,
+    Pending,
+    Scope,
+    SignupIn,
+    Stopped,
+    refuses,
+)
 
-router = APIRouter(prefix="/api/v1")
+router = APIRouter(prefix="/api/v1", route_class=StrictRoute)
+TOKEN = HTTPBearer(
+    scheme_name="token",
+    bearerFormat="nl_…",
+    description="A key for a program, from `newsletter operators tokens add` or the team's account page.",
+    auto_error=False,
+)
+ASKED_WHO = {"WWW-Authenticate": {"description": "`Bearer`.", "required": True, "schema": {"const": "Bearer"}}}
 
 
-def bearer(request: Request) -> Bearer:
+def known(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the refusals of an operation that asks who calls."""
+    return refuses(401, *statuses, 500, 503, s401={"headers": ASKED_WHO})
+
+
+def bearer(request: Request, shown: Annotated[HTTPAuthorizationCredentials | None, Security(TOKEN)]) -> Bearer:
     """Return whom a program acts as. Raises BadBearer."""
-    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not secret:
+    if shown is None:
         raise BadBearer
-    return keeping.bearer(_made(request).parts, secret.strip())
+    return keeping.bearer(_made(request).parts, shown.credentials.strip())
 
 
 def scoped(act: May) -> Callable[[Bearer], Bearer]:
@@ -42,26 +68,30 @@ def _made(request: Request) -> Newsletter:
     return found
 
 
-class SignupIn(BaseModel):
-    """What a program sends for somebody who filled in its form. digests: their keys; none = the only one there is."""
+@router.post(
+    "/signups",
+    operation_id="sign_up",
+    summary="Sign somebody up",
+    status_code=202,
+    response_description="Kept. The owner of the address is asked by mail, and the answer says nothing of them.",
+    responses=refuses(404, 408, 413, 415, 422, 500, 503)
+    | {
+        202: {
+            "links": {
+                "code": {
+                    "operationId": "sign_up_by_code",
+                    "requestBody": {"pending": "$response.body#/pending"},
+                    "description": "The same form says yes by the figures of the mail.",
+                }
+            }
+        }
+    },
+)
+def sign_up(request: Request, body: SignupIn) -> Pending:
+    """Keep a wish to join, whosever address it is: its owner is asked by mail, and comes in by their own yes.
 
-    email: str = Field(max_length=400)
-    digests: list[str] = Field(default_factory=list, max_length=50)
-    language: str = Field(default="", max_length=40)
-    name: str = Field(default="", max_length=100)
-    form: str = Field(default="api", max_length=40)
-
-
-class CodeIn(BaseModel):
-    """The figures that came by mail, and the form they are for."""
-
-    pending: str = Field(max_length=100)
-    code: str = Field(max_length=40)
-
-
-@router.post("/signups", status_code=202)
-def sign_up(request: Request, body: SignupIn) -> dict[str, str]:
-    """Keep a wish to join: its owner is asked by mail, whoever they are. The answer says nothing of them."""
+    Too many from one place are held for an operator and answered like all others. Let your server pass on `X-Forwarded-For`.
+    """
     made = _made(request)
     with made.parts.database.transaction() as session:
         found = digests.listed(session)
@@ -70,36 +100,63 @@ def sign_up(request: Request, body: SignupIn) -> dict[str, str]:
     wish = joining.wished(
         request, found, email=body.email, keys=keys, language=language, name=body.name, form=body.form
     )
-    return {"pending": journey.ask(made.parts, wish, joining.arrival(request))}
+    return Pending(pending=journey.ask(made.parts, wish, joining.arrival(request)))
 
 
-@router.post("/signups/code", status_code=202)
-def sign_up_by_code(request: Request, body: CodeIn) -> dict[str, bool]:
-    """Say yes by the figures of the mail."""
+@router.post(
+    "/signups/code",
+    operation_id="sign_up_by_code",
+    summary="Say yes by the figures of the mail",
+    status_code=202,
+    response_description="They are the right ones.",
+    responses=refuses(408, 413, 415, 422, 500, 503),
+)
+def sign_up_by_code(request: Request, body: CodeIn) -> Confirmed:
+    """Confirm a sign-up as the button in the mail does: five tries, within an hour. What is wrong is refused with 422."""
     journey.confirm_by_code(_made(request).parts, body.pending, body.code)
-    return {"confirmed": True}
+    return Confirmed(confirmed=True)
 
 
-@router.get("/me")
-def me(caller: Annotated[Bearer, Depends(bearer)]) -> dict[str, Any]:
+@router.get(
+    "/me",
+    operation_id="me",
+    summary="Say whom a token acts as",
+    response_description="Its operator, its own number, and its scopes that are good at present.",
+    responses=known(),
+)
+def me(caller: Annotated[Bearer, Depends(bearer)]) -> Caller:
     """Say whom a token acts as and what it may do."""
-    return {"operator": caller.operator.id, "token": caller.token_id, "may": sorted(caller.may)}
+    return Caller(operator=caller.operator.id, token=caller.token_id, may=[Scope(one) for one in sorted(caller.may)])
 
 
-@router.get("/audit/head")
-def head(request: Request, _caller: Annotated[Bearer, Depends(scoped(May.AUDIT))]) -> dict[str, Any]:
-    """Return the head of the audit, to be kept elsewhere and compared."""
+@router.get(
+    "/audit/head",
+    operation_id="audit_head",
+    summary="Read the head of the audit",
+    response_description="The last row there is.",
+    responses=known(403),
+)
+def head(request: Request, _caller: Annotated[Bearer, Security(scoped(May.AUDIT), scopes=[May.AUDIT])]) -> Head:
+    """Return the head of the audit, to be kept elsewhere and compared by `newsletter audit verify --against`. Scope: audit."""
     with _made(request).parts.database.transaction() as session:
         found = audit.head(session)
-    return {"number": found.number, "head": str(found)}
+    return Head(number=found.number, head=str(found))
 
 
-@router.post("/alerts/{number}/stop")
+@router.post(
+    "/alerts/{number}/stop",
+    operation_id="stop_alert",
+    summary="Stop an alert",
+    response_description="Nothing more of it is handed over.",
+    responses=known(403, 404, 409, 413, 422),
+)
 def stop(
     request: Request,
-    number: Annotated[int, Path(ge=1, le=2**63 - 1)],
-    caller: Annotated[Bearer, Depends(scoped(May.STOP))],
-) -> dict[str, Any]:
-    """End an alert for good, in all its languages, or give up one that has not begun."""
+    number: Annotated[
+        int, Path(ge=1, le=2**63 - 1, description="The alert's number, as its page and its mails name it.")
+    ],
+    caller: Annotated[Bearer, Security(scoped(May.STOP), scopes=[May.STOP])],
+) -> Stopped:
+    """End an alert for good, in all its languages, or give up one that has not begun. Scope: stop."""
     state = stopping.by_hand(_made(request).parts, number, State.STOPPED, by=caller.operator.id)
-    return {"mailing": number, "state": state}
+    return Stopped(mailing=number, state=state)

@@ -9,7 +9,6 @@ import hmac
 import re
 import secrets
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from fastapi import Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -68,7 +67,7 @@ def own_form(request: Request, form: Annotated[str, Form()] = "") -> None:
         raise ForeignForm
     # With our own Referrer-Policy browsers say "null" here, also to ourselves.
     origin = request.headers.get("origin", "null")
-    if origin != "null" and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin != "null" and security.parsed(origin).netloc != request.headers.get("host"):
         raise ForeignForm
     secret = _secret(request)
     if not secret or not hmac.compare_digest(form.encode(), _form(request, secret).encode()):
