@@ -2,6 +2,7 @@
 
 BIN := .venv/bin
 READY := .venv/.ready
+PROVABLE := .venv/.provable
 # djlint: J018 is Flask's url_for; H023 forbids the entities that keep invisible characters visible in mail templates.
 NOT_OURS := J018,H023
 # Tests wait for servers more than they work: one more at once than there are cores.
@@ -18,6 +19,9 @@ setup: $(READY) ## install the locked versions into .venv/ (the others do it by 
 $(READY): requirements/dev.lock pyproject.toml .ci/setup
 	@.ci/setup
 
+$(PROVABLE): $(READY) requirements/proof.lock
+	@.ci/setup proof
+
 demo: $(READY) ## see it work: a digest, an alert, an unsubscribe (ONCE=1 ends by itself)
 	@$(BIN)/newsletter demo $(if $(ONCE),--once)
 
@@ -27,7 +31,7 @@ up: $(READY) ## run everything on this machine until Ctrl-C
 test: $(READY) ## run the tests, in parallel, against real servers (ARGS="-k word" for some)
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
-proof: $(READY) ## run the long proofs (SHORT=1 the short ones)
+proof: $(PROVABLE) ## run the long proofs (SHORT=1 the short ones)
 	@$(BIN)/python -m pytest -m "$(if $(SHORT),proof and short,proof)" --timeout 1500 $(ARGS)
 
 reliability: $(READY) ## break everything and audit the books, half an hour (SEED=7 ONLY=kills ARGS="-k storm")

@@ -114,7 +114,7 @@ def of_old(parts: Parts, link: Link) -> Offer:
 
 def _read(parts: Parts, token: str) -> Link:
     # Not the database's clock: leaving everything is kept while that is away, and the hour matters little after 400 days.
-    return parts.tokens.read(token, Purpose.PREFERENCES, Purpose.PREVIEW, now=datetime.now(UTC))
+    return parts.tokens.read(token, Purpose.PREFERENCES, Purpose.FRESH, Purpose.PREVIEW, now=datetime.now(UTC))
 
 
 def drain(parts: Parts) -> int:

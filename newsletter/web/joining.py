@@ -171,10 +171,7 @@ def _form(
     facts = {"asking": asking, "chosen": chosen, "form": form, "email": email, "problem": problem}
     facts |= {"choices": choices(request)}
     agree = joining.wording(_made(request).parts, language)
-    answer = _pages(request).show("public/join.html", language=language, status=status, agree=agree, **facts)
-    if asking.wave:
-        answer.headers["content-security-policy"] = security.OWN_SCRIPT_POLICY
-    return answer
+    return _pages(request).show("public/join.html", language=language, status=status, agree=agree, **facts)
 
 
 @router.api_route("/join.js", methods=READ)

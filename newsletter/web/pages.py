@@ -19,6 +19,7 @@ class Pages:
         self._letterhead = newsletter.parts.letterhead
         self._exit = newsletter.settings.exit_url
         self.style = self._templates.source("web/style.css")
+        self.leaving = self._templates.source("web/public/exit.js")
         self.sums = self._templates.source("web/public/join.js")
         self.script = self._templates.source("web/console/passkey.js")
 
@@ -33,7 +34,7 @@ class Pages:
             f"web/{name}",
             exit_url=self._exit,
             organisation=self._letterhead.sender_name or "Newsletter",
-            **{**Voice(spoken).tools(), "facts": {}, "choices": (), **facts},
+            **{**Voice(spoken).tools(), "facts": {}, "choices": (), "exits": True, **facts},
         )
         return HTMLResponse(body, status_code=status, headers=_spoken_in(spoken, chosen=bool(facts.get("choices"))))
 

@@ -166,6 +166,13 @@ def style(request: Request) -> Response:
     return Response(_pages(request).style, media_type="text/css", headers={"cache-control": "public, max-age=3600"})
 
 
+@router.api_route("/exit.js", methods=READ)
+def way_out(request: Request) -> Response:
+    """The way out of a page that leaves no entry behind it."""
+    headers = {"cache-control": "public, max-age=3600"}
+    return Response(_pages(request).leaving, media_type="text/javascript", headers=headers)
+
+
 @router.api_route("/healthz", methods=READ)
 def alive() -> PlainTextResponse:
     """The process answers."""

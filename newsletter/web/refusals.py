@@ -134,9 +134,8 @@ def said(request: Request, status: int, message: str, **facts: Any) -> Response:
             log.warning("refused", message=message, status=status, **facts)
         message, facts = KNOWN.get(status, "web.failed"), {}
     language, choices = speaking.of(request), [] if _team(request) else speaking.choices(request)
-    return pages.show(
-        "public/message.html", language=language, status=status, message=message, facts=facts, choices=choices
-    )
+    more = {"facts": facts, "choices": choices, "exits": not _path(request).startswith(security.WITHOUT_EXIT)}
+    return pages.show("public/message.html", language=language, status=status, message=message, **more)
 
 
 def _team(request: Request) -> bool:

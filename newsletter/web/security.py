@@ -1,4 +1,4 @@
-"""What every answer carries, whatever the route: no scripts, no frames, no third party, no trace in a Referer."""
+"""What every answer carries, whatever the route: no script but ours, no frames, no third party, no trace in a Referer."""
 
 import asyncio
 import math
@@ -22,7 +22,7 @@ PATIENCE = 60.0
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-# Pages that ask for a passkey, and a form in a wave, need one script of ours; it speaks to nobody.
+# The way out of a reader's page, a passkey, the sum of a form in a wave: each is a script of ours that speaks to nobody.
 OWN_SCRIPT_POLICY = f"{POLICY}; script-src 'self'"
 PASSKEY_POLICY = OWN_SCRIPT_POLICY
 # The mail in the archive brings its styles in attributes; in its sandbox it can run nothing, post nothing, reach nothing.
@@ -33,6 +33,8 @@ MAIL_POLICY = (
 # Paths with a mailed token, and what beside our forms is no secret: the script of a sum, and the description of the API.
 WITH_TOKEN = ("/u/", "/p/", "/c/", "/s/", "/e/", "/h/")
 SAME_FOR_ALL = ("/join.js", "/api/v1/openapi.json")
+# Where the team works, and programs: there is no way out to be shown, and no script unless a page says so.
+WITHOUT_EXIT = ("/console", "/e/", "/api/", "/hooks/")
 
 
 def client(peer: str, forwarded: str, trusted: Sequence[IPv4Network | IPv6Network]) -> str:
@@ -185,7 +187,7 @@ def _announced(scope: Scope) -> float:
 
 def dress(headers: MutableHeaders, path: str, *, https: bool) -> None:
     """Set what every answer carries."""
-    headers.setdefault("content-security-policy", POLICY)
+    headers.setdefault("content-security-policy", POLICY if path.startswith(WITHOUT_EXIT) else OWN_SCRIPT_POLICY)
     # The path of a page may hold a token: it must not travel to the next site.
     headers["referrer-policy"] = "no-referrer"
     headers["x-content-type-options"] = "nosniff"

@@ -1,10 +1,12 @@
 """The judges: programs that nobody here wrote, installed once by npm from a lock with hashes, or a skip that says why."""
 
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,11 @@ class Judges:
         ran = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=300)
         assert ran.returncode == 0, ran.stderr[-2000:]
         return [json.loads(line) for line in ran.stdout.splitlines()]
+
+    @cached_property
+    def axe(self) -> str:
+        """Return axe, to be run in a page."""
+        return (self.folder / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +55,9 @@ def judges() -> Judges:
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The browser that pages are looked at with."""
+    """The browser that pages are looked at with, where its driver is installed as well."""
+    if importlib.util.find_spec("playwright") is None:
+        pytest.skip("playwright is not installed here (make proof installs it)")
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not found:
         pytest.skip("no Chromium is on this machine (Debian: apt install chromium)")

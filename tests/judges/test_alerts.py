@@ -6,7 +6,7 @@ from newsletter.journeys import team
 from newsletter.operators.roles import Role
 from tests import house
 from tests.fakes import desk as at_desk
-from tests.judges import driving
+from tests.judges import browsing
 from tests.judges.test_console import RULES, Eye, code
 from tests.judges.test_console import crew as crew
 from tests.judges.test_console import pages as pages
@@ -41,11 +41,11 @@ def desk(worker):
 
 def enter(chrome, base, member, made):
     """Log in with password and code."""
-    chrome.open(f"{base}/console/login")
-    chrome.fill(address=member.address, password=PASSWORD)
-    chrome.press("Go on", then="location.pathname === '/console/second'")
-    chrome.fill(code=code(made, member.secret)[0])
-    chrome.press("Go on", then="location.pathname === '/console'")
+    chrome.goto(f"{base}/console/login")
+    browsing.fill(chrome, address=member.address, password=PASSWORD)
+    browsing.press(chrome, "Go on", then="location.pathname === '/console/second'")
+    browsing.fill(chrome, code=code(made, member.secret)[0])
+    browsing.press(chrome, "Go on", then="location.pathname === '/console'")
 
 
 @pytest.mark.proof
@@ -64,56 +64,58 @@ def test_an_alert_is_written_on_one_phone_and_approved_on_another(
     base = f"http://localhost:{port}"
     house.add_readers(worker, tmp_path, house.addresses(6))
     mina, noor = crew.member(Role.SENDER, name="Mina Moradi"), crew.member(Role.APPROVER, name="Noor Holm")
-    with driving.running(chromium) as author, driving.running(chromium) as trustee:
+    with browsing.running(chromium) as browser:
+        author, trustee = browsing.phone(browser), browsing.phone(browser)
         for phone in (author, trustee):
-            phone.phone()
-            phone.authenticator()
+            browsing.authenticator(phone)
         eye, other = Eye(author, judges, tmp_path), Eye(trustee, judges, tmp_path)
         other.files = eye.files
         enter(author, base, mina, pages)
-        author.press("Alerts", then="location.pathname === '/console/alerts'")
+        browsing.press(author, "Alerts", then="location.pathname === '/console/alerts'")
         eye.look("alerts-none")
-        author.press("Write an alert", then="location.pathname === '/console/alerts/new'")
-        author.fill(**{"subject-en": "Lorries at Sarand", "label-en-0": "Write to your MP", "url-en-0": "http://x"})
-        author.run(f"document.getElementById('text-en').value = {TEXT!r}")
-        author.run("document.getElementById('url-en-0').type = 'text'")
-        author.press("Go on and look at it", then="document.querySelector('[role=alert]')")
+        browsing.press(author, "Write an alert", then="location.pathname === '/console/alerts/new'")
+        browsing.fill(
+            author, **{"subject-en": "Lorries at Sarand", "label-en-0": "Write to your MP", "url-en-0": "http://x"}
+        )
+        author.evaluate(f"document.getElementById('text-en').value = {TEXT!r}")
+        author.evaluate("document.getElementById('url-en-0').type = 'text'")
+        browsing.press(author, "Go on and look at it", then="document.querySelector('[role=alert]')")
         eye.look("alert-refused")
-        author.fill(**{"url-en-0": "https://127.0.0.1:9/act"})
-        author.press("Go on and look at it", then="/^.console.alerts.[0-9]+$/.test(location.pathname)")
-        author.until("!document.body.innerText.includes('being tried')")
+        browsing.fill(author, **{"url-en-0": "https://127.0.0.1:9/act"})
+        browsing.press(author, "Go on and look at it", then="/^.console.alerts.[0-9]+$/.test(location.pathname)")
+        browsing.until(author, "!document.body.innerText.includes('being tried')")
         eye.look("alert-draft")
-        author.press("Lock it", then="document.body.innerText.includes('Locked, waits')")
+        browsing.press(author, "Lock it", then="document.body.innerText.includes('Locked, waits')")
         eye.look("alert-locked")
-        said = author.run("document.body.innerText")
+        said = author.evaluate("document.body.innerText")
         assert "Read and approve" not in said
         assert "Send now" not in said
-        here = author.run("location.pathname")
-        figures = author.run("document.querySelector('code.figure').innerText")
+        here = author.evaluate("location.pathname")
+        figures = author.evaluate("document.querySelector('code.figure').innerText")
 
         enter(trustee, base, noor, pages)
-        trustee.press("Your account", then="location.pathname === '/console/account'")
-        trustee.press("Add a passkey", then="location.pathname === '/console/account/passkey'")
-        trustee.fill(label="my phone")
-        trustee.press("Make it", then="location.pathname === '/console/account'")
+        browsing.press(trustee, "Your account", then="location.pathname === '/console/account'")
+        browsing.press(trustee, "Add a passkey", then="location.pathname === '/console/account/passkey'")
+        browsing.fill(trustee, label="my phone")
+        browsing.press(trustee, "Make it", then="location.pathname === '/console/account'")
         team.pin(worker.parts, worker.settings.pins)
-        trustee.open(base + here)
+        trustee.goto(base + here)
         other.look("alert-of-another")
-        trustee.press("Read and approve", then="location.pathname.endsWith('/approve')")
+        browsing.press(trustee, "Read and approve", then="location.pathname.endsWith('/approve')")
         other.look("alert-approve")
-        assert trustee.run("document.querySelector('code.figure').innerText") == figures
-        trustee.press("Approve with a passkey", then="document.body.innerText.includes('Approved')")
+        assert trustee.evaluate("document.querySelector('code.figure').innerText") == figures
+        browsing.press(trustee, "Approve with a passkey", then="document.body.innerText.includes('Approved')")
         other.look("alert-approved")
 
-        author.open(base + here)
+        author.goto(base + here)
         eye.look("alert-ready")
-        author.press("Send now to 6 readers", then="document.body.innerText.includes('On its way')")
+        browsing.press(author, "Send now to 6 readers", then="document.body.innerText.includes('On its way')")
         eye.look("alert-going")
-        worker.deliver("urgent")
-        author.open(base + here)
-        author.until("document.body.innerText.includes('6 of 6 handed over')")
+        browsing.apart(worker.deliver, "urgent")
+        author.goto(base + here)
+        browsing.until(author, "document.body.innerText.includes('6 of 6 handed over')")
         eye.look("alert-done")
-        author.open(f"{base}/console/alerts")
+        author.goto(f"{base}/console/alerts")
         eye.look("alerts")
     assert len(sink.messages) == 6
     assert eye.found + other.found == []

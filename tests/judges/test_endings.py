@@ -9,7 +9,7 @@ from newsletter.subscribers.subscriptions import Rhythm
 from tests import house
 from tests.campaigns.samples import xml
 from tests.fakes.alerts import Alerts
-from tests.judges import driving
+from tests.judges import browsing
 from tests.judges.test_alerts import TEXT
 from tests.judges.test_alerts import desk as desk
 from tests.judges.test_alerts import night as night
@@ -29,18 +29,18 @@ OF_ONE = "/^.console.alerts.[0-9]+$/.test(location.pathname)"
 
 def write(phone, base):
     """Write an alert of which Persian comes later, and wait for its links."""
-    phone.open(f"{base}/console/alerts/new")
-    phone.run("document.getElementById('digest').value = 'hafte'")
-    phone.fill(**{"subject-en": "Lorries at Sarand"})
-    phone.run(f"document.getElementById('text-en').value = {TEXT!r}")
-    phone.run("document.querySelector('[name=later-fa]').click()")
+    phone.goto(f"{base}/console/alerts/new")
+    phone.evaluate("document.getElementById('digest').value = 'hafte'")
+    browsing.fill(phone, **{"subject-en": "Lorries at Sarand"})
+    phone.evaluate(f"document.getElementById('text-en').value = {TEXT!r}")
+    phone.evaluate("document.querySelector('[name=later-fa]').click()")
     look_at_it(phone)
 
 
 def look_at_it(phone):
     """Press the form's button, and wait until the alert's page does not ask anew."""
-    phone.press("Go on and look at it", then=OF_ONE)
-    phone.until("!document.body.innerText.includes('being tried')")
+    browsing.press(phone, "Go on and look at it", then=OF_ONE)
+    browsing.until(phone, "!document.body.innerText.includes('being tried')")
 
 
 @pytest.mark.proof
@@ -53,59 +53,60 @@ def test_an_alert_is_changed_halted_ended_and_taken_back_on_phones(
         digests.add(session, "hafte", name="Hafte", languages=("en", "fa"), rhythm=Rhythm.WEEKLY)
     house.add_readers(worker, tmp_path, house.addresses(6), digest="hafte")
     mina, noor = crew.member(Role.SENDER, name="Mina Moradi"), crew.member(Role.APPROVER, name="Noor Holm")
-    with driving.running(chromium) as author, driving.running(chromium) as trustee:
+    with browsing.running(chromium) as browser:
+        author, trustee = browsing.phone(browser), browsing.phone(browser)
         eye, other = Eye(author, judges, tmp_path), Eye(trustee, judges, tmp_path)
         other.files, other.found = eye.files, eye.found
         equipped(author, base, mina, pages, worker)
         equipped(trustee, base, noor, pages, worker)
         write(author, base)
-        here = author.run("location.pathname")
-        author.press("Lock it", then=SAYS.format("Locked, waits"))
-        author.press("Change the text", then="location.pathname.endsWith('/edit')")
+        here = author.evaluate("location.pathname")
+        browsing.press(author, "Lock it", then=SAYS.format("Locked, waits"))
+        browsing.press(author, "Change the text", then="location.pathname.endsWith('/edit')")
         eye.look("end-edit")
-        author.run(f"document.getElementById('text-en').value = {TEXT.replace('Fourteen', 'Forty')!r}")
+        author.evaluate(f"document.getElementById('text-en').value = {TEXT.replace('Fourteen', 'Forty')!r}")
         look_at_it(author)
-        author.press("Lock it", then=SAYS.format("What is another than before"))
+        browsing.press(author, "Lock it", then=SAYS.format("What is another than before"))
         eye.look("end-locked-anew")
 
-        trustee.open(f"{base}{here}/approve")
-        assert "Forty lorries" in trustee.run("document.querySelector('ins').innerText")
-        trustee.press("What would take it back", then=SAYS.format("Please disregard"))
+        trustee.goto(f"{base}{here}/approve")
+        assert "Forty lorries" in trustee.evaluate("document.querySelector('ins').innerText")
+        browsing.press(trustee, "What would take it back", then=SAYS.format("Please disregard"))
         other.look("end-difference")
-        trustee.press("Approve with a passkey", then=SAYS.format("Approved"))
+        browsing.press(trustee, "Approve with a passkey", then=SAYS.format("Approved"))
 
-        author.open(base + here)
-        author.press("Send now to 6 readers", then=SAYS.format("On its way"))
-        author.press("Pause", then=SAYS.format("Let it go on"))
+        author.goto(base + here)
+        browsing.press(author, "Send now to 6 readers", then=SAYS.format("On its way"))
+        browsing.press(author, "Pause", then=SAYS.format("Let it go on"))
         eye.look("end-paused")
-        author.press("Add a language", then="location.search.startsWith('?translates=')")
+        browsing.press(author, "Add a language", then="location.search.startsWith('?translates=')")
         eye.look("end-later-language")
-        author.open(base + here)
-        author.press("Write an update", then="location.search.startsWith('?updates=')")
+        author.goto(base + here)
+        browsing.press(author, "Write an update", then="location.search.startsWith('?updates=')")
         eye.look("end-update")
-        author.open(base + here)
-        author.press("Let it go on", then=SAYS.format("On its way"))
-        author.press("Stop for good", then=SAYS.format("Stopped"))
+        author.goto(base + here)
+        browsing.press(author, "Let it go on", then=SAYS.format("On its way"))
+        browsing.press(author, "Stop for good", then=SAYS.format("Stopped"))
         eye.look("end-stopped")
-        author.press("It was wrong", then="document.querySelector('details[open] form.press')")
+        browsing.press(author, "It was wrong", then="document.querySelector('details[open] form.press')")
         eye.look("end-retract")
-        author.press("Take it back", then=SAYS.format("Taken back"))
+        browsing.press(author, "Take it back", then=SAYS.format("Taken back"))
         eye.look("end-retracted")
 
         write(author, base)
-        author.press("Lock it", then=SAYS.format("Locked, waits"))
-        author.press("Nobody can be reached", then="document.querySelector('details[open] [name=factor]')")
+        browsing.press(author, "Lock it", then=SAYS.format("Locked, waits"))
+        browsing.press(author, "Nobody can be reached", then="document.querySelector('details[open] [name=factor]')")
         eye.look("end-alone")
-        author.press("Send alone, with a passkey", then=SAYS.format("unless somebody stops it"))
+        browsing.press(author, "Send alone, with a passkey", then=SAYS.format("unless somebody stops it"))
         eye.look("end-alone-waits")
-        author.press("Give it up", then=SAYS.format("Given up"))
+        browsing.press(author, "Give it up", then=SAYS.format("Given up"))
         eye.look("end-given-up")
 
         bulletins.take(worker.parts, xml(msgType="Cancel", references=NOBODY, sender=AUTHORITY), act=Alerts())
-        author.open(f"{base}/console/alerts")
-        assert AUTHORITY in author.run("document.body.innerText")
+        author.goto(f"{base}/console/alerts")
+        assert AUTHORITY in author.evaluate("document.body.innerText")
         eye.look("end-held")
-        author.open(f"{base}/console/alerts/new?frame=raid&frame=raid-fa")
+        author.goto(f"{base}/console/alerts/new?frame=raid&frame=raid-fa")
         eye.look("end-frames")
     assert sink.messages == []
     assert eye.found == []

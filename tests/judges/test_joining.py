@@ -10,7 +10,7 @@ import pytest
 from newsletter import languages
 from newsletter.journeys import joining
 from tests import house
-from tests.judges import driving
+from tests.judges import browsing
 from tests.judges.test_console import RULES, Eye
 from tests.judges.test_console import pages as pages
 from tests.judges.test_console import port as port
@@ -38,45 +38,45 @@ def say(message: str, language: str) -> str:
 def test_somebody_joins_on_a_small_phone(judges, chromium, worker, pages, port, sink, tmp_path, language):
     """Whoever stands in the rain with an old phone must find the one button, whichever way their letters run."""
     base = f"http://localhost:{port}"
-    with driving.running(chromium) as phone:
+    with browsing.running(chromium) as browser:
+        phone = browsing.phone(browser)
         eye = Eye(phone, judges, tmp_path)
-        phone.phone()
-        phone.open(f"{base}/join?language={language}")
+        phone.goto(f"{base}/join?language={language}")
         eye.look(f"join-{language}")
-        phone.fill(email="ann.example.org")
-        phone.run("document.querySelector('form').noValidate = true")
-        phone.press(say("join-button", language), then="document.querySelector('[role=alert]')")
+        browsing.fill(phone, email="ann.example.org")
+        phone.evaluate("document.querySelector('form').noValidate = true")
+        browsing.press(phone, say("join-button", language), then="document.querySelector('[role=alert]')")
         eye.look(f"join-problem-{language}")
-        phone.fill(email="ann@example.org")
-        phone.press(say("join-button", language), then="document.querySelector('[name=pending]')")
+        browsing.fill(phone, email="ann@example.org")
+        browsing.press(phone, say("join-button", language), then="document.querySelector('[name=pending]')")
         eye.look(f"look-{language}")
         joining.work(worker.parts)
-        worker.deliver("transactional", seconds=5)
+        browsing.apart(worker.deliver, "transactional", seconds=5)
         mail = email.message_from_bytes(sink.messages[-1].content, policy=email.policy.default)
         text = mail.get_body(("plain",)).get_content()
-        phone.run("document.querySelector('details').open = true")
-        phone.fill(code="123456")
-        phone.press(say("look-code-button", language), then="document.querySelector('[role=alert]')")
+        phone.evaluate("document.querySelector('details').open = true")
+        browsing.fill(phone, code="123456")
+        browsing.press(phone, say("look-code-button", language), then="document.querySelector('[role=alert]')")
         eye.look(f"look-problem-{language}")
-        phone.open(re.search(rf"{base}/c/\S+", text)[0])
+        phone.goto(re.search(rf"{base}/c/\S+", text)[0])
         eye.look(f"confirm-{language}")
-        phone.press(say("confirm-button", language), then="!document.querySelector('form')")
+        browsing.press(phone, say("confirm-button", language), then="!document.querySelector('form')")
         eye.look(f"joined-{language}")
         joining.work(worker.parts)
-        worker.deliver("transactional", seconds=5)
+        browsing.apart(worker.deliver, "transactional", seconds=5)
         welcome = email.message_from_bytes(sink.messages[-1].content, policy=email.policy.default)
-        phone.open(re.search(rf"{base}/p/\S+", welcome.get_body(("plain",)).get_content())[0])
+        phone.goto(re.search(rf"{base}/p/\S+", welcome.get_body(("plain",)).get_content())[0])
         eye.look(f"preferences-{language}")
-        phone.run("document.querySelector('[value=emergencies]').checked = true")
-        phone.press(say("save", language), then="document.querySelector('[role=status]')")
-        phone.run("document.querySelector('details').open = true")
+        phone.evaluate("document.querySelector('[value=emergencies]').checked = true")
+        browsing.press(phone, say("save", language), then="document.querySelector('[role=status]')")
+        phone.evaluate("document.querySelector('details').open = true")
         eye.look(f"preferences-more-{language}")
         mailed = f"document.body.innerText.includes({json.dumps(say('fresh-mailed', language))})"
-        phone.press(say("fresh-button", language), then=mailed)
+        browsing.press(phone, say("fresh-button", language), then=mailed)
         worker.greet()
-        worker.deliver("transactional", seconds=5)
+        browsing.apart(worker.deliver, "transactional", seconds=5)
         proof = email.message_from_bytes(sink.messages[-1].content, policy=email.policy.default)
-        phone.open(re.search(rf"{base}/p/\S+", proof.get_body(("plain",)).get_content())[0])
+        phone.goto(re.search(rf"{base}/p/\S+", proof.get_body(("plain",)).get_content())[0])
         eye.look(f"preferences-own-{language}")
     assert len(sink.messages) == 3
     assert eye.found == []

@@ -7,7 +7,7 @@ import pytest
 from newsletter.journeys import team
 from newsletter.operators.roles import Role
 from tests import house
-from tests.judges import driving
+from tests.judges import browsing
 from tests.judges.test_alerts import desk as desk
 from tests.judges.test_alerts import enter
 from tests.judges.test_alerts import night as night
@@ -33,13 +33,12 @@ FILL = """(() => { const said = %s;
 
 def equipped(chrome, base, member, pages, worker):
     """Log in on a phone of one's own, and give it a passkey that workers trust."""
-    chrome.phone()
-    chrome.authenticator()
+    browsing.authenticator(chrome)
     enter(chrome, base, member, pages)
-    chrome.press("Your account", then="location.pathname === '/console/account'")
-    chrome.press("Add a passkey", then="location.pathname === '/console/account/passkey'")
-    chrome.fill(label="my phone")
-    chrome.press("Make it", then="location.pathname === '/console/account'")
+    browsing.press(chrome, "Your account", then="location.pathname === '/console/account'")
+    browsing.press(chrome, "Add a passkey", then="location.pathname === '/console/account/passkey'")
+    browsing.fill(chrome, label="my phone")
+    browsing.press(chrome, "Make it", then="location.pathname === '/console/account'")
     team.pin(worker.parts, worker.settings.pins)
 
 
@@ -52,51 +51,54 @@ def test_two_sign_in_the_evening_and_one_thumb_sends_at_night(
     house.add_readers(worker, tmp_path, house.addresses(6))
     holder = crew.member(Role.SENDER, name="Mina Moradi")
     trustees = [crew.member(Role.APPROVER, name=name) for name in ("Noor Holm", "Omid Keller")]
-    with driving.running(chromium) as phone:
+    with browsing.running(chromium) as browser:
+        phone = browsing.phone(browser)
         eye = Eye(phone, judges, tmp_path)
         equipped(phone, base, holder, pages, worker)
-        phone.press("Mandates", then="location.pathname === '/console/mandates'")
+        browsing.press(phone, "Mandates", then="location.pathname === '/console/mandates'")
         eye.look("mandates-none")
-        phone.press("Write a mandate", then="location.pathname === '/console/mandates/new'")
-        phone.fill(**{"cause": "Sarand camp", "most-readers": "50"})
+        browsing.press(phone, "Write a mandate", then="location.pathname === '/console/mandates/new'")
+        browsing.fill(phone, **{"cause": "Sarand camp", "most-readers": "50"})
         eye.look("mandate-write")
-        phone.press("Write it down", then="document.querySelector('[role=alert]')")
+        browsing.press(phone, "Write it down", then="document.querySelector('[role=alert]')")
         eye.look("mandate-refused")
-        phone.run("document.querySelector('[value=raid]').click()")
-        phone.press("Write it down", then="document.body.innerText.includes('0 of 2')")
-        phone.press("Sarand camp", then="location.pathname === '/console/mandates/1'")
+        phone.evaluate("document.querySelector('[value=raid]').click()")
+        browsing.press(phone, "Write it down", then="document.body.innerText.includes('0 of 2')")
+        browsing.press(phone, "Sarand camp", then="location.pathname === '/console/mandates/1'")
         eye.look("mandate-own")
-        assert "Sign with" not in phone.run("document.body.innerText")
-        figures = phone.run("document.querySelector('code.figure').innerText")
+        assert "Sign with" not in phone.evaluate("document.body.innerText")
+        figures = phone.evaluate("document.querySelector('code.figure').innerText")
 
         for place, trustee in enumerate(trustees, 1):
-            with driving.running(chromium) as theirs:
-                other = Eye(theirs, judges, tmp_path)
-                other.files, other.found = eye.files, eye.found
-                equipped(theirs, base, trustee, pages, worker)
-                theirs.press("Mandates", then="location.pathname === '/console/mandates'")
-                theirs.press("Sarand camp", then="location.pathname === '/console/mandates/1'")
-                other.look(f"mandate-to-sign-{place}")
-                assert theirs.run("document.querySelector('code.figure').innerText") == figures
-                said = "It holds" if place == 2 else "1 of 2"
-                theirs.press("Sign with a passkey", then=f"document.body.innerText.includes('{said}')")
-                other.look(f"mandate-signed-{place}")
+            theirs = browsing.phone(browser)
+            other = Eye(theirs, judges, tmp_path)
+            other.files, other.found = eye.files, eye.found
+            equipped(theirs, base, trustee, pages, worker)
+            browsing.press(theirs, "Mandates", then="location.pathname === '/console/mandates'")
+            browsing.press(theirs, "Sarand camp", then="location.pathname === '/console/mandates/1'")
+            other.look(f"mandate-to-sign-{place}")
+            assert theirs.evaluate("document.querySelector('code.figure').innerText") == figures
+            said = "It holds" if place == 2 else "1 of 2"
+            browsing.press(theirs, "Sign with a passkey", then=f"document.body.innerText.includes('{said}')")
+            other.look(f"mandate-signed-{place}")
 
-        phone.press("Mandates", then="document.body.innerText.includes('It holds')")
+        browsing.press(phone, "Mandates", then="document.body.innerText.includes('It holds')")
         eye.look("mandates")
-        phone.open(f"{base}/console/alerts/new?frame=raid")
-        phone.run(FILL % json.dumps(SAID))
+        phone.goto(f"{base}/console/alerts/new?frame=raid")
+        phone.evaluate(FILL % json.dumps(SAID))
         eye.look("alert-from-frame")
-        phone.press("Go on and look at it", then="/^.console.alerts.[0-9]+$/.test(location.pathname)")
-        phone.until("!document.body.innerText.includes('being tried')")
-        phone.press("Lock it", then="document.body.innerText.includes('You hold a mandate')")
+        browsing.press(phone, "Go on and look at it", then="/^.console.alerts.[0-9]+$/.test(location.pathname)")
+        browsing.until(phone, "!document.body.innerText.includes('being tried')")
+        browsing.press(phone, "Lock it", then="document.body.innerText.includes('You hold a mandate')")
         eye.look("alert-by-mandate")
-        phone.press("Send now to 6 readers, with a passkey", then="document.body.innerText.includes('On its way')")
+        browsing.press(
+            phone, "Send now to 6 readers, with a passkey", then="document.body.innerText.includes('On its way')"
+        )
         eye.look("alert-mandated")
-        worker.deliver("urgent")
-        phone.open(f"{base}/console/mandates/1")
-        phone.until("document.body.innerText.includes('1 of 3 used')")
-        phone.press("End it now", then="document.body.innerText.includes('Over')")
+        browsing.apart(worker.deliver, "urgent")
+        phone.goto(f"{base}/console/mandates/1")
+        browsing.until(phone, "document.body.innerText.includes('1 of 3 used')")
+        browsing.press(phone, "End it now", then="document.body.innerText.includes('Over')")
         eye.look("mandate-over")
     assert len(sink.messages) == 6
     assert eye.found == []

@@ -10,7 +10,7 @@ import pytest
 from newsletter import database
 from newsletter.web import create
 from tests import house
-from tests.judges import driving
+from tests.judges import browsing
 from tests.judges.test_console import port as port
 from tests.web import scanning
 
@@ -107,13 +107,14 @@ def test_a_browser_that_looks_ahead_changes_nothing(chromium, tmp_path, database
         on = scanning.ground(worker, tmp_path, database.now(session))
     urls = [base + path for path in scanning.answers(on)]
     app = Watched(create(web))
-    with scanning.served(app, port), mailbox(page(urls)) as mail, driving.running(chromium) as chrome:
+    with scanning.served(app, port), mailbox(page(urls)) as mail, browsing.running(chromium) as browser:
+        chrome = browsing.phone(browser)
         before, home = scanning.dump(database_urls.owner), scanning.files(tmp_path / "home")
-        chrome.open(mail)
-        chrome.until("document.title === 'all fetched'")
+        chrome.goto(mail)
+        browsing.until(chrome, "document.title === 'all fetched'")
         for url in urls:
-            chrome.open(url)
-            chrome.run(TOUCH)
+            chrome.goto(url)
+            chrome.evaluate(TOUCH)
         after = scanning.dump(database_urls.owner)
         assert scanning.files(tmp_path / "home") == home
     worker.close()

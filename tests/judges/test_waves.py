@@ -7,7 +7,7 @@ from newsletter.journeys import joining
 from newsletter.subscribers import waves
 from newsletter.subscribers.forms import Arrival
 from newsletter.subscribers.signup import Wish
-from tests.judges import driving
+from tests.judges import browsing
 from tests.judges.test_console import RULES, Eye
 from tests.judges.test_console import pages as pages
 from tests.judges.test_console import port as port
@@ -26,21 +26,21 @@ def test_a_slow_phone_does_its_sum_in_three_seconds(judges, chromium, worker, pa
     for one in range(waves.WAVE_FROM + 10):
         joining.ask(worker.parts, Wish(f"victim{one}@example.org", "en", {"weekly": "weekly"}), Arrival("c", "n"))
     joining.work(worker.parts)
-    with driving.running(chromium) as phone:
+    with browsing.running(chromium) as browser:
+        phone = browsing.phone(browser)
         eye = Eye(phone, judges, tmp_path)
-        phone.phone()
-        phone.call("Emulation.setCPUThrottlingRate", rate=SLOWER)
-        phone.open(f"http://localhost:{port}/join")
+        browsing.slowed(phone, SLOWER)
+        phone.goto(f"http://localhost:{port}/join")
         eye.look("join-wave")
         took = [
-            phone.run(
+            phone.evaluate(
                 f"(() => {{ const began = performance.now(); solve('{one}.a', 'x@y.zz'); return performance.now() - began; }})()"
             )
             for one in range(5)
         ]
         print("sums on a slow phone, ms:", [round(one) for one in took])
-        phone.fill(email="ann@example.org")
-        phone.press(languages.say("web.join-button", "en"), then="document.querySelector('[name=pending]')")
+        browsing.fill(phone, email="ann@example.org")
+        browsing.press(phone, languages.say("web.join-button", "en"), then="document.querySelector('[name=pending]')")
         eye.look("look-wave")
     assert max(took) < 3_000
     assert rows(worker, "SELECT proved FROM signup ORDER BY id DESC LIMIT 1") == [(True,)]

@@ -115,6 +115,7 @@ def cases(on):
         "/help",
         "/style.css",
         "/join.js",
+        "/exit.js",
         "/healthz",
         "/readyz",
         "/join",

@@ -227,3 +227,11 @@ def test_a_fresh_link_is_as_discreet_as_any_mail(worker, pages, link, sink) -> N
     [mail] = [email.message_from_bytes(one.content, policy=email.policy.default) for one in sink.messages]
     assert "Sarand" not in mail["subject"] + mail["from"].addresses[0].display_name
     assert mail.get_content_type() == "text/plain"
+
+
+def test_everything_is_left_by_a_fresh_link_too(worker, pages, fresh) -> None:
+    """The page it leads to shows the button, so it must do what it says."""
+    assert "Unsubscribe from everything" in pages.get(fresh).text
+    answer = pages.post(fresh, data={"action": "leave"})
+    assert answer.status_code == 200
+    assert taken(worker) == {}

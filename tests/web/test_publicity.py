@@ -63,7 +63,7 @@ def test_anyone_may_read_it_act_on_it_and_pass_it_on(pages, worker, texts):
     assert 'href="https://sarand.example/act"' in page
     assert '<meta property="og:title" content="Lorries at Sarand">' in page
     assert "wa.me/?text=Lorries%20at%20Sarand%20http%3A%2F%2F127.0.0.1%3A8080%2Falerts%2F1%2Fen" in page
-    assert re.findall(r"<(?:script|img|iframe)[^>]*", page) == []
+    assert re.findall(r"<(?:script|img|iframe)[^>]*", page) == ['<script src="/exit.js" defer']
     assert re.findall(r'<link rel="stylesheet" href="([^"]+)"', page) == ["/style.css"]
     persian = pages.get(f"/alerts/{number}/fa").text
     assert 'lang="fa" dir="rtl"' in persian
