@@ -63,6 +63,11 @@ def for_readers(message: str) -> bool:
     return sentence is not None and sentence.domain in READERS
 
 
+def worded(message: str) -> bool:
+    """Return whether there is a sentence of this id."""
+    return message in _english()
+
+
 def _unworded(message: str, facts: dict[str, Any]) -> str:
     return f"{message}: " + ", ".join(f"{name} {value}" for name, value in facts.items())
 

@@ -117,6 +117,13 @@ def listed(session: Session, *, state: State | None = None, limit: int = 50) -> 
     return [_view(row) for row in session.execute(found).scalars()]
 
 
+def cancels(session: Session, mailing_id: int | None = None, *, limit: int = 20) -> list[Bulletin]:
+    """Return the newest cancels that took effect on an alert, of this one or of any."""
+    applied = select(Row).where(Row.kind == Kind.CANCEL, Row.state == State.APPLIED, Row.mailing_id.is_not(None))
+    found = applied if mailing_id is None else applied.where(Row.mailing_id == mailing_id)
+    return [_view(row) for row in session.execute(found.order_by(Row.id.desc()).limit(limit)).scalars()]
+
+
 def _is(name: Reference) -> tuple[ColumnElement[bool], ...]:
     return Row.sender == name.sender, Row.identifier == name.identifier
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from newsletter.errors import NotFound
@@ -29,7 +29,7 @@ class UnknownErrand(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class ErrandView:
-    """One errand. refused: a message and its facts, where it could not be done."""
+    """One errand. operator: 0 for nobody in particular. refused: a message and its facts, where it could not be done."""
 
     id: int
     act: Act
@@ -41,8 +41,8 @@ class ErrandView:
     refused: tuple[str, Mapping[str, Any]] | None
 
 
-def add(session: Session, act: Act, *, by: int, mailing: int | None = None, **facts: Any) -> int:
-    """Write down what somebody asks for, and return its number."""
+def add(session: Session, act: Act, *, by: int | None, mailing: int | None = None, **facts: Any) -> int:
+    """Write down what somebody asks for, and return its number. by None: links that are to be tried."""
     row = Errand(act=act, operator_id=by, mailing_id=mailing, facts=facts)
     session.add(row)
     session.flush()
@@ -96,8 +96,16 @@ def last_asked(session: Session, act: Act, mailing: int) -> datetime | None:
     return session.execute(query.order_by(Errand.id.desc()).limit(1)).scalar_one_or_none()
 
 
+def last_done(session: Session, act: Act, mailing: int, *, since: datetime) -> datetime | None:
+    """Return when something was last done for an alert, and not refused; None: not since then."""
+    # What was not refused holds JSON's null.
+    good = func.coalesce(func.jsonb_typeof(Errand.refused), "null") == "null"
+    done = Errand.act == act, Errand.mailing_id == mailing, Errand.done_at > since, good
+    return session.execute(select(func.max(Errand.done_at)).where(*done)).scalar_one()
+
+
 def _view(row: Errand) -> ErrandView:
     refused = (row.refused["message"], row.refused["facts"]) if row.refused else None
     return ErrandView(
-        row.id, Act(row.act), row.operator_id, row.mailing_id, row.facts, row.asked_at, row.done_at, refused
+        row.id, Act(row.act), row.operator_id or 0, row.mailing_id, row.facts, row.asked_at, row.done_at, refused
     )

@@ -13,7 +13,7 @@ from newsletter.cli import bulletins, mandates, reading, waiting
 from newsletter.cli.door import AsJson, DryRun, Number, Wait, agree, ask_code, listing, newsletter, page, screen, show
 from newsletter.issues.manuscript import Manuscript
 from newsletter.journeys import alert as journey
-from newsletter.journeys import desk, drafting, expiring, retracting, stopping, translating
+from newsletter.journeys import calling, desk, drafting, expiring, retracting, stopping, translating
 from newsletter.journeys import mailing as mailings
 from newsletter.journeys import mandates as by_mandate
 from newsletter.ledger.mailings import NOT_GONE, RELEASED, State
@@ -29,6 +29,10 @@ Files = Annotated[list[str], typer.Argument(metavar="FILE.md …", help="One tex
 To = Annotated[str | None, typer.Option(help="Key of the digest whose readers get it.")]
 Operator = Annotated[
     int | None, typer.Option(min=1, help="Number of the operator who asks, as “operators list” shows it.")
+]
+Anew = Annotated[
+    bool,
+    typer.Option(help="Also one that is locked or approved: that is void by it, and its readers and time are now's."),
 ]
 Updates = Annotated[int | None, typer.Option(min=1, help="Number of the alert that this one follows and replaces.")]
 Later = Annotated[
@@ -144,10 +148,10 @@ def edit(alert: Number, files: Files, operator: Operator = None, as_json: AsJson
 
 
 @app.command()
-def lock(alert: Number, operator: Operator = None, as_json: AsJson = False) -> None:
+def lock(alert: Number, operator: Operator = None, anew: Anew = False, as_json: AsJson = False) -> None:
     """Read an alert, and fix everything about it: text, links, sender, audience. Any later edit unlocks it."""
     with newsletter() as made:
-        journey.lock(made.parts, alert, by=operator, seen=reading.draft(made, alert))
+        journey.lock(made.parts, alert, by=operator, seen=reading.draft(made, alert), anew=anew)
         _show(made, alert, as_json=as_json)
 
 
@@ -327,7 +331,7 @@ def _may_approve(made: Newsletter, found: journey.Standing) -> list[dict[str, An
     """Return whom an alert waits for that needs another's word; None where it waits for nobody."""
     if found.waits_for is None or found.state not in (State.DRAFT, State.LOCKED):
         return None
-    return [{"operator": one.id, "name": one.name} for one in journey.approvers(made.parts, found.mailing)]
+    return [{"operator": one.id, "name": one.name} for one in calling.approvers(made.parts, found.mailing)]
 
 
 def _ahead(made: Newsletter, found: journey.Standing) -> dict[str, list[str]]:

@@ -57,6 +57,13 @@ class OfAnother(Conflict):
         super().__init__("alert.of-another", mailing=mailing_id, of=of)
 
 
+class OtherDigest(Conflict):
+    """What follows an alert is for the readers of another digest: those who wait for the alert would hear of neither."""
+
+    def __init__(self, mailing_id: int) -> None:
+        super().__init__("alert.other-digest", mailing=mailing_id)
+
+
 class NotGoing(Conflict):
     """No language is added to an alert that has not begun, or was ended: nobody waits for it."""
 
@@ -64,12 +71,15 @@ class NotGoing(Conflict):
         super().__init__("alert.not-going", mailing=mailing_id, state=state)
 
 
-def require(session: Session, mailing_id: int, *, by: int | None = None) -> None:
-    """Raise Retracted, Followed or OfAnother where an alert cannot be followed by another. Raises UnknownMailing.
+def require(session: Session, mailing_id: int, *, digest: int | None, by: int | None = None) -> None:
+    """Raise Retracted, Followed, OfAnother or OtherDigest where an alert cannot be followed by another. Raises UnknownMailing.
 
-    by   the one that follows; None: one that is yet to be written
+    digest   of whose readers the one is that follows
+    by       the one that follows; None: one that is yet to be written
     """
     view = mailings.get(session, mailing_id)
+    if view.digest_id != digest:
+        raise OtherDigest(mailing_id)
     if view.state is State.RETRACTED:
         raise Retracted(mailing_id)
     if view.translates is not None:
@@ -107,7 +117,7 @@ def require_grown(session: Session, mailing: MailingView) -> None:
 def supersede(session: Session, update: MailingView, *, now: datetime) -> list[int]:
     """End what an update follows, in all its languages, as far as it has not gone; return which alerts that ended.
 
-    Raises Retracted, OfAnother.
+    Raises Retracted, OfAnother, OtherDigest.
 
     Nothing more of them goes from the commit on. Their rows are cancelled afterwards, by whoever released it or by the sweep:
     the update does not wait for a million of them.
@@ -117,7 +127,7 @@ def supersede(session: Session, update: MailingView, *, now: datetime) -> list[i
         session, lambda: [two for one in before for two in mailings.in_all_languages(session, one)]
     )
     if before:  # asked with it in our hands: whoever took it back a moment ago is heard
-        require(session, before[0], by=update.id)
+        require(session, before[0], digest=update.digest_id, by=update.id)
     return [one for one in every if _end(session, mailings.get(session, one), now=now)]
 
 

@@ -74,6 +74,13 @@ class CountMoved(Conflict):
         super().__init__("alert.count-moved", mailing=mailing_id, locked=locked, now=now)
 
 
+class Expired(Conflict):
+    """The time for which an alert was locked is over: whoever got it now would be told what was true then."""
+
+    def __init__(self, mailing_id: int, expires: datetime) -> None:
+        super().__init__("alert.expired", mailing=mailing_id, expires=f"{expires:%Y-%m-%d %H:%M} UTC")
+
+
 @dataclass(frozen=True, slots=True)
 class Begun:
     """What became of an approved mailing. refused: why it is a draft again; None: it goes."""
@@ -95,10 +102,12 @@ def plan(
     tranche_pause   how long a large bulk mailing waits after its first tranche; alerts never do
 
     A large urgent one starts with its first readers, and `grow` adds the others. An update ends what it follows. Raises
-    following.OnTheWire for a retraction whose time has not come, or a language whose alert still grows, and what
+    Expired, following.OnTheWire for a retraction whose time has not come, or a language whose alert still grows, and what
     `following.require_going` raises for one whose alert was ended.
     """
     mailing = mailings.get(session, mailing_id)
+    if mailing.kind is Kind.ALERT:
+        require_in_time(session, mailing_id, at=now)
     if mailing.translates is not None:
         following.require_going(session, mailing.translates)
         translating.one_at_a_time(session, mailing.translates)
@@ -131,6 +140,13 @@ def plan(
         mailings.pause_along(session, mailing_id)
     log.info("planned", mailing=mailing_id, audience=planned.audience, planned=planned.planned, shards=planned.shards)
     return planned
+
+
+def require_in_time(session: Session, mailing_id: int, *, at: datetime) -> None:
+    """Raise Expired where an alert would go when its time is over: it would reach nobody, and look as if it had gone."""
+    expires = mailings.get(session, mailing_id).expires_at
+    if expires is not None and expires <= at:
+        raise Expired(mailing_id, expires)
 
 
 def _surely_same(session: Session, mailing: mailings.MailingView, locked: Manifest) -> bool:
@@ -341,11 +357,13 @@ def plan_if_approved(session: Session, mailing_id: int, *, now: datetime, portio
 _UNLOCKS = (
     OtherAudience,
     CountMoved,
+    Expired,
     locks.Broken,
     following.Retracted,
     following.NotRetracted,
     following.NotGoing,
     following.OfAnother,
+    following.OtherDigest,
     following.Followed,
 )
 """What makes a draft again of an approved mailing: it is no longer what somebody's word was given for."""

@@ -13,22 +13,22 @@ from newsletter.campaigns import alerts
 from newsletter.database import Session
 from newsletter.delivery import planning
 from newsletter.jobs import DELIVER, HOOKS
-from newsletter.journeys import acting, agreeing, drafting, fixing, growing, mailing, stopping, telling
+from newsletter.journeys import acting, agreeing, announcing, drafting, fixing, growing, mailing, stopping, telling
 from newsletter.journeys.acting import NotAnAlert as NotAnAlert
 from newsletter.journeys.acting import allowed as _allowed
 from newsletter.journeys.agreeing import NotEnough as NotEnough
 from newsletter.journeys.agreeing import enough as _enough
 from newsletter.journeys.agreeing import over as _over
 from newsletter.journeys.agreeing import words as _words
+from newsletter.journeys.drafting import Hand
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings, refusals, translating
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import Lane, State
 from newsletter.ledger.manifest import Change, Manifest, difference, short
 from newsletter.ledger.refusals import RefusalView
-from newsletter.operators import approval, audit, factors, night
+from newsletter.operators import approval, audit, night
 from newsletter.operators.night import Fault, Rule, Word
-from newsletter.operators.people import OperatorView
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
 
@@ -75,10 +75,13 @@ class Standing:
     refusals: tuple[RefusalView, ...] = ()
 
 
-def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | None = None) -> Locked:
+def lock(
+    parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | None = None, anew: bool = False
+) -> Locked:
     """Fix everything about a draft and return its fingerprint. Raises NotEnough, WrongState, NotAnAlert, ChangedMeanwhile.
 
     seen   `drafting.print_of` of the words that were before them; None: whatever they are now, if nobody wrote in them unnamed
+    anew   also where it is locked or approved, which is void by that: its readers or its time are others by now
     """
     _allowed(parts, by, May.SEND)
     parts.letterhead.require()
@@ -88,6 +91,8 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | No
         view = mailings.take(session, mailing_id)
         if seen is not None and seen != drafting.print_of(view):
             raise drafting.ChangedMeanwhile(mailing_id)
+        if anew and view.state is not State.DRAFT:
+            view = drafting.unlock(session, parts, view, Hand(by or audit.SHELL, now), anew=True)
         mailings.require(session, mailing_id, State.LOCKED)
         drafting.complete(session, parts, view, now=now)
         expires = now + alerts.EXPIRES_AFTER
@@ -98,12 +103,11 @@ def lock(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | No
         fault = night.unlockable(by, unread=seen is None and drafting.unnamed(view), few=made.few)
         if fault is not None:
             raise NotEnough(fault, count=made.count, together=made.together, few=parts.house.rules.few)
-        if waits := not made.few:
+        if not made.few:
             telling.wanted(session, parts, manifest, now=now)
         facts = {"mailing": mailing_id, "number": made.number, "count": made.count, "fingerprint": made.fingerprint}
         audit.append(session, "alert.locked", by=by or audit.SHELL, now=now, **facts)
-    if waits:
-        telling.nudge(parts.nudger)
+    telling.nudge(parts.nudger)
     return made
 
 
@@ -141,9 +145,12 @@ def approve_by_code(parts: Parts, mailing_id: int, *, by: int, code: str, seen: 
 
     def act(session: Session) -> None:
         mailings.take(session, mailing_id)
-        _approve(session, require(session), by=by, factor=Factor.TOTP, assertion=None)
+        manifest, now = require(session), database.now(session)
+        approval.add(session, _over(manifest), Rule.TWO, by=by, factor=Factor.TOTP, assertion=None)
+        _approved(session, parts, manifest, by=by, now=now, factor=Factor.TOTP)
 
     acting.by_factor(parts, by, Factor.TOTP, code, before=require, act=act)
+    telling.nudge(parts.nudger)
 
 
 def sign(parts: Parts, mailing_id: int, *, by: int, factor: Factor, answer: str, seen: str) -> None:
@@ -174,29 +181,23 @@ def _as_seen(manifest: Manifest, seen: str | None) -> Manifest:
     return manifest
 
 
-def signers(parts: Parts, operator_id: int) -> list[bytes]:
-    """Return the credentials by which an operator may sign."""
-    with parts.database.transaction() as session:
-        return [one.credential for one in factors.passkeys_of(session, operator_id)]
-
-
 def settle(parts: Parts, mailing_id: int, *, by: int) -> None:
     """Take a locked alert for approved, where somebody's word suffices. Raises NotEnough."""
     with parts.database.transaction() as session:
         now = database.now(session)
         manifest = locks.current(session, mailing_id)
         _enough(session, parts, manifest, _approvals(session, manifest), now=now)
-        mailings.approve(session, mailing_id, start_at=None)
-        audit.append(session, "alert.approved", by=by, now=now, mailing=mailing_id, number=manifest.number)
+        _approved(session, parts, manifest, by=by, now=now)
+    telling.nudge(parts.nudger)
 
 
-def _approved(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> bool:
+def _agreed(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> bool:
     return agreeing.judged(session, parts, manifest, _approvals(session, manifest), now=now) is None
 
 
 def _settled(session: Session, parts: Parts, manifest: Manifest, *, by: int | None, now: datetime) -> bool:
     """Take a locked alert for approved where somebody's word is there, and nobody has settled it: an errand may be lost."""
-    if not _approved(session, parts, manifest, now=now):
+    if not _agreed(session, parts, manifest, now=now):
         return False
     mailings.approve(session, manifest.mailing, start_at=None)
     facts = {"mailing": manifest.mailing, "number": manifest.number}
@@ -208,11 +209,12 @@ def _approvals(session: Session, manifest: Manifest) -> list[Word]:
     return [word for word in _words(session, manifest) if word.rule is Rule.TWO]
 
 
-def _approve(session: Session, manifest: Manifest, *, by: int, factor: Factor, assertion: str | None) -> None:
-    approval.add(session, _over(manifest), Rule.TWO, by=by, factor=factor, assertion=assertion)
+def _approved(session: Session, parts: Parts, manifest: Manifest, *, by: int, now: datetime, **facts: object) -> None:
+    """Note that an alert may go, and tell whoever lets it go: they sit before a page, or sleep beside a phone."""
     mailings.approve(session, manifest.mailing, start_at=None)
-    facts = {"mailing": manifest.mailing, "number": manifest.number, "factor": factor}
-    audit.append(session, "alert.approved", by=by, now=database.now(session), **facts)
+    announcing.approved(session, parts, manifest, by=by, now=now)
+    facts = {"mailing": manifest.mailing, "number": manifest.number} | facts
+    audit.append(session, "alert.approved", by=by, now=now, **facts)
 
 
 def _require_approver(
@@ -223,6 +225,7 @@ def _require_approver(
     mailings.require(session, mailing_id, State.APPROVED)
     manifest = locks.current(session, mailing_id)
     word = Word(Rule.TWO, by, factor, assertion, database.now(session))
+    planning.require_in_time(session, mailing_id, at=word.at)
     _enough(session, parts, manifest, [word], now=word.at)
     return manifest
 
@@ -287,8 +290,9 @@ def may_release(parts: Parts, mailing_id: int, *, alone: bool = False) -> int:
         if view.state is not State.APPROVED:
             mailings.require(session, mailing_id, State.APPROVED)
             now = database.now(session)
-            if not _approved(session, parts, manifest, now=now):
+            if not _agreed(session, parts, manifest, now=now):
                 _rule_of_one(session, parts, manifest, alone=alone, now=now)
+        planning.require_in_time(session, mailing_id, at=database.now(session))
         if planning.described(session, view) != manifest.audience:
             raise planning.OtherAudience(mailing_id)
         count = rows.count(session, view, planning.audience(session, view))
@@ -340,6 +344,7 @@ def send_alone(
         if parts.house.rules.alone is None:
             about = agreeing.matter(session, parts, manifest, now=word.at)
             raise agreeing.refusal(Fault.NOT_ALONE, parts, manifest, about)
+        planning.require_in_time(session, mailing_id, at=word.at + parts.house.rules.alone)
         agreeing.proven(session, parts, manifest, word)
         return manifest
 
@@ -386,14 +391,6 @@ def send_draft(parts: Parts, mailing_id: int, *, by: int | None = None) -> NotEn
     if made.few:
         release(parts, mailing_id, by=by, seen=made.fingerprint)
     return None
-
-
-def approvers(parts: Parts, mailing_id: int) -> list[OperatorView]:
-    """Return who may approve an alert that is locked, or could once it is: not who wrote in it."""
-    with parts.database.transaction() as session:
-        view = acting.an_alert(session, mailing_id)
-        author = locks.of(session, mailing_id, view.fingerprint).author if view.fingerprint else None
-        return telling.approvers(session, (author, *view.content.get("by", ())))
 
 
 def stop(parts: Parts, mailing_id: int, *, by: int | None = None) -> int:

@@ -15,8 +15,12 @@ from newsletter.campaigns.cap import CapMessage, Reference
 from newsletter.campaigns.ordering import Apply, Hold, Ignore, Move, State, Step, Why
 from newsletter.database import Session
 from newsletter.errors import Invalid
-from newsletter.journeys import publish
+from newsletter.journeys import publish, telling
 from newsletter.journeys.parts import Parts
+from newsletter.ledger import mailings
+from newsletter.ledger.mailings import RELEASED
+
+_READ = RELEASED - {mailings.State.RETRACTED}
 
 
 class NotFetchable(Invalid):
@@ -84,7 +88,9 @@ def take(parts: Parts, source: str | bytes, *, act: Act, name: str = "cap.xml") 
         # What is held itself brings nothing that others could wait for.
         followed = () if isinstance(decision, Hold) else _follow(session, act, now=now)
         became, _ = bulletins.get(session, bulletin_id)
-        return Taken(message, became.id, became.state, became.why, became.mailing_id, followed)
+        taken = Taken(message, became.id, became.state, became.why, became.mailing_id, followed)
+    telling.nudge(parts.nudger)
+    return taken
 
 
 def held(parts: Parts) -> list[Bulletin]:
@@ -110,6 +116,22 @@ def held_words(parts: Parts, *, limit: int = 5) -> list[Held]:
 
 def _subject(message: CapMessage) -> str:
     return next((info.headline or info.event for info in message.infos), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """An alert that its issuer has cancelled, and that has gone and was not taken back. bulletin: what says so."""
+
+    bulletin: Bulletin
+    alert: int
+    subject: str
+
+
+def cancelled(parts: Parts, *, among: int | None = None) -> list[Cancelled]:
+    """Return the alerts that readers have though their issuer has cancelled them: somebody may take them back. among: one alone."""
+    with parts.database.transaction() as session:
+        found = [(one, mailings.get(session, one.mailing_id or 0)) for one in bulletins.cancels(session, among)]
+    return [Cancelled(one, view.id, view.subject) for one, view in found if view.state in _READ]
 
 
 def listed(parts: Parts, *, limit: int = 50) -> list[Bulletin]:

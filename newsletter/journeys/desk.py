@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 
 from newsletter import database, fetching
 from newsletter.campaigns import alerts, checks
@@ -16,7 +17,7 @@ from newsletter.errors import NewsletterError
 from newsletter.issues import articles, digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
-from newsletter.journeys import alert, drafting, framing, mailing
+from newsletter.journeys import alert, calling, drafting, framing, mailing
 from newsletter.journeys.alert import Standing
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import books, locks, mailings, translating, variants
@@ -24,6 +25,8 @@ from newsletter.ledger import planning as rows
 from newsletter.ledger.books import Status
 from newsletter.ledger.mailings import Kind, State
 from newsletter.ledger.manifest import Manifest
+from newsletter.operators.people import OperatorView
+from newsletter.operators.roles import May
 
 LINK_SECONDS = 6.0
 MOST_LINKS = 20
@@ -77,6 +80,7 @@ class Alert:
     texts       in the order of its versions
     print       by which a form knows what it showed
     backwards   what would take back each of the texts
+    expired     it was locked for a time that is over: as it is it goes no more
     """
 
     standing: Standing
@@ -86,6 +90,7 @@ class Alert:
     expires_at: datetime | None
     print: str
     backwards: tuple[Manuscript, ...]
+    expired: bool = False
 
     @property
     def subject(self) -> str:
@@ -118,7 +123,10 @@ def shown(parts: Parts, mailing_id: int) -> Alert:
         # Of a language that came later each may be there twice: plain, and marked.
         texts = tuple(manuscript.read(one, language=digest.languages[0]) for one in dict.fromkeys(words))
         status, print_ = books.status(session, mailing_id), drafting.print_of(view)
-        return Alert(standing, digest, texts, status, view.expires_at, print_, _backwards(texts, locked))
+        fixed, until = view.state in (State.LOCKED, State.APPROVED), view.expires_at
+        over = fixed and until is not None and until <= database.now(session)
+        backwards = _backwards(texts, locked)
+        return Alert(standing, digest, texts, status, until, print_, backwards, expired=over)
 
 
 def _backwards(texts: Sequence[Manuscript], locked: Manifest | None) -> tuple[Manuscript, ...]:
@@ -160,6 +168,51 @@ def _promise(parts: Parts, mailing_id: int, audience: int) -> tuple[Sentence, ..
         return (("promise.at-once", {}),)
     with parts.database.transaction() as session:
         return promises.worded(Promised(audience, database.now(session), promised))
+
+
+def taken_back(parts: Parts, found: Alert) -> Status | None:
+    """Return the books of what takes an alert back, once it is; None: it is not."""
+    if found.standing.state is not State.RETRACTED:
+        return None
+    with parts.database.transaction() as session:
+        return books.status(session, mailings.retraction_of(session, found.standing.mailing))
+
+
+class Step(StrEnum):
+    """What an alert waits for, of somebody: an id of the pages' catalogue after "front-"."""
+
+    WATCH = "watch"
+    APPROVE = "approve"
+    SEND = "send"
+    LOCK = "lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """An alert on somebody's first page, and what it waits for of them."""
+
+    row: Row
+    step: Step
+
+
+def waits(parts: Parts, who: OperatorView) -> list[Waits]:
+    """Return the alerts that go now, and those that wait for what somebody may do."""
+    found = [(row, _step(parts, row, who)) for row in listed(parts)]
+    return [Waits(row, step) for row, step in found if step is not None]
+
+
+def _step(parts: Parts, row: Row, who: OperatorView) -> Step | None:
+    match row.state:
+        case State.SENDING | State.PAUSED:
+            return Step.WATCH
+        case State.APPROVED if May.SEND in who.may:
+            return Step.SEND
+        case State.LOCKED if May.APPROVE in who.may:
+            return Step.APPROVE if who.id in [one.id for one in calling.approvers(parts, row.mailing)] else None
+        case State.DRAFT if May.SEND in who.may:
+            return Step.LOCK
+        case _:
+            return None
 
 
 def kept(parts: Parts, found: Alert) -> tuple[Sentence, ...]:

@@ -1,6 +1,7 @@
 """The words of an alert: written in every language with what would take it back, and written anew until it is locked."""
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,8 @@ from itertools import product
 from typing import Any
 
 from newsletter import database
-from newsletter.campaigns import alerts
+from newsletter.campaigns import alerts, errands
+from newsletter.campaigns.errands import Act
 from newsletter.composer import alert as composing
 from newsletter.composer.message import Compiled
 from newsletter.composer.styles import PLAIN, Style
@@ -19,7 +21,8 @@ from newsletter.errors import Conflict, Invalid
 from newsletter.issues import digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
-from newsletter.journeys import acting, inbound, publish, styling
+from newsletter.jobs import ERRANDS
+from newsletter.journeys import acting, announcing, inbound, publish, styling, telling
 from newsletter.journeys.mailing import read_file
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings, translating, variants
@@ -179,7 +182,9 @@ def draft_words(parts: Parts, wish: Wish, *, by: int | None) -> int:
     """Compose an alert from texts, as `draft` does from files."""
     acting.allowed(parts, by, May.WRITE)
     with parts.database.transaction() as session:
-        return begin(session, parts, wish, Hand(by or audit.SHELL, database.now(session)))
+        made = begin(session, parts, wish, Hand(by or audit.SHELL, database.now(session)))
+    parts.nudger.nudge(ERRANDS)
+    return made
 
 
 def read_files(paths: Sequence[str]) -> tuple[str, ...]:
@@ -192,7 +197,7 @@ def begin(session: Session, parts: Parts, wish: Wish, hand: Hand) -> int:
     digest = digests.by_key(session, wish.digest)
     if wish.updates is not None:
         acting.an_alert(session, wish.updates)
-        following.require(session, wish.updates)
+        following.require(session, wish.updates, digest=digest.id)
     script = Script.read(wish.words, digest)
     script.require_later(wish.later, wish.only)
     if wish.updates is not None:
@@ -231,6 +236,8 @@ def edit_words(parts: Parts, mailing_id: int, revision: Revision, *, by: int | N
     acting.allowed(parts, by, May.WRITE)
     with parts.database.transaction() as session:
         rewrite(session, parts, mailing_id, revision, Hand(by or audit.SHELL, database.now(session)))
+    parts.nudger.nudge(ERRANDS)
+    telling.nudge(parts.nudger)
 
 
 def _require_same_languages(view: MailingView, script: Script) -> None:
@@ -248,7 +255,7 @@ def rewrite(session: Session, parts: Parts, mailing_id: int, revision: Revision,
     if revision.seen is not None and revision.seen != print_of(view):
         raise ChangedMeanwhile(mailing_id)
     if view.state is not State.DRAFT:
-        locks.unlock(session, mailing_id)
+        unlock(session, parts, view, hand)
     script = Script.read(revision.words, digests.get(session, view.digest_id or 0))
     _require_same_languages(view, script)
     for name, languages in (("later", revision.later), ("only", revision.only)):
@@ -259,6 +266,28 @@ def rewrite(session: Session, parts: Parts, mailing_id: int, revision: Revision,
         _require_all(session, script, view.updates, view.content.get("only", ()))
     _write(session, parts, view, script, hand)
     audit.append(session, "alert.edited", by=hand.by, now=hand.now, mailing=mailing_id)
+
+
+def unlock(session: Session, parts: Parts, view: MailingView, hand: Hand, *, anew: bool = False) -> MailingView:
+    """Make a draft of what was locked or approved; of the latter everybody was told that it goes, and is told that it does not.
+
+    anew   to be locked once more at once, in the same words
+    """
+    locks.unlock(session, view.id)
+    if view.state is State.APPROVED:
+        announcing.unlocked(session, parts, view, by=hand.by, anew=anew, now=hand.now)
+    return mailings.get(session, view.id)
+
+
+def ask_for_lock(parts: Parts, mailing_id: int, *, by: int) -> None:
+    """Ask those who may lock an alert to do so, by mail and hook. Raises WrongState, NotAllowed, NotAnAlert."""
+    acting.allowed(parts, by, May.WRITE)
+    with parts.database.transaction() as session:
+        view, now = acting.an_alert(session, mailing_id), database.now(session)
+        mailings.require(session, mailing_id, State.LOCKED)
+        announcing.lock_wanted(session, parts, view, by=by, now=now)
+        audit.append(session, "alert.lock-wanted", by=by, now=now, mailing=mailing_id)
+    telling.nudge(parts.nudger)
 
 
 def rehearse(
@@ -292,6 +321,8 @@ def _write(session: Session, parts: Parts, view: MailingView, script: Script, ha
     _store_variants(session, parts, view.id, setting, _sheets(script.texts, told, looks))
     back = mailings.retraction_of(session, view.id)
     _store_variants(session, parts, back, begun, _sheets(script.backwards, [None] * len(told), looks))
+    # By the desk, in its own time: other people's servers may take theirs, and nobody waits for them here.
+    errands.add(session, Act.CHECK, by=None, mailing=view.id)
     content = _content(view, script, hand) | {"page": page}
     mailings.write_down(session, view.id, script.subject, content)
 
@@ -396,5 +427,7 @@ def _compose(session: Session, parts: Parts, setting: _Setting, sheet: _Sheet) -
 
 
 def print_of(view: MailingView) -> str:
-    """Return by what a form knows the words it showed."""
-    return hashlib.sha256("\x00".join(str(one) for one in view.content["words"]).encode()).hexdigest()
+    """Return by what a form knows what it showed: the words, and whom they are for."""
+    lists = [sorted(view.content.get(name, ())) for name in ("only", "later")]
+    shown = [[str(one) for one in view.content["words"]], *lists, bool(view.content.get("also_had"))]
+    return hashlib.sha256(json.dumps(shown).encode()).hexdigest()

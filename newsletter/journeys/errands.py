@@ -20,7 +20,6 @@ from newsletter.operators.sessions import Factor
 
 log = structlog.get_logger()
 
-_WRITES = (Act.DRAFT, Act.EDIT)
 LOOK_SECONDS = 0.05
 OLDEST = timedelta(minutes=2)
 
@@ -58,6 +57,12 @@ def is_checked(parts: Parts, mailing: int, *, since: timedelta) -> bool:
         return asked is not None and database.now(session) - asked < since
 
 
+def asked(parts: Parts, act: Act, mailing: int) -> datetime | None:
+    """Return when something was last done for an alert because somebody asked for it, within a day; None: it was not."""
+    with parts.database.transaction() as session:
+        return errands.last_done(session, act, mailing, since=database.now(session) - timedelta(days=1))
+
+
 def run(parts: Parts) -> int:
     """Do what was asked for and waits; return how many."""
     done = 0
@@ -84,13 +89,15 @@ def _run(parts: Parts, found: ErrandView) -> None:
         refused = ("errand.failed", {})
     with parts.database.transaction() as session:
         errands.end(session, found.id, mailing=mailing, refused=refused, now=database.now(session))
-        if mailing is not None and refused is None and found.act in _WRITES:
-            # An errand of its own: other people's servers may take their time, and nobody waits for them here.
-            errands.add(session, Act.CHECK, by=found.operator, mailing=mailing)
 
 
 def _require_young(parts: Parts, found: ErrandView) -> None:
-    """Raise TooOld: who pressed a button in the evening, while no worker ran, does not mean it in the morning."""
+    """Raise TooOld: who pressed a button in the evening, while no worker ran, does not mean it in the morning.
+
+    Links are tried all the same: of what waits to be read it is as good to know.
+    """
+    if found.act is Act.CHECK:
+        return
     with parts.database.transaction() as session:
         if database.now(session) - found.asked_at > OLDEST:
             raise TooOld
@@ -114,7 +121,8 @@ def _edit(parts: Parts, found: ErrandView) -> None:
 
 
 def _lock(parts: Parts, found: ErrandView) -> None:
-    alert.lock(parts, found.mailing or 0, by=found.operator, seen=str(found.facts["seen"]))
+    seen, anew = str(found.facts["seen"]), bool(found.facts.get("anew"))
+    alert.lock(parts, found.mailing or 0, by=found.operator, seen=seen, anew=anew)
 
 
 def _check(parts: Parts, found: ErrandView) -> None:
@@ -180,6 +188,10 @@ def _mandated(parts: Parts, found: ErrandView) -> None:
         mandates.release_by_code(parts, number, mandate=mandate, by=by, code=answer, seen=seen)
 
 
+def _want_lock(parts: Parts, found: ErrandView) -> None:
+    drafting.ask_for_lock(parts, found.mailing or 0, by=found.operator)
+
+
 _DO: Mapping[Act, Callable[[Parts, ErrandView], int | None]] = MappingProxyType(
     {
         Act.DRAFT: _draft,
@@ -195,5 +207,6 @@ _DO: Mapping[Act, Callable[[Parts, ErrandView], int | None]] = MappingProxyType(
         Act.MANDATE: _mandate,
         Act.SIGN: _sign,
         Act.MANDATED: _mandated,
+        Act.WANT_LOCK: _want_lock,
     }
 )

@@ -15,11 +15,11 @@ from newsletter.campaigns.cap import CapMessage
 from newsletter.database import Session
 from newsletter.errors import NewsletterError
 from newsletter.issues import articles, digests
-from newsletter.journeys import acting, drafting, stopping
+from newsletter.journeys import acting, announcing, drafting, stopping, telling
 from newsletter.journeys.drafting import Hand, Revision, Wish
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings
-from newsletter.ledger.mailings import NOT_GONE, State
+from newsletter.ledger.mailings import NOT_GONE, RELEASED, State
 from newsletter.operators import audit
 
 log = structlog.get_logger()
@@ -52,9 +52,10 @@ class Heeding:
             return  # somebody ended it here: the message is kept, and changes nothing
         waiting = self._not_gone(session, newest)
         if waiting is not None and _untouched(session, waiting):
-            revision = Revision(self._words(session, message))
+            revision = Revision(self._words(session, message, _digest(session, waiting)))
             drafting.rewrite(session, self.parts, waiting, revision, Hand(self.by, now))
             _mark(session, waiting)
+            announcing.brought(session, self.parts, [waiting], now=now)
         else:
             self._begin(session, message, updates=newest, now=now)
 
@@ -63,18 +64,26 @@ class Heeding:
 
         Nothing is mailed by that: nobody can tell who sent a message of CAP, so taking back is for somebody to do.
         """
-        for one in mailings.take_all(session, lambda: _thread(session, mailing_id)):
-            if acting.an_alert(session, one).state in stopping.STOPPABLE:
+        thread = mailings.take_all(session, lambda: _thread(session, mailing_id))
+        states = [acting.an_alert(session, one).state for one in thread]
+        for one, state in zip(thread, states, strict=True):
+            if state in stopping.STOPPABLE:
                 stopping.end(session, one, by=self.by, now=now)
+        gone = any(state in _READ for state in states)
+        if gone or any(state in stopping.STOPPABLE for state in states):
+            announcing.cancelled(session, self.parts, mailing_id, gone=gone, now=now)
 
     def _begin(self, session: Session, message: CapMessage, *, updates: int | None, now: datetime) -> int:
-        wish = Wish(self._words(session, message), self.digest, updates)
+        # Whatever digest it came in for: what follows an alert is for the readers of that.
+        digest = self.digest if updates is None else _digest(session, updates)
+        wish = Wish(self._words(session, message, digest), digest, updates)
         made = drafting.begin(session, self.parts, wish, Hand(self.by, now))
         _mark(session, made)
+        announcing.brought(session, self.parts, [made], now=now)
         return made
 
-    def _words(self, session: Session, message: CapMessage) -> tuple[str, ...]:
-        return wording.manuscripts_for(message, digests.by_key(session, self.digest).languages)
+    def _words(self, session: Session, message: CapMessage, digest: str) -> tuple[str, ...]:
+        return wording.manuscripts_for(message, digests.by_key(session, digest).languages)
 
     def _not_gone(self, session: Session, mailing_id: int) -> int | None:
         """The newest of the alert's updates that has not gone, or the alert where it has not."""
@@ -92,6 +101,13 @@ def _thread(session: Session, mailing_id: int) -> list[int]:
     return found
 
 
+def _digest(session: Session, mailing_id: int) -> str:
+    """Return the key of the digest whose readers an alert is for."""
+    return digests.get(session, mailings.get(session, mailing_id).digest_id or 0).key
+
+
+_READ = RELEASED - {State.RETRACTED}
+"""What readers have, or may have, and has not been taken back."""
 _BROUGHT = "brought"
 
 
@@ -121,7 +137,10 @@ def drafts(parts: Parts, ids: Sequence[int], *, digest_key: str | None) -> list[
             _drafted(session, parts, wording.of_article(one, language=language), digest_key, now=now)
             for one in articles.among(session, ids)
         ]
-    return [one for one in made if one is not None]
+        drafted = [one for one in made if one is not None]
+        announcing.brought(session, parts, drafted, now=now)
+    telling.nudge(parts.nudger)
+    return drafted
 
 
 def _drafted(session: Session, parts: Parts, words: str, digest_key: str, *, now: datetime) -> int | None:

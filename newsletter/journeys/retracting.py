@@ -10,7 +10,7 @@ from newsletter.delivery import planning
 from newsletter.errors import Conflict
 from newsletter.issues import withdrawal
 from newsletter.jobs import DELIVER
-from newsletter.journeys import acting, growing, mailing
+from newsletter.journeys import acting, announcing, growing, mailing, telling
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings
 from newsletter.ledger import planning as rows
@@ -77,6 +77,7 @@ def retract(
         gone = mailings.take_all(session, lambda: _affected(session, mailing_id)[0])
         _, languages = _affected(session, mailing_id)
         backs = [take_back(session, one, by=who, now=now) for one in gone]
+        announcing.retracted(session, parts, mailing_id, by=by, now=now)
     # One after the other: the alert waits for no language that is being planned, and that finds it taken back.
     for one in languages:
         if (back := _take_language_back(parts, one, by=who)) is not None:
@@ -85,6 +86,7 @@ def retract(
     for one in backs:
         _begin(parts, one, patience_seconds=patience_seconds)
     parts.nudger.nudge(DELIVER[Lane.URGENT])
+    telling.nudge(parts.nudger)
     for one in backs:
         growing.grow(parts, one)
     spared = sum(mailing.cancel_rest(parts, one) for one in gone)

@@ -4,7 +4,7 @@ Written in the transaction of the act; whoever calls nudges `NUDGES` afterwards.
 anybody's service, learns which alert, for how many and its code.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 import structlog
@@ -18,7 +18,7 @@ from newsletter.journeys import team
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.team import say
 from newsletter.ledger.mailings import Lane
-from newsletter.ledger.manifest import Manifest, short
+from newsletter.ledger.manifest import Manifest, Version, short
 from newsletter.operators import hooks, people
 from newsletter.operators.hooks import Event
 from newsletter.operators.people import OperatorView
@@ -40,22 +40,24 @@ def nudge(nudger: Nudger) -> None:
 
 def wanted(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> int:
     """Ask everyone who may approve a locked alert, whoever wrote in it aside; return how many were asked."""
-    hooks.add(session, Event.APPROVAL_WANTED, **_facts(manifest))
+    hooks.add(session, Event.APPROVAL_WANTED, **facts_of(manifest))
     asked = approvers(session, (manifest.author, *manifest.writers))
 
     def write(language: str) -> TeamContent:
-        author = _name(session, manifest.author, language)
+        author = name(session, manifest.author, language)
         facts = {"mailing": manifest.mailing, "count": manifest.count, "author": author}
         said = (say("wanted-text", language, **facts), say("alert-code", language))
         return TeamContent(
             subject=say("wanted-subject", language, mailing=manifest.mailing),
             title=say("wanted-title", language, **facts),
-            paragraphs=(*said, *_limit(manifest, language), *_words(manifest, language)),
+            paragraphs=(*said, *_limit(manifest, language), *words(manifest.versions, language)),
             code=short(manifest.fingerprint),
-            action=Action(say("wanted-button", language), console(parts.letterhead.base_url, manifest.mailing)),
+            action=Action(
+                say("wanted-button", language), f"{console(parts.letterhead.base_url, manifest.mailing)}/approve"
+            ),
         )
 
-    return _try(session, parts, asked, write, expires_at=manifest.expires_at, now=now)
+    return tell(session, parts, asked, write, expires_at=manifest.expires_at, now=now)
 
 
 def approvers(session: Session, wrote: Iterable[int | None]) -> list[OperatorView]:
@@ -68,17 +70,17 @@ def released(
     session: Session, parts: Parts, manifest: Manifest, *, by: int | None, start_at: datetime, now: datetime
 ) -> int:
     """Tell everyone in the team that an alert goes, or when it will, with a link that stops it; return how many were told."""
-    hooks.add(session, Event.RELEASED, **_facts(manifest), starts_at=start_at.isoformat())
+    hooks.add(session, Event.RELEASED, **facts_of(manifest), starts_at=start_at.isoformat())
     later = start_at > now
 
     def write(language: str) -> TeamContent:
-        facts = {"mailing": manifest.mailing, "count": manifest.count, "by": _name(session, by, language)}
-        when = say("released-later", language, at=_moment(start_at, language), **facts) if later else None
+        facts = {"mailing": manifest.mailing, "count": manifest.count, "by": name(session, by, language)}
+        when = say("released-later", language, at=moment(start_at, language), **facts) if later else None
         said = (when or say("released-now", language, **facts), say("released-stop", language))
         return TeamContent(
             subject=say("released-subject-later" if later else "released-subject", language, mailing=manifest.mailing),
             title=say("released-title", language, **facts),
-            paragraphs=(*said, *_limit(manifest, language), *_words(manifest, language)),
+            paragraphs=(*said, *_limit(manifest, language), *words(manifest.versions, language)),
             code=short(manifest.fingerprint),
             action=Action(say("released-button", language), stop_url(parts, manifest.mailing, now=now)),
         )
@@ -86,10 +88,11 @@ def released(
     if later:
         # What one sends alone waits for the others to be told: where they cannot be, it does not go.
         return _tell(session, parts, people.active(session), write, expires_at=manifest.expires_at, now=now)
-    return _try(session, parts, people.active(session), write, expires_at=manifest.expires_at, now=now)
+    return tell(session, parts, people.active(session), write, expires_at=manifest.expires_at, now=now)
 
 
-def _moment(at: datetime, language: str) -> str:
+def moment(at: datetime, language: str) -> str:
+    """Return a moment as the team's mail in a language says it."""
     from newsletter.composer import calendars
 
     if language == "en":
@@ -107,7 +110,7 @@ def stop_url(parts: Parts, mailing_id: int, *, now: datetime) -> str:
     return f"{parts.letterhead.base_url}/h/{parts.tokens.stop(mailing_id, now=now)}"
 
 
-def _try(
+def tell(
     session: Session,
     parts: Parts,
     operators: list[OperatorView],
@@ -137,12 +140,14 @@ def _tell(
     return len(operators)
 
 
-def _facts(manifest: Manifest) -> dict[str, object]:
+def facts_of(manifest: Manifest) -> dict[str, object]:
+    """Return what the hook is told of a locked alert."""
     return {"alert": manifest.mailing, "count": manifest.count, "code": short(manifest.fingerprint)}
 
 
-def _name(session: Session, operator_id: int | None, language: str) -> str:
-    return people.by_id(session, operator_id).name if operator_id is not None else say("by-shell", language)
+def name(session: Session, operator: int | str | None, language: str) -> str:
+    """Return who did something: an operator's name, or that it was somebody at the command line."""
+    return people.by_id(session, operator).name if isinstance(operator, int) else say("by-shell", language)
 
 
 def _limit(manifest: Manifest, language: str) -> Iterator[str]:
@@ -151,10 +156,10 @@ def _limit(manifest: Manifest, language: str) -> Iterator[str]:
         yield languages.say("alert.reads-only", language, languages=", ".join(only))
 
 
-def _words(manifest: Manifest, language: str) -> Iterator[str]:
+def words(versions: Sequence[Version], language: str) -> Iterator[str]:
     """Yield what every language of an alert says, and no more than a mail takes."""
     left = MOST_LETTERS
-    for paragraph in _paragraphs(manifest, language):
+    for paragraph in _paragraphs(versions, language):
         left -= len(paragraph)
         if left < 0:
             yield say("words-cut", language)
@@ -162,10 +167,10 @@ def _words(manifest: Manifest, language: str) -> Iterator[str]:
         yield paragraph
 
 
-def _paragraphs(manifest: Manifest, language: str) -> Iterator[str]:
+def _paragraphs(versions: Sequence[Version], language: str) -> Iterator[str]:
     """Yield an alert as it was written: a paragraph each, and each point of a list."""
     # A language that came later has a second version in the same words, marked.
-    for version in {one.language: one for one in reversed(manifest.versions)}.values():
+    for version in {one.language: one for one in reversed(versions)}.values():
         yield say("in-language", language, language=version.language)
         for paragraph in version.words.split("\n\n"):
             lines = [line for line in paragraph.splitlines() if line.strip()]

@@ -12,6 +12,7 @@ from newsletter.database import Session
 from newsletter.delivery import following, planning
 from newsletter.issues import digests
 from newsletter.issues.digests import DigestView
+from newsletter.jobs import ERRANDS
 from newsletter.journeys import acting, drafting, stopping
 from newsletter.journeys.drafting import Hand, Script
 from newsletter.journeys.parts import Parts
@@ -42,7 +43,9 @@ def draft_words(parts: Parts, words: Sequence[str], *, of: int, also_had: bool, 
         limit = translating.terms(mailings.get(session, of)).get("only", [])
         content = {"languages": script.languages, "also_had": also_had, "only": limit}
         new = Draft(Kind.ALERT, Lane.URGENT, script.digest.id, script.subject, translates=of, content=content)
-        return drafting.store(session, parts, new, script, Hand(by or audit.SHELL, database.now(session)))
+        made = drafting.store(session, parts, new, script, Hand(by or audit.SHELL, database.now(session)))
+    parts.nudger.nudge(ERRANDS)
+    return made
 
 
 def _of(session: Session, of: int, words: Sequence[str]) -> Script:

@@ -26,16 +26,21 @@ class Act(StrEnum):
     MANDATE = "mandate"
     SIGN = "sign"
     MANDATED = "mandated"
+    WANT_LOCK = "want-lock"
 
 
 class Errand(Base):
-    """One thing asked for. refused: the id of the sentence that says why it was not done, and its facts."""
+    """One thing asked for.
+
+    operator_id   NULL where links are tried, for whoever reads them
+    refused       the id of the sentence that says why it was not done, and its facts
+    """
 
     __tablename__ = "errand"
 
     id: Mapped[Key]
     act: Mapped[str]
-    operator_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("operator.id"))
+    operator_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("operator.id"))
     mailing_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("mailing.id"))
     facts: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     asked_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -45,5 +50,6 @@ class Errand(Base):
 
     __table_args__ = (
         CheckConstraint(one_of("act", Act), name="act_is_known"),
+        CheckConstraint("operator_id IS NOT NULL OR act = 'check'", name="somebody_asks"),
         Index("errands_to_run", "id", postgresql_where="done_at IS NULL"),
     )

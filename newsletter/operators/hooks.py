@@ -22,9 +22,15 @@ KEPT = timedelta(days=90)
 class Event(StrEnum):
     """What a hook is told of."""
 
+    DRAFTED = "drafted"
+    LOCK_WANTED = "lock-wanted"
     APPROVAL_WANTED = "approval-wanted"
+    APPROVED = "approved"
     RELEASED = "released"
     STOPPED = "stopped"
+    UNLOCKED = "unlocked"
+    RETRACTED = "retracted"
+    CANCELLED = "cancelled-by-issuer"
     REFUSED = "refused"
     EXPIRING = "expiring"
     DRILL_FAILED = "drill-failed"

@@ -17,6 +17,7 @@ from newsletter.journeys.spooling import NotKept
 from newsletter.operators.factors import NotFresh
 from newsletter.operators.sessions import NotLoggedIn
 from newsletter.web import security, speaking
+from newsletter.web.console import gate
 from newsletter.web.pages import Pages
 
 log = structlog.get_logger()
@@ -56,7 +57,7 @@ def _refused(request: Request, refusal: Exception) -> Response:
         # Ours to mend, and where our database stands is nobody's business out there.
         return said(request, 503, "web.away")
     if isinstance(refusal, NotLoggedIn | NotFresh) and _path(request).startswith("/console"):
-        return RedirectResponse(_way_in(_path(request), refusal), status_code=303)
+        return RedirectResponse(_way_in(request, refusal), status_code=303)
     return said(request, refusal.status, refusal.message, **refusal.facts)
 
 
@@ -65,10 +66,14 @@ def _path(request: Request) -> str:
     return str(request.scope["path"])
 
 
-def _way_in(path: str, refusal: NotLoggedIn | NotFresh) -> str:
-    """Where somebody proves what was missing; back to the page whose button they pressed."""
-    page = "/".join(path.split("/")[:3])
-    return "/console/login" if isinstance(refusal, NotLoggedIn) else f"/console/prove?back={page}"
+def _way_in(request: Request, refusal: NotLoggedIn | NotFresh) -> str:
+    """Where somebody proves what was missing; on to the page they wanted, or whose button they pressed."""
+    path = _path(request)
+    if isinstance(refusal, NotFresh):
+        return f"/console/prove?back={'/'.join(path.split('/')[:3])}"
+    # What was pressed is no page: of an alert it is the one with the number.
+    asked = path if request.method in gate.READ else "/".join(path.split("/")[: 4 if "/alerts/" in path else 3])
+    return gate.way("/console/login", asked)
 
 
 def _by_status(request: Request, refusal: Exception) -> Response:

@@ -76,6 +76,9 @@ class Voice:
         if language and language != self.language:
             return Voice(language).refusal(message, **facts)
         told = self._facts(facts)
+        if languages.worded(f"web.refused.{message}"):
+            # A command helps nobody who holds a phone, and no page names a path of the machine.
+            message = f"web.refused.{message}"
         if message not in COUNTED:
             return languages.say(message, self.language, **told)
         return languages.counted(message, self.language, int(facts[COUNTED[message]]), **told)

@@ -4,8 +4,10 @@ import pytest
 from sqlalchemy import text
 
 from newsletter.delivery import following
+from newsletter.issues import digests
 from newsletter.journeys import alert, drafting, mailing, retracting
 from newsletter.ledger.mailings import State, UnknownMailing
+from newsletter.subscribers.subscriptions import Rhythm
 from tests import house
 from tests.delivery.test_carrying import delivering, wait_for
 from tests.journeys.alerting import power_fails, read, recipients, sent, status, wire
@@ -22,6 +24,12 @@ def following_file(tmp_path, text_, name="update.md"):
 
 def update(made, tmp_path, number, text_=AGAIN):
     return alert.send(made.parts, following_file(tmp_path, text_), digest_key=house.DIGEST, updates=number)
+
+
+def tiny(made):
+    """Add a digest that nobody takes."""
+    with made.parts.database.transaction() as session:
+        return digests.add(session, "tiny", name="Tiny", languages=("en",), rhythm=Rhythm.DAILY).key
 
 
 def ids(sink, subject):
@@ -207,3 +215,25 @@ def test_of_two_updates_of_one_alert_the_second_is_refused(newsletter, tmp_path,
         alert.release(newsletter.parts, both[1])
     newsletter.deliver("urgent")
     assert [alert.standing(newsletter.parts, one).state for one in (number, *both)] == ["stopped", "done", "locked"]
+
+
+def test_an_update_is_for_the_same_digest(newsletter, tmp_path, words, sink):
+    """To the readers of another it would end the alert for those who wait for it, and they would hear of neither."""
+    number = sent(newsletter, tmp_path, words, 3)
+    with pytest.raises(following.OtherDigest):
+        alert.send(newsletter.parts, following_file(tmp_path, AGAIN), digest_key=tiny(newsletter), updates=number)
+    newsletter.deliver("urgent")
+    assert len(sink.messages) == 3
+
+
+def test_an_update_of_another_digest_ends_nothing(newsletter, tmp_path, words, sink):
+    """Drafted by an older version, or changed past the program: the alert that goes is not ended by it."""
+    number = sent(newsletter, tmp_path, words, 3)
+    second = drafting.draft(newsletter.parts, following_file(tmp_path, AGAIN), digest_key=tiny(newsletter))
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("UPDATE mailing SET updates = :of WHERE id = :id"), {"of": number, "id": second})
+    alert.lock(newsletter.parts, second)
+    with pytest.raises(following.OtherDigest):
+        alert.release(newsletter.parts, second)
+    newsletter.deliver("urgent")
+    assert (status(newsletter, number).state, len(sink.messages)) == ("done", 3)

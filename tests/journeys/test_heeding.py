@@ -6,11 +6,13 @@ import pytest
 
 from newsletter.campaigns import cap
 from newsletter.campaigns.cap import Kind
+from newsletter.issues import digests
 from newsletter.journeys import alert, bulletins, drafting, heeding, publicity, publish, retracting
 from newsletter.journeys.drafting import Revision
 from newsletter.journeys.parts import NoSender
 from newsletter.ledger import mailings
 from newsletter.ledger.mailings import State
+from newsletter.subscribers.subscriptions import Rhythm
 from tests import house
 from tests.campaigns.samples import named, real, said
 from tests.issues.feeds.samples import SEED
@@ -168,3 +170,15 @@ def test_urgent_items_of_a_feed_become_drafts(parts, tmp_path):
     assert {state(parts, number) for number in drafts} == {State.DRAFT}
     again = publish.import_articles(parts, str(SEED), as_news=True)
     assert heeding.drafts(parts, again.pressing, digest_key=None) == []
+
+
+def test_an_authority_s_update_goes_to_the_readers_of_its_alert(parts, act):
+    """Taken in for another digest it would end the alert, and its readers would not hear what is true by now."""
+    number = bulletins.take(parts, ALERT, act=act).mailing
+    released(parts, number)
+    with parts.database.transaction() as session:
+        digests.add(session, "tiny", name="Tiny", languages=("en",), rhythm=Rhythm.DAILY)
+    bulletins.take(parts, UPDATE, act=heeding.Heeding(parts, "tiny"))
+    with parts.database.transaction() as session:
+        [update] = mailings.waiting_to_follow(session, number)
+        assert mailings.get(session, update).digest_id == mailings.get(session, number).digest_id

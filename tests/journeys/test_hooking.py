@@ -97,7 +97,7 @@ def add(made, event=Event.REFUSED, **facts):
 
 
 def test_a_command_hears_the_whole_of_a_night(make, command, heard, tmp_path, web_crew):
-    """Wanted, released, stopped: each with ids, counts, the code and where to look; nobody's name, address or words."""
+    """Wanted, approved, released, stopped: each with ids, counts, the code and where to look; nobody's name, address or words."""
     made = make(command)
     author, approver = web_crew.member(Role.SENDER), web_crew.member(Role.APPROVER, name="Noor Holm")
     number = nights.locked(made, tmp_path, author, 3)
@@ -105,9 +105,9 @@ def test_a_command_hears_the_whole_of_a_night(make, command, heard, tmp_path, we
     alert.release(made.parts, number, by=author.id)
     alert.stop(made.parts, number, by=author.id)
     assert heard() == []
-    assert hooking.run_due(made.parts, most=9) == Called(3, 0)
+    assert hooking.run_due(made.parts, most=9) == Called(4, 0)
     told = heard()
-    assert [one["event"] for one in told] == ["approval-wanted", "released", "stopped"]
+    assert [one["event"] for one in told] == ["approval-wanted", "approved", "released", "stopped"]
     assert {one["console"] for one in told} == {f"{nights.SITE.origin}/console/alerts/{number}"}
     assert (told[0]["alert"], told[0]["count"]) == (number, 3)
     assert told[0]["code"] == alert.standing(made.parts, number).locked.code

@@ -175,6 +175,7 @@ def cases(on):
             "/api/v1/alerts/{number}/stop",
             "/console/alerts/{number}",
             "/console/alerts/{number}/preview/{version}",
+            "/console/alerts/{number}/as/{version}",
             *(f"/console/alerts/{{number}}/{act}" for act in ALERT_ACTS),
         )
     }
@@ -184,6 +185,7 @@ def cases(on):
 ALERT_ACTS = (
     "edit",
     "lock",
+    "want-lock",
     "release",
     "alone",
     "mandated",

@@ -163,7 +163,7 @@ def test_nobody_approves_their_own_on_a_page(browse, crew, now, desk, readers, w
     browser.post(f"{here}/approve", fingerprint=print_, factor="totp", answer=step(member, now, 1))
     assert "Nobody approves" in browser.problem
     browser.post(f"{here}/release", seen=print_)
-    assert "Another operator approves" in browser.problem
+    assert "Another of the team approves" in browser.problem
 
 
 def test_what_changed_while_somebody_read_is_not_approved(author, trustee, desk, readers, now):
@@ -466,11 +466,13 @@ def test_one_sends_alone_by_a_code_of_their_own(browse, crew, now, desk, readers
     number = written(browser)
     here = f"/console/alerts/{number}"
     browser.post(f"{here}/lock")
-    seen = fingerprint(browser)
+    assert f'href="{here}?alone=1"' in browser.text
+    seen = fingerprint(browser.open(f"{here}?alone=1"))
     browser.post(f"{here}/alone", fingerprint=seen, factor="totp", answer="000000")
     assert "not right" in browser.problem
     browser.post(f"{here}/alone", fingerprint=seen, factor="totp", answer=step(member, now, 1))
     assert "goes at" in browser.text
+    assert 850 < int(browser.page.headers["refresh"]) <= 901
     worker.deliver("urgent")
     assert sink.messages == []
 

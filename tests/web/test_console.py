@@ -202,6 +202,7 @@ POSTS = (
     "/console/alerts",
     "/console/alerts/1/edit",
     "/console/alerts/1/lock",
+    "/console/alerts/1/want-lock",
     "/console/alerts/1/approve",
     "/console/alerts/1/release",
     "/console/alerts/1/alone",

@@ -55,7 +55,9 @@ def test_no_reload_while_a_code_is_typed(author, readers, worker):
     author.post("/console/alerts", **WORDS)
     number = at_desk_once(worker, author)
     alert.lock(worker.parts, number, by=rows(worker, "SELECT id FROM operator")[0][0])
-    author.open(f"/console/alerts/{number}")
+    assert author.open(f"/console/alerts/{number}").page.headers["refresh"] == "5"
+    assert 'autocomplete="one-time-code"' not in author.text
+    author.open(f"/console/alerts/{number}?alone=1")
     assert 'autocomplete="one-time-code"' in author.text
     assert "refresh" not in author.page.headers
 

@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter, Depends
 
-from newsletter.web.console import account, alerts, enrolling, entering, gate, mandates, signups, team
+from newsletter.web.console import account, alerts, enrolling, entering, gate, mandates, signups, team, writing
 
 router = APIRouter(dependencies=[Depends(gate.own_form)])
-for part in (entering, enrolling, account, team, alerts, mandates, signups):
+for part in (entering, enrolling, account, team, writing, alerts, mandates, signups):
     router.include_router(part.router)
 
 __all__ = ["router"]

@@ -1,23 +1,25 @@
 """Alerts on a phone: write, look, lock, approve, send, watch, end. No page needs JavaScript but to sign with a passkey."""
 
-import re
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from types import MappingProxyType
+from datetime import datetime, timedelta
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
-from fastapi import APIRouter, Form, HTTPException, Path, Query, Request
+from fastapi import APIRouter, Form, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
-from starlette.concurrency import run_in_threadpool
 
-from newsletter import languages
 from newsletter.campaigns.errands import Act
-from newsletter.errors import Conflict, Invalid, NewsletterError
-from newsletter.issues import manuscript
-from newsletter.issues.digests import DigestView
-from newsletter.issues.manuscript import BadManuscript, Manuscript
-from newsletter.journeys import alert, bulletins, desk, drilling, errands, mandates, previews, stopping, translating
+from newsletter.errors import NewsletterError
+from newsletter.journeys import (
+    alert,
+    bulletins,
+    calling,
+    desk,
+    drilling,
+    errands,
+    mandates,
+    previews,
+    stopping,
+    translating,
+)
 from newsletter.journeys.entering import Visitor
 from newsletter.journeys.parts import Parts
 from newsletter.ledger.mailings import NOT_GONE, State
@@ -32,34 +34,11 @@ router = APIRouter(prefix="/console/alerts")
 READ = ["GET", "HEAD"]
 Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 Place = Annotated[int, Path(ge=1, le=2**31 - 1)]
-ACTIONS = 2
-MOST_FRAMES = 10
 LONGER_HOURS = 12
-LOOKS = {"waiting": 1, "going": 3}
-"""After how many seconds a page asks anew, while a worker is at it and while an alert goes."""
+LOOKS = {"waiting": 1, "going": 3, "locked": 5}
+"""After how many seconds a page asks anew: while a worker is at it, while an alert goes, and while it waits for another's word."""
 CHECK_PATIENCE = timedelta(seconds=20)
 """How long a page waits for links to be tried: where no worker runs it must not ask for ever."""
-
-
-class BadButton(Invalid):
-    """A button says nothing, or leads nowhere a mail may lead."""
-
-    def __init__(self, label: str, url: str) -> None:
-        super().__init__("alert.bad-button", label=label or "–", url=url or "–")
-
-
-class NothingWritten(Conflict):
-    """No language has a text."""
-
-    def __init__(self) -> None:
-        super().__init__("alert.nothing-written")
-
-
-class NobodyTicked(Invalid):
-    """An alert is for readers of no language at all."""
-
-    def __init__(self) -> None:
-        super().__init__("alert.nobody-ticked")
 
 
 @router.api_route("", methods=READ)
@@ -69,6 +48,7 @@ def list_(request: Request) -> HTMLResponse:
     parts = gate.made(request).parts
     lit = drilling.lamp(parts)
     facts: dict[str, Any] = {"alerts": desk.listed(parts), "held": bulletins.held_words(parts)}
+    facts["cancelled"] = bulletins.cancelled(parts)
     return gate.show(
         request,
         "alerts.html",
@@ -79,203 +59,24 @@ def list_(request: Request) -> HTMLResponse:
     )
 
 
-@router.api_route("/new", methods=READ)
-def write(
-    request: Request,
-    like: int | None = None,
-    frame: Annotated[list[str], Query(max_length=MOST_FRAMES)] = [],  # noqa: B006 (FastAPI copies it)
-    translates: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
-    updates: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
-) -> HTMLResponse:
-    """Ask for a text: from nothing, an earlier alert or a frame a language; in a further language of one, or to follow it."""
-    who = gate.visitor(request)
-    who.require(May.WRITE)
-    parts = gate.made(request).parts
-    if like is not None:
-        found = desk.shown(parts, like)
-        return _form(request, who, [found.digest], found.texts)
-    # Of two in one language the later one: whoever chose again meant that.
-    texts = list({text.language: text for text in (desk.framed(parts, one) for one in frame)}.values())
-    if translates is not None or updates is not None:
-        of: dict[str, Any] = {"translates": translates} if translates is not None else {"updates": updates or 0}
-        [about] = of.values()
-        return _form(request, who, [desk.shown(parts, about).digest], texts, offers=_frames(parts, texts, **of), **of)
-    return _form(request, who, desk.audiences(parts), texts, offers=_frames(parts, texts))
-
-
-def _frames(parts: Parts, chosen: Sequence[Manuscript], **more: int) -> dict[str, list[tuple[str, str]]]:
-    """Return for each language the frames in it, and where each leads: with those that are chosen in other languages."""
-
-    def place(name: str, language: str) -> str:
-        names = [*(text.frame for text in chosen if text.language != language), name]
-        return f"/console/alerts/new?{urlencode([*more.items(), *(('frame', one) for one in names)])}"
-
-    return {
-        language: [(name, place(name, language)) for name in names] for language, names in desk.frames_in(parts).items()
-    }
-
-
-@router.post("")
-async def draft(request: Request) -> Response:
-    """Have an alert composed."""
-    return await _written(request, None)
-
-
-@router.api_route("/{number}/edit", methods=READ)
-def rewrite(request: Request, number: Id) -> HTMLResponse:
-    """Show an alert's text to be changed."""
-    who = gate.visitor(request)
-    who.require(May.WRITE)
-    found = desk.shown(gate.made(request).parts, number)
-    return _form(request, who, [found.digest], found.texts, number=number, seen=found.print)
-
-
-@router.post("/{number}/edit")
-async def edit(request: Request, number: Id) -> Response:
-    """Have an alert composed anew; its lock and approval are void."""
-    return await _written(request, number)
-
-
-async def _written(request: Request, number: int | None) -> Response:
-    """Read the form, which has fields for each language, and give it to a worker."""
-    fields = {name: str(value) for name, value in (await request.form()).items()}
-    return await run_in_threadpool(_have_composed, request, number, fields)
-
-
-def _have_composed(request: Request, number: int | None, fields: dict[str, str]) -> Response:
-    who = gate.visitor(request)
-    who.require(May.WRITE)
-    parts = gate.made(request).parts
-    chosen = [one for one in desk.audiences(parts) if one.key == fields.get("digest")]
-    if not chosen:
-        raise HTTPException(422)
-    spoken = _languages(fields, chosen[0].languages)
-    texts = _texts(fields, spoken)
-    late = _late(fields, spoken, texts)
-    try:
-        words = [_checked(parts, text) for text in texts]
-        if not words:
-            raise NothingWritten
-        if fields.get("readers") and not any(fields.get(f"only-{one}") for one in spoken):
-            raise NobodyTicked
-    except NewsletterError as problem:
-        return _form(request, who, chosen, texts, number=number, problem=problem, seen=fields.get("seen", ""), **late)
-    act = Act.DRAFT if number is None else Act.EDIT
-    asked = {"words": words, "digest": chosen[0].key, "seen": fields.get("seen", "")} | late
-    ended = asking.ask(request, who, act, mailing=number, **asked)
-    if ended.refused:
-        seen = fields.get("seen", "")
-        return _form(request, who, chosen, texts, number=number, problem=asking.refusal(ended), seen=seen, **late)
-    return asking.go_on(ended)
-
-
-def _late(fields: dict[str, str], languages: Sequence[str], texts: Sequence[Manuscript]) -> dict[str, Any]:
-    """Return which alert the texts are languages of, and for whom; or which one they follow, which come later, and who gets it."""
-    if (of := fields.get("translates", "")).isdecimal():
-        return {"translates": int(of[:18]), "also_had": fields.get("for") == "also-had"}
-    written = {text.language for text in texts}
-    late: dict[str, Any] = {"later": [one for one in languages if fields.get(f"later-{one}") and one not in written]}
-    updates = fields.get("updates", "")
-    late |= {"updates": int(updates[:18])} if updates.isdecimal() else {}
-    if not fields.get("readers"):
-        return late
-    only = [one for one in languages if fields.get(f"only-{one}")]
-    return late | {"only": [] if len(only) == len(languages) else only}
-
-
-def _languages(fields: dict[str, str], usual: Sequence[str]) -> list[str]:
-    """Return the languages that a form has fields for: the digest's first, then others in which the alert was written elsewhere."""
-    written = (languages.tag(name.removeprefix("subject-")) for name in fields if name.startswith("subject-"))
-    return list(dict.fromkeys([*usual, *filter(None, written)]))
-
-
-def _texts(fields: dict[str, str], languages: Sequence[str]) -> list[Manuscript]:
-    """Return what was written in each language; nothing for those left empty."""
-    found = []
-    for language in languages:
-        subject, text = (fields.get(f"{name}-{language}", "").strip() for name in ("subject", "text"))
-        pairs = [
-            (fields.get(f"label-{language}-{one}", "").strip(), fields.get(f"url-{language}-{one}", "").strip())
-            for one in range(ACTIONS)
-        ]
-        actions = tuple(pair for pair in pairs if any(pair))
-        if subject or text or actions:
-            frame = fields.get(f"frame-{language}", "").strip()
-            written = text.replace("\r\n", "\n") + "\n"
-            headline, preheader, url = (
-                fields.get(f"{name}-{language}", "").strip() for name in ("headline", "preheader", "page")
-            )
-            found.append(Manuscript(subject, headline or subject, preheader, language, url, actions, written, frame))
-    return found
-
-
-def _checked(parts: Parts, text: Manuscript) -> str:
-    """Return a text's file. Raises BadManuscript."""
-    if not text.subject:
-        raise BadManuscript("no-subject")
-    for label, url in text.actions:
-        if not label or not re.fullmatch(r"https://[^\s|]+", url):
-            raise BadButton(label, url)
-    written = desk.file(parts, text)
-    manuscript.read(written, language=text.language)
-    return written
-
-
-def _form(
-    request: Request,
-    who: Visitor,
-    digests: Sequence[DigestView],
-    texts: Sequence[Manuscript],
-    *,
-    number: int | None = None,
-    problem: NewsletterError | None = None,
-    seen: str = "",
-    later: Sequence[str] | None = None,
-    only: Sequence[str] | None = None,
-    translates: int | None = None,
-    also_had: bool = False,
-    updates: int | None = None,
-    offers: Mapping[str, Sequence[tuple[str, str]]] = MappingProxyType({}),
-) -> HTMLResponse:
-    """Show the form. offers: for each language the frames to begin with; none where that would throw away what is written."""
-    written = {text.language: text for text in texts}
-    languages = list(dict.fromkeys([*(language for one in digests for language in one.languages), *written]))
-    about = translates or number
-    place = translating.languages(gate.made(request).parts, about) if about else None
-    if place is not None and (translates or place.of):
-        # Of an alert that has gone only what it has not yet; of a language that came later only that.
-        languages = list(place.missing if translates else place.own)
-    if later is None:
-        later = place.later if place else ()
-    if only is None:
-        only = place.only if place else ()
-    facts: dict[str, Any] = {
-        "frames": offers,
-        "seen": seen,
-        "digests": digests,
-        "place": place,
-        "offered": translating.offered(gate.made(request).parts, translates) if translates else (),
-        "later": later,
-        "only": only,
-        "translates": translates,
-        "also_had": also_had,
-        "updates": updates,
-        "languages": languages,
-        "written": written,
-        "mailing": number,
-        "actions": range(ACTIONS),
-    }
-    return gate.show(request, "alert-write.html", who=who, problem=problem, **facts)
-
-
 @router.api_route("/{number}", methods=READ)
-def show(request: Request, number: Id, retract: bool = False) -> HTMLResponse:
-    """Show where an alert stands, and what may be done with it. retract: with the button that takes it back, under no reload."""
-    return _shown(request, gate.visitor(request), number, retracting=retract)
+def show(request: Request, number: Id, retract: bool = False, alone: bool = False, words: bool = False) -> HTMLResponse:
+    """Show where an alert stands, and what may be done with it.
+
+    Under no reload where something is typed or read: retract, alone   with the button that takes it back, or the field for a
+    code of one's own; words   with its words, while it goes
+    """
+    asked = {"retract": retract, "alone": alone, "words": words}
+    return _shown(request, gate.visitor(request), number, still=frozenset(one for one in asked if asked[one]))
 
 
 def _shown(
-    request: Request, who: Visitor, number: int, problem: NewsletterError | None = None, *, retracting: bool = False
+    request: Request,
+    who: Visitor,
+    number: int,
+    problem: NewsletterError | None = None,
+    *,
+    still: frozenset[str] = frozenset(),
 ) -> HTMLResponse:
     parts = gate.made(request).parts
     found = desk.shown(parts, number)
@@ -285,7 +86,7 @@ def _shown(
     locked = found.standing.locked
     alone = locked is not None and found.standing.state is State.LOCKED and May.SEND in who.operator.may
     signing = asking.signing(request, who, Rule.ALONE, bytes.fromhex(locked.fingerprint)) if locked and alone else None
-    offer = mandates.offer(parts, number, by=who.operator.id) if alone else None
+    offer = mandates.offer(parts, number, by=who.operator.id) if alone and locked and not locked.few else None
     answer = gate.show(
         request,
         "alert.html",
@@ -295,8 +96,13 @@ def _shown(
         codes=locked is not None and locked.codes,
         who=who,
         problem=problem,
-        retracting=retracting,
+        still=still,
         alert=found,
+        whom=calling.whom(parts, number),
+        cancelled=bulletins.cancelled(parts, among=number),
+        back=desk.taken_back(parts, found),
+        trying=errands.is_checked(parts, number, since=CHECK_PATIENCE),
+        asked_at=errands.asked(parts, Act.WANT_LOCK, number),
         place=translating.languages(parts, number),
         waiting=translating.waiting(parts, number) if waits else None,
         halted=found.status.halted and f"halted.{found.status.halted}",
@@ -308,8 +114,7 @@ def _shown(
         few=locked is not None and locked.few,
         offer=offer,
     )
-    typing = alone and locked is not None and not locked.few
-    looks = None if problem or retracting or typing else _looks(parts, found, checked)
+    looks = None if problem or still or (offer and not offer.refusal) else _looks(parts, found, checked, now=who.now)
     if looks is not None:
         answer.headers["refresh"] = str(looks)
     return answer
@@ -323,10 +128,15 @@ def _thumb(request: Request, who: Visitor, found: desk.Alert, offer: mandates.Of
     return asking.signing(request, who, Rule.MANDATE, fingerprint, mandate=offer.mandate.fingerprint)
 
 
-def _looks(parts: Parts, found: desk.Alert, checked: desk.Checks | None) -> int | None:
+def _looks(parts: Parts, found: desk.Alert, checked: desk.Checks | None, *, now: datetime) -> int | None:
     """Return after how many seconds a page on which nobody types asks anew; None: never."""
-    if found.standing.state is State.SENDING:
+    state, starts = found.standing.state, found.standing.start_at
+    if state is State.SENDING:
         return LOOKS["going"]
+    if state is State.LOCKED:
+        return LOOKS["locked"]
+    if state is State.APPROVED and starts is not None:
+        return max(LOOKS["going"], int((starts - now).total_seconds()) + 1)
     if checked is None or checked.links is not None:
         return None
     return LOOKS["waiting"] if errands.is_checked(parts, found.standing.mailing, since=CHECK_PATIENCE) else None
@@ -345,9 +155,25 @@ def preview(request: Request, number: Id, version: Place, name: str = "") -> Res
 
 
 @router.post("/{number}/lock")
-def lock(request: Request, number: Id, seen: Annotated[str, Form()] = "") -> Response:
-    """Fix everything about an alert, as it was before their eyes."""
-    return _errand(request, number, Act.LOCK, May.SEND, seen=seen)
+def lock(
+    request: Request, number: Id, seen: Annotated[str, Form()] = "", anew: Annotated[bool, Form()] = False
+) -> Response:
+    """Fix everything about an alert, as it was before their eyes; anew: also where it is locked, which is void by that."""
+    return _errand(request, number, Act.LOCK, May.SEND, seen=seen, anew=anew)
+
+
+@router.post("/{number}/want-lock")
+def want_lock(request: Request, number: Id) -> Response:
+    """Ask those who may lock it to do so."""
+    return _errand(request, number, Act.WANT_LOCK, May.WRITE)
+
+
+@router.api_route("/{number}/as/{version}", methods=READ)
+def preview_as(request: Request, number: Id, version: Place) -> HTMLResponse:
+    """Ask as which reader a version is to be seen: on a page of its own, which no reload empties."""
+    who = gate.visitor(request)
+    found = desk.shown(gate.made(request).parts, number)
+    return gate.show(request, "alert-preview.html", who=who, alert=found, version=version)
 
 
 @router.post("/{number}/release")
@@ -409,14 +235,17 @@ def wait(request: Request, errand: Id) -> Response:
     """Wait for a worker, and go on to what it did."""
     who = gate.visitor(request)
     ended = errands.wait(gate.made(request).parts, errand, by=who.operator.id, seconds=0)
+    if ended.done_at is None and who.now - ended.asked_at > errands.OLDEST:
+        # It will not be done any more, also not when the desk is back.
+        return gate.show(request, "alert-waits.html", who=who, problem=errands.TooOld(), away=True)
     if ended.done_at is None:
-        answer = gate.show(request, "alert-waits.html", who=who)
+        answer = gate.show(request, "alert-waits.html", who=who, away=False)
         answer.headers["refresh"] = str(LOOKS["waiting"])
         return answer
     if not ended.refused:
         return asking.go_on(ended)
     if ended.mailing is None:
-        return gate.show(request, "alert-waits.html", who=who, problem=asking.refusal(ended))
+        return gate.show(request, "alert-waits.html", who=who, problem=asking.refusal(ended), away=False)
     return _shown(request, who, ended.mailing, asking.refusal(ended))
 
 
@@ -440,6 +269,9 @@ def _approval(request: Request, who: Visitor, number: int, problem: NewsletterEr
         "signing": signing,
         "codes": locked.codes,
         "place": translating.languages(parts, number),
+        "whom": calling.whom(parts, number),
+        "checked": desk.checked(parts, found),
+        "trying": errands.is_checked(parts, number, since=CHECK_PATIENCE),
         "own": who.operator.id in found.standing.wrote,
     }
     return gate.show(request, "alert-approve.html", who=who, problem=problem, script=signing is not None, **facts)

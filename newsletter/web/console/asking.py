@@ -5,7 +5,7 @@ from fastapi.responses import Response
 
 from newsletter.campaigns.errands import Act, ErrandView
 from newsletter.errors import Conflict, NewsletterError
-from newsletter.journeys import alert, errands
+from newsletter.journeys import calling, errands
 from newsletter.journeys.entering import Visitor
 from newsletter.operators import night, passkeys
 from newsletter.web.console import gate
@@ -40,6 +40,6 @@ def go_on(ended: ErrandView) -> Response:
 
 def signing(request: Request, who: Visitor, deed: str, fingerprint: bytes, *, mandate: bytes = b"") -> str | None:
     """Return what a passkey of theirs is to sign, as for `night.challenge`, or None where they have none here."""
-    site, have = gate.site(request), alert.signers(gate.made(request).parts, who.operator.id)
+    site, have = gate.site(request), calling.signers(gate.made(request).parts, who.operator.id)
     challenge = night.challenge(deed, fingerprint, mandate=mandate)
     return passkeys.request(site, challenge=challenge, have=have) if site and have else None

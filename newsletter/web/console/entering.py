@@ -6,6 +6,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
 
 from newsletter.errors import NewsletterError
+from newsletter.journeys import desk
 from newsletter.journeys import entering as journey
 from newsletter.journeys.entering import Answer, Visitor
 from newsletter.operators.factors import Locked, WrongFactor
@@ -20,35 +21,41 @@ READ = ["GET", "HEAD"]
 
 @router.api_route("", methods=READ)
 def front(request: Request) -> HTMLResponse:
-    """Say who is logged in and what they may do."""
-    return gate.show(request, "front.html", who=gate.visitor(request))
+    """Say who is logged in, which alerts wait for them, and what they may do."""
+    who = gate.visitor(request)
+    return gate.show(request, "front.html", who=who, waits=desk.waits(gate.made(request).parts, who.operator))
 
 
 @router.api_route("/login", methods=READ)
-def ask(request: Request) -> Response:
-    """Ask for address and password."""
+def ask(request: Request, back: str = "") -> Response:
+    """Ask for address and password. back: the page that somebody wanted to see."""
     token = request.cookies.get(gate.SESSION, "")
     if token and journey.who(gate.made(request).parts, token):
-        return gate.go("/console")
-    return gate.show(request, "login.html")
+        return gate.go(gate.inside(back))
+    return gate.show(request, "login.html", back=gate.inside(back), kept=())
 
 
 @router.post("/login")
-def enter(request: Request, address: Annotated[str, Form()] = "", password: Annotated[str, Form()] = "") -> Response:
+def enter(
+    request: Request,
+    address: Annotated[str, Form()] = "",
+    password: Annotated[str, Form()] = "",
+    back: Annotated[str, Form()] = "",
+) -> Response:
     """Look at address and password; go on to the second factor."""
     try:
         token = journey.enter(gate.made(request).parts, address, password, gate.where(request))
     except (journey.WrongLogin, TooMany, Busy) as problem:
-        return gate.show(request, "login.html", problem=problem)
-    answer = gate.go("/console/second")
+        return gate.show(request, "login.html", problem=problem, back=gate.inside(back), kept=())
+    answer = gate.go(gate.way("/console/second", back))
     gate.put_session(answer, token)
     return answer
 
 
 @router.api_route("/second", methods=READ)
-def ask_second(request: Request) -> HTMLResponse:
+def ask_second(request: Request, back: str = "") -> HTMLResponse:
     """Ask for a code or a passkey."""
-    return _asked(request, gate.half(request))
+    return _asked(request, gate.half(request), back=back)
 
 
 @router.post("/second")
@@ -56,15 +63,16 @@ def second(
     request: Request,
     factor: Annotated[Factor, Form()] = Factor.TOTP,
     answer: Annotated[str, Form()] = "",
+    back: Annotated[str, Form()] = "",
 ) -> Response:
-    """Look at the second factor, and let them in."""
+    """Look at the second factor, and let them in, to the page they wanted."""
     shown = Answer(factor, answer)
     token = request.cookies.get(gate.SESSION, "")
     try:
         entered = journey.second(gate.made(request).parts, token, shown, gate.where(request), gate.site(request))
     except (WrongFactor, Locked) as problem:
-        return _asked(request, gate.half(request), problem)
-    inside = gate.go("/console/account" if factor is Factor.RECOVERY else "/console")
+        return _asked(request, gate.half(request), problem, back=back)
+    inside = gate.go("/console/account" if factor is Factor.RECOVERY else gate.inside(back))
     gate.put_session(inside, entered.token)
     gate.put(inside, gate.DEVICE, entered.cookie, same_site="strict", seconds=gate.DEVICE_SECONDS)
     inside.delete_cookie(gate.FORM, path="/", secure=True, httponly=True, samesite="strict")
@@ -78,14 +86,14 @@ def ask_passkey(request: Request, back: Annotated[str, Form()] = "") -> Response
     who = journey.who(parts, token) or journey.half(parts, token)
     journey.ask_passkey(parts, who)
     if who.session.stage is Stage.HALF:
-        return gate.go("/console/second")
-    return gate.go(f"/console/prove?back={gate.inside(back)}")
+        return gate.go(gate.way("/console/second", back))
+    return gate.go(gate.way("/console/prove", back))
 
 
 @router.api_route("/prove", methods=READ)
 def ask_again(request: Request, back: str = "") -> HTMLResponse:
     """Ask for the second factor once more, before something that opens a door."""
-    return _asked(request, gate.visitor(request), back=gate.inside(back))
+    return _asked(request, gate.visitor(request), back=back, again=True)
 
 
 @router.post("/prove")
@@ -100,26 +108,26 @@ def prove(
     try:
         journey.prove(gate.made(request).parts, who, Answer(factor, answer), gate.site(request))
     except (WrongFactor, Locked) as problem:
-        return _asked(request, who, problem, back=gate.inside(back))
+        return _asked(request, who, problem, back=back, again=True)
     return gate.go(gate.inside(back))
 
 
 def _asked(
-    request: Request, who: Visitor, problem: NewsletterError | None = None, *, back: str | None = None
+    request: Request, who: Visitor, problem: NewsletterError | None = None, *, back: str, again: bool = False
 ) -> HTMLResponse:
-    """One page for both: `back` None on the way in."""
+    """One page for both. again: somebody is inside, and proves themselves once more."""
     offer = journey.offer(gate.made(request).parts, who, gate.site(request))
-    inside = None if back is None else who
-    action = "/console/second" if back is None else "/console/prove"
+    action = "/console/prove" if again else "/console/second"
     return gate.show(
         request,
         "second.html",
-        who=inside,
+        who=who if again else None,
         problem=problem,
         script=offer.request is not None,
         offer=offer,
         action=action,
-        back=back or "",
+        again=again,
+        back=gate.inside(back),
     )
 
 

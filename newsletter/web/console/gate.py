@@ -27,6 +27,7 @@ SESSION, DEVICE, FORM = "__Host-session", "__Host-device", "__Host-form"
 DEVICE_SECONDS = 180 * 24 * 3600
 READ = ("GET", "HEAD")
 _INSIDE = re.compile(r"/console(/[a-z0-9-]+)*").fullmatch
+_DOORS = frozenset({"/console/login", "/console/second", "/console/passkey", "/console/prove", "/console/logout"})
 _BROWSERS = ("Edg", "OPR", "Firefox", "FxiOS", "SamsungBrowser", "CriOS", "Chrome", "Safari")
 _NAMES = {"Edg": "Edge", "OPR": "Opera", "FxiOS": "Firefox", "SamsungBrowser": "Samsung", "CriOS": "Chrome"}
 _SYSTEMS = ("Android", "iPhone", "iPad", "Windows", "Macintosh", "Linux")
@@ -122,7 +123,12 @@ def language(request: Request, who: OperatorView | None = None) -> str:
 
 def inside(path: str) -> str:
     """Return a path of the console, or its front: nobody is led elsewhere by a link to us."""
-    return path if _INSIDE(path) else "/console"
+    return path if _INSIDE(path) and path not in _DOORS else "/console"
+
+
+def way(door: str, back: str) -> str:
+    """Return the address of a door that leads to a page of the console."""
+    return f"{door}?back={inside(back)}" if inside(back) != "/console" else door
 
 
 def go(path: str) -> RedirectResponse:

@@ -1,0 +1,152 @@
+"""What became of an alert, told to those who sit before a page or sleep beside a phone: by mail and by the hook.
+
+Written in the transaction of the act; whoever calls nudges `telling.NUDGES` afterwards. `telling` asks for a word and says that an
+alert goes; here stands all that follows or undoes it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+from newsletter.composer.content import Action, TeamContent
+from newsletter.database import Session
+from newsletter.journeys import team, telling
+from newsletter.journeys.parts import Parts
+from newsletter.ledger import locks, mailings
+from newsletter.ledger.mailings import MailingView
+from newsletter.ledger.manifest import Manifest, Version, short
+from newsletter.operators import hooks, people
+from newsletter.operators.hooks import Event
+from newsletter.operators.people import OperatorView
+from newsletter.operators.roles import May
+
+KEEPS = timedelta(hours=24)
+"""How long the news of what is over is worth sending."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """A mail to the team about an alert.
+
+    name      its sentences in the catalogue: "mail.NAME-subject", "-title", "-button", and "-…" for each of `said`
+    by        who did it: an operator's number; else whoever runs the machine
+    words     versions whose words stand below
+    code      what two people read to each other
+    """
+
+    name: str
+    alert: int
+    said: tuple[str, ...]
+    by: int | str | None = None
+    facts: Mapping[str, object] = field(default_factory=dict)
+    moments: Mapping[str, datetime] = field(default_factory=dict)
+    words: Sequence[Version] = ()
+    code: str = ""
+
+
+def approved(session: Session, parts: Parts, manifest: Manifest, *, by: int, now: datetime) -> int:
+    """Tell the author of an alert, and all who may send it, that it may go now; whoever approved it knows. Return how many."""
+    hooks.add(session, Event.APPROVED, **telling.facts_of(manifest))
+    told = [one for one in senders(session, manifest.author) if one.id != by]
+    news = News(
+        "approved",
+        manifest.mailing,
+        ("text", "until"),
+        by,
+        facts={"count": manifest.count},
+        moments={"at": manifest.expires_at},
+        code=short(manifest.fingerprint),
+    )
+    return _tell(session, parts, told, news, expires_at=manifest.expires_at, now=now)
+
+
+def senders(session: Session, author: int | None = None) -> list[OperatorView]:
+    """Return who may lock an alert and let it go, and its author."""
+    return [one for one in people.active(session) if May.SEND in one.may or one.id == author]
+
+
+def unlocked(session: Session, parts: Parts, was: MailingView, *, by: int | str, anew: bool, now: datetime) -> int:
+    """Tell everyone in the team that what was approved does not go as it was: somebody wrote in it, or locked it anew.
+
+    They were told that it would go, and at what time; who sleeps until then must not believe it. Return how many were told.
+
+    was    the alert as it was before
+    anew   locked anew, in the same words; else edited, and a draft
+    """
+    hooks.add(session, Event.UNLOCKED, alert=was.id)
+    said = ("anew" if anew else "edited", *(("at",) if was.start_at else ()), "then")
+    news = News("unlocked", was.id, said, by, moments={"at": was.start_at} if was.start_at else {})
+    return _tell(session, parts, people.active(session), news, expires_at=now + KEEPS, now=now)
+
+
+def retracted(session: Session, parts: Parts, mailing_id: int, *, by: int | None, now: datetime) -> int:
+    """Tell everyone in the team that an alert is taken back, by whom and in which words; return how many were told.
+
+    One person does that, without a code: the others hear of it at once, and can say to readers what is true.
+    """
+    manifest = _gone(session, mailing_id)
+    hooks.add(session, Event.RETRACTED, **(telling.facts_of(manifest) if manifest else {"alert": mailing_id}))
+    words = manifest.retraction if manifest else ()
+    news = News("retracted", mailing_id, ("text", "then"), by, words=words)
+    return _tell(session, parts, people.active(session), news, expires_at=now + KEEPS, now=now)
+
+
+def cancelled(session: Session, parts: Parts, mailing_id: int, *, gone: bool, now: datetime) -> int:
+    """Tell everyone in the team that whoever issued an alert has cancelled it; return how many were told.
+
+    gone   readers have it: nothing is mailed to them by that, and anyone of the team may take it back
+    """
+    hooks.add(session, Event.CANCELLED, alert=mailing_id)
+    news = News("cancelled", mailing_id, ("gone" if gone else "given-up",))
+    return _tell(session, parts, people.active(session), news, expires_at=now + KEEPS, now=now)
+
+
+def brought(session: Session, parts: Parts, drafts: Sequence[int], *, now: datetime) -> int:
+    """Tell all who may write that what came in from outside is a draft now, or changed one; return how many were told."""
+    if not drafts:
+        return 0
+    for one in drafts:
+        hooks.add(session, Event.DRAFTED, alert=one)
+    told = [one for one in people.active(session) if May.WRITE in one.may]
+    said = ("text", *(("more",) if len(drafts) > 1 else ()))
+    news = News("brought", drafts[0], said, facts={"more": len(drafts) - 1})
+    return _tell(session, parts, told, news, expires_at=now + KEEPS, now=now)
+
+
+def lock_wanted(session: Session, parts: Parts, view: MailingView, *, by: int, now: datetime) -> int:
+    """Ask all who may lock an alert to do so: whoever wrote it may not. Return how many were asked."""
+    hooks.add(session, Event.LOCK_WANTED, alert=view.id)
+    news = News("lock-wanted", view.id, ("text",), by)
+    return _tell(session, parts, senders(session), news, expires_at=now + KEEPS, now=now)
+
+
+def _gone(session: Session, mailing_id: int) -> Manifest | None:
+    """Return as what an alert went; None where that was changed past the program: it is taken back all the same."""
+    try:
+        return locks.of(session, mailing_id, mailings.get(session, mailing_id).fingerprint or b"")
+    except locks.Broken:
+        return None
+
+
+def _tell(
+    session: Session, parts: Parts, to: list[OperatorView], news: News, *, expires_at: datetime, now: datetime
+) -> int:
+    write = partial(_written, session, parts, news)
+    return telling.tell(session, parts, to, write, expires_at=expires_at, now=now)
+
+
+def _written(session: Session, parts: Parts, news: News, language: str) -> TeamContent:
+    moments = {name: telling.moment(at, language) for name, at in news.moments.items()}
+    facts = {"mailing": news.alert, "by": telling.name(session, news.by, language), **news.facts, **moments}
+
+    def say(what: str) -> str:
+        return team.say(f"{news.name}-{what}", language, **facts)
+
+    return TeamContent(
+        subject=say("subject"),
+        title=say("title"),
+        paragraphs=(*map(say, news.said), *telling.words(news.words, language)),
+        code=news.code,
+        action=Action(say("button"), telling.console(parts.letterhead.base_url, news.alert)),
+    )
