@@ -185,7 +185,7 @@ def test_a_frame_that_was_changed_since_is_another(made, tmp_path, database_urls
 def test_every_language_keeps_to_a_frame(made, tmp_path, holder, mandate):
     """A second language written freely would be a hole beside the first."""
     house.add_readers(made, tmp_path, house.addresses(4))
-    paths = nights.write(tmp_path, words(made)) + nights.write(tmp_path, nights.TEXT, "other.md")
+    paths = nights.write(tmp_path, words(made)) + nights.write(tmp_path, f"---\nlanguage: fa\n---\n{nights.TEXT}", "other.md")
     number = drafting.draft(made.parts, paths, digest_key=house.DIGEST, by=holder.id)
     alert.lock(made.parts, number, by=holder.id)
     refuses(Fault.MANDATE_OTHER, made, number, mandate, holder)
