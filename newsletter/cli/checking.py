@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import redis
 from dns.resolver import Resolver
@@ -20,6 +21,8 @@ from newsletter.cli.door import page, screen
 from newsletter.database import Database
 from newsletter.errors import NewsletterError
 from newsletter.journeys import answering, drilling, erasing, exposure, hooking, inbound, retention, spooling
+from newsletter.operators import pins
+from newsletter.operators.roles import May
 from newsletter.relay.target import Relay
 from newsletter.settings import Settings
 from newsletter.vault import Keyring, Vault
@@ -53,6 +56,7 @@ def examine() -> list[Finding]:
         findings.append(_guarded(f"relay ({lane})", lambda url=url, lane=lane: _relay(url, lane)))  # type: ignore[misc]
     findings.append(_guarded("signing", lambda: _signing(chosen)))
     findings.append(_guarded("inbound", lambda: _inbound(chosen)))
+    findings.append(_guarded("pinned keys", lambda: of_the_keys(chosen.pins)))
     findings.append(_guarded("hook", lambda: _hook(chosen)))
     findings.append(_guarded("drill", lambda: _drill(chosen)))
     findings.append(_guarded("spool", lambda: of_the_spool(chosen)))
@@ -115,6 +119,23 @@ def _keys_of_pages(chosen: Settings) -> Finding:
         made.close()
     found = {True: "exposure.split.yes", False: "exposure.split.no", None: "exposure.split.none"}[split]
     return Finding("pages' keys", split or None, languages.say(found))
+
+
+def of_the_keys(path: Path) -> Finding:
+    """Return what the file of pinned keys says: without a whole one no passkey lets an alert go. Raises BadPins, OthersMayWrite."""
+    now = [one for one in pins.read(path).keys if one.until is None]
+    if not now:
+        return Finding(
+            "pinned keys", None, f"none in {path}: large alerts need passkeys, and “newsletter operators pin”"
+        )
+    if not all(one.may for one in now):
+        return Finding(
+            "pinned keys", False, f"{path} is of an earlier version and trusted for nothing: newsletter operators pin"
+        )
+    approving = len({one.operator for one in now if May.APPROVE in one.may})
+    return Finding(
+        "pinned keys", True, f"of {len({one.operator for one in now})} operators, {approving} of whom may approve"
+    )
 
 
 def _asked(urls: assembly.Urls, sql: str) -> list[tuple[object, ...]]:

@@ -64,12 +64,16 @@ def _words(document: dict[str, Any]) -> None:
 def pin(as_json: AsJson = False) -> None:
     """Pin the team's passkeys on this machine: workers here let a large alert go for these alone.
 
-    Compare the numbers with the people: whoever could write to the database could have registered a key of their own.
+    Compare the numbers with the people, and what each may do: whoever could write to the database could have registered a key
+    of their own, or made themselves an approver.
     """
     with newsletter() as made:
         path = made.settings.pins
         keys = team.pin(made.parts, path)
-    rows = [{"operator": one.operator, "key": hashlib.sha256(one.public_key).hexdigest()[:12]} for one in keys]
+    rows = [
+        {"operator": one.operator, "may": sorted(one.may), "key": hashlib.sha256(one.public_key).hexdigest()[:12]}
+        for one in keys
+    ]
     words = f"No passkey is registered yet, so none is pinned ({path})."
     show({"file": str(path), "keys": rows}, as_json=as_json, words=lambda: listing(list(rows), empty=words))
 

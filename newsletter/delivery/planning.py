@@ -239,6 +239,20 @@ def described(session: Session, mailing: mailings.MailingView) -> dict[str, Any]
     return {"digest": named} | translating.terms(mailing)
 
 
+def whole(session: Session, mailing: mailings.MailingView) -> int:
+    """Return to how many an alert that is cut into languages would go uncut: to all who take its digest; 0 of one that is not cut.
+
+    Whoever cuts one into parts, each to few, reaches them all: by this it is judged who may send it.
+    """
+    return reach(session, digests.get(session, mailing.digest_id or 0)) if translating.terms(mailing) else 0
+
+
+def reach(session: Session, digest: digests.DigestView) -> int:
+    """Return to how many an alert to a whole digest would go now."""
+    everyone = recipients.of_digest(digest.id, rhythm=None, languages=digest.languages, urgent=True)
+    return recipients.count(session, everyone)
+
+
 def audience(session: Session, mailing: mailings.MailingView, *, near: recipients.Near | None = None) -> Select[Any]:
     """Return the query for a mailing's readers.
 

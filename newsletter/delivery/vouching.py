@@ -6,8 +6,8 @@ bytes, and each signature by keys that lie in a file of its own.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -16,12 +16,12 @@ from newsletter.campaigns.drills import Terms
 from newsletter.composer.message import Compiled
 from newsletter.database import Session
 from newsletter.errors import Conflict, NewsletterError
-from newsletter.ledger import deliveries, locks, mailings, refusals, shards, tallies, translating
+from newsletter.ledger import deliveries, lately, locks, mailings, refusals, shards, tallies, translating
 from newsletter.ledger.deliveries import Row
 from newsletter.ledger.mailings import Kind, Lane, State
 from newsletter.ledger.manifest import Manifest
 from newsletter.ledger.shards import Lease
-from newsletter.operators import approval, audit, hooks, night, people
+from newsletter.operators import approval, audit, hooks, night, people, pins
 from newsletter.operators.approval import Over
 from newsletter.operators.hooks import Event
 from newsletter.operators.night import Fault, Matter, Night, Rule, Word
@@ -30,6 +30,8 @@ from newsletter.operators.pins import Pins
 log = structlog.get_logger()
 
 LOCKED = frozenset({Kind.ALERT, Kind.RETRACTION})
+DAY = timedelta(hours=24)
+"""For how long what went by one person's word, or by a code, is added to what is to go."""
 
 
 class NotVouched(Conflict):
@@ -81,36 +83,65 @@ def vouched(
         raise NotVouched(lease.mailing_id, "old-lock")
     _require_same(session, manifest, lease, mailing, house)
     _require_readers(session, manifest, lease, rows)
-    words = _heard(session, manifest, house, now=now)
-    if found := night.judge(words, matter(manifest), house.rules, house.pins(), now=now):
+    went = mailings.get(session, manifest.mailing).planned_at
+    words = approval.of(session, Over(manifest.mailing, manifest.number, manifest.fingerprint, went))
+    about = matter(session, manifest, house, now=now)
+    try:
+        trusted = keys(house, words)
+    except pins.UNTRUSTED:
+        raise NotVouched(lease.mailing_id, Fault.PINS) from None
+    if found := night.judge(words, about, house.rules, trusted, now=now):
         raise NotVouched(lease.mailing_id, found)
     return manifest
 
 
-def _heard(session: Session, manifest: Manifest, house: House, *, now: datetime) -> list[Word]:
-    """Return what was said of a lock; one person's own word only where few are few in all languages together.
-
-    Raises NotVouched where nothing else was said.
-    """
-    words = approval.of(session, Over(manifest.mailing, manifest.number, manifest.fingerprint))
-    others = [word for word in words if word.rule is not Rule.FEW]
-    if manifest.translates is None or len(others) == len(words):
-        return words
-    if manifest.count + _beside(session, manifest, manifest.translates, house, now=now) <= house.rules.few:
-        return words
-    if not others:
-        raise NotVouched(manifest.mailing, Fault.TOGETHER)
-    return others
+def keys(house: House, words: Iterable[Word]) -> Pins:
+    """Return the pinned keys where one of these words rests on any: a damaged file keeps no other back. Raises pins.UNTRUSTED."""
+    return house.pins() if any(word.keyed for word in words) else Pins()
 
 
-def _beside(session: Session, manifest: Manifest, of: int, house: House, *, now: datetime) -> int:
+def matter(session: Session, manifest: Manifest, house: House, *, now: datetime) -> Matter:
+    """Return what somebody's word is about, with whom else the alert reaches, and what went to the same readers before it."""
+    beside = _beside(session, manifest, house, now=now)
+    return replace(_bare(manifest), beside=beside, before=_before(session, manifest, house, now=now))
+
+
+def _bare(manifest: Manifest) -> Matter:
+    return Matter(
+        manifest.fingerprint,
+        manifest.author,
+        manifest.count,
+        manifest.audience["digest"]["key"],
+        tuple(version.frame for version in manifest.versions),
+        manifest.writers,
+        whole=manifest.whole,
+        limited="only" in manifest.audience,
+    )
+
+
+def _before(session: Session, manifest: Manifest, house: House, *, now: datetime) -> int:
+    """Return to how many alerts went to the same digest within the day before this one, where no passkey says that they may."""
+    until = mailings.get(session, manifest.mailing).planned_at or now
+    found = lately.alerts(
+        session, manifest.audience["digest"]["id"], since=until - DAY, until=until, but=manifest.mailing
+    )
+    return sum(count for one, count in found if not _by_passkey(session, one, house, now=now))
+
+
+def _by_passkey(session: Session, mailing: mailings.MailingView, house: House, *, now: datetime) -> bool:
+    return _agreed(session, mailing, house, lambda word: word.proved, now=now)
+
+
+def _beside(session: Session, manifest: Manifest, house: House, *, now: datetime) -> int:
     """Return for how many an alert went in its other languages: in those that went before this one, and by the same word after it.
 
     One that others let go after it does not count, as it did not when this one was let go.
     """
+    if manifest.translates is None:
+        return 0
     mine = mailings.get(session, manifest.mailing).planned_at
     beside = 0
-    for one, count in translating.gone(session, of, but=manifest.mailing):
+    for one, count in translating.gone(session, manifest.translates, but=manifest.mailing):
         after = mine is not None and one.planned_at is not None and one.planned_at > mine
         if not (after and _by_others(session, one, house, now=now)):
             beside += count
@@ -119,13 +150,23 @@ def _beside(session: Session, manifest: Manifest, of: int, house: House, *, now:
 
 def _by_others(session: Session, mailing: mailings.MailingView, house: House, *, now: datetime) -> bool:
     """Return whether a mailing needs nobody to say that its readers are few."""
+    return _agreed(session, mailing, house, lambda word: word.rule is not Rule.FEW, now=now)
+
+
+def _agreed(
+    session: Session, mailing: mailings.MailingView, house: House, counts: Callable[[Word], bool], *, now: datetime
+) -> bool:
+    """Return whether those words suffice by which a mailing went that count here."""
     try:
         manifest = locks.current(session, mailing.id)
     except (NewsletterError, ValueError, KeyError, TypeError):
         return False
-    words = approval.of(session, Over(mailing.id, manifest.number, manifest.fingerprint))
-    others = [word for word in words if word.rule is not Rule.FEW]
-    return night.judge(others, matter(manifest), house.rules, house.pins(), now=now) is None
+    words = approval.of(session, Over(mailing.id, manifest.number, manifest.fingerprint, mailing.planned_at))
+    counted = [word for word in words if counts(word)]
+    try:
+        return night.judge(counted, _bare(manifest), house.rules, keys(house, counted), now=now) is None
+    except pins.UNTRUSTED:
+        return False
 
 
 def _drilled(session: Session, lease: Lease, rows: Iterable[Row], house: House, *, now: datetime) -> Terms:
@@ -140,18 +181,15 @@ def _drilled(session: Session, lease: Lease, rows: Iterable[Row], house: House, 
         raise NotVouched(lease.mailing_id, "sender")
     if terms.until <= now:
         raise NotVouched(lease.mailing_id, "expiry")
+    try:
+        house.pins()  # no drill needs them, but the alert that it stands for does
+    except pins.UNTRUSTED:
+        raise NotVouched(lease.mailing_id, Fault.PINS) from None
     team = people.mailboxes_of_active(session) & set(terms.mailboxes)
     # A row that names a subscriber goes to that subscriber's address, whatever its mailbox says.
     if any(row.subscriber_id is not None or row.mailbox_id not in team for row in rows):
         raise NotVouched(lease.mailing_id, "not-the-team")
     return terms
-
-
-def matter(manifest: Manifest) -> Matter:
-    """Return what somebody's word is about."""
-    digest = manifest.audience["digest"]["key"]
-    frames = tuple(version.frame for version in manifest.versions)
-    return Matter(manifest.fingerprint, manifest.author, manifest.count, digest, frames, manifest.writers)
 
 
 def _require_same(

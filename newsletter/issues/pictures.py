@@ -76,10 +76,25 @@ def served(session: Session, urls: Iterable[str]) -> dict[str, Served]:
 
 
 def body(session: Session, name: str) -> bytes | None:
-    """Return the JPEG of a name, or None."""
+    """Return the JPEG of a name, or None; also where it is not the one that was given this name."""
     if not re.fullmatch("[0-9a-f]{32}", name):
         return None
-    return session.execute(select(Picture.body).where(Picture.name == name).limit(1)).scalar_one_or_none()
+    found = session.execute(select(Picture.body).where(Picture.name == name).limit(1)).scalar_one_or_none()
+    return found if found is not None and hashlib.sha256(found).hexdigest().startswith(name) else None
+
+
+def digest(session: Session, url: str, *, ours: Iterable[str]) -> str:
+    """Return the SHA-256 of the picture that an address of one of our sites leads to, in hexadecimal; "" for all else.
+
+    ours   how the addresses of our sites begin
+    """
+    name = re.fullmatch("/pictures/([0-9a-f]{32})[.]jpg", _path(url, ours))
+    found = body(session, name[1]) if name else None
+    return hashlib.sha256(found).hexdigest() if found is not None else ""
+
+
+def _path(url: str, ours: Iterable[str]) -> str:
+    return next((url.removeprefix(one) for one in ours if url.startswith(f"{one}/")), "")
 
 
 def _source(url: str) -> bytes:

@@ -7,41 +7,30 @@ at once more by the worker that sends (`delivery.vouching`).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import cycle
 
 from newsletter import database
 from newsletter.campaigns import alerts
-from newsletter.composer import lint
-from newsletter.composer.message import Compiled
 from newsletter.database import Session
-from newsletter.delivery import planning, vouching
-from newsletter.errors import Forbidden
-from newsletter.issues import digests, manuscript
+from newsletter.delivery import planning
 from newsletter.jobs import DELIVER, HOOKS
-from newsletter.journeys import acting, announcing, drafting, framing, growing, mailing, stopping, telling
+from newsletter.journeys import acting, agreeing, announcing, drafting, fixing, growing, mailing, stopping, telling
 from newsletter.journeys.acting import NotAnAlert as NotAnAlert
 from newsletter.journeys.acting import allowed as _allowed
+from newsletter.journeys.agreeing import NotEnough as NotEnough
+from newsletter.journeys.agreeing import enough as _enough
+from newsletter.journeys.agreeing import over as _over
+from newsletter.journeys.agreeing import words as _words
 from newsletter.journeys.drafting import Hand
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import locks, mailings, refusals, translating, variants
+from newsletter.ledger import locks, mailings, refusals, translating
 from newsletter.ledger import planning as rows
-from newsletter.ledger.mailings import Lane, MailingView, State
-from newsletter.ledger.manifest import Change, Manifest, Version, difference, short
+from newsletter.ledger.mailings import Lane, State
+from newsletter.ledger.manifest import Change, Manifest, difference, short
 from newsletter.ledger.refusals import RefusalView
-from newsletter.operators import approval, audit, night, people
-from newsletter.operators.approval import Over
+from newsletter.operators import approval, audit, night
 from newsletter.operators.night import Fault, Rule, Word
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
-from newsletter.subscribers import recipients
-
-
-class NotEnough(Forbidden):
-    """What was shown does not let this alert go; the sentence says why."""
-
-    def __init__(self, fault: Fault, **facts: object) -> None:
-        self.fault = fault
-        super().__init__(f"night.{fault}", **facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +38,9 @@ class Locked:
     """An alert as it was locked. code: what two people read to each other.
 
     count      how many it goes to
-    together   with those its other languages were planned for: by this it is judged whether one person may send
+    together   with those its other languages were planned for
+    few        one person may send it
+    codes      whoever approves it, or sends it alone, may do so by a code
     """
 
     mailing: int
@@ -58,6 +49,8 @@ class Locked:
     fingerprint: str
     code: str
     together: int
+    few: bool
+    codes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +97,13 @@ def lock(
         drafting.complete(session, parts, view, now=now)
         expires = now + alerts.EXPIRES_AFTER
         mailings.expire(session, mailing_id, expires)
-        manifest = _manifest(session, parts, view, by=by, expires_at=expires)
+        manifest = fixing.manifest(session, parts, view, by=by, expires_at=expires)
         locks.add(session, manifest)
-        made = _locked(session, manifest)
-        unread = seen is None and drafting.unnamed(view)
-        _lockable(parts, by, unread=unread, count=made.count, together=made.together)
-        if made.together > parts.house.rules.few:
+        made = _locked(session, parts, manifest, now=now)
+        fault = night.unlockable(by, unread=seen is None and drafting.unnamed(view), few=made.few)
+        if fault is not None:
+            raise NotEnough(fault, count=made.count, together=made.together, few=parts.house.rules.few)
+        if not made.few:
             telling.wanted(session, parts, manifest, now=now)
         facts = {"mailing": mailing_id, "number": made.number, "count": made.count, "fingerprint": made.fingerprint}
         audit.append(session, "alert.locked", by=by or audit.SHELL, now=now, **facts)
@@ -117,73 +111,24 @@ def lock(
     return made
 
 
-def _lockable(parts: Parts, by: int | None, *, unread: bool, count: int, together: int) -> None:
-    rules = parts.house.rules
-    if fault := night.unlockable(by, unread=unread, together=together, rules=rules):
-        raise NotEnough(fault, count=count, together=together, few=rules.few)
-
-
-def _manifest(session: Session, parts: Parts, view: MailingView, *, by: int | None, expires_at: datetime) -> Manifest:
-    words = [str(one) for one in view.content["words"]]
-    language = digests.get(session, view.digest_id or 0).languages[0]
-    backwards = [alerts.retraction(manuscript.read(one, language=language)).markdown for one in words]
-    frames = [framing.kept(parts.house, one, language=language) for one in words]
-    compiled = _versions(session, view.id, words, frames)
-    back = _versions(session, mailings.retraction_of(session, view.id), backwards, [None])
-    every = [one for one, _ in (*compiled, *back)]
-    return Manifest(
-        mailing=view.id,
-        number=locks.next_number(session, view.id),
-        author=by,
-        kind=view.kind,
-        lane=view.lane,
-        sender=parts.letterhead.sender_address,
-        expires_at=expires_at,
-        latest=expires_at + alerts.PUT_OFF,
-        audience=planning.described(session, view),
-        count=rows.count(session, view, planning.audience(session, view)),
-        versions=tuple(version for _, version in compiled),
-        retraction=tuple(version for _, version in back),
-        links=tuple(sorted({link for one in every for link in lint.links(one)})),
-        images=tuple((image, "") for image in sorted({image for one in every for image in lint.images(one)})),
-        updates=view.updates,
-        translates=view.translates,
-        writers=tuple(view.content.get("by", ())),
-        measure=recipients.measure(session, view.digest_id or 0),
-    )
-
-
-def _versions(
-    session: Session, mailing_id: int, words: Sequence[str], frames: Sequence[str | None]
-) -> list[tuple[Compiled, Version]]:
-    found = []
-    # The same words once more for those who had another language before, marked, and all of them for each style.
-    for variant, text, frame in zip(variants.of(session, mailing_id), cycle(words), cycle(frames), strict=False):
-        compiled = variants.load(session, variant.id)
-        version = Version.of(
-            compiled,
-            number=variant.number,
-            language=variant.language,
-            words=text,
-            frame=frame,
-            style=variant.style,
-        )
-        found.append((compiled, version))
-    return found
-
-
-def _locked(session: Session, manifest: Manifest) -> Locked:
-    number, count, fingerprint = manifest.number, manifest.count, manifest.fingerprint
-    together = count + translating.beside(session, manifest.mailing)
-    return Locked(manifest.mailing, number, count, fingerprint.hex(), short(fingerprint), together)
+def _locked(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> Locked:
+    fingerprint, rules = manifest.fingerprint, parts.house.rules
+    about = agreeing.matter(session, parts, manifest, now=now)
+    by_one, by_code = night.one_person(about, rules) is None, night.by_code(about, rules) is None
+    shown = fingerprint.hex(), short(fingerprint)
+    return Locked(manifest.mailing, manifest.number, manifest.count, *shown, about.together, by_one, by_code)
 
 
 def would_lock(parts: Parts, mailing_id: int) -> int:
-    """Return how many an alert would be locked for, with those of its other languages, and change nothing."""
+    """Return by how many it would be judged whether one person may send an alert, and change nothing.
+
+    With those of its other languages; of one limited to some languages all its digest's readers.
+    """
     with parts.database.transaction() as session:
         view = acting.an_alert(session, mailing_id)
         count = rows.count(session, view, planning.audience(session, view))
-        return count + translating.beside(session, mailing_id)
+        whole = planning.whole(session, view) if "only" in translating.terms(view) else 0
+        return max(count + translating.beside(session, mailing_id), whole)
 
 
 def approve_by_code(parts: Parts, mailing_id: int, *, by: int, code: str, seen: str | None = None) -> None:
@@ -202,7 +147,7 @@ def approve_by_code(parts: Parts, mailing_id: int, *, by: int, code: str, seen: 
         mailings.take(session, mailing_id)
         manifest, now = require(session), database.now(session)
         approval.add(session, _over(manifest), Rule.TWO, by=by, factor=Factor.TOTP, assertion=None)
-        _approved(session, parts, manifest, by=by, now=now, factor=Factor.TOTP)
+        _approve(session, parts, manifest, by=by, now=now, factor=Factor.TOTP)
 
     acting.by_factor(parts, by, Factor.TOTP, code, before=require, act=act)
     telling.nudge(parts.nudger)
@@ -241,13 +186,30 @@ def settle(parts: Parts, mailing_id: int, *, by: int) -> None:
     with parts.database.transaction() as session:
         now = database.now(session)
         manifest = locks.current(session, mailing_id)
-        words = [word for word in _words(session, manifest) if word.rule is Rule.TWO]
-        _enough(_judged(parts, manifest, words, now=now), parts, manifest)
-        _approved(session, parts, manifest, by=by, now=now)
+        _enough(session, parts, manifest, _approvals(session, manifest), now=now)
+        _approve(session, parts, manifest, by=by, now=now)
     telling.nudge(parts.nudger)
 
 
-def _approved(session: Session, parts: Parts, manifest: Manifest, *, by: int, now: datetime, **facts: object) -> None:
+def _approved(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> bool:
+    return agreeing.judged(session, parts, manifest, _approvals(session, manifest), now=now) is None
+
+
+def _settled(session: Session, parts: Parts, manifest: Manifest, *, by: int | None, now: datetime) -> bool:
+    """Take a locked alert for approved where somebody's word is there, and nobody has settled it: an errand may be lost."""
+    if not _approved(session, parts, manifest, now=now):
+        return False
+    mailings.approve(session, manifest.mailing, start_at=None)
+    facts = {"mailing": manifest.mailing, "number": manifest.number}
+    audit.append(session, "alert.approved", by=by or audit.SHELL, now=now, **facts)
+    return True
+
+
+def _approvals(session: Session, manifest: Manifest) -> list[Word]:
+    return [word for word in _words(session, manifest) if word.rule is Rule.TWO]
+
+
+def _approve(session: Session, parts: Parts, manifest: Manifest, *, by: int, now: datetime, **facts: object) -> None:
     """Note that an alert may go, and tell whoever lets it go: they sit before a page, or sleep beside a phone."""
     mailings.approve(session, manifest.mailing, start_at=None)
     announcing.approved(session, parts, manifest, by=by, now=now)
@@ -264,11 +226,7 @@ def _require_approver(
     manifest = locks.current(session, mailing_id)
     word = Word(Rule.TWO, by, factor, assertion, database.now(session))
     planning.require_in_time(session, mailing_id, at=word.at)
-    _enough(
-        night.fault(word, vouching.matter(manifest), parts.house.rules, parts.house.pins(), now=word.at),
-        parts,
-        manifest,
-    )
+    _enough(session, parts, manifest, [word], now=word.at)
     return manifest
 
 
@@ -283,20 +241,29 @@ def release(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str |
     _allowed(parts, by, May.SEND)
     parts.letterhead.require()
     with parts.database.transaction() as session:
-        now = database.now(session)
-        acting.an_alert(session, mailing_id)
-        view = mailings.take(session, mailing_id)
-        manifest = _as_seen(locks.current(session, mailing_id), seen)
-        if view.state is not State.APPROVED:
-            _by_one(session, parts, mailing_id, by=by, now=now)
-        words = _words(session, manifest)
-        _enough(_judged(parts, manifest, words, now=now), parts, manifest)
-        mailings.start_at(session, mailing_id, now)
-        planning.plan(session, mailing_id, now=now, portions=parts.portions)
-        _released(session, parts, manifest, by=by, start_at=now, now=now)
+        superseded = let_go(session, parts, mailing_id, by=by, seen=seen)
+    return went(parts, mailing_id, superseded)
+
+
+def let_go(session: Session, parts: Parts, mailing_id: int, *, by: int | None, seen: str | None) -> list[int]:
+    """Release an alert in the transaction of the caller, and return what it supersedes: `went` follows. Raises as `release`."""
+    now = database.now(session)
+    acting.an_alert(session, mailing_id)
+    view = mailings.take(session, mailing_id)
+    manifest = _as_seen(locks.current(session, mailing_id), seen)
+    if view.state is not State.APPROVED and not _settled(session, parts, manifest, by=by, now=now):
+        _by_one(session, parts, mailing_id, by=by, now=now)
+    _enough(session, parts, manifest, _words(session, manifest), now=now)
+    mailings.start_at(session, mailing_id, now)
+    planning.plan(session, mailing_id, now=now, portions=parts.portions)
+    _released(session, parts, manifest, by=by, start_at=now, now=now)
+    return [one for each in mailings.followed(session, mailing_id) for one in mailings.in_all_languages(session, each)]
+
+
+def went(parts: Parts, mailing_id: int, superseded: Sequence[int]) -> State:
+    """See to it that an alert leaves that was let go, and return its state."""
+    with parts.database.transaction() as session:
         state = mailings.get(session, mailing_id).state
-        before = mailings.followed(session, mailing_id)
-        superseded = [one for each in before for one in mailings.in_all_languages(session, each)]
     parts.nudger.nudge(DELIVER[Lane.URGENT])
     telling.nudge(parts.nudger)
     growing.grow(parts, mailing_id)
@@ -322,7 +289,9 @@ def may_release(parts: Parts, mailing_id: int, *, alone: bool = False) -> int:
         view, manifest = acting.an_alert(session, mailing_id), locks.current(session, mailing_id)
         if view.state is not State.APPROVED:
             mailings.require(session, mailing_id, State.APPROVED)
-            _rule_of_one(session, parts, manifest, alone=alone)
+            now = database.now(session)
+            if not _approved(session, parts, manifest, now=now):
+                _rule_of_one(session, parts, manifest, alone=alone, now=now)
         planning.require_in_time(session, mailing_id, at=database.now(session))
         if planning.described(session, view) != manifest.audience:
             raise planning.OtherAudience(mailing_id)
@@ -332,14 +301,14 @@ def may_release(parts: Parts, mailing_id: int, *, alone: bool = False) -> int:
         return count
 
 
-def _rule_of_one(session: Session, parts: Parts, manifest: Manifest, *, alone: bool) -> Rule:
+def _rule_of_one(session: Session, parts: Parts, manifest: Manifest, *, alone: bool, now: datetime) -> Rule:
     """Return the rule that lets one person send: few readers, in all languages together. Raises NotEnough where none does."""
-    together = manifest.count + translating.beside(session, manifest.mailing)
-    if together <= parts.house.rules.few:
+    about = agreeing.matter(session, parts, manifest, now=now)
+    if night.one_person(about, parts.house.rules) is None:
         return Rule.FEW
     if alone and parts.house.rules.alone is not None:
         return Rule.ALONE
-    raise _refusal(Fault.NOT_ALONE if alone else Fault.NOBODY, parts, manifest, together=together)
+    raise agreeing.refusal(Fault.NOT_ALONE if alone else Fault.NOBODY, parts, manifest, about)
 
 
 def _by_one(session: Session, parts: Parts, mailing_id: int, *, by: int | None, now: datetime) -> None:
@@ -349,7 +318,7 @@ def _by_one(session: Session, parts: Parts, mailing_id: int, *, by: int | None, 
     if manifest.translates is not None:
         # Two languages at once must not both count without the other.
         translating.one_at_a_time(session, manifest.translates)
-    approval.add(session, _over(manifest), _rule_of_one(session, parts, manifest, alone=False), by=by)
+    approval.add(session, _over(manifest), _rule_of_one(session, parts, manifest, alone=False, now=now), by=by)
     mailings.approve(session, mailing_id, start_at=now)
 
 
@@ -371,10 +340,12 @@ def send_alone(
         acting.an_alert(session, mailing_id)
         mailings.require(session, mailing_id, State.APPROVED)
         manifest = _as_seen(locks.current(session, mailing_id), seen)
-        rules, word = parts.house.rules, Word(Rule.ALONE, by, factor, assertion, database.now(session))
-        _enough(None if rules.alone else Fault.NOT_ALONE, parts, manifest)
-        planning.require_in_time(session, mailing_id, at=word.at + (rules.alone or timedelta(0)))
-        _enough(night.proven(word, manifest.fingerprint, manifest.count, rules, parts.house.pins()), parts, manifest)
+        word = Word(Rule.ALONE, by, factor, assertion, database.now(session))
+        if (delay := parts.house.rules.alone) is None:
+            about = agreeing.matter(session, parts, manifest, now=word.at)
+            raise agreeing.refusal(Fault.NOT_ALONE, parts, manifest, about)
+        planning.require_in_time(session, mailing_id, at=word.at + delay)
+        agreeing.proven(session, parts, manifest, word)
         return manifest
 
     def add(session: Session) -> None:
@@ -417,7 +388,7 @@ def send_draft(parts: Parts, mailing_id: int, *, by: int | None = None) -> NotEn
         if refused.fault is not Fault.NO_AUTHOR:
             raise
         return refused
-    if made.together <= parts.house.rules.few:
+    if made.few:
         release(parts, mailing_id, by=by, seen=made.fingerprint)
     return None
 
@@ -445,52 +416,18 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
             return Standing(mailing_id, view.state, None, None, (), None, view.start_at, (), refusals=refused)
         manifest = locks.of(session, mailing_id, view.fingerprint)
         words = approval.of(session, _over(manifest))
-        found = _judged(parts, manifest, words, now=now)
+        waits = agreeing.judged(session, parts, manifest, words, now=now)
         before = locks.earlier(session, mailing_id, manifest.number)
-        made = _locked(session, manifest)
+        made = _locked(session, parts, manifest, now=now)
         return Standing(
             mailing_id,
             view.state,
             made,
             manifest.author,
             tuple(word.operator for word in words if word.operator is not None),
-            _refusal(found, parts, manifest, together=made.together)
-            if found and view.state in (State.LOCKED, State.APPROVED)
-            else None,
+            waits if view.state in (State.LOCKED, State.APPROVED) else None,
             view.start_at,
             tuple(difference(before, manifest)) if before else (),
             tuple(one for one in (manifest.author, *manifest.writers) if one is not None),
             refused,
         )
-
-
-def _judged(parts: Parts, manifest: Manifest, words: Sequence[Word], *, now: datetime) -> Fault | None:
-    """Return why what was said does not let a lock go, or None where it does: as the worker will judge."""
-    return night.judge(words, vouching.matter(manifest), parts.house.rules, parts.house.pins(), now=now)
-
-
-def _enough(fault: Fault | None, parts: Parts, manifest: Manifest) -> None:
-    if fault is not None:
-        raise _refusal(fault, parts, manifest)
-
-
-def _refusal(fault: Fault, parts: Parts, manifest: Manifest, *, together: int = 0) -> NotEnough:
-    rules = parts.house.rules
-    if fault is Fault.NOBODY and manifest.count <= rules.few < together:
-        fault = Fault.TOGETHER
-    minutes = int(rules.alone.total_seconds()) // 60 if rules.alone else 0
-    facts = {"count": manifest.count, "few": rules.few, "codes_to": rules.codes_to, "minutes": minutes}
-    return NotEnough(fault, mailing=manifest.mailing, together=together, **facts)
-
-
-def _words(session: Session, manifest: Manifest) -> list[Word]:
-    """Return what was said of a lock by those who may still act: whoever was disabled meanwhile is not asked any more.
-
-    Of what has been released the worker asks all words: who leaves the team later takes back nothing.
-    """
-    said = approval.of(session, _over(manifest))
-    return [word for word in said if word.operator is None or people.by_id(session, word.operator).active]
-
-
-def _over(manifest: Manifest) -> Over:
-    return Over(manifest.mailing, manifest.number, manifest.fingerprint)

@@ -7,23 +7,23 @@ alert is compared with that.
 
 import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from newsletter import database
 from newsletter.database import Session
-from newsletter.delivery import vouching
+from newsletter.delivery import planning, vouching
 from newsletter.errors import Invalid, NewsletterError
 from newsletter.issues import digests
-from newsletter.journeys import acting, alert, drafting, framing
-from newsletter.journeys.alert import NotEnough
+from newsletter.journeys import acting, agreeing, alert, drafting, framing
+from newsletter.journeys.agreeing import NotEnough
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings
 from newsletter.ledger.mailings import State
 from newsletter.ledger.manifest import Manifest
-from newsletter.operators import approval, audit, mandates, night, people
+from newsletter.operators import approval, audit, mandates, night, people, pins
 from newsletter.operators.approval import Over
 from newsletter.operators.mandates import MandateView
-from newsletter.operators.night import Fault, Rule, Terms, Word
+from newsletter.operators.night import NO_CODE, Fault, Rule, Terms, Word
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
 
@@ -65,17 +65,26 @@ class Shown:
     seen: str | None = None
 
 
-def until(written: str, *, now: datetime) -> datetime:
-    """Return the moment of "08:00", the next one in the zone of `now`, or of an ISO date and time. Raises BadMandate."""
+def until(written: str, *, now: datetime, zone: tzinfo | None = None) -> datetime:
+    """Return the moment of "08:00", the next one, or of an ISO date and time. Raises BadMandate.
+
+    zone   where it is that hour; None: in this machine's
+    """
     try:
         if len(written) <= 5:
             hour, minute = map(int, written.split(":"))
-            found = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
-            return found if found > now else found + timedelta(days=1)
+            today = now.astimezone(zone).replace(tzinfo=None, hour=hour, minute=minute, second=0, microsecond=0)
+            found = _moment(today, zone)
+            return found if found > now else _moment(today + timedelta(days=1), zone)
         found = datetime.fromisoformat(written)
     except ValueError:
         raise BadMandate("bad-time", written=written) from None
-    return found if found.tzinfo else found.replace(tzinfo=now.tzinfo)
+    return found if found.tzinfo else _moment(found, zone)
+
+
+def _moment(wall: datetime, zone: tzinfo | None) -> datetime:
+    """Return when a clock on the wall shows something. By its date: tonight's offset is not tomorrow's where the clock changes."""
+    return wall.astimezone() if zone is None else wall.replace(tzinfo=zone)
 
 
 def may_write(may: frozenset[May]) -> bool:
@@ -145,6 +154,11 @@ def _sign(session: Session, parts: Parts, mandate_id: int, shown: Shown) -> Mand
     return mandates.get(session, mandate_id)
 
 
+def _reach(session: Session, found: MandateView) -> int:
+    """Return for how many a code must be enough: alerts to some of a digest reach all of it one by one."""
+    return max(found.terms.most_readers, planning.reach(session, digests.by_key(session, found.terms.digest)))
+
+
 def _require_signer(session: Session, parts: Parts, mandate_id: int, shown: Shown) -> None:
     now, found = database.now(session), mandates.get(session, mandate_id)
     acting.require(session, shown.by, May.APPROVE)
@@ -153,9 +167,14 @@ def _require_signer(session: Session, parts: Parts, mandate_id: int, shown: Show
     if shown.by == found.terms.holder:
         raise NotEnough(Fault.OWN)
     word, rules = Word(Rule.TWO, shown.by, shown.factor, shown.assertion, now), parts.house.rules
-    fault = night.proven(word, found.fingerprint, found.terms.most_readers, rules, parts.house.pins())
+    try:
+        trusted = vouching.keys(parts.house, [word])
+    except pins.UNTRUSTED:
+        raise NotEnough(Fault.PINS) from None
+    most = _reach(session, found)
+    fault = night.signs(word, found.fingerprint, most, rules, trusted)
     if fault is Fault.NEEDS_PASSKEY:
-        raise BadMandate("needs-passkey", count=found.terms.most_readers, codes_to=rules.codes_to)
+        raise BadMandate("needs-passkey", count=most, codes_to=rules.codes_to)
     if fault is not None:
         raise NotEnough(fault)
 
@@ -167,16 +186,17 @@ def release_by_code(
 
     Raises NotEnough, WrongFactor, Locked, NotAllowed, UnknownMandate, ChangedMeanwhile, and what `alert.release` raises.
     """
+    parts.letterhead.require()
     shown = Shown(by, Factor.TOTP, seen=seen)
-    let_go = acting.by_factor(
+    superseded = acting.by_factor(
         parts,
         by,
         Factor.TOTP,
         code,
         before=lambda session: _require_word(session, parts, mailing_id, mandate, shown),
-        act=lambda session: _approve(session, parts, mailing_id, mandate, shown),
+        act=lambda session: _let_go(session, parts, mailing_id, mandate, shown),
     )
-    return alert.release(parts, mailing_id, by=by, seen=let_go.fingerprint.hex())
+    return alert.went(parts, mailing_id, superseded)
 
 
 def release_by_passkey(
@@ -186,9 +206,10 @@ def release_by_passkey(
 
     Raises as `release_by_code`, but for what is about codes.
     """
+    parts.letterhead.require()
     with parts.database.transaction() as session:
-        signed = _approve(session, parts, mailing_id, mandate, Shown(by, Factor.PASSKEY, assertion, seen))
-    return alert.release(parts, mailing_id, by=by, seen=signed.fingerprint.hex())
+        superseded = _let_go(session, parts, mailing_id, mandate, Shown(by, Factor.PASSKEY, assertion, seen))
+    return alert.went(parts, mailing_id, superseded)
 
 
 def may_release(parts: Parts, mailing_id: int, *, mandate: int, by: int) -> int:
@@ -197,8 +218,12 @@ def may_release(parts: Parts, mailing_id: int, *, mandate: int, by: int) -> int:
         return _require_word(session, parts, mailing_id, mandate, Shown(by, Factor.TOTP)).count
 
 
-def _approve(session: Session, parts: Parts, mailing_id: int, mandate: int, shown: Shown) -> Manifest:
-    """Write down the holder's word, and return the lock it is over: that alone may go by it."""
+def _let_go(session: Session, parts: Parts, mailing_id: int, mandate: int, shown: Shown) -> list[int]:
+    """Write down the holder's word and let the alert go by it, both or neither; return what it supersedes.
+
+    A word that stood by itself would let it go later: when the mandate is over, and by somebody else.
+    """
+    mandates.take(session, mandate)
     mailings.take(session, mailing_id)
     manifest = _require_word(session, parts, mailing_id, mandate, shown)
     over = Over(manifest.mailing, manifest.number, manifest.fingerprint)
@@ -208,22 +233,20 @@ def _approve(session: Session, parts: Parts, mailing_id: int, mandate: int, show
     mailings.approve(session, mailing_id, start_at=None)
     facts = {"mailing": mailing_id, "number": manifest.number, "mandate": mandate, "factor": shown.factor}
     audit.append(session, "alert.mandated", by=shown.by, now=database.now(session), **facts)
-    return manifest
+    return alert.let_go(session, parts, mailing_id, by=shown.by, seen=manifest.fingerprint.hex())
 
 
 def _require_word(session: Session, parts: Parts, mailing_id: int, mandate: int, shown: Shown) -> Manifest:
-    now, house = database.now(session), parts.house
+    now = database.now(session)
     acting.require(session, shown.by, May.SEND)
     mandates.get(session, mandate)
     manifest = locks.current(session, mailing_id)
     if shown.seen is not None and shown.seen != manifest.fingerprint.hex():
         raise drafting.ChangedMeanwhile(mailing_id)
     mailings.require(session, mailing_id, State.APPROVED)
-    used = mandates.used_for(session, mandate, mailing_id, at=now)
+    used = agreeing.still(session, mandates.used_for(session, mandate, mailing_id, at=now))
     word = Word(Rule.MANDATE, shown.by, shown.factor, shown.assertion, now, used)
-    fault = night.fault(word, vouching.matter(manifest), house.rules, house.pins(), now=now)
-    if fault is not None:
-        raise NotEnough(fault, mailing=mailing_id, count=manifest.count, codes_to=house.rules.codes_to)
+    agreeing.enough(session, parts, manifest, [word], now=now)
     return manifest
 
 
@@ -252,6 +275,7 @@ class Paper:
 
     frames   each frame's name with its text; None where the text is another by now than the one that is signed
     over     it lets nothing go any more, whoever signs
+    codes    a code is enough to sign it
     """
 
     mandate: MandateView
@@ -259,6 +283,7 @@ class Paper:
     frames: tuple[tuple[str, str | None], ...]
     holds: bool
     over: bool
+    codes: bool
 
     @property
     def whole(self) -> bool:
@@ -284,7 +309,10 @@ def _paper(session: Session, parts: Parts, found: MandateView, *, now: datetime)
     terms = found.terms
     frames = tuple((one.partition("@")[0], _frame(parts, one)) for one in terms.frames)
     name = digests.by_key(session, terms.digest).name
-    return Paper(found, name, frames, found.holds(now=now), found.over(now=now))
+    # Counting a large digest takes a second, and where more may be written to than a code is enough for it makes no difference.
+    codes = not found.over(now=now) and terms.most_readers <= parts.house.rules.codes_to
+    codes = codes and _reach(session, found) <= parts.house.rules.codes_to
+    return Paper(found, name, frames, found.holds(now=now), found.over(now=now), codes)
 
 
 def _frame(parts: Parts, frame_id: str) -> str | None:
@@ -325,7 +353,7 @@ def _unfit(session: Session, parts: Parts, mailing_id: int, mandate: int, *, by:
         _require_word(session, parts, mailing_id, mandate, Shown(by, Factor.TOTP))
     except NotEnough as refusal:
         # What is asked last: all else holds.
-        return None if refusal.fault is Fault.NEEDS_PASSKEY else refusal
+        return None if refusal.fault in NO_CODE else refusal
     except NewsletterError as refusal:
         return refusal
     return None

@@ -23,7 +23,7 @@ from newsletter.operators.audit import SHELL, WORKER
 from newsletter.operators.enrolment import SIGNATURES, Calling, Given, Invited, Open, Vouching
 from newsletter.operators.passkeys import Site
 from newsletter.operators.people import OperatorView
-from newsletter.operators.pins import Pin
+from newsletter.operators.pins import Pin, Pins
 from newsletter.operators.roles import May, Role
 from newsletter.operators.throttle import Door, Knock, TooMany
 
@@ -69,21 +69,33 @@ def invite(parts: Parts, operator_id: int) -> Invited:
 
 
 def pin(parts: Parts, path: Path) -> list[Pin]:
-    """Write the public keys of those who may approve into the file that workers trust, and return them. Raises NoSite."""
+    """Write the public keys of those who may approve or send, and which of it, into the file that workers trust; return them.
+
+    Raises NoSite.
+    """
     site = Site.at(parts.letterhead.base_url, parts.letterhead.sender_name)
     if site is None:
         raise NoSite(parts.letterhead.base_url)
     with parts.database.transaction() as session:
-        trusted = [one for one in people.active(session) if May.APPROVE in one.may or May.SEND in one.may]
+        trusted = [one for one in people.active(session) if one.may & pins.PINNED]
         keys = [
-            Pin(one.id, key.credential, key.public_key)
+            Pin(one.id, key.credential, key.public_key, one.may & pins.PINNED)
             for one in trusted
             for key in factors.passkeys_of(session, one.id)
         ]
-        listed = sorted({pin.operator for pin in keys})
-        audit.append(session, "keys.pinned", by=SHELL, now=database.now(session), operators=listed, keys=len(keys))
-    pins.write(path, site, keys)
+        listed, now = sorted({pin.operator for pin in keys}), database.now(session)
+        audit.append(session, "keys.pinned", by=SHELL, now=now, operators=listed, keys=len(keys))
+    pins.write(path, site, _pinned(path).renewed(keys, now=now))
     return keys
+
+
+def _pinned(path: Path) -> Pins:
+    """Return what was pinned so far; nothing of a file that is no file to trust, which is written anew."""
+    try:
+        return pins.read(path)
+    except pins.UNTRUSTED:
+        log.warning("pinned keys are not kept", why="the file was damaged, or others might write it")
+        return Pins()
 
 
 def look(parts: Parts, token: str) -> Open:

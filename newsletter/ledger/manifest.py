@@ -67,6 +67,7 @@ class Manifest:
     translates  the alert of which this one is a language that came later
     writers     the operators who wrote it, of whom none may approve it
     measure     what the count depends on, in figures that are counted in a moment (`recipients.measure`)
+    whole       of one cut into languages, to how many it would go uncut: by that it is judged. 0: it is not cut
     """
 
     mailing: int
@@ -87,6 +88,7 @@ class Manifest:
     writers: tuple[int, ...] = ()
     measure: tuple[int, int] = (0, 0)
     translates: int | None = None
+    whole: int = 0
 
     @property
     def text(self) -> str:
@@ -94,6 +96,8 @@ class Manifest:
         fields = asdict(self) | {"form": FORM}
         if self.translates is None:
             del fields["translates"]  # what was locked before there was such a thing keeps its fingerprint
+        if not self.whole:
+            del fields["whole"]
         for version in (*fields["versions"], *fields["retraction"]):
             if not version["style"]:
                 del version["style"]

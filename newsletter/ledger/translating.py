@@ -74,11 +74,16 @@ def gone(session: Session, mailing_id: int, *, but: int) -> list[tuple[MailingVi
     What a shard holds, which alert it is of, of which a language is, and when it was planned, nobody but the owner writes over.
     """
     every = [mailings.get(session, one) for one in mailings.in_all_languages(session, mailing_id) if one != but]
-    return [(one, max(_reached(session, one), _room(session, one))) for one in every]
+    return [(one, extent(session, one)) for one in every]
 
 
-def _room(session: Session, mailing: MailingView) -> int:
-    return int(session.execute(_ROOM, {"mailing": mailing.id}).scalar_one())
+def extent(session: Session, mailing: MailingView) -> int:
+    """Return for how many a mailing has room in shards, or for how many more it was planned or locked, whatever is said of it."""
+    room = int(session.execute(_ROOM, {"mailing": mailing.id}).scalar_one())
+    try:
+        return max(_reached(session, mailing), room)
+    except (locks.Broken, locks.NotLocked):
+        return room
 
 
 _ROOM = text("SELECT coalesce(sum(size), 0) FROM shard WHERE mailing_id = :mailing AND NOT retry")

@@ -1,9 +1,11 @@
 """What was said of an alert, row by row: added and read, never changed."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import select
 
+from newsletter import database
 from newsletter.database import Session
 from newsletter.models.approval import Approval
 from newsletter.models.operator import Factor
@@ -13,11 +15,12 @@ from newsletter.operators.night import Mandated, Rule, Word
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """What a word is about: one lock of one mailing."""
+    """What a word is about: one lock of one mailing. went: when it was planned; None: it has not, and mandates hold now or not."""
 
     mailing: int
     number: int
     fingerprint: bytes
+    went: datetime | None = None
 
 
 def add(
@@ -50,6 +53,7 @@ def of(session: Session, over: Over) -> list[Word]:
     """Return every word over one fingerprint, oldest first."""
     about = (Approval.mailing_id == over.mailing, Approval.fingerprint == over.fingerprint)
     found = session.execute(select(Approval).where(*about).order_by(Approval.id)).scalars().all()
+    at = over.went or database.now(session)
     return [
         Word(
             Rule(row.rule),
@@ -57,13 +61,13 @@ def of(session: Session, over: Over) -> list[Word]:
             Factor(row.factor) if row.factor else None,
             row.assertion,
             row.at,
-            _mandated(session, row),
+            _mandated(session, row, at=at),
         )
         for row in found
     ]
 
 
-def _mandated(session: Session, row: Approval) -> Mandated | None:
+def _mandated(session: Session, row: Approval, *, at: datetime) -> Mandated | None:
     if row.mandate_id is None:
         return None
-    return mandates.used_for(session, row.mandate_id, row.mailing_id, at=row.at, before=row.id)
+    return mandates.used_for(session, row.mandate_id, row.mailing_id, at=at, before=row.id)

@@ -61,6 +61,16 @@ def get(session: Session, mandate_id: int) -> MandateView:
     return _view(session, row)
 
 
+def take(session: Session, mandate_id: int) -> None:
+    """Keep everybody else from using a mandate until the transaction is over: of two at once the second sees what the first used.
+
+    Raises UnknownMandate.
+    """
+    free = select(Mandate.id).where(Mandate.id == mandate_id).with_for_update(key_share=True)
+    if session.execute(free).first() is None:
+        raise UnknownMandate(mandate_id)
+
+
 def listed(session: Session, *, limit: int = 50) -> list[MandateView]:
     """Return the newest mandates."""
     query = select(Mandate).order_by(Mandate.id.desc()).limit(limit).execution_options(populate_existing=True)
@@ -68,7 +78,7 @@ def listed(session: Session, *, limit: int = 50) -> list[MandateView]:
 
 
 def _view(session: Session, row: Mandate) -> MandateView:
-    signers = tuple(signer for signer, _, _ in _signatures(session, row.id))
+    signers = tuple(signer for signer, *_ in _signatures(session, row.id))
     used = session.execute(select(func.count(func.distinct(Approval.mailing_id))).where(Approval.mandate_id == row.id))
     return MandateView(
         row.id, Terms.parse(row.terms), _fingerprint(row.terms), signers, used.scalar_one(), row.ended_at
@@ -94,7 +104,7 @@ def used_for(
 ) -> Mandated:
     """Return a mandate as one release uses it.
 
-    at       when the word was given: one that ended later does not take it back
+    at       when the alert was planned, or now: one that ended later does not take back what it let go
     before   the number of the word's row: only alerts that went by an earlier one count. None: it is not given yet
     """
     row = session.get_one(Mandate, mandate_id, populate_existing=True)
@@ -104,10 +114,11 @@ def used_for(
     used = session.execute(select(func.count(func.distinct(Approval.mailing_id))).where(*others)).scalar_one()
     ended = row.ended_at is not None and row.ended_at <= at
     # Worked out anew: what stands beside the terms is only what somebody wrote there.
-    return Mandated(Terms.parse(row.terms), _fingerprint(row.terms), _signatures(session, mandate_id), used, ended)
+    terms, signed = Terms.parse(row.terms), _signatures(session, mandate_id)
+    return Mandated(terms, _fingerprint(row.terms), signed, used, ended, at)
 
 
-def _signatures(session: Session, mandate_id: int) -> tuple[tuple[int, Factor, str | None], ...]:
+def _signatures(session: Session, mandate_id: int) -> tuple[tuple[int, Factor, str | None, datetime], ...]:
     query = select(MandateSignature).where(MandateSignature.mandate_id == mandate_id)
     found = session.execute(query.order_by(MandateSignature.at, MandateSignature.signer_id)).scalars()
-    return tuple((one.signer_id, Factor(one.factor), one.assertion) for one in found)
+    return tuple((one.signer_id, Factor(one.factor), one.assertion, one.at) for one in found)

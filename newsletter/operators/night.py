@@ -4,35 +4,42 @@
 
 | rule | who | what it asks |
 |---|---|---|
-| two | another approver | a code for a small audience, above it a passkey over the fingerprint |
+| two | another approver | a code for a small audience, above it a passkey over rule and fingerprint |
 | few | one person | an audience of no more than `few` |
 | alone | one person | the same proof, and a delay in which everyone may stop it |
 | mandate | one person | two others signed in the evening for this night, digest, frames and size |
 """
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 
 from newsletter.models.approval import Rule as Rule
 from newsletter.models.operator import Factor
 from newsletter.operators import passkeys
 from newsletter.operators.passkeys import BadPasskey, Known
 from newsletter.operators.pins import Pins
+from newsletter.operators.roles import May
 
 CODES = frozenset({Factor.TOTP, Factor.PASSKEY})
 """A code from paper gets its owner back in; it lets nothing go."""
+REPEATED = 3
+"""How many times over readers may be written to within a day by one person's word, or by codes: an alert and what corrects it."""
+NEEDS = MappingProxyType({Rule.TWO: May.APPROVE, Rule.ALONE: May.SEND, Rule.MANDATE: May.SEND})
+"""What the key is pinned for by which somebody gives their word. By that rule alone: who sends approves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Night:
     """An organisation's rules.
 
-    few         up to how many readers one person may send by themselves
+    few         up to how many readers one person may send by themselves: of an alert limited to some languages, of the whole digest
     alone       how long everyone has to stop what one person sends alone; None: nobody may
-    codes_to    up to how many readers a code is enough for an approval; a passkey always is
+    codes_to    up to how many readers of the digest a code is enough for an approval; a passkey always is
     """
 
     few: int = 1_000
@@ -85,16 +92,29 @@ class Word:
     at: datetime
     mandate: "Mandated | None" = None
 
+    @property
+    def keyed(self) -> bool:
+        """Whether it rests on a passkey: the speaker's, or one by which their mandate was signed."""
+        signed = self.mandate.signed if self.mandate else ()
+        return self.assertion is not None or any(assertion is not None for _, _, assertion, _ in signed)
+
+    @property
+    def proved(self) -> bool:
+        """Whether it rests on passkeys alone: nothing of it is only a row."""
+        signed = self.mandate.signed if self.mandate else ()
+        return self.assertion is not None and all(assertion is not None for _, _, assertion, _ in signed)
+
 
 @dataclass(frozen=True, slots=True)
 class Mandated:
-    """A mandate as one release uses it."""
+    """A mandate as one release uses it. at: when what it lets go was planned, or now; None: as the word was said."""
 
     terms: Terms
     fingerprint: bytes
-    signed: tuple[tuple[int, Factor, str | None], ...]
+    signed: tuple[tuple[int, Factor, str | None, datetime], ...]
     used: int
     ended: bool
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +123,10 @@ class Matter:
 
     author, writers   who locked it, and who wrote it: none of them approves it
     frames            those that its languages keep to; None: one was written freely
+    beside            to how many it went in its other languages
+    whole             to how many it would go, were it cut in no way: limited to no language, with none that comes later
+    limited           it is for the readers of some languages, and the others never hear of it
+    before            to how many alerts went within a day, to the same digest, by one person's word or by a code
     """
 
     fingerprint: bytes
@@ -111,6 +135,20 @@ class Matter:
     digest: str
     frames: tuple[str | None, ...] = (None,)
     writers: tuple[int, ...] = ()
+    beside: int = 0
+    whole: int = 0
+    limited: bool = False
+    before: int = 0
+
+    @property
+    def together(self) -> int:
+        """To how many it goes in all its languages."""
+        return self.count + self.beside
+
+    @property
+    def reach(self) -> int:
+        """Whom whoever cuts an alert into parts reaches in the end."""
+        return max(self.count, self.whole)
 
 
 class Fault(StrEnum):
@@ -118,6 +156,8 @@ class Fault(StrEnum):
 
     NOBODY = "nobody"
     TOGETHER = "together"
+    LIMITED = "limited"
+    FEW_REPEATED = "few-repeated"
     OWN = "own"
     NAMELESS = "nameless"
     NO_AUTHOR = "no-author"
@@ -126,7 +166,10 @@ class Fault(StrEnum):
     TOO_SOON = "too-soon"
     NOT_ALONE = "not-alone"
     NEEDS_PASSKEY = "needs-passkey"
+    REACH_NEEDS_PASSKEY = "reach-needs-passkey"
+    CODES_REPEATED = "codes-repeated"
     BAD_SIGNATURE = "bad-signature"
+    PINS = "pins"
     NO_FACTOR = "no-factor"
     MANDATE_OVER = "mandate-over"
     MANDATE_USED = "mandate-used"
@@ -135,13 +178,17 @@ class Fault(StrEnum):
     MANDATE_SMALLER = "mandate-smaller"
 
 
-def unlockable(author: int | None, *, unread: bool, together: int, rules: Night) -> Fault | None:
+NO_CODE = frozenset({Fault.NEEDS_PASSKEY, Fault.REACH_NEEDS_PASSKEY, Fault.CODES_REPEATED})
+"""A code is not enough, and a passkey is: it is asked last, so all else holds."""
+
+
+def unlockable(author: int | None, *, unread: bool, few: bool) -> Fault | None:
     """Return why an alert cannot be locked so, or None where it can: for many somebody says who asks a second person.
 
-    unread     words have no name to them, and whoever locks them has not said that they read them
-    together   how many it goes to, in all its languages
+    unread   words have no name to them, and whoever locks them has not said that they read them
+    few      one person may send it
     """
-    if together <= rules.few:
+    if few:
         return None
     if author is None:
         return Fault.NO_AUTHOR
@@ -158,11 +205,11 @@ def fault(word: Word, matter: Matter, rules: Night, pins: Pins, *, now: datetime
     """Return why one person's word is not enough, or None where it is."""
     match word.rule:
         case Rule.FEW:
-            return None if matter.count <= rules.few else Fault.TOO_MANY
+            return one_person(matter, rules)
         case Rule.ALONE:
             if rules.alone is None:
                 return Fault.NOT_ALONE
-            if found := proven(word, matter.fingerprint, matter.count, rules, pins):
+            if found := proven(word, matter, rules, pins):
                 return found
             return None if now >= word.at + rules.alone else Fault.TOO_SOON
         case Rule.TWO:
@@ -171,29 +218,73 @@ def fault(word: Word, matter: Matter, rules: Night, pins: Pins, *, now: datetime
                 return Fault.NAMELESS
             if word.operator is None or word.operator in (matter.author, *matter.writers):
                 return Fault.OWN
-            return proven(word, matter.fingerprint, matter.count, rules, pins)
+            return proven(word, matter, rules, pins)
         case Rule.MANDATE:
             return _mandated(word, matter, rules, pins)
 
 
-def proven(word: Word, fingerprint: bytes, count: int, rules: Night, pins: Pins) -> Fault | None:
-    """Return why what somebody showed does not prove their word over a fingerprint, for so many readers."""
+def one_person(matter: Matter, rules: Night) -> Fault | None:
+    """Return why one person's own word is not enough, or None where it is."""
+    if matter.count > rules.few:
+        return Fault.TOO_MANY
+    if matter.together > rules.few:
+        return Fault.TOGETHER
+    if matter.limited and matter.reach > rules.few:
+        return Fault.LIMITED
+    return Fault.FEW_REPEATED if matter.together + matter.before > rules.few * REPEATED else None
+
+
+def by_code(matter: Matter, rules: Night) -> Fault | None:
+    """Return why a code is not enough, or None where it is."""
+    if matter.count > rules.codes_to:
+        return Fault.NEEDS_PASSKEY
+    if matter.reach > rules.codes_to:
+        return Fault.REACH_NEEDS_PASSKEY
+    return Fault.CODES_REPEATED if matter.count + matter.before > rules.codes_to * REPEATED else None
+
+
+SIGNING = "sign"
+"""What a mandate's signers do: none of the rules, so that no signature of theirs is one of an alert."""
+
+
+def challenge(deed: str, fingerprint: bytes, *, mandate: bytes = b"") -> bytes:
+    """Return what a passkey signs: what is done, by which mandate, and the fingerprint of what it is done to.
+
+    deed      a rule, or SIGNING: who sends alone has not approved what they send, whoever holds their signature
+    mandate   its fingerprint, where the alert goes by one
+    """
+    return hashlib.sha256("\n".join(("newsletter", deed, mandate.hex(), fingerprint.hex())).encode()).digest()
+
+
+def proven(word: Word, matter: Matter, rules: Night, pins: Pins) -> Fault | None:
+    """Return why what somebody showed does not prove their word."""
+    mandate = word.mandate.fingerprint if word.mandate else b""
+    return _shown(word, challenge(word.rule, matter.fingerprint, mandate=mandate), by_code(matter, rules), pins)
+
+
+def signs(word: Word, fingerprint: bytes, most_readers: int, rules: Night, pins: Pins) -> Fault | None:
+    """Return why what somebody showed is no signature of a mandate. most_readers: of an alert by it, or all who take its digest."""
+    weak = Fault.NEEDS_PASSKEY if most_readers > rules.codes_to else None
+    return _shown(word, challenge(SIGNING, fingerprint), weak, pins)
+
+
+def _shown(word: Word, asked: bytes, weak: Fault | None, pins: Pins) -> Fault | None:
+    """asked: the challenge of a passkey; weak: why a code is not enough."""
     if word.operator is None:
         return Fault.NOBODY
     if word.assertion is not None:
-        return None if signed(word.operator, word.assertion, fingerprint, pins) else Fault.BAD_SIGNATURE
-    if count > rules.codes_to:
-        return Fault.NEEDS_PASSKEY
-    return None if word.factor in CODES else Fault.NO_FACTOR
+        return None if signed(word, asked, pins) else Fault.BAD_SIGNATURE
+    return weak or (None if word.factor in CODES else Fault.NO_FACTOR)
 
 
-def signed(operator: int, assertion: str, fingerprint: bytes, pins: Pins) -> bool:
-    """Return whether an assertion is the operator's signature over a fingerprint, by a key that is pinned."""
-    if pins.site is None:
+def signed(word: Word, asked: bytes, pins: Pins) -> bool:
+    """Return whether a word's assertion is its operator's signature over a challenge, by a key that is pinned for its rule."""
+    if pins.site is None or word.operator is None or word.assertion is None:
         return False
-    for credential, public_key in pins.of(operator):
+    for pin in pins.of(word.operator, NEEDS[word.rule], at=word.at):
         try:
-            passkeys.verify(pins.site, assertion, known=Known(credential, public_key, 0), challenge=fingerprint)
+            known = Known(pin.credential, pin.public_key, 0)
+            passkeys.verify(pins.site, word.assertion, known=known, challenge=asked)
         except BadPasskey:
             continue
         return True
@@ -205,7 +296,7 @@ def _mandated(word: Word, matter: Matter, rules: Night, pins: Pins) -> Fault | N
     if mandate is None:
         return Fault.MANDATE_UNSIGNED
     terms = mandate.terms
-    if mandate.ended or word.at >= terms.until:
+    if mandate.ended or (mandate.at or word.at) >= terms.until:
         return Fault.MANDATE_OVER
     if mandate.used >= terms.most_alerts:
         return Fault.MANDATE_USED
@@ -213,20 +304,22 @@ def _mandated(word: Word, matter: Matter, rules: Night, pins: Pins) -> Fault | N
         return Fault.MANDATE_OTHER
     if matter.count > terms.most_readers:
         return Fault.MANDATE_SMALLER
-    return _signers(mandate, rules, pins) or proven(word, matter.fingerprint, matter.count, rules, pins)
+    return _signers(mandate, matter, rules, pins) or proven(word, matter, rules, pins)
 
 
 def _framed(matter: Matter, terms: Terms) -> bool:
     return bool(matter.frames) and all(frame in terms.frames for frame in matter.frames)
 
 
-def _signers(mandate: Mandated, rules: Night, pins: Pins) -> Fault | None:
-    """Two others must have signed; what proves a signature depends on how many readers the mandate allows."""
-    good = set()
-    for operator, factor, assertion in mandate.signed:
-        word = Word(Rule.TWO, operator, factor, assertion, mandate.terms.until)
-        if operator != mandate.terms.holder and not proven(
-            word, mandate.fingerprint, mandate.terms.most_readers, rules, pins
-        ):
+def _signers(mandate: Mandated, matter: Matter, rules: Night, pins: Pins) -> Fault | None:
+    """Two others must have signed; what proves a signature depends on how many readers the mandate allows.
+
+    And on how many take the digest: alert by alert, each to some of them, its holder reaches them all.
+    """
+    good, most = set(), max(mandate.terms.most_readers, matter.reach)
+    for operator, factor, assertion, at in mandate.signed:
+        word = Word(Rule.TWO, operator, factor, assertion, at)
+        refused = signs(word, mandate.fingerprint, most, rules, pins)
+        if operator != mandate.terms.holder and not refused:
             good.add(operator)
     return None if len(good) >= 2 else Fault.MANDATE_UNSIGNED

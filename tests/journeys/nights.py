@@ -1,10 +1,12 @@
 """What the stories of the night share: a product in which two readers are few, its team, and a text."""
 
 from sqlalchemy import text
+from webauthn.helpers import bytes_to_base64url
 
 from newsletter import database
 from newsletter.journeys import alert, drafting, team
-from newsletter.operators import factors, passkeys
+from newsletter.operators import factors, night, passkeys
+from newsletter.operators.night import Rule
 from newsletter.operators.passkeys import Site
 from newsletter.operators.sessions import Factor
 from tests import house
@@ -63,6 +65,12 @@ def phone_of(crew, made, member):
         factors.add_passkey(session, member.id, known, label="phone", now=database.now(session))
     team.pin(made.parts, made.settings.pins)
     return phone
+
+
+def signature(made, phone, number, deed=Rule.TWO, *, mandate=b""):
+    """Return a passkey's signature over what somebody does to an alert."""
+    fingerprint = bytes.fromhex(alert.standing(made.parts, number).locked.fingerprint)
+    return phone.sign(bytes_to_base64url(night.challenge(deed, fingerprint, mandate=mandate)))
 
 
 def by_passkey(pages, made, number, member, assertion):

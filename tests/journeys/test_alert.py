@@ -96,8 +96,7 @@ def phone_of(crew, made, member):
 
 
 def signature(made, phone, number):
-    fingerprint = bytes.fromhex(alert.standing(made.parts, number).locked.fingerprint)
-    return phone.sign(bytes_to_base64url(fingerprint))
+    return nights.signature(made, phone, number)
 
 
 def test_from_draft_to_inbox_by_two(made, tmp_path, words, author, approver, sink):
@@ -116,6 +115,24 @@ def test_from_draft_to_inbox_by_two(made, tmp_path, words, author, approver, sin
     made.deliver("urgent")
     assert sorted(message.recipient for message in sink.messages) == house.addresses(4)
     assert books(made, number).state == "done"
+
+
+@pytest.mark.parametrize("asked", ["release", "may"])
+def test_a_word_that_nobody_settled_is_a_word(made, pages, tmp_path, words, author, approver, sink, asked):
+    """The approver has signed and put the phone away; the errand that takes it for approved was lost, the code is used up."""
+    number = locked(made, tmp_path, words, author, 4)
+    seen = alert.standing(made.parts, number).locked.fingerprint
+    code = approver.code(now(made))
+    alert.sign(pages.parts, number, by=approver.id, factor=Factor.TOTP, answer=code, seen=seen)
+    found = alert.standing(made.parts, number)
+    assert (found.state, found.waits_for) == (State.LOCKED, None)
+    if asked == "may":
+        assert alert.may_release(made.parts, number) == 4
+        return
+    assert alert.release(made.parts, number, by=author.id) is State.SENDING
+    made.deliver("urgent")
+    assert len(sink.messages) == 4
+    assert any("alert.approved" in act for act in nights.acts(made))
 
 
 def test_few_readers_need_one_person(made, tmp_path, words, sink):

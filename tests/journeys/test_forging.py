@@ -164,7 +164,6 @@ EDITED = {
         UPDATE variant v SET head = o.head, blocks = o.blocks FROM variant o
         WHERE v.mailing_id = %(alert)s AND o.id = (SELECT max(id) FROM variant WHERE mailing_id <> %(alert)s)
     """,
-    "another digest": "UPDATE mailing SET digest_id = NULL WHERE id = %(alert)s",
     "expiry": "UPDATE mailing SET expires_at = now() + interval '9 days' WHERE id = %(alert)s",
     "no expiry": "UPDATE mailing SET expires_at = NULL WHERE id = %(alert)s",
     "update": "UPDATE mailing SET updates = id WHERE id = %(alert)s",

@@ -17,8 +17,9 @@ from newsletter.journeys.alert import NotEnough
 from newsletter.journeys.mandates import BadMandate, Wish
 from newsletter.ledger.mailings import State
 from newsletter.operators import mandates as rows
+from newsletter.operators import night
 from newsletter.operators.factors import WrongFactor
-from newsletter.operators.night import Fault
+from newsletter.operators.night import Fault, Rule
 from newsletter.operators.roles import NotAllowed, Role
 from tests import house
 from tests.journeys import nights
@@ -185,7 +186,8 @@ def test_a_frame_that_was_changed_since_is_another(made, tmp_path, database_urls
 def test_every_language_keeps_to_a_frame(made, tmp_path, holder, mandate):
     """A second language written freely would be a hole beside the first."""
     house.add_readers(made, tmp_path, house.addresses(4))
-    paths = nights.write(tmp_path, words(made)) + nights.write(tmp_path, f"---\nlanguage: fa\n---\n{nights.TEXT}", "other.md")
+    freely = f"---\nlanguage: fa\n---\n{nights.TEXT}"
+    paths = nights.write(tmp_path, words(made)) + nights.write(tmp_path, freely, "other.md")
     number = drafting.draft(made.parts, paths, digest_key=house.DIGEST, by=holder.id)
     alert.lock(made.parts, number, by=holder.id)
     refuses(Fault.MANDATE_OTHER, made, number, mandate, holder)
@@ -269,15 +271,14 @@ def test_a_large_audience_takes_passkeys_in_the_evening_and_at_night(made, tmp_p
         sign(made, found.id, signers[0])
     assert weak.value.message == "mandate.needs-passkey"
     for one in signers:
-        assertion = phones[one.id].sign(bytes_to_base64url(found.fingerprint))
+        assertion = phones[one.id].sign(bytes_to_base64url(night.challenge(night.SIGNING, found.fingerprint)))
         mandates.sign_by_passkey(made.parts, found.id, by=one.id, assertion=assertion)
     number = locked(made, tmp_path, holder, count=8)
     refuses(Fault.NEEDS_PASSKEY, made, number, found.id, holder)
-    challenge = bytes_to_base64url(bytes.fromhex(alert.standing(made.parts, number).locked.fingerprint))
-    theirs = phones[signers[0].id].sign(challenge)
+    theirs = nights.signature(made, phones[signers[0].id], number, Rule.MANDATE, mandate=found.fingerprint)
     with pytest.raises(NotEnough):
         mandates.release_by_passkey(made.parts, number, mandate=found.id, by=holder.id, assertion=theirs)
-    mine = phones[holder.id].sign(challenge)
+    mine = nights.signature(made, phones[holder.id], number, Rule.MANDATE, mandate=found.fingerprint)
     mandates.release_by_passkey(made.parts, number, mandate=found.id, by=holder.id, assertion=mine)
     made.deliver("urgent")
     assert len(sink.messages) == 8
@@ -320,7 +321,7 @@ def test_who_may_not_send_holds_none(made, signers):
 def test_an_hour_is_the_next_one_here(written, expected):
     """“Until 08:00” means tomorrow morning where the machine stands."""
     now = datetime.fromisoformat("2026-03-01T22:00:00+01:00")
-    assert mandates.until(written, now=now) == datetime.fromisoformat(expected)
+    assert mandates.until(written, now=now, zone=now.tzinfo) == datetime.fromisoformat(expected)
 
 
 @pytest.mark.parametrize("written", ["", "8", "25:00", "08:61", "tomorrow", "2026-02-30T08:00"])
@@ -408,9 +409,8 @@ def test_forged_signatures_let_no_large_alert_go(made, tmp_path, crew, holder, s
     found = mandates.add(made.parts, wish(made, holder, most_readers=50))
     old = mandates.add(made.parts, wish(made, holder, most_readers=50))
     number = locked(made, tmp_path, holder, count=8)
-    challenge = bytes_to_base64url(bytes.fromhex(alert.standing(made.parts, number).locked.fingerprint))
-    mine = phones[holder.id].sign(challenge)
-    replayed = phones[signers[1].id].sign(bytes_to_base64url(old.fingerprint))
+    mine = nights.signature(made, phones[holder.id], number, Rule.MANDATE, mandate=found.fingerprint)
+    replayed = phones[signers[1].id].sign(bytes_to_base64url(night.challenge(night.SIGNING, old.fingerprint)))
     with attacker(database_urls.worker) as worker:
         sign_ = "INSERT INTO mandate_signature (mandate_id, signer_id, factor, assertion) VALUES (%s, %s, %s, %s)"
         worker.execute(sign_, (found.id, signers[0].id, "totp", None))

@@ -130,9 +130,9 @@ def test_every_reason_has_a_sentence():
 def test_where_an_alert_stands_says_why_it_does_not_go(made, pages, number, database_urls):
     """Also to the pages; until somebody has let it go on."""
     assert alert.standing(pages.parts, number).refusals == ()
-    forced(made, database_urls, number, EDITED["another digest"])
+    forced(made, database_urls, number, EDITED["update"])
     [found] = alert.standing(pages.parts, number).refusals
-    assert (found.why, found.halted) == ("vouch.audience", True)
+    assert (found.why, found.halted) == ("vouch.updates", True)
     mailing.resume(made.parts, number)
     assert alert.standing(made.parts, number).refusals == ()
 

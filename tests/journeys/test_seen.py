@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from webauthn.helpers import bytes_to_base64url
 
 from newsletter.journeys import alert, drafting, mandates
 from newsletter.ledger.mailings import State
+from newsletter.operators.night import Rule
 from tests.journeys import nights
 from tests.journeys.test_mandates import crew as crew
 from tests.journeys.test_mandates import holder as holder
@@ -34,18 +34,22 @@ def test_what_is_locked_anew_under_a_thumb_does_not_go(made, tmp_path, crew, hol
     """The thumb was for the words on the screen: to so few readers others would go by one person's word, and by nobody's look."""
     phone = nights.phone_of(crew, made, holder)
     number = locked(made, tmp_path, holder, count=2)
-    challenge = bytes_to_base64url(bytes.fromhex(alert.standing(made.parts, number).locked.fingerprint))
+    by = mandates.paper(made.parts, mandate).mandate.fingerprint
+    seen, thumb = alert.standing(made.parts, number).locked.fingerprint, None
+    if factor == "passkey":
+        thumb = nights.signature(made, phone, number, Rule.MANDATE, mandate=by)
 
     def lock_anew():
         drafting.edit(made.parts, number, nights.write(tmp_path, "# Nothing\n\nGo to bed.\n"), by=holder.id)
         alert.lock(made.parts, number, by=holder.id)
 
     parts = replace(made.parts, letterhead=Meanwhile(made.parts.letterhead, lock_anew))
-    shown = {"mandate": mandate, "by": holder.id}
+    shown = {"mandate": mandate, "by": holder.id, "seen": seen}
     if factor == "passkey":
-        release, answer = mandates.release_by_passkey, {"assertion": phone.sign(challenge)}
+        release, answer = mandates.release_by_passkey, {"assertion": thumb}
     else:
         release, answer = mandates.release_by_code, {"code": holder.code(nights.now(made))}
     with pytest.raises(drafting.ChangedMeanwhile):
         release(parts, number, **shown, **answer)
     assert alert.standing(made.parts, number).state is State.LOCKED
+    assert mandates.listed(made.parts)[0][0].used == 0

@@ -8,7 +8,6 @@ from email import message_from_bytes, policy
 import psycopg
 import pytest
 from starlette.testclient import TestClient
-from webauthn.helpers import bytes_to_base64url
 
 from newsletter import database
 from newsletter.journeys import alert, drafting, mailing
@@ -194,8 +193,7 @@ def test_a_stop_by_the_pages_role_ends_an_alert_in_flight_within_half_a_second(
     sink.delay_seconds = lambda: 0.02
     number = nights.locked(made, tmp_path, author, 300)
     phone = nights.phone_of(Crew(made.parts.database, web.parts.database), made, approver)
-    challenge = bytes.fromhex(alert.standing(made.parts, number).locked.fingerprint)
-    nights.by_passkey(web, made, number, approver, phone.sign(bytes_to_base64url(challenge)))
+    nights.by_passkey(web, made, number, approver, nights.signature(made, phone, number))
     alert.release(made.parts, number, by=author.id)
     url = f"/h/{made.parts.tokens.stop(number, now=datetime.now(UTC))}"
     with delivering(made, "urgent"):

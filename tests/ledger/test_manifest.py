@@ -53,6 +53,7 @@ OTHER = {
     "writers": (2,),
     "measure": (401, 0),
     "translates": 4,
+    "whole": 9_000,
 }
 
 
@@ -137,6 +138,7 @@ def test_the_difference_shows_every_change_an_approver_must_see():
         "latest",
         "writers",
         "measure",
+        "whole",
     } | {"words"}
     assert difference(MANIFEST, replace(MANIFEST, number=2)) == []
     [words] = difference(MANIFEST, replace(MANIFEST, versions=OTHER["versions"]))

@@ -14,6 +14,7 @@ from newsletter.operators import night, passkeys, pins
 from newsletter.operators.night import Fault, Mandated, Matter, Night, Rule, Terms, Word
 from newsletter.operators.passkeys import Site
 from newsletter.operators.pins import BadPins, OthersMayWrite, Pin, Pins
+from newsletter.operators.roles import May
 from tests.fakes.authenticator import Authenticator
 
 NOW = datetime(2026, 6, 1, 2, 10, tzinfo=UTC)
@@ -39,15 +40,15 @@ def phone():
 @pytest.fixture
 def trusted(phone):
     """The phone is operator 2's and pinned."""
-    return Pins(SITE, (Pin(2, *enrolled(phone)),))
+    return Pins(SITE, (Pin(2, *enrolled(phone), pins.PINNED),))
 
 
 def word(rule=Rule.TWO, operator=2, factor=Factor.TOTP, assertion=None, at=NOW, mandate=None):
     return Word(rule, operator, factor, assertion, at, mandate)
 
 
-def sign(phone, fingerprint=PRINT):
-    return phone.sign(bytes_to_base64url(fingerprint))
+def sign(phone, fingerprint=PRINT, deed=Rule.TWO, mandate=b""):
+    return phone.sign(bytes_to_base64url(night.challenge(deed, fingerprint, mandate=mandate)))
 
 
 def judge(words, matter=MATTER, pins=Pins(), now=NOW, rules=RULES):
@@ -73,17 +74,17 @@ def test_nobody_approves_what_has_no_author():
 
 
 @pytest.mark.parametrize(
-    ("author", "unread", "together", "found"),
+    ("author", "unread", "few", "found"),
     [
-        (1, False, 101, None),
-        (None, False, 101, Fault.NO_AUTHOR),
-        (1, True, 101, Fault.UNREAD),
-        (None, True, 100, None),
+        (1, False, False, None),
+        (None, False, False, Fault.NO_AUTHOR),
+        (1, True, False, Fault.UNREAD),
+        (None, True, True, None),
     ],
 )
-def test_a_lock_for_many_has_a_name(author, unread, together, found):
+def test_a_lock_for_many_has_a_name(author, unread, few, found):
     """Whoever asks a second person to approve says who they are, and answers for words that nobody put a name to."""
-    assert night.unlockable(author, unread=unread, together=together, rules=RULES) is found
+    assert night.unlockable(author, unread=unread, few=few) is found
 
 
 def test_a_code_suffices_for_few_and_never_one_from_paper():
@@ -112,11 +113,102 @@ def test_a_passkey_signs_this_fingerprint_and_no_other(phone, trusted):
     assert judge([word(factor=Factor.PASSKEY, assertion=sign(phone))], large, Pins()) is Fault.BAD_SIGNATURE
 
 
+@pytest.mark.parametrize(("rule", "may"), [(Rule.TWO, May.APPROVE), (Rule.ALONE, May.SEND), (Rule.MANDATE, May.SEND)])
+def test_a_key_counts_for_what_it_is_pinned_for(phone, rule, may):
+    """A role is a row that a worker's password writes; the file says of each key whether its owner approves, or sends."""
+    credential, public_key = enrolled(phone)
+    said = word(rule, factor=Factor.PASSKEY, assertion=sign(phone, deed=rule))
+    large = replace(MATTER, count=5_000)
+    for pinned in (frozenset(), pins.PINNED - {may}):
+        trusted = Pins(SITE, (Pin(2, credential, public_key, pinned),))
+        assert night.proven(said, large, RULES, trusted) is Fault.BAD_SIGNATURE
+    assert night.proven(said, large, RULES, Pins(SITE, (Pin(2, credential, public_key, frozenset({may})),))) is None
+
+
+@pytest.mark.parametrize("meant", [Rule.TWO, Rule.ALONE, Rule.MANDATE, night.SIGNING])
+@pytest.mark.parametrize("used", [Rule.TWO, Rule.ALONE, Rule.MANDATE])
+def test_a_signature_is_for_what_its_owner_meant(phone, trusted, meant, used):
+    """Who sends alone, where everybody has a quarter of an hour to stop it, has not approved it for now."""
+    by, other = (replace(MANDATE, fingerprint=letter * 32) for letter in (b"m", b"n"))
+    mandate = b"m" * 32 if meant is Rule.MANDATE else b""
+    assertion = sign(phone, deed=meant, mandate=mandate)
+    said = word(used, factor=Factor.PASSKEY, assertion=assertion, mandate=by if used is Rule.MANDATE else None)
+    assert night.proven(said, MATTER, RULES, trusted) is (None if meant == used else Fault.BAD_SIGNATURE)
+    assert night.proven(replace(said, mandate=other), MATTER, RULES, trusted) is Fault.BAD_SIGNATURE
+    assert (night.signs(said, PRINT, 5_000, RULES, trusted) is None) is (meant == night.SIGNING)
+
+
+def test_a_file_from_before_trusts_nobody(tmp_path, phone):
+    """It does not say what its keys are for; until the team is pinned anew no passkey lets anything go."""
+    path = tmp_path / "approvers.json"
+    pins.write(path, SITE, [Pin(2, *enrolled(phone), pins.PINNED)])
+    fields = json.loads(path.read_text())
+    del fields["keys"][0]["may"]
+    path.write_text(json.dumps(fields))
+    assert not any(pins.read(path).of(2, act, at=NOW) for act in pins.PINNED)
+
+
+def test_a_dropped_key_holds_for_what_was_said_before(tmp_path, phone, trusted):
+    """A new phone must not take back what the old one signed; nor does whoever finds the old one sign anything."""
+    path = tmp_path / "approvers.json"
+    pins.write(path, SITE, trusted.renewed([], now=NOW))
+    dropped, large = pins.read(path), replace(MATTER, count=5_000)
+    said = word(factor=Factor.PASSKEY, assertion=sign(phone), at=NOW - timedelta(seconds=1))
+    assert judge([said], large, dropped) is None
+    assert judge([replace(said, at=NOW)], large, dropped) is Fault.BAD_SIGNATURE
+    assert dropped.renewed([], now=NOW + timedelta(days=399)) == list(dropped.keys)
+    assert dropped.renewed([], now=NOW + timedelta(days=400)) == []
+
+
+def test_a_key_that_is_pinned_for_less_holds_for_what_was_said_before(trusted):
+    """Whoever approves no more has approved what they approved; pinned again for as much, nothing was dropped."""
+    [key] = trusted.keys
+    less = replace(key, may=key.may - {May.APPROVE})
+    renewed = Pins(SITE, tuple(trusted.renewed([less], now=NOW)))
+    assert renewed.keys == (less, replace(key, until=NOW))
+    assert not renewed.of(2, May.APPROVE, at=NOW)
+    assert trusted.renewed([key], now=NOW) == [key]
+
+
 def test_one_person_may_send_to_few():
     """A village of eighty needs no committee."""
     alone = [word(Rule.FEW, operator=1, factor=None)]
     assert judge(alone, replace(MATTER, count=100)) is None
     assert judge(alone, replace(MATTER, count=101)) is Fault.TOO_MANY
+
+
+@pytest.mark.parametrize(
+    ("cut", "why"),
+    [
+        ({"count": 50}, None),
+        ({"count": 101}, Fault.TOO_MANY),
+        ({"count": 50, "beside": 51}, Fault.TOGETHER),
+        ({"count": 50, "whole": 101, "limited": True}, Fault.LIMITED),
+        ({"count": 50, "whole": 100, "limited": True}, None),
+        ({"count": 50, "whole": 101}, None),
+        ({"count": 100, "before": 200}, None),
+        ({"count": 100, "before": 201}, Fault.FEW_REPEATED),
+    ],
+)
+def test_what_is_cut_into_parts_is_not_few(cut, why):
+    """Slices of a large digest, each to few, are one large alert; languages that come later are added up as they go."""
+    assert judge([word(Rule.FEW, operator=1, factor=None)], replace(MATTER, **cut)) is why
+
+
+@pytest.mark.parametrize(
+    ("cut", "why"),
+    [
+        ({"count": 50, "whole": 1_000}, None),
+        ({"count": 50, "whole": 1_001}, Fault.REACH_NEEDS_PASSKEY),
+        ({"count": 1_000, "before": 2_000}, None),
+        ({"count": 1_000, "before": 2_001}, Fault.CODES_REPEATED),
+    ],
+)
+def test_no_code_lets_a_large_digest_go_in_parts(phone, trusted, cut, why):
+    """That a code was right is only a row; what can be written without a key stays small, however often it is."""
+    assert judge([word()], replace(MATTER, **cut)) is why
+    assert judge([word(factor=Factor.PASSKEY, assertion=sign(phone))], replace(MATTER, **cut), trusted) is None
+    assert judge([word(Rule.ALONE)], replace(MATTER, **cut), now=NOW + timedelta(hours=1)) is why
 
 
 def test_one_person_alone_waits():
@@ -141,7 +233,7 @@ TERMS = Terms(
     frames=("raid", "transport"),
     nonce="n",
 )
-MANDATE = Mandated(TERMS, b"m" * 32, ((2, Factor.TOTP, None), (3, Factor.TOTP, None)), used=0, ended=False)
+MANDATE = Mandated(TERMS, b"m" * 32, ((2, Factor.TOTP, None, NOW), (3, Factor.TOTP, None, NOW)), used=0, ended=False)
 FRAMED = replace(MATTER, frames=("raid",))
 
 
@@ -168,12 +260,14 @@ def test_a_mandate_lets_its_holder_send_what_it_names():
         ({}, replace(FRAMED, digest="daily"), {}, Fault.MANDATE_OTHER),
         ({}, replace(FRAMED, count=901), {}, Fault.MANDATE_SMALLER),
         ({"signed": MANDATE.signed[:1]}, FRAMED, {}, Fault.MANDATE_UNSIGNED),
-        ({"signed": (MANDATE.signed[0], (1, Factor.TOTP, None))}, FRAMED, {}, Fault.MANDATE_UNSIGNED),
+        ({"signed": (MANDATE.signed[0], (1, Factor.TOTP, None, NOW))}, FRAMED, {}, Fault.MANDATE_UNSIGNED),
         ({"signed": (MANDATE.signed[0], MANDATE.signed[0])}, FRAMED, {}, Fault.MANDATE_UNSIGNED),
-        ({"signed": (MANDATE.signed[0], (3, Factor.PASSKEY, "{}"))}, FRAMED, {}, Fault.MANDATE_UNSIGNED),
+        ({"signed": (MANDATE.signed[0], (3, Factor.PASSKEY, "{}", NOW))}, FRAMED, {}, Fault.MANDATE_UNSIGNED),
         ({}, FRAMED, {"factor": None}, Fault.NO_FACTOR),
         ({}, FRAMED, {"factor": Factor.PASSKEY, "assertion": "{}"}, Fault.BAD_SIGNATURE),
         ({"terms": replace(TERMS, most_readers=5_000)}, FRAMED, {}, Fault.MANDATE_UNSIGNED),
+        ({}, replace(FRAMED, whole=1_001, limited=True), {}, Fault.MANDATE_UNSIGNED),
+        ({"at": NOW + timedelta(hours=6)}, FRAMED, {}, Fault.MANDATE_OVER),
     ],
 )
 def test_a_mandate_holds_for_nothing_else(changed, matter, more, why):

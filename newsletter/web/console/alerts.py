@@ -24,6 +24,7 @@ from newsletter.journeys.entering import Visitor
 from newsletter.journeys.parts import Parts
 from newsletter.ledger.mailings import NOT_GONE, State
 from newsletter.ledger.tallies import WITH_ALERT
+from newsletter.operators.night import Rule
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
 from newsletter.web.console import asking, gate
@@ -84,14 +85,15 @@ def _shown(
     rules = parts.house.rules
     locked = found.standing.locked
     alone = locked is not None and found.standing.state is State.LOCKED and May.SEND in who.operator.may
-    signing = asking.signing(request, who, bytes.fromhex(locked.fingerprint)) if locked and alone else None
-    offer = mandates.offer(parts, number, by=who.operator.id) if alone and not _few(found, rules.few) else None
+    signing = asking.signing(request, who, Rule.ALONE, bytes.fromhex(locked.fingerprint)) if locked and alone else None
+    offer = mandates.offer(parts, number, by=who.operator.id) if alone and locked and not locked.few else None
     answer = gate.show(
         request,
         "alert.html",
         script=signing is not None,
         signing=signing,
-        codes=locked is not None and locked.count <= rules.codes_to,
+        thumb=_thumb(request, who, found, offer),
+        codes=locked is not None and locked.codes,
         who=who,
         problem=problem,
         still=still,
@@ -109,13 +111,21 @@ def _shown(
         kept=() if waits else desk.kept(parts, found),
         rules=rules,
         longer=LONGER_HOURS,
-        few=_few(found, rules.few),
+        few=locked is not None and locked.few,
         offer=offer,
     )
     looks = None if problem or still or (offer and not offer.refusal) else _looks(parts, found, checked, now=who.now)
     if looks is not None:
         answer.headers["refresh"] = str(looks)
     return answer
+
+
+def _thumb(request: Request, who: Visitor, found: desk.Alert, offer: mandates.Offer | None) -> str | None:
+    """Return what a mandate's holder signs with their passkey."""
+    if offer is None or found.standing.locked is None:
+        return None
+    fingerprint = bytes.fromhex(found.standing.locked.fingerprint)
+    return asking.signing(request, who, Rule.MANDATE, fingerprint, mandate=offer.mandate.fingerprint)
 
 
 def _looks(parts: Parts, found: desk.Alert, checked: desk.Checks | None, *, now: datetime) -> int | None:
@@ -130,10 +140,6 @@ def _looks(parts: Parts, found: desk.Alert, checked: desk.Checks | None, *, now:
     if checked is None or checked.links is not None:
         return None
     return LOOKS["waiting"] if errands.is_checked(parts, found.standing.mailing, since=CHECK_PATIENCE) else None
-
-
-def _few(found: desk.Alert, few: int) -> bool:
-    return found.standing.locked is not None and found.standing.locked.together <= few
 
 
 @router.api_route("/{number}/preview/{version}", methods=READ)
@@ -256,13 +262,12 @@ def _approval(request: Request, who: Visitor, number: int, problem: NewsletterEr
     locked = found.standing.locked
     if found.standing.state is not State.LOCKED or locked is None:
         return _shown(request, who, number, problem)
-    signing = asking.signing(request, who, bytes.fromhex(locked.fingerprint))
-    codes = locked.count <= parts.house.rules.codes_to
+    signing = asking.signing(request, who, Rule.TWO, bytes.fromhex(locked.fingerprint))
     facts = {
         "alert": found,
         "locked": locked,
         "signing": signing,
-        "codes": codes,
+        "codes": locked.codes,
         "place": translating.languages(parts, number),
         "whom": calling.whom(parts, number),
         "checked": desk.checked(parts, found),

@@ -7,7 +7,7 @@ from newsletter.campaigns.errands import Act, ErrandView
 from newsletter.errors import Conflict, NewsletterError
 from newsletter.journeys import calling, errands
 from newsletter.journeys.entering import Visitor
-from newsletter.operators import passkeys
+from newsletter.operators import night, passkeys
 from newsletter.web.console import gate
 
 WAIT_SECONDS = 2.5
@@ -38,7 +38,8 @@ def go_on(ended: ErrandView) -> Response:
     return gate.go(f"/console/alerts/{ended.mailing}")
 
 
-def signing(request: Request, who: Visitor, fingerprint: bytes) -> str | None:
-    """Return what a passkey of theirs is to sign, or None where they have none here."""
+def signing(request: Request, who: Visitor, deed: str, fingerprint: bytes, *, mandate: bytes = b"") -> str | None:
+    """Return what a passkey of theirs is to sign, as for `night.challenge`, or None where they have none here."""
     site, have = gate.site(request), calling.signers(gate.made(request).parts, who.operator.id)
-    return passkeys.request(site, challenge=fingerprint, have=have) if site and have else None
+    challenge = night.challenge(deed, fingerprint, mandate=mandate)
+    return passkeys.request(site, challenge=challenge, have=have) if site and have else None

@@ -16,6 +16,7 @@ from newsletter.journeys import mandates as journey
 from newsletter.journeys.entering import Visitor
 from newsletter.journeys.mandates import Paper
 from newsletter.ledger.manifest import short
+from newsletter.operators.night import SIGNING
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
 from newsletter.web.console import asking, gate
@@ -62,9 +63,9 @@ def _writer(request: Request) -> Visitor:
 def _add(request: Request, fields: dict[str, str], frames: Sequence[str]) -> Response:
     who, parts = _writer(request), gate.made(request).parts
     with parts.database.transaction() as session:
-        now = database.now(session).astimezone(UTC)
+        now = database.now(session)
     try:
-        ends = journey.until(fields.get("until", "").strip(), now=now)
+        ends = journey.until(fields.get("until", "").strip(), now=now, zone=UTC)
     except NewsletterError as problem:
         return _form(request, who, fields, frames, problem)
     facts: dict[str, Any] = {
@@ -116,7 +117,7 @@ def _shown(request: Request, who: Visitor, number: int, problem: NewsletterError
     parts = gate.made(request).parts
     found, (names, _) = journey.paper(parts, number), journey.team(parts)
     signs = _signs(found, who)
-    signing = asking.signing(request, who, found.mandate.fingerprint) if signs else None
+    signing = asking.signing(request, who, SIGNING, found.mandate.fingerprint) if signs else None
     facts = {
         "paper": found,
         "names": names,
@@ -124,7 +125,7 @@ def _shown(request: Request, who: Visitor, number: int, problem: NewsletterError
         "code": short(found.mandate.fingerprint),
         "signs": signs,
         "signing": signing,
-        "codes": found.mandate.terms.most_readers <= parts.house.rules.codes_to,
+        "codes": found.codes,
     }
     return gate.show(request, "mandate.html", who=who, problem=problem, script=signing is not None, **facts)
 

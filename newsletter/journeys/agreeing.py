@@ -1,0 +1,88 @@
+"""What was said of a lock, and whether it suffices: as the worker will judge that sends."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from newsletter.database import Session
+from newsletter.delivery import vouching
+from newsletter.errors import Forbidden
+from newsletter.journeys.parts import Parts
+from newsletter.ledger.manifest import Manifest
+from newsletter.operators import approval, night, people, pins
+from newsletter.operators.approval import Over
+from newsletter.operators.night import Fault, Mandated, Matter, Word
+
+
+class NotEnough(Forbidden):
+    """What was shown does not let this alert go; the sentence says why."""
+
+    def __init__(self, fault: Fault, **facts: object) -> None:
+        self.fault = fault
+        super().__init__(f"night.{fault}", **facts)
+
+
+def over(manifest: Manifest) -> Over:
+    """Return what a word about a lock is about."""
+    return Over(manifest.mailing, manifest.number, manifest.fingerprint)
+
+
+def words(session: Session, manifest: Manifest) -> list[Word]:
+    """Return what was said of a lock by those who may still act: whoever was disabled meanwhile is not asked any more, nor of
+    what they signed in the evening.
+
+    Of what has been released the worker asks all words: who leaves the team later takes back nothing.
+    """
+    said = approval.of(session, over(manifest))
+    acting = [word for word in said if word.operator is None or people.by_id(session, word.operator).active]
+    return [replace(word, mandate=still(session, word.mandate)) if word.mandate else word for word in acting]
+
+
+def still(session: Session, mandate: Mandated) -> Mandated:
+    """Return a mandate as those signed it who may still act."""
+    return replace(mandate, signed=tuple(one for one in mandate.signed if people.by_id(session, one[0]).active))
+
+
+def matter(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> Matter:
+    """Return what somebody's word about a lock is about, with what went to the same readers lately."""
+    return vouching.matter(session, manifest, parts.house, now=now)
+
+
+def judged(
+    session: Session, parts: Parts, manifest: Manifest, said: Sequence[Word], *, now: datetime
+) -> NotEnough | None:
+    """Return why words do not let a lock go, or None where they do."""
+    about = matter(session, parts, manifest, now=now)
+    try:
+        fault = night.judge(said, about, parts.house.rules, vouching.keys(parts.house, said), now=now)
+    except pins.UNTRUSTED:
+        fault = Fault.PINS
+    return refusal(fault, parts, manifest, about) if fault else None
+
+
+def enough(session: Session, parts: Parts, manifest: Manifest, said: Sequence[Word], *, now: datetime) -> None:
+    """Raise NotEnough where words do not let a lock go."""
+    if refused := judged(session, parts, manifest, said, now=now):
+        raise refused
+
+
+def proven(session: Session, parts: Parts, manifest: Manifest, word: Word) -> None:
+    """Raise NotEnough where what somebody showed does not prove their word over a lock."""
+    about = matter(session, parts, manifest, now=word.at)
+    try:
+        fault = night.proven(word, about, parts.house.rules, vouching.keys(parts.house, [word]))
+    except pins.UNTRUSTED:
+        fault = Fault.PINS
+    if fault is not None:
+        raise refusal(fault, parts, manifest, about)
+
+
+def refusal(fault: Fault, parts: Parts, manifest: Manifest, about: Matter) -> NotEnough:
+    """Return a fault as the sentence that says it: of one where nobody else has said anything, why one person is not enough."""
+    rules = parts.house.rules
+    if fault is Fault.NOBODY and about.count <= rules.few:
+        fault = night.one_person(about, rules) or fault
+    minutes = int(rules.alone.total_seconds()) // 60 if rules.alone else 0
+    sizes = {"count": about.count, "together": about.together, "reach": about.reach, "before": about.before}
+    limits = {"few": rules.few, "codes_to": rules.codes_to, "minutes": minutes}
+    return NotEnough(fault, mailing=manifest.mailing, **sizes, **limits)

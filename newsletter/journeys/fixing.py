@@ -1,0 +1,77 @@
+"""What a lock fixes of an alert, put together: its compiled bytes, its readers, and all that may be followed or looked at."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import cycle
+
+from newsletter.campaigns import alerts
+from newsletter.composer import lint
+from newsletter.composer.message import Compiled
+from newsletter.database import Session
+from newsletter.delivery import planning
+from newsletter.issues import digests, manuscript, pictures
+from newsletter.journeys import framing
+from newsletter.journeys.parts import Parts
+from newsletter.ledger import locks, mailings, variants
+from newsletter.ledger import planning as rows
+from newsletter.ledger.mailings import MailingView
+from newsletter.ledger.manifest import Manifest, Version
+from newsletter.subscribers import recipients
+
+
+def manifest(session: Session, parts: Parts, view: MailingView, *, by: int | None, expires_at: datetime) -> Manifest:
+    """Return what a lock of an alert would fix now. by: who asks for it."""
+    words = [str(one) for one in view.content["words"]]
+    language = digests.get(session, view.digest_id or 0).languages[0]
+    backwards = [alerts.retraction(manuscript.read(one, language=language)).markdown for one in words]
+    frames = [framing.kept(parts.house, one, language=language) for one in words]
+    compiled = _versions(session, view.id, words, frames)
+    back = _versions(session, mailings.retraction_of(session, view.id), backwards, [None])
+    every = [one for one, _ in (*compiled, *back)]
+    return Manifest(
+        mailing=view.id,
+        number=locks.next_number(session, view.id),
+        author=by,
+        kind=view.kind,
+        lane=view.lane,
+        sender=parts.letterhead.sender_address,
+        expires_at=expires_at,
+        latest=expires_at + alerts.PUT_OFF,
+        audience=planning.described(session, view),
+        count=rows.count(session, view, planning.audience(session, view)),
+        versions=tuple(version for _, version in compiled),
+        retraction=tuple(version for _, version in back),
+        links=tuple(sorted({link for one in every for link in lint.links(one)})),
+        images=_pictures(session, parts, every),
+        updates=view.updates,
+        translates=view.translates,
+        writers=tuple(view.content.get("by", ())),
+        measure=recipients.measure(session, view.digest_id or 0),
+        whole=planning.whole(session, view),
+    )
+
+
+def _pictures(session: Session, parts: Parts, every: Sequence[Compiled]) -> tuple[tuple[str, str], ...]:
+    """Return the addresses of all pictures, and of those that we serve what they show: of others nobody knows."""
+    ours = [one for one in (parts.letterhead.base_url, parts.letterhead.mirror_url) if one]
+    found = sorted({image for one in every for image in lint.images(one)})
+    return tuple((image, pictures.digest(session, image, ours=ours)) for image in found)
+
+
+def _versions(
+    session: Session, mailing_id: int, words: Sequence[str], frames: Sequence[str | None]
+) -> list[tuple[Compiled, Version]]:
+    found = []
+    # The same words once more for those who had another language before, marked, and all of them for each style.
+    for variant, text, frame in zip(variants.of(session, mailing_id), cycle(words), cycle(frames), strict=False):
+        compiled = variants.load(session, variant.id)
+        version = Version.of(
+            compiled,
+            number=variant.number,
+            language=variant.language,
+            words=text,
+            frame=frame,
+            style=variant.style,
+        )
+        found.append((compiled, version))
+    return found

@@ -1,0 +1,23 @@
+"""What went to a digest's readers lately: the alerts of a day, each with for how many it has room.
+
+Which digest a mailing is of, when it was planned and what its shards hold, nobody but the owner writes over once it was planned.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from newsletter.ledger import mailings, translating
+from newsletter.ledger.mailings import Kind, MailingView
+from newsletter.models.mailing import Mailing
+
+
+def alerts(
+    session: Session, digest_id: int, *, since: datetime, until: datetime, but: int
+) -> list[tuple[MailingView, int]]:
+    """Return the alerts to a digest that were planned from `since` and before `until`, but one, each with its readers."""
+    planned = Mailing.planned_at >= since, Mailing.planned_at < until
+    mine = Mailing.kind == Kind.ALERT, Mailing.digest_id == digest_id, Mailing.id != but
+    found = [mailings.get(session, one) for one in session.execute(select(Mailing.id).where(*mine, *planned)).scalars()]
+    return [(one, translating.extent(session, one)) for one in found]

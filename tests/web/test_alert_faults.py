@@ -1,0 +1,45 @@
+"""What an alert's page shows when something behind it is broken, and which buttons it keeps."""
+
+from newsletter.journeys import alert
+from newsletter.operators.sessions import Factor
+from tests.web.test_alerts import author as author
+from tests.web.test_alerts import desk as desk
+from tests.web.test_alerts import few as few
+from tests.web.test_alerts import fingerprint, written
+from tests.web.test_alerts import made as made
+from tests.web.test_alerts import readers as readers
+from tests.web.test_alerts import trustee as trustee
+from tests.web.test_alerts import worker as worker
+from tests.web.visiting import step
+
+
+def test_a_signature_whose_errand_was_lost_is_offered_to_be_sent(author, trustee, desk, readers, made, worker, now):
+    """The word is there; the page no longer waits for it."""
+    readers(4)
+    number = written(author)
+    here = f"/console/alerts/{number}"
+    author.post(f"{here}/lock")
+    member, phone = trustee
+    seen = fingerprint(phone.open(f"{here}/approve"))
+    alert.sign(made.parts, number, by=member.id, factor=Factor.TOTP, answer=step(member, now, 1), seen=seen)
+    assert f'action="{here}/release"' in author.open(here).text
+
+
+def test_a_spoiled_file_of_keys_takes_no_button_away(author, trustee, desk, readers, made, worker, now):
+    """It was a refusal with a path of the machine in it, in place of the page with Stop."""
+    readers(4)
+    number = written(author)
+    here = f"/console/alerts/{number}"
+    author.post(f"{here}/lock")
+    made.settings.pins.parent.mkdir(parents=True, exist_ok=True)
+    made.settings.pins.write_text("{")
+    member, phone = trustee
+    seen = fingerprint(phone.open(f"{here}/approve"))
+    phone.post(f"{here}/approve", fingerprint=seen, factor="passkey", answer="{}")
+    assert "pinned keys cannot be read" in phone.problem
+    assert str(made.settings.pins) not in phone.text
+    alert.sign(made.parts, number, by=member.id, factor=Factor.TOTP, answer=step(member, now, 1), seen=seen)
+    author.open(here)
+    assert (author.page.status_code, f'action="{here}/stop"' in author.text) == (200, True)
+    author.post(f"{here}/release")
+    assert f'action="{here}/stop"' in author.open(here).text
