@@ -147,7 +147,7 @@ def approve_by_code(parts: Parts, mailing_id: int, *, by: int, code: str, seen: 
         mailings.take(session, mailing_id)
         manifest, now = require(session), database.now(session)
         approval.add(session, _over(manifest), Rule.TWO, by=by, factor=Factor.TOTP, assertion=None)
-        _approved(session, parts, manifest, by=by, now=now, factor=Factor.TOTP)
+        _approve(session, parts, manifest, by=by, now=now, factor=Factor.TOTP)
 
     acting.by_factor(parts, by, Factor.TOTP, code, before=require, act=act)
     telling.nudge(parts.nudger)
@@ -187,17 +187,17 @@ def settle(parts: Parts, mailing_id: int, *, by: int) -> None:
         now = database.now(session)
         manifest = locks.current(session, mailing_id)
         _enough(session, parts, manifest, _approvals(session, manifest), now=now)
-        _approved(session, parts, manifest, by=by, now=now)
+        _approve(session, parts, manifest, by=by, now=now)
     telling.nudge(parts.nudger)
 
 
-def _agreed(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> bool:
+def _approved(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> bool:
     return agreeing.judged(session, parts, manifest, _approvals(session, manifest), now=now) is None
 
 
 def _settled(session: Session, parts: Parts, manifest: Manifest, *, by: int | None, now: datetime) -> bool:
     """Take a locked alert for approved where somebody's word is there, and nobody has settled it: an errand may be lost."""
-    if not _agreed(session, parts, manifest, now=now):
+    if not _approved(session, parts, manifest, now=now):
         return False
     mailings.approve(session, manifest.mailing, start_at=None)
     facts = {"mailing": manifest.mailing, "number": manifest.number}
@@ -209,7 +209,7 @@ def _approvals(session: Session, manifest: Manifest) -> list[Word]:
     return [word for word in _words(session, manifest) if word.rule is Rule.TWO]
 
 
-def _approved(session: Session, parts: Parts, manifest: Manifest, *, by: int, now: datetime, **facts: object) -> None:
+def _approve(session: Session, parts: Parts, manifest: Manifest, *, by: int, now: datetime, **facts: object) -> None:
     """Note that an alert may go, and tell whoever lets it go: they sit before a page, or sleep beside a phone."""
     mailings.approve(session, manifest.mailing, start_at=None)
     announcing.approved(session, parts, manifest, by=by, now=now)
@@ -290,7 +290,7 @@ def may_release(parts: Parts, mailing_id: int, *, alone: bool = False) -> int:
         if view.state is not State.APPROVED:
             mailings.require(session, mailing_id, State.APPROVED)
             now = database.now(session)
-            if not _agreed(session, parts, manifest, now=now):
+            if not _approved(session, parts, manifest, now=now):
                 _rule_of_one(session, parts, manifest, alone=alone, now=now)
         planning.require_in_time(session, mailing_id, at=database.now(session))
         if planning.described(session, view) != manifest.audience:
@@ -341,10 +341,10 @@ def send_alone(
         mailings.require(session, mailing_id, State.APPROVED)
         manifest = _as_seen(locks.current(session, mailing_id), seen)
         word = Word(Rule.ALONE, by, factor, assertion, database.now(session))
-        if parts.house.rules.alone is None:
+        if (delay := parts.house.rules.alone) is None:
             about = agreeing.matter(session, parts, manifest, now=word.at)
             raise agreeing.refusal(Fault.NOT_ALONE, parts, manifest, about)
-        planning.require_in_time(session, mailing_id, at=word.at + parts.house.rules.alone)
+        planning.require_in_time(session, mailing_id, at=word.at + delay)
         agreeing.proven(session, parts, manifest, word)
         return manifest
 
