@@ -1,5 +1,6 @@
 """When a mandate lets an alert go: at once or not at all, by its holder, while it holds, and no more often than it says."""
 
+import os
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -145,12 +146,14 @@ def test_two_at_once_are_one_where_one_is_allowed(made, tmp_path, crew, holder, 
 
 
 @pytest.fixture
-def berlin(monkeypatch):
+def berlin():
     """A machine in Berlin."""
-    monkeypatch.setenv("TZ", "Europe/Berlin")
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = "Europe/Berlin"
     time.tzset()
     yield
-    monkeypatch.undo()
+    del os.environ["TZ"]
+    os.environ.update({} if before is None else {"TZ": before})
     time.tzset()
 
 
