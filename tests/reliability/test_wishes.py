@@ -176,6 +176,7 @@ def test_an_alert_overtakes_a_digest_under_way(estate, relay, figures, form):
     composed = house.issue(made, estate.folder, addresses=house.addresses(bulk))
     words = estate.folder / "alert.md"
     words.write_text("# Soldiers at the gate\n\nPlease call.\n")
+    relay.be(hold=(0.0, 0.02))  # else the digest is over before the last alert
     machine = estate.machine()
     machine.worker("worker-bulk", "bulk,compose,upkeep", children=2)
     machine.worker("worker-prompt", "urgent,transactional,events")
