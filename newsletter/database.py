@@ -11,7 +11,7 @@ from typing import Any, cast
 import sqlalchemy
 from psycopg import errors as refusals
 from sqlalchemy import Engine, orm, text
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
 
 from newsletter.errors import Conflict, NotFound
 from newsletter.vault import Vault
@@ -45,6 +45,10 @@ class Session(orm.Session):
     """A session that carries the vault, so that SQL which stores personal data can seal it."""
 
     vault: Vault
+
+
+FAILURES = (DatabaseUnreachable, DiskFull, NotMigrated, SQLAlchemyError)
+"""Whatever may keep somebody's wish from being written: away, full, being upgraded, read-only after a failover, or locked."""
 
 
 class Database:

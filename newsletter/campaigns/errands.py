@@ -58,9 +58,12 @@ def get(session: Session, errand_id: int, *, by: int) -> ErrandView:
 
 
 def claim(session: Session, *, now: datetime) -> ErrandView | None:
-    """Take the oldest errand that nobody is at, or None. Two workers take two."""
+    """Take the oldest errand that nobody is at, or None. Two workers take two.
+
+    Links are tried last of all: other people's servers take their time, and somebody waits for everything else.
+    """
     free = (Errand.done_at.is_(None), or_(Errand.begun_at.is_(None), Errand.begun_at < now - PATIENCE))
-    query = select(Errand).where(*free).order_by(Errand.id).limit(1)
+    query = select(Errand).where(*free).order_by(Errand.act == Act.CHECK, Errand.id).limit(1)
     row = session.execute(query.with_for_update(skip_locked=True)).scalar_one_or_none()
     if row is None:
         return None

@@ -415,7 +415,8 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
         if view.fingerprint is None:
             return Standing(mailing_id, view.state, None, None, (), None, view.start_at, (), refusals=refused)
         manifest = locks.of(session, mailing_id, view.fingerprint)
-        words = approval.of(session, _over(manifest))
+        waiting = view.state in (State.LOCKED, State.APPROVED)
+        words = _words(session, manifest) if waiting else approval.of(session, _over(manifest))
         waits = agreeing.judged(session, parts, manifest, words, now=now)
         before = locks.earlier(session, mailing_id, manifest.number)
         made = _locked(session, parts, manifest, now=now)
@@ -425,7 +426,7 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
             made,
             manifest.author,
             tuple(word.operator for word in words if word.operator is not None),
-            waits if view.state in (State.LOCKED, State.APPROVED) else None,
+            waits if waiting else None,
             view.start_at,
             tuple(difference(before, manifest)) if before else (),
             tuple(one for one in (manifest.author, *manifest.writers) if one is not None),

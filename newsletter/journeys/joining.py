@@ -235,9 +235,12 @@ def _ask(session: Session, parts: Parts, found: Sequence[SignupView], now: datet
     """Mail a question to each owner who may be asked, in their language."""
     named = {digest.key: digest for digest in digests.listed(session)}
     groups: defaultdict[Group, list[To]] = defaultdict(list)
-    for one in judging.judge(session, found, now=now):
+    asked = judging.judge(session, found, now=now)
+    # Whoever reads us already and may not be named by a mail is not named by a question either, whoever has it sent.
+    looks = styles.of_mailboxes(session, [one.mailbox_id for one in asked])
+    for one in asked:
         to = To(one.mailbox_id, None, asking.to_join(one.one.id))
-        groups[one.wish.language, _names(one.wish.choices, named), ""].append(to)
+        groups[one.wish.language, _names(one.wish.choices, named), looks.get(one.mailbox_id, "")].append(to)
     _post(session, parts, NoticeKind.CONFIRM, groups, keeps=QUESTION_KEEPS, now=now)
 
 

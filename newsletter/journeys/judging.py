@@ -13,8 +13,8 @@ from newsletter.subscribers import held, signup, waves
 from newsletter.subscribers.signup import SignupView, Wish
 from newsletter.subscribers.waves import Taken, Why
 
-TRAP = "trap"
-"""The form of a wish that a program filled in: what no person sees was written into."""
+TRAP = "#trap"
+"""The form of a wish that a program filled in: what no person sees was written into. No page gives its form such a name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from newsletter import database, mailboxes
-from newsletter.database import DatabaseUnreachable, DiskFull, Session
+from newsletter.database import Session
 from newsletter.issues import digests
 from newsletter.journeys import lessening, spooling
 from newsletter.journeys.lessening import Less, less_than
@@ -47,7 +47,7 @@ def offer(parts: Parts, token: str) -> Offer:
             if person is None:
                 return Offer(None, "en", subscribed=False)
             return _offer(session, person, link.digest_id, now=database.now(session))
-    except DatabaseUnreachable:
+    except database.FAILURES:
         return Offer(None, "en", subscribed=True)
 
 
@@ -86,7 +86,7 @@ def _leave_or_spool(parts: Parts, subscriber_id: int, digest_id: int | None) -> 
     try:
         with parts.database.transaction() as session:
             end(session, subscriber_id, digest_id)
-    except (DatabaseUnreachable, DiskFull):
+    except database.FAILURES:
         spooling.keep(parts.home, Wish(subscriber_id, digest_id))
 
 
@@ -108,7 +108,7 @@ def of_old(parts: Parts, link: Link) -> Offer:
                 return Offer(None, "en", subscribed=False)
             takes = bool(subscriptions.of(session, person.id))
             return Offer(None, person.language, takes, mailboxes.hint(session, person.mailbox_id))
-    except DatabaseUnreachable:
+    except database.FAILURES:
         return Offer(None, "en", subscribed=True)
 
 

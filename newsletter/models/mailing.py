@@ -101,6 +101,7 @@ class Mailing(Base):
         ),
         Index("later_languages", "translates", postgresql_where="translates IS NOT NULL"),
         Index("one_retraction", "retracts", unique=True, postgresql_where="retracts IS NOT NULL"),
+        Index("alerts_of_a_digest", "digest_id", "planned_at", postgresql_where="kind = 'alert'"),
         Index("mailings_under_way", "state", postgresql_where="state IN ('approved', 'sending', 'paused')"),
     )
 

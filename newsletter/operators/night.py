@@ -102,7 +102,9 @@ class Word:
     def proved(self) -> bool:
         """Whether it rests on passkeys alone: nothing of it is only a row."""
         signed = self.mandate.signed if self.mandate else ()
-        return self.assertion is not None and all(assertion is not None for _, _, assertion, _ in signed)
+        # Nobody looks at what stands beside one person's own word: it is asked for none.
+        shown = self.assertion is not None and self.rule is not Rule.FEW
+        return shown and all(assertion is not None for _, _, assertion, _ in signed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +233,8 @@ def one_person(matter: Matter, rules: Night) -> Fault | None:
         return Fault.TOGETHER
     if matter.limited and matter.reach > rules.few:
         return Fault.LIMITED
-    return Fault.FEW_REPEATED if matter.together + matter.before > rules.few * REPEATED else None
+    # Its other languages went within the day as well, and are among those before.
+    return Fault.FEW_REPEATED if matter.count + matter.before > rules.few * REPEATED else None
 
 
 def by_code(matter: Matter, rules: Night) -> Fault | None:

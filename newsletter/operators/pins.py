@@ -94,7 +94,7 @@ def read(path: Path) -> Pins:
         keys = [_pin(one) for one in fields["keys"]]
     except FileNotFoundError:
         return Pins()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadPins(path, type(error).__name__) from None
     return Pins(site, tuple(keys))
 
@@ -119,6 +119,8 @@ def _pin(fields: Mapping[str, Any]) -> Pin:
     # A file of an earlier version says of no key what it is for, so it is for nothing: pin anew.
     may = frozenset(map(May, fields.get("may", ())))
     until = datetime.fromisoformat(fields["until"]) if "until" in fields else None
+    if until is not None and until.tzinfo is None:
+        raise ValueError("an hour of nowhere")
     return Pin(fields["operator"], _bytes(fields["credential"]), _bytes(fields["public_key"]), may, until)
 
 

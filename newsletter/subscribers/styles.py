@@ -3,6 +3,7 @@
 What a style does to a mail is the composer's; which styles a mailing is composed in hangs on who its readers are.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import exists, select, update
@@ -35,6 +36,13 @@ def of(session: Session, subscriber_id: int) -> Wish:
     if found is None:
         raise NobodyThere
     return Wish(Style.parse(found.style), found.nameless)
+
+
+def of_mailboxes(session: Session, mailbox_ids: Iterable[int]) -> dict[int, str]:
+    """Return the code of the style in which mail to a mailbox comes, for those of some that are a reader's who asked for one."""
+    query = select(Subscriber.mailbox_id, Subscriber.style)
+    asked = query.where(Subscriber.mailbox_id.in_(list(mailbox_ids)), Subscriber.style != "")
+    return {row.mailbox_id: row.style for row in session.execute(asked)}
 
 
 def choose(session: Session, subscriber_id: int, wish: Wish) -> bool:

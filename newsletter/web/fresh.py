@@ -23,7 +23,7 @@ class Fresh:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._kept: OrderedDict[Hashable, tuple[float, Response]] = OrderedDict()
-        self._making: dict[Hashable, asyncio.Future[Response]] = {}
+        self._making: dict[Hashable, tuple[float, asyncio.Future[Response]]] = {}
 
     def get(self, key: Hashable) -> Response | None:
         """Return an answer that is fresh, or None. A copy: the guard dresses each."""
@@ -46,17 +46,23 @@ class Fresh:
         """
         if (found := self.get(key)) is not None:
             return found
-        making = self._making.get(key)
-        if making is None:
-            making = self._making[key] = asyncio.ensure_future(self._make(key, make))
-            making.add_done_callback(lambda _done: self._making.pop(key, None))
+        began, making = self._making.get(key, (-SECONDS, None))
+        if making is None or self._clock() - began >= SECONDS:
+            # One that takes longer than an answer is kept may speak of what has been taken back since.
+            began = self._clock()
+            making = asyncio.ensure_future(self._make(key, make, began))
+            self._making[key] = began, making
         return _copy(await asyncio.shield(making))
 
-    async def _make(self, key: Hashable, make: Callable[[], Response]) -> Response:
-        began = self._clock()
-        made = await run_in_threadpool(make)
-        self.put(key, made, at=began)
-        return made
+    async def _make(self, key: Hashable, make: Callable[[], Response], began: float) -> Response:
+        try:
+            made = await run_in_threadpool(make)
+            if self._kept.get(key, (-SECONDS, None))[0] < began:
+                self.put(key, made, at=began)
+            return made
+        finally:
+            if self._making.get(key, (None, None))[0] == began:
+                del self._making[key]
 
 
 def _copy(answer: Response) -> Response:

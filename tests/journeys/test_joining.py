@@ -325,3 +325,9 @@ def test_a_form_on_another_site_lands_on_our_page(newsletter, pages, desk) -> No
     told = newsletter.parts.database.vault.unseal("consent_detail", "details", event, bytes(sealed))
     assert '"form": "camp page"' in told
     assert "https://camp.example" in told
+
+
+def test_a_form_that_is_named_like_a_trap_is_a_form(newsletter, pages, desk) -> None:
+    """An organisation may call its form what it likes: nobody who comes by it is taken for a program."""
+    assert pages.post("/join", data={"email": ANN, "digest": "weekly", "form": "trap"}).status_code == 200
+    assert len(desk()) == 1

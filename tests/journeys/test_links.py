@@ -3,11 +3,16 @@
 import pytest
 from sqlalchemy import text
 
+from newsletter import database
+from newsletter.campaigns import errands as waiting
+from newsletter.campaigns.errands import Act
 from newsletter.journeys import bulletins, desk, drafting, errands, heeding
 from newsletter.journeys.drafting import Revision
+from newsletter.operators.roles import Role
 from tests import house
 from tests.journeys import nights
 from tests.journeys.test_heeding import ALERT
+from tests.operators.crew import Crew
 
 LINKED = "# Lorries at Sarand\n\nSee [the map](https://sarand.invalid/map).\n"
 
@@ -52,3 +57,14 @@ def test_links_are_tried_however_late(made, tmp_path, database_urls):
     house.by_owner(database_urls, "UPDATE errand SET asked_at = asked_at - interval '1 hour'")
     errands.run(made.parts)
     assert links(made, number) == ["https://sarand.invalid/map"]
+
+
+def test_a_link_that_takes_its_time_keeps_no_alert_waiting(made, tmp_path):
+    """Ten drafts of a feed have their links tried, and somebody presses Send."""
+    somebody = Crew(made.parts.database, made.parts.database).member(Role.SENDER)
+    with made.parts.database.transaction() as session:
+        tried = [waiting.add(session, Act.CHECK, by=None) for _ in range(10)]
+        sent = waiting.add(session, Act.RELEASE, by=somebody.id)
+        now = database.now(session)
+        claimed = [waiting.claim(session, now=now).id for _ in range(3)]
+    assert claimed == [sent, *tried[:2]]

@@ -21,7 +21,7 @@ from tests.journeys.test_forging import audited
 from tests.journeys.test_mandates import wish
 
 
-@pytest.fixture(params=["damaged", "writable"])
+@pytest.fixture(params=["{", "writable", '{"site": {"host": "h", "origin": "o"}, "keys": [1]}', "hour"])
 def spoil(request, made):
     """A function that spoils the file."""
 
@@ -29,7 +29,9 @@ def spoil(request, made):
         if request.param == "writable":
             made.settings.pins.chmod(0o664)
         else:
-            made.settings.pins.write_text("{")
+            whole = made.settings.pins.read_text()
+            nowhere = whole.replace('"operator"', '"until": "2026-01-01T00:00:00", "operator"', 1)
+            made.settings.pins.write_text(nowhere if request.param == "hour" else request.param)
 
     return do
 

@@ -9,8 +9,9 @@ from starlette.testclient import TestClient
 
 from newsletter.composer.styles import Style
 from newsletter.issues import digests
-from newsletter.journeys import alert, drafting, mailing, publish, retracting, styling
+from newsletter.journeys import alert, drafting, joining, mailing, publish, retracting, styling
 from newsletter.ledger import books, locks, variants
+from newsletter.subscribers.signup import Wish as Signup
 from newsletter.subscribers.styles import Wish
 from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.web import create
@@ -369,3 +370,17 @@ def test_a_greeting_without_a_name_is_a_friend_s(made, sink, tmp_path, words):
     alert.send(made.parts, words, digest_key=house.DIGEST)
     made.deliver("urgent", seconds=10)
     assert "Dear friend," in parts_of(arrived(sink, "plain"))["text/plain"]
+
+
+def test_a_question_comes_in_the_style_of_whoever_reads_us_already(made, sink, tmp_path):
+    """Anybody may type their address into the form: the mail that asks must show no more than any other."""
+    house.add_readers(made, tmp_path, list(ADDRESSES.values()))
+    choose(made, ADDRESSES["discreet"], "d")
+    for name in ("discreet", "plain"):
+        joining.ask(made.parts, Signup(ADDRESSES[name], "en", {"weekly": "weekly"}))
+    joining.work(made.parts)
+    made.deliver("transactional", seconds=5)
+    asked = arrived(sink, "discreet")
+    assert asked["From"].addresses[0].display_name == "News"
+    assert "Sarand" not in asked["Subject"]
+    assert arrived(sink, "plain")["From"].addresses[0].display_name == "Friends of Sarand"

@@ -135,6 +135,18 @@ def test_a_preview_s_link_shows_the_page_and_does_nothing(pages, worker):
     assert everything(worker) == before
 
 
+def test_leaving_works_while_the_database_takes_no_change(pages, worker, database_urls):
+    """After a failover it may be read-only, or its tables may be being changed: the wish is kept all the same."""
+    token = link(worker)
+    house.by_owner(database_urls, "ALTER TABLE subscription RENAME TO gone")
+    assert pages.post(f"/u/{token}").status_code == 200
+    house.by_owner(database_urls, "ALTER TABLE gone RENAME TO subscription")
+    assert leaving.drain(worker.parts) == 1
+    assert [one.reason for one in ask(worker, "SELECT reason FROM delivery WHERE state = 'cancelled'")] == [
+        "unsubscribed"
+    ]
+
+
 def test_leaving_works_while_the_database_is_away(worker, tmp_path, database_urls):
     """The promise was made in every mail we sent, and holds when our server does not."""
     token = link(worker)

@@ -127,6 +127,26 @@ def test_a_page_that_all_open_at_once_is_made_once():
     assert len(made) == 1
 
 
+def test_nobody_waits_for_a_page_of_before():
+    """One that is being made for longer than pages are kept may still show what was taken back since."""
+    clock, made, fresh = [0.0], [], Fresh(lambda: clock[0])
+
+    def make():
+        made.append(1)
+        time.sleep(0.2)
+        return HTMLResponse(f"{len(made)}")
+
+    async def visit():
+        first = asyncio.create_task(fresh.answer("a", make))
+        await asyncio.sleep(0.05)
+        clock[0] = SECONDS
+        second = asyncio.create_task(fresh.answer("a", make))
+        return await asyncio.gather(first, second)
+
+    asyncio.run(visit())
+    assert len(made) == 2
+
+
 def test_a_page_that_is_none_is_none_to_each_who_waits():
     """And the next who asks has it looked for again."""
     fresh, asked = Fresh(), []

@@ -1,5 +1,6 @@
 """What a worker adds up of a digest's alerts stands once they went: none becomes another digest's afterwards."""
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0036"
@@ -30,7 +31,10 @@ END $$
 
 
 def upgrade() -> None:
-    """Let the trigger look at the digest as well."""
+    """Let the trigger look at the digest as well, and find a digest's alerts at once."""
+    op.create_index(
+        "alerts_of_a_digest", "mailing", ["digest_id", "planned_at"], postgresql_where=sa.text("kind = 'alert'")
+    )
     op.execute(BELONGS)
     op.execute("DROP TRIGGER belongs_for_good ON mailing")
     op.execute(
