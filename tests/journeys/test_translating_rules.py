@@ -43,13 +43,11 @@ def test_one_person_sends_to_few_in_all_languages_together(newsletter, readers, 
 def test_a_language_that_comes_later_goes_first_to_those_awake(newsletter, sink, files, readers, tmp_path):
     """Whoever waited half the night for their language and can act now must not wait behind all who sleep."""
     awake, asleep = waking(newsletter)
+    with newsletter.parts.database.transaction() as session:
+        # All others: at some hours the zone they have anyway is the one that is awake.
+        session.execute(text("UPDATE subscriber SET time_zone = :asleep"), {"asleep": asleep})
     living(newsletter, tmp_path, {f"wait{n}@example.org": asleep if n < 9 else awake for n in range(14)}, language="ar")
     number = sent(newsletter, [files["en"]], later=["ar"])
-    with newsletter.parts.database.transaction() as session:
-        session.execute(
-            text("UPDATE subscriber SET time_zone = :asleep WHERE time_zone <> :awake"),
-            {"awake": awake, "asleep": asleep},
-        )
     newsletter.parts = replace(newsletter.parts, portions=FEW)
     later = translating.draft(newsletter.parts, [files["ar"]], of=number)
     alert.lock(newsletter.parts, later)
