@@ -9,6 +9,7 @@ import pytest
 
 from newsletter import languages
 from newsletter.journeys import joining
+from newsletter.subscribers import forms
 from tests import house
 from tests.judges import browsing
 from tests.judges.test_console import RULES, Eye
@@ -48,6 +49,7 @@ def test_somebody_joins_on_a_small_phone(judges, chromium, worker, pages, port, 
         browsing.press(phone, say("join-button", language), then="document.querySelector('[role=alert]')")
         eye.look(f"join-problem-{language}")
         browsing.fill(phone, email="ann@example.org")
+        phone.wait_for_timeout(forms.SHORTEST.total_seconds() * 1000)  # sooner only programs are
         browsing.press(phone, say("join-button", language), then="document.querySelector('[name=pending]')")
         eye.look(f"look-{language}")
         joining.work(worker.parts)
