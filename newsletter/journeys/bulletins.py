@@ -18,9 +18,7 @@ from newsletter.errors import Invalid
 from newsletter.journeys import publish, telling
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings
-from newsletter.ledger.mailings import RELEASED
-
-_READ = RELEASED - {mailings.State.RETRACTED}
+from newsletter.ledger.mailings import GONE
 
 
 class NotFetchable(Invalid):
@@ -131,7 +129,7 @@ def cancelled(parts: Parts, *, among: int | None = None) -> list[Cancelled]:
     """Return the alerts that readers have though their issuer has cancelled them: somebody may take them back. among: one alone."""
     with parts.database.transaction() as session:
         found = [(one, mailings.get(session, one.mailing_id or 0)) for one in bulletins.cancels(session, among)]
-    return [Cancelled(one, view.id, view.subject) for one, view in found if view.state in _READ]
+    return [Cancelled(one, view.id, view.subject) for one, view in found if view.state in GONE]
 
 
 def listed(parts: Parts, *, limit: int = 50) -> list[Bulletin]:

@@ -19,7 +19,7 @@ from newsletter.journeys import acting, announcing, drafting, stopping, telling
 from newsletter.journeys.drafting import Hand, Revision, Wish
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings
-from newsletter.ledger.mailings import NOT_GONE, RELEASED, State
+from newsletter.ledger.mailings import GONE, NOT_GONE, State
 from newsletter.operators import audit
 
 log = structlog.get_logger()
@@ -69,7 +69,7 @@ class Heeding:
         for one, state in zip(thread, states, strict=True):
             if state in stopping.STOPPABLE:
                 stopping.end(session, one, by=self.by, now=now)
-        gone = any(state in _READ for state in states)
+        gone = any(state in GONE for state in states)
         if gone or any(state in stopping.STOPPABLE for state in states):
             announcing.cancelled(session, self.parts, mailing_id, gone=gone, now=now)
 
@@ -106,8 +106,6 @@ def _digest(session: Session, mailing_id: int) -> str:
     return digests.get(session, mailings.get(session, mailing_id).digest_id or 0).key
 
 
-_READ = RELEASED - {State.RETRACTED}
-"""What readers have, or may have, and has not been taken back."""
 _BROUGHT = "brought"
 
 

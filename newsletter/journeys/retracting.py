@@ -14,14 +14,13 @@ from newsletter.journeys import acting, announcing, growing, mailing, telling
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings
 from newsletter.ledger import planning as rows
-from newsletter.ledger.mailings import NOT_GONE, RELEASED, Lane, MailingView, State, UnknownMailing
+from newsletter.ledger.mailings import GONE, NOT_GONE, Lane, MailingView, State, UnknownMailing
 from newsletter.operators import audit
 from newsletter.operators.roles import May
 
 PATIENCE_SECONDS = 3.0
 """How long whoever retracts waits for open windows to close; after that the sweep lets it go."""
 LOOK_SECONDS = 0.05
-_GONE = RELEASED - {State.RETRACTED}
 
 
 class NothingPrepared(Conflict):
@@ -101,17 +100,17 @@ def _affected(session: Session, mailing_id: int) -> tuple[list[int], list[int]]:
     """
     alerts = [mailing_id, *_gone_after(session, mailing_id)]
     languages = [one for alert in alerts for one in mailings.translations(session, alert)]
-    left = any(one.state in _GONE for one in languages)
+    left = any(one.state in GONE for one in languages)
     if left and mailings.get(session, mailing_id).state is State.RETRACTED:
         alerts = []
-    return alerts, [one.id for one in languages if one.state in _GONE | NOT_GONE]
+    return alerts, [one.id for one in languages if one.state in GONE | NOT_GONE]
 
 
 def _take_language_back(parts: Parts, mailing_id: int, *, by: int | str) -> int | None:
     """Take a language back and return its retraction; None where it had not gone: it is given up."""
     with parts.database.transaction() as session:
         now, state = database.now(session), mailings.take(session, mailing_id).state
-        if state in _GONE:
+        if state in GONE:
             return take_back(session, mailing_id, by=by, now=now)
         if state in NOT_GONE:
             mailings.move(session, mailing_id, State.CANCELLED)
@@ -121,7 +120,7 @@ def _take_language_back(parts: Parts, mailing_id: int, *, by: int | str) -> int 
 
 def _gone_after(session: Session, mailing_id: int) -> list[int]:
     """Return the alerts that followed one and went, in their order, those aside that were taken back."""
-    return [one for one in mailings.followers(session, mailing_id) if mailings.get(session, one).state in _GONE]
+    return [one for one in mailings.followers(session, mailing_id) if mailings.get(session, one).state in GONE]
 
 
 def take_back(session: Session, mailing_id: int, *, by: int | str, now: datetime) -> int:
@@ -172,7 +171,7 @@ def would_retract(parts: Parts, mailing_id: int) -> int:
             mailings.require(session, mailing_id, State.RETRACTED)
         _prepared(session, mailing_id)
         every = [mailings.get(session, one) for one in mailings.in_all_languages(session, mailing_id)]
-        gone = [one for one in every if one.id == alert.id or one.state in _GONE]
+        gone = [one for one in every if one.id == alert.id or one.state in GONE]
         return sum(_told(session, one) for one in gone)
 
 

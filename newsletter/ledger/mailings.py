@@ -32,6 +32,8 @@ MOVES: dict[State, frozenset[State]] = {
 
 # What readers have, or may have: from the release on it is public, whatever became of it.
 RELEASED = frozenset({State.SENDING, State.PAUSED, State.DONE, State.STOPPED, State.RETRACTED})
+# The same, but for what was taken back.
+GONE = RELEASED - {State.RETRACTED}
 NOT_GONE = frozenset({State.DRAFT, State.LOCKED, State.APPROVED})
 # What may have arrived goes again, with the same bytes: better twice than not at all. All else goes at most once.
 AT_LEAST_ONCE = frozenset({Kind.ALERT, Kind.RETRACTION, Kind.NOTICE, Kind.DRILL})

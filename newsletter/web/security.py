@@ -24,7 +24,6 @@ POLICY = (
 )
 # The way out of a reader's page, a passkey, the sum of a form in a wave: each is a script of ours that speaks to nobody.
 OWN_SCRIPT_POLICY = f"{POLICY}; script-src 'self'"
-PASSKEY_POLICY = OWN_SCRIPT_POLICY
 # The mail in the archive brings its styles in attributes; in its sandbox it can run nothing, post nothing, reach nothing.
 MAIL_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'none'; frame-ancestors 'none';"

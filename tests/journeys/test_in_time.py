@@ -6,32 +6,13 @@ from sqlalchemy import text
 from newsletter.delivery.planning import Expired
 from newsletter.journeys import alert, desk
 from newsletter.ledger.mailings import State
-from newsletter.operators.roles import Role
 from tests import house
 from tests.journeys import nights
-from tests.operators.crew import Crew
-
-
-@pytest.fixture
-def made(tmp_path, database_urls, sink):
-    made = house.build(tmp_path, database_urls, sink.url, **nights.RULES)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def crew(made):
-    return Crew(made.parts.database, made.parts.database)
-
-
-@pytest.fixture
-def author(crew):
-    return crew.member(Role.SENDER)
-
-
-@pytest.fixture
-def approver(crew):
-    return crew.member(Role.APPROVER, name="Noor Holm")
+from tests.journeys.test_telling import approve
+from tests.journeys.test_telling import approver as approver
+from tests.journeys.test_telling import author as author
+from tests.journeys.test_telling import crew as crew
+from tests.journeys.test_telling import made as made
 
 
 def over(made, number, *, by="1 hour"):
@@ -39,10 +20,6 @@ def over(made, number, *, by="1 hour"):
     with made.parts.database.transaction() as session:
         late = text("UPDATE mailing SET expires_at = now() - CAST(:by AS interval) WHERE id = :id")
         session.execute(late, {"id": number, "by": by})
-
-
-def approve(made, number, approver):
-    alert.approve_by_code(made.parts, number, by=approver.id, code=approver.code(nights.now(made)))
 
 
 def test_what_is_over_is_not_released(made, tmp_path, author, approver, sink):

@@ -164,7 +164,7 @@ def show(
     if fresh:
         put(answer, FORM, fresh, same_site="strict")
     if script:
-        answer.headers["content-security-policy"] = security.PASSKEY_POLICY
+        answer.headers["content-security-policy"] = security.OWN_SCRIPT_POLICY
     return answer
 
 
