@@ -15,14 +15,19 @@ from sqlalchemy import Select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
+from newsletter import database
 from newsletter.composer import styles
 from newsletter.ledger import mailings, ranking, variants
-from newsletter.ledger.mailings import Kind, MailingView
+from newsletter.ledger.mailings import Kind, Lane, MailingView
 
 SHARD_SIZE = 2000
 TRANCHE = 200
 LARGE = 2000
 NEW_SHARE = 0.05
+MANY = 5_000
+"""Rows from which a look at the statistics pays: it takes 50 ms for twenty thousand."""
+KNOWN_SHARE = 0.1
+"""By how much a month's deliveries must have grown for another look: an alert of 40,000 beside a digest waits 0.2 s for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ def plan(
 
     Raises mailings.WrongState when the mailing was ended meanwhile.
     """
-    session.execute(text("SELECT deliveries_of_month(:month)"), {"month": mailing.month})
+    month_of(session, mailing)
     _gather(session, mailing, audience, first)
     found: dict[str | None, int] = dict(session.execute(_COUNTS).all())
     planned = found.pop(None, 0)
@@ -87,6 +92,32 @@ def plan(
     books = {"audience": planned + sum(counts.values()), "planned": planned, "excluded": json.dumps(counts)}
     mailings.grow(session, mailing.id, books | {"growing": first is not None, "now": now})
     return Plan(audience=planned + sum(counts.values()), planned=planned, excluded=counts, shards=shards)
+
+
+def look(session: Session, mailing: MailingView, *, written: int, more: bool = False) -> None:
+    """Let PostgreSQL look at the deliveries, where so many rows of a mailing are news to it.
+
+    more   a further pass follows, whose plan hangs on what is known of these
+
+    For an alert at its own month alone: to look at all months of a large list takes seconds.
+    """
+    month = month_of(session, mailing)
+    if more or news(written, known=session.execute(_KNOWN, {"name": month}).scalar_one()):
+        database.refresh_statistics(session, month if mailing.lane is Lane.URGENT else "delivery", "shard")
+
+
+def month_of(session: Session, mailing: MailingView) -> str:
+    """Return the name of the table of a mailing's month, which is made where it is not there yet."""
+    found = session.execute(text("SELECT deliveries_of_month(:month)"), {"month": mailing.month})
+    return str(found.scalar_one())
+
+
+def news(written: int, *, known: float) -> bool:
+    """Return whether so many new rows are worth a look at a table that had `known` at the last one (-1: there was none)."""
+    return written >= MANY and written > known * KNOWN_SHARE
+
+
+_KNOWN = text("SELECT reltuples FROM pg_class WHERE oid = to_regclass(:name)")
 
 
 def _wants_tranche(session: Session, planned: int, pause: timedelta) -> bool:

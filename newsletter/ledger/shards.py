@@ -368,16 +368,24 @@ def due(session: Session, lanes: Iterable[str]) -> int:
     return int(session.execute(_DUE, {"lanes": list(lanes), "away": AWAY}).scalar_one())
 
 
-def lacks_hands(session: Session, lane: str) -> bool:
-    """Return whether somebody is sending in a lane and leaves shards that others could take now.
+GROWTH = timedelta(minutes=2)
+"""How long it may take to write the rows of a million; where it takes longer, something is wrong, and others go on."""
 
-    A lane in which nobody sends, since its workers are gone or its relay is, wants no hands from another.
+
+def lacks_hands(session: Session, lane: str, *, growth: timedelta = GROWTH) -> bool:
+    """Return whether a lane could do with a sender of another, or with the processor that it takes.
+
+    So it is while somebody sends in it and leaves shards that others could take now, and while further readers of an alert get
+    their rows, for as long as that may take (`growth`). A lane in which nobody sends, since its workers are gone or its relay
+    is, wants no hands from another.
     """
-    return bool(session.execute(_LACKS_HANDS, {"lane": lane, "away": AWAY}).scalar_one())
+    return bool(session.execute(_LACKS_HANDS, {"lane": lane, "away": AWAY, "growth": growth}).scalar_one())
 
 
 _LACKS_HANDS = text(f"""
-    SELECT EXISTS (SELECT FROM shard WHERE lane = :lane AND state = 'open' AND lease_until > clock_timestamp())
+    SELECT EXISTS (SELECT FROM mailing WHERE lane = :lane AND state = 'sending' AND growing
+            AND planned_at > clock_timestamp() - CAST(:growth AS interval))
+        OR EXISTS (SELECT FROM shard WHERE lane = :lane AND state = 'open' AND lease_until > clock_timestamp())
         AND EXISTS (SELECT FROM shard s JOIN mailing m ON m.id = s.mailing_id WHERE s.lane = :lane AND {_FREE})
 """)  # noqa: S608
 

@@ -1,6 +1,9 @@
 """Ordinary mail stands aside for an alert that lacks hands, and for nothing else."""
 
+from datetime import timedelta
+
 import pytest
+from sqlalchemy import text
 
 from newsletter.delivery import windows
 from newsletter.journeys import alert, publish
@@ -46,6 +49,16 @@ def test_a_turn_of_bulk_under_way_ends_with_its_window(night):
     assert windows.open(night.parts.database, lease, rows, yields_to=relays)
     taken(night, "urgent")
     assert windows.open(night.parts.database, lease, rows, yields_to=relays) is None
+
+
+def test_bulk_stands_aside_while_further_readers_of_an_alert_get_their_rows(night):
+    """Until they have them nothing can be sent to them: beside a digest on two processors that took three times as long."""
+    with night.parts.database.transaction() as session:
+        session.execute(text("UPDATE mailing SET growing = true WHERE lane = 'urgent'"))
+    assert night.deliver("bulk", seconds=5) == 0
+    with night.parts.database.transaction() as session:
+        # Whoever was to write them may be gone for ever.
+        assert not shards.lacks_hands(session, "urgent", growth=timedelta(0))
 
 
 def test_a_digest_does_not_wait_for_an_alert_that_nobody_sends(night):

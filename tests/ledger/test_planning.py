@@ -3,10 +3,12 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import text
 
 from newsletter.journeys import alert, publish, suppressing
-from newsletter.ledger import books
+from newsletter.ledger import books, mailings, planning
+from newsletter.ledger.mailings import Lane
 from tests import house
 
 
@@ -112,3 +114,29 @@ def test_an_alert_never_waits_for_a_tranche(newsletter, tmp_path, sink):
     alert.send(patient, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
     newsletter.deliver("urgent", seconds=10)
     assert len(sink.messages) == 300
+
+
+@pytest.mark.parametrize(
+    ("written", "known", "worth"),
+    [(4_999, -1, False), (5_000, -1, True), (40_000, 1_000_000, False), (40_000, 300_000, True)],
+)
+def test_statistics_are_looked_at_where_the_rows_are_news(written, known, worth):
+    """Unlooked at, a million rows are joined one by one; looked at for nothing, an alert waits."""
+    assert planning.news(written, known=known) is worth
+
+
+def test_for_an_alert_the_other_months_are_not_looked_at(newsletter, tmp_path):
+    """Of a list of a million there are ten million rows of other months, on which nobody in danger waits."""
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(3))
+    with newsletter.parts.database.transaction() as session:
+        bulk = mailings.get(session, composed.mailing)
+        planning.look(session, replace(bulk, lane=Lane.URGENT), written=5_000)
+        assert _looked_at(session) == {planning.month_of(session, bulk)}
+        planning.look(session, bulk, written=5_000)
+        assert "delivery" in _looked_at(session)
+
+
+def _looked_at(session):
+    """Return which tables of deliveries PostgreSQL has statistics of."""
+    tables = "relname ~ '^delivery' AND relkind IN ('r', 'p')"
+    return set(session.execute(text(f"SELECT relname FROM pg_class WHERE {tables} AND reltuples >= 0")).scalars())
