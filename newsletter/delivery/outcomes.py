@@ -13,6 +13,8 @@ from newsletter.relay.reply import Reply
 
 DOUBT = timedelta(minutes=1)
 """How long an alert in doubt waits before it goes again: time for a relay to write its log."""
+HEARD_AT_ONCE = frozenset({Kind.TEST, Kind.DRILL})
+"""Somebody waits for what becomes of these: they are given up in their time, whatever the reason."""
 LONGEST_WAIT = timedelta(hours=8)
 """A server that asks for more is asked again all the same: its word is not trusted further than our own steps go."""
 ASKED = 3
@@ -74,28 +76,32 @@ def _is_ours(row: Row, cls: verdict.Class, reply: Reply, stage: Stage) -> bool:
 
 def _doubted(row: Row, reason: str, *, kind: Kind, now: datetime) -> Result:
     """A digest is sent at most once, an alert at least once: the same bytes soon, so that what arrives twice shows once."""
-    due = _next(row, kind=kind, now=now) if kind in AT_LEAST_ONCE else None
+    due = _next(row, patience=pacing.patience_for(kind), now=now) if kind in AT_LEAST_ONCE else None
     if due is None:
         return Result(row.id, DeliveryState.UNCERTAIN, reason=reason, in_doubt=True)
     return Result(row.id, DeliveryState.DEFERRED, reason=reason, due_at=min(due, now + DOUBT), in_doubt=True)
 
 
 def _deferred(row: Row, reply: Reply, found: verdict.Verdict, *, kind: Kind, now: datetime) -> Result:
-    """Try again when the steps say so, and not before the server wants."""
-    due = _next(row, kind=kind, now=now)
+    """Try again when the steps say so, and not before the server wants.
+
+    What we may send in a day is nobody's who waits for it: told "too fast", a reader stays due for as long as the mailing lives.
+    """
+    ours = found.cls is verdict.Class.RATE and kind not in HEARD_AT_ONCE
+    due = _next(row, patience=None if ours else pacing.patience_for(kind), now=now)
     if due and found.wait:
         due = max(due, now + min(found.wait, LONGEST_WAIT))
     state = DeliveryState.DEFERRED if due else DeliveryState.EXPIRED
     return _result(row, state, reply, reason=str(found.cls), due_at=due)
 
 
-def _next(row: Row, *, kind: Kind, now: datetime) -> datetime | None:
+def _next(row: Row, *, patience: timedelta | None, now: datetime) -> datetime | None:
     tries = row.tries + 1
     return pacing.next_attempt(
         tries,
         first_tried=row.first_tried or now,
         now=now,
-        patience=pacing.patience_for(kind),
+        patience=patience,
         spread=pacing.spread_of(row.id, tries),
     )
 

@@ -38,20 +38,20 @@ def _zones() -> tuple[ZoneInfo, ...]:
 
 
 def next_attempt(
-    tries: int, *, first_tried: datetime, now: datetime, patience: timedelta, spread: float
+    tries: int, *, first_tried: datetime, now: datetime, patience: timedelta | None, spread: float
 ) -> datetime | None:
     """Return when to try a deferred delivery again, or None to give up.
 
     tries        already made, at least 1
     first_tried  aware, UTC
-    patience     how long this kind of mail is worth trying: `patience_for`
+    patience     how long this kind of mail is worth trying: `patience_for`; None: for as long as there is a mailing
     spread       -1.0 … 1.0, from a hash of the delivery (`spread_of`), so the rule stays pure
 
     5, 15, 30 min, 1, 2, 4, then every 8 h, each ±20 % (RFC 5321 §4.5.4.1 asks for at least 30 min on average).
     """
     step = _STEPS[min(tries, len(_STEPS)) - 1]
     due = now + step * (1 + 0.2 * spread)
-    return due if due - first_tried <= patience else None
+    return due if patience is None or due - first_tried <= patience else None
 
 
 def patience_for(kind: Kind) -> timedelta:

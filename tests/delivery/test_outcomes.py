@@ -86,6 +86,25 @@ def test_who_was_refused_because_of_our_pace_stays_due_whatever_the_code(reply, 
     assert (judged.result.state, judged.limit, judged.dead) == (DeliveryState.DEFERRED, limit, False)
 
 
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Rejected(Reply(550, "5.4.5", "Daily user sending limit exceeded."), Stage.RCPT),
+        Deferred(Reply(454, "4.7.0", "Throttling failure: Daily message quota exceeded"), Stage.RCPT),
+        Deferred(Reply(421, "4.7.28", "unusual rate of mail"), Stage.BODY),
+    ],
+)
+def test_nobody_is_lost_to_our_pace_however_long_they_have_waited(outcome):
+    """A relay of a hundred a day takes eight days for eight hundred readers: the last of them must not be given up on the third."""
+    waiting = replace(ROW, tries=12, first_tried=NOW - timedelta(hours=73))
+    for kind in (Kind.DIGEST, Kind.MAILING, Kind.ALERT, Kind.RETRACTION, Kind.NOTICE):
+        result = outcomes.judge(waiting, outcome, kind=kind, now=NOW).result
+        assert (result.state, result.reason) == (DeliveryState.DEFERRED, "too fast")
+        assert timedelta(hours=6) < result.due_at - NOW < timedelta(hours=10)
+    heard = [outcomes.judge(waiting, outcome, kind=kind, now=NOW).result.state for kind in (Kind.TEST, Kind.DRILL)]
+    assert DeliveryState.DEFERRED not in heard, "whoever sends a test waits for the answer"
+
+
 def test_a_refused_sender_is_not_tried_for_ever_and_a_test_hears_it_at_once():
     """Nobody may be mending it; and whoever sends a test waits for the answer."""
     refused = Rejected(NOT_OURS_TO_SEND, Stage.MAIL)
