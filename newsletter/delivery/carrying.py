@@ -42,7 +42,6 @@ log = structlog.get_logger()
 
 FLUSH = 500
 KEEP_LEASE_SECONDS = 20.0
-HELD_FOR = timedelta(minutes=5)
 PATIENCE_SECONDS = 2.0
 """A budget that holds nothing for longer than this gives its shard back, so that others are served meanwhile."""
 LONGEST_WAIT_SECONDS = 60.0
@@ -292,15 +291,9 @@ class Carrier:
         return window
 
     def _take(self, window: Window) -> None:
-        """Allow the rows of a new window; forget those cancelled since the lease, put off those whose variant is held."""
+        """Allow the rows of a new window; forget those that are cancelled since the lease, or by the window itself."""
         self._date = self._today()
-        due = datetime.now(UTC) + HELD_FOR
-        for row in window.asked:
-            if row.id in window.allowed:
-                self._allowed.append((row, window))
-            else:
-                # Cancelled rows keep their state (record passes them over); held ones look again in five minutes.
-                self._results.append(Result(row.id, DeliveryState.DEFERRED, reason="held", due_at=due))
+        self._allowed.extend((row, window) for row in window.asked if row.id in window.allowed)
         self._given.set()
 
     def _recall(self) -> None:

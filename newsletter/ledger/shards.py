@@ -65,7 +65,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open window. `not_now`: ids of rows in it that must not go (cancelled since, or their variant is held)."""
+    """An open window. `not_now`: ids of rows in it that must not go: they were cancelled since, or their variant is held."""
 
     not_now: frozenset[int]
 
@@ -221,7 +221,8 @@ def announce(session: Session, lease: Lease, *, first: int, upto: int) -> Opened
     """Open a window over positions first … upto - 1, or return None when nothing of this shard may go now.
 
     One transaction asks whether the fence is still ours, the mailing is being sent and not expired, its lane not paused and
-    its content the approved one; it writes how far the wire may have come, and extends the lease.
+    its content the approved one; it writes how far the wire may have come, and extends the lease. Rows whose variant is held
+    are cancelled: what was taken back is not given again, and their reader has the rest of it with the next issue.
     """
     facts = {
         "shard": lease.shard_id,
@@ -236,7 +237,10 @@ def announce(session: Session, lease: Lease, *, first: int, upto: int) -> Opened
     if found.started_at is None:
         session.execute(_STARTED, {"mailing": lease.mailing_id})
     window = {"month": lease.month, "shard": lease.shard_id, "mailing": lease.mailing_id, "first": first, "upto": upto}
-    return Opened(frozenset(session.execute(_NOT_NOW, window).scalars()))
+    not_now = frozenset(session.execute(_NOT_NOW, window).scalars())
+    if not_now:
+        session.execute(_TAKEN_BACK, {"month": lease.month, "shard": lease.shard_id, "ids": sorted(not_now)})
+    return Opened(not_now)
 
 
 _ANNOUNCE = text(f"""
@@ -254,6 +258,13 @@ _NOT_NOW = text("""
     WHERE d.month = :month AND d.shard_id = :shard AND d.position >= :first AND d.position < :upto
       AND (d.state NOT IN ('planned', 'deferred')
            OR d.variant_id IN (SELECT id FROM variant WHERE mailing_id = :mailing AND held IS NOT NULL))
+""")
+# As of the moment of the lease, as deliveries.bar: it was never on the wire, and a crash later puts it in no doubt.
+_TAKEN_BACK = text("""
+    UPDATE delivery d SET state = 'cancelled', reason = v.held, due_at = NULL, outcome_at = s.leased_at
+    FROM variant v, shard s
+    WHERE d.month = :month AND d.id = ANY (CAST(:ids AS bigint[])) AND d.state IN ('planned', 'deferred')
+      AND v.id = d.variant_id AND v.held IS NOT NULL AND s.id = :shard
 """)
 
 

@@ -113,6 +113,10 @@ def test_a_held_article_stays_in_the_house(newsletter, mailing):
         opened = shards.announce(session, lease, first=0, upto=10)
         assert opened is not None
         assert len(opened.not_now) == 10
+        found = session.execute(text("SELECT state, reason, tries, first_tried, outcome_at FROM delivery")).all()
+        leased = session.execute(text("SELECT leased_at FROM shard")).scalar_one()
+        assert set(found) == {("cancelled", "withdrawn", 0, None, leased)}, "never tried, and in doubt after no crash"
+        assert shards.end(session, lease)
 
 
 def test_a_shard_does_not_end_while_a_row_is_due(newsletter, mailing):
