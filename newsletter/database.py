@@ -51,6 +51,10 @@ FAILURES = (DatabaseUnreachable, DiskFull, NotMigrated, SQLAlchemyError)
 """Whatever may keep somebody's wish from being written: away, full, being upgraded, read-only after a failover, or locked."""
 
 
+PASSING = (DatabaseUnreachable, DiskFull, OperationalError)
+"""What passes: it restarts, somebody makes room on its disk, another transaction lets go of its rows."""
+
+
 class Database:
     """An engine and the vault. Made once per process, after any fork."""
 

@@ -12,7 +12,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -21,13 +20,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from newsletter.database import DatabaseUnreachable
 from newsletter.delivery import outcomes, pacing, thresholds, windows
 from newsletter.delivery.journal import Journal
 from newsletter.delivery.leasing import Work
 from newsletter.delivery.windows import Window
 from newsletter.errors import Invalid
-from newsletter.ledger import shards
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
 from newsletter.ledger.mailings import AT_LEAST_ONCE
 from newsletter.relay.envelope import Envelope
@@ -132,9 +129,11 @@ class Carrier:
             keeper.cancel()
             await asyncio.wait([keeper])
             await self._stop(opener)
-            await self._learn(self._pace.observed(self._drawn))
             self._recall()
+            observed = self._pace.observed(self._drawn)
+            # First: a database that cannot write what was learned must not cost us what became of the mail.
             await self._write(everything=True)
+            await self._learn(observed)
             await self._give_back_budget()
         opener.result()
         return Carried(begun, len(self._ahead) + len(self._kept), timedelta(seconds=self._wait))
@@ -236,7 +235,8 @@ class Carrier:
                 await self._wanted.wait()
                 self._wanted.clear()
                 await self._learn(self._pace.observed(self._drawn))
-                await self._write()
+                # Without a journal nothing new is begun while what became of the rest cannot be written.
+                await self._write(everything=not self._journal.lasting)
         finally:
             self._over = True
             self._given.set()
@@ -356,7 +356,8 @@ class Carrier:
             await self._flush
             self._flush = None
         if self._results:
-            flush = partial(self._sender.flush, self._work, self._results, self._dead, self._classes)
+            found = (self._work, self._results, self._dead, self._classes)
+            flush = partial(self._sender.flush, *found, lasting=self._journal.lasting)
             self._results, self._dead, self._classes, self._refused = [], [], [], False
             self._flush = asyncio.get_running_loop().run_in_executor(None, flush)
         if everything and self._flush is not None:
@@ -367,12 +368,7 @@ class Carrier:
         """Extend the lease while a slow server is waited for; a window is extended by being opened."""
         while True:
             await asyncio.sleep(KEEP_LEASE_SECONDS)
-            with suppress(DatabaseUnreachable):
-                await asyncio.to_thread(self._extend)
-
-    def _extend(self) -> None:
-        with self._sender.database.transaction() as session:
-            shards.extend(session, self._work.lease)
+            await asyncio.to_thread(self._sender.extend, self._work.lease)
 
 
 _SHORTEST = 0.05

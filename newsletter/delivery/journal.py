@@ -64,6 +64,11 @@ class Journal:
             raise
         return cls(path, marks, descriptor)
 
+    @property
+    def lasting(self) -> bool:
+        """Whether the marks outlive us."""
+        return self._descriptor is not None
+
     def begin(self, position: int) -> None:
         """Mark that the body is about to be begun: before the first byte of it, and before the last look at the clock."""
         self._marks[_HEADER.size + position] = BEGUN

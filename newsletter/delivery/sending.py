@@ -6,6 +6,7 @@ next window is already under way.
 """
 
 import asyncio
+import math
 import os
 import random
 import socket
@@ -13,6 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -20,13 +22,12 @@ from pathlib import Path
 
 import structlog
 import uvloop
-from sqlalchemy.exc import OperationalError
 
 from newsletter import database
 from newsletter.campaigns.drills import Terms
 from newsletter.composer.signing import Signer
 from newsletter.composer.stamping import Person, Stamper
-from newsletter.database import Database, DatabaseUnreachable, Session
+from newsletter.database import PASSING, Database, Session
 from newsletter.delivery import (
     asking,
     journal,
@@ -59,7 +60,7 @@ STAMPERS = 64
 STUCK = timedelta(minutes=1)
 """How long a shard rests that has neither mail to send nor an outcome for each row."""
 FLUSH_PATIENCE_SECONDS = 45.0
-"""How long outcomes wait for a database that restarts, before the journal alone keeps them: less than a lease."""
+"""How long outcomes wait for a database that restarts or is full, before the journal alone keeps them: less than a lease."""
 
 
 def _nothing() -> None:
@@ -102,13 +103,16 @@ class Sender:
         *,
         journals: Path,
         house: House,
+        patience: float = FLUSH_PATIENCE_SECONDS,
     ) -> None:
         """Remember the parts; nothing is opened yet.
 
         journals   the folder this machine's senders share
         house      by what an alert is judged before it goes
+        patience   for how many seconds outcomes that a journal keeps as well wait for a database that cannot write
         """
         self.database = database
+        self._patience = patience
         self._journals = journals
         self._tokens = tokens
         self._relays = relays
@@ -368,22 +372,37 @@ class Sender:
         sender = f"{token}@{bounces}" if bounces else self._identity.sender
         return Envelope(row.id, sender, reader.address, message, token, vouched=True)
 
-    def flush(self, work: leasing.Work, results: list[Result], dead: list[int], classes: list[Class | None]) -> None:
+    def flush(
+        self,
+        work: leasing.Work,
+        results: list[Result],
+        dead: list[int],
+        classes: list[Class | None],
+        *,
+        lasting: bool,
+    ) -> None:
         """Write outcomes, what they say of addresses, and up to where readers have had the digest: one transaction.
 
         classes   what each attempt's refusal was about, None for those that were taken; too many stop the mailing
+        lasting   a journal on disk knows them too; else nobody but us does, and we wait for as long as we live
 
-        Tried again while the database restarts or another transaction stands in the way.
+        Tried again while the database restarts, is full, or another transaction stands in the way.
         """
-        patience = time.monotonic() + FLUSH_PATIENCE_SECONDS
+        end = time.monotonic() + (self._patience if lasting else math.inf)
         while True:
             try:
                 return self._flush(work, results, dead, classes)
-            except (DatabaseUnreachable, OperationalError) as error:
-                if time.monotonic() > patience:
+            except PASSING as error:
+                if time.monotonic() > end:
                     raise
                 log.warning("outcomes wait", shard=work.lease.shard_id, why=type(error).__name__)
+                self.extend(work.lease)
                 time.sleep(0.5)
+
+    def extend(self, lease: shards.Lease) -> None:
+        """Extend a lease, if the database can: whoever took the shard meanwhile would not know what we know of it."""
+        with suppress(*PASSING), self.database.transaction() as session:
+            shards.extend(session, lease)
 
     def _flush(self, work: leasing.Work, results: list[Result], dead: list[int], classes: list[Class | None]) -> None:
         lease = work.lease

@@ -60,7 +60,7 @@ class Crew:
     def limited(self, _relay, _provider):
         return False
 
-    def flush(self, work, results, dead, classes):
+    def flush(self, work, results, dead, classes, *, lasting):
         """Nothing is kept."""
 
 
@@ -69,7 +69,7 @@ def carry(send, *, count, desk=None):
     desk = desk or Desk()
     rows = [Row(place, place, 1, place, place, "", 0, None) for place in range(count)]
     marks = SimpleNamespace(
-        begin=lambda _place: None, withdraw=lambda _place: None, answered=lambda _place, **_how: None
+        begin=lambda _place: None, withdraw=lambda _place: None, answered=lambda _place, **_how: None, lasting=True
     )
     turn = Turn(Relay.parse("smtp://127.0.0.1:9"), limited=False, until=lambda: False, halt=lambda: False)
     crew = Crew(desk)
