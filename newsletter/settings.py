@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     )
     relay_log: Path | None = Field(default=None, description="the relay's log, looked in for messages in doubt")
     tranche_pause: float = Field(
-        default=15, ge=0, le=1440, description="minutes between a large mailing's first 200 and the rest"
+        default=15, ge=0, le=1440, description="minutes between the end of a large mailing's first 200 and the rest"
     )
     one_person_up_to: int = Field(
         default=1_000, ge=0, description="readers of an alert that one person may send by themselves"

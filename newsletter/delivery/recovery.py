@@ -32,12 +32,13 @@ class Found:
 
 
 def sweep(session: Session, *, now: datetime) -> Found:
-    """Give up what is too old, gather retries. Safe to run twice at once."""
+    """Give up what is too old, gather retries, begin the pause after first tranches. Safe to run twice at once."""
     quotas.forget(session, now=now)
     paces.forget(session, now=now)
     expired = deliveries.expire(session, now=now)
     retries = deliveries.gather(session, now=now)
     deliveries.cancel_retries(session)
+    shards.begin_rest(session)
     return Found(expired, retries, shards.lanes_with_work(session))
 
 

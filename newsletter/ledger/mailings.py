@@ -459,10 +459,7 @@ def take_to_start(session: Session, mailing_id: int, *, now: datetime) -> Mailin
 
 
 def hold(session: Session, article_id: int, *, why: str) -> int:
-    """Hold every variant that carries an article, for good: nothing more of it goes out. Return how many.
-
-    Its rows are cancelled as a window is asked for over them (`shards.announce`).
-    """
+    """Hold every variant that carries an article, for good: its rows are cancelled (`shards.announce`). Return how many."""
     result = session.execute(
         text("UPDATE variant SET held = :why WHERE :article = ANY (articles) AND held IS NULL"),
         {"why": why, "article": article_id},

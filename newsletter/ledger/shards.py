@@ -135,7 +135,7 @@ _NOT_HELD = """NOT EXISTS (SELECT FROM tally t
 _NOBODY_S = """(s.lease_until IS NULL
         OR s.lease_until < clock_timestamp() - CASE WHEN s.announced = 0 THEN interval '0' ELSE :away END)
     AND s.state = 'open'"""
-_FREE = f"""{_NOBODY_S} AND s.not_before <= clock_timestamp() AND m.state = 'sending'
+_FREE = f"""{_NOBODY_S} AND s.not_before <= clock_timestamp() AND s.tranche_pause IS NULL AND m.state = 'sending'
     AND s.lane NOT IN (SELECT lane FROM paused_lane) AND {_NOT_HELD}"""  # noqa: S608
 # date_trunc in UTC: the session's time zone is UTC (database.py).
 _COLUMNS = """s.id, s.fence, s.mailing_id, m.kind, s.lane, s.provider, s.size, m.digest_id, m.had_to, m.fingerprint,
@@ -366,6 +366,23 @@ def put_off(session: Session, lease: Lease, *, after: timedelta) -> None:
 
 _PUT_OFF = text("""
     UPDATE shard SET not_before = clock_timestamp() + :after WHERE id = :shard AND fence = :fence AND state = 'open'
+""")
+
+
+def begin_rest(session: Session) -> int:
+    """Begin the pause of what waits for a first tranche that has ended; return how many shards wait no longer than that.
+
+    However late the tranche went: a lane that was paused, a relay that was away or a day that was used up shows nothing.
+    """
+    return int(session.execute(_BEGIN_REST).rowcount)  # type: ignore[attr-defined]
+
+
+_BEGIN_REST = text("""
+    UPDATE shard s SET not_before = greatest(s.not_before, clock_timestamp() + s.tranche_pause), tranche_pause = NULL
+    FROM mailing m
+    WHERE m.id = s.mailing_id AND m.state IN ('sending', 'paused') AND s.state = 'open' AND s.tranche_pause IS NOT NULL
+      AND NOT EXISTS (
+        SELECT FROM shard t WHERE t.mailing_id = s.mailing_id AND t.state = 'open' AND NOT t.retry AND t.tranche_pause IS NULL)
 """)
 
 

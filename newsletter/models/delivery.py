@@ -1,6 +1,6 @@
 """One mailbox's row in a mailing, and the shards that workers lease. Owned by `ledger`."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import (
@@ -58,6 +58,8 @@ class Shard(Base):
     retry: Mapped[bool] = mapped_column(server_default="false")
     state: Mapped[str] = mapped_column(server_default=ShardState.OPEN)
     not_before: Mapped[datetime] = mapped_column(server_default=func.now())
+    # How long it waits once the first tranche of its mailing has ended; not leased before that. None: it waits for none.
+    tranche_pause: Mapped[timedelta | None]
     owner: Mapped[str | None]
     fence: Mapped[int] = mapped_column(server_default="0")
     lease_until: Mapped[datetime | None]

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from newsletter.journeys import alert, publish, suppressing
+from newsletter.journeys import alert, halting, publish, suppressing
 from newsletter.ledger import books, mailings, planning
 from newsletter.ledger.mailings import Lane
 from tests import house
@@ -89,6 +89,47 @@ def test_a_large_mailing_begins_with_two_hundred_spread_over_providers(newslette
     assert sum(row.size for row in found) == 2401
 
 
+def pass_by(made, *, minutes):
+    """Let so many minutes pass for what waits for its time."""
+    with made.parts.database.transaction() as session:
+        session.execute(text("UPDATE shard SET not_before = not_before - make_interval(mins => :it)"), {"it": minutes})
+
+
+def test_the_pause_after_the_first_tranche_runs_from_its_end_however_late_it_went(newsletter, tmp_path, sink):
+    """A lane paused for twenty minutes is no look at two hundred readers: the other 2,800 must not go in the same second."""
+    patient = replace(newsletter.parts, tranche_pause=timedelta(minutes=15))
+    halting.pause(newsletter.parts, [Lane.BULK])
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(3000))
+    publish.send(patient, composed.issue)
+    pass_by(newsletter, minutes=20)
+    halting.resume(newsletter.parts, [Lane.BULK])
+    newsletter.sweep()
+    assert newsletter.deliver("bulk", seconds=20) == 200
+    for minutes in (14, 2):
+        newsletter.sweep()
+        assert newsletter.deliver("bulk", seconds=5) == 0
+        pass_by(newsletter, minutes=minutes)
+    assert newsletter.sweep().lanes == [Lane.BULK]
+    newsletter.deliver("bulk", seconds=60)
+    assert len(sink.messages) == 3000
+
+
+def test_nothing_follows_a_first_tranche_of_which_a_part_has_not_gone(newsletter, tmp_path, sink):
+    """One provider's share waits for a relay that is away: what it would have shown, nobody has seen yet."""
+    patient = replace(newsletter.parts, tranche_pause=timedelta(minutes=15))
+    addresses = [f"r{n}@gmail.com" for n in range(1500)] + [f"r{n}@example.org" for n in range(1500)]
+    composed = house.issue(newsletter, tmp_path, addresses=addresses)
+    publish.send(patient, composed.issue)
+    with newsletter.parts.database.transaction() as session:
+        held = "UPDATE shard SET not_before = now() + interval '1 day' WHERE id = (SELECT min(id) FROM shard)"
+        session.execute(text(held))
+    for _ in range(2):
+        newsletter.deliver("bulk", seconds=10)
+        newsletter.sweep()
+        pass_by(newsletter, minutes=20)
+    assert len(sink.messages) == 100
+
+
 def test_a_small_mailing_to_known_readers_needs_no_tranche(newsletter, tmp_path, sink):
     """Three hundred who had it last week wait for nobody; three hundred strangers do."""
     patient = replace(newsletter.parts, tranche_pause=timedelta(minutes=15))
@@ -96,8 +137,8 @@ def test_a_small_mailing_to_known_readers_needs_no_tranche(newsletter, tmp_path,
     publish.send(patient, first.issue)
     newsletter.deliver("bulk", seconds=10)
     assert len(sink.messages) == 200, "they were never mailed before"
-    with newsletter.parts.database.transaction() as session:
-        session.execute(text("UPDATE shard SET not_before = now()"))
+    newsletter.sweep()
+    pass_by(newsletter, minutes=16)
     newsletter.deliver("bulk", seconds=10)
     house.add_articles(newsletter, tmp_path, "A second story")
     second = publish.compose(newsletter.parts, house.DIGEST)

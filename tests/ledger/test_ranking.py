@@ -26,6 +26,7 @@ def issue(newsletter, patient, tmp_path, title):
 
 
 def go_on(newsletter):
+    newsletter.sweep()
     with newsletter.parts.database.transaction() as session:
         session.execute(text("UPDATE shard SET not_before = now()"))
     newsletter.deliver("bulk", seconds=10)
