@@ -12,7 +12,7 @@ from sqlalchemy import make_url, text
 
 from newsletter import database
 from newsletter.delivery import following, planning
-from newsletter.journeys import alert, drafting, leaving, mailing, publish, retracting
+from newsletter.journeys import alert, drafting, leaving, publish, retracting
 from newsletter.ledger import mailings, shards, variants
 from newsletter.ledger.mailings import Kind, Lane, State, WrongState
 from newsletter.operators.roles import NotAllowed, Role

@@ -1,8 +1,6 @@
 """Two beats, frozen workers, an impatient broker, and workers of two versions side by side."""
 
 import signal
-import subprocess
-import tarfile
 import time
 
 import pytest
@@ -13,7 +11,7 @@ from newsletter import jobs
 from newsletter.journeys import mailing, publish
 from tests import house
 from tests.journeys import workers
-from tests.reliability import forms
+from tests.reliability import former, forms
 from tests.reliability.auditor import audit
 from tests.reliability.machine import let_leases_run_out, wait_for
 
@@ -105,12 +103,15 @@ def test_a_broker_that_gives_work_away_twice_doubles_nothing(estate, relay, figu
 @forms.either
 def test_old_and_new_workers_share_a_mailing(estate, relay, figures, tmp_path, form):
     """During a deployment both versions work: the older takes jobs with words it does not know, and nothing is doubled."""
-    old = former_version(tmp_path / "old")
+    old = tmp_path / "old"
+    which = former.lay_out(workers.ROOT, old)
+    others = former.differing(workers.ROOT, old)
+    assert others, "both are the same: the test would prove nothing"
     made = estate.product(connections=2)
     readers = forms.of(form, short=4000, full=20_000)
     composed = house.issue(made, estate.folder, addresses=house.addresses(readers))
     relay.be(hold=(0.0, 0.02))
-    machine = estate.machine()
+    machine = estate.machine(PYTHONDONTWRITEBYTECODE="")  # what it compiles tells which code a worker runs
     machine.worker("old", "bulk,upkeep", cwd=old)
     machine.worker("new", "bulk,upkeep")
     publish.send(made.parts, composed.issue)
@@ -128,26 +129,14 @@ def test_old_and_new_workers_share_a_mailing(estate, relay, figures, tmp_path, f
     figures(
         "9",
         "old and new workers side by side",
+        old=which[:10],
+        files_that_differ=len(others),
         looks_at_old=shared["old"],
         looks_at_new=shared["new"],
         **found.figures(),
     )
     assert (found.accepted, found.ever_in_doubt) == (readers, 0)
     assert all(shared.values()), "only one of them worked: the test proved nothing"
+    compiled = {path.name.partition(".")[0] for path in (old / "newsletter/delivery/__pycache__").glob("*.pyc")}
+    assert "carrying" in compiled, "the old worker ran the new code: the test proved nothing"
     assert all(process.poll() is None for process in machine.processes.values()), "an unknown job ended a worker"
-
-
-def former_version(folder):
-    """Lay out the oldest version that works with today's tables, from the history; skip where there is none."""
-    versions = sorted((workers.ROOT / "newsletter/migrations/versions").glob("[0-9]*.py"))
-    git = ["git", "-C", str(workers.ROOT)]
-    query = [*git, "log", "-1", "--format=%H", "--", str(versions[-1])]
-    commit = subprocess.run(query, capture_output=True, text=True).stdout.strip()
-    if not commit:
-        pytest.skip("no history here to take an older version from")
-    folder.mkdir()
-    archive = folder / "old.tar"
-    subprocess.run([*git, "archive", "-o", str(archive), commit, "newsletter", "workers", "templates"], check=True)
-    with tarfile.open(archive) as packed:
-        packed.extractall(folder, filter="data")
-    return folder
