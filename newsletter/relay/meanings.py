@@ -175,6 +175,11 @@ OF_NOBODY = _words(r"""
 (?<!\S)(?<!@ )(?<!@> ): (?:user )?unknown
 """)
 
+# The last word is that there is nobody. Yandex says so with 5.7.1, its code for all that it refuses.
+NO_SUCH = _words(r"""
+\bno such BOX(?: here)?\W{0,3}$
+""")
+
 # What our account may send of a day (or longer: it is asked again all the same), of an hour, and at once. The last is also
 # said by a provider of its own pace, so only what names the client or the account is ours.
 DAY = _words(r"""

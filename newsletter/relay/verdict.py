@@ -191,6 +191,8 @@ def _despite(subject: str, text: str) -> Class:
     """Return what is believed where the words say "unknown" and the code something else: where they disagree, nobody is suppressed."""
     if subject in ("2.1", "2.2", "7.13") and not meanings.AT_RCPT.search(text):
         return _ENHANCED[subject]
+    if subject == "7.1" and meanings.NO_SUCH.search(text):
+        return Class.DEAD  # the code of all that is not allowed, and words that leave nothing open
     return Class.POLICY if subject.startswith("7.") or subject in ("1.7", "1.8") else Class.DEAD
 
 

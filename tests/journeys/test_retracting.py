@@ -170,6 +170,27 @@ def test_no_issue_tells_it_again(newsletter, pages, tmp_path, words, sink):
     assert all(b"The well runs dry" in m.content and b"Lorries" not in m.content for m in sink.messages)
 
 
+def test_whoever_waited_for_a_held_version_has_the_rest_with_the_next_issue(newsletter, tmp_path, words, sink):
+    """One story was taken back; the other of that issue is as true as before."""
+    number = sent(newsletter, tmp_path, words, 2)
+    newsletter.deliver("urgent")
+    house.add_readers(newsletter, tmp_path, ["late@example.org"])
+    house.add_articles(newsletter, tmp_path, "The bridge is open")
+    waiting = publish.compose(newsletter.parts, house.DIGEST)
+    retracting.retract(newsletter.parts, number)
+    newsletter.deliver("urgent")
+    publish.send(newsletter.parts, waiting.issue)
+    newsletter.deliver("bulk")
+    assert sink.messages_for("late@example.org") == []
+    house.add_articles(newsletter, tmp_path, "The well runs dry")
+    publish.send(newsletter.parts, publish.compose(newsletter.parts, house.DIGEST).issue)
+    newsletter.deliver("bulk")
+    [told] = sink.messages_for("late@example.org")
+    assert b"The bridge is open" in told.content
+    assert b"The well runs dry" in told.content
+    assert b"Lorries" not in told.content
+
+
 def test_an_issue_composed_in_that_very_second_is_held_as_well(newsletter, tmp_path, words, sink):
     """It read the article before the retraction, and was stored after it: nobody had held it."""
     number = sent(newsletter, tmp_path, words, 2)

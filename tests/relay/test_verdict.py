@@ -25,6 +25,11 @@ _STAGES = {
     [
         (Stage.RCPT, 550, "5.1.1", "User unknown", Class.DEAD),
         (Stage.RCPT, 550, None, "No such user here", Class.DEAD),
+        (Stage.RCPT, 550, "5.7.1", "No such user!", Class.DEAD),
+        (Stage.RCPT, 450, "4.7.1", "No such user!", Class.TRANSIENT),
+        (Stage.BODY, 550, "5.7.1", "No such user!", Class.POLICY),
+        (Stage.RCPT, 550, "5.7.1", "User unknown", Class.POLICY),
+        (Stage.RCPT, 550, "5.7.1", "No such user, and your IP is blocked", Class.POLICY),
         (Stage.RCPT, 450, "4.2.0", "Greylisted, please try again", Class.TRANSIENT),
         (Stage.RCPT, 552, "5.2.2", "Mailbox is full", Class.QUOTA),
         (Stage.RCPT, 550, "5.7.1", "Blocked: your IP is on our blocklist", Class.POLICY),

@@ -6,10 +6,11 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
-from newsletter.journeys import mailing, publish
+from newsletter.journeys import alert, mailing, publish
 from tests import house
 from tests.journeys import workers
 from tests.reliability.auditor import audit
@@ -59,7 +60,7 @@ def test_a_full_disk_under_the_journals_stops_no_mail(estate, relay, figures):
 
 
 class SmallDisk:
-    """A handle on the servers whose disk can be filled."""
+    """A handle on the servers whose disk can be filled. root: where others see that disk."""
 
     def __init__(self, folder, megabytes):
         folder.mkdir()
@@ -68,6 +69,7 @@ class SmallDisk:
             command, cwd=workers.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
         self.urls = json.loads(self._process.stdout.readline())
+        self.root = Path(f"/proc/{self._process.pid}/root") / folder.relative_to("/")
 
     def do(self, what):
         """Fill, free or start."""
@@ -118,3 +120,50 @@ def test_a_full_disk_under_the_database_loses_nothing(tmp_path, relay, figures):
     assert meanwhile < readers, "it had ended before: the test proved nothing"
     assert went_on == 0, "what cannot be written down must not go out"
     assert (found.state, found.ever_in_doubt, found.accepted) == ("done", 0, readers)
+
+
+def test_one_full_disk_under_database_and_journals_doubles_no_alert(tmp_path, relay, figures):
+    """One machine, one disk, full for more than a minute in the middle of an alert; nobody kills anybody, and none comes twice."""
+    readers = 20_000
+    with ExitStack() as stack:
+        disk = SmallDisk(tmp_path / "disk", 800)
+        stack.callback(disk.close)
+        home = tmp_path / "newsletter-tests-small"
+        home.mkdir()
+        servers = Servers(home, "disk", admin_url=disk.urls["admin"], redis_url=disk.urls["redis"])
+        urls = stack.enter_context(servers.database())
+        estate = Estate(tmp_path, urls, servers.redis_url(), relay, stack)
+        made = estate.product(connections=4)
+        (disk.root / "journals").mkdir(mode=0o700)
+        made.settings.home.mkdir(exist_ok=True)
+        (made.settings.home / "journals").symlink_to(disk.root / "journals")
+        house.add_readers(made, tmp_path, house.addresses(readers))
+        (tmp_path / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
+        relay.be(hold=(0.0, 0.1))
+        machine = estate.machine()
+        machine.worker("worker", "urgent,upkeep", children=2)
+        machine.beat()
+        sent = alert.send(made.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
+        wait_for(lambda: relay.taken > readers // 10)
+        disk.do("fill")
+        time.sleep(70)
+        meanwhile = relay.taken
+        time.sleep(2)
+        went_on = relay.taken - meanwhile
+        disk.do("free")
+        disk.do("start")
+        wait_for(lambda: machine.up() or mailing.status(made.parts, sent).over, seconds=400, every=0.5)
+        found = audit(made, relay.record(), sent).sound()
+        waited = machine.logged("outcomes wait")
+    figures(
+        "13 one",
+        "one full disk under PostgreSQL and the journals, an alert",
+        had_gone=meanwhile,
+        gone_in_two_seconds_while_full=went_on,
+        outcomes_waited=waited,
+        **found.figures(),
+    )
+    assert meanwhile < readers, "it had ended before: the test proved nothing"
+    assert waited > 0, "no outcome had to wait: the test proved nothing"
+    assert went_on == 0, "what cannot be written down must not go out"
+    assert (found.state, found.ever_in_doubt, found.repeated, found.accepted) == ("done", 0, 0, readers)
