@@ -363,6 +363,17 @@ def lanes_with_work(session: Session) -> list[str]:
     return list(session.execute(_LANES, {"away": AWAY}).scalars())
 
 
+def next_mailing(session: Session, lane: str) -> int | None:
+    """Return of which mailing a lane's next shard is; None where nothing is due."""
+    return session.execute(_NEXT, {"lane": lane, "away": AWAY}).scalar_one_or_none()
+
+
+_NEXT = text(f"""
+    SELECT s.mailing_id FROM shard s JOIN mailing m ON m.id = s.mailing_id WHERE s.lane = :lane AND {_FREE}
+    ORDER BY s.retry, s.not_before, s.id LIMIT 1
+""")  # noqa: S608
+
+
 def due(session: Session, lanes: Iterable[str]) -> int:
     """Return how many deliveries of these lanes could be begun now."""
     return int(session.execute(_DUE, {"lanes": list(lanes), "away": AWAY}).scalar_one())
