@@ -162,16 +162,7 @@ class Sender:
             over = partial(_over, end, until)
             turn = Turn(choice.relay, False, over, until, opened, yields_to, heed, choice.probe)
             try:
-                if not self._answers(choice, lane):
-                    break
-                work, turn = self._take(lane, turn)
-                if work is None:
-                    break
-                if not self._vouch(work):
-                    continue
-                begun += self._carry(work, turn)
-                if begun:
-                    opened = _nothing
+                carried = self._carry_next(lane, turn, choice)
             except Unreachable as error:
                 if error.crowded:
                     # It answers, and others have all the sessions that it bears: they go on, and we look again later.
@@ -179,12 +170,26 @@ class Sender:
                     break
                 unreachable = error
                 self._leave_out(choice.relay, Lane(lane), error)
-            else:
-                if choice.probe:
-                    self._mark(standing.answered, choice.relay)
+                continue
+            if carried is None:
+                break
+            begun += carried
+            if begun:
+                opened = _nothing
+            if choice.probe:
+                self._mark(standing.answered, choice.relay)
         if unreachable and not begun:
             raise unreachable
         return begun
+
+    def _carry_next(self, lane: str, turn: Turn, choice: throttle.Choice) -> int | None:
+        """Carry the next shard of a lane; return how many messages were begun, None where nothing is due. Raises Unreachable."""
+        if not self._answers(choice, lane):
+            return None
+        work, turn = self._take(lane, turn)
+        if work is None:
+            return None
+        return self._carry(work, turn) if self._vouch(work) else 0
 
     def _answers(self, choice: throttle.Choice, lane: str) -> bool:
         """Have a session with a relay of which nobody here knows whether it answers, before mail is taken for it.
