@@ -57,12 +57,6 @@ def is_checked(parts: Parts, mailing: int, *, since: timedelta) -> bool:
         return asked is not None and database.now(session) - asked < since
 
 
-def asked(parts: Parts, act: Act, mailing: int) -> datetime | None:
-    """Return when something was last done for an alert because somebody asked for it, within a day; None: it was not."""
-    with parts.database.transaction() as session:
-        return errands.last_done(session, act, mailing, since=database.now(session) - timedelta(days=1))
-
-
 def run(parts: Parts) -> int:
     """Do what was asked for and waits; return how many."""
     done = 0

@@ -96,10 +96,10 @@ def gone(session: Session, mailing: MailingView) -> Manifest:
     A lock that was added later is none of it, whatever stands in the mailing: both moments are set by the database's clock.
     """
     manifest = of(session, mailing.id, mailing.fingerprint or b"")
-    at = select(Lock.at).where(Lock.mailing_id == mailing.id, Lock.number == manifest.number)
-    if mailing.planned_at is None or session.execute(at).scalar_one() > mailing.planned_at:
+    if mailing.planned_at is None or at(session, mailing.id, manifest.number) > mailing.planned_at:
         raise Broken(mailing.id)
     return manifest
+
 
 def at(session: Session, mailing_id: int, number: int) -> datetime:
     """Return when a lock was added, by the database's clock."""
@@ -118,7 +118,6 @@ def _count(text: str) -> int:
         return int(json.loads(text)["count"])
     except (ValueError, KeyError, TypeError, OverflowError):
         return 0
-
 
 
 def earlier(session: Session, mailing_id: int, number: int) -> Manifest | None:
