@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import false, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from newsletter.errors import NotFound
@@ -106,10 +106,11 @@ def waiting(session: Session) -> bool:
     return session.execute(query).first() is not None
 
 
-def last_asked(session: Session, act: Act, mailing: int) -> datetime | None:
-    """Return when something that is not done yet was last asked for an alert; None: nothing is."""
-    query = select(Errand.asked_at).where(Errand.act == act, Errand.mailing_id == mailing, Errand.done_at.is_(None))
-    return session.execute(query.order_by(Errand.id.desc()).limit(1)).scalar_one_or_none()
+def under_way(session: Session, act: Act, mailing: int, *, since: timedelta, now: datetime) -> bool:
+    """Return whether what was last asked for an alert, and is not done, was asked no longer ago than this, or somebody is at it."""
+    awaited = or_(Errand.asked_at > now - since, func.coalesce(Errand.begun_at > now - PATIENCE, false()))
+    newest = select(awaited).where(Errand.act == act, Errand.mailing_id == mailing, Errand.done_at.is_(None))
+    return bool(session.execute(newest.order_by(Errand.id.desc()).limit(1)).scalar_one_or_none())
 
 
 def _view(row: Errand) -> ErrandView:

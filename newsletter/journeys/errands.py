@@ -51,10 +51,9 @@ def wait(parts: Parts, number: int, *, by: int, seconds: float) -> ErrandView:
 
 
 def is_checked(parts: Parts, mailing: int, *, since: timedelta) -> bool:
-    """Return whether somebody was asked, no longer ago than this, to try an alert's links, and is not through."""
+    """Return whether somebody was asked, no longer ago than this, to try an alert's links, or is trying them."""
     with parts.database.transaction() as session:
-        asked = errands.last_asked(session, Act.CHECK, mailing)
-        return asked is not None and database.now(session) - asked < since
+        return errands.under_way(session, Act.CHECK, mailing, since=since, now=database.now(session))
 
 
 def run(parts: Parts) -> int:

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
@@ -121,6 +122,19 @@ def test_links_that_time_does_not_reach_are_said_to_be_untried(tmp_path, databas
     assert [one.fault[0] for one in found.links] == ["fetch.too-slow", desk.NOT_TRIED, desk.NOT_TRIED]
     assert (found.tried, found.links_of) == (1, 3)
     made.close()
+
+
+def test_links_are_being_tried_as_long_as_somebody_is_at_it(made, tmp_path, database_urls):
+    """Asked for half a minute ago and begun since: “they have not been tried” would be said in the middle of it."""
+    number = drafting.draft(made.parts, nights.write(tmp_path, LINKED), digest_key=house.DIGEST)
+    house.by_owner(database_urls, "UPDATE errand SET asked_at = asked_at - interval '30 seconds'")
+    usual = timedelta(seconds=20)
+    assert not errands.is_checked(made.parts, number, since=usual)
+    with made.parts.database.transaction() as session:
+        waiting.claim(session, now=database.now(session))
+    assert errands.is_checked(made.parts, number, since=usual)
+    house.by_owner(database_urls, "UPDATE errand SET begun_at = begun_at - interval '1 minute'")
+    assert not errands.is_checked(made.parts, number, since=usual), "whoever began it is taken for dead"
 
 
 def test_nobody_takes_who_tries_links_for_dead():
