@@ -37,3 +37,17 @@ def test_a_migration_that_fails_in_the_middle_leaves_the_database_as_it_was(empt
         assert owner.execute("SELECT to_regproc('gather_retries')").fetchone() == (None,)
         owner.execute("DROP INDEX subscribers_by_zone")
     assert migrations.upgrade(url)[:3] == ["0020", "0021", "0022"]
+
+
+def test_errands_that_were_done_hold_no_refusal_afterwards(empty_database_urls):
+    """They held JSON's null, which no question for NULL finds."""
+    url = empty_database_urls.owner
+    at(url, "0036")
+    with connect(url) as owner:
+        owner.execute("""
+            INSERT INTO errand (act, done_at, refused) VALUES
+                ('check', now(), 'null'), ('check', now(), '{"message": "errand.failed", "facts": {}}'), ('check', NULL, NULL)
+        """)
+        assert "0038" in migrations.upgrade(url)
+        found = owner.execute("SELECT refused IS NULL, refused ->> 'message' FROM errand ORDER BY id").fetchall()
+    assert found == [(True, None), (False, "errand.failed"), (True, None)]

@@ -2,10 +2,12 @@
 
 import html
 import re
+from datetime import timedelta
 
 from sqlalchemy import text
 
 from newsletter.journeys import bulletins, drafting, heeding
+from newsletter.journeys.headcount import Headcount
 from newsletter.operators.roles import Role
 from tests import house
 from tests.journeys import nights
@@ -86,9 +88,10 @@ def test_done_with_readers_left_is_not_handed_over_to_all(author, desk, readers,
 
 
 def test_an_alert_whose_readers_moved_is_locked_anew_on_the_phone(
-    author, trustee, desk, readers, worker, tmp_path, now
+    author, trustee, desk, readers, worker, tmp_path, now, app
 ):
     """“Lock it again”, said the page, and had no button for it."""
+    app.state.counts = Headcount(timedelta(0))
     readers(4)
     _number, here = locked(author)
     member, phone = trustee
