@@ -1,9 +1,10 @@
 """What the team's pages show of alerts: those there are, one with everything about it, and what to look at before it goes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 
 from newsletter import database, fetching
 from newsletter.campaigns import alerts, checks
@@ -257,11 +258,21 @@ def framed(parts: Parts, name: str) -> Manuscript:
     return manuscript.read(framing.get(parts.house, name).text, language="en")
 
 
-def file(parts: Parts, text: Manuscript) -> str:
-    """Return the file of a text from a form. Raises BadManuscript, BadFrame, NoTemplate."""
+def file(parts: Parts, text: Manuscript, said: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return the file of a text from a form: of one that begins with a frame, only where it keeps to it.
+
+    said   what was written for its gaps: of one that is still open it may be what no gap may say
+
+    Raises BadFrame, NoTemplate, and what is wrong with it as `frames` says: GapUnfit, GapOpen, NotKept.
+    """
     if not text.frame:
         return manuscript.write(text)
-    return frames_.written(framing.get(parts.house, text.frame), text.subject, text.markdown)
+    frame = framing.get(parts.house, text.frame)
+    facts = {"subject": text.subject, "headline": text.headline, "preheader": text.preheader}
+    words = frames_.written(frame, facts, text.markdown)
+    frames_.require_filled(frame, words, said)
+    frames_.require(frame, words)
+    return words
 
 
 def _fault(said: object) -> tuple[str, dict[str, str]] | None:
