@@ -131,6 +131,7 @@ class Newsletter:
             notices=self._notices,
             hook=reveal(chosen.hook),
             drill_at=chosen.drill_at,
+            zone=chosen.zone,
             erasures=chosen.erasures,
             canaries=chosen.canaries,
             export_alone=chosen.export_alone_up_to,

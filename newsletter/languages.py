@@ -68,6 +68,11 @@ def worded(message: str) -> bool:
     return message in _english()
 
 
+def paged(message: str) -> str:
+    """Return the id by which a page says what an id says: a command helps nobody who holds a phone, and no page names a path."""
+    return f"web.refused.{message}" if worded(f"web.refused.{message}") else message
+
+
 def _unworded(message: str, facts: dict[str, Any]) -> str:
     return f"{message}: " + ", ".join(f"{name} {value}" for name, value in facts.items())
 

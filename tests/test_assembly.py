@@ -107,6 +107,7 @@ REACH = {
         True,
     ),
     "drill_at": ("06:10", lambda made: made.parts.drill_at, clock(6, 10)),
+    "time_zone": ("Asia/Tehran", lambda made: str(made.parts.zone), "Asia/Tehran"),
     "one_person_up_to": ("12", lambda made: made.parts.house.rules.few, 12),
     "alone_after": ("9", lambda made: made.parts.house.rules.alone, timedelta(minutes=9)),
     "codes_up_to": ("34", lambda made: made.parts.house.rules.codes_to, 34),

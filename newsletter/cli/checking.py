@@ -276,7 +276,7 @@ def _drill(chosen: Settings) -> Finding:
         lit = drilling.lamp(made.parts)
     finally:
         made.close()
-    return Finding("drill", lit.ok, drilling.sentence(lit, zone=None))
+    return Finding("drill", lit.ok, drilling.sentence(lit, zone=made.parts.zone))
 
 
 def _erasures(chosen: Settings) -> Finding:

@@ -1,10 +1,11 @@
 """What the team's pages show of alerts: those there are, one with everything about it, and what to look at before it goes."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 
 from newsletter import database, fetching
 from newsletter.campaigns import alerts, checks, errands
@@ -49,12 +50,14 @@ PATIENCE = Patience()
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One alert in the list."""
+    """One alert in the list. start_at: when it goes by itself; expires_at: until when it may go as it was locked."""
 
     mailing: int
     subject: str
     state: State
     created_at: datetime
+    start_at: datetime | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,9 @@ def listed(parts: Parts, *, limit: int = 30) -> list[Row]:
     """Return the newest alerts."""
     with parts.database.transaction() as session:
         found = mailings.listed(session, kind=Kind.ALERT, limit=limit)
-        return [Row(row.id, row.subject, State(row.state), row.created_at) for row in found]
+        return [
+            Row(row.id, row.subject, State(row.state), row.created_at, row.start_at, row.expires_at) for row in found
+        ]
 
 
 def audiences(parts: Parts) -> list[DigestView]:
@@ -226,11 +231,17 @@ def taken_back(parts: Parts, found: Alert) -> Status | None:
 
 
 class Step(StrEnum):
-    """What an alert waits for, of somebody: an id of the pages' catalogue after "front-"."""
+    """What an alert waits for, of somebody: an id of the pages' catalogue after "front-".
+
+    STARTS   it goes by itself at its hour: nobody need do anything, and anyone may stop it
+    OVER     it was locked for a time that is over: whoever may lock looks whether it is still true
+    """
 
     WATCH = "watch"
+    STARTS = "starts"
     APPROVE = "approve"
     SEND = "send"
+    OVER = "over"
     LOCK = "lock"
 
 
@@ -242,16 +253,21 @@ class Waits:
     step: Step
 
 
-def waits(parts: Parts, who: OperatorView) -> list[Waits]:
-    """Return the alerts that go now, and those that wait for what somebody may do."""
-    found = [(row, _step(parts, row, who)) for row in listed(parts)]
+def waits(parts: Parts, who: OperatorView, *, now: datetime) -> list[Waits]:
+    """Return the alerts that go now or by themselves, and those that wait for what somebody may do."""
+    found = [(row, _step(parts, row, who, now=now)) for row in listed(parts)]
     return [Waits(row, step) for row, step in found if step is not None]
 
 
-def _step(parts: Parts, row: Row, who: OperatorView) -> Step | None:
+def _step(parts: Parts, row: Row, who: OperatorView, *, now: datetime) -> Step | None:
+    fixed = row.state in (State.LOCKED, State.APPROVED)
+    if fixed and row.expires_at is not None and row.expires_at <= now:
+        return Step.OVER if May.SEND in who.may else None
     match row.state:
         case State.SENDING | State.PAUSED:
             return Step.WATCH
+        case State.APPROVED if row.start_at is not None:
+            return Step.STARTS
         case State.APPROVED if May.SEND in who.may:
             return Step.SEND
         case State.LOCKED if May.APPROVE in who.may:
@@ -289,11 +305,21 @@ def framed(parts: Parts, name: str) -> Manuscript:
     return manuscript.read(framing.get(parts.house, name).text, language="en")
 
 
-def file(parts: Parts, text: Manuscript) -> str:
-    """Return the file of a text from a form. Raises BadManuscript, BadFrame, NoTemplate."""
+def file(parts: Parts, text: Manuscript, said: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return the file of a text from a form: of one that begins with a frame, only where it keeps to it.
+
+    said   what was written for its gaps: of one that is still open it may be what no gap may say
+
+    Raises BadFrame, NoTemplate, and what is wrong with it as `frames` says: GapUnfit, GapOpen, NotKept.
+    """
     if not text.frame:
         return manuscript.write(text)
-    return frames_.written(framing.get(parts.house, text.frame), text.subject, text.markdown)
+    frame = framing.get(parts.house, text.frame)
+    facts = {"subject": text.subject, "headline": text.headline, "preheader": text.preheader}
+    words = frames_.written(frame, facts, text.markdown)
+    frames_.require_filled(frame, words, said)
+    frames_.require(frame, words)
+    return words
 
 
 def _fault(said: object) -> tuple[str, dict[str, str]] | None:

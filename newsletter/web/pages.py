@@ -18,6 +18,7 @@ class Pages:
         self._templates = Templates(newsletter.settings.templates)
         self._letterhead = newsletter.parts.letterhead
         self._exit = newsletter.settings.exit_url
+        self._zone = newsletter.parts.zone
         self.style = self._templates.source("web/style.css")
         self.leaving = self._templates.source("web/public/exit.js")
         self.sums = self._templates.source("web/public/join.js")
@@ -34,7 +35,7 @@ class Pages:
             f"web/{name}",
             exit_url=self._exit,
             organisation=self._letterhead.sender_name or "Newsletter",
-            **{**Voice(spoken).tools(), "facts": {}, "choices": (), "exits": True, **facts},
+            **{**Voice(spoken, self._zone).tools(), "facts": {}, "choices": (), "exits": True, **facts},
         )
         return HTMLResponse(body, status_code=status, headers=_spoken_in(spoken, chosen=bool(facts.get("choices"))))
 

@@ -54,7 +54,7 @@ def list_(request: Request) -> HTMLResponse:
         "alerts.html",
         who=who,
         lamp=lit.ok,
-        lane=drilling.sentence(lit, gate.language(request, who.operator)),
+        lane=drilling.sentence(lit, gate.language(request, who.operator), zone=parts.zone, page=True),
         **facts,
     )
 
