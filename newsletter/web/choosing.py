@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from newsletter.assembly import Newsletter
 from newsletter.composer.styles import Style
 from newsletter.database import DatabaseUnreachable
-from newsletter.journeys import choosing, leaving, proving
+from newsletter.journeys import choosing, consenting, leaving, proving
 from newsletter.journeys.choosing import Details
 from newsletter.subscribers import pausing
 from newsletter.subscribers.people import Own
@@ -35,15 +35,17 @@ def preferences(request: Request, token: str) -> HTMLResponse:
 
 
 @router.post("/p/{token}")
-def choose(request: Request, token: str, action: Text, level: Annotated[Level | None, Form()] = None) -> HTMLResponse:
-    """Take one of the three choices, or leave everything."""
+def choose(
+    request: Request, token: str, action: Text, level: Annotated[Level | None, Form()] = None, wording: Text = ""
+) -> HTMLResponse:
+    """Take one of the three choices, or leave everything. wording: the version of the words above the button."""
     parts = _made(request).parts
     if action == "leave":
         leaving.leave_everything(parts, token)
         return _left(request, token)
     if action != "level" or level is None:
         raise BadChoice("action")
-    choosing.choose(parts, token, level)
+    choosing.choose(parts, token, level, wording=wording)
     return _page(request, token, saved=True)
 
 
@@ -60,6 +62,7 @@ async def change(request: Request, token: str) -> HTMLResponse:
         topics=tuple(map(str, fields.getlist("topic"))),
         language=str(fields.get("language", "")),
         zone=str(fields.get("zone", "")),
+        wording=str(fields.get("wording", "")),
         wish=Wish(Style.parse("".join(one[:1] for one in marks if one != "nameless")), "nameless" in marks),
     )
     await run_in_threadpool(choosing.change, _made(request).parts, token, details)
@@ -138,4 +141,5 @@ def _page(request: Request, token: str, *, saved: bool = False, mailed: bool = F
         pauses=pausing,
         languages=SPOKEN,
         mirrored=bool(parts.letterhead.mirror_url),
+        agree=consenting.agreement(parts, found.language),
     )

@@ -98,7 +98,14 @@ def sign_up(request: Request, body: SignupIn) -> Pending:
     keys = body.digests or ([found[0].key] if len(found) == 1 else [])
     language = speaking.spoken(request, body.language)
     wish = joining.wished(
-        request, found, email=body.email, keys=keys, language=language, name=body.name, form=body.form
+        request,
+        found,
+        email=body.email,
+        keys=keys,
+        language=language,
+        name=body.name,
+        form=body.form,
+        wording=body.wording_version,
     )
     return Pending(pending=journey.ask(made.parts, wish, joining.arrival(request)))
 
@@ -113,7 +120,7 @@ def sign_up(request: Request, body: SignupIn) -> Pending:
 )
 def sign_up_by_code(request: Request, body: CodeIn) -> Confirmed:
     """Confirm a sign-up as the button in the mail does: five tries, within an hour. What is wrong is refused with 422."""
-    journey.confirm_by_code(_made(request).parts, body.pending, body.code)
+    journey.confirm_by_code(_made(request).parts, body.pending, body.code, wording=body.wording_version)
     return Confirmed(confirmed=True)
 
 

@@ -8,7 +8,7 @@ starts in one transaction, renames no digest, and writes JSON's null again, whic
 
 from alembic import op
 
-revision = "0038"
+revision = "0037"
 down_revision = "0036"
 branch_labels = None
 depends_on = None
