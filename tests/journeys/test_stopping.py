@@ -74,17 +74,6 @@ def test_approvers_are_asked_and_their_author_is_not(made, tmp_path, crew, autho
     assert nights.ask(made, "SELECT 1 FROM mailing WHERE kind = 'notice' AND subject LIKE '%Lorries%'") == []
 
 
-def test_a_mail_that_says_who_did_it_stands_sealed(made, tmp_path, author, approver, sink):
-    """The team's names are sealed where they are kept: no copy of the database may hold them in a mail instead."""
-    nights.locked(made, tmp_path, author, 3)
-    rows = nights.ask(
-        made, "SELECT b.data FROM block b UNION ALL SELECT body_sealed FROM variant WHERE body_sealed IS NOT NULL"
-    )
-    assert len(rows) > 1
-    assert [row for row in rows if b"Mina" in bytes(row[0])] == []
-    assert "Mina Moradi has locked an alert" in " ".join(plain(mails(made, sink)[approver.address]).split())
-
-
 def test_nobody_is_asked_where_nobody_need_agree(made, tmp_path, author, approver, sink):
     """Two readers are few: one person sends, and the team learns of it by the release alone."""
     number = nights.locked(made, tmp_path, author, 2)
