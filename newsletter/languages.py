@@ -98,6 +98,11 @@ def quoted(text: str, language: str) -> str:
     return f"{mark(language)}{text}{mark(language)}" if against else text
 
 
+def comma(language: str) -> str:
+    """Return what stands between words in a row."""
+    return "، " if direction(language) == "rtl" else ", "
+
+
 def base(language: str) -> str:
     """Return the language of a tag without its country or script: "fa" of "fa-AF"."""
     return language.split("-")[0].lower()

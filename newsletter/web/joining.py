@@ -9,7 +9,6 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
 
-from newsletter.assembly import Newsletter
 from newsletter.errors import NewsletterError
 from newsletter.issues import digests
 from newsletter.issues.digests import DigestView
@@ -17,9 +16,8 @@ from newsletter.journeys import consenting, joining
 from newsletter.subscribers.agreements import Agreement
 from newsletter.subscribers.forms import Arrival
 from newsletter.subscribers.signup import Wish
-from newsletter.web import security
+from newsletter.web import pages, security
 from newsletter.web.fresh import shared
-from newsletter.web.pages import Pages
 from newsletter.web.speaking import choices
 from newsletter.web.speaking import spoken as spoken
 
@@ -29,16 +27,6 @@ LONGEST_NAME, LONGEST_FORM, LONGEST_PAGE = 100, 40, 500
 
 Text = Annotated[str, Form()]
 Texts = Annotated[list[str], Form()]
-
-
-def _made(request: Request) -> Newsletter:
-    made: Newsletter = request.app.state.newsletter
-    return made
-
-
-def _pages(request: Request) -> Pages:
-    pages: Pages = request.app.state.pages
-    return pages
 
 
 @router.api_route("/join", methods=READ)
@@ -74,7 +62,7 @@ def join(
     form_ = _trapped(form, website)
     wish = wished(request, found, email=email, keys=only, language=tongue, name=name, form=form_, wording=wording)
     try:
-        pending = joining.ask(_made(request).parts, wish, arrival(request, stamp=stamp, proof=proof))
+        pending = joining.ask(pages.product(request).parts, wish, arrival(request, stamp=stamp, proof=proof))
     except NewsletterError as refusal:
         if refusal.status != 422:
             raise
@@ -92,21 +80,21 @@ def code(
     """Take the figures of the mail, on the page where they were asked for."""
     tongue = spoken(request, language)
     try:
-        joining.confirm_by_code(_made(request).parts, pending, code, wording=wording)
+        joining.confirm_by_code(pages.product(request).parts, pending, code, wording=wording)
     except joining.WrongCode as refusal:
         return _look_for_mail(request, tongue, pending, problem=(refusal.message, refusal.facts), status=422)
     except joining.NoTryLeft as refusal:
         return _look_for_mail(request, tongue, "", problem=(refusal.message, refusal.facts), status=422)
-    return _pages(request).show("public/joined.html", language=tongue)
+    return pages.of(request).show("public/joined.html", language=tongue)
 
 
 @router.api_route("/c/{token}", methods=READ)
 def offer(request: Request, token: str, language: str = "") -> HTMLResponse:
     """Show the button. Mail scanners follow this link: nothing changes."""
     tongue = spoken(request, language)
-    joining.look(_made(request).parts, token)
+    joining.look(pages.product(request).parts, token)
     agree = _agreement(request, tongue)
-    return _pages(request).show(
+    return pages.of(request).show(
         "public/confirm.html", language=tongue, token=token, choices=choices(request), agree=agree
     )
 
@@ -115,8 +103,8 @@ def offer(request: Request, token: str, language: str = "") -> HTMLResponse:
 def confirm(request: Request, token: str, language: Text = "", wording: Text = "") -> HTMLResponse:
     """Say yes. wording: the version of the words above the button."""
     tongue = spoken(request, language)
-    joining.confirm(_made(request).parts, token, wording=wording)
-    return _pages(request).show("public/joined.html", language=tongue)
+    joining.confirm(pages.product(request).parts, token, wording=wording)
+    return pages.of(request).show("public/joined.html", language=tongue)
 
 
 def wished(
@@ -153,7 +141,7 @@ def arrival(request: Request, *, stamp: str = "", proof: str = "") -> Arrival:
 def _client(request: Request) -> str:
     peer = request.client.host if request.client else ""
     forwarded = request.headers.get("x-forwarded-for", "")
-    return security.client(peer, forwarded, _made(request).settings.trusted_proxies)
+    return security.client(peer, forwarded, pages.product(request).settings.trusted_proxies)
 
 
 def _page(request: Request) -> str:
@@ -167,7 +155,7 @@ def _trapped(form: str, website: str) -> str:
 
 
 def _digests(request: Request) -> list[DigestView]:
-    with _made(request).parts.database.transaction() as session:
+    with pages.product(request).parts.database.transaction() as session:
         return digests.listed(session)
 
 
@@ -182,22 +170,22 @@ def _form(
     problem: tuple[str, dict[str, object]] | None = None,
     status: int = 200,
 ) -> HTMLResponse:
-    asking = joining.form(_made(request).parts, stamp=stamp)
+    asking = joining.form(pages.product(request).parts, stamp=stamp)
     facts = {"asking": asking, "chosen": chosen, "form": form, "email": email, "problem": problem}
     facts |= {"choices": choices(request)}
     facts |= {"agree": _agreement(request, language)}
-    return _pages(request).show("public/join.html", language=language, status=status, **facts)
+    return pages.of(request).show("public/join.html", language=language, status=status, **facts)
 
 
 def _agreement(request: Request, language: str) -> Agreement:
-    return consenting.agreement(_made(request).parts, language)
+    return consenting.agreement(pages.product(request).parts, language)
 
 
 @router.api_route("/join.js", methods=READ)
 def script(request: Request) -> Response:
     """The sum that a form does in a wave."""
     headers = {"cache-control": "public, max-age=3600"}
-    return Response(_pages(request).sums, media_type="text/javascript", headers=headers)
+    return Response(pages.of(request).sums, media_type="text/javascript", headers=headers)
 
 
 def _look_for_mail(
@@ -209,4 +197,4 @@ def _look_for_mail(
     status: int = 200,
 ) -> HTMLResponse:
     facts = {"pending": pending, "problem": problem, "agree": _agreement(request, language)}
-    return _pages(request).show("public/look.html", language=language, status=status, **facts)
+    return pages.of(request).show("public/look.html", language=language, status=status, **facts)

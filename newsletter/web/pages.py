@@ -1,7 +1,8 @@
-"""Rendering of pages: one place that knows templates, languages and the name of the house."""
+"""Rendering of pages: one place that knows templates, languages and the name of the house; and what stands behind a request."""
 
 from typing import Any
 
+from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from newsletter import languages
@@ -38,6 +39,18 @@ class Pages:
             **{**Voice(spoken, self._zone).tools(), "facts": {}, "choices": (), "exits": True, **facts},
         )
         return HTMLResponse(body, status_code=status, headers=_spoken_in(spoken, chosen=bool(facts.get("choices"))))
+
+
+def product(request: Request) -> Newsletter:
+    """Return the product that a request came to."""
+    found: Newsletter = request.app.state.newsletter
+    return found
+
+
+def of(request: Request) -> Pages:
+    """Return the pages that a request came to."""
+    found: Pages = request.app.state.pages
+    return found
 
 
 def _spoken_in(language: str, *, chosen: bool) -> dict[str, str]:

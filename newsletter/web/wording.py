@@ -111,11 +111,7 @@ class Voice:
 
     def listed(self, words: Iterable[str]) -> str:
         """Return words in a row, each kept from turning its neighbours round."""
-        return self._comma.join(self.isolated(str(word)) for word in words)
-
-    @property
-    def _comma(self) -> str:
-        return "، " if languages.direction(self.language) == "rtl" else ", "
+        return languages.comma(self.language).join(self.isolated(str(word)) for word in words)
 
     def isolated(self, text: str) -> str:
         """Return a text as a sentence may quote it: what has letters of the other direction, between isolating marks."""
