@@ -389,7 +389,9 @@ class Sender:
         token = tokens.return_path(lease.mailing_id, row.mailbox_id, now=lease.planned_at)
         bounces = self._identity.bounce_domain
         sender = f"{token}@{bounces}" if bounces else self._identity.sender
-        return Envelope(row.id, sender, reader.address, message, token, vouched=True)
+        # Whatever we write is ASCII but an address that is not, in To and From.
+        plain = reader.address.isascii() and self._identity.sender.isascii()
+        return Envelope(row.id, sender, reader.address, message, token, vouched=plain)
 
     def flush(self, work: leasing.Work, results: list[Result], dead: list[int], classes: list[Class | None]) -> None:
         """Write outcomes, what they say of addresses, and up to where readers have had the digest: one transaction.
