@@ -26,6 +26,7 @@ NEVER = {
     "database.not-migrated": "the page says web.away",
     "notice.bad": "a program posts there, and is answered by a status",
     "notice.not-believed": "a program posts there, and is answered by a status",
+    "notice.not-now": "a program posts there, and is answered by a status",
     "consent.not-soft-unsaid": "of an import; the walk takes every “require” for this one",
     "consent.not-soft-collected": "of an import",
     "consent.not-soft-refusal": "of an import",
