@@ -5,13 +5,13 @@ children for every queue, and beat.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from benchmarks import house, ours, sinks
+from benchmarks import house, limits, ours, sinks
 from benchmarks.sinks import Sink, Watch
 from newsletter.assembly import Newsletter
 from newsletter.issues import digests
@@ -24,6 +24,9 @@ TIMES = 5
 REST_SECONDS = 8.0
 """Between two alerts, so that the digest is at its full pace again: the sweep that wakes it comes every five seconds."""
 PATIENCE_SECONDS = 300.0
+FIRST_SECONDS = 2.0
+LEAST_OF_IDLE = 0.8
+"""What is asked: the slowest first message beside the digest, and the usual rate there as a share of an idle machine's."""
 _TEXT = "# Leave the valley\n\nThe dam above Sarand is breaking. Go to the school on the hill.\n"
 
 
@@ -35,8 +38,8 @@ class Alarm:
     rate: float
 
 
-def run(folder: Path, *, readers: int, told: int) -> None:
-    """Print what alerts to `told` people take on an idle machine, and beside a digest to `readers`."""
+def run(folder: Path, *, readers: int, told: int) -> list[str]:
+    """Print what alerts to `told` people take on an idle machine, and beside a digest to `readers`; return what was missed."""
     sink = sinks.smtp_sink if (why := sinks.missing("fastsink")) else lambda: sinks.fastsink(folder)
     if why:
         print(f"alert: fastsink {why}; through smtp-sink instead")
@@ -46,7 +49,7 @@ def run(folder: Path, *, readers: int, told: int) -> None:
         house.settle(made, folder, told, digest=ALARM)
         house.settle(made, folder, readers)
         with _working(made, folder, bulk, urgent) as own:
-            _compare(own, folder, urgent, readers, told)
+            return _compare(own, folder, urgent, readers, told)
 
 
 @contextmanager
@@ -64,7 +67,17 @@ def _working(made: Newsletter, folder: Path, bulk: Sink, urgent: Sink) -> Iterat
         own.close()
 
 
-def _compare(made: Newsletter, folder: Path, sink: Sink, readers: int, told: int) -> None:
+def missed(idle: Sequence[Alarm], beside: Sequence[Alarm], everybody: float) -> list[str]:
+    """Return what of the figures is not as asked. everybody: the first message of an alert to all, beside the digest."""
+    share = median(one.rate for one in beside) / median(one.rate for one in idle)
+    return [
+        *limits.above("first message beside a digest", max(one.first for one in beside), FIRST_SECONDS),
+        *limits.above("first message of an alert to all beside a digest", everybody, FIRST_SECONDS),
+        *limits.below("rate beside a digest", share, LEAST_OF_IDLE, "of idle"),
+    ]
+
+
+def _compare(made: Newsletter, folder: Path, sink: Sink, readers: int, told: int) -> list[str]:
     _alarm(made, folder, sink)  # nothing is cold
     idle = [_alarm(made, folder, sink) for _ in range(TIMES)]
     issue = ours.compose(made, folder)
@@ -85,6 +98,7 @@ def _compare(made: Newsletter, folder: Path, sink: Sink, readers: int, told: int
         print(f"| {name} | **{median(first):.2f}** (to {max(first):.2f}) | {spread} | {median(rate) / usual:.2f} |")
     print(f"\nAn alert to all {readers:,} beside the digest: first on the wire after {everybody:.2f} s.")
     print(f"Meanwhile the digest went to {status.accepted:,}.", flush=True)
+    return missed(idle, beside, everybody)
 
 
 def _locked(made: Newsletter, folder: Path, digest: str) -> int:

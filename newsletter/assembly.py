@@ -131,6 +131,7 @@ class Newsletter:
             notices=self._notices,
             hook=reveal(chosen.hook),
             drill_at=chosen.drill_at,
+            zone=chosen.zone,
             erasures=chosen.erasures,
             canaries=chosen.canaries,
             export_alone=chosen.export_alone_up_to,
@@ -204,16 +205,18 @@ class Newsletter:
         seconds: float = 30.0,
         opened: Callable[[], object] = lambda: None,
         until: Callable[[], bool] = lambda: False,
+        alone: bool = False,
     ) -> int:
         """Send what a lane has due for up to `seconds`; return how many messages were begun.
 
         opened  called when the first messages may go: there may be more for others
         until   True ends at once: what is on the wire is finished and recorded, nothing more is begun
+        alone   nobody else serves the other lanes
 
-        The spool of wishes to leave is drained before each lease.
+        The spool of wishes to leave is drained before each lease, and before each window.
         """
         drain = partial(leaving.drain, self.parts)
-        return self.sender.work(lane, seconds=seconds, before_lease=drain, opened=opened, until=until)
+        return self.sender.work(lane, seconds=seconds, heed=drain, opened=opened, until=until, alone=alone)
 
     def sweep(self) -> recovery.Found:
         """Find what nudges lost, and nudge the lanes that have work."""
@@ -304,7 +307,8 @@ class Newsletter:
                     aside.start()
             # On every machine, and at once: only here lie the journals of workers that died here.
             recovery.reclaim(self.parts.database, self._journals)
-            sent = sum(self.deliver(lane, until=until) for lane in self._left_lying(waiting, alone=alone))
+            lying = self._left_lying(waiting, alone=alone)
+            sent = sum(self.deliver(lane, until=until, alone=True) for lane in lying)
             begun += sent
             if not sent:
                 time.sleep(pause_seconds)

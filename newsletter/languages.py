@@ -68,6 +68,11 @@ def worded(message: str) -> bool:
     return message in _english()
 
 
+def paged(message: str) -> str:
+    """Return the id by which a page says what an id says: a command helps nobody who holds a phone, and no page names a path."""
+    return f"web.refused.{message}" if worded(f"web.refused.{message}") else message
+
+
 def _unworded(message: str, facts: dict[str, Any]) -> str:
     return f"{message}: " + ", ".join(f"{name} {value}" for name, value in facts.items())
 
@@ -91,6 +96,11 @@ def quoted(text: str, language: str) -> str:
     """Return a text as a sentence of a language may quote it: where it begins or ends against its direction, between marks."""
     against = {leaning(text), leaning(text[::-1])} - {direction(language), None}
     return f"{mark(language)}{text}{mark(language)}" if against else text
+
+
+def comma(language: str) -> str:
+    """Return what stands between words in a row."""
+    return "، " if direction(language) == "rtl" else ", "
 
 
 def base(language: str) -> str:

@@ -8,12 +8,13 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from datetime import time
+from datetime import time, tzinfo
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -101,6 +102,10 @@ class Settings(BaseSettings):
     )
     drill_at: time | None = Field(
         default=None, description="from when each morning's drill of the urgent lane is due, as 06:10; never"
+    )
+    time_zone: str = Field(
+        default="",
+        description="the zone in which the team's pages and mails write hours, as Europe/London; this machine's where unset",
     )
     canaries: Annotated[tuple[EmailAddress, ...], NoDecode] = Field(
         default=(), description="two addresses of your own that live in the list, to notice when it is used by others"
@@ -209,8 +214,17 @@ class Settings(BaseSettings):
     @classmethod
     def _here(cls, value: time | None) -> time | None:
         if value and value.tzinfo:
-            raise ValueError("is an hour of this machine's own zone, such as 06:10")
+            raise ValueError("is an hour of our own zone, such as 06:10")
         return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _a_zone(cls, value: str) -> str:
+        name = value.strip()
+        try:
+            return ZoneInfo(name).key if name else ""
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("is no time zone such as Europe/London") from None
 
     @field_validator("bounce_domain")
     @classmethod
@@ -266,6 +280,11 @@ class Settings(BaseSettings):
     def pins(self) -> Path:
         """Return where the team's public keys are pinned."""
         return self.approvers or self.keys.parent / "approvers.json"
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """Return the zone whose hours the team is told; None: this machine's."""
+        return ZoneInfo(self.time_zone) if self.time_zone else None
 
     @cached_property
     def relays(self) -> Mapping[str, str]:

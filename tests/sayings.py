@@ -30,7 +30,11 @@ def in_code(folders: tuple[str, ...] = ("newsletter", "workers")) -> dict[str, s
 def of_code(source: str) -> Iterator[str]:
     """Return the ids that a module says or refuses by, and those of sentences with their facts."""
     tree = ast.parse(source)
-    own = _own(tree)
+    yield from of_node(tree, own(tree))
+
+
+def of_node(tree: ast.AST, own: str) -> Iterator[str]:
+    """Return the same of a part of a module. own: what its `_say` puts before what it is asked to say."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and node.args:
             yield from _called(node, own)
@@ -38,8 +42,8 @@ def of_code(source: str) -> Iterator[str]:
             yield from _patterns(node.elts[0], "")
 
 
-def _own(tree: ast.Module) -> str:
-    """Return what the module's own `_say` puts before what it is asked to say."""
+def own(tree: ast.Module) -> str:
+    """Return what a module's own `_say` puts before what it is asked to say."""
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name == "_say":
             facts = (one for one in ast.walk(node) if isinstance(one, ast.JoinedStr))

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from newsletter import assembly, settings
 from newsletter.assembly import BadSender, NoServers
 from newsletter.database import NotMigrated
-from newsletter.journeys import joining
+from newsletter.journeys import consenting
 from newsletter.ledger.mailings import Lane
 from newsletter.operators import pins
 from newsletter.operators.passkeys import Site
@@ -103,10 +103,11 @@ REACH = {
     "tranche_pause": ("7", lambda made: made.parts.tranche_pause, timedelta(minutes=7)),
     "sensitive_cause": (
         "the camps of  Sarand",
-        lambda made: "about the camps of Sarand." in joining.wording(made.parts, "en"),
+        lambda made: "about the camps of Sarand." in consenting.wording(made.parts, "en"),
         True,
     ),
     "drill_at": ("06:10", lambda made: made.parts.drill_at, clock(6, 10)),
+    "time_zone": ("Asia/Tehran", lambda made: str(made.parts.zone), "Asia/Tehran"),
     "one_person_up_to": ("12", lambda made: made.parts.house.rules.few, 12),
     "alone_after": ("9", lambda made: made.parts.house.rules.alone, timedelta(minutes=9)),
     "codes_up_to": ("34", lambda made: made.parts.house.rules.codes_to, 34),

@@ -10,11 +10,27 @@ import babel
 import pytest
 
 from newsletter import languages
-from tests import catalogues, sayings
+from tests import catalogues, sayings, walking
 from tests.catalogues import Catalog
 
-TEAM = ("alerts", "console", "fetching", "journeys", "operators", "team")
+TEAM = (
+    *("alerts", "cap", "composer", "console", "fetching", "issues", "journeys"),
+    *("operators", "relay", "subscribers", "team", "vault"),
+)
 COMPLETE = (*sorted(languages.READERS), *TEAM)
+
+# The walk leads there, and no page says it.
+NEVER = {
+    "database.unreachable": "the page says web.away: where our database stands is nobody's business out there",
+    "database.disk-full": "the page says web.away",
+    "database.not-migrated": "the page says web.away",
+    "notice.bad": "a program posts there, and is answered by a status",
+    "notice.not-believed": "a program posts there, and is answered by a status",
+    "notice.not-now": "a program posts there, and is answered by a status",
+    "consent.not-soft-unsaid": "of an import; the walk takes every “require” for this one",
+    "consent.not-soft-collected": "of an import",
+    "consent.not-soft-refusal": "of an import",
+}
 
 FILES = [(language, domain) for language in catalogues.tongues() for domain in catalogues.domains()]
 TEMPLATES = sayings.readers_templates()
@@ -52,6 +68,40 @@ def test_a_file_is_whole_and_true(language: str, domain: str) -> None:
     text = where.read_text(encoding="utf-8") if where.exists() else ""
     found = catalogues.judged(template(domain), text, f"{language}, {where.name}", complete=domain in COMPLETE)
     assert not found, "\n".join(found)
+
+
+def test_whatever_a_page_can_say_is_there_in_every_language() -> None:
+    """Whoever approves an alert at night is refused in their own language, whichever part of the house refuses."""
+    code = walking.code()
+    said = code.says(code.reached(walking.DOORS))
+    ids = {name for name in known() if any(re.fullmatch(one, name) for one in said)}
+    assert len(ids) > 400, "the walk still finds what pages say"
+    whole = {name for domain in COMPLETE for name in catalogues.entries(template(domain))}
+    assert ids - whole == set(NEVER)
+
+
+def test_what_stands_on_a_page_is_reached_and_what_does_not_is_not() -> None:
+    """A walk that finds nothing, or everything, would make the check above worth nothing."""
+    code = walking.Code()
+    code.read(
+        "newsletter.web.doors", "from newsletter import noun\n\ndef show(): return noun.Thing().look(noun.WAYS)\n"
+    )
+    code.read(
+        "newsletter.noun",
+        "from newsletter.other import Refused as Refused\n"
+        "class Thing:\n"
+        "    def __init__(self): say('noun.made')\n"
+        "    def look(self, ways): say('noun.looked')\n"
+        "    def hide(self): say('noun.hidden')\n"
+        "WAYS = {'a': _a}\n"
+        "def _a(): raise Refused\n"
+        "def alone(): say('noun.alone')\n",
+    )
+    code.read(
+        "newsletter.other", "class Refused(Conflict):\n    def __init__(self): super().__init__('other.refused')\n"
+    )
+    said = {one.replace("\\", "") for one in code.says(code.reached(walking.DOORS))}
+    assert said == {"noun.made", "noun.looked", "other.refused"}
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(sayings.ROOT)))

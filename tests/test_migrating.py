@@ -37,3 +37,42 @@ def test_a_migration_that_fails_in_the_middle_leaves_the_database_as_it_was(empt
         assert owner.execute("SELECT to_regproc('gather_retries')").fetchone() == (None,)
         owner.execute("DROP INDEX subscribers_by_zone")
     assert migrations.upgrade(url)[:3] == ["0020", "0021", "0022"]
+
+
+def test_errands_that_were_done_hold_no_refusal_afterwards(empty_database_urls):
+    """They held JSON's null, which no question for NULL finds."""
+    url = empty_database_urls.owner
+    at(url, "0036")
+    with connect(url) as owner:
+        owner.execute("""
+            INSERT INTO errand (act, done_at, refused) VALUES
+                ('check', now(), 'null'), ('check', now(), '{"message": "errand.failed", "facts": {}}'), ('check', NULL, NULL)
+        """)
+        assert "0037" in migrations.upgrade(url)
+        found = owner.execute("SELECT refused IS NULL, refused ->> 'message' FROM errand ORDER BY id").fetchall()
+    assert found == [(True, None), (False, "errand.failed"), (True, None)]
+
+
+def test_what_was_asked_before_the_update_means_what_it_said_then(empty_database_urls):
+    """A mail that lies in somebody's box must not be worth less, or more, than on the day it went; nobody is asked after weeks."""
+    url = empty_database_urls.owner
+    at(url, "0036")
+    rows = (
+        # wish, state, asked, came so long ago, digests
+        (b"1", "asked", True, "1 hour", [1]),
+        (b"2", "beside", False, "30 minutes", [1]),
+        (b"3", "beside", False, "30 minutes", [1, 2]),
+        (b"4", "beside", False, "9 days", [2]),
+    )
+    with connect(url) as owner:
+        owner.execute("INSERT INTO mailbox (provider, domain_index) VALUES ('other', '')")
+        for pending, state, asked, ago, wanted in rows:
+            owner.execute(
+                "INSERT INTO signup (pending, wish_sealed, state, mailbox_id, came_at, asked_at, digest_ids)"
+                " SELECT %s, '', %s, min(id), now() - %s::interval, CASE WHEN %s THEN now() END, %s FROM mailbox",
+                (pending, state, ago, asked, wanted),
+            )
+    migrations.upgrade(url)
+    with connect(url) as owner:
+        found = owner.execute("SELECT named, again_at IS NOT NULL FROM signup ORDER BY pending").fetchall()
+    assert found == [([1], False), ([], False), ([], True), ([], False)]

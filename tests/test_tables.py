@@ -40,7 +40,7 @@ def test_migrating_twice_does_nothing(database_urls):
     assert migrations.upgrade(database_urls.owner) == []
 
 
-_FACT = {"consent_event": "kind", "import_run": "basis", "consent_detail": "details_sealed"}
+_FACT = {"consent_event": "kind", "import_run": "basis", "consent_detail": "details_sealed", "wording": "words"}
 
 
 @pytest.mark.parametrize("table", sorted(_FACT))

@@ -9,10 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import structlog
+from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
 from newsletter.bounces import routing
 from newsletter.bounces.routing import LARGEST, Arrived, Place, Router
-from newsletter.database import DatabaseUnreachable
+from newsletter.database import FAILURES
 from newsletter.errors import NotFound
 from newsletter.reports import mime
 from newsletter.reports.mime import Part
@@ -49,7 +50,7 @@ def work(path: Path, router: Router, take: Take) -> int:
 
 
 def _one(path: Path, name: str, router: Router, take: Take) -> bool:
-    """Take in one message; return False when the database is away."""
+    """Take in one message; return False when the database cannot take it now."""
     flag = _SEEN
     try:
         with (path / "new" / name).open("rb") as file:
@@ -58,14 +59,21 @@ def _one(path: Path, name: str, router: Router, take: Take) -> bool:
             take(arrived)
     except FileNotFoundError:
         raise
-    except DatabaseUnreachable:
-        return False
     except Exception as error:
+        if _passes(error):
+            log.warning("mail waits", why=type(error).__name__)
+            return False
         # One message that breaks us must not hold up all others: it is set apart, flagged, for somebody to look at.
         log.error("message set apart", why=type(error).__name__, where=routing.raised_in(error))
         flag = _FLAGGED
     os.rename(path / "new" / name, path / "cur" / f"{name.partition(':')[0]}{flag}")
     return True
+
+
+def _passes(error: Exception) -> bool:
+    """Return whether the database cannot take anything now. What it refuses for what a message says, it refuses for ever."""
+    of_the_message = isinstance(error, DataError | IntegrityError) or type(error) is StatementError
+    return isinstance(error, FAILURES) and not of_the_message
 
 
 def _arrived(content: bytes, router: Router) -> Iterable[Arrived]:

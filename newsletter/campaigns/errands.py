@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import false, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from newsletter.errors import NotFound
@@ -47,6 +47,19 @@ def add(session: Session, act: Act, *, by: int | None, mailing: int | None = Non
     session.add(row)
     session.flush()
     return row.id
+
+
+def have_checked(session: Session, mailing: int) -> None:
+    """Have an alert's links tried, unless that waits to be begun already: whoever begins it then reads the newest words.
+
+    In a transaction that holds the mailing, so that of two at once the second sees the first. No constraint says so: a worker of
+    the version before, running beside, adds one for each edit.
+    """
+    waits = select(Errand.id).where(
+        Errand.act == Act.CHECK, Errand.mailing_id == mailing, Errand.done_at.is_(None), Errand.begun_at.is_(None)
+    )
+    if session.execute(waits.limit(1)).first() is None:
+        add(session, Act.CHECK, by=None, mailing=mailing)
 
 
 def get(session: Session, errand_id: int, *, by: int) -> ErrandView:
@@ -93,21 +106,15 @@ def waiting(session: Session) -> bool:
     return session.execute(query).first() is not None
 
 
-def last_asked(session: Session, act: Act, mailing: int) -> datetime | None:
-    """Return when something that is not done yet was last asked for an alert; None: nothing is."""
-    query = select(Errand.asked_at).where(Errand.act == act, Errand.mailing_id == mailing, Errand.done_at.is_(None))
-    return session.execute(query.order_by(Errand.id.desc()).limit(1)).scalar_one_or_none()
-
-
-def last_done(session: Session, act: Act, mailing: int, *, since: datetime) -> datetime | None:
-    """Return when something was last done for an alert, and not refused; None: not since then."""
-    # What was not refused holds JSON's null.
-    good = func.coalesce(func.jsonb_typeof(Errand.refused), "null") == "null"
-    done = Errand.act == act, Errand.mailing_id == mailing, Errand.done_at > since, good
-    return session.execute(select(func.max(Errand.done_at)).where(*done)).scalar_one()
+def under_way(session: Session, act: Act, mailing: int, *, since: timedelta, now: datetime) -> bool:
+    """Return whether what was last asked for an alert, and is not done, was asked no longer ago than this, or somebody is at it."""
+    awaited = or_(Errand.asked_at > now - since, func.coalesce(Errand.begun_at > now - PATIENCE, false()))
+    newest = select(awaited).where(Errand.act == act, Errand.mailing_id == mailing, Errand.done_at.is_(None))
+    return bool(session.execute(newest.order_by(Errand.id.desc()).limit(1)).scalar_one_or_none())
 
 
 def _view(row: Errand) -> ErrandView:
+    # JSON's null, which a worker of the version before writes where nothing was refused, is None here as well.
     refused = (row.refused["message"], row.refused["facts"]) if row.refused else None
     return ErrandView(
         row.id, Act(row.act), row.operator_id or 0, row.mailing_id, row.facts, row.asked_at, row.done_at, refused

@@ -8,6 +8,7 @@ nothing that markdown reads as structure. So two people who sign a frame in the 
 import hashlib
 import re
 import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from newsletter.errors import Invalid
@@ -45,6 +46,20 @@ class NotKept(Invalid):
 
     def __init__(self, name: str, where: str) -> None:
         super().__init__("frame.not-kept", frame=name, where=where)
+
+
+class GapOpen(Invalid):
+    """Gaps of a frame are not filled; where: the line in which the first of them stands."""
+
+    def __init__(self, name: str, gaps: Sequence[str], where: str) -> None:
+        super().__init__("frame.gap-open", frame=name, gaps=", ".join(gaps), where=where)
+
+
+class GapUnfit(Invalid):
+    """A gap is to say what none may."""
+
+    def __init__(self, name: str, gap: str) -> None:
+        super().__init__("frame.gap-unfit", frame=name, gap=gap, longest=LONGEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +123,49 @@ def _cut(name: str, text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return (*fixed, text[place:]), tuple(gaps)
 
 
-def written(frame: Frame, subject: str, markdown: str) -> str:
-    """Return the file of a text by a frame where only subject and text can be written: its other facts stand as they are."""
+def written(frame: Frame, said: Mapping[str, str], markdown: str) -> str:
+    """Return the file of a text by a frame, from a form: what else the frame states stands there as it is.
+
+    said   what the form has for a fact by its name; the subject is taken, and of the others those in which the frame has gaps
+    """
     found = _FACTS.match(frame.text)
     assert found is not None  # `read` refuses a frame without facts
-    line = f"subject: {' '.join(subject.split())}"
-    facts = [line if one.partition(":")[0].strip().lower() == "subject" else one for one in found[1].splitlines()]
     body = frame.text[found.end() :]
     blank = body[: len(body) - len(body.lstrip())]
+    facts = [_fact(line, said) for line in found[1].splitlines()]
     return "\n".join(("---", *facts, "---", f"{blank}{markdown.strip()}\n"))
+
+
+def _fact(line: str, said: Mapping[str, str]) -> str:
+    name = line.partition(":")[0].strip().lower()
+    theirs = name in said and (name == "subject" or _gaps(line))
+    return f"{name}: {' '.join(said[name].split())}" if theirs else line
+
+
+def open_gaps(*texts: str) -> list[str]:
+    """Return what the gaps ask for that texts still have: each once, in their order."""
+    return list(dict.fromkeys(gap[1] for text in texts for gap in _gaps(text)))
+
+
+def filled(text: str, said: Mapping[str, str]) -> str:
+    """Return a text with its gaps filled; one of which nothing is said, or what no gap may say, stays open."""
+    able = {gap: words for gap, words in said.items() if fills(words)}
+    return _GAP.sub(lambda gap: able.get(gap[1], gap[0]) if gap[1] not in TAGS else gap[0], text)
+
+
+def require_filled(frame: Frame, words: str, said: Mapping[str, str]) -> None:
+    """Raise GapUnfit where a gap was to say what none may, GapOpen where another is open still."""
+    left = open_gaps(words)
+    for gap in left:
+        if said.get(gap):
+            raise GapUnfit(frame.name, gap)
+    if left:
+        raise GapOpen(frame.name, left, _line(next(line for line in words.splitlines() if _gaps(line))))
+
+
+def _line(line: str) -> str:
+    """Return a line as people are shown it: without the name of a fact, its gaps in brackets."""
+    return _shown(_GAP.sub(r"[\1]", re.sub(r"\A(?:subject|headline|preheader):", "", line)))
 
 
 def keeps(frame: Frame, words: str) -> bool:

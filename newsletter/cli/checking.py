@@ -20,7 +20,7 @@ from newsletter.cli import names
 from newsletter.cli.door import page, screen
 from newsletter.database import Database
 from newsletter.errors import NewsletterError
-from newsletter.journeys import answering, drilling, erasing, exposure, hooking, inbound, retention, spooling
+from newsletter.journeys import answering, canaries, drilling, erasing, exposure, hooking, inbound, retention, spooling
 from newsletter.operators import pins
 from newsletter.operators.roles import May
 from newsletter.relay.target import Relay
@@ -61,6 +61,7 @@ def examine() -> list[Finding]:
     findings.append(_guarded("drill", lambda: _drill(chosen)))
     findings.append(_guarded("spool", lambda: of_the_spool(chosen)))
     findings.append(_guarded("erasures", lambda: _erasures(chosen)))
+    findings.append(_guarded("canaries", lambda: _canaries(chosen)))
     findings.append(_guarded("disk", lambda: _disk(chosen)))
     return [*findings, *_dns(chosen)]
 
@@ -276,7 +277,7 @@ def _drill(chosen: Settings) -> Finding:
         lit = drilling.lamp(made.parts)
     finally:
         made.close()
-    return Finding("drill", lit.ok, drilling.sentence(lit, zone=None))
+    return Finding("drill", lit.ok, drilling.sentence(lit, zone=made.parts.zone))
 
 
 def _erasures(chosen: Settings) -> Finding:
@@ -292,6 +293,25 @@ def _erasures(chosen: Settings) -> Finding:
     if overdue:
         return Finding("erasures", False, languages.say("retention.overdue", categories=", ".join(overdue)))
     return Finding("erasures", True, str(made.parts.journal))
+
+
+def _canaries(chosen: Settings) -> Finding:
+    """Without them nobody hears that somebody else has the list, nor from which export they have it; which is no fault."""
+    if not chosen.canaries:
+        return Finding("canaries", None, languages.say("export.no-canaries"))
+    if len(chosen.canaries) == 1:
+        said = "NEWSLETTER_CANARIES names one address: name a second one, since a thief may have dropped the first"
+        return Finding("canaries", None, said)
+    made = assembly.assemble(chosen)
+    try:
+        waiting = canaries.waiting(made.parts)
+    finally:
+        made.close()
+    if waiting:
+        return Finding("canaries", None, f"{waiting} are not in the list yet: a worker puts them in within a minute")
+    return Finding(
+        "canaries", True, f"{len(chosen.canaries)} addresses of our own live in the list and mark each export"
+    )
 
 
 def of_the_spool(chosen: Settings) -> Finding:

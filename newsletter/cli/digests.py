@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from newsletter.cli.door import AsJson, listing, newsletter, screen, show
+from newsletter.cli.door import AsJson, listing, newsletter, page, screen, show
 from newsletter.issues import digests as noun
-from newsletter.journeys import joining
+from newsletter.journeys import consenting, joining
 from newsletter.subscribers.subscriptions import Rhythm
 
 app = typer.Typer(no_args_is_help=True, help="The named series people subscribe to.")
@@ -48,4 +48,11 @@ def form(
     """Print a form to be put into a page of your own site. It needs no script, sets no cookie and lands on one page of ours."""
     with newsletter() as made:
         found = joining.embedded(made.parts, key, language=language, name=name)
-    screen.print(found, markup=False, soft_wrap=True, highlight=False)
+        agreement = consenting.agreement(made.parts, language)
+    page.print(found, markup=False, soft_wrap=True, highlight=False)
+    screen.print(
+        f"Its words are version {agreement.version}, and kept: a form of yours that sends JSON shows the same words and gives that"
+        f" version as wording_version. Words: {agreement.words}",
+        markup=False,
+        soft_wrap=True,
+    )

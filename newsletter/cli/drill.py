@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from newsletter.assembly import Newsletter
-from newsletter.campaigns.drills import KEEPS, Lamp
+from newsletter.campaigns.drills import KEEPS
 from newsletter.cli.door import AsJson, DryRun, newsletter, page, progress, screen, show
 from newsletter.journeys import drilling
 
@@ -24,14 +24,14 @@ def drill(
     """Send a drill by the alert's own way to the team, and to nobody else. Exit 1 where the lane is not proved."""
     with newsletter() as made:
         if lamp:
-            return _show(drilling.lamp(made.parts), as_json=as_json)
+            return _show(made, as_json=as_json)
         if dry_run:
             return show({"dry_run": True, "would_send": drilling.may_drill(made.parts)}, as_json=as_json)
         number = drilling.drill(made.parts)
         if not wait:
             return show({"drill": number, "state": "sending"}, as_json=as_json, words=lambda: _going(number))
         _until_ended(made, number)
-        return _show(drilling.lamp(made.parts), as_json=as_json)
+        return _show(made, as_json=as_json)
 
 
 def _going(number: int) -> None:
@@ -45,8 +45,9 @@ def _until_ended(made: Newsletter, number: int) -> None:
             time.sleep(LOOK_SECONDS)
 
 
-def _show(lit: Lamp, *, as_json: bool) -> None:
-    said = drilling.sentence(lit, zone=None)
+def _show(made: Newsletter, *, as_json: bool) -> None:
+    lit = drilling.lamp(made.parts)
+    said = drilling.sentence(lit, zone=made.parts.zone)
     document: dict[str, Any] = {"ok": lit.ok, "sentence": said, "since": lit.since, "drill": lit.last}
     colour = {True: "green", False: "red", None: "yellow"}[lit.ok]
     show(document, as_json=as_json, words=lambda: page.print(said, style=colour, soft_wrap=True))

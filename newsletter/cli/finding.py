@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from newsletter import languages
 from newsletter.addresses import EmailAddress
 from newsletter.cli.door import AsJson, Limit, Number, ask_address, ask_code, listing, newsletter, screen, show
 from newsletter.cli.privacy import Operator
@@ -70,7 +71,13 @@ def ask(
         asked = exporting.ask(made.parts, by=operator, reason=reason, digest=digest)
     if not asked.alone and sys.stdout.isatty():
         screen.print(f"Another data officer agrees first: newsletter subscribers export approve {asked.export}")
+    if not asked.marked:
+        _say_unmarked()
     show(asked, as_json=as_json)
+
+
+def _say_unmarked() -> None:
+    screen.print(languages.say("export.unmarked"), soft_wrap=True)
 
 
 @exports.command("approve")
@@ -92,5 +99,5 @@ def take(
     with newsletter() as made:
         taken = exporting.take(made.parts, export, file, by=operator, code=ask_code())
     if not taken.canaries:
-        screen.print("No NEWSLETTER_CANARIES are set: a copy of this file cannot be told from another.", soft_wrap=True)
+        _say_unmarked()
     show(asdict(taken), as_json=as_json)

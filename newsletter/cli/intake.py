@@ -17,7 +17,7 @@ from newsletter.bounces import intake as server
 from newsletter.bounces import maildir as folder
 from newsletter.bounces import probing
 from newsletter.cli.door import AsJson, newsletter, screen, show
-from newsletter.database import DatabaseUnreachable
+from newsletter.database import FAILURES
 from newsletter.journeys import inbound, returns
 
 log = structlog.get_logger()
@@ -85,15 +85,18 @@ def _test(made: Newsletter, deliver: Callable[[str], None]) -> bool:
     """Run the self-test; what goes wrong in it is an answer too."""
     try:
         return inbound.self_test(made.parts, deliver)
-    except (OSError, DatabaseUnreachable) as error:  # smtplib's errors are OSErrors
+    except (OSError, *FAILURES) as error:  # smtplib's errors are OSErrors
         log.error("self-test failed", why=type(error).__name__)
         return False
 
 
-def _hourly(made: Newsletter, test: Callable[[str], None], ended: threading.Event) -> None:
-    while not ended.wait(EVERY_SECONDS):
+def _hourly(
+    made: Newsletter, test: Callable[[str], None], ended: threading.Event, *, every_seconds: float = EVERY_SECONDS
+) -> None:
+    """Test and tidy until told to end, whatever the database does meanwhile: nobody starts this again."""
+    while not ended.wait(every_seconds):
         log.info("self-test", passed=_test(made, test))
         try:
             returns.tidy(made.parts)
-        except DatabaseUnreachable:
-            continue
+        except FAILURES as error:
+            log.warning("nothing tidied", why=type(error).__name__)

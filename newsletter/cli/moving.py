@@ -12,7 +12,7 @@ from newsletter.subscribers.luggage import Luggage
 from newsletter.subscribers.undoing import Undone
 
 _NAMES = {"cp1252": "Windows-1252", "cp1256": "Windows-1256", "utf-8-sig": "UTF-8", "utf-16": "UTF-16"}
-_COUNTS = ("read", "added", "changed", "unchanged", "rejected", "suppressed", "unproven", "interests")
+_COUNTS = ("read", "added", "changed", "unchanged", "rejected", "suppressed", "unproven", "interests", "altered")
 _DAYS_NAMED = 7
 
 
@@ -41,6 +41,11 @@ def say_rest(done: ImportReport) -> None:
     if done.rejects:
         rows = "1 row was" if done.rejected == 1 else f"{done.rejected:,} rows were"
         _say(f"{rows} not taken; see {done.rejects} (kept for 24 hours).")
+    if done.altered:
+        people = "1 person" if done.altered == 1 else f"{done.altered:,} people"
+        _say(
+            f"{people} known before are written otherwise by the list (name, postcode, language or zone): undoing leaves that."
+        )
 
 
 def summary(made: Newsletter, done: ImportReport, brought: Luggage, *, digest: str, dry_run: bool) -> dict[str, Any]:
@@ -93,4 +98,18 @@ def ask_undo(would: Undone) -> None:
         f"{would.ended:,} subscriptions and {would.interests:,} topics end, {would.forgotten:,} people are forgotten,"
         f" {would.kept:,} stay because something else is known of them, {would.lifted:,} leave the do-not-mail list."
     )
+    say_altered(would)
     typer.confirm("Undo this import?", abort=True, err=True)
+
+
+def say_altered(done: Undone) -> None:
+    """Say what undoing leaves of a list: what it wrote over is not kept anywhere."""
+    if done.altered is None:
+        _say(
+            "Whose name, postcode, language or zone it changed was not counted yet when it came in: those stay as changed."
+        )
+    elif done.altered:
+        people = "1 person" if done.altered == 1 else f"{done.altered:,} people"
+        _say(
+            f"Name, postcode, language or zone of {people} known before stay as the list said: what stood there is not kept."
+        )

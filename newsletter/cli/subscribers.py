@@ -19,9 +19,8 @@ from newsletter.cli.door import (
     progress,
     show,
 )
-from newsletter.issues import digests
-from newsletter.journeys import moving_in
-from newsletter.subscribers import people
+from newsletter.cli.privacy import Operator
+from newsletter.journeys import finding, moving_in
 from newsletter.subscribers.consent import Basis, Came, SoftOptIn
 from newsletter.subscribers.formats import Format, parse_mapping
 from newsletter.subscribers.luggage import Chosen
@@ -111,6 +110,8 @@ def undo(
             if not yes:
                 moving.ask_undo(would)
             would = moving_in.undo(made.parts, number, suppressions_too=suppressions_too)
+    if dry_run or yes:
+        moving.say_altered(would)
     show(asdict(would) | {"dry_run": dry_run}, as_json=as_json)
 
 
@@ -129,23 +130,17 @@ def ask(
 
 
 @app.command("show")
-def show_(reference: Reference = None, as_json: AsJson = False) -> None:
-    """Show what is known of a person."""
-    with newsletter() as made, made.parts.database.transaction() as session:
-        found = people.find(session, reference) if reference else people.find_by_address(session, _asked())
-        show(people.shown(session, found, digests=digests.keys(session)), as_json=as_json)
-
-
-def _asked() -> EmailAddress:
-    return EmailAddress.parse(ask_address())
+def show_(reference: Reference = None, operator: Operator = None, as_json: AsJson = False) -> None:
+    """Show what is known of a person; the look stands in the audit."""
+    address = None if reference else EmailAddress.parse(ask_address())
+    with newsletter() as made:
+        found = finding.show(made.parts, reference=reference, address=address, by=operator)
+    show(found, as_json=as_json)
 
 
 @app.command("list")
-def list_(digest: str | None = None, limit: Limit = 50, as_json: AsJson = False) -> None:
-    """List people, newest first; addresses are masked."""
-    with newsletter() as made, made.parts.database.transaction() as session:
-        digest_id = digests.by_key(session, digest).id if digest else None
-        found = people.list_(session, digest_id=digest_id, limit=limit)
-        keys = digests.keys(session)
-        rows = [people.shown(session, person, digests=keys) for person in found]
+def list_(digest: str | None = None, limit: Limit = 50, operator: Operator = None, as_json: AsJson = False) -> None:
+    """List people, newest first; addresses are masked, and the look stands in the audit."""
+    with newsletter() as made:
+        rows = finding.newest(made.parts, digest=digest, by=operator, limit=limit)
     show(rows, as_json=as_json, words=lambda: listing(list(rows), empty="There are no subscribers yet."))

@@ -1,10 +1,12 @@
 """Days, moments and numbers as people of a language write them."""
 
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 
 import babel
 import babel.dates
 import babel.numbers
+
+from newsletter import languages
 
 _DIGITS = {
     "fa": str.maketrans("0123456789,", "۰۱۲۳۴۵۶۷۸۹٬"),
@@ -53,6 +55,32 @@ def moment_of(at: datetime, language: str) -> str:
     clock = babel.dates.format_time(at, "HH:mm z", locale=_locale(language))
     comma = "،" if _base(language) in _DIGITS else ","
     return f"{day(at, language)}{comma} {digits(clock, language)}"
+
+
+def clock(at: datetime, language: str, zone: tzinfo | None) -> str:
+    """Return a time of the day as a zone's clocks show it, with the zone: "02:10 CET". None: this machine's."""
+    here = at.astimezone(zone)
+    return _zoned(digits(f"{here:%H:%M}", language), here, language)
+
+
+def moment(at: datetime, language: str, zone: tzinfo | None, *, seconds: bool = False) -> str:
+    """Return a day and a time in a zone: "26 November, 02:10 CET"; in other languages than English with the year."""
+    here = at.astimezone(zone)
+    time = f"{here:%H:%M:%S}" if seconds else f"{here:%H:%M}"
+    said = f"{here:%d %B}, {time}" if _base(language) == "en" else f"{day(here, language)}، {digits(time, language)}"
+    return _zoned(said, here, language)
+
+
+def zone_name(here: datetime) -> str:
+    """Return by what people know the zone of a moment: "CET", or "UTC+03:30" where it has no letters."""
+    name = here.tzname() or ""
+    if name[:1].isalpha():
+        return name
+    return f"UTC{name[:3]}:{name[3:]}" if len(name) == 5 else f"UTC{name}"
+
+
+def _zoned(said: str, here: datetime, language: str) -> str:
+    return languages.say("mail.in-zone", language, moment=said, zone=zone_name(here))
 
 
 def persian(moment: date) -> tuple[int, int, int]:

@@ -176,6 +176,7 @@ def _words(language: str) -> dict[str, Any]:
         "day": lambda moment: calendars.day(moment, language),
         "moment": lambda at: calendars.moment_of(at, language),
         "number": lambda count: calendars.number(count, language),
+        "listed": languages.comma(language).join,
         "wrapped": plaintext.wrapped,
         "underlined": plaintext.underlined,
         "whole": bodies.html,

@@ -19,7 +19,8 @@ def compose(content: LetterContent, frame: Frame, layout: "Layout") -> Compiled:
     language = frame.language
     friend = languages.say("mail.friend", language)
     sign = content.sign_url and prose.linked(content.sign_url)
-    opening, closing = layout.frame("_layout/frame", language=language, frame=frame, preheader=content.title)
+    preheader: str = prose.preheader(content.markdown, layout, fallback=friend)
+    opening, closing = layout.frame("_layout/frame", language=language, frame=frame, preheader=preheader)
     body = layout.block(
         "letter/body",
         language=language,

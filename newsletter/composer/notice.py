@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from newsletter import languages
 from newsletter.composer import discretion, heads, lint
 from newsletter.composer.content import Frame, NoticeContent, TeamContent
 from newsletter.composer.message import Compiled
@@ -14,7 +15,9 @@ def compose(content: NoticeContent, frame: Frame, layout: "Layout") -> Compiled:
     """Return the compiled notice; a confirmation holds the one link that confirms (/c/TOKEN)."""
     language, name = frame.language, str(content.kind)
     subject = layout.line(f"{name}/subject", language=language, content=content, frame=frame)
-    reason, preheader = f"why-{name}", " · ".join(content.lists)
+    # What an inbox shows beside the subject: what this mail is about, not once more the names that stand there already.
+    lists = languages.comma(language).join(content.lists)
+    reason, preheader = f"why-{name}", languages.say(f"mail.{name}-text", language, lists=lists)
     if frame.style.discreet:
         subject = layout.cut(discretion.subject(content.written_on, frame))
         preheader = discretion.preheader(content.written_on, frame)

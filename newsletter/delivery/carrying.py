@@ -24,6 +24,7 @@ from newsletter.delivery import outcomes, pacing, thresholds, windows
 from newsletter.delivery.journal import Journal
 from newsletter.delivery.leasing import Work
 from newsletter.delivery.windows import Window
+from newsletter.delivery.yielding import Deference
 from newsletter.errors import Invalid
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
 from newsletter.ledger.mailings import AT_LEAST_ONCE
@@ -65,7 +66,8 @@ class Turn:
     until     True begins no further message: the turn is over
     halt      True begins no further body either: the process is asked to end
     opened    called once the first window is open
-    yields_to the relays of alerts, for whose shards this turn ends early; nothing where it is not bulk
+    yields_to for whose shards this turn ends early; None where it is not bulk
+    heed      called, in a thread, before each window is opened: wishes that waited elsewhere come first
     probing   the relay did not answer before: one session asks whether it is well
     """
 
@@ -74,7 +76,8 @@ class Turn:
     until: Callable[[], bool]
     halt: Callable[[], bool]
     opened: Callable[[], object] = lambda: None
-    yields_to: Sequence[Relay] = ()
+    yields_to: Deference | None = None
+    heed: Callable[[], object] = lambda: None
     probing: bool = False
 
 
@@ -97,7 +100,7 @@ class Carrier:
         self._journal = journal
         self._until, self._halt, self._opened = turn.until, turn.halt, turn.opened
         self._relay, self._limited, self._yields_to = turn.relay, turn.limited, turn.yields_to
-        self._pool, self._probing = sender.pool(turn.relay), turn.probing
+        self._pool, self._probing, self._heeding = sender.pool(turn.relay), turn.probing, turn.heed
         self._ahead = deque(work.rows)
         self._allowed: deque[tuple[Row, Window]] = deque()
         self._out: dict[int, _Out] = {}
@@ -272,16 +275,7 @@ class Carrier:
 
     async def _ask(self, rows: Sequence[Row], *, relay: Relay | None) -> Window | None:
         unspent, self._unspent = (self._unspent, 0) if relay else (0, self._unspent)
-        opening = partial(
-            windows.open,
-            self._sender.database,
-            self._work.lease,
-            rows,
-            relay=relay,
-            unspent=unspent,
-            yields_to=self._yields_to,
-        )
-        asking = asyncio.get_running_loop().run_in_executor(None, opening)
+        asking = asyncio.get_running_loop().run_in_executor(None, self._open, rows, relay, unspent)
         self._asking.add(asking)
         asking.add_done_callback(self._asking.discard)
         # Shielded: a session that dies while it waits takes nobody else's permission with it, and `_stop` waits for the answer.
@@ -289,6 +283,11 @@ class Carrier:
         if window and window.wait > PATIENCE_SECONDS:
             log.info("budget spent", relay=self._relay.name, limit=window.why, wait=round(window.wait))
         return window
+
+    def _open(self, rows: Sequence[Row], relay: Relay | None, unspent: int) -> Window | None:
+        self._heeding()
+        database, lease, deference = self._sender.database, self._work.lease, self._yields_to
+        return windows.open(database, lease, rows, relay=relay, unspent=unspent, yields_to=deference)
 
     def _take(self, window: Window) -> None:
         """Allow the rows of a new window; forget those that are cancelled since the lease, or by the window itself."""

@@ -7,12 +7,11 @@ from typing import assert_never
 from newsletter.delivery import pacing
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
 from newsletter.ledger.mailings import AT_LEAST_ONCE, Kind
+from newsletter.ledger.shards import DOUBT
 from newsletter.relay import verdict
 from newsletter.relay.outcome import Accepted, Deferred, Outcome, Rejected, Stage, Uncertain
 from newsletter.relay.reply import Reply
 
-DOUBT = timedelta(minutes=1)
-"""How long an alert in doubt waits before it goes again: time for a relay to write its log."""
 HEARD_AT_ONCE = frozenset({Kind.TEST, Kind.DRILL})
 """Somebody waits for what becomes of these: they are given up in their time, whatever the reason."""
 LONGEST_WAIT = timedelta(hours=8)

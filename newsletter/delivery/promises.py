@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from newsletter.delivery.budget import Pause, Promise
@@ -35,13 +35,18 @@ class Promised:
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """A time that a sentence tells; a page writes it as its language does. today: the day need not be said."""
+    """A time that a sentence tells; a page writes it as its language does, in its zone. on: when that is, a day not told."""
 
     at: datetime
-    today: bool = False
+    on: datetime | None = None
+
+    def today(self, zone: tzinfo | None = UTC) -> bool:
+        """Return whether it is of the day on which it is said, in a zone; None: this machine's."""
+        return self.on is not None and self.at.astimezone(zone).date() == self.on.astimezone(zone).date()
 
     def __str__(self) -> str:
-        return f"{self.at:%H:%M}" if self.today else f"{self.at:%d %B, %H:%M}"
+        at = self.at.astimezone(UTC)
+        return f"{at:%H:%M} UTC" if self.today() else f"{at:%d %B, %H:%M} UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ def kept(said: Promised, handed: Handed, *, now: datetime) -> tuple[Sentence, ..
     """Return a promise and the truth, side by side."""
     facts: dict[str, object] = {"accepted": f"{handed.accepted:,}", "whole": f"{handed.whole:,}"}
     if handed.over_at is not None:
-        true: Sentence = ("promise.over", facts | {"at": _hour(handed.over_at, said.at)})
+        true: Sentence = ("promise.over", facts | {"at": Hour(handed.over_at, said.at)})
     else:
         facts["percent"] = percent(handed.accepted, handed.whole)
         true = ("promise.late" if now > said.promise.ends_at else "promise.so-far", facts)
@@ -66,12 +71,12 @@ def kept(said: Promised, handed: Handed, *, now: datetime) -> tuple[Sentence, ..
 
 def worded(said: Promised) -> tuple[Sentence, ...]:
     """Return a promise in sentences; hours of another day than it was made on with their day."""
-    ends, pause = _hour(said.promise.ends_at, said.at), said.promise.pause
+    ends, pause = Hour(said.promise.ends_at, said.at), said.promise.pause
     if pause is None:
         return (("promise.all", {"count": f"{said.due:,}", "by": ends}),)
     left = said.due - pause.reached
-    rest = {"rest": f"{left or said.due - pause.handed:,}", "after": _hour(pause.until, said.at), "ends": ends}
-    part = {"percent": percent(pause.handed, said.due), "by": _hour(pause.since, said.at)}
+    rest = {"rest": f"{left or said.due - pause.handed:,}", "after": Hour(pause.until, said.at), "ends": ends}
+    part = {"percent": percent(pause.handed, said.due), "by": Hour(pause.since, said.at)}
     first: tuple[Sentence, ...] = (("promise.part", part),) if pause.handed else ()
     return (*first, ("promise.rest" if left else "promise.by-and-by", rest), (f"promise.why-{pause.why}", {}))
 
@@ -79,10 +84,6 @@ def worded(said: Promised) -> tuple[Sentence, ...]:
 def percent(part: int, whole: int) -> int:
     """Return how much of a whole a part is, in hundredths and never too many."""
     return 100 * part // whole if whole else 100
-
-
-def _hour(moment: datetime, now: datetime) -> Hour:
-    return Hour(moment, today=moment.date() == now.date())
 
 
 def _plain(value: Any) -> Any:

@@ -1,8 +1,9 @@
 """What a relay's log says of messages in doubt: which of our Message-IDs it has taken into its queue.
 
 Postfix names a message twice: its cleanup writes the Message-ID when the header comes, its queue manager "queue active" when the
-whole message is on disk. Only both together mean that it was taken; a connection that died within the message leaves the
-first alone.
+whole message is on disk. Only both together, and in this order, mean that it was taken; a connection that died within the
+message leaves the first alone. A short queue id, which is Postfix's default, comes again within hours: each new name under it
+begins anew.
 """
 
 import re
@@ -11,7 +12,7 @@ from pathlib import Path
 
 TAIL_BYTES = 64 * 2**20
 """How much of the end of a log is read: some 400,000 messages."""
-_NAMED = re.compile(rb"cleanup\[\d+\]: ([0-9A-Za-z]+): (?:resent-)?message-id=<([^>]*)>")
+_NAMED = re.compile(rb"cleanup\[\d+\]: ([0-9A-Za-z]+): (?:resent-)?message-id=<?([^>]*)")
 _TAKEN = re.compile(rb"qmgr\[\d+\]: ([0-9A-Za-z]+): from=<[^>]*>, .*\(queue active\)")
 
 
@@ -22,14 +23,16 @@ def taken(path: Path, wanted: Set[str]) -> set[str]:
 
     Raises OSError when the log cannot be read.
     """
-    named: dict[bytes, bytes] = {}
-    queued: set[bytes] = set()
+    named: dict[bytes, str] = {}
+    queued: set[str] = set()
     for line in _lines(path):
-        if (found := _NAMED.search(line)) and found[2].decode("ascii", "replace") in wanted:
-            named[found[1]] = found[2]
-        elif found := _TAKEN.search(line):
-            queued.add(found[1])
-    return {message_id.decode() for queue, message_id in named.items() if queue in queued}
+        if found := _NAMED.search(line):
+            named.pop(found[1], None)
+            if (message_id := found[2].decode("ascii", "replace")) in wanted:
+                named[found[1]] = message_id
+        elif (found := _TAKEN.search(line)) and found[1] in named:
+            queued.add(named[found[1]])
+    return queued
 
 
 def _lines(path: Path) -> list[bytes]:

@@ -31,6 +31,7 @@ from newsletter.database import PASSING, Database, Session
 from newsletter.delivery import (
     asking,
     journal,
+    knocking,
     leasing,
     paces,
     recovery,
@@ -43,6 +44,7 @@ from newsletter.delivery import (
 )
 from newsletter.delivery.carrying import Carried, Carrier, Turn
 from newsletter.delivery.vouching import House, NotVouched
+from newsletter.delivery.yielding import Deference
 from newsletter.ledger import books, deliveries, shards, tallies, variants
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
 from newsletter.ledger.mailings import Lane
@@ -131,15 +133,17 @@ class Sender:
         lane: str,
         *,
         seconds: float,
-        before_lease: Callable[[], object] = _nothing,
+        heed: Callable[[], object] = _nothing,
         opened: Callable[[], object] = _nothing,
         until: Callable[[], bool] = lambda: False,
+        alone: bool = False,
     ) -> int:
         """Send shard after shard of a lane until nothing is due or the time is over; return how many messages were begun.
 
-        before_lease   called before each lease: wishes that waited elsewhere come first
-        opened         called when a first window is open: there may be more for others
-        until          asked before each message: True ends with what is on the wire, writes its outcomes and gives back
+        heed     called before each lease and before each window: wishes that waited elsewhere come first
+        opened   called when a first window is open: there may be more for others
+        until    asked before each message: True ends with what is on the wire, writes its outcomes and gives back
+        alone    nobody else serves the other lanes: bulk mail ends as soon as one of them has work
 
         Raises Unreachable when nothing was begun because no relay answers, and what the database raises.
         """
@@ -149,8 +153,9 @@ class Sender:
             return 0
         end = time.monotonic() + seconds
         begun, unreachable = 0, None
+        yields_to = Deference.of(self._relays, alone=alone) if lane == Lane.BULK else None
         while time.monotonic() < end and not until():
-            before_lease()
+            heed()
             recovery.reclaim(self.database, self._journals)
             choice = self._choose(Lane(lane))
             if choice.relay is None:
@@ -159,39 +164,59 @@ class Sender:
                 )
                 break
             over = partial(_over, end, until)
-            turn = Turn(choice.relay, False, until=over, halt=until, opened=opened, probing=choice.probe)
-            work, turn = self._take(lane, turn)
-            if work is None:
-                break
-            if not self._vouch(work):
-                continue
+            turn = Turn(choice.relay, False, over, until, opened, yields_to, heed, choice.probe)
             try:
-                begun += self._carry(work, turn, probe=choice.probe)
-                if begun:
-                    opened = _nothing
+                carried = self._carry_next(lane, turn, choice)
             except Unreachable as error:
                 if error.crowded:
                     # It answers, and others have all the sessions that it bears: they go on, and we look again later.
                     self._mark(standing.answered, choice.relay)
                     break
                 unreachable = error
-                self._leave_out(choice.relay, work.lease, error)
-            else:
-                if choice.probe:
-                    self._mark(standing.answered, choice.relay)
+                self._leave_out(choice.relay, Lane(lane), error)
+                continue
+            if carried is None:
+                break
+            begun += carried
+            if begun:
+                opened = _nothing
+            if choice.probe:
+                self._mark(standing.answered, choice.relay)
         if unreachable and not begun:
             raise unreachable
         return begun
 
+    def _carry_next(self, lane: str, turn: Turn, choice: throttle.Choice) -> int | None:
+        """Carry the next shard of a lane; return how many messages were begun, None where nothing is due. Raises Unreachable."""
+        if not self._answers(choice, lane):
+            return None
+        work, turn = self._take(lane, turn)
+        if work is None:
+            return None
+        return self._carry(work, turn) if self._vouch(work) else 0
+
+    def _answers(self, choice: throttle.Choice, lane: str) -> bool:
+        """Have a session with a relay of which nobody here knows whether it answers, before mail is taken for it.
+
+        False: nothing is due, so that nobody need know. Raises Unreachable.
+        """
+        assert choice.relay is not None
+        if not choice.probe and choice.relay in self._pools:
+            return True
+        with self.database.transaction() as session:
+            if lane not in shards.lanes_with_work(session):
+                return False
+        self._runner.run(knocking.knock(self.pool(choice.relay), choice, self.database))
+        return True
+
     def _take(self, lane: str, turn: Turn) -> tuple[leasing.Work | None, Turn]:
         """Lease the next shard of a lane, unless hands are wanted elsewhere; return it with how it is to be carried."""
-        yields_to = self._relays[Lane.URGENT] if lane == Lane.BULK else ()
         with self.database.transaction() as session:
-            if yields_to and yielding.wanted(session, yields_to):
+            if turn.yields_to and yielding.wanted(session, turn.yields_to):
                 return None, turn
             work = leasing.lease(session, lane, owner=self._identity.owner, journals=self._journals)
             limited = work is not None and throttle.limited(session, turn.relay, work.lease.provider)
-        return work, replace(turn, limited=limited, yields_to=yields_to)
+        return work, replace(turn, limited=limited)
 
     def _choose(self, lane: Lane) -> throttle.Choice:
         with self.database.transaction() as session:
@@ -232,20 +257,22 @@ class Sender:
         with self.database.transaction() as session:
             what(session, relay)
 
-    def _leave_out(self, relay: Relay, lease: shards.Lease, error: Unreachable) -> None:
+    def _leave_out(self, relay: Relay, lane: Lane, error: Unreachable) -> None:
         """Let others have the mail of a relay that does not answer. One that refuses us, where no other is left, halts the mailing.
 
         Alerts and answers to people go on by themselves once it is mended: nobody might be awake to say so.
         """
+        log.warning("relay unreachable", lane=lane, **error.facts)
         probe = standing.REFUSED if error.refused else standing.PROBE
         with self.database.transaction() as session:
             standing.closed(session, relay, probe=probe)
-            if error.refused and lease.lane is Lane.BULK and standing.all_away(session, self._relays[lease.lane]):
+            if error.refused and lane is Lane.BULK and standing.all_away(session, self._relays[lane]):
                 why = "login" if error.cause is Cause.LOGIN else "unwelcome"
-                if tallies.halt(session, lease.mailing_id, why):
-                    log.warning("mailing halted", mailing=lease.mailing_id, why=why)
+                mailing = shards.next_mailing(session, lane)
+                if mailing and tallies.halt(session, mailing, why):
+                    log.warning("mailing halted", mailing=mailing, why=why)
 
-    def _carry(self, work: leasing.Work, turn: Turn, *, probe: bool) -> int:
+    def _carry(self, work: leasing.Work, turn: Turn) -> int:
         """Carry one shard, then end it or give it back. Its journal stays when the ledger does not know everything.
 
         A relay that cannot be reached has begun nothing: the shard goes back at once, and the next lease asks another.
@@ -255,17 +282,13 @@ class Sender:
         marks = journal.Journal.open(self._journals, lease)
         known = False
         try:
-            if probe or turn.relay not in self._pools:
-                # Nobody knows yet whether it answers: one session asks, not eight at once.
-                self._runner.run(self.pool(turn.relay).knock())
             carried = self._runner.run(Carrier(self, work, marks, turn).carry())
             known = self._put_down(lease, carried)
-        except Unreachable as unreachable:
+        except Unreachable:
             self.give_back(lease)
             with self.database.transaction() as session:
                 shards.not_begun(session, lease)
             known = True
-            log.warning("relay unreachable", lane=lease.lane, **unreachable.facts)
             raise
         finally:
             marks.close(remove=known)
@@ -370,7 +393,9 @@ class Sender:
         token = tokens.return_path(lease.mailing_id, row.mailbox_id, now=lease.planned_at)
         bounces = self._identity.bounce_domain
         sender = f"{token}@{bounces}" if bounces else self._identity.sender
-        return Envelope(row.id, sender, reader.address, message, token, vouched=True)
+        # Whatever we write is ASCII but an address that is not, in To and From.
+        plain = reader.address.isascii() and self._identity.sender.isascii()
+        return Envelope(row.id, sender, reader.address, message, token, vouched=plain)
 
     def flush(
         self,

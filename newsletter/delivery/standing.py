@@ -99,15 +99,36 @@ _CLOSED = text("""
 """)
 
 
-def probe(session: Session, relay: Relay) -> bool:
-    """Return whether this process is the one to learn if a relay answers again: one in ten seconds."""
+def probe(session: Session, relay: Relay, *, patient: bool) -> bool:
+    """Return whether this process is the one to learn if a relay answers again: one in ten seconds.
+
+    patient   it will wait for a word of the relay, and nobody else asks until it has said that it still does
+    """
     _have(session, relay)
-    claimed = session.execute(_CLAIM, _names(relay) | {"probe": PROBE})
+    claimed = session.execute(_CLAIM, _names(relay) | {"probe": HOLD if patient else PROBE})
     return bool(claimed.rowcount)  # type: ignore[attr-defined]
 
 
 _CLAIM = text("""
     UPDATE relay_state SET closed_until = clock_timestamp() + :probe WHERE name = :relay AND closed_until <= clock_timestamp()
+""")
+
+
+def hold(session: Session, relay: Relay, *, mine: bool) -> bool:
+    """Close a relay that keeps whoever asks it waiting, for as long as another word may take; return whether this process asks on.
+
+    mine   this process holds it closed already; otherwise only who comes first may
+    """
+    _have(session, relay)
+    held = session.execute(_HOLD, _names(relay) | {"hold": HOLD, "mine": mine})
+    return bool(held.rowcount)  # type: ignore[attr-defined]
+
+
+HOLD = timedelta(seconds=30)
+"""How long it is one process's to ask a relay that is silent; it says again and again that it still does (`Manners.knock`)."""
+_HOLD = text("""
+    UPDATE relay_state SET closed_until = clock_timestamp() + :hold, closed_since = coalesce(closed_since, clock_timestamp())
+    WHERE name = :relay AND (:mine OR closed_until IS NULL OR closed_until <= clock_timestamp())
 """)
 
 

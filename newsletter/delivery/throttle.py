@@ -38,11 +38,16 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The relay for the next shard of a lane, or None and why. probe: it did not answer, and this is to learn if it does."""
+    """The relay for the next shard of a lane, or None and why.
+
+    probe    it did not answer, and this is to learn if it does
+    others   another could be chosen, so that nobody need wait for this one
+    """
 
     relay: Relay | None
     why: str | None = None
     probe: bool = False
+    others: bool = False
 
 
 def choose(session: Session, relays: Sequence[Relay], lane: Lane, *, chance: float, now: datetime) -> Choice:
@@ -63,9 +68,9 @@ def choose(session: Session, relays: Sequence[Relay], lane: Lane, *, chance: flo
         else:
             able.append(relay)
     for relay in away:
-        if standing.probe(session, relay):
-            return Choice(relay, probe=True)
-    return Choice(_weighted(able, chance), None if able else min(whys, default=None))
+        if standing.probe(session, relay, patient=not able):
+            return Choice(relay, probe=True, others=bool(able))
+    return Choice(_weighted(able, chance), None if able else min(whys, default=None), others=len(able) > 1)
 
 
 def _weighted(able: Sequence[Relay], chance: float) -> Relay | None:

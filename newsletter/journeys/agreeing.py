@@ -22,18 +22,20 @@ class NotEnough(Forbidden):
         super().__init__(f"night.{fault}", **facts)
 
 
-def over(manifest: Manifest) -> Over:
-    """Return what a word about a lock is about."""
-    return Over(manifest.mailing, manifest.number, manifest.fingerprint)
+def over(manifest: Manifest, *, went: datetime | None = None) -> Over:
+    """Return what a word about a lock is about. went: when it was planned; None: it has not been."""
+    return Over(manifest.mailing, manifest.number, manifest.fingerprint, went)
 
 
-def words(session: Session, manifest: Manifest) -> list[Word]:
+def words(session: Session, manifest: Manifest, *, went: datetime | None = None) -> list[Word]:
     """Return what was said of a lock by those who may still act: whoever was disabled meanwhile is not asked any more, nor of
     what they signed in the evening.
 
+    went   when it was planned: whether a mandate holds is asked of that moment; None: of now
+
     Of what has been released the worker asks all words: who leaves the team later takes back nothing.
     """
-    said = approval.of(session, over(manifest))
+    said = approval.of(session, over(manifest, went=went))
     acting = [word for word in said if word.operator is None or people.by_id(session, word.operator).active]
     return [replace(word, mandate=still(session, word.mandate)) if word.mandate else word for word in acting]
 

@@ -256,6 +256,9 @@ def let_go(session: Session, parts: Parts, mailing_id: int, *, by: int | None, s
     _enough(session, parts, manifest, _words(session, manifest), now=now)
     mailings.start_at(session, mailing_id, now)
     planning.plan(session, mailing_id, now=now, portions=parts.portions)
+    # Once more, of the moment by which the worker asks: a mandate that was over while rows were written would go to nobody.
+    planned = mailings.get(session, mailing_id).planned_at
+    _enough(session, parts, manifest, _words(session, manifest, went=planned), now=database.now(session))
     _released(session, parts, manifest, by=by, start_at=now, now=now)
     return [one for each in mailings.followed(session, mailing_id) for one in mailings.in_all_languages(session, each)]
 

@@ -137,7 +137,7 @@ def _tell(
 
 
 def _written(session: Session, parts: Parts, news: News, language: str) -> TeamContent:
-    moments = {name: telling.moment(at, language) for name, at in news.moments.items()}
+    moments = {name: telling.moment(parts, at, language) for name, at in news.moments.items()}
     facts = {"mailing": news.alert, "by": telling.name(session, news.by, language), **news.facts, **moments}
 
     def say(what: str) -> str:

@@ -26,6 +26,20 @@ def settle(parts: Parts) -> int:
     return sum(_bring(parts, digest, found) for digest, found in wanted)
 
 
+def waiting(parts: Parts) -> int:
+    """Return how many of them the list does not hold yet: a worker's next minute puts them in."""
+    with parts.database.transaction() as session:
+        return sum(not _known(session, one) for one in parts.canaries)
+
+
+def _known(session: Session, canary: EmailAddress) -> bool:
+    try:
+        people.find_by_address(session, canary)
+    except UnknownPerson:
+        return False
+    return True
+
+
 def _missing(session: Session, canaries: tuple[EmailAddress, ...], digest: DigestView) -> list[EmailAddress]:
     return [one for one in canaries if not _had(session, one, digest)]
 

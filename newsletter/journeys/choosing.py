@@ -14,9 +14,10 @@ from newsletter.database import Session
 from newsletter.errors import Forbidden
 from newsletter.issues import cutting, digests
 from newsletter.issues.digests import DigestView
-from newsletter.journeys import joining, leaving, lessening, styling
+from newsletter.journeys import consenting, leaving, lessening, styling
 from newsletter.journeys.parts import Parts
 from newsletter.subscribers import (
+    agreements,
     consent,
     pausing,
     people,
@@ -26,6 +27,7 @@ from newsletter.subscribers import (
     topics,
 )
 from newsletter.subscribers import styles as wishes
+from newsletter.subscribers.agreements import Shown
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.people import Own, PersonView
 from newsletter.subscribers.preferences import BadChoice, Level
@@ -52,6 +54,8 @@ class Choice:
 
 
 PLAIN = Wish(Style())
+LONGEST = 40
+"""What a form may give as the version of its words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +87,25 @@ class Page:
         """Whether they take anything."""
         return any(choice.rhythm for choice in self.choices)
 
+    @property
+    def more(self) -> bool:
+        """Whether there is anything that they could take besides: a permission of its own, which needs its words."""
+        return not all(choice.rhythm for choice in self.choices)
+
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """All that stands behind the three choices. rhythms: by key of a digest; one that is missing is not wanted."""
+    """All that stands behind the three choices. rhythms: by key of a digest; one that is missing is not wanted.
+
+    wording   the version of the words on the page by which they agree to what they add
+    """
 
     rhythms: Mapping[str, Rhythm]
     topics: tuple[str, ...]
     language: str
     zone: str
     wish: Wish
+    wording: str = ""
 
 
 PREVIEW = Page("PREVIEW0", "en")
@@ -132,14 +145,15 @@ def _page(session: Session, person: PersonView, own: Own | None, now: datetime) 
     )
 
 
-def choose(parts: Parts, token: str, level: Level) -> None:
-    """Take one of the three choices. Safe to repeat. Raises tokens.BadToken."""
+def choose(parts: Parts, token: str, level: Level, *, wording: str = "") -> None:
+    """Take one of the three choices. Safe to repeat. wording: the version of the page's words. Raises tokens.BadToken."""
     with parts.database.transaction() as session:
         now = database.now(session)
         if person := _reader(session, parts, token, now):
             every = [one.id for one in digests.listed(session)]
             taken = [one.digest_id for one in subscriptions.of(session, person.id)]
-            _take(session, parts, person, preferences.rhythms(level, taken=taken, every=every), now)
+            told = _told(session, parts, wording, now)
+            _take(session, person, preferences.rhythms(level, taken=taken, every=every), told, now)
 
 
 def change(parts: Parts, token: str, details: Details) -> None:
@@ -156,8 +170,9 @@ def change(parts: Parts, token: str, details: Details) -> None:
         if not details.rhythms.keys() <= every.keys():
             raise BadChoice("digest")
         wanted = {every[key]: rhythm for key, rhythm in details.rhythms.items()}
-        _take(session, parts, person, wanted, now, only=True)
-        topics.choose(session, person.id, details.topics, now=now, details=_told(parts, person, now))
+        told = _told(session, parts, details.wording, now)
+        _take(session, person, wanted, told, now, only=True)
+        topics.choose(session, person.id, details.topics, now=now, details=told)
         people.settle(session, person.id, language=details.language, time_zone=details.zone)
         styling.apply(session, person.id, details.wish)
 
@@ -191,18 +206,18 @@ def _reader(session: Session, parts: Parts, token: str, now: datetime) -> Person
 
 def _take(
     session: Session,
-    parts: Parts,
     person: PersonView,
     wanted: Mapping[int, Rhythm],
+    told: Mapping[str, str],
     now: datetime,
     *,
     only: bool = False,
 ) -> None:
-    """Let a reader have these digests; with `only`, no others. What is new is a permission of its own."""
+    """Let a reader have these digests; with `only`, no others. What is new is a permission of its own, with its proof."""
     mine = {one.digest_id: one.rhythm for one in subscriptions.of(session, person.id)}
     for digest_id, rhythm in wanted.items():
         if digest_id not in mine:
-            _add(session, parts, person, digests.get(session, digest_id), rhythm, now)
+            _add(session, person, digests.get(session, digest_id), rhythm, told, now)
         elif mine[digest_id] is Rhythm.EMERGENCIES and rhythm is not Rhythm.EMERGENCIES:
             had_to = cutting.last_cut(session, digest_id, rhythm)
             subscriptions.change_rhythm(session, person.id, digest_id, rhythm=rhythm, now=now, had_to=had_to)
@@ -212,20 +227,23 @@ def _take(
         leaving.end(session, person.id, digest_id)
 
 
-def _add(session: Session, parts: Parts, person: PersonView, digest: DigestView, rhythm: Rhythm, now: datetime) -> None:
+def _add(
+    session: Session, person: PersonView, digest: DigestView, rhythm: Rhythm, told: Mapping[str, str], now: datetime
+) -> None:
     event = consent.granted(
         session,
         person.id,
         basis=Basis.CONSENT,
         purpose=consent.of_digest(digest.id),
         now=now,
-        details=_told(parts, person, now),
+        details=told,
     )
     had_to = cutting.last_cut(session, digest.id, rhythm)
     subscriptions.take(session, person.id, digest.id, rhythm=rhythm, had_to=had_to, granted_by=event, now=now)
 
 
-def _told(parts: Parts, person: PersonView, now: datetime) -> dict[str, str]:
-    """What shows later how a permission was given: by a signed link from a mail of ours to this very address."""
-    wording = joining.wording(parts, person.language)
-    return {"form": "preferences", "wording": wording, "confirmed_by": "signed link", "confirmed_at": now.isoformat()}
+def _told(session: Session, parts: Parts, wording: str, now: datetime) -> dict[str, str]:
+    """What shows later how a permission was given: by a signed link from a mail of ours to this very address, by these words."""
+    found = consenting.known(session, parts, wording) if wording else None
+    words = agreements.proof(words=found.words if found else "", shown=Shown.PREFERENCES, given=wording[:LONGEST])
+    return {"form": "preferences", **words, "confirmed_by": "signed link", "confirmed_at": now.isoformat()}

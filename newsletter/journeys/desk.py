@@ -1,16 +1,18 @@
 """What the team's pages show of alerts: those there are, one with everything about it, and what to look at before it goes."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 
 from newsletter import database, fetching
-from newsletter.campaigns import alerts, checks
+from newsletter.campaigns import alerts, checks, errands
 from newsletter.campaigns import frames as frames_
 from newsletter.composer import lint
 from newsletter.database import Session
-from newsletter.delivery import planning, promises
+from newsletter.delivery import promises
 from newsletter.delivery.promises import Promised
 from newsletter.delivery.roads import Sentence
 from newsletter.errors import NewsletterError
@@ -19,29 +21,43 @@ from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
 from newsletter.journeys import alert, calling, drafting, framing, mailing
 from newsletter.journeys.alert import Standing
+from newsletter.journeys.headcount import Headcount
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import books, locks, mailings, translating, variants
-from newsletter.ledger import planning as rows
 from newsletter.ledger.books import Status
 from newsletter.ledger.mailings import Kind, State
 from newsletter.ledger.manifest import Manifest
+from newsletter.ledger.translating import Waiting
 from newsletter.operators.people import OperatorView
 from newsletter.operators.roles import May
 
-LINK_SECONDS = 6.0
 MOST_LINKS = 20
+NOT_TRIED = "fetch.not-tried"
 LEAST_KNOWN = 200
 _ANSWERS_BYTES = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a link has, and all of an alert together: less than whoever tries them is waited for (`errands.PATIENCE`)."""
+
+    link_seconds: float = 6.0
+    total_seconds: float = 45.0
+
+
+PATIENCE = Patience()
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One alert in the list."""
+    """One alert in the list. start_at: when it goes by itself; expires_at: until when it may go as it was locked."""
 
     mailing: int
     subject: str
     state: State
     created_at: datetime
+    start_at: datetime | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +67,18 @@ class Link:
     url: str
     fault: tuple[str, dict[str, str]] | None
 
+    @property
+    def tried(self) -> bool:
+        """Whether there was time to try it."""
+        return self.fault is None or self.fault[0] != NOT_TRIED
+
 
 @dataclass(frozen=True, slots=True)
 class Checks:
     """What to look at.
 
     links     None: not tried yet; links_of: how many there are, of which so many are tried at most
+    audience  to how many it would go, counted so many seconds ago; waiting: who waits for a language that comes later
     unread    languages with words in which no name can be found: their letters have no capitals
     missing   languages of the digest in which nothing was written
     plan      by which road it goes, in sentences
@@ -69,8 +91,15 @@ class Checks:
     unread: tuple[str, ...]
     missing: tuple[str, ...]
     audience: int
+    waiting: tuple[Waiting, ...]
+    seconds_old: int
     plan: tuple[Sentence, ...]
     promise: tuple[Sentence, ...]
+
+    @property
+    def tried(self) -> int:
+        """How many links were tried."""
+        return sum(1 for link in self.links or () if link.tried)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +110,7 @@ class Alert:
     print       by which a form knows what it showed
     backwards   what would take back each of the texts
     expired     it was locked for a time that is over: as it is it goes no more
+    lock_asked  when those who may lock it were last asked to; may_ask: they may be asked now
     """
 
     standing: Standing
@@ -91,18 +121,28 @@ class Alert:
     print: str
     backwards: tuple[Manuscript, ...]
     expired: bool = False
+    lock_asked: datetime | None = None
+    may_ask: bool = True
 
     @property
     def subject(self) -> str:
         """What stands in the first version's subject."""
         return self.texts[0].subject
 
+    @property
+    def key(self) -> str:
+        """By which its readers are counted: others where it is written or locked anew."""
+        locked = self.standing.locked
+        return f"{self.standing.mailing} {locked.fingerprint if locked else self.print}"
+
 
 def listed(parts: Parts, *, limit: int = 30) -> list[Row]:
     """Return the newest alerts."""
     with parts.database.transaction() as session:
         found = mailings.listed(session, kind=Kind.ALERT, limit=limit)
-        return [Row(row.id, row.subject, State(row.state), row.created_at) for row in found]
+        return [
+            Row(row.id, row.subject, State(row.state), row.created_at, row.start_at, row.expires_at) for row in found
+        ]
 
 
 def audiences(parts: Parts) -> list[DigestView]:
@@ -123,10 +163,19 @@ def shown(parts: Parts, mailing_id: int) -> Alert:
         # Of a language that came later each may be there twice: plain, and marked.
         texts = tuple(manuscript.read(one, language=digest.languages[0]) for one in dict.fromkeys(words))
         status, print_ = books.status(session, mailing_id), drafting.print_of(view)
-        fixed, until = view.state in (State.LOCKED, State.APPROVED), view.expires_at
-        over = fixed and until is not None and until <= database.now(session)
-        backwards = _backwards(texts, locked)
-        return Alert(standing, digest, texts, status, until, print_, backwards, expired=over)
+        fixed, until, now = view.state in (State.LOCKED, State.APPROVED), view.expires_at, database.now(session)
+        return Alert(
+            standing,
+            digest,
+            texts,
+            status,
+            until,
+            print_,
+            _backwards(texts, locked),
+            expired=fixed and until is not None and until <= now,
+            lock_asked=drafting.lock_asked(view),
+            may_ask=drafting.may_ask(view, now=now),
+        )
 
 
 def _backwards(texts: Sequence[Manuscript], locked: Manifest | None) -> tuple[Manuscript, ...]:
@@ -137,15 +186,16 @@ def _backwards(texts: Sequence[Manuscript], locked: Manifest | None) -> tuple[Ma
     return tuple(found)
 
 
-def checked(parts: Parts, found: Alert) -> Checks:
-    """Return what to look at before an alert goes."""
+def checked(parts: Parts, found: Alert, counts: Headcount | None = None) -> Checks:
+    """Return what to look at before an alert goes. counts: what whoever asks often has counted; None: it is counted now."""
     mailing_id = found.standing.mailing
     with parts.database.transaction() as session:
         view = mailings.get(session, mailing_id)
         tried = view.content.get("links")
         links = None if tried is None else tuple(Link(url, _fault(said)) for url, said in tried)
         known = _known_names(session)
-        audience = rows.count(session, view, planning.audience(session, view))
+        counted = (counts or Headcount(timedelta(0))).of(session, mailing_id, found.key)
+        age = database.now(session) - counted.at
         terms = translating.terms(view)
         later = found.digest.languages if view.translates is not None else terms.get("later", ())
         expected = [language for language in found.digest.languages if language not in later]
@@ -156,14 +206,16 @@ def checked(parts: Parts, found: Alert) -> Checks:
         tuple(checks.spelled_twice([text.markdown for text in found.texts], known)),
         tuple(text.language for text in found.texts if checks.unread(text.markdown)),
         tuple(language for language in expected if language not in written),
-        audience,
-        mailing.road(parts, mailing_id, due=audience),
-        _promise(parts, mailing_id, audience),
+        counted.readers,
+        counted.waiting,
+        max(0, int(age.total_seconds())),
+        mailing.road(parts, mailing_id, due=counted.readers),
+        _promise(parts, mailing_id, counted.readers),
     )
 
 
 def _promise(parts: Parts, mailing_id: int, audience: int) -> tuple[Sentence, ...]:
-    promised = mailing.promise(parts, mailing_id)
+    promised = mailing.promise(parts, mailing_id, readers=audience)
     if promised is None:
         return (("promise.at-once", {}),)
     with parts.database.transaction() as session:
@@ -179,11 +231,17 @@ def taken_back(parts: Parts, found: Alert) -> Status | None:
 
 
 class Step(StrEnum):
-    """What an alert waits for, of somebody: an id of the pages' catalogue after "front-"."""
+    """What an alert waits for, of somebody: an id of the pages' catalogue after "front-".
+
+    STARTS   it goes by itself at its hour: nobody need do anything, and anyone may stop it
+    OVER     it was locked for a time that is over: whoever may lock looks whether it is still true
+    """
 
     WATCH = "watch"
+    STARTS = "starts"
     APPROVE = "approve"
     SEND = "send"
+    OVER = "over"
     LOCK = "lock"
 
 
@@ -195,16 +253,21 @@ class Waits:
     step: Step
 
 
-def waits(parts: Parts, who: OperatorView) -> list[Waits]:
-    """Return the alerts that go now, and those that wait for what somebody may do."""
-    found = [(row, _step(parts, row, who)) for row in listed(parts)]
+def waits(parts: Parts, who: OperatorView, *, now: datetime) -> list[Waits]:
+    """Return the alerts that go now or by themselves, and those that wait for what somebody may do."""
+    found = [(row, _step(parts, row, who, now=now)) for row in listed(parts)]
     return [Waits(row, step) for row, step in found if step is not None]
 
 
-def _step(parts: Parts, row: Row, who: OperatorView) -> Step | None:
+def _step(parts: Parts, row: Row, who: OperatorView, *, now: datetime) -> Step | None:
+    fixed = row.state in (State.LOCKED, State.APPROVED)
+    if fixed and row.expires_at is not None and row.expires_at <= now:
+        return Step.OVER if May.SEND in who.may else None
     match row.state:
         case State.SENDING | State.PAUSED:
             return Step.WATCH
+        case State.APPROVED if row.start_at is not None:
+            return Step.STARTS
         case State.APPROVED if May.SEND in who.may:
             return Step.SEND
         case State.LOCKED if May.APPROVE in who.may:
@@ -242,11 +305,21 @@ def framed(parts: Parts, name: str) -> Manuscript:
     return manuscript.read(framing.get(parts.house, name).text, language="en")
 
 
-def file(parts: Parts, text: Manuscript) -> str:
-    """Return the file of a text from a form. Raises BadManuscript, BadFrame, NoTemplate."""
+def file(parts: Parts, text: Manuscript, said: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return the file of a text from a form: of one that begins with a frame, only where it keeps to it.
+
+    said   what was written for its gaps: of one that is still open it may be what no gap may say
+
+    Raises BadFrame, NoTemplate, and what is wrong with it as `frames` says: GapUnfit, GapOpen, NotKept.
+    """
     if not text.frame:
         return manuscript.write(text)
-    return frames_.written(framing.get(parts.house, text.frame), text.subject, text.markdown)
+    frame = framing.get(parts.house, text.frame)
+    facts = {"subject": text.subject, "headline": text.headline, "preheader": text.preheader}
+    words = frames_.written(frame, facts, text.markdown)
+    frames_.require_filled(frame, words, said)
+    frames_.require(frame, words)
+    return words
 
 
 def _fault(said: object) -> tuple[str, dict[str, str]] | None:
@@ -261,22 +334,24 @@ def _known_names(session: Session) -> list[str]:
     return list(found)
 
 
-def try_links(parts: Parts, mailing_id: int) -> None:
-    """Ask every link of an alert whether it answers, and write that down beside its words."""
+def try_links(parts: Parts, mailing_id: int, patience: Patience = PATIENCE) -> None:
+    """Ask every link of an alert whether it answers, and write that down beside its words; those left over when time is up too."""
     with parts.database.transaction() as session:
         view = mailings.get(session, mailing_id)
         own = tuple(f"{one}/" for one in (parts.letterhead.base_url, parts.letterhead.mirror_url) if one)
         links = sorted(
             {link for one in variants.of(session, mailing_id) for link in lint.links(variants.load(session, one.id))}
         )
-    outside = _outside(links, own)
-    tried = [[link, _tried(parts, link)] for link in outside[:MOST_LINKS]]
+    outside, until = _outside(links, own), time.monotonic() + patience.total_seconds
+    tried = [[link, _tried(parts, link, patience.link_seconds, until=until)] for link in outside[:MOST_LINKS]]
     with parts.database.transaction() as session:
         now = mailings.take(session, mailing_id)
         if now.content.get("words") == view.content.get("words"):
             mailings.write_down(
                 session, mailing_id, now.subject, now.content | {"links": tried, "links_of": len(outside)}
             )
+        else:
+            errands.have_checked(session, mailing_id)
 
 
 def _outside(links: Sequence[str], own: tuple[str, ...]) -> list[str]:
@@ -284,9 +359,11 @@ def _outside(links: Sequence[str], own: tuple[str, ...]) -> list[str]:
     return [link for link in links if link.startswith("http") and not link.startswith(own) and "{" not in link]
 
 
-def _tried(parts: Parts, link: str) -> list[object] | None:
+def _tried(parts: Parts, link: str, seconds: float, *, until: float) -> list[object] | None:
+    if time.monotonic() + seconds > until:
+        return [NOT_TRIED, {}]
     try:
-        fetching.fetch(link, allow=parts.fetch_allow, max_bytes=_ANSWERS_BYTES, timeout_seconds=LINK_SECONDS)
+        fetching.fetch(link, allow=parts.fetch_allow, max_bytes=_ANSWERS_BYTES, timeout_seconds=seconds)
     except fetching.TooMuch:
         return None  # it answers, and with more than was asked for
     except NewsletterError as refusal:

@@ -5,13 +5,12 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import product
 from typing import Any
 
 from newsletter import database
 from newsletter.campaigns import alerts, errands
-from newsletter.campaigns.errands import Act
 from newsletter.composer import alert as composing
 from newsletter.composer.message import Compiled
 from newsletter.composer.styles import PLAIN, Style
@@ -29,6 +28,10 @@ from newsletter.ledger import locks, mailings, translating, variants
 from newsletter.ledger.mailings import Draft, Kind, Lane, MailingView, State
 from newsletter.operators import audit
 from newsletter.operators.roles import May
+
+ASK_AGAIN = timedelta(minutes=10)
+"""How long those who may lock an alert are left alone once they were asked, whatever is written in it meanwhile."""
+_ASKED = "lock_wanted"
 
 
 class ChangedMeanwhile(Conflict):
@@ -64,6 +67,13 @@ class TwiceInALanguage(Invalid):
 
     def __init__(self, language: str) -> None:
         super().__init__("alert.twice-in-a-language", language=language)
+
+
+class AskedLately(Conflict):
+    """Those who may lock an alert were asked a moment ago: each further press would mail all of them again."""
+
+    def __init__(self, mailing_id: int) -> None:
+        super().__init__("alert.asked-lately", mailing=mailing_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,14 +290,32 @@ def unlock(session: Session, parts: Parts, view: MailingView, hand: Hand, *, ane
 
 
 def ask_for_lock(parts: Parts, mailing_id: int, *, by: int) -> None:
-    """Ask those who may lock an alert to do so, by mail and hook. Raises WrongState, NotAllowed, NotAnAlert."""
+    """Ask those who may lock an alert to do so, by mail and hook. Raises WrongState, NotAllowed, NotAnAlert, AskedLately."""
     acting.allowed(parts, by, May.WRITE)
     with parts.database.transaction() as session:
-        view, now = acting.an_alert(session, mailing_id), database.now(session)
+        acting.an_alert(session, mailing_id)
+        # Of two presses at once the second sees the first.
+        view = mailings.take(session, mailing_id)
+        now = database.now(session)
         mailings.require(session, mailing_id, State.LOCKED)
+        if not may_ask(view, now=now):
+            raise AskedLately(mailing_id)
+        mailings.write_down(session, mailing_id, view.subject, view.content | {_ASKED: now.isoformat()})
         announcing.lock_wanted(session, parts, view, by=by, now=now)
         audit.append(session, "alert.lock-wanted", by=by, now=now, mailing=mailing_id)
     telling.nudge(parts.nudger)
+
+
+def lock_asked(view: MailingView) -> datetime | None:
+    """Return when those who may lock an alert were last asked to; None: never."""
+    said = view.content.get(_ASKED)
+    return datetime.fromisoformat(said) if said else None
+
+
+def may_ask(view: MailingView, *, now: datetime) -> bool:
+    """Return whether it is time to ask for a lock, once more too."""
+    asked = lock_asked(view)
+    return asked is None or now - asked >= ASK_AGAIN
 
 
 def rehearse(
@@ -322,7 +350,7 @@ def _write(session: Session, parts: Parts, view: MailingView, script: Script, ha
     back = mailings.retraction_of(session, view.id)
     _store_variants(session, parts, back, begun, _sheets(script.backwards, [None] * len(told), looks))
     # By the desk, in its own time: other people's servers may take theirs, and nobody waits for them here.
-    errands.add(session, Act.CHECK, by=None, mailing=view.id)
+    errands.have_checked(session, view.id)
     content = _content(view, script, hand) | {"page": page}
     mailings.write_down(session, view.id, script.subject, content)
 
@@ -333,6 +361,8 @@ def _content(view: MailingView, script: Script, hand: Hand) -> dict[str, Any]:
     content: dict[str, Any] = {"words": list(script.words), "by": writers}
     if unnamed(view) or not hand.writer:
         content["unnamed"] = True
+    if _ASKED in view.content and view.state is State.DRAFT:
+        content[_ASKED] = view.content[_ASKED]  # what was locked since has been answered
     if view.translates is not None:
         content |= {"languages": script.languages, "also_had": bool(view.content.get("also_had"))}
     waits = set(view.content.get("later", [])) - set(script.languages)

@@ -61,7 +61,7 @@ def due(parts: Parts) -> bool:
     if parts.drill_at is None:
         return False
     with parts.database.transaction() as session:
-        here = database.now(session).astimezone()
+        here = database.now(session).astimezone(parts.zone)
         return (
             here.time() >= parts.drill_at and not drills.claimed(session, here.date()) and bool(people.active(session))
         )
@@ -73,7 +73,7 @@ def run_due(parts: Parts) -> int:
         return 0
     with parts.database.transaction() as session:
         now = database.now(session)
-        drill_id = drills.claim(session, day=now.astimezone().date(), now=now)
+        drill_id = drills.claim(session, day=now.astimezone(parts.zone).date(), now=now)
     if drill_id is None:
         return 0
     try:
@@ -227,25 +227,32 @@ def lamp(parts: Parts) -> Lamp:
         return drills.looked_at(session, now=database.now(session))
 
 
-def sentence(lit: Lamp, language: str = "en", *, zone: tzinfo | None = UTC) -> str:
-    """Return a lamp in words. zone: of its times; None is this machine's."""
+def sentence(lit: Lamp, language: str = "en", *, zone: tzinfo | None = UTC, page: bool = False) -> str:
+    """Return a lamp in words.
+
+    zone   of its times; None is this machine's
+    page   for one: its hours name their zone, and it names no command
+    """
     # Every worker loads this story, and those that only send never load babel (decision 4).
     from newsletter.composer import calendars
 
+    def say(message: str, **facts: object) -> str:
+        return languages.say(languages.paged(message) if page else message, language, **facts)
+
     if lit.last is None:
-        return languages.say("drill.never", language)
-    last, since = lit.last, _clock(lit.since, zone, language)
+        return say("drill.never")
+    clock = _page_clock if page else _clock
+    last, since = lit.last, clock(lit.since, zone, language)
     counts = {"accepted": last.accepted, "mailboxes": last.mailboxes}
     told = {name: calendars.digits(str(count), language) for name, count in counts.items()}
-    facts = {"at": _clock(last.ended_at, zone, language), "since": since} | told
+    facts = {"at": clock(last.ended_at, zone, language), "since": since} | told
     if lit.what != "proved":
-        why = languages.say(f"drill.why-{last.fault}", language, **facts)
-        return languages.say(f"drill.{lit.what}", language, why=why, **facts)
+        return say(f"drill.{lit.what}", why=say(f"drill.why-{last.fault}", **facts), **facts)
     quota = calendars.number(last.quota or 0, language)
-    reach = calendars.number(last.reach, language) if last.reach else languages.say("drill.reach-nobody", language)
-    allows = languages.say("drill.quota-enough" if last.allowed else "drill.quota-short", language, quota=quota)
+    reach = calendars.number(last.reach, language) if last.reach else say("drill.reach-nobody")
+    allows = say("drill.quota-enough" if last.allowed else "drill.quota-short", quota=quota)
     seconds = calendars.digits(f"{last.seconds:.1f}", language)
-    return languages.say("drill.proved", language, seconds=seconds, reach=reach, quota=allows, **facts)
+    return say("drill.proved", seconds=seconds, reach=reach, quota=allows, **facts)
 
 
 def _clock(moment: datetime | None, zone: tzinfo | None, language: str) -> str:
@@ -255,6 +262,20 @@ def _clock(moment: datetime | None, zone: tzinfo | None, language: str) -> str:
         return "–"
     here = moment.astimezone(zone)
     clock = calendars.digits(f"{here:%H:%M}", language)
-    if here.date() == datetime.now(here.tzinfo).date():
+    if _today(here):
         return clock
     return f"{here:%d %b} {clock}" if language == "en" else f"{calendars.day(here, language)} {clock}"
+
+
+def _page_clock(moment: datetime | None, zone: tzinfo | None, language: str) -> str:
+    from newsletter.composer import calendars
+
+    if moment is None:
+        return "–"
+    if _today(moment.astimezone(zone)):
+        return calendars.clock(moment, language, zone)
+    return calendars.moment(moment, language, zone)
+
+
+def _today(here: datetime) -> bool:
+    return here.date() == datetime.now(here.tzinfo).date()

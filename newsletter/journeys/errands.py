@@ -51,16 +51,9 @@ def wait(parts: Parts, number: int, *, by: int, seconds: float) -> ErrandView:
 
 
 def is_checked(parts: Parts, mailing: int, *, since: timedelta) -> bool:
-    """Return whether somebody was asked, no longer ago than this, to try an alert's links, and is not through."""
+    """Return whether somebody was asked, no longer ago than this, to try an alert's links, or is trying them."""
     with parts.database.transaction() as session:
-        asked = errands.last_asked(session, Act.CHECK, mailing)
-        return asked is not None and database.now(session) - asked < since
-
-
-def asked(parts: Parts, act: Act, mailing: int) -> datetime | None:
-    """Return when something was last done for an alert because somebody asked for it, within a day; None: it was not."""
-    with parts.database.transaction() as session:
-        return errands.last_done(session, act, mailing, since=database.now(session) - timedelta(days=1))
+        return errands.under_way(session, Act.CHECK, mailing, since=since, now=database.now(session))
 
 
 def run(parts: Parts) -> int:

@@ -12,7 +12,7 @@ from newsletter.database import Session
 from newsletter.delivery import budget, quotas
 from newsletter.errors import Conflict, NewsletterError
 from newsletter.jobs import DELIVER, HOOKS
-from newsletter.journeys import acting, team
+from newsletter.journeys import acting, team, telling
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import books, locks, mailings, shards
 from newsletter.ledger.mailings import Lane, MailingView, State
@@ -122,7 +122,7 @@ def _ask(session: Session, parts: Parts, alert: MailingView, *, now: datetime) -
     parts.letterhead.require()
     latest = locks.current(session, alert.id).latest
     expires = alert.expires_at or now
-    write = partial(question, alert.id, due, expires, latest)
+    write = partial(question, parts, alert.id, due, expires, latest)
     team.tell(session, parts, everyone, write, expires_at=now + KEEPS, now=now)
     hooks.add(session, Event.EXPIRING, alert=alert.id, due=due, expires_at=expires.isoformat())
     audit.append(session, "alert.asked", by=audit.WORKER, now=now, mailing=alert.id, due=due)
@@ -130,18 +130,21 @@ def _ask(session: Session, parts: Parts, alert: MailingView, *, now: datetime) -
     return True
 
 
-def question(mailing_id: int, due: int, expires: datetime, latest: datetime, language: str = "en") -> TeamContent:
+def question(
+    parts: Parts, mailing_id: int, due: int, expires: datetime, latest: datetime, language: str = "en"
+) -> TeamContent:
     """Return the mail that asks what is to become of an alert's last readers."""
-    facts = {"mailing": mailing_id, "due": due, "expires": _clock(expires), "latest": _clock(latest)}
+    hours = {"expires": telling.moment(parts, expires, language), "latest": telling.moment(parts, latest, language)}
+    facts = {"mailing": mailing_id, "due": due} | hours
 
     def say(what: str) -> str:
         return team.say(f"expiry-{what}", language, **facts)
 
-    hours = int((latest - expires).total_seconds()) // 3600
-    if not hours:
+    longer = int((latest - expires).total_seconds()) // 3600
+    if not longer:
         code = f"newsletter alerts status {mailing_id}"
         return TeamContent(say("subject"), say("title"), (say("text"), say("last")), code=code)
-    code = f"newsletter alerts extend {mailing_id} --hours {min(hours, 24)}"
+    code = f"newsletter alerts extend {mailing_id} --hours {min(longer, 24)}"
     return TeamContent(say("subject"), say("title"), (say("text"), say("otherwise"), say("extend")), code=code)
 
 

@@ -67,11 +67,12 @@ class Unwritable(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An export that waits. alone: its asker may take it by themselves."""
+    """An export that waits. alone: its asker may take it by themselves. marked: a copy of it would say which one it is."""
 
     export: int
     people: int
     alone: bool
+    marked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def ask(parts: Parts, *, by: int, reason: str, digest: str | None = None) -> Ask
         if not alone:
             _tell(session, parts, listing.get(session, number), "wanted", by=by)
     parts.nudger.nudge(DELIVER[Lane.TRANSACTIONAL])
-    return Asked(number, count, alone)
+    return Asked(number, count, alone, bool(parts.canaries))
 
 
 def approve(parts: Parts, export: int, *, by: int, code: str) -> ExportView:
@@ -236,12 +237,13 @@ def _tell(session: Session, parts: Parts, found: ExportView, what: str, *, by: i
     everyone = people.active(session)
     name = people.by_id(session, by).name
     facts = {"export": found.id, "people": found.people, "who": name, "reason": found.reason}
+    said = (f"{what}-text", f"{what}-otherwise", "marked" if parts.canaries else "unmarked")
 
     def write(language: str) -> TeamContent:
         return TeamContent(
             subject=team.say(f"list-{what}-subject", language, export=found.id),
             title=team.say(f"list-{what}-title", language),
-            paragraphs=tuple(team.say(f"list-{what}-{part}", language, **facts) for part in ("text", "otherwise")),
+            paragraphs=tuple(team.say(f"list-{one}", language, **facts) for one in said),
             code=f"newsletter subscribers export approve {found.id}" if what == "wanted" else "",
         )
 

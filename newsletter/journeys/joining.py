@@ -7,7 +7,7 @@ worker, a moment later (standards §23).
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from html import escape
 
@@ -23,12 +23,13 @@ from newsletter.errors import Invalid, NotFound
 from newsletter.issues import cutting, digests
 from newsletter.issues.digests import DigestView
 from newsletter.jobs import DELIVER, SIGNUPS
-from newsletter.journeys import holding, inbound, judging, notices
+from newsletter.journeys import consenting, holding, inbound, judging, notices
 from newsletter.journeys.judging import TRAP as TRAP
 from newsletter.journeys.notices import To
 from newsletter.journeys.parts import NoSender, Parts
 from newsletter.ledger.mailings import Lane
-from newsletter.subscribers import consent, forms, held, people, signup, styles, subscriptions, suppression
+from newsletter.subscribers import agreements, consent, forms, held, people, signup, styles, subscriptions, suppression
+from newsletter.subscribers.agreements import Shown
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.forms import Arrival
 from newsletter.subscribers.signup import Answer, SignupView, Wish
@@ -91,9 +92,18 @@ def ask(parts: Parts, wish: Wish, came: Arrival = Arrival()) -> str:
         now = database.now(session)
         wanted = [known[key] for key in wish.choices]
         origin = _origin(session, wish, came, address.provider, now)
-        signup.add(session, pending, wish, now=now, origin=origin, digest_ids=wanted)
+        seen = _with_words(session, parts, wish, came, now)
+        signup.add(session, pending, seen, now=now, origin=origin, digest_ids=wanted)
     parts.nudger.nudge(SIGNUPS)
     return pending
+
+
+def _with_words(session: Session, parts: Parts, wish: Wish, came: Arrival, now: datetime) -> Wish:
+    """Return a wish with the words that its form showed, and whose form that was: our own comes back with our stamp."""
+    found = consenting.known(session, parts, wish.given) if wish.given and not wish.wording else None
+    words = found.words if found else wish.wording
+    ours = forms.age(session.vault, came.stamp, now=now) is not None
+    return replace(wish, wording=words, shown=str(Shown.FORM if ours else Shown.ELSEWHERE) if words else "")
 
 
 def _origin(session: Session, wish: Wish, came: Arrival, provider: str, now: datetime) -> Origin:
@@ -125,20 +135,17 @@ def form(parts: Parts, *, stamp: str = "") -> Asking:
         return Asking(digests.listed(session), shown, held.wave(session) is not None)
 
 
-def wording(parts: Parts, language: str) -> str:
-    """Return what whoever presses the button agrees to; where the cause is sensitive, expressly, by its name (GDPR Art. 9)."""
-    organisation, cause = parts.letterhead.sender_name, parts.letterhead.sensitive_cause
-    if cause:
-        return languages.say("web.join-agree-sensitive", language, organisation=organisation, cause=cause)
-    return languages.say("web.join-agree", language, organisation=organisation)
-
-
 def embedded(parts: Parts, keys: Sequence[str], *, language: str, name: str) -> str:
-    """Return the HTML of a form for somebody else's page. Raises UnknownDigest."""
+    """Return the HTML of a form for somebody else's page. Raises UnknownDigest.
+
+    It gives back the version of the words it shows, and these are kept: so it can be shown later, also when ours have changed.
+    """
+    spoken = language if languages.speaks(language) else "en"
+    agreement = consenting.agreement(parts, spoken)
     with parts.database.transaction() as session:
         chosen = [digests.by_key(session, key) for key in keys]
-    spoken = language if languages.speaks(language) else "en"
-    hidden = {"language": spoken, "form": name}
+        agreements.keep(session, [agreement])
+    hidden = {"language": spoken, "form": name, "wording": agreement.version}
     fields = [f'<input type="hidden" name="{field}" value="{escape(value)}">' for field, value in hidden.items()]
     fields += [f'<input type="hidden" name="digest" value="{digest.key}">' for digest in chosen]
     address = escape(languages.say("web.join-address", spoken))
@@ -147,7 +154,7 @@ def embedded(parts: Parts, keys: Sequence[str], *, language: str, name: str) -> 
             f'<form method="post" action="{parts.letterhead.base_url}/join" dir="{languages.direction(spoken)}">',
             *fields,
             f'<label>{address} <input name="email" type="email" autocomplete="email" dir="ltr" required></label>',
-            f"<p>{escape(wording(parts, spoken))}</p>",
+            f"<p>{escape(agreement.words)}</p>",
             f'<button type="submit">{escape(languages.say("web.join-button", spoken))}</button>',
             "</form>",
         )
@@ -161,24 +168,29 @@ def look(parts: Parts, token: str, *, now: datetime | None = None) -> bool:
     return link.purpose is Purpose.CONFIRM
 
 
-def confirm(parts: Parts, token: str, *, now: datetime | None = None) -> None:
-    """Say yes by the link of the mail. Safe to repeat. Raises BadToken, TooLate."""
+def confirm(parts: Parts, token: str, *, wording: str = "", now: datetime | None = None) -> None:
+    """Say yes by the link of the mail. Safe to repeat. wording: the version of the page's words. Raises BadToken, TooLate."""
     with parts.database.transaction() as session:
         moment = now or database.now(session)
         link = parts.tokens.read(token, Purpose.CONFIRM, Purpose.PREVIEW, now=moment)
         if link.purpose is Purpose.CONFIRM:
-            _answer(session, link.signup_id, Answer.LINK, moment)
+            _answer(session, parts, link.signup_id, Answer.LINK, wording, moment)
     parts.nudger.nudge(SIGNUPS)
 
 
-def confirm_by_code(parts: Parts, pending: str, written: str, *, now: datetime | None = None) -> None:
-    """Say yes by the figures of the mail, on the page where it was asked for. Raises WrongCode, NoTryLeft."""
+def confirm_by_code(
+    parts: Parts, pending: str, written: str, *, wording: str = "", now: datetime | None = None
+) -> None:
+    """Say yes by the figures of the mail, on the page where it was asked for. Raises WrongCode, NoTryLeft.
+
+    wording   the version of the words on that page; "" where it shows none
+    """
     with parts.database.transaction() as session:
         moment = now or database.now(session)
         tried = signup.count_try(session, pending, now=moment)
         right = bool(tried.number) and parts.tokens.code_matches(tried.number, written)
         if right:
-            _answer(session, tried.number, Answer.CODE, moment)
+            _answer(session, parts, tried.number, Answer.CODE, wording, moment)
     if not right:
         raise WrongCode(tried.left) if tried.left else NoTryLeft
     parts.nudger.nudge(SIGNUPS)
@@ -193,8 +205,12 @@ def confirm_by_reply(parts: Parts, signup_id: int) -> bool:
     return known
 
 
-def _answer(session: Session, signup_id: int, by: Answer, now: datetime) -> None:
-    if not signup.answer(session, signup_id, by=by, now=now):
+def _answer(session: Session, parts: Parts, signup_id: int, by: Answer, wording: str, now: datetime) -> None:
+    known = consenting.known(session, parts, wording) if wording else None
+    if known is not None:
+        # Whoever deals with the answer may not have our words of today yet, or not any more.
+        agreements.keep(session, [known])
+    if not signup.answer(session, signup_id, by=by, now=now, wording=known.version if known else ""):
         raise TooLate
 
 
@@ -224,23 +240,28 @@ def _turn(parts: Parts) -> int:
         now = database.now(session)
         if not signup.claim(session):
             return 0
+        signup.look_again(session, now=now)
         asked = signup.waiting(session)
         _ask(session, parts, asked, now)
         said = signup.answered(session)
+        if asked or said:
+            # Who is asked today may say yes on a page of today when our words have changed.
+            agreements.keep(session, consenting.today(parts))
         _bring_in(session, parts, said, now)
     return len(asked) + len(said)
 
 
 def _ask(session: Session, parts: Parts, found: Sequence[SignupView], now: datetime) -> None:
-    """Mail a question to each owner who may be asked, in their language."""
-    named = {digest.key: digest for digest in digests.listed(session)}
+    """Mail a question to each owner who may be asked, in their language; it names all that is pending for them."""
+    named = {digest.id: digest for digest in digests.listed(session)}
     groups: defaultdict[Group, list[To]] = defaultdict(list)
-    asked = judging.judge(session, found, now=now)
+    asked = judging.judge(session, found, keys={one.key: one.id for one in named.values()}, now=now)
     # Whoever reads us already and may not be named by a mail is not named by a question either, whoever has it sent.
     looks = styles.of_mailboxes(session, [one.mailbox_id for one in asked])
     for one in asked:
         to = To(one.mailbox_id, None, asking.to_join(one.one.id))
-        groups[one.wish.language, _names(one.wish.choices, named), looks.get(one.mailbox_id, "")].append(to)
+        names = tuple(named[number].name for number in one.names if number in named)
+        groups[one.wish.language, names, looks.get(one.mailbox_id, "")].append(to)
     _post(session, parts, NoticeKind.CONFIRM, groups, keeps=QUESTION_KEEPS, now=now)
 
 
@@ -248,8 +269,16 @@ def _names(keys: Iterable[str], named: dict[str, DigestView]) -> tuple[str, ...]
     return tuple(named[key].name for key in keys if key in named)
 
 
+@dataclass(frozen=True, slots=True)
+class _Came:
+    """A wish that came true, by the answer to a mail that named all of it."""
+
+    one: SignupView
+    answered: SignupView
+
+
 def _bring_in(session: Session, parts: Parts, found: Sequence[SignupView], now: datetime) -> None:
-    """Make readers of those who said yes, with all that they asked for, and welcome them."""
+    """Make readers of those who said yes, with all that the mail named which they answered, and welcome them."""
     named = {digest.key: digest for digest in digests.listed(session)}
     groups: defaultdict[Group, list[To]] = defaultdict(list)
     of_each: defaultdict[int, list[SignupView]] = defaultdict(list)
@@ -257,45 +286,64 @@ def _bring_in(session: Session, parts: Parts, found: Sequence[SignupView], now: 
         of_each[one.mailbox_id or 0].append(one)
     known = people.of_mailboxes(session, of_each)
     for mailbox_id, theirs in of_each.items():
-        answered = next(one for one in reversed(theirs) if one.answered_at is not None)
-        wish = answered.wish
-        assert answered.answered_by is not None
-        signup.settled(session, [one.id for one in theirs], by=answered.answered_by, now=now)
-        if wish is None:
+        came = _settled(session, theirs, named, now)
+        answered = next((one.answered for one in reversed(came) if one.answered.wish is not None), None)
+        if answered is None or answered.wish is None:
             continue
+        wish = answered.wish
         person = people.join(session, mailbox_id, language=wish.language, name=wish.name, now=now)
         suppression.came_back(session, mailbox_id, now=now)
         taken: dict[str, None] = {}
         made = None if mailbox_id in known else person.id
-        for one in theirs:
-            permitted = _permit(session, person.id, one, answered, named, now)
-            signup.came_of(session, one.id, events=list(permitted.values()), made_person=made)
+        for true in came:
+            permitted = _permit(session, parts, person.id, true, named, now)
+            signup.came_of(session, true.one.id, events=list(permitted.values()), made_person=made)
             taken |= dict.fromkeys(permitted)
         look = styles.of(session, person.id).style.code
         groups[wish.language, _names(taken, named), look].append(To(mailbox_id, person.id, f"welcome:{answered.id}"))
     _post(session, parts, NoticeKind.WELCOME, groups, keeps=WELCOME_KEEPS, now=now)
 
 
+def _settled(
+    session: Session, theirs: Sequence[SignupView], named: dict[str, DigestView], now: datetime
+) -> list[_Came]:
+    """Write down which wishes of one mailbox came true, and return them, the latest answer last.
+
+    What waited beside a mail that did not name it is asked about by itself.
+    """
+    answers = sorted(
+        (one for one in theirs if one.answered_at is not None), key=lambda one: (one.answered_at or now, one.id)
+    )
+    came, left = [], []
+    for one in theirs:
+        wanted = [named[key].id for key in one.wish.choices if key in named] if one.wish else []
+        answered = signup.answer_for(one, wanted, answers) if one.wish or one in answers else None
+        if answered is not None:
+            came.append(_Came(one, answered))
+        else:
+            left.append(one.id)
+    for answered in answers:
+        assert answered.answered_by is not None
+        numbers = [one.one.id for one in came if one.answered is answered]
+        signup.settled(session, numbers, by=answered.answered_by, now=now)
+    if left:
+        signup.look_at(session, left)
+    return sorted(came, key=lambda one: answers.index(one.answered))
+
+
 def _permit(
     session: Session,
+    parts: Parts,
     subscriber_id: int,
-    asked: SignupView,
-    answered: SignupView,
+    came: _Came,
     named: dict[str, DigestView],
     now: datetime,
 ) -> dict[str, int]:
     """Record the permission of one wish with its proof, and open what rests on it; return the event of each digest, by key."""
-    wish = asked.wish
+    wish = came.one.wish
     if wish is None:
         return {}
-    told = {name: str(value) for name, value in asdict(wish).items() if name not in ("address", "name", "choices")}
-    assert answered.answered_at is not None
-    told |= {
-        "wording_version": consent.version_of(wish.wording),
-        "asked_at": asked.came_at.isoformat(),
-        "confirmed_by": str(answered.answered_by),
-        "confirmed_at": answered.answered_at.isoformat(),
-    }
+    told = _proof(session, parts, wish, came)
     chosen = {key: Rhythm(rhythm) for key, rhythm in wish.choices.items() if key in named}
     events: dict[str, int] = {}
     for key, rhythm in chosen.items():
@@ -311,6 +359,23 @@ def _permit(
         had_to = cutting.last_cut(session, digest.id, rhythm)
         subscriptions.take(session, subscriber_id, digest.id, rhythm=rhythm, had_to=had_to, granted_by=event, now=now)
     return events
+
+
+def _proof(session: Session, parts: Parts, wish: Wish, came: _Came) -> dict[str, str]:
+    """Return how a permission was given: by which form, by which words, where these stood, and by what it was confirmed."""
+    said = came.answered
+    assert said.answered_at is not None
+    confirmed = consenting.known(session, parts, said.answered_wording) if said.answered_wording else None
+    return {
+        "language": wish.language,
+        "form": wish.form,
+        "page": wish.page,
+        "network": wish.network,
+        **agreements.proof(words=wish.wording, shown=wish.shown, given=wish.given, confirmed=confirmed),
+        "asked_at": came.one.came_at.isoformat(),
+        "confirmed_by": str(said.answered_by),
+        "confirmed_at": said.answered_at.isoformat(),
+    }
 
 
 def _post(

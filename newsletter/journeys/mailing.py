@@ -127,8 +127,10 @@ def status(parts: Parts, mailing_id: int) -> books.Status:
         return books.status(session, mailing_id)
 
 
-def promise(parts: Parts, mailing_id: int) -> Promise | None:
+def promise(parts: Parts, mailing_id: int, *, readers: int | None = None) -> Promise | None:
     """Return when what is left of a mailing will have been handed over; None where nothing limits its lane's relays.
+
+    readers   of one that has not gone, to how many it would, where somebody has counted; None: counted here
 
     A pace that a relay's refusals taught counts from the start, a provider's once it is known who is written to.
     """
@@ -137,12 +139,16 @@ def promise(parts: Parts, mailing_id: int) -> Promise | None:
         mailing = mailings.get(session, mailing_id)
         now = database.now(session)
         if mailing.state in NOT_GONE and mailing.planned_at is None:
-            due = recipients.count(session, planning.audience(session, mailing)) if mailing.digest_id else 0
+            due = _audience(session, mailing) if readers is None else readers
         else:
             groups = shards.due_by_provider(session, mailing_id)
             due = sum(groups.values()) + _to_come(session, mailing)
         begins = max(now, mailing.start_at or now)
         return _promised(session, parts, mailing.lane, due, groups, begins=begins)
+
+
+def _audience(session: Session, mailing: MailingView) -> int:
+    return recipients.count(session, planning.audience(session, mailing)) if mailing.digest_id else 0
 
 
 def _promised(

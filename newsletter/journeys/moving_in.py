@@ -172,6 +172,7 @@ def _ask_some(session: Session, number: int) -> int:
     for one in people:
         digest = named[one.digest_id]
         wish = Wish(one.address, one.language, {digest.key: digest.rhythm}, name=one.name, form="import")
-        signup.vouch(session, signup.add(session, secrets.token_urlsafe(16), wish, now=now), now=now)
+        added = signup.add(session, secrets.token_urlsafe(16), wish, now=now, digest_ids=[digest.id])
+        signup.vouch(session, added, now=now)
     unproven.asked(session, number, [one.subscriber_id for one in people])
     return len(people)

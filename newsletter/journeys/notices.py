@@ -31,14 +31,16 @@ def post(
     expires_at: datetime,
     now: datetime,
     lane: Lane = Lane.TRANSACTIONAL,
+    sealed: bool = False,
 ) -> int:
     """Plan one mail to each, and return the mailing. Nudge the lane after the commit.
 
     subject   stands in the mailing's row for everyone with the books: it names nobody
+    sealed    its text does name somebody
     """
     draft = Draft(kind=Kind.NOTICE, lane=lane, digest_id=None, subject=subject, expires_at=expires_at)
     mailing_id = mailings.draft(session, draft, now=now)
-    variant = variants.store(session, mailing_id, compiled, number=1, language=language)
+    variant = variants.store(session, mailing_id, compiled, number=1, language=language, sealed=sealed)
     mailings.lock(session, mailing_id)
     mailings.approve(session, mailing_id, start_at=now)
     mailings.start(session, mailing_id)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import time, timedelta
+from datetime import time, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,7 +165,8 @@ class Parts:
     router         knows the addresses to which mail comes back; None where none is taken in
     notices        believes Amazon's notices; None where there are none
     hook           the command or address that is told of alerts
-    drill_at       from when each morning's drill is due, here; None: only when somebody asks
+    drill_at       from when each morning's drill is due, in that zone; None: only when somebody asks
+    zone           of the hours that the team is told and asks for; None: this machine's
     erasures       the file that knows who was erased, whatever a restored backup says; None: beside the other data in `home`
     canaries       addresses of our own that live in the list, so that we hear when somebody uses it
     export_alone   how many people a data officer may take out alone
@@ -186,6 +187,7 @@ class Parts:
     hook: str | None = field(default=None, repr=False)
     portions: Portions = PORTIONS
     drill_at: time | None = None
+    zone: tzinfo | None = None
     erasures: Path | None = None
     canaries: tuple[EmailAddress, ...] = ()
     export_alone: int = 500

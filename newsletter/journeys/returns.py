@@ -243,15 +243,17 @@ def _of_the_mailing(session: Session, handed: Handed, meaning: Meaning, now: dat
         watching.look(session, handed.mailing_id, handed.lane, handed.provider, now=now)
 
 
-def receive(parts: Parts, body: bytes) -> bool:
+def receive(parts: Parts, body: bytes, *, network: str = "") -> bool:
     """Take in a notice of Amazon SES, to be dealt with by a worker; return False when it was here before.
 
-    Raises sns.BadNotice, sns.NotBelieved, what fetching its certificate raises, and DatabaseUnreachable.
+    network   it came from, "" where that is not known
+
+    Raises sns.BadNotice, sns.NotBelieved, sns.NotNow, and DatabaseUnreachable.
     """
     assert parts.notices
     with parts.database.transaction() as session:
         now = database.now(session)
-    notice = parts.notices.believe(body, now=now)
+    notice = parts.notices.believe(body, now=now, network=network)
     with parts.database.transaction() as session:
         fresh = arrivals.store(session, notice.name, f"{notice.kind}\n{notice.confirm or notice.message}")
     if fresh:

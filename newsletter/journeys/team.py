@@ -240,7 +240,7 @@ def tell(
 
     write   returns the mail in a language: each operator is written to in the one they chose, else in English
 
-    The subject stands in the mailing's row for everyone with the books: it names nobody.
+    The subject stands in the mailing's row for everyone with the books: it names nobody. The text says who did what, and is sealed.
     """
     # Every worker loads this story, and those that only send never load premailer and lxml (decision 4).
     from newsletter.composer import notice
@@ -248,9 +248,8 @@ def tell(
     for language, to in sorted(_by_language(operators).items()):
         content = write(language)
         compiled = notice.to_team(content, parts.letterhead.team_frame(language=language), parts.layout)
-        notices.post(
-            session, compiled, to, subject=content.subject, language=language, expires_at=expires_at, now=now, lane=lane
-        )
+        times = {"expires_at": expires_at, "now": now}
+        notices.post(session, compiled, to, subject=content.subject, language=language, lane=lane, sealed=True, **times)
 
 
 def _by_language(operators: Iterable[OperatorView]) -> dict[str, list[To]]:

@@ -75,7 +75,7 @@ def released(
 
     def write(language: str) -> TeamContent:
         facts = {"mailing": manifest.mailing, "count": manifest.count, "by": name(session, by, language)}
-        when = say("released-later", language, at=moment(start_at, language), **facts) if later else None
+        when = say("released-later", language, at=moment(parts, start_at, language), **facts) if later else None
         said = (when or say("released-now", language, **facts), say("released-stop", language))
         return TeamContent(
             subject=say("released-subject-later" if later else "released-subject", language, mailing=manifest.mailing),
@@ -91,13 +91,12 @@ def released(
     return tell(session, parts, people.active(session), write, expires_at=manifest.expires_at, now=now)
 
 
-def moment(at: datetime, language: str) -> str:
-    """Return a moment as the team's mail in a language says it."""
+def moment(parts: Parts, at: datetime, language: str) -> str:
+    """Return a moment as the team's mail in a language says it, in our zone."""
+    # Every worker loads this story, and those that only send never load babel (decision 4).
     from newsletter.composer import calendars
 
-    if language == "en":
-        return f"{at:%d %B, %H:%M}"
-    return f"{calendars.day(at, language)}، {calendars.digits(f'{at:%H:%M}', language)}"
+    return calendars.moment(at, language, parts.zone)
 
 
 def console(base_url: str, mailing_id: int) -> str:

@@ -74,8 +74,12 @@ def counts(parts: Parts, of: int, paths: Sequence[str]) -> list[Waiting]:
 def waiting(parts: Parts, mailing_id: int) -> list[Waiting]:
     """Return who waits, now, for the languages of an alert that are to come later."""
     with parts.database.transaction() as session:
-        view = mailings.get(session, mailing_id)
-        return _counted(session, mailing_id, list(translating.terms(view).get("later", [])))
+        return waits(session, mailings.get(session, mailing_id))
+
+
+def waits(session: Session, view: MailingView) -> list[Waiting]:
+    """Return who waits for the languages of an alert, as `waiting` does, in the transaction of whoever asks."""
+    return _counted(session, view.id, list(translating.terms(view).get("later", [])))
 
 
 @dataclass(frozen=True, slots=True)

@@ -412,7 +412,10 @@ def unsettled(session: Session, *, since: datetime, limit: int = 10_000) -> list
 
 
 def found_taken(session: Session, found: Sequence[Unsettled]) -> int:
-    """Record that a relay has these after all, by its own log; return how many rows changed."""
+    """Record that a relay has these after all, by its own log; return how many rows changed.
+
+    Also while somebody has their shard, which may take long: what they did not begin yet they then leave alone.
+    """
     facts = {"months": [one.month for one in found], "ids": [one.id for one in found]}
     return int(session.execute(_FOUND, facts).rowcount)  # type: ignore[attr-defined]
 
@@ -421,5 +424,4 @@ _FOUND = text("""
     UPDATE delivery d SET state = 'accepted', reason = 'relay log', due_at = NULL, outcome_at = clock_timestamp()
     FROM unnest(CAST(:months AS date[]), CAST(:ids AS bigint[])) AS f(month, id)
     WHERE d.month = f.month AND d.id = f.id AND d.state IN ('uncertain', 'planned', 'deferred')
-      AND NOT EXISTS (SELECT FROM shard s WHERE s.id = d.shard_id AND s.lease_until > clock_timestamp())
 """)

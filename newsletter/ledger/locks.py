@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -94,10 +96,28 @@ def gone(session: Session, mailing: MailingView) -> Manifest:
     A lock that was added later is none of it, whatever stands in the mailing: both moments are set by the database's clock.
     """
     manifest = of(session, mailing.id, mailing.fingerprint or b"")
-    at = select(Lock.at).where(Lock.mailing_id == mailing.id, Lock.number == manifest.number)
-    if mailing.planned_at is None or session.execute(at).scalar_one() > mailing.planned_at:
+    if mailing.planned_at is None or at(session, mailing.id, manifest.number) > mailing.planned_at:
         raise Broken(mailing.id)
     return manifest
+
+
+def at(session: Session, mailing_id: int, number: int) -> datetime:
+    """Return when a lock was added, by the database's clock."""
+    query = select(Lock.at).where(Lock.mailing_id == mailing_id, Lock.number == number)
+    return session.execute(query).scalar_one()
+
+
+def most(session: Session, mailing_id: int, numbers: Sequence[int]) -> int:
+    """Return for how many the largest of some locks of a mailing is; one that is none lets nothing go, and does not count."""
+    query = select(Lock.manifest).where(Lock.mailing_id == mailing_id, Lock.number.in_(numbers))
+    return max((_count(text) for text in session.execute(query).scalars()), default=0)
+
+
+def _count(text: str) -> int:
+    try:
+        return int(json.loads(text)["count"])
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return 0
 
 
 def earlier(session: Session, mailing_id: int, number: int) -> Manifest | None:

@@ -468,12 +468,13 @@ def hold(session: Session, article_id: int, *, why: str) -> int:
 
 
 def listed(session: Session, *, kind: Kind | None = None, limit: int = 50) -> list[Row[Any]]:
-    """Return the newest mailings, of one kind or all: id, kind, lane, state, subject, created_at.
+    """Return the newest mailings, of one kind or all: id, kind, lane, state, subject, created_at, start_at, expires_at.
 
     Without what only lies ready to take an alert back.
     """
     statement = (
         select(Mailing.id, Mailing.kind, Mailing.lane, Mailing.state, Mailing.subject, Mailing.created_at)
+        .add_columns(Mailing.start_at, Mailing.expires_at)
         .where(or_(Mailing.kind != Kind.RETRACTION, Mailing.state != State.DRAFT))
         .order_by(Mailing.id.desc())
         .limit(limit)

@@ -19,8 +19,8 @@ from newsletter.models.mailing import Kind, Lane
 log = structlog.get_logger()
 
 LEASE = timedelta(seconds=60)
-
-
+DOUBT = timedelta(minutes=1)
+"""How long what goes at least once waits when in doubt: time for a relay to write its log, and for a sweep to look there."""
 AWAY = timedelta(seconds=30)
 """How long the machine of a vanished holder, which may have the journal, comes before others."""
 
@@ -164,7 +164,8 @@ def _settle(session: Session, lease: Lease, seen: Marks, *, again: bool, since: 
     """Settle what a vanished holder, who took the shard at `since`, announced and did not record.
 
     A digest is sent at most once, so what a server may have becomes uncertain. An alert is sent at least once, with the
-    same bytes, so that what arrives twice is shown once. Returns the subscribers who have it or may have it.
+    same bytes, so that what arrives twice is shown once; it is due again after a minute, in which the relay's log is looked
+    into. Returns the subscribers who have it or may have it.
     """
     facts = {
         "shard": lease.shard_id,
@@ -172,6 +173,7 @@ def _settle(session: Session, lease: Lease, seen: Marks, *, again: bool, since: 
         "begun": list(seen.begun),
         "accepted": list(seen.accepted),
         "again": again,
+        "doubt": DOUBT,
         "since": since,
     }
     settled = session.execute(_SETTLE, facts).all()
@@ -181,11 +183,12 @@ def _settle(session: Session, lease: Lease, seen: Marks, *, again: bool, since: 
 # A row deferred to a time after the lease was taken has had its answer; one cancelled after it may have been on the wire.
 _SETTLE = text("""
     UPDATE delivery d SET
-        state = CASE WHEN a.accepted THEN 'accepted' WHEN :again AND d.state IN ('planned', 'deferred') THEN d.state
+        state = CASE WHEN a.accepted THEN 'accepted' WHEN :again AND d.state IN ('planned', 'deferred') THEN 'deferred'
                      ELSE 'uncertain' END,
         reason = CASE WHEN a.accepted THEN 'journal' ELSE 'worker lost' END,
-        due_at = CASE WHEN a.accepted OR NOT :again THEN NULL ELSE d.due_at END,
-        outcome_at = CASE WHEN a.accepted OR NOT :again THEN clock_timestamp() ELSE d.outcome_at END,
+        due_at = CASE WHEN NOT a.accepted AND :again AND d.state IN ('planned', 'deferred')
+                      THEN clock_timestamp() + CAST(:doubt AS interval) END,
+        outcome_at = clock_timestamp(),
         uncertain_at = CASE WHEN a.accepted THEN d.uncertain_at ELSE clock_timestamp() END,
         tries = d.tries + 1, first_tried = coalesce(d.first_tried, clock_timestamp())
     FROM (
@@ -389,6 +392,17 @@ _BEGIN_REST = text("""
 def lanes_with_work(session: Session) -> list[str]:
     """Return the lanes in which a shard may be leased now."""
     return list(session.execute(_LANES, {"away": AWAY}).scalars())
+
+
+def next_mailing(session: Session, lane: str) -> int | None:
+    """Return of which mailing a lane's next shard is; None where nothing is due."""
+    return session.execute(_NEXT, {"lane": lane, "away": AWAY}).scalar_one_or_none()
+
+
+_NEXT = text(f"""
+    SELECT s.mailing_id FROM shard s JOIN mailing m ON m.id = s.mailing_id WHERE s.lane = :lane AND {_FREE}
+    ORDER BY s.retry, s.not_before, s.id LIMIT 1
+""")  # noqa: S608
 
 
 def due(session: Session, lanes: Iterable[str]) -> int:

@@ -1,5 +1,7 @@
 """The compiled messages of a mailing: blocks stored once, variants that join them, and who gets which."""
 
+import json
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -7,6 +9,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
+from newsletter import database
 from newsletter.composer.message import Block, Compiled, Head
 from newsletter.models import mailing as models
 
@@ -34,7 +37,7 @@ class Group:
 
 
 def store(
-    session: Session,
+    session: database.Session,
     mailing_id: int,
     compiled: Compiled,
     *,
@@ -42,20 +45,28 @@ def store(
     language: str,
     style: str = "",
     articles: Sequence[int] = (),
+    sealed: bool = False,
 ) -> int:
-    """Store one variant of a mailing and return its id. Blocks that are already there are shared."""
-    blocks = _store_blocks(session, compiled.blocks)
+    """Store one variant of a mailing and return its id. Blocks that are already there are shared.
+
+    sealed   its text names somebody: it stands under our seal, and is shared with no other
+    """
+    blocks = {} if sealed else _store_blocks(session, compiled.blocks)
     variant = models.Variant(
         mailing_id=mailing_id,
         number=number,
         language=language,
         style=style,
         head=compiled.head.dump(),
-        blocks=[blocks[block.digest] for block in compiled.blocks],
+        blocks=[] if sealed else [blocks[block.digest] for block in compiled.blocks],
         articles=list(articles),
     )
     session.add(variant)
     session.flush()
+    if sealed:
+        body = json.dumps([b64encode(block.dump()).decode() for block in compiled.blocks])
+        variant.body_sealed = session.vault.seal("variant", "body", variant.id, body)
+        session.flush()
     return variant.id
 
 
@@ -124,9 +135,12 @@ def styles_of_groups(session: Session, mailing_id: int) -> set[str]:
     return set(session.execute(select(models.VariantGroup.style).where(mine).distinct()).scalars())
 
 
-def load(session: Session, variant_id: int) -> Compiled:
+def load(session: database.Session, variant_id: int) -> Compiled:
     """Return the compiled message of a variant."""
     variant = session.get_one(models.Variant, variant_id)
+    if variant.body_sealed is not None:
+        body = json.loads(session.vault.unseal("variant", "body", variant.id, variant.body_sealed))
+        return Compiled(head=Head.load(variant.head), blocks=tuple(Block.load(b64decode(block)) for block in body))
     found = session.execute(select(models.Block.id, models.Block.data).where(models.Block.id.in_(variant.blocks)))
     blocks = {block_id: Block.load(data) for block_id, data in found}
     return Compiled(head=Head.load(variant.head), blocks=tuple(blocks[block_id] for block_id in variant.blocks))

@@ -43,6 +43,8 @@ class ImportRun(Base):
     source: Mapped[str] = mapped_column(server_default="csv")
     suppressed: Mapped[int] = mapped_column(server_default="0")
     unproven: Mapped[int] = mapped_column(server_default="0")
+    # Of how many it overwrote what stood of them, which undoing it leaves; NULL: before this was counted.
+    altered: Mapped[int | None]
     # How many may be mailed for each purpose when it was through.
     reach: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     undone_at: Mapped[datetime | None]
@@ -78,6 +80,22 @@ class ConsentDetail(Base):
 
     event_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("consent_event.id"), primary_key=True)
     details_sealed: Mapped[bytes] = mapped_column(info=personal("subscribers"))
+
+
+class Wording(Base):
+    """A text by which people agree, under the version that forms give back. Which text is of which version nobody can change."""
+
+    __tablename__ = "wording"
+
+    version: Mapped[str] = mapped_column(primary_key=True)
+    words: Mapped[str]
+    kept_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        CheckConstraint(
+            "version = left(encode(sha256(convert_to(words, 'UTF8')), 'hex'), 12)", name="version_is_of_its_words"
+        ),
+    )
 
 
 class ImportReject(Base):

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, func
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from newsletter.models.base import Base, Key, one_of
@@ -33,7 +34,7 @@ class Errand(Base):
     """One thing asked for.
 
     operator_id   NULL where links are tried, for whoever reads them
-    refused       the id of the sentence that says why it was not done, and its facts
+    refused       the id of the sentence that says why it was not done, and its facts; NULL where it was done
     """
 
     __tablename__ = "errand"
@@ -46,7 +47,7 @@ class Errand(Base):
     asked_at: Mapped[datetime] = mapped_column(server_default=func.now())
     begun_at: Mapped[datetime | None]
     done_at: Mapped[datetime | None]
-    refused: Mapped[dict[str, Any] | None]
+    refused: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
 
     __table_args__ = (
         CheckConstraint(one_of("act", Act), name="act_is_known"),

@@ -138,7 +138,10 @@ class Block(Base):
 
 
 class Variant(Base):
-    """One of several messages of a mailing: the constants of its headers and the blocks it joins."""
+    """One of several messages of a mailing: the constants of its headers and the blocks it joins.
+
+    body_sealed   the blocks of a mail that names one of the team, instead of those that stand in clear and are shared
+    """
 
     __tablename__ = "variant"
 
@@ -150,10 +153,14 @@ class Variant(Base):
     style: Mapped[str] = mapped_column(server_default="")
     head: Mapped[bytes]
     blocks: Mapped[list[int]] = mapped_column(ARRAY(BIGINT))
+    body_sealed: Mapped[bytes | None]
     articles: Mapped[list[int]] = mapped_column(ARRAY(BIGINT), server_default="{}")
     held: Mapped[str | None]
 
-    __table_args__ = (UniqueConstraint("mailing_id", "number"),)
+    __table_args__ = (
+        UniqueConstraint("mailing_id", "number"),
+        CheckConstraint("body_sealed IS NULL OR cardinality(blocks) = 0", name="sealed_or_shared"),
+    )
 
 
 class VariantGroup(Base):

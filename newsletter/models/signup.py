@@ -17,7 +17,7 @@ class SignupState(StrEnum):
 
     WAITING   nobody has looked at it
     ASKED     its owner was mailed a question
-    BESIDE    its owner was asked lately by another one: whoever answers that answers this as well
+    BESIDE    its owner was asked lately by another one: whoever answers that answers this as well, if that mail names it
     REFUSED   nothing can be written to what it names
     SETTLED   its owner said yes, and gets what it asked for
     HELD      more came like it than are let through: it waits for room, or for an operator
@@ -73,6 +73,11 @@ class Signup(Base):
     tries: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     answered_at: Mapped[datetime | None]
     answered_by: Mapped[str | None]
+    # The version of the words on the page on which its owner said yes.
+    answered_wording: Mapped[str | None]
+    # The digests in the mail that asked; and from when to ask about one that waits beside a mail which does not name it.
+    named: Mapped[list[int]] = mapped_column(ARRAY(BIGINT), server_default="{}")
+    again_at: Mapped[datetime | None]
     # Where it came from, as keyed digests; and what operators tell waves apart by.
     client: Mapped[bytes | None]
     net: Mapped[bytes | None]
@@ -105,6 +110,7 @@ class Signup(Base):
             postgresql_where="answered_at IS NOT NULL AND state <> 'settled' AND state <> 'undone'",
         ),
         Index("signups_by_age", "came_at"),
+        Index("signups_to_ask_about", "again_at", postgresql_where="state = 'beside' AND again_at IS NOT NULL"),
         Index("signups_of_known_origin", "came_at", postgresql_where="client IS NOT NULL"),
         Index("signups_held", "id", postgresql_where="state = 'held'"),
         Index("signups_to_undo", "id", postgresql_where="undone_at IS NOT NULL AND state <> 'undone'"),

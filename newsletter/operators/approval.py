@@ -67,7 +67,13 @@ def of(session: Session, over: Over) -> list[Word]:
     ]
 
 
+def numbers(session: Session, mailing_id: int) -> list[int]:
+    """Return the numbers of a mailing's locks over which anybody has given their word."""
+    found = select(Approval.lock_number).where(Approval.mailing_id == mailing_id).distinct()
+    return list(session.execute(found).scalars())
+
+
 def _mandated(session: Session, row: Approval, *, at: datetime) -> Mandated | None:
     if row.mandate_id is None:
         return None
-    return mandates.used_for(session, row.mandate_id, row.mailing_id, at=at, before=row.id)
+    return mandates.used_for(session, row.mandate_id, row.mailing_id, at=at, before=(row.at, row.id))

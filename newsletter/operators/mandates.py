@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from newsletter.database import Session
@@ -100,17 +100,18 @@ def end(session: Session, mandate_id: int, *, now: datetime) -> bool:
 
 
 def used_for(
-    session: Session, mandate_id: int, mailing_id: int, *, at: datetime, before: int | None = None
+    session: Session, mandate_id: int, mailing_id: int, *, at: datetime, before: tuple[datetime, int] | None = None
 ) -> Mandated:
     """Return a mandate as one release uses it.
 
     at       when the alert was planned, or now: one that ended later does not take back what it let go
-    before   the number of the word's row: only alerts that went by an earlier one count. None: it is not given yet
+    before   the moment and number of the word's row: only alerts that went by an earlier one count. None: it is not given yet.
+             The moment is the database's; a number of their own whoever writes SQL may choose
     """
     row = session.get_one(Mandate, mandate_id, populate_existing=True)
-    others = [Approval.mandate_id == mandate_id, Approval.mailing_id != mailing_id]
+    others: list[ColumnElement[bool]] = [Approval.mandate_id == mandate_id, Approval.mailing_id != mailing_id]
     if before is not None:
-        others.append(Approval.id < before)
+        others.append(tuple_(Approval.at, Approval.id) < before)
     used = session.execute(select(func.count(func.distinct(Approval.mailing_id))).where(*others)).scalar_one()
     ended = row.ended_at is not None and row.ended_at <= at
     # Worked out anew: what stands beside the terms is only what somebody wrote there.

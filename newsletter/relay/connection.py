@@ -87,6 +87,7 @@ class Connection(asyncio.Protocol):
         self._pending: _Pending | None = None
         self._full = False
         self._deadline = NEVER
+        self._awaited: Said | None = None
         self._unwritten = 0
         self._timer: asyncio.TimerHandle | None = None
         self._patience = {Said.DATA: manners.data, Said.MESSAGE: manners.final_dot, Said.LONE_DOT: manners.final_dot}
@@ -260,8 +261,11 @@ class Connection(asyncio.Protocol):
         out = self._talk.outgoing()
         if out:
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
-        if (awaited := self._talk.awaited) is not None:
+        # An answer has its time as a whole: one that drips is not waited for anew with every byte.
+        awaited = self._talk.awaited
+        if awaited is not None and (out or awaited is not self._awaited):
             self._wait(self._patience.get(awaited, self._manners.command))
+        self._awaited = awaited
         return bool(out)
 
     def _acknowledge(self) -> None:

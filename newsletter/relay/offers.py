@@ -30,12 +30,10 @@ class Offers:
     @classmethod
     def of(cls, extensions: Mapping[str, str]) -> "Offers":
         """Return the offers of an EHLO answer: keyword in small letters → parameters."""
-        limit = extensions.get("size", "")
         return cls(
             pipelining="pipelining" in extensions,
             size="size" in extensions,
-            # RFC 1870 §4: no number, or 0, means that no fixed limit is known.
-            limit=int(limit) if limit.isdecimal() and int(limit) else None,
+            limit=_limit(extensions.get("size", "")),
             eight_bit="8bitmime" in extensions,
             utf8="smtputf8" in extensions,
             dsn="dsn" in extensions,
@@ -51,8 +49,9 @@ class Offers:
         if self.limit is not None and size > self.limit:
             words = f"the message has {size} bytes, the relay takes {self.limit}"
             return Rejected(Reply(552, "5.3.4", words), Stage.MAIL)
-        if not self.utf8 and not _plain(envelope):
-            words = "the relay does not offer SMTPUTF8, which this address needs"
+        # RFC 6531 §3.1: who offers SMTPUTF8 offers 8BITMIME too, and the address stands in the message.
+        if not (self.utf8 and self.eight_bit) and not _plain(envelope):
+            words = "the relay does not offer SMTPUTF8 with 8BITMIME, which this address needs"
             return Rejected(Reply(553, "5.6.7", words), Stage.RCPT)
         if not self.eight_bit and not envelope.seven_bit:
             words = "the relay does not offer 8BITMIME, which this message needs"
@@ -77,6 +76,11 @@ class Offers:
             original = xtext(envelope.recipient)
             return f"RCPT TO:<{envelope.recipient}> NOTIFY=FAILURE,DELAY ORCPT=rfc822;{original}".encode()
         return f"RCPT TO:<{envelope.recipient}>".encode()
+
+
+def _limit(digits: str) -> int | None:
+    """RFC 1870 §4: no number, or 0, means that no fixed limit is known; nor is one of more than its twenty digits."""
+    return int(digits) or None if digits.isdecimal() and len(digits) <= 20 else None
 
 
 def _plain(envelope: Envelope) -> bool:

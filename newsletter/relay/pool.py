@@ -8,6 +8,7 @@ import asyncio
 import ssl
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import Protocol
@@ -89,24 +90,29 @@ class Pool:
         self._settle_in()
         return await _Run(self, cargo, probing=probing).complete()
 
-    async def knock(self) -> None:
-        """Have one session open and keep it; raises opening.Unreachable. A dead relay is then asked once, not by all at once."""
-        self._settle_in()
-        await self.give_back(await self._idle_one() or await self._patiently())
+    async def knock(self, *, brief: float | None = None, another: Callable[[], bool] = lambda: True) -> None:
+        """Have one session open and keep it; raises opening.Unreachable. A dead relay is then asked once, not by all at once.
 
-    async def _patiently(self) -> Connection:
+        brief    seconds after which a relay that has not opened one counts as silent: for whoever has another to send by
+        another  asked, in a thread, before another session is tried beside one that waits: False gives it up
+        """
+        self._settle_in()
+        await self.give_back(await self._idle_one() or await self._patiently(brief, another))
+
+    async def _patiently(self, brief: float | None, another: Callable[[], bool]) -> Connection:
         """Open a session with a relay that may be ill: one that is not greeted has another tried beside it.
 
         A relay that takes five minutes to greet is waited for (RFC 5321 §4.5.3.2.1), and one that never will, and is well
         again for others, is found meanwhile.
         """
         tries = set[asyncio.Task[Connection]]()
+        patience = self._manners.knock if brief is None else brief
         try:
             while True:
                 tries.add(asyncio.create_task(self._open(self._manners)))
-                done, tries = await asyncio.wait(
-                    tries, timeout=self._manners.knock, return_when=asyncio.FIRST_COMPLETED
-                )
+                done, tries = await asyncio.wait(tries, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                if not done and (brief is not None or not await asyncio.to_thread(another)):
+                    raise Unreachable(self.relay, Cause.SILENT, f"no session within {patience:g} s")
                 if done:
                     first, *others = sorted(done, key=lambda one: one.exception() is not None)
                     tries.update(others)

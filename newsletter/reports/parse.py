@@ -21,7 +21,7 @@ class Said:
     """What a report says of one recipient. All as written, "" where nothing was.
 
     action      "failed", "delayed", "delivered", "relayed", "expanded"
-    status      "5.1.1"
+    status      "5.1.1", without the comment that may stand behind it
     diagnostic  the server's words, without the type before them
     stage       where in the session they were said, if the report tells
     """
@@ -127,6 +127,7 @@ _STAGES = (
     (Stage.RCPT, re.compile(r"in reply to RCPT|after RCPT TO|^>>> RCPT[^\n]*\n<<< 5", re.IGNORECASE | re.MULTILINE)),
     (Stage.MAIL, re.compile(r"in reply to MAIL|after MAIL FROM|^>>> MAIL[^\n]*\n<<< 5", re.IGNORECASE | re.MULTILINE)),
 )
+_STATUS_CODE = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b")
 _ID = re.compile(r"<([^\s<>]{1,250})>")
 _ADDRESS = re.compile(r"<?([^\s<>@\"'(),;:]{1,64}@[A-Za-z0-9.-]{1,255}[A-Za-z0-9])>?")
 
@@ -152,6 +153,12 @@ def address(value: str) -> str:
     return found[1] if found else ""
 
 
+def code(status: str) -> str:
+    """Return the code in a status field, else "": RFC 3464 §2.3.4 lets a comment stand behind it."""
+    found = _STATUS_CODE.search(status)
+    return found[0] if found else ""
+
+
 def _bounce(part: Part, sent: Sent, notice: str) -> Bounce:
     """The first group speaks of the message, each further one of a recipient (RFC 3464 §2.1)."""
     found = re.split(rb"\n[ \t]*\n", part.content.replace(b"\r\n", b"\n"), maxsplit=GROUPS)
@@ -165,12 +172,11 @@ def _bounce(part: Part, sent: Sent, notice: str) -> Bounce:
 
 def _said(group: dict[str, str], notice: str) -> Said:
     kind, mark, words = group.get("diagnostic-code", "").partition(";")
-    status = re.search(r"[245]\.\d{1,3}\.\d{1,3}", group.get("status", ""))
     return Said(
         recipient=address(group.get("final-recipient", "")),
         original=address(group.get("original-recipient", "")),
         action=group.get("action", "").split(" ")[0].lower(),
-        status=status[0] if status else "",
+        status=code(group.get("status", "")),
         diagnostic=(words if mark else kind).strip() or _spoken(notice),
         stage=_stage(notice),
     )

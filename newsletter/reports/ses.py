@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from newsletter.reports import parse as reports
 from newsletter.reports.parse import Bounce, Complaint, Said, Sent
 
 MOST = 50
@@ -42,7 +43,7 @@ def _bounce(bounce: Mapping[str, Any], sent: Sent) -> Bounce:
     said = []
     for one in map(_mapping, _list(bounce.get("bouncedRecipients"))):
         words = _text(one.get("diagnosticCode")).removeprefix("smtp;").strip()
-        status = "5.1.1" if nobody else _text(one.get("status"))
+        status = "5.1.1" if nobody else reports.code(_text(one.get("status")))
         if not lasting and not status.startswith("4"):
             status, words = "4.2.2" if bounce.get("bounceSubType") == "MailboxFull" else "4.0.0", ""
         said.append(Said(_text(one.get("emailAddress")), "", "failed", status, words))

@@ -49,6 +49,7 @@ class ImportReport:
     suppressed  put on the do-not-mail list; they are in none of the other counts but `read`
     unproven    came in without evidence: nothing is sent to them before they say yes
     interests   topics that somebody reads of from now on
+    altered     of the changed, people of whom it says another name, postcode, language or zone; undoing it leaves these
     rejects     the file that names the rows not taken, or None
     ignored     columns that say nothing to us
     strange     tags that are no topic of ours, by how many people have them; the most frequent ones
@@ -65,6 +66,7 @@ class ImportReport:
     suppressed: int = 0
     unproven: int = 0
     interests: int = 0
+    altered: int = 0
     strange: Mapping[str, int] = field(default_factory=dict)
     reach: Reach | None = None
 
@@ -135,7 +137,7 @@ def bring(
 
 
 def _columns(report: ImportReport) -> dict[str, Any]:
-    names = ("read", "added", "changed", "unchanged", "rejected", "suppressed", "unproven")
+    names = ("read", "added", "changed", "unchanged", "rejected", "suppressed", "unproven", "altered")
     return {name: getattr(report, name) for name in names} | {"reach": json.dumps(reach.as_data(report.reach))}
 
 
@@ -185,17 +187,21 @@ _OPEN_RUN = text("""
 """)
 _CLOSE_RUN = text("""
     UPDATE import_run SET read = :read, added = :added, changed = :changed, unchanged = :unchanged, rejected = :rejected,
-        suppressed = :suppressed, unproven = :unproven, reach = CAST(:reach AS jsonb)
+        suppressed = :suppressed, unproven = :unproven, altered = :altered, reach = CAST(:reach AS jsonb)
     WHERE id = :id
 """)
 
 
 @dataclass(slots=True)
 class _Taken:
-    """What became of one batch. seen, named: its readers; new: those it made; changed: others of whom anything is new."""
+    """What became of one batch. seen, named: its readers; new: those it made; changed: others of whom anything is new.
+
+    altered   of the changed, those whose record it overwrote
+    """
 
     added: int = 0
     unproven: int = 0
+    altered: int = 0
     changed: set[int] = field(default_factory=set)
     rejects: list[Reject] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
@@ -232,7 +238,7 @@ class _Run:
         self._seen = _Seen()
         self._tagging = tagging.Tagging(session, terms.tags, import_id=import_id, basis=terms.basis, now=terms.now)
         self.counts = tables.Counts()
-        self._suppressed = self._unproven = self._interests = 0
+        self._suppressed = self._unproven = self._interests = self._altered = 0
         self._strange = Counter[str]()
 
     def report(self, *, ignored: tuple[str, ...]) -> ImportReport:
@@ -251,6 +257,7 @@ class _Run:
             suppressed=self._suppressed,
             unproven=self._unproven,
             interests=self._interests,
+            altered=self._altered,
             strange=dict(self._strange.most_common(_TAGS_NAMED)),
             reach=reach.now(self._session),
         )
@@ -286,6 +293,7 @@ class _Run:
         self._suppressed += suppressed
         self._unproven += taken.unproven
         self._interests += taken.interests
+        self._altered += taken.altered
         self._strange += taken.strange
 
     def _bar(self, barred: list[Barred]) -> int:
@@ -330,6 +338,7 @@ class _Run:
                 joining += [] if row.subscribed else [(row.subscriber_id, person)]
                 named.append((row.subscriber_id, person))
                 taken.seen.append(row.subscriber_id)
+        taken.altered = len(updates)
         if updates:
             columns = zip(*updates, strict=True)
             self._session.execute(_UPDATE, dict(zip(_UPDATED, map(list, columns), strict=True)))

@@ -19,7 +19,7 @@ from newsletter.models.signup import Signup
 from newsletter.models.subscriber import Subscriber, Subscription
 from newsletter.models.suppression import Reason, Suppression
 from newsletter.models.topic import Interest, Topic
-from newsletter.subscribers import fresh, signup, suppression
+from newsletter.subscribers import agreements, fresh, signup, suppression
 from newsletter.vault import CannotUnseal
 
 CLAIMS = frozenset(
@@ -120,7 +120,8 @@ def permissions(session: Session, whose: Whose) -> Iterator[dict[str, Any]]:
         if event.basis:
             told["basis"] = event.basis
         if detail is not None:
-            told |= json.loads(session.vault.unseal("consent_detail", "details", event.id, detail.details_sealed))
+            sealed = session.vault.unseal("consent_detail", "details", event.id, detail.details_sealed)
+            told |= agreements.told(json.loads(sealed))
         if run is not None:
             evidence = session.vault.unseal("import_run", "evidence", run.id, run.evidence_sealed)
             told |= {"import": run.id, "evidence": evidence}

@@ -6,9 +6,10 @@ brings in whoever answered. What nobody answered is forgotten after a month.
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, text, update
@@ -38,7 +39,9 @@ class Wish:
 
     address     as it was written, and can be parsed
     choices     rhythm by the key of a digest
-    wording     what they agreed to, as they read it
+    wording     what they agreed to, as it stood on the form; "" where it showed nothing that we know of
+    shown       where that was (`agreements.Shown`)
+    given       the version of it that the form named
     form        which form: "page", "api", or the name an embedded one gave itself
     page        the address of the page it stood on, "" where no browser said
     network     the truncated address the request came from: "203.0.113.0/24"
@@ -52,27 +55,45 @@ class Wish:
     form: str = "page"
     page: str = ""
     network: str = ""
+    shown: str = ""
+    given: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SignupView:
-    """A wish that a worker looks at. wish None: it cannot be opened. released: an operator let it through."""
+    """A wish that a worker looks at.
+
+    answered_wording   the version of the words on the page on which its owner said yes; "" where there were none
+    wish               None: it cannot be opened
+    released           an operator let it through
+    named              the digests that the mail named which asked about it
+    """
 
     id: int
     mailbox_id: int | None
     came_at: datetime
     answered_at: datetime | None
     answered_by: Answer | None
+    answered_wording: str
     wish: Wish | None
     origin: Origin = NOWHERE
     released: bool = False
+    named: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """What the owner of a mailbox was asked since they last answered. named: the digests in mails that can still be answered."""
+
+    moments: tuple[datetime, ...] = ()
+    named: frozenset[int] = frozenset()
 
 
 def may_ask(unanswered: Sequence[datetime], *, now: datetime, came_at: datetime | None = None) -> bool:
     """Whether the owner of a mailbox may be asked once more.
 
     unanswered   when they were asked since they last answered anything, within the last 30 days
-    came_at      when the wish came; a question that was mailed after that asks about it as well
+    came_at      when the wish came, where a question names all that it asks for: one that was mailed since asks about it as well
 
     One question, once more after a quarter of an hour, two a day, four a month (standards §23).
     """
@@ -81,6 +102,28 @@ def may_ask(unanswered: Sequence[datetime], *, now: datetime, came_at: datetime 
     if unanswered and came_at is not None and came_at < max(unanswered):
         return False
     return all(sum(now - asked < span for asked in unanswered) < most for span, most in LIMITS)
+
+
+def next_chance(unanswered: Sequence[datetime]) -> datetime | None:
+    """Return from when the owner of a mailbox may be asked once more by themselves; None: only once they answered anything.
+
+    A quarter of an hour later, and not when the day or the month has its questions: else a stranger's forms would be mailed about
+    for weeks.
+    """
+    then = max(unanswered) + AGAIN_AFTER
+    return then if may_ask(unanswered, now=then) else None
+
+
+def answer_for(one: SignupView, digest_ids: Collection[int], answers: Sequence[SignupView]) -> SignupView | None:
+    """Return the answer by which a wish came true, or None where nobody said yes to it.
+
+    digest_ids   what it asks for
+
+    A yes is one to what its mail named, and to nothing else: also to another wish, where that asks for no more.
+    """
+    if one in answers:
+        return one
+    return next((said for said in reversed(answers) if said.named.issuperset(digest_ids)), None)
 
 
 def add(
@@ -139,12 +182,14 @@ def waiting(session: Session) -> list[SignupView]:
 def any_due(session: Session) -> bool:
     """Whether there is anything to look at, to settle or to forget."""
     new = (Signup.state == SignupState.WAITING, Signup.state == SignupState.HELD, _UNSETTLED, _TO_UNDO)
+    again = select(func.min(Signup.again_at)).where(_UNNAMED).scalar_subquery()
     # The least of each instead of whether there is one: so PostgreSQL takes the index of each, whatever it guesses of their number.
     due: list[ColumnElement[bool]] = [
         select(func.min(Signup.id)).where(one).scalar_subquery().is_not(None) for one in new
     ]
     known = select(func.min(Signup.came_at)).where(Signup.client.is_not(None)).scalar_subquery()
-    due += [known < func.now() - ORIGIN_KEPT, select(func.min(Signup.came_at)).scalar_subquery() < func.now() - KEPT]
+    oldest = select(func.min(Signup.came_at)).scalar_subquery()
+    due += [again <= func.now(), known < func.now() - ORIGIN_KEPT, oldest < func.now() - KEPT]
     return bool(session.execute(select(func.coalesce(or_(*due), False))).scalar_one())
 
 
@@ -155,16 +200,21 @@ _UNSETTLED = (
     & Signup.undone_at.is_(None)
 )
 _TO_UNDO = Signup.undone_at.is_not(None) & (Signup.state != SignupState.UNDONE)
+_UNNAMED = (Signup.state == SignupState.BESIDE) & Signup.again_at.is_not(None) & Signup.undone_at.is_(None)
 
 
-def unanswered(session: Session, mailbox_ids: Iterable[int], *, now: datetime) -> dict[int, list[datetime]]:
-    """Return when the owners of mailboxes were asked since they last answered, within a month; who was not, is missing."""
+def unanswered(session: Session, mailbox_ids: Iterable[int], *, now: datetime) -> dict[int, Open]:
+    """Return what the owners of mailboxes were asked since they last answered, within a month; who was not, is missing."""
     facts = {"ids": list(mailbox_ids), "since": now - max(span for span, _ in LIMITS)}
-    return {row.mailbox_id: list(row.moments) for row in session.execute(_UNANSWERED, facts)}
+    return {
+        row.mailbox_id: Open(tuple(row.moments), frozenset(chain.from_iterable(row.named)))
+        for row in session.execute(_UNANSWERED, facts)
+    }
 
 
 _UNANSWERED = text("""
-    SELECT s.mailbox_id, array_agg(s.asked_at ORDER BY s.asked_at) AS moments FROM signup s
+    SELECT s.mailbox_id, array_agg(s.asked_at ORDER BY s.asked_at) AS moments,
+        jsonb_agg(CASE WHEN s.undone_at IS NULL THEN to_jsonb(s.named) ELSE '[]' END) AS named FROM signup s
     LEFT JOIN (SELECT mailbox_id, max(answered_at) AS at FROM signup WHERE mailbox_id = ANY (CAST(:ids AS bigint[]))
                GROUP BY mailbox_id) last ON last.mailbox_id = s.mailbox_id
     WHERE s.mailbox_id = ANY (CAST(:ids AS bigint[])) AND s.asked_at > :since AND s.asked_at > coalesce(last.at, '-infinity')
@@ -172,21 +222,63 @@ _UNANSWERED = text("""
 """)
 
 
-def asked(session: Session, signup_id: int, mailbox_id: int, *, now: datetime) -> None:
-    """Write down that its owner is being asked."""
-    _become(session, signup_id, state=SignupState.ASKED, mailbox_id=mailbox_id, asked_at=now)
+def pending(session: Session, mailbox_ids: Iterable[int]) -> dict[int, list[int]]:
+    """Return which digests were asked for with mailboxes, and neither given nor taken back: the oldest wish's first."""
+    found = session.execute(_PENDING, {"ids": list(mailbox_ids)})
+    return {row.mailbox_id: list(dict.fromkeys(chain.from_iterable(row.digests))) for row in found}
 
 
-def beside(session: Session, pairs: Iterable[tuple[int, int]]) -> None:
-    """Write down that wishes wait for the answer to another question. pairs: a wish and its mailbox."""
-    numbers, boxes = zip(*pairs, strict=True)
-    session.execute(_BESIDE, {"ids": list(numbers), "boxes": list(boxes)})
+_PENDING = text("""
+    SELECT mailbox_id, jsonb_agg(to_jsonb(digest_ids) ORDER BY id) AS digests FROM signup
+    WHERE mailbox_id = ANY (CAST(:ids AS bigint[])) AND state IN ('asked', 'beside') AND answered_at IS NULL
+        AND undone_at IS NULL
+    GROUP BY mailbox_id
+""")
+
+
+def asked(session: Session, signup_id: int, mailbox_id: int, *, named: Sequence[int], now: datetime) -> None:
+    """Write down that its owner is being asked, by a mail that names these digests."""
+    _become(session, signup_id, state=SignupState.ASKED, mailbox_id=mailbox_id, asked_at=now, named=list(named))
+
+
+def beside(session: Session, found: Iterable[tuple[int, int, datetime | None]]) -> None:
+    """Write down that wishes wait for the answer to another question.
+
+    found   a wish, its mailbox, and from when its owner is asked about it by itself; None: once they answer, if it was not named
+    """
+    numbers, boxes, moments = zip(*found, strict=True)
+    session.execute(_BESIDE, {"ids": list(numbers), "boxes": list(boxes), "moments": list(moments)})
 
 
 _BESIDE = text("""
-    UPDATE signup s SET state = 'beside', mailbox_id = v.box
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:boxes AS bigint[])) AS v (id, box) WHERE s.id = v.id
+    UPDATE signup s SET state = 'beside', mailbox_id = v.box, again_at = v.moment
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:boxes AS bigint[]), CAST(:moments AS timestamptz[])) AS v (id, box, moment)
+    WHERE s.id = v.id
 """)
+
+
+def are_named(session: Session, mailbox_ids: Iterable[int]) -> None:
+    """Write down that a mail names all that waits for the answer to a question of these mailboxes."""
+    session.execute(_ARE_NAMED, {"ids": list(mailbox_ids)})
+
+
+_ARE_NAMED = text("""
+    UPDATE signup SET again_at = NULL
+    WHERE mailbox_id = ANY (CAST(:ids AS bigint[])) AND state = 'beside' AND again_at IS NOT NULL
+""")
+
+
+def look_again(session: Session, *, now: datetime) -> None:
+    """Let wishes be looked at that no mail named, and whose owners may be asked again."""
+    due = select(Signup.id).where(_UNNAMED, Signup.again_at <= now).order_by(Signup.again_at).limit(BATCH)
+    look_at(session, session.execute(due).scalars())
+
+
+def look_at(session: Session, signup_ids: Iterable[int]) -> None:
+    """Let those of some wishes be looked at anew that wait beside another one; whose own question went out has that."""
+    these = update(Signup).where(Signup.id.in_(list(signup_ids)), Signup.state == SignupState.BESIDE)
+    anew = these.values(state=SignupState.WAITING, again_at=None)
+    session.execute(anew.execution_options(synchronize_session=False))
 
 
 def refused(session: Session, signup_ids: Iterable[int]) -> None:
@@ -211,16 +303,19 @@ def _become(session: Session, signup_id: int, **facts: Any) -> None:
     session.execute(update(Signup).where(Signup.id == signup_id).values(**facts))
 
 
-def answer(session: Session, signup_id: int, *, by: Answer, now: datetime) -> bool:
-    """Write down that its owner said yes; return False where there is no such wish any more. Safe to repeat."""
-    facts = {"id": signup_id, "by": by, "now": now}
+def answer(session: Session, signup_id: int, *, by: Answer, now: datetime, wording: str = "") -> bool:
+    """Write down that its owner said yes; return False where there is no such wish any more. Safe to repeat.
+
+    wording   the version of the words on the page on which they did; "" where there were none
+    """
+    facts = {"id": signup_id, "by": by, "now": now, "wording": wording or None}
     return session.execute(_ANSWER, facts).rowcount > 0  # type: ignore[attr-defined, no-any-return]
 
 
 # Only what was asked about can be answered: by whoever got the mail.
 _ANSWER = text("""
     UPDATE signup SET answered_at = coalesce(answered_at, :now), answered_by = CASE WHEN answered_at IS NULL THEN :by
-        ELSE answered_by END
+        ELSE answered_by END, answered_wording = CASE WHEN answered_at IS NULL THEN :wording ELSE answered_wording END
     WHERE id = :id AND asked_at IS NOT NULL AND undone_at IS NULL
 """)
 
@@ -248,10 +343,7 @@ _TRY = text("""
 
 
 def answered(session: Session) -> list[SignupView]:
-    """Return wishes of some mailboxes whose owners said yes, with all that those mailboxes asked for besides and have not got.
-
-    One answer confirms everything that is pending (standards §23).
-    """
+    """Return wishes of some mailboxes whose owners said yes, with all that those mailboxes asked for besides and have not got."""
     first = select(Signup.mailbox_id).where(_UNSETTLED).order_by(Signup.id).limit(BATCH)
     pending = Signup.state.in_([SignupState.ASKED, SignupState.BESIDE]) & Signup.undone_at.is_(None)
     query = select(Signup).where(Signup.mailbox_id.in_(first.scalar_subquery()), pending).order_by(Signup.id)
@@ -265,7 +357,8 @@ def settled(session: Session, signup_ids: Iterable[int], *, by: Answer, now: dat
 
 
 _SETTLED = text("""
-    UPDATE signup SET state = 'settled', answered_at = coalesce(answered_at, :now), answered_by = coalesce(answered_by, :by)
+    UPDATE signup SET state = 'settled', again_at = NULL,
+        answered_at = coalesce(answered_at, :now), answered_by = coalesce(answered_by, :by)
     WHERE id = ANY (CAST(:ids AS bigint[]))
 """)
 
@@ -284,9 +377,17 @@ def _view(session: Session, found: Signup) -> SignupView:
     by = Answer(found.answered_by) if found.answered_by else None
     wish = _opened(session, found.id, found.wish_sealed)
     origin = Origin(found.client, found.net, found.provider, found.quick, found.proved)
-    released = found.released_at is not None
     return SignupView(
-        found.id, found.mailbox_id, found.came_at, found.answered_at, by, wish, origin=origin, released=released
+        found.id,
+        found.mailbox_id,
+        found.came_at,
+        found.answered_at,
+        by,
+        found.answered_wording or "",
+        wish,
+        origin=origin,
+        released=found.released_at is not None,
+        named=frozenset(found.named),
     )
 
 

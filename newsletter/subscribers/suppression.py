@@ -8,8 +8,9 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
-from sqlalchemy import ARRAY, BigInteger, cast, func, literal, select, text, update
+from sqlalchemy import ARRAY, BigInteger, Boolean, cast, func, literal, literal_column, select, text, update
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql.dml import ReturningInsert
 
 from newsletter import mailboxes
 from newsletter.addresses import BadAddress, EmailAddress
@@ -80,8 +81,23 @@ FULL_TIMES, FULL_FOR = 3, timedelta(days=14)
 
 def add(session: Session, mailbox_id: int, *, reason: Reason, now: datetime) -> bool:
     """Suppress a mailbox; return False when it was suppressed for this reason already."""
-    made = postgresql.insert(Suppression).values(mailbox_id=mailbox_id, reason=reason, at=now).on_conflict_do_nothing()
-    return session.execute(made.returning(Suppression.id)).first() is not None
+    entry = postgresql.insert(Suppression).values(mailbox_id=mailbox_id, reason=reason, at=now)
+    return any(session.execute(_first_hand(entry)).scalars())
+
+
+def _first_hand(entry: postgresql.Insert) -> ReturningInsert[bool]:
+    """Return what writes down facts of our own, and says of each whether nothing like it stood there.
+
+    What only an imported list had said until now is ours from then on: undoing that list leaves it.
+    """
+    written = entry.on_conflict_do_update(
+        index_elements=["mailbox_id", "reason"],
+        index_where=Suppression.lifted_at.is_(None),
+        set_={name: entry.excluded[name] for name in ("at", "said_by", "import_id")},
+        where=Suppression.import_id.is_not(None),
+    )
+    # A row that was inserted has no transaction that ended an earlier state of it.
+    return written.returning(literal_column("xmax = 0", Boolean))
 
 
 class SaidBy(StrEnum):
@@ -108,8 +124,7 @@ def weigh(session: Session, mailbox_id: int, word: Word, *, now: datetime) -> bo
     if word.reason is Reason.QUOTA and not _full_for_long(session, mailbox_id, now=now):
         return False
     facts = {"mailbox_id": mailbox_id, "reason": word.reason, "at": now, "said_by": word.said_by}
-    made = postgresql.insert(Suppression).values(facts).on_conflict_do_nothing()
-    return session.execute(made.returning(Suppression.id)).first() is not None
+    return any(session.execute(_first_hand(postgresql.insert(Suppression).values(facts))).scalars())
 
 
 def _full_for_long(session: Session, mailbox_id: int, *, now: datetime) -> bool:
@@ -283,8 +298,8 @@ def import_csv(
 def _take(session: Session, addresses: list[EmailAddress], counts: tables.Counts, moment: datetime) -> tables.Counts:
     boxes = mailboxes.find_or_make_all(session, addresses)
     entries = select(func.unnest(cast(boxes, ARRAY(BigInteger))), literal(Reason.NEVER_AGAIN.value), literal(moment))
-    made = postgresql.insert(Suppression).from_select(["mailbox_id", "reason", "at"], entries).on_conflict_do_nothing()
-    added = len(session.execute(made.returning(Suppression.id)).all())
+    made = postgresql.insert(Suppression).from_select(["mailbox_id", "reason", "at"], entries)
+    added = sum(session.execute(_first_hand(made)).scalars())
     return counts.plus(added=added, unchanged=len(addresses) - added)
 
 

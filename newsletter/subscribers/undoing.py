@@ -36,7 +36,9 @@ class Undone:
     interests    topics that rested on it
     forgotten    people it made who have nothing else
     kept         people whose permission ended, and who stay because they have something else: a mail of ours, a word of their own
-    lifted       entries of the do-not-mail list that it brought
+    lifted       entries of the do-not-mail list that it brought, and that nobody here has said since
+    altered      people known before of whom it changed name, postcode, language or zone: that stays as the list says, for what
+                 stood there before is not kept; None: it came in before this was counted
     """
 
     number: int
@@ -45,6 +47,7 @@ class Undone:
     forgotten: int
     kept: int
     lifted: int
+    altered: int | None = None
 
 
 def undo(session: Session, number: int, *, suppressions_too: bool, now: datetime) -> tuple[Undone, list[int]]:
@@ -66,7 +69,7 @@ def undo(session: Session, number: int, *, suppressions_too: bool, now: datetime
         boxes += _forget(session, people[place : place + _BATCH])
     lifted = session.execute(_LIFT, facts).rowcount if suppressions_too else 0  # type: ignore[attr-defined]
     session.execute(_MARK, facts)
-    return Undone(number, ended, interests, len(boxes), len(people) - len(boxes), lifted), boxes
+    return Undone(number, ended, interests, len(boxes), len(people) - len(boxes), lifted, run.altered), boxes
 
 
 def _forget(session: Session, people: list[Any]) -> list[int]:
@@ -79,7 +82,7 @@ def _forget(session: Session, people: list[Any]) -> list[int]:
     return list(session.execute(_NOBODY, facts).scalars())
 
 
-_RUN = text("SELECT undone_at FROM import_run WHERE id = :import FOR UPDATE")
+_RUN = text("SELECT undone_at, altered FROM import_run WHERE id = :import FOR UPDATE")
 # Whom it named: by what it granted them, or because it could show nothing. Alone: nobody else ever said anything of them.
 _PEOPLE = text("""
     SELECT s.id, s.mailbox_id,
@@ -129,6 +132,7 @@ def listed(session: Session, *, limit: int) -> list[dict[str, Any]]:
 
 
 _LISTED = text("""
-    SELECT id AS import, at, source, digest_id AS digest, added, changed, rejected, suppressed, unproven, undone_at AS undone
+    SELECT id AS import, at, source, digest_id AS digest, added, changed, altered, rejected, suppressed, unproven,
+        undone_at AS undone
     FROM import_run ORDER BY id DESC LIMIT :limit
 """)

@@ -9,6 +9,7 @@ from newsletter import assembly, logs
 from newsletter.assembly import Newsletter
 from newsletter.database import DatabaseUnreachable, DiskFull
 from newsletter.journeys import leaving
+from newsletter.journeys.headcount import Headcount
 from newsletter.web import api, choosing, console, hooks, joining, privacy, public, refusals, security, stopping
 from newsletter.web.fresh import Fresh
 from newsletter.web.pages import Pages
@@ -33,6 +34,7 @@ def create(newsletter: Newsletter | None = None) -> FastAPI:
     app.state.newsletter = made
     app.state.pages = Pages(made)
     app.state.fresh = Fresh()
+    app.state.counts = Headcount()
     app.add_middleware(security.Guard, https=made.settings.base_url.startswith("https://"))
     app.include_router(public.router)
     app.include_router(joining.router)

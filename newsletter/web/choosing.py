@@ -7,10 +7,9 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 
-from newsletter.assembly import Newsletter
 from newsletter.composer.styles import Style
 from newsletter.database import DatabaseUnreachable
-from newsletter.journeys import choosing, leaving, proving
+from newsletter.journeys import choosing, consenting, leaving, proving
 from newsletter.journeys.choosing import Details
 from newsletter.subscribers import pausing
 from newsletter.subscribers.people import Own
@@ -18,7 +17,8 @@ from newsletter.subscribers.preferences import BadChoice, Level
 from newsletter.subscribers.styles import Wish
 from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.tokens import TooOld
-from newsletter.web.pages import SPOKEN, Pages
+from newsletter.web import pages
+from newsletter.web.pages import SPOKEN
 from newsletter.web.speaking import spoken
 
 router = APIRouter()
@@ -35,15 +35,17 @@ def preferences(request: Request, token: str) -> HTMLResponse:
 
 
 @router.post("/p/{token}")
-def choose(request: Request, token: str, action: Text, level: Annotated[Level | None, Form()] = None) -> HTMLResponse:
-    """Take one of the three choices, or leave everything."""
-    parts = _made(request).parts
+def choose(
+    request: Request, token: str, action: Text, level: Annotated[Level | None, Form()] = None, wording: Text = ""
+) -> HTMLResponse:
+    """Take one of the three choices, or leave everything. wording: the version of the words above the button."""
+    parts = pages.product(request).parts
     if action == "leave":
         leaving.leave_everything(parts, token)
         return _left(request, token)
     if action != "level" or level is None:
         raise BadChoice("action")
-    choosing.choose(parts, token, level)
+    choosing.choose(parts, token, level, wording=wording)
     return _page(request, token, saved=True)
 
 
@@ -60,30 +62,31 @@ async def change(request: Request, token: str) -> HTMLResponse:
         topics=tuple(map(str, fields.getlist("topic"))),
         language=str(fields.get("language", "")),
         zone=str(fields.get("zone", "")),
+        wording=str(fields.get("wording", "")),
         wish=Wish(Style.parse("".join(one[:1] for one in marks if one != "nameless")), "nameless" in marks),
     )
-    await run_in_threadpool(choosing.change, _made(request).parts, token, details)
+    await run_in_threadpool(choosing.change, pages.product(request).parts, token, details)
     return await run_in_threadpool(_page, request, token, saved=True)
 
 
 @router.post("/p/{token}/pause")
 def pause(request: Request, token: str, until: Annotated[date, Form()]) -> HTMLResponse:
     """Give a rest until a day."""
-    choosing.pause(_made(request).parts, token, until=until)
+    choosing.pause(pages.product(request).parts, token, until=until)
     return _page(request, token, saved=True)
 
 
 @router.post("/p/{token}/resume")
 def resume(request: Request, token: str) -> HTMLResponse:
     """End a rest before its day."""
-    choosing.pause(_made(request).parts, token, until=None)
+    choosing.pause(pages.product(request).parts, token, until=None)
     return _page(request, token, saved=True)
 
 
 @router.post("/p/{token}/link")
 def link(request: Request, token: str) -> HTMLResponse:
     """Mail a fresh link to the address on file."""
-    proving.ask(_made(request).parts, token)
+    proving.ask(pages.product(request).parts, token)
     return _page(request, token, mailed=True)
 
 
@@ -91,13 +94,8 @@ def link(request: Request, token: str) -> HTMLResponse:
 def own(request: Request, token: str, name: Text = "", postcode: Text = "", forget: Text = "") -> HTMLResponse:
     """Write down how somebody is called and where they live: by a fresh link alone. forget: nothing is kept of what is empty."""
     said = [text.strip()[:LONGEST] or ("" if forget else None) for text in (name, postcode)]
-    choosing.rename(_made(request).parts, token, Own(*said))
+    choosing.rename(pages.product(request).parts, token, Own(*said))
     return _page(request, token, saved=True)
-
-
-def _made(request: Request) -> Newsletter:
-    made: Newsletter = request.app.state.newsletter
-    return made
 
 
 def _rhythm(written: str) -> Rhythm:
@@ -112,21 +110,19 @@ def _left(request: Request, token: str) -> HTMLResponse:
     try:
         return _page(request, token, saved=True)
     except DatabaseUnreachable:
-        pages: Pages = request.app.state.pages
         tongue = spoken(request)
         offer = leaving.Offer(None, tongue, subscribed=False)
-        return pages.show("public/old.html", language=tongue, offer=offer, token=token, saved=True)
+        return pages.of(request).show("public/old.html", language=tongue, offer=offer, token=token, saved=True)
 
 
 def _page(request: Request, token: str, *, saved: bool = False, mailed: bool = False) -> HTMLResponse:
-    parts = _made(request).parts
-    pages: Pages = request.app.state.pages
+    parts = pages.product(request).parts
     try:
         found = choosing.shown(parts, token)
     except TooOld as old:
         offer = leaving.of_old(parts, old.link)
-        return pages.show("public/old.html", language=offer.language, offer=offer, token=token, saved=saved)
-    return pages.show(
+        return pages.of(request).show("public/old.html", language=offer.language, offer=offer, token=token, saved=saved)
+    return pages.of(request).show(
         "public/preferences.html",
         language=found.language,
         found=found,
@@ -138,4 +134,5 @@ def _page(request: Request, token: str, *, saved: bool = False, mailed: bool = F
         pauses=pausing,
         languages=SPOKEN,
         mirrored=bool(parts.letterhead.mirror_url),
+        agree=consenting.agreement(parts, found.language),
     )

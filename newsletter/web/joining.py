@@ -9,16 +9,15 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
 
-from newsletter.assembly import Newsletter
 from newsletter.errors import NewsletterError
 from newsletter.issues import digests
 from newsletter.issues.digests import DigestView
-from newsletter.journeys import joining
+from newsletter.journeys import consenting, joining
+from newsletter.subscribers.agreements import Agreement
 from newsletter.subscribers.forms import Arrival
 from newsletter.subscribers.signup import Wish
-from newsletter.web import security
+from newsletter.web import pages, security
 from newsletter.web.fresh import shared
-from newsletter.web.pages import Pages
 from newsletter.web.speaking import choices
 from newsletter.web.speaking import spoken as spoken
 
@@ -28,16 +27,6 @@ LONGEST_NAME, LONGEST_FORM, LONGEST_PAGE = 100, 40, 500
 
 Text = Annotated[str, Form()]
 Texts = Annotated[list[str], Form()]
-
-
-def _made(request: Request) -> Newsletter:
-    made: Newsletter = request.app.state.newsletter
-    return made
-
-
-def _pages(request: Request) -> Pages:
-    pages: Pages = request.app.state.pages
-    return pages
 
 
 @router.api_route("/join", methods=READ)
@@ -61,17 +50,19 @@ def join(
     website: Text = "",
     stamp: Text = "",
     proof: Text = "",
+    wording: Text = "",
 ) -> HTMLResponse:
     """Keep the wish and say where to look: the same page whoever it is. website: no person sees it, so only programs fill it in.
 
-    stamp, proof: what our own form brings along
+    stamp, proof: what our own form brings along; wording: the version of the words that a form shows
     """
     tongue = spoken(request, language)
     found = _digests(request)
     only = [found[0].key] if len(found) == 1 and not digest else digest
-    wish = wished(request, found, email=email, keys=only, language=tongue, name=name, form=_trapped(form, website))
+    form_ = _trapped(form, website)
+    wish = wished(request, found, email=email, keys=only, language=tongue, name=name, form=form_, wording=wording)
     try:
-        pending = joining.ask(_made(request).parts, wish, arrival(request, stamp=stamp, proof=proof))
+        pending = joining.ask(pages.product(request).parts, wish, arrival(request, stamp=stamp, proof=proof))
     except NewsletterError as refusal:
         if refusal.status != 422:
             raise
@@ -83,49 +74,61 @@ def join(
 
 
 @router.post("/join/code")
-def code(request: Request, pending: Text = "", code: Text = "", language: Text = "") -> HTMLResponse:
+def code(
+    request: Request, pending: Text = "", code: Text = "", language: Text = "", wording: Text = ""
+) -> HTMLResponse:
     """Take the figures of the mail, on the page where they were asked for."""
     tongue = spoken(request, language)
     try:
-        joining.confirm_by_code(_made(request).parts, pending, code)
+        joining.confirm_by_code(pages.product(request).parts, pending, code, wording=wording)
     except joining.WrongCode as refusal:
         return _look_for_mail(request, tongue, pending, problem=(refusal.message, refusal.facts), status=422)
     except joining.NoTryLeft as refusal:
         return _look_for_mail(request, tongue, "", problem=(refusal.message, refusal.facts), status=422)
-    return _pages(request).show("public/joined.html", language=tongue)
+    return pages.of(request).show("public/joined.html", language=tongue)
 
 
 @router.api_route("/c/{token}", methods=READ)
 def offer(request: Request, token: str, language: str = "") -> HTMLResponse:
     """Show the button. Mail scanners follow this link: nothing changes."""
     tongue = spoken(request, language)
-    joining.look(_made(request).parts, token)
-    return _pages(request).show("public/confirm.html", language=tongue, token=token, choices=choices(request))
+    joining.look(pages.product(request).parts, token)
+    agree = _agreement(request, tongue)
+    return pages.of(request).show(
+        "public/confirm.html", language=tongue, token=token, choices=choices(request), agree=agree
+    )
 
 
 @router.post("/c/{token}")
-def confirm(request: Request, token: str, language: Text = "") -> HTMLResponse:
-    """Say yes."""
+def confirm(request: Request, token: str, language: Text = "", wording: Text = "") -> HTMLResponse:
+    """Say yes. wording: the version of the words above the button."""
     tongue = spoken(request, language)
-    joining.confirm(_made(request).parts, token)
-    return _pages(request).show("public/joined.html", language=tongue)
+    joining.confirm(pages.product(request).parts, token, wording=wording)
+    return pages.of(request).show("public/joined.html", language=tongue)
 
 
 def wished(
-    request: Request, found: list[DigestView], *, email: str, keys: list[str], language: str, name: str, form: str
+    request: Request,
+    found: list[DigestView],
+    *,
+    email: str,
+    keys: list[str],
+    language: str,
+    name: str,
+    form: str,
+    wording: str,
 ) -> Wish:
     """Return what a form asks for, each digest in its own rhythm, with what shows later how it was asked."""
     rhythms = {digest.key: str(digest.rhythm) for digest in found}
-    made = _made(request)
     return Wish(
         address=email.strip(),
         language=language,
         choices={key: rhythms.get(key, "weekly") for key in keys},
         name=name.strip()[:LONGEST_NAME],
-        wording=joining.wording(made.parts, language),
         form=form[:LONGEST_FORM],
         page=_page(request),
         network=security.network(_client(request)),
+        given=wording[:LONGEST_FORM],
     )
 
 
@@ -138,7 +141,7 @@ def arrival(request: Request, *, stamp: str = "", proof: str = "") -> Arrival:
 def _client(request: Request) -> str:
     peer = request.client.host if request.client else ""
     forwarded = request.headers.get("x-forwarded-for", "")
-    return security.client(peer, forwarded, _made(request).settings.trusted_proxies)
+    return security.client(peer, forwarded, pages.product(request).settings.trusted_proxies)
 
 
 def _page(request: Request) -> str:
@@ -152,7 +155,7 @@ def _trapped(form: str, website: str) -> str:
 
 
 def _digests(request: Request) -> list[DigestView]:
-    with _made(request).parts.database.transaction() as session:
+    with pages.product(request).parts.database.transaction() as session:
         return digests.listed(session)
 
 
@@ -167,18 +170,22 @@ def _form(
     problem: tuple[str, dict[str, object]] | None = None,
     status: int = 200,
 ) -> HTMLResponse:
-    asking = joining.form(_made(request).parts, stamp=stamp)
+    asking = joining.form(pages.product(request).parts, stamp=stamp)
     facts = {"asking": asking, "chosen": chosen, "form": form, "email": email, "problem": problem}
     facts |= {"choices": choices(request)}
-    agree = joining.wording(_made(request).parts, language)
-    return _pages(request).show("public/join.html", language=language, status=status, agree=agree, **facts)
+    facts |= {"agree": _agreement(request, language)}
+    return pages.of(request).show("public/join.html", language=language, status=status, **facts)
+
+
+def _agreement(request: Request, language: str) -> Agreement:
+    return consenting.agreement(pages.product(request).parts, language)
 
 
 @router.api_route("/join.js", methods=READ)
 def script(request: Request) -> Response:
     """The sum that a form does in a wave."""
     headers = {"cache-control": "public, max-age=3600"}
-    return Response(_pages(request).sums, media_type="text/javascript", headers=headers)
+    return Response(pages.of(request).sums, media_type="text/javascript", headers=headers)
 
 
 def _look_for_mail(
@@ -189,5 +196,5 @@ def _look_for_mail(
     problem: tuple[str, dict[str, object]] | None = None,
     status: int = 200,
 ) -> HTMLResponse:
-    facts = {"pending": pending, "problem": problem}
-    return _pages(request).show("public/look.html", language=language, status=status, **facts)
+    facts = {"pending": pending, "problem": problem, "agree": _agreement(request, language)}
+    return pages.of(request).show("public/look.html", language=language, status=status, **facts)

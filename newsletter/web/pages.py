@@ -1,7 +1,8 @@
-"""Rendering of pages: one place that knows templates, languages and the name of the house."""
+"""Rendering of pages: one place that knows templates, languages and the name of the house; and what stands behind a request."""
 
 from typing import Any
 
+from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from newsletter import languages
@@ -18,6 +19,7 @@ class Pages:
         self._templates = Templates(newsletter.settings.templates)
         self._letterhead = newsletter.parts.letterhead
         self._exit = newsletter.settings.exit_url
+        self._zone = newsletter.parts.zone
         self.style = self._templates.source("web/style.css")
         self.leaving = self._templates.source("web/public/exit.js")
         self.sums = self._templates.source("web/public/join.js")
@@ -34,9 +36,21 @@ class Pages:
             f"web/{name}",
             exit_url=self._exit,
             organisation=self._letterhead.sender_name or "Newsletter",
-            **{**Voice(spoken).tools(), "facts": {}, "choices": (), "exits": True, **facts},
+            **{**Voice(spoken, self._zone).tools(), "facts": {}, "choices": (), "exits": True, **facts},
         )
         return HTMLResponse(body, status_code=status, headers=_spoken_in(spoken, chosen=bool(facts.get("choices"))))
+
+
+def product(request: Request) -> Newsletter:
+    """Return the product that a request came to."""
+    found: Newsletter = request.app.state.newsletter
+    return found
+
+
+def of(request: Request) -> Pages:
+    """Return the pages that a request came to."""
+    found: Pages = request.app.state.pages
+    return found
 
 
 def _spoken_in(language: str, *, chosen: bool) -> dict[str, str]:

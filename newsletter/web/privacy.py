@@ -5,28 +5,17 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
 
-from newsletter.assembly import Newsletter
 from newsletter.journeys import privacy
-from newsletter.web.pages import Pages
+from newsletter.web import pages
 
 router = APIRouter()
 READ = ["GET", "HEAD"]
 
 
-def _made(request: Request) -> Newsletter:
-    made: Newsletter = request.app.state.newsletter
-    return made
-
-
-def _pages(request: Request) -> Pages:
-    pages: Pages = request.app.state.pages
-    return pages
-
-
 @router.post("/p/{token}/export")
 def export(request: Request, token: str) -> Response:
     """Hand out all that is held of whoever has this link, as a file."""
-    document = privacy.take_out(_made(request).parts, token)
+    document = privacy.take_out(pages.product(request).parts, token)
     headers = {"content-disposition": 'attachment; filename="my-data.json"', "cache-control": "no-store"}
     return Response(document, media_type="application/json", headers=headers)
 
@@ -34,14 +23,14 @@ def export(request: Request, token: str) -> Response:
 @router.api_route("/p/{token}/erase", methods=READ)
 def offer(request: Request, token: str) -> HTMLResponse:
     """Say what is erased and what stays, with a button: nothing changes."""
-    own = privacy.look(_made(request).parts, token)
-    return _pages(request).show("public/erase.html", language=own.language, own=own, token=token)
+    own = privacy.look(pages.product(request).parts, token)
+    return pages.of(request).show("public/erase.html", language=own.language, own=own, token=token)
 
 
 @router.post("/p/{token}/erase")
 def erase(request: Request, token: str, fingerprint: Annotated[str, Form()] = "") -> HTMLResponse:
     """Erase. fingerprint: whether one of the address stays, so that no list brings its owner back."""
-    parts = _made(request).parts
+    parts = pages.product(request).parts
     own = privacy.look(parts, token)
     privacy.ask_erasure(parts, token, may_come_back=not fingerprint)
-    return _pages(request).show("public/erased.html", language=own.language)
+    return pages.of(request).show("public/erased.html", language=own.language)

@@ -6,14 +6,12 @@ from fastapi import APIRouter, Form, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from newsletter import database
-from newsletter.assembly import Newsletter
 from newsletter.database import DatabaseUnreachable
 from newsletter.issues import cutting, digests
 from newsletter.journeys import leaving, lessening, picturing, previews, publicity
 from newsletter.journeys.lessening import Less
-from newsletter.web import security
+from newsletter.web import pages, security
 from newsletter.web.fresh import shared
-from newsletter.web.pages import Pages
 from newsletter.web.security import MAIL_POLICY
 from newsletter.web.speaking import choices, spoken
 
@@ -24,21 +22,11 @@ Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 Place = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
-def _made(request: Request) -> Newsletter:
-    made: Newsletter = request.app.state.newsletter
-    return made
-
-
-def _pages(request: Request) -> Pages:
-    pages: Pages = request.app.state.pages
-    return pages
-
-
 @router.api_route("/u/{token}", methods=READ)
 def offer_to_leave(request: Request, token: str) -> HTMLResponse:
     """Show the button. Mail scanners follow this link: nothing changes."""
-    offer = leaving.offer(_made(request).parts, token)
-    return _pages(request).show("public/leave.html", language=offer.language, offer=offer, token=token)
+    offer = leaving.offer(pages.product(request).parts, token)
+    return pages.of(request).show("public/leave.html", language=offer.language, offer=offer, token=token)
 
 
 @router.post("/u/{token}")
@@ -47,19 +35,21 @@ def leave(request: Request, token: str) -> HTMLResponse:
 
     The body is not read: whatever it says, whoever posts to this link wants to leave.
     """
-    parts = _made(request).parts
+    parts = pages.product(request).parts
     leaving.leave(parts, token)
     offer = leaving.offer(parts, token)
-    return _pages(request).show("public/left.html", language=offer.language, offer=offer, token=token)
+    return pages.of(request).show("public/left.html", language=offer.language, offer=offer, token=token)
 
 
 @router.post("/u/{token}/less")
 def take_less(request: Request, token: str, instead: Annotated[Less, Form()]) -> HTMLResponse:
     """Give less of a digest instead of nothing. A place of its own: a POST to the link itself leaves, whatever it says."""
-    parts = _made(request).parts
+    parts = pages.product(request).parts
     lessening.take(parts, token, instead)
     offer = leaving.offer(parts, token)
-    return _pages(request).show("public/less.html", language=offer.language, offer=offer, token=token, instead=instead)
+    return pages.of(request).show(
+        "public/less.html", language=offer.language, offer=offer, token=token, instead=instead
+    )
 
 
 @router.api_route("/archive/{digest}", methods=READ)
@@ -69,11 +59,11 @@ async def archive(request: Request, digest: str) -> Response:
 
 
 def _archive(request: Request, digest: str) -> HTMLResponse:
-    with _made(request).parts.database.transaction() as session:
+    with pages.product(request).parts.database.transaction() as session:
         found = digests.by_key(session, digest)
         issues = cutting.in_archive(session, digest)
     tongue = spoken(request, otherwise=found.languages[0])
-    return _pages(request).show(
+    return pages.of(request).show(
         "public/archive.html", language=tongue, digest=found, issues=issues, choices=choices(request)
     )
 
@@ -81,7 +71,7 @@ def _archive(request: Request, digest: str) -> HTMLResponse:
 @router.api_route("/archive/{digest}/{mailing}/{number}", methods=READ)
 def mail_in_browser(request: Request, digest: str, mailing: Id, number: Place) -> Response:
     """Show a mail as it was sent, with links that do nothing, in a sandbox of its own."""
-    shown = previews.shown(_made(request).parts, digest, mailing, number)
+    shown = previews.shown(pages.product(request).parts, digest, mailing, number)
     if shown is None:
         raise HTTPException(404)
     if not shown.html:
@@ -92,7 +82,7 @@ def mail_in_browser(request: Request, digest: str, mailing: Id, number: Place) -
 @router.api_route("/alerts/{number}/cap.xml", methods=READ)
 def bulletin(request: Request, number: Id) -> Response:
     """Give an alert to machines: CAP 1.2."""
-    found = publicity.bulletin(_made(request).parts, number)
+    found = publicity.bulletin(pages.product(request).parts, number)
     if found is None:
         raise HTTPException(404)
     return Response(found, media_type="application/cap+xml")
@@ -106,11 +96,11 @@ async def alert(request: Request, number: Id, language: str | None = None) -> Re
 
 
 def _alert(request: Request, number: int, language: str | None) -> Response:
-    base = security.base(request.headers.get("host", ""), _made(request).parts.letterhead.mirror_url)
-    found = publicity.page(_made(request).parts, number, language, base_url=base)
+    base = security.base(request.headers.get("host", ""), pages.product(request).parts.letterhead.mirror_url)
+    found = publicity.page(pages.product(request).parts, number, language, base_url=base)
     if found is None:
         raise HTTPException(404)
-    return _pages(request).show("public/alert.html", language=found.language, page=found)
+    return pages.of(request).show("public/alert.html", language=found.language, page=found)
 
 
 @router.api_route("/privacy", methods=READ)
@@ -120,9 +110,11 @@ async def privacy(request: Request) -> Response:
 
 
 def _privacy(request: Request) -> HTMLResponse:
-    letterhead = _made(request).parts.letterhead
+    letterhead = pages.product(request).parts.letterhead
     tongue = spoken(request)
-    return _pages(request).show("public/privacy.html", language=tongue, letterhead=letterhead, choices=choices(request))
+    return pages.of(request).show(
+        "public/privacy.html", language=tongue, letterhead=letterhead, choices=choices(request)
+    )
 
 
 @router.api_route("/help", methods=READ)
@@ -132,9 +124,9 @@ async def help_(request: Request) -> Response:
 
 
 def _help(request: Request) -> HTMLResponse:
-    letterhead = _made(request).parts.letterhead
+    letterhead = pages.product(request).parts.letterhead
     tongue = spoken(request)
-    return _pages(request).show("public/help.html", language=tongue, letterhead=letterhead, choices=choices(request))
+    return pages.of(request).show("public/help.html", language=tongue, letterhead=letterhead, choices=choices(request))
 
 
 @router.api_route("/", methods=READ)
@@ -144,16 +136,16 @@ async def front(request: Request) -> Response:
 
 
 def _front(request: Request) -> HTMLResponse:
-    with _made(request).parts.database.transaction() as session:
+    with pages.product(request).parts.database.transaction() as session:
         found = digests.listed(session)
     tongue = spoken(request)
-    return _pages(request).show("public/front.html", language=tongue, digests=found, choices=choices(request))
+    return pages.of(request).show("public/front.html", language=tongue, digests=found, choices=choices(request))
 
 
 @router.api_route("/pictures/{name}.jpg", methods=READ)
 def picture(request: Request, name: str) -> Response:
     """Serve a picture of an article; its name is that of its content, so it never changes."""
-    found = picturing.shown(_made(request).parts, name)
+    found = picturing.shown(pages.product(request).parts, name)
     if found is None:
         raise HTTPException(404)
     headers = {"cache-control": "public, max-age=31536000, immutable", "cross-origin-resource-policy": "cross-origin"}
@@ -163,14 +155,14 @@ def picture(request: Request, name: str) -> Response:
 @router.api_route("/style.css", methods=READ)
 def style(request: Request) -> Response:
     """The one style sheet."""
-    return Response(_pages(request).style, media_type="text/css", headers={"cache-control": "public, max-age=3600"})
+    return Response(pages.of(request).style, media_type="text/css", headers={"cache-control": "public, max-age=3600"})
 
 
 @router.api_route("/exit.js", methods=READ)
 def way_out(request: Request) -> Response:
     """The way out of a page that leaves no entry behind it."""
     headers = {"cache-control": "public, max-age=3600"}
-    return Response(_pages(request).leaving, media_type="text/javascript", headers=headers)
+    return Response(pages.of(request).leaving, media_type="text/javascript", headers=headers)
 
 
 @router.api_route("/healthz", methods=READ)
@@ -183,7 +175,7 @@ def alive() -> PlainTextResponse:
 def ready(request: Request) -> JSONResponse:
     """The process can do its work: the database answers."""
     try:
-        database.ask(_made(request).parts.database, "SELECT 1")
+        database.ask(pages.product(request).parts.database, "SELECT 1")
     except DatabaseUnreachable:
         return JSONResponse({"database": False}, status_code=503)
     return JSONResponse({"database": True})

@@ -4,10 +4,11 @@ Numbers by which a thing is called (an alert's, an operator's) stay as commands 
 every time is written in the language's digits.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from newsletter import languages
@@ -31,15 +32,18 @@ COUNTED = {
     "operator.password-short": "shortest",
 }
 """Refusals that have plural forms, each with the fact whose number decides which one is said."""
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(?: UTC|:\d\d(?:\.\d+)?\+00:00)").fullmatch
+"""A moment as refusals carry it: an errand keeps their facts as text."""
 _WORDS = {"state": "web.alert-state-{}", "act": "web.may-{}"}
 """Facts that are words of the code, and by which sentence people read them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """The words of one language."""
+    """The words of one language, and the zone whose hours it tells; None: this machine's."""
 
     language: str
+    zone: tzinfo | None = UTC
 
     def tools(self) -> dict[str, Any]:
         """Return what a template calls it by."""
@@ -54,6 +58,7 @@ class Voice:
             "moment_of": lambda at: calendars.moment_of(at, self.language),
             "to": lambda path: f"{path}?language={self.language}",
             "clock": self.clock,
+            "zone_of": self.zone_of,
             "tongue": self.tongue,
             "tongues": self.tongues,
             "listed": self.listed,
@@ -74,13 +79,10 @@ class Voice:
         language   another than the page's, for what is named in its own
         """
         if language and language != self.language:
-            return Voice(language).refusal(message, **facts)
+            return Voice(language, self.zone).refusal(message, **facts)
         told = self._facts(facts)
-        if languages.worded(f"web.refused.{message}"):
-            # A command helps nobody who holds a phone, and no page names a path of the machine.
-            message = f"web.refused.{message}"
         if message not in COUNTED:
-            return languages.say(message, self.language, **told)
+            return languages.say(languages.paged(message), self.language, **told)
         return languages.counted(message, self.language, int(facts[COUNTED[message]]), **told)
 
     def number(self, count: int) -> str:
@@ -88,15 +90,16 @@ class Voice:
         return calendars.number(count, self.language)
 
     def moment(self, at: datetime, *, seconds: bool = False) -> str:
-        """Return a day and a time: "26 November, 02:10"; in other languages than English with the year."""
-        shape = "%H:%M:%S" if seconds else "%H:%M"
-        if self.language == "en":
-            return f"{at:%d %B, {shape}}"
-        return f"{calendars.day(at, self.language)}، {calendars.digits(f'{at:{shape}}', self.language)}"
+        """Return a day and a time with its zone: "26 November, 02:10 CET"; in other languages than English with the year."""
+        return calendars.moment(at, self.language, self.zone, seconds=seconds)
 
     def clock(self, at: datetime) -> str:
-        """Return a time of the day: "02:10"."""
-        return calendars.digits(f"{at:%H:%M}", self.language)
+        """Return a time of the day with its zone: "02:10 CET"."""
+        return calendars.clock(at, self.language, self.zone)
+
+    def zone_of(self, at: datetime) -> str:
+        """Return the name of the zone at a moment: clocks change."""
+        return calendars.zone_name(at.astimezone(self.zone))
 
     def tongue(self, code: str) -> str:
         """Return the name of a language, or its tag where the catalogue has no name for it."""
@@ -108,11 +111,7 @@ class Voice:
 
     def listed(self, words: Iterable[str]) -> str:
         """Return words in a row, each kept from turning its neighbours round."""
-        return self._comma.join(self.isolated(str(word)) for word in words)
-
-    @property
-    def _comma(self) -> str:
-        return "، " if languages.direction(self.language) == "rtl" else ", "
+        return languages.comma(self.language).join(self.isolated(str(word)) for word in words)
 
     def isolated(self, text: str) -> str:
         """Return a text as a sentence may quote it: what has letters of the other direction, between isolating marks."""
@@ -127,13 +126,15 @@ class Voice:
         if isinstance(value, datetime):
             return self.moment(value)
         if isinstance(value, Hour):
-            return self.clock(value.at) if value.today else self.moment(value.at)
+            return self.clock(value.at) if value.today(self.zone) else self.moment(value.at)
         if name in _WORDS and self.language != "en":
             return languages.say(_WORDS[name].format(value), self.language)
         if isinstance(value, int) and not isinstance(value, bool):
             return value if name in _CALLED or self.language == "en" else calendars.digits(str(value), self.language)
         if not isinstance(value, str):
             return value
+        if _MOMENT(value):
+            return self.moment(datetime.fromisoformat(value.replace(" UTC", "+00:00")))
         if name in _CALLED or any(letter.isalpha() for letter in value):
             return self.isolated(value)
         return calendars.digits(value, self.language)

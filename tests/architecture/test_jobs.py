@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 from newsletter.jobs import ALL, QUEUES
 from tests.architecture.sources import ROOT
@@ -14,12 +15,16 @@ from workers import app
 app.loader.import_default_modules()
 ours = {name: task.queue for name, task in app.tasks.items() if not name.startswith("celery.")}
 beat = {name: entry["task"] for name, entry in app.conf.beat_schedule.items()}
-print(json.dumps({"tasks": ours, "beat": beat, "queues": [queue.name for queue in app.conf.task_queues]}))
+within = {name: entry["schedule"] + entry["options"]["expires"] for name, entry in app.conf.beat_schedule.items()}
+print(json.dumps({"tasks": ours, "beat": beat, "within": within, "queues": [queue.name for queue in app.conf.task_queues]}))
 """
 
 
-def look() -> dict[str, dict[str, str]]:
-    """Return what the workers' application offers, asked in a process of its own: importing it reads the environment."""
+def look() -> dict[str, dict[str, Any]]:
+    """Return what the workers' application offers, asked in a process of its own: importing it reads the environment.
+
+    within   of each tick of the beat, in how many seconds it is done or dropped, and the next one comes
+    """
     environment = os.environ | {
         "NEWSLETTER_DATABASE_URL": "postgresql+psycopg://nobody@127.0.0.1:1/none",
         "NEWSLETTER_REDIS_URL": "redis://127.0.0.1:1/0",
@@ -27,7 +32,7 @@ def look() -> dict[str, dict[str, str]]:
     command = [sys.executable, "-c", LOOK]
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr[-2000:]
-    found: dict[str, dict[str, str]] = json.loads(ran.stdout)
+    found: dict[str, dict[str, Any]] = json.loads(ran.stdout)
     return found
 
 

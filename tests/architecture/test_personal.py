@@ -38,8 +38,8 @@ def test_each_personal_column_is_claimed_by_exactly_one_noun() -> None:
 def test_what_is_sealed_is_marked() -> None:
     """What is worth sealing is worth erasing: a column that holds a seal and no mark was forgotten."""
     marked()
-    # Of no reader: an operator's words on where permissions can be shown, and to which of the team a drill may go.
-    ours = {"import_run.evidence_sealed", "drill.terms_sealed"}
+    # Of no reader: an operator's words on where permissions can be shown, to which of the team a drill may go, mails to them.
+    ours = {"import_run.evidence_sealed", "drill.terms_sealed", "variant.body_sealed"}
     sealed = {
         f"{table.name}.{column.name}"
         for table in Base.metadata.tables.values()

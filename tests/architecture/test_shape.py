@@ -54,6 +54,19 @@ def test_functions_stay_under_60_lines() -> None:
     assert long == []
 
 
+def test_pages_pass_values_and_no_lists_of_arguments() -> None:
+    """The seventh argument means that a value is missing its class; what stands in a form is one."""
+    long = [
+        f"{name}.{function.name}"
+        for name, module in modules().items()
+        if name.startswith("newsletter.web.console.")
+        for function in functions(module)
+        # What answers a request names all that is read of it.
+        if not function.decorator_list and len(function.args.args) + len(function.args.kwonlyargs) > 7
+    ]
+    assert long == []
+
+
 def test_every_public_thing_says_what_it_does() -> None:
     """The docstring is where units, bounds and errors stand; the next reader has nothing else."""
     silent = [name for name, module in modules().items() if module.body and not ast.get_docstring(module)]

@@ -1,9 +1,11 @@
 """A folder of mail is worked off once, whatever happens in between."""
 
 import pytest
+from sqlalchemy.exc import DataError, InternalError, OperationalError, StatementError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from newsletter.bounces import maildir
-from newsletter.database import DatabaseUnreachable
+from newsletter.database import DatabaseUnreachable, DiskFull, NotMigrated
 from tests.bounces.conftest import DOMAIN
 
 
@@ -48,18 +50,39 @@ def test_a_kill_between_taking_and_moving_takes_it_twice(box, router):
     assert names(box, "new") == ["1.host"]
 
 
-def test_what_the_database_cannot_take_stays(box, router):
-    """It restarts; nothing may be set apart for that."""
+@pytest.mark.parametrize(
+    "failure",
+    [
+        DatabaseUnreachable("here"),
+        DiskFull("here"),
+        NotMigrated("here"),
+        OperationalError("", {}, Exception("canceling statement due to lock timeout")),
+        InternalError("", {}, Exception("cannot execute INSERT in a read-only transaction")),
+        NoConnection("all connections are in use"),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_what_the_database_cannot_take_stays(box, router, failure):
+    """It restarts, is full, or somebody holds a lock: nothing may be set apart for what will pass."""
     put(box, "1.host")
 
     def take(_mail):
-        raise DatabaseUnreachable("here")
+        raise failure
 
     assert maildir.work(box, router, take) == 0
     assert names(box, "new") == ["1.host"]
 
 
-def test_a_message_that_breaks_us_holds_nobody_up(box, router):
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ValueError(),
+        DataError("", {}, Exception("text fields cannot contain NUL bytes")),
+        StatementError("surrogates not allowed", "", {}, UnicodeError()),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_a_message_that_breaks_us_holds_nobody_up(box, router, failure):
     """One strange mail must not stop all bounces behind it; it is flagged for somebody to look at."""
     put(box, "1.host")
     put(box, "2.host")
@@ -68,7 +91,7 @@ def test_a_message_that_breaks_us_holds_nobody_up(box, router):
     def take(mail):
         taken.append(mail)
         if len(taken) == 1:
-            raise ValueError
+            raise failure
 
     assert maildir.work(box, router, take) == 2
     assert names(box, "cur") == ["1.host:2,FS", "2.host:2,S"]

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from newsletter.bounces import sns
-from newsletter.bounces.sns import BadNotice, NotBelieved, Notice, Receiver
-from tests.fakes.sns import HOST, TOPIC, Sns
+from newsletter.bounces.sns import BadNotice, NotBelieved, Notice, NotNow, Receiver
+from newsletter.fetching import Fetched, NotPublic, TooSlow, Unreachable
+from tests.fakes.sns import CERTIFICATE, HOST, TOPIC, Sns
 
 NOW = datetime.now(UTC)
 
@@ -93,14 +94,73 @@ def test_a_certificate_out_of_date_signs_nothing():
         Receiver(TOPIC, old.fetch).believe(old.notice(), now=NOW)
 
 
-def test_a_stranger_cannot_make_us_fetch_for_ever(receiver, amazon):
+def forged(amazon, number):
+    """A notice that names a certificate of its own, and might be signed by it."""
+    url = f"https://{HOST}/SimpleNotificationService-{number:032x}.pem"
+    return json.dumps(json.loads(amazon.notice()) | {"SigningCertURL": url, "Signature": "A" * 342 + "=="}).encode()
+
+
+@pytest.mark.parametrize(("network", "most"), [("", sns.FETCHES_A_MINUTE), ("192.0.2.0/24", sns.FETCHES_OF_ONE)])
+def test_a_stranger_cannot_make_us_fetch_for_ever(receiver, amazon, network, most):
     """Each invented name of a certificate would be a request from us to Amazon."""
-    for number in range(20):
-        url = f"https://{HOST}/SimpleNotificationService-{number:032x}.pem"
-        body = json.dumps(json.loads(amazon.notice()) | {"SigningCertURL": url, "Signature": "AAAA"}).encode()
-        with pytest.raises(NotBelieved):
-            receiver.believe(body, now=NOW)
-    assert len(amazon.fetched) == sns.FETCHES_A_MINUTE
+    for number in range(1, most + 20):
+        with pytest.raises((NotBelieved, NotNow)):
+            receiver.believe(forged(amazon, number), now=NOW, network=network)
+    assert len(amazon.fetched) == most
+
+
+def test_what_cannot_be_a_signature_makes_us_fetch_nothing(receiver, amazon):
+    """A request to Amazon is not to be had for four letters."""
+    short = json.dumps(json.loads(amazon.notice()) | {"Signature": "AAAA"}).encode()
+    with pytest.raises(NotBelieved, match="bad signature"):
+        receiver.believe(short, now=NOW)
+    assert amazon.fetched == []
+
+
+def test_strangers_do_not_shut_amazon_out(receiver, amazon):
+    """Whoever knows our topic invents names of certificates; a true bounce must be heard all the same."""
+    for number in range(1, 51):
+        with pytest.raises((NotBelieved, NotNow)):
+            receiver.believe(forged(amazon, number), now=NOW, network="192.0.2.0/24")
+    assert receiver.believe(amazon.notice(), now=NOW, network="198.51.100.0/24")
+
+
+def test_no_name_displaces_a_certificate_that_has_proved_a_notice(receiver, amazon):
+    """Old certificates of Amazon's have names that everybody knows: naming them must not make us forget ours."""
+    receiver.believe(amazon.notice(), now=NOW)
+    for number in range(1, sns.CERTIFICATES + 20):
+        with pytest.raises(NotBelieved, match="bad signature"):
+            receiver.believe(forged(amazon, number), now=NOW)
+    asked = len(amazon.fetched)
+    receiver.believe(amazon.notice(), now=NOW)
+    assert len(amazon.fetched) == asked
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Unreachable(HOST, "it does not answer"),
+        TooSlow(HOST, 10.0),
+        NotPublic(HOST),
+        Fetched(CERTIFICATE, b"<html>please log in</html>", "text/html"),
+    ],
+    ids=["unreachable", "slow", "no name server", "a wall"],
+)
+def test_a_certificate_that_cannot_be_had_is_asked_for_again_later(amazon, answer):
+    """The notice is no worse for it: Amazon is to bring it again, and until then one question is enough."""
+    asked = []
+
+    def fetch(url):
+        asked.append(url)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    receiver = Receiver(TOPIC, fetch)
+    for _ in range(3):
+        with pytest.raises(NotNow):
+            receiver.believe(amazon.notice(), now=NOW)
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from newsletter.campaigns import frames
-from newsletter.campaigns.frames import BadFrame, NotKept
+from newsletter.campaigns.frames import BadFrame, GapOpen, GapUnfit, NotKept
 from newsletter.composer import prose
 from newsletter.issues import manuscript
 from newsletter.templating import Templates, bundled
@@ -240,7 +240,47 @@ def test_a_form_fills_a_frame():
         re.sub(r"\{\{ (?!name).*?\}\}", "Sarand", part)
         for part in ("{{ who }} are in danger at {{ place }}", TEXT.partition("---\nS")[2])
     )
-    words = frames.written(FRAME, subject, f"S{body}")
+    words = frames.written(FRAME, {"subject": subject}, f"S{body}")
     assert frames.keeps(FRAME, words)
-    assert not frames.keeps(FRAME, frames.written(FRAME, "Another subject", f"S{body}"))
-    assert not frames.keeps(FRAME, frames.written(FRAME, f"{subject}\naction: x | https://evil.example", f"S{body}"))
+    assert not frames.keeps(FRAME, frames.written(FRAME, {"subject": "Another subject"}, f"S{body}"))
+    smuggled = {"subject": f"{subject}\naction: x | https://evil.example"}
+    assert not frames.keeps(FRAME, frames.written(FRAME, smuggled, f"S{body}"))
+
+
+def test_a_fact_with_a_gap_is_filled_from_the_form_and_no_other():
+    """A headline may have one as well; a language or a link of the frame is nobody's to write."""
+    frame = frames.read("two", TWO)
+    said = {"subject": "Sarand is in danger", "headline": "Sarand, now", "language": "fa", "preheader": "no"}
+    words = frames.written(frame, said, "People are at Sarand .")
+    assert frames.keeps(frame, words)
+    assert "headline: Sarand, now\nlanguage: en\n" in words
+
+
+TWO = """---
+frame: two
+subject: {{ place }} is in danger
+headline: {{ place }}, now
+language: en
+---
+People are at {{ place }} .
+"""
+
+
+def test_gaps_are_filled_by_name_and_what_none_may_say_leaves_them_open():
+    """Of one name all are; the tags of mail are none."""
+    text = "{{ name }}, {{ how many }} are at {{ place }}; {{ place }} calls."
+    assert frames.open_gaps(text, "{{ place }}") == ["how many", "place"]
+    said = {"place": "Sarand", "how many": "many *more*", "name": "Mina"}
+    assert frames.filled(text, said) == "{{ name }}, {{ how many }} are at Sarand; Sarand calls."
+
+
+def test_what_is_open_is_told_with_the_line_in_which_it_stands():
+    """Whoever fills it at night sees where the word will stand."""
+    frame = frames.read("two", TWO)
+    with pytest.raises(GapOpen) as refused:
+        frames.require_filled(frame, TWO, {})
+    assert refused.value.facts == {"frame": "two", "gaps": "place", "where": "[place] is in danger"}
+    with pytest.raises(GapUnfit) as refused:
+        frames.require_filled(frame, TWO, {"place": "https://sarand.example"})
+    assert refused.value.facts["gap"] == "place"
+    frames.require_filled(frame, frames.filled(TWO, {"place": "Sarand"}), {})

@@ -449,6 +449,22 @@ def test_doctor_looks_at_everything(program):
     assert "DNS" in checks, "nobody is asked about names for examples"
 
 
+@pytest.mark.parametrize(
+    ("canaries", "said"),
+    [
+        ("", "is not set: set it to two addresses of your own"),
+        ("lamp@sarand.example", "name a second one"),
+        ("lamp@sarand.example wells@sarand.example", "2 are not in the list yet"),
+    ],
+)
+def test_doctor_says_what_to_do_where_no_addresses_of_our_own_live_in_the_list(program, canaries, said):
+    """Without them nobody hears of a stolen list, and no leaked file names its export: silence would say that all is well."""
+    asked = Program(program.environment | ({"NEWSLETTER_CANARIES": canaries} if canaries else {}))
+    [found] = [one for one in asked.json("doctor", code=1)["checks"] if one["check"] == "canaries"]
+    assert found["ok"] is None
+    assert said in found["found"]
+
+
 def test_the_embedded_servers_alone(program, tmp_path):
     """For those who want the database and nothing else."""
     own = {k: v for k, v in program.environment.items() if not k.endswith(("_DATABASE_URL", "_MIGRATE_URL"))}

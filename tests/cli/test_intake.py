@@ -1,13 +1,19 @@
 """The doors of what comes back: settings that are refused, the doctor's word, and the letters on the operator's desk."""
 
+import dataclasses
 import json
 import signal
 import subprocess
 import sys
+import threading
+from types import SimpleNamespace
 
 import pytest
 
 from newsletter import settings
+from newsletter.bounces.routing import Router
+from newsletter.cli import intake as door
+from newsletter.database import DiskFull
 from newsletter.settings import BadSettings
 from newsletter.vault import Keyring
 from tests.fakes import returns
@@ -98,3 +104,31 @@ def test_from_a_letter_to_its_end(program):
     assert program.json("replies", "list") == []
     assert [row["reply"] for row in program.json("replies", "list", "--done")] == [one["reply"]]
     assert "no letter 77" in program.json("replies", "show", "77", code=1)["sentence"]
+
+
+class Full:
+    """A database whose disk is full."""
+
+    def __init__(self):
+        self.asked = threading.Semaphore(0)
+
+    def transaction(self):
+        self.asked.release()
+        raise DiskFull("here")
+
+
+def test_the_hourly_self_test_outlives_a_full_disk(newsletter):
+    """Nobody starts it again: after a week without it no message would carry an address for leaving by mail."""
+    full, ended = Full(), threading.Event()
+    router = Router(newsletter.parts.tokens, domain=DOMAIN, sender="news@sarand.example")
+    made = SimpleNamespace(parts=dataclasses.replace(newsletter.parts, database=full, router=router))
+    told = {"every_seconds": 0.01}
+    hourly = threading.Thread(target=door._hourly, args=(made, lambda _recipient: None, ended), kwargs=told)
+    hourly.start()
+    try:
+        for _ in range(6):  # a test and a tidying up ask once each
+            assert full.asked.acquire(timeout=10)
+    finally:
+        ended.set()
+        hourly.join(10)
+    assert not hourly.is_alive()

@@ -90,12 +90,18 @@ def test_the_list_is_taken_by_a_data_officer_alone(run, environment, database_ur
     officer, sender = crew.member(Role.DATA_OFFICER), crew.member(Role.SENDER)
     assert run("subscribers", "find", "--language", "en", code=1)["error"] == "operator.nobody-named"
     assert run("privacy", "report", stdin=f"{ANN}\n", code=1)["error"] == "operator.nobody-named"
+    for words in (("list",), ("show",)):
+        looking = ("subscribers", *words)
+        assert run(*looking, stdin=f"{ANN}\n", code=1)["error"] == "operator.nobody-named"
+        assert run(*looking, "--operator", sender.id, stdin=f"{ANN}\n", code=1)["error"] == "operator.not-allowed"
+    assert run("subscribers", "show", "--operator", officer.id, stdin=f"{ANN}\n")["name"] == "Ann Moradi"
+    assert len(run("subscribers", "list", "--operator", officer.id)) == 2
     assert run("privacy", "erase", "--operator", sender.id, stdin=f"{ANN}\n", code=1)["error"] == "operator.not-allowed"
     reason = ("--reason", "a move")
     refused = run("subscribers", "export", "ask", "--operator", sender.id, *reason, code=1)
     assert refused["error"] == "operator.not-allowed"
     asked = run("subscribers", "export", "ask", "--operator", officer.id, *reason)
-    assert asked == {"export": 1, "people": 2, "alone": True}
+    assert asked == {"export": 1, "people": 2, "alone": True, "marked": True}
     path = tmp_path / "list.csv"
     words = ("subscribers", "export", "take", asked["export"], path, "--operator", officer.id)
     assert run(*words, stdin="000000\n", code=1)["error"] == "operator.wrong-factor"
@@ -112,3 +118,20 @@ def test_the_list_is_taken_by_a_data_officer_alone(run, environment, database_ur
         run("subscribers", "export", "approve", 9, "--operator", officer.id, stdin="1\n", code=1)["error"]
         == "export.unknown"
     )
+
+
+def test_an_unmarked_export_is_said_to_be_one(run, environment, database_urls, tmp_path):
+    """Whoever takes the list reads it where they type, and may set the addresses first."""
+    environment.pop("NEWSLETTER_CANARIES")
+    opened = Database(database_urls.worker, Vault(Keyring.load(tmp_path / "keys" / "keys.json")))
+    officer = Crew(opened, opened).member(Role.DATA_OFFICER)
+    opened.close()
+    said = run("subscribers", "export", "ask", "--operator", officer.id, "--reason", "a move", plain=True)
+    assert "This export is unmarked: NEWSLETTER_CANARIES is not set" in " ".join(said.split())
+
+
+def test_a_form_is_printed_with_the_version_of_its_words(run):
+    """What programs give back, so that the proof says what people read on their page."""
+    said = run("digests", "form", "weekly", plain=True)
+    version = re.search(r'name="wording" value="([0-9a-f]{12})"', said)[1]
+    assert f"version {version}" in " ".join(said.split())

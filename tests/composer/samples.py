@@ -33,6 +33,7 @@ PERSON = Person(
     message_id="f00d@example.org",
     date="Tue, 24 Nov 2026 10:00:00 +0000",
     action_token="act-" + "A" * 36,
+    code="417305",
 )
 
 

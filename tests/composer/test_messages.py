@@ -27,8 +27,9 @@ TEAM = TeamContent(
     action=Action("Look", "https://news.example.org/console/audit"),
 )
 PERSIAN = replace(FRAME, language="fa", list_name="خبرنامه", organisation="کارزار نمونه")
+ARABIC = replace(FRAME, language="ar", list_name="النشرة الأسبوعية", organisation="حملة مثال")
 BULK = ("digest", "mailing", "alert", "letter")
-KINDS = (*BULK, "confirm", "welcome", "goodbye", "team")
+KINDS = (*BULK, "confirm", "welcome", "goodbye", "prove", "team")
 
 
 def made(kind: str, layout: Layout, frame: Frame = FRAME) -> Compiled:
@@ -45,7 +46,8 @@ def made(kind: str, layout: Layout, frame: Frame = FRAME) -> Compiled:
         case "team":
             return notice.to_team(TEAM, frame, layout)
         case _:
-            return notice.compose(NoticeContent(NoticeKind(kind), ("Weekly digest",)), frame, layout)
+            lists = () if kind == "prove" else (frame.list_name,)
+            return notice.compose(NoticeContent(NoticeKind(kind), lists), frame, layout)
 
 
 def links(text: str) -> set[str]:
@@ -74,6 +76,34 @@ def test_each_notice_says_why_it_came(layout: Layout) -> None:
     }
     assert len(set(why.values())) == 3
     assert "left" in why["goodbye"]
+
+
+@pytest.mark.parametrize("frame", [FRAME, PERSIAN, ARABIC], ids=["en", "fa", "ar"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_inbox_shows_more_than_the_subject(kind: str, frame: Frame, layout: Layout) -> None:
+    """Beside the subject stand the first words of a mail: what it is about, or else the name of the house once more."""
+    read = delivered(made(kind, layout, frame))
+    [hidden] = re.findall(r'<div class="preheader"[^>]*>(.*?)</div>', part(read, "html"), flags=re.DOTALL)
+    said = re.findall(r"\w+", html.unescape(hidden))
+    assert len(said) >= 3
+    assert set(said) - set(re.findall(r"\w+", str(read["Subject"])))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in BULK])
+def test_the_text_part_is_set_in_paragraphs(kind: str, layout: Layout) -> None:
+    """Whoever reads the text alone sees where one thing ends, and no holes; figures to be typed stand by themselves."""
+    text = part(delivered(made(kind, layout)), "plain").replace("\r\n", "\n")
+    assert "\n\n\n" not in text
+    assert kind != "confirm" or f"\n\n    {PERSON.code}\n\n" in text
+
+
+@pytest.mark.parametrize(("frame", "row"), [(FRAME, "Week, Day"), (PERSIAN, "Week، Day"), (ARABIC, "Week، Day")])
+@pytest.mark.parametrize("kind", ["confirm", "welcome", "goodbye"])
+def test_names_in_a_row_are_parted_as_the_language_does(kind: str, frame: Frame, row: str, layout: Layout) -> None:
+    """A comma that bends the other way is the first thing that a reader of Persian sees."""
+    read = delivered(notice.compose(NoticeContent(NoticeKind(kind), ("Week", "Day")), frame, layout))
+    for text in (str(read["Subject"]), part(read, "plain"), part(read, "html")):
+        assert row in text
 
 
 @pytest.mark.parametrize("kind", KINDS)

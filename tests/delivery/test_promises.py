@@ -26,7 +26,7 @@ def test_the_rest_has_its_hour_and_its_reason():
     assert abs(pause.since - NOW - timedelta(seconds=29_000 / 14)) < timedelta(minutes=2)
     assert pause.until == NOW + timedelta(hours=18, minutes=1)
     assert said(promises.worded(Promised(40_000, NOW, promise))) == (
-        "72 % handed over by 02:45 UTC. 11,000 after 20:11, the last by 20:24 UTC, because of today's quota."
+        "72 % handed over by 02:45 UTC. 11,000 after 20:11 UTC, the last by 20:24 UTC, because of today's quota."
     )
 
 
@@ -36,7 +36,7 @@ def test_a_pace_alone_and_a_quota_that_is_used_up():
     assert said(promises.worded(whole)) == "All 40,000 handed over by 02:57 UTC."
     late = Promise(NOW + timedelta(days=1), (0, 9), "daily", Pause(0, 0, NOW, NOW + timedelta(hours=23), "full"))
     assert said(promises.worded(Promised(9, NOW, late))) == (
-        "9 after 02 June, 01:10, the last by 02 June, 02:10 UTC, because the relay said that it has had enough."
+        "9 after 02 June, 01:10 UTC, the last by 02 June, 02:10 UTC, because the relay said that it has had enough."
     )
 
 
@@ -78,7 +78,8 @@ def test_a_promise_stands_beside_the_truth():
     stored = Promised.of(json.loads(json.dumps(made.facts)))
     assert stored == made
     before = (
-        "Promised on 01 June, 02:10 UTC: 92 % handed over by 03:40 UTC. 920 after 09:10, the last by 10:10 UTC, because"
+        "Promised on 01 June, 02:10 UTC: 92 % handed over by 03:40 UTC. "
+        "920 after 09:10 UTC, the last by 10:10 UTC, because"
     )
     soon, late, over = (NOW + timedelta(hours=hours) for hours in (1, 9, 2))
     going = Handed(5750, 11_500, None)

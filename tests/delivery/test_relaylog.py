@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy import text
 
 from newsletter import assembly
-from newsletter.delivery import relaylog
+from newsletter.delivery import journal, leasing, relaylog, windows
+from newsletter.journeys import alert, publish
 from newsletter.journeys import mailing as journey
-from newsletter.journeys import publish
 from newsletter.ledger import books
 from tests import house
 
@@ -26,6 +26,35 @@ def test_only_what_reached_the_queue_was_taken(tmp_path):
     log = tmp_path / "mail.log"
     log.write_text(TAKEN.format(one="a=@x") + BROKEN_OFF.format(two="b=@x"))
     assert relaylog.taken(log, {"a=@x", "b=@x", "c=@x"}) == {"a=@x"}
+
+
+BEFORE = """\
+Jun  1 07:00:00 mx postfix/cleanup[102]: 4F2A1C0B2: message-id=<{other}>
+Jun  1 07:00:00 mx postfix/qmgr[99]: 4F2A1C0B2: from=<x@example.org>, size=18211, nrcpt=1 (queue active)
+Jun  1 07:00:01 mx postfix/qmgr[99]: 4F2A1C0B2: removed
+"""
+OURS = "Jun  1 08:00:00 mx postfix/cleanup[102]: 4F2A1C0B2: message-id={id}\n"
+ACTIVE = "Jun  1 08:00:00 mx postfix/qmgr[99]: 4F2A1C0B2: from=<x@example.org>, size=18211, nrcpt=1 (queue active)\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "taken"),
+    [
+        (BEFORE.format(other="other@elsewhere") + OURS.format(id="<a=@x>"), set()),
+        (BEFORE.format(other="other@elsewhere") + OURS.format(id="<a=@x>") + ACTIVE, {"a=@x"}),
+        (OURS.format(id="<a=@x>") + BEFORE.format(other="other@elsewhere"), set()),
+        (OURS.format(id="<a=@x>") + OURS.format(id="<>") + ACTIVE, set()),
+        (OURS.format(id="<a=@x>") + OURS.format(id="of.no.standard") + ACTIVE, set()),
+        (BEFORE.format(other="a=@x") + OURS.format(id="<b=@x>"), {"a=@x"}),
+        (BEFORE.format(other="a=@x") + ACTIVE, {"a=@x"}),
+    ],
+    ids=["broken off", "taken", "another's later", "nameless later", "odd later", "ours before ours", "active again"],
+)
+def test_a_short_queue_id_comes_again(tmp_path, lines, taken):
+    """Postfix's default: another mail had the id an hour before, and ours, broken off, must not be called taken for it."""
+    log = tmp_path / "mail.log"
+    log.write_text(lines)
+    assert relaylog.taken(log, {"a=@x", "b=@x"}) == taken
 
 
 @pytest.fixture
@@ -63,3 +92,63 @@ def test_a_digest_in_doubt_is_found_in_the_log(looking, sink, tmp_path):
     with looking.parts.database.transaction() as session:
         assert books.faults(session, composed.mailing) == []
         assert session.execute(text("SELECT count(*) FROM delivery WHERE reason = 'relay log'")).scalar_one() == 1
+
+
+def killed_with_one_on_the_wire(made, tmp_path):
+    """Release an alert whose first sender dies within its first message; return its number, and that message's id."""
+    house.add_readers(made, tmp_path, house.addresses(5))
+    (tmp_path / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
+    sent = alert.send(made.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
+    journals = made.settings.home / "journals"
+    with made.parts.database.transaction() as session:
+        work = leasing.lease(session, "urgent", owner="dead:1", journals=journals)
+    assert windows.open(made.parts.database, work.lease, work.rows)
+    marks, row = journal.Journal.open(journals, work.lease), work.rows[0]
+    marks.begin(row.position)
+    marks.close(remove=False)  # as when its holder is killed
+    return sent, made.parts.tokens.message_id(sent, row.mailbox_id, row.occasion, "sarand.example")
+
+
+def let_a_minute_pass(made):
+    with made.parts.database.transaction() as session:
+        session.execute(text("UPDATE delivery SET due_at = due_at - interval '1 minute' WHERE state = 'deferred'"))
+    made.sweep()
+
+
+def test_an_alert_in_doubt_is_looked_for_before_it_goes_again(looking, sink, tmp_path):
+    """The worker was killed before it heard that the relay has it: the log says so, and nobody is told twice."""
+    sent, message_id = killed_with_one_on_the_wire(looking, tmp_path)
+    (tmp_path / "mail.log").write_text(TAKEN.format(one=message_id))
+    looking.deliver("urgent", seconds=5)
+    let_a_minute_pass(looking)
+    looking.deliver("urgent", seconds=5)
+    found = journey.status(looking.parts, sent)
+    assert (found.accepted, found.due, len(sink.messages)) == (5, 0, 4)
+    assert not [one for one in sink.messages if message_id.encode() in one.content]
+
+
+def test_an_alert_that_no_log_knows_goes_again_after_a_minute(looking, sink, tmp_path):
+    """Better twice than not at all; but the relay has that minute to write down what it took."""
+    sent, message_id = killed_with_one_on_the_wire(looking, tmp_path)
+    looking.deliver("urgent", seconds=5)
+    assert len(sink.messages) == 4, "it went again at once"
+    let_a_minute_pass(looking)
+    looking.deliver("urgent", seconds=5)
+    assert len([one for one in sink.messages if message_id.encode() in one.content]) == 1
+    found = journey.status(looking.parts, sent)
+    assert (found.accepted, found.due, len(sink.messages)) == (5, 0, 5)
+    with looking.parts.database.transaction() as session:
+        assert books.faults(session, sent) == []
+
+
+def test_the_log_is_heard_while_somebody_has_the_shard(looking, sink, tmp_path):
+    """A slow shard is carried for minutes, lease after lease: what is in doubt in it must not go again meanwhile."""
+    sent, message_id = killed_with_one_on_the_wire(looking, tmp_path)
+    journals = looking.settings.home / "journals"
+    looking.sweep()
+    with looking.parts.database.transaction() as session:
+        work = leasing.lease(session, "urgent", owner="alive:2", journals=journals)
+    assert len(work.rows) == 4
+    (tmp_path / "mail.log").write_text(TAKEN.format(one=message_id))
+    let_a_minute_pass(looking)
+    assert journey.status(looking.parts, sent).accepted == 1

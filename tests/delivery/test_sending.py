@@ -49,6 +49,23 @@ def test_each_body_is_its_reader_s_own(newsletter, sink, tmp_path):
     assert len(links) == 30
 
 
+@pytest.mark.parametrize("offered", [("8BITMIME", "SMTPUTF8", "PIPELINING"), ("SMTPUTF8", "PIPELINING"), ("8BITMIME",)])
+def test_an_address_beyond_ascii_goes_as_what_it_is(newsletter, sink, tmp_path, offered):
+    """It stands in To, so the message has eight bits: what is not announced may be mangled on the way (RFC 6152, 6531)."""
+    sink.extensions = offered
+    readers = ["jösé@example.org", *house.addresses(3)]
+    composed = house.issue(newsletter, tmp_path, addresses=readers)
+    publish.send(newsletter.parts, composed.issue)
+    deliver(newsletter)
+    carries = "8BITMIME" in offered and "SMTPUTF8" in offered
+    assert [line.partition("> ")[2] for line in sink.said if "BODY" in line or "UTF8" in line] == (
+        ["BODY=8BITMIME SMTPUTF8"] if carries else []
+    )
+    assert all(one.content.isascii() for one in sink.messages if one.recipient.isascii())
+    found = status(newsletter, composed.mailing)
+    assert (found.state, found.accepted, found.rejected) == ("done", 4 if carries else 3, 0 if carries else 1)
+
+
 def test_a_dead_mailbox_is_suppressed_and_a_blocked_one_is_not(newsletter, sink, tmp_path):
     """Writing to the dead ruins a sender's name; dropping the living betrays a reader."""
     replies = {"reader1@example.org": "550 5.1.1 User unknown", "reader2@example.org": "554 5.7.1 Blocked by policy"}

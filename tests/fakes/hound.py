@@ -1,21 +1,34 @@
 """A hound that finds personal data wherever it lies, also where it was written in another way.
 
 What is looked for is turned into every way in which programs write bytes, and what is searched is first unwrapped: hexadecimal,
-quoted-printable and compressed parts are decoded; base64 is looked for in its three phases, UTF-16 in both orders.
+quoted-printable, what addresses of the web escape and compressed parts are decoded, and lines that were broken are joined, also
+where a dump or JSON wrote the break as two letters. Base64 is looked for in its three phases, UTF-16 in both orders.
+
+It does not read what PostgreSQL compresses its own way, nor what was compressed before it was made base64.
 """
 
 import base64
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 _HEX = re.compile(rb"(?:[0-9a-f]{2}){6,}")
-_QP = re.compile(rb"=[0-9a-f]{2}|=\r?\n")
+# A line's end as it is, and as COPY and JSON write it.
+_BREAK = rb"(?:\r?\n|(?:\\r)?\\n)"
+# Between two words that a header encodes (RFC 2047 §2): the frames of both. A blank behind any other break is one of the text.
+_FRAMES = rb"\?=" + _BREAK + rb"[ \t]+=\?utf-8\?[bq]\?"
+_LINES = re.compile(_FRAMES + rb"|" + _BREAK, re.IGNORECASE)
+_QP = re.compile(rb"=(?P<octet>[0-9a-f]{2})|(?P<blank>_)|" + _FRAMES + rb"|=?" + _BREAK, re.IGNORECASE)
+_URL = re.compile(rb"%(?P<octet>[0-9a-f]{2})|(?P<blank>\+)", re.IGNORECASE)
 _GZIP = b"\x1f\x8b\x08"
 _DEEP = 3
-LARGEST = 64 * 2**20
+_UNUSED = b"\0" * 512
+PART = 8 * 2**20
+_LARGEST = 64 * 2**20
+_LAP = 4096
 
 
 class Scent(NamedTuple):
@@ -42,7 +55,12 @@ def _escaped(text: str) -> bytes:
     return text.encode("ascii", "backslashreplace").replace(b"\\x", b"\\u00")
 
 
-_WAYS = (str.encode, lambda text: text.encode("utf-16-le"), lambda text: text.encode("utf-16-be"), _escaped)
+_WAYS: tuple[Callable[[str], bytes], ...] = (
+    str.encode,
+    lambda text: text.encode("utf-16-le"),
+    lambda text: text.encode("utf-16-be"),
+    _escaped,
+)
 
 
 def _base64(raw: bytes) -> Iterator[bytes]:
@@ -61,30 +79,39 @@ def found(data: bytes, scents: Mapping[str, Scent]) -> set[str]:
     kinds: set[str] = set()
     for layer in _layers(data, _DEEP):
         small = layer.lower()
-        kinds |= {kind for kind, scent in scents.items() if _smells(scent, small, layer)}
+        kinds |= {
+            kind for kind, scent in scents.items() if kind not in kinds and _smells(scent, small=small, exact=layer)
+        }
     return kinds
 
 
-def _smells(scent: Scent, small: bytes, layer: bytes) -> bool:
-    return any(form in small for form in scent.small) or any(form in layer for form in scent.exact)
+def _smells(scent: Scent, *, small: bytes, exact: bytes) -> bool:
+    return any(form in small for form in scent.small) or any(form in exact for form in scent.exact)
 
 
 def _layers(data: bytes, deep: int) -> Iterator[bytes]:
     """Return the bytes, and what is wrapped in them."""
     yield data
+    yield from (layer for layer in _unfolded(data) if layer != data)
     if not deep:
         return
-    small = data.lower()
-    if unhexed := b"\0".join(bytes.fromhex(one.decode()) for one in _HEX.findall(small)):
+    if unhexed := b"\0".join(bytes.fromhex(one.decode()) for one in _HEX.findall(data.lower())):
         yield from _layers(unhexed, deep - 1)
-    if deep == _DEEP:
-        yield _QP.sub(_unquoted, small)
     for place in _places(data):
         yield from _layers(_unzipped(data[place:]), deep - 1)
 
 
-def _unquoted(one: re.Match[bytes]) -> bytes:
-    return b"" if one[0].endswith(b"\n") else bytes.fromhex(one[0][1:].decode())
+def _unfolded(data: bytes) -> Iterator[bytes]:
+    """Return a text without its line breaks, and as mail and addresses of the web mean it."""
+    yield _LINES.sub(b"", data)
+    yield _QP.sub(_meant, data)
+    yield _URL.sub(_meant, data)
+
+
+def _meant(one: re.Match[bytes]) -> bytes:
+    if one["blank"]:
+        return b" "
+    return bytes.fromhex(one["octet"].decode()) if one["octet"] else b""
 
 
 def _places(data: bytes) -> Iterator[int]:
@@ -96,19 +123,38 @@ def _places(data: bytes) -> Iterator[int]:
 
 def _unzipped(data: bytes) -> bytes:
     try:
-        return zlib.decompressobj(31).decompress(data, LARGEST)
+        return zlib.decompressobj(31).decompress(data, _LARGEST)
     except zlib.error:
         return b""
 
 
-def in_files(folders: Iterable[Path], scents: Mapping[str, Scent]) -> dict[Path, set[str]]:
-    """Return what stands in which file, of names as well as of contents."""
-    hits = {}
-    for path in (path for folder in folders for path in sorted(folder.rglob("*"))):
-        kinds = found(path.name.encode(), scents)
-        if path.is_file() and not path.is_symlink():
-            with path.open("rb") as file:
-                kinds |= found(file.read(LARGEST), scents)
-        if kinds:
-            hits[path] = kinds
-    return hits
+def in_files(folders: Iterable[Path], scents: Mapping[str, Scent], *, since: float = 0) -> dict[Path, set[str]]:
+    """Return what stands in which file, of names as well as of contents. since: only what was written from then on."""
+    paths = (path for folder in folders for path in (sorted(folder.rglob("*")) if folder.is_dir() else [folder]))
+    hits = {path: in_file(path, scents) for path in written(paths, since=since)}
+    return {path: kinds for path, kinds in hits.items() if kinds}
+
+
+def written(paths: Iterable[Path], *, since: float) -> Iterator[Path]:
+    """Return those that were written since; not those that their server has just put away."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            if path.lstat().st_mtime >= since:
+                yield path
+
+
+def used(data: bytes) -> bytes:
+    """Return the data of a server's file without what stands empty: most of it does."""
+    return data.replace(_UNUSED, b"")
+
+
+def in_file(path: Path, scents: Mapping[str, Scent]) -> set[str]:
+    """Return what stands in a file, or in its name. It is read to its end, in parts that overlap."""
+    kinds = found(path.name.encode(), scents)
+    if path.is_file() and not path.is_symlink():
+        with path.open("rb") as file:
+            while part := file.read(PART):
+                kinds |= found(used(part), scents)
+                if len(part) == PART:
+                    file.seek(-_LAP, 1)
+    return kinds

@@ -1,5 +1,6 @@
-"""What the stories of the night share: a product in which two readers are few, its team, and a text."""
+"""What the stories of the night share: a product in which two readers are few, its pages, its team, and a text."""
 
+import pytest
 from sqlalchemy import text
 from webauthn.helpers import bytes_to_base64url
 
@@ -8,14 +9,47 @@ from newsletter.journeys import alert, drafting, team
 from newsletter.operators import factors, night, passkeys
 from newsletter.operators.night import Rule
 from newsletter.operators.passkeys import Site
+from newsletter.operators.roles import Role
 from newsletter.operators.sessions import Factor
 from tests import house
 from tests.fakes.authenticator import Authenticator
+from tests.operators.crew import Crew
 
 HOST = "news.sarand.example"
 SITE = Site(HOST, f"https://{HOST}", "Friends of Sarand")
 RULES = {"one_person_up_to": 2, "alone_after": 15, "codes_up_to": 5, "base_url": SITE.origin}
 TEXT = "# Lorries at Sarand\n\nFourteen lorries stand at the second gate.\n\n- Write <now>\n- Tell {{ name }}\n"
+
+
+@pytest.fixture
+def made(tmp_path, database_urls, sink):
+    """A product in which two readers are few, and a code is enough for five."""
+    made = house.build(tmp_path, database_urls, f"{sink.url}?connections=4", **RULES)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def pages(tmp_path, database_urls, sink, made):
+    """The same product as the pages run it."""
+    web = house.build(tmp_path, database_urls, f"{sink.url}?connections=4", web=True, **RULES)
+    yield web
+    web.close()
+
+
+@pytest.fixture
+def crew(made, pages):
+    return Crew(made.parts.database, pages.parts.database)
+
+
+@pytest.fixture
+def author(crew):
+    return crew.member(Role.SENDER)
+
+
+@pytest.fixture
+def approver(crew):
+    return crew.member(Role.APPROVER, name="Noor Holm")
 
 
 def write(tmp_path, words, name="alert.md"):

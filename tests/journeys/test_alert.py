@@ -3,57 +3,29 @@
 import pytest
 from webauthn.helpers import bytes_to_base64url
 
-from newsletter import database
 from newsletter.delivery.planning import CountMoved
-from newsletter.journeys import alert, desk, drafting, mailing, publish, retracting, team
+from newsletter.journeys import alert, desk, drafting, mailing, publish, retracting
 from newsletter.ledger.locks import NotLocked
 from newsletter.ledger.mailings import NeedsLock, State, WrongState
-from newsletter.operators import factors, passkeys
 from newsletter.operators.factors import WrongFactor
 from newsletter.operators.night import Fault
-from newsletter.operators.passkeys import Site
 from newsletter.operators.roles import NotAllowed, Role
 from newsletter.operators.sessions import Factor
 from tests import house
-from tests.fakes.authenticator import Authenticator
 from tests.journeys import nights
+from tests.journeys.nights import HOST as HOST
+from tests.journeys.nights import SITE as SITE
+from tests.journeys.nights import approver as approver
+from tests.journeys.nights import author as author
+from tests.journeys.nights import crew as crew
+from tests.journeys.nights import made as made
+from tests.journeys.nights import now as now
+from tests.journeys.nights import pages as pages
+from tests.journeys.nights import phone_of as phone_of
+from tests.journeys.nights import signature as signature
 from tests.journeys.zones import living, waking
-from tests.operators.crew import Crew
 
-HOST = "news.sarand.example"
-SITE = Site(HOST, f"https://{HOST}", "Friends of Sarand")
-RULES = {"one_person_up_to": 2, "alone_after": 15, "codes_up_to": 5, "base_url": SITE.origin}
 TEXT = "# Lorries at Sarand\n\nFourteen lorries stand at the second gate.\n"
-
-
-@pytest.fixture
-def made(tmp_path, database_urls, sink):
-    """A product in which two readers are few, and a code is enough for five."""
-    made = house.build(tmp_path, database_urls, f"{sink.url}?connections=2", **RULES)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def pages(tmp_path, database_urls, sink, made):
-    web = house.build(tmp_path, database_urls, f"{sink.url}?connections=2", web=True, **RULES)
-    yield web
-    web.close()
-
-
-@pytest.fixture
-def crew(made, pages):
-    return Crew(made.parts.database, pages.parts.database)
-
-
-@pytest.fixture
-def author(crew):
-    return crew.member(Role.SENDER)
-
-
-@pytest.fixture
-def approver(crew):
-    return crew.member(Role.APPROVER, name="Noor Holm")
 
 
 @pytest.fixture
@@ -71,32 +43,12 @@ def locked(made, tmp_path, words, author, count):
     return number
 
 
-def now(made):
-    with made.parts.database.transaction() as session:
-        return database.now(session)
-
-
 def by_code(made, number, member):
     alert.approve_by_code(made.parts, number, by=member.id, code=member.code(now(made)))
 
 
 def books(made, number):
     return mailing.status(made.parts, number)
-
-
-def phone_of(crew, made, member):
-    """Give an operator a passkey, and pin the team's."""
-    phone = Authenticator(HOST, SITE.origin)
-    with crew.worker.transaction() as session:
-        options = passkeys.creation(SITE, handle=b"1" * 16, account="x", challenge=b"c" * 32, have=[])
-        known = passkeys.created(SITE, phone.create(options), challenge=b"c" * 32)
-        factors.add_passkey(session, member.id, known, label="phone", now=database.now(session))
-    team.pin(made.parts, made.settings.pins)
-    return phone
-
-
-def signature(made, phone, number):
-    return nights.signature(made, phone, number)
 
 
 def test_from_draft_to_inbox_by_two(made, tmp_path, words, author, approver, sink):

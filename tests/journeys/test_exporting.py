@@ -19,6 +19,7 @@ from newsletter.operators.factors import WrongFactor
 from newsletter.operators.roles import NotAllowed, Role
 from newsletter.subscribers import listing
 from newsletter.subscribers.finding import NothingAsked, Query
+from newsletter.subscribers.people import UnknownPerson
 from tests import house
 from tests.operators.crew import Crew
 
@@ -105,7 +106,7 @@ def test_one_takes_a_short_list_by_their_code_and_all_are_told(made, officers, c
     house.add_readers(made, tmp_path, PEOPLE[:3])
     canaries.settle(made.parts)
     asked = exporting.ask(made.parts, by=officer.id, reason="move to the new  office system")
-    assert (asked.people, asked.alone) == (5, True)
+    assert (asked.people, asked.alone, asked.marked) == (5, True, True)
     path = tmp_path / "out.csv"
     with pytest.raises(WrongFactor):
         exporting.take(made.parts, asked.export, str(path), by=officer.id, code="000000")
@@ -121,11 +122,32 @@ def test_one_takes_a_short_list_by_their_code_and_all_are_told(made, officers, c
     mails = [email.message_from_bytes(one.content, policy=email.policy.default) for one in sink.messages]
     assert len({one.recipient for one in sink.messages}) == 3
     assert {mail["subject"] for mail in mails} == {f"Export {asked.export} of the list was taken"}
-    assert "move to the new office system" in " ".join(mails[0].get_body(("plain",)).get_content().split())
+    said = " ".join(mails[0].get_body(("plain",)).get_content().split())
+    assert "move to the new office system" in said
+    assert "holds addresses of our own" in said
     assert acts(made)[-2:] == ["list.asked", "list.taken"]
     with pytest.raises(exporting.Over):
         exporting.take(made.parts, asked.export, str(tmp_path / "again.csv"), by=officer.id, code=code(officer))
     assert not (tmp_path / "again.csv").exists()
+
+
+def test_an_unmarked_list_says_that_it_is(tmp_path, database_urls, sink):
+    """Where nobody set addresses of their own, nobody shall believe that a leak will name its export."""
+    made = house.build(tmp_path, database_urls, sink.url)
+    officer = Crew(made.parts.database, made.parts.database).member(Role.DATA_OFFICER)
+    house.add_readers(made, tmp_path, PEOPLE[:3])
+    asked = exporting.ask(made.parts, by=officer.id, reason="an audit")
+    assert not asked.marked
+    with made.parts.database.transaction() as session:
+        shown = officer.code(database.now(session))
+    taken = exporting.take(made.parts, asked.export, str(tmp_path / "out.csv"), by=officer.id, code=shown)
+    assert taken.canaries == 0
+    made.deliver("transactional", seconds=5)
+    made.close()
+    [mail] = [email.message_from_bytes(one.content, policy=email.policy.default) for one in sink.messages]
+    said = " ".join(mail.get_body(("plain",)).get_content().split())
+    assert "The file is unmarked" in said
+    assert "holds addresses of our own" not in said
 
 
 def test_a_long_list_takes_two(made, officers, code, tmp_path, sink):
@@ -269,3 +291,31 @@ def test_a_search_leaves_one_row_that_names_nobody(made, officers, tmp_path):
     [(content,)] = ask(made, "SELECT content FROM audit ORDER BY number DESC LIMIT 1")
     assert json.loads(content)["facts"] == {"by_what": ["name", "digest_id"], "found": 6}
     assert "lena" not in content.lower()
+
+
+def test_a_look_at_one_person_or_at_the_newest_is_a_search(made, officers, tmp_path):
+    """Whoever shows a person, or lists them, has looked at people: an officer alone may, and each look leaves its row."""
+    officer, _, sender = officers
+    house.add_readers(made, tmp_path, PEOPLE[:2], name="Lena Müller")
+    ways = {
+        "show": lambda by: finding.show(made.parts, reference=None, address=EmailAddress.parse(PEOPLE[0]), by=by),
+        "newest": lambda by: finding.newest(made.parts, digest="weekly", by=by, limit=10),
+    }
+    for look in ways.values():
+        with pytest.raises(NobodyNamed):
+            look(None)
+        with pytest.raises(NotAllowed):
+            look(sender.id)
+    before = len(acts(made))
+    shown, listed = (look(officer.id) for look in ways.values())
+    assert (shown["address"], len(listed)) == ("r…@e…", 2)
+    with pytest.raises(UnknownPerson):
+        finding.show(made.parts, reference="ABCDEFGH", address=None, by=officer.id)
+    assert acts(made)[before:] == ["people.searched"] * 3
+    rows_ = ask(made, "SELECT content FROM audit ORDER BY number DESC LIMIT 3")
+    assert [json.loads(content)["facts"] for (content,) in rows_][::-1] == [
+        {"by_what": ["address"], "found": 1},
+        {"by_what": ["newest", "digest_id"], "found": 2},
+        {"by_what": ["reference"], "found": 0},
+    ]
+    assert not any(word in str(rows_).lower() for word in ("lena", "reader0"))

@@ -112,6 +112,7 @@ def test_where_a_language_belongs_and_when_it_went_is_not_rewritten(made, base, 
         assert worker.execute(early).fetchone() == (None,)
         late = "UPDATE mailing SET planned_at = '2020-01-01' WHERE planned_at IS NULL AND kind = 'alert' RETURNING planned_at"
         assert worker.execute(late).fetchone()[0].year > 2020
+        worker.rollback()
 
 
 def test_what_others_let_go_afterwards_halts_nothing(made, base, files, author, approver, sink):

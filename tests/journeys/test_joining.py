@@ -60,6 +60,12 @@ def link(mail) -> str:
     return re.search(r"http://127\.0\.0\.1:8080(/c/\S+)", words(mail))[1]
 
 
+def press(pages, mail) -> None:
+    """Open the page behind the mail's link, and press its button as a browser does."""
+    version = re.search(r'name="wording" value="(\w+)"', pages.get(link(mail)).text)[1]
+    pages.post(link(mail).partition("?")[0], data={"wording": version})
+
+
 def figures(mail) -> str:
     return re.search(r"\b\d{3}-\d{3}\b", words(mail))[0]
 
@@ -97,7 +103,7 @@ def test_the_proof_of_a_yes_is_kept(newsletter, pages, desk) -> None:
     pages.post(
         "/join", data={"email": ANN, "digest": "weekly"}, headers={"referer": "https://sarand.example/camp?name=ann"}
     )
-    pages.post(link(desk()[0]))
+    press(pages, desk()[0])
     desk()
     [(event, sealed)] = ask(newsletter, "SELECT event_id, details_sealed FROM consent_detail")
     told = newsletter.parts.database.vault.unseal("consent_detail", "details", event, bytes(sealed))
@@ -119,7 +125,7 @@ def test_a_sensitive_cause_is_agreed_to_by_its_name(newsletter, tmp_path, databa
             assert place in shown
             assert cause in shown
             client.post("/join", data={"email": f"{language}@example.org", "digest": "weekly", "language": language})
-            client.post(link(desk()[0]).partition("?")[0])
+            press(client, desk()[0])
             desk()
     made.close()
     for event, sealed in ask(newsletter, "SELECT event_id, details_sealed FROM consent_detail"):
@@ -172,17 +178,62 @@ def test_nobody_is_asked_twice_at_once(newsletter, pages, desk) -> None:
     assert len(desk()) == 1
 
 
-def test_one_yes_confirms_all_that_is_pending(newsletter, pages, desk) -> None:
-    """Whoever asked for two digests on two pages pressed once, and expects both."""
+@pytest.fixture
+def news(newsletter):
     with newsletter.parts.database.transaction() as session:
         digests.add(session, "news", name="The News", languages=("en",), rhythm=Rhythm.EACH)
+
+
+@pytest.mark.usefixtures("news")
+def test_one_yes_confirms_all_that_its_mail_named(newsletter, pages, desk) -> None:
+    """Whoever asked for two digests on two pages presses once, and expects both: the mail names both."""
     pages.post("/join", data={"email": ANN, "digest": "weekly"})
     pages.post("/join", data={"email": ANN, "digest": "news"})
     [question] = desk()
+    assert question["subject"] == "Please confirm: The Weekly, The News"
     pages.post(link(question))
     [welcome] = desk()
     assert sorted(rhythm for rhythm, _ in readers(newsletter)) == ["each", "weekly"]
     assert welcome["subject"] == "Welcome: The Weekly, The News"
+
+
+@pytest.mark.usefixtures("news")
+def test_a_yes_is_none_to_what_its_mail_did_not_name(newsletter, pages, desk) -> None:
+    """Anybody can type an address in while its owner reads the mail: what they never read of they have not agreed to."""
+    pages.post("/join", data={"email": ANN, "digest": "weekly"})
+    [question] = desk()
+    pages.post("/join", data={"email": ANN, "digest": "news"})
+    assert desk() == []
+    pages.post(link(question))
+    mails = {mail["subject"]: mail for mail in desk()}
+    assert sorted(mails) == ["Please confirm: The News", "Welcome: The Weekly"]
+    assert [rhythm for rhythm, _ in readers(newsletter)] == ["weekly"]
+    pages.post(link(mails["Please confirm: The News"]))
+    assert [mail["subject"] for mail in desk()] == ["Welcome: The News"]
+    assert sorted(rhythm for rhythm, _ in readers(newsletter)) == ["each", "weekly"]
+
+
+@pytest.mark.usefixtures("news")
+def test_who_does_not_answer_gets_a_second_mail_that_names_both(newsletter, pages, desk, database_urls) -> None:
+    """A person who waits for the mail about the second form must not wait for ever; nor be mailed a third time."""
+    pages.post("/join", data={"email": ANN, "digest": "weekly"})
+    [first] = desk()
+    pages.post("/join", data={"email": ANN, "digest": "news"})
+    assert desk() == []
+    assert not joining.any_due(newsletter.parts)
+    for column in ("asked_at", "came_at", "again_at"):
+        house.by_owner(database_urls, f"UPDATE signup SET {column} = {column} - interval '16 minutes'")
+    assert joining.any_due(newsletter.parts)
+    [second] = desk()
+    assert second["subject"] == "Please confirm: The News, The Weekly"
+    pages.post(link(first))
+    desk()
+    assert [rhythm for rhythm, _ in readers(newsletter)] == ["weekly"]
+    pages.post(link(second))
+    desk()
+    assert sorted(rhythm for rhythm, _ in readers(newsletter)) == ["each", "weekly"]
+    assert ask(newsletter, "SELECT DISTINCT state FROM signup") == [("settled",)]
+    assert not joining.any_due(newsletter.parts)
 
 
 def test_four_kinds_of_address_get_one_answer(newsletter, pages, tmp_path, desk) -> None:

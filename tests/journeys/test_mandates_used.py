@@ -21,7 +21,7 @@ from newsletter.operators.roles import Role
 from tests import house
 from tests.journeys import nights
 from tests.journeys.test_forging import attacker
-from tests.journeys.test_mandates import BY_MANDATE, by_thumb, locked, refuses, sign, wish, words
+from tests.journeys.test_mandates import BY_MANDATE, by_thumb, fresh, locked, refuses, sign, wish, words
 from tests.journeys.test_mandates import crew as crew
 from tests.journeys.test_mandates import holder as holder
 from tests.journeys.test_mandates import made as made
@@ -33,6 +33,15 @@ def until_over(made, found):
     nights.ask(
         made, "SELECT pg_sleep(greatest(0, extract(epoch FROM :u - clock_timestamp()) + 0.1))", u=found.terms.until
     )
+
+
+def wait_for_locks(made, count):
+    """Return once so many wait for what another transaction holds."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    for _ in range(400):
+        if nights.ask(made, waiting)[0][0] >= count:
+            return
+        nights.ask(made, "SELECT pg_sleep(0.05)")
 
 
 def test_what_is_refused_at_night_goes_by_nobody_s_thumb_in_the_morning(
@@ -83,13 +92,54 @@ def test_a_word_that_was_left_lying_holds_no_longer_than_its_mandate(
     assert any('"why":"mandate-over"' in act for act in nights.acts(made))
 
 
-def test_what_it_let_go_in_time_goes_on_when_it_is_over(made, tmp_path, holder, mandate, sink):
-    """Ending a mandate is no stop: what went by it while it held is stopped by a stop."""
+@pytest.mark.parametrize("over", ["ended", "until"])
+def test_what_it_let_go_in_time_goes_on_when_it_is_over(made, tmp_path, holder, signers, sink, over):
+    """Ending a mandate is no stop: what went by it while it held goes whole, and is stopped by a stop."""
+    ends = nights.now(made) + (timedelta(seconds=6) if over == "until" else timedelta(hours=1))
+    found = mandates.add(made.parts, wish(made, holder, until=ends))
+    sign(made, found.id, *signers)
     number = locked(made, tmp_path, holder, 3)
-    assert by_thumb(made, number, mandate, holder) is State.SENDING
-    mandates.end(made.parts, mandate)
+    assert by_thumb(made, number, found.id, holder) is State.SENDING
+    if over == "ended":
+        mandates.end(made.parts, found.id)
+    else:
+        until_over(made, found)
     made.deliver("urgent")
     assert len(sink.messages) == 3
+
+
+def test_what_its_hour_overtakes_while_it_is_planned_is_refused(made, tmp_path, holder, signers, sink, database_urls):
+    """A thumb in its last second: it was planned, and halted by the worker, while its holder went to sleep over “it goes”."""
+    found = mandates.add(made.parts, wish(made, holder, until=nights.now(made) + timedelta(seconds=8)))
+    sign(made, found.id, *signers)
+    number = locked(made, tmp_path, holder, 3)
+    fresh(made, holder)
+    refusals = []
+
+    def release():
+        try:
+            code = holder.code(nights.now(made))
+            mandates.release_by_code(made.parts, number, mandate=found.id, by=holder.id, code=code)
+        except NewsletterError as refused:
+            refusals.append(refused)
+
+    # Its rows are being written when the hour strikes.
+    with attacker(database_urls.owner) as held:
+        held.execute("LOCK TABLE shard IN SHARE MODE")
+        thread = threading.Thread(target=release)
+        thread.start()
+        wait_for_locks(made, 1)
+        until_over(made, found)
+        held.rollback()
+    thread.join(timeout=60)
+    assert [one.fault for one in refusals] == [Fault.MANDATE_OVER]
+    assert alert.standing(made.parts, number).state is State.LOCKED
+    assert mandates.listed(made.parts)[0][0].used == 0
+    made.deliver("urgent")
+    assert sink.messages == []
+    assert not any('"alert.refused"' in act for act in nights.acts(made)), (
+        "refused to who pressed, and not halted later"
+    )
 
 
 def test_who_signed_and_left_signs_no_more(made, tmp_path, holder, signers, mandate):
@@ -130,13 +180,7 @@ def test_two_at_once_are_one_where_one_is_allowed(made, tmp_path, crew, holder, 
         held.execute("SELECT FROM mandate WHERE id = %s FOR UPDATE", (found.id,))
         for thread in threads:
             thread.start()
-        waiting = (
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        )
-        for _ in range(400):
-            if nights.ask(made, waiting)[0][0] >= 2:
-                break
-            nights.ask(made, "SELECT pg_sleep(0.05)")
+        wait_for_locks(made, 2)
         held.rollback()
     for thread in threads:
         thread.join(timeout=60)

@@ -1,6 +1,8 @@
 """The spool of wishes to leave: each is kept whole or refused, and no line in it can stop other wishes or mail."""
 
 import resource
+import threading
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -118,3 +120,24 @@ def test_a_wish_is_kept_while_the_disk_of_the_database_is_full(newsletter, tmp_p
         admin.execute(text("DROP FUNCTION full_disk() CASCADE"))
     owner.dispose()
     assert (ended(newsletter), leaving.drain(newsletter.parts), ended(newsletter)) == ([], 1, [1])
+
+
+def test_a_wish_that_was_kept_counts_before_the_next_window(newsletter, sink, tmp_path):
+    """Who is told "done" while a digest runs gets no mail of it half a second later, wherever the wish lies."""
+    sink.delay_seconds = lambda: 0.02
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(600))
+    publish.send(newsletter.parts, composed.issue)
+    sending = threading.Thread(target=newsletter.deliver, args=("bulk",), kwargs={"seconds": 60})
+    sending.start()
+    while len(sink.messages) < 20:
+        time.sleep(0.01)
+    spooling.keep(newsletter.settings.home, spooling.Wish(_at(newsletter, 590), None))
+    sending.join(60)
+    assert ended(newsletter) == [_at(newsletter, 590)]
+    assert len(sink.messages) == 599
+
+
+def _at(newsletter, position):
+    with newsletter.parts.database.transaction() as session:
+        found = session.execute(text("SELECT subscriber_id FROM delivery WHERE position = :it"), {"it": position})
+        return found.scalar_one()

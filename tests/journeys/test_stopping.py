@@ -20,42 +20,17 @@ from newsletter.web import create
 from tests import house
 from tests.delivery.test_carrying import STOP_SECONDS, delivering, wait_for
 from tests.journeys import nights
-from tests.operators.crew import Crew
+from tests.journeys.nights import approver as approver
+from tests.journeys.nights import author as author
+from tests.journeys.nights import crew as crew
+from tests.journeys.nights import made as made
+from tests.journeys.nights import pages as pages
 
 
 @pytest.fixture
-def made(tmp_path, database_urls, sink):
-    made = house.build(tmp_path, database_urls, f"{sink.url}?connections=4", **nights.RULES)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def web(tmp_path, database_urls, sink, made):
-    web = house.build(tmp_path, database_urls, f"{sink.url}?connections=4", web=True, **nights.RULES)
-    yield web
-    web.close()
-
-
-@pytest.fixture
-def pages(web):
-    with TestClient(create(web), base_url=nights.SITE.origin, raise_server_exceptions=False) as client:
+def client(pages):
+    with TestClient(create(pages), base_url=nights.SITE.origin, raise_server_exceptions=False) as client:
         yield client
-
-
-@pytest.fixture
-def crew(made, web):
-    return Crew(made.parts.database, web.parts.database)
-
-
-@pytest.fixture
-def author(crew):
-    return crew.member(Role.SENDER)
-
-
-@pytest.fixture
-def approver(crew):
-    return crew.member(Role.APPROVER, name="Noor Holm")
 
 
 def mails(made, sink):
@@ -122,7 +97,7 @@ def send_alone(made, number, member):
     alert.send_alone(made.parts, number, by=member.id, factor=Factor.TOTP, answer=code)
 
 
-def test_everyone_learns_of_a_release_and_can_stop_what_one_sends_alone(made, tmp_path, author, approver, sink, pages):
+def test_everyone_learns_of_a_release_and_can_stop_what_one_sends_alone(made, tmp_path, author, approver, sink, client):
     """The quarter of an hour is worth something only where everyone knows of it and holds the button."""
     number = nights.locked(made, tmp_path, author, 3)
     send_alone(made, number, author)
@@ -134,7 +109,7 @@ def test_everyone_learns_of_a_release_and_can_stop_what_one_sends_alone(made, tm
     starts = alert.standing(made.parts, number).start_at
     assert f"{starts:%H:%M}" in plain(released[0])
     assert "Mina Moradi sends this alert alone" in plain(released[0])
-    assert pages.post(link(released[0])).status_code == 200
+    assert client.post(link(released[0])).status_code == 200
     assert alert.standing(made.parts, number).state is State.CANCELLED
     made.sweep()
     sink.messages.clear()
@@ -171,34 +146,34 @@ def test_a_broken_template_of_the_team_s_keeps_no_approved_alert(made, tmp_path,
     broken.close()
 
 
-def test_looking_at_the_link_stops_nothing(made, tmp_path, author, approver, sink, pages):
+def test_looking_at_the_link_stops_nothing(made, tmp_path, author, approver, sink, client):
     """Mail scanners open every link of a mail, and an alert must survive that."""
     number = nights.locked(made, tmp_path, author, 3)
     by_two(made, number, author, approver)
     url = link(mails(made, sink)[author.address])
     before = nights.ask(made, "SELECT * FROM mailing"), nights.acts(made), nights.calls(made)
-    shown = pages.get(url)
+    shown = client.get(url)
     assert shown.status_code == 200
     assert f"Stop alert {number}?" in shown.text
     assert alert.standing(made.parts, number).locked.code in shown.text
-    assert pages.head(url).status_code == 200
+    assert client.head(url).status_code == 200
     assert shown.headers["cache-control"] == "no-store"
     assert (nights.ask(made, "SELECT * FROM mailing"), nights.acts(made), nights.calls(made)) == before
 
 
 def test_a_stop_by_the_pages_role_ends_an_alert_in_flight_within_half_a_second(
-    made, tmp_path, author, approver, sink, pages, web
+    made, tmp_path, author, approver, sink, client, pages, crew
 ):
     """Stop needs one person, no second factor, and no worker: after the answer nothing new is handed over."""
     sink.delay_seconds = lambda: 0.02
     number = nights.locked(made, tmp_path, author, 300)
-    phone = nights.phone_of(Crew(made.parts.database, web.parts.database), made, approver)
-    nights.by_passkey(web, made, number, approver, nights.signature(made, phone, number))
+    phone = nights.phone_of(crew, made, approver)
+    nights.by_passkey(pages, made, number, approver, nights.signature(made, phone, number))
     alert.release(made.parts, number, by=author.id)
     url = f"/h/{made.parts.tokens.stop(number, now=datetime.now(UTC))}"
     with delivering(made, "urgent"):
         wait_for(lambda: len(sink.messages) > 20)
-        assert "is stopped" in pages.post(url).text
+        assert "is stopped" in client.post(url).text
         stopped = time.monotonic()
         time.sleep(1.2)
     assert max(message.at for message in sink.messages) - stopped < STOP_SECONDS
@@ -209,30 +184,30 @@ def test_a_stop_by_the_pages_role_ends_an_alert_in_flight_within_half_a_second(
     assert (found.accepted + found.cancelled, found.due) == (300, 0)
 
 
-def test_pressing_twice_is_pressing_once(made, tmp_path, author, approver, pages):
+def test_pressing_twice_is_pressing_once(made, tmp_path, author, approver, client):
     """Two of the team press at once; the second learns that it is done, not that something failed."""
     number = nights.locked(made, tmp_path, author, 3)
     by_two(made, number, author, approver)
     url = f"/h/{made.parts.tokens.stop(number, now=datetime.now(UTC))}"
     for _ in range(2):
-        answer = pages.post(url)
+        answer = client.post(url)
         assert answer.status_code == 200
         assert "is stopped" in answer.text
     assert [event for event, _ in nights.calls(made)].count("stopped") == 1
 
 
-def test_what_has_gone_cannot_be_stopped_and_the_page_says_so(made, tmp_path, author, approver, pages):
+def test_what_has_gone_cannot_be_stopped_and_the_page_says_so(made, tmp_path, author, approver, client):
     """Whoever comes too late must know at once that something else is needed."""
     number = nights.locked(made, tmp_path, author, 3)
     by_two(made, number, author, approver)
     made.deliver("urgent")
     url = f"/h/{made.parts.tokens.stop(number, now=datetime.now(UTC))}"
-    assert "has gone out" in pages.get(url).text
-    assert "has gone out" in pages.post(url).text
+    assert "has gone out" in client.get(url).text
+    assert "has gone out" in client.post(url).text
     assert mailing.status(made.parts, number).state == "done"
 
 
-def test_no_other_link_stops_anything(made, tmp_path, author, approver, pages):
+def test_no_other_link_stops_anything(made, tmp_path, author, approver, client):
     """A reader's link to leave names the same mailing, and is in everybody's inbox."""
     number = nights.locked(made, tmp_path, author, 3)
     by_two(made, number, author, approver)
@@ -244,18 +219,18 @@ def test_no_other_link_stops_anything(made, tmp_path, author, approver, pages):
         made.parts.tokens.stop(4711, now=datetime.now(UTC)),
     )
     for token in others:
-        assert pages.get(f"/h/{token}").status_code == 404
-        assert pages.post(f"/h/{token}").status_code == 404
-    assert pages.post(f"/u/{good}").status_code == 404
+        assert client.get(f"/h/{token}").status_code == 404
+        assert client.post(f"/h/{token}").status_code == 404
+    assert client.post(f"/u/{good}").status_code == 404
     assert mailing.status(made.parts, number).state == "sending"
 
 
-def test_the_pages_role_stops_and_moves_nothing_else(made, tmp_path, author, approver, web, sink):
+def test_the_pages_role_stops_and_moves_nothing_else(made, tmp_path, author, approver, pages, sink):
     """The function knows stop and pause, of what is newsletter mail; the day's head of the audit it cannot silence."""
     number = nights.locked(made, tmp_path, author, 3)
     [notice] = nights.ask(made, "SELECT id FROM mailing WHERE kind = 'notice'")
     digest = house.issue(made, tmp_path, addresses=["ann@example.org"]).mailing
-    with web.parts.database.transaction() as session:
+    with pages.parts.database.transaction() as session:
         for refused in (mailings.stop, mailings.pause):
             for mailing_id in (notice.id, digest):
                 with pytest.raises(WrongState):
@@ -263,7 +238,7 @@ def test_the_pages_role_stops_and_moves_nothing_else(made, tmp_path, author, app
         with pytest.raises(WrongState):
             mailings.pause(session, number)
     by_two(made, number, author, approver)
-    with web.parts.database.transaction() as session:
+    with pages.parts.database.transaction() as session:
         assert mailings.pause(session, number) is State.PAUSED
         with pytest.raises(WrongState):
             mailings.pause(session, number)

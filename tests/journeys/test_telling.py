@@ -12,37 +12,12 @@ from newsletter.operators.sessions import Factor
 from tests import house
 from tests.journeys import nights
 from tests.journeys.alerting import read
+from tests.journeys.nights import approver as approver
+from tests.journeys.nights import author as author
+from tests.journeys.nights import crew as crew
+from tests.journeys.nights import made as made
+from tests.journeys.nights import pages as pages
 from tests.journeys.test_heeding import ALERT, CANCEL
-from tests.operators.crew import Crew
-
-
-@pytest.fixture
-def made(tmp_path, database_urls, sink):
-    made = house.build(tmp_path, database_urls, sink.url, **nights.RULES)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def pages(tmp_path, database_urls, sink, made):
-    web = house.build(tmp_path, database_urls, sink.url, web=True, **nights.RULES)
-    yield web
-    web.close()
-
-
-@pytest.fixture
-def crew(made):
-    return Crew(made.parts.database, made.parts.database)
-
-
-@pytest.fixture
-def author(crew):
-    return crew.member(Role.SENDER)
-
-
-@pytest.fixture
-def approver(crew):
-    return crew.member(Role.APPROVER, name="Noor Holm")
 
 
 def approve(made, number, approver):

@@ -1,7 +1,5 @@
 """An evening and a night in real browsers of 320 px: two sign a mandate by passkey, one sends by one thumb; judged by axe."""
 
-import json
-
 import pytest
 
 from newsletter.journeys import team
@@ -26,9 +24,6 @@ SAID = {
     "who told us": "the camp council",
     "what time": "02:10",
 }
-FILL = """(() => { const said = %s;
-  for (const one of document.querySelectorAll("[id=subject-en], [id=text-en]"))
-    one.value = one.value.replace(/\\{\\{ (.*?) \\}\\}/g, (gap, name) => said[name]); })()"""
 
 
 def equipped(chrome, base, member, pages, worker):
@@ -85,7 +80,8 @@ def test_two_sign_in_the_evening_and_one_thumb_sends_at_night(
         browsing.press(phone, "Mandates", then="document.body.innerText.includes('It holds')")
         eye.look("mandates")
         phone.goto(f"{base}/console/alerts/new?frame=raid")
-        phone.evaluate(FILL % json.dumps(SAID))
+        for place, words in enumerate(SAID.values()):
+            browsing.fill(phone, **{f"says-en-{place}": words})
         eye.look("alert-from-frame")
         browsing.press(phone, "Go on and look at it", then="/^.console.alerts.[0-9]+$/.test(location.pathname)")
         browsing.until(phone, "!document.body.innerText.includes('being tried')")

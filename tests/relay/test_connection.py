@@ -199,6 +199,34 @@ async def test_silence_is_noticed_whatever_is_awaited(answers, outcome):
     assert outcome in load.notes
 
 
+@pytest.mark.parametrize(
+    ("answers", "outcome"), [(b"", (Deferred, Stage.MAIL, 1)), (ENOUGH, (Uncertain, Stage.BODY, 1))]
+)
+@in_a_loop
+async def test_an_answer_that_drips_has_no_more_time_than_one_that_does_not_come(answers, outcome):
+    """A byte now and then would hold a session, and a reader in doubt, for as long as the server likes."""
+    line, load, task = await carrying(manners=QUICK)
+    line.say(answers)
+    began = time.monotonic()
+    while not task.done() and time.monotonic() - began < 3:
+        line.say(b"2")
+        await asyncio.sleep(0.02)
+    assert task.done()
+    assert outcome in load.notes
+
+
+@in_a_loop
+async def test_each_answer_has_its_own_time():
+    """A server that thinks about each command is slow, not gone."""
+    slow = Manners(command=1, data=1, final_dot=1, goodbye=1, look=0.05, messages=None, seconds=None)
+    line, load, task = await carrying(manners=slow, last=1)
+    for answer in (b"250 ok\r\n", b"250 ok\r\n", b"354 go on\r\n", KEPT):
+        await asyncio.sleep(0.5)
+        line.say(answer)
+    await settled(task)
+    assert load.notes[-1] == (Accepted, None, 1)
+
+
 @in_a_loop
 async def test_the_server_s_patience_is_not_ours():
     """While we ask whether a message may begin it is the server that waits: our own timer must not end the session for it."""

@@ -42,6 +42,7 @@ def test_eight_bits_and_foreign_letters_are_announced():
     [
         ({"size": "19"}, envelope(), "5.3.4", Stage.MAIL),
         ({"8bitmime": ""}, envelope(recipient="jösé@example.org"), "5.6.7", Stage.RCPT),
+        ({"smtputf8": ""}, envelope(recipient="jösé@example.org"), "5.6.7", Stage.RCPT),
         ({}, envelope(message="é\r\n".encode()), "5.6.3", Stage.MAIL),
     ],
 )
@@ -51,9 +52,9 @@ def test_what_cannot_be_carried_is_found_before_anything_is_said(extensions, mad
     assert (hindrance.reply.enhanced, hindrance.stage) == (code, stage)
 
 
-@pytest.mark.parametrize("size", ["", "0", "much", "20"])
+@pytest.mark.parametrize("size", ["", "0", "much", "20", "9" * 20, "1" * 21, "9" * 5_000])
 def test_a_limit_that_is_none_holds_nothing_up(size):
-    """RFC 1870 §4: no number, or 0, means that no fixed limit is known."""
+    """RFC 1870 §4: no number, or 0, means that no fixed limit is known; Python reads none of more than 4,300 digits."""
     assert Offers.of({"size": size}).hindrance(envelope()) is None
 
 

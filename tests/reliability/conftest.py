@@ -57,7 +57,7 @@ class Estate:
     def product(self, *, connections: int = 4, **more: Any) -> Newsletter:
         """Return the product, made once."""
         if self._made is None:
-            url = f"{self.relay.url}?connections={connections}"
+            url = more.pop("relay_url", f"{self.relay.url}?connections={connections}")
             more = {"bounce_domain": "bounce.sarand.example"} | more
             self._made = house.build(self.folder, self.urls, url, redis_url=self.redis_url, **more)
             self._stack.callback(self._made.close)

@@ -40,6 +40,7 @@ def storm(estate, killer, machine, mailing_id, *, kills, hurried=False):
             time.sleep(killer.dice.uniform(0.1, 0.5))
         assert not mailing.status(made.parts, mailing_id).over, "the mailing was over before the storm"
     relay.be(hold=(0.0, 0.01))
+    time.sleep(HOLD[1])  # what was cut off is in the relay's log within that
 
     def over():
         machine.up()
@@ -127,14 +128,22 @@ def test_a_storm_of_kills_loses_nothing_and_doubles_nothing(estate, relay, figur
     assert found.ever_in_doubt >= len(fatal), "a kill that caught one left no doubt: the test proved nothing"
 
 
-@forms.either
-def test_an_alert_in_a_storm_reaches_everybody(estate, relay, figures, seed, form):
-    """People in danger are told twice rather than not at all, and what comes twice is the same to the last byte."""
+@pytest.mark.parametrize(
+    ("form", "log"),
+    [
+        pytest.param(forms.SHORT, False, marks=pytest.mark.short, id="short"),
+        pytest.param(forms.SHORT, True, marks=pytest.mark.short, id="short-log"),
+        pytest.param(forms.FULL, False, id="full"),
+        pytest.param(forms.FULL, True, id="full-log"),
+    ],
+)
+def test_an_alert_in_a_storm_reaches_everybody(estate, relay, figures, seed, form, log):
+    """People in danger are told twice rather than not at all, the same to the last byte; once where the relay's log is read."""
     readers, kills = forms.of(form, short=1500, full=10_000), forms.of(form, short=4, full=60)
-    made = estate.product(connections=CONNECTIONS)
+    made = estate.product(connections=CONNECTIONS, relay_log=relay.log if log else None)
     house.add_readers(made, estate.folder, house.addresses(readers))
     (estate.folder / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
-    relay.be(hold=HOLD, forget=0.3)
+    relay.be(hold=HOLD, forget=0.0 if log else 0.3)
     machine = estate.machine()
     everything(machine, "urgent")
     killer = Killer(machine, relay, seed=seed)
@@ -143,12 +152,13 @@ def test_an_alert_in_a_storm_reaches_everybody(estate, relay, figures, seed, for
     found = audit(made, relay.record(), sent).sound()
     figures(
         "1 alert",
-        "an alert among kills: it goes again, with the same bytes",
+        "an alert among kills" + (": the relay's log knows it" if log else ": it goes again, with the same bytes"),
         kills=len(killer.kills),
         **found.figures(),
     )
     assert (found.state, found.accepted, found.uncertain) == ("done", readers, 0)
-    assert found.ever_in_doubt >= found.repeated > 0
+    assert found.ever_in_doubt >= len(caught(relay.record(), killer.kills)) > 0
+    assert found.repeated == 0 if log else found.ever_in_doubt >= found.repeated > 0
 
 
 @forms.either

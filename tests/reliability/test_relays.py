@@ -5,11 +5,11 @@ import time
 import pytest
 from sqlalchemy import text
 
-from newsletter.journeys import mailing, publish
+from newsletter.journeys import alert, mailing, publish
 from tests import house
 from tests.reliability import forms
 from tests.reliability.auditor import audit
-from tests.reliability.machine import hurry, wait_for
+from tests.reliability.machine import Relay, hurry, wait_for
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(1500)]
 STAGES = ("rcpt", "data", "body", "dot", "250")
@@ -104,6 +104,41 @@ def test_a_relay_that_is_away_is_asked_seldom_and_found_again(estate, relay, fig
     assert connects <= away / 10 + MEANWHILE, "it is asked once in ten seconds, and by nobody else"
     assert listening in ("no", "hole") or connects > 0, "nobody asked: the test proved nothing"
     assert returned <= 60
+
+
+@pytest.mark.parametrize("listening", [pytest.param("silent", marks=pytest.mark.short), "hole"])
+def test_one_relay_of_two_falls_silent_and_the_other_takes_all(estate, relay, figures, seed, listening):
+    """A digest stood still for good and an alert waited a minute: whoever asked the silent one had readers in hand."""
+    other = Relay(estate.folder / "other", wire="pipelining")
+    try:
+        other.be(pipelining=True, seed=seed)
+        made = estate.product(connections=4, relay_url=f"{other.url}?connections=4 {relay.url}?connections=4")
+        house.add_readers(made, estate.folder, house.addresses(600))
+        other.be(listening="no")
+        other.be(listening=listening)
+        machine = estate.machine()
+        machine.worker("worker", "urgent,transactional,bulk,upkeep", children=2)
+        machine.beat()
+        digest = drafted(made, estate.folder)
+        publish.release(made.parts, digest)
+        wait_for(lambda: status(made, digest).accepted > 0, seconds=60, what="mail of the digest")
+        (estate.folder / "alert.md").write_text("# Leave the valley\n\nThe dam is breaking.\n")
+        began = time.monotonic()
+        told = alert.send(made.parts, [str(estate.folder / "alert.md")], digest_key=house.DIGEST)
+        wait_for(lambda: status(made, told).accepted > 0, seconds=60, every=0.05, what="the alert's first")
+        first = time.monotonic() - began
+        wait_for(lambda: all(status(made, one).over for one in (digest, told)), seconds=120, every=0.2)
+        found = [audit(made, relay.record(), one).sound() for one in (digest, told)]
+        figures(
+            f"2 {listening} of two",
+            "one relay of two is silent from the start",
+            alert_first_after=round(first, 1),
+            **{f"accepted_{one.planned}": one.accepted for one in found},
+        )
+        assert all(one.accepted == one.planned == 600 for one in found)
+        assert first < 10, "two children, each of which may ask the silent one for two seconds"
+    finally:
+        other.stop()
 
 
 @forms.either

@@ -52,6 +52,13 @@ def test_what_a_notice_means(text, fate, cls):
     assert (found.fate, found.cls) == (fate, cls)
 
 
+@pytest.mark.parametrize("status", ["5.1.1 (bad destination mailbox address)", " 5.1.1", "5.1.1 "])
+def test_a_status_with_a_comment_is_its_code(status):
+    """RFC 3464 lets words stand behind the code: mail to nobody went on for ever, and the words into the books."""
+    found = verdict.of(ses.parse(bounce("Permanent", status=status, words="")))
+    assert (found.cls, found.enhanced) == (Class.DEAD, "5.1.1")
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "[]", "{}", "null", '{"notificationType": []}', '{"notificationType": "Open", "mail": 1}', "[" * 100_000],

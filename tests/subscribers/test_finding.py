@@ -1,5 +1,6 @@
 """Finding people by what is sealed and by what is not."""
 
+import statistics
 import time
 from datetime import timedelta
 
@@ -84,5 +85,5 @@ def test_forty_thousand_names_are_looked_through_in_under_a_second(newsletter, t
             began = time.perf_counter()
             assert finding.find(session, Query(name="muller 39999"), limit=10).count == 1
             took.append(time.perf_counter() - began)
-    print(f"40,000 names: {sorted(took)[2]:.3f} s median")
-    assert min(took) < 1.0
+    print(f"40,000 names: {statistics.median(took):.3f} s median")
+    assert statistics.median(took) < 1.0

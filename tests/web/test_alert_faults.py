@@ -36,7 +36,7 @@ def test_a_spoiled_file_of_keys_takes_no_button_away(author, trustee, desk, read
     member, phone = trustee
     seen = fingerprint(phone.open(f"{here}/approve"))
     phone.post(f"{here}/approve", fingerprint=seen, factor="passkey", answer="{}")
-    assert "pinned keys cannot be read" in phone.problem
+    assert "cannot read the passkeys it trusts" in phone.problem
     assert str(made.settings.pins) not in phone.text
     alert.sign(made.parts, number, by=member.id, factor=Factor.TOTP, answer=step(member, now, 1), seen=seen)
     author.open(here)

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from newsletter.bounces.sns import Receiver
+from newsletter.fetching import Unreachable
 from newsletter.journeys import publish, returns
 from newsletter.web import create
 from tests import house
@@ -101,6 +102,38 @@ def tell(pages, worker, amazon, message, number):
     notice = amazon.notice(message, MessageId=f"22b80b92-fdea-4c2c-8f9d-bdfb0c7bf32{number}")
     assert pages.post("/hooks/ses", content=notice).status_code == 200
     assert returns.work(worker.parts) == 1
+
+
+def test_a_bounce_whose_certificate_cannot_be_had_is_to_be_brought_again(pages, worker, amazon):
+    """Amazon repeats what is answered with 5xx and nothing else: by any other answer the bounce would be lost."""
+
+    def away(_url):
+        raise Unreachable("sns.eu-west-1.amazonaws.com", "it does not answer")
+
+    made = pages.app.state.newsletter
+    made.parts = dataclasses.replace(made.parts, notices=Receiver(TOPIC, away))
+    assert pages.post("/hooks/ses", content=amazon.notice(bounced(worker))).status_code == 503
+    made.parts = dataclasses.replace(made.parts, notices=Receiver(TOPIC, amazon.fetch))
+    assert pages.post("/hooks/ses", content=amazon.notice(bounced(worker))).status_code == 200
+
+
+def test_a_stranger_behind_our_proxy_shuts_amazon_out_no_more_than_one_without(worker, tmp_path, database_urls, amazon):
+    """Who posts is read from what our proxy wrote: one network's inventions are counted as one network's."""
+    made = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9", web=True, trusted_proxies="127.0.0.1")
+    made.parts = dataclasses.replace(made.parts, notices=Receiver(TOPIC, amazon.fetch))
+    invented = json.loads(amazon.notice()) | {"Signature": "A" * 342 + "=="}
+    with TestClient(create(made), raise_server_exceptions=False, client=("127.0.0.1", 50_000)) as client:
+
+        def post(body, peer):
+            return client.post("/hooks/ses", content=body, headers={"x-forwarded-for": peer}).status_code
+
+        host = f"https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-{'0' * 20}"
+        answers = [
+            post(json.dumps(invented | {"SigningCertURL": f"{host}{number:012x}.pem"}), f"8.8.8.{number}")
+            for number in range(1, 9)
+        ]
+        assert answers == [403] * 5 + [503] * 3
+        assert post(amazon.notice(bounced(worker)), "9.9.9.9") == 200
 
 
 def test_what_is_not_believed_leaves_no_row(pages, worker, amazon):

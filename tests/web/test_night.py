@@ -2,10 +2,12 @@
 
 import html
 import re
+from datetime import timedelta
 
 from sqlalchemy import text
 
 from newsletter.journeys import bulletins, drafting, heeding
+from newsletter.journeys.headcount import Headcount
 from newsletter.operators.roles import Role
 from tests import house
 from tests.journeys import nights
@@ -86,9 +88,10 @@ def test_done_with_readers_left_is_not_handed_over_to_all(author, desk, readers,
 
 
 def test_an_alert_whose_readers_moved_is_locked_anew_on_the_phone(
-    author, trustee, desk, readers, worker, tmp_path, now
+    author, trustee, desk, readers, worker, tmp_path, now, app
 ):
     """“Lock it again”, said the page, and had no button for it."""
+    app.state.counts = Headcount(timedelta(0))
     readers(4)
     _number, here = locked(author)
     member, phone = trustee
@@ -158,10 +161,103 @@ def test_words_outlast_the_session(author, desk, worker, readers):
         session.execute(text("UPDATE operator_session SET seen_at = now() - interval '31 minutes'"))
     author.post("/console/alerts", **WORDS)
     assert author.page.status_code == 401 or author.problem
-    for words in ("Lorries at Sarand", "Fourteen lorries stand at the gate of Sarand."):
+    for words in ("Lorries at Sarand", "Fourteen lorries stand at the gate of Sarand.", "Write to your MP"):
         assert words in html.unescape(author.text)
     assert 'target="_blank"' in author.text
     assert rows(worker, "SELECT count(*) FROM mailing")[0][0] == 0
+
+
+LONG = WORDS | {
+    "headline-en": "They take them away",
+    "page-en": "https://sarand.example/more",
+    "label-en-1": "Ring them",
+    "url-en-1": "https://sarand.example/ring",
+}
+OURS = {"sec-fetch-site": "same-origin"}
+
+
+def kept(browser):
+    """Return what the page after a log-out goes on with, and where."""
+    form = re.search(
+        r'<form class="fields" method="post" action="(/console/alerts[^"]*)">(.*?)</form>', browser.text, re.DOTALL
+    )
+    found = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form[2])
+    return form[1], {name: html.unescape(value) for name, value in found}
+
+
+def again(browser, path, fields, **headers):
+    """Send a form of another session."""
+    browser.page = browser.client.post(path, data=fields, headers=headers or OURS)
+    return browser
+
+
+def written_in(browser):
+    """Return what the fields of a page hold, and its hidden ones."""
+    found = re.findall(r'name="([\w-]+)"[^>]*value="([^"]*)"', browser.text)
+    texts = re.findall(r'<textarea id="([\w-]+)"[^>]*>(.*?)</textarea>', browser.text, re.DOTALL)
+    return {name: html.unescape(value).strip() for name, value in found + texts}
+
+
+def test_all_that_was_written_goes_on_after_the_log_in(browse, crew, now, desk, worker, readers):
+    """Subject and text came back to be copied by hand; headline, buttons and links were gone."""
+    readers(1)
+    member, author = inside(browse, crew, now, Role.SENDER)
+    author.open("/console/alerts/new")
+    with worker.parts.database.transaction() as session:
+        session.execute(text("UPDATE operator_session SET seen_at = now() - interval '31 minutes'"))
+    author.post("/console/alerts", **LONG)
+    path, fields = kept(author)
+    assert (path, fields) == ("/console/alerts", LONG)
+    assert again(author, path, fields).page.status_code == 401, "nobody has logged in yet"
+    assert kept(author) == (path, LONG)
+    author.log_in(member, step(member, now, 1))
+    again(author, path, fields)
+    assert "what you wrote stands here" in author.text
+    assert written_in(author).items() >= LONG.items()
+    assert rows(worker, "SELECT count(*) FROM mailing")[0][0] == 0, "shown, and nothing done"
+    author.post("/console/alerts", **LONG)
+    assert re.fullmatch(r"/console/alerts/\d+", author.path), author.problem
+    assert "https://sarand.example/ring" in html.unescape(author.text)
+
+
+def test_words_outlast_the_cookie(browse, crew, now, desk, worker, readers):
+    """After twelve hours the browser itself forgets the session, and the form was called a stranger's."""
+    readers(1)
+    member, author = inside(browse, crew, now, Role.SENDER)
+    author.open("/console/alerts/new")
+    author.client.cookies.clear()
+    fields = LONG | {"form": author.form()}
+    assert again(author, "/console/alerts", fields).page.status_code == 401
+    assert kept(author)[1] == LONG
+    author.log_in(member, step(member, now, 1))
+    assert written_in(again(author, "/console/alerts", LONG)).items() >= LONG.items()
+
+
+def test_an_edit_goes_on_where_it_was(browse, crew, now, desk, worker, readers):
+    """What was before their eyes goes with it: else it would overwrite what a colleague wrote meanwhile."""
+    readers(1)
+    member, author = inside(browse, crew, now, Role.SENDER)
+    number = written(author)
+    author.open(f"/console/alerts/{number}/edit")
+    seen = written_in(author)["seen"]
+    author.client.cookies.clear()
+    again(author, f"/console/alerts/{number}/edit", LONG | {"seen": seen})
+    assert kept(author) == (f"/console/alerts/{number}/edit", LONG | {"seen": seen})
+    author.log_in(member, step(member, now, 1))
+    again(author, f"/console/alerts/{number}/edit", LONG | {"seen": seen})
+    assert written_in(author)["seen"] == seen
+    author.post(f"/console/alerts/{number}/edit", **(LONG | {"seen": "another"}))
+    assert author.page.status_code == 409
+
+
+def test_no_other_site_puts_words_into_the_form(browse, crew, now, worker):
+    """A press of its visitor would make them a draft of ours: the browser itself must say that our own page sent them."""
+    _, author = inside(browse, crew, now, Role.SENDER)
+    for headers in ({"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "none"}, {"accept": "*/*"}):
+        assert again(author, "/console/alerts", LONG, **headers).page.status_code == 403
+        assert "Fourteen lorries" not in author.text
+    for path in ("/console/alerts/1/lock", "/console/account/recovery", "/console/alerts/errands/1/edit"):
+        assert again(author, path, {}, **OURS).page.status_code in (403, 404, 405), path
 
 
 def test_nobody_waits_for_a_desk_that_is_away(author, readers, worker, database_urls):

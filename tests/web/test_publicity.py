@@ -204,6 +204,23 @@ def test_one_language_is_taken_back_and_the_others_stand(pages, worker, texts):
     assert "<strong>fourteen</strong>" not in pages.get(f"/alerts/{number}").text
 
 
+def test_what_was_taken_back_is_gone_from_every_address_within_the_second(pages, worker, texts):
+    """A link of it stands in a chat, in the archive, and in what others pass on; each was looked at a moment before."""
+    number = alert.send(worker.parts, texts, digest_key=house.DIGEST)
+    worker.deliver("urgent")
+    places = ("", "/en", "/fa", "/cap.xml")
+    addresses = [*(f"/alerts/{number}{place}" for place in places), f"/archive/{house.DIGEST}/{number}/1", "/"]
+    before = [pages.get(address).text for address in addresses]
+    assert [len(re.findall("lorries|کامیون", shown)) > 0 for shown in before] == [True] * 5 + [False]
+    retracting.retract(worker.parts, number)
+    time.sleep(SECONDS)
+    for address in addresses:
+        shown = pages.get(address)
+        assert shown.status_code == 200, address
+        assert not re.search("lorries stand at the gate|چهارده", shown.text), address
+    assert "<msgType>Cancel</msgType>" in pages.get(f"/alerts/{number}/cap.xml").text
+
+
 def speak(made, languages):
     with made.parts.database.transaction() as session:
         session.execute(text("UPDATE digest SET languages = CAST(:them AS text[])"), {"them": languages})

@@ -5,13 +5,17 @@ import time
 
 import pytest
 
+from newsletter.jobs import SWEEP
 from newsletter.journeys import joining
 from newsletter.operators.roles import Role
 from newsletter.subscribers import waves
 from newsletter.subscribers.forms import Arrival
 from newsletter.subscribers.signup import Wish
 from newsletter.web import fresh
-from tests.web.visiting import acts, inside, rows
+from tests import house
+from tests.architecture.test_jobs import look
+from tests.reliability.machine import Machine, wait_for
+from tests.web.visiting import BASE, acts, inside, rows
 
 HERE = "/console/signups"
 
@@ -20,14 +24,19 @@ HERE = "/console/signups"
 def attack(made, worker):
     """Let so many forms come from an address, through the pages' role, and the worker look at them."""
 
-    def come(count: int, client: str = "203.0.113.9") -> None:
-        net = f"{client.rpartition('.')[0]}.0/24"
-        for one in range(count):
-            wish = Wish(f"victim{one}@{client}.example.org", "en", {"weekly": "weekly"})
-            joining.ask(made.parts, wish, Arrival(client, net))
+    def forms(count: int, client: str = "203.0.113.9") -> None:
+        come(made, count, client)
         joining.work(worker.parts)
 
-    return come
+    return forms
+
+
+def come(made, count: int, client: str = "203.0.113.9") -> None:
+    """Send so many forms through the pages' role, which has no broker here."""
+    net = f"{client.rpartition('.')[0]}.0/24"
+    for one in range(count):
+        wish = Wish(f"victim{one}@{client}.example.org", "en", {"weekly": "weekly"})
+        joining.ask(made.parts, wish, Arrival(client, net))
 
 
 def states(worker):
@@ -51,6 +60,39 @@ def test_what_is_held_is_seen_and_let_through(crew, browse, now, attack, worker,
     joining.work(worker.parts)
     assert states(worker) == {"asked": 14}
     assert acts(worker)[-1] == "signups.released"
+
+
+def test_what_is_held_is_seen_within_a_minute_whatever_was_lost(crew, browse, now, made, worker):
+    """No nudge of the page arrives: the sweep of the beat finds what waits, and the page reads it as it stands."""
+    come(made, 14)
+    _, browser = inside(browse, crew, now)
+    assert "0 are held" in browser.open(HERE).text
+    beat = look()
+    assert (beat["beat"]["sweep"], beat["within"]["sweep"] < 60) == (SWEEP.name, True)
+    assert joining.any_due(worker.parts), "what a sweep asks before it calls the desk"
+    worker.greet()
+    assert "4 are held" in browser.open(HERE).text
+
+
+@pytest.mark.proof
+@pytest.mark.short
+def test_the_beat_shows_what_is_held_within_a_minute(crew, browse, now, made, tmp_path, database_urls, redis_url):
+    """The same with a real beat and a real desk, by the clock."""
+    _, browser = inside(browse, crew, now)
+    product = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9", redis_url=redis_url, base_url=BASE)
+    machine = Machine(product, tmp_path / "machine")
+    try:
+        machine.worker("desk", "transactional,events,compose,upkeep")
+        machine.beat()
+        come(made, 14)
+        began = time.monotonic()
+        wait_for(
+            lambda: "4 are held" in browser.open(HERE).text, seconds=60, every=0.5, what="held sign-ups on the page"
+        )
+        print(f"seen after {time.monotonic() - began:.1f} s")
+    finally:
+        machine.stop()
+        product.close()
 
 
 def test_only_what_was_counted_is_taken_back(crew, browse, now, attack, worker):

@@ -13,6 +13,8 @@ LONGEST_ADDRESS = 400
 PLAIN = r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$"
 KEY = "^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
 
+VERSION = "^([0-9a-f]{12})?$"
+
 Number = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
@@ -60,6 +62,13 @@ class SignupIn(_Asked):
     form: str = Field(
         default="api", max_length=40, pattern=PLAIN, description="What you call the form: sign-ups are counted by it."
     )
+    wording_version: str = Field(
+        default="",
+        pattern=VERSION,
+        description="The version of the words by which people agree on your form, as `newsletter digests form` prints both. "
+        "Without it, or where it is none of ours, the proof of consent says that your form showed none that we know of.",
+        examples=["3f0c2a9b71de"],
+    )
 
 
 class Pending(BaseModel):
@@ -73,6 +82,12 @@ class CodeIn(_Asked):
 
     pending: str = Field(max_length=100, description="As `POST /api/v1/signups` answered.")
     code: str = Field(max_length=40, description="Six figures; blanks and hyphens among them do not matter.")
+    wording_version: str = Field(
+        default="",
+        pattern=VERSION,
+        description="The version of the words by which people agree, where they stand beside the figures too.",
+        examples=["3f0c2a9b71de"],
+    )
 
 
 class Confirmed(BaseModel):

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from newsletter.assembly import Newsletter
 from newsletter.issues import digests
 from newsletter.journeys import joining as journey
 from newsletter.journeys import keeping, stopping
@@ -17,7 +16,7 @@ from newsletter.ledger.mailings import State
 from newsletter.operators import audit, roles
 from newsletter.operators.roles import May
 from newsletter.operators.tokens import BadBearer, Bearer
-from newsletter.web import joining, speaking
+from newsletter.web import joining, pages, speaking
 from newsletter.web.api.reading import StrictRoute
 from newsletter.web.api.shapes import (
     Caller,
@@ -50,7 +49,7 @@ def bearer(request: Request, shown: Annotated[HTTPAuthorizationCredentials | Non
     """Return whom a program acts as. Raises BadBearer."""
     if shown is None:
         raise BadBearer
-    return keeping.bearer(_made(request).parts, shown.credentials.strip())
+    return keeping.bearer(pages.product(request).parts, shown.credentials.strip())
 
 
 def scoped(act: May) -> Callable[[Bearer], Bearer]:
@@ -61,11 +60,6 @@ def scoped(act: May) -> Callable[[Bearer], Bearer]:
         return caller
 
     return check
-
-
-def _made(request: Request) -> Newsletter:
-    found: Newsletter = request.app.state.newsletter
-    return found
 
 
 @router.post(
@@ -92,13 +86,20 @@ def sign_up(request: Request, body: SignupIn) -> Pending:
 
     Too many from one place are held for an operator and answered like all others. Let your server pass on `X-Forwarded-For`.
     """
-    made = _made(request)
+    made = pages.product(request)
     with made.parts.database.transaction() as session:
         found = digests.listed(session)
     keys = body.digests or ([found[0].key] if len(found) == 1 else [])
     language = speaking.spoken(request, body.language)
     wish = joining.wished(
-        request, found, email=body.email, keys=keys, language=language, name=body.name, form=body.form
+        request,
+        found,
+        email=body.email,
+        keys=keys,
+        language=language,
+        name=body.name,
+        form=body.form,
+        wording=body.wording_version,
     )
     return Pending(pending=journey.ask(made.parts, wish, joining.arrival(request)))
 
@@ -113,7 +114,7 @@ def sign_up(request: Request, body: SignupIn) -> Pending:
 )
 def sign_up_by_code(request: Request, body: CodeIn) -> Confirmed:
     """Confirm a sign-up as the button in the mail does: five tries, within an hour. What is wrong is refused with 422."""
-    journey.confirm_by_code(_made(request).parts, body.pending, body.code)
+    journey.confirm_by_code(pages.product(request).parts, body.pending, body.code, wording=body.wording_version)
     return Confirmed(confirmed=True)
 
 
@@ -138,7 +139,7 @@ def me(caller: Annotated[Bearer, Depends(bearer)]) -> Caller:
 )
 def head(request: Request, _caller: Annotated[Bearer, Security(scoped(May.AUDIT), scopes=[May.AUDIT])]) -> Head:
     """Return the head of the audit, to be kept elsewhere and compared by `newsletter audit verify --against`. Scope: audit."""
-    with _made(request).parts.database.transaction() as session:
+    with pages.product(request).parts.database.transaction() as session:
         found = audit.head(session)
     return Head(number=found.number, head=str(found))
 
@@ -158,5 +159,5 @@ def stop(
     caller: Annotated[Bearer, Security(scoped(May.STOP), scopes=[May.STOP])],
 ) -> Stopped:
     """End an alert for good, in all its languages, or give up one that has not begun. Scope: stop."""
-    state = stopping.by_hand(_made(request).parts, number, State.STOPPED, by=caller.operator.id)
+    state = stopping.by_hand(pages.product(request).parts, number, State.STOPPED, by=caller.operator.id)
     return Stopped(mailing=number, state=state)

@@ -54,7 +54,7 @@ def list_(request: Request) -> HTMLResponse:
         "alerts.html",
         who=who,
         lamp=lit.ok,
-        lane=drilling.sentence(lit, gate.language(request, who.operator)),
+        lane=drilling.sentence(lit, gate.language(request, who.operator), zone=parts.zone, page=True),
         **facts,
     )
 
@@ -81,7 +81,7 @@ def _shown(
     parts = gate.made(request).parts
     found = desk.shown(parts, number)
     waits = found.standing.state in NOT_GONE
-    checked = desk.checked(parts, found) if waits else None
+    checked = desk.checked(parts, found, request.app.state.counts) if waits else None
     rules = parts.house.rules
     locked = found.standing.locked
     alone = locked is not None and found.standing.state is State.LOCKED and May.SEND in who.operator.may
@@ -102,9 +102,8 @@ def _shown(
         cancelled=bulletins.cancelled(parts, among=number),
         back=desk.taken_back(parts, found),
         trying=errands.is_checked(parts, number, since=CHECK_PATIENCE),
-        asked_at=errands.asked(parts, Act.WANT_LOCK, number),
         place=translating.languages(parts, number),
-        waiting=translating.waiting(parts, number) if waits else None,
+        waiting=checked.waiting if checked else None,
         halted=found.status.halted and f"halted.{found.status.halted}",
         along=found.status.halted == WITH_ALERT,
         checked=checked,
@@ -270,7 +269,7 @@ def _approval(request: Request, who: Visitor, number: int, problem: NewsletterEr
         "codes": locked.codes,
         "place": translating.languages(parts, number),
         "whom": calling.whom(parts, number),
-        "checked": desk.checked(parts, found),
+        "checked": desk.checked(parts, found, request.app.state.counts),
         "trying": errands.is_checked(parts, number, since=CHECK_PATIENCE),
         "own": who.operator.id in found.standing.wrote,
     }

@@ -23,7 +23,8 @@ READ = ["GET", "HEAD"]
 def front(request: Request) -> HTMLResponse:
     """Say who is logged in, which alerts wait for them, and what they may do."""
     who = gate.visitor(request)
-    return gate.show(request, "front.html", who=who, waits=desk.waits(gate.made(request).parts, who.operator))
+    waits = desk.waits(gate.made(request).parts, who.operator, now=who.now)
+    return gate.show(request, "front.html", who=who, waits=waits)
 
 
 @router.api_route("/login", methods=READ)
@@ -32,7 +33,7 @@ def ask(request: Request, back: str = "") -> Response:
     token = request.cookies.get(gate.SESSION, "")
     if token and journey.who(gate.made(request).parts, token):
         return gate.go(gate.inside(back))
-    return gate.show(request, "login.html", back=gate.inside(back), kept=())
+    return gate.show(request, "login.html", back=gate.inside(back), kept=None)
 
 
 @router.post("/login")
@@ -46,7 +47,7 @@ def enter(
     try:
         token = journey.enter(gate.made(request).parts, address, password, gate.where(request))
     except (journey.WrongLogin, TooMany, Busy) as problem:
-        return gate.show(request, "login.html", problem=problem, back=gate.inside(back), kept=())
+        return gate.show(request, "login.html", problem=problem, back=gate.inside(back), kept=None)
     answer = gate.go(gate.way("/console/second", back))
     gate.put_session(answer, token)
     return answer

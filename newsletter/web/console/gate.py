@@ -27,6 +27,8 @@ SESSION, DEVICE, FORM = "__Host-session", "__Host-device", "__Host-form"
 DEVICE_SECONDS = 180 * 24 * 3600
 READ = ("GET", "HEAD")
 _INSIDE = re.compile(r"/console(/[a-z0-9-]+)*").fullmatch
+_WRITING = re.compile(r"/console/alerts(?:/\d+/edit)?").fullmatch
+"""Where words are posted that somebody wrote for half an hour."""
 _DOORS = frozenset({"/console/login", "/console/second", "/console/passkey", "/console/prove", "/console/logout"})
 _BROWSERS = ("Edg", "OPR", "Firefox", "FxiOS", "SamsungBrowser", "CriOS", "Chrome", "Safari")
 _NAMES = {"Edg": "Edge", "OPR": "Opera", "FxiOS": "Firefox", "SamsungBrowser": "Samsung", "CriOS": "Chrome"}
@@ -60,18 +62,32 @@ def site(request: Request) -> Site | None:
 
 
 def own_form(request: Request, form: Annotated[str, Form()] = "") -> None:
-    """Refuse a POST that our own page in this very browser did not send. Raises ForeignForm."""
+    """Refuse a POST that our own page in this very browser did not send. Raises ForeignForm.
+
+    Of a text that somebody wrote it only notes that the form is of a session that is over (`stale`): such a one is shown again, and
+    nothing is done by it.
+    """
     if request.method in READ:
         return
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+    sender = request.headers.get("sec-fetch-site", "")
+    if sender not in ("", "same-origin", "none"):
         raise ForeignForm
     # With our own Referrer-Policy browsers say "null" here, also to ourselves.
     origin = request.headers.get("origin", "null")
     if origin != "null" and security.parsed(origin).netloc != request.headers.get("host"):
         raise ForeignForm
     secret = _secret(request)
-    if not secret or not hmac.compare_digest(form.encode(), _form(request, secret).encode()):
+    if secret and hmac.compare_digest(form.encode(), _form(request, secret).encode()):
+        return
+    # Only where the browser itself says that a page of ours sent it: nobody else puts words into our form.
+    if sender != "same-origin" or not _WRITING(str(request.scope["path"])):
         raise ForeignForm
+    request.state.stale = True
+
+
+def stale(request: Request) -> bool:
+    """Return whether what somebody wrote was posted by a form of a session that is over."""
+    return getattr(request.state, "stale", False)
 
 
 def _secret(request: Request) -> str:

@@ -1,20 +1,20 @@
 """Watch mandates on a phone: written down and signed by two in the evening, ended by anyone; used on the alert's own page."""
 
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Path, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from newsletter import database
 from newsletter.campaigns.errands import Act
 from newsletter.errors import NewsletterError
 from newsletter.journeys import desk
 from newsletter.journeys import mandates as journey
 from newsletter.journeys.entering import Visitor
 from newsletter.journeys.mandates import Paper
+from newsletter.journeys.parts import Parts
 from newsletter.ledger.manifest import short
 from newsletter.operators.night import SIGNING
 from newsletter.operators.roles import May
@@ -62,10 +62,8 @@ def _writer(request: Request) -> Visitor:
 
 def _add(request: Request, fields: dict[str, str], frames: Sequence[str]) -> Response:
     who, parts = _writer(request), gate.made(request).parts
-    with parts.database.transaction() as session:
-        now = database.now(session)
     try:
-        ends = journey.until(fields.get("until", "").strip(), now=now, zone=UTC)
+        ends = journey.until(fields.get("until", "").strip(), now=who.now, zone=parts.zone)
     except NewsletterError as problem:
         return _form(request, who, fields, frames, problem)
     facts: dict[str, Any] = {
@@ -96,8 +94,10 @@ def _form(
 ) -> HTMLResponse:
     parts = gate.made(request).parts
     _, able = journey.team(parts)
+    until = (USUAL | fields)["until"]
     facts: dict[str, Any] = {
         "able": able,
+        "ends": _ends(parts, until, now=who.now),
         "digests": desk.audiences(parts),
         "frames": desk.frames(parts),
         "fields": {"holder": str(who.operator.id)} | USUAL | fields,
@@ -105,6 +105,14 @@ def _form(
         "most_alerts": MOST_ALERTS,
     }
     return gate.show(request, "mandate-write.html", who=who, problem=problem, **facts)
+
+
+def _ends(parts: Parts, until: str, *, now: datetime) -> datetime:
+    """Return when it would end, so that its zone is named as it is then: clocks change at night."""
+    try:
+        return journey.until(until.strip(), now=now, zone=parts.zone)
+    except NewsletterError:
+        return now
 
 
 @router.api_route("/{number}", methods=READ)

@@ -1,8 +1,8 @@
 """An alert is written on a phone: a form with fields for each language, kept as it was where something is wrong with it."""
 
 import re
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -10,24 +10,24 @@ from fastapi import APIRouter, HTTPException, Path, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from newsletter import languages
 from newsletter.campaigns.errands import Act
 from newsletter.errors import Conflict, Invalid, NewsletterError
 from newsletter.issues import manuscript
-from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import BadManuscript, Manuscript
 from newsletter.journeys import desk, translating
 from newsletter.journeys.entering import Visitor
 from newsletter.journeys.parts import Parts
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import NotLoggedIn
-from newsletter.web.console import asking, gate
+from newsletter.web.console import asking, forming, gate
+from newsletter.web.console.forming import ACTIONS, Form
 
 router = APIRouter(prefix="/console/alerts")
 READ = ["GET", "HEAD"]
 Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
-ACTIONS = 2
 MOST_FRAMES = 10
+_WORDS = ("subject-", "headline-", "says-", "text-", "label-", "url-")
+"""How the fields begin that people type into."""
 
 
 class BadButton(Invalid):
@@ -65,14 +65,14 @@ def write(
     parts = gate.made(request).parts
     if like is not None:
         found = desk.shown(parts, like)
-        return _form(request, who, [found.digest], found.texts)
+        return _form(request, who, Form([found.digest], found.texts))
     # Of two in one language the later one: whoever chose again meant that.
     texts = list({text.language: text for text in (desk.framed(parts, one) for one in frame)}.values())
-    if translates is not None or updates is not None:
-        of: dict[str, Any] = {"translates": translates} if translates is not None else {"updates": updates or 0}
-        [about] = of.values()
-        return _form(request, who, [desk.shown(parts, about).digest], texts, offers=_frames(parts, texts, **of), **of)
-    return _form(request, who, desk.audiences(parts), texts, offers=_frames(parts, texts))
+    form = Form(desk.audiences(parts), texts, translates=translates, updates=None if translates else updates)
+    more = {name: one for name, one in (("translates", form.translates), ("updates", form.updates)) if one}
+    for about in more.values():
+        form = replace(form, digests=[desk.shown(parts, about).digest])
+    return _form(request, who, replace(form, offers=_frames(parts, texts, **more)))
 
 
 def _frames(parts: Parts, chosen: Sequence[Manuscript], **more: int) -> dict[str, list[tuple[str, str]]]:
@@ -99,7 +99,7 @@ def rewrite(request: Request, number: Id) -> HTMLResponse:
     who = gate.visitor(request)
     who.require(May.WRITE)
     found = desk.shown(gate.made(request).parts, number)
-    return _form(request, who, [found.digest], found.texts, number=number, seen=found.print)
+    return _form(request, who, Form([found.digest], found.texts, number=number, seen=found.print))
 
 
 @router.post("/{number}/edit")
@@ -110,136 +110,83 @@ async def edit(request: Request, number: Id) -> Response:
 
 async def _written(request: Request, number: int | None) -> Response:
     """Read the form, which has fields for each language, and give it to a worker."""
-    fields = {name: str(value) for name, value in (await request.form()).items()}
+    fields = {name: str(value) for name, value in (await request.form()).items() if name != "form"}
+    return await run_in_threadpool(_taken, request, number, fields)
+
+
+def _taken(request: Request, number: int | None, fields: dict[str, str]) -> Response:
     try:
-        return await run_in_threadpool(_have_composed, request, number, fields)
+        who = gate.visitor(request)
     except NotLoggedIn as over:
-        # Half an hour of writing outlasts a session: the words stay before their eyes while they log in beside them.
-        kept = [text for name, text in fields.items() if name.startswith(("subject-", "text-")) and text.strip()]
-        return gate.show(request, "login.html", problem=over, back=gate.inside(""), kept=kept)
-
-
-def _have_composed(request: Request, number: int | None, fields: dict[str, str]) -> Response:
-    who = gate.visitor(request)
+        return _kept(request, fields, over)
     who.require(May.WRITE)
-    parts = gate.made(request).parts
-    chosen = [one for one in desk.audiences(parts) if one.key == fields.get("digest")]
+    chosen = [one for one in desk.audiences(gate.made(request).parts) if one.key == fields.get("digest")]
     if not chosen:
         raise HTTPException(422)
-    spoken = _languages(fields, chosen[0].languages)
-    texts = _texts(fields, spoken)
-    late = _late(fields, spoken, texts)
+    form = forming.read(fields, chosen[0], number=number)
+    if gate.stale(request):
+        # It was written in a session that is over: its words come back, and go on by a form of this one.
+        return _form(request, who, form, again=True)
+    return _have_composed(request, who, form, nobody=forming.nobody(fields))
+
+
+def _kept(request: Request, fields: dict[str, str], over: NotLoggedIn) -> HTMLResponse:
+    """Show what was written to whose session ended meanwhile: before their eyes while they log in beside it, and to go on with."""
+    words = [text for name, text in fields.items() if name.startswith(_WORDS) and text.strip()]
+    kept = {"words": words, "fields": fields, "action": request.scope["path"]} if words else None
+    return gate.show(request, "login.html", problem=over, back=gate.inside(""), kept=kept)
+
+
+def _have_composed(request: Request, who: Visitor, form: Form, *, nobody: bool) -> Response:
+    parts = gate.made(request).parts
     try:
-        words = [_checked(parts, text) for text in texts]
+        words = [_checked(parts, text, form) for text in form.texts]
         if not words:
             raise NothingWritten
-        if fields.get("readers") and not any(fields.get(f"only-{one}") for one in spoken):
+        if nobody:
             raise NobodyTicked
     except NewsletterError as problem:
-        return _form(request, who, chosen, texts, number=number, problem=problem, seen=fields.get("seen", ""), **late)
-    act = Act.DRAFT if number is None else Act.EDIT
-    asked = {"words": words, "digest": chosen[0].key, "seen": fields.get("seen", "")} | late
-    ended = asking.ask(request, who, act, mailing=number, **asked)
-    if ended.refused:
-        seen = fields.get("seen", "")
-        return _form(request, who, chosen, texts, number=number, problem=asking.refusal(ended), seen=seen, **late)
-    return asking.go_on(ended)
+        return _form(request, who, form, problem)
+    act = Act.DRAFT if form.number is None else Act.EDIT
+    asked: dict[str, object] = {"words": words, "digest": form.digests[0].key, "seen": form.seen}
+    ended = asking.ask(request, who, act, mailing=form.number, **(asked | form.asked))
+    return _form(request, who, form, asking.refusal(ended)) if ended.refused else asking.go_on(ended)
 
 
-def _late(fields: dict[str, str], languages: Sequence[str], texts: Sequence[Manuscript]) -> dict[str, Any]:
-    """Return which alert the texts are languages of, and for whom; or which one they follow, which come later, and who gets it."""
-    if (of := fields.get("translates", "")).isdecimal():
-        return {"translates": int(of[:18]), "also_had": fields.get("for") == "also-had"}
-    written = {text.language for text in texts}
-    late: dict[str, Any] = {"later": [one for one in languages if fields.get(f"later-{one}") and one not in written]}
-    updates = fields.get("updates", "")
-    late |= {"updates": int(updates[:18])} if updates.isdecimal() else {}
-    if not fields.get("readers"):
-        return late
-    only = [one for one in languages if fields.get(f"only-{one}")]
-    return late | {"only": [] if len(only) == len(languages) else only}
-
-
-def _languages(fields: dict[str, str], usual: Sequence[str]) -> list[str]:
-    """Return the languages that a form has fields for: the digest's first, then others in which the alert was written elsewhere."""
-    written = (languages.tag(name.removeprefix("subject-")) for name in fields if name.startswith("subject-"))
-    return list(dict.fromkeys([*usual, *filter(None, written)]))
-
-
-def _texts(fields: dict[str, str], languages: Sequence[str]) -> list[Manuscript]:
-    """Return what was written in each language; nothing for those left empty."""
-    found = []
-    for language in languages:
-        subject, text = (fields.get(f"{name}-{language}", "").strip() for name in ("subject", "text"))
-        pairs = [
-            (fields.get(f"label-{language}-{one}", "").strip(), fields.get(f"url-{language}-{one}", "").strip())
-            for one in range(ACTIONS)
-        ]
-        actions = tuple(pair for pair in pairs if any(pair))
-        if subject or text or actions:
-            frame = fields.get(f"frame-{language}", "").strip()
-            written = text.replace("\r\n", "\n") + "\n"
-            headline, preheader, url = (
-                fields.get(f"{name}-{language}", "").strip() for name in ("headline", "preheader", "page")
-            )
-            found.append(Manuscript(subject, headline or subject, preheader, language, url, actions, written, frame))
-    return found
-
-
-def _checked(parts: Parts, text: Manuscript) -> str:
-    """Return a text's file. Raises BadManuscript."""
+def _checked(parts: Parts, text: Manuscript, form: Form) -> str:
+    """Return a text's file. Raises BadManuscript, BadButton, and as `desk.file`."""
     if not text.subject:
         raise BadManuscript("no-subject")
     for label, url in text.actions:
         if not label or not re.fullmatch(r"https://[^\s|]+", url):
             raise BadButton(label, url)
-    written = desk.file(parts, text)
+    written = desk.file(parts, text, form.said.get(text.language, {}))
     manuscript.read(written, language=text.language)
     return written
 
 
 def _form(
-    request: Request,
-    who: Visitor,
-    digests: Sequence[DigestView],
-    texts: Sequence[Manuscript],
-    *,
-    number: int | None = None,
-    problem: NewsletterError | None = None,
-    seen: str = "",
-    later: Sequence[str] | None = None,
-    only: Sequence[str] | None = None,
-    translates: int | None = None,
-    also_had: bool = False,
-    updates: int | None = None,
-    offers: Mapping[str, Sequence[tuple[str, str]]] = MappingProxyType({}),
+    request: Request, who: Visitor, form: Form, problem: NewsletterError | None = None, *, again: bool = False
 ) -> HTMLResponse:
-    """Show the form. offers: for each language the frames to begin with; none where that would throw away what is written."""
-    written = {text.language: text for text in texts}
-    languages = list(dict.fromkeys([*(language for one in digests for language in one.languages), *written]))
-    about = translates or number
-    place = translating.languages(gate.made(request).parts, about) if about else None
-    if place is not None and (translates or place.of):
+    """Show the form. again: its words were written in a session that is over."""
+    written, parts = form.written, gate.made(request).parts
+    languages = list(dict.fromkeys([*(language for one in form.digests for language in one.languages), *written]))
+    about = form.translates or form.number
+    place = translating.languages(parts, about) if about else None
+    if place is not None and (form.translates or place.of):
         # Of an alert that has gone only what it has not yet; of a language that came later only that.
-        languages = list(place.missing if translates else place.own)
-    if later is None:
-        later = place.later if place else ()
-    if only is None:
-        only = place.only if place else ()
+        languages = list(place.missing if form.translates else place.own)
+    usual = (place.later, place.only) if place else ((), ())
     facts: dict[str, Any] = {
-        "frames": offers,
-        "seen": seen,
-        "digests": digests,
+        "wanted": form,
+        "again": again,
         "place": place,
-        "offered": translating.offered(gate.made(request).parts, translates) if translates else (),
-        "later": later,
-        "only": only,
-        "translates": translates,
-        "also_had": also_had,
-        "updates": updates,
+        "offered": translating.offered(parts, form.translates) if form.translates else (),
+        "later": usual[0] if form.later is None else form.later,
+        "only": usual[1] if form.only is None else form.only,
         "languages": languages,
         "written": written,
-        "mailing": number,
+        "gaps": form.gaps,
         "actions": range(ACTIONS),
     }
     return gate.show(request, "alert-write.html", who=who, problem=problem, **facts)

@@ -1,0 +1,99 @@
+"""One relay of two is silent: nobody waits for it, and one process at a time asks whether it is back."""
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+
+import pytest
+from sqlalchemy import text
+
+from newsletter.delivery import knocking, standing
+from newsletter.delivery.throttle import Choice
+from newsletter.journeys import alert
+from newsletter.ledger import shards
+from newsletter.ledger.mailings import Lane
+from newsletter.relay.manners import Manners
+from newsletter.relay.opening import Unreachable
+from newsletter.relay.pool import Pool
+from tests import house
+from tests.fakes import smtp
+
+QUICK = replace(Manners(), connect=2, greeting=1.5, knock=0.3)
+
+
+@dataclass
+class Mute(smtp.Sink):
+    """A server that takes connections and never greets. ever: how many."""
+
+    ever: int = 0
+
+    async def serve(self, reader, writer):
+        self.ever += 1
+        await reader.read()
+
+
+@pytest.fixture
+def mute():
+    with smtp.running(Mute()) as server:
+        yield server
+
+
+def alarmed(tmp_path, database_urls, url):
+    made = house.build(tmp_path, database_urls, url)
+    house.add_readers(made, tmp_path, house.addresses(50))
+    (tmp_path / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
+    alert.send(made.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
+    made.sweep()
+    return made
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_alert_does_not_wait_for_a_silent_relay_beside_one_that_is_well(mute, sink, tmp_path, database_urls, known):
+    """It waited a minute: whoever came first asked the silent one, with readers in hand."""
+    made = alarmed(tmp_path, database_urls, f"{mute.url}?weight=1000 {sink.url}")
+    if known:
+        with made.parts.database.transaction() as session:
+            standing.closed(session, made.parts.relays[Lane.URGENT][0])
+            session.execute(text("UPDATE relay_state SET closed_until = clock_timestamp() - interval '1 second'"))
+    began = time.monotonic()
+    assert made.deliver("urgent", seconds=20) == 50
+    assert time.monotonic() - began < knocking.BRIEF_SECONDS + 3
+    assert mute.ever == 1
+    with made.parts.database.transaction() as session:
+        assert standing.of(session, made.parts.relays[Lane.URGENT][0]).closed_since is not None
+    made.close()
+
+
+def test_nothing_is_taken_for_a_relay_that_was_not_heard(mute, tmp_path, database_urls):
+    """What lies with a process that waits for a silent server is kept from every other."""
+    made = alarmed(tmp_path, database_urls, mute.url)
+    relay = made.parts.relays[Lane.URGENT][0]
+    with pytest.raises(Unreachable):
+        asyncio.run(
+            knocking.knock(Pool(relay, helo="sender.example", manners=QUICK), Choice(relay), made.parts.database)
+        )
+    with made.parts.database.transaction() as session:
+        assert shards.next_mailing(session, "urgent") is not None
+    made.close()
+
+
+def test_a_silent_relay_is_asked_on_by_one_of_many(mute, newsletter):
+    """Six children that each ask again are six too many for a server that has just come back."""
+    relay = replace(newsletter.parts.relays[Lane.BULK][0], port=mute.port)
+
+    async def one():
+        pool = Pool(relay, helo="sender.example", manners=QUICK)
+        began = time.monotonic()
+        with pytest.raises(Unreachable):
+            await knocking.knock(pool, Choice(relay), newsletter.parts.database)
+        return time.monotonic() - began
+
+    async def six():
+        return await asyncio.gather(*(one() for _ in range(6)))
+
+    waited = sorted(asyncio.run(six()))
+    assert waited[4] < 1.2 < waited[5], "five gave up where the sixth asked on"
+    assert mute.ever <= 6 + 4
+    with newsletter.parts.database.transaction() as session:
+        assert standing.of(session, relay).closed_since is not None
+        assert not standing.probe(session, relay, patient=True)

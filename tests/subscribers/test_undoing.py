@@ -1,0 +1,85 @@
+"""What taking an import back leaves: what was said here as well, and what the list wrote over."""
+
+import io
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from newsletter.addresses import EmailAddress
+from newsletter.database import Session
+from newsletter.subscribers import people, suppression
+from newsletter.subscribers.suppression import Brought, Reason, SaidBy, Word
+from tests.subscribers.conftest import NOW, Lists
+from tests.subscribers.test_moving_in import Moving, Undo
+from tests.subscribers.test_moving_in import moving as moving
+from tests.subscribers.test_moving_in import undo as undo
+
+FirstHand = Callable[[Lists, Session, int, Reason], object]
+
+
+def say(lists: Lists, session: Session, box: int, reason: Reason) -> None:
+    """A person or an operator says it."""
+    suppression.add(session, box, reason=reason, now=NOW)
+
+
+def report(lists: Lists, session: Session, box: int, reason: Reason) -> None:
+    """A server or a provider says it; that a mailbox is full, three times over a fortnight."""
+    for days in (0, 7, 14):
+        suppression.weigh(session, box, Word(reason, SaidBy.REPORT), now=NOW + timedelta(days=days))
+
+
+@pytest.mark.parametrize("order", ["list first", "list last"])
+@pytest.mark.parametrize(
+    ("reason", "first_hand"),
+    [(reason, say) for reason in Reason] + [(one, report) for one in (Reason.DEAD, Reason.QUOTA, Reason.COMPLAINT)],
+)
+def test_what_was_said_here_outlives_the_list_that_said_it_too(
+    moving: Moving, undo: Undo, reason: Reason, first_hand: FirstHand, order: str
+) -> None:
+    """Somebody complains whom a list had named already; the list is taken back, and they must not be mailed for that."""
+    done = moving.lists.bring("email\nmaryam@example.org\nother@example.org\n")
+    (_, box) = moving.lists.reader()
+    named = [Brought(EmailAddress.parse(f"{local}@example.org"), reason, NOW) for local in ("maryam", "other")]
+
+    def by_list(session: Session) -> None:
+        suppression.bring(session, named, import_id=done.number, now=NOW)
+
+    def here(session: Session) -> None:
+        first_hand(moving.lists, session, box, reason)
+
+    with moving.lists.database.transaction() as session:
+        for act in (by_list, here) if order == "list first" else (here, by_list):
+            act(session)
+    assert moving.barred() == {"maryam": str(reason), "other": str(reason)}
+    assert undo(done.number, suppressions_too=True).lifted == 1
+    assert moving.barred() == {"maryam": str(reason)}
+
+
+def test_what_an_operator_s_list_suppresses_outlives_an_import_too(moving: Moving, undo: Undo) -> None:
+    """A do-not-mail list that was brought by itself is nobody's import to take back."""
+    done = moving.lists.bring("email\nmaryam@example.org\n")
+    with moving.lists.database.transaction() as session:
+        word = Brought(EmailAddress.parse("maryam@example.org"), Reason.NEVER_AGAIN, NOW)
+        suppression.bring(session, [word], import_id=done.number, now=NOW)
+    counts = suppression.import_csv(moving.lists.database, io.BytesIO(b"email\nmaryam@example.org\n"))
+    assert (counts.added, counts.unchanged) == (0, 1)
+    assert undo(done.number, suppressions_too=True).lifted == 0
+    assert moving.barred() == {"maryam": "never again"}
+
+
+def test_what_an_import_wrote_over_is_counted_and_undoing_says_that_it_stays(moving: Moving, undo: Undo) -> None:
+    """A name that is overwritten is gone; whoever takes the list back must not believe that it came back."""
+    moving.lists.bring("email,name\nmaryam@example.org,Maryam\nbob@example.org,Bob\n")
+    done = moving.lists.bring("email,name\nmaryam@example.org,Wrong\nbob@example.org,Bob\nnew@example.org,New\n")
+    assert (done.added, done.changed, done.altered) == (1, 1, 1)
+    assert undo(done.number).altered == 1
+    with moving.lists.database.transaction() as session:
+        assert people.find_by_address(session, EmailAddress.parse("maryam@example.org")).name == "Wrong"
+
+
+def test_of_an_import_before_it_was_counted_nobody_says_that_it_wrote_over_nothing(moving: Moving, undo: Undo) -> None:
+    """Not known is not none."""
+    done = moving.lists.bring("email\nmaryam@example.org\n")
+    moving.lists.ask("UPDATE import_run SET altered = NULL")
+    assert undo(done.number).altered is None

@@ -1,0 +1,73 @@
+"""The first page asks of somebody only what they can do, and what is to be done."""
+
+import time
+
+from newsletter.operators.roles import Role
+from tests.web.test_alerts import author as author
+from tests.web.test_alerts import desk as desk
+from tests.web.test_alerts import few as few
+from tests.web.test_alerts import fingerprint, written
+from tests.web.test_alerts import made as made
+from tests.web.test_alerts import readers as readers
+from tests.web.test_alerts import trustee as trustee
+from tests.web.test_alerts import worker as worker
+from tests.web.test_night import approve, locked, over, plain
+from tests.web.visiting import inside, step
+
+
+def settled(browser):
+    """Wait as a browser does for a desk that takes longer than a page waits."""
+    for _ in range(200):
+        if not browser.path.startswith("/console/alerts/errands/"):
+            return browser
+        time.sleep(0.1)
+        browser.open(browser.path)
+    raise AssertionError(browser.path)
+
+
+def front(browser):
+    """Return what the first page says of alerts."""
+    return plain(browser.open("/console")).partition("What you may do here")[0]
+
+
+def test_what_goes_by_itself_is_not_offered_to_be_sent(browse, crew, now, trustee, desk, readers):
+    """Whoever pressed Send would take its delay away, in which everyone may stop it; whoever looks learns its hour."""
+    readers(4)
+    member, author = inside(browse, crew, now, Role.SENDER)
+    here = f"/console/alerts/{written(author)}"
+    settled(author.post(f"{here}/lock"))
+    seen = fingerprint(author.open(f"{here}?alone=1"))
+    assert (
+        "goes at"
+        in settled(author.post(f"{here}/alone", fingerprint=seen, factor="totp", answer=step(member, now, 1))).text
+    )
+    for one in (author, trustee[1]):
+        assert "Goes by itself at" in front(one)
+        assert "UTC, unless somebody stops it" in front(one)
+        assert "it can be sent" not in front(one)
+        assert "your approval" not in front(one)
+
+
+def test_nobody_is_asked_to_approve_what_is_over(author, trustee, desk, readers, worker):
+    """Who is woken for that finds no button. Whoever may lock is asked whether it is still true."""
+    readers(4)
+    number, _here = locked(author)
+    settled(author)
+    assert "Waits for your approval" in front(trustee[1])
+    over(worker, number)
+    assert "Lorries at Sarand" not in front(trustee[1])
+    assert "The time it was locked for is over" in front(author)
+
+
+def test_what_was_approved_and_is_over_is_not_offered_either(author, trustee, desk, readers, worker, now):
+    """It would be refused, at the moment at which somebody believes that it goes."""
+    readers(4)
+    number, here = locked(author)
+    settled(author)
+    member, phone = trustee
+    approve(phone, here, step(member, now, 1))
+    settled(phone)
+    assert "Approved: it can be sent" in front(author)
+    over(worker, number)
+    assert "it can be sent" not in front(author)
+    assert "The time it was locked for is over" in front(author)
