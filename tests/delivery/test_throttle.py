@@ -393,21 +393,21 @@ def test_each_lane_may_have_a_relay_of_its_own(sink, other_sink, tmp_path, datab
 
 
 def test_what_is_held_or_refused_costs_no_quota(sink, tmp_path, database_urls):
-    """Held readers look again every five minutes: each look would use up a part of the day, until it was gone."""
+    """What was granted to readers of a held version, or of a stopped mailing, is nobody's: the day is there for others."""
     url = f"{sink.url}?daily=1000"
     made = house.build(tmp_path, database_urls, url)
-    mailing = sending(made, tmp_path, 30)
+    sending(made, tmp_path, 30)
     with made.parts.database.transaction() as session:
         session.execute(text("UPDATE variant SET held = 'mistake'"))
     made.deliver("bulk", seconds=3)
     assert ask(made, "SELECT sum(used) FROM relay_use") == [(0,)]
-    with made.parts.database.transaction() as session:
-        session.execute(text("UPDATE variant SET held = NULL"))
-        session.execute(text("UPDATE delivery SET due_at = now() - interval '1 second' WHERE state = 'deferred'"))
-    made.sweep()
+    assert ask(made, "SELECT DISTINCT state, reason FROM delivery") == [("cancelled", "mistake")]
+    house.add_articles(made, tmp_path, "A second story")
+    second = publish.compose(made.parts, house.DIGEST)
+    publish.send(made.parts, second.issue)
     with made.parts.database.transaction() as session:
         work = leasing.lease(session, "bulk", owner="x:1", journals=tmp_path / "journals")
-    journey.stop(made.parts, mailing)
+    journey.stop(made.parts, second.mailing)
     assert windows.open(made.parts.database, work.lease, work.rows, relay=Relay.parse(url)) is None
     assert ask(made, "SELECT sum(used) FROM relay_use") == [(0,)]
     made.close()
