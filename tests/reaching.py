@@ -88,6 +88,18 @@ def reached(roots: Iterable[Place]) -> set[Place]:
     return found
 
 
+def everything(package: str) -> Iterator[Place]:
+    """Yield all that stands in the modules of a package."""
+    yield from (
+        (module, name) for module in modules() if f"{module}.".startswith(f"{package}.") for name in own(module)
+    )
+
+
+def said(places: Iterable[Place]) -> set[str]:
+    """Return the patterns of the ids that these say."""
+    return {one for module, name in places for one in sayings.of_node(own(module)[name], sayings.own(tree(module)))}
+
+
 def posts(package: str) -> Iterator[Place]:
     """Yield the functions that answer a POST in the modules of a package."""
     for module in modules():
