@@ -7,7 +7,7 @@ from functools import partial
 import structlog
 
 from newsletter import database
-from newsletter.composer.content import TeamContent
+from newsletter.composer.content import Action, TeamContent
 from newsletter.database import Session
 from newsletter.delivery import budget, quotas
 from newsletter.errors import Conflict, NewsletterError
@@ -140,12 +140,15 @@ def question(
     def say(what: str) -> str:
         return team.say(f"expiry-{what}", language, **facts)
 
-    longer = int((latest - expires).total_seconds()) // 3600
+    longer, page = (
+        int((latest - expires).total_seconds()) // 3600,
+        telling.console(parts.letterhead.base_url, mailing_id),
+    )
     if not longer:
-        code = f"newsletter alerts status {mailing_id}"
-        return TeamContent(say("subject"), say("title"), (say("text"), say("last")), code=code)
-    code = f"newsletter alerts extend {mailing_id} --hours {min(longer, 24)}"
-    return TeamContent(say("subject"), say("title"), (say("text"), say("otherwise"), say("extend")), code=code)
+        code, look = f"newsletter alerts status {mailing_id}", Action(say("look"), page)
+        return TeamContent(say("subject"), say("title"), (say("text"), say("last")), code, look)
+    code, extend = f"newsletter alerts extend {mailing_id} --hours {min(longer, 24)}", Action(say("button"), page)
+    return TeamContent(say("subject"), say("title"), (say("text"), say("otherwise"), say("extend")), code, extend)
 
 
 def _clock(moment: datetime) -> str:

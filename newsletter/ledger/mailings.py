@@ -6,7 +6,7 @@ from datetime import date, datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Row, func, or_, select, text, update
+from sqlalchemy import Row, func, or_, select, text, true, update
 from sqlalchemy.orm import Session
 
 from newsletter.errors import Conflict, NotFound
@@ -468,20 +468,19 @@ def hold(session: Session, article_id: int, *, why: str) -> int:
 
 
 def listed(session: Session, *, kind: Kind | None = None, limit: int = 50) -> list[Row[Any]]:
-    """Return the newest mailings, of one kind or all: id, kind, lane, state, subject, created_at, start_at, expires_at.
+    """Return mailings: id, kind, lane, state, subject, created_at, start_at, expires_at; without what only lies ready to take back.
 
-    Without what only lies ready to take an alert back.
+    The newest of all; of one kind those first that wait for somebody or are on their way, however many drafts are newer.
     """
+    pressing = Mailing.state.in_((State.LOCKED, State.APPROVED, State.SENDING, State.PAUSED))
     statement = (
         select(Mailing.id, Mailing.kind, Mailing.lane, Mailing.state, Mailing.subject, Mailing.created_at)
         .add_columns(Mailing.start_at, Mailing.expires_at)
         .where(or_(Mailing.kind != Kind.RETRACTION, Mailing.state != State.DRAFT))
-        .order_by(Mailing.id.desc())
-        .limit(limit)
+        .where(true() if kind is None else Mailing.kind == kind)
+        .order_by(*(() if kind is None else (pressing.desc(),)), Mailing.id.desc())
     )
-    if kind is not None:
-        statement = statement.where(Mailing.kind == kind)
-    return list(session.execute(statement))
+    return list(session.execute(statement.limit(limit)))
 
 
 def under_way(session: Session) -> list[int]:

@@ -67,6 +67,7 @@ def test_each_of_the_team_is_asked_once(newsletter, crew, tmp_path, words, sink)
     message = read(mails[0])
     assert message["Subject"] == f"Alert {number} expires with 7 still to be told"
     body = message.get_body(("plain",)).get_content()
+    assert f"/console/alerts/{number}" in body, "whoever is woken has a phone and no shell"
     assert f"newsletter alerts extend {number} --hours 24" in body
     assert "do nothing: it expires by itself" in " ".join(body.split())
 

@@ -2,6 +2,8 @@
 
 import time
 
+from sqlalchemy import text
+
 from newsletter.operators.roles import Role
 from tests.web.test_alerts import author as author
 from tests.web.test_alerts import desk as desk
@@ -71,3 +73,20 @@ def test_what_was_approved_and_is_over_is_not_offered_either(author, trustee, de
     over(worker, number)
     assert "it can be sent" not in front(author)
     assert "The time it was locked for is over" in front(author)
+
+
+def test_what_waits_is_not_hidden_by_drafts(author, trustee, desk, readers, worker):
+    """A feed or an authority writes thirty in a night; the one that is to be approved, or stopped, stays in sight."""
+    readers(4)
+    number, _here = locked(author)
+    settled(author)
+    with worker.parts.database.transaction() as session:
+        session.execute(
+            text("""
+            INSERT INTO mailing (kind, lane, state, subject, content, digest_id)
+            SELECT kind, lane, 'draft', 'Another', content, digest_id FROM mailing, generate_series(1, 35) WHERE id = :number
+        """),
+            {"number": number},
+        )
+    assert "Lorries at Sarand" in front(trustee[1])
+    assert f"/console/alerts/{number}" in author.open("/console/alerts").text
