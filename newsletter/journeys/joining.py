@@ -23,7 +23,7 @@ from newsletter.errors import Invalid, NotFound
 from newsletter.issues import cutting, digests
 from newsletter.issues.digests import DigestView
 from newsletter.jobs import DELIVER, SIGNUPS
-from newsletter.journeys import consenting, holding, inbound, judging, notices
+from newsletter.journeys import consenting, holding, inbound, judging, leaving, notices
 from newsletter.journeys.judging import TRAP as TRAP
 from newsletter.journeys.notices import To
 from newsletter.journeys.parts import NoSender, Parts
@@ -203,6 +203,21 @@ def confirm_by_reply(parts: Parts, signup_id: int) -> bool:
     if known:
         parts.nudger.nudge(SIGNUPS)
     return known
+
+
+def refuse_by_reply(parts: Parts, signup_id: int) -> bool:
+    """Say no by answering the mail; return False where there is nothing to refuse any more. Safe to repeat.
+
+    What a yes to the same mail had brought ends; whatever else they take goes on.
+    """
+    with parts.database.transaction() as session:
+        closed = signup.refuse(session, signup_id)
+        if closed is None:
+            return False
+        if person := people.of_mailbox(session, closed.mailbox_id):
+            for digest_id in closed.digest_ids:
+                leaving.end(session, person.id, digest_id)
+    return True
 
 
 def _answer(session: Session, parts: Parts, signup_id: int, by: Answer, wording: str, now: datetime) -> None:

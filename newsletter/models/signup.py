@@ -18,7 +18,7 @@ class SignupState(StrEnum):
     WAITING   nobody has looked at it
     ASKED     its owner was mailed a question
     BESIDE    its owner was asked lately by another one: whoever answers that answers this as well, if that mail names it
-    REFUSED   nothing can be written to what it names
+    REFUSED   nothing can be written to what it names, or its owner said no
     SETTLED   its owner said yes, and gets what it asked for
     HELD      more came like it than are let through: it waits for room, or for an operator
     UNDONE    an operator took it back; it is kept as long as the question that was asked counts

@@ -214,7 +214,8 @@ def unanswered(session: Session, mailbox_ids: Iterable[int], *, now: datetime) -
 
 _UNANSWERED = text("""
     SELECT s.mailbox_id, array_agg(s.asked_at ORDER BY s.asked_at) AS moments,
-        jsonb_agg(CASE WHEN s.undone_at IS NULL THEN to_jsonb(s.named) ELSE '[]' END) AS named FROM signup s
+        jsonb_agg(CASE WHEN s.undone_at IS NULL AND s.state <> 'refused' THEN to_jsonb(s.named) ELSE '[]' END) AS named
+    FROM signup s
     LEFT JOIN (SELECT mailbox_id, max(answered_at) AS at FROM signup WHERE mailbox_id = ANY (CAST(:ids AS bigint[]))
                GROUP BY mailbox_id) last ON last.mailbox_id = s.mailbox_id
     WHERE s.mailbox_id = ANY (CAST(:ids AS bigint[])) AND s.asked_at > :since AND s.asked_at > coalesce(last.at, '-infinity')
@@ -316,7 +317,43 @@ def answer(session: Session, signup_id: int, *, by: Answer, now: datetime, wordi
 _ANSWER = text("""
     UPDATE signup SET answered_at = coalesce(answered_at, :now), answered_by = CASE WHEN answered_at IS NULL THEN :by
         ELSE answered_by END, answered_wording = CASE WHEN answered_at IS NULL THEN :wording ELSE answered_wording END
-    WHERE id = :id AND asked_at IS NOT NULL AND undone_at IS NULL
+    WHERE id = :id AND asked_at IS NOT NULL AND undone_at IS NULL AND state <> 'refused'
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A question that was answered by a no. digest_ids: what its mail named, where a yes had brought that already."""
+
+    mailbox_id: int
+    digest_ids: tuple[int, ...] = ()
+
+
+def mailbox_of(session: Session, signup_id: int) -> int | None:
+    """Return the mailbox whose owner was asked; None where that is forgotten, or was never."""
+    return session.execute(select(Signup.mailbox_id).where(Signup.id == signup_id)).scalar_one_or_none()
+
+
+def refuse(session: Session, signup_id: int) -> Closed | None:
+    """Write down that its owner said no: all that they were or would be asked is closed, and a yes by the same mail comes too late.
+
+    It counts as a question that nobody answered, so a stranger's next form finds no more room. None where it is forgotten or taken
+    back. Safe to repeat.
+    """
+    # A worker that is bringing in a yes ends first: else its owner would have what they have just refused.
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtext('signups'))"))
+    asked = (Signup.id == signup_id, Signup.asked_at.is_not(None), Signup.undone_at.is_(None))
+    found = session.execute(select(Signup.mailbox_id, Signup.state, Signup.named).where(*asked)).one_or_none()
+    if found is None or found.mailbox_id is None:
+        return None
+    session.execute(_REFUSE, {"id": signup_id, "mailbox": found.mailbox_id})
+    return Closed(found.mailbox_id, tuple(found.named) if found.state == SignupState.SETTLED else ())
+
+
+# What they said yes to by another mail stays theirs.
+_REFUSE = text("""
+    UPDATE signup SET state = 'refused', again_at = NULL, answered_at = NULL, answered_by = NULL, answered_wording = NULL
+    WHERE mailbox_id = :mailbox AND state IN ('asked', 'beside') AND undone_at IS NULL AND (id = :id OR answered_at IS NULL)
 """)
 
 
@@ -337,7 +374,7 @@ def count_try(session: Session, pending: str, *, now: datetime) -> Try:
 
 _TRY = text("""
     UPDATE signup SET tries = tries + 1
-    WHERE pending = :pending AND tries < :most AND asked_at > :since AND undone_at IS NULL
+    WHERE pending = :pending AND tries < :most AND asked_at > :since AND undone_at IS NULL AND state <> 'refused'
     RETURNING id, tries
 """)
 
