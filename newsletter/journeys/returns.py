@@ -29,7 +29,7 @@ from newsletter.relay.verdict import Class
 from newsletter.reports import parse, ses, verdict
 from newsletter.reports.parse import Bounce, Complaint, Letter
 from newsletter.reports.verdict import Fate, Meaning
-from newsletter.subscribers import people, signup, suppression
+from newsletter.subscribers import consent, people, signup, suppression
 from newsletter.subscribers.suppression import Reason, SaidBy, Word
 from newsletter.tokens import BadToken
 
@@ -142,10 +142,14 @@ def _left(session: Session, parts: Parts, letter: Letter, route: Route, now: dat
     mailing_id, mailbox_id = proven
     person = people.of_mailbox(session, mailbox_id)
     mailing = mailings.get(session, mailing_id)
-    if person is None or mailing.digest_id is None or not parting.wants_to_leave(letter, answered=mailing.subject):
+    if person is None or not parting.wants_to_leave(letter, answered=mailing.subject):
         return False
-    leaving.end(session, person.id, mailing.digest_id)
-    return True
+    # A welcome is of no digest: it names those that were permitted as it was written.
+    began = consent.digests_granted_at(session, person.id, mailing.created_at)
+    ended = [mailing.digest_id] if mailing.digest_id is not None else began
+    for digest_id in ended:
+        leaving.end(session, person.id, digest_id)
+    return bool(ended)
 
 
 def _followed(session: Session, parts: Parts, letter: Letter, now: datetime) -> tuple[int, int] | None:

@@ -35,11 +35,11 @@ def ask(made, sql, **facts):
         return session.execute(text(sql), facts).all()
 
 
-def question(made, sink, digest="weekly"):
+def question(made, sink, *wanted):
     """Somebody writes her address into a form; return the mail that asks her."""
     made.deliver("transactional", seconds=5)
     before = len(sink.messages)
-    joining.ask(made.parts, Wish(ANN, "en", {digest: "weekly"}))
+    joining.ask(made.parts, Wish(ANN, "en", dict.fromkeys(wanted or ("weekly",), "weekly")))
     joining.work(made.parts)
     made.deliver("transactional", seconds=5)
     [mail] = sink.messages[before:]
@@ -157,6 +157,38 @@ def test_a_no_before_the_worker_has_looked_at_a_yes_counts(made, sink):
     assert answered(made, mail, answers.gmail(mail, ANN, "no")) is Done.REFUSED
     assert takes(made) == []
     assert not joining.any_due(made.parts)
+
+
+@pytest.mark.parametrize("to", ["news@sarand.example", "the return path"])
+def test_who_answers_the_welcome_by_unsubscribe_has_left(made, sink, to):
+    """It is the first mail they see, and often the moment in which they think better of it: nobody should have to write twice."""
+    with made.parts.database.transaction() as session:
+        digests.add(session, "alarm", name="The Alarm", languages=("en",), rhythm=Rhythm.WEEKLY)
+        digests.add(session, "farm", name="The Farm", languages=("en",), rhythm=Rhythm.WEEKLY)
+    earlier = question(made, sink, "alarm")
+    answered(made, earlier, answers.gmail(earlier, ANN, "yes"))
+    mail = question(made, sink, "weekly", "farm")
+    answered(made, mail, answers.gmail(mail, ANN, "yes"))
+    made.deliver("transactional", seconds=5)
+    welcome = sink.messages[-1]
+    assert b"Subject: Welcome: " in welcome.content
+    assert takes(made) == ["alarm", "farm", "weekly"]
+    where = welcome.sender if to == "the return path" else to
+    said = answers.apple(welcome.content, ANN, "Unsubscribe")
+    assert returns.take(made.parts, Arrived(ANN, where, said)) is Done.LEFT
+    assert takes(made) == ["alarm"], "what another mail welcomed them to goes on"
+    assert letters(made) == []
+
+
+def test_a_question_of_another_kind_is_left_by_nobody(made, sink):
+    """The wish to leave under a mail that brought nothing is for a person: it must not be guessed what was meant."""
+    mail = question(made, sink)
+    answered(made, mail, answers.gmail(mail, ANN, "yes"))
+    made.deliver("transactional", seconds=5)
+    said = answers.apple(mail, ANN, "Unsubscribe")
+    assert returns.take(made.parts, Arrived(ANN, "news@sarand.example", said)) is Done.KEPT
+    assert takes(made) == ["weekly"]
+    assert [wish for wish, _ in letters(made)] == ["leave"]
 
 
 @pytest.mark.parametrize(
