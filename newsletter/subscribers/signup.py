@@ -63,7 +63,7 @@ class Wish:
 class SignupView:
     """A wish that a worker looks at.
 
-    answered_wording   the version of the words on the page on which its owner said yes; "" where there were none
+    answered_wording   the version of the words by which its owner said yes; "" where there were none
     wish               None: it cannot be opened
     released           an operator let it through
     named              the digests that the mail named which asked about it
@@ -242,6 +242,12 @@ def asked(session: Session, signup_id: int, mailbox_id: int, *, named: Sequence[
     _become(session, signup_id, state=SignupState.ASKED, mailbox_id=mailbox_id, asked_at=now, named=list(named))
 
 
+def worded(session: Session, signup_ids: Iterable[int], wording: str) -> None:
+    """Write down the version of the words in the mail that asks about wishes: whoever answers it has read those."""
+    these = update(Signup).where(Signup.id.in_(list(signup_ids))).values(answered_wording=wording)
+    session.execute(these.execution_options(synchronize_session=False))
+
+
 def beside(session: Session, found: Iterable[tuple[int, int, datetime | None]]) -> None:
     """Write down that wishes wait for the answer to another question.
 
@@ -307,16 +313,17 @@ def _become(session: Session, signup_id: int, **facts: Any) -> None:
 def answer(session: Session, signup_id: int, *, by: Answer, now: datetime, wording: str = "") -> bool:
     """Write down that its owner said yes; return False where there is no such wish any more. Safe to repeat.
 
-    wording   the version of the words on the page on which they did; "" where there were none
+    wording   the version of the words on the page on which they did; "" where there were none. By a reply they are the mail's
     """
-    facts = {"id": signup_id, "by": by, "now": now, "wording": wording or None}
+    facts = {"id": signup_id, "by": by, "now": now, "wording": wording or None, "replied": by is Answer.REPLY}
     return session.execute(_ANSWER, facts).rowcount > 0  # type: ignore[attr-defined, no-any-return]
 
 
 # Only what was asked about can be answered: by whoever got the mail.
 _ANSWER = text("""
     UPDATE signup SET answered_at = coalesce(answered_at, :now), answered_by = CASE WHEN answered_at IS NULL THEN :by
-        ELSE answered_by END, answered_wording = CASE WHEN answered_at IS NULL THEN :wording ELSE answered_wording END
+        ELSE answered_by END, answered_wording = CASE WHEN answered_at IS NULL AND NOT :replied THEN :wording
+        ELSE answered_wording END
     WHERE id = :id AND asked_at IS NOT NULL AND undone_at IS NULL AND state <> 'refused'
 """)
 
