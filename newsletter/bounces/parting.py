@@ -50,7 +50,10 @@ POLITE = (
 )
 """What may stand before or after."""
 
-_ANSWERED = re.compile(r"(?:\s*(?:re|aw|antw|sv|réf|ref|fwd?|wg|tr|پاسخ|رد)\s*(?:\[\d+\])?\s*[:：])+\s*", re.IGNORECASE)
+_ANSWERED = re.compile(
+    r"^(?:\s*(?:re|aw|antw|sv|vs|odp|ynt|rif|res|réf|ref|fwd?|wg|tr|پاسخ|رد|回复|答复)\s*(?:\[\d+\])?\s*[:：])+\s*",
+    re.IGNORECASE,
+)
 # Where a mail program begins to repeat what is answered.
 _QUOTED = re.compile(
     r"^[>|]"
@@ -63,8 +66,10 @@ _QUOTED = re.compile(
     re.IGNORECASE,
 )
 _ATTRIBUTION_BEGINS = re.compile(r"^(?:on|am|le|در|في)\s.*\d", re.IGNORECASE)
-_SIGNATURE = re.compile(
-    r"^--\s*$|^(?:sent from|get outlook|von meinem|gesendet von|envoyé de|envoyé depuis|ارسال شده|فرستاده شده|أُرسلت من|أرسلت من"
+_SIGNATURE = re.compile(r"^--\s*$")
+# What a program adds by itself: it stands in one line, and a person may write on beneath it.
+_ADDED = re.compile(
+    r"^(?:sent from|get outlook|von meinem|gesendet von|envoyé de|envoyé depuis|ارسال شده|فرستاده شده|أُرسلت من|أرسلت من"
     r"|مرسل من|تم الإرسال من)\b",
     re.IGNORECASE,
 )
@@ -74,6 +79,7 @@ _MARKUP_QUOTED = re.compile(
     r"|<hr\b",
     re.IGNORECASE,
 )
+_BLOCK_ENDS = re.compile(r"</blockquote\s*>", re.IGNORECASE)
 _LINE_ENDS = re.compile(r"<br\b[^<>]*>|</(?:p|div|tr|li|h\d|blockquote)>", re.IGNORECASE)
 _UNSEEN = re.compile(r"<(style|script|head|title)\b.{0,5000}?</\1>|<!--.{0,5000}?-->", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^<>]*>")
@@ -86,14 +92,19 @@ def wants_to_leave(letter: Letter, *, answered: str = "") -> bool:
 
     answered   the subject of the mail that it answers: what a mail program repeats of it ("Re: Stop") was said by us
     """
-    lines, subject = own_lines(letter.text), _ANSWERED.sub("", letter.subject, count=1)
-    said = _is_wish(subject) and _plain(subject) != _plain(answered)
-    return said or bool(lines and _is_wish(lines[0]))
+    lines, subject = own_lines(letter.text), subject_of(letter)
+    said = is_wish(subject) and plain(subject) != plain(answered)
+    return said or bool(lines and is_wish(lines[0]))
+
+
+def subject_of(letter: Letter) -> str:
+    """Return a subject without what a mail program puts before it."""
+    return _ANSWERED.sub("", letter.subject, count=1)
 
 
 def says_more(letter: Letter) -> bool:
     """Whether there is something for a person to read beside the wish."""
-    return any(not _is_wish(line) and _plain(line) not in _POLITE for line in own_lines(letter.text))
+    return any(not is_wish(line) and not is_polite(line) for line in own_lines(letter.text))
 
 
 def own_lines(text: str) -> list[str]:
@@ -101,11 +112,41 @@ def own_lines(text: str) -> list[str]:
     found: list[str] = []
     lines = [_seen(line) for line in _without_markup(text).split("\n")[:400]]
     for place, line in enumerate(lines):
-        if _SIGNATURE.search(line) or _quotes(line, lines[place + 1] if place + 1 < len(lines) else ""):
+        if (
+            _SIGNATURE.search(line)
+            or _ADDED.search(line)
+            or _quotes(line, lines[place + 1] if place + 1 < len(lines) else "")
+        ):
             break
         if line:
             found.append(line)
     return found[:40]
+
+
+def written(text: str) -> list[str]:
+    """Return every line that the writer can have written, also beneath a quote and behind what a telephone adds; no signature.
+
+    For what must not be missed. `own_lines` ends sooner: what stands there is theirs for certain.
+    """
+    lines = [_seen(line) for line in _without_markup(text).split("\n")[:400]]
+    begins = next(
+        (place for place in range(len(lines)) if _quotes(lines[place], "".join(lines[place + 1 : place + 2]))), 400
+    )
+    above, rest = lines[:begins], lines[begins:]
+    # Without marks nobody can tell where the quote ends: all that follows is taken for it.
+    marked = next((place for place, line in enumerate(rest[:6]) if line.startswith((">", "|"))), len(rest))
+    below = [line for line in rest[marked:] if not line.startswith((">", "|"))]
+    return [*_unsigned(above), *_unsigned(below), *_unsigned(_beneath_markup(text))]
+
+
+def _unsigned(lines: list[str]) -> list[str]:
+    end = next((place for place, line in enumerate(lines) if _SIGNATURE.search(line)), len(lines))
+    return [line for line in lines[:end] if line and not _ADDED.search(line)][:40]
+
+
+def _beneath_markup(text: str) -> list[str]:
+    pieces = _BLOCK_ENDS.split(text) if _MARKUP.match(text) else []
+    return [_seen(line) for line in _shown(pieces[-1][:_MOST]).split("\n")] if len(pieces) > 1 else []
 
 
 def _quotes(line: str, following: str) -> bool:
@@ -121,7 +162,11 @@ def _without_markup(text: str) -> str:
     text = _UNSEEN.sub("", text[:_MOST])
     if quoted := _MARKUP_QUOTED.search(text):
         text = text[: quoted.start()]
-    return html.unescape(_TAG.sub("", _LINE_ENDS.sub("\n", text.replace("\n", " "))))
+    return _shown(text)
+
+
+def _shown(markup: str) -> str:
+    return html.unescape(_TAG.sub("", _LINE_ENDS.sub("\n", markup.replace("\n", " "))))
 
 
 def _seen(line: str) -> str:
@@ -129,26 +174,35 @@ def _seen(line: str) -> str:
     return "".join(one for one in line if one == "\u200c" or unicodedata.category(one) != "Cf").strip()
 
 
-def _plain(line: str) -> str:
+def plain(line: str) -> str:
     """Return a line as it is compared: small letters without marks, points and blanks; one spelling of each Arabic letter."""
     spread = unicodedata.normalize("NFKD", _seen(line[:_LONGEST]).casefold().translate(_SAME))
     kept = (" " if unicodedata.category(one)[0] in "PSZC" and one != "'" else one for one in spread)
     return " ".join("".join(one for one in kept if unicodedata.category(one) != "Mn").translate(_SAME).split())
 
 
-def _phrases(written: str) -> frozenset[str]:
-    return frozenset(map(_plain, re.split("[,،]", written)))
+def phrases(listed: str) -> frozenset[str]:
+    """Return phrases between commas as they are compared."""
+    return frozenset(map(plain, re.split("[,،]", listed)))
 
 
-_POLITE = _phrases(POLITE)
-_WISHES = frozenset[str]().union(*map(_phrases, WISHES.values()))
+_POLITE = phrases(POLITE)
+_WISHES = frozenset[str]().union(*map(phrases, WISHES.values()))
 
 
-def _is_wish(line: str) -> bool:
-    if len(line) > _LONGEST:
-        return False
-    words = _plain(line).split()
-    return any(" ".join(rest) in _WISHES for rest in _impolite(words))
+def is_wish(line: str) -> bool:
+    """Whether a line is nothing but the wish to leave."""
+    return is_one_of(line, _WISHES)
+
+
+def is_polite(line: str) -> bool:
+    """Whether a line is a greeting or thanks, and nothing else."""
+    return plain(line) in _POLITE
+
+
+def is_one_of(line: str, known: frozenset[str]) -> bool:
+    """Whether a line is one of these phrases, with or without polite words before and after."""
+    return len(line) <= _LONGEST and any(" ".join(rest) in known for rest in _impolite(plain(line).split()))
 
 
 def _impolite(words: list[str]) -> list[list[str]]:

@@ -46,3 +46,8 @@ def wishes(content: bytes) -> tuple[list[str], bool]:
     """Return the tokens in a subject, five at most, and whether the mail is a letter instead: nothing like a token is there."""
     subject = mime.words(mime.read(content[: 2**16]).field("subject"))
     return _TOKEN.findall(subject)[:5], _ATTEMPT.search(subject) is None
+
+
+def is_whole(content: bytes) -> bool:
+    """Whether a letter holds nothing but text: no picture, and no part that is sealed for somebody else."""
+    return all(part.kind in ("text/plain", "text/html") for part in mime.leaves(mime.read(content)))

@@ -180,11 +180,13 @@ class NoticeContent:
 
     lists          names of the digests or topics it is about, at least one
     written_on     day on which it is written: what a discreet subject says
+    agreement      what whoever says yes to a confirmation agrees to
     """
 
     kind: NoticeKind
     lists: tuple[str, ...]
     written_on: date = date(2000, 1, 1)
+    agreement: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,13 @@ from newsletter.database import Session
 from newsletter.errors import Forbidden
 from newsletter.issues import cutting, digests
 from newsletter.issues.digests import DigestView
+from newsletter.jobs import SIGNUPS
 from newsletter.journeys import consenting, leaving, lessening, styling
 from newsletter.journeys.parts import Parts
 from newsletter.subscribers import (
     agreements,
     consent,
+    fresh,
     pausing,
     people,
     preferences,
@@ -145,19 +147,32 @@ def _page(session: Session, person: PersonView, own: Own | None, now: datetime) 
     )
 
 
-def choose(parts: Parts, token: str, level: Level, *, wording: str = "") -> None:
-    """Take one of the three choices. Safe to repeat. wording: the version of the page's words. Raises tokens.BadToken."""
+def choose(parts: Parts, token: str, level: Level, *, wording: str = "") -> bool:
+    """Take one of the three choices; return False where a fresh link is mailed instead (`_to_be_proven`). Safe to repeat.
+
+    wording   the version of the page's words
+
+    Raises tokens.BadToken.
+    """
     with parts.database.transaction() as session:
         now = database.now(session)
-        if person := _reader(session, parts, token, now):
+        person = _reader(session, parts, token, now)
+        proven = not (person and _to_be_proven(session, parts, token, person, now))
+        if person and proven:
             every = [one.id for one in digests.listed(session)]
             taken = [one.digest_id for one in subscriptions.of(session, person.id)]
             told = _told(session, parts, wording, now)
             _take(session, person, preferences.rhythms(level, taken=taken, every=every), told, now)
+    if not proven:
+        parts.nudger.nudge(SIGNUPS)
+    return proven
 
 
-def change(parts: Parts, token: str, details: Details) -> None:
-    """Take everything behind the three choices as it stands in the form. Raises tokens.BadToken, BadChoice, UnknownTopic."""
+def change(parts: Parts, token: str, details: Details) -> bool:
+    """Take everything behind the three choices as it stands in the form; return False where a fresh link is mailed instead.
+
+    Raises tokens.BadToken, BadChoice, UnknownTopic.
+    """
     if not languages.speaks(details.language):
         raise BadChoice("language")
     if details.zone not in pausing.zones():
@@ -165,16 +180,28 @@ def change(parts: Parts, token: str, details: Details) -> None:
     with parts.database.transaction() as session:
         now = database.now(session)
         if not (person := _reader(session, parts, token, now)):
-            return
+            return True
         every = {one.key: one.id for one in digests.listed(session)}
         if not details.rhythms.keys() <= every.keys():
             raise BadChoice("digest")
-        wanted = {every[key]: rhythm for key, rhythm in details.rhythms.items()}
-        told = _told(session, parts, details.wording, now)
-        _take(session, person, wanted, told, now, only=True)
-        topics.choose(session, person.id, details.topics, now=now, details=told)
-        people.settle(session, person.id, language=details.language, time_zone=details.zone)
-        styling.apply(session, person.id, details.wish)
+        adds = bool(details.rhythms or details.topics)
+        proven = not (adds and _to_be_proven(session, parts, token, person, now))
+        if proven:
+            _change(session, parts, person, details, every, now)
+    if not proven:
+        parts.nudger.nudge(SIGNUPS)
+    return proven
+
+
+def _change(
+    session: Session, parts: Parts, person: PersonView, details: Details, every: Mapping[str, int], now: datetime
+) -> None:
+    wanted = {every[key]: rhythm for key, rhythm in details.rhythms.items()}
+    told = _told(session, parts, details.wording, now)
+    _take(session, person, wanted, told, now, only=True)
+    topics.choose(session, person.id, details.topics, now=now, details=told)
+    people.settle(session, person.id, language=details.language, time_zone=details.zone)
+    styling.apply(session, person.id, details.wish)
 
 
 def pause(parts: Parts, token: str, *, until: date | None) -> None:
@@ -196,6 +223,18 @@ def rename(parts: Parts, token: str, own: Own) -> None:
             raise NeedsFreshLink
         if link.purpose is Purpose.FRESH:
             people.rename(session, link.subscriber_id, own)
+
+
+def _to_be_proven(session: Session, parts: Parts, token: str, person: PersonView, now: datetime) -> bool:
+    """Whether nothing may be added by this link, and a fresh one is mailed for it: a mail of ours that anybody may hold by now.
+
+    Who takes something hears from us of what is added, and can end it; who has left everything would be subscribed again unheard.
+    """
+    link = parts.tokens.read(token, Purpose.PREFERENCES, Purpose.FRESH, Purpose.PREVIEW, now=now)
+    if link.purpose is Purpose.FRESH or subscriptions.of(session, person.id):
+        return False
+    fresh.ask(session, person.id)
+    return True
 
 
 def _reader(session: Session, parts: Parts, token: str, now: datetime) -> PersonView | None:

@@ -23,7 +23,7 @@ from newsletter.errors import Invalid, NotFound
 from newsletter.issues import cutting, digests
 from newsletter.issues.digests import DigestView
 from newsletter.jobs import DELIVER, SIGNUPS
-from newsletter.journeys import consenting, holding, inbound, judging, notices
+from newsletter.journeys import consenting, holding, inbound, judging, leaving, notices
 from newsletter.journeys.judging import TRAP as TRAP
 from newsletter.journeys.notices import To
 from newsletter.journeys.parts import NoSender, Parts
@@ -140,7 +140,7 @@ def embedded(parts: Parts, keys: Sequence[str], *, language: str, name: str) -> 
 
     It gives back the version of the words it shows, and these are kept: so it can be shown later, also when ours have changed.
     """
-    spoken = language if languages.speaks(language) else "en"
+    spoken = _spoken(language)
     agreement = consenting.agreement(parts, spoken)
     with parts.database.transaction() as session:
         chosen = [digests.by_key(session, key) for key in keys]
@@ -205,6 +205,21 @@ def confirm_by_reply(parts: Parts, signup_id: int) -> bool:
     return known
 
 
+def refuse_by_reply(parts: Parts, signup_id: int) -> bool:
+    """Say no by answering the mail; return False where there is nothing to refuse any more. Safe to repeat.
+
+    What a yes to the same mail had brought ends; whatever else they take goes on.
+    """
+    with parts.database.transaction() as session:
+        closed = signup.refuse(session, signup_id)
+        if closed is None:
+            return False
+        if person := people.of_mailbox(session, closed.mailbox_id):
+            for digest_id in closed.digest_ids:
+                leaving.end(session, person.id, digest_id)
+    return True
+
+
 def _answer(session: Session, parts: Parts, signup_id: int, by: Answer, wording: str, now: datetime) -> None:
     known = consenting.known(session, parts, wording) if wording else None
     if known is not None:
@@ -258,10 +273,14 @@ def _ask(session: Session, parts: Parts, found: Sequence[SignupView], now: datet
     asked = judging.judge(session, found, keys={one.key: one.id for one in named.values()}, now=now)
     # Whoever reads us already and may not be named by a mail is not named by a question either, whoever has it sent.
     looks = styles.of_mailboxes(session, [one.mailbox_id for one in asked])
+    spoken: defaultdict[str, list[int]] = defaultdict(list)
     for one in asked:
         to = To(one.mailbox_id, None, asking.to_join(one.one.id))
         names = tuple(named[number].name for number in one.names if number in named)
         groups[one.wish.language, names, looks.get(one.mailbox_id, "")].append(to)
+        spoken[_spoken(one.wish.language)].append(one.one.id)
+    for language, numbers in spoken.items():
+        signup.worded(session, numbers, consenting.agreement(parts, language).version)
     _post(session, parts, NoticeKind.CONFIRM, groups, keeps=QUESTION_KEEPS, now=now)
 
 
@@ -366,12 +385,13 @@ def _proof(session: Session, parts: Parts, wish: Wish, came: _Came) -> dict[str,
     said = came.answered
     assert said.answered_at is not None
     confirmed = consenting.known(session, parts, said.answered_wording) if said.answered_wording else None
+    where = Shown.MAIL if said.answered_by is Answer.REPLY else Shown.CONFIRMING
     return {
         "language": wish.language,
         "form": wish.form,
         "page": wish.page,
         "network": wish.network,
-        **agreements.proof(words=wish.wording, shown=wish.shown, given=wish.given, confirmed=confirmed),
+        **agreements.proof(words=wish.wording, shown=wish.shown, given=wish.given, confirmed=confirmed, where=where),
         "asked_at": came.one.came_at.isoformat(),
         "confirmed_by": str(said.answered_by),
         "confirmed_at": said.answered_at.isoformat(),
@@ -392,12 +412,18 @@ def _post(
 
     reply_domain = inbound.reply_domain(session, parts) if kind is NoticeKind.CONFIRM else ""
     for (language, lists, look), to in groups.items():
-        spoken = language if languages.speaks(language) else "en"
+        spoken = _spoken(language)
         frame = parts.letterhead.notice_frame(
             lists[0] if lists else "", language=spoken, reply_domain=reply_domain, style=Style.parse(look)
         )
-        compiled = notice.compose(NoticeContent(kind, lists, written_on=now.date()), frame, parts.layout)
+        words = consenting.wording(parts, spoken) if kind is NoticeKind.CONFIRM else ""
+        content = NoticeContent(kind, lists, written_on=now.date(), agreement=words)
+        compiled = notice.compose(content, frame, parts.layout)
         notices.post(session, compiled, to, subject=str(kind), language=spoken, expires_at=now + keeps, now=now)
+
+
+def _spoken(language: str) -> str:
+    return language if languages.speaks(language) else "en"
 
 
 def tidy(parts: Parts) -> int:

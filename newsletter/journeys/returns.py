@@ -13,7 +13,8 @@ import structlog
 
 from newsletter import database, mailboxes
 from newsletter.addresses import BadAddress, EmailAddress
-from newsletter.bounces import arrivals, parting, probing, processing, replies
+from newsletter.bounces import arrivals, assent, parting, probing, processing, replies
+from newsletter.bounces.assent import Said
 from newsletter.bounces.routing import Arrived, Place, Route, raised_in
 from newsletter.database import DatabaseUnreachable, Session
 from newsletter.delivery import watching
@@ -28,7 +29,7 @@ from newsletter.relay.verdict import Class
 from newsletter.reports import parse, ses, verdict
 from newsletter.reports.parse import Bounce, Complaint, Letter
 from newsletter.reports.verdict import Fate, Meaning
-from newsletter.subscribers import people, suppression
+from newsletter.subscribers import consent, people, signup, suppression
 from newsletter.subscribers.suppression import Reason, SaidBy, Word
 from newsletter.tokens import BadToken
 
@@ -46,6 +47,7 @@ class Done(StrEnum):
     KEPT = "kept"
     PROBED = "probed"
     CONFIRMED = "confirmed"
+    REFUSED = "refused"
     NOTHING = "nothing"
 
 
@@ -60,7 +62,7 @@ def take(parts: Parts, mail: Arrived) -> Done:
         case Place.LEAVE:
             done = _leave(parts, mail)
         case Place.CONFIRM:
-            done = _confirmed(parts, mail, route.signup)
+            done = _answered_question(parts, mail, route.signup)
         case Place.RETURN | Place.DESK:
             done = _read(parts, mail, route)
     log.info("came in", place=route.place, done=done)
@@ -74,10 +76,28 @@ def _probed(parts: Parts, number: int) -> Done:
     return Done.PROBED if came else Done.NOTHING
 
 
-def _confirmed(parts: Parts, mail: Arrived, signup_id: int) -> Done:
-    """A person's answer to the question whether they wished to join is their yes; a machine's is nothing."""
-    person = bool(mail.sender) and isinstance(parse.parse(mail.content), Letter)
-    return Done.CONFIRMED if person and joining.confirm_by_reply(parts, signup_id) else Done.NOTHING
+def _answered_question(parts: Parts, mail: Arrived, signup_id: int) -> Done:
+    """A person's answer to the question whether they wished to join: yes, no, or for a person to read. A machine's is nothing."""
+    letter = parse.parse(mail.content)
+    if not mail.sender or not isinstance(letter, Letter):
+        return Done.NOTHING
+    match assent.of(letter, whole=processing.is_whole(mail.content)):
+        case Said.YES:
+            return Done.CONFIRMED if joining.confirm_by_reply(parts, signup_id) else Done.NOTHING
+        case Said.NO:
+            refused = joining.refuse_by_reply(parts, signup_id)
+            kept = assent.says_more(letter) and _kept(parts, mail, letter, signup_id, refused=refused)
+            return Done.REFUSED if refused else Done.KEPT if kept else Done.NOTHING
+        case Said.UNCLEAR:
+            return Done.KEPT if _kept(parts, mail, letter, signup_id) else Done.NOTHING
+
+
+def _kept(parts: Parts, mail: Arrived, letter: Letter, signup_id: int, *, refused: bool = False) -> bool:
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        mailbox = signup.mailbox_of(session, signup_id)
+        left_at = now if refused else None
+        return replies.keep(session, mail.content, letter, mailbox_id=mailbox, left_at=left_at, now=now)
 
 
 def _leave(parts: Parts, mail: Arrived) -> Done:
@@ -122,10 +142,14 @@ def _left(session: Session, parts: Parts, letter: Letter, route: Route, now: dat
     mailing_id, mailbox_id = proven
     person = people.of_mailbox(session, mailbox_id)
     mailing = mailings.get(session, mailing_id)
-    if person is None or mailing.digest_id is None or not parting.wants_to_leave(letter, answered=mailing.subject):
+    if person is None or not parting.wants_to_leave(letter, answered=mailing.subject):
         return False
-    leaving.end(session, person.id, mailing.digest_id)
-    return True
+    # A welcome is of no digest: it names those that were permitted as it was written.
+    began = consent.digests_granted_at(session, person.id, mailing.created_at)
+    ended = [mailing.digest_id] if mailing.digest_id is not None else began
+    for digest_id in ended:
+        leaving.end(session, person.id, digest_id)
+    return bool(ended)
 
 
 def _followed(session: Session, parts: Parts, letter: Letter, now: datetime) -> tuple[int, int] | None:

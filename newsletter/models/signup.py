@@ -18,7 +18,7 @@ class SignupState(StrEnum):
     WAITING   nobody has looked at it
     ASKED     its owner was mailed a question
     BESIDE    its owner was asked lately by another one: whoever answers that answers this as well, if that mail names it
-    REFUSED   nothing can be written to what it names
+    REFUSED   nothing can be written to what it names, or its owner said no
     SETTLED   its owner said yes, and gets what it asked for
     HELD      more came like it than are let through: it waits for room, or for an operator
     UNDONE    an operator took it back; it is kept as long as the question that was asked counts
@@ -73,7 +73,7 @@ class Signup(Base):
     tries: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     answered_at: Mapped[datetime | None]
     answered_by: Mapped[str | None]
-    # The version of the words on the page on which its owner said yes.
+    # The version of the words in the mail that asked; after an answer, of those on the page or in the mail where it was given.
     answered_wording: Mapped[str | None]
     # The digests in the mail that asked; and from when to ask about one that waits beside a mail which does not name it.
     named: Mapped[list[int]] = mapped_column(ARRAY(BIGINT), server_default="{}")

@@ -24,6 +24,7 @@ class Shown(StrEnum):
     FORM         on our own form
     ELSEWHERE    on a form of somebody else's page or program, which says so by their version
     CONFIRMING   on our page on which they said yes, behind the mail's link or beside its figures
+    MAIL         in our mail, which they answered by a yes
     PREFERENCES  on our page of what they get, behind a signed link
     NOWHERE      no place is known on which they were shown any
     UNRECORDED   the proof is older than this record: its words are those of its day, and may not have been shown
@@ -32,6 +33,7 @@ class Shown(StrEnum):
     FORM = "on our form"
     ELSEWHERE = "on a form elsewhere, as it says itself"
     CONFIRMING = "on our page of confirmation"
+    MAIL = "in our mail that they answered"
     PREFERENCES = "on our page of preferences"
     NOWHERE = "nowhere that is known"
     UNRECORDED = "not recorded; they are the words of that day"
@@ -69,18 +71,21 @@ def kept(session: Session, version: str) -> Agreement | None:
     return Agreement(words) if words else None
 
 
-def proof(*, words: str, shown: str, given: str = "", confirmed: Agreement | None = None) -> dict[str, str]:
+def proof(
+    *, words: str, shown: str, given: str = "", confirmed: Agreement | None = None, where: Shown = Shown.CONFIRMING
+) -> dict[str, str]:
     """Return what the proof of a permission says of its words.
 
     words, shown   those on the form, "" where it showed none that we know of
     given          the version that the form named
-    confirmed      those on our page on which they said yes: they count before all others, since they are the last that were read
+    confirmed      those by which they said yes: they count before all others, since they are the last that were read
+    where          these stood: on our page, or in our mail
     """
     told: dict[str, str] = {}
     if words:
         told = {"wording": words, "wording_shown": shown or Shown.UNRECORDED}
     if confirmed is not None:
-        places = [str(Shown.CONFIRMING)]
+        places = [str(where)]
         if words == confirmed.words:
             places.append(told["wording_shown"])
         elif words:

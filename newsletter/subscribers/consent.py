@@ -125,6 +125,14 @@ def was_granted(session: Session, subscriber_id: int, *, purpose: str) -> bool:
     return session.execute(given.limit(1)).first() is not None
 
 
+def digests_granted_at(session: Session, subscriber_id: int, at: datetime) -> list[int]:
+    """Return the digests for which a permission was recorded at this very moment: a mail that tells of them has the same."""
+    then = (ConsentEvent.subscriber_id == subscriber_id, ConsentEvent.kind == Consent.GRANTED, ConsentEvent.at == at)
+    purposes = session.execute(select(ConsentEvent.purpose).where(*then).order_by(ConsentEvent.id)).scalars()
+    numbers = (one.partition(of_digest(0)[:-1])[2] for one in purposes)
+    return [int(one) for one in numbers if one.isdigit()]
+
+
 def last_purpose_withdrawn(session: Session, subscriber_id: int) -> str | None:
     """Return what a person took back, if that is the last they said."""
     mine = select(ConsentEvent).where(ConsentEvent.subscriber_id == subscriber_id)

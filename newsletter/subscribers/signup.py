@@ -63,7 +63,7 @@ class Wish:
 class SignupView:
     """A wish that a worker looks at.
 
-    answered_wording   the version of the words on the page on which its owner said yes; "" where there were none
+    answered_wording   the version of the words by which its owner said yes; "" where there were none
     wish               None: it cannot be opened
     released           an operator let it through
     named              the digests that the mail named which asked about it
@@ -214,7 +214,8 @@ def unanswered(session: Session, mailbox_ids: Iterable[int], *, now: datetime) -
 
 _UNANSWERED = text("""
     SELECT s.mailbox_id, array_agg(s.asked_at ORDER BY s.asked_at) AS moments,
-        jsonb_agg(CASE WHEN s.undone_at IS NULL THEN to_jsonb(s.named) ELSE '[]' END) AS named FROM signup s
+        jsonb_agg(CASE WHEN s.undone_at IS NULL AND s.state <> 'refused' THEN to_jsonb(s.named) ELSE '[]' END) AS named
+    FROM signup s
     LEFT JOIN (SELECT mailbox_id, max(answered_at) AS at FROM signup WHERE mailbox_id = ANY (CAST(:ids AS bigint[]))
                GROUP BY mailbox_id) last ON last.mailbox_id = s.mailbox_id
     WHERE s.mailbox_id = ANY (CAST(:ids AS bigint[])) AND s.asked_at > :since AND s.asked_at > coalesce(last.at, '-infinity')
@@ -239,6 +240,12 @@ _PENDING = text("""
 def asked(session: Session, signup_id: int, mailbox_id: int, *, named: Sequence[int], now: datetime) -> None:
     """Write down that its owner is being asked, by a mail that names these digests."""
     _become(session, signup_id, state=SignupState.ASKED, mailbox_id=mailbox_id, asked_at=now, named=list(named))
+
+
+def worded(session: Session, signup_ids: Iterable[int], wording: str) -> None:
+    """Write down the version of the words in the mail that asks about wishes: whoever answers it has read those."""
+    these = update(Signup).where(Signup.id.in_(list(signup_ids))).values(answered_wording=wording)
+    session.execute(these.execution_options(synchronize_session=False))
 
 
 def beside(session: Session, found: Iterable[tuple[int, int, datetime | None]]) -> None:
@@ -306,17 +313,54 @@ def _become(session: Session, signup_id: int, **facts: Any) -> None:
 def answer(session: Session, signup_id: int, *, by: Answer, now: datetime, wording: str = "") -> bool:
     """Write down that its owner said yes; return False where there is no such wish any more. Safe to repeat.
 
-    wording   the version of the words on the page on which they did; "" where there were none
+    wording   the version of the words on the page on which they did; "" where there were none. By a reply they are the mail's
     """
-    facts = {"id": signup_id, "by": by, "now": now, "wording": wording or None}
+    facts = {"id": signup_id, "by": by, "now": now, "wording": wording or None, "replied": by is Answer.REPLY}
     return session.execute(_ANSWER, facts).rowcount > 0  # type: ignore[attr-defined, no-any-return]
 
 
 # Only what was asked about can be answered: by whoever got the mail.
 _ANSWER = text("""
     UPDATE signup SET answered_at = coalesce(answered_at, :now), answered_by = CASE WHEN answered_at IS NULL THEN :by
-        ELSE answered_by END, answered_wording = CASE WHEN answered_at IS NULL THEN :wording ELSE answered_wording END
-    WHERE id = :id AND asked_at IS NOT NULL AND undone_at IS NULL
+        ELSE answered_by END, answered_wording = CASE WHEN answered_at IS NULL AND NOT :replied THEN :wording
+        ELSE answered_wording END
+    WHERE id = :id AND asked_at IS NOT NULL AND undone_at IS NULL AND state <> 'refused'
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A question that was answered by a no. digest_ids: what its mail named, where a yes had brought that already."""
+
+    mailbox_id: int
+    digest_ids: tuple[int, ...] = ()
+
+
+def mailbox_of(session: Session, signup_id: int) -> int | None:
+    """Return the mailbox whose owner was asked; None where that is forgotten, or was never."""
+    return session.execute(select(Signup.mailbox_id).where(Signup.id == signup_id)).scalar_one_or_none()
+
+
+def refuse(session: Session, signup_id: int) -> Closed | None:
+    """Write down that its owner said no: all that they were or would be asked is closed, and a yes by the same mail comes too late.
+
+    It counts as a question that nobody answered, so a stranger's next form finds no more room. None where it is forgotten or taken
+    back. Safe to repeat.
+    """
+    # A worker that is bringing in a yes ends first: else its owner would have what they have just refused.
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtext('signups'))"))
+    asked = (Signup.id == signup_id, Signup.asked_at.is_not(None), Signup.undone_at.is_(None))
+    found = session.execute(select(Signup.mailbox_id, Signup.state, Signup.named).where(*asked)).one_or_none()
+    if found is None or found.mailbox_id is None:
+        return None
+    session.execute(_REFUSE, {"id": signup_id, "mailbox": found.mailbox_id})
+    return Closed(found.mailbox_id, tuple(found.named) if found.state == SignupState.SETTLED else ())
+
+
+# What they said yes to by another mail stays theirs.
+_REFUSE = text("""
+    UPDATE signup SET state = 'refused', again_at = NULL, answered_at = NULL, answered_by = NULL, answered_wording = NULL
+    WHERE mailbox_id = :mailbox AND state IN ('asked', 'beside') AND undone_at IS NULL AND (id = :id OR answered_at IS NULL)
 """)
 
 
@@ -337,7 +381,7 @@ def count_try(session: Session, pending: str, *, now: datetime) -> Try:
 
 _TRY = text("""
     UPDATE signup SET tries = tries + 1
-    WHERE pending = :pending AND tries < :most AND asked_at > :since AND undone_at IS NULL
+    WHERE pending = :pending AND tries < :most AND asked_at > :since AND undone_at IS NULL AND state <> 'refused'
     RETURNING id, tries
 """)
 

@@ -45,8 +45,8 @@ def choose(
         return _left(request, token)
     if action != "level" or level is None:
         raise BadChoice("action")
-    choosing.choose(parts, token, level, wording=wording)
-    return _page(request, token, saved=True)
+    done = choosing.choose(parts, token, level, wording=wording)
+    return _page(request, token, saved=done, mailed=not done)
 
 
 @router.post("/p/{token}/more")
@@ -65,8 +65,8 @@ async def change(request: Request, token: str) -> HTMLResponse:
         wording=str(fields.get("wording", "")),
         wish=Wish(Style.parse("".join(one[:1] for one in marks if one != "nameless")), "nameless" in marks),
     )
-    await run_in_threadpool(choosing.change, pages.product(request).parts, token, details)
-    return await run_in_threadpool(_page, request, token, saved=True)
+    done = await run_in_threadpool(choosing.change, pages.product(request).parts, token, details)
+    return await run_in_threadpool(_page, request, token, saved=done, mailed=not done)
 
 
 @router.post("/p/{token}/pause")

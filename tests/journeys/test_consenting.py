@@ -1,5 +1,7 @@
 """The proof of a permission is true: the words that stood before somebody, and where; and plainly when nobody knows of any."""
 
+import email
+import email.policy
 import html
 import json
 import re
@@ -16,6 +18,7 @@ from newsletter.issues import digests
 from newsletter.journeys import consenting, joining, privacy
 from newsletter.subscribers import agreements, consent, forms
 from newsletter.subscribers.agreements import Agreement, Shown
+from newsletter.subscribers.signup import Wish
 from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.web import create
 from tests import house
@@ -107,9 +110,11 @@ def test_the_page_of_the_figures_shows_the_words_too(newsletter, pages) -> None:
 
 @pytest.mark.parametrize("sent", [{}, {"wording_version": "0123456789ab"}])
 def test_where_no_words_are_known_to_have_been_shown_the_proof_says_so(newsletter, pages, sent) -> None:
-    """A program's form showed we know not what, and its owner answered the mail: today's words must not stand there as theirs."""
+    """A program's form showed we know not what, and a mail of before held no words: today's must not stand there as theirs."""
     assert pages.post("/api/v1/signups", json={"email": ANN, "digests": ["weekly"]} | sent).status_code == 202
     joining.work(newsletter.parts)
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("UPDATE signup SET answered_wording = NULL"))
     assert joining.confirm_by_reply(newsletter.parts, 1)
     joining.work(newsletter.parts)
     [told] = given(newsletter)
@@ -143,9 +148,34 @@ def test_a_form_elsewhere_names_the_version_that_it_shows(newsletter, tmp_path, 
     for number in (1, 2):
         assert joining.confirm_by_reply(newsletter.parts, number)
     joining.work(newsletter.parts)
-    for address in (ANN, "ben@example.org"):
-        [told] = given(newsletter, address)
-        assert (told["wording"], told["wording_shown"]) == (then, Shown.ELSEWHERE)
+    [told] = given(newsletter, ANN)
+    assert (told["wording"], told["wording_shown"]) == (then, f"{Shown.MAIL} and {Shown.ELSEWHERE}")
+    [told] = given(newsletter, "ben@example.org")
+    assert (told["wording_before"], told["wording_before_shown"]) == (then, Shown.ELSEWHERE)
+    assert (told["wording"], told["wording_shown"]) == (words(newsletter), Shown.MAIL)
+
+
+@pytest.mark.parametrize("language", ["en", "fa", "ar"])
+def test_who_answers_the_mail_has_read_the_words_in_it(tmp_path, database_urls, sink, language) -> None:
+    """Where the cause is sensitive a yes is none without express words: who only ever saw our mail must find them there."""
+    made = house.build(tmp_path, database_urls, sink.url, sensitive_cause="freedom of belief")
+    joining.ask(made.parts, Wish(ANN, language, {"weekly": "weekly"}, form="api"))
+    joining.work(made.parts)
+    made.deliver("transactional", seconds=5)
+    mail = email.message_from_bytes(sink.messages[-1].content, policy=email.policy.default)
+    then = words(made, language)
+    assert "freedom of belief" in then
+    for kind in ("plain", "html"):
+        body = re.sub("<[^>]*>", "", html.unescape(mail.get_body((kind,)).get_content()))
+        assert " ".join(then.split()) in " ".join(body.split())
+    made.close()
+    # Since then an operator has said it by another name: the words that were read are the proof.
+    later = house.build(tmp_path, database_urls, sink.url, sensitive_cause="freedom of the press")
+    assert joining.confirm_by_reply(later.parts, 1)
+    joining.work(later.parts)
+    [told] = given(later)
+    assert (told["wording"], told["wording_shown"], told["confirmed_by"]) == (then, Shown.MAIL, "reply")
+    later.close()
 
 
 def test_what_is_added_on_the_page_of_preferences_is_agreed_to_there(newsletter, pages, tmp_path) -> None:

@@ -351,12 +351,14 @@ def test_an_answer_to_the_mail_is_a_yes(tmp_path, database_urls, sink) -> None:
     joining.work(made.parts)
     made.deliver("transactional", seconds=5)
     [question] = [email.message_from_bytes(one.content, policy=email.policy.default) for one in sink.messages]
-    assert "Or simply answer this mail" in words(question)
+    assert "Or simply answer this mail with “yes”" in words(question)
     back = str(question["reply-to"])
     away = b"Auto-Submitted: auto-replied\r\n" + letter(ANN, back, "Away until Monday")
     assert returns.take(made.parts, Arrived(ANN, back, away)) is Done.NOTHING
-    assert returns.take(made.parts, Arrived("", back, letter(ANN, back, "Re: Please confirm"))) is Done.NOTHING
-    assert returns.take(made.parts, Arrived(ANN, back, letter(ANN, back, "Re: Please confirm"))) is Done.CONFIRMED
+    assert returns.take(made.parts, Arrived("", back, letter(ANN, back, "Re: Please confirm", "Yes"))) is Done.NOTHING
+    assert (
+        returns.take(made.parts, Arrived(ANN, back, letter(ANN, back, "Re: Please confirm", "Yes"))) is Done.CONFIRMED
+    )
     joining.work(made.parts)
     assert len(readers(made)) == 1
     made.close()

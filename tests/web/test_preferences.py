@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from newsletter import database
 from newsletter.issues import digests
-from newsletter.journeys import moving_in
+from newsletter.journeys import moving_in, proving
 from newsletter.subscribers import people, suppression, topics
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.subscriptions import Rhythm
@@ -97,6 +97,26 @@ def test_what_is_taken_besides_rests_on_a_permission_of_its_own(worker, pages, l
     told = worker.parts.database.vault.unseal("consent_detail", "details", event, bytes(sealed))
     assert basis == "consent"
     assert '"confirmed_by": "signed link"' in told
+
+
+def test_an_old_link_brings_nobody_back_who_left_everything(worker, pages, link, fresh) -> None:
+    """A forwarded mail is pressed by anybody: who has left would be subscribed again, with a consent, and hear nothing of it."""
+    pages.post(link, data={"action": "leave"})
+    usual = {"language": "fa", "zone": "UTC"}
+    more = f"{link}/more"
+    for path, fields in (
+        (link, {"action": "level", "level": "everything"}),
+        (more, usual | {"rhythm-weekly": "weekly"}),
+        (more, usual | {"topic": ["courts"]}),
+    ):
+        before = ask(worker, "SELECT count(*) FROM consent_event")
+        assert "on its way" in pages.post(path, data=fields).text
+        assert taken(worker) == {}
+        assert ask(worker, "SELECT count(*) FROM consent_event") == before
+    assert ask(worker, "SELECT count(*) FROM interest") == [(0,)]
+    assert proving.work(worker.parts) == 1, "the owner of the address is mailed a link of their own"
+    pages.post(fresh, data={"action": "level", "level": "weekly"})
+    assert taken(worker)["weekly"] == "weekly"
 
 
 def test_everything_else_stands_behind_more(worker, pages, link) -> None:

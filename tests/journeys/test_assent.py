@@ -1,0 +1,204 @@
+"""The question whether somebody wished to join is answered by mail: a yes is a yes, a no is a no, the rest is read by a person."""
+
+import email
+import email.policy
+import re
+
+import pytest
+from sqlalchemy import text
+
+from newsletter import database
+from newsletter.bounces.routing import Arrived
+from newsletter.issues import digests
+from newsletter.journeys import answering, inbound, joining, returns
+from newsletter.journeys.returns import Done
+from newsletter.subscribers import suppression
+from newsletter.subscribers.signup import Wish
+from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.subscribers.suppression import Reason
+from tests import house
+from tests.fakes import answers
+
+ANN = "ann@example.org"
+
+
+@pytest.fixture
+def made(tmp_path, database_urls, sink):
+    found = house.build(tmp_path, database_urls, sink.url, bounce_domain="back.sarand.example")
+    assert inbound.self_test(found.parts, lambda probe: returns.take(found.parts, Arrived("", probe, b"")) and None)
+    yield found
+    found.close()
+
+
+def ask(made, sql, **facts):
+    with made.parts.database.transaction() as session:
+        return session.execute(text(sql), facts).all()
+
+
+def question(made, sink, *wanted):
+    """Somebody writes her address into a form; return the mail that asks her."""
+    made.deliver("transactional", seconds=5)
+    before = len(sink.messages)
+    joining.ask(made.parts, Wish(ANN, "en", dict.fromkeys(wanted or ("weekly",), "weekly")))
+    joining.work(made.parts)
+    made.deliver("transactional", seconds=5)
+    [mail] = sink.messages[before:]
+    return mail.content
+
+
+def answered(made, mail, content):
+    """She answers it, and the worker does what follows."""
+    back = str(email.message_from_bytes(mail, policy=email.policy.default)["reply-to"])
+    done = returns.take(made.parts, Arrived(ANN, back, content))
+    joining.work(made.parts)
+    return done
+
+
+TAKES = "SELECT d.key FROM subscription s JOIN digest d ON d.id = s.digest_id WHERE s.ended_at IS NULL ORDER BY 1"
+
+
+def takes(made):
+    return [key for (key,) in ask(made, TAKES)]
+
+
+def letters(made):
+    return [(one.wish, one.subject) for one in answering.listed(made.parts, limit=10, done=False)]
+
+
+@pytest.mark.parametrize("said", ["", "Yes", "بله", "نعم"])
+def test_a_yes_in_the_reader_s_own_words_brings_them_in(made, sink, said):
+    """Whose mail program shows no button answers; many telephones send nothing but the quote."""
+    mail = question(made, sink)
+    assert answered(made, mail, answers.apple(mail, ANN, said)) is Done.CONFIRMED
+    assert takes(made) == ["weekly"]
+    assert letters(made) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "subject", "more"),
+    [
+        ("Unsubscribe", "", False),
+        ("Stop", "", False),
+        ("No. I never asked for this. Do not write to me again.", "", True),
+        ("Hello", "unsubscribe", False),
+        ("نه", "", False),
+        ("لا", "", False),
+    ],
+)
+def test_a_no_is_no_consent(made, sink, said, subject, more):
+    """Whose address a stranger wrote into forms answers "no": it must not become the proof that they agreed."""
+    mail = question(made, sink)
+    assert answered(made, mail, answers.gmail(mail, ANN, said, subject=subject)) is Done.REFUSED
+    assert takes(made) == []
+    assert ask(made, "SELECT 1 FROM consent_event") == []
+    assert ask(made, "SELECT 1 FROM subscriber") == []
+    assert [wish for wish, _ in letters(made)] == (["left"] if more else [])
+    plain = email.message_from_bytes(mail, policy=email.policy.default).get_body(("plain",)).get_content()
+    token = re.search(r"/c/([^?\s]+)", plain)[1]
+    with pytest.raises(joining.TooLate):
+        joining.confirm(made.parts, token)
+    assert answered(made, mail, answers.apple(mail, ANN, "yes")) is Done.NOTHING
+    assert takes(made) == []
+
+
+def test_a_no_lifts_nothing_and_brings_no_further_question(made, sink):
+    """A yes lifts a complaint. A no must leave it, and leave a stranger no more room to have them asked than silence does."""
+    mail = question(made, sink)
+    [(mailbox,)] = ask(made, "SELECT mailbox_id FROM signup")
+    with made.parts.database.transaction() as session:
+        suppression.add(session, mailbox, reason=Reason.COMPLAINT, now=database.now(session))
+    assert answered(made, mail, answers.gmail(mail, ANN, "No, never")) is Done.REFUSED
+    assert ask(made, "SELECT reason FROM suppression WHERE lifted_at IS NULL") == [("complaint",)]
+    before = len(sink.messages)
+    joining.ask(made.parts, Wish(ANN, "en", {"weekly": "weekly"}))
+    joining.work(made.parts)
+    made.deliver("transactional", seconds=2)
+    assert len(sink.messages) == before
+    with made.parts.database.transaction() as session:
+        session.execute(text("UPDATE signup SET asked_at = asked_at - make_interval(mins => 20)"))
+        session.execute(text("UPDATE signup SET again_at = again_at - make_interval(mins => 20)"))
+    joining.work(made.parts)
+    assert ask(made, "SELECT count(*) FROM signup WHERE asked_at IS NOT NULL") == [(2,)], (
+        "who asks anew is asked anew, in time"
+    )
+
+
+def test_a_no_closes_what_waited_beside_it(made, sink):
+    """A stranger wrote the address into ten forms: one no is one to all of them."""
+    with made.parts.database.transaction() as session:
+        digests.add(session, "alarm", name="The Alarm", languages=("en",), rhythm=Rhythm.WEEKLY)
+    mail = question(made, sink)
+    joining.ask(made.parts, Wish(ANN, "en", {"alarm": "weekly"}))
+    joining.work(made.parts)
+    assert ask(made, "SELECT state FROM signup ORDER BY id") == [("asked",), ("beside",)]
+    assert answered(made, mail, answers.gmail(mail, ANN, "No")) is Done.REFUSED
+    assert ask(made, "SELECT state, again_at FROM signup") == [("refused", None)] * 2
+
+
+def test_a_no_after_a_yes_ends_what_that_brought_and_nothing_else(made, sink):
+    """They pressed the button, thought again, and answered the mail that they had in hand."""
+    with made.parts.database.transaction() as session:
+        digests.add(session, "alarm", name="The Alarm", languages=("en",), rhythm=Rhythm.WEEKLY)
+    first = question(made, sink, "alarm")
+    assert answered(made, first, answers.gmail(first, ANN, "yes")) is Done.CONFIRMED
+    mail = question(made, sink)
+    assert answered(made, mail, answers.gmail(mail, ANN, "yes")) is Done.CONFIRMED
+    assert takes(made) == ["alarm", "weekly"]
+    assert answered(made, mail, answers.gmail(mail, ANN, "Unsubscribe")) is Done.REFUSED
+    assert takes(made) == ["alarm"]
+    assert ask(made, "SELECT purpose FROM consent_event WHERE kind = 'withdrawn'") == [("digest:1",)]
+
+
+def test_a_no_before_the_worker_has_looked_at_a_yes_counts(made, sink):
+    """Both may come within a second: the later word is theirs."""
+    mail = question(made, sink)
+    back = str(email.message_from_bytes(mail, policy=email.policy.default)["reply-to"])
+    assert returns.take(made.parts, Arrived(ANN, back, answers.gmail(mail, ANN, "yes"))) is Done.CONFIRMED
+    assert answered(made, mail, answers.gmail(mail, ANN, "no")) is Done.REFUSED
+    assert takes(made) == []
+    assert not joining.any_due(made.parts)
+
+
+@pytest.mark.parametrize("to", ["news@sarand.example", "the return path"])
+def test_who_answers_the_welcome_by_unsubscribe_has_left(made, sink, to):
+    """It is the first mail they see, and often the moment in which they think better of it: nobody should have to write twice."""
+    with made.parts.database.transaction() as session:
+        digests.add(session, "alarm", name="The Alarm", languages=("en",), rhythm=Rhythm.WEEKLY)
+        digests.add(session, "farm", name="The Farm", languages=("en",), rhythm=Rhythm.WEEKLY)
+    earlier = question(made, sink, "alarm")
+    answered(made, earlier, answers.gmail(earlier, ANN, "yes"))
+    mail = question(made, sink, "weekly", "farm")
+    answered(made, mail, answers.gmail(mail, ANN, "yes"))
+    made.deliver("transactional", seconds=5)
+    welcome = sink.messages[-1]
+    assert b"Subject: Welcome: " in welcome.content
+    assert takes(made) == ["alarm", "farm", "weekly"]
+    where = welcome.sender if to == "the return path" else to
+    said = answers.apple(welcome.content, ANN, "Unsubscribe")
+    assert returns.take(made.parts, Arrived(ANN, where, said)) is Done.LEFT
+    assert takes(made) == ["alarm"], "what another mail welcomed them to goes on"
+    assert letters(made) == []
+
+
+def test_a_question_of_another_kind_is_left_by_nobody(made, sink):
+    """The wish to leave under a mail that brought nothing is for a person: it must not be guessed what was meant."""
+    mail = question(made, sink)
+    answered(made, mail, answers.gmail(mail, ANN, "yes"))
+    made.deliver("transactional", seconds=5)
+    said = answers.apple(mail, ANN, "Unsubscribe")
+    assert returns.take(made.parts, Arrived(ANN, "news@sarand.example", said)) is Done.KEPT
+    assert takes(made) == ["weekly"]
+    assert [wish for wish, _ in letters(made)] == ["leave"]
+
+
+@pytest.mark.parametrize(
+    "said", ["Who are you?", "Thank you for your message. Your request was received and has the number 4711."]
+)
+def test_what_is_neither_is_kept_for_a_person(made, sink, said):
+    """A ticket system that marks nothing agrees to nothing, and somebody who asks who we are deserves an answer."""
+    mail = question(made, sink)
+    assert answered(made, mail, answers.gmail(mail, ANN, said)) is Done.KEPT
+    assert takes(made) == []
+    assert letters(made) == [("", "Re: Please confirm: The Weekly")]
+    assert answered(made, mail, answers.gmail(mail, ANN, "yes")) is Done.CONFIRMED
+    assert takes(made) == ["weekly"]
