@@ -5,7 +5,7 @@ from sqlalchemy import text
 
 from newsletter import database
 from newsletter.delivery import watching
-from newsletter.journeys import alert, retracting
+from newsletter.journeys import alert, mailing, retracting
 from newsletter.ledger import tallies
 from newsletter.ledger.mailings import Lane
 from newsletter.ledger.tallies import Counts
@@ -52,6 +52,18 @@ def test_its_page_says_until_when_and_lets_it_go_on(author, worker, number):
     author.post(f"{here}/resume")
     assert held(worker, number) == set()
     assert "wait until" not in author.open(here).text
+
+
+def test_what_takes_it_back_is_let_go_on_from_its_page(author, worker, number):
+    """It halted, and only a shell could let it go on: its readers were left with the wrong alert."""
+    here = f"/console/alerts/{number}"
+    worker.deliver("urgent")
+    back = retracting.retract(worker.parts, number).retraction
+    assert f'action="{here}/resume"' not in author.open(here).text
+    mailing.pause(worker.parts, back)
+    assert f'action="{here}/resume"' in author.open(here).text
+    author.post(f"{here}/resume")
+    assert mailing.status(worker.parts, back).state == "sending"
 
 
 def test_so_does_the_page_of_one_that_was_taken_back(author, worker, number):
