@@ -18,6 +18,7 @@ from newsletter.journeys import mailing as mailings
 from newsletter.journeys import mandates as by_mandate
 from newsletter.ledger.mailings import NOT_GONE, RELEASED, State
 from newsletter.ledger.manifest import Change
+from newsletter.ledger.refusals import RefusalView
 from newsletter.ledger.translating import Waiting
 from newsletter.operators.sessions import Factor
 
@@ -359,10 +360,23 @@ def _document(found: journey.Standing) -> dict[str, Any]:
         "approved_by": found.approved_by,
         "waits_for": found.waits_for.message if found.waits_for else None,
         "sentence": languages.say(found.waits_for.message, **found.waits_for.facts) if found.waits_for else None,
-        "refusals": [asdict(one) | {"sentence": languages.say(one.why, **one.facts)} for one in found.refusals],
+        "refusals": [asdict(one) | {"sentence": _why(one)} for one in found.refusals],
         "starts_at": found.start_at,
         "changes": [asdict(change) for change in found.changes] if locked else [],
     }
+
+
+def _why(one: RefusalView) -> str:
+    why = languages.say(one.why, **one.facts)
+    return f"{why} {languages.say('halted.' + one.facts['why'])}" if one.held else why
+
+
+def _heard(one: dict[str, Any], alert: int) -> str:
+    own = one["mailing"] == alert
+    if own and one["why"] == "mailing.held":
+        return str(one["sentence"])
+    heard = "alert.refused" if own else "alert.refused-back"
+    return languages.say(heard, moment=f"{one['at']:%Y-%m-%d %H:%M}", why=one["sentence"])
 
 
 def _words(document: dict[str, Any], said: tuple[Manuscript, ...], changes: tuple[Change, ...]) -> None:
@@ -376,12 +390,7 @@ def _words(document: dict[str, Any], said: tuple[Manuscript, ...], changes: tupl
         empty="",
     )
     for one in refused:
-        heard = "alert.refused" if one["mailing"] == document["mailing"] else "alert.refused-back"
-        page.print(
-            languages.say(heard, moment=f"{one['at']:%Y-%m-%d %H:%M}", why=one["sentence"]),
-            soft_wrap=True,
-            markup=False,
-        )
+        page.print(_heard(one, document["mailing"]), soft_wrap=True, markup=False)
     for line in plan:
         page.print(line, soft_wrap=True, markup=False)
     for language, count in waits.items():

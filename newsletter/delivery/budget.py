@@ -393,5 +393,13 @@ def promise_to_group(
     return Promise(slow.ends_at, tuple(by_day), "provider")
 
 
+def not_before(promised: Promise | None, due: int, until: datetime | None) -> Promise | None:
+    """Return a promise that also waits for a provider whose readers are not written to until an hour; None: for none."""
+    if until is None or (promised is not None and promised.ends_at >= until):
+        return promised
+    by_day, pause = (promised.by_day, promised.pause) if promised else ((due,), None)
+    return Promise(until, by_day, "provider", pause)
+
+
 def _minute(moment: datetime) -> datetime:
     return moment.replace(second=0, microsecond=0)

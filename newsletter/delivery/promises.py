@@ -51,11 +51,13 @@ class Hour:
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """What became of it. over_at: None while it goes."""
+    """What became of it. over_at: None while it goes. held: so many wait until then, because their provider refuses it."""
 
     accepted: int
     whole: int
     over_at: datetime | None
+    held: int = 0
+    held_until: datetime | None = None
 
 
 def kept(said: Promised, handed: Handed, *, now: datetime) -> tuple[Sentence, ...]:
@@ -66,7 +68,10 @@ def kept(said: Promised, handed: Handed, *, now: datetime) -> tuple[Sentence, ..
     else:
         facts["percent"] = percent(handed.accepted, handed.whole)
         true = ("promise.late" if now > said.promise.ends_at else "promise.so-far", facts)
-    return (("promise.made", {"at": Hour(said.at)}), *worded(said), true)
+    waits: tuple[Sentence, ...] = ()
+    if handed.held and handed.held_until is not None:
+        waits = (("promise.held", {"held": f"{handed.held:,}", "until": Hour(handed.held_until, said.at)}),)
+    return (("promise.made", {"at": Hour(said.at)}), *worded(said), true, *waits)
 
 
 def worded(said: Promised) -> tuple[Sentence, ...]:

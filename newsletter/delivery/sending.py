@@ -47,7 +47,7 @@ from newsletter.delivery.vouching import House, NotVouched
 from newsletter.delivery.yielding import Deference
 from newsletter.ledger import books, deliveries, shards, tallies, variants
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
-from newsletter.ledger.mailings import Lane
+from newsletter.ledger.mailings import Kind, Lane
 from newsletter.ledger.manifest import Manifest
 from newsletter.relay.envelope import Envelope
 from newsletter.relay.opening import Cause, Unreachable
@@ -124,6 +124,7 @@ class Sender:
         self._stampers: OrderedDict[int, Stamper] = OrderedDict()
         self._house = house
         self._vouched: set[tuple[bytes, int, str]] = set()
+        self._remembered: set[bytes] = set()
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         # A window and a flush at once; every further thread would keep a heap of its own (10 MB a child).
         self._runner.get_loop().set_default_executor(ThreadPoolExecutor(max_workers=2))
@@ -232,6 +233,11 @@ class Sender:
                 if manifest is not None:
                     for variant in {row.variant_id for row in work.rows}:
                         self._require_bytes(session, manifest, lease, variant)
+                first = lease.kind is Kind.ALERT and lease.fingerprint not in self._remembered
+                if first:
+                    vouching.remember(session, lease, now=database.now(session))
+            if first:
+                self._remembered.add(lease.fingerprint)
         except NotVouched as refused:
             with self.database.transaction() as session:
                 vouching.refuse(session, lease, refused, now=database.now(session))

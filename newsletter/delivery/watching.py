@@ -8,10 +8,12 @@ import structlog
 from newsletter import database
 from newsletter.database import Session
 from newsletter.delivery import thresholds
-from newsletter.ledger import tallies
+from newsletter.ledger import refusals, tallies
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
 from newsletter.ledger.mailings import Kind, Lane
 from newsletter.ledger.shards import Lease
+from newsletter.operators import audit, hooks
+from newsletter.operators.hooks import Event
 from newsletter.relay.verdict import Class
 from newsletter.subscribers import suppression
 from newsletter.subscribers.suppression import Reason, SaidBy, Word
@@ -46,9 +48,20 @@ def _anyone(lease: Lease) -> bool:
 def look(session: Session, mailing_id: int, lane: Lane, provider: str, *, now: datetime | None = None) -> None:
     """Stop a mailing whose refusals and returns say so; in the urgent lane only the provider group they come from."""
     if lane is Lane.URGENT:
-        why = thresholds.breached(tallies.of(session, mailing_id, provider))
-        if why and tallies.hold(session, mailing_id, provider, now=now or database.now(session)):
-            log.warning("provider group held", mailing=mailing_id, provider=provider, why=why)
+        if why := thresholds.breached(tallies.of(session, mailing_id, provider)):
+            _hold(session, mailing_id, provider, why, now=now or database.now(session))
         return
     if (why := thresholds.breached(tallies.of(session, mailing_id))) and tallies.halt(session, mailing_id, why):
         log.warning("mailing halted", mailing=mailing_id, why=why)
+
+
+def _hold(session: Session, mailing_id: int, provider: str, why: str, *, now: datetime) -> None:
+    """Hold a provider group, and write down that the team and its hook are to be told: nothing is held in silence."""
+    until = tallies.hold(session, mailing_id, provider, why, now=now)
+    if until is None:
+        return
+    log.warning("provider group held", mailing=mailing_id, provider=provider, why=why)
+    facts = {"provider": provider, "why": why, "until": until.isoformat()}
+    refusals.add(session, mailing_id, refusals.Held(provider, why, until), halted=False)
+    hooks.add(session, Event.HELD, alert=mailing_id, **facts)
+    audit.append(session, "alert.held", by=audit.WORKER, now=now, mailing=mailing_id, **facts)

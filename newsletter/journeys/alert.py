@@ -74,6 +74,11 @@ class Standing:
     wrote: tuple[int, ...] = ()
     refusals: tuple[RefusalView, ...] = ()
 
+    @property
+    def held(self) -> bool:
+        """It, or what takes it back, is kept from a provider's readers for now."""
+        return any(one.held for one in self.refusals)
+
 
 def lock(
     parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | None = None, anew: bool = False

@@ -14,7 +14,7 @@ from newsletter.errors import Conflict, NewsletterError
 from newsletter.jobs import DELIVER, HOOKS
 from newsletter.journeys import acting, team, telling
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import books, locks, mailings, shards
+from newsletter.ledger import books, locks, mailings, shards, tallies
 from newsletter.ledger.mailings import Lane, MailingView, State
 from newsletter.operators import audit, hooks, people
 from newsletter.operators.hooks import Event
@@ -111,7 +111,9 @@ def _runs_out(session: Session, parts: Parts, alert: MailingView, *, now: dateti
     bears = quotas.limits(session, parts.relays[alert.lane], alert.lane, now=now)
     left = shards.left(session, alert.id)
     promise = budget.promise(left, bears, now=now) if left else None
-    return promise is not None and promise.ends_at > expires
+    # What is held at a provider goes later by as much.
+    until = max(tallies.held(session, alert.id).values(), default=now)
+    return promise is not None and promise.ends_at + (until - now) > expires
 
 
 def _ask(session: Session, parts: Parts, alert: MailingView, *, now: datetime) -> bool:

@@ -144,7 +144,8 @@ def promise(parts: Parts, mailing_id: int, *, readers: int | None = None) -> Pro
             groups = shards.due_by_provider(session, mailing_id)
             due = sum(groups.values()) + _to_come(session, mailing)
         begins = max(now, mailing.start_at or now)
-        return _promised(session, parts, mailing.lane, due, groups, begins=begins)
+        promised = _promised(session, parts, mailing.lane, due, groups, begins=begins)
+        return budget.not_before(promised, due, _waiting(session, mailing_id, groups).until)
 
 
 def _audience(session: Session, mailing: MailingView) -> int:
@@ -177,12 +178,31 @@ def promise_kept(parts: Parts, status: books.Status) -> tuple[Sentence, ...]:
     with parts.database.transaction() as session:
         facts = promises.kept(session, status.mailing)
         now = database.now(session)
+        held = _waiting(session, status.mailing)
     if facts is None:
         return ()
     whole = max(status.planned, int(facts["due"])) if status.growing else status.planned
     return truth.kept(
-        Promised.of(facts), Handed(status.accepted, whole, status.finished_at if status.over else None), now=now
+        Promised.of(facts),
+        Handed(status.accepted, whole, status.finished_at if status.over else None, held.due, held.until),
+        now=now,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """For how many a mailing waits because their provider refuses it, and until when at the latest; None: for nobody."""
+
+    due: int = 0
+    until: datetime | None = None
+
+
+def _waiting(session: Session, mailing_id: int, groups: Mapping[str, int] | None = None) -> _Waiting:
+    if not (held := tallies.held(session, mailing_id)):
+        return _Waiting()
+    by = shards.due_by_provider(session, mailing_id) if groups is None else groups
+    waits = {provider: until for provider, until in held.items() if by.get(provider)}
+    return _Waiting(sum(by[one] for one in waits), max(waits.values(), default=None))
 
 
 def _to_come(session: Session, mailing: MailingView) -> int:
@@ -250,32 +270,53 @@ def _under_way(session: Session, mailing_id: int) -> list[int]:
 
 
 def _note(session: Session, what: str, mailing_id: int, *, by: int | str) -> None:
-    if mailings.get(session, mailing_id).kind is Kind.ALERT:
+    if mailings.get(session, mailing_id).kind in (Kind.ALERT, Kind.RETRACTION):
         audit.append(session, what, by=by, now=database.now(session), mailing=mailing_id)
 
 
 def may(parts: Parts, mailing_id: int, to: State) -> None:
     """Raise what a move would raise, and change nothing: what --dry-run asks."""
     with parts.database.transaction() as session:
+        if to is State.SENDING:
+            mailing_id = _to_resume(session, mailing_id)
         if to is State.SENDING and mailings.get(session, mailing_id).state is not State.PAUSED:
-            if tallies.along(session, mailing_id):
+            if tallies.along(session, mailing_id) or _held(session, mailing_id):
                 return
             raise mailings.WrongState(mailing_id, mailings.get(session, mailing_id).state, to)
         mailings.require(session, mailing_id, to)
 
 
 def resume(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> list[int]:
-    """Let a paused mailing go on, an alert with the languages that were paused with it; return which. Raises WrongState."""
+    """Let a paused mailing go on, an alert with the languages that were paused with it; return which. Raises WrongState.
+
+    One that goes, and is held at some provider, goes on there; of one that was taken back, what takes it back.
+    """
     with parts.database.transaction() as session:
+        mailing_id = _to_resume(session, mailing_id)
         view, along = mailings.get(session, mailing_id), tallies.along(session, mailing_id)
-    resumed = [mailing_id] if view.state is State.PAUSED or not along else []
+        lifted = _held(session, mailing_id) and tallies.lift(session, mailing_id)
+        if lifted:
+            _note(session, "alert.resumed", mailing_id, by=by)
+    resumed = [mailing_id] if view.state is State.PAUSED or not (along or lifted) else []
     for one in (*resumed, *along):
         with parts.database.transaction() as session:
             mailings.resume(session, one)
             tallies.forget(session, one)
             _note(session, "alert.resumed", one, by=by)
     parts.nudger.nudge(DELIVER[view.lane])
-    return [*resumed, *along]
+    return [*([mailing_id] if lifted else resumed), *along]
+
+
+def _to_resume(session: Session, mailing_id: int) -> int:
+    """Return the mailing that would go on: what takes an alert back, where it was taken back."""
+    view = mailings.get(session, mailing_id)
+    taken_back = view.kind is Kind.ALERT and view.state is State.RETRACTED
+    return mailings.retraction_of(session, mailing_id) if taken_back else mailing_id
+
+
+def _held(session: Session, mailing_id: int) -> bool:
+    going = mailings.get(session, mailing_id).state is State.SENDING
+    return going and bool(tallies.held(session, mailing_id))
 
 
 def stop(parts: Parts, mailing_id: int) -> int:

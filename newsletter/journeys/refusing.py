@@ -60,7 +60,7 @@ def _news(session: Session, parts: Parts, refusal: RefusalView, language: str) -
     """Return the mail: what did not go, why, what of it stands, and where to look."""
     view = mailings.get(session, refusal.mailing)
     what, alert = _what(view, language), view.retracts or view.id
-    status, kind = books.status(session, view.id), "halted" if refusal.halted else "refused"
+    status, kind = books.status(session, view.id), _kind(refusal)
     facts = {"mailing": alert, "what": what, "due": status.due, "accepted": status.accepted}
     locked = view.kind in (Kind.ALERT, Kind.RETRACTION)
     where = (
@@ -69,7 +69,7 @@ def _news(session: Session, parts: Parts, refusal: RefusalView, language: str) -
     return TeamContent(
         subject=say(f"{kind}-subject", language, **facts),
         title=say(f"{kind}-title", language, **facts),
-        paragraphs=(languages.say(refusal.why, language, **refusal.facts), say(f"{kind}-text", language, **facts)),
+        paragraphs=(*_why(refusal, language), say(f"{kind}-text", language, **facts)),
         code=f"newsletter {'alerts' if locked else 'mailings'} status {alert}",
         action=where,
     )
@@ -78,3 +78,12 @@ def _news(session: Session, parts: Parts, refusal: RefusalView, language: str) -
 def _what(view: MailingView, language: str) -> str:
     known = view.kind if view.kind in (Kind.ALERT, Kind.RETRACTION, Kind.DRILL) else "other"
     return say(f"refused-{known}", language, mailing=view.retracts or view.id)
+
+
+def _kind(refusal: RefusalView) -> str:
+    return "held" if refusal.held else "halted" if refusal.halted else "refused"
+
+
+def _why(refusal: RefusalView, language: str) -> tuple[str, ...]:
+    why = languages.say(refusal.why, language, **refusal.facts)
+    return (why, languages.say(f"halted.{refusal.facts['why']}", language)) if refusal.held else (why,)

@@ -4,17 +4,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, insert, or_, select, update
+from sqlalchemy import and_, exists, func, insert, or_, select, update
 
 from newsletter.database import Session
-from newsletter.errors import NewsletterError
+from newsletter.errors import Conflict, NewsletterError
 from newsletter.ledger import locks
 from newsletter.models.lock import Lock
-from newsletter.models.mailing import Mailing, State
+from newsletter.models.mailing import Mailing, State, Tally
 from newsletter.models.refusal import Refusal
 
 HALTED = "not approved"
 """What stands in a mailing that a worker would not send."""
+
+
+class Held(Conflict):
+    """An alert does not go to one provider group until an hour; the rest of it does. why: as in `halted`."""
+
+    def __init__(self, provider: str, why: str, until: datetime) -> None:
+        super().__init__("mailing.held", provider=provider, why=why, until=f"{until:%Y-%m-%d %H:%M} UTC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,11 @@ class RefusalView:
     facts: dict[str, Any]
     halted: bool
     at: datetime
+
+    @property
+    def held(self) -> bool:
+        """It is kept from one provider group only, and tried again by itself."""
+        return self.why == "mailing.held"
 
 
 def add(session: Session, mailing_id: int, refused: NewsletterError, *, halted: bool) -> None:
@@ -53,14 +65,18 @@ def holding(session: Session, mailing_id: int) -> list[RefusalView]:
     """Return why a mailing, or what would take it back, does not go now: what was resumed or locked since is another matter."""
     newest = select(func.max(Lock.number)).where(Lock.mailing_id == Mailing.id).scalar_subquery()
     halted = and_(Refusal.halted, Mailing.halted == HALTED)
+    of_group = Tally.mailing_id == Refusal.mailing_id, Tally.provider == Refusal.facts["provider"].astext
+    waits = exists().where(*of_group, Tally.held_until > func.clock_timestamp())
+    held = and_(Refusal.why == "mailing.held", Mailing.state.in_((State.SENDING, State.PAUSED)), waits)
     undone = and_(~Refusal.halted, Mailing.state == State.DRAFT, Refusal.number == func.coalesce(newest, 0))
     query = (
         select(Refusal)
         .join(Mailing, Mailing.id == Refusal.mailing_id)
-        .where(or_(Mailing.id == mailing_id, Mailing.retracts == mailing_id), or_(halted, undone))
+        .where(or_(Mailing.id == mailing_id, Mailing.retracts == mailing_id), or_(halted, undone, held))
         .order_by(Refusal.id)
     )
-    newest_of = {row.mailing_id: _view(row) for row in session.execute(query).scalars()}
+    found = session.execute(query).scalars()
+    newest_of = {(row.mailing_id, row.facts.get("provider")): _view(row) for row in found}
     return list(newest_of.values())
 
 

@@ -31,7 +31,7 @@ class Counts:
 
 
 def add(session: Session, mailing_id: int, provider: str, counts: Counts) -> None:
-    """Add to a mailing's counts."""
+    """Add to a mailing's counts. While a group is held nothing counts: it is about what went before, and each hold counts anew."""
     facts = {name: getattr(counts, name) for name in Counts.__slots__}
     session.execute(_ADD, facts | {"mailing": mailing_id, "provider": provider})
 
@@ -45,6 +45,7 @@ _ADD = text("""
         protocol = tally.protocol + excluded.protocol,
         in_a_row = excluded.in_a_row + CASE WHEN excluded.tried > excluded.content + excluded.protocol THEN 0
             ELSE tally.in_a_row END
+    WHERE tally.held_until IS NULL OR tally.held_until <= clock_timestamp()
 """)
 
 
@@ -69,17 +70,42 @@ def halt(session: Session, mailing_id: int, why: str) -> bool:
 _HALT = text("UPDATE mailing SET state = 'paused', halted = :why WHERE id = :mailing AND state = 'sending'")
 
 
-def hold(session: Session, mailing_id: int, provider: str, *, now: datetime) -> bool:
-    """Let nothing more of a mailing go to one provider group for an hour; return whether that is new."""
-    facts = {"mailing": mailing_id, "provider": provider, "until": now + HOLD, "now": now}
-    return bool(session.execute(_HOLD, facts).rowcount)  # type: ignore[attr-defined]
+def hold(session: Session, mailing_id: int, provider: str, why: str, *, now: datetime) -> datetime | None:
+    """Let nothing more of a mailing go to one provider group for an hour, and count anew; return until when.
+
+    None: it is held already, or somebody let it go on, who knows of the dead addresses: they cost no reader the mail.
+    """
+    facts = {"mailing": mailing_id, "provider": provider, "until": now + HOLD, "now": now, "why": why}
+    return session.execute(_HOLD, facts).scalar_one_or_none()
 
 
 # Leasing and windows ask for it, so that what is in hand ends with its window.
-_HOLD = text("""
-    UPDATE tally SET held_until = :until
-    WHERE mailing_id = :mailing AND provider = :provider AND (held_until IS NULL OR held_until <= :now)
-""")
+_NOTHING = ", ".join(f"{name} = 0" for name in Counts.__slots__)
+_HOLD = text(f"""
+    UPDATE tally SET held_until = :until, {_NOTHING}
+    WHERE mailing_id = :mailing AND provider = :provider
+      AND (held_until IS NULL OR held_until <= :now AND (held_until > '-infinity' OR :why <> 'dead'))
+    RETURNING held_until
+""")  # noqa: S608
+
+
+def held(session: Session, mailing_id: int) -> dict[str, datetime]:
+    """Return the provider groups to which a mailing does not go for now, each with its hour."""
+    found = select(Tally.provider, Tally.held_until).where(
+        Tally.mailing_id == mailing_id, Tally.held_until > func.clock_timestamp()
+    )
+    return {provider: until for provider, until in session.execute(found) if until}
+
+
+def lift(session: Session, mailing_id: int) -> bool:
+    """Let a mailing go on to the groups that are held, and count anew; return whether any was."""
+    return bool(session.execute(_LIFT, {"mailing": mailing_id}).rowcount)  # type: ignore[attr-defined]
+
+
+# '-infinity' stays until the next hold: a person has let it go on.
+_LIFT = text(f"""
+    UPDATE tally SET held_until = '-infinity', {_NOTHING} WHERE mailing_id = :mailing AND held_until > clock_timestamp()
+""")  # noqa: S608
 
 
 def forget(session: Session, mailing_id: int) -> None:

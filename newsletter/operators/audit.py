@@ -182,6 +182,14 @@ def _entry(number: int, content: str) -> Entry:
         return Entry(number, datetime.fromtimestamp(0, UTC), "?", "unreadable", {})
 
 
+def of_mailing(session: Session, act: str, mailing_id: int) -> list[Entry]:
+    """Return what was written of one act about a mailing, oldest first. Reads the whole chain: for what is rarely asked."""
+    told = Audit.content.contains(f'"act":"{act}"'), Audit.content.contains(f'"mailing":{mailing_id}')
+    found = session.execute(select(Audit.number, Audit.content).where(*told).order_by(Audit.number))
+    entries = [_entry(number, content) for number, content in found]
+    return [one for one in entries if one.act == act and one.facts.get("mailing") == mailing_id]
+
+
 def claim_day(session: Session, day: date, *, number: int) -> bool:
     """Take the day's mail of the head; False where somebody has."""
     made = insert(AuditMail).values(day=day, number=number).on_conflict_do_nothing().returning(AuditMail.day)

@@ -32,6 +32,7 @@ class Event(StrEnum):
     RETRACTED = "retracted"
     CANCELLED = "cancelled-by-issuer"
     REFUSED = "refused"
+    HELD = "held"
     EXPIRING = "expiring"
     DRILL_FAILED = "drill-failed"
     SIGNUPS_HELD = "signups-held"

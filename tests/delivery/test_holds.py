@@ -1,0 +1,139 @@
+"""An alert that one provider refuses: its readers wait for an hour, the team knows it, and whoever looks lets it go on."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from newsletter.delivery.budget import Promise
+from newsletter.delivery.promises import Promised
+from newsletter.journeys import alert, mailing, refusing
+from newsletter.ledger import books, promises, tallies
+from newsletter.ledger.mailings import State, WrongState
+from newsletter.ledger.tallies import Counts
+from newsletter.operators.roles import Role
+from tests import house
+from tests.journeys import nights
+from tests.journeys.alerting import read
+from tests.journeys.nights import crew as crew
+from tests.journeys.nights import pages as pages
+
+BLOCKED = "550 5.7.1 Message blocked by policy"
+GONE = "550 5.1.1 User unknown"
+
+
+@pytest.fixture
+def made(tmp_path, database_urls, sink):
+    """A product in which one person may send to all of these."""
+    made = house.build(tmp_path, database_urls, f"{sink.url}?connections=4", base_url=nights.SITE.origin)
+    yield made
+    made.close()
+
+
+def sent(made, tmp_path, *hosts, each):
+    addresses = [f"reader{number}@{host}" for host in hosts for number in range(each)]
+    house.add_readers(made, tmp_path, addresses)
+    return alert.send(made.parts, nights.write(tmp_path, "# At the gate\n\nPlease call.\n"), digest_key=house.DIGEST)
+
+
+def status(made, number):
+    with made.parts.database.transaction() as session:
+        assert books.faults(session, number) == []
+        return books.status(session, number)
+
+
+def hour_over(made):
+    with made.parts.database.transaction() as session:
+        session.execute(text("UPDATE tally SET held_until = now() WHERE held_until > now()"))
+
+
+def first(count, said):
+    """Return a sink's answers: the first so many of Google's readers are refused."""
+    left = iter(range(count))
+    return lambda recipient: said if "gmail" in recipient and next(left, None) is not None else None
+
+
+def test_after_its_hour_one_more_refusal_holds_nobody(made, sink, tmp_path):
+    """What was refused before the hold held the whole group again, hour after hour, until the alert expired."""
+    sink.refuse = first(300, BLOCKED)
+    number = sent(made, tmp_path, "gmail.com", each=1500)
+    made.deliver("urgent", seconds=20)
+    assert status(made, number).due > 0
+    sink.refuse = first(5, BLOCKED)
+    hour_over(made)
+    made.deliver("urgent", seconds=20)
+    assert status(made, number).due == 0
+
+
+def test_what_comes_back_while_it_is_held_counts_no_more(made, sink, tmp_path):
+    """Answers to what was in hand, and returns of what went before, would hold it for another hour as that one ends."""
+    sink.refuse = first(300, BLOCKED)
+    number = sent(made, tmp_path, "gmail.com", each=1500)
+    made.deliver("urgent", seconds=20)
+    with made.parts.database.transaction() as session:
+        tallies.add(session, number, "google", Counts(policy=50))
+        assert tallies.of(session, number, "google") == Counts()
+
+
+def test_the_team_and_its_hook_are_told_once_and_the_page_says_until_when(made, pages, crew, sink, tmp_path):
+    """It was silent: no mail, no call, and a page that promised everything for seven minutes past the hour."""
+    author = crew.member(Role.SENDER)
+    sink.refuse = first(300, BLOCKED)
+    number = sent(made, tmp_path, "gmail.com", "a.example", each=1100)
+    made.deliver("urgent", seconds=20)
+    found = alert.standing(pages.parts, number)
+    [held] = found.refusals
+    assert (found.held, held.held, held.facts["provider"], held.facts["why"]) == (True, True, "google", "policy")
+    assert nights.calls(made)[-1][0] == "held"
+    sink.messages.clear()
+    assert (refusing.tell(made.parts), refusing.tell(made.parts)) == (1, 0)
+    made.deliver("transactional")
+    mails = {one["Subject"]: one for one in map(read, sink.messages) if one["To"] == author.address}
+    mail = mails[f"Alert {number} is HELD at one provider"]
+    said = " ".join(mail.get_body(("plain",)).get_content().split())
+    assert f"wait until {held.facts['until']}" in said
+    hour_over(made)
+    assert alert.standing(pages.parts, number).refusals == ()
+
+
+def test_a_promise_says_who_waits_and_until_when(made, sink, tmp_path):
+    """All by 15:08, it said, with thirteen hundred held until four."""
+    sink.refuse = first(300, BLOCKED)
+    number = sent(made, tmp_path, "gmail.com", each=1500)
+    before = nights.now(made)
+    with made.parts.database.transaction() as session:
+        all_soon = Promise(before + timedelta(minutes=1), (1500,), "rate")
+        promises.keep(session, number, Promised(1500, before, all_soon).facts)
+    made.deliver("urgent", seconds=20)
+    found = status(made, number)
+    *_, (said, facts) = mailing.promise_kept(made.parts, found)
+    assert (said, facts["held"]) == ("promise.held", f"{found.due:,}")
+    assert facts["until"].at > before + timedelta(minutes=59)
+    assert mailing.promise(made.parts, number).ends_at >= facts["until"].at
+
+
+def test_whoever_has_looked_lets_it_go_on(made, sink, tmp_path):
+    """Resume said that it was not paused: at night nobody guesses that one must pause it first."""
+    sink.refuse = first(300, BLOCKED)
+    number = sent(made, tmp_path, "gmail.com", each=1500)
+    made.deliver("urgent", seconds=20)
+    assert status(made, number).state == "sending"
+    mailing.may(made.parts, number, State.SENDING)
+    sink.refuse = lambda _recipient: None
+    assert mailing.resume(made.parts, number) == [number]
+    made.deliver("urgent", seconds=20)
+    assert status(made, number).due == 0
+    with pytest.raises(WrongState):
+        mailing.resume(made.parts, number)
+
+
+@pytest.mark.parametrize(("said", "again"), [(GONE, False), (BLOCKED, True)])
+def test_dead_addresses_hold_once_and_policy_again(made, sink, tmp_path, said, again):
+    """An old list of forty thousand could not have it within a day; but what is blocked costs each reader the alert."""
+    sink.refuse = lambda recipient: said if int(recipient[6:].split("@")[0]) % 4 == 0 else None
+    number = sent(made, tmp_path, "gmail.com", each=3000)
+    made.deliver("urgent", seconds=20)
+    assert status(made, number).due > 0
+    mailing.resume(made.parts, number)
+    made.deliver("urgent", seconds=20)
+    assert (status(made, number).due > 0) == again
