@@ -57,6 +57,10 @@ def import_(
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Of a soft opt-in: the first day.")
     ] = None,
     refusal: Annotated[str, typer.Option(help="Of a soft opt-in: the words by which they could refuse there.")] = "",
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Write over name, postcode, language and zone of readers who are known."),
+    ] = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -74,6 +78,7 @@ def import_(
             chosen=chosen,
             tags=tags,
             rhythm=rhythm,
+            overwrite=overwrite,
             dry_run=dry_run,
             progress=advance,
         )

@@ -66,13 +66,15 @@ def import_subscribers(
     chosen: Chosen | None = None,
     tags: Tags = Tags.KNOWN,
     rhythm: Rhythm | None = None,
+    overwrite: bool = False,
     dry_run: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> importing.ImportReport:
     """Import people into a digest, from a file or a whole export; return the counts.
 
-    New readers begin with the articles after the last cut of their rhythm. Raises what `look` raises, digests.UnknownDigest and
-    what `subscribers.importing` raises.
+    New readers begin with the articles after the last cut of their rhythm. overwrite: its word counts more than what is
+    known of readers. Raises what `look` raises, digests.UnknownDigest
+    and what `subscribers.importing` raises.
     """
     with parts.database.transaction() as session:
         now = database.now(session)
@@ -92,6 +94,7 @@ def import_subscribers(
             now,
             vouched=bool(evidence.strip()),
             tags=tags,
+            overwrite=overwrite,
         ),
         evidence=evidence,
         rejects=parts.home / "rejects",
