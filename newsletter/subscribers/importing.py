@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from sqlalchemy import text
 
-from newsletter import mailboxes
+from newsletter import languages, mailboxes
 from newsletter.database import Database, Session
 from newsletter.errors import Invalid
 from newsletter.models.consent import Basis, Consent
@@ -387,7 +387,7 @@ class _Run:
                 reference,
                 seal("subscriber", "name", number, person.name) if person.name else None,
                 seal("subscriber", "postcode", number, person.postcode) if person.postcode else None,
-                person.language or terms.language,
+                person.language or languages.canonical(terms.language),
                 person.time_zone or "UTC",
                 self._since(person),
             )
