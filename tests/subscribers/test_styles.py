@@ -40,7 +40,7 @@ def test_a_name_that_must_not_be_kept_is_deleted_and_stays_away(lists: Lists, re
     with lists.database.transaction() as session:
         assert recipients.details(session, [reader[0]])[reader[0]].name == ""
     assert choose(lists, 0, Wish(Style()))
-    lists.bring("email,name\nmaryam@example.org,Maryam\n")
+    lists.bring("email,name\nmaryam@example.org,Maryam\n", overwrite=True)
     assert lists.one("SELECT name_sealed IS NOT NULL FROM subscriber"), "who changes their mind is greeted again"
 
 
