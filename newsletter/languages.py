@@ -33,6 +33,15 @@ def tag(text: str) -> str | None:
     return text if _TAG.fullmatch(text) else None
 
 
+def canonical(tag: str) -> str:
+    """Return a language tag in the letters that RFC 5646 §2.1.1 asks for ("FA-ARAB-ir" → "fa-Arab-IR")."""
+    first, *rest = tag.split("-")
+    return "-".join([first.lower(), *(_CASES.get(len(part), str.lower)(part) for part in rest)])
+
+
+_CASES = {2: str.upper, 4: str.title}
+
+
 def direction(language: str) -> str:
     """Return "rtl" or "ltr" for a BCP 47 tag such as "fa" or "en-GB"."""
     return "rtl" if base(language) in RIGHT_TO_LEFT else "ltr"

@@ -6,7 +6,7 @@ from alembic import command
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import ProgrammingError
 
-from newsletter import migrations
+from newsletter import languages, migrations
 
 
 def at(url, revision):
@@ -76,3 +76,25 @@ def test_what_was_asked_before_the_update_means_what_it_said_then(empty_database
     with connect(url) as owner:
         found = owner.execute("SELECT named, again_at IS NOT NULL FROM signup ORDER BY pending").fetchall()
     assert found == [([1], False), ([], False), ([], True), ([], False)]
+
+
+def test_languages_have_one_spelling_afterwards(empty_database_urls):
+    """Lists were taken as they were written; a segment looks for one spelling, and would miss whoever has another."""
+    url = empty_database_urls.owner
+    at(url, "0040")
+    before = ["FA", "fa", "Fa-ir", "EN-gb", "zh-HANT-tw", "en"]
+    with connect(url) as owner:
+        for number, language in enumerate(before):
+            box = owner.execute(
+                "INSERT INTO mailbox (domain_index, provider) VALUES ('x', 'other') RETURNING id"
+            ).fetchone()[0]
+            owner.execute(
+                "INSERT INTO subscriber (mailbox_id, reference, language) VALUES (%s, %s, %s)",
+                (box, f"AAAAAAA{number}", language),
+            )
+        assert migrations.upgrade(url)[0] == "0041"
+        found = [row[0] for row in owner.execute("SELECT language FROM subscriber ORDER BY id")]
+        assert found == ["fa", "fa", "fa-IR", "en-GB", "zh-Hant-TW", "en"]
+        assert found == [languages.canonical(one) for one in before]
+        with pytest.raises(psycopg.errors.CheckViolation):
+            owner.execute("UPDATE subscriber SET language = 'FA' WHERE language = 'en'")

@@ -12,7 +12,18 @@ from newsletter.subscribers.luggage import Luggage
 from newsletter.subscribers.undoing import Undone
 
 _NAMES = {"cp1252": "Windows-1252", "cp1256": "Windows-1256", "utf-8-sig": "UTF-8", "utf-16": "UTF-16"}
-_COUNTS = ("read", "added", "changed", "unchanged", "rejected", "suppressed", "unproven", "interests", "altered")
+_COUNTS = (
+    "read",
+    "added",
+    "changed",
+    "unchanged",
+    "rejected",
+    "suppressed",
+    "unproven",
+    "interests",
+    "altered",
+    "kept",
+)
 _DAYS_NAMED = 7
 
 
@@ -42,9 +53,13 @@ def say_rest(done: ImportReport) -> None:
         rows = "1 row was" if done.rejected == 1 else f"{done.rejected:,} rows were"
         _say(f"{rows} not taken; see {done.rejects} (kept for 24 hours).")
     if done.altered:
-        people = "1 person" if done.altered == 1 else f"{done.altered:,} people"
+        people = "1 person known before is" if done.altered == 1 else f"{done.altered:,} people known before are"
+        _say(f"{people} written over by the list (name, postcode, language or zone): undoing leaves that.")
+    if done.kept:
+        people = "1 person" if done.kept == 1 else f"{done.kept:,} people"
         _say(
-            f"{people} known before are written otherwise by the list (name, postcode, language or zone): undoing leaves that."
+            f"Of {people} known before the list says another name, postcode, language or zone. What is known stays,"
+            " for readers set it themselves; --overwrite takes the list's word."
         )
 
 

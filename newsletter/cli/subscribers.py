@@ -57,6 +57,10 @@ def import_(
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Of a soft opt-in: the first day.")
     ] = None,
     refusal: Annotated[str, typer.Option(help="Of a soft opt-in: the words by which they could refuse there.")] = "",
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Write over name, postcode, language and zone of readers who are known."),
+    ] = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -74,6 +78,7 @@ def import_(
             chosen=chosen,
             tags=tags,
             rhythm=rhythm,
+            overwrite=overwrite,
             dry_run=dry_run,
             progress=advance,
         )
@@ -100,16 +105,17 @@ def undo(
         bool, typer.Option("--suppressions-too", help="Also take back whom it put on the do-not-mail list.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    operator: Operator = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Take a whole import back: what it granted ends, and whom it alone brought is forgotten."""
     with newsletter() as made:
-        would = moving_in.undo(made.parts, number, suppressions_too=suppressions_too, dry_run=True)
+        would = moving_in.undo(made.parts, number, suppressions_too=suppressions_too, dry_run=True, by=operator)
         if not dry_run:
             if not yes:
                 moving.ask_undo(would)
-            would = moving_in.undo(made.parts, number, suppressions_too=suppressions_too)
+            would = moving_in.undo(made.parts, number, suppressions_too=suppressions_too, by=operator)
     if dry_run or yes:
         moving.say_altered(would)
     show(asdict(would) | {"dry_run": dry_run}, as_json=as_json)
@@ -120,12 +126,13 @@ def ask(
     number: Annotated[
         int, typer.Argument(metavar="IMPORT", min=1, max=2**63 - 1, help="Its number, as it was printed.")
     ],
+    operator: Operator = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask those of an import who came without evidence whether they want it, each once."""
     with newsletter() as made:
-        asked = moving_in.ask(made.parts, number, dry_run=dry_run)
+        asked = moving_in.ask(made.parts, number, dry_run=dry_run, by=operator)
     show({"import": number, "asked": asked, "dry_run": dry_run}, as_json=as_json)
 
 

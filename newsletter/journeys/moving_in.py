@@ -13,7 +13,7 @@ from newsletter.delivery import budget, quotas
 from newsletter.delivery.budget import Promise
 from newsletter.issues import cutting, digests
 from newsletter.jobs import SIGNUPS
-from newsletter.journeys import holding
+from newsletter.journeys import acting, holding
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.publish import NoSuchFile
 from newsletter.ledger.mailings import Lane
@@ -66,13 +66,15 @@ def import_subscribers(
     chosen: Chosen | None = None,
     tags: Tags = Tags.KNOWN,
     rhythm: Rhythm | None = None,
+    overwrite: bool = False,
     dry_run: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> importing.ImportReport:
     """Import people into a digest, from a file or a whole export; return the counts.
 
-    New readers begin with the articles after the last cut of their rhythm. Raises what `look` raises, digests.UnknownDigest and
-    what `subscribers.importing` raises.
+    New readers begin with the articles after the last cut of their rhythm. overwrite: its word counts more than what is
+    known of readers. Raises what `look` raises, digests.UnknownDigest
+    and what `subscribers.importing` raises.
     """
     with parts.database.transaction() as session:
         now = database.now(session)
@@ -92,6 +94,7 @@ def import_subscribers(
             now,
             vouched=bool(evidence.strip()),
             tags=tags,
+            overwrite=overwrite,
         ),
         evidence=evidence,
         rejects=parts.home / "rejects",
@@ -129,29 +132,34 @@ def listed(parts: Parts, *, limit: int) -> list[dict[str, Any]]:
         return [row | {"digest": keys[row["digest"]]} for row in undoing.listed(session, limit=limit)]
 
 
-def undo(
-    parts: Parts, number: int, *, suppressions_too: bool, dry_run: bool = False, by: int | str = audit.SHELL
-) -> Undone:
-    """Take a whole import back; return the counts. Raises undoing.UnknownImport, undoing.AlreadyUndone."""
+def undo(parts: Parts, number: int, *, suppressions_too: bool, dry_run: bool = False, by: int | None = None) -> Undone:
+    """Take a whole import back; return the counts.
+
+    Raises what `acting.officer` raises, undoing.UnknownImport, undoing.AlreadyUndone.
+    """
     with parts.database.transaction() as session:
         now = database.now(session)
+        who = acting.officer(session, by)
         done, boxes = undoing.undo(session, number, suppressions_too=suppressions_too, now=now)
         for place in range(0, len(boxes), MANY):
             holding.forget_boxes(session, boxes[place : place + MANY])
         facts = {"ended": done.ended, "forgotten": done.forgotten, "lifted": done.lifted}
-        audit.append(session, "import.undone", by=by, now=now, number=number, **facts)
+        audit.append(session, "import.undone", by=who, now=now, number=number, **facts)
         if dry_run:
             session.rollback()
     return done
 
 
-def ask(parts: Parts, number: int, *, dry_run: bool = False, by: int | str = audit.SHELL) -> int:
+def ask(parts: Parts, number: int, *, dry_run: bool = False, by: int | None = None) -> int:
     """Ask those of an import who came without evidence whether they want it, each once; return how many.
 
-    They are asked as if they had come by the form: who does not answer is forgotten as a wish, and gets nothing.
+    They are asked as if they had come by the form: who does not answer is forgotten as a wish, and gets nothing. Raises what
+    `acting.officer` raises.
     """
     parts.letterhead.require()
     asked = 0
+    with parts.database.transaction() as session:
+        who = acting.officer(session, by)
     while True:
         with parts.database.transaction() as session:
             if dry_run:
@@ -159,7 +167,7 @@ def ask(parts: Parts, number: int, *, dry_run: bool = False, by: int | str = aud
             some = _ask_some(session, number)
             asked += some
             if not some:
-                audit.append(session, "import.asked", by=by, now=database.now(session), number=number, asked=asked)
+                audit.append(session, "import.asked", by=who, now=database.now(session), number=number, asked=asked)
                 break
     parts.nudger.nudge(SIGNUPS)
     return asked

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from newsletter import database
 from newsletter.bounces import arrivals, replies
 from newsletter.bounces import personal as letters
+from newsletter.journeys import holding
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import personal as mails
 from newsletter.operators import personal as team
 from newsletter.subscribers import personal as readers
-from newsletter.subscribers import wishes
+from newsletter.subscribers import unproven, wishes
 
 SLACK = timedelta(days=1)
 """How long after its time a row may still be there: upkeep comes by each minute, unless nothing runs."""
@@ -47,5 +48,17 @@ def tidy(parts: Parts) -> int:
         now = database.now(session)
         gone = readers.tidy(session, now=now) + wishes.empty(session, now=now)
         gone += replies.forget(session, now=now) + arrivals.forget(session, now=now)
+    while count := _forget_unproven(parts):
+        gone += count
     with parts.database.transaction() as session:
         return gone + mails.tidy(session)
+
+
+def _forget_unproven(parts: Parts) -> int:
+    with parts.database.transaction() as session:
+        count, boxes = unproven.forget(session, now=database.now(session), most=_PORTION)
+        holding.forget_boxes(session, boxes)
+    return count
+
+
+_PORTION = 1_000

@@ -45,6 +45,8 @@ class Subscriber(Base):
 
     __table_args__ = (
         CheckConstraint("reference ~ '^[A-Z0-9]{8}$'", name="reference_is_eight_letters"),
+        # As `languages.canonical` writes it: a segment looks for it by its index, and finds one spelling.
+        CheckConstraint("language !~ '^[^-]*[A-Z]'", name="language_is_small"),
         CheckConstraint("style ~ '^d?f?m?t?$'", name="style_is_known"),
         CheckConstraint("NOT nameless OR name_sealed IS NULL", name="no_name_is_kept"),
         Index("subscribers_by_zone", "time_zone"),

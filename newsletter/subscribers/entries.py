@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cache
 from zoneinfo import available_timezones
 
+from newsletter import languages
 from newsletter.addresses import BadAddress, EmailAddress
 from newsletter.subscribers import formats
 from newsletter.subscribers.formats import NOT_TAKEN, SUPPRESSED, Standing
@@ -84,6 +85,7 @@ def read(number: int, values: Mapping[str, str], index: Index, *, lenient: bool 
         if not lenient:
             return Reject(number, "language", "is no language tag such as en or fa")
         language = ""
+    language = languages.canonical(language)
     if zone and zone not in _zones():
         if not lenient:
             return Reject(number, "time_zone", "is no time zone such as Europe/London")

@@ -16,11 +16,22 @@ from typing import Any, BinaryIO
 
 from sqlalchemy import text
 
-from newsletter import mailboxes
+from newsletter import languages, mailboxes
 from newsletter.database import Database, Session
 from newsletter.errors import Invalid
 from newsletter.models.consent import Basis, Consent
-from newsletter.subscribers import consent, entries, formats, luggage, reach, references, suppression, tables, tagging
+from newsletter.subscribers import (
+    consent,
+    entries,
+    formats,
+    luggage,
+    overwriting,
+    reach,
+    references,
+    suppression,
+    tables,
+    tagging,
+)
 from newsletter.subscribers.entries import Barred, Index, Person, Reject
 from newsletter.subscribers.formats import Standing
 from newsletter.subscribers.luggage import Luggage, Part
@@ -49,7 +60,8 @@ class ImportReport:
     suppressed  put on the do-not-mail list; they are in none of the other counts but `read`
     unproven    came in without evidence: nothing is sent to them before they say yes
     interests   topics that somebody reads of from now on
-    altered     of the changed, people of whom it says another name, postcode, language or zone; undoing it leaves these
+    altered     of the changed, people whose name, postcode, language or zone it wrote over; undoing it leaves these
+    kept        people of whom it says another name, postcode, language or zone, which was not taken
     rejects     the file that names the rows not taken, or None
     ignored     columns that say nothing to us
     strange     tags that are no topic of ours, by how many people have them; the most frequent ones
@@ -67,6 +79,7 @@ class ImportReport:
     unproven: int = 0
     interests: int = 0
     altered: int = 0
+    kept: int = 0
     strange: Mapping[str, int] = field(default_factory=dict)
     reach: Reach | None = None
 
@@ -78,6 +91,7 @@ class Terms:
     had_to    the last cut of the digest and rhythm, 0 before the first
     vouched   the operator's evidence holds for everybody; False: for those alone whose row shows when they asked
     tags      which tags become topics
+    overwrite the list knows better than the record of a reader who is known; False: that is theirs, and stays
     """
 
     digest_id: int
@@ -88,6 +102,7 @@ class Terms:
     now: datetime
     vouched: bool = True
     tags: Tags = Tags.KNOWN
+    overwrite: bool = False
 
 
 def import_csv(database: Database, stream: BinaryIO, **more: Any) -> ImportReport:
@@ -196,12 +211,13 @@ _CLOSE_RUN = text("""
 class _Taken:
     """What became of one batch. seen, named: its readers; new: those it made; changed: others of whom anything is new.
 
-    altered   of the changed, those whose record it overwrote
+    altered   of the changed, those whose record it overwrote; kept: those whose record it did not
     """
 
     added: int = 0
     unproven: int = 0
     altered: int = 0
+    kept: int = 0
     changed: set[int] = field(default_factory=set)
     rejects: list[Reject] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
@@ -238,7 +254,7 @@ class _Run:
         self._seen = _Seen()
         self._tagging = tagging.Tagging(session, terms.tags, import_id=import_id, basis=terms.basis, now=terms.now)
         self.counts = tables.Counts()
-        self._suppressed = self._unproven = self._interests = self._altered = 0
+        self._suppressed = self._unproven = self._interests = self._altered = self._kept = 0
         self._strange = Counter[str]()
 
     def report(self, *, ignored: tuple[str, ...]) -> ImportReport:
@@ -258,6 +274,7 @@ class _Run:
             unproven=self._unproven,
             interests=self._interests,
             altered=self._altered,
+            kept=self._kept,
             strange=dict(self._strange.most_common(_TAGS_NAMED)),
             reach=reach.now(self._session),
         )
@@ -294,6 +311,7 @@ class _Run:
         self._unproven += taken.unproven
         self._interests += taken.interests
         self._altered += taken.altered
+        self._kept += taken.kept
         self._strange += taken.strange
 
     def _bar(self, barred: list[Barred]) -> int:
@@ -332,16 +350,16 @@ class _Run:
             elif row.subscriber_id is None:
                 nameless.append((person, row.mailbox_id))
             elif row.subscriber_id not in self._seen:
-                update = _difference(self._session, person, row)
-                updates += [update] if update else []
-                taken.changed.update([row.subscriber_id] if update else [])
+                if update := overwriting.difference(self._session, person, row):
+                    updates.append(update)
                 joining += [] if row.subscribed else [(row.subscriber_id, person)]
                 named.append((row.subscriber_id, person))
                 taken.seen.append(row.subscriber_id)
-        taken.altered = len(updates)
-        if updates:
-            columns = zip(*updates, strict=True)
-            self._session.execute(_UPDATE, dict(zip(_UPDATED, map(list, columns), strict=True)))
+        if self._terms.overwrite:
+            taken.altered = len(updates)
+            taken.changed |= overwriting.apply(self._session, updates)
+        else:
+            taken.kept = len(updates)
         return nameless, joining, named
 
     @property
@@ -369,7 +387,7 @@ class _Run:
                 reference,
                 seal("subscriber", "name", number, person.name) if person.name else None,
                 seal("subscriber", "postcode", number, person.postcode) if person.postcode else None,
-                person.language or terms.language,
+                person.language or languages.canonical(terms.language),
                 person.time_zone or "UTC",
                 self._since(person),
             )
@@ -432,27 +450,6 @@ class _Run:
         taken.changed -= taken.new
 
 
-def _difference(session: Session, person: Person, row: Any) -> tuple[Any, ...] | None:
-    """Return what the file says otherwise than the record (as in _UPDATED); None when it says nothing new."""
-    vault, number = session.vault, row.subscriber_id
-    known = {
-        name: vault.unseal("subscriber", name, number, sealed) if sealed else ""
-        for name, sealed in (("name", row.name_sealed), ("postcode", row.postcode_sealed))
-    }
-    known |= {"language": row.language, "time_zone": row.time_zone}
-    said = {name: getattr(person, name) for name in known}
-    if row.nameless:
-        said["name"] = ""
-    if all(not value or value == known[name] for name, value in said.items()):
-        return None
-    merged = {name: value or known[name] for name, value in said.items()}
-    name, postcode = (
-        vault.seal("subscriber", column, number, merged[column]) if merged[column] else None
-        for column in ("name", "postcode")
-    )
-    return number, name, postcode, merged["language"], merged["time_zone"]
-
-
 # Withdrawn: the last word they said about this digest, or about everything, was no. What ended because a list was undone is
 # nobody's word.
 # Aggregates, each one look-up by index: an EXISTS the planner may turn into a hash of everybody, again for each batch, and
@@ -468,16 +465,6 @@ _KNOWN = text("""
     FROM unnest(CAST(:boxes AS bigint[])) AS known (mailbox_id)
     LEFT JOIN subscriber s ON s.mailbox_id = known.mailbox_id
 """)
-_UPDATED = ("ids", "names", "postcodes", "languages", "zones")
-_UPDATE = text("""
-    UPDATE subscriber s
-    SET name_sealed = u.name, postcode_sealed = u.postcode, language = u.language, time_zone = u.zone
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:names AS bytea[]), CAST(:postcodes AS bytea[]),
-        CAST(:languages AS text[]), CAST(:zones AS text[])) AS u (id, name, postcode, language, zone)
-    WHERE s.id = u.id
-""")
-
-
 _UNPROVEN = text("""
     INSERT INTO unproven (subscriber_id, digest_id, import_id)
     SELECT number, :digest, :import FROM unnest(CAST(:ids AS bigint[])) AS number

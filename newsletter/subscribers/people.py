@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import exists, select, update
 
+from newsletter import languages as tongues
 from newsletter import mailboxes
 from newsletter.addresses import EmailAddress
 from newsletter.composer import headers
@@ -91,7 +92,9 @@ def join(session: Session, mailbox_id: int, *, language: str, name: str, now: da
     found = session.execute(select(Subscriber).where(Subscriber.mailbox_id == mailbox_id)).scalar_one_or_none()
     if found is None:
         (reference,) = fresh(session, 1)
-        found = Subscriber(mailbox_id=mailbox_id, reference=reference, language=language, created_at=now)
+        found = Subscriber(
+            mailbox_id=mailbox_id, reference=reference, language=tongues.canonical(language), created_at=now
+        )
         session.add(found)
         session.flush()
         if name and fit(name):
@@ -132,7 +135,7 @@ def rename(session: Session, subscriber_id: int, own: Own) -> None:
 
 def settle(session: Session, subscriber_id: int, *, language: str, time_zone: str) -> None:
     """Write down in which language somebody reads, and where they live."""
-    values = {"language": language, "time_zone": time_zone}
+    values = {"language": tongues.canonical(language), "time_zone": time_zone}
     session.execute(update(Subscriber).where(Subscriber.id == subscriber_id).values(values))
 
 

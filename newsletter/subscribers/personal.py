@@ -19,7 +19,7 @@ from newsletter.models.signup import Signup
 from newsletter.models.subscriber import Subscriber, Subscription
 from newsletter.models.suppression import Reason, Suppression
 from newsletter.models.topic import Interest, Topic
-from newsletter.subscribers import agreements, fresh, signup, suppression
+from newsletter.subscribers import agreements, fresh, signup, suppression, unproven
 from newsletter.vault import CannotUnseal
 
 CLAIMS = frozenset(
@@ -209,6 +209,12 @@ def held(session: Session) -> dict[str, Held]:
             "at",
         ),
         "do-not-mail list": (None, "suppression", "at"),
+        "came without evidence, asked": (unproven.SILENT, "unproven WHERE asked_at IS NOT NULL", "asked_at"),
+        "came without evidence, not asked": (
+            unproven.UNASKED,
+            "unproven u JOIN import_run r ON r.id = u.import_id WHERE u.asked_at IS NULL",
+            "r.at",
+        ),
         "sign-ups": (signup.KEPT, "signup", "came_at"),
         "fresh links": (fresh.KEPT, "fresh_link", "asked_at"),
         "wishes of readers' pages": (WISHES_KEPT, "privacy_wish", "asked_at"),

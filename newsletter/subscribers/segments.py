@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, t
 
 from newsletter.database import Session
 from newsletter.errors import Conflict, Invalid, NotFound
-from newsletter.ledger import reading
+from newsletter.ledger import personal, reading
 from newsletter.models.segment import Segment as Row
 from newsletter.models.subscriber import Subscriber, Subscription
 from newsletter.models.suppression import Suppression
@@ -54,7 +54,8 @@ class Word(StrEnum):
     TOPIC     the key of a topic they chose
     LANGUAGE  the language they read: "en" is also "en-GB"
     JOINED    {"from": day, "before": day}: when they joined, in UTC; either may be missing
-    HAD       the number of a mailing (an issue's, as `issues list` prints it) that was handed over to them
+    HAD       the number of a mailing (an issue's, as `issues list` prints it) that was handed over to them; as long as its
+              rows are kept
     IN        another segment: its key, or where it is kept with a mailing, its conditions
     """
 
@@ -207,7 +208,7 @@ def members(session: Session, segment: Segment, *, digests: Mapping[str, int]) -
 
     digests   the number of each digest by its key
 
-    Raises BadSegment for a digest that is not there, UnknownTopic, UnknownMailing.
+    Raises BadSegment for a digest that is not there and for a mailing whose rows ended as counts, UnknownTopic, UnknownMailing.
     """
     people = _Ask(session, digests).people(spelled(session, segment))
     return people.where(~_suppressed(people.selected_columns[0]))
@@ -306,6 +307,9 @@ class _Ask:
         return person, lambda condition: exists(select(person.c.id).where(person.c.id == reader, condition))
 
     def had(self, mailing: Any, reader: Any) -> ColumnElement[bool]:
+        # Else nobody would have had it, and "not had" would be everybody.
+        if personal.counts(self.session, mailing):
+            raise BadSegment("rows-gone", mailing=mailing, days=personal.KEPT.days)
         return reading.handed_over(self.session, mailing, reader)
 
     def inside(self, other: Any, reader: Any) -> ColumnElement[bool]:

@@ -269,11 +269,17 @@ _BRING = text("""
 
 
 def import_csv(
-    database: Database, stream: BinaryIO, *, dry_run: bool = False, on_reject: Callable[[int], None] = lambda _row: None
+    database: Database,
+    stream: BinaryIO,
+    *,
+    dry_run: bool = False,
+    on_reject: Callable[[int], None] = lambda _row: None,
+    before_commit: Callable[[Session, tables.Counts, datetime], None] = lambda _session, _counts, _now: None,
 ) -> tables.Counts:
     """Suppress every address of a CSV file with a column "email", whether known or not; return the counts.
 
-    on_reject   is told the number of each row that holds no address: whoever stands there can still be written to
+    on_reject       is told the number of each row that holds no address: whoever stands there can still be written to
+    before_commit   writes beside it what was done; a dry run takes that back as well
 
     All or nothing, but for such rows: those are counted as rejected. Mail already planned is stopped when its
     shard is leased. Raises tables.BadTable, tables.ImportBusy.
@@ -290,6 +296,7 @@ def import_csv(
             counts = _take(
                 session, addresses, counts.plus(read=len(batch), rejected=len(batch) - len(addresses)), moment
             )
+        before_commit(session, counts, moment)
         if dry_run:
             session.rollback()
     return counts

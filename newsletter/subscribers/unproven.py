@@ -1,11 +1,15 @@
 """Whom lists named without evidence: they are asked once, as if they had come by the form, and get nothing before they say yes."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
 from newsletter.database import Session
 from newsletter.subscribers import recipients
+
+SILENT, UNASKED = timedelta(days=31), timedelta(days=365)
+"""How long somebody is kept whom nobody may write to: after they were asked, and where nobody asked them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,32 @@ def waiting(session: Session, import_id: int, *, most: int) -> list[Waiting]:
 def asked(session: Session, import_id: int, subscriber_ids: list[int]) -> None:
     """Write down that they are being asked: nobody is asked twice because of one list."""
     session.execute(_ASKED, {"import": import_id, "ids": subscriber_ids})
+
+
+def forget(session: Session, *, now: datetime, most: int) -> tuple[int, list[int]]:
+    """Let go of those whose time is over, the first so many; return how many, and the mailboxes that are no reader's any more.
+
+    Whoever has anything else, a permission or a word of their own, loses the mark and stays. A question that can still be
+    answered is waited for.
+    """
+    rows = session.execute(_OVER, {"silent": now - SILENT, "unasked": now - UNASKED, "most": most}).scalars().all()
+    return len(rows), list(session.execute(_NOBODY, {"ids": list(rows)}).scalars())
+
+
+_OVER = text("""
+    DELETE FROM unproven WHERE ctid IN (
+        SELECT u.ctid FROM unproven u JOIN import_run r ON r.id = u.import_id JOIN subscriber s ON s.id = u.subscriber_id
+        WHERE (u.asked_at < :silent OR u.asked_at IS NULL AND r.at < :unasked)
+            AND NOT EXISTS (SELECT FROM signup g WHERE g.mailbox_id = s.mailbox_id)
+        LIMIT :most FOR UPDATE OF u SKIP LOCKED
+    ) RETURNING subscriber_id
+""")
+_NOBODY = text("""
+    DELETE FROM subscriber s WHERE s.id = ANY (CAST(:ids AS bigint[]))
+        AND NOT EXISTS (SELECT FROM consent_event e WHERE e.subscriber_id = s.id)
+        AND NOT EXISTS (SELECT FROM unproven u WHERE u.subscriber_id = s.id)
+    RETURNING s.mailbox_id
+""")
 
 
 # Who has said yes meanwhile, or must not be written to, is not asked.

@@ -88,3 +88,22 @@ def test_a_slip_is_answered_before_anything_is_read(program, tmp_path, words, er
     said = program.json("subscribers", "import", path, "--digest", "weekly", *words, code=1)
     assert said["error"] == error
     assert program.json("subscribers", "list") == []
+
+
+def test_what_a_list_says_otherwise_of_who_is_known_is_said_and_taken_where_asked(program, tmp_path):
+    """The dry run must show that readers' own words stay, and how to take the list's instead."""
+    path = tmp_path / "people.csv"
+    brings = ("subscribers", "import", path, "--digest", "weekly", "--evidence", "paper forms")
+    path.write_text("email,name\nann@example.org,Ann\n")
+    program.json(*brings)
+    path.write_text("email,name\nann@example.org,Annette\n")
+    _, said = program.run(*brings, "--dry-run")
+    assert "Of 1 person known before the list says another name" in said
+    assert "--overwrite takes the list's word" in said
+    done = program.json(*brings)
+    assert (done["changed"], done["altered"], done["kept"]) == (0, 0, 1)
+    _, said = program.run(*brings, "--overwrite", "--dry-run")
+    assert "1 person known before is written over by the list" in said
+    done = program.json(*brings, "--overwrite")
+    assert (done["changed"], done["altered"], done["kept"]) == (1, 1, 0)
+    assert program.json("subscribers", "list")[0]["name"] == "Annette"

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from newsletter.journeys import joining, mailing, moving_in, publish, segmenting
+from newsletter.journeys import joining, mailing, moving_in, publish, retention, segmenting
 from newsletter.operators import audit
 from newsletter.subscribers import segments, undoing
 from newsletter.subscribers.consent import Basis
@@ -125,3 +125,44 @@ def test_the_days_of_a_young_relay_are_told(tmp_path, database_urls, keyring):
         assert moving_in.pace(made.parts, 0) is None
     finally:
         made.close()
+
+
+def test_who_came_without_evidence_and_says_nothing_is_forgotten(newsletter, moved, database_urls):
+    """Whom nobody may write to is kept for a question, and not for ever: address, name and postcode go."""
+    parts = newsletter.parts
+
+    def left():
+        return ask(newsletter, "SELECT count(*) FROM mailbox WHERE address_sealed IS NOT NULL")[0][0]
+
+    def age(column, days, table="unproven"):
+        house.by_owner(database_urls, f"UPDATE {table} SET {column} = now() - interval '{days} days'")
+
+    def overdue():
+        return [one.category for one in retention.table(parts) if not one.ok]
+
+    before = left()
+    age("at", 364, "import_run")
+    retention.tidy(parts)
+    assert ask(newsletter, "SELECT count(*) FROM unproven") == [(1,)], "asking them is still possible"
+    moving_in.ask(parts, moved.number)
+    joining.work(parts)
+    newsletter.deliver("transactional", seconds=5)
+    age("asked_at", 900)
+    retention.tidy(parts)
+    assert ask(newsletter, "SELECT count(*) FROM unproven") == [(1,)], "the question can still be answered"
+    age("came_at", 900, "signup")
+    joining.work(parts)
+    assert overdue() == ["came without evidence, asked"]
+    retention.tidy(parts)
+    assert (overdue(), left(), ask(newsletter, "SELECT count(*) FROM unproven")) == ([], before - 1, [(0,)])
+    assert ask(newsletter, "SELECT count(*) FROM subscriber") == [(2,)], "who has a permission stays"
+
+
+def test_whom_nobody_asked_within_a_year_is_forgotten(newsletter, moved, database_urls):
+    """A list that somebody meant to ask some day is none to keep."""
+    house.by_owner(database_urls, "UPDATE import_run SET at = now() - interval '367 days'")
+    overdue = [one.category for one in retention.table(newsletter.parts) if not one.ok]
+    assert overdue == ["came without evidence, not asked"]
+    retention.tidy(newsletter.parts)
+    assert ask(newsletter, "SELECT count(*) FROM subscriber") == [(2,)]
+    assert all(one.ok for one in retention.table(newsletter.parts))

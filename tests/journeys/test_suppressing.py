@@ -5,10 +5,13 @@ import json
 import pytest
 from sqlalchemy import text
 
-from newsletter.journeys import suppressing
+from newsletter.journeys import moving_in, suppressing
+from newsletter.journeys.acting import NobodyNamed
 from newsletter.operators import audit
+from newsletter.operators.roles import NotAllowed, Role
 from newsletter.subscribers.suppression import BadWhy, NotTheirs, Reason
 from tests import house
+from tests.operators.crew import Crew
 
 
 @pytest.fixture
@@ -64,3 +67,56 @@ def test_a_reason_that_names_an_address_is_refused(newsletter, ann):
     with pytest.raises(BadWhy):
         lift(newsletter, ann, why="ann@example.org wrote")
     assert acts(newsletter) == []
+
+
+@pytest.fixture
+def ways(newsletter, ann, tmp_path):
+    """Each act on the do-not-mail list and on a whole import, by whoever says so; with what it leaves in the audit."""
+    parts, path = newsletter.parts, tmp_path / "never.csv"
+    path.write_text("email\nbob@example.org\nnobody\n")
+    suppressing.suppress(parts, ann, reason=Reason.DEAD)
+    return {
+        "suppression.lifted": lambda by: lift(newsletter, ann, by=by),
+        "suppressions.imported": lambda by: suppressing.import_csv(parts, str(path), dry_run=False, by=by),
+        "suppressions.listed": lambda by: suppressing.listed(parts, limit=9, by=by),
+        "import.asked": lambda by: moving_in.ask(parts, 1, by=by),
+        "import.undone": lambda by: moving_in.undo(parts, 1, suppressions_too=False, by=by),
+    }
+
+
+def written(made):
+    with made.parts.database.transaction() as session:
+        return [(one.act, one.actor) for one in reversed(audit.listed(session))]
+
+
+def test_who_acts_on_suppressions_and_imports_is_named(newsletter, ways):
+    """Where there are operators the audit must say which of them it was, and a sender has no business with the list."""
+    crew = Crew(newsletter.parts.database, newsletter.parts.database)
+    officer, sender = crew.member(Role.DATA_OFFICER), crew.member(Role.SENDER)
+    before = written(newsletter)
+    for way in ways.values():
+        with pytest.raises(NobodyNamed):
+            way(None)
+        with pytest.raises(NotAllowed):
+            way(sender.id)
+    assert written(newsletter) == before
+    for way in ways.values():
+        way(officer.id)
+    assert written(newsletter)[len(before) :] == [(act, str(officer.id)) for act in ways]
+
+
+def test_before_there_are_operators_the_shell_is_named(newsletter, ways):
+    """On the first day nobody has a number yet; one row each all the same."""
+    before = len(written(newsletter))
+    for way in ways.values():
+        way(None)
+    assert written(newsletter)[before:] == [(act, audit.SHELL) for act in ways]
+
+
+def test_a_dry_run_of_a_do_not_mail_list_writes_no_row(newsletter, tmp_path):
+    """The audit says what was done."""
+    path = tmp_path / "never.csv"
+    path.write_text("email\nbob@example.org\n")
+    before = written(newsletter)
+    assert suppressing.import_csv(newsletter.parts, str(path), dry_run=True)[0].added == 1
+    assert written(newsletter) == before

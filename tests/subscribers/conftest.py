@@ -40,6 +40,7 @@ class Lists:
             "basis": Basis.IMPORTED,
             "had_to": 0,
             "now": NOW,
+            "overwrite": False,
         }
         terms = Terms(**{name: more.pop(name, value) for name, value in facts.items()})
         evidence = more.pop("evidence", "paper forms")

@@ -91,14 +91,42 @@ def test_the_first_row_of_an_address_counts(lists: Lists) -> None:
         assert people.find_by_address(session, EmailAddress.parse("ann@example.org")).name == "Ann"
 
 
-def test_what_a_newer_list_says_is_taken_and_what_it_leaves_out_is_kept(lists: Lists) -> None:
+def test_what_a_newer_list_says_is_taken_where_asked_and_what_it_leaves_out_is_kept(lists: Lists) -> None:
     """A list without names must not make everyone nameless."""
     lists.bring("email,name,language,postcode\nann@example.org,Ann,fr,AB1 2CD\n")
-    assert counts(lists.bring("email,name,language\nann@example.org,,en-GB\n")) == (1, 0, 1, 0, 0)
+    newer = "email,name,language\nann@example.org,,en-GB\n"
+    assert counts(lists.bring(newer, overwrite=True)) == (1, 0, 1, 0, 0)
     with lists.database.transaction() as session:
         ann = people.find_by_address(session, EmailAddress.parse("ann@example.org"))
     assert (ann.name, ann.language) == ("Ann", "en-GB")
     assert lists.one("SELECT postcode_sealed IS NOT NULL FROM subscriber")
+
+
+def test_what_readers_set_themselves_outlives_the_old_list_that_comes_in_again(lists: Lists) -> None:
+    """Who changed their name here, or took it away, must not get the old one back each time the old system is exported."""
+    old = "email,name,language,time_zone,postcode\nann@example.org,Ann,en,Europe/London,AB1 2CD\n"
+    old += "bob@example.org,Bob,en,Europe/London,\n"
+    lists.bring(old)
+    (ann, _), (bob, _) = lists.reader(0), lists.reader(1)
+    with lists.database.transaction() as session:
+        people.rename(session, ann, people.Own("Maryam", ""))
+        people.settle(session, ann, language="fa", time_zone="Asia/Tehran")
+        people.rename(session, bob, people.Own("", None))
+    again = lists.bring(old)
+    assert (counts(again), again.altered, again.kept) == ((2, 0, 0, 2, 0), 0, 2)
+    assert lists.one("SELECT altered FROM import_run ORDER BY id DESC LIMIT 1") == 0
+    assert _told(lists, ann) == ("Maryam", "", "fa", "Asia/Tehran")
+    assert _told(lists, bob) == ("", "", "en", "Europe/London")
+    asked = lists.bring(old, overwrite=True)
+    assert (counts(asked), asked.altered, asked.kept) == ((2, 0, 2, 0, 0), 2, 0)
+    assert _told(lists, ann) == ("Ann", "AB1 2CD", "en", "Europe/London")
+
+
+def _told(lists: Lists, reader: int) -> tuple[str | None, str | None, str, str]:
+    with lists.database.transaction() as session:
+        own, person = people.own(session, reader), people.by_id(session, reader)
+    assert person is not None
+    return own.name, own.postcode, person.language, person.time_zone
 
 
 def test_a_reader_of_one_digest_joins_another_by_a_list(lists: Lists) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from newsletter import languages
 from newsletter.ledger import planning
+from newsletter.subscribers import people as readers
 from newsletter.subscribers import recipients, segments
 from newsletter.subscribers.segments import BadSegment, Condition, Joined, Segment, Word
 from tests.subscribers.conftest import Lists
@@ -192,3 +193,44 @@ def test_a_name_that_is_not_there_is_refused_and_not_everybody(lists: Lists, dat
     """A misspelt topic under "not" would otherwise be the whole list."""
     with lists.database.transaction() as session, pytest.raises(BadSegment):
         segments.count(session, segments.from_data(data), digests={"weekly": lists.digest_id})
+
+
+def test_a_language_is_found_however_lists_and_readers_wrote_it(lists: Lists) -> None:
+    """Three people read Persian; a mail to the one whose list wrote it small would miss two, and no number would say so."""
+    lists.bring(
+        "email,language\nann@example.org,FA\nbob@example.org,fa\nmaryam@example.org,Fa-arab-ir\nluc@example.org,\n"
+    )
+    with lists.database.transaction() as session:
+        readers.settle(session, lists.reader(1)[0], language="FA", time_zone="UTC")
+        for data in ([{"language": "fa"}], [{"digest": "weekly"}, {"language": "fa"}]):
+            assert segments.count(session, segments.from_data(data), digests={"weekly": lists.digest_id}) == 3
+    assert [row[0] for row in lists.ask("SELECT language FROM subscriber ORDER BY id")] == [
+        "fa",
+        "fa",
+        "fa-Arab-IR",
+        "en",
+    ]
+    lists.bring("email\nold@example.org\n", language="FA")
+    assert lists.one("SELECT language FROM subscriber ORDER BY id DESC LIMIT 1") == "fa"
+
+
+def test_who_had_a_mailing_whose_rows_are_gone_is_refused_and_not_everybody(lists: Lists) -> None:
+    """Who had not had an issue of two years ago would be the whole list, though half of it had it."""
+    lists.bring("email\nann@example.org\nbob@example.org\n")
+    lists.ask("SELECT deliveries_of_month('2024-03-01')")
+    lists.ask("INSERT INTO mailing (kind, lane, created_at) VALUES ('mailing', 'bulk', '2024-03-02')")
+    lists.ask(
+        "INSERT INTO delivery (month, mailing_id, variant_id, mailbox_id, subscriber_id, position, state)"
+        " SELECT '2024-03-01', 1, 1, mailbox_id, id, 0, 'accepted' FROM subscriber ORDER BY id LIMIT 1"
+    )
+
+    def count(*data: Any) -> int:
+        with lists.database.transaction() as session:
+            return segments.count(session, segments.from_data(list(data)), digests={"weekly": lists.digest_id})
+
+    assert (count({"had": 1}), count({"not": {"had": 1}})) == (1, 1)
+    assert lists.one("SELECT forget_deliveries()") == 1
+    for gone in ({"had": 1}, {"not": {"had": 1}}, {"not": {"in": [{"had": 1}]}}):
+        with pytest.raises(BadSegment, match="rows-gone") as refusal:
+            count(gone)
+    assert "400 days" in languages.say(refusal.value.message, "en", **refusal.value.facts)

@@ -33,14 +33,14 @@ def test_a_name_that_must_not_be_kept_is_deleted_and_stays_away(lists: Lists, re
     """A name in a list is what a raid looks for; the next import of an old list must not bring it back."""
     assert choose(lists, 0, Wish(Style(), nameless=True))
     assert lists.one("SELECT name_sealed FROM subscriber") is None
-    lists.bring("email,name,postcode\nmaryam@example.org,Maryam,N1 0AA\n")
+    lists.bring("email,name,postcode\nmaryam@example.org,Maryam,N1 0AA\n", overwrite=True)
     assert lists.ask("SELECT name_sealed, postcode_sealed IS NOT NULL FROM subscriber") == [(None, True)]
-    again = lists.bring("email,name,postcode\nmaryam@example.org,Maryam,N1 0AA\n")
+    again = lists.bring("email,name,postcode\nmaryam@example.org,Maryam,N1 0AA\n", overwrite=True)
     assert (again.changed, again.unchanged) == (0, 1), "an import says what it did"
     with lists.database.transaction() as session:
         assert recipients.details(session, [reader[0]])[reader[0]].name == ""
     assert choose(lists, 0, Wish(Style()))
-    lists.bring("email,name\nmaryam@example.org,Maryam\n")
+    lists.bring("email,name\nmaryam@example.org,Maryam\n", overwrite=True)
     assert lists.one("SELECT name_sealed IS NOT NULL FROM subscriber"), "who changes their mind is greeted again"
 
 

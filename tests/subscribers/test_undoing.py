@@ -71,7 +71,8 @@ def test_what_an_operator_s_list_suppresses_outlives_an_import_too(moving: Movin
 def test_what_an_import_wrote_over_is_counted_and_undoing_says_that_it_stays(moving: Moving, undo: Undo) -> None:
     """A name that is overwritten is gone; whoever takes the list back must not believe that it came back."""
     moving.lists.bring("email,name\nmaryam@example.org,Maryam\nbob@example.org,Bob\n")
-    done = moving.lists.bring("email,name\nmaryam@example.org,Wrong\nbob@example.org,Bob\nnew@example.org,New\n")
+    other = "email,name\nmaryam@example.org,Wrong\nbob@example.org,Bob\nnew@example.org,New\n"
+    done = moving.lists.bring(other, overwrite=True)
     assert (done.added, done.changed, done.altered) == (1, 1, 1)
     assert undo(done.number).altered == 1
     with moving.lists.database.transaction() as session:
