@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Select
 
 from newsletter.database import Session
-from newsletter.delivery import following, pacing
+from newsletter.delivery import alone, following, pacing
 from newsletter.errors import Conflict, NewsletterError
 from newsletter.issues import digests, withdrawal
 from newsletter.ledger import books, deliveries, locks, mailings, refusals, translating, variants
@@ -335,9 +335,14 @@ def begin_due(
 
     In a transaction of its own: until that ends nobody can stop the mailing, nor is anything of it sent.
     """
-    if mailings.take_to_start(session, mailing_id, now=now) is None:
+    taken = mailings.take_to_start(session, mailing_id, now=now)
+    if taken is None:
         return None
-    plan_one = partial(plan, session, now=now, tranche_pause=tranche_pause, portions=portions)
+
+    def plan_one(mailing_id: int) -> None:
+        alone.require(session, taken)
+        plan(session, mailing_id, now=now, tranche_pause=tranche_pause, portions=portions)
+
     return _planned(session, mailing_id, plan_one, now=now)
 
 
@@ -354,6 +359,7 @@ _UNLOCKS = (
     CountMoved,
     Expired,
     locks.Broken,
+    alone.SenderLeft,
     following.Retracted,
     following.NotRetracted,
     following.NotGoing,

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from newsletter import database
 from newsletter.journeys import alert, drafting, publish
 from newsletter.ledger.mailings import State
-from newsletter.operators import audit
+from newsletter.operators import audit, people
 from newsletter.operators.sessions import Factor
 from tests import house
 from tests.delivery.test_carrying import wait_for
@@ -117,6 +117,25 @@ def test_the_team_is_told_what_does_not_go_after_all(made, tmp_path, words, auth
     assert acts.count("alert.unlocked") == 1
     assert len(sink.messages) == 2
     assert all(b"did NOT go" in message.content for message in sink.messages)
+
+
+def test_what_somebody_sent_alone_does_not_go_once_they_are_disabled(made, tmp_path, words, author, approver, sink):
+    """Somebody's phone was stolen and its password with it: whoever ends that access believes that nothing of it goes."""
+    number = sent_alone(made, tmp_path, words, author)
+    made.deliver("transactional")
+    sink.messages.clear()
+    with made.parts.database.transaction() as session:
+        people.disable(session, author.id, by=approver.id, now=database.now(session))
+        session.execute(START)
+    made.sweep()
+    made.deliver("urgent")
+    assert sink.messages == []
+    found = alert.standing(made.parts, number)
+    assert found.state is State.DRAFT
+    assert [one.why for one in found.refusals] == ["alert.sender-left"]
+    made.deliver("transactional")
+    assert [message.recipient for message in sink.messages] == [approver.address]
+    assert b"did NOT go" in sink.messages[0].content
 
 
 def test_one_that_cannot_begin_keeps_no_other_waiting(made, tmp_path, words, author, issue, database_urls):
