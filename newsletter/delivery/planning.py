@@ -340,7 +340,9 @@ def begin_due(
         return None
 
     def plan_one(mailing_id: int) -> None:
-        alone.require(session, taken)
+        if taken.kind is Kind.ALERT:
+            require_in_time(session, mailing_id, at=now)
+            alone.require(session, taken)
         plan(session, mailing_id, now=now, tranche_pause=tranche_pause, portions=portions)
 
     return _planned(session, mailing_id, plan_one, now=now)
@@ -373,12 +375,16 @@ _UNLOCKS = (
 def _planned(session: Session, mailing_id: int, plan_one: Callable[[int], object], *, now: datetime) -> Begun | None:
     """Plan one; what is no longer as it was locked becomes a draft again, and keeps nobody else waiting.
 
-    None: a retraction whose alert is still on the wire waits for the next sweep.
+    None: a retraction whose alert is still on the wire waits for the next sweep, and so does an alert that nobody else can stop.
     """
     try:
         with session.begin_nested():
             plan_one(mailing_id)
     except following.OnTheWire:
+        return None
+    except alone.Unheard as waits:
+        if hooks.add_once(session, Event.UNHEARD, alert=mailing_id, lock=locks.newest(session, mailing_id)):
+            log.error("put off", mailing=mailing_id, why=waits.message)
         return None
     except _UNLOCKS as refused:
         session.expire_all()

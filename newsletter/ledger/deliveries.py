@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ARRAY, BigInteger, Select, Text, and_, cast, func, null, or_, select, text, update
 from sqlalchemy.orm import Session
 
+from newsletter.ledger import mailings
 from newsletter.ledger.mailings import ORDINARY, Kind, MailingView
 from newsletter.ledger.shards import Lease
 from newsletter.models.delivery import Delivery, Shard
@@ -326,6 +327,26 @@ def had(session: Session, gone: Sequence[MailingView], readers: Sequence[int]) -
     ):
         found.setdefault(mailbox, set()).add(mailing)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class StopLinks:
+    """How many mails carry the link that stops an alert, and how many of these a server has taken."""
+
+    written: int
+    accepted: int
+
+
+def stop_links(session: Session, alert: int, lock: int, *, but: Iterable[int]) -> StopLinks:
+    """Return what became of the mails with the link that stops an alert as it is locked. but: mailboxes that do not count."""
+    found = [
+        (Delivery.month == one.month) & (Delivery.mailing_id == one.id) for one in mailings.stops(session, alert, lock)
+    ]
+    if not found:
+        return StopLinks(0, 0)
+    taken = func.count().filter(Delivery.state == DeliveryState.ACCEPTED)
+    rows = select(func.count(), taken).where(or_(*found), Delivery.mailbox_id.not_in(list(but)))
+    return StopLinks(*session.execute(rows).one())
 
 
 @dataclass(frozen=True, slots=True)
