@@ -185,6 +185,8 @@ def _as_seen(manifest: Manifest, seen: str | None) -> Manifest:
 def settle(parts: Parts, mailing_id: int, *, by: int) -> None:
     """Take a locked alert for approved, where somebody's word suffices. Raises NotEnough."""
     with parts.database.transaction() as session:
+        # Whoever writes in it meanwhile waits: the lock that is weighed is the one that is approved.
+        mailings.take(session, mailing_id)
         now = database.now(session)
         manifest = locks.current(session, mailing_id)
         _enough(session, parts, manifest, _approvals(session, manifest), now=now)
