@@ -18,7 +18,7 @@ from newsletter.jobs import DELIVER, HOOKS, Nudger
 from newsletter.journeys import team
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.team import say
-from newsletter.ledger import mailings
+from newsletter.ledger import deliveries
 from newsletter.ledger.mailings import Lane
 from newsletter.ledger.manifest import Manifest, Version, short
 from newsletter.operators import hooks, people
@@ -89,7 +89,7 @@ def released(
 
     if later:
         # What one sends alone waits for the others to be told (`delivery.alone` looks): where they cannot be, it does not go.
-        about = {mailings.STOPS: manifest.mailing, "lock": manifest.number}
+        about = {deliveries.STOPS: manifest.mailing, "lock": manifest.number}
         expires = manifest.expires_at
         return _tell(session, parts, people.active(session), write, expires_at=expires, now=now, about=about)
     return tell(session, parts, people.active(session), write, expires_at=manifest.expires_at, now=now)

@@ -13,10 +13,12 @@ from newsletter.ledger.mailings import ORDINARY, Kind, MailingView
 from newsletter.ledger.shards import Lease
 from newsletter.models.delivery import Delivery, Shard
 from newsletter.models.delivery import DeliveryState as DeliveryState
-from newsletter.models.mailing import Variant
+from newsletter.models.mailing import Mailing, Variant
 
 DUE = (DeliveryState.PLANNED, DeliveryState.DEFERRED)
 RETRY_BATCH = 20_000
+STOPS = "stops"
+"""In the content of a mail to the team: which alert its link stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,9 +341,11 @@ class StopLinks:
 
 def stop_links(session: Session, alert: int, lock: int, *, but: Iterable[int]) -> StopLinks:
     """Return what became of the mails with the link that stops an alert as it is locked. but: mailboxes that do not count."""
-    found = [
-        (Delivery.month == one.month) & (Delivery.mailing_id == one.id) for one in mailings.stops(session, alert, lock)
-    ]
+    about = Mailing.content.contains({STOPS: alert, "lock": lock})
+    mails = session.execute(
+        select(Mailing.id, Mailing.created_at).where(Mailing.kind == Kind.NOTICE, Mailing.id > alert, about)
+    )
+    found = [and_(Delivery.month == mailings.month_of(at), Delivery.mailing_id == one) for one, at in mails]
     if not found:
         return StopLinks(0, 0)
     taken = func.count().filter(Delivery.state == DeliveryState.ACCEPTED)

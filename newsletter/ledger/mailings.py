@@ -43,10 +43,6 @@ WITHDRAWN = "withdrawn"
 """What stands beside a variant that is held because it carries an article that was taken back."""
 
 
-STOPS = "stops"
-"""In the content of a mail to the team: which alert its link stops."""
-
-
 class UnknownMailing(NotFound):
     """There is no mailing of this number."""
 
@@ -286,13 +282,6 @@ def translations(session: Session, mailing_id: int) -> list[MailingView]:
     """Return the languages of an alert that were written later, each an alert of its own, in the order of their drafts."""
     query = select(Mailing).where(Mailing.translates == mailing_id).order_by(Mailing.id)
     return [_view(mailing) for mailing in session.execute(query).scalars()]
-
-
-def stops(session: Session, alert: int, lock: int) -> list[MailingView]:
-    """Return the mails to the team with the link that stops an alert as it is locked, one a language of the team's."""
-    written = Mailing.kind == Kind.NOTICE, Mailing.id > alert
-    about = Mailing.content.contains({STOPS: alert, "lock": lock})
-    return [_view(mailing) for mailing in session.execute(select(Mailing).where(*written, about)).scalars()]
 
 
 def in_all_languages(session: Session, mailing_id: int) -> list[int]:
