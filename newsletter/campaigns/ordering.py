@@ -22,6 +22,7 @@ class Why(StrEnum):
     NOT_ACTUAL = "not-actual"
     NOT_PUBLIC = "not-public"
     NO_NEWS = "no-news"
+    NO_WORDS = "no-words"
     OLDER = "older"
     SUPERSEDED = "superseded"
     CANCELLED = "cancelled"

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Select
 
 from newsletter.database import Session
-from newsletter.delivery import following, pacing
+from newsletter.delivery import alone, following, pacing
 from newsletter.errors import Conflict, NewsletterError
 from newsletter.issues import digests, withdrawal
 from newsletter.ledger import books, deliveries, locks, mailings, refusals, translating, variants
@@ -335,9 +335,16 @@ def begin_due(
 
     In a transaction of its own: until that ends nobody can stop the mailing, nor is anything of it sent.
     """
-    if mailings.take_to_start(session, mailing_id, now=now) is None:
+    taken = mailings.take_to_start(session, mailing_id, now=now)
+    if taken is None:
         return None
-    plan_one = partial(plan, session, now=now, tranche_pause=tranche_pause, portions=portions)
+
+    def plan_one(mailing_id: int) -> None:
+        if taken.kind is Kind.ALERT:
+            require_in_time(session, mailing_id, at=now)
+            alone.require(session, taken)
+        plan(session, mailing_id, now=now, tranche_pause=tranche_pause, portions=portions)
+
     return _planned(session, mailing_id, plan_one, now=now)
 
 
@@ -354,6 +361,7 @@ _UNLOCKS = (
     CountMoved,
     Expired,
     locks.Broken,
+    alone.SenderLeft,
     following.Retracted,
     following.NotRetracted,
     following.NotGoing,
@@ -367,12 +375,16 @@ _UNLOCKS = (
 def _planned(session: Session, mailing_id: int, plan_one: Callable[[int], object], *, now: datetime) -> Begun | None:
     """Plan one; what is no longer as it was locked becomes a draft again, and keeps nobody else waiting.
 
-    None: a retraction whose alert is still on the wire waits for the next sweep.
+    None: a retraction whose alert is still on the wire waits for the next sweep, and so does an alert that nobody else can stop.
     """
     try:
         with session.begin_nested():
             plan_one(mailing_id)
     except following.OnTheWire:
+        return None
+    except alone.Unheard as waits:
+        if hooks.add_once(session, Event.UNHEARD, alert=mailing_id, lock=locks.newest(session, mailing_id)):
+            log.error("put off", mailing=mailing_id, why=waits.message)
         return None
     except _UNLOCKS as refused:
         session.expire_all()

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from newsletter import database
 from newsletter.campaigns import alerts
 from newsletter.database import Session
+from newsletter.delivery import alone as solo
 from newsletter.delivery import planning
 from newsletter.jobs import DELIVER, HOOKS
 from newsletter.journeys import acting, agreeing, announcing, drafting, fixing, growing, mailing, stopping, telling
@@ -189,6 +190,8 @@ def _as_seen(manifest: Manifest, seen: str | None) -> Manifest:
 def settle(parts: Parts, mailing_id: int, *, by: int) -> None:
     """Take a locked alert for approved, where somebody's word suffices. Raises NotEnough."""
     with parts.database.transaction() as session:
+        # Whoever writes in it meanwhile waits: the lock that is weighed is the one that is approved.
+        mailings.take(session, mailing_id)
         now = database.now(session)
         manifest = locks.current(session, mailing_id)
         _enough(session, parts, manifest, _approvals(session, manifest), now=now)
@@ -258,7 +261,10 @@ def let_go(session: Session, parts: Parts, mailing_id: int, *, by: int | None, s
     manifest = _as_seen(locks.current(session, mailing_id), seen)
     if view.state is not State.APPROVED and not _settled(session, parts, manifest, by=by, now=now):
         _by_one(session, parts, mailing_id, by=by, now=now)
-    _enough(session, parts, manifest, _words(session, manifest), now=now)
+    said = _words(session, manifest)
+    _enough(session, parts, manifest, said, now=now)
+    if not _by_others(session, parts, manifest, said, now=now):
+        solo.require(session, view)
     mailings.start_at(session, mailing_id, now)
     planning.plan(session, mailing_id, now=now, portions=parts.portions)
     # Once more, of the moment by which the worker asks: a mandate that was over while rows were written would go to nobody.
@@ -266,6 +272,12 @@ def let_go(session: Session, parts: Parts, mailing_id: int, *, by: int | None, s
     _enough(session, parts, manifest, _words(session, manifest, went=planned), now=database.now(session))
     _released(session, parts, manifest, by=by, start_at=now, now=now)
     return [one for each in mailings.followed(session, mailing_id) for one in mailings.in_all_languages(session, each)]
+
+
+def _by_others(session: Session, parts: Parts, manifest: Manifest, said: Sequence[Word], *, now: datetime) -> bool:
+    """Return whether a lock may go by other words than what one person sends alone."""
+    others = [word for word in said if word.rule is not Rule.ALONE]
+    return agreeing.judged(session, parts, manifest, others, now=now) is None
 
 
 def went(parts: Parts, mailing_id: int, superseded: Sequence[int]) -> State:
@@ -426,6 +438,8 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
         waiting = view.state in (State.LOCKED, State.APPROVED)
         words = _words(session, manifest) if waiting else approval.of(session, _over(manifest))
         waits = agreeing.judged(session, parts, manifest, words, now=now)
+        if waits is None and view.state is State.APPROVED and not _by_others(session, parts, manifest, words, now=now):
+            waits = NotEnough(Fault.UNHEARD, mailing=mailing_id) if solo.put_off(session, view) else None
         before = locks.earlier(session, mailing_id, manifest.number)
         made = _locked(session, parts, manifest, now=now)
         return Standing(

@@ -4,15 +4,15 @@ What an alert then is (its mailing, its update, its retraction) is not told here
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 from newsletter import database, fetching
-from newsletter.campaigns import bulletins, cap, ordering
+from newsletter.campaigns import bulletins, cap, ordering, wording
 from newsletter.campaigns.bulletins import Bulletin
 from newsletter.campaigns.cap import CapMessage, Reference
-from newsletter.campaigns.ordering import Apply, Hold, Ignore, Move, State, Step, Why
+from newsletter.campaigns.ordering import Apply, Decision, Hold, Ignore, Move, State, Step, Why
 from newsletter.database import Session
 from newsletter.errors import Invalid
 from newsletter.journeys import publish, telling
@@ -169,12 +169,24 @@ def _follow(session: Session, act: Act, *, now: datetime) -> tuple[Reference, ..
     followed: list[Reference] = []
     while found := ordering.follow(bulletins.known(session), waiting):
         message, decision = found
-        bulletins.settle(session, ordering.noted(message, decision))
-        if isinstance(decision, Apply):
-            _apply(session, decision.steps, act, now=now)
         waiting.remove(message)
-        followed.append(message.name)
+        if _followed(session, message, decision, act, now=now):
+            followed.append(message.name)
     return tuple(followed)
+
+
+def _followed(session: Session, message: CapMessage, decision: Decision, act: Act, *, now: datetime) -> bool:
+    """Deal with one that waited; what has no words for its readers stays held, and what it followed is not lost over it."""
+    noted = ordering.noted(message, decision)
+    try:
+        with session.begin_nested():
+            bulletins.settle(session, noted)
+            if isinstance(decision, Apply):
+                _apply(session, decision.steps, act, now=now)
+    except wording.NothingSaid:
+        bulletins.settle(session, replace(noted, state=State.HELD, why=Why.NO_WORDS))
+        return False
+    return True
 
 
 def _touched(session: Session, message: CapMessage) -> list[int]:

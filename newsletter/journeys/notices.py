@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from newsletter import mailboxes
 from newsletter.composer.message import Compiled
@@ -32,13 +33,15 @@ def post(
     now: datetime,
     lane: Lane = Lane.TRANSACTIONAL,
     sealed: bool = False,
+    about: dict[str, Any] | None = None,
 ) -> int:
     """Plan one mail to each, and return the mailing. Nudge the lane after the commit.
 
     subject   stands in the mailing's row for everyone with the books: it names nobody
     sealed    its text does name somebody
+    about     numbers by which it is found again
     """
-    draft = Draft(kind=Kind.NOTICE, lane=lane, digest_id=None, subject=subject, expires_at=expires_at)
+    draft = Draft(kind=Kind.NOTICE, lane=lane, digest_id=None, subject=subject, content=about, expires_at=expires_at)
     mailing_id = mailings.draft(session, draft, now=now)
     variant = variants.store(session, mailing_id, compiled, number=1, language=language, sealed=sealed)
     mailings.lock(session, mailing_id)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -235,10 +236,12 @@ def tell(
     expires_at: datetime,
     now: datetime,
     lane: Lane = Lane.TRANSACTIONAL,
+    about: dict[str, Any] | None = None,
 ) -> None:
     """Plan one mail to each of some operators, in the transaction of what it tells. Nudge the lane afterwards.
 
     write   returns the mail in a language: each operator is written to in the one they chose, else in English
+    about   numbers by which it is found again
 
     The subject stands in the mailing's row for everyone with the books: it names nobody. The text says who did what, and is sealed.
     """
@@ -248,8 +251,8 @@ def tell(
     for language, to in sorted(_by_language(operators).items()):
         content = write(language)
         compiled = notice.to_team(content, parts.letterhead.team_frame(language=language), parts.layout)
-        times = {"expires_at": expires_at, "now": now}
-        notices.post(session, compiled, to, subject=content.subject, language=language, lane=lane, sealed=True, **times)
+        more: dict[str, Any] = {"expires_at": expires_at, "now": now, "lane": lane, "about": about}
+        notices.post(session, compiled, to, subject=content.subject, language=language, sealed=True, **more)
 
 
 def _by_language(operators: Iterable[OperatorView]) -> dict[str, list[To]]:

@@ -6,6 +6,7 @@ anybody's service, learns which alert, for how many and its code.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 import structlog
 
@@ -17,6 +18,7 @@ from newsletter.jobs import DELIVER, HOOKS, Nudger
 from newsletter.journeys import team
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.team import say
+from newsletter.ledger import deliveries
 from newsletter.ledger.mailings import Lane
 from newsletter.ledger.manifest import Manifest, Version, short
 from newsletter.operators import hooks, people
@@ -86,8 +88,10 @@ def released(
         )
 
     if later:
-        # What one sends alone waits for the others to be told: where they cannot be, it does not go.
-        return _tell(session, parts, people.active(session), write, expires_at=manifest.expires_at, now=now)
+        # What one sends alone waits for the others to be told (`delivery.alone` looks): where they cannot be, it does not go.
+        about = {deliveries.STOPS: manifest.mailing, "lock": manifest.number}
+        expires = manifest.expires_at
+        return _tell(session, parts, people.active(session), write, expires_at=expires, now=now, about=about)
     return tell(session, parts, people.active(session), write, expires_at=manifest.expires_at, now=now)
 
 
@@ -114,12 +118,14 @@ def tell(
     parts: Parts,
     operators: list[OperatorView],
     write: Callable[[str], TeamContent],
-    **when: datetime,
+    *,
+    expires_at: datetime,
+    now: datetime,
 ) -> int:
     """Tell them, or say in the log that it could not be: no alert waits because a template of the team's mail is broken."""
     try:
         with session.begin_nested():
-            return _tell(session, parts, operators, write, **when)
+            return _tell(session, parts, operators, write, expires_at=expires_at, now=now)
     except NewsletterError as refusal:
         log.error("team not told", why=refusal.message)
         return 0
@@ -133,9 +139,10 @@ def _tell(
     *,
     expires_at: datetime,
     now: datetime,
+    about: dict[str, Any] | None = None,
 ) -> int:
     if operators and parts.letterhead.sender_address:
-        team.tell(session, parts, operators, write, expires_at=expires_at, now=now)
+        team.tell(session, parts, operators, write, expires_at=expires_at, now=now, about=about)
     return len(operators)
 
 

@@ -8,14 +8,17 @@ from typing import Any
 from sqlalchemy import ARRAY, BigInteger, Select, Text, and_, cast, func, null, or_, select, text, update
 from sqlalchemy.orm import Session
 
+from newsletter.ledger import mailings
 from newsletter.ledger.mailings import ORDINARY, Kind, MailingView
 from newsletter.ledger.shards import Lease
 from newsletter.models.delivery import Delivery, Shard
 from newsletter.models.delivery import DeliveryState as DeliveryState
-from newsletter.models.mailing import Variant
+from newsletter.models.mailing import Mailing, Variant
 
 DUE = (DeliveryState.PLANNED, DeliveryState.DEFERRED)
 RETRY_BATCH = 20_000
+STOPS = "stops"
+"""In the content of a mail to the team: which alert its link stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +329,28 @@ def had(session: Session, gone: Sequence[MailingView], readers: Sequence[int]) -
     ):
         found.setdefault(mailbox, set()).add(mailing)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class StopLinks:
+    """How many mails carry the link that stops an alert, and how many of these a server has taken."""
+
+    written: int
+    accepted: int
+
+
+def stop_links(session: Session, alert: int, lock: int, *, but: Iterable[int]) -> StopLinks:
+    """Return what became of the mails with the link that stops an alert as it is locked. but: mailboxes that do not count."""
+    about = Mailing.content.contains({STOPS: alert, "lock": lock})
+    mails = session.execute(
+        select(Mailing.id, Mailing.created_at).where(Mailing.kind == Kind.NOTICE, Mailing.id > alert, about)
+    )
+    found = [and_(Delivery.month == mailings.month_of(at), Delivery.mailing_id == one) for one, at in mails]
+    if not found:
+        return StopLinks(0, 0)
+    taken = func.count().filter(Delivery.state == DeliveryState.ACCEPTED)
+    rows = select(func.count(), taken).where(or_(*found), Delivery.mailbox_id.not_in(list(but)))
+    return StopLinks(*session.execute(rows).one())
 
 
 @dataclass(frozen=True, slots=True)

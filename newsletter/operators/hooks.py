@@ -33,6 +33,7 @@ class Event(StrEnum):
     CANCELLED = "cancelled-by-issuer"
     REFUSED = "refused"
     HELD = "held"
+    UNHEARD = "unheard"
     EXPIRING = "expiring"
     DRILL_FAILED = "drill-failed"
     SIGNUPS_HELD = "signups-held"
@@ -63,6 +64,15 @@ def add(session: Session, event: Event, **facts: Any) -> None:
     """Write down that the hook is to be told, in the transaction of what it tells. facts: ids, counts and codes alone."""
     # No RETURNING: the pages' role may add a call and read none.
     session.execute(insert(HookCall).values(event=event, facts=facts).inline())
+
+
+def add_once(session: Session, event: Event, **facts: Any) -> bool:
+    """Have the hook told of what it was not told yet; return whether it is now. The pages' role may not."""
+    said = select(HookCall.id).where(HookCall.event == event, HookCall.facts == facts).limit(1)
+    if session.execute(said).first() is not None:
+        return False
+    add(session, event, **facts)
+    return True
 
 
 def next_try(tries: int, *, made_at: datetime, now: datetime) -> datetime | None:

@@ -167,6 +167,7 @@ class Fault(StrEnum):
     TOO_MANY = "too-many"
     TOO_SOON = "too-soon"
     NOT_ALONE = "not-alone"
+    UNHEARD = "unheard"
     NEEDS_PASSKEY = "needs-passkey"
     REACH_NEEDS_PASSKEY = "reach-needs-passkey"
     CODES_REPEATED = "codes-repeated"

@@ -1,6 +1,10 @@
 """An urgent alert from draft to inbox, and every way round the second person that somebody inside the house could try."""
 
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
 import pytest
+from sqlalchemy import make_url
 from webauthn.helpers import bytes_to_base64url
 
 from newsletter.delivery.planning import CountMoved
@@ -12,6 +16,7 @@ from newsletter.operators.night import Fault
 from newsletter.operators.roles import NotAllowed, Role
 from newsletter.operators.sessions import Factor
 from tests import house
+from tests.delivery.test_carrying import wait_for
 from tests.journeys import nights
 from tests.journeys.nights import HOST as HOST
 from tests.journeys.nights import SITE as SITE
@@ -25,6 +30,7 @@ from tests.journeys.nights import phone_of as phone_of
 from tests.journeys.nights import signature as signature
 from tests.journeys.zones import living, waking
 
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 TEXT = "# Lorries at Sarand\n\nFourteen lorries stand at the second gate.\n"
 
 
@@ -85,6 +91,33 @@ def test_a_word_that_nobody_settled_is_a_word(made, pages, tmp_path, words, auth
     made.deliver("urgent")
     assert len(sink.messages) == 4
     assert any("alert.approved" in act for act in nights.acts(made))
+
+
+def test_no_word_settles_a_lock_that_comes_meanwhile(made, pages, tmp_path, words, author, approver, database_urls):
+    """While a word is weighed somebody corrects a line and locks it anew: what nobody has signed must not be approved."""
+    number = locked(made, tmp_path, words, author, 4)
+    seen = alert.standing(made.parts, number).locked.fingerprint
+    code = approver.code(now(made))
+    alert.sign(pages.parts, number, by=approver.id, factor=Factor.TOTP, answer=code, seen=seen)
+
+    def anew():
+        (tmp_path / "alert.md").write_text(TEXT.replace("Fourteen", "Forty"))
+        drafting.edit(made.parts, number, words, by=author.id)
+        alert.lock(made.parts, number, by=author.id)
+
+    plain = make_url(database_urls.owner).set(drivername="postgresql").render_as_string(hide_password=False)
+    with ThreadPoolExecutor(2) as pool, psycopg.connect(plain) as held:
+        held.execute("LOCK TABLE approval IN ACCESS EXCLUSIVE MODE")
+        settled = pool.submit(alert.settle, made.parts, number, by=approver.id)
+        wait_for(lambda: held.execute(WAITING).fetchone()[0] == 1, seconds=10)
+        locked_anew = pool.submit(anew)
+        wait_for(lambda: locked_anew.done() or held.execute(WAITING).fetchone()[0] == 2, seconds=10)
+        held.rollback()
+        settled.result(timeout=20)
+        locked_anew.result(timeout=20)
+    found = alert.standing(made.parts, number)
+    assert found.locked.fingerprint != seen
+    assert (found.state, found.approved_by) == (State.LOCKED, ())
 
 
 def test_few_readers_need_one_person(made, tmp_path, words, sink):

@@ -6,6 +6,7 @@ import pytest
 
 from newsletter.campaigns import cap
 from newsletter.campaigns.cap import Kind
+from newsletter.campaigns.ordering import Why
 from newsletter.issues import digests
 from newsletter.journeys import alert, bulletins, drafting, heeding, publicity, publish, retracting
 from newsletter.journeys.drafting import Revision
@@ -129,6 +130,20 @@ def test_a_message_that_cannot_be_drafted_is_not_kept_either(newsletter):
     with pytest.raises(NoSender):
         bulletins.take(bare, ALERT, act=heeding.Heeding(bare, house.DIGEST))
     assert bulletins.listed(newsletter.parts) == []
+
+
+def test_an_update_without_words_for_us_keeps_no_alert_out(parts, act):
+    """An authority corrected its warning in Greek alone, and that came first: the warning itself must still be drafted."""
+    greek = cap.write(said("U", 2, Kind.UPDATE, A, infos=(replace(INFO, language="el"),)))
+    assert bulletins.take(parts, greek, act=act).why is Why.UNKNOWN
+    taken = bulletins.take(parts, ALERT, act=act)
+    assert state(parts, taken.mailing) is State.DRAFT
+    assert taken.followed == ()
+    [waits] = bulletins.held(parts)
+    assert (waits.name.identifier, waits.why) == ("U", Why.NO_WORDS)
+    later = bulletins.take(parts, cap.write(said("L", 3, Kind.UPDATE, A, infos=(INFO,))), act=act)
+    assert later.mailing == taken.mailing
+    assert bulletins.held(parts) == []
 
 
 def test_real_messages_of_an_authority(parts, act):

@@ -14,7 +14,7 @@ from sqlalchemy import make_url, text
 from newsletter import database
 from newsletter.addresses import EmailAddress
 from newsletter.bounces import replies
-from newsletter.journeys import erasing, joining, leaving, moving_in, privacy, publish, retention
+from newsletter.journeys import consenting, erasing, joining, leaving, moving_in, privacy, publish, retention
 from newsletter.ledger import books
 from newsletter.models.base import Base
 from newsletter.reports.parse import Letter
@@ -85,8 +85,9 @@ def test_a_report_answers_a_regulator(newsletter, ann):
         one for one in found.entries if one["what"] == "permission given" and one["purpose"] == "digest weekly"
     )
     assert given["basis"] == "consent"
-    assert given["wording"] == WORDING
-    assert given["wording_version"] == consent.version_of(WORDING)
+    in_our_mail = consenting.agreement(newsletter.parts, "en")
+    assert given["wording"] == in_our_mail.words, "she answered a mail, and these stood in it"
+    assert given["wording_version"] == in_our_mail.version
     assert (given["form"], given["page"]) == ("spring", "https://sarand.example/join")
     assert (given["network"], given["confirmed_by"]) == ("203.0.113.0/24", "reply")
     kinds = [entry["what"] for entry in found.entries]

@@ -7,12 +7,15 @@ import pytest
 from sqlalchemy import text
 
 from newsletter import database
+from newsletter.delivery.alone import Unheard
 from newsletter.journeys import alert, drafting, publish
 from newsletter.ledger.mailings import State
-from newsletter.operators import audit
+from newsletter.operators import audit, people
+from newsletter.operators.night import Fault
 from newsletter.operators.sessions import Factor
 from tests import house
 from tests.delivery.test_carrying import wait_for
+from tests.journeys import nights
 from tests.journeys.test_alert import (
     approver as approver,
 )
@@ -117,6 +120,74 @@ def test_the_team_is_told_what_does_not_go_after_all(made, tmp_path, words, auth
     assert acts.count("alert.unlocked") == 1
     assert len(sink.messages) == 2
     assert all(b"did NOT go" in message.content for message in sink.messages)
+
+
+def test_what_somebody_sent_alone_does_not_go_once_they_are_disabled(made, tmp_path, words, author, approver, sink):
+    """Somebody's phone was stolen and its password with it: whoever ends that access believes that nothing of it goes."""
+    number = sent_alone(made, tmp_path, words, author)
+    made.deliver("transactional")
+    sink.messages.clear()
+    with made.parts.database.transaction() as session:
+        people.disable(session, author.id, by=approver.id, now=database.now(session))
+        session.execute(START)
+    made.sweep()
+    made.deliver("urgent")
+    assert sink.messages == []
+    found = alert.standing(made.parts, number)
+    assert found.state is State.DRAFT
+    assert [one.why for one in found.refusals] == ["alert.sender-left"]
+    made.deliver("transactional")
+    assert [message.recipient for message in sink.messages] == [approver.address]
+    assert b"did NOT go" in sink.messages[0].content
+
+
+def overdue(database_urls, number):
+    """The quarter of an hour is over, with the word that was given then."""
+    house.by_owner(database_urls, "ALTER TABLE approval DISABLE TRIGGER USER")
+    house.by_owner(database_urls, "UPDATE approval SET at = now() - interval '16 minutes'")
+    house.by_owner(database_urls, "ALTER TABLE approval ENABLE TRIGGER USER")
+    house.by_owner(database_urls, "UPDATE mailing SET start_at = now() WHERE id = %s", number)
+
+
+def test_what_one_sends_alone_waits_for_somebody_to_have_the_link(
+    made, pages, tmp_path, words, author, approver, sink, database_urls
+):
+    """The quarter of an hour is worth nothing where the mail that says so still waits: nobody could have stopped it."""
+    number = sent_alone(made, tmp_path, words, author)
+    overdue(database_urls, number)
+    made.sweep()
+    made.sweep()
+    with pytest.raises(Unheard):
+        alert.release(made.parts, number, by=author.id)
+    assert made.deliver("urgent") == 0
+    found = alert.standing(pages.parts, number)
+    assert (found.state, found.waits_for.fault) == (State.APPROVED, Fault.UNHEARD)
+    assert [facts for event, facts in nights.calls(made) if event == "unheard"] == [{"alert": number, "lock": 1}]
+    sink.messages.clear()
+    made.deliver("transactional")
+    assert approver.address in [message.recipient for message in sink.messages]
+    assert alert.standing(pages.parts, number).waits_for is None
+    made.sweep()
+    assert made.deliver("urgent") == 4
+
+
+def test_one_s_own_link_is_no_other_s(made, tmp_path, words, author, approver, sink, database_urls):
+    """Whoever took over one account must not be the only one who could stop what they send by it."""
+    number = sent_alone(made, tmp_path, words, author)
+    overdue(database_urls, number)
+    theirs = f"mailbox_id = (SELECT mailbox_id FROM operator WHERE id = {approver.id})"
+    house.by_owner(database_urls, f"UPDATE delivery SET state = 'rejected' WHERE {theirs}")
+    house.by_owner(database_urls, f"UPDATE delivery SET state = 'accepted' WHERE NOT {theirs}")
+    made.sweep()
+    assert alert.standing(made.parts, number).waits_for.fault is Fault.UNHEARD
+
+
+def test_in_a_team_of_one_there_is_nobody_to_tell(made, tmp_path, words, author, database_urls):
+    """One person and a phone: nothing of theirs may wait for a colleague who does not exist."""
+    number = sent_alone(made, tmp_path, words, author)
+    overdue(database_urls, number)
+    made.sweep()
+    assert books(made, number).state == "sending"
 
 
 def test_one_that_cannot_begin_keeps_no_other_waiting(made, tmp_path, words, author, issue, database_urls):

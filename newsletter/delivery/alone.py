@@ -1,0 +1,62 @@
+"""What one person sends alone, as its time comes: it goes while whoever sends it still belongs to the team,
+and once somebody else has the link that stops it."""
+
+from newsletter.database import Session
+from newsletter.errors import Conflict
+from newsletter.ledger import deliveries, locks
+from newsletter.ledger.mailings import Kind, MailingView, State
+from newsletter.operators import approval, people
+from newsletter.operators.approval import Over
+from newsletter.operators.night import Rule
+from newsletter.operators.people import OperatorView
+
+
+class SenderLeft(Conflict):
+    """Whoever sent an alert alone was disabled while it waited: nobody's word is left."""
+
+    def __init__(self, mailing_id: int) -> None:
+        super().__init__("alert.sender-left", mailing=mailing_id)
+
+
+class Unheard(Conflict):
+    """No server has taken the mail to anybody else that says how to stop it: the delay was worth nothing so far."""
+
+    def __init__(self, mailing_id: int) -> None:
+        super().__init__("night.unheard", mailing=mailing_id)
+
+
+def require(session: Session, mailing: MailingView) -> None:
+    """Raise why an alert does not go by itself that one person sent alone. Raises SenderLeft, Unheard, locks.Broken."""
+    senders = _senders(session, mailing)
+    if not senders:
+        return
+    if not any(one.active for one in senders):
+        raise SenderLeft(mailing.id)
+    if not _heard(session, mailing, {one.mailbox_id for one in senders}):
+        raise Unheard(mailing.id)
+
+
+def put_off(session: Session, mailing: MailingView) -> bool:
+    """Return whether an alert waits for that mail alone: its time has come."""
+    try:
+        require(session, mailing)
+    except Unheard:
+        return mailing.state is State.APPROVED
+    except (SenderLeft, locks.Broken):
+        return False
+    return False
+
+
+def _heard(session: Session, mailing: MailingView, own: set[int]) -> bool:
+    """Return whether anybody else has the link that stops an alert; of a team of one there is nobody to tell."""
+    links = deliveries.stop_links(session, mailing.id, locks.current(session, mailing.id).number, but=own)
+    return bool(links.accepted) if links.written else not people.mailboxes_of_active(session) - own
+
+
+def _senders(session: Session, mailing: MailingView) -> list[OperatorView]:
+    """Return who sent an alert alone, as it is locked now; nobody where it goes by another's word, or is none."""
+    if mailing.kind is not Kind.ALERT:
+        return []
+    lock = locks.current(session, mailing.id)
+    said = approval.of(session, Over(mailing.id, lock.number, lock.fingerprint))
+    return [people.by_id(session, one.operator or 0) for one in said if one.rule is Rule.ALONE]
