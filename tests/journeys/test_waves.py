@@ -160,6 +160,24 @@ def test_a_town_that_signs_during_an_alert_is_counted_to_the_last(newsletter, da
     assert states(newsletter) == {"settled": count}
 
 
+@pytest.mark.proof
+@pytest.mark.short
+def test_more_than_a_thousand_behind_one_address_are_held_and_not_lost(newsletter, database_urls) -> None:
+    """A mobile network has one address for a whole town: who comes too late for the minute comes in a little later."""
+    alert(database_urls)
+    most = next(limit.in_alert for limit in waves.LIMITS if limit.why is waves.Why.CLIENT)
+    forms(newsletter, [(f"reader{one}@example.org", "203.0.113.9") for one in range(most + 10)])
+    joining.work(newsletter.parts)
+    assert states(newsletter) == {"asked": most, "held": 10}
+    house.by_owner(database_urls, "UPDATE signup SET answered_at = now(), answered_by = 'link' WHERE id <= 4")
+    joining.work(newsletter.parts)
+    joining.work(newsletter.parts)
+    assert states(newsletter) == {"asked": most, "held": 6, "settled": 4}
+    later(database_urls, waves.SHORT)
+    joining.work(newsletter.parts)
+    assert states(newsletter) == {"asked": most + 6, "settled": 4}
+
+
 def test_what_a_town_brings_without_an_alert_goes_as_people_answer(newsletter, database_urls) -> None:
     """A school's fair is no alert: more than fit wait, and each answer lets the next one through."""
     forms(newsletter, [(f"pupil{one}@example.org", f"203.0.113.{one}") for one in range(120)])
