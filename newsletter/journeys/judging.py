@@ -63,7 +63,11 @@ def judge(session: Session, found: Sequence[SignupView], *, keys: Mapping[str, i
         box, wish = boxes.get(one.id), one.wish
         if box is None or wish is None:
             continue
-        if _mailed_since(box, one, _wanted(wish, keys)) or not signup.may_ask(box.unanswered, now=now):
+        if (
+            _old(box, one, now)
+            or _mailed_since(box, one, _wanted(wish, keys))
+            or not signup.may_ask(box.unanswered, now=now)
+        ):
             beside.append((one, wish, box))
         elif why := _why(room, one, now):
             waits[why].append(one.id)
@@ -75,7 +79,10 @@ def judge(session: Session, found: Sequence[SignupView], *, keys: Mapping[str, i
             asked.append((one, wish, box))
     signup.refused(session, [one.id for one in found if one.id not in boxes])
     if beside:
-        again = [(one.id, box.id, box.inbox, _again(box, _wanted(wish, keys))) for one, wish, box in beside]
+        again = [
+            (one.id, box.id, box.inbox, None if _old(box, one, now) else _again(box, _wanted(wish, keys)))
+            for one, wish, box in beside
+        ]
         signup.beside(session, again)
     for why, numbers in waits.items():
         signup.hold(session, numbers, why=why, now=now)
@@ -84,6 +91,11 @@ def judge(session: Session, found: Sequence[SignupView], *, keys: Mapping[str, i
 
 def _wanted(wish: Wish, keys: Mapping[str, int]) -> list[int]:
     return [keys[key] for key in wish.choices if key in keys]
+
+
+def _old(box: _Box, one: SignupView, now: datetime) -> bool:
+    """Whether a wish was held for a day and its inbox was asked since it came: it waits for an answer, at whatever address."""
+    return now - one.came_at >= signup.LIMITS[0][0] and any(one.came_at < asked for asked in box.unanswered)
 
 
 def _mailed_since(box: _Box, one: SignupView, wanted: list[int]) -> bool:

@@ -258,6 +258,23 @@ def test_sixty_tags_of_one_inbox_bring_two_mails(newsletter, database_urls) -> N
     assert sum(questions(newsletter).values()) == 4, "four a month"
 
 
+def test_what_was_held_at_another_spelling_brings_no_third_mail(newsletter, database_urls) -> None:
+    """What waited for days goes when there is room, and must not bring an inbox more than what its day had."""
+    forms(newsletter, [(f"pupil{one}+{tag}@example.org", "203.0.113.9") for tag in range(4) for one in range(12)])
+    for _ in range(4):
+        joining.work(newsletter.parts)
+        later(database_urls, timedelta(hours=11))
+    assert len(ask(newsletter, "SELECT 1 FROM signup WHERE asked_at IS NOT NULL")) >= 10
+    assert (
+        max(
+            Counter(
+                dict(ask(newsletter, "SELECT inbox, count(*) FROM signup WHERE asked_at IS NOT NULL GROUP BY 1"))
+            ).values()
+        )
+        <= 2
+    )
+
+
 def test_what_an_inbox_was_asked_before_it_was_counted_counts(newsletter, database_urls) -> None:
     """The update must not hand out a new budget to whoever is flooded on that day."""
     form(newsletter, "victim@example.org")
