@@ -39,6 +39,7 @@ _PROVIDERS = {
     "proton": "proton.me protonmail.com pm.me",
     "parliament.uk": "parliament.uk",
 }
+_DOTLESS = frozenset({"gmail.com", "googlemail.com"})
 _GROUP = {domain: group for group, domains in _PROVIDERS.items() for domain in domains.split()}
 _FAMILIES = {"yahoo": "yahoo", "hotmail": "microsoft", "outlook": "microsoft", "live": "microsoft"}
 OTHER = "other"
@@ -98,6 +99,20 @@ class EmailAddress:
             bare = re.sub(r"\\(.)", r"\1", local[1:-1])
             local = bare if _LOCAL(bare) else local
         return f"{local.lower()}@{self.domain}"
+
+    @property
+    def inbox(self) -> str:
+        """Where mail to it most likely ends: without what stands behind a "+" (RFC 5233), and as Gmail reads its own addresses.
+
+        For counting alone: at some servers a "+" is a letter like any other, so nobody is known by it. What else ends in one inbox
+        (Yahoo's "-", a domain that takes whatever comes, aliases) cannot be told.
+        """
+        local, _, domain = self.normal.rpartition("@")
+        local = re.sub(r"\\(.)", r"\1", local[1:-1]) if local[0] == '"' else local
+        local = local.partition("+")[0] or local
+        if domain in _DOTLESS:
+            local, domain = local.replace(".", "") or local, "gmail.com"
+        return f"{local}@{domain}"
 
     @property
     def needs_smtputf8(self) -> bool:

@@ -110,7 +110,9 @@ class Settings(BaseSettings):
     canaries: Annotated[tuple[EmailAddress, ...], NoDecode] = Field(
         default=(), description="two addresses of your own that live in the list, to notice when it is used by others"
     )
-    export_alone_up_to: int = Field(default=500, ge=0, description="people whom one data officer may take out alone")
+    export_alone_up_to: int = Field(
+        default=500, ge=0, description="people whom one data officer may take out alone, within 30 days"
+    )
     erasures: Path | None = Field(
         default=None, description="the file that knows who was erased; in NEWSLETTER_HOME where unset"
     )

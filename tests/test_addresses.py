@@ -25,6 +25,23 @@ def test_one_mailbox_has_one_normal_form(text, wire, normal):
 
 
 @pytest.mark.parametrize(
+    ("text", "inbox"),
+    [
+        ("Ann+Shop@Example.ORG", "ann@example.org"),
+        ("ann+a+b@example.org", "ann@example.org"),
+        ('"ann+a b"@example.org', "ann@example.org"),
+        ("a.nn@example.org", "a.nn@example.org"),
+        ("+ann@example.org", "+ann@example.org"),
+        ("A.n.n+x@googlemail.com", "ann@gmail.com"),
+        ("ann@gmail.com", "ann@gmail.com"),
+    ],
+)
+def test_the_ways_to_write_one_inbox_are_counted_as_one(text, inbox):
+    """Else a mailbox is buried by whoever puts another tag or another dot into its address."""
+    assert EmailAddress.parse(text).inbox == inbox
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "",

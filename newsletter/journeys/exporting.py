@@ -97,7 +97,7 @@ def ask(parts: Parts, *, by: int, reason: str, digest: str | None = None) -> Ask
         now = database.now(session)
         count = listing.count(session, digest_id)
         number = listing.ask(session, by=by, digest_id=digest_id, reason=reason, people=count, now=now)
-        alone = count <= parts.export_alone
+        alone = _alone(session, parts, count, by)
         audit.append(session, "list.asked", by=by, now=now, export=number, people=count, alone=alone)
         if not alone:
             _tell(session, parts, listing.get(session, number), "wanted", by=by)
@@ -139,10 +139,8 @@ def take(parts: Parts, export: int, path: str, *, by: int, code: str) -> Taken:
         if found.asked_by != by:
             raise NotOneself(export)
         _in_time(session, found)
-        if (
-            found.approved_by is None
-            and max(found.people, listing.count(session, found.digest_id)) > parts.export_alone
-        ):
+        people_ = max(found.people, listing.count(session, found.digest_id))
+        if found.approved_by is None and not _alone(session, parts, people_, by):
             raise NeedsAnother(export, found.people)
         return found
 
@@ -160,6 +158,11 @@ def take(parts: Parts, export: int, path: str, *, by: int, code: str) -> Taken:
         parts.nudger.nudge(DELIVER[Lane.TRANSACTIONAL])
         people_, canaries = _write(parts, found, file)
     return Taken(export, path, people_, canaries)
+
+
+def _alone(session: Session, parts: Parts, people_: int, by: int) -> bool:
+    """Whether somebody may take so many by themselves, after what they took alone lately: a long list is long in parts as well."""
+    return people_ + listing.taken_alone(session, by, now=database.now(session)) <= parts.export_alone
 
 
 def _in_time(session: Session, found: ExportView) -> None:

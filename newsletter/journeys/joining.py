@@ -320,6 +320,8 @@ def _bring_in(session: Session, parts: Parts, found: Sequence[SignupView], now: 
             taken |= dict.fromkeys(permitted)
         look = styles.of(session, person.id).style.code
         groups[wish.language, _names(taken, named), look].append(To(mailbox_id, person.id, f"welcome:{answered.id}"))
+    if found:
+        signup.look_at_inboxes(session, [one.id for one in found])
     _post(session, parts, NoticeKind.WELCOME, groups, keeps=WELCOME_KEEPS, now=now)
 
 

@@ -1,16 +1,17 @@
 """Whether the owners of wishes to join may be asked now: what is known of their mailboxes, and how much like it came lately."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 from newsletter import mailboxes
 from newsletter.addresses import BadAddress, EmailAddress
 from newsletter.database import Session
 from newsletter.ledger import lanes
 from newsletter.subscribers import held, signup, waves
-from newsletter.subscribers.signup import Open, SignupView, Wish
+from newsletter.subscribers.signup import Asked, SignupView, Wish
 from newsletter.subscribers.waves import Taken, Why
 
 TRAP = "#trap"
@@ -29,16 +30,20 @@ class To:
 
 @dataclass(slots=True)
 class _Box:
-    """A mailbox while a batch is looked at. id None: there is none yet. unanswered: when its owner was asked.
+    """A mailbox while a batch is looked at. id None: there is none yet.
 
-    named   the digests in the mails that asked
-    asked   its owner is asked by this batch, and the mail names all that waits beside it
+    inbox        the digest of where its mail ends
+    unanswered   when the owner of that inbox was asked: one list for all mailboxes that share it
+    named        the digests in the mails that asked at this address; latest: when the last of them did
+    asked        its owner is asked by this batch, and the mail names all that waits beside it
     """
 
     address: EmailAddress
+    inbox: bytes
+    unanswered: list[datetime]
     id: int | None = None
-    unanswered: list[datetime] = field(default_factory=list)
     named: frozenset[int] = frozenset()
+    latest: datetime | None = None
     asked: bool = False
 
 
@@ -58,8 +63,11 @@ def judge(session: Session, found: Sequence[SignupView], *, keys: Mapping[str, i
         box, wish = boxes.get(one.id), one.wish
         if box is None or wish is None:
             continue
-        named = one.came_at if box.named.issuperset(_wanted(wish, keys)) else None
-        if not signup.may_ask(box.unanswered, now=now, came_at=named):
+        if (
+            _old(box, one, now)
+            or _mailed_since(box, one, _wanted(wish, keys))
+            or not signup.may_ask(box.unanswered, now=now)
+        ):
             beside.append((one, wish, box))
         elif why := _why(room, one, now):
             waits[why].append(one.id)
@@ -71,7 +79,10 @@ def judge(session: Session, found: Sequence[SignupView], *, keys: Mapping[str, i
             asked.append((one, wish, box))
     signup.refused(session, [one.id for one in found if one.id not in boxes])
     if beside:
-        again = [(one.id, box.id or 0, _again(box, _wanted(wish, keys))) for one, wish, box in beside]
+        again = [
+            (one.id, box.id, box.inbox, None if _old(box, one, now) else _again(box, _wanted(wish, keys)))
+            for one, wish, box in beside
+        ]
         signup.beside(session, again)
     for why, numbers in waits.items():
         signup.hold(session, numbers, why=why, now=now)
@@ -80,6 +91,16 @@ def judge(session: Session, found: Sequence[SignupView], *, keys: Mapping[str, i
 
 def _wanted(wish: Wish, keys: Mapping[str, int]) -> list[int]:
     return [keys[key] for key in wish.choices if key in keys]
+
+
+def _old(box: _Box, one: SignupView, now: datetime) -> bool:
+    """Whether a wish was held for a day and its inbox was asked since it came: it waits for an answer, at whatever address."""
+    return now - one.came_at >= signup.LIMITS[0][0] and any(one.came_at < asked for asked in box.unanswered)
+
+
+def _mailed_since(box: _Box, one: SignupView, wanted: list[int]) -> bool:
+    """Whether a question was mailed after a wish came and names all of it: it asks about that wish as well."""
+    return box.latest is not None and one.came_at < box.latest and box.named.issuperset(wanted)
 
 
 def _again(box: _Box, wanted: list[int]) -> datetime | None:
@@ -92,15 +113,15 @@ def _asked(
     session: Session, found: list[tuple[SignupView, Wish, _Box]], keys: Mapping[str, int], now: datetime
 ) -> list[To]:
     """Write down who is asked, each about all that is pending for them: their yes is one to what the mail names."""
-    asked = [(one, wish, box.id or 0) for one, wish, box in found]
-    pending = signup.pending(session, [box for _, _, box in asked]) if asked else {}
+    boxes = [box.id or 0 for _, _, box in found]
+    pending = signup.pending(session, boxes) if found else {}
     tos = []
-    for one, wish, box in asked:
-        names = tuple(dict.fromkeys([*_wanted(wish, keys), *pending.get(box, ())]))
-        signup.asked(session, one.id, box, named=names, now=now)
-        tos.append(To(one, wish, box, names))
-    if asked:
-        signup.are_named(session, [box for _, _, box in asked])
+    for number, (one, wish, box) in zip(boxes, found, strict=True):
+        names = tuple(dict.fromkeys([*_wanted(wish, keys), *pending.get(number, ())]))
+        signup.asked(session, one.id, number, inbox=box.inbox, named=names, now=now)
+        tos.append(To(one, wish, number, names))
+    if found:
+        signup.are_named(session, boxes)
     return tos
 
 
@@ -118,14 +139,38 @@ def _boxes(session: Session, found: Sequence[SignupView], *, now: datetime) -> d
     addresses = {one.id: address for one in found if (address := _address(one.wish))}
     keys = {number: session.vault.index(address.normal) for number, address in addresses.items()}
     known = mailboxes.find_all(session, list(keys.values()))
-    asked = signup.unanswered(session, known.values(), now=now)
+    inboxes = {number: signup.inbox(session, address) for number, address in addresses.items()}
+    asked = signup.questions(session, known.values(), chain.from_iterable(inboxes.values()), now=now)
+    live = {digest: digests[0] for digests in inboxes.values() for digest in digests}
+    at = {box: inboxes[number][0] for number, index in keys.items() if (box := known.get(index[0][1]))}
+    ending, own = _sorted(asked, live, at)
+    unanswered = {inbox: [one.asked_at for one in signup.still_open(theirs)] for inbox, theirs in ending.items()}
     boxes: dict[bytes, _Box] = {}
     for number, address in addresses.items():
-        live = keys[number][0][1]
-        box = known.get(live)
-        was = asked.get(box or 0, Open())
-        boxes.setdefault(live, _Box(address, box, list(was.moments), was.named))
+        index, inbox = keys[number][0][1], inboxes[number][0]
+        box = known.get(index)
+        here = signup.still_open(own.get(box or 0, ()))
+        named = frozenset(chain.from_iterable(one.named for one in here))
+        latest = here[-1].asked_at if here else None
+        boxes.setdefault(index, _Box(address, inbox, unanswered.setdefault(inbox, []), box, named, latest))
     return {number: boxes[index[0][1]] for number, index in keys.items()}
+
+
+def _sorted(
+    asked: Iterable[Asked], live: Mapping[bytes, bytes], at: Mapping[int, bytes]
+) -> tuple[dict[bytes, list[Asked]], dict[int, list[Asked]]]:
+    """Return questions by the inbox that they ended in, and by mailbox.
+
+    live   the digest of an inbox under the live key, by that under each key
+    at     the inbox of a mailbox: for what was asked before inboxes were kept
+    """
+    ending: defaultdict[bytes, list[Asked]] = defaultdict(list)
+    own: defaultdict[int, list[Asked]] = defaultdict(list)
+    for one in asked:
+        if inbox := live.get(one.inbox) or at.get(one.mailbox_id):
+            ending[inbox].append(one)
+        own[one.mailbox_id].append(one)
+    return ending, own
 
 
 def _address(wish: Wish | None) -> EmailAddress | None:

@@ -78,6 +78,8 @@ class Signup(Base):
     # The digests in the mail that asked; and from when to ask about one that waits beside a mail which does not name it.
     named: Mapped[list[int]] = mapped_column(ARRAY(BIGINT), server_default="{}")
     again_at: Mapped[datetime | None]
+    # Keyed digest of the inbox that mail to its address ends in: by it questions are counted.
+    inbox: Mapped[bytes | None] = mapped_column(info=personal("subscribers"))
     # Where it came from, as keyed digests; and what operators tell waves apart by.
     client: Mapped[bytes | None]
     net: Mapped[bytes | None]
@@ -103,6 +105,7 @@ class Signup(Base):
         CheckConstraint(f"held_why IS NULL OR {one_of('held_why', Why)}", name="why_is_known"),
         CheckConstraint("state <> 'held' OR (held_why IS NOT NULL AND held_at IS NOT NULL)", name="held_for_a_reason"),
         Index("signups_of_a_mailbox", "mailbox_id", postgresql_where="mailbox_id IS NOT NULL"),
+        Index("signups_of_an_inbox", "inbox", postgresql_where="inbox IS NOT NULL"),
         Index("signups_to_look_at", "id", postgresql_where="state = 'waiting'"),
         Index(
             "signups_answered",

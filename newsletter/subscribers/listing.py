@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from newsletter import mailboxes
 from newsletter.addresses import EmailAddress
@@ -19,6 +19,8 @@ COLUMNS = ("email", "name", "language", "time_zone", "postcode", "reference", "d
 BATCH = 5_000
 GOOD_FOR = timedelta(hours=1)
 """How long after the last word a list may be taken."""
+COUNTED = timedelta(days=30)
+"""For how long what somebody took alone counts against what they take alone: else a long list goes out in parts."""
 
 
 class UnknownExport(NotFound):
@@ -159,6 +161,13 @@ _APPROVE = text("UPDATE list_export SET approved_by = :by, approved_at = :now WH
 def take(session: Session, number: int, *, now: datetime) -> None:
     """Write down that it is taken: once."""
     session.execute(text("UPDATE list_export SET taken_at = :now WHERE id = :id"), {"id": number, "now": now})
+
+
+def taken_alone(session: Session, by: int, *, now: datetime) -> int:
+    """Return how many people somebody took out alone lately, the same ones as often as they did; no two at once may count."""
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtext('list taken alone'), CAST(:by AS int))"), {"by": by})
+    alone = (ListExport.asked_by == by, ListExport.approved_by.is_(None), ListExport.taken_at > now - COUNTED)
+    return int(session.execute(select(func.coalesce(func.sum(ListExport.people), 0)).where(*alone)).scalar_one())
 
 
 def taken(session: Session) -> list[ExportView]:

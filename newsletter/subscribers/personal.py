@@ -36,6 +36,7 @@ CLAIMS = frozenset(
         "interest.topic_id",
         "consent_detail.details_sealed",
         "signup.wish_sealed",
+        "signup.inbox",
         "privacy_wish.parcel",
     }
 )

@@ -8,12 +8,13 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, text, update
 
+from newsletter.addresses import EmailAddress
 from newsletter.database import Session
 from newsletter.models.signup import Answer as Answer
 from newsletter.models.signup import Signup
@@ -30,7 +31,7 @@ ORIGIN_KEPT = timedelta(days=7)
 """How long it is known where a wish came from, as digests: as long as an attack is looked into."""
 AGAIN_AFTER = timedelta(minutes=15)
 LIMITS = ((timedelta(days=1), 2), (timedelta(days=30), 4))
-"""How many questions that nobody answered one mailbox gets at most, within how long."""
+"""How many questions that nobody answered one inbox gets at most, within how long, whichever way its address is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,24 +83,33 @@ class SignupView:
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
-    """What the owner of a mailbox was asked since they last answered. named: the digests in mails that can still be answered."""
+class Asked:
+    """A question to the owner of a mailbox. named: the digests in its mail, as long as that can be answered.
 
-    moments: tuple[datetime, ...] = ()
-    named: frozenset[int] = frozenset()
+    inbox   the digest of where that mailbox's mail ends; empty: asked before this was kept
+    """
+
+    mailbox_id: int
+    inbox: bytes
+    asked_at: datetime
+    answered_at: datetime | None
+    named: frozenset[int]
 
 
-def may_ask(unanswered: Sequence[datetime], *, now: datetime, came_at: datetime | None = None) -> bool:
-    """Whether the owner of a mailbox may be asked once more.
+def still_open(found: Collection[Asked]) -> list[Asked]:
+    """Return those that were asked since the last answer to any of them, the latest last."""
+    last = max((one.answered_at for one in found if one.answered_at), default=datetime.min.replace(tzinfo=UTC))
+    return sorted((one for one in found if one.asked_at > last), key=lambda one: one.asked_at)
 
-    unanswered   when they were asked since they last answered anything, within the last 30 days
-    came_at      when the wish came, where a question names all that it asks for: one that was mailed since asks about it as well
+
+def may_ask(unanswered: Sequence[datetime], *, now: datetime) -> bool:
+    """Whether the owner of an inbox may be asked once more.
+
+    unanswered   when they were asked since they last answered anything, within the last 30 days, at whatever address of theirs
 
     One question, once more after a quarter of an hour, two a day, four a month (standards §23).
     """
     if unanswered and now - max(unanswered) < AGAIN_AFTER:
-        return False
-    if unanswered and came_at is not None and came_at < max(unanswered):
         return False
     return all(sum(now - asked < span for asked in unanswered) < most for span, most in LIMITS)
 
@@ -203,23 +213,27 @@ _TO_UNDO = Signup.undone_at.is_not(None) & (Signup.state != SignupState.UNDONE)
 _UNNAMED = (Signup.state == SignupState.BESIDE) & Signup.again_at.is_not(None) & Signup.undone_at.is_(None)
 
 
-def unanswered(session: Session, mailbox_ids: Iterable[int], *, now: datetime) -> dict[int, Open]:
-    """Return what the owners of mailboxes were asked since they last answered, within a month; who was not, is missing."""
-    facts = {"ids": list(mailbox_ids), "since": now - max(span for span, _ in LIMITS)}
-    return {
-        row.mailbox_id: Open(tuple(row.moments), frozenset(chain.from_iterable(row.named)))
-        for row in session.execute(_UNANSWERED, facts)
-    }
+def inbox(session: Session, address: EmailAddress) -> list[bytes]:
+    """Return the keyed digests of the inbox of an address, that under the live index key first.
+
+    Once an older index key is dropped, questions from under it are counted by their mailbox alone: for a month at most.
+    """
+    return [digest for _, digest in session.vault.index(f"inbox {address.inbox}")]
 
 
-_UNANSWERED = text("""
-    SELECT s.mailbox_id, array_agg(s.asked_at ORDER BY s.asked_at) AS moments,
-        jsonb_agg(CASE WHEN s.undone_at IS NULL AND s.state <> 'refused' THEN to_jsonb(s.named) ELSE '[]' END) AS named
-    FROM signup s
-    LEFT JOIN (SELECT mailbox_id, max(answered_at) AS at FROM signup WHERE mailbox_id = ANY (CAST(:ids AS bigint[]))
-               GROUP BY mailbox_id) last ON last.mailbox_id = s.mailbox_id
-    WHERE s.mailbox_id = ANY (CAST(:ids AS bigint[])) AND s.asked_at > :since AND s.asked_at > coalesce(last.at, '-infinity')
-    GROUP BY s.mailbox_id
+def questions(session: Session, mailbox_ids: Iterable[int], inboxes: Iterable[bytes], *, now: datetime) -> list[Asked]:
+    """Return what the owners of mailboxes, and of those of the same inboxes, were asked within a month, and their answers."""
+    since = now - max(span for span, _ in LIMITS)
+    rows = session.execute(_QUESTIONS, {"ids": list(mailbox_ids), "inboxes": list(inboxes), "since": since})
+    return [Asked(row.mailbox_id, row.inbox, row.asked_at, row.answered_at, frozenset(row.named)) for row in rows]
+
+
+_QUESTIONS = text("""
+    SELECT mailbox_id, coalesce(inbox, '') AS inbox, coalesce(asked_at, came_at) AS asked_at, answered_at,
+        CASE WHEN undone_at IS NULL AND state <> 'refused' THEN named ELSE '{}' END AS named
+    FROM signup
+    WHERE (mailbox_id = ANY (CAST(:ids AS bigint[])) OR inbox = ANY (CAST(:inboxes AS bytea[])))
+        AND mailbox_id IS NOT NULL AND (asked_at > :since OR answered_at IS NOT NULL)
 """)
 
 
@@ -237,9 +251,12 @@ _PENDING = text("""
 """)
 
 
-def asked(session: Session, signup_id: int, mailbox_id: int, *, named: Sequence[int], now: datetime) -> None:
+def asked(
+    session: Session, signup_id: int, mailbox_id: int, *, inbox: bytes, named: Sequence[int], now: datetime
+) -> None:
     """Write down that its owner is being asked, by a mail that names these digests."""
-    _become(session, signup_id, state=SignupState.ASKED, mailbox_id=mailbox_id, asked_at=now, named=list(named))
+    facts = {"mailbox_id": mailbox_id, "inbox": inbox, "asked_at": now, "named": list(named)}
+    _become(session, signup_id, state=SignupState.ASKED, **facts)
 
 
 def worded(session: Session, signup_ids: Iterable[int], wording: str) -> None:
@@ -248,18 +265,20 @@ def worded(session: Session, signup_ids: Iterable[int], wording: str) -> None:
     session.execute(these.execution_options(synchronize_session=False))
 
 
-def beside(session: Session, found: Iterable[tuple[int, int, datetime | None]]) -> None:
+def beside(session: Session, found: Iterable[tuple[int, int | None, bytes, datetime | None]]) -> None:
     """Write down that wishes wait for the answer to another question.
 
-    found   a wish, its mailbox, and from when its owner is asked about it by itself; None: once they answer, if it was not named
+    found   a wish, its mailbox where it has one (another address of its inbox may have been asked), its inbox, and from when its
+            owner is asked about it by itself; None: once they answer, if it was not named
     """
-    numbers, boxes, moments = zip(*found, strict=True)
-    session.execute(_BESIDE, {"ids": list(numbers), "boxes": list(boxes), "moments": list(moments)})
+    numbers, boxes, inboxes, moments = map(list, zip(*found, strict=True))
+    session.execute(_BESIDE, {"ids": numbers, "boxes": boxes, "inboxes": inboxes, "moments": moments})
 
 
 _BESIDE = text("""
-    UPDATE signup s SET state = 'beside', mailbox_id = v.box, again_at = v.moment
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:boxes AS bigint[]), CAST(:moments AS timestamptz[])) AS v (id, box, moment)
+    UPDATE signup s SET state = 'beside', mailbox_id = v.box, inbox = v.inbox, again_at = v.moment
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:boxes AS bigint[]), CAST(:inboxes AS bytea[]), CAST(:moments AS timestamptz[]))
+        AS v (id, box, inbox, moment)
     WHERE s.id = v.id
 """)
 
@@ -286,6 +305,19 @@ def look_at(session: Session, signup_ids: Iterable[int]) -> None:
     these = update(Signup).where(Signup.id.in_(list(signup_ids)), Signup.state == SignupState.BESIDE)
     anew = these.values(state=SignupState.WAITING, again_at=None)
     session.execute(anew.execution_options(synchronize_session=False))
+
+
+def look_at_inboxes(session: Session, answered_ids: Iterable[int]) -> None:
+    """Let wishes be looked at anew that waited for the answer to a question at another address of their inbox."""
+    session.execute(_INBOXES, {"ids": list(answered_ids)})
+
+
+_INBOXES = text("""
+    UPDATE signup s SET state = 'waiting', again_at = NULL
+    WHERE s.state = 'beside' AND s.undone_at IS NULL
+        AND s.inbox IN (SELECT inbox FROM signup WHERE id = ANY (CAST(:ids AS bigint[])) AND answered_at IS NOT NULL)
+        AND NOT EXISTS (SELECT FROM signup q WHERE q.mailbox_id = s.mailbox_id AND q.state = 'asked')
+""")
 
 
 def refused(session: Session, signup_ids: Iterable[int]) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from newsletter import database, settings
 from newsletter.addresses import EmailAddress
+from newsletter.issues import digests
 from newsletter.journeys import canaries, exporting, finding, leaving
 from newsletter.journeys.acting import NobodyNamed
 from newsletter.operators.factors import WrongFactor
@@ -173,6 +174,34 @@ def test_a_long_list_takes_two(made, officers, code, tmp_path, sink):
     made.deliver("transactional", seconds=5)
     assert len(sink.messages) == 6
     assert acts(made)[-3:] == ["list.asked", "list.approved", "list.taken"]
+
+
+def test_a_long_list_in_parts_takes_two_as_well(made, officers, code, tmp_path, database_urls):
+    """Who takes everybody digest by digest, or the same digest again, has taken everybody alone."""
+    officer, other, _ = officers
+    with made.parts.database.transaction() as session:
+        digests.add(session, "news", name="News", languages=("en",), rhythm=digests.by_key(session, "weekly").rhythm)
+    house.add_readers(made, tmp_path, PEOPLE[:3])
+    house.add_readers(made, tmp_path, PEOPLE[3:], digest="news")
+
+    def take(digest, member, name):
+        asked = exporting.ask(made.parts, by=member.id, reason="an audit", digest=digest)
+        path = str(tmp_path / name)
+        return asked, lambda: exporting.take(made.parts, asked.export, path, by=member.id, code=code(member))
+
+    # Both asked for before one is taken, as whoever means to go round it would.
+    (first, take_first), (second, take_second) = take("weekly", officer, "1.csv"), take("news", officer, "2.csv")
+    assert (first.alone, second.alone) == (True, True)
+    assert take_first().people == 3
+    with pytest.raises(exporting.NeedsAnother):
+        take_second()
+    assert not take("weekly", officer, "3.csv")[0].alone
+    assert take("news", other, "4.csv")[0].alone, "what one took alone is nothing to another"
+    exporting.approve(made.parts, second.export, by=other.id, code=code(other))
+    assert take_second().people == 3
+    # Nor does what two took count, or what is longer ago.
+    house.by_owner(database_urls, "UPDATE list_export SET taken_at = taken_at - interval '30 days'")
+    assert take("news", officer, "5.csv")[0].alone
 
 
 def test_the_database_refuses_an_approval_of_one_s_own(made, officers):

@@ -35,6 +35,13 @@ def recipients(sink, before=0):
     return sorted(message.recipient for message in sink.messages[before:])
 
 
+def test_whom_an_import_reached_is_kept_with_it(newsletter, moved):
+    """Months later somebody asks how many of a list could be written to on the day it came."""
+    [(kept,)] = ask(newsletter, "SELECT reach FROM import_run WHERE id = :number", number=moved.number)
+    [(weekly,)] = ask(newsletter, "SELECT id FROM digest WHERE key = :key", key=house.DIGEST)
+    assert kept == {"digests": {str(weekly): 2}, "alerts": 2, "unproven": 1}
+
+
 def test_who_came_without_evidence_is_asked_once_and_gets_nothing_before(
     newsletter, moved, sink, tmp_path, database_urls
 ):

@@ -20,6 +20,7 @@ from newsletter.keyring import Keyring, KeysExist, OfThePages
 from newsletter.models.base import Base
 from newsletter.operators import people
 from newsletter.operators.roles import Role
+from newsletter.subscribers.signup import Wish
 from newsletter.vault import Vault
 from newsletter.web import create
 from tests import house
@@ -145,6 +146,23 @@ def test_everything_is_sealed_anew_while_an_issue_goes_out_and_somebody_joins(
         assert mailboxes.indexed(session, 1) == 0
         found = mailboxes.find(session, EmailAddress.parse(addresses[0]))
         assert mailboxes.open(session, found).wire == addresses[0]
+
+
+def test_a_new_key_gives_nobody_who_is_flooded_a_new_budget(make, path, database_urls):
+    """Questions are counted by a keyed digest of the inbox: those from under the old key count under the new one."""
+
+    def flood(made, tag):
+        joining.ask(made.parts, Wish(f"victim+{tag}@example.org", "en", {house.DIGEST: "weekly"}))
+        joining.work(made.parts)
+        house.by_owner(database_urls, "UPDATE signup SET asked_at = asked_at - interval '16 minutes'")
+        make.end(made)
+
+    flood(make(), "a")
+    change(path, database_urls, "index")
+    for tag in "bcd":
+        flood(make(), tag)
+    with make().parts.database.transaction() as session:
+        assert session.execute(text("SELECT count(*) FROM signup WHERE state = 'asked'")).scalar_one() == 2
 
 
 @pytest.mark.parametrize(("what", "purpose"), [("reseal", "seal"), ("reindex", "index")])
