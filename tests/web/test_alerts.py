@@ -124,6 +124,7 @@ def test_written_on_one_phone_approved_on_another_and_sent(author, trustee, desk
         "alert.signed",
         "alert.approved",
         "alert.released",
+        "alert.vouched",
     ]
 
 

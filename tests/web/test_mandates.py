@@ -111,6 +111,7 @@ def test_signed_by_two_in_the_evening_and_sent_by_one_thumb(holder, trustees, de
         "alert.locked",
         "alert.mandated",
         "alert.released",
+        "alert.vouched",
     ]
 
 
