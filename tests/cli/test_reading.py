@@ -180,7 +180,7 @@ def test_whoever_needs_a_second_person_says_who_they_are(program, made, tmp_path
     draft = kept["mailing"]
     assert program.json("alerts", "lock", draft, code=1)["error"] == "night.no-author"
     assert alert.standing(made.parts, draft).state is State.DRAFT
-    assert [one.mailing for one in desk.listed(made.parts)] == [draft, number]
+    assert [one.mailing for one in desk.listed(made.parts)] == [number, draft], "what is locked stands first"
     assert program.json("alerts", "lock", draft, "--operator", approver.id, code=1)["error"] == "operator.not-allowed"
 
 
