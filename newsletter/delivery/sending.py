@@ -205,7 +205,7 @@ class Sender:
         if not choice.probe and choice.relay in self._pools:
             return True
         with self.database.transaction() as session:
-            if lane not in shards.lanes_with_work(session):
+            if shards.next_mailing(session, lane) is None:
                 return False
         self._runner.run(knocking.knock(self.pool(choice.relay), choice, self.database))
         return True

@@ -38,4 +38,4 @@ def wanted(session: Session, deference: Deference) -> bool:
 
 
 def _has_work(session: Session, lane: Lane, relays: Sequence[Relay]) -> bool:
-    return lane in shards.lanes_with_work(session) and not standing.all_away(session, relays)
+    return shards.next_mailing(session, lane) is not None and not standing.all_away(session, relays)
