@@ -24,7 +24,8 @@ from newsletter.composer import headers, signing
 from newsletter.composer.signing import Key, Signer
 from newsletter.database import Database, DatabaseUnreachable
 from newsletter.delivery import recovery
-from newsletter.delivery.sending import Identity, Sender
+from newsletter.delivery.envelopes import Identity
+from newsletter.delivery.sending import Sender
 from newsletter.delivery.vouching import House
 from newsletter.errors import Invalid, NotFound
 from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, PICTURES, PRIVACY, RETURNS, SIGNUPS, Nudger

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
-from typing import TYPE_CHECKING
 
 import structlog
 
 from newsletter.delivery import outcomes, pacing, thresholds, windows
+from newsletter.delivery.envelopes import Envelopes
 from newsletter.delivery.journal import Journal
 from newsletter.delivery.leasing import Work
+from newsletter.delivery.recording import Recorder
 from newsletter.delivery.windows import Window
 from newsletter.delivery.yielding import Deference
 from newsletter.errors import Invalid
@@ -30,11 +31,9 @@ from newsletter.ledger.deliveries import DeliveryState, Result, Row
 from newsletter.ledger.mailings import AT_LEAST_ONCE
 from newsletter.relay.envelope import Envelope
 from newsletter.relay.outcome import Accepted, Outcome, Uncertain
+from newsletter.relay.pool import Pool
 from newsletter.relay.target import Relay
 from newsletter.relay.verdict import Class, Limit
-
-if TYPE_CHECKING:
-    from newsletter.delivery.sending import Sender
 
 log = structlog.get_logger()
 
@@ -94,13 +93,15 @@ class _Out:
 class Carrier:
     """Carries one shard: the cargo of a pool. Every message that was begun has its outcome in the ledger when `carry` returns."""
 
-    def __init__(self, sender: "Sender", work: Work, journal: Journal, turn: Turn) -> None:
-        self._sender = sender
+    def __init__(
+        self, work: Work, journal: Journal, turn: Turn, *, pool: Pool, envelopes: Envelopes, recorder: Recorder
+    ) -> None:
         self._work = work
         self._journal = journal
         self._until, self._halt, self._opened = turn.until, turn.halt, turn.opened
         self._relay, self._limited, self._yields_to = turn.relay, turn.limited, turn.yields_to
-        self._pool, self._probing, self._heeding = sender.pool(turn.relay), turn.probing, turn.heed
+        self._probing, self._heeding = turn.probing, turn.heed
+        self._pool, self._envelopes, self._recorder = pool, envelopes, recorder
         self._ahead = deque(work.rows)
         self._allowed: deque[tuple[Row, Window]] = deque()
         self._out: dict[int, _Out] = {}
@@ -162,7 +163,7 @@ class Carrier:
             if not self._allowed or (len(self._allowed) < self._low and self._ahead):
                 self._wanted.set()
             try:
-                envelope = self._sender.envelope(self._work, row, self._date)
+                envelope = self._envelopes.make(self._work, row, self._date)
             except Invalid as error:
                 # One reader's values could not be written into the message: theirs fails, the others go.
                 self._results.append(Result(row.id, DeliveryState.REJECTED, reason=error.message))
@@ -286,7 +287,7 @@ class Carrier:
 
     def _open(self, rows: Sequence[Row], relay: Relay | None, unspent: int) -> Window | None:
         self._heeding()
-        database, lease, deference = self._sender.database, self._work.lease, self._yields_to
+        database, lease, deference = self._recorder.database, self._work.lease, self._yields_to
         return windows.open(database, lease, rows, relay=relay, unspent=unspent, yields_to=deference)
 
     def _take(self, window: Window) -> None:
@@ -318,14 +319,14 @@ class Carrier:
 
     async def _give_back_budget(self) -> None:
         if self._limited and self._unspent:
-            await asyncio.to_thread(self._sender.refund, self._relay, self._work.lease, self._unspent)
+            await asyncio.to_thread(self._recorder.refund, self._relay, self._work.lease, self._unspent)
 
     async def _learn(self, observed: float) -> None:
         """Go slower where a relay or a provider asked for it; `observed`: the messages a second that were too many."""
         if self._limits:
             limits, self._limits = self._limits, set()
             self._pay_from_now_on()
-            lesson = partial(self._sender.learn, self._relay, self._work.lease.provider, limits, observed=observed)
+            lesson = partial(self._recorder.learn, self._relay, self._work.lease.provider, limits, observed=observed)
             await asyncio.to_thread(lesson)
 
     async def _heed(self) -> None:
@@ -333,7 +334,7 @@ class Carrier:
         if self._limited or time.monotonic() < self._heed_at:
             return
         self._heed_at = time.monotonic() + HEED_SECONDS
-        if await asyncio.to_thread(self._sender.limited, self._relay, self._work.lease.provider):
+        if await asyncio.to_thread(self._recorder.limited, self._relay, self._work.lease.provider):
             self._pay_from_now_on()
 
     def _pay_from_now_on(self) -> None:
@@ -356,7 +357,7 @@ class Carrier:
             self._flush = None
         if self._results:
             found = (self._work, self._results, self._dead, self._classes)
-            flush = partial(self._sender.flush, *found, lasting=self._journal.lasting)
+            flush = partial(self._recorder.flush, *found, lasting=self._journal.lasting)
             self._results, self._dead, self._classes, self._refused = [], [], [], False
             self._flush = asyncio.get_running_loop().run_in_executor(None, flush)
         if everything and self._flush is not None:
@@ -367,7 +368,7 @@ class Carrier:
         """Extend the lease while a slow server is waited for; a window is extended by being opened."""
         while True:
             await asyncio.sleep(KEEP_LEASE_SECONDS)
-            await asyncio.to_thread(self._sender.extend, self._work.lease)
+            await asyncio.to_thread(self._recorder.extend, self._work.lease)
 
 
 _SHORTEST = 0.05

@@ -6,16 +6,11 @@ next window is already under way.
 """
 
 import asyncio
-import math
-import os
 import random
-import socket
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -24,45 +19,24 @@ import structlog
 import uvloop
 
 from newsletter import database
-from newsletter.campaigns.drills import Terms
-from newsletter.composer.signing import Signer
-from newsletter.composer.stamping import Person, Stamper
-from newsletter.database import PASSING, Database, Session
-from newsletter.delivery import (
-    asking,
-    journal,
-    knocking,
-    leasing,
-    paces,
-    recovery,
-    standing,
-    thresholds,
-    throttle,
-    vouching,
-    watching,
-    yielding,
-)
+from newsletter.database import Database, Session
+from newsletter.delivery import journal, knocking, leasing, recovery, standing, throttle, vouching, yielding
 from newsletter.delivery.carrying import Carried, Carrier, Turn
+from newsletter.delivery.envelopes import Envelopes, Identity
+from newsletter.delivery.recording import PATIENCE_SECONDS, Recorder
 from newsletter.delivery.vouching import House, NotVouched
 from newsletter.delivery.yielding import Deference
-from newsletter.ledger import books, deliveries, shards, tallies, variants
-from newsletter.ledger.deliveries import DeliveryState, Result, Row
+from newsletter.ledger import shards, tallies
 from newsletter.ledger.mailings import Kind, Lane
-from newsletter.ledger.manifest import Manifest
-from newsletter.relay.envelope import Envelope
 from newsletter.relay.opening import Cause, Unreachable
 from newsletter.relay.pool import Pool
 from newsletter.relay.target import Relay
-from newsletter.relay.verdict import Class, Limit
 from newsletter.tokens import Tokens
 
 log = structlog.get_logger()
 
-STAMPERS = 64
 STUCK = timedelta(minutes=1)
 """How long a shard rests that has neither mail to send nor an outcome for each row."""
-FLUSH_PATIENCE_SECONDS = 45.0
-"""How long outcomes wait for a database that restarts or is full, before the journal alone keeps them: less than a lease."""
 
 
 def _nothing() -> None:
@@ -71,26 +45,6 @@ def _nothing() -> None:
 
 def _over(end: float, until: Callable[[], bool]) -> bool:
     return time.monotonic() > end or until()
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who sends.
-
-    sender         the From address, in wire form
-    bounce_domain  the domain of return paths; None where bounces come to From
-    signer         signs each message; None where the relay does
-    """
-
-    sender: str
-    bounce_domain: str | None
-    signer: Signer | None = None
-    owner: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
-
-    @property
-    def domain(self) -> str:
-        """The sending domain."""
-        return self.sender.rpartition("@")[2]
 
 
 class Sender:
@@ -105,7 +59,7 @@ class Sender:
         *,
         journals: Path,
         house: House,
-        patience: float = FLUSH_PATIENCE_SECONDS,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         """Remember the parts; nothing is opened yet.
 
@@ -114,16 +68,14 @@ class Sender:
         patience   for how many seconds outcomes that a journal keeps as well wait for a database that cannot write
         """
         self.database = database
-        self._patience = patience
         self._journals = journals
-        self._tokens = tokens
         self._relays = relays
         self._identity = identity
         self._pools: dict[Relay, Pool] = {}
         self._dice = random.Random()  # noqa: S311  (weights of relays are no secret)
-        self._stampers: OrderedDict[int, Stamper] = OrderedDict()
         self._house = house
-        self._vouched: set[tuple[bytes, int, str]] = set()
+        self._envelopes = Envelopes(database, tokens, identity)
+        self._recorder = Recorder(database, patience=patience)
         self._remembered: set[bytes] = set()
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         # A window and a flush at once; every further thread would keep a heap of its own (10 MB a child).
@@ -207,7 +159,7 @@ class Sender:
         with self.database.transaction() as session:
             if shards.next_mailing(session, lane) is None:
                 return False
-        self._runner.run(knocking.knock(self.pool(choice.relay), choice, self.database))
+        self._runner.run(knocking.knock(self._pool(choice.relay), choice, self.database))
         return True
 
     def _take(self, lane: str, turn: Turn) -> tuple[leasing.Work | None, Turn]:
@@ -232,7 +184,7 @@ class Sender:
                 manifest = vouching.vouched(session, lease, work.rows, self._house, now=database.now(session))
                 if manifest is not None:
                     for variant in {row.variant_id for row in work.rows}:
-                        self._require_bytes(session, manifest, lease, variant)
+                        self._envelopes.require(session, manifest, lease, variant)
                 first = lease.kind is Kind.ALERT and lease.fingerprint not in self._remembered
                 if first:
                     vouching.remember(session, lease, now=database.now(session))
@@ -243,20 +195,6 @@ class Sender:
                 vouching.refuse(session, lease, refused, now=database.now(session))
             return False
         return True
-
-    def _require_bytes(self, session: Session, manifest: Manifest | Terms, lease: shards.Lease, variant: int) -> None:
-        # With the kind: an alert and its retraction have one lock, and each goes in its own words only.
-        seen = (lease.fingerprint, variant, str(lease.kind))
-        if seen in self._vouched:
-            return
-        try:
-            compiled = variants.load(session, variant)
-        except (ValueError, KeyError, TypeError):
-            raise NotVouched(lease.mailing_id, "bytes") from None  # they are no message at all any more
-        vouching.require_bytes(manifest, lease, compiled)
-        # What was looked at is what is stamped, whatever the rows hold later.
-        self._keep(variant, Stamper(compiled))
-        self._vouched.add(seen)
 
     def _mark(self, what: Callable[[Session, Relay], None], relay: Relay) -> None:
         """Tell all senders that a relay does not answer, or does again."""
@@ -288,10 +226,10 @@ class Sender:
         marks = journal.Journal.open(self._journals, lease)
         known = False
         try:
-            carried = self._runner.run(Carrier(self, work, marks, turn).carry())
+            carried = self._runner.run(self._carrier(work, marks, turn).carry())
             known = self._put_down(lease, carried)
         except Unreachable:
-            self.give_back(lease)
+            self._recorder.give_back(lease)
             with self.database.transaction() as session:
                 shards.not_begun(session, lease)
             known = True
@@ -301,41 +239,24 @@ class Sender:
         log.info("shard", shard=lease.shard_id, mailing=lease.mailing_id, begun=carried.begun, left=carried.left)
         return carried.begun
 
+    def _carrier(self, work: leasing.Work, marks: journal.Journal, turn: Turn) -> Carrier:
+        pool = self._pool(turn.relay)
+        return Carrier(work, marks, turn, pool=pool, envelopes=self._envelopes, recorder=self._recorder)
+
     def _put_down(self, lease: shards.Lease, carried: Carried) -> bool:
         """Return whether the ledger knows everything now; if its sums do not add up, the journal must stay to be read.
 
         Such a shard rests for a while and says so: taken at once, it would be taken for ever, and by everybody.
         """
         if carried.left:
-            self.give_back(lease, after=carried.wait)
+            self._recorder.give_back(lease, after=carried.wait)
             return True
-        if ended := self.finish(lease):
+        if ended := self._recorder.finish(lease):
             return ended
         log.error("shard does not end", shard=lease.shard_id, mailing=lease.mailing_id, rest=STUCK.total_seconds())
         with self.database.transaction() as session:
             shards.put_off(session, lease, after=STUCK)
         return False
-
-    def refund(self, relay: Relay, lease: shards.Lease, messages: int) -> None:
-        """Take back what was granted to a shard and not begun."""
-        with self.database.transaction() as session:
-            throttle.refund(session, relay, lease.lane, lease.provider, messages, now=database.now(session))
-
-    def limited(self, relay: Relay, provider: str) -> bool:
-        """Return whether windows of this relay and provider group must be paid for."""
-        with self.database.transaction() as session:
-            return throttle.limited(session, relay, provider)
-
-    def learn(self, relay: Relay, provider: str, limits: set[Limit], *, observed: float) -> None:
-        """Write down that a relay or a provider asked for less than `observed` messages a second."""
-        with self.database.transaction() as session:
-            now = database.now(session)
-            for limit in sorted(limits & standing.FULL.keys()):
-                standing.fill(session, relay, limit, now=now)
-            if Limit.ACCOUNT_RATE in limits:
-                standing.slow(session, relay, observed=observed, now=now)
-            if Limit.PROVIDER in limits:
-                paces.slow(session, relay, provider, observed=observed, now=now)
 
     def close(self) -> None:
         """Say QUIT on every connection and end the loop."""
@@ -343,116 +264,8 @@ class Sender:
             self._runner.run(pool.close())
         self._runner.close()
 
-    def give_back(self, lease: shards.Lease, *, after: timedelta = timedelta(0)) -> None:
-        """Return a shard of which every begun message has its outcome."""
-        with self.database.transaction() as session:
-            shards.release(session, lease, after=after)
-
-    def pool(self, relay: Relay) -> Pool:
+    def _pool(self, relay: Relay) -> Pool:
         """Return the pool of connections to a relay, made on first use and kept."""
         if relay not in self._pools:
             self._pools[relay] = Pool(relay, helo=self._identity.domain)
         return self._pools[relay]
-
-    def stamper(self, variant_id: int) -> Stamper:
-        """Return the stamper of a variant, loaded on first use; the last 64 are kept."""
-        stamper = self._stampers.get(variant_id)
-        if stamper is None:
-            with self.database.transaction() as session:
-                stamper = Stamper(variants.load(session, variant_id))
-            self._keep(variant_id, stamper)
-        else:
-            self._stampers.move_to_end(variant_id)
-        return stamper
-
-    def _keep(self, variant_id: int, stamper: Stamper) -> None:
-        self._stampers[variant_id] = stamper
-        self._stampers.move_to_end(variant_id)
-        if len(self._stampers) > STAMPERS:
-            gone, _ = self._stampers.popitem(last=False)
-            self._vouched = {one for one in self._vouched if one[1] != gone}
-
-    def envelope(self, work: leasing.Work, row: Row, date: str) -> Envelope:
-        """Return one recipient's finished envelope."""
-        lease, reader, tokens, domain = work.lease, work.readers[row.mailbox_id], self._tokens, self._identity.domain
-        harmless = row.subscriber_id is None
-        thread = work.threads.get(row.mailbox_id, work.thread) if work.threads else work.thread
-        subscriber, digest = row.subscriber_id or 0, lease.digest_id or 0
-        # Dated by the planning: what goes twice goes with the same bytes.
-        question = asking.asked(tokens, row.occasion, now=lease.planned_at)
-        person = Person(
-            address=reader.address,
-            name=reader.name,
-            reference=reader.reference,
-            leave_token=tokens.harmless() if harmless else tokens.leave(subscriber, digest, lease.mailing_id),
-            preferences_token=tokens.harmless() if harmless else tokens.preferences(subscriber, now=lease.planned_at),
-            message_id=tokens.message_id(lease.mailing_id, row.mailbox_id, row.occasion, domain),
-            date=date,
-            action_token=question.action,
-            code=question.code,
-            reply=question.reply,
-            thread=tuple([tokens.message_id(one, row.mailbox_id, "", domain) for one in thread]) if thread else (),
-        )
-        message = self.stamper(row.variant_id).stamp(person)
-        if self._identity.signer:
-            message = self._identity.signer.sign(message, relaxed=True)
-        token = tokens.return_path(lease.mailing_id, row.mailbox_id, now=lease.planned_at)
-        bounces = self._identity.bounce_domain
-        sender = f"{token}@{bounces}" if bounces else self._identity.sender
-        # Whatever we write is ASCII but an address that is not, in To and From.
-        plain = reader.address.isascii() and self._identity.sender.isascii()
-        return Envelope(row.id, sender, reader.address, message, token, vouched=plain)
-
-    def flush(
-        self,
-        work: leasing.Work,
-        results: list[Result],
-        dead: list[int],
-        classes: list[Class | None],
-        *,
-        lasting: bool,
-    ) -> None:
-        """Write outcomes, what they say of addresses, and up to where readers have had the digest: one transaction.
-
-        classes   what each attempt's refusal was about, None for those that were taken; too many stop the mailing
-        lasting   a journal on disk knows them too; else nobody but us does, and we wait for as long as we live
-
-        Tried again while the database restarts, is full, or another transaction stands in the way.
-        """
-        end = time.monotonic() + (self._patience if lasting else math.inf)
-        while True:
-            try:
-                return self._flush(work, results, dead, classes)
-            except PASSING as error:
-                if time.monotonic() > end:
-                    raise
-                log.warning("outcomes wait", shard=work.lease.shard_id, why=type(error).__name__)
-                self.extend(work.lease)
-                time.sleep(0.5)
-
-    def extend(self, lease: shards.Lease) -> None:
-        """Extend a lease, if the database can: whoever took the shard meanwhile would not know what we know of it."""
-        with suppress(*PASSING), self.database.transaction() as session:
-            shards.extend(session, lease)
-
-    def _flush(self, work: leasing.Work, results: list[Result], dead: list[int], classes: list[Class | None]) -> None:
-        lease = work.lease
-        by_id = {row.id: row for row in work.rows}
-        handed = [r for r in results if r.state in (DeliveryState.ACCEPTED, DeliveryState.UNCERTAIN)]
-        first = not work.rows[0].tries
-        readers = [reader for result in handed if (reader := by_id[result.id].subscriber_id) is not None]
-        with self.database.transaction() as session:
-            deliveries.record(session, lease, results)
-            watching.addresses(session, lease, by_id, results, dead)
-            leasing.moved(session, lease, readers)
-            tallies.add(session, lease.mailing_id, lease.provider, thresholds.count(classes, first=first))
-            if any(classes):
-                watching.look(session, lease.mailing_id, lease.lane, lease.provider)
-
-    def finish(self, lease: shards.Lease) -> bool:
-        """End a shard of which nothing is left, and close the mailing's books when it was the last; return whether it ended."""
-        with self.database.transaction() as session:
-            ended = shards.end(session, lease)
-            if ended:
-                books.finish(session, lease.mailing_id)
-        return ended

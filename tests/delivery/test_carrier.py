@@ -45,16 +45,13 @@ class Desk:
 
 
 class Crew:
-    """The sender and its pool: what a carrier is told to send is what the test's `send` does."""
+    """Pool, envelopes and recorder in one: what a carrier is told to send is what the test's `send` does."""
 
     def __init__(self, desk):
         self.database = desk
         self.send = None
 
-    def pool(self, _relay):
-        return self
-
-    def envelope(self, _work, row, _date):
+    def make(self, _work, row, _date):
         return envelope(row.id)
 
     def limited(self, _relay, _provider):
@@ -76,7 +73,7 @@ def carry(send, *, count, desk=None):
 
     async def main():
         crew.send = lambda cargo, **_how: send(cargo, desk)
-        return await Carrier(crew, Work(LEASE, rows, {}), marks, turn).carry()
+        return await Carrier(Work(LEASE, rows, {}), marks, turn, pool=crew, envelopes=crew, recorder=crew).carry()
 
     asyncio.run(asyncio.wait_for(main(), 30))
     return desk

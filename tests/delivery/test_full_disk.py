@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import pytest
 
 from newsletter.database import DiskFull
-from newsletter.delivery.sending import Identity, Sender
+from newsletter.delivery.envelopes import Identity
+from newsletter.delivery.sending import Sender
 from newsletter.journeys import alert
 from newsletter.journeys import mailing as journey
 from newsletter.ledger import books
