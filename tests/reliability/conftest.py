@@ -121,4 +121,4 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for one in sorted(found, key=lambda one: str(one["scenario"])):
         rest = {name: value for name, value in one.items() if name not in ("scenario", "claim", "seed")}
         shown = " · ".join(f"{name.replace('_', ' ')} {value}" for name, value in rest.items())
-        terminalreporter.write_line(f"{one['scenario']:<10}{one['claim']}\n          {shown}")
+        terminalreporter.write_line(f"{one['scenario']:<13} {one['claim']}\n              {shown}")
