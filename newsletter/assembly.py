@@ -288,7 +288,7 @@ class Newsletter:
         """Deliver in a plain loop, without any broker, until told to end; return how many messages were begun.
 
         Idle while the broker answers and workers take what is due: a lane is served when its work has waited for ten seconds,
-        or at once when no broker answers.
+        or at once when no broker takes anything.
         """
         begun, waiting = 0, dict.fromkeys(lanes, 0.0)
         aside, rows = Aside(partial(hooking.run_due, self.parts)), Aside(self._write_rows)
