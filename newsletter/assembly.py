@@ -24,6 +24,7 @@ from newsletter.composer import headers, signing
 from newsletter.composer.signing import Key, Signer
 from newsletter.database import Database, DatabaseUnreachable
 from newsletter.delivery import recovery
+from newsletter.delivery.relaylog import RelayLog
 from newsletter.delivery.sending import Identity, Sender
 from newsletter.delivery.vouching import House
 from newsletter.errors import Invalid, NotFound
@@ -194,6 +195,11 @@ class Newsletter:
 
         return Receiver(topic, partial(fetching.fetch, max_bytes=LARGEST))
 
+    @cached_property
+    def _relay_log(self) -> RelayLog | None:
+        """The relay's log, which remembers how far it was read."""
+        return RelayLog(self.settings.relay_log) if self.settings.relay_log else None
+
     @property
     def _journals(self) -> Path:
         return self.settings.home / "journals"
@@ -230,9 +236,9 @@ class Newsletter:
         leaving.drain(self.parts)
         recovery.reclaim(self.parts.database, self._journals)
         recovery.close_stopped(self.parts.database, self._journals, owner=f"sweep:{os.getpid()}")
-        if self.settings.relay_log:
+        if self._relay_log:
             domain = self.parts.letterhead.domain
-            recovery.settle_by_log(self.parts.database, self.settings.relay_log, self.parts.tokens, domain=domain)
+            recovery.settle_by_log(self.parts.database, self._relay_log, self.parts.tokens, domain=domain)
         rejects.sweep(self.parts.home / "rejects")
         starting.start_due(self.parts, (Lane.URGENT, Lane.TRANSACTIONAL))
         with self.parts.database.transaction() as session:
