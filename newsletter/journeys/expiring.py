@@ -6,7 +6,7 @@ from functools import partial
 
 import structlog
 
-from newsletter import database
+from newsletter import database, errors
 from newsletter.composer.content import Action, TeamContent
 from newsletter.database import Session
 from newsletter.delivery import budget, quotas
@@ -39,7 +39,7 @@ class NoLonger(Conflict):
     """The alert may be sent as long as its lock allows, and that is over or reached."""
 
     def __init__(self, mailing_id: int, latest: datetime) -> None:
-        super().__init__("alert.no-longer", mailing=mailing_id, latest=_clock(latest))
+        super().__init__("alert.no-longer", mailing=mailing_id, latest=errors.fact(latest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,3 @@ def question(
         return TeamContent(say("subject"), say("title"), (say("text"), say("last")), code, look)
     code, extend = f"newsletter alerts extend {mailing_id} --hours {min(longer, 24)}", Action(say("button"), page)
     return TeamContent(say("subject"), say("title"), (say("text"), say("otherwise"), say("extend")), code, extend)
-
-
-def _clock(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
