@@ -1,11 +1,14 @@
 """A broker that answers and takes nothing more: its disk is full."""
 
+import subprocess
+import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import text
 
-from newsletter.jobs import DELIVER, SWEEP, Nudger
+from newsletter.jobs import DELIVER, Nudger
 from newsletter.journeys import alert, mailing
 from tests import house
 from tests.fakes import broker as brokers
@@ -31,6 +34,19 @@ def release(made, tmp_path, *, readers=5):
     house.add_readers(made, tmp_path, house.addresses(readers))
     (tmp_path / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
     return alert.send(made.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
+
+
+@contextmanager
+def beating(made, *, log):
+    """Run a beat until the block ends."""
+    with log.open("wb") as out:
+        command = [sys.executable, "-m", "celery", "-A", "workers", "-q", "beat"]
+        process = subprocess.Popen(command, cwd=workers.ROOT, env=workers.environment(made), stdout=out, stderr=out)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait(10)
 
 
 def test_a_full_broker_costs_nobody_their_click(broker):
@@ -60,14 +76,15 @@ def test_where_the_broker_takes_nothing_the_lifeboat_does_all_of_it(made, broker
 def test_a_worker_outlives_a_full_broker(made, broker, tmp_path):
     """Nobody has to start it again at night: it waits as for a broker that is away, and takes the next nudge."""
     log = tmp_path / "worker.log"
-    with workers.working(made, "urgent,upkeep", log=log) as worker:
+    with workers.working(made, "urgent,upkeep", log=log) as worker, beating(made, log=tmp_path / "beat.log") as beat:
         sent = release(made, tmp_path)
         wait_for(lambda: mailing.status(made.parts, sent).over, what="the first alert")
         broker.fill()
-        time.sleep(5)
-        assert worker.poll() is None, log.read_text()[-2000:]
+        time.sleep(11)  # two beats
+        assert (worker.poll(), beat.poll()) == (None, None), log.read_text()[-2000:]
         broker.free()
         (tmp_path / "alert.md").write_text("# They are leaving\n\nThank you.\n")
         again = alert.send(made.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
-        made.parts.nudger.nudge(SWEEP)
         wait_for(lambda: mailing.status(made.parts, again).over, what="the second alert")
+        swept = log.read_text().count("Task sweep")
+        wait_for(lambda: log.read_text().count("Task sweep") > swept, what="a sweep that the beat asked for")
