@@ -21,6 +21,8 @@ log = structlog.get_logger()
 LEASE = timedelta(seconds=60)
 DOUBT = timedelta(minutes=1)
 """How long what goes at least once waits when in doubt: time for a relay to write its log, and for a sweep to look there."""
+LONGER, LONGEST = 3, 5
+"""Each try before makes that so many times longer, up to so many: what is taken and never answered for comes a dozen times."""
 AWAY = timedelta(seconds=30)
 """How long the machine of a vanished holder, which may have the journal, comes before others."""
 
@@ -178,6 +180,8 @@ def _settle(session: Session, lease: Lease, seen: Marks, *, again: bool, since: 
         "accepted": list(seen.accepted),
         "again": again,
         "doubt": DOUBT,
+        "longer": LONGER,
+        "longest": LONGEST,
         "since": since,
     }
     settled = session.execute(_SETTLE, facts).all()
@@ -192,7 +196,7 @@ _SETTLE = text("""
                      ELSE 'uncertain' END,
         reason = CASE WHEN a.accepted THEN 'journal' ELSE 'worker lost' END,
         due_at = CASE WHEN NOT a.accepted AND :again AND d.state IN ('planned', 'deferred')
-                      THEN clock_timestamp() + CAST(:doubt AS interval) END,
+                      THEN clock_timestamp() + CAST(:doubt AS interval) * power(:longer, least(d.tries, :longest)) END,
         outcome_at = clock_timestamp(),
         uncertain_at = CASE WHEN a.accepted THEN d.uncertain_at ELSE clock_timestamp() END,
         tries = d.tries + 1, first_tried = coalesce(d.first_tried, clock_timestamp())

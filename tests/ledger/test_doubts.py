@@ -164,3 +164,14 @@ def test_what_expired_in_doubt_is_still_found_in_the_relays_log(newsletter, in_d
     looking.sweep()
     looking.close()
     assert status(newsletter, in_doubt).accepted == READERS
+
+
+@pytest.mark.parametrize(("tries", "minutes"), [(0, 1), (1, 3), (3, 27), (9, 243)])
+def test_each_time_its_worker_is_lost_an_alert_waits_longer(newsletter, sent, tries, minutes):
+    """A message at which every worker dies must not go each minute for a day."""
+    do(newsletter, f"UPDATE delivery SET tries = {tries}, first_tried = now()")
+    late(newsletter)
+    with newsletter.parts.database.transaction() as session:
+        waits = "SELECT extract(epoch FROM due_at - outcome_at) / 60 FROM delivery WHERE state = 'deferred'"
+        found = {round(one) for one in session.execute(text(waits)).scalars()}
+    assert found == {minutes}
