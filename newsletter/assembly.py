@@ -16,15 +16,18 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import structlog
+
 from newsletter import database, embedded, fetching, mailboxes, settings
 from newsletter.addresses import BadAddress, EmailAddress
 from newsletter.bounces.routing import Router
 from newsletter.campaigns import errands
 from newsletter.composer import headers, signing
 from newsletter.composer.signing import Key, Signer
-from newsletter.database import Database, DatabaseUnreachable
+from newsletter.database import PASSING, Database, DatabaseUnreachable
 from newsletter.delivery import recovery
 from newsletter.delivery.envelopes import Identity
+from newsletter.delivery.relaylog import RelayLog
 from newsletter.delivery.sending import Sender
 from newsletter.delivery.vouching import House
 from newsletter.errors import Invalid, NotFound
@@ -50,6 +53,7 @@ from newsletter.ledger import mailings, shards
 from newsletter.ledger.mailings import Lane
 from newsletter.operators import pins
 from newsletter.operators.night import Night
+from newsletter.relay.opening import Unreachable
 from newsletter.relay.target import Relay
 from newsletter.settings import Settings, reveal
 from newsletter.subscribers import rejects
@@ -59,6 +63,8 @@ from newsletter.vault import Keyring, Vault
 if TYPE_CHECKING:
     from newsletter.bounces.sns import Receiver
     from newsletter.composer.inlining import Layout
+
+log = structlog.get_logger()
 
 Role = Literal["worker", "web"]
 PATIENCE_SECONDS = 10.0
@@ -195,6 +201,11 @@ class Newsletter:
 
         return Receiver(topic, partial(fetching.fetch, max_bytes=LARGEST))
 
+    @cached_property
+    def _relay_log(self) -> RelayLog | None:
+        """The relay's log, which remembers how far it was read."""
+        return RelayLog(self.settings.relay_log) if self.settings.relay_log else None
+
     @property
     def _journals(self) -> Path:
         return self.settings.home / "journals"
@@ -231,9 +242,9 @@ class Newsletter:
         leaving.drain(self.parts)
         recovery.reclaim(self.parts.database, self._journals)
         recovery.close_stopped(self.parts.database, self._journals, owner=f"sweep:{os.getpid()}")
-        if self.settings.relay_log:
+        if self._relay_log:
             domain = self.parts.letterhead.domain
-            recovery.settle_by_log(self.parts.database, self.settings.relay_log, self.parts.tokens, domain=domain)
+            recovery.settle_by_log(self.parts.database, self._relay_log, self.parts.tokens, domain=domain)
         rejects.sweep(self.parts.home / "rejects")
         starting.start_due(self.parts, (Lane.URGENT, Lane.TRANSACTIONAL))
         with self.parts.database.transaction() as session:
@@ -289,30 +300,44 @@ class Newsletter:
         """Deliver in a plain loop, without any broker, until told to end; return how many messages were begun.
 
         Idle while the broker answers and workers take what is due: a lane is served when its work has waited for ten seconds,
-        or at once when no broker answers.
+        or at once when no broker takes anything.
         """
         begun, waiting = 0, dict.fromkeys(lanes, 0.0)
         aside, rows = Aside(partial(hooking.run_due, self.parts)), Aside(self._write_rows)
         while not until():
-            alone = not self.parts.nudger.answers()
-            if alone:
-                self._look()
-                rows.start()
-                team.tend(self.parts)
-                self._run_errands()
-                if privacy.any_due(self.parts):
-                    privacy.work(self.parts)
-                self.greet()
-                drilling.run_due(self.parts)
-                if hooking.any_due(self.parts):
-                    aside.start()
-            # On every machine, and at once: only here lie the journals of workers that died here.
-            recovery.reclaim(self.parts.database, self._journals)
-            lying = self._left_lying(waiting, alone=alone)
-            sent = sum(self.deliver(lane, until=until, alone=True) for lane in lying)
+            try:
+                sent = self._row(waiting, aside, rows, until)
+            except PASSING as error:
+                # Nobody starts this again at once, and what it looks after is what is left when much is away.
+                log.warning("lifeboat waits", why=type(error).__name__)
+                sent = 0
             begun += sent
             if not sent:
                 time.sleep(pause_seconds)
+        return begun
+
+    def _row(self, waiting: dict[str, float], aside: Aside, rows: Aside, until: Callable[[], bool]) -> int:
+        """Do once what the lifeboat does; return how many messages were begun."""
+        alone = not self.parts.nudger.answers()
+        if alone:
+            self._look()
+            rows.start()
+            team.tend(self.parts)
+            self._run_errands()
+            if privacy.any_due(self.parts):
+                privacy.work(self.parts)
+            self.greet()
+            drilling.run_due(self.parts)
+            if hooking.any_due(self.parts):
+                aside.start()
+        # On every machine, and at once: only here lie the journals of workers that died here.
+        recovery.reclaim(self.parts.database, self._journals)
+        begun = 0
+        for lane in self._left_lying(waiting, alone=alone):
+            with suppress(
+                Unreachable
+            ):  # it was said, and the relay is asked again in ten seconds; the other lanes have their own
+                begun += self.deliver(lane, until=until, alone=True)
         return begun
 
     def _left_lying(self, waiting: dict[str, float], *, alone: bool) -> list[str]:

@@ -4,6 +4,7 @@ Each error lives beside the function that raises it and is one of these kinds. I
 the case; the door words it (`languages.say`) in the reader's language and zone.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -44,3 +45,8 @@ class Forbidden(NewsletterError):
     """What was asked for may not be done, or not by this caller."""
 
     status = 403
+
+
+def fact(at: datetime) -> str:
+    """Return a moment as facts keep it, "2026-11-25 22:40 UTC": text, since they are stored, which a page tells in its own zone."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -4,18 +4,18 @@ The row is the truth and a job carries ids at most: it may run twice or never, a
 nudge left. So a nudge is sent after the commit, does not wait for a dead broker, and its failure is logged and forgotten.
 """
 
-import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 import structlog
 from celery import Celery
 from kombu.entity import Queue
 from kombu.exceptions import OperationalError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from newsletter.errors import Conflict
 
@@ -33,6 +33,8 @@ class Job:
 PATIENCE_SECONDS = 1.0
 AWAY_SECONDS = 2.0
 """A broker that did not answer is not asked again for so long: a page must not wait for it at every click."""
+ROOM = "newsletter:room"
+"""What is written to see whether the broker takes anything; it is gone a second later."""
 
 DELIVER = {lane: Job(f"deliver.{lane}", lane) for lane in ("urgent", "transactional", "bulk")}
 SWEEP = Job("sweep", "upkeep")
@@ -104,8 +106,7 @@ class Nudger:
 
     def __init__(self, url: str | None) -> None:
         self._app = Celery("nudges", broker=url, set_as_current=False) if url else None
-        parts = urlsplit(url or "")
-        self._where = (parts.hostname or "127.0.0.1", parts.port or 6379)
+        self._url = url or ""
         self._away_until = 0.0
         if self._app:
             self._app.conf.update(broker_options(patience=PATIENCE_SECONDS), broker_connection_retry=False)
@@ -113,22 +114,31 @@ class Nudger:
     def nudge(self, job: Job, **payload: Any) -> bool:
         """Send one nudge; return whether the broker took it."""
         if self._app is None or not self.answers():
-            log.warning("nudge lost", job=job.name, why="no broker answers")
+            log.warning("nudge lost", job=job.name, why="no broker takes it")
             return False
         try:
             self._app.send_task(job.name, kwargs=payload, queue=job.queue, retry=False)
-        except (OperationalError, OSError) as error:
+        except (OperationalError, redis.RedisError, OSError) as error:
             log.warning("nudge lost", job=job.name, why=type(error).__name__)
             return False
         return True
 
     def answers(self) -> bool:
-        """Whether anyone listens where the broker should be: kombu and redis-py would try again for six seconds."""
+        """Whether the broker takes what is written to it: kombu would try again for six seconds.
+
+        One whose disk or memory is full answers, and takes no nudge and no beat: for us it is away.
+        """
         if self._app is None or time.monotonic() < self._away_until:
             return False
         try:
-            socket.create_connection(self._where, timeout=PATIENCE_SECONDS).close()
-        except OSError:
+            with redis.Redis.from_url(
+                self._url,
+                socket_timeout=PATIENCE_SECONDS,
+                socket_connect_timeout=PATIENCE_SECONDS,
+                retry=Retry(NoBackoff(), 0),
+            ) as client:
+                client.set(ROOM, b"", px=1000)
+        except (redis.RedisError, OSError):
             self._away_until = time.monotonic() + AWAY_SECONDS
             return False
         return True

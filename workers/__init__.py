@@ -61,6 +61,8 @@ def _app() -> Celery:
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
         broker_connection_retry_on_startup=True,
+        # A broker whose disk is full refuses what is written, and Celery calls that an error of the channel: wait, as for one away.
+        broker_channel_error_retry=True,
         beat_schedule=BEAT,
         # Ticks are harmless to repeat, so beat needs no file of its own that two machines could not share.
         beat_scheduler="celery.beat:Scheduler",

@@ -1,11 +1,12 @@
 """A folder that a mail server delivers into (Maildir): each message of new/ is taken in, then moved to cur/.
 
-Killed between the two, the message is taken in again at the next start, which changes nothing.
+Killed between the two, the message is taken in again at the next start, which changes nothing. Whatever goes wrong, intake goes on:
+the message stays where it is and is tried again.
 """
 
 import os
+import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -22,6 +23,7 @@ from newsletter.reports.parse import address
 log = structlog.get_logger()
 
 Take = Callable[[Arrived], object]
+SAID_EVERY_SECONDS = 3600.0
 _SEEN, _FLAGGED = ":2,S", ":2,FS"
 
 
@@ -38,36 +40,66 @@ def check(path: Path) -> None:
         raise NoMaildir(path)
 
 
-def work(path: Path, router: Router, take: Take) -> int:
-    """Take in what lies in new/; return how many messages. What the database cannot take now stays for the next time."""
-    taken = 0
-    for name in sorted(os.listdir(path / "new")):
-        with suppress(FileNotFoundError):  # somebody else was faster
-            if not _one(path, name, router, take):
-                return taken
-            taken += 1
-    return taken
+class Folder:
+    """A Maildir that is looked into again and again."""
 
+    def __init__(self, path: Path, router: Router, take: Take) -> None:
+        """Remember the parts; nothing is looked at yet. take: deals with one mail, and may raise."""
+        self._path, self._router, self._take = path, router, take
+        self._flags: dict[str, str] = {}
+        self._silent_until = 0.0
 
-def _one(path: Path, name: str, router: Router, take: Take) -> bool:
-    """Take in one message; return False when the database cannot take it now."""
-    flag = _SEEN
-    try:
-        with (path / "new" / name).open("rb") as file:
-            content = file.read(LARGEST)
-        for arrived in _arrived(content, router):
-            take(arrived)
-    except FileNotFoundError:
-        raise
-    except Exception as error:
-        if _passes(error):
-            log.warning("mail waits", why=type(error).__name__)
-            return False
-        # One message that breaks us must not hold up all others: it is set apart, flagged, for somebody to look at.
-        log.error("message set apart", why=type(error).__name__, where=routing.raised_in(error))
-        flag = _FLAGGED
-    os.rename(path / "new" / name, path / "cur" / f"{name.partition(':')[0]}{flag}")
-    return True
+    def work(self) -> int:
+        """Take in what lies in new/; return how many messages. What cannot be taken in or moved now stays for the next time."""
+        taken = 0
+        try:
+            names = sorted(os.listdir(self._path / "new"))
+        except OSError as error:
+            self._say(error)
+            return 0
+        here = set(names)
+        self._flags = {name: flag for name, flag in self._flags.items() if name in here}
+        for name in names:
+            try:
+                self._one(name)
+                taken += 1
+            except OSError as error:
+                # Of the disk, or of this file: the others are tried all the same. It is gone where somebody else was faster.
+                if (self._path / "new" / name).exists():
+                    self._say(error)
+            except FAILURES as error:
+                self._say(error)
+                break
+        return taken
+
+    def _one(self, name: str) -> None:
+        """Take in one message and move it. Raises OSError, and what the database cannot take now."""
+        flag = self._flags.get(name)
+        if flag is None:
+            with (self._path / "new" / name).open("rb") as file:
+                content = file.read(LARGEST)
+            # Kept beside it until it lies in cur/: on a full disk that may take a day, and nothing is taken in each second.
+            flag = self._flags[name] = self._taken_in(content)
+        os.rename(self._path / "new" / name, self._path / "cur" / f"{name.partition(':')[0]}{flag}")
+        self._flags.pop(name, None)
+
+    def _taken_in(self, content: bytes) -> str:
+        try:
+            for arrived in _arrived(content, self._router):
+                self._take(arrived)
+        except Exception as error:
+            if isinstance(error, OSError) or _passes(error):
+                raise
+            # One message that breaks us must not hold up all others: it is set apart, flagged, for somebody to look at.
+            log.error("message set apart", why=type(error).__name__, where=routing.raised_in(error))
+            return _FLAGGED
+        return _SEEN
+
+    def _say(self, error: Exception) -> None:
+        """Say that mail waits and why, once an hour: we look each second."""
+        if time.monotonic() >= self._silent_until:
+            self._silent_until = time.monotonic() + SAID_EVERY_SECONDS
+            log.warning("mail waits", why=getattr(error, "strerror", None) or type(error).__name__)
 
 
 def _passes(error: Exception) -> bool:

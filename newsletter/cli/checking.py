@@ -20,6 +20,7 @@ from newsletter.cli import names
 from newsletter.cli.door import page, screen
 from newsletter.database import Database
 from newsletter.errors import NewsletterError
+from newsletter.jobs import Nudger
 from newsletter.journeys import answering, canaries, drilling, erasing, exposure, hooking, inbound, retention, spooling
 from newsletter.operators import pins
 from newsletter.operators.roles import May
@@ -195,6 +196,8 @@ def _broker(urls: assembly.Urls) -> Finding:
         return Finding(
             "broker", False, f"does not answer ({type(error).__name__}); mail then leaves by the lifeboat only"
         )
+    if not Nudger(urls.redis).answers():
+        return Finding("broker", False, "takes nothing (is its disk full?); mail then leaves by the lifeboat only")
     return Finding(
         "broker", policy == "noeviction", f"eviction policy {policy}; it must be noeviction, or jobs are lost silently"
     )

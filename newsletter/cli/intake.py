@@ -59,19 +59,19 @@ def _listen(made: Newsletter, ended: threading.Event, *, as_json: bool) -> None:
 
 
 def _watch(made: Newsletter, path: Path, ended: threading.Event, *, as_json: bool) -> None:
-    known, take = inbound.router(made.parts), partial(returns.take, made.parts)
+    box = folder.Folder(path, inbound.router(made.parts), partial(returns.take, made.parts))
 
     def test(recipient: str) -> None:
         name = f"{recipient.partition('@')[0]}.self-test"
         (path / "tmp").mkdir(exist_ok=True)
         (path / "tmp" / name).write_bytes(probing.message(recipient))
         (path / "tmp" / name).rename(path / "new" / name)
-        folder.work(path, known, take)
+        box.work()
 
     _announce(made, {"maildir": str(path)}, test, as_json=as_json)
     threading.Thread(target=_hourly, args=(made, test, ended), daemon=True).start()
     while not ended.wait(LOOK_SECONDS):
-        folder.work(path, known, take)
+        box.work()
 
 
 def _announce(made: Newsletter, where: dict[str, Any], test: Callable[[str], None], *, as_json: bool) -> None:

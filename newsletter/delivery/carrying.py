@@ -23,6 +23,7 @@ from newsletter.delivery import outcomes, pacing, thresholds, windows
 from newsletter.delivery.envelopes import Envelopes
 from newsletter.delivery.journal import Journal
 from newsletter.delivery.leasing import Work
+from newsletter.delivery.pacing import WINDOW_MESSAGES
 from newsletter.delivery.recording import Recorder
 from newsletter.delivery.windows import Window
 from newsletter.delivery.yielding import Deference
@@ -123,6 +124,7 @@ class Carrier:
         self._classes: list[Class | None] = []
         self._refused = False
         self._flush: asyncio.Future[None] | None = None
+        self._flushing = 0
 
     async def carry(self) -> Carried:
         """Send until nothing is left, the window is refused, or it is time to end; write every outcome."""
@@ -254,6 +256,7 @@ class Carrier:
         rate = self._pace.step(self._drawn)
         self._low = pacing.low_water(rate=rate)
         size = pacing.window_size(rate=rate, open_already=len(self._allowed))
+        size = max(1, min(size, FLUSH + WINDOW_MESSAGES - self._unwritten()))
         # Out of the queue while they are asked for: a window that closes meanwhile puts back what it leaves, wherever it belongs.
         rows = [self._ahead.popleft() for _ in range(min(size, len(self._ahead)))]
         if not rows:
@@ -349,20 +352,29 @@ class Carrier:
         return format_datetime(self._work.lease.planned_at if again else datetime.now(UTC))
 
     async def _write(self, *, everything: bool = False) -> None:
-        """Write outcomes once there are 500, or once our sender was refused, while the next window is opened; one at a time."""
-        if len(self._results) < FLUSH and not everything and not self._refused:
-            return
-        if self._flush is not None:
+        """Write outcomes before they could be more than 500, or once our sender was refused, while the next window is opened.
+
+        One flush at a time, and no window beside it whose messages would be more than a window and a flush of which nothing is
+        written: that is what is in doubt where a machine is lost with its journal.
+        """
+        due = everything or self._refused or len(self._results) > FLUSH - WINDOW_MESSAGES
+        if self._flush is not None and (due or self._flush.done() or self._flushing + len(self._results) > FLUSH):
             await self._flush
             self._flush = None
-        if self._results:
+        if self._results and due:
             found = (self._work, self._results, self._dead, self._classes)
             flush = partial(self._recorder.flush, *found, lasting=self._journal.lasting)
+            self._flushing = len(self._results)
             self._results, self._dead, self._classes, self._refused = [], [], [], False
             self._flush = asyncio.get_running_loop().run_in_executor(None, flush)
         if everything and self._flush is not None:
             await self._flush
             self._flush = None
+
+    def _unwritten(self) -> int:
+        """Return how many messages are out, or may be begun, of which nothing is written yet."""
+        flushing = self._flushing if self._flush is not None else 0
+        return flushing + len(self._results) + len(self._out) + len(self._allowed)
 
     async def _keep_lease(self) -> None:
         """Extend the lease while a slow server is waited for; a window is extended by being opened."""

@@ -86,7 +86,7 @@ class Journal:
         if self._descriptor is None:
             return
         if remove and self._path:
-            self._path.unlink(missing_ok=True)
+            _unlink(self._path)
         if isinstance(self._marks, mmap.mmap):
             self._marks.close()
         os.close(self._descriptor)
@@ -126,7 +126,15 @@ def orphans(folder: Path) -> Iterator[tuple[int, int]]:
 
 def remove(folder: Path, shard_id: int, fence: int) -> None:
     """Forget a journal: what it says is in the ledger now."""
-    _path(folder, shard_id, fence).unlink(missing_ok=True)
+    _unlink(_path(folder, shard_id, fence))
+
+
+def _unlink(path: Path) -> None:
+    """Remove a file, if the disk lets us: one that stays is of a lease that is over, and a failing disk must not stop an alert."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("journal stays", name=path.name, why=error.strerror)
 
 
 def _path(folder: Path, shard_id: int, fence: int) -> Path:

@@ -7,7 +7,7 @@ from typing import assert_never
 from newsletter.delivery import pacing
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
 from newsletter.ledger.mailings import AT_LEAST_ONCE, Kind
-from newsletter.ledger.shards import DOUBT
+from newsletter.ledger.shards import DOUBT, LONGER, LONGEST
 from newsletter.relay import verdict
 from newsletter.relay.outcome import Accepted, Deferred, Outcome, Rejected, Stage, Uncertain
 from newsletter.relay.reply import Reply
@@ -74,11 +74,15 @@ def _is_ours(row: Row, cls: verdict.Class, reply: Reply, stage: Stage) -> bool:
 
 
 def _doubted(row: Row, reason: str, *, kind: Kind, now: datetime) -> Result:
-    """A digest is sent at most once, an alert at least once: the same bytes soon, so that what arrives twice shows once."""
+    """A digest is sent at most once, an alert at least once: the same bytes soon, so that what arrives twice shows once.
+
+    Each further time later: a server that takes it and never says so must not have it each minute for a day.
+    """
     due = _next(row, patience=pacing.patience_for(kind), now=now) if kind in AT_LEAST_ONCE else None
     if due is None:
         return Result(row.id, DeliveryState.UNCERTAIN, reason=reason, in_doubt=True)
-    return Result(row.id, DeliveryState.DEFERRED, reason=reason, due_at=min(due, now + DOUBT), in_doubt=True)
+    soon = now + DOUBT * LONGER ** min(row.tries, LONGEST)
+    return Result(row.id, DeliveryState.DEFERRED, reason=reason, due_at=min(due, soon), in_doubt=True)
 
 
 def _deferred(row: Row, reply: Reply, found: verdict.Verdict, *, kind: Kind, now: datetime) -> Result:

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Select
 
+from newsletter import errors
 from newsletter.database import Session
 from newsletter.delivery import alone, following, pacing
 from newsletter.errors import Conflict, NewsletterError
@@ -74,7 +75,7 @@ class Expired(Conflict):
     """The time for which an alert was locked is over: whoever got it now would be told what was true then."""
 
     def __init__(self, mailing_id: int, expires: datetime) -> None:
-        super().__init__("alert.expired", mailing=mailing_id, expires=f"{expires:%Y-%m-%d %H:%M} UTC")
+        super().__init__("alert.expired", mailing=mailing_id, expires=errors.fact(expires))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from psycopg.errors import LockNotAvailable
 from sqlalchemy.exc import OperationalError
 
 from newsletter.database import Database, Session, now
-from newsletter.delivery import journal, leasing, paces, quotas, relaylog
+from newsletter.delivery import journal, leasing, paces, quotas
+from newsletter.delivery.relaylog import RelayLog
 from newsletter.ledger import books, deliveries, mailings, months, shards
 from newsletter.tokens import Tokens
 
@@ -111,15 +112,16 @@ def close_stopped(database: Database, journals: Path, *, owner: str, most: int =
     return closed
 
 
-def settle_by_log(database: Database, log_file: Path, tokens: Tokens, *, domain: str) -> int:
+def settle_by_log(database: Database, relay_log: RelayLog, tokens: Tokens, *, domain: str) -> int:
     """Look for what is in doubt in the relay's log; return how many deliveries it settled. A log that is away settles none."""
     with database.transaction() as session:
         doubts = deliveries.unsettled(session, since=now(session) - LOG_AGE)
     if not doubts:
+        relay_log.close()
         return 0
     ids = {tokens.message_id(one.mailing_id, one.mailbox_id, one.occasion, domain): one for one in doubts}
     try:
-        found = relaylog.taken(log_file, ids.keys())
+        found = relay_log.taken(ids.keys())
     except OSError as error:
         log.warning("relay log unreadable", why=error.strerror)
         return 0

@@ -6,9 +6,12 @@ message leaves the first alone. A short queue id, which is Postfix's default, co
 begins anew.
 """
 
+import os
 import re
-from collections.abc import Set
+from collections.abc import Iterator, Set
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 TAIL_BYTES = 64 * 2**20
 """How much of the end of a log is read: some 400,000 messages."""
@@ -16,27 +19,74 @@ _NAMED = re.compile(rb"cleanup\[\d+\]: ([0-9A-Za-z]+): (?:resent-)?message-id=<?
 _TAKEN = re.compile(rb"qmgr\[\d+\]: ([0-9A-Za-z]+): from=<[^>]*>, .*\(queue active\)")
 
 
-def taken(path: Path, wanted: Set[str]) -> set[str]:
-    """Return those of the wanted Message-IDs that the relay has in its queue, or had.
+class RelayLog:
+    """A log that is read on from where it was left, as long as nobody asks for what was not asked for before."""
 
-    wanted   without angle brackets
+    def __init__(self, path: Path) -> None:
+        """Remember where it lies; it is opened by the first look."""
+        self._path = path
+        self._log: BinaryIO | None = None
+        self._known: Set[str] = frozenset()
+        self._named: dict[bytes, str] = {}
+        self._queued: set[str] = set()
 
-    Raises OSError when the log cannot be read.
-    """
-    named: dict[bytes, str] = {}
-    queued: set[str] = set()
-    for line in _lines(path):
-        if found := _NAMED.search(line):
-            named.pop(found[1], None)
-            if (message_id := found[2].decode("ascii", "replace")) in wanted:
-                named[found[1]] = message_id
-        elif (found := _TAKEN.search(line)) and found[1] in named:
-            queued.add(named[found[1]])
-    return queued
+    def taken(self, wanted: Set[str]) -> set[str]:
+        """Return those of the wanted Message-IDs that the relay has in its queue, or had.
+
+        wanted   without angle brackets
+
+        What is wanted for the first time is looked for in all of the log's end, since a doubt may be younger than its lines. What
+        was found is told again as long as it is wanted: whoever asked may not have come to write it down.
+        Raises OSError when the log cannot be read.
+        """
+        put_aside = self._put_aside()
+        if self._log:
+            self._look(wanted, _whole_lines(self._log))
+        if put_aside or not wanted <= self._known:
+            self._known, self._named = frozenset(), {}
+            self._look(wanted, self._end())
+        # Who writes to a file that was put aside does so for a moment longer: all is read once more by the next look.
+        self._known = frozenset() if put_aside else frozenset(wanted)
+        self._queued &= wanted
+        return set(self._queued)
+
+    def close(self) -> None:
+        """Forget where it was left: nobody is in doubt any more."""
+        if self._log:
+            self._log.close()
+        self._log, self._known, self._named, self._queued = None, frozenset(), {}, set()
+
+    def _put_aside(self) -> bool:
+        """Return whether another file has the log's name now, or the same one was emptied."""
+        if not self._log:
+            return False
+        mine, its = os.fstat(self._log.fileno()), self._path.stat()
+        return (mine.st_dev, mine.st_ino) != (its.st_dev, its.st_ino) or its.st_size < self._log.tell()
+
+    def _look(self, wanted: Set[str], lines: Iterator[bytes]) -> None:
+        for line in lines:
+            if found := _NAMED.search(line):
+                self._named.pop(found[1], None)
+                if (message_id := found[2].decode("ascii", "replace")) in wanted:
+                    self._named[found[1]] = message_id
+            elif (found := _TAKEN.search(line)) and found[1] in self._named:
+                self._queued.add(self._named[found[1]])
+
+    def _end(self) -> Iterator[bytes]:
+        """Yield the last lines; those of the file before it, NAME.1, among them: it may have been put aside since midnight."""
+        if self._log:
+            self._log.close()
+        self._log = self._path.open("rb")
+        size = self._log.seek(0, os.SEEK_END)
+        with suppress(OSError), self._path.with_name(f"{self._path.name}.1").open("rb") as before:
+            before.seek(-min(max(0, TAIL_BYTES - size), before.seek(0, os.SEEK_END)), os.SEEK_END)
+            yield from before
+        self._log.seek(max(0, size - TAIL_BYTES))
+        yield from _whole_lines(self._log)
 
 
-def _lines(path: Path) -> list[bytes]:
-    with path.open("rb") as log:
-        size = log.seek(0, 2)
-        log.seek(max(0, size - TAIL_BYTES))
-        return log.read().splitlines()
+def _whole_lines(log: BinaryIO) -> Iterator[bytes]:
+    """Yield what follows, and leave a line that is just being written for the next time."""
+    while (line := log.readline()).endswith(b"\n"):
+        yield line
+    log.seek(-len(line), os.SEEK_CUR)

@@ -23,7 +23,7 @@ from newsletter.journeys.agreeing import over as _over
 from newsletter.journeys.agreeing import words as _words
 from newsletter.journeys.drafting import Hand
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import locks, mailings, refusals, translating
+from newsletter.ledger import expiry, locks, mailings, refusals, translating
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import Lane, State
 from newsletter.ledger.manifest import Change, Manifest, difference, short
@@ -102,7 +102,7 @@ def lock(
         mailings.require(session, mailing_id, State.LOCKED)
         drafting.complete(session, parts, view, now=now)
         expires = now + alerts.EXPIRES_AFTER
-        mailings.expire(session, mailing_id, expires)
+        expiry.expire(session, mailing_id, expires)
         manifest = fixing.manifest(session, parts, view, by=by, expires_at=expires)
         locks.add(session, manifest)
         made = _locked(session, parts, manifest, now=now)

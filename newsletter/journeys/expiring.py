@@ -6,7 +6,7 @@ from functools import partial
 
 import structlog
 
-from newsletter import database
+from newsletter import database, errors
 from newsletter.composer.content import Action, TeamContent
 from newsletter.database import Session
 from newsletter.delivery import budget, quotas
@@ -14,7 +14,7 @@ from newsletter.errors import Conflict, NewsletterError
 from newsletter.jobs import DELIVER, HOOKS
 from newsletter.journeys import acting, team, telling
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import books, locks, mailings, shards, tallies
+from newsletter.ledger import books, expiry, locks, mailings, shards, tallies
 from newsletter.ledger.mailings import Lane, MailingView, State
 from newsletter.operators import audit, hooks, people
 from newsletter.operators.hooks import Event
@@ -39,7 +39,7 @@ class NoLonger(Conflict):
     """The alert may be sent as long as its lock allows, and that is over or reached."""
 
     def __init__(self, mailing_id: int, latest: datetime) -> None:
-        super().__init__("alert.no-longer", mailing=mailing_id, latest=_clock(latest))
+        super().__init__("alert.no-longer", mailing=mailing_id, latest=errors.fact(latest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,9 @@ def extend(parts: Parts, mailing_id: int, longer: timedelta, *, by: int | None =
         now = database.now(session)
         acting.an_alert(session, mailing_id)
         made = _extended(session, mailings.take(session, mailing_id), longer, now=now)
-        mailings.expire(session, mailing_id, made.expires_at)
+        expiry.expire(session, mailing_id, made.expires_at)
         if now + ASK_BEFORE < made.expires_at < made.latest:
-            mailings.ask_again(session, mailing_id)
+            expiry.ask_again(session, mailing_id)
         facts = {"mailing": mailing_id, "expires_at": made.expires_at.isoformat()}
         audit.append(session, "alert.extended", by=by or audit.SHELL, now=now, **facts)
     parts.nudger.nudge(DELIVER[Lane.URGENT])
@@ -83,7 +83,7 @@ def ask(parts: Parts) -> int:
     """Ask the team about each alert that will expire before all have it; return how many. Safe to repeat: each is asked once."""
     with parts.database.transaction() as session:
         now = database.now(session)
-        soon = [alert.id for alert in mailings.expiring(session) if _runs_out(session, parts, alert, now=now)]
+        soon = [alert.id for alert in expiry.expiring(session) if _runs_out(session, parts, alert, now=now)]
     asked = sum([_tried(parts, alert) for alert in soon])
     if asked:
         for job in (HOOKS, DELIVER[Lane.TRANSACTIONAL]):
@@ -119,7 +119,7 @@ def _runs_out(session: Session, parts: Parts, alert: MailingView, *, now: dateti
 def _ask(session: Session, parts: Parts, alert: MailingView, *, now: datetime) -> bool:
     everyone = people.active(session)
     due = books.status(session, alert.id).due if everyone else 0
-    if not due or not mailings.ask_once(session, alert.id, now=now):
+    if not due or not expiry.ask_once(session, alert.id, now=now):
         return False
     parts.letterhead.require()
     latest = locks.current(session, alert.id).latest
@@ -151,7 +151,3 @@ def question(
         return TeamContent(say("subject"), say("title"), (say("text"), say("last")), code, look)
     code, extend = f"newsletter alerts extend {mailing_id} --hours {min(longer, 24)}", Action(say("button"), page)
     return TeamContent(say("subject"), say("title"), (say("text"), say("otherwise"), say("extend")), code, extend)
-
-
-def _clock(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from newsletter import database, fetching
+from newsletter import database, errors, fetching
 from newsletter.composer import digest as composing
 from newsletter.composer import lint
 from newsletter.composer.content import DigestContent
@@ -40,7 +40,7 @@ class InThePast(Invalid):
     """A mailing cannot begin before now; a mistyped year must not send it at once."""
 
     def __init__(self, start_at: datetime, now: datetime) -> None:
-        super().__init__("mailing.in-the-past", at=f"{start_at:%Y-%m-%d %H:%M} UTC", now=f"{now:%Y-%m-%d %H:%M} UTC")
+        super().__init__("mailing.in-the-past", at=errors.fact(start_at), now=errors.fact(now))
 
 
 class CannotWrite(Conflict):

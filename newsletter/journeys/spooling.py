@@ -64,17 +64,25 @@ def drain(home: Path, act: Callable[[list[Wish]], object]) -> int:
     path = file(home)
     if waiting(home) == 0:
         return 0
-    with _locked(path) as spool:
+    with _locked(path, reading=True) as spool:
         lines = [line for line in os.pread(spool, os.fstat(spool).st_size, 0).split(b"\n") if line]
         read = [(line, _wish(line)) for line in lines]
         wishes = [wish for _, wish in read if wish]
         if wishes:
             act(wishes)
         if _put_aside(home, [line for line, wish in read if wish is None]):
-            os.ftruncate(spool, 0)
-            os.fsync(spool)
+            _empty(spool)
     log.info("spool drained", wishes=len(wishes))
     return len(wishes)
+
+
+def _empty(spool: int) -> None:
+    """Forget what was done, if the disk lets us: done again it changes nothing, and a failing disk must not stop all mail."""
+    try:
+        os.ftruncate(spool, 0)
+        os.fsync(spool)
+    except OSError as error:
+        log.error("spool stays", why=error.strerror)
 
 
 def waiting(home: Path) -> int:
@@ -134,10 +142,15 @@ def _append(spool: int, text: bytes) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[int]:
+def _locked(path: Path, *, reading: bool = False) -> Iterator[int]:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = not path.exists()
-    spool = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        spool = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError as error:
+        if not reading or error.errno != errno.EROFS:
+            raise
+        spool = os.open(path, os.O_RDONLY)  # a disk that fails is mounted read-only by the kernel
     try:
         if new:
             _sync_folder(path.parent)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Select, Text, and_, cast, func, null, or_, select, text, update
+from sqlalchemy import ARRAY, BigInteger, Select, Text, and_, case, cast, func, null, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from newsletter.ledger import mailings
 from newsletter.ledger.mailings import ORDINARY, Kind, MailingView
-from newsletter.ledger.shards import Lease
+from newsletter.ledger.shards import CANCELLED, EXPIRED, Lease
 from newsletter.models.delivery import Delivery, Shard
 from newsletter.models.delivery import DeliveryState as DeliveryState
 from newsletter.models.mailing import Mailing, Variant
@@ -113,7 +113,8 @@ def record(session: Session, lease: Lease, results: Sequence[Result]) -> int:
     """Write outcomes in one fenced statement and return how many rows took theirs.
 
     A row cancelled or expired while its message was on the wire becomes accepted, since it was handed over, or uncertain. A
-    holder that lost its lease can only turn "uncertain" into the "accepted" it knows.
+    holder that lost its lease can only turn what is in doubt, also while it waits to go again, into the "accepted" it knows. A
+    refusal of a second copy says nothing of the first, so that what was in doubt stays so.
     """
     facts = {
         "month": lease.month,
@@ -131,7 +132,8 @@ def record(session: Session, lease: Lease, results: Sequence[Result]) -> int:
 
 
 _RECORD = text("""
-    UPDATE delivery d SET state = r.state, code = r.code, enhanced = r.enhanced, reason = r.reason, due_at = r.due_at,
+    UPDATE delivery d SET state = CASE WHEN r.state IN ('rejected', 'expired') AND d.uncertain_at IS NOT NULL THEN 'uncertain'
+        ELSE r.state END, code = r.code, enhanced = r.enhanced, reason = r.reason, due_at = r.due_at,
         tries = d.tries + 1, first_tried = coalesce(d.first_tried, clock_timestamp()), outcome_at = clock_timestamp(),
         uncertain_at = CASE WHEN r.in_doubt THEN clock_timestamp() ELSE d.uncertain_at END
     FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS text[]), CAST(:codes AS smallint[]), CAST(:enhanced AS text[]),
@@ -140,7 +142,8 @@ _RECORD = text("""
     WHERE d.month = :month AND d.id = r.id
       AND (d.state IN ('planned', 'deferred') AND d.shard_id = :shard
              AND EXISTS (SELECT FROM shard WHERE id = :shard AND fence = :fence)
-           OR d.state IN ('cancelled', 'expired', 'uncertain') AND r.state = 'accepted'
+           OR (d.state IN ('cancelled', 'expired', 'uncertain')
+             OR d.state IN ('planned', 'deferred') AND d.uncertain_at IS NOT NULL) AND r.state = 'accepted'
            OR d.state IN ('cancelled', 'expired') AND r.state = 'uncertain')
 """)
 
@@ -152,11 +155,11 @@ def bar(session: Session, lease: Lease, reasons: dict[int, str]) -> int:
 
 
 # As of the moment of the lease: before anything was announced, so that a crash later puts none of these in doubt.
-_BAR = text("""
-    UPDATE delivery d SET state = 'cancelled', reason = r.reason, due_at = NULL, outcome_at = s.leased_at
+_BAR = text(f"""
+    UPDATE delivery d SET state = {CANCELLED}, reason = r.reason, due_at = NULL, outcome_at = s.leased_at
     FROM unnest(CAST(:ids AS bigint[]), CAST(:reasons AS text[])) AS r(id, reason), shard s
     WHERE s.id = d.shard_id AND d.month = :month AND d.id = r.id AND d.state IN ('planned', 'deferred')
-""")
+""")  # noqa: S608
 
 
 NEWSLETTER = ORDINARY | {Kind.ALERT, Kind.RETRACTION}
@@ -177,13 +180,13 @@ def cancel(
     return int(session.execute(_CANCEL, facts).rowcount)  # type: ignore[attr-defined]
 
 
-_CANCEL = text("""
-    UPDATE delivery d SET state = 'cancelled', reason = :reason, due_at = NULL, outcome_at = clock_timestamp()
+_CANCEL = text(f"""
+    UPDATE delivery d SET state = {CANCELLED}, reason = :reason, due_at = NULL, outcome_at = clock_timestamp()
     FROM mailing m
     WHERE d.mailbox_id = :mailbox AND d.state IN ('planned', 'deferred') AND m.id = d.mailing_id
       AND m.kind = ANY(CAST(:kinds AS text[])) AND m.state IN ('sending', 'paused')
       AND (CAST(:digest AS bigint) IS NULL OR m.digest_id = :digest)
-""")
+""")  # noqa: S608
 
 
 def cancel_asked(session: Session, mailbox_ids: Iterable[int], occasions: Iterable[str], *, reason: str) -> int:
@@ -192,11 +195,11 @@ def cancel_asked(session: Session, mailbox_ids: Iterable[int], occasions: Iterab
     return int(session.execute(_CANCEL_ASKED, facts).rowcount)  # type: ignore[attr-defined]
 
 
-_CANCEL_ASKED = text("""
-    UPDATE delivery SET state = 'cancelled', reason = :reason, due_at = NULL, outcome_at = clock_timestamp()
+_CANCEL_ASKED = text(f"""
+    UPDATE delivery d SET state = {CANCELLED}, reason = :reason, due_at = NULL, outcome_at = clock_timestamp()
     WHERE mailbox_id = ANY (CAST(:boxes AS bigint[])) AND occasion = ANY (CAST(:occasions AS text[]))
       AND state IN ('planned', 'deferred')
-""")
+""")  # noqa: S608
 
 
 def cancel_unlike(session: Session, mailbox_id: int, serving: Mapping[Kind, Sequence[str]], *, reason: str) -> int:
@@ -212,12 +215,12 @@ def cancel_unlike(session: Session, mailbox_id: int, serving: Mapping[Kind, Sequ
     return cancelled
 
 
-_CANCEL_UNLIKE = text("""
-    UPDATE delivery d SET state = 'cancelled', reason = :reason, due_at = NULL, outcome_at = clock_timestamp()
+_CANCEL_UNLIKE = text(f"""
+    UPDATE delivery d SET state = {CANCELLED}, reason = :reason, due_at = NULL, outcome_at = clock_timestamp()
     FROM mailing m, variant v
     WHERE d.mailbox_id = :mailbox AND d.state IN ('planned', 'deferred') AND m.id = d.mailing_id AND m.kind = :kind
       AND m.state IN ('sending', 'paused') AND v.id = d.variant_id AND v.style <> ALL (CAST(:styles AS text[]))
-""")
+""")  # noqa: S608
 
 
 def cancel_all(session: Session, mailing: MailingView, *, reason: str, waiting: bool = False) -> int:
@@ -228,10 +231,11 @@ def cancel_all(session: Session, mailing: MailingView, *, reason: str, waiting: 
     """
     left = (Delivery.month == mailing.month, Delivery.mailing_id == mailing.id, Delivery.state.in_(DUE))
     free = select(Delivery.id).where(*left).with_for_update(skip_locked=not waiting)
+    cancelled = case((Delivery.uncertain_at.is_(None), DeliveryState.CANCELLED), else_=DeliveryState.UNCERTAIN)
     statement = (
         update(Delivery)
         .where(Delivery.month == mailing.month, Delivery.id.in_(free))
-        .values(state=DeliveryState.CANCELLED, reason=reason, due_at=None, outcome_at=text("clock_timestamp()"))
+        .values(state=cancelled, reason=reason, due_at=None, outcome_at=text("clock_timestamp()"))
     )
     return int(session.execute(statement.execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]
 
@@ -248,7 +252,7 @@ _WHY = """CASE WHEN EXISTS (
             WHERE u.updates = coalesce(o.translates, o.id) AND u.planned_at IS NOT NULL)
         THEN 'superseded' ELSE 'stopped' END"""
 _CANCEL_SHARD = text(f"""
-    UPDATE delivery d SET state = 'cancelled', reason = {_WHY}, due_at = NULL, outcome_at = clock_timestamp()
+    UPDATE delivery d SET state = {CANCELLED}, reason = {_WHY}, due_at = NULL, outcome_at = clock_timestamp()
     WHERE month = :month AND shard_id = :shard AND state IN ('planned', 'deferred')
 """)  # noqa: S608
 
@@ -259,7 +263,7 @@ def cancel_retries(session: Session) -> int:
 
 
 _CANCEL_RETRIES = text(f"""
-    UPDATE delivery d SET state = 'cancelled', reason = {_WHY}, due_at = NULL, outcome_at = clock_timestamp()
+    UPDATE delivery d SET state = {CANCELLED}, reason = {_WHY}, due_at = NULL, outcome_at = clock_timestamp()
     FROM mailing m, shard s
     WHERE d.state = 'deferred' AND m.id = d.mailing_id AND m.state IN ('stopped', 'retracted') AND s.id = d.shard_id
       AND s.state = 'ended'
@@ -283,15 +287,18 @@ _GATHER = text("SELECT gather_retries(:now, :limit)")
 
 
 def expire(session: Session, *, now: datetime) -> int:
-    """Give up what is left of mailings that are past their time; return how many rows."""
+    """Give up what is left of mailings that are past their time; return how many rows.
+
+    What waits to be looked for in the relay's log, or to go again because nobody knows whether it arrived, stays in doubt.
+    """
     return int(session.execute(_EXPIRE, {"now": now}).rowcount)  # type: ignore[attr-defined]
 
 
-_EXPIRE = text("""
-    UPDATE delivery d SET state = 'expired', due_at = NULL, outcome_at = clock_timestamp()
+_EXPIRE = text(f"""
+    UPDATE delivery d SET state = {EXPIRED}, due_at = NULL, outcome_at = clock_timestamp()
     FROM mailing m WHERE m.id = d.mailing_id AND m.state IN ('sending', 'paused') AND m.expires_at <= :now
       AND d.state IN ('planned', 'deferred')
-""")
+""")  # noqa: S608
 
 
 def handed(mailing: MailingView) -> Select[Any]:
@@ -299,7 +306,7 @@ def handed(mailing: MailingView) -> Select[Any]:
 
     Rows: mailbox_id, subscriber_id, provider, number (of the variant they had), place (in the order in which it went), time_zone
     and excluded (NULL). What was in doubt once counts,
-    whatever became of it: it went again, was refused, or was cancelled by the stop.
+    whatever became of it.
     """
     arrived = (DeliveryState.ACCEPTED, DeliveryState.UNCERTAIN)
     columns: tuple[Any, ...] = (Delivery.mailbox_id, Delivery.subscriber_id, Shard.provider, Variant.number)

@@ -328,30 +328,6 @@ def write_down(session: Session, mailing_id: int, subject: str, content: dict[st
     _set(session, mailing_id, subject=subject, content=content)
 
 
-def expire(session: Session, mailing_id: int, moment: datetime) -> None:
-    """Say when a mailing expires."""
-    _set(session, mailing_id, expires_at=moment)
-
-
-def expiring(session: Session) -> list[MailingView]:
-    """Return the alerts under way of which the team has not been asked what to do before they expire."""
-    state = Mailing.state.in_((State.SENDING, State.PAUSED))
-    unasked = Mailing.asked_at.is_(None), Mailing.expires_at.is_not(None)
-    found = session.execute(select(Mailing).where(state, Mailing.kind == Kind.ALERT, *unasked).order_by(Mailing.id))
-    return [_view(mailing) for mailing in found.scalars()]
-
-
-def ask_once(session: Session, mailing_id: int, *, now: datetime) -> bool:
-    """Note that the team is asked about a mailing; return whether nobody did so before."""
-    unasked = update(Mailing).where(Mailing.id == mailing_id, Mailing.asked_at.is_(None)).values(asked_at=now)
-    return bool(session.execute(unasked.execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]
-
-
-def ask_again(session: Session, mailing_id: int) -> None:
-    """Let the team be asked once more: a mailing has longer than when they were."""
-    _set(session, mailing_id, asked_at=None)
-
-
 def _set(session: Session, mailing_id: int, **facts: Any) -> None:
     statement = update(Mailing).where(Mailing.id == mailing_id).values(**facts)
     session.execute(statement.execution_options(synchronize_session=False))

@@ -12,6 +12,7 @@ from sqlalchemy import orm, select, text
 from sqlalchemy.exc import OperationalError
 
 from newsletter.database import Session
+from newsletter.ledger.shards import CANCELLED
 from newsletter.mailboxes import Whose
 from newsletter.models.delivery import DeliveryCount
 
@@ -72,11 +73,11 @@ def forget(session: Session, whose: Whose) -> int:
     return int(session.execute(_CANCEL, {"mailbox": whose.mailbox_id}).rowcount)  # type: ignore[attr-defined]
 
 
-_CANCEL = text("""
-    UPDATE delivery d SET state = 'cancelled', reason = 'erased', due_at = NULL, outcome_at = clock_timestamp()
+_CANCEL = text(f"""
+    UPDATE delivery d SET state = {CANCELLED}, reason = 'erased', due_at = NULL, outcome_at = clock_timestamp()
     FROM mailing m WHERE d.mailbox_id = :mailbox AND d.state IN ('planned', 'deferred') AND m.id = d.mailing_id
       AND m.state IN ('sending', 'paused')
-""")
+""")  # noqa: S608
 
 
 def held(session: Session) -> dict[str, Held]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import and_, exists, func, insert, or_, select, update
 
+from newsletter import errors
 from newsletter.database import Session
 from newsletter.errors import Conflict, NewsletterError
 from newsletter.ledger import locks
@@ -21,7 +22,7 @@ class Held(Conflict):
     """An alert does not go to one provider group until an hour; the rest of it does. why: as in `halted`."""
 
     def __init__(self, provider: str, why: str, until: datetime) -> None:
-        super().__init__("mailing.held", provider=provider, why=why, until=f"{until:%Y-%m-%d %H:%M} UTC")
+        super().__init__("mailing.held", provider=provider, why=why, until=errors.fact(until))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ log = structlog.get_logger()
 LEASE = timedelta(seconds=60)
 DOUBT = timedelta(minutes=1)
 """How long what goes at least once waits when in doubt: time for a relay to write its log, and for a sweep to look there."""
+LONGER, LONGEST = 3, 5
+"""Each try before makes that so many times longer, up to so many: what is taken and never answered for comes a dozen times."""
 AWAY = timedelta(seconds=30)
 """How long the machine of a vanished holder, which may have the journal, comes before others."""
 
@@ -129,6 +131,10 @@ def _lease(found: Row[Any]) -> Lease:
     )
 
 
+CANCELLED, EXPIRED = (
+    f"CASE WHEN d.uncertain_at IS NULL THEN '{state}' ELSE 'uncertain' END" for state in ("cancelled", "expired")
+)
+"""What a delivery that waits becomes when it is not to go (any more): what was in doubt once may have arrived, whatever we wish."""
 _NOT_HELD = """NOT EXISTS (SELECT FROM tally t
         WHERE t.mailing_id = s.mailing_id AND t.provider = s.provider AND t.held_until > clock_timestamp())"""
 # A lease that ran out is waited for a little longer where mail was announced: its machine may have the journal.
@@ -174,20 +180,23 @@ def _settle(session: Session, lease: Lease, seen: Marks, *, again: bool, since: 
         "accepted": list(seen.accepted),
         "again": again,
         "doubt": DOUBT,
+        "longer": LONGER,
+        "longest": LONGEST,
         "since": since,
     }
     settled = session.execute(_SETTLE, facts).all()
     return tuple(row.subscriber_id for row in settled if row.subscriber_id and row.state in ("accepted", "uncertain"))
 
 
-# A row deferred to a time after the lease was taken has had its answer; one cancelled after it may have been on the wire.
+# A row deferred to a time after the lease was taken has had its answer; one cancelled after it may have been on the wire, and so
+# may one that is uncertain since: it was to go again.
 _SETTLE = text("""
     UPDATE delivery d SET
         state = CASE WHEN a.accepted THEN 'accepted' WHEN :again AND d.state IN ('planned', 'deferred') THEN 'deferred'
                      ELSE 'uncertain' END,
         reason = CASE WHEN a.accepted THEN 'journal' ELSE 'worker lost' END,
         due_at = CASE WHEN NOT a.accepted AND :again AND d.state IN ('planned', 'deferred')
-                      THEN clock_timestamp() + CAST(:doubt AS interval) END,
+                      THEN clock_timestamp() + CAST(:doubt AS interval) * power(:longer, least(d.tries, :longest)) END,
         outcome_at = clock_timestamp(),
         uncertain_at = CASE WHEN a.accepted THEN d.uncertain_at ELSE clock_timestamp() END,
         tries = d.tries + 1, first_tried = coalesce(d.first_tried, clock_timestamp())
@@ -197,7 +206,8 @@ _SETTLE = text("""
     ) a
     WHERE d.month = :month AND d.shard_id = :shard AND d.position = a.position
       AND (d.state = 'planned' OR d.state = 'deferred' AND d.due_at <= :since
-           OR d.state IN ('cancelled', 'expired') AND d.outcome_at > :since)
+           OR d.state IN ('cancelled', 'expired') AND d.outcome_at > :since
+           OR d.state = 'uncertain' AND d.outcome_at > :since AND a.accepted)
     RETURNING d.subscriber_id, d.state
 """)
 
@@ -263,12 +273,12 @@ _NOT_NOW = text("""
            OR d.variant_id IN (SELECT id FROM variant WHERE mailing_id = :mailing AND held IS NOT NULL))
 """)
 # As of the moment of the lease, as deliveries.bar: it was never on the wire, and a crash later puts it in no doubt.
-_TAKEN_BACK = text("""
-    UPDATE delivery d SET state = 'cancelled', reason = v.held, due_at = NULL, outcome_at = s.leased_at
+_TAKEN_BACK = text(f"""
+    UPDATE delivery d SET state = {CANCELLED}, reason = v.held, due_at = NULL, outcome_at = s.leased_at
     FROM variant v, shard s
     WHERE d.month = :month AND d.id = ANY (CAST(:ids AS bigint[])) AND d.state IN ('planned', 'deferred')
       AND v.id = d.variant_id AND v.held IS NOT NULL AND s.id = :shard
-""")
+""")  # noqa: S608
 
 
 def close_windows(session: Session, mailing_id: int) -> bool:

@@ -33,7 +33,8 @@ too many (?:concurrent|simultaneous)|too much mail|too (?:fast|frequent|quick)|m
 \brate[ -]?limit|throttl|(?:messages|e?-?mails|recipients) (?:per|an|a) (?:second|minute|hour|day)\b
 (?:sending|message|connection|unusual|quota) rate
 (?:(?:dai|hour|week|month)ly|per[ -](?:day|hour|month)|sending|relay) (?:\w+ ){0,2}(?:quota|limit)s?\b(?!.{0,20}\b(?:size|storage))
-(?:message|messaging|sending|connections?|concurren\w+|session|thread|credits?|recipients?|hour(?:ly)?) limits?\b|credits? exceeded
+(?:message|messaging|send(?:ing)?|connections?|concurren\w+|session|thread|credits?|recipients?|hour(?:ly)?) limits?\b
+credits? exceeded
 exceed\w* (?:the |your |its |their )?(?:max\w* |allowed )?(?:rate\b|number of|limits? (?:for|on|of) (?:the )?(?:number|messages))
 """)
 QUOTA = _words(r"""
@@ -41,9 +42,9 @@ QUOTA = _words(r"""
 quota.{0,30}(?:exceed|full|reached|violat)|overquota
 (?:mailbox|mail box|inbox|account|user|storage|recipient).{0,40}\bfull\b(?! (?:name|detail|list|text|address|expla|error|log))
 insufficient (?:storage|space)|not enough (?:space|storage|room)|too many messages on the server
-mailbox.{0,30}(?:size limit|too large)
+mailbox.{0,30}(?:size limit|too large|max\w* number of messages)
 (?:postfach|mailbox|konto).{0,30}\b(?:voll|(?:ue|ü)berf(?:ue|ü)llt)\b|(?:speicher\w*|quota) (?:ist )?(?:ue|ü)berschritten
-bo[iî]te.{0,40}\bpleine\b|buz[oó]n.{0,20}\blleno\b|casella.{0,20}\bpiena\b|caixa.{0,30}\b(?:cheia|lotada)\b|cuota.{0,20}excedid
+bo[iî]te.{0,40}\bpleine\b|buz[oó]n.{0,40}\blleno\b|casella.{0,20}\bpiena\b|caixa.{0,30}\b(?:cheia|lotada)\b|cuota.{0,20}excedid
 переполнен|skrzynk\w+.{0,30}przepe[lł]nion|容量(?:不足|オーバー|を超)|邮箱(?:已满|空间)|postvak.{0,20}\bvol\b
 """)
 # Proofs of who we are: of our domain, but at one receiver's door.
@@ -68,7 +69,7 @@ reputation|reverse dns|\bptr\b|\brdns\b|reverse (?:mapping|lookup|hostname)|\bhe
 cannot find your|unsolicited|bulk mail|\babuse|suspicious|complaint|junk ?mail
 unauthenticated|not (?:pass|authenticated)|authentication (?:fail|required|check)|(?:fails?|requires?) (?:\w+ )?authentication
 relay(?:ing)?\b.{0,20}(?:denied|not permitted|not allowed|prohibited|access|reject)|(?:not|unable|cannot|refuse\w*) (?:to )?relay
-\b(?:ips?|client|host|network|server|sender)\b.{0,40}\b(?:denied|prohibited|refused|reject(?:ed)?|not allowed)\b
+\b(?:ips?|client|host|network|server|sender)\b.{0,40}\b(?<!temporarily )(?:denied|prohibited|refused|reject(?:ed)?|not allowed)\b
 \bconnection(?! refused)\b.{0,40}\b(?:denied|prohibited|refused|reject(?:ed)?|not allowed)\b
 (?:rejected|refused) by (?:the )?(?:recipient|user)|\bip address (?:does|do|has|is|not|could|can)
 only accepts?|restrict(?:ed|ion)|must be listed|not accepting.{0,20}(?:from|your)|allowed rcpthosts|allowed.senders
@@ -175,9 +176,9 @@ OF_NOBODY = _words(r"""
 (?<!\S)(?<!@ )(?<!@> ): (?:user )?unknown
 """)
 
-# The last word is that there is nobody. Yandex says so with 5.7.1, its code for all that it refuses.
+# The last word, but for a ticket, is that there is nobody. Yandex says so with 5.7.1, its code for all that it refuses.
 NO_SUCH = _words(r"""
-\bno such BOX(?: here)?\W{0,3}$
+\bno such BOX(?: here)?\W{0,3}(?:[\[(][\w.-]{1,40}[\])]|- \w{1,12})?$
 """)
 
 # What our account may send of a day (or longer: it is asked again all the same), of an hour, and at once. The last is also

@@ -4,13 +4,16 @@ import csv
 import os
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
+
+import structlog
 
 from newsletter import mailboxes
 from newsletter.database import Session
 from newsletter.errors import Conflict
 from newsletter.subscribers.entries import Reject
+
+log = structlog.get_logger()
 
 KEEP_SECONDS = 24 * 3600
 LIMIT = 100_000
@@ -68,8 +71,10 @@ def sweep(folder: Path, *, now_seconds: float | None = None) -> int:
     limit = (time.time() if now_seconds is None else now_seconds) - KEEP_SECONDS
     removed = 0
     for path in folder.glob("import-*.csv") if folder.is_dir() else ():
-        with suppress(FileNotFoundError):
+        try:
             if path.stat().st_mtime < limit:
-                path.unlink()
+                path.unlink(missing_ok=True)
                 removed += 1
+        except OSError as error:  # gone, or its disk became read-only: a sweep has more to do than this
+            log.warning("reject file stays", name=path.name, why=error.strerror)
     return removed

@@ -1,8 +1,11 @@
 """A folder of mail is worked off once, whatever happens in between."""
 
+import shutil
+
 import pytest
 from sqlalchemy.exc import DataError, InternalError, OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as NoConnection
+from structlog.testing import capture_logs
 
 from newsletter.bounces import maildir
 from newsletter.database import DatabaseUnreachable, DiskFull, NotMigrated
@@ -20,6 +23,10 @@ def put(box, name, head=f"Delivered-To: leave@{DOMAIN}"):
     (box / "new" / name).write_bytes(f"Return-Path: <a@example.org>\n{head}\nSubject: x\n\nhello\n".encode())
 
 
+def work(box, router, take):
+    return maildir.Folder(box, router, take).work()
+
+
 def names(box, folder):
     return sorted(file.name for file in (box / folder).iterdir())
 
@@ -29,8 +36,8 @@ def test_what_was_taken_in_lies_apart(box, router):
     put(box, "1.host")
     put(box, "2.host:2,")
     taken = []
-    assert maildir.work(box, router, taken.append) == 2
-    assert maildir.work(box, router, taken.append) == 0
+    assert work(box, router, taken.append) == 2
+    assert work(box, router, taken.append) == 0
     assert (names(box, "new"), names(box, "cur")) == ([], ["1.host:2,S", "2.host:2,S"])
     assert [(one.sender, one.recipient) for one in taken] == [("a@example.org", f"leave@{DOMAIN}")] * 2
 
@@ -46,7 +53,7 @@ def test_a_kill_between_taking_and_moving_takes_it_twice(box, router):
         raise Killed
 
     with pytest.raises(Killed):
-        maildir.work(box, router, take)
+        work(box, router, take)
     assert names(box, "new") == ["1.host"]
 
 
@@ -69,7 +76,7 @@ def test_what_the_database_cannot_take_stays(box, router, failure):
     def take(_mail):
         raise failure
 
-    assert maildir.work(box, router, take) == 0
+    assert work(box, router, take) == 0
     assert names(box, "new") == ["1.host"]
 
 
@@ -93,7 +100,7 @@ def test_a_message_that_breaks_us_holds_nobody_up(box, router, failure):
         if len(taken) == 1:
             raise failure
 
-    assert maildir.work(box, router, take) == 2
+    assert work(box, router, take) == 2
     assert names(box, "cur") == ["1.host:2,FS", "2.host:2,S"]
 
 
@@ -113,8 +120,43 @@ def test_for_whom_it_was_is_read_from_what_the_server_wrote(box, router, head, f
     """A folder keeps no envelope."""
     put(box, "1.host", head)
     taken = []
-    maildir.work(box, router, taken.append)
+    work(box, router, taken.append)
     assert [one.recipient for one in taken] == found
+
+
+def test_what_cannot_be_moved_is_taken_in_once_and_moved_later(box, router):
+    """A full disk took the whole intake with it; and what lies there must not be dealt with each second until there is room."""
+    put(box, "1.host")
+    put(box, "2.host")
+    (box / "cur" / "1.host:2,S" / "in the way").mkdir(parents=True)
+    taken = []
+    folder = maildir.Folder(box, router, taken.append)
+    with capture_logs() as said:
+        assert [folder.work(), folder.work(), folder.work()] == [1, 0, 0], "the others are not held up"
+    assert [line["event"] for line in said] == ["mail waits"], "once an hour, not each second"
+    shutil.rmtree(box / "cur" / "1.host:2,S")
+    assert folder.work() == 1
+    assert (names(box, "new"), names(box, "cur")) == ([], ["1.host:2,S", "2.host:2,S"])
+    assert len(taken) == 2
+
+
+def test_what_cannot_be_read_now_is_not_set_apart(box, router):
+    """A disk that stutters, or too many open files, says nothing of the message."""
+    (box / "new" / "1.host").mkdir()
+    put(box, "2.host")
+    taken = []
+    assert work(box, router, taken.append) == 1
+    assert (names(box, "new"), names(box, "cur"), len(taken)) == (["1.host"], ["2.host:2,S"], 1)
+
+
+def test_a_folder_that_is_away_is_looked_for_again(box, router):
+    """A disk that is mounted again a minute later."""
+    put(box, "1.host")
+    folder = maildir.Folder(box, router, lambda _mail: None)
+    (box / "new").rename(box / "elsewhere")
+    assert folder.work() == 0
+    (box / "elsewhere").rename(box / "new")
+    assert folder.work() == 1
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):

@@ -38,6 +38,9 @@ class Desk:
         assert self.gate.wait(10)
         yield self
 
+    def written(self, results):
+        """Hear of outcomes."""
+
     def execute(self, _statement, facts):
         if "first" in facts:
             self.asked.append((facts["first"], facts["upto"]))
@@ -58,7 +61,8 @@ class Crew:
         return False
 
     def flush(self, work, results, dead, classes, *, lasting):
-        """Nothing is kept."""
+        """Nothing is kept, but the database takes its time where it must."""
+        self.database.written(results)
 
 
 def carry(send, *, count, desk=None):
@@ -165,3 +169,33 @@ def test_whatever_the_database_s_mood_each_row_is_begun_once_or_left(seed):
     assert len(begun) == len(set(begun)), "begun twice"
     assert sorted({*begun, *withheld, *desk.left_out}) == list(range(1000)), "forgotten"
     assert not set(begun) & desk.left_out, "begun though it was left out of its window"
+
+
+class Slow(Desk):
+    """Opens windows at once and is slow to write. most: how many messages had gone of which nothing stood in it."""
+
+    def __init__(self, gone):
+        super().__init__()
+        self._gone, self._known = gone, 0
+        self.most, self.flushes = 0, []
+
+    def written(self, results):
+        time.sleep(0.3)
+        self.most = max(self.most, len(self._gone) - self._known)
+        self._known += len(results)
+        self.flushes.append(len(results))
+
+
+def test_no_more_than_a_window_and_a_flush_are_out_of_which_nothing_is_written():
+    """The machine is lost with its journal: so many readers may or may not have their mail, and that number was promised."""
+    gone = []
+
+    async def send(cargo, _desk):
+        while await cargo.more():
+            await take(cargo, gone, 10)
+            await asyncio.sleep(0.002)
+        return len(gone)
+
+    slow = carry(send, count=2000, desk=Slow(gone))
+    assert sum(slow.flushes) == len(gone) == 2000
+    assert slow.most <= 750

@@ -109,3 +109,12 @@ def test_who_has_waited_too_long_leaves_what_became_of_the_mail_in_its_journal(n
     assert len(raised) == 1
     newsletter.deliver("urgent", seconds=20)
     assert each_once(newsletter, sink, sent)
+
+
+def test_a_folder_of_journals_that_cannot_be_written_stops_no_alert(newsletter, sink, sent):
+    """A disk that fails is mounted read-only by the kernel: then not even what is not there can be removed."""
+    newsletter.settings.home.mkdir(exist_ok=True)
+    (newsletter.settings.home / "journals").write_text("no folder")
+    newsletter.deliver("urgent", seconds=20)
+    newsletter.sweep()
+    assert each_once(newsletter, sink, sent)

@@ -145,3 +145,14 @@ def test_an_alert_in_doubt_goes_again_within_a_minute_and_a_digest_never():
     assert (digest.state, digest.due_at) == (DeliveryState.UNCERTAIN, None)
     assert alert.in_doubt
     assert digest.in_doubt
+
+
+def test_a_server_that_takes_it_and_never_says_so_is_asked_a_dozen_times_a_day():
+    """Each minute, for a day, one reader had an alert of yesterday fourteen hundred times, and whoever wrote it heard of that."""
+    lost, row, now, times = Uncertain("connection lost", Stage.BODY), ROW, NOW, 1
+    while (found := outcomes.judge(row, lost, kind=Kind.ALERT, now=now).result).due_at:
+        assert found.due_at > now
+        now, times = found.due_at, times + 1
+        row = replace(row, tries=row.tries + 1, first_tried=row.first_tried or NOW)
+    assert found.state is DeliveryState.UNCERTAIN
+    assert times <= 13

@@ -1,10 +1,13 @@
 """What a relay's log can say of a message in doubt, and what it cannot."""
 
+import time
+
 import pytest
 from sqlalchemy import text
 
 from newsletter import assembly
-from newsletter.delivery import journal, leasing, relaylog, windows
+from newsletter.delivery import journal, leasing, windows
+from newsletter.delivery.relaylog import RelayLog
 from newsletter.journeys import alert, publish
 from newsletter.journeys import mailing as journey
 from newsletter.ledger import books
@@ -25,7 +28,7 @@ def test_only_what_reached_the_queue_was_taken(tmp_path):
     """Its Message-ID alone is in the log as soon as the header came; the rest may never have come."""
     log = tmp_path / "mail.log"
     log.write_text(TAKEN.format(one="a=@x") + BROKEN_OFF.format(two="b=@x"))
-    assert relaylog.taken(log, {"a=@x", "b=@x", "c=@x"}) == {"a=@x"}
+    assert RelayLog(log).taken({"a=@x", "b=@x", "c=@x"}) == {"a=@x"}
 
 
 BEFORE = """\
@@ -54,7 +57,91 @@ def test_a_short_queue_id_comes_again(tmp_path, lines, taken):
     """Postfix's default: another mail had the id an hour before, and ours, broken off, must not be called taken for it."""
     log = tmp_path / "mail.log"
     log.write_text(lines)
-    assert relaylog.taken(log, {"a=@x", "b=@x"}) == taken
+    assert RelayLog(log).taken({"a=@x", "b=@x"}) == taken
+
+
+def test_what_is_asked_for_again_is_read_on(tmp_path):
+    """A doubt stays for a day, and each sweep read four hundred thousand messages for it: only what was added is new."""
+    log = tmp_path / "mail.log"
+    log.write_text(TAKEN.format(one="a=@x") + "x" * 10_000_000 + "\n")
+    reading = RelayLog(log)
+    assert reading.taken({"b=@x"}) == set()
+    began = time.process_time()
+    for _ in range(200):
+        reading.taken({"b=@x"})
+    assert time.process_time() - began < 0.2, "ten megabytes, two hundred times"
+    with log.open("a") as more:
+        more.write(TAKEN.format(one="b=@x"))
+    assert reading.taken({"b=@x"}) == {"b=@x"}
+
+
+def test_a_doubt_younger_than_its_lines_is_found(tmp_path):
+    """The relay wrote that it has the message, somebody read that far for another one, and only then the worker died."""
+    log = tmp_path / "mail.log"
+    log.write_text(TAKEN.format(one="a=@x"))
+    reading = RelayLog(log)
+    assert reading.taken({"b=@x"}) == set()
+    assert reading.taken({"b=@x", "a=@x"}) == {"a=@x"}
+
+
+def test_what_was_found_is_told_until_it_is_written_down(tmp_path):
+    """The database was away just then: the line is read once, and must not be lost."""
+    log = tmp_path / "mail.log"
+    log.write_text(TAKEN.format(one="a=@x"))
+    reading = RelayLog(log)
+    assert reading.taken({"a=@x"}) == {"a=@x"}
+    assert reading.taken({"a=@x"}) == {"a=@x"}
+    assert reading.taken({"b=@x"}) == set()
+
+
+@pytest.mark.parametrize("cut", [1, 60, 150, 161, 300])
+def test_a_line_that_is_being_written_is_read_when_it_is_whole(tmp_path, cut):
+    """A sweep may come in the middle of a line, and between the two that belong together."""
+    log = tmp_path / "mail.log"
+    whole = TAKEN.format(one="a=@x")
+    assert len(whole) > 240
+    log.write_text(whole[:cut])
+    reading = RelayLog(log)
+    assert reading.taken({"a=@x"}) == (set() if cut < 240 else {"a=@x"})
+    with log.open("a") as rest:
+        rest.write(whole[cut:])
+    assert reading.taken({"a=@x"}) == {"a=@x"}
+
+
+@pytest.mark.parametrize("name", ["mail.log.1", "mail.log-20260601"])
+def test_a_log_that_is_put_aside_is_read_to_its_end(tmp_path, name):
+    """Every midnight, or every week: what was written before it, during it and after it counts alike."""
+    log, old = tmp_path / "mail.log", tmp_path / name
+    log.write_text("of yesterday\n")
+    reading = RelayLog(log)
+    reading.taken({"a=@x", "b=@x", "c=@x"})
+    with log.open("a") as writing:
+        writing.write(TAKEN.format(one="a=@x"))
+        writing.flush()
+        log.rename(old)
+        log.write_text(TAKEN.format(one="b=@x"))
+        assert reading.taken({"a=@x", "b=@x", "c=@x"}) == {"a=@x", "b=@x"}
+        writing.write(TAKEN.format(one="c=@x"))
+    found = reading.taken({"a=@x", "b=@x", "c=@x"})
+    assert found >= {"a=@x", "b=@x"}
+    assert name != "mail.log.1" or "c=@x" in found, "the server before the log was still writing there"
+
+
+def test_a_doubt_of_before_midnight_is_found_after_it(tmp_path):
+    """Who died at 23:59 is missed at 00:00, when the log has another name."""
+    (tmp_path / "mail.log.1").write_text(TAKEN.format(one="a=@x"))
+    (tmp_path / "mail.log").write_text("of today\n")
+    assert RelayLog(tmp_path / "mail.log").taken({"a=@x"}) == {"a=@x"}
+
+
+def test_a_log_that_was_emptied_is_read_from_its_beginning(tmp_path):
+    """Some copy it and cut it off."""
+    log = tmp_path / "mail.log"
+    log.write_text("of yesterday, and long enough\n" * 20)
+    reading = RelayLog(log)
+    reading.taken({"a=@x"})
+    log.write_text(TAKEN.format(one="a=@x"))
+    assert reading.taken({"a=@x"}) == {"a=@x"}
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """The spool of wishes to leave: each is kept whole or refused, and no line in it can stop other wishes or mail."""
 
 import resource
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from newsletter.database import DiskFull
 from newsletter.journeys import leaving, publish, spooling
 from newsletter.web import create
 from tests import house
+from tests.journeys import workers
 
 AWAY = "postgresql+psycopg://nobody:x@127.0.0.1:9/none"
 FULL = """
@@ -141,3 +144,26 @@ def _at(newsletter, position):
     with newsletter.parts.database.transaction() as session:
         found = session.execute(text("SELECT subscriber_id FROM delivery WHERE position = :it"), {"it": position})
         return found.scalar_one()
+
+
+APART = ("unshare", "--user", "--map-root-user", "--mount", "--")
+ON_A_DISK_THAT_FAILED = """
+import subprocess, sys
+from pathlib import Path
+from newsletter.journeys import spooling
+home, heard = Path(sys.argv[1]), []
+subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(home)], check=True)
+spooling.keep(home, spooling.Wish(7, None))
+subprocess.run(["mount", "-o", "remount,ro", str(home)], check=True)
+assert [spooling.drain(home, heard.extend), spooling.drain(home, heard.extend)] == [1, 1]
+print([wish.subscriber for wish in heard])
+"""
+
+
+def test_wishes_on_a_disk_that_failed_are_heard_and_stop_no_mail(tmp_path):
+    """The kernel mounts it read-only, with wishes on it: they count, done twice they change nothing, and alerts go on."""
+    if subprocess.run([*APART, "true"], capture_output=True).returncode:
+        pytest.skip("no disk of our own can be mounted here")
+    command = [*APART, sys.executable, "-c", ON_A_DISK_THAT_FAILED, str(tmp_path)]
+    ran = subprocess.run(command, cwd=workers.ROOT, capture_output=True, text=True, timeout=60)
+    assert ran.stdout.splitlines()[-1:] == ["[7, 7]"], ran.stderr

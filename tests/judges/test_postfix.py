@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from newsletter.composer import signing
-from newsletter.delivery import relaylog
+from newsletter.delivery.relaylog import RelayLog
 from newsletter.journeys import publish
 from tests import house
 from tests.fakes import smtp
@@ -99,7 +99,7 @@ def test_what_is_in_doubt_is_found_in_the_log_that_postfix_writes(delivered):
     made, sink, _, log, _ = delivered
     named = (re.search(rb"(?i)\r\nmessage-id: <([^>]+)>", message.content) for message in sink.messages)
     wanted = {found[1].decode() for found in named}
-    assert relaylog.taken(log, wanted | {"never@sarand.example"}) == wanted
+    assert RelayLog(log).taken(wanted | {"never@sarand.example"}) == wanted
     with made.parts.database.transaction() as session:
         session.execute(text("UPDATE delivery SET state = 'uncertain', uncertain_at = now(), code = NULL"))
     made.sweep()

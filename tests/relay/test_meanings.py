@@ -62,24 +62,19 @@ def test_nobody_is_dead_before_being_named(reply, stage):
     assert judge(stage, reply["code"], reply["enhanced"], text).cls is not Class.DEAD
 
 
-@patient
-@given(
-    replies,
-    st.sampled_from(
-        ["mx1.example.org ESMTP ", "4Tz9bQ1k2mz9rx: ", "[AB12-77] ", "host mx2.example.org[192.0.2.7] said: "]
-    ),
+@pytest.mark.parametrize(
+    "prefix", ["mx1.example.org ESMTP ", "4Tz9bQ1k2mz9rx: ", "[AB12-77] ", "host mx2.example.org[192.0.2.7] said: "]
 )
-def test_the_name_of_the_server_in_front_changes_nothing(reply, prefix):
+def test_the_name_of_the_server_in_front_changes_nothing(prefix):
     """Servers put their names and queue numbers before their words."""
-    assert judged(reply, text=prefix + reply["text"]) is judged(reply)
+    assert [one["text"] for one in REPLIES if judged(one, text=prefix + one["text"]) is not judged(one)] == []
 
 
-@patient
-@given(replies, st.sampled_from([" [abcDEF.uk123]", " - gsmtp", " (7f3a9c)"]))
-def test_a_ticket_at_the_end_changes_nothing(reply, suffix):
+@pytest.mark.parametrize("suffix", [" [abcDEF.uk123]", " - gsmtp", " (7f3a9c)"])
+def test_a_ticket_at_the_end_changes_nothing(suffix):
     """Or after them."""
-    if reply["text"] and not reply["text"].endswith("no valid recipients"):
-        assert judged(reply, text=reply["text"] + suffix) is judged(reply)
+    told = [one for one in REPLIES if one["text"] and not one["text"].endswith("no valid recipients")]
+    assert [one["text"] for one in told if judged(one, text=one["text"] + suffix) is not judged(one)] == []
 
 
 @patient

@@ -76,7 +76,9 @@ def audit(made: Newsletter, record: list[dict[str, Any]], mailing_id: int) -> Fi
         lost=sum(_lost(row, by_server[box], over=status.over) for box, row in rows.items()),
         doubled=sum(_doubled(row, by_server[box]) for box, row in rows.items()),
         unrecorded=sum(
-            bool(by_server[box]) and row.state not in ("accepted", "uncertain") and row.uncertain_at is None
+            bool(by_server[box])
+            and row.state not in ("accepted", "uncertain")
+            and (row.uncertain_at is None or row.state in FINAL)
             for box, row in rows.items()
         ),
         unlisted=doubts - len(listed),

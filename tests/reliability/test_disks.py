@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -82,17 +82,35 @@ class SmallDisk:
         self._process.wait(60)
 
 
-def test_a_full_disk_under_the_database_loses_nothing(tmp_path, relay, figures):
-    """PostgreSQL can write no more in the middle of a digest: nothing new goes out, and all goes on when there is room."""
-    readers = 40_000
+@contextmanager
+def small(folder, relay):
+    """Yield a small disk, and an estate whose servers are on it."""
     with ExitStack() as stack:
-        disk = SmallDisk(tmp_path / "disk", 800)
+        disk = SmallDisk(folder / "disk", 800)
         stack.callback(disk.close)
-        home = tmp_path / "newsletter-tests-small"
+        home = folder / "newsletter-tests-small"
         home.mkdir()
         servers = Servers(home, "disk", admin_url=disk.urls["admin"], redis_url=disk.urls["redis"])
         urls = stack.enter_context(servers.database())
-        estate = Estate(tmp_path, urls, servers.redis_url(), relay, stack)
+        yield disk, Estate(folder, urls, servers.redis_url(), relay, stack)
+
+
+def full_for_a_while(disk, relay):
+    """Let the disk be full for more than a minute; return how many messages were gone after it, and in two seconds more."""
+    disk.do("fill")
+    time.sleep(70)
+    meanwhile = relay.taken
+    time.sleep(2)
+    went_on = relay.taken - meanwhile
+    disk.do("free")
+    disk.do("start")
+    return meanwhile, went_on
+
+
+def test_a_full_disk_under_the_database_loses_nothing(tmp_path, relay, figures):
+    """PostgreSQL can write no more in the middle of a digest: nothing new goes out, and all goes on when there is room."""
+    readers = 40_000
+    with small(tmp_path, relay) as (disk, estate):
         made = estate.product(connections=4)
         composed = house.issue(made, tmp_path, addresses=house.addresses(readers))
         relay.be(hold=(0.0, 0.03))
@@ -101,13 +119,7 @@ def test_a_full_disk_under_the_database_loses_nothing(tmp_path, relay, figures):
         machine.beat()
         publish.send(made.parts, composed.issue)
         wait_for(lambda: relay.taken > readers // 10)
-        disk.do("fill")
-        time.sleep(70)
-        meanwhile = relay.taken
-        time.sleep(2)
-        went_on = relay.taken - meanwhile
-        disk.do("free")
-        disk.do("start")
+        meanwhile, went_on = full_for_a_while(disk, relay)
         wait_for(lambda: machine.up() or mailing.status(made.parts, composed.mailing).over, seconds=400, every=0.5)
         found = audit(made, relay.record(), composed.mailing).sound()
     figures(
@@ -138,16 +150,9 @@ END $$
 def test_one_full_disk_under_database_and_journals_doubles_no_alert(tmp_path, relay, figures):
     """One machine, one disk, full for more than a minute in the middle of an alert; nobody kills anybody, and none comes twice."""
     readers = 20_000
-    with ExitStack() as stack:
-        disk = SmallDisk(tmp_path / "disk", 800)
-        stack.callback(disk.close)
-        home = tmp_path / "newsletter-tests-small"
-        home.mkdir()
-        servers = Servers(home, "disk", admin_url=disk.urls["admin"], redis_url=disk.urls["redis"])
-        urls = stack.enter_context(servers.database())
-        estate = Estate(tmp_path, urls, servers.redis_url(), relay, stack)
+    with small(tmp_path, relay) as (disk, estate):
         made = estate.product(connections=4)
-        house.by_owner(urls, NO_ROOM)
+        house.by_owner(estate.urls, NO_ROOM)
         (disk.root / "journals").mkdir(mode=0o700)
         made.settings.home.mkdir(exist_ok=True)
         (made.settings.home / "journals").symlink_to(disk.root / "journals")
@@ -159,13 +164,7 @@ def test_one_full_disk_under_database_and_journals_doubles_no_alert(tmp_path, re
         machine.beat()
         sent = alert.send(made.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
         wait_for(lambda: made.sweep() and relay.taken > readers // 10)
-        disk.do("fill")
-        time.sleep(70)
-        meanwhile = relay.taken
-        time.sleep(2)
-        went_on = relay.taken - meanwhile
-        disk.do("free")
-        disk.do("start")
+        meanwhile, went_on = full_for_a_while(disk, relay)
         wait_for(lambda: machine.up() or mailing.status(made.parts, sent).over, seconds=400, every=0.5)
         found = audit(made, relay.record(), sent).sound()
         waited = machine.logged("outcomes wait")

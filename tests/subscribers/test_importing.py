@@ -227,6 +227,13 @@ def test_the_rejects_file_is_private_and_goes_after_a_day(lists: Lists) -> None:
     assert rejects.sweep(lists.folder / "absent") == 0
 
 
+def test_a_file_that_cannot_be_removed_stops_no_sweep(tmp_path):
+    """The sweep that tidies here starts alerts too, and the disk may have become read-only."""
+    (tmp_path / "import-1.csv").mkdir()
+    (tmp_path / "import-2.csv").touch()
+    assert rejects.sweep(tmp_path, now_seconds=2**33) == 1
+
+
 def test_a_folder_that_cannot_be_written_stops_the_import(lists: Lists) -> None:
     """A full disk must not leave a list half told: imported, and its bad rows unknown."""
     lists.folder.write_text("a file where the folder should be")

@@ -12,7 +12,7 @@ import pytest
 from newsletter.campaigns.drills import Lamp
 from newsletter.composer import calendars
 from newsletter.delivery.promises import Hour
-from newsletter.journeys import drilling, expiring, telling
+from newsletter.journeys import drilling, expiring, publish, telling
 from newsletter.web.wording import Voice
 from tests import house
 from tests.campaigns.test_drills import drill
@@ -75,6 +75,13 @@ def test_moments_in_a_refusal_are_of_the_zone_as_well():
     voice = Voice("en", ZoneInfo(TEHRAN))
     for kept in ("2026-11-25 22:40 UTC", str(NIGHT), NIGHT):
         assert "until 26 November, 02:10 UTC+03:30" in voice.refusal("alert.expired", mailing=7, expires=kept)
+
+
+def test_a_moment_is_kept_in_utc_wherever_it_was_said():
+    """Who scheduled for eight in Tehran read that eight in Greenwich was over."""
+    early = publish.InThePast(NIGHT.astimezone(ZoneInfo(TEHRAN)), NIGHT)
+    assert early.facts["at"] == early.facts["now"] == f"{NIGHT:%Y-%m-%d %H:%M} UTC"
+    assert "02:10 UTC+03:30" in Voice("en", ZoneInfo(TEHRAN)).refusal(early.message, **early.facts)
 
 
 def test_the_lamp_on_a_page_tells_its_hour_by_the_zone():

@@ -1,0 +1,41 @@
+"""Until when a mailing goes, and whether the team was asked what is to become of it before then."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from newsletter.ledger import mailings
+from newsletter.ledger.mailings import Kind, MailingView, State
+from newsletter.models.mailing import Mailing
+
+
+def expire(session: Session, mailing_id: int, moment: datetime) -> None:
+    """Say when a mailing expires."""
+    _set(session, mailing_id, expires_at=moment)
+
+
+def expiring(session: Session) -> list[MailingView]:
+    """Return the alerts under way of which the team has not been asked what to do before they expire."""
+    state = Mailing.state.in_((State.SENDING, State.PAUSED))
+    unasked = Mailing.asked_at.is_(None), Mailing.expires_at.is_not(None)
+    found = select(Mailing.id).where(state, Mailing.kind == Kind.ALERT, *unasked).order_by(Mailing.id)
+    return [mailings.get(session, one) for one in session.execute(found).scalars()]
+
+
+def ask_once(session: Session, mailing_id: int, *, now: datetime) -> bool:
+    """Note that the team is asked about a mailing; return whether nobody did so before."""
+    return _set(session, mailing_id, Mailing.asked_at.is_(None), asked_at=now)
+
+
+def ask_again(session: Session, mailing_id: int) -> None:
+    """Let the team be asked once more: a mailing has longer than when they were."""
+    _set(session, mailing_id, asked_at=None)
+
+
+def _set(session: Session, mailing_id: int, *only: Any, **facts: Any) -> bool:
+    statement = update(Mailing).where(Mailing.id == mailing_id, *only).values(**facts)
+    changed = session.execute(statement.execution_options(synchronize_session=False)).rowcount  # type: ignore[attr-defined]
+    session.expire_all()
+    return bool(changed)
