@@ -216,7 +216,13 @@ def held(session: Session) -> dict[str, Held]:
             "unproven u JOIN import_run r ON r.id = u.import_id WHERE u.asked_at IS NULL",
             "r.at",
         ),
-        "sign-ups": (signup.KEPT, "signup", "came_at"),
+        "sign-ups": (signup.KEPT, "signup WHERE refused_at IS NULL", "came_at"),
+        # Kept at least as long as any other: it may be refused on the day it comes.
+        "sign-ups whose owner said no": (
+            signup.KEPT,
+            "signup WHERE refused_at IS NOT NULL",
+            "greatest(came_at, refused_at)",
+        ),
         "fresh links": (fresh.KEPT, "fresh_link", "asked_at"),
         "wishes of readers' pages": (WISHES_KEPT, "privacy_wish", "asked_at"),
     }
