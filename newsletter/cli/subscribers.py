@@ -90,10 +90,11 @@ def import_(
 
 @app.command()
 def imports(limit: Limit = 20, as_json: AsJson = False) -> None:
-    """List the imports, newest first."""
+    """List the imports, newest first, each with who might be mailed when it was through."""
     with newsletter() as made:
         rows = moving_in.listed(made.parts, limit=limit)
-    show(rows, as_json=as_json, words=lambda: listing(list(rows), empty="Nothing was imported yet."))
+    told = [row | {"reach": moving.reached(row["reach"])} for row in rows]
+    show(rows, as_json=as_json, words=lambda: listing(list(told), empty="Nothing was imported yet."))
 
 
 @app.command()

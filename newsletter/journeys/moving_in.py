@@ -126,10 +126,18 @@ def pace(parts: Parts, messages: int) -> Promise | None:
 
 
 def listed(parts: Parts, *, limit: int) -> list[dict[str, Any]]:
-    """Return the newest imports."""
+    """Return the newest imports, each with whom it reached when it was through."""
     with parts.database.transaction() as session:
         keys = digests.keys(session)
-        return [row | {"digest": keys[row["digest"]]} for row in undoing.listed(session, limit=limit)]
+        rows = undoing.listed(session, limit=limit)
+    return [row | {"digest": keys[row["digest"]], "reach": _spelled(row["reach"], keys)} for row in rows]
+
+
+def _spelled(kept: dict[str, Any], keys: dict[int, str]) -> dict[str, Any] | None:
+    """Return a reach as it was kept, with the keys of the digests; None: it was not kept yet."""
+    if not kept:
+        return None
+    return kept | {"digests": {keys[int(number)]: count for number, count in kept["digests"].items()}}
 
 
 def undo(parts: Parts, number: int, *, suppressions_too: bool, dry_run: bool = False, by: int | None = None) -> Undone:

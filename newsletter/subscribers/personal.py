@@ -192,6 +192,7 @@ _FORGET = tuple(
             "DELETE FROM subscriber WHERE id = :subscriber",
             "DELETE FROM suppression WHERE mailbox_id = :mailbox",
             "DELETE FROM full_mailbox WHERE mailbox_id = :mailbox",
+            "DELETE FROM stayed_silent WHERE mailbox_id = :mailbox",
         ),
     )
 )
@@ -216,6 +217,7 @@ def held(session: Session) -> dict[str, Held]:
             "unproven u JOIN import_run r ON r.id = u.import_id WHERE u.asked_at IS NULL",
             "r.at",
         ),
+        "came without evidence, silent (a digest of the address)": (unproven.REMEMBERED, "stayed_silent", "at"),
         "sign-ups": (signup.KEPT, "signup WHERE refused_at IS NULL", "came_at"),
         # Kept at least as long as any other: it may be refused on the day it comes.
         "sign-ups whose owner said no": (
