@@ -14,6 +14,8 @@ from newsletter import assembly, settings
 from newsletter.assembly import Newsletter
 from newsletter.issues import digests
 from newsletter.journeys import moving_in, publish, rekeying
+from newsletter.operators import people
+from newsletter.operators.roles import May
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.vault import Keyring
@@ -63,9 +65,14 @@ def add_readers(
         writer = csv.writer(file)
         writer.writerow(("email", "name"))
         writer.writerows((address, f"{name} {place}") for place, address in enumerate(addresses))
-    moving_in.import_subscribers(
-        made.parts, str(path), digest_key=digest, permission=moving_in.Permission(Basis.IMPORTED, "a test")
-    )
+    permission = moving_in.Permission(Basis.IMPORTED, "a test")
+    moving_in.import_subscribers(made.parts, str(path), digest_key=digest, permission=permission, by=data_officer(made))
+
+
+def data_officer(made: Newsletter) -> int | None:
+    """Return the number of somebody who may deal with people's data; None where there is nobody in the team yet."""
+    with made.parts.database.transaction() as session:
+        return next((one.id for one in people.active(session) if May.PEOPLE in one.may), None)
 
 
 def add_articles(

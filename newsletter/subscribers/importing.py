@@ -121,9 +121,11 @@ def bring(
     rejects: Path,
     dry_run: bool = False,
     progress: Callable[[int], None] | None = None,
+    before_commit: Callable[[Session, ImportReport], None] = lambda _session, _report: None,
 ) -> ImportReport:
     """Import what was brought and return the counts. One transaction: all rows that can be taken, or none.
 
+    before_commit   writes beside it what was done; a dry run takes that back as well
     evidence   where the permission can be shown; sealed and kept with the import. May be empty where rows show it themselves
     rejects    folder for the file that names the rows not taken (0600, removed after 24 h); a dry run writes it too
 
@@ -148,6 +150,7 @@ def bring(
         session.execute(_CLOSE_RUN, {"id": import_id, **_columns(report)})
         # Before the commit: a disk without room for the file means that nothing is imported.
         path = refused.write(rejects, import_id)
+        before_commit(session, report)
         if dry_run:
             session.rollback()
     return replace(report, rejects=path)
