@@ -48,6 +48,7 @@ def tidy(parts: Parts) -> int:
         now = database.now(session)
         gone = readers.tidy(session, now=now) + wishes.empty(session, now=now)
         gone += replies.forget(session, now=now) + arrivals.forget(session, now=now)
+        gone += mails.empty_team(session, now=now)
     while count := _forget_unproven(parts) + _forget_silent(parts):
         gone += count
     with parts.database.transaction() as session:

@@ -23,6 +23,8 @@ Held = tuple[timedelta | None, datetime | None, int]
 KEPT = timedelta(days=400)
 """How long rows of deliveries are kept after the month of their mailing: as `forget_deliveries` in the database has it."""
 RETURNS_KEPT = timedelta(days=431)
+TEAM_KEPT = timedelta(days=31)
+"""How long the text of a mail to the team is kept, which says who of them did what; that it went stays in the books."""
 
 
 class Outcome(StrEnum):
@@ -77,7 +79,9 @@ _SENT = text("""
             WHEN d.state = 'accepted' THEN 'handed' WHEN d.state = 'uncertain' OR d.uncertain_at IS NOT NULL THEN 'uncertain'
             WHEN d.state = 'rejected' THEN 'refused' WHEN d.state = 'deferred' THEN 'waiting' ELSE 'late' END AS outcome
     FROM delivery d JOIN mailing m ON m.id = d.mailing_id LEFT JOIN variant v ON v.id = d.variant_id
-    WHERE d.mailbox_id = :mailbox AND m.kind <> 'drill' AND v.body_sealed IS NULL
+    WHERE d.mailbox_id = :mailbox
+      AND (m.kind IN ('digest', 'mailing', 'alert', 'retraction', 'test')
+           OR m.kind = 'notice' AND m.subject IN ('confirm', 'welcome', 'prove'))
       AND (d.state IN ('accepted', 'uncertain', 'rejected') OR d.uncertain_at IS NOT NULL OR d.tries > 0)
     ORDER BY at DESC, m.id DESC, d.occasion DESC LIMIT :limit OFFSET :skip
 """)
@@ -124,9 +128,11 @@ def held(session: Session) -> dict[str, Held]:
     rows = session.execute(_ROWS).scalar_one()
     back = session.execute(text("SELECT min(came_at), count(*) FROM returned")).one()
     counts = session.execute(text("SELECT count(*) FROM delivery_count")).scalar_one()
+    told = session.execute(_TOLD).one()
     return {
         "rows of deliveries (end of their month)": (KEPT, month, int(rows)),
         "what came back": (RETURNS_KEPT, back[0], int(back[1])),
+        "text of mails to the team": (TEAM_KEPT, told[0], int(told[1])),
         "counts of mailings": (None, None, int(counts)),
     }
 
@@ -135,6 +141,23 @@ def held(session: Session) -> dict[str, Held]:
 _ROWS = text("""
     SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
     WHERE i.inhparent = 'delivery'::regclass
+""")
+
+
+_TOLD = text("""
+    SELECT min(m.created_at), count(*) FROM variant v JOIN mailing m ON m.id = v.mailing_id WHERE v.body_sealed IS NOT NULL
+""")
+
+
+def empty_team(session: Session, *, now: datetime) -> int:
+    """Delete the text of mails to the team that are over; return how many. One that is still under way is waited for."""
+    return int(session.execute(_EMPTY, {"over": now - TEAM_KEPT}).rowcount)  # type: ignore[attr-defined]
+
+
+_EMPTY = text("""
+    UPDATE variant v SET body_sealed = NULL FROM mailing m
+    WHERE v.body_sealed IS NOT NULL AND m.id = v.mailing_id AND m.created_at < :over
+      AND m.state IN ('done', 'stopped', 'retracted', 'cancelled')
 """)
 
 

@@ -2,6 +2,7 @@
 
 A mark stands by the number of a mailbox whose address is gone, as entries of the do-not-mail list do: the keyed digest that is left
 knows the address again when a list brings it. Which lists named an entry before this was kept nobody knows: there it is one.
+The text of mails to the team ends as well, and is found by an index of the few there are.
 """
 
 import sqlalchemy as sa
@@ -41,6 +42,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("suppression_id", "import_id", name=op.f("pk_suppression_naming")),
     )
     op.create_index(op.f("ix_suppression_naming_import_id"), "suppression_naming", ["import_id"])
+    sealed = sa.text("body_sealed IS NOT NULL")
+    op.create_index("sealed_variants", "variant", ["mailing_id"], postgresql_where=sealed)
     op.add_column("import_run", sa.Column("silent", NUMBER, server_default="0", nullable=False))
     op.execute("GRANT UPDATE (silent) ON import_run TO newsletter_worker")
     op.execute("REVOKE ALL ON stayed_silent, suppression_naming FROM newsletter_web, newsletter_worker")
