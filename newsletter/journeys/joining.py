@@ -45,6 +45,7 @@ from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.forms import Arrival
 from newsletter.subscribers.signup import Answer, SignupView, Wish
 from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.subscribers.suppression import Reason
 from newsletter.subscribers.waves import Origin
 from newsletter.tokens import Purpose
 
@@ -233,15 +234,21 @@ def ask_again(parts: Parts, signup_id: int) -> bool:
 def refuse_by_reply(parts: Parts, signup_id: int) -> bool:
     """Say no by answering the mail; return False where there is nothing to refuse any more. Safe to repeat.
 
-    What a yes to the same mail had brought ends; whatever else they take goes on.
+    What a yes to the same mail had brought ends; whatever else they take goes on. Who takes nothing stands on the do-not-mail list
+    from then on: no list brings them in, and a yes of their own lifts it.
     """
     with parts.database.transaction() as session:
-        closed = declining.refuse(session, signup_id, now=database.now(session))
+        now = database.now(session)
+        closed = declining.refuse(session, signup_id, now=now)
         if closed is None:
             return False
-        if person := people.of_mailbox(session, closed.mailbox_id):
+        person = people.of_mailbox(session, closed.mailbox_id)
+        if person:
             for digest_id in closed.digest_ids:
                 leaving.end(session, person.id, digest_id)
+        if not closed.digest_ids and not (person and subscriptions.of(session, person.id)):
+            # Else the next list that names them, with whatever evidence, has them mailed who said that they want none of it.
+            suppression.add(session, closed.mailbox_id, reason=Reason.LEFT, now=now)
     return True
 
 

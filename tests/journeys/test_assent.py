@@ -110,7 +110,8 @@ def test_a_no_lifts_nothing_and_brings_no_further_question(made, sink):
     with made.parts.database.transaction() as session:
         suppression.add(session, mailbox, reason=Reason.COMPLAINT, now=database.now(session))
     assert answered(made, mail, answers.gmail(mail, ANN, "No, never")) is Done.REFUSED
-    assert ask(made, "SELECT reason FROM suppression WHERE lifted_at IS NULL") == [("complaint",)]
+    live = ask(made, "SELECT reason FROM suppression WHERE lifted_at IS NULL ORDER BY id")
+    assert live == [("complaint",), ("left",)]
     assert not asks(made, sink, ANN)
     later(made, "20 minutes")
     assert not asks(made, sink, ANN)
@@ -170,10 +171,27 @@ def test_nobody_of_the_team_asks_who_said_no(made, sink, tmp_path):
     brought = {"digest_key": "weekly", "permission": moving_in.Permission(Basis.IMPORTED, "")}
     (tmp_path / "list.csv").write_text(f"email,optin_time\n{ANN},\n", encoding="utf-8")
     done = moving_in.import_subscribers(made.parts, str(tmp_path / "list.csv"), **brought)
-    assert moving_in.ask(made.parts, done.number) == 1
+    assert moving_in.ask(made.parts, done.number) == 0
     joining.work(made.parts)
     made.deliver("transactional", seconds=5)
     assert len(sink.messages) == before
+
+
+def test_no_list_brings_in_who_said_no(made, sink, tmp_path):
+    """Months after "do not write to me again" an operator finds a list, and believes that it shows their wish."""
+    mail = question(made, sink)
+    assert answered(made, mail, answers.gmail(mail, ANN, "Do not write to me again")) is Done.REFUSED
+    later(made, "70 days")
+    joining.work(made.parts)
+    assert ask(made, "SELECT 1 FROM signup") == []
+    assert ask(made, "SELECT 1 FROM mailbox WHERE address_sealed IS NOT NULL") == [], "a digest of the address does"
+    (tmp_path / "list.csv").write_text(f"email\n{ANN}\n", encoding="utf-8")
+    assert house.bring(made, tmp_path / "list.csv").rejected == 1
+    assert takes(made) == []
+    again = question(made, sink)
+    assert answered(made, again, answers.gmail(again, ANN, "yes")) is Done.CONFIRMED
+    assert takes(made) == ["weekly"]
+    assert ask(made, "SELECT 1 FROM suppression WHERE lifted_at IS NULL") == [], "their own yes lifts it"
 
 
 def test_who_said_no_comes_back_by_answering_that_mail_anew(made, sink):
@@ -190,6 +208,7 @@ def test_who_said_no_comes_back_by_answering_that_mail_anew(made, sink):
     assert answered(made, mail, answers.gmail(mail, ANN, "yes")) is Done.NOTHING, "once"
     assert answered(made, again, answers.gmail(again, ANN, "yes")) is Done.CONFIRMED
     assert takes(made) == ["weekly"]
+    assert ask(made, "SELECT 1 FROM suppression WHERE lifted_at IS NULL") == []
 
 
 def test_a_reader_who_said_no_goes_on_by_their_own_links(made, sink):
@@ -201,6 +220,7 @@ def test_a_reader_who_said_no_goes_on_by_their_own_links(made, sink):
     mail = question(made, sink)
     assert answered(made, mail, answers.gmail(mail, ANN, "no")) is Done.REFUSED
     assert takes(made) == ["alarm"]
+    assert ask(made, "SELECT 1 FROM suppression") == [], "what they take goes on"
     with made.parts.database.transaction() as session:
         link = made.parts.tokens.preferences(1, now=database.now(session))
     choosing.choose(made.parts, link, Level.EVERYTHING)
