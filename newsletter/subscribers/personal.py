@@ -53,6 +53,7 @@ def export(session: Session, whose: Whose) -> dict[str, Any]:
         "topics": list(_topics(session, whose)),
         "permissions": list(permissions(session, whose)),
         "suppressions": list(_suppressions(session, whose)),
+        "asked_because_of_a_list_and_silent": unproven.silent_since(session, whose.mailbox_id),
         "signups": [
             {"at": row.came_at, "state": row.state, "answered_at": row.answered_at, "answered_by": row.answered_by}
             | _wish(session, row)

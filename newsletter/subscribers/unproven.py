@@ -77,6 +77,11 @@ def remembered(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
     return set(session.execute(marked).scalars())
 
 
+def silent_since(session: Session, mailbox_id: int) -> datetime | None:
+    """Return since when it is remembered that the owner of a mailbox stayed silent; None: it is not."""
+    return session.execute(select(StayedSilent.at).where(StayedSilent.mailbox_id == mailbox_id)).scalar_one_or_none()
+
+
 def tidy(session: Session, *, now: datetime, most: int) -> list[int]:
     """Remember the first so many no longer whose time is over; return their mailboxes."""
     return list(session.execute(_NO_LONGER, {"over": now - REMEMBERED, "most": most}).scalars())

@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
+from newsletter.addresses import EmailAddress
 from newsletter.cli import moving
-from newsletter.journeys import joining, mailing, moving_in, publish, retention, segmenting
+from newsletter.journeys import erasing, joining, mailing, moving_in, privacy, publish, retention, segmenting
 from newsletter.operators import audit
 from newsletter.subscribers import segments, undoing
 from newsletter.subscribers.consent import Basis
@@ -235,6 +236,17 @@ def test_that_somebody_said_nothing_is_forgotten_as_well(newsletter, silent, tmp
     assert ask(newsletter, "SELECT count(*) FROM stayed_silent") == [(0,)]
     assert all(one.ok for one in retention.table(newsletter.parts))
     assert bring(newsletter, tmp_path).silent == 0
+
+
+def test_it_is_handed_out_and_erased_with_the_rest(newsletter, silent, tmp_path):
+    """A digest of an address is somebody's as well: they may see it, and have it gone."""
+    address = EmailAddress.parse(OLD)
+    told = privacy.exported(newsletter.parts, reference=None, address=address, by=None)
+    assert told["asked_because_of_a_list_and_silent"]
+    whose, by = privacy.meant(newsletter.parts, reference=None, address=address, by=None)
+    erasing.erase(newsletter.parts, whose, by=by, may_come_back=True)
+    assert ask(newsletter, "SELECT count(*) FROM stayed_silent") == [(0,)]
+    assert bring(newsletter, tmp_path).unproven == 1, "as they wished: a list may name them again"
 
 
 def test_who_was_asked_is_not_asked_anew_because_the_list_was_taken_back(newsletter, moved, tmp_path, database_urls):
