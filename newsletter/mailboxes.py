@@ -206,6 +206,16 @@ def _revive(session: Session, mailbox_id: int, address: EmailAddress) -> None:
     session.execute(_REVIVE, facts)
 
 
+def revive_all(session: Session, found: Iterable[tuple[int, EmailAddress]]) -> None:
+    """Seal the addresses of those of some mailboxes of which a fingerprint alone was left."""
+    addresses = dict(found)
+    gone = select(Mailbox.id).where(
+        Mailbox.id == func.any(cast(list(addresses), ARRAY(BigInteger))), Mailbox.address_sealed.is_(None)
+    )
+    for mailbox_id in session.execute(gone).scalars().all() if addresses else ():
+        _revive(session, mailbox_id, addresses[mailbox_id])
+
+
 _REVIVE = text("""
     UPDATE mailbox SET address_sealed = :address_sealed, provider = :provider, domain_index = :domain_index
     WHERE id = :id AND address_sealed IS NULL

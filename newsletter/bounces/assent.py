@@ -88,6 +88,12 @@ def of(letter: Letter, *, whole: bool = True) -> Said:
     return Said.YES if empty or _is_yes(said) else Said.UNCLEAR
 
 
+def is_clear(letter: Letter) -> bool:
+    """Whether a yes stands there in words: after a no nothing less takes that back."""
+    said = next((line for line in parting.written(letter.text) if not parting.is_polite(line)), "")
+    return _is_yes(said)
+
+
 def says_more(letter: Letter) -> bool:
     """Whether there is something for a person to read beside a no."""
     return not all(_is_no(line) or parting.is_polite(line) for line in parting.written(letter.text))

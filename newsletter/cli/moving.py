@@ -23,6 +23,7 @@ _COUNTS = (
     "interests",
     "altered",
     "kept",
+    "silent",
 )
 _DAYS_NAMED = 7
 
@@ -52,6 +53,9 @@ def say_rest(done: ImportReport) -> None:
     if done.rejects:
         rows = "1 row was" if done.rejected == 1 else f"{done.rejected:,} rows were"
         _say(f"{rows} not taken; see {done.rejects} (kept for 24 hours).")
+    if done.silent:
+        people = "1 person was" if done.silent == 1 else f"{done.silent:,} people were"
+        _say(f"{people} left out: asked because of an earlier list, they did not answer, and are not asked again.")
     if done.altered:
         people = "1 person known before is" if done.altered == 1 else f"{done.altered:,} people known before are"
         _say(f"{people} written over by the list (name, postcode, language or zone): undoing leaves that.")
@@ -78,6 +82,14 @@ def summary(made: Newsletter, done: ImportReport, brought: Luggage, *, digest: s
         "days": days,
         "dry_run": dry_run,
     }
+
+
+def reached(reach: dict[str, Any] | None) -> str | None:
+    """Return in a line who might be mailed when an import was through; None: that was not kept yet."""
+    if reach is None:
+        return None
+    counts = {**reach["digests"], "alerts": reach["alerts"], "without evidence": reach["unproven"]}
+    return " · ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
 def _reach(reach: dict[str, Any], done: ImportReport, *, dry_run: bool) -> str:

@@ -61,6 +61,7 @@ def import_(
         bool,
         typer.Option("--overwrite", help="Write over name, postcode, language and zone of readers who are known."),
     ] = False,
+    operator: Operator = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -81,6 +82,7 @@ def import_(
             overwrite=overwrite,
             dry_run=dry_run,
             progress=advance,
+            by=operator,
         )
         moving.say_rest(done)
         show(moving.summary(made, done, brought, digest=digest, dry_run=dry_run), as_json=as_json)
@@ -90,10 +92,11 @@ def import_(
 
 @app.command()
 def imports(limit: Limit = 20, as_json: AsJson = False) -> None:
-    """List the imports, newest first."""
+    """List the imports, newest first, each with who might be mailed when it was through."""
     with newsletter() as made:
         rows = moving_in.listed(made.parts, limit=limit)
-    show(rows, as_json=as_json, words=lambda: listing(list(rows), empty="Nothing was imported yet."))
+    told = [row | {"reach": moving.reached(row["reach"])} for row in rows]
+    show(rows, as_json=as_json, words=lambda: listing(list(told), empty="Nothing was imported yet."))
 
 
 @app.command()
@@ -147,7 +150,7 @@ def show_(reference: Reference = None, operator: Operator = None, as_json: AsJso
 
 @app.command("list")
 def list_(digest: str | None = None, limit: Limit = 50, operator: Operator = None, as_json: AsJson = False) -> None:
-    """List people, newest first; addresses are masked, and the look stands in the audit."""
+    """List people, newest first, a hundred at most; addresses are masked, and the look stands in the audit."""
     with newsletter() as made:
         rows = finding.newest(made.parts, digest=digest, by=operator, limit=limit)
     show(rows, as_json=as_json, words=lambda: listing(list(rows), empty="There are no subscribers yet."))

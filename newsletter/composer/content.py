@@ -166,17 +166,16 @@ class LetterContent:
 
 
 class NoticeKind(StrEnum):
-    """The mails a person causes by their own act."""
+    """The mails a person causes by their own act. None says goodbye: one more mail is what whoever left did not want."""
 
     CONFIRM = "confirm"
     WELCOME = "welcome"
-    GOODBYE = "goodbye"
     PROVE = "prove"
 
 
 @dataclass(frozen=True, slots=True)
 class NoticeContent:
-    """A confirmation, welcome or goodbye.
+    """A confirmation, a welcome or a fresh link.
 
     lists          names of the digests or topics it is about, at least one
     written_on     day on which it is written: what a discreet subject says

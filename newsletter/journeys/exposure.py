@@ -24,6 +24,7 @@ CLEAR = (
     "subscription",
     "interest",
     "unproven",
+    "stayed_silent",
     "segment",
     "consent_event",
     "delivery",

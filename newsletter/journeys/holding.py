@@ -25,7 +25,7 @@ from newsletter.operators import audit, hooks
 from newsletter.operators import people as operators
 from newsletter.operators.hooks import Event
 from newsletter.operators.roles import May
-from newsletter.subscribers import held, people, signup, suppression, taking_back
+from newsletter.subscribers import held, people, signup, suppression, taking_back, unproven
 from newsletter.subscribers.held import Counted, Group, WaveView, Where
 from newsletter.subscribers.waves import Why
 
@@ -166,11 +166,11 @@ def forget_boxes(session: Session, boxes: Iterable[int]) -> int:
     asked = set(boxes)
     used = people.of_mailboxes(session, asked) | operators.of_mailboxes(session, asked)
     used |= taking_back.left_of(session, asked)
-    spoken_of = suppression.of_mailboxes(session, asked)
+    spoken_of = suppression.of_mailboxes(session, asked) | unproven.remembered(session, asked)
     gone = sorted(asked - used - spoken_of)
     if gone:
         mailboxes.forget(session, gone)
-    # Of whom something was said and who is nobody's, a fingerprint does: it is all that is left of who was erased.
+    # Of whom something was said, or who said nothing, and who is nobody's, a fingerprint does: all that is left of who was erased.
     mailboxes.forget(session, spoken_of - used, keep_index=True)
     return len(gone)
 

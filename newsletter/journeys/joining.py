@@ -28,12 +28,24 @@ from newsletter.journeys.judging import TRAP as TRAP
 from newsletter.journeys.notices import To
 from newsletter.journeys.parts import NoSender, Parts
 from newsletter.ledger.mailings import Lane
-from newsletter.subscribers import agreements, consent, forms, held, people, signup, styles, subscriptions, suppression
+from newsletter.subscribers import (
+    agreements,
+    consent,
+    declining,
+    forms,
+    held,
+    people,
+    signup,
+    styles,
+    subscriptions,
+    suppression,
+)
 from newsletter.subscribers.agreements import Shown
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.forms import Arrival
 from newsletter.subscribers.signup import Answer, SignupView, Wish
 from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.subscribers.suppression import Reason
 from newsletter.subscribers.waves import Origin
 from newsletter.tokens import Purpose
 
@@ -205,18 +217,38 @@ def confirm_by_reply(parts: Parts, signup_id: int) -> bool:
     return known
 
 
+def ask_again(parts: Parts, signup_id: int) -> bool:
+    """Ask once more whoever said no and now answers that mail by a clear yes; return False where they had not said no."""
+    with parts.database.transaction() as session:
+        wish = declining.take_back(session, signup_id)
+        if wish is None:
+            return False
+        known, now = {key: number for number, key in digests.keys(session).items()}, database.now(session)
+        wanted = [known[key] for key in wish.choices if key in known]
+        added = signup.add(session, secrets.token_urlsafe(16), wish, now=now, digest_ids=wanted)
+        signup.vouch(session, added, now=now)
+    parts.nudger.nudge(SIGNUPS)
+    return True
+
+
 def refuse_by_reply(parts: Parts, signup_id: int) -> bool:
     """Say no by answering the mail; return False where there is nothing to refuse any more. Safe to repeat.
 
-    What a yes to the same mail had brought ends; whatever else they take goes on.
+    What a yes to the same mail had brought ends; whatever else they take goes on. Who takes nothing stands on the do-not-mail list
+    from then on: no list brings them in, and a yes of their own lifts it.
     """
     with parts.database.transaction() as session:
-        closed = signup.refuse(session, signup_id)
+        now = database.now(session)
+        closed = declining.refuse(session, signup_id, now=now)
         if closed is None:
             return False
-        if person := people.of_mailbox(session, closed.mailbox_id):
+        person = people.of_mailbox(session, closed.mailbox_id)
+        if person:
             for digest_id in closed.digest_ids:
                 leaving.end(session, person.id, digest_id)
+        if not closed.digest_ids and not (person and subscriptions.of(session, person.id)):
+            # Else the next list that names them, with whatever evidence, has them mailed who said that they want none of it.
+            suppression.add(session, closed.mailbox_id, reason=Reason.LEFT, now=now)
     return True
 
 

@@ -36,6 +36,7 @@ class _Box:
     unanswered   when the owner of that inbox was asked: one list for all mailboxes that share it
     named        the digests in the mails that asked at this address; latest: when the last of them did
     asked        its owner is asked by this batch, and the mail names all that waits beside it
+    refused      the owner of that inbox said lately that they had not asked for it
     """
 
     address: EmailAddress
@@ -45,6 +46,7 @@ class _Box:
     named: frozenset[int] = frozenset()
     latest: datetime | None = None
     asked: bool = False
+    refused: bool = False
 
 
 def judge(session: Session, found: Sequence[SignupView], *, keys: Mapping[str, int], now: datetime) -> list[To]:
@@ -59,9 +61,11 @@ def judge(session: Session, found: Sequence[SignupView], *, keys: Mapping[str, i
     asked: list[tuple[SignupView, Wish, _Box]] = []
     beside: list[tuple[SignupView, Wish, _Box]] = []
     waits: defaultdict[Why, list[int]] = defaultdict(list)
+    refused: list[int] = []
     for one in found:
         box, wish = boxes.get(one.id), one.wish
-        if box is None or wish is None:
+        if box is None or wish is None or box.refused:
+            refused.append(one.id)
             continue
         if (
             _old(box, one, now)
@@ -77,7 +81,7 @@ def judge(session: Session, found: Sequence[SignupView], *, keys: Mapping[str, i
             # Also where there is one: of whom was erased it holds no address.
             box.id, box.asked = mailboxes.find_or_make(session, box.address), True
             asked.append((one, wish, box))
-    signup.refused(session, [one.id for one in found if one.id not in boxes])
+    signup.refused(session, refused)
     if beside:
         again = [
             (one.id, box.id, box.inbox, None if _old(box, one, now) else _again(box, _wanted(wish, keys)))
@@ -145,6 +149,7 @@ def _boxes(session: Session, found: Sequence[SignupView], *, now: datetime) -> d
     at = {box: inboxes[number][0] for number, index in keys.items() if (box := known.get(index[0][1]))}
     ending, own = _sorted(asked, live, at)
     unanswered = {inbox: [one.asked_at for one in signup.still_open(theirs)] for inbox, theirs in ending.items()}
+    closed = {inbox for inbox, theirs in ending.items() if signup.has_refused(theirs, now=now)}
     boxes: dict[bytes, _Box] = {}
     for number, address in addresses.items():
         index, inbox = keys[number][0][1], inboxes[number][0]
@@ -152,7 +157,8 @@ def _boxes(session: Session, found: Sequence[SignupView], *, now: datetime) -> d
         here = signup.still_open(own.get(box or 0, ()))
         named = frozenset(chain.from_iterable(one.named for one in here))
         latest = here[-1].asked_at if here else None
-        boxes.setdefault(index, _Box(address, inbox, unanswered.setdefault(inbox, []), box, named, latest))
+        made = _Box(address, inbox, unanswered.setdefault(inbox, []), box, named, latest, refused=inbox in closed)
+        boxes.setdefault(index, made)
     return {number: boxes[index[0][1]] for number, index in keys.items()}
 
 

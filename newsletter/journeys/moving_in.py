@@ -69,15 +69,17 @@ def import_subscribers(
     overwrite: bool = False,
     dry_run: bool = False,
     progress: Callable[[int], None] | None = None,
+    by: int | None = None,
 ) -> importing.ImportReport:
     """Import people into a digest, from a file or a whole export; return the counts.
 
     New readers begin with the articles after the last cut of their rhythm. overwrite: its word counts more than what is
-    known of readers. Raises what `look` raises, digests.UnknownDigest
-    and what `subscribers.importing` raises.
+    known of readers. Raises what `look` raises, what `acting.officer` raises, digests.UnknownDigest and what
+    `subscribers.importing` raises.
     """
     with parts.database.transaction() as session:
         now = database.now(session)
+        who = acting.officer(session, by)
         digest = digests.by_key(session, digest_key)
         wanted = rhythm or digest.rhythm
         had_to = cutting.last_cut(session, digest.id, wanted)
@@ -100,11 +102,18 @@ def import_subscribers(
         rejects=parts.home / "rejects",
         dry_run=dry_run,
         progress=progress,
+        before_commit=lambda session, done: _written(session, who, done, digest_key),
     )
     if report.added >= MANY and not dry_run:
         with parts.database.transaction() as session:
             database.refresh_statistics(session, *importing.FILLED)
     return report
+
+
+def _written(session: Session, who: int | str, done: importing.ImportReport, digest: str) -> None:
+    names = ("read", "added", "changed", "rejected", "suppressed", "unproven")
+    counts = {name: getattr(done, name) for name in names}
+    audit.append(session, "import.brought", by=who, now=database.now(session), number=done.number, to=digest, **counts)
 
 
 def spelled(parts: Parts, reach: Reach) -> dict[str, Any]:
@@ -126,10 +135,18 @@ def pace(parts: Parts, messages: int) -> Promise | None:
 
 
 def listed(parts: Parts, *, limit: int) -> list[dict[str, Any]]:
-    """Return the newest imports."""
+    """Return the newest imports, each with whom it reached when it was through."""
     with parts.database.transaction() as session:
         keys = digests.keys(session)
-        return [row | {"digest": keys[row["digest"]]} for row in undoing.listed(session, limit=limit)]
+        rows = undoing.listed(session, limit=limit)
+    return [row | {"digest": keys[row["digest"]], "reach": _spelled(row["reach"], keys)} for row in rows]
+
+
+def _spelled(kept: dict[str, Any], keys: dict[int, str]) -> dict[str, Any] | None:
+    """Return a reach as it was kept, with the keys of the digests; None: it was not kept yet."""
+    if not kept:
+        return None
+    return kept | {"digests": {keys[int(number)]: count for number, count in kept["digests"].items()}}
 
 
 def undo(parts: Parts, number: int, *, suppressions_too: bool, dry_run: bool = False, by: int | None = None) -> Undone:

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -19,12 +19,12 @@ from newsletter.jobs import PRIVACY
 from newsletter.journeys import acting, canaries, erasing, retention
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import personal as mails
-from newsletter.ledger.personal import Sent
+from newsletter.ledger.personal import Outcome
 from newsletter.mailboxes import Whose
 from newsletter.operators import audit
 from newsletter.operators import personal as team
 from newsletter.operators.audit import LINK
-from newsletter.subscribers import consent, fresh, parcels, people, topics, wishes
+from newsletter.subscribers import consent, fresh, parcels, pausing, people, topics, wishes
 from newsletter.subscribers import personal as readers
 from newsletter.subscribers.wishes import Asking, Wish
 from newsletter.tokens import Purpose
@@ -36,6 +36,8 @@ NOUNS = (readers, mails, letters, team, mailboxes)
 LINK_LASTS = timedelta(hours=26)
 """How long ago a link that still works can have been mailed: a day, its last hour, and the clock of another machine."""
 LOOK_SECONDS = 0.1
+SHOWN, PAGES = 20, 50
+"""How many mails one page shows of what was sent, and how many pages there are: more than the 400 days bring that rows are kept."""
 
 
 class NotYet(NewsletterError):
@@ -160,10 +162,46 @@ def _told(what: str, one: dict[str, Any], *, leave_out: tuple[str, ...] = ()) ->
     return {"at": one["at"], "what": what} | kept
 
 
-def sent(session: Session, subscriber_id: int) -> list[Sent]:
-    """Return the mailings a reader has, or may have, the latest first: what their own page shows by day and subject."""
-    person = people.by_id(session, subscriber_id)
-    return mails.sent(session, person.mailbox_id) if person else []
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail that went to a reader, as their own page tells of it. digest: its name; "" where it was of none."""
+
+    subject: str
+    on: date
+    digest: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Mails:
+    """One page of what was sent. further: whether there is another page."""
+
+    language: str
+    who: str
+    mails: tuple[Mail, ...]
+    page: int
+    further: bool
+
+
+def sent(parts: Parts, token: str, *, page: int = 1) -> Mails:
+    """Return what was sent to the reader whose fresh link this is, the latest first. Changes nothing.
+
+    page   from 1, SHOWN mails on each
+
+    Raises tokens.BadToken, UnknownPerson: no other link of ours shows it, since mails are forwarded (decision 7).
+    """
+    with parts.database.transaction() as session:
+        person = people.by_id(session, _reader(session, parts, token))
+        if person is None:
+            raise people.UnknownPerson
+        found = mails.sent(session, person.mailbox_id, limit=SHOWN + 1, skip=SHOWN * (page - 1))
+        named = {one.id: one.name for one in digests.listed(session)}
+        zone = pausing.zone(person.time_zone)
+        shown = tuple(
+            Mail(one.subject, one.at.astimezone(zone).date(), named.get(one.digest_id or 0, ""), one.outcome)
+            for one in found[:SHOWN]
+        )
+        return Mails(person.language, mailboxes.hint(session, person.mailbox_id), shown, page, len(found) > SHOWN)
 
 
 def look(parts: Parts, token: str) -> Own:

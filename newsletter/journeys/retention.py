@@ -48,7 +48,8 @@ def tidy(parts: Parts) -> int:
         now = database.now(session)
         gone = readers.tidy(session, now=now) + wishes.empty(session, now=now)
         gone += replies.forget(session, now=now) + arrivals.forget(session, now=now)
-    while count := _forget_unproven(parts):
+        gone += mails.empty_team(session, now=now)
+    while count := _forget_unproven(parts) + _forget_silent(parts):
         gone += count
     with parts.database.transaction() as session:
         return gone + mails.tidy(session)
@@ -59,6 +60,13 @@ def _forget_unproven(parts: Parts) -> int:
         count, boxes = unproven.forget(session, now=database.now(session), most=_PORTION)
         holding.forget_boxes(session, boxes)
     return count
+
+
+def _forget_silent(parts: Parts) -> int:
+    with parts.database.transaction() as session:
+        boxes = unproven.tidy(session, now=database.now(session), most=_PORTION)
+        holding.forget_boxes(session, boxes)
+    return len(boxes)
 
 
 _PORTION = 1_000

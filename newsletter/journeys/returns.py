@@ -48,6 +48,7 @@ class Done(StrEnum):
     PROBED = "probed"
     CONFIRMED = "confirmed"
     REFUSED = "refused"
+    ASKED = "asked again"
     NOTHING = "nothing"
 
 
@@ -83,7 +84,10 @@ def _answered_question(parts: Parts, mail: Arrived, signup_id: int) -> Done:
         return Done.NOTHING
     match assent.of(letter, whole=processing.is_whole(mail.content)):
         case Said.YES:
-            return Done.CONFIRMED if joining.confirm_by_reply(parts, signup_id) else Done.NOTHING
+            if joining.confirm_by_reply(parts, signup_id):
+                return Done.CONFIRMED
+            again = assent.is_clear(letter) and joining.ask_again(parts, signup_id)
+            return Done.ASKED if again else Done.NOTHING
         case Said.NO:
             refused = joining.refuse_by_reply(parts, signup_id)
             kept = assent.says_more(letter) and _kept(parts, mail, letter, signup_id, refused=refused)

@@ -43,6 +43,8 @@ class ImportRun(Base):
     source: Mapped[str] = mapped_column(server_default="csv")
     suppressed: Mapped[int] = mapped_column(server_default="0")
     unproven: Mapped[int] = mapped_column(server_default="0")
+    # How many were left out who had been asked because of an earlier list, and stayed silent.
+    silent: Mapped[int] = mapped_column(server_default="0")
     # Of how many it overwrote what stood of them, which undoing it leaves; NULL: before this was counted.
     altered: Mapped[int | None]
     # How many may be mailed for each purpose when it was through.
@@ -108,6 +110,17 @@ class ImportReject(Base):
     row: Mapped[int] = mapped_column(primary_key=True)
     column: Mapped[str] = mapped_column("column_name")
     reason: Mapped[str]
+
+
+class StayedSilent(Base):
+    """A mailbox whose owner was asked because of a list and said nothing: no list without evidence has them asked again."""
+
+    __tablename__ = "stayed_silent"
+
+    mailbox_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("mailbox.id", ondelete="CASCADE"), primary_key=True)
+    at: Mapped[datetime]
+
+    __table_args__ = (Index("silent_by_age", "at"),)
 
 
 class Unproven(Base):

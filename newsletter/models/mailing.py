@@ -140,7 +140,8 @@ class Block(Base):
 class Variant(Base):
     """One of several messages of a mailing: the constants of its headers and the blocks it joins.
 
-    body_sealed   the blocks of a mail that names one of the team, instead of those that stand in clear and are shared
+    body_sealed   the blocks of a mail that names one of the team, instead of those that stand in clear and are shared;
+                  emptied once it is over (`ledger.personal.TEAM_KEPT`)
     """
 
     __tablename__ = "variant"
@@ -160,6 +161,7 @@ class Variant(Base):
     __table_args__ = (
         UniqueConstraint("mailing_id", "number"),
         CheckConstraint("body_sealed IS NULL OR cardinality(blocks) = 0", name="sealed_or_shared"),
+        Index("sealed_variants", "mailing_id", postgresql_where="body_sealed IS NOT NULL"),
     )
 
 

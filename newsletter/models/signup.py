@@ -18,7 +18,7 @@ class SignupState(StrEnum):
     WAITING   nobody has looked at it
     ASKED     its owner was mailed a question
     BESIDE    its owner was asked lately by another one: whoever answers that answers this as well, if that mail names it
-    REFUSED   nothing can be written to what it names, or its owner said no
+    REFUSED   nothing can be written to what it names, or its owner said no, to this one or lately to another
     SETTLED   its owner said yes, and gets what it asked for
     HELD      more came like it than are let through: it waits for room, or for an operator
     UNDONE    an operator took it back; it is kept as long as the question that was asked counts
@@ -78,6 +78,8 @@ class Signup(Base):
     # The digests in the mail that asked; and from when to ask about one that waits beside a mail which does not name it.
     named: Mapped[list[int]] = mapped_column(ARRAY(BIGINT), server_default="{}")
     again_at: Mapped[datetime | None]
+    # When its owner said that they did not ask for it: nobody is asked at that inbox for a month.
+    refused_at: Mapped[datetime | None]
     # Keyed digest of the inbox that mail to its address ends in: by it questions are counted.
     inbox: Mapped[bytes | None] = mapped_column(info=personal("subscribers"))
     # Where it came from, as keyed digests; and what operators tell waves apart by.

@@ -60,6 +60,19 @@ class Suppression(Base):
     )
 
 
+class SuppressionNaming(Base):
+    """A further list that named an entry which another list had brought: undoing that one leaves it."""
+
+    __tablename__ = "suppression_naming"
+
+    suppression_id: Mapped[int] = mapped_column(
+        BigInteger, ForeignKey("suppression.id", ondelete="CASCADE"), primary_key=True
+    )
+    import_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("import_run.id"), primary_key=True)
+
+    __table_args__ = (Index(None, "import_id"),)
+
+
 class FullMailbox(Base):
     """A mailbox that was full: since when, how often on different days, and when last."""
 

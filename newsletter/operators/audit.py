@@ -182,6 +182,18 @@ def _entry(number: int, content: str) -> Entry:
         return Entry(number, datetime.fromtimestamp(0, UTC), "?", "unreadable", {})
 
 
+def since(session: Session, act: str, *, by: int | str, at: datetime) -> list[Entry]:
+    """Return what somebody did of one kind since then, newest first; no two of theirs at once may be counted by it."""
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtext('audit of ' || CAST(:by AS text)))"), {"by": str(by)})
+    found, before = list[Entry](), None
+    while rows := listed(session, limit=_BATCH, before=before):
+        found += [one for one in rows if one.act == act and one.actor == str(by) and one.at > at]
+        if rows[-1].at <= at:
+            break
+        before = rows[-1].number
+    return found
+
+
 def of_mailing(session: Session, act: str, mailing_id: int) -> list[Entry]:
     """Return what was written of one act about a mailing, oldest first. Reads the whole chain: for what is rarely asked."""
     told = Audit.content.contains(f'"act":"{act}"'), Audit.content.contains(f'"mailing":{mailing_id}')

@@ -62,6 +62,7 @@ class ImportReport:
     interests   topics that somebody reads of from now on
     altered     of the changed, people whose name, postcode, language or zone it wrote over; undoing it leaves these
     kept        people of whom it says another name, postcode, language or zone, which was not taken
+    silent      were asked because of an earlier list, never answered, and are not asked again; of the rejected, or known readers
     rejects     the file that names the rows not taken, or None
     ignored     columns that say nothing to us
     strange     tags that are no topic of ours, by how many people have them; the most frequent ones
@@ -80,6 +81,7 @@ class ImportReport:
     interests: int = 0
     altered: int = 0
     kept: int = 0
+    silent: int = 0
     strange: Mapping[str, int] = field(default_factory=dict)
     reach: Reach | None = None
 
@@ -119,9 +121,11 @@ def bring(
     rejects: Path,
     dry_run: bool = False,
     progress: Callable[[int], None] | None = None,
+    before_commit: Callable[[Session, ImportReport], None] = lambda _session, _report: None,
 ) -> ImportReport:
     """Import what was brought and return the counts. One transaction: all rows that can be taken, or none.
 
+    before_commit   writes beside it what was done; a dry run takes that back as well
     evidence   where the permission can be shown; sealed and kept with the import. May be empty where rows show it themselves
     rejects    folder for the file that names the rows not taken (0600, removed after 24 h); a dry run writes it too
 
@@ -146,13 +150,14 @@ def bring(
         session.execute(_CLOSE_RUN, {"id": import_id, **_columns(report)})
         # Before the commit: a disk without room for the file means that nothing is imported.
         path = refused.write(rejects, import_id)
+        before_commit(session, report)
         if dry_run:
             session.rollback()
     return replace(report, rejects=path)
 
 
 def _columns(report: ImportReport) -> dict[str, Any]:
-    names = ("read", "added", "changed", "unchanged", "rejected", "suppressed", "unproven", "altered")
+    names = ("read", "added", "changed", "unchanged", "rejected", "suppressed", "unproven", "altered", "silent")
     return {name: getattr(report, name) for name in names} | {"reach": json.dumps(reach.as_data(report.reach))}
 
 
@@ -202,7 +207,8 @@ _OPEN_RUN = text("""
 """)
 _CLOSE_RUN = text("""
     UPDATE import_run SET read = :read, added = :added, changed = :changed, unchanged = :unchanged, rejected = :rejected,
-        suppressed = :suppressed, unproven = :unproven, altered = :altered, reach = CAST(:reach AS jsonb)
+        suppressed = :suppressed, unproven = :unproven, altered = :altered, silent = :silent,
+        reach = CAST(:reach AS jsonb)
     WHERE id = :id
 """)
 
@@ -212,12 +218,14 @@ class _Taken:
     """What became of one batch. seen, named: its readers; new: those it made; changed: others of whom anything is new.
 
     altered   of the changed, those whose record it overwrote; kept: those whose record it did not
+    silent    those who were asked before and are not asked again
     """
 
     added: int = 0
     unproven: int = 0
     altered: int = 0
     kept: int = 0
+    silent: int = 0
     changed: set[int] = field(default_factory=set)
     rejects: list[Reject] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
@@ -254,7 +262,7 @@ class _Run:
         self._seen = _Seen()
         self._tagging = tagging.Tagging(session, terms.tags, import_id=import_id, basis=terms.basis, now=terms.now)
         self.counts = tables.Counts()
-        self._suppressed = self._unproven = self._interests = self._altered = self._kept = 0
+        self._suppressed = self._unproven = self._interests = self._altered = self._kept = self._silent = 0
         self._strange = Counter[str]()
 
     def report(self, *, ignored: tuple[str, ...]) -> ImportReport:
@@ -275,6 +283,7 @@ class _Run:
             interests=self._interests,
             altered=self._altered,
             kept=self._kept,
+            silent=self._silent,
             strange=dict(self._strange.most_common(_TAGS_NAMED)),
             reach=reach.now(self._session),
         )
@@ -312,6 +321,7 @@ class _Run:
         self._interests += taken.interests
         self._altered += taken.altered
         self._kept += taken.kept
+        self._silent += taken.silent
         self._strange += taken.strange
 
     def _bar(self, barred: list[Barred]) -> int:
@@ -324,6 +334,7 @@ class _Run:
         newcomers, joining, known = self._compare([(people[key], box) for key, box in boxes.items()], taken)
         fresh = [person for key, person in people.items() if key not in boxes]
         made = mailboxes.make_all(self._session, [(person.address, person.keys) for person in fresh]) if fresh else ()
+        mailboxes.revive_all(self._session, [(box, person.address) for person, box in newcomers])
         newcomers += zip(fresh, made, strict=True)
         added = self._add(newcomers)
         self._permit(joining + added, taken)
@@ -347,12 +358,17 @@ class _Run:
             if row.suppressed or row.withdrawn:
                 reason = "on the do-not-mail list" if row.suppressed else "has unsubscribed"
                 taken.rejects.append(Reject(person.row, "email", reason))
+            elif row.subscriber_id is None and row.silent and not self._proven(person):
+                taken.silent += 1
+                taken.rejects.append(Reject(person.row, "email", "was asked before and did not answer"))
             elif row.subscriber_id is None:
                 nameless.append((person, row.mailbox_id))
             elif row.subscriber_id not in self._seen:
                 if update := overwriting.difference(self._session, person, row):
                     updates.append(update)
-                joining += [] if row.subscribed else [(row.subscriber_id, person)]
+                silent = row.silent and not row.subscribed and not self._proven(person)
+                taken.silent += silent
+                joining += [] if row.subscribed or silent else [(row.subscriber_id, person)]
                 named.append((row.subscriber_id, person))
                 taken.seen.append(row.subscriber_id)
         if self._terms.overwrite:
@@ -459,6 +475,7 @@ _KNOWN = text("""
         (SELECT count(*) FROM suppression p WHERE p.mailbox_id = known.mailbox_id AND p.lifted_at IS NULL) > 0 AS suppressed,
         (SELECT count(*) FROM subscription l WHERE l.subscriber_id = s.id AND l.digest_id = :digest
             AND l.ended_at IS NULL) > 0 AS subscribed,
+        (SELECT count(*) FROM stayed_silent u WHERE u.mailbox_id = known.mailbox_id) > 0 AS silent,
         coalesce((SELECT (array_agg(e.kind ORDER BY e.id DESC))[1] = 'withdrawn' FROM consent_event e
             WHERE e.subscriber_id = s.id AND e.purpose = ANY (CAST(:purposes AS text[]))
             AND (e.import_id IS NULL OR e.kind = 'granted')), false) AS withdrawn

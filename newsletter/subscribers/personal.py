@@ -53,6 +53,7 @@ def export(session: Session, whose: Whose) -> dict[str, Any]:
         "topics": list(_topics(session, whose)),
         "permissions": list(permissions(session, whose)),
         "suppressions": list(_suppressions(session, whose)),
+        "asked_because_of_a_list_and_silent": unproven.silent_since(session, whose.mailbox_id),
         "signups": [
             {"at": row.came_at, "state": row.state, "answered_at": row.answered_at, "answered_by": row.answered_by}
             | _wish(session, row)
@@ -192,6 +193,7 @@ _FORGET = tuple(
             "DELETE FROM subscriber WHERE id = :subscriber",
             "DELETE FROM suppression WHERE mailbox_id = :mailbox",
             "DELETE FROM full_mailbox WHERE mailbox_id = :mailbox",
+            "DELETE FROM stayed_silent WHERE mailbox_id = :mailbox",
         ),
     )
 )
@@ -216,7 +218,14 @@ def held(session: Session) -> dict[str, Held]:
             "unproven u JOIN import_run r ON r.id = u.import_id WHERE u.asked_at IS NULL",
             "r.at",
         ),
-        "sign-ups": (signup.KEPT, "signup", "came_at"),
+        "came without evidence, silent (a digest of the address)": (unproven.REMEMBERED, "stayed_silent", "at"),
+        "sign-ups": (signup.KEPT, "signup WHERE refused_at IS NULL", "came_at"),
+        # Kept at least as long as any other: it may be refused on the day it comes.
+        "sign-ups whose owner said no": (
+            signup.KEPT,
+            "signup WHERE refused_at IS NOT NULL",
+            "greatest(came_at, refused_at)",
+        ),
         "fresh links": (fresh.KEPT, "fresh_link", "asked_at"),
         "wishes of readers' pages": (WISHES_KEPT, "privacy_wish", "asked_at"),
     }

@@ -30,6 +30,8 @@ KEPT = timedelta(days=31)
 ORIGIN_KEPT = timedelta(days=7)
 """How long it is known where a wish came from, as digests: as long as an attack is looked into."""
 AGAIN_AFTER = timedelta(minutes=15)
+REFUSED_FOR = timedelta(days=30)
+"""How long nobody is asked who said that they had not asked for it."""
 LIMITS = ((timedelta(days=1), 2), (timedelta(days=30), 4))
 """How many questions that nobody answered one inbox gets at most, within how long, whichever way its address is written."""
 
@@ -86,7 +88,8 @@ class SignupView:
 class Asked:
     """A question to the owner of a mailbox. named: the digests in its mail, as long as that can be answered.
 
-    inbox   the digest of where that mailbox's mail ends; empty: asked before this was kept
+    inbox        the digest of where that mailbox's mail ends; empty: asked before this was kept
+    refused_at   when they said that they had not asked for it
     """
 
     mailbox_id: int
@@ -94,12 +97,24 @@ class Asked:
     asked_at: datetime
     answered_at: datetime | None
     named: frozenset[int]
+    refused_at: datetime | None = None
 
 
 def still_open(found: Collection[Asked]) -> list[Asked]:
     """Return those that were asked since the last answer to any of them, the latest last."""
     last = max((one.answered_at for one in found if one.answered_at), default=datetime.min.replace(tzinfo=UTC))
     return sorted((one for one in found if one.asked_at > last), key=lambda one: one.asked_at)
+
+
+def has_refused(found: Collection[Asked], *, now: datetime) -> bool:
+    """Whether the owner of an inbox said lately that they had not asked for it, and nothing else since.
+
+    Nobody but they end that: by a yes to another question, or by answering that mail anew (`declining.take_back`).
+    """
+    said = max((one.refused_at for one in found if one.refused_at), default=None)
+    if said is None or now - said >= REFUSED_FOR:
+        return False
+    return not any(one.answered_at and one.answered_at > said for one in found)
 
 
 def may_ask(unanswered: Sequence[datetime], *, now: datetime) -> bool:
@@ -198,7 +213,8 @@ def any_due(session: Session) -> bool:
         select(func.min(Signup.id)).where(one).scalar_subquery().is_not(None) for one in new
     ]
     known = select(func.min(Signup.came_at)).where(Signup.client.is_not(None)).scalar_subquery()
-    oldest = select(func.min(Signup.came_at)).scalar_subquery()
+    # Whoever refused is kept for a month from then on, and looked at by `forget` when others are.
+    oldest = select(func.min(Signup.came_at)).where(Signup.refused_at.is_(None)).scalar_subquery()
     due += [again <= func.now(), known < func.now() - ORIGIN_KEPT, oldest < func.now() - KEPT]
     return bool(session.execute(select(func.coalesce(or_(*due), False))).scalar_one())
 
@@ -225,15 +241,18 @@ def questions(session: Session, mailbox_ids: Iterable[int], inboxes: Iterable[by
     """Return what the owners of mailboxes, and of those of the same inboxes, were asked within a month, and their answers."""
     since = now - max(span for span, _ in LIMITS)
     rows = session.execute(_QUESTIONS, {"ids": list(mailbox_ids), "inboxes": list(inboxes), "since": since})
-    return [Asked(row.mailbox_id, row.inbox, row.asked_at, row.answered_at, frozenset(row.named)) for row in rows]
+    return [
+        Asked(row.mailbox_id, row.inbox, row.asked_at, row.answered_at, frozenset(row.named), row.refused_at)
+        for row in rows
+    ]
 
 
 _QUESTIONS = text("""
-    SELECT mailbox_id, coalesce(inbox, '') AS inbox, coalesce(asked_at, came_at) AS asked_at, answered_at,
+    SELECT mailbox_id, coalesce(inbox, '') AS inbox, coalesce(asked_at, came_at) AS asked_at, answered_at, refused_at,
         CASE WHEN undone_at IS NULL AND state <> 'refused' THEN named ELSE '{}' END AS named
     FROM signup
     WHERE (mailbox_id = ANY (CAST(:ids AS bigint[])) OR inbox = ANY (CAST(:inboxes AS bytea[])))
-        AND mailbox_id IS NOT NULL AND (asked_at > :since OR answered_at IS NOT NULL)
+        AND mailbox_id IS NOT NULL AND (asked_at > :since OR answered_at IS NOT NULL OR refused_at IS NOT NULL)
 """)
 
 
@@ -360,40 +379,9 @@ _ANSWER = text("""
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """A question that was answered by a no. digest_ids: what its mail named, where a yes had brought that already."""
-
-    mailbox_id: int
-    digest_ids: tuple[int, ...] = ()
-
-
 def mailbox_of(session: Session, signup_id: int) -> int | None:
     """Return the mailbox whose owner was asked; None where that is forgotten, or was never."""
     return session.execute(select(Signup.mailbox_id).where(Signup.id == signup_id)).scalar_one_or_none()
-
-
-def refuse(session: Session, signup_id: int) -> Closed | None:
-    """Write down that its owner said no: all that they were or would be asked is closed, and a yes by the same mail comes too late.
-
-    It counts as a question that nobody answered, so a stranger's next form finds no more room. None where it is forgotten or taken
-    back. Safe to repeat.
-    """
-    # A worker that is bringing in a yes ends first: else its owner would have what they have just refused.
-    session.execute(text("SELECT pg_advisory_xact_lock(hashtext('signups'))"))
-    asked = (Signup.id == signup_id, Signup.asked_at.is_not(None), Signup.undone_at.is_(None))
-    found = session.execute(select(Signup.mailbox_id, Signup.state, Signup.named).where(*asked)).one_or_none()
-    if found is None or found.mailbox_id is None:
-        return None
-    session.execute(_REFUSE, {"id": signup_id, "mailbox": found.mailbox_id})
-    return Closed(found.mailbox_id, tuple(found.named) if found.state == SignupState.SETTLED else ())
-
-
-# What they said yes to by another mail stays theirs.
-_REFUSE = text("""
-    UPDATE signup SET state = 'refused', again_at = NULL, answered_at = NULL, answered_by = NULL, answered_wording = NULL
-    WHERE mailbox_id = :mailbox AND state IN ('asked', 'beside') AND undone_at IS NULL AND (id = :id OR answered_at IS NULL)
-""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,7 +431,8 @@ def forget(session: Session, *, now: datetime) -> list[int]:
     """Delete the wishes whose time is over, and whence older ones came; return the mailboxes for which no other wish is."""
     known = (Signup.client.is_not(None), Signup.came_at < now - ORIGIN_KEPT)
     session.execute(update(Signup).where(*known).values(client=None, net=None))
-    gone = delete(Signup).where(Signup.came_at < now - KEPT).returning(Signup.mailbox_id)
+    over = (Signup.came_at < now - KEPT, or_(Signup.refused_at.is_(None), Signup.refused_at < now - REFUSED_FOR))
+    gone = delete(Signup).where(*over).returning(Signup.mailbox_id)
     boxes = {box for box in session.execute(gone).scalars() if box is not None}
     left = select(Signup.mailbox_id).where(Signup.mailbox_id.in_(boxes))
     return sorted(boxes - set(session.execute(left).scalars()))
@@ -451,7 +440,7 @@ def forget(session: Session, *, now: datetime) -> list[int]:
 
 def _view(session: Session, found: Signup) -> SignupView:
     by = Answer(found.answered_by) if found.answered_by else None
-    wish = _opened(session, found.id, found.wish_sealed)
+    wish = opened(session, found)
     origin = Origin(found.client, found.net, found.provider, found.quick, found.proved)
     return SignupView(
         found.id,
@@ -467,9 +456,9 @@ def _view(session: Session, found: Signup) -> SignupView:
     )
 
 
-def _opened(session: Session, signup_id: int, sealed: bytes) -> Wish | None:
-    """One damaged row must not keep the others waiting."""
+def opened(session: Session, found: Signup) -> Wish | None:
+    """Return what somebody asked for; None where it is damaged: one such row must not keep the others waiting."""
     try:
-        return Wish(**json.loads(session.vault.unseal("signup", "wish", signup_id, sealed)))
+        return Wish(**json.loads(session.vault.unseal("signup", "wish", found.id, found.wish_sealed)))
     except (CannotUnseal, ValueError, TypeError):
         return None

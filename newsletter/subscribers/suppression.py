@@ -252,7 +252,9 @@ def bring(session: Session, words: list[Brought], *, import_id: int, now: dateti
         "import": import_id,
         "now": now,
     }
-    return len(session.execute(_BRING, facts).all())
+    added = len(session.execute(_BRING, facts).all())
+    session.execute(_NAME, facts)
+    return added
 
 
 _BRING = text("""
@@ -265,6 +267,15 @@ _BRING = text("""
         AND (w.since IS NULL OR (SELECT count(*) FROM subscriber s JOIN consent_event e ON e.subscriber_id = s.id
             WHERE s.mailbox_id = w.box AND e.kind = 'granted' AND e.import_id IS NULL AND e.at > w.since) = 0)
     ON CONFLICT DO NOTHING RETURNING id
+""")
+
+
+# What another list brought stands by this one as well: each of the two can be undone by itself.
+_NAME = text("""
+    INSERT INTO suppression_naming (suppression_id, import_id)
+    SELECT DISTINCT p.id, CAST(:import AS bigint) FROM unnest(CAST(:boxes AS bigint[]), CAST(:reasons AS text[])) AS w (box, reason)
+    JOIN suppression p ON p.mailbox_id = w.box AND p.reason = w.reason AND p.lifted_at IS NULL
+    WHERE p.import_id <> :import ON CONFLICT DO NOTHING
 """)
 
 

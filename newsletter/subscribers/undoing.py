@@ -9,6 +9,7 @@ from sqlalchemy import text
 from newsletter.database import Session
 from newsletter.errors import Conflict, NotFound
 from newsletter.ledger import reading
+from newsletter.subscribers import unproven
 
 UNDONE = "import undone"
 _BATCH = 50_000
@@ -36,7 +37,7 @@ class Undone:
     interests    topics that rested on it
     forgotten    people it made who have nothing else
     kept         people whose permission ended, and who stay because they have something else: a mail of ours, a word of their own
-    lifted       entries of the do-not-mail list that it brought, and that nobody here has said since
+    lifted       entries of the do-not-mail list that it brought, and that neither another list nor anybody here has said since
     altered      people known before of whom it changed name, postcode, language or zone: that stays as the list says, for what
                  stood there before is not kept; None: it came in before this was counted
     """
@@ -63,13 +64,22 @@ def undo(session: Session, number: int, *, suppressions_too: bool, now: datetime
     facts: dict[str, Any] = {"import": number, "now": now}
     people = list(session.execute(_PEOPLE, facts).all())
     ended, interests = (len(session.execute(one, facts).all()) for one in (_SUBSCRIPTIONS, _INTERESTS))
+    # The same list, brought again, must not have them asked once more; whom our question reached waits as long as they may answer.
+    unproven.remember(session, unproven.asked_of(session, number), now=now)
     session.execute(_WAITING, facts)
     boxes: list[int] = []
     for place in range(0, len(people), _BATCH):
         boxes += _forget(session, people[place : place + _BATCH])
-    lifted = session.execute(_LIFT, facts).rowcount if suppressions_too else 0  # type: ignore[attr-defined]
+    lifted = _lift(session, facts) if suppressions_too else 0
     session.execute(_MARK, facts)
     return Undone(number, ended, interests, len(boxes), len(people) - len(boxes), lifted, run.altered), boxes
+
+
+def _lift(session: Session, facts: dict[str, Any]) -> int:
+    """Take the list's entries off; what another list names as well is that one's from now on. Return how many went."""
+    session.execute(_INHERIT, facts)
+    session.execute(_UNNAME, facts)
+    return int(session.execute(_LIFT, facts).rowcount)  # type: ignore[attr-defined]
 
 
 def _forget(session: Session, people: list[Any]) -> list[int]:
@@ -87,8 +97,7 @@ _RUN = text("SELECT undone_at, altered FROM import_run WHERE id = :import FOR UP
 _PEOPLE = text("""
     SELECT s.id, s.mailbox_id,
         NOT EXISTS (SELECT FROM consent_event e WHERE e.subscriber_id = s.id AND e.import_id IS DISTINCT FROM :import)
-        AND NOT EXISTS (SELECT FROM unproven u WHERE u.subscriber_id = s.id AND u.import_id <> :import)
-        AND NOT EXISTS (SELECT FROM signup g WHERE g.mailbox_id = s.mailbox_id) AS alone
+        AND NOT EXISTS (SELECT FROM unproven u WHERE u.subscriber_id = s.id AND u.import_id <> :import) AS alone
     FROM (
         SELECT subscriber_id FROM consent_event WHERE import_id = :import
         UNION SELECT subscriber_id FROM unproven WHERE import_id = :import
@@ -111,7 +120,7 @@ _INTERESTS = text("""
     INSERT INTO consent_event (subscriber_id, kind, purpose, import_id, at)
     SELECT subscriber_id, 'withdrawn', 'topic:' || topic_id, :import, :now FROM ended RETURNING id
 """)
-_WAITING = text("DELETE FROM unproven WHERE import_id = :import")
+_WAITING = text("DELETE FROM unproven WHERE import_id = :import AND asked_at IS NULL")
 _MINE = "subscriber_id = ANY (CAST(:ids AS bigint[]))"
 _DETAILS = text(
     f"DELETE FROM consent_detail d USING consent_event e WHERE e.id = d.event_id AND e.{_MINE}"  # noqa: S608
@@ -119,6 +128,16 @@ _DETAILS = text(
 _NO_SUBSCRIPTION = text(f"DELETE FROM subscription WHERE {_MINE}")  # noqa: S608
 _NO_INTEREST = text(f"DELETE FROM interest WHERE {_MINE}")  # noqa: S608
 _NOBODY = text("DELETE FROM subscriber WHERE id = ANY (CAST(:ids AS bigint[])) RETURNING mailbox_id")
+_INHERIT = text("""
+    UPDATE suppression p SET import_id = heir.import_id FROM (
+        SELECT n.suppression_id, min(n.import_id) AS import_id FROM suppression_naming n
+        JOIN import_run r ON r.id = n.import_id AND r.undone_at IS NULL AND r.id <> :import GROUP BY n.suppression_id
+    ) heir WHERE heir.suppression_id = p.id AND p.import_id = :import AND p.lifted_at IS NULL
+""")
+_UNNAME = text("""
+    DELETE FROM suppression_naming n USING suppression p
+    WHERE p.id = n.suppression_id AND (n.import_id = :import OR n.import_id = p.import_id)
+""")
 _LIFT = text("""
     UPDATE suppression SET lifted_at = :now, lifted_why = 'import undone', lifted_by = 'undone'
     WHERE import_id = :import AND lifted_at IS NULL
@@ -132,7 +151,7 @@ def listed(session: Session, *, limit: int) -> list[dict[str, Any]]:
 
 
 _LISTED = text("""
-    SELECT id AS import, at, source, digest_id AS digest, added, changed, altered, rejected, suppressed, unproven,
-        undone_at AS undone
+    SELECT id AS import, at, source, digest_id AS digest, added, changed, altered, rejected, suppressed, unproven, silent,
+        reach, undone_at AS undone
     FROM import_run ORDER BY id DESC LIMIT :limit
 """)

@@ -1,15 +1,19 @@
 """Whom lists named without evidence: they are asked once, as if they had come by the form, and get nothing before they say yes."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from newsletter.database import Session
+from newsletter.models.consent import StayedSilent
 from newsletter.subscribers import recipients
 
 SILENT, UNASKED = timedelta(days=31), timedelta(days=365)
 """How long somebody is kept whom nobody may write to: after they were asked, and where nobody asked them."""
+REMEMBERED = timedelta(days=730)
+"""How long a keyed digest of an address says that its owner was asked and stayed silent: the list may come in again meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +52,39 @@ def forget(session: Session, *, now: datetime, most: int) -> tuple[int, list[int
     """Let go of those whose time is over, the first so many; return how many, and the mailboxes that are no reader's any more.
 
     Whoever has anything else, a permission or a word of their own, loses the mark and stays. A question that can still be
-    answered is waited for.
+    answered is waited for. Of who was asked it is remembered, by a digest of the address, so that no list has them asked again.
     """
-    rows = session.execute(_OVER, {"silent": now - SILENT, "unasked": now - UNASKED, "most": most}).scalars().all()
-    return len(rows), list(session.execute(_NOBODY, {"ids": list(rows)}).scalars())
+    rows = session.execute(_OVER, {"silent": now - SILENT, "unasked": now - UNASKED, "most": most}).all()
+    remember(session, [row.subscriber_id for row in rows if row.asked_at], now=now)
+    gone = session.execute(_NOBODY, {"ids": [row.subscriber_id for row in rows]}).scalars()
+    return len(rows), list(gone)
+
+
+def remember(session: Session, subscriber_ids: Iterable[int], *, now: datetime) -> None:
+    """Write down that these were asked because of a list, but for who said yes; the mark outlives their record. Safe to repeat."""
+    session.execute(_REMEMBER, {"ids": list(subscriber_ids), "now": now})
+
+
+def asked_of(session: Session, import_id: int) -> list[int]:
+    """Return those of an import who were asked and have not answered yet."""
+    mine = text("SELECT subscriber_id FROM unproven WHERE import_id = :import AND asked_at IS NOT NULL")
+    return list(session.execute(mine, {"import": import_id}).scalars())
+
+
+def remembered(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
+    """Return those of some mailboxes whose owners were asked and stayed silent: by a digest they must be known again."""
+    marked = select(StayedSilent.mailbox_id).where(StayedSilent.mailbox_id.in_(list(mailbox_ids)))
+    return set(session.execute(marked).scalars())
+
+
+def silent_since(session: Session, mailbox_id: int) -> datetime | None:
+    """Return since when it is remembered that the owner of a mailbox stayed silent; None: it is not."""
+    return session.execute(select(StayedSilent.at).where(StayedSilent.mailbox_id == mailbox_id)).scalar_one_or_none()
+
+
+def tidy(session: Session, *, now: datetime, most: int) -> list[int]:
+    """Remember the first so many no longer whose time is over; return their mailboxes."""
+    return list(session.execute(_NO_LONGER, {"over": now - REMEMBERED, "most": most}).scalars())
 
 
 _OVER = text("""
@@ -60,7 +93,17 @@ _OVER = text("""
         WHERE (u.asked_at < :silent OR u.asked_at IS NULL AND r.at < :unasked)
             AND NOT EXISTS (SELECT FROM signup g WHERE g.mailbox_id = s.mailbox_id)
         LIMIT :most FOR UPDATE OF u SKIP LOCKED
-    ) RETURNING subscriber_id
+    ) RETURNING subscriber_id, asked_at
+""")
+_REMEMBER = text("""
+    INSERT INTO stayed_silent (mailbox_id, at) SELECT DISTINCT s.mailbox_id, CAST(:now AS timestamptz) FROM subscriber s
+    WHERE s.id = ANY (CAST(:ids AS bigint[])) AND NOT EXISTS (
+        SELECT FROM consent_event e WHERE e.subscriber_id = s.id AND e.kind = 'granted' AND e.import_id IS NULL)
+    ON CONFLICT (mailbox_id) DO UPDATE SET at = excluded.at
+""")
+_NO_LONGER = text("""
+    DELETE FROM stayed_silent WHERE mailbox_id IN (SELECT mailbox_id FROM stayed_silent WHERE at < :over LIMIT :most)
+    RETURNING mailbox_id
 """)
 _NOBODY = text("""
     DELETE FROM subscriber s WHERE s.id = ANY (CAST(:ids AS bigint[]))

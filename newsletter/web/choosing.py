@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from newsletter.composer.styles import Style
 from newsletter.database import DatabaseUnreachable
-from newsletter.journeys import choosing, consenting, leaving, proving
+from newsletter.journeys import choosing, consenting, leaving, privacy, proving
 from newsletter.journeys.choosing import Details
 from newsletter.subscribers import pausing
 from newsletter.subscribers.people import Own
@@ -135,4 +135,6 @@ def _page(request: Request, token: str, *, saved: bool = False, mailed: bool = F
         languages=SPOKEN,
         mirrored=bool(parts.letterhead.mirror_url),
         agree=consenting.agreement(parts, found.language),
+        sent=privacy.sent(parts, token) if found.own else None,
+        most=privacy.PAGES,
     )

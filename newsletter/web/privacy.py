@@ -1,8 +1,8 @@
-"""A reader's own data, behind a link just mailed to the address on file and no other: taken out, and erased."""
+"""A reader's own data, behind a link just mailed to the address on file and no other: what was sent, taken out, and erased."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from newsletter.journeys import privacy
@@ -10,6 +10,15 @@ from newsletter.web import pages
 
 router = APIRouter()
 READ = ["GET", "HEAD"]
+
+
+@router.api_route("/p/{token}/sent", methods=READ)
+def sent(request: Request, token: str, page: Annotated[int, Query(ge=1, le=privacy.PAGES)] = 1) -> HTMLResponse:
+    """Show what was sent to whoever has this link, a page of it: nothing changes."""
+    found = privacy.sent(pages.product(request).parts, token, page=page)
+    return pages.of(request).show(
+        "public/sent.html", language=found.language, sent=found, token=token, most=privacy.PAGES
+    )
 
 
 @router.post("/p/{token}/export")

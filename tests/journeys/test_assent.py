@@ -10,9 +10,11 @@ from sqlalchemy import text
 from newsletter import database
 from newsletter.bounces.routing import Arrived
 from newsletter.issues import digests
-from newsletter.journeys import answering, inbound, joining, returns
+from newsletter.journeys import answering, choosing, inbound, joining, moving_in, retention, returns
 from newsletter.journeys.returns import Done
 from newsletter.subscribers import suppression
+from newsletter.subscribers.consent import Basis
+from newsletter.subscribers.preferences import Level
 from newsletter.subscribers.signup import Wish
 from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.subscribers.suppression import Reason
@@ -97,7 +99,7 @@ def test_a_no_is_no_consent(made, sink, said, subject, more):
     token = re.search(r"/c/([^?\s]+)", plain)[1]
     with pytest.raises(joining.TooLate):
         joining.confirm(made.parts, token)
-    assert answered(made, mail, answers.apple(mail, ANN, "yes")) is Done.NOTHING
+    assert answered(made, mail, answers.apple(mail, ANN, "")) is Done.NOTHING
     assert takes(made) == []
 
 
@@ -108,19 +110,121 @@ def test_a_no_lifts_nothing_and_brings_no_further_question(made, sink):
     with made.parts.database.transaction() as session:
         suppression.add(session, mailbox, reason=Reason.COMPLAINT, now=database.now(session))
     assert answered(made, mail, answers.gmail(mail, ANN, "No, never")) is Done.REFUSED
-    assert ask(made, "SELECT reason FROM suppression WHERE lifted_at IS NULL") == [("complaint",)]
+    live = ask(made, "SELECT reason FROM suppression WHERE lifted_at IS NULL ORDER BY id")
+    assert live == [("complaint",), ("left",)]
+    assert not asks(made, sink, ANN)
+    later(made, "20 minutes")
+    assert not asks(made, sink, ANN)
+
+
+def asks(made, sink, address):
+    """Whether a stranger's form has a question mailed."""
+    before = len(sink.messages)
+    joining.ask(made.parts, Wish(address, "en", {"weekly": "weekly"}))
+    joining.work(made.parts)
+    made.deliver("transactional", seconds=5)
+    return len(sink.messages) > before
+
+
+def later(made, span):
+    """Let time pass: what is known of sign-ups lies that much further back."""
+    columns = ("came_at", "asked_at", "again_at", "answered_at", "refused_at")
+    moved = ", ".join(f"{one} = {one} - CAST(:span AS interval)" for one in columns)
+    with made.parts.database.transaction() as session:
+        session.execute(text(f"UPDATE signup SET {moved}"), {"span": span})
+
+
+@pytest.mark.parametrize("address", [ANN, "ann+news@example.org"])
+def test_after_a_no_nobody_is_asked_for_a_month(made, sink, address):
+    """Whose address a stranger writes into forms said that it was not they: a fresh form each week must not ask them each week."""
+    mail = question(made, sink)
+    assert answered(made, mail, answers.gmail(mail, ANN, "I did not ask for this")) is Done.REFUSED
+    for span in ("20 minutes", "2 days", "20 days", "7 days"):
+        later(made, span)
+        assert not asks(made, sink, address), span
+    later(made, "30 hours")
+    assert asks(made, sink, address), "a month later they may have thought better of it"
+
+
+def test_a_no_said_late_holds_as_long(made, sink):
+    """The mail lay unread for three weeks: a sign-up is forgotten after a month, and the no to it is not."""
+    mail = question(made, sink)
+    later(made, "20 days")
+    assert answered(made, mail, answers.gmail(mail, ANN, "no")) is Done.REFUSED
+    later(made, "29 days")
+    assert not asks(made, sink, ANN)
+    assert [one.ok for one in retention.table(made.parts) if one.category.startswith("sign-ups")] == [True, True]
+    later(made, "3 days")
+    joining.work(made.parts)
+    assert ask(made, "SELECT 1 FROM signup WHERE refused_at IS NOT NULL") == []
+
+
+def test_nobody_of_the_team_asks_who_said_no(made, sink, tmp_path):
+    """Held sign-ups that are let through, and a list without evidence, are no word of the person."""
+    mail = question(made, sink)
+    assert answered(made, mail, answers.gmail(mail, ANN, "no")) is Done.REFUSED
+    later(made, "1 hour")
     before = len(sink.messages)
     joining.ask(made.parts, Wish(ANN, "en", {"weekly": "weekly"}))
-    joining.work(made.parts)
-    made.deliver("transactional", seconds=2)
-    assert len(sink.messages) == before
     with made.parts.database.transaction() as session:
-        session.execute(text("UPDATE signup SET asked_at = asked_at - make_interval(mins => 20)"))
-        session.execute(text("UPDATE signup SET again_at = again_at - make_interval(mins => 20)"))
+        session.execute(text("UPDATE signup SET released_at = now() WHERE state = 'waiting'"))
+    brought = {"digest_key": "weekly", "permission": moving_in.Permission(Basis.IMPORTED, "")}
+    (tmp_path / "list.csv").write_text(f"email,optin_time\n{ANN},\n", encoding="utf-8")
+    done = moving_in.import_subscribers(made.parts, str(tmp_path / "list.csv"), **brought)
+    assert moving_in.ask(made.parts, done.number) == 0
     joining.work(made.parts)
-    assert ask(made, "SELECT count(*) FROM signup WHERE asked_at IS NOT NULL") == [(2,)], (
-        "who asks anew is asked anew, in time"
-    )
+    made.deliver("transactional", seconds=5)
+    assert len(sink.messages) == before
+
+
+def test_no_list_brings_in_who_said_no(made, sink, tmp_path):
+    """Months after "do not write to me again" an operator finds a list, and believes that it shows their wish."""
+    mail = question(made, sink)
+    assert answered(made, mail, answers.gmail(mail, ANN, "Do not write to me again")) is Done.REFUSED
+    later(made, "70 days")
+    joining.work(made.parts)
+    assert ask(made, "SELECT 1 FROM signup") == []
+    assert ask(made, "SELECT 1 FROM mailbox WHERE address_sealed IS NOT NULL") == [], "a digest of the address does"
+    (tmp_path / "list.csv").write_text(f"email\n{ANN}\n", encoding="utf-8")
+    assert house.bring(made, tmp_path / "list.csv").rejected == 1
+    assert takes(made) == []
+    again = question(made, sink)
+    assert answered(made, again, answers.gmail(again, ANN, "yes")) is Done.CONFIRMED
+    assert takes(made) == ["weekly"]
+    assert ask(made, "SELECT 1 FROM suppression WHERE lifted_at IS NULL") == [], "their own yes lifts it"
+
+
+def test_who_said_no_comes_back_by_answering_that_mail_anew(made, sink):
+    """They pressed the wrong key, or their child did: a clear yes brings one more question, and that alone."""
+    mail = question(made, sink)
+    assert answered(made, mail, answers.gmail(mail, ANN, "no")) is Done.REFUSED
+    later(made, "1 hour")
+    assert answered(made, mail, answers.gmail(mail, ANN, "")) is Done.NOTHING, "a telephone that sends the quote alone"
+    before = len(sink.messages)
+    assert answered(made, mail, answers.gmail(mail, ANN, "yes")) is Done.ASKED
+    made.deliver("transactional", seconds=5)
+    assert takes(made) == []
+    [again] = [one.content for one in sink.messages[before:]]
+    assert answered(made, mail, answers.gmail(mail, ANN, "yes")) is Done.NOTHING, "once"
+    assert answered(made, again, answers.gmail(again, ANN, "yes")) is Done.CONFIRMED
+    assert takes(made) == ["weekly"]
+    assert ask(made, "SELECT 1 FROM suppression WHERE lifted_at IS NULL") == []
+
+
+def test_a_reader_who_said_no_goes_on_by_their_own_links(made, sink):
+    """A stranger asked for another digest in their name. What they choose by a link of theirs needs no question."""
+    with made.parts.database.transaction() as session:
+        digests.add(session, "alarm", name="The Alarm", languages=("en",), rhythm=Rhythm.WEEKLY)
+    first = question(made, sink, "alarm")
+    answered(made, first, answers.gmail(first, ANN, "yes"))
+    mail = question(made, sink)
+    assert answered(made, mail, answers.gmail(mail, ANN, "no")) is Done.REFUSED
+    assert takes(made) == ["alarm"]
+    assert ask(made, "SELECT 1 FROM suppression") == [], "what they take goes on"
+    with made.parts.database.transaction() as session:
+        link = made.parts.tokens.preferences(1, now=database.now(session))
+    choosing.choose(made.parts, link, Level.EVERYTHING)
+    assert takes(made) == ["alarm", "weekly"]
 
 
 def test_a_no_closes_what_waited_beside_it(made, sink):

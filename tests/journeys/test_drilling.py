@@ -8,10 +8,9 @@ from sqlalchemy import text
 from newsletter.campaigns import drills
 from newsletter.errors import NewsletterError
 from newsletter.issues import digests
-from newsletter.journeys import drilling, moving_in
+from newsletter.journeys import drilling
 from newsletter.operators import people
 from newsletter.operators.roles import Role
-from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.templating import BrokenTemplate
 from tests import house
@@ -137,8 +136,7 @@ def test_each_in_their_language(made, tmp_path, team, sink):
     """An operator who also reads the newsletter has said which language is theirs."""
     people_ = tmp_path / "team.csv"
     people_.write_text(f"email,language\n{team[1].address},fa\n{team[2].address},xx\n")
-    permission = moving_in.Permission(Basis.IMPORTED, "a test")
-    moving_in.import_subscribers(made.parts, str(people_), digest_key=house.DIGEST, permission=permission)
+    house.bring(made, people_)
     done(made)
     subjects = {message.recipient: read(message)["Subject"] for message in sink.messages}
     assert subjects[team[1].address].startswith("تمرین 1")

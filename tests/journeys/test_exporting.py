@@ -16,6 +16,7 @@ from newsletter.addresses import EmailAddress
 from newsletter.issues import digests
 from newsletter.journeys import canaries, exporting, finding, leaving
 from newsletter.journeys.acting import NobodyNamed
+from newsletter.operators import audit
 from newsletter.operators.factors import WrongFactor
 from newsletter.operators.roles import NotAllowed, Role
 from newsletter.subscribers import listing
@@ -318,8 +319,42 @@ def test_a_search_leaves_one_row_that_names_nobody(made, officers, tmp_path):
     assert found[0]["address"] == "r…@e…"
     assert len(acts(made)) == before + 1
     [(content,)] = ask(made, "SELECT content FROM audit ORDER BY number DESC LIMIT 1")
-    assert json.loads(content)["facts"] == {"by_what": ["name", "digest_id"], "found": 6}
+    assert json.loads(content)["facts"] == {"by_what": ["name", "digest_id"], "found": 6, "shown": 2}
     assert "lena" not in content.lower()
+
+
+def test_more_than_a_few_are_an_export(made, officers, tmp_path):
+    """The whole list by one command, without a second factor, a reason or a word to the others: that is a theft."""
+    officer, other, _ = officers
+    house.add_readers(made, tmp_path, [f"reader{number}@example.org" for number in range(120)])
+    named = Query(name="reader")
+    ways = {
+        "find": lambda by, limit: finding.find(made.parts, named, digest=None, topic=None, by=by, limit=limit)[1],
+        "newest": lambda by, limit: finding.newest(made.parts, digest=None, by=by, limit=limit),
+    }
+    for look in ways.values():
+        with pytest.raises(finding.TooMany):
+            look(officer.id, 101)
+    assert len(ways["newest"](officer.id, 60)) == 60
+    assert len(ways["find"](officer.id, 40)) == 40
+    before = len(acts(made))
+    for look in ways.values():
+        with pytest.raises(finding.SeenEnough):
+            look(officer.id, 2)
+    assert len(acts(made)) == before
+    shown = finding.show(made.parts, reference=None, address=EmailAddress.parse(PEOPLE[0]), by=officer.id)
+    assert shown, "somebody who writes to us is found on any day"
+    assert len(ways["newest"](other.id, 100)) == 100, "each has a day of their own"
+
+
+def test_what_was_seen_the_day_before_counts_no_more(made, officers, tmp_path):
+    """Whoever answers letters looks people up every day."""
+    officer, _, _ = officers
+    house.add_readers(made, tmp_path, [f"reader{number}@example.org" for number in range(120)])
+    with made.parts.database.transaction() as session:
+        then = database.now(session) - timedelta(hours=25)
+        audit.append(session, "people.searched", by=officer.id, now=then, by_what=["newest"], found=100, shown=100)
+    assert len(finding.newest(made.parts, digest=None, by=officer.id, limit=100)) == 100
 
 
 def test_a_look_at_one_person_or_at_the_newest_is_a_search(made, officers, tmp_path):
@@ -343,8 +378,8 @@ def test_a_look_at_one_person_or_at_the_newest_is_a_search(made, officers, tmp_p
     assert acts(made)[before:] == ["people.searched"] * 3
     rows_ = ask(made, "SELECT content FROM audit ORDER BY number DESC LIMIT 3")
     assert [json.loads(content)["facts"] for (content,) in rows_][::-1] == [
-        {"by_what": ["address"], "found": 1},
-        {"by_what": ["newest", "digest_id"], "found": 2},
-        {"by_what": ["reference"], "found": 0},
+        {"by_what": ["address"], "found": 1, "shown": 1},
+        {"by_what": ["newest", "digest_id"], "found": 2, "shown": 2},
+        {"by_what": ["reference"], "found": 0, "shown": 0},
     ]
     assert not any(word in str(rows_).lower() for word in ("lena", "reader0"))

@@ -8,10 +8,13 @@ import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from newsletter.journeys import joining, mailing, moving_in, publish, retention, segmenting
+from newsletter.addresses import EmailAddress
+from newsletter.cli import moving
+from newsletter.journeys import erasing, joining, mailing, moving_in, privacy, publish, retention, segmenting
 from newsletter.operators import audit
 from newsletter.subscribers import segments, undoing
 from newsletter.subscribers.consent import Basis
+from newsletter.subscribers.signup import Wish
 from newsletter.web import create
 from tests import house
 from tests.fakes import exports
@@ -163,6 +166,139 @@ def test_who_came_without_evidence_and_says_nothing_is_forgotten(newsletter, mov
     retention.tidy(parts)
     assert (overdue(), left(), ask(newsletter, "SELECT count(*) FROM unproven")) == ([], before - 1, [(0,)])
     assert ask(newsletter, "SELECT count(*) FROM subscriber") == [(2,)], "who has a permission stays"
+
+
+OLD = "old@example.org"
+
+
+@pytest.fixture
+def silent(newsletter, moved, sink, database_urls):
+    """Whoever came without evidence was asked, said nothing, and is forgotten; return the time that passes by days."""
+    parts = newsletter.parts
+    moving_in.ask(parts, moved.number)
+    joining.work(parts)
+    newsletter.deliver("transactional", seconds=5)
+    assert recipients(sink) == [OLD]
+
+    def pass_(days):
+        for table, column in (("unproven", "asked_at"), ("signup", "came_at"), ("stayed_silent", "at")):
+            house.by_owner(database_urls, f"UPDATE {table} SET {column} = {column} - interval '{days} days'")
+        joining.work(parts)
+        retention.tidy(parts)
+
+    pass_(40)
+    assert ask(newsletter, "SELECT count(*) FROM unproven") == [(0,)]
+    return pass_
+
+
+def bring(newsletter, tmp_path, evidence=""):
+    path = exports.mailchimp(tmp_path / "again.zip")
+    permission = moving_in.Permission(Basis.IMPORTED, evidence)
+    return moving_in.import_subscribers(newsletter.parts, str(path), digest_key=house.DIGEST, permission=permission)
+
+
+def test_who_said_nothing_is_not_asked_because_the_list_comes_again(newsletter, silent, tmp_path, sink):
+    """People go on clicking old exports: whoever stayed silent would be asked each month for ever."""
+    assert ask(newsletter, "SELECT count(*) FROM mailbox WHERE address_sealed IS NULL AND domain_index = ''") == [(1,)]
+    done = bring(newsletter, tmp_path)
+    assert (done.silent, done.added, done.unproven) == (1, 0, 0)
+    assert "was asked before and did not answer" in done.rejects.read_text()
+    assert OLD not in done.rejects.read_text()
+    assert moving_in.ask(newsletter.parts, done.number) == 0
+    joining.work(newsletter.parts)
+    newsletter.deliver("transactional", seconds=2)
+    assert recipients(sink) == [OLD], "once"
+
+
+def test_who_said_nothing_comes_in_with_evidence_or_by_themselves(newsletter, silent, tmp_path, sink):
+    """Silence is no wish to be left alone: what can be shown later counts, and so does the person's own form."""
+    joining.ask(newsletter.parts, Wish(OLD, "en", {house.DIGEST: "weekly"}))
+    joining.work(newsletter.parts)
+    newsletter.deliver("transactional", seconds=5)
+    assert recipients(sink) == [OLD] * 2
+    silent(40)
+    done = bring(newsletter, tmp_path, evidence="the paper forms of 2019, folder 3")
+    assert (done.silent, done.added) == (0, 1)
+    house.add_articles(newsletter, tmp_path, "The well runs dry")
+    publish.release(newsletter.parts, publish.compose(newsletter.parts, house.DIGEST).mailing)
+    newsletter.deliver("bulk", seconds=5)
+    assert OLD in recipients(sink, 2), "their address is known again"
+
+
+def test_that_somebody_said_nothing_is_forgotten_as_well(newsletter, silent, tmp_path):
+    """A digest of an address is kept for what it is needed for, for two years, and proof of that is shown."""
+    known = "SELECT count(*) FROM address_index"
+    [(before,)] = ask(newsletter, known)
+    silent(700)
+    assert ask(newsletter, known) == [(before,)]
+    silent(40)
+    assert ask(newsletter, known) == [(before - 1,)]
+    assert ask(newsletter, "SELECT count(*) FROM stayed_silent") == [(0,)]
+    assert all(one.ok for one in retention.table(newsletter.parts))
+    assert bring(newsletter, tmp_path).silent == 0
+
+
+def test_it_is_handed_out_and_erased_with_the_rest(newsletter, silent, tmp_path):
+    """A digest of an address is somebody's as well: they may see it, and have it gone."""
+    address = EmailAddress.parse(OLD)
+    told = privacy.exported(newsletter.parts, reference=None, address=address, by=None)
+    assert told["asked_because_of_a_list_and_silent"]
+    whose, by = privacy.meant(newsletter.parts, reference=None, address=address, by=None)
+    erasing.erase(newsletter.parts, whose, by=by, may_come_back=True)
+    assert ask(newsletter, "SELECT count(*) FROM stayed_silent") == [(0,)]
+    assert bring(newsletter, tmp_path).unproven == 1, "as they wished: a list may name them again"
+
+
+def test_who_was_asked_is_not_asked_anew_because_the_list_was_taken_back(newsletter, moved, tmp_path, database_urls):
+    """Taken back and brought again, it is the same list; and nobody is kept meanwhile of whom nothing may be."""
+    moving_in.ask(newsletter.parts, moved.number)
+    joining.work(newsletter.parts)
+    undone = moving_in.undo(newsletter.parts, moved.number, suppressions_too=False)
+    assert (undone.forgotten, undone.kept) == (2, 1), "whom the question has reached may still answer it"
+    for table, column in (("unproven", "asked_at"), ("signup", "came_at")):
+        house.by_owner(database_urls, f"UPDATE {table} SET {column} = {column} - interval '40 days'")
+    joining.work(newsletter.parts)
+    retention.tidy(newsletter.parts)
+    assert ask(newsletter, "SELECT count(*) FROM subscriber") == [(0,)]
+    left = ask(newsletter, "SELECT count(*) FROM mailbox WHERE address_sealed IS NOT NULL")
+    assert left == [(2,)], "the two who left elsewhere, on the do-not-mail list"
+    done = bring(newsletter, tmp_path)
+    assert (done.silent, done.unproven) == (1, 0)
+
+
+def test_who_is_about_to_be_asked_is_not_asked_anew_either(newsletter, moved, tmp_path):
+    """Taken back in the minute in which its people were to be asked: their record goes, and they are asked once."""
+    moving_in.ask(newsletter.parts, moved.number)
+    undone = moving_in.undo(newsletter.parts, moved.number, suppressions_too=False)
+    assert (undone.forgotten, undone.kept) == (3, 0)
+    done = bring(newsletter, tmp_path)
+    assert (done.silent, done.unproven) == (1, 0)
+    joining.work(newsletter.parts)
+    assert ask(newsletter, "SELECT count(*) FROM signup") == [(1,)]
+
+
+def test_whoever_said_yes_meanwhile_was_not_silent(newsletter, moved, tmp_path, database_urls):
+    """They answered, joined, and their list is brought once more: they are readers as before."""
+    moving_in.ask(newsletter.parts, moved.number)
+    joining.work(newsletter.parts)
+    assert joining.confirm_by_reply(newsletter.parts, 1)
+    joining.work(newsletter.parts)
+    house.by_owner(database_urls, "UPDATE unproven SET asked_at = now() - interval '40 days'")
+    house.by_owner(database_urls, "UPDATE signup SET came_at = now() - interval '40 days'")
+    joining.work(newsletter.parts)
+    retention.tidy(newsletter.parts)
+    assert ask(newsletter, "SELECT count(*) FROM stayed_silent") == [(0,)]
+    assert bring(newsletter, tmp_path).silent == 0
+
+
+def test_whom_each_import_reached_is_listed(newsletter, moved, tmp_path, database_urls):
+    """What is kept and shown nowhere answers nobody."""
+    house.by_owner(database_urls, "UPDATE import_run SET reach = '{}'")
+    bring(newsletter, tmp_path)
+    second, first = moving_in.listed(newsletter.parts, limit=10)
+    assert second["reach"] == {"digests": {"weekly": 2}, "alerts": 2, "unproven": 1}
+    assert moving.reached(second["reach"]) == "weekly 2 · alerts 2 · without evidence 1"
+    assert first["reach"] is None, "of before this was kept nothing is made up"
 
 
 def test_whom_nobody_asked_within_a_year_is_forgotten(newsletter, moved, database_urls):

@@ -380,15 +380,6 @@ def test_nobody_is_erased_whom_a_backup_would_bring_back(newsletter, ann, tmp_pa
     assert len(ask(newsletter, "SELECT 1 FROM subscriber")) == 1
 
 
-def test_what_was_sent_is_shown_by_day_and_subject(newsletter, ann):
-    """The reader's own page says what came, without opening anything else."""
-    with newsletter.parts.database.transaction() as session:
-        [number] = session.execute(text("SELECT id FROM subscriber")).scalars()
-        [sent] = privacy.sent(session, number)
-    assert sent.kind == "digest"
-    assert sent.subject
-
-
 def test_months_of_deliveries_end_as_counts(newsletter, ann, database_urls):
     """After 400 days nobody can be told from a row any more, and the books still say how many there were."""
     [(mailing, accepted)] = ask(

@@ -8,7 +8,7 @@ import psycopg
 from newsletter import database
 from newsletter.composer import notice
 from newsletter.composer.content import TeamContent
-from newsletter.journeys import mailing, notices
+from newsletter.journeys import mailing, notices, retention
 from newsletter.journeys.notices import To
 from newsletter.ledger import variants
 from newsletter.operators import people
@@ -67,3 +67,31 @@ def in_clear(made, member, name):
         to = [To(people.by_id(session, member.id).mailbox_id)]
         times = {"expires_at": now + timedelta(days=1), "now": now}
         return notices.post(session, compiled, to, subject="News", language="en", **times)
+
+
+def test_what_the_team_was_told_is_deleted_a_month_later(made, tmp_path, database_urls, author, approver):
+    """Who did what stands in the audit by number; beside it the names must not lie in old mails for ever."""
+    nights.locked(made, tmp_path, author, 3)
+    sealed = "SELECT count(*) FROM variant WHERE body_sealed IS NOT NULL"
+    [(before,)] = nights.ask(made, sealed)
+    assert before
+    made.deliver("transactional")
+    made.sweep()
+    retention.tidy(made.parts)
+    assert nights.ask(made, sealed) == [(before,)], "it is not over"
+    house.by_owner(database_urls, "UPDATE mailing SET created_at = created_at - interval '33 days'")
+    assert "text of mails to the team" in [one.category for one in retention.table(made.parts) if not one.ok]
+    retention.tidy(made.parts)
+    assert nights.ask(made, sealed) == [(0,)]
+    assert all(one.ok for one in retention.table(made.parts))
+    assert nights.ask(made, "SELECT 1 FROM delivery d JOIN mailing m ON m.id = d.mailing_id WHERE m.kind = 'notice'")
+
+
+def test_what_the_team_is_yet_to_be_told_is_not_deleted(made, tmp_path, database_urls, author, approver, sink):
+    """A mail that could not go out for weeks must not go out empty."""
+    nights.locked(made, tmp_path, author, 3)
+    house.by_owner(database_urls, "UPDATE mailing SET created_at = created_at - interval '33 days'")
+    retention.tidy(made.parts)
+    assert b"".join(bytes(row.body) for row in nights.ask(made, BODIES)) != b""
+    [(left,)] = nights.ask(made, "SELECT count(*) FROM variant WHERE body_sealed IS NOT NULL")
+    assert left

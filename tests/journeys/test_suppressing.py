@@ -9,6 +9,7 @@ from newsletter.journeys import moving_in, suppressing
 from newsletter.journeys.acting import NobodyNamed
 from newsletter.operators import audit
 from newsletter.operators.roles import NotAllowed, Role
+from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.suppression import BadWhy, NotTheirs, Reason
 from tests import house
 from tests.operators.crew import Crew
@@ -79,6 +80,9 @@ def ways(newsletter, ann, tmp_path):
         "suppression.lifted": lambda by: lift(newsletter, ann, by=by),
         "suppressions.imported": lambda by: suppressing.import_csv(parts, str(path), dry_run=False, by=by),
         "suppressions.listed": lambda by: suppressing.listed(parts, limit=9, by=by),
+        "import.brought": lambda by: moving_in.import_subscribers(
+            parts, str(path), digest_key=house.DIGEST, permission=moving_in.Permission(Basis.IMPORTED, "a test"), by=by
+        ),
         "import.asked": lambda by: moving_in.ask(parts, 1, by=by),
         "import.undone": lambda by: moving_in.undo(parts, 1, suppressions_too=False, by=by),
     }
@@ -119,4 +123,15 @@ def test_a_dry_run_of_a_do_not_mail_list_writes_no_row(newsletter, tmp_path):
     path.write_text("email\nbob@example.org\n")
     before = written(newsletter)
     assert suppressing.import_csv(newsletter.parts, str(path), dry_run=True)[0].added == 1
+    assert written(newsletter) == before
+
+
+def test_a_dry_run_of_an_import_writes_no_row(newsletter, tmp_path):
+    """So does that of people who read."""
+    path = tmp_path / "people.csv"
+    path.write_text("email\nbob@example.org\n")
+    before = written(newsletter)
+    permission = moving_in.Permission(Basis.IMPORTED, "a test")
+    brought = {"digest_key": house.DIGEST, "permission": permission}
+    assert moving_in.import_subscribers(newsletter.parts, str(path), dry_run=True, **brought).added == 1
     assert written(newsletter) == before

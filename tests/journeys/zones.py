@@ -5,8 +5,6 @@ from pathlib import Path
 
 from newsletter import database
 from newsletter.assembly import Newsletter
-from newsletter.journeys import moving_in
-from newsletter.subscribers.consent import Basis
 from tests import house
 
 
@@ -30,5 +28,4 @@ def living(made: Newsletter, tmp_path: Path, zones: dict[str, str], *, language:
         writer = csv.writer(file)
         writer.writerow(("email", "time_zone", "language"))
         writer.writerows((address, zone, language) for address, zone in zones.items())
-    permission = moving_in.Permission(Basis.IMPORTED, "a test")
-    moving_in.import_subscribers(made.parts, str(path), digest_key=house.DIGEST, permission=permission)
+    house.bring(made, path)

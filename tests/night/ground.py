@@ -20,9 +20,7 @@ from sqlalchemy import text
 
 from newsletter import database
 from newsletter.issues import digests
-from newsletter.journeys import moving_in
 from newsletter.operators.roles import Role
-from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.subscriptions import Rhythm
 from tests import house
 from tests.fakes.program import Program
@@ -136,8 +134,7 @@ class Ground:
             rows = csv.writer(file)
             rows.writerow(("email", "name", "language"))
             rows.writerows((address, f"Reader {place}", tongue) for place, (address, tongue) in enumerate(people))
-        permission = moving_in.Permission(Basis.IMPORTED, "invented for a night")
-        moving_in.import_subscribers(self.made.parts, str(path), digest_key=key, permission=permission)
+        house.bring(self.made, path, digest=key)
 
     def tail(self) -> list[dict[str, Any]]:
         """Return what the mail server has written down since this was asked before: whole lines."""

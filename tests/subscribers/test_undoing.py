@@ -68,6 +68,41 @@ def test_what_an_operator_s_list_suppresses_outlives_an_import_too(moving: Movin
     assert moving.barred() == {"maryam": "never again"}
 
 
+@pytest.mark.parametrize("order", ["first", "second"])
+def test_what_two_lists_name_outlives_the_undoing_of_one(moving: Moving, undo: Undo, order: str) -> None:
+    """Two exports say that somebody complained; one was the wrong file. They must not be mailed because of that."""
+    lists = [moving.lists.bring(f"email\n{name}@example.org\n").number for name in ("maryam", "bob", "eve")]
+
+    def name(number: int, *names: str) -> None:
+        words = [Brought(EmailAddress.parse(f"{one}@example.org"), Reason.COMPLAINT, NOW) for one in names]
+        with moving.lists.database.transaction() as session:
+            suppression.bring(session, words, import_id=number, now=NOW)
+
+    name(lists[0], "gone", "both")
+    name(lists[1], "both")
+    name(lists[2], "both")
+    one, other = lists[:2] if order == "first" else reversed(lists[:2])
+    lifted = [undo(one, suppressions_too=True).lifted]
+    assert "both" in moving.barred()
+    lifted.append(undo(other, suppressions_too=True).lifted)
+    assert moving.barred() == {"both": "complaint"}, "a third names it"
+    lifted.append(undo(lists[2], suppressions_too=True).lifted)
+    assert moving.barred() == {}, "and nobody does any more"
+    assert sum(lifted) == 2
+
+
+def test_a_list_that_was_undone_holds_nobody(moving: Moving, undo: Undo) -> None:
+    """What was taken back names nobody any more, whichever list is taken back after it."""
+    first, second = (moving.lists.bring(f"email\n{name}@example.org\n").number for name in ("maryam", "bob"))
+    for number in (first, second):
+        with moving.lists.database.transaction() as session:
+            word = Brought(EmailAddress.parse("both@example.org"), Reason.DEAD, NOW)
+            suppression.bring(session, [word], import_id=number, now=NOW)
+    assert undo(second, suppressions_too=True).lifted == 0
+    assert undo(first, suppressions_too=True).lifted == 1
+    assert moving.barred() == {}
+
+
 def test_what_an_import_wrote_over_is_counted_and_undoing_says_that_it_stays(moving: Moving, undo: Undo) -> None:
     """A name that is overwritten is gone; whoever takes the list back must not believe that it came back."""
     moving.lists.bring("email,name\nmaryam@example.org,Maryam\nbob@example.org,Bob\n")
