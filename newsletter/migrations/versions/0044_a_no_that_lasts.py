@@ -6,8 +6,8 @@ Pages neither write nor read it. Of what was refused before nobody knows when: i
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0046"
-down_revision = "0042"
+revision = "0044"
+down_revision = "0043"
 branch_labels = None
 depends_on = None
 

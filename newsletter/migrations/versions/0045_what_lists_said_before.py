@@ -8,8 +8,8 @@ The text of mails to the team ends as well, and is found by an index of the few 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0047"
-down_revision = "0046"
+revision = "0045"
+down_revision = "0044"
 branch_labels = None
 depends_on = None
 
