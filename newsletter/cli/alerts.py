@@ -162,7 +162,10 @@ def approve(
     operator: Annotated[int, typer.Option(min=1, help="Number of the operator who approves: another than the author.")],
     as_json: AsJson = False,
 ) -> None:
-    """Read what another has locked, and approve it by the code of the phone, which is asked for or read from stdin."""
+    """Read what another has locked, and approve it by the code of the phone, which is asked for or read from stdin.
+
+    What somebody sends alone, and still waits, goes at once by it.
+    """
     with newsletter() as made:
         seen = reading.read(made, alert)
         journey.approve_by_code(made.parts, alert, by=operator, code=ask_code(), seen=seen)
@@ -329,8 +332,8 @@ def _show(
 
 
 def _may_approve(made: Newsletter, found: journey.Standing) -> list[dict[str, Any]] | None:
-    """Return whom an alert waits for that needs another's word; None where it waits for nobody."""
-    if found.waits_for is None or found.state not in (State.DRAFT, State.LOCKED):
+    """Return whom an alert waits for that needs another's word, or who could let it go sooner; None where nobody is asked."""
+    if not found.alone and (found.waits_for is None or found.state not in (State.DRAFT, State.LOCKED)):
         return None
     return [{"operator": one.id, "name": one.name} for one in calling.approvers(made.parts, found.mailing)]
 
@@ -397,9 +400,10 @@ def _words(document: dict[str, Any], said: tuple[Manuscript, ...], changes: tupl
         page.print(languages.say("alert.waits", language=language, waiting=count), soft_wrap=True, markup=False)
     reading.show(reading.words(said))
     reading.show(reading.changes(changes))
-    if asked is not None:
+    if asked or (asked is not None and document["state"] != State.APPROVED):
         names = ", ".join(f"{one['name']} ({one['operator']})" for one in asked)
-        _say("alert.waits-for" if asked else "alert.waits-for-nobody", names=names)
+        ahead = "alert.sooner" if document["state"] == State.APPROVED else "alert.waits-for"
+        _say(ahead if asked else "alert.waits-for-nobody", names=names)
     if sentence and document["state"] == State.DRAFT:
         _say("alert.kept", mailing=document["mailing"])
     if sentence:

@@ -73,12 +73,17 @@ def released(
 ) -> int:
     """Tell everyone in the team that an alert goes, or when it will, with a link that stops it; return how many were told."""
     hooks.add(session, Event.RELEASED, **facts_of(manifest), starts_at=start_at.isoformat())
-    later = start_at > now
+    later, base_url = start_at > now, parts.letterhead.base_url
+    sooner = later and bool(
+        approvers(session, (by if isinstance(by, int) else None, manifest.author, *manifest.writers))
+    )
 
     def write(language: str) -> TeamContent:
         facts = {"mailing": manifest.mailing, "count": manifest.count, "by": name(session, by, language)}
         when = say("released-later", language, at=moment(parts, start_at, language), **facts) if later else None
-        said = (when or say("released-now", language, **facts), say("released-stop", language))
+        said = [when or say("released-now", language, **facts), say("released-stop", language)]
+        if sooner:
+            said.append(say("released-approve", language, url=f"{console(base_url, manifest.mailing)}/approve"))
         return TeamContent(
             subject=say("released-subject-later" if later else "released-subject", language, mailing=manifest.mailing),
             title=say("released-title", language, **facts),
