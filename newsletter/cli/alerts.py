@@ -16,6 +16,7 @@ from newsletter.journeys import alert as journey
 from newsletter.journeys import calling, desk, drafting, expiring, retracting, stopping, translating
 from newsletter.journeys import mailing as mailings
 from newsletter.journeys import mandates as by_mandate
+from newsletter.journeys.narrowing import Part
 from newsletter.ledger.mailings import NOT_GONE, RELEASED, State
 from newsletter.ledger.manifest import Change
 from newsletter.ledger.refusals import RefusalView
@@ -44,6 +45,15 @@ Only = Annotated[
     list[str] | None,
     typer.Option(metavar="LANGUAGE", help="Only to the readers of this language. May be given again."),
 ]
+Topic = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY", help="Only to readers who chose this topic, or another that is given. May be given again."
+    ),
+]
+InSegment = Annotated[
+    str | None, typer.Option("--segment", help="Key of a segment: only to those of the digest's readers who are in it.")
+]
 Translates = Annotated[
     int | None, typer.Option(min=1, help="Number of the alert of which these are languages that were finished later.")
 ]
@@ -65,6 +75,7 @@ class _Asked:
     updates: int | None
     later: tuple[str, ...]
     only: tuple[str, ...]
+    part: Part
     translates: int | None
     also_had: bool
 
@@ -82,9 +93,7 @@ class _Asked:
     def would_send(self, made: Newsletter, counts: Sequence[Waiting]) -> dict[str, Any]:
         """Return for how many it would be, with nothing written. counts: what `waiting` returned."""
         if self.translates is None:
-            limits = {"later": self.later, "only": self.only}
-            count = drafting.rehearse(made.parts, self.files, digest_key=self.digest, **limits)
-            return {"would_send": count}
+            return {"would_send": drafting.rehearse(made.parts, self.wish)}
         wait, had = sum(one.waiting for one in counts), sum(one.had for one in counts)
         return {"would_send": wait + had if self.also_had else wait, "waiting": wait, "had_another": had}
 
@@ -93,8 +102,13 @@ class _Asked:
         if self.translates is not None:
             of, also_had = self.translates, self.also_had
             return translating.draft(made.parts, self.files, of=of, also_had=also_had, by=self.operator)
-        wish = drafting.Wish(drafting.read_files(self.files), self.digest, self.updates, self.later, self.only)
-        return drafting.draft_words(made.parts, wish, by=self.operator)
+        return drafting.draft_words(made.parts, self.wish, by=self.operator)
+
+    @property
+    def wish(self) -> drafting.Wish:
+        """What is wished of a new alert."""
+        words = drafting.read_files(self.files)
+        return drafting.Wish(words, self.digest, self.updates, self.later, self.only, self.part)
 
 
 @app.command()
@@ -105,13 +119,15 @@ def draft(
     updates: Updates = None,
     later: Later = None,
     only: Only = None,
+    topic: Topic = None,
+    segment: InSegment = None,
     translates: Translates = None,
     also_had: AlsoHad = False,
     as_json: AsJson = False,
 ) -> None:
     """Compose an alert, and what would take it back."""
-    digest = _digest(to, translates, also_had=also_had, other=bool(updates or later or only))
-    limits = tuple(later or ()), tuple(only or ())
+    digest = _digest(to, translates, also_had=also_had, other=bool(updates or later or only or topic or segment))
+    limits = tuple(later or ()), tuple(only or ()), Part(tuple(topic or ()), segment or "")
     asked = _Asked(tuple(files), digest, operator, updates, *limits, translates, also_had)
     with newsletter() as made:
         asked.waiting(made)
@@ -129,7 +145,7 @@ def _digest(to: str | None, translates: int | None, *, also_had: bool, other: bo
         return to
     if to is not None or other:
         raise typer.BadParameter(
-            "--translates goes to the readers of that alert: without --to, --updates, --later and --only"
+            "--translates goes to the readers of that alert: without --to, --updates, --later, --only, --topic and --segment"
         )
     return ""
 
@@ -280,6 +296,8 @@ def send(
     updates: Updates = None,
     later: Later = None,
     only: Only = None,
+    topic: Topic = None,
+    segment: InSegment = None,
     translates: Translates = None,
     also_had: AlsoHad = False,
     wait: Wait = False,
@@ -287,8 +305,8 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Draft and lock an alert, and let it go where one person may; else say what it waits for."""
-    digest = _digest(to, translates, also_had=also_had, other=bool(updates or later or only))
-    limits = tuple(later or ()), tuple(only or ())
+    digest = _digest(to, translates, also_had=also_had, other=bool(updates or later or only or topic or segment))
+    limits = tuple(later or ()), tuple(only or ()), Part(tuple(topic or ()), segment or "")
     asked = _Asked(tuple(files), digest, operator, updates, *limits, translates, also_had)
     with newsletter() as made:
         counts = asked.waiting(made)
@@ -322,7 +340,8 @@ def _show(
     if lacking is not None:
         found = replace(found, waits_for=lacking)
     document = _document(found) | asdict(retracting.relatives(made.parts, alert)) | _ahead(made, found)
-    document["only"] = translating.languages(made.parts, alert).only
+    place = translating.languages(made.parts, alert)
+    document |= {"only": place.only, "topics": place.limits.keys, "segment": place.limits.segment or None}
     document["translations"] = dict(document["translations"])
     document["may_approve"] = _may_approve(made, found)
     document["waiting"] = {one.language: one.waiting for one in translating.waiting(made.parts, alert)}

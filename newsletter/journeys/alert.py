@@ -138,12 +138,12 @@ def _locked(session: Session, parts: Parts, manifest: Manifest, *, now: datetime
 def would_lock(parts: Parts, mailing_id: int) -> int:
     """Return by how many it would be judged whether one person may send an alert, and change nothing.
 
-    With those of its other languages; of one limited to some languages all its digest's readers.
+    With those of its other languages; of one limited to some of its digest's readers all of them.
     """
     with parts.database.transaction() as session:
         view = acting.an_alert(session, mailing_id)
         count = rows.count(session, view, planning.audience(session, view))
-        whole = planning.whole(session, view) if "only" in translating.terms(view) else 0
+        whole = planning.whole(session, view) if translating.limited(translating.terms(view)) else 0
         return max(count + translating.beside(session, mailing_id), whole)
 
 
@@ -207,7 +207,7 @@ def settle(parts: Parts, mailing_id: int, *, by: int) -> None:
         if view.state in WENT:
             return  # its time came between the word and this
         manifest = locks.current(session, mailing_id)
-        _enough(session, parts, manifest, _approvals(session, manifest), now=database.now(session))
+        _enough(session, parts, manifest, agreeing.seconds(session, manifest), now=database.now(session))
         superseded = _agreed(session, parts, view, manifest, by=by)
     _after(parts, mailing_id, superseded)
 
@@ -236,21 +236,13 @@ def _after(parts: Parts, mailing_id: int, superseded: list[int] | None) -> None:
         went(parts, mailing_id, superseded)
 
 
-def _approved(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> bool:
-    return agreeing.judged(session, parts, manifest, _approvals(session, manifest), now=now) is None
-
-
 def _settled(session: Session, parts: Parts, manifest: Manifest, *, by: int | None, now: datetime) -> bool:
     """Take a locked alert for approved where somebody's word is there, and nobody has settled it: an errand may be lost."""
-    if not _approved(session, parts, manifest, now=now):
+    if not agreeing.approved(session, parts, manifest, now=now):
         return False
     mailings.approve(session, manifest.mailing, start_at=None)
     _note(session, manifest, by=by or audit.SHELL, now=now)
     return True
-
-
-def _approvals(session: Session, manifest: Manifest) -> list[Word]:
-    return [word for word in _words(session, manifest) if word.rule is Rule.TWO]
 
 
 def _approve(session: Session, parts: Parts, manifest: Manifest, *, by: int, now: datetime, **facts: object) -> None:
@@ -306,7 +298,7 @@ def let_go(session: Session, parts: Parts, mailing_id: int, *, by: int | None, s
         _by_one(session, parts, mailing_id, by=by, now=now)
     said = _words(session, manifest)
     _enough(session, parts, manifest, said, now=now)
-    if not _by_others(session, parts, manifest, said, now=now):
+    if not agreeing.by_others(session, parts, manifest, said, now=now):
         solo.require(session, view)
     mailings.start_at(session, mailing_id, now)
     planning.plan(session, mailing_id, now=now, portions=parts.portions)
@@ -315,12 +307,6 @@ def let_go(session: Session, parts: Parts, mailing_id: int, *, by: int | None, s
     _enough(session, parts, manifest, _words(session, manifest, went=planned), now=database.now(session))
     _released(session, parts, manifest, by=by, start_at=now, now=now)
     return [one for each in mailings.followed(session, mailing_id) for one in mailings.in_all_languages(session, each)]
-
-
-def _by_others(session: Session, parts: Parts, manifest: Manifest, said: Sequence[Word], *, now: datetime) -> bool:
-    """Return whether a lock may go by other words than what one person sends alone."""
-    others = [word for word in said if word.rule is not Rule.ALONE]
-    return agreeing.judged(session, parts, manifest, others, now=now) is None
 
 
 def went(parts: Parts, mailing_id: int, superseded: Sequence[int]) -> State:
@@ -353,7 +339,7 @@ def may_release(parts: Parts, mailing_id: int, *, alone: bool = False) -> int:
         if view.state is not State.APPROVED:
             mailings.require(session, mailing_id, State.APPROVED)
             now = database.now(session)
-            if not _approved(session, parts, manifest, now=now):
+            if not agreeing.approved(session, parts, manifest, now=now):
                 _rule_of_one(session, parts, manifest, alone=alone, now=now)
         planning.require_in_time(session, mailing_id, at=database.now(session))
         if planning.described(session, view) != manifest.audience:
@@ -481,7 +467,11 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
         waiting = view.state in (State.LOCKED, State.APPROVED)
         words = _words(session, manifest) if waiting else approval.of(session, _over(manifest))
         waits = agreeing.judged(session, parts, manifest, words, now=now)
-        if waits is None and view.state is State.APPROVED and not _by_others(session, parts, manifest, words, now=now):
+        if (
+            waits is None
+            and view.state is State.APPROVED
+            and not agreeing.by_others(session, parts, manifest, words, now=now)
+        ):
             waits = NotEnough(Fault.UNHEARD, mailing=mailing_id) if solo.put_off(session, view) else None
         before = locks.earlier(session, mailing_id, manifest.number)
         made = _locked(session, parts, manifest, now=now)

@@ -19,9 +19,10 @@ from newsletter.errors import NewsletterError
 from newsletter.issues import articles, digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
-from newsletter.journeys import alert, calling, drafting, framing, mailing
+from newsletter.journeys import alert, calling, drafting, framing, mailing, narrowing
 from newsletter.journeys.alert import Standing
 from newsletter.journeys.headcount import Headcount
+from newsletter.journeys.narrowing import Choice
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import books, locks, mailings, translating, variants
 from newsletter.ledger.books import Status
@@ -149,6 +150,12 @@ def audiences(parts: Parts) -> list[DigestView]:
     """Return the digests whose readers an alert may go to."""
     with parts.database.transaction() as session:
         return digests.listed(session)
+
+
+def choice(parts: Parts) -> Choice:
+    """Return the topics and segments to which an alert may be limited."""
+    with parts.database.transaction() as session:
+        return narrowing.choice(session)
 
 
 def shown(parts: Parts, mailing_id: int) -> Alert:

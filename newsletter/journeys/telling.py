@@ -16,6 +16,7 @@ from newsletter.database import Session
 from newsletter.errors import NewsletterError
 from newsletter.jobs import DELIVER, HOOKS, Nudger
 from newsletter.journeys import team
+from newsletter.journeys.narrowing import Limits
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.team import say
 from newsletter.ledger import deliveries
@@ -162,9 +163,15 @@ def name(session: Session, operator: int | str | None, language: str) -> str:
 
 
 def _limit(manifest: Manifest, language: str) -> Iterator[str]:
-    """Yield to whose readers an alert is limited, where it is."""
+    """Yield to which of its digest's readers an alert is limited, where it is."""
     if only := manifest.audience.get("only"):
         yield languages.say("alert.reads-only", language, languages=", ".join(only))
+    limits = Limits.of(manifest.audience)
+    if limits.topics:
+        yield languages.say("alert.reads-topics", language, topics=", ".join(limits.topics))
+    if limits.segment:
+        conditions = "; ".join(limits.conditions) or "–"
+        yield languages.say("alert.reads-segment", language, segment=limits.segment, conditions=conditions)
 
 
 def words(versions: Sequence[Version], language: str) -> Iterator[str]:

@@ -478,35 +478,6 @@ def test_one_sends_alone_by_a_code_of_their_own(browse, crew, now, desk, readers
     assert sink.messages == []
 
 
-def test_whoever_wakes_up_lets_it_go_at_once(browse, crew, now, trustee, desk, readers, worker, sink):
-    """One sends alone and waits; the second reads it on their own phone, approves, and nobody waits any longer."""
-    readers(4)
-    member, browser = inside(browse, crew, now, Role.SENDER)
-    number = written(browser)
-    here = f"/console/alerts/{number}"
-    browser.post(f"{here}/lock")
-    seen = fingerprint(browser.open(f"{here}?alone=1"))
-    browser.post(f"{here}/alone", fingerprint=seen, factor="totp", answer=step(member, now, 1))
-    assert "It goes at once if one of these reads and approves it" in browser.text
-    assert f"{here}/approve" not in browser.text
-    assert browser.page.headers["refresh"] == "15", "the page goes on by itself once somebody has"
-    other, phone = trustee
-    phone.open(here)
-    assert "with the word of two" in phone.text
-    phone.open(f"{here}/approve")
-    assert "Fourteen lorries" in phone.text
-    assert "as soon as you approve: its author has sent it already" in phone.text
-    phone.post(f"{here}/approve", fingerprint=fingerprint(phone), factor="totp", answer="000000")
-    assert "not right" in phone.problem
-    phone.post(f"{here}/approve", fingerprint=fingerprint(phone), factor="totp", answer=step(other, now, 1))
-    assert (phone.problem, phone.path) == ("", here)
-    assert "On its way" in phone.text
-    worker.deliver("urgent")
-    assert len(sink.messages) == 4
-    phone.open(f"{here}/approve")
-    assert "All have it" in phone.text or "handed over" in phone.text
-
-
 def test_nobody_sends_what_was_not_before_their_eyes(author, browse, crew, now, desk, readers, worker, sink):
     """A colleague corrects and locks it anew; the thumb on the older page must not send words it never read."""
     readers(2)
