@@ -1,6 +1,6 @@
 """newsletter alerts …"""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Any
@@ -393,8 +393,10 @@ def _why(one: RefusalView) -> str:
     return f"{why} {languages.say('halted.' + one.facts['why'])}" if one.held else why
 
 
-def _heard(one: dict[str, Any], alert: int) -> str:
+def _heard(one: dict[str, Any], alert: int, languages_of: Collection[int]) -> str:
     own = one["mailing"] == alert
+    if one["mailing"] in languages_of:
+        return languages.say("alert.held-language", mailing=one["mailing"], why=one["sentence"])
     if own and one["why"] == "mailing.held":
         return str(one["sentence"])
     heard = "alert.refused" if own else "alert.refused-back"
@@ -412,7 +414,7 @@ def _words(document: dict[str, Any], said: tuple[Manuscript, ...], changes: tupl
         empty="",
     )
     for one in refused:
-        page.print(_heard(one, document["mailing"]), soft_wrap=True, markup=False)
+        page.print(_heard(one, document["mailing"], document["translations"]), soft_wrap=True, markup=False)
     for line in plan:
         page.print(line, soft_wrap=True, markup=False)
     for language, count in waits.items():
