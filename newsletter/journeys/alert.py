@@ -66,6 +66,7 @@ class Standing:
     waits_for   what is missing before it may go, as the refusal that would say so
     changes     what is another than at the lock before
     alone       one person sends it by themselves, and it waits: another may approve it, and it goes at once
+    seconded    it may go now by more than what one person sends alone
     """
 
     mailing: int
@@ -79,6 +80,7 @@ class Standing:
     wrote: tuple[int, ...] = ()
     refusals: tuple[RefusalView, ...] = ()
     alone: bool = False
+    seconded: bool = False
 
     @property
     def approvable(self) -> bool:
@@ -467,11 +469,9 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
         waiting = view.state in (State.LOCKED, State.APPROVED)
         words = _words(session, manifest) if waiting else approval.of(session, _over(manifest))
         waits = agreeing.judged(session, parts, manifest, words, now=now)
-        if (
-            waits is None
-            and view.state is State.APPROVED
-            and not agreeing.by_others(session, parts, manifest, words, now=now)
-        ):
+        seconded = waits is None and view.state is State.APPROVED
+        seconded = seconded and agreeing.by_others(session, parts, manifest, words, now=now)
+        if waits is None and view.state is State.APPROVED and not seconded:
             waits = NotEnough(Fault.UNHEARD, mailing=mailing_id) if solo.put_off(session, view) else None
         before = locks.earlier(session, mailing_id, manifest.number)
         made = _locked(session, parts, manifest, now=now)
@@ -487,4 +487,5 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
             tuple(one for one in (manifest.author, *manifest.writers) if one is not None),
             refused,
             alone=solo.waits(session, view),
+            seconded=seconded,
         )
