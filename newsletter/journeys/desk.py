@@ -368,8 +368,12 @@ def file(parts: Parts, text: Manuscript, said: Mapping[str, str] = MappingProxyT
     return words
 
 
+_OF_LINKS = MappingProxyType({"fetch.too-slow": "fetch.link-too-slow", "fetch.unreachable": "fetch.link-unreachable"})
+"""What is said of a link in the place of what is said of a feed, of which nothing is imported."""
+
+
 def _fault(said: object) -> tuple[str, dict[str, str]] | None:
-    return (str(said[0]), dict(said[1])) if isinstance(said, list) else None
+    return (_OF_LINKS.get(str(said[0]), str(said[0])), dict(said[1])) if isinstance(said, list) else None
 
 
 def _known_names(session: Session) -> list[str]:

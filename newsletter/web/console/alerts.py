@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, HTTPException, Path, Request
+from fastapi import APIRouter, Form, HTTPException, Path, Query, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 
 from newsletter.campaigns.errands import Act
@@ -43,13 +43,19 @@ CHECK_PATIENCE = timedelta(seconds=20)
 
 
 @router.api_route("", methods=READ)
-def list_(request: Request) -> HTMLResponse:
-    """List the newest alerts."""
+def list_(request: Request, all_: Annotated[bool, Query(alias="all")] = False) -> HTMLResponse:
+    """List the newest alerts, and above them what authorities said of any. all: every message of these, however many."""
     who = gate.visitor(request)
     parts = gate.made(request).parts
     lit = drilling.lamp(parts)
-    facts: dict[str, Any] = {"alerts": desk.listed(parts), "held": bulletins.held_words(parts)}
-    facts["cancelled"] = bulletins.cancelled(parts)
+    cancelled = bulletins.cancelled(parts)
+    facts: dict[str, Any] = {
+        "alerts": desk.listed(parts),
+        "held": bulletins.held_words(parts, limit=None if all_ else bulletins.MOST_HELD),
+        "held_of": bulletins.held_count(parts),
+        "cancelled": cancelled if all_ else cancelled[: bulletins.MOST_CANCELLED],
+        "cancelled_of": len(cancelled),
+    }
     return gate.show(
         request,
         "alerts.html",
