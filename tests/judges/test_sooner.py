@@ -70,7 +70,9 @@ def test_the_second_who_wakes_up_ends_the_wait(
         browsing.press(author, "Nobody can be reached", then="location.search === '?alone=1'")
         used = code(pages, mina.secret)[1]
         browsing.fill(author, code=browsing.apart(code, pages, mina.secret, after=used)[0])
-        browsing.press(author, "Send alone, with this code", then="document.body.innerText.includes('unless somebody stops it')")
+        browsing.press(
+            author, "Send alone, with this code", then="document.body.innerText.includes('unless somebody stops it')"
+        )
         eye.look("alert-alone")
 
         enter(trustee, base, noor, pages)
