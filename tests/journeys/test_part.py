@@ -1,11 +1,13 @@
 """An alert to those who chose a topic, or are in a segment: fewer of its digest's readers, never others, and fixed by its lock."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import text
 
 from newsletter import database
 from newsletter.cli import reading
-from newsletter.delivery.planning import OtherAudience
+from newsletter.delivery.planning import OtherAudience, Portions
 from newsletter.journeys import alert, drafting, retracting, segmenting, translating
 from newsletter.journeys.drafting import Revision, Wish
 from newsletter.journeys.narrowing import EVERYBODY, Part, SmallerPart
@@ -81,6 +83,17 @@ def test_it_goes_to_those_who_chose_a_topic_and_take_the_digest(newsletter, sink
     found = rows(newsletter, "SELECT id FROM topic WHERE key = 'water'")[0].id
     assert locked.audience["topics"] == [{"id": found, "key": "water", "name": "Water"}]
     assert (locked.count, locked.whole) == (4, 14)
+
+
+def test_a_large_one_grows_to_its_part_and_no_further(newsletter, sink, files, water):
+    """What begins with its first readers counts and adds the others: of its topic, as many as were locked."""
+    newsletter.parts = replace(newsletter.parts, portions=Portions(large=3, first=2, huge=4, next=2))
+    number = sent(newsletter, wish(files, "en", part={"topics": ("water",)}))
+    newsletter.sweep()
+    newsletter.deliver("urgent")
+    assert sorted(inbox(sink)) == [f"{one}@example.org" for one in ("en3", "en4", "fa0", "fa1", "fa2")]
+    found = status(newsletter, number)
+    assert (found.state, found.planned) == ("done", 5)
 
 
 def test_any_of_several_topics_will_do(newsletter, sink, files, water):

@@ -5,8 +5,9 @@ import threading
 
 import pytest
 
+from newsletter.campaigns.errands import Act
 from newsletter.delivery.alone import SenderLeft
-from newsletter.journeys import alert
+from newsletter.journeys import alert, errands
 from newsletter.ledger.mailings import State, WrongState
 from newsletter.operators import people
 from newsletter.operators.night import Fault, Rule
@@ -162,6 +163,16 @@ def test_no_word_is_forged_into_what_waits(made, number, author, approver, datab
             refused(intruder, APPROVE, (rule, operator, "totp", None, number))
         other = APPROVE.replace("fingerprint, %s, %s, %s, %s FROM", "sha256('x'), %s, %s, %s, %s FROM")
         refused(intruder, other, ("two", approver.id, "totp", None, number))
+
+
+def test_the_pages_settle_nothing_that_nobody_said(made, pages, number, author, approver):
+    """Whoever has the password of the pages asks the desk to settle what waits, in another's name: nobody spoke."""
+    asked = errands.ask(pages.parts, Act.SETTLE, by=approver.id, mailing=number)
+    errands.run(made.parts)
+    found = errands.wait(pages.parts, asked, by=approver.id, seconds=0)
+    assert found.refused[0] == "night.nobody"
+    assert alert.standing(made.parts, number).state is State.APPROVED
+    assert made.deliver("urgent") == 0
 
 
 def test_nothing_is_added_to_what_two_approved(made, tmp_path, author, approver, database_urls):
