@@ -80,6 +80,7 @@ def test_what_was_sent_by_somebody_who_left_says_so(sender, trustee, worker, num
     said = "sent alone by somebody whose access to the team has been ended since"
     assert said in front(trustee[1])
     assert said in trustee[1].open(f"/console/alerts/{number}").problem
+    assert "Read and approve" not in trustee[1].text, "it would be refused"
 
 
 def test_a_word_that_no_worker_settled_offers_to_send(sender, trustee, made, worker, number, now):
