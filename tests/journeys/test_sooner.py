@@ -7,6 +7,7 @@ import pytest
 
 from newsletter.campaigns.errands import Act
 from newsletter.delivery.alone import SenderLeft
+from newsletter.delivery.planning import CountMoved
 from newsletter.journeys import alert, errands
 from newsletter.ledger.mailings import State, WrongState
 from newsletter.operators import people
@@ -102,6 +103,18 @@ def test_of_what_is_over_no_word_is_taken(made, number, author, approver):
     alert.stop(made.parts, number)
     with pytest.raises(WrongState):
         by_code(made, number, approver)
+
+
+def test_readers_that_moved_are_not_written_to_by_a_word_for_others(made, tmp_path, number, approver):
+    """Twice as many by now: the second word was for four, and what is refused leaves neither word nor code used up."""
+    house.add_readers(made, tmp_path, [f"late{one}@example.org" for one in range(4)])
+    code = approver.code(now(made))
+    for _ in range(2):
+        with pytest.raises(CountMoved):
+            alert.approve_by_code(made.parts, number, by=approver.id, code=code)
+    standing = alert.standing(made.parts, number)
+    assert (standing.state, standing.seconded) == (State.APPROVED, False)
+    assert made.deliver("urgent") == 0
 
 
 def test_nobody_approves_for_a_colleague_who_was_shut_out(made, number, author, approver):
