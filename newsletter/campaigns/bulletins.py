@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, select, text, update
+from sqlalchemy import ColumnElement, func, select, text, update
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from newsletter.campaigns import cap
 from newsletter.campaigns.cap import CapMessage, Kind, Reference, Status
@@ -110,18 +110,27 @@ def by_name(session: Session, name: Reference) -> Bulletin | None:
     return _view(row) if row else None
 
 
-def listed(session: Session, *, state: State | None = None, limit: int = 50) -> list[Bulletin]:
-    """Return the messages that came last, newest first, of one state or all."""
+def listed(session: Session, *, state: State | None = None, limit: int | None = 50) -> list[Bulletin]:
+    """Return the messages that came last, newest first, of one state or all. limit None: every one."""
     newest = select(Row).order_by(Row.received_at.desc(), Row.id.desc()).limit(limit)
     found = newest.where(Row.state == state) if state else newest
     return [_view(row) for row in session.execute(found).scalars()]
 
 
-def cancels(session: Session, mailing_id: int | None = None, *, limit: int = 20) -> list[Bulletin]:
-    """Return the newest cancels that took effect on an alert, of this one or of any."""
+def count(session: Session, state: State) -> int:
+    """Return how many messages there are of a state."""
+    return session.execute(select(func.count()).select_from(Row).where(Row.state == state)).scalar_one()
+
+
+def cancels(session: Session, mailing_id: int | None = None) -> list[Bulletin]:
+    """Return the cancels that took effect on an alert, of this one or of any, newest first.
+
+    All of them: whoever wants those alone whose alert readers still have must not miss one behind others that are done with.
+    """
     applied = select(Row).where(Row.kind == Kind.CANCEL, Row.state == State.APPLIED, Row.mailing_id.is_not(None))
     found = applied if mailing_id is None else applied.where(Row.mailing_id == mailing_id)
-    return [_view(row) for row in session.execute(found.order_by(Row.id.desc()).limit(limit)).scalars()]
+    light = found.order_by(Row.id.desc()).options(defer(Row.document))
+    return [_view(row) for row in session.execute(light).scalars()]
 
 
 def _is(name: Reference) -> tuple[ColumnElement[bool], ...]:

@@ -1,6 +1,6 @@
 """newsletter alerts …"""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from newsletter.journeys import alert as journey
 from newsletter.journeys import calling, desk, drafting, expiring, retracting, stopping, translating
 from newsletter.journeys import mailing as mailings
 from newsletter.journeys import mandates as by_mandate
+from newsletter.journeys.narrowing import Part
 from newsletter.ledger.mailings import NOT_GONE, RELEASED, State
 from newsletter.ledger.manifest import Change
 from newsletter.ledger.refusals import RefusalView
@@ -44,6 +45,15 @@ Only = Annotated[
     list[str] | None,
     typer.Option(metavar="LANGUAGE", help="Only to the readers of this language. May be given again."),
 ]
+Topic = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY", help="Only to readers who chose this topic, or another that is given. May be given again."
+    ),
+]
+InSegment = Annotated[
+    str | None, typer.Option("--segment", help="Key of a segment: only to those of the digest's readers who are in it.")
+]
 Translates = Annotated[
     int | None, typer.Option(min=1, help="Number of the alert of which these are languages that were finished later.")
 ]
@@ -65,6 +75,7 @@ class _Asked:
     updates: int | None
     later: tuple[str, ...]
     only: tuple[str, ...]
+    part: Part
     translates: int | None
     also_had: bool
 
@@ -82,9 +93,7 @@ class _Asked:
     def would_send(self, made: Newsletter, counts: Sequence[Waiting]) -> dict[str, Any]:
         """Return for how many it would be, with nothing written. counts: what `waiting` returned."""
         if self.translates is None:
-            limits = {"later": self.later, "only": self.only}
-            count = drafting.rehearse(made.parts, self.files, digest_key=self.digest, **limits)
-            return {"would_send": count}
+            return {"would_send": drafting.rehearse(made.parts, self.wish)}
         wait, had = sum(one.waiting for one in counts), sum(one.had for one in counts)
         return {"would_send": wait + had if self.also_had else wait, "waiting": wait, "had_another": had}
 
@@ -93,8 +102,13 @@ class _Asked:
         if self.translates is not None:
             of, also_had = self.translates, self.also_had
             return translating.draft(made.parts, self.files, of=of, also_had=also_had, by=self.operator)
-        wish = drafting.Wish(drafting.read_files(self.files), self.digest, self.updates, self.later, self.only)
-        return drafting.draft_words(made.parts, wish, by=self.operator)
+        return drafting.draft_words(made.parts, self.wish, by=self.operator)
+
+    @property
+    def wish(self) -> drafting.Wish:
+        """What is wished of a new alert."""
+        words = drafting.read_files(self.files)
+        return drafting.Wish(words, self.digest, self.updates, self.later, self.only, self.part)
 
 
 @app.command()
@@ -105,13 +119,15 @@ def draft(
     updates: Updates = None,
     later: Later = None,
     only: Only = None,
+    topic: Topic = None,
+    segment: InSegment = None,
     translates: Translates = None,
     also_had: AlsoHad = False,
     as_json: AsJson = False,
 ) -> None:
     """Compose an alert, and what would take it back."""
-    digest = _digest(to, translates, also_had=also_had, other=bool(updates or later or only))
-    limits = tuple(later or ()), tuple(only or ())
+    digest = _digest(to, translates, also_had=also_had, other=bool(updates or later or only or topic or segment))
+    limits = tuple(later or ()), tuple(only or ()), Part(tuple(topic or ()), segment or "")
     asked = _Asked(tuple(files), digest, operator, updates, *limits, translates, also_had)
     with newsletter() as made:
         asked.waiting(made)
@@ -129,7 +145,7 @@ def _digest(to: str | None, translates: int | None, *, also_had: bool, other: bo
         return to
     if to is not None or other:
         raise typer.BadParameter(
-            "--translates goes to the readers of that alert: without --to, --updates, --later and --only"
+            "--translates goes to the readers of that alert: without --to, --updates, --later, --only, --topic and --segment"
         )
     return ""
 
@@ -162,7 +178,10 @@ def approve(
     operator: Annotated[int, typer.Option(min=1, help="Number of the operator who approves: another than the author.")],
     as_json: AsJson = False,
 ) -> None:
-    """Read what another has locked, and approve it by the code of the phone, which is asked for or read from stdin."""
+    """Read what another has locked, and approve it by the code of the phone, which is asked for or read from stdin.
+
+    What somebody sends alone, and still waits, goes at once by it.
+    """
     with newsletter() as made:
         seen = reading.read(made, alert)
         journey.approve_by_code(made.parts, alert, by=operator, code=ask_code(), seen=seen)
@@ -277,6 +296,8 @@ def send(
     updates: Updates = None,
     later: Later = None,
     only: Only = None,
+    topic: Topic = None,
+    segment: InSegment = None,
     translates: Translates = None,
     also_had: AlsoHad = False,
     wait: Wait = False,
@@ -284,8 +305,8 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Draft and lock an alert, and let it go where one person may; else say what it waits for."""
-    digest = _digest(to, translates, also_had=also_had, other=bool(updates or later or only))
-    limits = tuple(later or ()), tuple(only or ())
+    digest = _digest(to, translates, also_had=also_had, other=bool(updates or later or only or topic or segment))
+    limits = tuple(later or ()), tuple(only or ()), Part(tuple(topic or ()), segment or "")
     asked = _Asked(tuple(files), digest, operator, updates, *limits, translates, also_had)
     with newsletter() as made:
         counts = asked.waiting(made)
@@ -319,7 +340,8 @@ def _show(
     if lacking is not None:
         found = replace(found, waits_for=lacking)
     document = _document(found) | asdict(retracting.relatives(made.parts, alert)) | _ahead(made, found)
-    document["only"] = translating.languages(made.parts, alert).only
+    place = translating.languages(made.parts, alert)
+    document |= {"only": place.only, "topics": place.limits.keys, "segment": place.limits.segment or None}
     document["translations"] = dict(document["translations"])
     document["may_approve"] = _may_approve(made, found)
     document["waiting"] = {one.language: one.waiting for one in translating.waiting(made.parts, alert)}
@@ -329,8 +351,8 @@ def _show(
 
 
 def _may_approve(made: Newsletter, found: journey.Standing) -> list[dict[str, Any]] | None:
-    """Return whom an alert waits for that needs another's word; None where it waits for nobody."""
-    if found.waits_for is None or found.state not in (State.DRAFT, State.LOCKED):
+    """Return whom an alert waits for that needs another's word, or who could let it go sooner; None where nobody is asked."""
+    if not found.alone and (found.waits_for is None or found.state not in (State.DRAFT, State.LOCKED)):
         return None
     return [{"operator": one.id, "name": one.name} for one in calling.approvers(made.parts, found.mailing)]
 
@@ -371,8 +393,10 @@ def _why(one: RefusalView) -> str:
     return f"{why} {languages.say('halted.' + one.facts['why'])}" if one.held else why
 
 
-def _heard(one: dict[str, Any], alert: int) -> str:
+def _heard(one: dict[str, Any], alert: int, languages_of: Collection[int]) -> str:
     own = one["mailing"] == alert
+    if one["mailing"] in languages_of:
+        return languages.say("alert.held-language", mailing=one["mailing"], why=one["sentence"])
     if own and one["why"] == "mailing.held":
         return str(one["sentence"])
     heard = "alert.refused" if own else "alert.refused-back"
@@ -390,16 +414,17 @@ def _words(document: dict[str, Any], said: tuple[Manuscript, ...], changes: tupl
         empty="",
     )
     for one in refused:
-        page.print(_heard(one, document["mailing"]), soft_wrap=True, markup=False)
+        page.print(_heard(one, document["mailing"], document["translations"]), soft_wrap=True, markup=False)
     for line in plan:
         page.print(line, soft_wrap=True, markup=False)
     for language, count in waits.items():
         page.print(languages.say("alert.waits", language=language, waiting=count), soft_wrap=True, markup=False)
     reading.show(reading.words(said))
     reading.show(reading.changes(changes))
-    if asked is not None:
+    if asked or (asked is not None and document["state"] != State.APPROVED):
         names = ", ".join(f"{one['name']} ({one['operator']})" for one in asked)
-        _say("alert.waits-for" if asked else "alert.waits-for-nobody", names=names)
+        ahead = "alert.sooner" if document["state"] == State.APPROVED else "alert.waits-for"
+        _say(ahead if asked else "alert.waits-for-nobody", names=names)
     if sentence and document["state"] == State.DRAFT:
         _say("alert.kept", mailing=document["mailing"])
     if sentence:

@@ -9,6 +9,7 @@ from newsletter.cli.door import page, screen
 from newsletter.issues.manuscript import Manuscript
 from newsletter.journeys import desk, translating
 from newsletter.journeys.desk import Alert
+from newsletter.journeys.narrowing import Limits
 from newsletter.ledger.locks import NotLocked
 from newsletter.ledger.manifest import Change
 
@@ -70,6 +71,14 @@ def changes(found: tuple[Change, ...]) -> Iterator[str]:
             yield f"  {line}"
 
 
+def limits(found: Limits) -> Iterator[str]:
+    """Yield to which part of its digest's readers an alert is limited."""
+    if found.topics:
+        yield languages.say("alert.reads-topics", topics=", ".join(found.topics))
+    if found.segment:
+        yield languages.say("alert.reads-segment", segment=found.segment, conditions="; ".join(found.conditions) or "–")
+
+
 def _audience(made: Newsletter, found: Alert) -> Iterator[str]:
     number, locked = found.standing.mailing, found.standing.locked
     count = locked.count if locked else 0
@@ -79,6 +88,7 @@ def _audience(made: Newsletter, found: Alert) -> Iterator[str]:
         yield languages.say("alert.reads-also-had" if place.also_had else "alert.reads-waiting", of=place.of)
     if place.only:
         yield languages.say("alert.reads-only", languages=", ".join(place.only))
+    yield from limits(place.limits)
     if place.later:
         yield languages.say("alert.reads-later", languages=", ".join(place.later))
 

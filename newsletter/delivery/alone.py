@@ -30,10 +30,29 @@ def require(session: Session, mailing: MailingView) -> None:
     senders = _senders(session, mailing)
     if not senders:
         return
-    if not any(one.active for one in senders):
-        raise SenderLeft(mailing.id)
+    _require_active(mailing, senders)
     if not _heard(session, mailing, {one.mailbox_id for one in senders}):
         raise Unheard(mailing.id)
+
+
+def require_sender(session: Session, mailing: MailingView) -> None:
+    """Raise SenderLeft where nobody who sent an alert alone belongs to the team any more."""
+    _require_active(mailing, _senders(session, mailing))
+
+
+def _require_active(mailing: MailingView, senders: list[OperatorView]) -> None:
+    if not any(one.active for one in senders):
+        raise SenderLeft(mailing.id)
+
+
+def waits(session: Session, mailing: MailingView) -> bool:
+    """Return whether an alert that one person sends alone has not gone yet: for its time, or for anybody else to hear of it."""
+    if mailing.state is not State.APPROVED or mailing.start_at is None:
+        return False
+    try:
+        return bool(_senders(session, mailing))
+    except locks.Broken:
+        return False
 
 
 def put_off(session: Session, mailing: MailingView) -> bool:

@@ -1,6 +1,6 @@
 """From an approved mailing to rows: who gets it, in which version, and who is left out for which reason."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,7 +20,7 @@ from newsletter.ledger.mailings import ORDINARY, Kind, Lane, State, WrongState
 from newsletter.ledger.manifest import Manifest
 from newsletter.operators import audit, hooks
 from newsletter.operators.hooks import Event
-from newsletter.subscribers import recipients, segments
+from newsletter.subscribers import recipients, segments, topics
 
 log = structlog.get_logger()
 
@@ -236,7 +236,7 @@ def described(session: Session, mailing: mailings.MailingView) -> dict[str, Any]
 
 
 def whole(session: Session, mailing: mailings.MailingView) -> int:
-    """Return to how many an alert that is cut into languages would go uncut: to all who take its digest; 0 of one that is not cut.
+    """Return to how many an alert that is cut into parts would go uncut: to all who take its digest; 0 of one that is not cut.
 
     Whoever cuts one into parts, each to few, reaches them all: by this it is judged who may send it.
     """
@@ -283,12 +283,37 @@ def audience(session: Session, mailing: mailings.MailingView, *, near: recipient
 
 
 def _narrowed(session: Session, mailing: mailings.MailingView, whole: Select[Any]) -> Select[Any]:
-    """Return those of an audience who are in the mailing's segment, if it has one."""
+    """Return those of an audience who are in the mailing's segment, if it has one, and chose the topics of an alert."""
+    if mailing.kind is Kind.ALERT:
+        return part(session, translating.terms(mailing), whole)
     if mailing.kind is not Kind.MAILING or "segment" not in mailing.content:
         return whole
-    chosen = segments.from_data(mailing.content["segment"])
+    return _inside(session, mailing.content["segment"], whole)
+
+
+def part(session: Session, terms: Mapping[str, Any], whole: Select[Any]) -> Select[Any]:
+    """Return those of a digest's readers to whom an alert is limited by topics and segment. Raises segments.BadSegment.
+
+    Nobody is added by that: whoever does not take the digest, or may not be mailed, is in no part of it.
+    """
+    if chosen := terms.get("topics"):
+        whole = whole.where(recipients.among(topics.choosers([int(one["id"]) for one in chosen])))
+    return _inside(session, terms["segment"]["all"], whole) if terms.get("segment") else whole
+
+
+def require_part(session: Session, terms: Mapping[str, Any]) -> None:
+    """Raise what `part` would raise."""
+    if terms.get("segment"):
+        _members(session, terms["segment"]["all"])
+
+
+def _inside(session: Session, conditions: Any, whole: Select[Any]) -> Select[Any]:
+    return whole.where(recipients.among(_members(session, conditions)))
+
+
+def _members(session: Session, conditions: Any) -> Select[Any]:
     keys = {key: number for number, key in digests.keys(session).items()}
-    return whole.where(recipients.among(segments.members(session, chosen, digests=keys)))
+    return segments.members(session, segments.from_data(conditions), digests=keys)
 
 
 def handed(mailing: mailings.MailingView) -> Select[Any]:
@@ -317,10 +342,12 @@ def late(
     gone = [alert, *others]
     # Of a language that the digest does not list a reader may have the alert as well.
     written = [*variants.languages(session, [one.id for one in gone]), *digest.languages]
-    only = translating.terms(alert if but is None else mailings.get(session, but)).get("only", ())
+    terms = translating.terms(alert if but is None else mailings.get(session, but))
+    only = terms.get("only", ())
     whole = recipients.of_digest(
         digest.id, rhythm=None, languages=digest.languages, urgent=True, written=written, only=only, near=near
     )
+    whole = part(session, terms, whole)
     return translating.narrowed(whole, gone, wanted, also_had=also_had, waiting=near is not None)
 
 
@@ -369,6 +396,7 @@ _UNLOCKS = (
     following.OfAnother,
     following.OtherDigest,
     following.Followed,
+    segments.BadSegment,
 )
 """What makes a draft again of an approved mailing: it is no longer what somebody's word was given for."""
 

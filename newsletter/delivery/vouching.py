@@ -145,7 +145,7 @@ def _bare(manifest: Manifest) -> Matter:
         tuple(version.frame for version in manifest.versions),
         manifest.writers,
         whole=manifest.whole,
-        limited="only" in manifest.audience,
+        limited=translating.limited(manifest.audience),
     )
 
 

@@ -11,7 +11,7 @@ from newsletter.journeys.parts import Parts
 from newsletter.ledger.manifest import Manifest
 from newsletter.operators import approval, night, people, pins
 from newsletter.operators.approval import Over
-from newsletter.operators.night import Fault, Mandated, Matter, Word
+from newsletter.operators.night import Fault, Mandated, Matter, Rule, Word
 
 
 class NotEnough(Forbidden):
@@ -60,6 +60,22 @@ def judged(
     except pins.UNTRUSTED:
         fault = Fault.PINS
     return refusal(fault, parts, manifest, about) if fault else None
+
+
+def seconds(session: Session, manifest: Manifest) -> list[Word]:
+    """Return what others than its author said of a lock: those who read it and agreed."""
+    return [word for word in words(session, manifest) if word.rule is Rule.TWO]
+
+
+def approved(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> bool:
+    """Return whether somebody else agreed, so that it suffices."""
+    return judged(session, parts, manifest, seconds(session, manifest), now=now) is None
+
+
+def by_others(session: Session, parts: Parts, manifest: Manifest, said: Sequence[Word], *, now: datetime) -> bool:
+    """Return whether a lock may go by other words than what one person sends alone."""
+    others = [word for word in said if word.rule is not Rule.ALONE]
+    return judged(session, parts, manifest, others, now=now) is None
 
 
 def enough(session: Session, parts: Parts, manifest: Manifest, said: Sequence[Word], *, now: datetime) -> None:

@@ -25,13 +25,16 @@ from newsletter.journeys.drafting import Hand
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import expiry, locks, mailings, refusals, translating
 from newsletter.ledger import planning as rows
-from newsletter.ledger.mailings import Lane, State
+from newsletter.ledger.mailings import RELEASED, Lane, MailingView, State
 from newsletter.ledger.manifest import Change, Manifest, difference, short
 from newsletter.ledger.refusals import RefusalView
 from newsletter.operators import approval, audit, night
 from newsletter.operators.night import Fault, Rule, Word
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
+
+WENT = RELEASED - {State.STOPPED, State.RETRACTED}
+"""It goes, or has gone: whoever still gives a word for it hears that, and no refusal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ class Standing:
     refusals    why it, or what would take it back, did not go and still does not
     waits_for   what is missing before it may go, as the refusal that would say so
     changes     what is another than at the lock before
+    alone       one person sends it by themselves, and it waits: another may approve it, and it goes at once
+    seconded    it may go now by more than what one person sends alone
     """
 
     mailing: int
@@ -74,6 +79,13 @@ class Standing:
     changes: tuple[Change, ...]
     wrote: tuple[int, ...] = ()
     refusals: tuple[RefusalView, ...] = ()
+    alone: bool = False
+    seconded: bool = False
+
+    @property
+    def approvable(self) -> bool:
+        """Another's word is what it waits for, or what would let it go sooner."""
+        return self.state is State.LOCKED or self.alone
 
     @property
     def held(self) -> bool:
@@ -128,17 +140,17 @@ def _locked(session: Session, parts: Parts, manifest: Manifest, *, now: datetime
 def would_lock(parts: Parts, mailing_id: int) -> int:
     """Return by how many it would be judged whether one person may send an alert, and change nothing.
 
-    With those of its other languages; of one limited to some languages all its digest's readers.
+    With those of its other languages; of one limited to some of its digest's readers all of them.
     """
     with parts.database.transaction() as session:
         view = acting.an_alert(session, mailing_id)
         count = rows.count(session, view, planning.audience(session, view))
-        whole = planning.whole(session, view) if "only" in translating.terms(view) else 0
+        whole = planning.whole(session, view) if translating.limited(translating.terms(view)) else 0
         return max(count + translating.beside(session, mailing_id), whole)
 
 
 def approve_by_code(parts: Parts, mailing_id: int, *, by: int, code: str, seen: str | None = None) -> None:
-    """Give another operator's word by the code their phone shows now.
+    """Give another operator's word by the code their phone shows now. What one person sends alone goes by it at once.
 
     seen   the fingerprint of what was before their eyes; None: whatever it is now
 
@@ -149,14 +161,13 @@ def approve_by_code(parts: Parts, mailing_id: int, *, by: int, code: str, seen: 
         manifest = _require_approver(session, parts, mailing_id, by=by, factor=Factor.TOTP, assertion=None)
         return _as_seen(manifest, seen)
 
-    def act(session: Session) -> None:
-        mailings.take(session, mailing_id)
-        manifest, now = require(session), database.now(session)
-        approval.add(session, _over(manifest), Rule.TWO, by=by, factor=Factor.TOTP, assertion=None)
-        _approve(session, parts, manifest, by=by, now=now, factor=Factor.TOTP)
+    def act(session: Session) -> list[int] | None:
+        view = mailings.take(session, mailing_id)
+        manifest = require(session)
+        approval.add(session, _over(manifest), Rule.TWO, by=by, factor=Factor.TOTP)
+        return _agreed(session, parts, view, manifest, by=by, factor=Factor.TOTP)
 
-    acting.by_factor(parts, by, Factor.TOTP, code, before=require, act=act)
-    telling.nudge(parts.nudger)
+    _after(parts, mailing_id, acting.by_factor(parts, by, Factor.TOTP, code, before=require, act=act))
 
 
 def sign(parts: Parts, mailing_id: int, *, by: int, factor: Factor, answer: str, seen: str) -> None:
@@ -188,39 +199,62 @@ def _as_seen(manifest: Manifest, seen: str | None) -> Manifest:
 
 
 def settle(parts: Parts, mailing_id: int, *, by: int) -> None:
-    """Take a locked alert for approved, where somebody's word suffices. Raises NotEnough."""
+    """Take a locked alert for approved, where somebody's word suffices; what one person sends alone goes at once.
+
+    Raises NotEnough, WrongState, and for what is to go at once what `release` raises.
+    """
     with parts.database.transaction() as session:
         # Whoever writes in it meanwhile waits: the lock that is weighed is the one that is approved.
-        mailings.take(session, mailing_id)
-        now = database.now(session)
+        view = mailings.take(session, mailing_id)
+        if view.state in WENT:
+            return  # its time came between the word and this
         manifest = locks.current(session, mailing_id)
-        _enough(session, parts, manifest, _approvals(session, manifest), now=now)
-        _approve(session, parts, manifest, by=by, now=now)
-    telling.nudge(parts.nudger)
+        _enough(session, parts, manifest, agreeing.seconds(session, manifest), now=database.now(session))
+        superseded = _agreed(session, parts, view, manifest, by=by)
+    _after(parts, mailing_id, superseded)
 
 
-def _approved(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> bool:
-    return agreeing.judged(session, parts, manifest, _approvals(session, manifest), now=now) is None
+def _agreed(
+    session: Session, parts: Parts, view: MailingView, manifest: Manifest, *, by: int, **facts: object
+) -> list[int] | None:
+    """Note that another agreed; where whoever sends it alone has asked for it already it goes, and what it supersedes is returned.
+
+    None: it waits for whoever lets it go.
+    """
+    now = database.now(session)
+    if not solo.waits(session, view):
+        _approve(session, parts, manifest, by=by, now=now, **facts)
+        return None
+    solo.require_sender(session, view)
+    _note(session, manifest, by=by, now=now, **facts)
+    return let_go(session, parts, view.id, by=by, seen=manifest.fingerprint.hex())
+
+
+def _after(parts: Parts, mailing_id: int, superseded: list[int] | None) -> None:
+    """Have those told who are to hear of an approval, and what goes by it leave."""
+    if superseded is None:
+        telling.nudge(parts.nudger)
+    else:
+        went(parts, mailing_id, superseded)
 
 
 def _settled(session: Session, parts: Parts, manifest: Manifest, *, by: int | None, now: datetime) -> bool:
     """Take a locked alert for approved where somebody's word is there, and nobody has settled it: an errand may be lost."""
-    if not _approved(session, parts, manifest, now=now):
+    if not agreeing.approved(session, parts, manifest, now=now):
         return False
     mailings.approve(session, manifest.mailing, start_at=None)
-    facts = {"mailing": manifest.mailing, "number": manifest.number}
-    audit.append(session, "alert.approved", by=by or audit.SHELL, now=now, **facts)
+    _note(session, manifest, by=by or audit.SHELL, now=now)
     return True
-
-
-def _approvals(session: Session, manifest: Manifest) -> list[Word]:
-    return [word for word in _words(session, manifest) if word.rule is Rule.TWO]
 
 
 def _approve(session: Session, parts: Parts, manifest: Manifest, *, by: int, now: datetime, **facts: object) -> None:
     """Note that an alert may go, and tell whoever lets it go: they sit before a page, or sleep beside a phone."""
     mailings.approve(session, manifest.mailing, start_at=None)
     announcing.approved(session, parts, manifest, by=by, now=now)
+    _note(session, manifest, by=by, now=now, **facts)
+
+
+def _note(session: Session, manifest: Manifest, *, by: int | str, now: datetime, **facts: object) -> None:
     facts = {"mailing": manifest.mailing, "number": manifest.number} | facts
     audit.append(session, "alert.approved", by=by, now=now, **facts)
 
@@ -229,8 +263,11 @@ def _require_approver(
     session: Session, parts: Parts, mailing_id: int, *, by: int, factor: Factor, assertion: str | None
 ) -> Manifest:
     acting.require(session, by, May.APPROVE)
-    acting.an_alert(session, mailing_id)
-    mailings.require(session, mailing_id, State.APPROVED)
+    view = acting.an_alert(session, mailing_id)
+    if solo.waits(session, view):
+        solo.require_sender(session, view)
+    else:
+        mailings.require(session, mailing_id, State.APPROVED)
     manifest = locks.current(session, mailing_id)
     word = Word(Rule.TWO, by, factor, assertion, database.now(session))
     planning.require_in_time(session, mailing_id, at=word.at)
@@ -263,7 +300,7 @@ def let_go(session: Session, parts: Parts, mailing_id: int, *, by: int | None, s
         _by_one(session, parts, mailing_id, by=by, now=now)
     said = _words(session, manifest)
     _enough(session, parts, manifest, said, now=now)
-    if not _by_others(session, parts, manifest, said, now=now):
+    if not agreeing.by_others(session, parts, manifest, said, now=now):
         solo.require(session, view)
     mailings.start_at(session, mailing_id, now)
     planning.plan(session, mailing_id, now=now, portions=parts.portions)
@@ -272,12 +309,6 @@ def let_go(session: Session, parts: Parts, mailing_id: int, *, by: int | None, s
     _enough(session, parts, manifest, _words(session, manifest, went=planned), now=database.now(session))
     _released(session, parts, manifest, by=by, start_at=now, now=now)
     return [one for each in mailings.followed(session, mailing_id) for one in mailings.in_all_languages(session, each)]
-
-
-def _by_others(session: Session, parts: Parts, manifest: Manifest, said: Sequence[Word], *, now: datetime) -> bool:
-    """Return whether a lock may go by other words than what one person sends alone."""
-    others = [word for word in said if word.rule is not Rule.ALONE]
-    return agreeing.judged(session, parts, manifest, others, now=now) is None
 
 
 def went(parts: Parts, mailing_id: int, superseded: Sequence[int]) -> State:
@@ -310,7 +341,7 @@ def may_release(parts: Parts, mailing_id: int, *, alone: bool = False) -> int:
         if view.state is not State.APPROVED:
             mailings.require(session, mailing_id, State.APPROVED)
             now = database.now(session)
-            if not _approved(session, parts, manifest, now=now):
+            if not agreeing.approved(session, parts, manifest, now=now):
                 _rule_of_one(session, parts, manifest, alone=alone, now=now)
         planning.require_in_time(session, mailing_id, at=database.now(session))
         if planning.described(session, view) != manifest.audience:
@@ -438,7 +469,9 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
         waiting = view.state in (State.LOCKED, State.APPROVED)
         words = _words(session, manifest) if waiting else approval.of(session, _over(manifest))
         waits = agreeing.judged(session, parts, manifest, words, now=now)
-        if waits is None and view.state is State.APPROVED and not _by_others(session, parts, manifest, words, now=now):
+        seconded = waits is None and view.state is State.APPROVED
+        seconded = seconded and agreeing.by_others(session, parts, manifest, words, now=now)
+        if waits is None and view.state is State.APPROVED and not seconded:
             waits = NotEnough(Fault.UNHEARD, mailing=mailing_id) if solo.put_off(session, view) else None
         before = locks.earlier(session, mailing_id, manifest.number)
         made = _locked(session, parts, manifest, now=now)
@@ -453,4 +486,6 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
             tuple(difference(before, manifest)) if before else (),
             tuple(one for one in (manifest.author, *manifest.writers) if one is not None),
             refused,
+            alone=solo.waits(session, view),
+            seconded=seconded,
         )

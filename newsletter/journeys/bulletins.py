@@ -17,8 +17,7 @@ from newsletter.database import Session
 from newsletter.errors import Invalid
 from newsletter.journeys import publish, telling
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import mailings
-from newsletter.ledger.mailings import GONE
+from newsletter.ledger import lately
 
 
 class NotFetchable(Invalid):
@@ -94,7 +93,7 @@ def take(parts: Parts, source: str | bytes, *, act: Act, name: str = "cap.xml") 
 def held(parts: Parts) -> list[Bulletin]:
     """Return the messages that wait for another, for an operator to look at."""
     with parts.database.transaction() as session:
-        return bulletins.listed(session, state=State.HELD)
+        return bulletins.listed(session, state=State.HELD, limit=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +104,21 @@ class Held:
     subject: str
 
 
-def held_words(parts: Parts, *, limit: int = 5) -> list[Held]:
-    """Return the newest messages that wait for another, and what they are about."""
+MOST_HELD, MOST_CANCELLED = 5, 20
+"""How many stand on a page before somebody asks for all."""
+
+
+def held_words(parts: Parts, *, limit: int | None = MOST_HELD) -> list[Held]:
+    """Return the newest messages that wait for another, and what they are about. limit None: every one."""
     with parts.database.transaction() as session:
         found = bulletins.listed(session, state=State.HELD, limit=limit)
         return [Held(one, _subject(bulletins.message(session, one.name))) for one in found]
+
+
+def held_count(parts: Parts) -> int:
+    """Return how many messages wait for another."""
+    with parts.database.transaction() as session:
+        return bulletins.count(session, State.HELD)
 
 
 def _subject(message: CapMessage) -> str:
@@ -128,8 +137,9 @@ class Cancelled:
 def cancelled(parts: Parts, *, among: int | None = None) -> list[Cancelled]:
     """Return the alerts that readers have though their issuer has cancelled them: somebody may take them back. among: one alone."""
     with parts.database.transaction() as session:
-        found = [(one, mailings.get(session, one.mailing_id or 0)) for one in bulletins.cancels(session, among)]
-    return [Cancelled(one, view.id, view.subject) for one, view in found if view.state in GONE]
+        found = [(one, one.mailing_id or 0) for one in bulletins.cancels(session, among)]
+        subjects = lately.with_readers(session, {number for _, number in found})
+    return [Cancelled(one, number, subjects[number]) for one, number in found if number in subjects]
 
 
 def listed(parts: Parts, *, limit: int = 50) -> list[Bulletin]:

@@ -12,6 +12,7 @@ from newsletter.campaigns import alerts, checks, errands
 from newsletter.campaigns import frames as frames_
 from newsletter.composer import lint
 from newsletter.database import Session
+from newsletter.delivery import alone as solo
 from newsletter.delivery import promises
 from newsletter.delivery.promises import Promised
 from newsletter.delivery.roads import Sentence
@@ -19,13 +20,14 @@ from newsletter.errors import NewsletterError
 from newsletter.issues import articles, digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
-from newsletter.journeys import alert, calling, drafting, framing, mailing
+from newsletter.journeys import alert, calling, drafting, framing, mailing, narrowing
 from newsletter.journeys.alert import Standing
 from newsletter.journeys.headcount import Headcount
+from newsletter.journeys.narrowing import Choice
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import books, locks, mailings, translating, variants
 from newsletter.ledger.books import Status
-from newsletter.ledger.mailings import Kind, State
+from newsletter.ledger.mailings import Kind, MailingView, State
 from newsletter.ledger.manifest import Manifest
 from newsletter.ledger.translating import Waiting
 from newsletter.operators.people import OperatorView
@@ -111,6 +113,7 @@ class Alert:
     backwards   what would take back each of the texts
     expired     it was locked for a time that is over: as it is it goes no more
     lock_asked  when those who may lock it were last asked to; may_ask: they may be asked now
+    blocked     it was to go by itself, and does not: why
     """
 
     standing: Standing
@@ -123,6 +126,7 @@ class Alert:
     expired: bool = False
     lock_asked: datetime | None = None
     may_ask: bool = True
+    blocked: NewsletterError | None = None
 
     @property
     def subject(self) -> str:
@@ -151,6 +155,12 @@ def audiences(parts: Parts) -> list[DigestView]:
         return digests.listed(session)
 
 
+def choice(parts: Parts) -> Choice:
+    """Return the topics and segments to which an alert may be limited."""
+    with parts.database.transaction() as session:
+        return narrowing.choice(session)
+
+
 def shown(parts: Parts, mailing_id: int) -> Alert:
     """Return an alert with everything about it. Raises UnknownMailing, NotAnAlert."""
     standing = alert.standing(parts, mailing_id)
@@ -175,6 +185,7 @@ def shown(parts: Parts, mailing_id: int) -> Alert:
             expired=fixed and until is not None and until <= now,
             lock_asked=drafting.lock_asked(view),
             may_ask=drafting.may_ask(view, now=now),
+            blocked=None if standing.seconded else _blocked(session, view, now=now),
         )
 
 
@@ -234,11 +245,15 @@ class Step(StrEnum):
     """What an alert waits for, of somebody: an id of the pages' catalogue after "front-".
 
     STARTS   it goes by itself at its hour: nobody need do anything, and anyone may stop it
+    SOONER   the same, and a word of theirs lets it go at once
+    BLOCKED  its hour is no promise: why, stands beside
     OVER     it was locked for a time that is over: whoever may lock looks whether it is still true
     """
 
     WATCH = "watch"
     STARTS = "starts"
+    SOONER = "sooner"
+    BLOCKED = "blocked"
     APPROVE = "approve"
     SEND = "send"
     OVER = "over"
@@ -247,16 +262,47 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """An alert on somebody's first page, and what it waits for of them."""
+    """An alert on somebody's first page, and what it waits for of them. why: of one that goes by itself, what keeps it."""
 
     row: Row
     step: Step
+    why: NewsletterError | None = None
 
 
 def waits(parts: Parts, who: OperatorView, *, now: datetime) -> list[Waits]:
     """Return the alerts that go now or by themselves, and those that wait for what somebody may do."""
-    found = [(row, _step(parts, row, who, now=now)) for row in listed(parts)]
-    return [Waits(row, step) for row, step in found if step is not None]
+    return [one for row in listed(parts) if (one := _waits(parts, row, who, now=now)) is not None]
+
+
+def _waits(parts: Parts, row: Row, who: OperatorView, *, now: datetime) -> Waits | None:
+    step = _step(parts, row, who, now=now)
+    if step is None:
+        return None
+    if step is not Step.STARTS:
+        return Waits(row, step)
+    if alert.standing(parts, row.mailing).seconded:
+        return Waits(row, Step.SEND if May.SEND in who.may else step)
+    with parts.database.transaction() as session:
+        view = mailings.get(session, row.mailing)
+        why, alone = _blocked(session, view, now=now), solo.waits(session, view)
+    if why is not None:
+        return Waits(row, Step.BLOCKED, why)
+    may = alone and May.APPROVE in who.may and who.id in [one.id for one in calling.approvers(parts, row.mailing)]
+    return Waits(row, Step.SOONER if may else step)
+
+
+def _blocked(session: Session, view: MailingView, *, now: datetime) -> NewsletterError | None:
+    """Return what keeps an alert that one person sends alone, whatever its hour; None: nothing that is known now."""
+    if not solo.waits(session, view):
+        return None
+    try:
+        solo.require(session, view)
+    except solo.SenderLeft as left:
+        return left
+    except solo.Unheard as unheard:
+        # Before its time the mail is on its way, and nobody need do anything about it.
+        return unheard if view.start_at is not None and view.start_at <= now else None
+    return None
 
 
 def _step(parts: Parts, row: Row, who: OperatorView, *, now: datetime) -> Step | None:
@@ -322,8 +368,12 @@ def file(parts: Parts, text: Manuscript, said: Mapping[str, str] = MappingProxyT
     return words
 
 
+_OF_LINKS = MappingProxyType({"fetch.too-slow": "fetch.link-too-slow", "fetch.unreachable": "fetch.link-unreachable"})
+"""What is said of a link in the place of what is said of a feed, of which nothing is imported."""
+
+
 def _fault(said: object) -> tuple[str, dict[str, str]] | None:
-    return (str(said[0]), dict(said[1])) if isinstance(said, list) else None
+    return (_OF_LINKS.get(str(said[0]), str(said[0])), dict(said[1])) if isinstance(said, list) else None
 
 
 def _known_names(session: Session) -> list[str]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import product
@@ -15,19 +15,21 @@ from newsletter.composer import alert as composing
 from newsletter.composer.message import Compiled
 from newsletter.composer.styles import PLAIN, Style
 from newsletter.database import Session
-from newsletter.delivery import following
+from newsletter.delivery import following, planning
 from newsletter.errors import Conflict, Invalid
 from newsletter.issues import digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
 from newsletter.jobs import ERRANDS
-from newsletter.journeys import acting, announcing, inbound, publish, styling, telling
+from newsletter.journeys import acting, announcing, inbound, narrowing, styling, telling
 from newsletter.journeys.mailing import read_file
+from newsletter.journeys.narrowing import EVERYBODY, Part
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings, translating, variants
 from newsletter.ledger.mailings import Draft, Kind, Lane, MailingView, State
 from newsletter.operators import audit
 from newsletter.operators.roles import May
+from newsletter.subscribers import recipients
 
 ASK_AGAIN = timedelta(minutes=10)
 """How long those who may lock an alert are left alone once they were asked, whatever is written in it meanwhile."""
@@ -150,6 +152,7 @@ class Wish:
     updates   the alert that it follows and replaces
     later     languages whose readers wait until theirs is written, where others get the best there is
     only      to the readers of these languages alone; none: to all
+    part      to those alone who chose a topic, or are in a segment
     """
 
     words: tuple[str, ...]
@@ -157,6 +160,7 @@ class Wish:
     updates: int | None = None
     later: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+    part: Part = EVERYBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +170,14 @@ class Revision:
     seen    `print_of` of the words that were before their eyes; None: whatever they are now
     later   the languages to come later; None: as it was
     only    those to whose readers it is limited; None: as it was
+    part    who chose a topic, or is in a segment; None: as it was
     """
 
     words: tuple[str, ...]
     seen: str | None = None
     later: tuple[str, ...] | None = None
     only: tuple[str, ...] | None = None
+    part: Part | None = None
 
 
 def draft(
@@ -210,18 +216,24 @@ def begin(session: Session, parts: Parts, wish: Wish, hand: Hand) -> int:
         following.require(session, wish.updates, digest=digest.id)
     script = Script.read(wish.words, digest)
     script.require_later(wish.later, wish.only)
-    if wish.updates is not None:
-        _require_all(session, script, wish.updates, wish.only)
     content = {"later": sorted(set(wish.later)), "only": sorted(set(wish.only))}
+    content |= narrowing.stored(session, wish.part)
+    if wish.updates is not None:
+        _require_all(session, script, wish.updates, content)
     new = Draft(Kind.ALERT, Lane.URGENT, digest.id, script.subject, updates=wish.updates, content=content)
     return store(session, parts, new, script, hand)
 
 
-def _require_all(session: Session, script: Script, updates: int, only: Sequence[str]) -> None:
-    """Raise FewerReaders where an update would leave out readers of what it replaces: those still due would hear of neither."""
-    before = translating.terms(mailings.get(session, updates)).get("only") or script.digest.languages
+def _require_all(session: Session, script: Script, updates: int, content: Mapping[str, Any]) -> None:
+    """Raise where an update would leave out readers of what it replaces: those still due would hear of neither.
+
+    Raises FewerReaders, narrowing.SmallerPart.
+    """
+    terms, only = translating.terms(mailings.get(session, updates)), content.get("only", ())
+    before = terms.get("only") or script.digest.languages
     if only and not set(before) <= set(only):
         raise FewerReaders(updates, before)
+    narrowing.require_all(updates, before=terms, after=content)
 
 
 def store(session: Session, parts: Parts, new: Draft, script: Script, hand: Hand) -> int:
@@ -271,9 +283,11 @@ def rewrite(session: Session, parts: Parts, mailing_id: int, revision: Revision,
     for name, languages in (("later", revision.later), ("only", revision.only)):
         if languages is not None:
             view = replace(view, content=view.content | {name: list(languages)})
+    if revision.part is not None:
+        view = replace(view, content=narrowing.without(view.content) | narrowing.stored(session, revision.part))
     script.require_later((), view.content.get("only", ()))
     if view.updates is not None:
-        _require_all(session, script, view.updates, view.content.get("only", ()))
+        _require_all(session, script, view.updates, view.content)
     _write(session, parts, view, script, hand)
     audit.append(session, "alert.edited", by=hand.by, now=hand.now, mailing=mailing_id)
 
@@ -318,16 +332,23 @@ def may_ask(view: MailingView, *, now: datetime) -> bool:
     return asked is None or now - asked >= ASK_AGAIN
 
 
-def rehearse(
-    parts: Parts, paths: Sequence[str], *, digest_key: str, later: Sequence[str] = (), only: Sequence[str] = ()
-) -> int:
+def rehearse(parts: Parts, wish: Wish) -> int:
     """Compose an alert and keep nothing; return how many would get it. Raises what `draft` raises."""
     parts.letterhead.require()
     with parts.database.transaction() as session:
-        script = Script.read(read_files(paths), digests.by_key(session, digest_key))
-        script.require_later(later, only)
+        script = Script.read(wish.words, digests.by_key(session, wish.digest))
+        script.require_later(wish.later, wish.only)
         compose_all(session, parts, script.digest, script.texts)
-    return publish.audience_of_digest(parts, digest_key, written=script.languages, later=later, only=only)
+        everyone = recipients.of_digest(
+            script.digest.id,
+            rhythm=None,
+            languages=script.digest.languages,
+            urgent=True,
+            written=script.languages,
+            later=wish.later,
+            only=wish.only,
+        )
+        return recipients.count(session, planning.part(session, narrowing.stored(session, wish.part), everyone))
 
 
 def compose_all(session: Session, parts: Parts, digest: DigestView, texts: Sequence[Manuscript]) -> None:
@@ -367,7 +388,8 @@ def _content(view: MailingView, script: Script, hand: Hand) -> dict[str, Any]:
         content |= {"languages": script.languages, "also_had": bool(view.content.get("also_had"))}
     waits = set(view.content.get("later", [])) - set(script.languages)
     lists = {"later": sorted(waits), "only": sorted(set(view.content.get("only", [])))}
-    return content | {name: languages for name, languages in lists.items() if languages}
+    kept = narrowing.of(view.content)
+    return content | {name: languages for name, languages in lists.items() if languages} | kept
 
 
 def unnamed(view: MailingView) -> bool:
@@ -460,4 +482,6 @@ def print_of(view: MailingView) -> str:
     """Return by what a form knows what it showed: the words, and whom they are for."""
     lists = [sorted(view.content.get(name, ())) for name in ("only", "later")]
     shown = [[str(one) for one in view.content["words"]], *lists, bool(view.content.get("also_had"))]
+    if part := narrowing.of(view.content):
+        shown.append(part)  # a form of before that shows an alert for all is none of this one
     return hashlib.sha256(json.dumps(shown).encode()).hexdigest()

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
+from typing import Any
 
 import structlog
 
@@ -14,6 +15,7 @@ from newsletter.errors import Conflict, NewsletterError
 from newsletter.jobs import ERRANDS
 from newsletter.journeys import acting, alert, desk, drafting, expiring, mailing, mandates, retracting, translating
 from newsletter.journeys.mandates import Wish
+from newsletter.journeys.narrowing import EVERYBODY, Part
 from newsletter.journeys.parts import Parts
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
@@ -101,7 +103,7 @@ def _draft(parts: Parts, found: ErrandView) -> int:
     if facts.get("translates"):
         of, also_had = int(facts["translates"]), bool(facts.get("also_had"))
         return translating.draft_words(parts, words, of=of, also_had=also_had, by=found.operator)
-    lists = tuple(facts.get("later", ())), tuple(facts.get("only", ()))
+    lists = tuple(facts.get("later", ())), tuple(facts.get("only", ())), _part(facts) or EVERYBODY
     wish = drafting.Wish(words, digest, facts.get("updates"), *lists)
     return drafting.draft_words(parts, wish, by=found.operator)
 
@@ -109,8 +111,15 @@ def _draft(parts: Parts, found: ErrandView) -> int:
 def _edit(parts: Parts, found: ErrandView) -> None:
     seen, words = str(found.facts["seen"]), tuple(found.facts["words"])
     later, only = (None if one is None else tuple(one) for one in map(found.facts.get, ("later", "only")))
-    revision = drafting.Revision(words, seen, later, only)
+    revision = drafting.Revision(words, seen, later, only, _part(found.facts))
     drafting.edit_words(parts, found.mailing or 0, revision, by=found.operator)
+
+
+def _part(facts: Mapping[str, Any]) -> Part | None:
+    """Return to which part of its readers an alert is to be limited; None: the form did not ask."""
+    if "topics" not in facts:
+        return None
+    return Part(tuple(map(str, facts["topics"])), str(facts.get("segment", "")))
 
 
 def _lock(parts: Parts, found: ErrandView) -> None:

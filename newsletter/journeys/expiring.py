@@ -111,9 +111,10 @@ def _runs_out(session: Session, parts: Parts, alert: MailingView, *, now: dateti
     bears = quotas.limits(session, parts.relays[alert.lane], alert.lane, now=now)
     left = shards.left(session, alert.id)
     promise = budget.promise(left, bears, now=now) if left else None
-    # What is held at a provider goes later by as much.
-    until = max(tallies.held(session, alert.id).values(), default=now)
-    return promise is not None and promise.ends_at + (until - now) > expires
+    # What is held at a provider goes later by as much, where anybody there is still due.
+    due = shards.due_by_provider(session, alert.id)
+    until = max((at for provider, at in tallies.held(session, alert.id).items() if due.get(provider)), default=now)
+    return (promise.ends_at if promise else now) + (until - now) > expires
 
 
 def _ask(session: Session, parts: Parts, alert: MailingView, *, now: datetime) -> bool:

@@ -289,14 +289,15 @@ def may(parts: Parts, mailing_id: int, to: State) -> None:
 def resume(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> list[int]:
     """Let a paused mailing go on, an alert with the languages that were paused with it; return which. Raises WrongState.
 
-    One that goes, and is held at some provider, goes on there; of one that was taken back, what takes it back.
+    What goes, and is held at some provider, goes on there: an alert in all its languages. Of one that was taken back, what takes
+    it back.
     """
     with parts.database.transaction() as session:
         mailing_id = _to_resume(session, mailing_id)
         view, along = mailings.get(session, mailing_id), tallies.along(session, mailing_id)
-        lifted = _held(session, mailing_id) and tallies.lift(session, mailing_id)
-        if lifted:
-            _note(session, "alert.resumed", mailing_id, by=by)
+        lifted = [one for one in _held(session, mailing_id) if tallies.lift(session, one)]
+        for one in lifted:
+            _note(session, "alert.resumed", one, by=by)
     resumed = [mailing_id] if view.state is State.PAUSED or not (along or lifted) else []
     for one in (*resumed, *along):
         with parts.database.transaction() as session:
@@ -304,7 +305,7 @@ def resume(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> lis
             tallies.forget(session, one)
             _note(session, "alert.resumed", one, by=by)
     parts.nudger.nudge(DELIVER[view.lane])
-    return [*([mailing_id] if lifted else resumed), *along]
+    return list(dict.fromkeys([*resumed, *lifted, *along]))
 
 
 def _to_resume(session: Session, mailing_id: int) -> int:
@@ -314,9 +315,14 @@ def _to_resume(session: Session, mailing_id: int) -> int:
     return mailings.retraction_of(session, mailing_id) if taken_back else mailing_id
 
 
-def _held(session: Session, mailing_id: int) -> bool:
-    going = mailings.get(session, mailing_id).state is State.SENDING
-    return going and bool(tallies.held(session, mailing_id))
+def _held(session: Session, mailing_id: int) -> list[int]:
+    """Return what goes of a mailing and is held at some provider: itself, an alert's later languages, what takes these back."""
+    retracts = mailings.get(session, mailing_id).retracts
+    every = mailings.in_all_languages(session, retracts or mailing_id)
+    if retracts:
+        every = [mailings.retraction_of(session, one) for one in every]
+    going = (one for one in every if mailings.get(session, one).state is State.SENDING)
+    return [one for one in going if tallies.held(session, one)]
 
 
 def stop(parts: Parts, mailing_id: int) -> int:

@@ -1,7 +1,7 @@
 """An article becomes an issue in an inbox: import, compose, preview, send."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -270,15 +270,3 @@ def audience_of(parts: Parts, mailing_id: int, *, start_at: datetime | None = No
         mailing = mailings.get(session, mailing_id)
         mailings.require_ordinary(mailing)
         return rows.count(session, mailing, planning.audience(session, mailing))
-
-
-def audience_of_digest(
-    parts: Parts, digest_key: str, *, written: Sequence[str], later: Sequence[str] = (), only: Sequence[str] = ()
-) -> int:
-    """Return how many would get an alert now that is written in these languages: as `recipients.of_digest` says."""
-    with parts.database.transaction() as session:
-        digest = digests.by_key(session, digest_key)
-        audience = recipients.of_digest(
-            digest.id, rhythm=None, languages=digest.languages, urgent=True, written=written, later=later, only=only
-        )
-        return recipients.count(session, audience)

@@ -16,6 +16,7 @@ from newsletter.database import Session
 from newsletter.errors import NewsletterError
 from newsletter.jobs import DELIVER, HOOKS, Nudger
 from newsletter.journeys import team
+from newsletter.journeys.narrowing import Limits
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.team import say
 from newsletter.ledger import deliveries
@@ -73,12 +74,17 @@ def released(
 ) -> int:
     """Tell everyone in the team that an alert goes, or when it will, with a link that stops it; return how many were told."""
     hooks.add(session, Event.RELEASED, **facts_of(manifest), starts_at=start_at.isoformat())
-    later = start_at > now
+    later, base_url = start_at > now, parts.letterhead.base_url
+    sooner = later and bool(
+        approvers(session, (by if isinstance(by, int) else None, manifest.author, *manifest.writers))
+    )
 
     def write(language: str) -> TeamContent:
         facts = {"mailing": manifest.mailing, "count": manifest.count, "by": name(session, by, language)}
         when = say("released-later", language, at=moment(parts, start_at, language), **facts) if later else None
-        said = (when or say("released-now", language, **facts), say("released-stop", language))
+        said = [when or say("released-now", language, **facts), say("released-stop", language)]
+        if sooner:
+            said.append(say("released-approve", language, url=f"{console(base_url, manifest.mailing)}/approve"))
         return TeamContent(
             subject=say("released-subject-later" if later else "released-subject", language, mailing=manifest.mailing),
             title=say("released-title", language, **facts),
@@ -157,9 +163,15 @@ def name(session: Session, operator: int | str | None, language: str) -> str:
 
 
 def _limit(manifest: Manifest, language: str) -> Iterator[str]:
-    """Yield to whose readers an alert is limited, where it is."""
+    """Yield to which of its digest's readers an alert is limited, where it is."""
     if only := manifest.audience.get("only"):
         yield languages.say("alert.reads-only", language, languages=", ".join(only))
+    limits = Limits.of(manifest.audience)
+    if limits.topics:
+        yield languages.say("alert.reads-topics", language, topics=", ".join(limits.topics))
+    if limits.segment:
+        conditions = "; ".join(limits.conditions) or "–"
+        yield languages.say("alert.reads-segment", language, segment=limits.segment, conditions=conditions)
 
 
 def words(versions: Sequence[Version], language: str) -> Iterator[str]:

@@ -15,6 +15,7 @@ from newsletter.issues.digests import DigestView
 from newsletter.jobs import ERRANDS
 from newsletter.journeys import acting, drafting, stopping
 from newsletter.journeys.drafting import Hand, Script
+from newsletter.journeys.narrowing import Limits
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings, tallies, translating
 from newsletter.ledger.mailings import Draft, Kind, Lane, MailingView, State
@@ -40,8 +41,9 @@ def draft_words(parts: Parts, words: Sequence[str], *, of: int, also_had: bool, 
     acting.allowed(parts, by, May.WRITE)
     with parts.database.transaction() as session:
         script = _of(session, of, words)
-        limit = translating.terms(mailings.get(session, of)).get("only", [])
-        content = {"languages": script.languages, "also_had": also_had, "only": limit}
+        terms = translating.terms(mailings.get(session, of))
+        limits = {name: terms[name] for name in translating.LIMITS if name in terms}
+        content = {"languages": script.languages, "also_had": also_had} | limits
         new = Draft(Kind.ALERT, Lane.URGENT, script.digest.id, script.subject, translates=of, content=content)
         made = drafting.store(session, parts, new, script, Hand(by or audit.SHELL, database.now(session)))
     parts.nudger.nudge(ERRANDS)
@@ -89,6 +91,7 @@ class Languages:
     of        the alert of which it is a language that came later; also_had: also for those who had another
     own       the languages it is in then
     only      those to whose readers it is limited; none: it goes to all
+    limits    to whom it is limited beside
     later     the languages whose readers wait for them
     missing   those that may be added now; none where it takes no further language
     added     those written later, each an alert with its state; running: what a stop would end with it
@@ -104,6 +107,7 @@ class Languages:
     running: tuple[int, ...]
     paused: tuple[int, ...]
     only: tuple[str, ...]
+    limits: Limits
 
     @property
     def sending(self) -> bool:
@@ -129,6 +133,7 @@ def languages(parts: Parts, mailing_id: int) -> Languages:
             tuple(stopping.languages(session, mailing_id)),
             tuple(tallies.along(session, mailing_id)),
             tuple(terms.get("only", ())),
+            Limits.of(terms),
         )
 
 

@@ -1,15 +1,16 @@
-"""What went to a digest's readers lately: the alerts of a day, each with for how many it has room.
+"""What went to a digest's readers lately: the alerts of a day, each with for how many it has room; and which of some readers have.
 
 Which digest a mailing is of, when it was planned and what its shards hold, nobody but the owner writes over once it was planned.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter.ledger import mailings, translating
-from newsletter.ledger.mailings import Kind, MailingView
+from newsletter.ledger.mailings import GONE, Kind, MailingView
 from newsletter.models.mailing import Mailing
 
 
@@ -21,3 +22,9 @@ def alerts(
     mine = Mailing.kind == Kind.ALERT, Mailing.digest_id == digest_id, Mailing.id != but
     found = [mailings.get(session, one) for one in session.execute(select(Mailing.id).where(*mine, *planned)).scalars()]
     return [(one, translating.extent(session, one)) for one in found]
+
+
+def with_readers(session: Session, mailing_ids: Collection[int]) -> dict[int, str]:
+    """Return the subjects of those of some mailings that have gone and were not taken back, by their numbers."""
+    found = select(Mailing.id, Mailing.subject).where(Mailing.id.in_(mailing_ids), Mailing.state.in_(GONE))
+    return {row.id: row.subject for row in session.execute(found)}

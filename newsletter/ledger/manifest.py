@@ -223,4 +223,14 @@ def _listed(what: str, before: Sequence[str], after: Sequence[str]) -> list[Chan
 
 
 def _spelled(audience: Mapping[str, Any]) -> str:
-    return json.dumps(audience, ensure_ascii=False, sort_keys=True)
+    """An audience as people compare it: what it is called by, part by part; whatever else is fixed of it as it stands."""
+    return " · ".join(f"{name}: {_part(one)}" for name, one in sorted(audience.items()))
+
+
+def _part(value: Any) -> str:
+    if isinstance(value, dict) and "key" in value:
+        more = [_part(one) for name, one in sorted(value.items()) if name not in ("id", "key")]
+        return " ".join([str(value["key"]), *more])
+    if isinstance(value, list):
+        return "(" + ", ".join(map(_part, value)) + ")"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, insert, or_, select, update
 
 from newsletter import errors
 from newsletter.database import Session
@@ -63,7 +63,10 @@ def tell_once(session: Session, refusal_id: int, *, now: datetime) -> bool:
 
 
 def holding(session: Session, mailing_id: int) -> list[RefusalView]:
-    """Return why a mailing, or what would take it back, does not go now: what was resumed or locked since is another matter."""
+    """Return why a mailing, or what would take it back, does not go now: what was resumed or locked since is another matter.
+
+    Of an alert's later languages that they are held as well: whoever lets the alert go on lets these go on with it.
+    """
     newest = select(func.max(Lock.number)).where(Lock.mailing_id == Mailing.id).scalar_subquery()
     halted = and_(Refusal.halted, Mailing.halted == HALTED)
     of_group = Tally.mailing_id == Refusal.mailing_id, Tally.provider == Refusal.facts["provider"].astext
@@ -73,12 +76,22 @@ def holding(session: Session, mailing_id: int) -> list[RefusalView]:
     query = (
         select(Refusal)
         .join(Mailing, Mailing.id == Refusal.mailing_id)
-        .where(or_(Mailing.id == mailing_id, Mailing.retracts == mailing_id), or_(halted, undone, held))
+        .where(
+            or_(
+                and_(or_(Mailing.id == mailing_id, Mailing.retracts == mailing_id), or_(halted, undone, held)),
+                and_(_of_a_language(mailing_id), held),
+            )
+        )
         .order_by(Refusal.id)
     )
     found = session.execute(query).scalars()
     newest_of = {(row.mailing_id, row.facts.get("provider")): _view(row) for row in found}
     return list(newest_of.values())
+
+
+def _of_a_language(mailing_id: int) -> ColumnElement[bool]:
+    languages = select(Mailing.id).where(Mailing.translates == mailing_id).scalar_subquery()
+    return or_(Mailing.translates == mailing_id, Mailing.retracts.in_(languages))
 
 
 def _view(row: Refusal) -> RefusalView:

@@ -73,7 +73,8 @@ _HALT = text("UPDATE mailing SET state = 'paused', halted = :why WHERE id = :mai
 def hold(session: Session, mailing_id: int, provider: str, why: str, *, now: datetime) -> datetime | None:
     """Let nothing more of a mailing go to one provider group for an hour, and count anew; return until when.
 
-    None: it is held already, or somebody let it go on, who knows of the dead addresses: they cost no reader the mail.
+    None: it is held already; or it was held for the dead addresses of this list before. They cost no reader the mail, and are
+    the same list's in every hour: whether somebody let it go on or its hour went by, it is not held for them once more.
     """
     facts = {"mailing": mailing_id, "provider": provider, "until": now + HOLD, "now": now, "why": why}
     return session.execute(_HOLD, facts).scalar_one_or_none()
@@ -84,7 +85,10 @@ _NOTHING = ", ".join(f"{name} = 0" for name in Counts.__slots__)
 _HOLD = text(f"""
     UPDATE tally SET held_until = :until, {_NOTHING}
     WHERE mailing_id = :mailing AND provider = :provider
-      AND (held_until IS NULL OR held_until <= :now AND (held_until > '-infinity' OR :why <> 'dead'))
+      AND (held_until IS NULL OR held_until <= :now)
+      AND (:why <> 'dead' OR NOT EXISTS (
+          SELECT FROM refusal r WHERE r.mailing_id = :mailing AND r.why = 'mailing.held'
+            AND r.facts ->> 'provider' = :provider AND r.facts ->> 'why' = 'dead'))
     RETURNING held_until
 """)  # noqa: S608
 

@@ -3,7 +3,7 @@
 Whoever has the alert in that language already gets it no second time, and whoever is still to get another waits for that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,11 @@ from newsletter.ledger.mailings import MailingView
 from newsletter.models.delivery import Delivery, DeliveryState
 from newsletter.models.mailing import Variant
 
+LIMITS = ("only", "topics", "segment")
+"""What keeps an alert from some of its digest's readers: the languages they read, the topics they chose, a segment they are in.
+
+Each stands there expanded: a topic with its number, key and name, a segment with its key and every condition.
+"""
 HAS_IT = "has it already"
 HAD_ANOTHER = "had another language"
 ON_ITS_WAY = "another language is on its way"
@@ -39,15 +44,19 @@ def one_at_a_time(session: Session, mailing_id: int) -> None:
 def terms(mailing: MailingView) -> dict[str, Any]:
     """Return what an alert's audience is beside its digest.
 
-    Whose readers it is limited to, the languages that come later, or of which alert it is one, with the same limit.
+    Whose readers it is limited to, the languages that come later, or of which alert it is one, with the same limits.
     """
-    only = list(mailing.content.get("only", []))
-    limit = {"only": only} if only else {}
+    limit = {name: mailing.content[name] for name in LIMITS if mailing.content.get(name)}
     if mailing.translates is not None:
         languages, also_had = list(mailing.content.get("languages", [])), bool(mailing.content.get("also_had"))
         return {"of": mailing.translates, "languages": languages, "also_had": also_had} | limit
     later = list(mailing.content.get("later", []))
     return ({"later": later} if later else {}) | limit
+
+
+def limited(audience: Mapping[str, Any]) -> bool:
+    """Return whether an alert's audience is a part of those who take its digest, and the others never hear of it."""
+    return any(audience.get(name) for name in LIMITS)
 
 
 def reached(session: Session, mailing_id: int, *, but: int | None = None) -> int:

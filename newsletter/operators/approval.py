@@ -4,13 +4,22 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from newsletter import database
 from newsletter.database import Session
+from newsletter.errors import Conflict
 from newsletter.models.approval import Approval
 from newsletter.models.operator import Factor
 from newsletter.operators import mandates
 from newsletter.operators.night import Mandated, Rule, Word
+
+
+class TooLate(Conflict):
+    """What somebody gave their word for went, was ended or locked anew in the same moment: the database takes it no more."""
+
+    def __init__(self, mailing_id: int) -> None:
+        super().__init__("alert.changed-meanwhile", mailing=mailing_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +42,10 @@ def add(
     assertion: str | None = None,
     mandate: int | None = None,
 ) -> int:
-    """Add somebody's word and return its number; the database sets its time and refuses one that cannot be true."""
+    """Add somebody's word and return its number; the database sets its time and refuses one that cannot be true.
+
+    Raises TooLate: it has been looked at before whether it may be added, and it is no longer so.
+    """
     row = Approval(
         mailing_id=over.mailing,
         lock_number=over.number,
@@ -44,8 +56,12 @@ def add(
         assertion=assertion,
         mandate_id=mandate,
     )
-    session.add(row)
-    session.flush()
+    try:
+        with session.begin_nested():
+            session.add(row)
+            session.flush()
+    except IntegrityError:
+        raise TooLate(over.mailing) from None
     return row.id
 
 

@@ -111,6 +111,22 @@ def _as_plain(value: Any) -> Any:
     return value
 
 
+def lines(data: Data) -> list[str]:
+    """Return conditions as people read them in any language: "topic: rights", "not had: 12", "joined: 2026-01-01 –"."""
+    return [_line(one) for one in data]
+
+
+def _line(said: Mapping[str, Any]) -> str:
+    ((word, value),) = said.items()
+    if word == "not":
+        return f"not {_line(value)}"
+    if isinstance(value, list):
+        return f"{word}: ({'; '.join(lines(value))})"
+    if isinstance(value, dict):
+        return f"{word}: {value.get('from', '')} – {value.get('before', '')}".rstrip()
+    return f"{word}: {value}"
+
+
 def from_data(data: Any, *, deep: int = 0) -> Segment:
     """Return the segment that JSON describes. Raises BadSegment."""
     if not isinstance(data, list) or deep > _DEEPEST:

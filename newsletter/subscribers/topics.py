@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, select, update
 
 from newsletter.composer import headers
 from newsletter.database import Session
@@ -92,6 +93,16 @@ def of(session: Session, subscriber_id: int) -> list[TopicView]:
     mine = (Interest.subscriber_id == subscriber_id, Interest.ended_at.is_(None))
     query = select(Topic).join(Interest, Interest.topic_id == Topic.id).where(*mine).order_by(Topic.name, Topic.id)
     return [_view(one) for one in session.execute(query).scalars()]
+
+
+def by_keys(session: Session, keys: Iterable[str]) -> list[TopicView]:
+    """Return the topics of some keys, each once. Raises UnknownTopic."""
+    return _by_keys(session, keys)
+
+
+def choosers(topic_ids: Iterable[int]) -> Select[Any]:
+    """Return the query for the subscribers who chose any of these topics, and still do."""
+    return select(Interest.subscriber_id).where(Interest.topic_id.in_(list(topic_ids)), Interest.ended_at.is_(None))
 
 
 def choose(

@@ -184,11 +184,15 @@ def _announced(scope: Scope) -> float:
     return int(length) if length.isdigit() and len(length) < 20 else math.inf
 
 
+_WRITES = re.compile(r"/console/alerts(?:/new|/\d+/edit)?").fullmatch
+
+
 def dress(headers: MutableHeaders, path: str, *, https: bool) -> None:
     """Set what every answer carries."""
     headers.setdefault("content-security-policy", POLICY if path.startswith(WITHOUT_EXIT) else OWN_SCRIPT_POLICY)
     # The path of a page may hold a token: it must not travel to the next site.
-    headers["referrer-policy"] = "no-referrer"
+    # But where somebody writes for half an hour an old browser must be able to say that our own page sends it; to us alone.
+    headers["referrer-policy"] = "same-origin" if _WRITES(path) else "no-referrer"
     headers["x-content-type-options"] = "nosniff"
     headers["cross-origin-opener-policy"] = "same-origin"
     headers["permissions-policy"] = "camera=(), microphone=(), geolocation=(), interest-cohort=()"

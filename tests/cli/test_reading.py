@@ -69,6 +69,20 @@ def test_whoever_approves_reads_it_first(program, made, path, number, author, ap
     assert alert.standing(made.parts, number).state is State.APPROVED
 
 
+def test_what_one_sends_alone_is_approved_by_a_second_and_goes(program, made, number, author, approver):
+    """Status says whom to wake, and the code of whoever wakes up lets it go: no second lock, no further command."""
+    program.run("alerts", "release", number, "--alone", "--operator", author.id, stdin=author.code(nights.now(made)))
+    _, said = program.run("alerts", "status", number)
+    assert f"goes at once if one of these approves it: Noor Holm ({approver.id})" in said
+    found = program.json("alerts", "status", number)
+    assert found["may_approve"] == [{"operator": approver.id, "name": "Noor Holm"}]
+    code = approver.code(nights.now(made))
+    out, read = program.run("alerts", "approve", number, "--operator", approver.id, "--json", stdin=code)
+    assert "\n  Fourteen lorries stand at the second gate.\n" in read
+    assert json.loads(out)["state"] == "sending"
+    assert made.deliver("urgent") == 4
+
+
 def test_whoever_sends_alone_reads_it_first(program, made, number, author):
     """The same words for the one who has nobody to read them besides."""
     words = ("alerts", "release", number, "--alone", "--operator", author.id)

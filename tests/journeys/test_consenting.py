@@ -28,7 +28,7 @@ WEEKLY = {"email": ANN, "digest": "weekly"}
 
 
 @pytest.fixture
-def pages(newsletter, tmp_path, database_urls, sink):
+def browser(newsletter, tmp_path, database_urls, sink):
     made = house.build(tmp_path, database_urls, sink.url, web=True)
     with TestClient(create(made), raise_server_exceptions=False) as client:
         yield client
@@ -36,7 +36,7 @@ def pages(newsletter, tmp_path, database_urls, sink):
 
 
 @pytest.fixture
-def confirm(newsletter, pages):
+def confirm(newsletter, browser):
     """Go the way of the mail's link: look at the page, and press its button with what stands hidden beside it."""
 
     def press() -> str:
@@ -44,8 +44,8 @@ def confirm(newsletter, pages):
         with newsletter.parts.database.transaction() as session:
             [(number, now)] = session.execute(text("SELECT max(id), now() FROM signup")).all()
         path = f"/c/{newsletter.parts.tokens.confirm(number, now=now)}"
-        shown = pages.get(path).text
-        assert pages.post(path, data=hidden(shown)).status_code == 200
+        shown = browser.get(path).text
+        assert browser.post(path, data=hidden(shown)).status_code == 200
         joining.work(newsletter.parts)
         return html.unescape(shown)
 
@@ -75,11 +75,11 @@ def words(newsletter, language: str = "en") -> str:
     return consenting.wording(newsletter.parts, language)
 
 
-def test_the_words_of_our_own_form_and_of_our_page_of_confirmation_are_the_proof(newsletter, pages, confirm) -> None:
+def test_the_words_of_our_own_form_and_of_our_page_of_confirmation_are_the_proof(newsletter, browser, confirm) -> None:
     """Both are ours: what stood there is known to the letter, in the language in which it stood."""
-    form = pages.get("/join?language=fa").text
+    form = browser.get("/join?language=fa").text
     assert words(newsletter, "fa") in html.unescape(form)
-    pages.post("/join", data=WEEKLY | read(newsletter, form))
+    browser.post("/join", data=WEEKLY | read(newsletter, form))
     assert words(newsletter) in confirm()
     [told] = given(newsletter)
     assert (told["wording"], told["wording_shown"]) == (words(newsletter), "on our page of confirmation")
@@ -87,31 +87,31 @@ def test_the_words_of_our_own_form_and_of_our_page_of_confirmation_are_the_proof
     assert (told["wording_before"], told["wording_before_shown"]) == (words(newsletter, "fa"), "on our form")
 
 
-def test_words_that_stood_in_both_places_are_told_once(newsletter, pages, confirm) -> None:
+def test_words_that_stood_in_both_places_are_told_once(newsletter, browser, confirm) -> None:
     """The usual case reads as one sentence."""
-    pages.post("/join", data=WEEKLY | read(newsletter, pages.get("/join").text))
+    browser.post("/join", data=WEEKLY | read(newsletter, browser.get("/join").text))
     confirm()
     [told] = given(newsletter)
     assert told["wording_shown"] == "on our page of confirmation and on our form"
     assert "wording_before" not in told
 
 
-def test_the_page_of_the_figures_shows_the_words_too(newsletter, pages) -> None:
+def test_the_page_of_the_figures_shows_the_words_too(newsletter, browser) -> None:
     """Who types the figures has seen no page of the mail's link."""
-    look = pages.post("/join", data=WEEKLY).text
+    look = browser.post("/join", data=WEEKLY).text
     assert words(newsletter) in html.unescape(look)
     joining.work(newsletter.parts)
     code = newsletter.parts.tokens.code(1)
-    assert pages.post("/join/code", data=hidden(look) | {"code": code}).status_code == 200
+    assert browser.post("/join/code", data=hidden(look) | {"code": code}).status_code == 200
     joining.work(newsletter.parts)
     [told] = given(newsletter)
     assert (told["wording_shown"], told["confirmed_by"]) == (Shown.CONFIRMING, "code")
 
 
 @pytest.mark.parametrize("sent", [{}, {"wording_version": "0123456789ab"}])
-def test_where_no_words_are_known_to_have_been_shown_the_proof_says_so(newsletter, pages, sent) -> None:
+def test_where_no_words_are_known_to_have_been_shown_the_proof_says_so(newsletter, browser, sent) -> None:
     """A program's form showed we know not what, and a mail of before held no words: today's must not stand there as theirs."""
-    assert pages.post("/api/v1/signups", json={"email": ANN, "digests": ["weekly"]} | sent).status_code == 202
+    assert browser.post("/api/v1/signups", json={"email": ANN, "digests": ["weekly"]} | sent).status_code == 202
     joining.work(newsletter.parts)
     with newsletter.parts.database.transaction() as session:
         session.execute(text("UPDATE signup SET answered_wording = NULL"))
@@ -123,9 +123,9 @@ def test_where_no_words_are_known_to_have_been_shown_the_proof_says_so(newslette
     assert told.get("wording_unknown") == sent.get("wording_version")
 
 
-def test_the_page_of_confirmation_mends_what_a_program_did_not_show(newsletter, pages, confirm) -> None:
+def test_the_page_of_confirmation_mends_what_a_program_did_not_show(newsletter, browser, confirm) -> None:
     """Whoever presses our button has our words before them, whatever the form was."""
-    pages.post("/api/v1/signups", json={"email": ANN, "digests": ["weekly"]})
+    browser.post("/api/v1/signups", json={"email": ANN, "digests": ["weekly"]})
     confirm()
     [told] = given(newsletter)
     assert (told["wording"], told["wording_shown"]) == (words(newsletter), "on our page of confirmation")
@@ -178,7 +178,7 @@ def test_who_answers_the_mail_has_read_the_words_in_it(tmp_path, database_urls, 
     later.close()
 
 
-def test_what_is_added_on_the_page_of_preferences_is_agreed_to_there(newsletter, pages, tmp_path) -> None:
+def test_what_is_added_on_the_page_of_preferences_is_agreed_to_there(newsletter, browser, tmp_path) -> None:
     """The words stand above the button by which a digest is added; a form that somebody wrote by hand shows none."""
     house.add_readers(newsletter, tmp_path, [ANN])
     with newsletter.parts.database.transaction() as session:
@@ -186,26 +186,26 @@ def test_what_is_added_on_the_page_of_preferences_is_agreed_to_there(newsletter,
             digests.add(session, key, name=key.title(), languages=("en",), rhythm=Rhythm.EACH)
         [now] = session.execute(text("SELECT now()")).scalars()
     path = f"/p/{newsletter.parts.tokens.preferences(1, now=now)}"
-    shown = pages.get(path).text
+    shown = browser.get(path).text
     assert html.unescape(shown).count(words(newsletter)) == 2
     usual = {"rhythm-weekly": "weekly", "language": "en", "zone": "UTC"}
-    pages.post(f"{path}/more", data=usual | {"rhythm-news": "each"} | hidden(shown))
-    pages.post(f"{path}/more", data=usual | {"rhythm-news": "each", "rhythm-more": "each"})
+    browser.post(f"{path}/more", data=usual | {"rhythm-news": "each"} | hidden(shown))
+    browser.post(f"{path}/more", data=usual | {"rhythm-news": "each", "rhythm-more": "each"})
     _, first, second = given(newsletter)
     assert (first["wording"], first["wording_shown"]) == (words(newsletter), "on our page of preferences")
     assert (second["wording_shown"], "wording" in second) == (Shown.NOWHERE, False)
-    assert words(newsletter) not in html.unescape(pages.get(path).text), "nothing is left to be agreed to"
+    assert words(newsletter) not in html.unescape(browser.get(path).text), "nothing is left to be agreed to"
 
 
-def test_the_three_choices_show_the_words_too(newsletter, pages, tmp_path) -> None:
+def test_the_three_choices_show_the_words_too(newsletter, browser, tmp_path) -> None:
     """“Everything” adds what somebody did not have."""
     house.add_readers(newsletter, tmp_path, [ANN])
     with newsletter.parts.database.transaction() as session:
         digests.add(session, "news", name="The News", languages=("en",), rhythm=Rhythm.EACH)
         [now] = session.execute(text("SELECT now()")).scalars()
     path = f"/p/{newsletter.parts.tokens.preferences(1, now=now)}"
-    fields = {"action": "level", "level": "everything"} | hidden(pages.get(path).text)
-    pages.post(path, data=fields)
+    fields = {"action": "level", "level": "everything"} | hidden(browser.get(path).text)
+    browser.post(path, data=fields)
     assert given(newsletter)[-1]["wording_shown"] == Shown.PREFERENCES
 
 

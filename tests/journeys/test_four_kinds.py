@@ -16,7 +16,7 @@ from tests import house
 
 
 @pytest.fixture
-def pages(newsletter, tmp_path, database_urls, sink):
+def browser(newsletter, tmp_path, database_urls, sink):
     made = house.build(tmp_path, database_urls, sink.url, web=True)
     with TestClient(create(made), raise_server_exceptions=False) as client:
         client.made = made
@@ -42,24 +42,26 @@ def kinds(newsletter, tmp_path) -> dict[str, str]:
 
 # By the page and by the API: each posts one form, and says whether it was taken.
 DOORS = {
-    "page": lambda pages, address: pages.post("/join", data={"email": address, "digest": "weekly"}).status_code == 200,
-    "api": lambda pages, address: (
-        pages.post("/api/v1/signups", json={"email": address, "digests": ["weekly"]}).status_code == 202
+    "page": lambda browser, address: (
+        browser.post("/join", data={"email": address, "digest": "weekly"}).status_code == 200
+    ),
+    "api": lambda browser, address: (
+        browser.post("/api/v1/signups", json={"email": address, "digests": ["weekly"]}).status_code == 202
     ),
 }
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_four_kinds_of_address_cause_one_list_of_statements(pages, kinds, door) -> None:
+def test_four_kinds_of_address_cause_one_list_of_statements(browser, kinds, door) -> None:
     """What a page asks its database of a member and not of a stranger would be seen in how long it takes."""
     said: dict[str, list[str]] = {}
     listening: list[str] = []
-    engine = pages.made.parts.database.engine
+    engine = browser.made.parts.database.engine
     event.listen(engine, "before_cursor_execute", lambda _c, _cur, sql, *_rest: listening.append(sql))
-    assert DOORS[door](pages, "first@example.org")
+    assert DOORS[door](browser, "first@example.org")
     for kind, address in kinds.items():
         listening.clear()
-        assert DOORS[door](pages, address)
+        assert DOORS[door](browser, address)
         said[kind] = list(listening)
     assert "INSERT INTO signup" in "".join(said["stranger"])
     assert said["reading"] == said["goneby"] == said["neverme"] == said["stranger"]
@@ -68,7 +70,7 @@ def test_four_kinds_of_address_cause_one_list_of_statements(pages, kinds, door) 
 @pytest.mark.proof
 @pytest.mark.short
 @pytest.mark.parametrize("door", DOORS)
-def test_four_kinds_of_address_take_the_same_time(pages, kinds, door) -> None:
+def test_four_kinds_of_address_take_the_same_time(browser, kinds, door) -> None:
     """TOST: that no two medians lie 2 ms apart is shown, not just that no difference was found (α = 0.05 for each side).
 
     On a machine that is busy the interval is wide at first, and what is measured goes on until it is narrow.
@@ -80,7 +82,7 @@ def test_four_kinds_of_address_take_the_same_time(pages, kinds, door) -> None:
             order = list(kinds.items())
             for kind, address in order[place % 4 :] + order[: place % 4]:
                 began = time.perf_counter()
-                assert DOORS[door](pages, address)
+                assert DOORS[door](browser, address)
                 took[kind].append((time.perf_counter() - began) * 1_000)
         found = {kind: interval(took["stranger"], took[kind]) for kind in ("reading", "goneby", "neverme")}
         if all(low > -2 and high < 2 for low, high in found.values()):

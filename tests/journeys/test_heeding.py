@@ -4,15 +4,18 @@ from dataclasses import replace
 
 import pytest
 
+from newsletter import database
 from newsletter.campaigns import cap
 from newsletter.campaigns.cap import Kind
 from newsletter.campaigns.ordering import Why
 from newsletter.issues import digests
-from newsletter.journeys import alert, bulletins, drafting, heeding, publicity, publish, retracting
+from newsletter.journeys import alert, bulletins, drafting, heeding, publicity, publish, retracting, translating
 from newsletter.journeys.drafting import Revision
+from newsletter.journeys.narrowing import Part
 from newsletter.journeys.parts import NoSender
 from newsletter.ledger import mailings
 from newsletter.ledger.mailings import State
+from newsletter.subscribers import topics
 from newsletter.subscribers.subscriptions import Rhythm
 from tests import house
 from tests.campaigns.samples import named, real, said
@@ -105,6 +108,22 @@ def test_an_alert_s_messages_after_it_went(parts, act, newsletter, sink):
     newsletter.deliver("urgent")
     # Nobody can tell who sent a message of CAP: taking back what three readers have is for somebody to do.
     assert (state(parts, number), len(sink.messages)) == (State.DONE, 3)
+
+
+def test_what_follows_one_for_some_is_for_the_same(parts, act):
+    """Somebody made the authority's alert one for those at the river: its update must not become one for all without a word."""
+    with parts.database.transaction() as session:
+        topics.add(session, "water", name="Water")
+        topics.choose(session, 1, ["water"], now=database.now(session))
+    number = bulletins.take(parts, ALERT, act=act).mailing
+    words = tuple(in_hand(parts, number)[0])
+    drafting.edit_words(parts, number, Revision(words, only=("en",), part=Part(("water",))))
+    released(parts, number)
+    bulletins.take(parts, UPDATE, act=act)
+    [update] = [one for one in range(number + 1, number + 6) if _updates(parts, one) == number]
+    place = translating.languages(parts, update)
+    assert (place.only, place.limits.keys) == (("en",), ("water",))
+    assert alert.lock(parts, update).count == 1
 
 
 def test_an_update_after_somebody_ended_it_here_changes_nothing(parts, act):

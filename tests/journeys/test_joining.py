@@ -27,7 +27,7 @@ ANN = "ann@example.org"
 
 
 @pytest.fixture
-def pages(newsletter, tmp_path, database_urls, sink):
+def browser(newsletter, tmp_path, database_urls, sink):
     made = house.build(tmp_path, database_urls, sink.url, web=True)
     with TestClient(create(made), raise_server_exceptions=False) as client:
         yield client
@@ -60,10 +60,10 @@ def link(mail) -> str:
     return re.search(r"http://127\.0\.0\.1:8080(/c/\S+)", words(mail))[1]
 
 
-def press(pages, mail) -> None:
+def press(browser, mail) -> None:
     """Open the page behind the mail's link, and press its button as a browser does."""
-    version = re.search(r'name="wording" value="(\w+)"', pages.get(link(mail)).text)[1]
-    pages.post(link(mail).partition("?")[0], data={"wording": version})
+    version = re.search(r'name="wording" value="(\w+)"', browser.get(link(mail)).text)[1]
+    browser.post(link(mail).partition("?")[0], data={"wording": version})
 
 
 def figures(mail) -> str:
@@ -78,18 +78,18 @@ def readers(newsletter) -> list:
     return ask(newsletter, "SELECT rhythm, granted_by FROM subscription WHERE ended_at IS NULL")
 
 
-def test_somebody_joins_by_the_button(newsletter, pages, desk) -> None:
+def test_somebody_joins_by_the_button(newsletter, browser, desk) -> None:
     """The main road in: nothing begins before the owner of the address has said yes, then they are welcomed."""
-    shown = pages.post("/join", data={"email": ANN, "digest": "weekly", "name": "Ann"})
+    shown = browser.post("/join", data={"email": ANN, "digest": "weekly", "name": "Ann"})
     assert shown.status_code == 200
     [question] = desk()
     assert question["to"] == ANN
     assert "List-Unsubscribe" not in question
     assert readers(newsletter) == []
 
-    assert "Yes, send it to me" in pages.get(link(question)).text
+    assert "Yes, send it to me" in browser.get(link(question)).text
     assert readers(newsletter) == []
-    assert "You are on the list" in pages.post(link(question).partition("?")[0]).text
+    assert "You are on the list" in browser.post(link(question).partition("?")[0]).text
     [welcome] = desk()
     assert welcome["subject"] == "Welcome: The Weekly"
     assert "/p/" in words(welcome)
@@ -98,12 +98,12 @@ def test_somebody_joins_by_the_button(newsletter, pages, desk) -> None:
     assert desk() == []
 
 
-def test_the_proof_of_a_yes_is_kept(newsletter, pages, desk) -> None:
+def test_the_proof_of_a_yes_is_kept(newsletter, browser, desk) -> None:
     """A regulator asks when, where and to what somebody said yes; the answer must not be in clear anywhere."""
-    pages.post(
+    browser.post(
         "/join", data={"email": ANN, "digest": "weekly"}, headers={"referer": "https://sarand.example/camp?name=ann"}
     )
-    press(pages, desk()[0])
+    press(browser, desk()[0])
     desk()
     [(event, sealed)] = ask(newsletter, "SELECT event_id, details_sealed FROM consent_detail")
     told = newsletter.parts.database.vault.unseal("consent_detail", "details", event, bytes(sealed))
@@ -135,46 +135,46 @@ def test_a_sensitive_cause_is_agreed_to_by_its_name(newsletter, tmp_path, databa
     assert len(versions) == 3
 
 
-def test_the_figures_count_with_their_own_form_alone(newsletter, pages, desk) -> None:
+def test_the_figures_count_with_their_own_form_alone(newsletter, browser, desk) -> None:
     """Who reads a screen over somebody's shoulder must not be able to use the figures from a form of their own."""
-    first = pages.post("/join", data={"email": ANN, "digest": "weekly"})
+    first = browser.post("/join", data={"email": ANN, "digest": "weekly"})
     [question] = desk()
-    other = pages.post("/join", data={"email": "mallory@example.org", "digest": "weekly"})
+    other = browser.post("/join", data={"email": "mallory@example.org", "digest": "weekly"})
     desk()
-    wrong = pages.post("/join/code", data={"pending": pending(other), "code": figures(question)})
+    wrong = browser.post("/join/code", data={"pending": pending(other), "code": figures(question)})
     assert wrong.status_code == 422
     assert readers(newsletter) == []
-    right = pages.post("/join/code", data={"pending": pending(first), "code": figures(question).replace("-", " ")})
+    right = browser.post("/join/code", data={"pending": pending(first), "code": figures(question).replace("-", " ")})
     assert "You are on the list" in right.text
     desk()
     assert len(readers(newsletter)) == 1
 
 
-def test_the_figures_cannot_be_guessed(newsletter, pages, desk) -> None:
+def test_the_figures_cannot_be_guessed(newsletter, browser, desk) -> None:
     """Six figures are a million: five tries, then the mail's button alone."""
-    form = pending(pages.post("/join", data={"email": ANN, "digest": "weekly"}))
+    form = pending(browser.post("/join", data={"email": ANN, "digest": "weekly"}))
     [question] = desk()
     for left in (4, 3, 2, 1):
-        assert f"Tries left: {left}." in pages.post("/join/code", data={"pending": form, "code": "000000"}).text
-    pages.post("/join/code", data={"pending": form, "code": "000000"})
-    assert pages.post("/join/code", data={"pending": form, "code": figures(question)}).status_code == 422
+        assert f"Tries left: {left}." in browser.post("/join/code", data={"pending": form, "code": "000000"}).text
+    browser.post("/join/code", data={"pending": form, "code": "000000"})
+    assert browser.post("/join/code", data={"pending": form, "code": figures(question)}).status_code == 422
     desk()
     assert readers(newsletter) == []
 
 
-def test_the_figures_are_good_for_an_hour(newsletter, pages, desk) -> None:
+def test_the_figures_are_good_for_an_hour(newsletter, browser, desk) -> None:
     """A screen left open in a library says nothing the next day."""
-    form = pending(pages.post("/join", data={"email": ANN, "digest": "weekly"}))
+    form = pending(browser.post("/join", data={"email": ANN, "digest": "weekly"}))
     [question] = desk()
     ask_later = ask(newsletter, "SELECT now()")[0][0] + timedelta(minutes=61)
     with pytest.raises(joining.NoTryLeft):
         joining.confirm_by_code(newsletter.parts, form, figures(question), now=ask_later)
 
 
-def test_nobody_is_asked_twice_at_once(newsletter, pages, desk) -> None:
+def test_nobody_is_asked_twice_at_once(newsletter, browser, desk) -> None:
     """Pressing the button ten times, or somebody else's malice, brings one mail."""
     for _ in range(10):
-        assert pages.post("/join", data={"email": ANN, "digest": "weekly"}).status_code == 200
+        assert browser.post("/join", data={"email": ANN, "digest": "weekly"}).status_code == 200
     assert len(desk()) == 1
 
 
@@ -185,40 +185,40 @@ def news(newsletter):
 
 
 @pytest.mark.usefixtures("news")
-def test_one_yes_confirms_all_that_its_mail_named(newsletter, pages, desk) -> None:
+def test_one_yes_confirms_all_that_its_mail_named(newsletter, browser, desk) -> None:
     """Whoever asked for two digests on two pages presses once, and expects both: the mail names both."""
-    pages.post("/join", data={"email": ANN, "digest": "weekly"})
-    pages.post("/join", data={"email": ANN, "digest": "news"})
+    browser.post("/join", data={"email": ANN, "digest": "weekly"})
+    browser.post("/join", data={"email": ANN, "digest": "news"})
     [question] = desk()
     assert question["subject"] == "Please confirm: The Weekly, The News"
-    pages.post(link(question))
+    browser.post(link(question))
     [welcome] = desk()
     assert sorted(rhythm for rhythm, _ in readers(newsletter)) == ["each", "weekly"]
     assert welcome["subject"] == "Welcome: The Weekly, The News"
 
 
 @pytest.mark.usefixtures("news")
-def test_a_yes_is_none_to_what_its_mail_did_not_name(newsletter, pages, desk) -> None:
+def test_a_yes_is_none_to_what_its_mail_did_not_name(newsletter, browser, desk) -> None:
     """Anybody can type an address in while its owner reads the mail: what they never read of they have not agreed to."""
-    pages.post("/join", data={"email": ANN, "digest": "weekly"})
+    browser.post("/join", data={"email": ANN, "digest": "weekly"})
     [question] = desk()
-    pages.post("/join", data={"email": ANN, "digest": "news"})
+    browser.post("/join", data={"email": ANN, "digest": "news"})
     assert desk() == []
-    pages.post(link(question))
+    browser.post(link(question))
     mails = {mail["subject"]: mail for mail in desk()}
     assert sorted(mails) == ["Please confirm: The News", "Welcome: The Weekly"]
     assert [rhythm for rhythm, _ in readers(newsletter)] == ["weekly"]
-    pages.post(link(mails["Please confirm: The News"]))
+    browser.post(link(mails["Please confirm: The News"]))
     assert [mail["subject"] for mail in desk()] == ["Welcome: The News"]
     assert sorted(rhythm for rhythm, _ in readers(newsletter)) == ["each", "weekly"]
 
 
 @pytest.mark.usefixtures("news")
-def test_who_does_not_answer_gets_a_second_mail_that_names_both(newsletter, pages, desk, database_urls) -> None:
+def test_who_does_not_answer_gets_a_second_mail_that_names_both(newsletter, browser, desk, database_urls) -> None:
     """A person who waits for the mail about the second form must not wait for ever; nor be mailed a third time."""
-    pages.post("/join", data={"email": ANN, "digest": "weekly"})
+    browser.post("/join", data={"email": ANN, "digest": "weekly"})
     [first] = desk()
-    pages.post("/join", data={"email": ANN, "digest": "news"})
+    browser.post("/join", data={"email": ANN, "digest": "news"})
     assert desk() == []
     assert not joining.any_due(newsletter.parts)
     for column in ("asked_at", "came_at", "again_at"):
@@ -226,17 +226,17 @@ def test_who_does_not_answer_gets_a_second_mail_that_names_both(newsletter, page
     assert joining.any_due(newsletter.parts)
     [second] = desk()
     assert second["subject"] == "Please confirm: The News, The Weekly"
-    pages.post(link(first))
+    browser.post(link(first))
     desk()
     assert [rhythm for rhythm, _ in readers(newsletter)] == ["weekly"]
-    pages.post(link(second))
+    browser.post(link(second))
     desk()
     assert sorted(rhythm for rhythm, _ in readers(newsletter)) == ["each", "weekly"]
     assert ask(newsletter, "SELECT DISTINCT state FROM signup") == [("settled",)]
     assert not joining.any_due(newsletter.parts)
 
 
-def test_four_kinds_of_address_get_one_answer(newsletter, pages, tmp_path, desk) -> None:
+def test_four_kinds_of_address_get_one_answer(newsletter, browser, tmp_path, desk) -> None:
     """A page that answers a member otherwise than a stranger is a list of members."""
     house.add_readers(newsletter, tmp_path, ["member@example.org", "gone@example.org"])
     with newsletter.parts.database.transaction() as session:
@@ -244,12 +244,12 @@ def test_four_kinds_of_address_get_one_answer(newsletter, pages, tmp_path, desk)
         suppression.add(session, box, reason=Reason.COMPLAINT, now=session.execute(text("SELECT now()")).scalar_one())
     answers = set()
     for address in ("member@example.org", "gone@example.org", "stranger@example.org", "Stranger@example.org"):
-        shown = pages.post("/join", data={"email": address, "digest": "weekly"})
+        shown = browser.post("/join", data={"email": address, "digest": "weekly"})
         answers.add((shown.status_code, re.sub(r'value="[^"]+"', "", shown.text)))
     assert len(answers) == 1
 
 
-def test_who_had_left_comes_back_by_their_own_yes(newsletter, pages, desk, tmp_path) -> None:
+def test_who_had_left_comes_back_by_their_own_yes(newsletter, browser, desk, tmp_path) -> None:
     """An import never brings back whoever left; they themselves can, and the next issue is theirs."""
     house.add_readers(newsletter, tmp_path, [ANN])
     [(reader, digest, box)] = ask(
@@ -259,18 +259,18 @@ def test_who_had_left_comes_back_by_their_own_yes(newsletter, pages, desk, tmp_p
     leaving.leave(newsletter.parts, newsletter.parts.tokens.leave(reader, digest, 1))
     with newsletter.parts.database.transaction() as session:
         suppression.add(session, box, reason=Reason.NEVER_AGAIN, now=session.execute(text("SELECT now()")).scalar_one())
-    pages.post("/join", data={"email": ANN, "digest": "weekly"})
+    browser.post("/join", data={"email": ANN, "digest": "weekly"})
     [question] = desk()
     assert ask(newsletter, "SELECT 1 FROM suppression WHERE lifted_at IS NULL") != []
-    pages.post(link(question))
+    browser.post(link(question))
     desk()
     assert len(readers(newsletter)) == 1
     assert ask(newsletter, "SELECT 1 FROM suppression WHERE lifted_at IS NULL") == []
 
 
-def test_what_nobody_answered_is_forgotten(newsletter, pages, desk, database_urls) -> None:
+def test_what_nobody_answered_is_forgotten(newsletter, browser, desk, database_urls) -> None:
     """An address somebody typed in is that of a third person, perhaps: after a month nothing of it is left."""
-    pages.post("/join", data={"email": ANN, "digest": "weekly"})
+    browser.post("/join", data={"email": ANN, "digest": "weekly"})
     desk()
     house.by_owner(database_urls, "UPDATE signup SET came_at = now() - interval '32 days'")
     assert joining.any_due(newsletter.parts)
@@ -280,63 +280,63 @@ def test_what_nobody_answered_is_forgotten(newsletter, pages, desk, database_url
     assert ask(newsletter, "SELECT 1 FROM mailbox WHERE address_sealed IS NOT NULL") == []
 
 
-def test_a_program_that_fills_in_everything_is_told_the_same_and_mails_nobody(newsletter, pages, desk) -> None:
+def test_a_program_that_fills_in_everything_is_told_the_same_and_mails_nobody(newsletter, browser, desk) -> None:
     """A robot must not learn that it was seen through."""
-    shown = pages.post("/join", data={"email": ANN, "digest": "weekly", "website": "https://spam.example"})
+    shown = browser.post("/join", data={"email": ANN, "digest": "weekly", "website": "https://spam.example"})
     assert shown.status_code == 200
     assert desk() == []
 
 
-def test_a_slip_of_the_pen_is_said_at_once(pages) -> None:
+def test_a_slip_of_the_pen_is_said_at_once(browser) -> None:
     """A person who forgot the @ would wait for a mail that never comes."""
-    shown = pages.post("/join", data={"email": "ann.example.org", "digest": "weekly"})
+    shown = browser.post("/join", data={"email": "ann.example.org", "digest": "weekly"})
     assert shown.status_code == 422
     assert "no @" in shown.text
     assert 'value="ann.example.org"' in shown.text
 
 
 @pytest.mark.parametrize("language", ["fa", "ar"])
-def test_who_reads_from_the_right_joins_in_their_language(pages, desk, language) -> None:
+def test_who_reads_from_the_right_joins_in_their_language(browser, desk, language) -> None:
     """Page, mail and the page behind its button, in the language the form was in."""
-    shown = pages.get(f"/join?language={language}").text
+    shown = browser.get(f"/join?language={language}").text
     assert f'lang="{language}" dir="rtl"' in shown
-    answer = pages.post("/join", data={"email": ANN, "digest": "weekly", "language": language}).text
+    answer = browser.post("/join", data={"email": ANN, "digest": "weekly", "language": language}).text
     assert f'lang="{language}" dir="rtl"' in answer
     [question] = desk()
     assert re.search("[\u0600-\u06ff]", question["subject"])
-    assert f'lang="{language}"' in pages.get(link(question)).text
+    assert f'lang="{language}"' in browser.get(link(question)).text
 
 
-def test_programs_join_people_by_the_same_gate(newsletter, pages, desk) -> None:
+def test_programs_join_people_by_the_same_gate(newsletter, browser, desk) -> None:
     """A campaign's own form speaks JSON; it learns no more and brings no more than the page."""
-    answer = pages.post("/api/v1/signups", json={"email": ANN, "digests": ["weekly"], "language": "en"})
+    answer = browser.post("/api/v1/signups", json={"email": ANN, "digests": ["weekly"], "language": "en"})
     assert answer.status_code == 202
     [question] = desk()
-    said = pages.post("/api/v1/signups/code", json={"pending": answer.json()["pending"], "code": figures(question)})
+    said = browser.post("/api/v1/signups/code", json={"pending": answer.json()["pending"], "code": figures(question)})
     assert said.json() == {"confirmed": True}
     desk()
     assert len(readers(newsletter)) == 1
-    assert pages.post("/api/v1/signups", json={"email": "nobody", "digests": ["weekly"]}).status_code == 422
+    assert browser.post("/api/v1/signups", json={"email": "nobody", "digests": ["weekly"]}).status_code == 422
 
 
-def test_a_name_that_no_mail_can_carry_keeps_nobody_out(newsletter, pages, desk) -> None:
+def test_a_name_that_no_mail_can_carry_keeps_nobody_out(newsletter, browser, desk) -> None:
     """The form says so at once; one that was stored before it did is left out, and its owner is welcomed."""
-    refused = pages.post("/join", data={"email": ANN, "digest": "weekly", "name": "Ann\x00"})
+    refused = browser.post("/join", data={"email": ANN, "digest": "weekly", "name": "Ann\x00"})
     assert (refused.status_code, "control character" in refused.text) == (422, True)
     with newsletter.parts.database.transaction() as session:
         signup.add(session, "p", Wish(ANN, "en", {"weekly": "weekly"}, name="\u202eAnn"), now=database.now(session))
-    pages.post(link(desk()[0]))
+    browser.post(link(desk()[0]))
     [welcome] = desk()
     assert welcome["to"] == ANN
 
 
-def test_a_new_reader_begins_with_the_next_issue(newsletter, pages, desk, tmp_path) -> None:
+def test_a_new_reader_begins_with_the_next_issue(newsletter, browser, desk, tmp_path) -> None:
     """Whoever joins today must not be sent last year's articles."""
     house.add_readers(newsletter, tmp_path, ["old@example.org"])
     house.add_articles(newsletter, tmp_path, "The well runs dry")
     publish.send(newsletter.parts, publish.compose(newsletter.parts, "weekly").issue)
-    pages.post("/join", data={"email": ANN, "digest": "weekly"})
-    pages.post(link(desk()[0]))
+    browser.post("/join", data={"email": ANN, "digest": "weekly"})
+    browser.post(link(desk()[0]))
     desk()
     had = dict(ask(newsletter, "SELECT s.id, s.had_to FROM subscription s ORDER BY id DESC LIMIT 1"))
     assert next(iter(had.values())) > 0
@@ -364,15 +364,15 @@ def test_an_answer_to_the_mail_is_a_yes(tmp_path, database_urls, sink) -> None:
     made.close()
 
 
-def test_a_form_on_another_site_lands_on_our_page(newsletter, pages, desk) -> None:
+def test_a_form_on_another_site_lands_on_our_page(newsletter, browser, desk) -> None:
     """A campaign's own site asks for the address; nothing of its visitors comes to us before they press."""
     html = joining.embedded(newsletter.parts, ["weekly"], language="fa", name="camp page")
     assert 'action="http://127.0.0.1:8080/join"' in html
     fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', html)) | {"email": ANN}
-    shown = pages.post("/join", data=fields, headers={"origin": "https://camp.example"})
+    shown = browser.post("/join", data=fields, headers={"origin": "https://camp.example"})
     assert (shown.status_code, 'lang="fa"' in shown.text) == (200, True)
     [question] = desk()
-    pages.post(link(question))
+    browser.post(link(question))
     desk()
     [(event, sealed)] = ask(newsletter, "SELECT event_id, details_sealed FROM consent_detail")
     told = newsletter.parts.database.vault.unseal("consent_detail", "details", event, bytes(sealed))
@@ -380,7 +380,7 @@ def test_a_form_on_another_site_lands_on_our_page(newsletter, pages, desk) -> No
     assert "https://camp.example" in told
 
 
-def test_a_form_that_is_named_like_a_trap_is_a_form(newsletter, pages, desk) -> None:
+def test_a_form_that_is_named_like_a_trap_is_a_form(newsletter, browser, desk) -> None:
     """An organisation may call its form what it likes: nobody who comes by it is taken for a program."""
-    assert pages.post("/join", data={"email": ANN, "digest": "weekly", "form": "trap"}).status_code == 200
+    assert browser.post("/join", data={"email": ANN, "digest": "weekly", "form": "trap"}).status_code == 200
     assert len(desk()) == 1

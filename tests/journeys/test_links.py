@@ -119,7 +119,7 @@ def test_links_that_time_does_not_reach_are_said_to_be_untried(tmp_path, databas
         number = drafting.draft(made.parts, nights.write(tmp_path, words), digest_key=house.DIGEST)
         desk.try_links(made.parts, number, Patience(link_seconds=0.3, total_seconds=0.5))
     found = desk.checked(made.parts, desk.shown(made.parts, number))
-    assert [one.fault[0] for one in found.links] == ["fetch.too-slow", desk.NOT_TRIED, desk.NOT_TRIED]
+    assert [one.fault[0] for one in found.links] == ["fetch.link-too-slow", desk.NOT_TRIED, desk.NOT_TRIED]
     assert (found.tried, found.links_of) == (1, 3)
     made.close()
 

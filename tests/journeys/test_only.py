@@ -23,7 +23,8 @@ def locked_as(made, number):
 
 def test_it_goes_to_those_readers_in_the_best_version_they_have(newsletter, sink, files, readers):
     """What happens in Arabic and Persian alone wakes no reader of English, who could not act on it."""
-    assert drafting.rehearse(newsletter.parts, [files["fa"]], digest_key=house.DIGEST, only=["fa", "ar"]) == 10
+    wish = drafting.Wish(drafting.read_files([files["fa"]]), house.DIGEST, only=("fa", "ar"))
+    assert drafting.rehearse(newsletter.parts, wish) == 10
     number = sent(newsletter, [files["fa"]], only=["fa", "ar"])
     assert inbox(sink) == of(readers, {"en": [], "fa": [SUBJECTS["fa"]], "ar": [SUBJECTS["fa"]]})
     found = status(newsletter, number)

@@ -1,4 +1,7 @@
-"""make night: an emergency night on this machine, and one page about it. Ends with 1 where mail server and books disagree."""
+"""make night: an emergency night on this machine, and one page about it.
+
+Ends with 1 where mail server and books disagree, or something came late.
+"""
 
 import argparse
 import os
@@ -34,7 +37,7 @@ def main() -> int:
     print(written.text)
     if chosen.out:
         chosen.out.write_text(written.text + "\n", encoding="utf-8")
-    return 1 if written.faults else 0
+    return 1 if written.convicts else 0
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any
 
-from tests.night import sink
+from tests.night import judge, sink
 from tests.night.ground import DAILY, GONE, RATE
+from tests.night.judge import HALF_SECOND, Measured, Promised
 from tests.night.sink import Account
-from tests.night.story import HALF_SECOND, Night
+from tests.night.story import Night
 from tests.reliability.auditor import Findings
 
 WIDTH = 120
@@ -17,10 +18,16 @@ NAMES = {"en": "English", "fa": "Persian", "ar": "Arabic"}
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The page, and what is wrong: nothing, where the books are the mail server's."""
+    """The page, and what is wrong. faults: where books and mail server differ; late: what came later than it may."""
 
     text: str
     faults: list[str]
+    late: list[str]
+
+    @property
+    def convicts(self) -> bool:
+        """Whether the night was not as it must be."""
+        return bool(self.faults or self.late)
 
 
 def write(night: Night, record: list[dict[str, Any]]) -> Page:
@@ -28,14 +35,25 @@ def write(night: Night, record: list[dict[str, Any]]) -> Page:
     account = sink.read(record, night.texts, night.people)
     found = sink.audit(night.ground.made, record, night.mailings, account)
     sink.missing(account, night.people)
-    late = _after_stop(night, account)
-    if late > HALF_SECOND:
-        account.faults.append(f"the alert was begun {late:.2f} s after the stop was confirmed")
+    measured = _measured(night, account)
+    late = judge.late(measured)
     parts = [*_head(night), "", *_story(night), "", *_table(night, account)]
     if len(found) == len(night.mailings):
-        parts += ["", *_truth(night, account, found, late)]
-    parts += ["", *_verdict(account, len(record))]
-    return Page("\n".join(parts), account.faults)
+        parts += ["", *_truth(night, account, found, measured)]
+    parts += ["", *verdict(account, late, len(record))]
+    return Page("\n".join(parts), account.faults, late)
+
+
+def _measured(night: Night, account: Account) -> Measured:
+    """Return the night by the clock."""
+
+    def after(what: str) -> float | None:
+        return account.first[what] - night.moments[what] if what in account.first else None
+
+    promised = {
+        what: Promised(night.moments[f"{what} promised"], account.last.get(what, 0.0)) for what in ("correction",)
+    }
+    return Measured({what: after(what) for what in ("alert", "correction")}, _after_stop(night, account), promised)
 
 
 def _head(night: Night) -> list[str]:
@@ -74,9 +92,9 @@ def _table(night: Night, account: Account) -> list[str]:
     ]
 
 
-def _truth(night: Night, account: Account, found: dict[str, Findings], late: float) -> list[str]:
-    clock, moments = night.ground.clock, night.moments
-    waits = [f"{account.first[what] - moments[what]:.1f} s" for what in ("alert", "correction")]
+def _truth(night: Night, account: Account, found: dict[str, Findings], measured: Measured) -> list[str]:
+    clock, moments, late = night.ground.clock, night.moments, measured.after_stop
+    waits = ["never" if seconds is None else f"{seconds:.1f} s" for seconds in measured.first.values()]
     on = [f"{_on_again(account, moments[kill]):.1f} s" for kill in ("killed one", "killed whole")]
     doubts = sum(one.ever_in_doubt for one in found.values())
     repeated = sum(one.repeated for one in found.values())
@@ -131,7 +149,11 @@ def _on_again(account: Account, killed: float) -> float:
     return min((began for began in account.starts["alert"] if began > killed), default=killed) - killed
 
 
-def _verdict(account: Account, messages: int) -> list[str]:
+def verdict(account: Account, late: list[str], messages: int) -> list[str]:
+    """Return what is to be thought of it: who got what, and when."""
+    lines = [f"The mail server's record of {messages:,} messages and the books agree, message by message."]
     if account.faults:
-        return ["THE MAIL SERVER AND THE BOOKS DISAGREE:", *(f"  {fault}" for fault in sorted(set(account.faults))[:8])]
-    return [f"The mail server's record of {messages:,} messages and the books agree, message by message."]
+        lines = ["THE MAIL SERVER AND THE BOOKS DISAGREE:", *(f"  {one}" for one in sorted(set(account.faults))[:8])]
+    if late:
+        return [*lines, "THE NIGHT WAS NOT IN TIME:", *(f"  {one}" for one in late)]
+    return [*lines, "All of it was in time: the first mails, the stop, and the hour that was promised."]

@@ -21,7 +21,6 @@ from tests.night.sink import Text
 from tests.operators.crew import Member
 from tests.reliability.machine import wait_for
 
-HALF_SECOND = 0.5
 TITLE = "The well runs dry"
 SAID = {
     "raid": {

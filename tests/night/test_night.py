@@ -26,6 +26,11 @@ def test_a_night_is_told_as_the_mail_server_saw_it(tmp_path, database_urls, redi
         assert "Twice otherwise: 0." in said
         assert max(map(len, written.text.splitlines())) <= page.WIDTH
         assert "the books agree" in written.text
+        # Whether it was in time is this machine's load as well; but the page says which (tests/night/test_judge.py).
+        assert ("THE NIGHT WAS NOT IN TIME" in written.text) == bool(written.late)
+        assert page.write(night, [one | {"at": float(one["at"]) + 60} for one in record]).late, (
+            "the page hides what is late"
+        )
         assert "first mail" in said, "the drill's lamp"
         corrected = next(one for one in record if one["to"] == "fa1@example.org" and _what(night, one) == "correction")
         for tampered in (

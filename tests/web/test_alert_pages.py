@@ -1,6 +1,11 @@
 """What an alert's page leads to and shows beside the buttons: its update, what would take it back, and what was looked at."""
 
+import html
+import json
 import re
+
+import pytest
+from sqlalchemy import text
 
 from newsletter.campaigns import cap
 from newsletter.campaigns.cap import Kind
@@ -93,3 +98,69 @@ def test_a_cancel_of_what_nobody_knows_stands_above_the_alerts(author, worker):
         assert words in held
     assert "newsletter alerts" not in held
     assert all(one.bulletin.name.sent.strftime("%d %B, %H:%M") in held for one in (cancel, update))
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [
+        ("en", "slow.example did not answer within 6 seconds. Open it yourself"),
+        ("fa", "slow.example تا ۶ ثانیه پاسخ نداد"),
+        ("ar", "لم يُجب slow.example خلال ٦ ثوانٍ"),
+    ],
+)
+def test_a_slow_link_is_told_as_a_link(author, desk, readers, worker, language, sentence):
+    """“Nothing was imported; try again later”, it said of a page that readers are to open."""
+    readers(2)
+    number = written(author)
+    found = [["https://slow.example/", ["fetch.too-slow", {"host": "slow.example", "seconds": "6"}]]]
+    with worker.parts.database.transaction() as session:
+        statement = "UPDATE mailing SET content = jsonb_set(content::jsonb, '{links}', :links) WHERE id = :id"
+        session.execute(text(statement), {"links": json.dumps(found), "id": number})
+        session.execute(text("UPDATE operator SET language = :language"), {"language": language})
+    shown = html.unescape(author.open(f"/console/alerts/{number}").text)
+    assert sentence in shown.translate(str.maketrans("", "", "\u2066\u2067\u2068\u2069"))
+    assert "imported" not in shown
+
+
+def test_what_more_is_held_is_said_and_shown(author, worker):
+    """An authority's system runs wild: the sixth that waits must not be taken for none."""
+    for place in range(7):
+        wrong = xml(
+            identifier=f"U{place}", msgType="Update", references=f"warnings.example,A{place},2026-06-01T02:00:00-00:00"
+        )
+        bulletins.take(worker.parts, wrong, act=Alerts())
+    page = author.open("/console/alerts").text
+    assert page.count("An update") == bulletins.MOST_HELD == 5
+    assert "2 more are not shown here." in page
+    page = author.open("/console/alerts?all=1").text
+    assert page.count("An update") == 7
+    assert "not shown here" not in page
+    assert len(bulletins.held(worker.parts)) == 7
+
+
+def test_a_cancel_is_not_hidden_by_others_that_are_done_with(author, desk, readers, worker):
+    """Twenty alerts that were taken back came since: the one that readers still have stood behind them, unseen."""
+    number = sent(author, readers)
+    with worker.parts.database.transaction() as session:
+        for place in range(25):
+            facts = {"id": number, "name": f"C{place}", "old": place < 3}
+            session.execute(
+                text("""
+                WITH another AS (
+                    INSERT INTO mailing (kind, lane, state, subject, content, digest_id, fingerprint)
+                    SELECT kind, lane, CASE WHEN :old THEN 'done' ELSE 'cancelled' END, 'Another', content, digest_id, fingerprint
+                    FROM mailing WHERE id = :id RETURNING id)
+                INSERT INTO cap_message (identifier, sender, sent_at, kind, status, document, state, mailing_id)
+                SELECT :name, 'warnings.example', now(), 'Cancel', 'Actual', '', 'applied', id FROM another
+                """),
+                facts,
+            )
+    assert len(bulletins.cancelled(worker.parts)) == 3
+    page = author.open("/console/alerts").text
+    assert "Cancelled by their issuer, and still with readers" in page
+    with worker.parts.database.transaction() as session:
+        session.execute(text("UPDATE cap_message SET mailing_id = :id"), {"id": number})
+    page = author.open("/console/alerts").text
+    assert page.count(f'class="row" href="/console/alerts/{number}"') >= bulletins.MOST_CANCELLED
+    assert "5 more are not shown here." in page
+    assert "not shown here" not in author.open("/console/alerts?all=1").text

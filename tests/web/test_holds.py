@@ -16,6 +16,7 @@ from tests.web.test_alerts import made as made
 from tests.web.test_alerts import readers as readers
 from tests.web.test_alerts import worker as worker
 from tests.web.test_alerts import written
+from tests.web.test_languages import speak
 
 
 def blocked(worker, number):
@@ -78,3 +79,26 @@ def test_so_does_the_page_of_one_that_was_taken_back(author, worker, number):
     assert alert.standing(worker.parts, number).held
     author.post(f"{here}/resume")
     assert held(worker, back) == set()
+
+
+def test_a_language_that_is_held_goes_on_from_the_page_of_its_alert(author, desk, readers, worker):
+    """The alert has gone to all, its Persian is held: its own page says so, and one press there lets both go on."""
+    readers(2)
+    speak(worker, "UPDATE digest SET languages = '{en,fa}'", "UPDATE subscriber SET language = 'fa' WHERE id = 2")
+    number = written(author, **{"later-fa": "1"})
+    here = f"/console/alerts/{number}"
+    author.post(f"{here}/lock")
+    author.post(f"{here}/release")
+    worker.deliver("urgent")
+    wish = {"digest": "weekly", "translates": str(number), "for": "waiting", "subject-fa": "ک", "text-fa": "ک."}
+    author.open(f"/console/alerts/new?translates={number}").post("/console/alerts", **wish)
+    late = int(author.path.rsplit("/", 1)[1])
+    author.post(f"/console/alerts/{late}/lock")
+    author.post(f"/console/alerts/{late}/release")
+    assert f'action="{here}/resume"' not in author.open(here).text
+    blocked(worker, late)
+    page = author.open(here).text
+    assert f"Its language, alert {late}:" in page
+    assert f'action="{here}/resume"' in page
+    author.post(f"{here}/resume")
+    assert (author.problem, held(worker, late)) == ("", set())

@@ -4,6 +4,7 @@ import html
 import re
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import text
 
 from newsletter.journeys import bulletins, drafting, heeding
@@ -21,7 +22,7 @@ from tests.web.test_alerts import made as made
 from tests.web.test_alerts import readers as readers
 from tests.web.test_alerts import trustee as trustee
 from tests.web.test_alerts import worker as worker
-from tests.web.visiting import inside, rows, step
+from tests.web.visiting import BASE, inside, rows, step
 
 
 def plain(browser):
@@ -220,17 +221,23 @@ def test_all_that_was_written_goes_on_after_the_log_in(browse, crew, now, desk, 
     assert "https://sarand.example/ring" in html.unescape(author.text)
 
 
-def test_words_outlast_the_cookie(browse, crew, now, desk, worker, readers):
-    """After twelve hours the browser itself forgets the session, and the form was called a stranger's."""
+@pytest.mark.parametrize("said", [OURS, {"origin": BASE}, {"referer": f"{BASE}/console/alerts/new"}], ids=str)
+def test_words_outlast_the_cookie(browse, crew, now, desk, worker, readers, said):
+    """After twelve hours the browser itself forgets the session, and the form was called a stranger's: in an old phone for ever.
+
+    Such a one names no Sec-Fetch-Site, but where it comes from, which the page it was written on allows it.
+    """
     readers(1)
     member, author = inside(browse, crew, now, Role.SENDER)
-    author.open("/console/alerts/new")
+    assert author.open("/console/alerts/new").page.headers["referrer-policy"] == "same-origin"
     author.client.cookies.clear()
     fields = LONG | {"form": author.form()}
-    assert again(author, "/console/alerts", fields).page.status_code == 401
+    assert again(author, "/console/alerts", fields, **said).page.status_code == 401
+    assert author.page.headers["referrer-policy"] == "same-origin"
     assert kept(author)[1] == LONG
     author.log_in(member, step(member, now, 1))
-    assert written_in(again(author, "/console/alerts", LONG)).items() >= LONG.items()
+    assert author.page.headers["referrer-policy"] == "no-referrer"
+    assert written_in(again(author, "/console/alerts", LONG, **said)).items() >= LONG.items()
 
 
 def test_an_edit_goes_on_where_it_was(browse, crew, now, desk, worker, readers):
@@ -253,7 +260,16 @@ def test_an_edit_goes_on_where_it_was(browse, crew, now, desk, worker, readers):
 def test_no_other_site_puts_words_into_the_form(browse, crew, now, worker):
     """A press of its visitor would make them a draft of ours: the browser itself must say that our own page sent them."""
     _, author = inside(browse, crew, now, Role.SENDER)
-    for headers in ({"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "none"}, {"accept": "*/*"}):
+    for headers in (
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "none"},
+        {"sec-fetch-site": "none", "origin": BASE},
+        {"accept": "*/*"},
+        {"origin": "null", "referer": f"{BASE}/console/alerts/new"},
+        {"origin": "https://elsewhere.example", "referer": f"{BASE}/console/alerts/new"},
+        {"referer": "https://elsewhere.example/"},
+        {"referer": "http://["},
+    ):
         assert again(author, "/console/alerts", LONG, **headers).page.status_code == 403
         assert "Fourteen lorries" not in author.text
     for path in ("/console/alerts/1/lock", "/console/account/recovery", "/console/alerts/errands/1/edit"):

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, HTTPException, Path, Request
+from fastapi import APIRouter, Form, HTTPException, Path, Query, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 
 from newsletter.campaigns.errands import Act
@@ -35,20 +35,27 @@ READ = ["GET", "HEAD"]
 Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 Place = Annotated[int, Path(ge=1, le=2**31 - 1)]
 LONGER_HOURS = 12
-LOOKS = {"waiting": 1, "going": 3, "locked": 5}
-"""After how many seconds a page asks anew: while a worker is at it, while an alert goes, and while it waits for another's word."""
+LOOKS = {"waiting": 1, "going": 3, "locked": 5, "alone": 15}
+"""After how many seconds a page asks anew: while a worker is at it, while an alert goes, while it waits for another's word, and at
+most while it waits for its time, and another's word would let it go sooner."""
 CHECK_PATIENCE = timedelta(seconds=20)
 """How long a page waits for links to be tried: where no worker runs it must not ask for ever."""
 
 
 @router.api_route("", methods=READ)
-def list_(request: Request) -> HTMLResponse:
-    """List the newest alerts."""
+def list_(request: Request, all_: Annotated[bool, Query(alias="all")] = False) -> HTMLResponse:
+    """List the newest alerts, and above them what authorities said of any. all: every message of these, however many."""
     who = gate.visitor(request)
     parts = gate.made(request).parts
     lit = drilling.lamp(parts)
-    facts: dict[str, Any] = {"alerts": desk.listed(parts), "held": bulletins.held_words(parts)}
-    facts["cancelled"] = bulletins.cancelled(parts)
+    cancelled = bulletins.cancelled(parts)
+    facts: dict[str, Any] = {
+        "alerts": desk.listed(parts),
+        "held": bulletins.held_words(parts, limit=None if all_ else bulletins.MOST_HELD),
+        "held_of": bulletins.held_count(parts),
+        "cancelled": cancelled if all_ else cancelled[: bulletins.MOST_CANCELLED],
+        "cancelled_of": len(cancelled),
+    }
     return gate.show(
         request,
         "alerts.html",
@@ -87,6 +94,7 @@ def _shown(
     alone = locked is not None and found.standing.state is State.LOCKED and May.SEND in who.operator.may
     signing = asking.signing(request, who, Rule.ALONE, bytes.fromhex(locked.fingerprint)) if locked and alone else None
     offer = mandates.offer(parts, number, by=who.operator.id) if alone and locked and not locked.few else None
+    whom = calling.whom(parts, number)
     answer = gate.show(
         request,
         "alert.html",
@@ -98,7 +106,7 @@ def _shown(
         problem=problem,
         still=still,
         alert=found,
-        whom=calling.whom(parts, number),
+        whom=whom,
         cancelled=bulletins.cancelled(parts, among=number),
         back=desk.taken_back(parts, found),
         trying=errands.is_checked(parts, number, since=CHECK_PATIENCE),
@@ -113,7 +121,8 @@ def _shown(
         few=locked is not None and locked.few,
         offer=offer,
     )
-    looks = None if problem or still or (offer and not offer.refusal) else _looks(parts, found, checked, now=who.now)
+    typed = problem or still or (offer and not offer.refusal)
+    looks = None if typed else _looks(parts, found, checked, approvers=bool(whom.approvers), now=who.now)
     if looks is not None:
         answer.headers["refresh"] = str(looks)
     return answer
@@ -127,15 +136,18 @@ def _thumb(request: Request, who: Visitor, found: desk.Alert, offer: mandates.Of
     return asking.signing(request, who, Rule.MANDATE, fingerprint, mandate=offer.mandate.fingerprint)
 
 
-def _looks(parts: Parts, found: desk.Alert, checked: desk.Checks | None, *, now: datetime) -> int | None:
-    """Return after how many seconds a page on which nobody types asks anew; None: never."""
+def _looks(
+    parts: Parts, found: desk.Alert, checked: desk.Checks | None, *, approvers: bool, now: datetime
+) -> int | None:
+    """Return after how many seconds a page on which nobody types asks anew; None: never. approvers: there are any."""
     state, starts = found.standing.state, found.standing.start_at
     if state is State.SENDING:
         return LOOKS["going"]
     if state is State.LOCKED:
         return LOOKS["locked"]
     if state is State.APPROVED and starts is not None:
-        return max(LOOKS["going"], int((starts - now).total_seconds()) + 1)
+        left = max(LOOKS["going"], int((starts - now).total_seconds()) + 1)
+        return min(left, LOOKS["alone"]) if approvers else left
     if checked is None or checked.links is not None:
         return None
     return LOOKS["waiting"] if errands.is_checked(parts, found.standing.mailing, since=CHECK_PATIENCE) else None
@@ -259,7 +271,7 @@ def _approval(request: Request, who: Visitor, number: int, problem: NewsletterEr
     parts = gate.made(request).parts
     found = desk.shown(parts, number)
     locked = found.standing.locked
-    if found.standing.state is not State.LOCKED or locked is None:
+    if not found.standing.approvable or locked is None:
         return _shown(request, who, number, problem)
     signing = asking.signing(request, who, Rule.TWO, bytes.fromhex(locked.fingerprint))
     facts = {

@@ -7,6 +7,7 @@ from newsletter import languages
 from newsletter.campaigns import frames
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
+from newsletter.journeys.narrowing import Part
 
 ACTIONS = 2
 
@@ -18,6 +19,7 @@ class Form:
     digests      whose readers it may be for
     number       the alert that is written anew; seen: by which the form knows what it showed of it
     later, only  the languages that come later, and those to whose readers it is limited; None: as it is stored
+    part         the topics and the segment to which it is limited; None: as it is stored
     translates   the alert of which these are further languages; also_had: whoever had another gets them too
     updates      the alert that it follows
     offers       for each language the frames to begin with; none where that would throw away what is written
@@ -30,6 +32,7 @@ class Form:
     seen: str = ""
     later: Sequence[str] | None = None
     only: Sequence[str] | None = None
+    part: Part | None = None
     translates: int | None = None
     also_had: bool = False
     updates: int | None = None
@@ -57,6 +60,8 @@ class Form:
             return {"translates": self.translates, "also_had": self.also_had}
         lists = {"later": self.later, "only": self.only}
         found: dict[str, object] = {name: list(one) for name, one in lists.items() if one is not None}
+        if self.part is not None:
+            found |= {"topics": list(self.part.topics), "segment": self.part.segment}
         return found | ({"updates": self.updates} if self.updates is not None else {})
 
 
@@ -74,7 +79,8 @@ def read(fields: Mapping[str, str], digest: DigestView, *, number: int | None = 
     if (of := _alert(fields, "translates")) is not None:
         return replace(form, translates=of, also_had=fields.get("for") == "also-had")
     later = [one for one in spoken if fields.get(f"later-{one}") and one not in form.written]
-    return replace(form, later=later, only=_only(fields, spoken), updates=_alert(fields, "updates"))
+    form = replace(form, later=later, only=_only(fields, spoken), part=_part(fields))
+    return replace(form, updates=_alert(fields, "updates"))
 
 
 def nobody(fields: Mapping[str, str]) -> bool:
@@ -85,6 +91,14 @@ def nobody(fields: Mapping[str, str]) -> bool:
 def _alert(fields: Mapping[str, str], name: str) -> int | None:
     written = fields.get(name, "")
     return int(written[:18]) if written.isdecimal() else None
+
+
+def _part(fields: Mapping[str, str]) -> Part | None:
+    """Return the topics that were ticked and the segment that was chosen; None: the form did not ask."""
+    if not fields.get("part"):
+        return None
+    ticked = sorted(name.removeprefix("topic-") for name in fields if name.startswith("topic-"))
+    return Part(tuple(ticked), fields.get("segment", ""))
 
 
 def _only(fields: Mapping[str, str], spoken: Sequence[str]) -> list[str] | None:

@@ -80,9 +80,20 @@ def own_form(request: Request, form: Annotated[str, Form()] = "") -> None:
     if secret and hmac.compare_digest(form.encode(), _form(request, secret).encode()):
         return
     # Only where the browser itself says that a page of ours sent it: nobody else puts words into our form.
-    if sender != "same-origin" or not _WRITING(str(request.scope["path"])):
+    if not _by_our_page(request) or not _WRITING(str(request.scope["path"])):
         raise ForeignForm
     request.state.stale = True
+
+
+def _by_our_page(request: Request) -> bool:
+    """Return whether the browser says that a page of ours sent a form: an old one by its Origin, or where it has none its Referer.
+
+    No page sets these of itself, and whoever writes a form has them sent to us (`security.dress`).
+    """
+    if sender := request.headers.get("sec-fetch-site", ""):
+        return sender == "same-origin"
+    named = request.headers.get("origin") or request.headers.get("referer", "")
+    return bool(named) and security.parsed(named).netloc == request.headers.get("host")
 
 
 def stale(request: Request) -> bool:

@@ -16,6 +16,7 @@ from newsletter.issues import manuscript
 from newsletter.issues.manuscript import BadManuscript, Manuscript
 from newsletter.journeys import desk, translating
 from newsletter.journeys.entering import Visitor
+from newsletter.journeys.narrowing import EVERYBODY
 from newsletter.journeys.parts import Parts
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import NotLoggedIn
@@ -176,7 +177,7 @@ def _form(
     if place is not None and (form.translates or place.of):
         # Of an alert that has gone only what it has not yet; of a language that came later only that.
         languages = list(place.missing if form.translates else place.own)
-    usual = (place.later, place.only) if place else ((), ())
+    usual = (place.later, place.only, place.limits.part) if place else ((), (), EVERYBODY)
     facts: dict[str, Any] = {
         "wanted": form,
         "again": again,
@@ -184,6 +185,8 @@ def _form(
         "offered": translating.offered(parts, form.translates) if form.translates else (),
         "later": usual[0] if form.later is None else form.later,
         "only": usual[1] if form.only is None else form.only,
+        "part": usual[2] if form.part is None else form.part,
+        "choice": desk.choice(parts),
         "languages": languages,
         "written": written,
         "gaps": form.gaps,
