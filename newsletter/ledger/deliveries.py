@@ -112,9 +112,9 @@ def due(session: Session, lease: Lease) -> list[Row]:
 def record(session: Session, lease: Lease, results: Sequence[Result]) -> int:
     """Write outcomes in one fenced statement and return how many rows took theirs.
 
-    A row cancelled or expired while its message was on the wire becomes accepted, since it was handed over, or uncertain. A
-    holder that lost its lease can only turn what is in doubt, also while it waits to go again, into the "accepted" it knows. A
-    refusal of a second copy says nothing of the first, so that what was in doubt stays so.
+    A row cancelled or expired while its message was on the wire becomes accepted, since it was handed over, or uncertain, also
+    where it would have gone again. A holder that lost its lease can only turn what is in doubt, also while it waits to go again,
+    into the "accepted" it knows. A refusal of a second copy says nothing of the first, so that what was in doubt stays so.
     """
     facts = {
         "month": lease.month,
@@ -132,8 +132,10 @@ def record(session: Session, lease: Lease, results: Sequence[Result]) -> int:
 
 
 _RECORD = text("""
-    UPDATE delivery d SET state = CASE WHEN r.state IN ('rejected', 'expired') AND d.uncertain_at IS NOT NULL THEN 'uncertain'
-        ELSE r.state END, code = r.code, enhanced = r.enhanced, reason = r.reason, due_at = r.due_at,
+    UPDATE delivery d SET state = CASE WHEN r.state IN ('rejected', 'expired') AND d.uncertain_at IS NOT NULL
+            OR r.in_doubt AND d.state IN ('cancelled', 'expired') THEN 'uncertain'
+        ELSE r.state END, code = r.code, enhanced = r.enhanced, reason = r.reason,
+        due_at = CASE WHEN d.state IN ('planned', 'deferred') THEN r.due_at END,
         tries = d.tries + 1, first_tried = coalesce(d.first_tried, clock_timestamp()), outcome_at = clock_timestamp(),
         uncertain_at = CASE WHEN r.in_doubt THEN clock_timestamp() ELSE d.uncertain_at END
     FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS text[]), CAST(:codes AS smallint[]), CAST(:enhanced AS text[]),
@@ -144,7 +146,7 @@ _RECORD = text("""
              AND EXISTS (SELECT FROM shard WHERE id = :shard AND fence = :fence)
            OR (d.state IN ('cancelled', 'expired', 'uncertain')
              OR d.state IN ('planned', 'deferred') AND d.uncertain_at IS NOT NULL) AND r.state = 'accepted'
-           OR d.state IN ('cancelled', 'expired') AND r.state = 'uncertain')
+           OR d.state IN ('cancelled', 'expired') AND r.in_doubt)
 """)
 
 

@@ -272,7 +272,7 @@ def test_a_stop_that_died_half_way_takes_no_doubt_away(newsletter, tmp_path, wor
 
 
 def test_who_was_in_doubt_before_the_stop_is_told_too(newsletter, tmp_path, words, sink):
-    """An alert in doubt goes again; stopped before it could, its row is called cancelled, and its reader may have it."""
+    """An alert in doubt goes again; stopped before it could, it is in doubt for good, and its reader may have it."""
     number = sent(newsletter, tmp_path, words, 4)
     sink.hang_up = lambda recipient: recipient == "reader2@example.org"
     newsletter.deliver("urgent")
@@ -281,6 +281,24 @@ def test_who_was_in_doubt_before_the_stop_is_told_too(newsletter, tmp_path, word
     retracting.retract(newsletter.parts, number)
     newsletter.deliver("urgent")
     assert recipients(sink, back=True) == sorted(house.addresses(4))
+
+
+def test_who_comes_in_doubt_while_it_is_taken_back_is_told_too(newsletter, tmp_path, words, sink):
+    """Their server takes the wrong alert, is slower than the retraction waits, and hangs up without an answer."""
+    number = sent(newsletter, tmp_path, words, 4)
+    taken_back = []
+
+    def hang_up(recipient):
+        if recipient != "reader2@example.org" or taken_back:
+            return False
+        taken_back.append(retracting.retract(newsletter.parts, number, patience_seconds=0.1))
+        return True
+
+    sink.hang_up = hang_up
+    newsletter.deliver("urgent")
+    newsletter.sweep()
+    newsletter.deliver("urgent")
+    assert set(recipients(sink, back=False)) == set(recipients(sink, back=True)) >= {"reader2@example.org"}
 
 
 def test_no_window_opens_behind_the_retraction_s_back(newsletter, tmp_path, words, database_urls):

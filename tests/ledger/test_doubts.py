@@ -175,3 +175,29 @@ def test_each_time_its_worker_is_lost_an_alert_waits_longer(newsletter, sent, tr
         waits = "SELECT extract(epoch FROM due_at - outcome_at) / 60 FROM delivery WHERE state = 'deferred'"
         found = {round(one) for one in session.execute(text(waits)).scalars()}
     assert found == {minutes}
+
+
+WISHES = {
+    "leaves": lambda made, _sent: do(made, CANCEL),
+    "stops": lambda made, sent: journey.stop(made.parts, sent),
+    "expires": lambda made, _sent: (do(made, EXPIRED), made.sweep()),
+}
+CANCEL = "UPDATE delivery SET state = 'cancelled', reason = 'unsubscribed', outcome_at = now() WHERE state = 'planned'"
+
+
+@pytest.mark.parametrize("wish", WISHES)
+def test_a_wish_while_the_answer_is_awaited_hides_no_doubt(newsletter, sink, sent, wish):
+    """The server has the first message and hangs up; meanwhile its row was taken back. It is listed all the same."""
+    begun = []
+
+    def hang_up(recipient):
+        if not begun:
+            begun.append(recipient)
+            WISHES[wish](newsletter, sent)
+        return recipient == begun[0]
+
+    sink.hang_up = hang_up
+    newsletter.deliver("urgent", seconds=10)
+    newsletter.sweep()
+    assert fates(newsletter, sent) == ["uncertain"]
+    assert (status(newsletter, sent).uncertain, status(newsletter, sent).due) == (1, 0)
