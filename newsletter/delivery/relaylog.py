@@ -73,16 +73,23 @@ class RelayLog:
                 self._queued.add(self._named[found[1]])
 
     def _end(self) -> Iterator[bytes]:
-        """Yield the last lines; those of the file before it, NAME.1, among them: it may have been put aside since midnight."""
+        """Yield the last lines, and before them those of the file that was put aside last: it may have been so since midnight."""
+        # First: one that may not be read leaves the one before, and is tried again by the next look.
+        opened = self._path.open("rb")
         if self._log:
             self._log.close()
-        self._log = self._path.open("rb")
+        self._log = opened
         size = self._log.seek(0, os.SEEK_END)
-        with suppress(OSError), self._path.with_name(f"{self._path.name}.1").open("rb") as before:
+        with suppress(OSError), self._put_aside_last().open("rb") as before:
             before.seek(-min(max(0, TAIL_BYTES - size), before.seek(0, os.SEEK_END)), os.SEEK_END)
             yield from before
         self._log.seek(max(0, size - TAIL_BYTES))
         yield from _whole_lines(self._log)
+
+    def _put_aside_last(self) -> Path:
+        """Return the file before this one: NAME.1, or NAME-DATE where the log's keeper dates them."""
+        dated = sorted(self._path.parent.glob(f"{self._path.name}-*[0-9]"))
+        return dated[-1] if dated else self._path.with_name(f"{self._path.name}.1")
 
 
 def _whole_lines(log: BinaryIO) -> Iterator[bytes]:
