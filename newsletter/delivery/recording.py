@@ -81,6 +81,15 @@ class Recorder:
         with self.database.transaction() as session:
             shards.release(session, lease, after=after)
 
+    def give_back_patiently(self, lease: Lease) -> None:
+        """Return such a shard as soon as the database can write again."""
+        while True:
+            try:
+                return self.give_back(lease)
+            except PASSING:
+                self.extend(lease)
+                time.sleep(0.5)
+
     def finish(self, lease: Lease) -> bool:
         """End a shard of which nothing is left, and close the mailing's books when it was the last; return whether it ended."""
         with self.database.transaction() as session:

@@ -234,6 +234,11 @@ class Sender:
                 shards.not_begun(session, lease)
             known = True
             raise
+        except database.PASSING:
+            if not marks.lasting:
+                # What was begun is written. Of what was announced beside it nobody else could say that it was not begun.
+                self._recorder.give_back_patiently(lease)
+            raise
         finally:
             marks.close(remove=known)
         log.info("shard", shard=lease.shard_id, mailing=lease.mailing_id, begun=carried.begun, left=carried.left)

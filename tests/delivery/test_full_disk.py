@@ -3,17 +3,18 @@
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
 from newsletter.database import DiskFull
 from newsletter.delivery.envelopes import Identity
 from newsletter.delivery.sending import Sender
-from newsletter.journeys import alert
+from newsletter.journeys import alert, publish
 from newsletter.journeys import mailing as journey
 from newsletter.ledger import books
 from tests import house
+from tests.delivery.test_carrying import wait_for
 
 READERS = 600
 FULL = """
@@ -23,7 +24,10 @@ FULL = """
     END $$;
     CREATE TRIGGER full_disk BEFORE UPDATE ON delivery FOR EACH ROW EXECUTE FUNCTION full_disk()
 """
-ROOM = "DROP TRIGGER IF EXISTS full_disk ON delivery"
+WINDOWS_TOO = FULL + "; CREATE TRIGGER full_disk BEFORE UPDATE ON shard FOR EACH ROW EXECUTE FUNCTION full_disk()"
+ROOM = (
+    "DROP TRIGGER IF EXISTS full_disk ON delivery; DROP TRIGGER IF EXISTS full_disk ON shard; DROP FUNCTION full_disk"
+)
 
 
 @pytest.fixture
@@ -118,3 +122,27 @@ def test_a_folder_of_journals_that_cannot_be_written_stops_no_alert(newsletter, 
     newsletter.deliver("urgent", seconds=20)
     newsletter.sweep()
     assert each_once(newsletter, sink, sent)
+
+
+def test_no_window_without_room_puts_nobody_in_doubt(newsletter, sink, tmp_path, database_urls, full):
+    """No journal, and a disk that is full as the next window is asked for: what was announced and not begun goes later, once."""
+    sink.delay_seconds = lambda: 0.05
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(READERS))
+    publish.send(newsletter.parts, composed.issue)
+    thread = threading.Thread(target=lambda: _until_full(newsletter))
+    thread.start()
+    wait_for(lambda: len(sink.messages) >= 100)
+    house.by_owner(database_urls, WINDOWS_TOO)
+    quiet(sink)
+    house.by_owner(database_urls, ROOM)
+    thread.join(30)
+    assert not thread.is_alive()
+    sink.delay_seconds = lambda: 0.0
+    newsletter.deliver("bulk", seconds=20)
+    newsletter.sweep()
+    assert each_once(newsletter, sink, composed.mailing)
+
+
+def _until_full(made):
+    with suppress(DiskFull):
+        made.deliver("bulk", seconds=30)
