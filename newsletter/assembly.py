@@ -67,6 +67,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 Role = Literal["worker", "web"]
+TURN_SECONDS = 30.0
+"""How long a sender stays with a lane before others have their turn."""
 PATIENCE_SECONDS = 10.0
 """How long work may lie untouched before the lifeboat takes it."""
 
@@ -107,9 +109,45 @@ class Aside:
             self._thread = threading.Thread(target=self._try, daemon=True)
             self._thread.start()
 
+    def wait(self) -> None:
+        """Wait until it is at nothing."""
+        if self._thread is not None:
+            self._thread.join()
+
     def _try(self) -> None:
         with suppress(DatabaseUnreachable):
             self._work()
+
+
+class Oar:
+    """One lane of the lifeboat: a relay that says nothing, or a digest under way, keeps no other lane waiting."""
+
+    def __init__(
+        self, make: Callable[[], Sender], lane: str, *, heed: Callable[[], object], until: Callable[[], bool]
+    ) -> None:
+        self._make, self._lane, self._heed, self._until = make, lane, heed, until
+        self._aside, self._begun = Aside(self._pull), 0
+        self._sender: Sender | None = None
+
+    def start(self) -> None:
+        """Begin a turn, unless one is under way."""
+        self._aside.start()
+
+    def put_away(self) -> int:
+        """Wait for the turn's end, and return how many messages were begun in all."""
+        self._aside.wait()
+        if self._sender is not None:
+            self._sender.close()
+        return self._begun
+
+    def _pull(self) -> None:
+        self._sender = self._sender or self._make()
+        try:
+            self._begun += self._sender.work(self._lane, seconds=TURN_SECONDS, heed=self._heed, until=self._until)
+        except Unreachable:
+            pass  # it was said, and the relay is asked again in ten seconds
+        except PASSING as error:
+            log.warning("lifeboat waits", lane=self._lane, why=type(error).__name__)
 
 
 class Newsletter:
@@ -155,6 +193,9 @@ class Newsletter:
     @cached_property
     def sender(self) -> Sender:
         """The sending engine of this process, made on first use: after any fork."""
+        return self._make_sender()
+
+    def _make_sender(self) -> Sender:
         identity = Identity(
             self.parts.letterhead.sender_address, self.settings.bounce_domain or None, signer=signer(self.settings)
         )
@@ -214,21 +255,21 @@ class Newsletter:
         self,
         lane: str,
         *,
-        seconds: float = 30.0,
+        seconds: float = TURN_SECONDS,
         opened: Callable[[], object] = lambda: None,
         until: Callable[[], bool] = lambda: False,
-        alone: bool = False,
     ) -> int:
         """Send what a lane has due for up to `seconds`; return how many messages were begun.
 
         opened  called when the first messages may go: there may be more for others
         until   True ends at once: what is on the wire is finished and recorded, nothing more is begun
-        alone   nobody else serves the other lanes
 
         The spool of wishes to leave is drained before each lease, and before each window.
         """
-        drain = partial(leaving.drain, self.parts)
-        return self.sender.work(lane, seconds=seconds, heed=drain, opened=opened, until=until, alone=alone)
+        return self.sender.work(lane, seconds=seconds, heed=self._drain, opened=opened, until=until)
+
+    def _drain(self) -> object:
+        return leaving.drain(self.parts)
 
     def sweep(self) -> recovery.Found:
         """Find what nudges lost, and nudge the lanes that have work."""
@@ -302,22 +343,21 @@ class Newsletter:
         Idle while the broker answers and workers take what is due: a lane is served when its work has waited for ten seconds,
         or at once when no broker takes anything.
         """
-        begun, waiting = 0, dict.fromkeys(lanes, 0.0)
+        waiting = dict.fromkeys(lanes, 0.0)
         aside, rows = Aside(partial(hooking.run_due, self.parts)), Aside(self._write_rows)
+        oars = {lane: Oar(self._make_sender, lane, heed=self._drain, until=until) for lane in lanes}
         while not until():
             try:
-                sent = self._row(waiting, aside, rows, until)
+                for lane in self._row(waiting, aside, rows):
+                    oars[lane].start()
             except PASSING as error:
                 # Nobody starts this again at once, and what it looks after is what is left when much is away.
                 log.warning("lifeboat waits", why=type(error).__name__)
-                sent = 0
-            begun += sent
-            if not sent:
-                time.sleep(pause_seconds)
-        return begun
+            time.sleep(pause_seconds)
+        return sum(oar.put_away() for oar in oars.values())
 
-    def _row(self, waiting: dict[str, float], aside: Aside, rows: Aside, until: Callable[[], bool]) -> int:
-        """Do once what the lifeboat does; return how many messages were begun."""
+    def _row(self, waiting: dict[str, float], aside: Aside, rows: Aside) -> list[str]:
+        """Do once what the lifeboat does beside sending; return the lanes that it is to serve now."""
         alone = not self.parts.nudger.answers()
         if alone:
             self._look()
@@ -332,13 +372,7 @@ class Newsletter:
                 aside.start()
         # On every machine, and at once: only here lie the journals of workers that died here.
         recovery.reclaim(self.parts.database, self._journals)
-        begun = 0
-        for lane in self._left_lying(waiting, alone=alone):
-            with suppress(
-                Unreachable
-            ):  # it was said, and the relay is asked again in ten seconds; the other lanes have their own
-                begun += self.deliver(lane, until=until, alone=True)
-        return begun
+        return self._left_lying(waiting, alone=alone)
 
     def _left_lying(self, waiting: dict[str, float], *, alone: bool) -> list[str]:
         """Return the lanes whose work nobody takes; `waiting` remembers since when each has had work (monotonic, 0 none)."""

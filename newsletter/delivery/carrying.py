@@ -26,7 +26,6 @@ from newsletter.delivery.leasing import Work
 from newsletter.delivery.pacing import WINDOW_MESSAGES
 from newsletter.delivery.recording import Recorder
 from newsletter.delivery.windows import Window
-from newsletter.delivery.yielding import Deference
 from newsletter.errors import Invalid
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
 from newsletter.ledger.mailings import AT_LEAST_ONCE
@@ -66,7 +65,7 @@ class Turn:
     until     True begins no further message: the turn is over
     halt      True begins no further body either: the process is asked to end
     opened    called once the first window is open
-    yields_to for whose shards this turn ends early; None where it is not bulk
+    yields_to the relays for whose shards this turn ends early; none where it is not bulk
     heed      called, in a thread, before each window is opened: wishes that waited elsewhere come first
     probing   the relay did not answer before: one session asks whether it is well
     """
@@ -76,7 +75,7 @@ class Turn:
     until: Callable[[], bool]
     halt: Callable[[], bool]
     opened: Callable[[], object] = lambda: None
-    yields_to: Deference | None = None
+    yields_to: Sequence[Relay] = ()
     heed: Callable[[], object] = lambda: None
     probing: bool = False
 
@@ -290,8 +289,8 @@ class Carrier:
 
     def _open(self, rows: Sequence[Row], relay: Relay | None, unspent: int) -> Window | None:
         self._heeding()
-        database, lease, deference = self._recorder.database, self._work.lease, self._yields_to
-        return windows.open(database, lease, rows, relay=relay, unspent=unspent, yields_to=deference)
+        database, lease, first = self._recorder.database, self._work.lease, self._yields_to
+        return windows.open(database, lease, rows, relay=relay, unspent=unspent, yields_to=first)
 
     def _take(self, window: Window) -> None:
         """Allow the rows of a new window; forget those that are cancelled since the lease, or by the window itself."""

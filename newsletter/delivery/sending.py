@@ -25,7 +25,6 @@ from newsletter.delivery.carrying import Carried, Carrier, Turn
 from newsletter.delivery.envelopes import Envelopes, Identity
 from newsletter.delivery.recording import PATIENCE_SECONDS, Recorder
 from newsletter.delivery.vouching import House, NotVouched
-from newsletter.delivery.yielding import Deference
 from newsletter.ledger import shards, tallies
 from newsletter.ledger.mailings import Kind, Lane
 from newsletter.relay.opening import Cause, Unreachable
@@ -89,14 +88,12 @@ class Sender:
         heed: Callable[[], object] = _nothing,
         opened: Callable[[], object] = _nothing,
         until: Callable[[], bool] = lambda: False,
-        alone: bool = False,
     ) -> int:
         """Send shard after shard of a lane until nothing is due or the time is over; return how many messages were begun.
 
         heed     called before each lease and before each window: wishes that waited elsewhere come first
         opened   called when a first window is open: there may be more for others
         until    asked before each message: True ends with what is on the wire, writes its outcomes and gives back
-        alone    nobody else serves the other lanes: bulk mail ends as soon as one of them has work
 
         Raises Unreachable when nothing was begun because no relay answers, and what the database raises.
         """
@@ -106,7 +103,7 @@ class Sender:
             return 0
         end = time.monotonic() + seconds
         begun, unreachable = 0, None
-        yields_to = Deference.of(self._relays, alone=alone) if lane == Lane.BULK else None
+        yields_to = self._relays[Lane.URGENT] if lane == Lane.BULK else ()
         while time.monotonic() < end and not until():
             heed()
             recovery.reclaim(self.database, self._journals)

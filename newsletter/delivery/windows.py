@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from newsletter.database import Database, now
 from newsletter.delivery import throttle, yielding
 from newsletter.delivery.pacing import WINDOW_SECONDS
-from newsletter.delivery.yielding import Deference
 from newsletter.ledger import shards
 from newsletter.ledger.deliveries import Row
 from newsletter.ledger.shards import Lease
@@ -51,14 +50,14 @@ def open(
     *,
     relay: Relay | None = None,
     unspent: int = 0,
-    yields_to: Deference | None = None,
+    yields_to: Sequence[Relay] = (),
 ) -> Window | None:
     """Open a window over some rows of a leased shard, or return None when the shard may not be sent now.
 
     rows    in order of position, at least one; fewer are announced where the budget holds fewer
     relay   whose budget it is spent from; None where there is no limit, or it was spent already
     unspent what the window before was granted and did not begin
-    yields_to  what comes first; None where this is not bulk
+    yields_to  the relays of what comes first; none where this is not bulk
     """
     # Read before the transaction: the permission counts from the question, not from a late answer.
     asked = boot_seconds()

@@ -5,8 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from newsletter.delivery import standing, windows
-from newsletter.delivery.yielding import Deference
+from newsletter.delivery import windows
 from newsletter.journeys import alert, publish
 from newsletter.ledger import deliveries, shards
 from tests import house
@@ -46,7 +45,7 @@ def test_bulk_leaves_its_hands_to_an_alert_that_lacks_them(night, sink):
 def test_a_turn_of_bulk_under_way_ends_with_its_window(night):
     """Half a second is what a reader in danger may wait for a digest; thirty are not."""
     lease, rows = taken(night, "bulk")
-    first = Deference.of(night.parts.relays, alone=False)
+    first = night.parts.relays["urgent"]
     assert windows.open(night.parts.database, lease, rows, yields_to=first)
     taken(night, "urgent")
     assert windows.open(night.parts.database, lease, rows, yields_to=first) is None
@@ -65,26 +64,6 @@ def test_bulk_stands_aside_while_further_readers_of_an_alert_get_their_rows(nigh
 def test_a_digest_does_not_wait_for_an_alert_that_nobody_sends(night):
     """Where the urgent workers are gone, silence of the digest would be a second failure."""
     assert night.deliver("bulk", seconds=5) == 40
-
-
-def test_who_serves_all_lanes_alone_leaves_a_digest_for_an_alert(night, sink):
-    """Without Redis one process sends everything, and a turn of bulk is half a minute."""
-    lease, rows = taken(night, "bulk")
-    alone = Deference.of(night.parts.relays, alone=True)
-    assert windows.open(night.parts.database, lease, rows, yields_to=alone) is None
-    assert night.deliver("bulk", seconds=5, alone=True) == 0
-    assert night.deliver("urgent", seconds=5) == 40
-    assert night.deliver("bulk", seconds=5, alone=True) == 20
-
-
-def test_a_digest_does_not_wait_for_an_alert_whose_relay_is_away(sink, tmp_path, database_urls):
-    """It may have a relay of its own."""
-    made = house.build(tmp_path, database_urls, sink.url, relay_url_urgent="smtp://127.0.0.1:9")
-    begun(made, tmp_path)
-    with made.parts.database.transaction() as session:
-        standing.closed(session, made.parts.relays["urgent"][0])
-    assert made.deliver("bulk", seconds=5, alone=True) == 40
-    made.close()
 
 
 def test_a_digest_does_not_wait_where_the_relay_s_limit_is_what_holds_the_alert(sink, tmp_path, database_urls):

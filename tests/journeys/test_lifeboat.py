@@ -1,10 +1,16 @@
 """The lifeboat rows on: nobody is there to start it again at once."""
 
+import socket
 import threading
 import time
+from contextlib import suppress
+
+import pytest
 
 from newsletter.journeys import alert, publish
+from newsletter.journeys import mailing as journey
 from tests import house
+from tests.delivery.test_carrying import wait_for
 
 FULL = """
     CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -52,3 +58,62 @@ def test_a_database_without_room_is_waited_for(newsletter, tmp_path, sink, datab
     house.by_owner(database_urls, ROOM)
     thread.join(20)
     assert (begun, len(sink.messages)) == ([3], 3)
+
+
+@pytest.fixture
+def silent():
+    """A server that takes each session and says nothing; the address of its relay."""
+    held = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def take():
+            with suppress(OSError):
+                while True:
+                    held.append(server.accept()[0])
+
+        threading.Thread(target=take, daemon=True).start()
+        yield f"smtp://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+    for one in held:
+        one.close()
+
+
+def rowing(made, over):
+    """Row in a thread until something is over, or for so long."""
+    ends = time.monotonic() + 30
+    thread = threading.Thread(
+        target=made.lifeboat,
+        args=(["urgent", "transactional", "bulk"],),
+        kwargs={"until": lambda: over() or time.monotonic() > ends, "pause_seconds": 0.05},
+        daemon=True,
+    )
+    thread.start()
+    return thread
+
+
+def test_a_silent_relay_keeps_its_own_lane_waiting_alone(tmp_path, database_urls, sink, silent):
+    """A greeting may be waited for for minutes; an alert that has another relay goes at once."""
+    made = house.build(tmp_path, database_urls, silent, relay_url_urgent=sink.url)
+    publish.send(made.parts, house.issue(made, tmp_path, addresses=house.addresses(3)).issue)
+    rowing(made, over=lambda: len(sink.messages) == 3)
+    time.sleep(1)
+    began = time.monotonic()
+    release(made, tmp_path)
+    wait_for(lambda: len(sink.messages) == 3, seconds=20)
+    assert time.monotonic() - began < 5
+
+
+def test_a_digest_under_way_keeps_no_alert_waiting(newsletter, tmp_path, sink):
+    """Each answer takes a while, and a turn of bulk is half a minute."""
+    sink.delay_seconds = lambda: 0.3
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(200))
+    publish.send(newsletter.parts, composed.issue)
+    here = threading.Event()
+    rower = rowing(newsletter, over=here.is_set)
+    wait_for(lambda: sink.messages, seconds=10)
+    release(newsletter, tmp_path)
+    wait_for(lambda: any(b"Soldiers" in message.content for message in sink.messages), seconds=10)
+    assert journey.status(newsletter.parts, composed.mailing).state == "sending", "the digest had not ended by then"
+    here.set()
+    rower.join(20)
+    assert not rower.is_alive()
