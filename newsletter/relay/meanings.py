@@ -151,7 +151,7 @@ try again|\bretry
 
 # Of the sender, "unknown" is not of the reader; servers keep it until RCPT (Postfix's default).
 OF_SENDER = _words(r"""
-\bsender|\bmail from\b|return[- ]path|envelope from|your (?:domain|address|e-?mail address)|reverse[- ]path|originator
+\bsender|\bmail ?from\b|return[- ]path|envelope from|your (?:domain|address|e-?mail address)|reverse[- ]path|originator
 exp[eé]diteur|\babsender|remitente|mittente|отправител
 """)
 # Said by servers that refused every RCPT and are asked for DATA all the same: whatever the stage, RCPT was refused.

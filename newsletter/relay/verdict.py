@@ -100,6 +100,9 @@ _PATH = re.compile(r"(https?://[^\s/?#]{1,255}+)\S*")
 _WHERE = re.compile(
     r"\bhost [^\s\[]{1,255}+ ?\[[0-9a-f.:]{2,45}\](?=:| said| smtp| delay)|\bremote (?:mail ?)?(?:server|host|er\b)",
 )
+_PROBED = re.compile(
+    r"\bun(?:deliverable|verified) address: ((?:.{0,500}?(?:said|talk to me): ([45]\d\d)[ -](?:([45]\.\d{1,3}\.\d{1,3})\b)?)?.*)"
+)
 _WAIT = re.compile(
     r"(?:again|retry|later|wait|expect|back|gr[ae]ylist\w*).{0,20}?\b(?:in|after|for)?\s*"
     r"(\d{1,5})\s*(s|sec|secs|seconds?|m|min|mins|minutes?|h|hours?)\b"
@@ -119,6 +122,10 @@ def judge(stage: Stage | None, code: int, enhanced: str | None, text: str) -> Ve
     text      the server's words
     """
     text = " ".join(text[:TEXT_LIMIT].lower().split())
+    if probed := _PROBED.search(text):
+        # Postfix asked the next server before it let us on: what that one said is what is meant, and "5.1.1" is put before all of it.
+        text = probed[1]
+        code, enhanced = (int(probed[2]), probed[3]) if probed[2] else (code, None)
     found = _class(stage, code, enhanced or _in_brackets(text), text)
     return Verdict(found, _wait(text), _limit(stage, text) if found is Class.RATE else None)
 

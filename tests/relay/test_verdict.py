@@ -258,6 +258,7 @@ SAID = [
         "Host or domain name not found. Name service error for name=example.org type=MX: Host not found",
         Class.DEAD,
     ),
+    (Stage.RCPT, 550, None, "Mailfrom domain does not exist", Class.POLICY),
     (Stage.RCPT, 556, "5.1.10", "Recipient address has null MX", Class.DEAD),
     (Stage.RCPT, 450, "4.4.1", "connect to mx.example.org[192.0.2.1]:25: Connection timed out", Class.TRANSIENT),
     (Stage.BODY, 451, "4.3.0", "Queue file write error", Class.TRANSIENT),
@@ -305,6 +306,29 @@ def test_a_conversation_in_a_report_is_read_by_its_own_reply():
     told = "450 busy - please try later 551 not our user 503 need RCPT command [data] 551 not our user"
     assert judge(Stage.BODY, 551, "5.1.6", told).cls is Class.DEAD
     assert judge(Stage.BODY, 550, None, "550 User unknown").cls is Class.POLICY, "taken at RCPT: a filter's excuse"
+
+
+PROBED = "<x@example.org>: Recipient address rejected: undeliverable address: "
+OTHER = "host mx.example.org[192.0.2.1] "
+
+
+@pytest.mark.parametrize(
+    ("words", "cls"),
+    [
+        (OTHER + "said: 554 5.7.1 [192.0.2.7] blocked using zen.spamhaus.org (in reply to RCPT TO command)", Class.POLICY),
+        (OTHER + "said: 550 5.7.606 Access denied, banned sending IP [192.0.2.7]", Class.POLICY),
+        (OTHER + "refused to talk to me: 554 5.7.1 blocked, bad reputation", Class.POLICY),
+        (OTHER + "said: 552 5.2.2 mailbox full (in reply to RCPT TO command)", Class.QUOTA),
+        ("mail for example.org loops back to myself", Class.TRANSIENT),
+        ("connect to mx.example.org[192.0.2.1]:25: Connection timed out", Class.TRANSIENT),
+        (OTHER + "said: 550 No such user here (in reply to RCPT TO command)", Class.DEAD),
+        (OTHER + "said: 550 5.1.1 <x@example.org>: User unknown (in reply to RCPT TO command)", Class.DEAD),
+        ('unknown user: "x"', Class.DEAD),
+    ],
+)  # fmt: skip
+def test_a_server_that_asked_the_next_one_first_is_read_by_what_that_one_said(words, cls):
+    """It puts "5.1.1, undeliverable address" before whatever it heard: a block of ours would have suppressed its reader at once."""
+    assert judge(Stage.RCPT, 550, "5.1.1", PROBED + words).cls is cls
 
 
 def test_an_outcome_is_judged_by_its_reply():
