@@ -195,7 +195,7 @@ def test_the_certificates_of_the_system_are_read_once(tmp_path):
     server = Secure(context=context, at_once=True, met=lambda: seen.append(contexts()))
     with smtp.running(server), pytest.raises(Unreachable):
         hand_over(f"smtps://127.0.0.1:{server.port}?connections=4", count=8)
-    assert len(seen) >= 4
+    assert len(seen) >= 2
     assert max(seen) <= before + 1
 
 
