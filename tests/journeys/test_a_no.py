@@ -4,6 +4,7 @@ import email
 import email.policy
 import re
 
+import psycopg
 import pytest
 
 from newsletter import database
@@ -20,6 +21,7 @@ from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.subscribers.suppression import Reason
 from tests import house
 from tests.fakes import answers
+from tests.journeys import traces
 from tests.journeys.test_assent import ANN, answered, ask, asks, later, question, takes
 from tests.journeys.test_assent import made as made
 
@@ -91,6 +93,24 @@ def test_a_fresh_link_lifts_no_complaint_and_an_old_one_nothing(made, sink, by, 
     assert BY[by](made, link(made))
     assert ask(made, LIVE) == [("complaint",)]
     assert choosing.shown(made.parts, link(made)).barred
+
+
+def test_a_broken_page_lifts_nothing_that_a_link_may_not(made, sink, database_urls):
+    """Whoever takes the web server over must not have those written to again who complained."""
+    question(made, sink)
+    [(mailbox,)] = ask(made, "SELECT mailbox_id FROM signup")
+    with made.parts.database.transaction() as session:
+        for reason in (Reason.LEFT, Reason.COMPLAINT):
+            suppression.add(session, mailbox, reason=reason, now=database.now(session))
+    lifting = "UPDATE suppression SET lifted_at = now(), lifted_why = 'x', lifted_by = '{}' WHERE reason = '{}'"
+    with psycopg.connect(traces.plain(database_urls.web), autocommit=True) as pages:
+        for by, reason in (("answered", "complaint"), ("answered", "left"), ("person", "complaint")):
+            with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.CheckViolation)):
+                pages.execute(lifting.format(by, reason))
+        assert pages.execute(lifting.format("person", "left")).rowcount == 1
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            pages.execute("UPDATE suppression SET lifted_at = NULL, lifted_why = NULL, lifted_by = NULL")
+    assert ask(made, LIVE) == [("complaint",)]
 
 
 def test_no_list_brings_a_reader_what_they_said_no_to(made, sink, alarm, tmp_path):
