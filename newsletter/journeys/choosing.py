@@ -161,8 +161,9 @@ def choose(parts: Parts, token: str, level: Level, *, wording: str = "") -> bool
         if person and proven:
             every = [one.id for one in digests.listed(session)]
             taken = [one.digest_id for one in subscriptions.of(session, person.id)]
-            told = _told(session, parts, wording, now)
-            _take(session, person, preferences.rhythms(level, taken=taken, every=every), told, now)
+            wanted = preferences.rhythms(level, taken=taken, every=every)
+            _come_back(session, parts, token, person, now, adds=bool(wanted.keys() - set(taken)))
+            _take(session, person, wanted, _told(session, parts, wording, now), now)
     if not proven:
         parts.nudger.nudge(SIGNUPS)
     return proven
@@ -187,10 +188,18 @@ def change(parts: Parts, token: str, details: Details) -> bool:
         adds = bool(details.rhythms or details.topics)
         proven = not (adds and _to_be_proven(session, parts, token, person, now))
         if proven:
+            _come_back(session, parts, token, person, now, adds=_adds(session, person, details, every))
             _change(session, parts, person, details, every, now)
     if not proven:
         parts.nudger.nudge(SIGNUPS)
     return proven
+
+
+def _adds(session: Session, person: PersonView, details: Details, every: Mapping[str, int]) -> bool:
+    """Whether there is anything in a form that a reader does not have."""
+    taken = {one.digest_id for one in subscriptions.of(session, person.id)}
+    chosen = {topic.key for topic in topics.of(session, person.id)}
+    return bool({every[key] for key in details.rhythms} - taken or set(details.topics) - chosen)
 
 
 def _change(
@@ -235,6 +244,13 @@ def _to_be_proven(session: Session, parts: Parts, token: str, person: PersonView
         return False
     fresh.ask(session, person.id)
     return True
+
+
+def _come_back(session: Session, parts: Parts, token: str, person: PersonView, now: datetime, *, adds: bool) -> None:
+    """Lift what kept a reader out who adds something by a fresh link, mailed to their own address: but for a complaint."""
+    link = parts.tokens.read(token, Purpose.PREFERENCES, Purpose.FRESH, Purpose.PREVIEW, now=now)
+    if adds and link.purpose is Purpose.FRESH:
+        suppression.came_back(session, person.mailbox_id, now=now, answered=False)
 
 
 def _reader(session: Session, parts: Parts, token: str, now: datetime) -> PersonView | None:

@@ -27,6 +27,7 @@ from newsletter.journeys import consenting, holding, inbound, judging, leaving, 
 from newsletter.journeys.judging import TRAP as TRAP
 from newsletter.journeys.notices import To
 from newsletter.journeys.parts import NoSender, Parts
+from newsletter.ledger import deliveries
 from newsletter.ledger.mailings import Lane
 from newsletter.subscribers import (
     agreements,
@@ -42,6 +43,7 @@ from newsletter.subscribers import (
 )
 from newsletter.subscribers.agreements import Shown
 from newsletter.subscribers.consent import Basis
+from newsletter.subscribers.declining import Closed
 from newsletter.subscribers.forms import Arrival
 from newsletter.subscribers.signup import Answer, SignupView, Wish
 from newsletter.subscribers.subscriptions import Rhythm
@@ -200,7 +202,8 @@ def confirm_by_code(
     with parts.database.transaction() as session:
         moment = now or database.now(session)
         tried = signup.count_try(session, pending, now=moment)
-        right = bool(tried.number) and parts.tokens.code_matches(tried.number, written)
+        # Compared also where nothing can be confirmed: so that it takes as long.
+        right = parts.tokens.code_matches(tried.number, written) and bool(tried.number)
         if right:
             _answer(session, parts, tried.number, Answer.CODE, wording, moment)
     if not right:
@@ -234,22 +237,34 @@ def ask_again(parts: Parts, signup_id: int) -> bool:
 def refuse_by_reply(parts: Parts, signup_id: int) -> bool:
     """Say no by answering the mail; return False where there is nothing to refuse any more. Safe to repeat.
 
-    What a yes to the same mail had brought ends; whatever else they take goes on. Who takes nothing stands on the do-not-mail list
-    from then on: no list brings them in, and a yes of their own lifts it.
+    What a yes to the same mail had brought ends; whatever else they take goes on, and no list brings them what that mail named. Who
+    takes nothing stands on the do-not-mail list from then on: no list brings them in, and a yes of their own lifts it.
     """
     with parts.database.transaction() as session:
         now = database.now(session)
         closed = declining.refuse(session, signup_id, now=now)
         if closed is None:
             return False
+        due = [asking.to_join(number) for number in closed.questions]
+        deliveries.cancel_asked(session, [closed.mailbox_id], due, reason="refused")
         person = people.of_mailbox(session, closed.mailbox_id)
-        if person:
-            for digest_id in closed.digest_ids:
-                leaving.end(session, person.id, digest_id)
-        if not closed.digest_ids and not (person and subscriptions.of(session, person.id)):
+        if not (person and _still_takes(session, person.id, closed, now)):
             # Else the next list that names them, with whatever evidence, has them mailed who said that they want none of it.
             suppression.add(session, closed.mailbox_id, reason=Reason.LEFT, now=now)
     return True
+
+
+def _still_takes(session: Session, subscriber_id: int, closed: Closed, now: datetime) -> bool:
+    """End what a reader refused, and return whether they take anything else."""
+    if closed.came:
+        for digest_id in closed.named:
+            leaving.end(session, subscriber_id, digest_id)
+    takes = {one.digest_id for one in subscriptions.of(session, subscriber_id)}
+    if takes:
+        for digest_id in closed.named:
+            if digest_id not in takes:
+                consent.refused(session, subscriber_id, purpose=consent.of_digest(digest_id), now=now)
+    return bool(takes)
 
 
 def _answer(session: Session, parts: Parts, signup_id: int, by: Answer, wording: str, now: datetime) -> None:

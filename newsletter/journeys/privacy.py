@@ -131,7 +131,9 @@ def _entries(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
             name: value for name, value in one.items() if name not in ("at", "kind")
         }
     for one in document["signups"]:
-        yield _told("form sent", one, leave_out=("address", "name", "choices"))
+        yield _told("form sent", one, leave_out=("address", "name", "choices", "refused_at"))
+        if one["refused_at"]:
+            yield {"at": one["refused_at"], "what": "answered no"}
     for one in document["subscriptions"]:
         yield _told("subscription began", one, leave_out=("ended_at", "ended_because"))
         if one["ended_at"]:

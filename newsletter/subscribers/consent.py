@@ -118,6 +118,17 @@ def withdrawn(session: Session, subscriber_id: int, *, purpose: str, now: dateti
     session.flush()
 
 
+def refused(session: Session, subscriber_id: int, *, purpose: str, now: datetime) -> None:
+    """Record that a person wants nothing for a purpose, whether or not they ever permitted it. Safe to repeat.
+
+    What a list says later is no answer to that: only their own word is.
+    """
+    mine = (ConsentEvent.subscriber_id == subscriber_id, ConsentEvent.purpose == purpose)
+    said = select(ConsentEvent.kind, ConsentEvent.import_id).where(*mine).order_by(ConsentEvent.id.desc()).limit(1)
+    if session.execute(said).one_or_none() != (Consent.WITHDRAWN, None):
+        withdrawn(session, subscriber_id, purpose=purpose, now=now)
+
+
 def was_granted(session: Session, subscriber_id: int, *, purpose: str) -> bool:
     """Whether a person ever gave a permission for a purpose, whatever they said since."""
     mine = (ConsentEvent.subscriber_id == subscriber_id, ConsentEvent.purpose == purpose)

@@ -55,7 +55,13 @@ def export(session: Session, whose: Whose) -> dict[str, Any]:
         "suppressions": list(_suppressions(session, whose)),
         "asked_because_of_a_list_and_silent": unproven.silent_since(session, whose.mailbox_id),
         "signups": [
-            {"at": row.came_at, "state": row.state, "answered_at": row.answered_at, "answered_by": row.answered_by}
+            {
+                "at": row.came_at,
+                "state": row.state,
+                "answered_at": row.answered_at,
+                "answered_by": row.answered_by,
+                "refused_at": row.refused_at,
+            }
             | _wish(session, row)
             for row in _signups(session, whose)
         ],
@@ -175,12 +181,22 @@ def forget(session: Session, whose: Whose, *, may_come_back: bool, now: datetime
     """
     facts = {"subscriber": whose.subscriber_id, "mailbox": whose.mailbox_id}
     for row in list(_signups(session, whose)):
-        session.delete(row)
+        if row.refused_at and not may_come_back and now - row.refused_at < signup.REFUSED_FOR:
+            _empty(row)
+        else:
+            session.delete(row)
     session.flush()
     for statement in _FORGET:
         session.execute(statement, facts)
     if not may_come_back:
         suppression.add(session, whose.mailbox_id, reason=Reason.NEVER_AGAIN, now=now)
+
+
+def _empty(row: Signup) -> None:
+    """Leave of a sign-up that its owner said no to, and when, beside the keyed digest of the inbox: so it holds for its month."""
+    row.wish_sealed, row.client, row.net = b"", None, None
+    row.form, row.provider, row.named, row.digest_ids = "", "other", [], []
+    row.events, row.made_person = [], None
 
 
 _FORGET = tuple(

@@ -386,23 +386,28 @@ def mailbox_of(session: Session, signup_id: int) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """A code that is being tried. number 0: there is nothing that it could be for, or no try is left."""
+    """A code that is being tried. number 0: there is nothing that it could be for, or no try is left.
+
+    left   how many tries remain, the same whether or not there is anything to confirm: else the page would tell who was not asked
+    """
 
     number: int
     left: int
 
 
 def count_try(session: Session, pending: str, *, now: datetime) -> Try:
-    """Count a try at the code of a form, and say which wish it is for: five tries, within an hour of the form."""
+    """Count a try at the code of a form, and say which wish it is for: five tries, within an hour of the form.
+
+    By the form's hour alone: that of the question would show whether there was one.
+    """
     facts = {"pending": session.vault.digest(PURPOSE, pending), "most": TRIES, "since": now - CODE_FOR}
     found = session.execute(_TRY, facts).one_or_none()
     return Try(found.id, TRIES - found.tries) if found else Try(0, 0)
 
 
 _TRY = text("""
-    UPDATE signup SET tries = tries + 1
-    WHERE pending = :pending AND tries < :most AND asked_at > :since AND undone_at IS NULL AND state <> 'refused'
-    RETURNING id, tries
+    UPDATE signup SET tries = tries + 1 WHERE pending = :pending AND tries < :most AND came_at > :since
+    RETURNING tries, CASE WHEN asked_at IS NOT NULL AND undone_at IS NULL AND state <> 'refused' THEN id ELSE 0 END AS id
 """)
 
 

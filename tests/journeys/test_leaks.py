@@ -25,7 +25,7 @@ from newsletter import assembly, database, embedded, settings
 from newsletter.journeys import exporting
 from newsletter.operators.roles import Role
 from newsletter.web import create
-from tests.fakes import exports, hound, returns
+from tests.fakes import answers, exports, hound, returns
 from tests.journeys import traces
 from tests.operators.crew import Crew
 from tests.reliability.machine import wait_for
@@ -72,6 +72,18 @@ PEOPLE = {
         "local part": "thaddeus.crumplehorn",
         "own domain": "bellows-gate.example",
         "name": "Crumplehorn",
+    },
+    "says no": {
+        "address": "araminta.puddlewick@thimble-fen.example",
+        "local part": "araminta.puddlewick",
+        "own domain": "thimble-fen.example",
+        "name": "Araminta Puddlewick",
+    },
+    "silent": {
+        "address": "lysander.snodgrove@kettle-heath.example",
+        "local part": "lysander.snodgrove",
+        "own domain": "kettle-heath.example",
+        "name": "Lysander Snodgrove",
     },
     "writes": {"address": "cuthbert.wobblegate@tin-drum.example", "local part": "wobblegate", "name": "Cuthbert Wob"},
 }
@@ -187,8 +199,9 @@ def prepare(ground):
     imported = ("--digest", "weekly", "--basis", "imported", "--evidence", "forms in box 3")
     ground.run("subscribers", "import", ground.folder / "people.csv", *imported)
     ground.run("articles", "import", ground.folder / "feed.json", "--as-news")
-    # Without --evidence: who has a time of confirming has a permission.
-    ground.run("subscribers", "import", mailchimp(ground.folder / "export.zip"), "--digest", "weekly")
+    # Without --evidence: who has a time of confirming has a permission. And a second list that names whom the first had barred.
+    for name in ("export.zip", "again.zip"):
+        ground.run("subscribers", "import", mailchimp(ground.folder / name), "--digest", "weekly")
 
 
 def mailchimp(path):
@@ -230,10 +243,32 @@ def live(ground, servers):
         assert pages.post(leave, data={"List-Unsubscribe": "One-Click"}).status_code == 200
         pages.post("/join", data={"email": f"{PEOPLE['writes']['address']} ", "digest": "none"})
         pages.get(f"/nowhere?email={PEOPLE['writes']['address']}")
+        refuse(ground, pages, servers)
+        stay_silent(ground)
         alarm(ground)
         vanish(ground, pages, servers)
     ground.run("suppressions", "list")
     ground.run("subscribers", "show", stdin=PEOPLE["imported"]["address"] + "\n")
+
+
+def refuse(ground, pages, servers):
+    """A stranger writes somebody's name and address into a form, who answers that they did not ask for it."""
+    person = PEOPLE["says no"]
+    pages.post("/join", data={"email": person["address"], "name": person["name"], "digest": "weekly"})
+    asked, question = ground.mail_to(person["address"], "/c/")
+    said = answers.gmail(asked.content, person["address"], "No")
+    returns.hand_over(ground.lmtp, person["address"], str(question["reply-to"]), said)
+    wait_for(lambda: lived(servers)["a no"], seconds=30, every=0.2, what="the no to be heard")
+
+
+def stay_silent(ground):
+    """A list brings somebody without evidence, who is asked; then it is taken back."""
+    person, path = PEOPLE["silent"], ground.folder / "silent.csv"
+    path.write_text(f"email,name,optin_time\n{person['address']},{person['name']},\n", encoding="utf-8")
+    brought = json.loads(ground.run("subscribers", "import", path, "--digest", "weekly", "--json"))["import"]
+    ground.run("subscribers", "ask", brought)
+    ground.mail_to(person["address"], "/c/")
+    ground.run("subscribers", "undo", brought, "--yes")
 
 
 def alarm(ground):
@@ -304,10 +339,13 @@ LIVED = {
     "a wish, asked and answered": "SELECT count(*) = 1 FROM signup WHERE state = 'settled'",
     "its proof": "SELECT count(*) = 1 FROM consent_detail",
     "one who left": "SELECT count(*) = 1 FROM subscription WHERE end_reason = 'unsubscribed'",
-    "names and postcodes": "SELECT count(name_sealed) = 3 AND count(postcode_sealed) = 2 FROM subscriber",
+    "names and postcodes": "SELECT count(name_sealed) = 4 AND count(postcode_sealed) = 2 FROM subscriber",
     "a row that was refused": "SELECT count(*) = 1 FROM import_reject",
     "a log-in": "SELECT count(*) = 1 FROM operator_session WHERE stage = 'full' AND device_sealed IS NOT NULL",
-    "one who had left elsewhere": "SELECT count(*) = 1 FROM suppression WHERE reason = 'left'",
+    "one who had left elsewhere": "SELECT count(*) = 1 FROM suppression WHERE reason = 'left' AND import_id IS NOT NULL",
+    "whom another list names as well": "SELECT count(*) = 1 FROM suppression_naming",
+    "a no": "SELECT count(*) = 1 FROM signup WHERE refused_at IS NOT NULL AND inbox IS NOT NULL",
+    "one who said nothing": "SELECT count(*) = 1 FROM stayed_silent",
     "an alert": "SELECT count(*) = 1 FROM mailing WHERE kind = 'alert' AND state = 'done'",
     "a list that was taken out": "SELECT count(*) = 1 FROM list_export WHERE taken_at IS NOT NULL",
     "one who was erased": "SELECT count(*) = 1 FROM audit WHERE content LIKE '%person.erased%'",

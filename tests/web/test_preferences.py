@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from newsletter import database
+from newsletter import database, languages
 from newsletter.issues import digests
 from newsletter.journeys import moving_in, proving
 from newsletter.subscribers import people, suppression, topics
@@ -117,6 +117,21 @@ def test_an_old_link_brings_nobody_back_who_left_everything(worker, pages, link,
     assert proving.work(worker.parts) == 1, "the owner of the address is mailed a link of their own"
     pages.post(fresh, data={"action": "level", "level": "weekly"})
     assert taken(worker)["weekly"] == "weekly"
+
+
+def test_who_is_barred_comes_back_by_a_fresh_link(worker, pages, link, fresh) -> None:
+    """The page says that it helps: it must not fail where the pages' role acts, nor leave them without a mail for ever."""
+    pages.post(link, data={"action": "leave"})
+    with worker.parts.database.transaction() as session:
+        [(mailbox,)] = session.execute(text("SELECT mailbox_id FROM subscriber WHERE id = 1")).all()
+        for reason in (Reason.LEFT, Reason.DEAD):
+            suppression.add(session, mailbox, reason=reason, now=database.now(session))
+    told = languages.say("web.preferences-barred", "en").partition(".")[0]
+    assert told in pages.get(fresh).text
+    pages.post(fresh, data={"action": "level", "level": "everything"})
+    assert taken(worker)
+    assert ask(worker, "SELECT 1 FROM suppression WHERE lifted_at IS NULL") == []
+    assert told not in pages.get(fresh).text
 
 
 def test_everything_else_stands_behind_more(worker, pages, link) -> None:
