@@ -7,7 +7,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from hashlib import sha256
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from newsletter import mailboxes
 from newsletter.database import Session
@@ -116,6 +116,33 @@ def withdrawn(session: Session, subscriber_id: int, *, purpose: str, now: dateti
     event = ConsentEvent(subscriber_id=subscriber_id, kind=Consent.WITHDRAWN, basis=None, purpose=purpose, at=now)
     session.add(event)
     session.flush()
+
+
+def said_no(person: str, purposes: str) -> str:
+    """Return SQL for whether the last word of a person about any of some purposes was no.
+
+    person     the SQL of their number; purposes: of an array
+
+    What ended because a list was undone is nobody's word. An aggregate, one look-up by index: an EXISTS the planner may turn into a
+    hash of everybody, and ORDER BY … LIMIT 1 into a walk backwards through all events, while tables just filled have no statistics.
+    """
+    return f"""coalesce((SELECT (array_agg(e.kind ORDER BY e.id DESC))[1] = 'withdrawn' FROM consent_event e
+        WHERE e.subscriber_id = {person} AND e.purpose = ANY ({purposes})
+        AND (e.import_id IS NULL OR e.kind = 'granted')), false)"""  # noqa: S608
+
+
+def refused(session: Session, subscriber_id: int, *, digest_id: int, now: datetime) -> None:
+    """Record that a reader does not want a digest which they do not take. Safe to repeat, also for whoever was erased."""
+    purposes = [of_digest(digest_id), EVERYTHING]
+    facts = {"person": subscriber_id, "purpose": purposes[0], "purposes": purposes, "now": now}
+    session.execute(_REFUSED, facts)
+
+
+_REFUSED = text(f"""
+    INSERT INTO consent_event (subscriber_id, kind, purpose, at)
+    SELECT s.id, 'withdrawn', :purpose, :now FROM subscriber s
+    WHERE s.id = :person AND NOT {said_no("s.id", "CAST(:purposes AS text[])")}
+""")  # noqa: S608
 
 
 def was_granted(session: Session, subscriber_id: int, *, purpose: str) -> bool:

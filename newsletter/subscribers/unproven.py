@@ -8,7 +8,7 @@ from sqlalchemy import select, text
 
 from newsletter.database import Session
 from newsletter.models.consent import StayedSilent
-from newsletter.subscribers import recipients
+from newsletter.subscribers import consent, recipients
 
 SILENT, UNASKED = timedelta(days=31), timedelta(days=365)
 """How long somebody is kept whom nobody may write to: after they were asked, and where nobody asked them."""
@@ -113,14 +113,15 @@ _NOBODY = text("""
 """)
 
 
-# Who has said yes meanwhile, or must not be written to, is not asked.
-_OPEN = """
-    FROM unproven u JOIN subscriber s ON s.id = u.subscriber_id
-    WHERE u.import_id = :import AND u.asked_at IS NULL
-        AND NOT EXISTS (SELECT FROM subscription l WHERE l.subscriber_id = s.id AND l.digest_id = u.digest_id
+# Who has said yes or no meanwhile, or must not be written to, is not asked.
+UNDECIDED = f"""
+    unproven u JOIN subscriber s ON s.id = u.subscriber_id
+    WHERE NOT EXISTS (SELECT FROM subscription l WHERE l.subscriber_id = s.id AND l.digest_id = u.digest_id
             AND l.ended_at IS NULL)
         AND NOT EXISTS (SELECT FROM suppression p WHERE p.mailbox_id = s.mailbox_id AND p.lifted_at IS NULL)
+        AND NOT {consent.said_no("s.id", f"ARRAY['digest:' || u.digest_id, '{consent.EVERYTHING}']")}
 """
+_OPEN = f"FROM {UNDECIDED} AND u.import_id = :import AND u.asked_at IS NULL"
 _COUNT = text(f"SELECT count(*) {_OPEN}")
 _WAITING = text(
     f"SELECT u.subscriber_id, u.digest_id, s.language {_OPEN} ORDER BY u.subscriber_id LIMIT :most FOR UPDATE OF u"
