@@ -145,6 +145,18 @@ _REFUSED = text(f"""
 """)  # noqa: S608
 
 
+def has_left(session: Session, subscriber_id: int) -> bool:
+    """Whether the last word of a person about any digest was no."""
+    return bool(session.execute(_HAS_LEFT, {"person": subscriber_id}).scalar_one())
+
+
+_HAS_LEFT = text(f"""
+    SELECT coalesce(bool_or({said_no(":person", "ARRAY[known.purpose]")}), false) FROM (
+        SELECT DISTINCT purpose FROM consent_event WHERE subscriber_id = :person AND purpose NOT LIKE 'topic:%'
+    ) known
+""")  # noqa: S608
+
+
 def was_granted(session: Session, subscriber_id: int, *, purpose: str) -> bool:
     """Whether a person ever gave a permission for a purpose, whatever they said since."""
     mine = (ConsentEvent.subscriber_id == subscriber_id, ConsentEvent.purpose == purpose)

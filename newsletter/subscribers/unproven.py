@@ -120,7 +120,7 @@ UNDECIDED = f"""
             AND l.ended_at IS NULL)
         AND NOT EXISTS (SELECT FROM suppression p WHERE p.mailbox_id = s.mailbox_id AND p.lifted_at IS NULL)
         AND NOT {consent.said_no("s.id", f"ARRAY['digest:' || u.digest_id, '{consent.EVERYTHING}']")}
-"""
+"""  # noqa: S608
 _OPEN = f"FROM {UNDECIDED} AND u.import_id = :import AND u.asked_at IS NULL"
 _COUNT = text(f"SELECT count(*) {_OPEN}")
 _WAITING = text(
