@@ -39,6 +39,7 @@ from newsletter.subscribers import (
     styles,
     subscriptions,
     suppression,
+    unproven,
 )
 from newsletter.subscribers.agreements import Shown
 from newsletter.subscribers.consent import Basis
@@ -344,6 +345,7 @@ def _bring_in(session: Session, parts: Parts, found: Sequence[SignupView], now: 
         wish = answered.wish
         person = people.join(session, mailbox_id, language=wish.language, name=wish.name, now=now)
         suppression.came_back(session, mailbox_id, now=now)
+        unproven.answered(session, mailbox_id)
         taken: dict[str, None] = {}
         made = None if mailbox_id in known else person.id
         for true in came:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text
 
 from newsletter.database import Session
 from newsletter.models.consent import StayedSilent
@@ -80,6 +80,11 @@ def remembered(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
 def silent_since(session: Session, mailbox_id: int) -> datetime | None:
     """Return since when it is remembered that the owner of a mailbox stayed silent; None: it is not."""
     return session.execute(select(StayedSilent.at).where(StayedSilent.mailbox_id == mailbox_id)).scalar_one_or_none()
+
+
+def answered(session: Session, mailbox_id: int) -> None:
+    """Forget that the owner of a mailbox once stayed silent: they have spoken since."""
+    session.execute(delete(StayedSilent).where(StayedSilent.mailbox_id == mailbox_id))
 
 
 def tidy(session: Session, *, now: datetime, most: int) -> list[int]:

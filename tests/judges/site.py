@@ -224,6 +224,7 @@ def looking(site, language):
         "preferences saved": (Go(f"/p/{choose}"), Press("button[value=level]"), Open()),
         "link mailed": (Go(f"/p/{choose}"), Press("form[action*='/link'] button")),
         "own": (Go(f"/p/{own}"),),
+        "sent": (Go(f"/p/{own}/sent"),),
         "leave": (Go(site.leaving(language, "looks")),),
         "erase": (Go(f"/p/{own}/erase"),),
         "old": (Go(f"/p/{tokens.preferences(reader, now=old)}"),),
