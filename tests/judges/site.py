@@ -131,6 +131,8 @@ def _fill(site, folder):
         composed = publish.compose(site.worker.parts, key)
         publish.send(site.worker.parts, composed.issue)
         site.issues[language] = composed.mailing
+    # What a reader's page tells of what was sent to them.
+    browsing.apart(site.worker.deliver, "bulk", seconds=10)
     site.gone, site.going = (_alert(site, folder, after) for after in ("", "!"))
     for language, (key, _, _) in DIGESTS.items():
         for one in ("looks", "confirms"):
