@@ -118,13 +118,15 @@ _NOBODY = text("""
 """)
 
 
-# Who has said yes or no meanwhile, or must not be written to, is not asked.
+# Who has said yes or no meanwhile, or must not be written to, is not asked. What the last word was is looked up of those alone who
+# ever took anything back.
 UNDECIDED = f"""
     unproven u JOIN subscriber s ON s.id = u.subscriber_id
     WHERE NOT EXISTS (SELECT FROM subscription l WHERE l.subscriber_id = s.id AND l.digest_id = u.digest_id
             AND l.ended_at IS NULL)
         AND NOT EXISTS (SELECT FROM suppression p WHERE p.mailbox_id = s.mailbox_id AND p.lifted_at IS NULL)
-        AND NOT {consent.said_no("s.id", f"ARRAY['digest:' || u.digest_id, '{consent.EVERYTHING}']")}
+        AND NOT EXISTS (SELECT FROM consent_event w WHERE w.subscriber_id = s.id AND w.kind = 'withdrawn'
+            AND {consent.said_no("w.subscriber_id", f"ARRAY['digest:' || u.digest_id, '{consent.EVERYTHING}']")})
 """  # noqa: S608
 _OPEN = f"FROM {UNDECIDED} AND u.import_id = :import AND u.asked_at IS NULL"
 _COUNT = text(f"SELECT count(*) {_OPEN}")
