@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from newsletter import languages
 from newsletter.addresses import EmailAddress
 from newsletter.cli.door import AsJson, DryRun, Reference, ask_address, listing, newsletter, page, screen, show
 from newsletter.journeys import erasing, exporting, privacy, retention
@@ -61,7 +62,11 @@ def export(reference: Reference = None, operator: Operator = None) -> None:
 def erase(
     reference: Reference = None,
     may_come_back: Annotated[
-        bool, typer.Option("--may-come-back", help="Keep not even a fingerprint: a later list may name them again.")
+        bool,
+        typer.Option(
+            "--may-come-back",
+            help="Keep not even a fingerprint, unless they left or complained: a later list may name them again.",
+        ),
     ] = False,
     operator: Operator = None,
     dry_run: DryRun = False,
@@ -70,7 +75,10 @@ def erase(
     """Erase a person for good. A restored backup does not bring them back."""
     with newsletter() as made:
         meant, by = privacy.meant(made.parts, **_meant(reference), by=operator)
-        document: dict[str, Any] = {"reference": meant.reference, "may_come_back": may_come_back, "dry_run": dry_run}
+        back = may_come_back and not erasing.must_stay_out(made.parts, meant)
+        if may_come_back and not back:
+            screen.print(languages.say("privacy.must-stay-out"), soft_wrap=True)
+        document: dict[str, Any] = {"reference": meant.reference, "may_come_back": back, "dry_run": dry_run}
         if not dry_run:
             if sys.stdin.isatty() and reference and not typer.confirm("Erase this person for good?", err=True):
                 raise typer.Exit(1)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from newsletter.cli.door import AsJson, listing, newsletter, page, show
+from newsletter.cli.privacy import Operator
 from newsletter.journeys import answering
 
 app = typer.Typer(no_args_is_help=True, help="What readers wrote back, kept sealed until it is dealt with.")
@@ -29,10 +30,10 @@ def list_(
 
 
 @app.command("show")
-def show_(reply: Number, as_json: AsJson = False) -> None:
-    """Show one letter, with the address it came from."""
+def show_(reply: Number, operator: Operator = None, as_json: AsJson = False) -> None:
+    """Show one letter, with the address it came from; that somebody read it stands in the audit."""
     with newsletter() as made:
-        found = answering.shown(made.parts, reply)
+        found = answering.shown(made.parts, reply, by=operator)
     letter = found.letter
     document = {
         "reply": found.id,

@@ -6,7 +6,9 @@ from datetime import datetime
 from newsletter import database
 from newsletter.bounces import replies
 from newsletter.bounces.replies import ReplyView
+from newsletter.journeys import acting
 from newsletter.journeys.parts import Parts
+from newsletter.operators import audit
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +29,13 @@ def listed(parts: Parts, *, limit: int, done: bool) -> list[Listed]:
     return [Listed(one.id, one.came_at, one.letter.subject, one.done_at, one.wish) for one in found]
 
 
-def shown(parts: Parts, reply_id: int) -> ReplyView:
-    """Return a letter whole. Raises replies.UnknownReply."""
+def shown(parts: Parts, reply_id: int, *, by: int | None = None) -> ReplyView:
+    """Return a letter whole, with the address it came from. One audit row. Raises UnknownReply and what `acting.officer` raises."""
     with parts.database.transaction() as session:
-        return replies.get(session, reply_id)
+        who = acting.officer(session, by)
+        found = replies.get(session, reply_id)
+        audit.append(session, "letter.read", by=who, now=database.now(session), letter=reply_id)
+        return found
 
 
 def done(parts: Parts, reply_id: int) -> None:

@@ -2,7 +2,7 @@
 
 What stays: counts; events of consent that name a number which is nobody's any more; rows of the ledger by the number of a mailbox
 without an address, until they end as counts; and, unless the person wishes otherwise, a keyed digest of the address beside the
-entry "never again", so that no list brings them back.
+entry "never again", so that no list brings them back. An operator wishes nothing otherwise for who left or complained.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ from newsletter.ledger import personal as mails
 from newsletter.mailboxes import UnknownMailbox, Whose
 from newsletter.operators import audit
 from newsletter.operators import people as operators
-from newsletter.operators.audit import WORKER
+from newsletter.operators.audit import LINK, WORKER
 from newsletter.subscribers import erasures, people
 from newsletter.subscribers import personal as readers
 from newsletter.subscribers.erasures import Entry
@@ -74,10 +74,12 @@ def _address(session: Session, mailbox_id: int) -> EmailAddress | None:
 def erase(parts: Parts, meant: Whose, *, by: int | str, may_come_back: bool = False) -> Erased:
     """Erase somebody for good, and return what was done. Safe to repeat. Raises JournalUnwritable.
 
-    may_come_back   not even a fingerprint stays: a list that somebody brings may name them again
+    may_come_back   not even a fingerprint stays: a list that somebody brings may name them again. Of whoever left, complained or
+                    wants no mail ever again it stays all the same, unless they wish so themselves (by=LINK)
     """
     with parts.database.transaction() as session:
         now = database.now(session)
+        may_come_back = may_come_back and (by == LINK or not readers.must_stay_out(session, meant))
         marks = [erasures.of_mailbox(session, meant.mailbox_id, meant.since)]
         if meant.subscriber_id is not None:
             marks.insert(0, erasures.of_reader(session, meant.reference))
@@ -88,6 +90,12 @@ def erase(parts: Parts, meant: Whose, *, by: int | str, may_come_back: bool = Fa
         erasures.add(session, entry, by=str(by))
         audit.append(session, "person.erased", by=by, now=now, mailbox=meant.mailbox_id, may_come_back=may_come_back)
     return Erased(meant.reference, may_come_back, team)
+
+
+def must_stay_out(parts: Parts, meant: Whose) -> bool:
+    """Whether an operator erases somebody only with a fingerprint: they said what nobody but they may take back."""
+    with parts.database.transaction() as session:
+        return readers.must_stay_out(session, meant)
 
 
 def _forget(session: Session, meant: Whose, entry: Entry) -> bool:

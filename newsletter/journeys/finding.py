@@ -1,7 +1,7 @@
 """Somebody of the team looks for people: each search leaves one row that says who looked, by what, and how many were found.
 
 More than a few is the list itself, which is taken out otherwise: by a code, for a reason, with a mail to everybody. So a look shows
-a hundred people, and a day no more than somebody may take out alone, or a hundred where that is fewer.
+a hundred people, and a day no more than somebody may take out alone, a hundred at least; who is refused has looked too.
 """
 
 from collections.abc import Iterable
@@ -46,7 +46,7 @@ def find(
 
     Raises NothingAsked, UnknownDigest, UnknownTopic, NotAllowed, TooMany, SeenEnough.
     """
-    _few(limit)
+    few(limit)
     with parts.database.transaction() as session:
         who = acting.officer(session, by)
         digest_id = digests.by_key(session, digest).id if digest else None
@@ -63,10 +63,11 @@ def find(
             query.until,
         )
         found = finding.find(session, wanted, limit=limit)
+        # One person is looked up on any day: the first of many is no one person.
         rows = _rows(session, found.people)
-        _within(session, parts, who, len(rows))
-        _searched(session, who, wanted.by, found.count, shown=len(rows))
-    return found.count, rows
+        may = found.count == 1 or _within(session, parts, who, len(rows))
+        _searched(session, who, wanted.by, found.count, shown=len(rows) if may else 0)
+    return found.count, _shown(parts, rows, may)
 
 
 def show(parts: Parts, *, reference: str | None, address: EmailAddress | None, by: int | None) -> dict[str, Any]:
@@ -84,29 +85,40 @@ def show(parts: Parts, *, reference: str | None, address: EmailAddress | None, b
 
 def newest(parts: Parts, *, digest: str | None, by: int | None, limit: int) -> list[dict[str, Any]]:
     """Return who came last, of one digest or of all, addresses masked. Raises UnknownDigest, NotAllowed, TooMany, SeenEnough."""
-    _few(limit)
+    few(limit)
     with parts.database.transaction() as session:
         who = acting.officer(session, by)
         digest_id = digests.by_key(session, digest).id if digest else None
         found = people.list_(session, digest_id=digest_id, limit=limit)
-        _within(session, parts, who, len(found))
-        _searched(session, who, ["newest", *(["digest_id"] if digest else [])], len(found), shown=len(found))
-        return _rows(session, found)
+        may, rows = _within(session, parts, who, len(found)), _rows(session, found)
+        by_what = ["newest", *(["digest_id"] if digest else [])]
+        _searched(session, who, by_what, len(found), shown=len(found) if may else 0)
+    return _shown(parts, rows, may)
 
 
-def _few(limit: int) -> None:
+def few(limit: int) -> None:
+    """Raise TooMany where a look would show more people than one may."""
     if limit > MOST:
         raise TooMany(MOST)
 
 
-def _within(session: Session, parts: Parts, who: int | str, more: int) -> None:
-    """Raise SeenEnough where it would be more than a day's; one person at a time is always looked up."""
+def _within(session: Session, parts: Parts, who: int | str, more: int) -> bool:
+    """Return whether somebody may see so many more: with what they saw lately no more than a day allows."""
     lately = audit.since(session, _ACT, by=who, at=database.now(session) - COUNTED)
     # Before this was kept a row said how many were found, and not how many of them were shown.
     seen = sum(int(one.facts.get("shown", min(one.facts.get("found", 0), MOST))) for one in lately)
-    most = max(parts.export_alone, MOST)
-    if more > 1 and seen + more > most:
-        raise SeenEnough(most)
+    return not more or seen + more <= _most(parts)
+
+
+def _most(parts: Parts) -> int:
+    return max(parts.export_alone, MOST)
+
+
+def _shown(parts: Parts, rows: list[dict[str, Any]], may: bool) -> list[dict[str, Any]]:
+    """Return what may be seen. Raises SeenEnough; that somebody looked is committed by then."""
+    if not may:
+        raise SeenEnough(_most(parts))
+    return rows
 
 
 def _rows(session: Session, found: Iterable[PersonView]) -> list[dict[str, Any]]:

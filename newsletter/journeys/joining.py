@@ -40,6 +40,7 @@ from newsletter.subscribers import (
     styles,
     subscriptions,
     suppression,
+    unproven,
 )
 from newsletter.subscribers.agreements import Shown
 from newsletter.subscribers.consent import Basis
@@ -263,7 +264,7 @@ def _still_takes(session: Session, subscriber_id: int, closed: Closed, now: date
     if takes:
         for digest_id in closed.named:
             if digest_id not in takes:
-                consent.refused(session, subscriber_id, purpose=consent.of_digest(digest_id), now=now)
+                consent.refused(session, subscriber_id, digest_id=digest_id, now=now)
     return bool(takes)
 
 
@@ -359,6 +360,7 @@ def _bring_in(session: Session, parts: Parts, found: Sequence[SignupView], now: 
         wish = answered.wish
         person = people.join(session, mailbox_id, language=wish.language, name=wish.name, now=now)
         suppression.came_back(session, mailbox_id, now=now)
+        unproven.answered(session, mailbox_id)
         taken: dict[str, None] = {}
         made = None if mailbox_id in known else person.id
         for true in came:

@@ -6,7 +6,7 @@ from typing import Any
 from newsletter import database, mailboxes
 from newsletter.addresses import EmailAddress
 from newsletter.database import Session
-from newsletter.journeys import acting
+from newsletter.journeys import acting, finding
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.publish import opened
 from newsletter.ledger import deliveries
@@ -37,8 +37,9 @@ def import_csv(parts: Parts, path: str, *, dry_run: bool, by: int | None = None)
 def listed(parts: Parts, *, limit: int, by: int | None = None) -> list[dict[str, Any]]:
     """Return the newest entries: reference where there is a person, masked address, reason, since when.
 
-    Raises what `acting.officer` raises.
+    Raises finding.TooMany and what `acting.officer` raises.
     """
+    finding.few(limit)
     with parts.database.transaction() as session:
         who = acting.officer(session, by)
         found = suppression.listed(session, limit=limit)

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from hashlib import sha256
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from newsletter import mailboxes
 from newsletter.database import Session
@@ -118,15 +118,43 @@ def withdrawn(session: Session, subscriber_id: int, *, purpose: str, now: dateti
     session.flush()
 
 
-def refused(session: Session, subscriber_id: int, *, purpose: str, now: datetime) -> None:
-    """Record that a person wants nothing for a purpose, whether or not they ever permitted it. Safe to repeat.
+def said_no(person: str, purposes: str) -> str:
+    """Return SQL for whether the last word of a person about any of some purposes was no.
 
-    What a list says later is no answer to that: only their own word is.
+    person     the SQL of their number; purposes: of an array
+
+    What ended because a list was undone is nobody's word. An aggregate, one look-up by index: an EXISTS the planner may turn into a
+    hash of everybody, and ORDER BY … LIMIT 1 into a walk backwards through all events, while tables just filled have no statistics.
     """
-    mine = (ConsentEvent.subscriber_id == subscriber_id, ConsentEvent.purpose == purpose)
-    said = select(ConsentEvent.kind, ConsentEvent.import_id).where(*mine).order_by(ConsentEvent.id.desc()).limit(1)
-    if session.execute(said).one_or_none() != (Consent.WITHDRAWN, None):
-        withdrawn(session, subscriber_id, purpose=purpose, now=now)
+    return f"""coalesce((SELECT (array_agg(e.kind ORDER BY e.id DESC))[1] = 'withdrawn' FROM consent_event e
+        WHERE e.subscriber_id = {person} AND e.purpose = ANY ({purposes})
+        AND (e.import_id IS NULL OR e.kind = 'granted')), false)"""  # noqa: S608
+
+
+def refused(session: Session, subscriber_id: int, *, digest_id: int, now: datetime) -> None:
+    """Record that a reader does not want a digest which they do not take. Safe to repeat, also for whoever was erased."""
+    purposes = [of_digest(digest_id), EVERYTHING]
+    facts = {"person": subscriber_id, "purpose": purposes[0], "purposes": purposes, "now": now}
+    session.execute(_REFUSED, facts)
+
+
+_REFUSED = text(f"""
+    INSERT INTO consent_event (subscriber_id, kind, purpose, at)
+    SELECT s.id, 'withdrawn', :purpose, :now FROM subscriber s
+    WHERE s.id = :person AND NOT {said_no("s.id", "CAST(:purposes AS text[])")}
+""")  # noqa: S608
+
+
+def has_left(session: Session, subscriber_id: int) -> bool:
+    """Whether the last word of a person about any digest was no."""
+    return bool(session.execute(_HAS_LEFT, {"person": subscriber_id}).scalar_one())
+
+
+_HAS_LEFT = text(f"""
+    SELECT coalesce(bool_or({said_no(":person", "ARRAY[known.purpose]")}), false) FROM (
+        SELECT DISTINCT purpose FROM consent_event WHERE subscriber_id = :person AND purpose NOT LIKE 'topic:%'
+    ) known
+""")  # noqa: S608
 
 
 def was_granted(session: Session, subscriber_id: int, *, purpose: str) -> bool:

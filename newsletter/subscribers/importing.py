@@ -466,22 +466,17 @@ class _Run:
         taken.changed -= taken.new
 
 
-# Withdrawn: the last word they said about this digest, or about everything, was no. What ended because a list was undone is
-# nobody's word.
-# Aggregates, each one look-up by index: an EXISTS the planner may turn into a hash of everybody, again for each batch, and
-# ORDER BY … LIMIT 1 into a walk backwards through all events, while tables just filled have no statistics.
-_KNOWN = text("""
+# Aggregates, each one look-up by index: see `consent.said_no`.
+_KNOWN = text(f"""
     SELECT known.mailbox_id, s.id AS subscriber_id, s.name_sealed, s.postcode_sealed, s.nameless, s.language, s.time_zone,
         (SELECT count(*) FROM suppression p WHERE p.mailbox_id = known.mailbox_id AND p.lifted_at IS NULL) > 0 AS suppressed,
         (SELECT count(*) FROM subscription l WHERE l.subscriber_id = s.id AND l.digest_id = :digest
             AND l.ended_at IS NULL) > 0 AS subscribed,
         (SELECT count(*) FROM stayed_silent u WHERE u.mailbox_id = known.mailbox_id) > 0 AS silent,
-        coalesce((SELECT (array_agg(e.kind ORDER BY e.id DESC))[1] = 'withdrawn' FROM consent_event e
-            WHERE e.subscriber_id = s.id AND e.purpose = ANY (CAST(:purposes AS text[]))
-            AND (e.import_id IS NULL OR e.kind = 'granted')), false) AS withdrawn
+        {consent.said_no("s.id", "CAST(:purposes AS text[])")} AS withdrawn
     FROM unnest(CAST(:boxes AS bigint[])) AS known (mailbox_id)
     LEFT JOIN subscriber s ON s.mailbox_id = known.mailbox_id
-""")
+""")  # noqa: S608
 _UNPROVEN = text("""
     INSERT INTO unproven (subscriber_id, digest_id, import_id)
     SELECT number, :digest, :import FROM unnest(CAST(:ids AS bigint[])) AS number

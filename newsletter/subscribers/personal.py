@@ -19,7 +19,7 @@ from newsletter.models.signup import Signup
 from newsletter.models.subscriber import Subscriber, Subscription
 from newsletter.models.suppression import Reason, Suppression
 from newsletter.models.topic import Interest, Topic
-from newsletter.subscribers import agreements, fresh, signup, suppression, unproven
+from newsletter.subscribers import agreements, consent, fresh, signup, suppression, unproven
 from newsletter.vault import CannotUnseal
 
 CLAIMS = frozenset(
@@ -172,6 +172,12 @@ def _address(wish: dict[str, Any]) -> str:
         return EmailAddress.parse(str(wish.get("address", ""))).normal
     except BadAddress:
         return ""
+
+
+def must_stay_out(session: Session, whose: Whose) -> bool:
+    """Whether somebody has said what nobody but they may take back: that they left, complained, or want no mail ever again."""
+    left = whose.subscriber_id is not None and consent.has_left(session, whose.subscriber_id)
+    return left or bool(suppression.own_words(session, whose.mailbox_id))
 
 
 def forget(session: Session, whose: Whose, *, may_come_back: bool, now: datetime) -> None:

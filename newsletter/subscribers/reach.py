@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import text
 
 from newsletter.database import Session
+from newsletter.subscribers import unproven
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,7 @@ _REACH = text("""
     SELECT digest_id AS digests, count(*) FILTER (WHERE ordinary) AS readers FROM taken GROUP BY digest_id
     UNION ALL SELECT NULL, count(DISTINCT subscriber_id) FROM taken
 """)
-_UNPROVEN = text("""
-    SELECT count(*) FROM unproven u JOIN subscriber s ON s.id = u.subscriber_id
-    WHERE NOT EXISTS (SELECT FROM subscription l WHERE l.subscriber_id = u.subscriber_id AND l.digest_id = u.digest_id
-            AND l.ended_at IS NULL)
-        AND NOT EXISTS (SELECT FROM suppression p WHERE p.mailbox_id = s.mailbox_id AND p.lifted_at IS NULL)
-""")
+_UNPROVEN = text(f"SELECT count(*) FROM {unproven.UNDECIDED}")  # noqa: S608
 
 
 def as_data(found: Reach | None) -> dict[str, Any]:

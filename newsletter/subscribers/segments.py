@@ -139,6 +139,8 @@ def _condition(data: Any, deep: int) -> Condition:
         raise BadSegment("form")
     ((name, value),) = data.items()
     if name == "not":
+        if isinstance(value, dict) and "not" in value:
+            raise BadSegment("form")
         return replace(_condition(value, deep + 1), no=True)
     try:
         return Condition(Word(name), _value(Word(name), value, deep))

@@ -185,6 +185,11 @@ def reasons(session: Session, mailbox_id: int) -> list[str]:
     return list(session.execute(select(Suppression.reason).where(*live).order_by(Suppression.id)).scalars())
 
 
+def own_words(session: Session, mailbox_id: int) -> list[str]:
+    """Return those reasons why a mailbox is suppressed now which nobody but its owner may lift."""
+    return [reason for reason in reasons(session, mailbox_id) if reason not in MAY_LIFT[Who.OPERATOR]]
+
+
 def lift(session: Session, mailbox_id: int, *, by: Who, why: str, now: datetime) -> Lifted:
     """Lift what somebody may lift of what suppresses a mailbox; the entries stay, with the reason of lifting. Raises BadWhy."""
     if not why.strip() or "@" in why:

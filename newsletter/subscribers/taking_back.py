@@ -1,4 +1,4 @@
-"""Taking sign-ups back: what was granted by them ends, whom they made is forgotten, and nobody who was known before is touched."""
+"""Taking sign-ups back: what they granted ends, whom they made and who said no word since is forgotten, others are not touched."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -81,8 +81,13 @@ _END_TOPICS = text("""
     UPDATE interest SET ended_at = :now, end_reason = 'sign-up undone'
     WHERE subscriber_id = :person AND granted_by = ANY (CAST(:events AS bigint[])) AND ended_at IS NULL
 """)
+# What else there is of them: that they left is not forgotten. What was taken back before is no word of theirs.
 _OTHERS = text("""
-    SELECT id FROM subscription WHERE subscriber_id = :person AND granted_by <> ALL (CAST(:events AS bigint[])) LIMIT 1
+    SELECT id FROM subscription WHERE subscriber_id = :person AND granted_by <> ALL (CAST(:events AS bigint[]))
+    UNION ALL SELECT e.id FROM consent_event e WHERE e.subscriber_id = :person AND e.kind = 'withdrawn' AND NOT EXISTS (
+        SELECT FROM subscription l WHERE l.subscriber_id = :person AND e.purpose = 'digest:' || l.digest_id
+            AND l.ended_at = e.at AND l.end_reason = 'sign-up undone')
+    LIMIT 1
 """)
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text
 
 from newsletter.database import Session
 from newsletter.models.consent import StayedSilent
-from newsletter.subscribers import recipients
+from newsletter.subscribers import consent, recipients
 
 SILENT, UNASKED = timedelta(days=31), timedelta(days=365)
 """How long somebody is kept whom nobody may write to: after they were asked, and where nobody asked them."""
@@ -82,6 +82,11 @@ def silent_since(session: Session, mailbox_id: int) -> datetime | None:
     return session.execute(select(StayedSilent.at).where(StayedSilent.mailbox_id == mailbox_id)).scalar_one_or_none()
 
 
+def answered(session: Session, mailbox_id: int) -> None:
+    """Forget that the owner of a mailbox once stayed silent: they have spoken since."""
+    session.execute(delete(StayedSilent).where(StayedSilent.mailbox_id == mailbox_id))
+
+
 def tidy(session: Session, *, now: datetime, most: int) -> list[int]:
     """Remember the first so many no longer whose time is over; return their mailboxes."""
     return list(session.execute(_NO_LONGER, {"over": now - REMEMBERED, "most": most}).scalars())
@@ -113,14 +118,17 @@ _NOBODY = text("""
 """)
 
 
-# Who has said yes meanwhile, or must not be written to, is not asked.
-_OPEN = """
-    FROM unproven u JOIN subscriber s ON s.id = u.subscriber_id
-    WHERE u.import_id = :import AND u.asked_at IS NULL
-        AND NOT EXISTS (SELECT FROM subscription l WHERE l.subscriber_id = s.id AND l.digest_id = u.digest_id
+# Who has said yes or no meanwhile, or must not be written to, is not asked. What the last word was is looked up of those alone who
+# ever took anything back.
+UNDECIDED = f"""
+    unproven u JOIN subscriber s ON s.id = u.subscriber_id
+    WHERE NOT EXISTS (SELECT FROM subscription l WHERE l.subscriber_id = s.id AND l.digest_id = u.digest_id
             AND l.ended_at IS NULL)
         AND NOT EXISTS (SELECT FROM suppression p WHERE p.mailbox_id = s.mailbox_id AND p.lifted_at IS NULL)
-"""
+        AND NOT EXISTS (SELECT FROM consent_event w WHERE w.subscriber_id = s.id AND w.kind = 'withdrawn'
+            AND {consent.said_no("w.subscriber_id", f"ARRAY['digest:' || u.digest_id, '{consent.EVERYTHING}']")})
+"""  # noqa: S608
+_OPEN = f"FROM {UNDECIDED} AND u.import_id = :import AND u.asked_at IS NULL"
 _COUNT = text(f"SELECT count(*) {_OPEN}")
 _WAITING = text(
     f"SELECT u.subscriber_id, u.digest_id, s.language {_OPEN} ORDER BY u.subscriber_id LIMIT :most FOR UPDATE OF u"

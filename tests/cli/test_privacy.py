@@ -64,6 +64,7 @@ def test_a_person_is_found_reported_exported_and_erased(run, tmp_path):
     assert json.loads(run("privacy", "export", reference, plain=True))["name"] == "Ann Moradi"
 
     assert run("privacy", "erase", reference, "--dry-run")["dry_run"]
+    assert run("privacy", "erase", reference, "--may-come-back", "--dry-run")["may_come_back"]
     assert run("subscribers", "find", "--address", stdin=f"{ANN}\n")["found"] == 1
     assert run("privacy", "erase", stdin=f"{ANN}\n") == {
         "reference": reference,
@@ -73,6 +74,9 @@ def test_a_person_is_found_reported_exported_and_erased(run, tmp_path):
     }
     assert run("subscribers", "find", "--name", stdin="moradi\n")["found"] == 0
     assert run("privacy", "erase", reference, code=1)["error"] == "person.unknown"
+    again = ("privacy", "erase", "--may-come-back", "--dry-run")
+    assert "a fingerprint stays" in run(*again, stdin=f"{ANN}\n", plain=True)
+    assert not run(*again, stdin=f"{ANN}\n")["may_come_back"], "nobody but they may take it back"
     assert run("privacy", "reapply") == {"erased_again": 0, "journal": str(tmp_path / "home" / "erasures.jsonl")}
     kept = {row["category"]: row for row in run("privacy", "retention")}
     assert kept["sign-ups"]["days"] == 31

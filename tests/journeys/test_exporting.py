@@ -339,9 +339,18 @@ def test_more_than_a_few_are_an_export(made, officers, tmp_path):
     assert len(ways["find"](officer.id, 40)) == 40
     before = len(acts(made))
     for look in ways.values():
-        with pytest.raises(finding.SeenEnough):
-            look(officer.id, 2)
-    assert len(acts(made)) == before
+        for limit in (2, 1):
+            with pytest.raises(finding.SeenEnough):
+                look(officer.id, limit)
+    assert acts(made)[before:] == ["people.searched"] * 4, "whoever is refused has looked as well"
+    refused = ask(made, "SELECT content FROM audit ORDER BY number DESC LIMIT 4")
+    told = [json.loads(content)["facts"] for (content,) in refused]
+    assert {(one["by_what"][0], one["found"], one["shown"]) for one in told} == {
+        ("name", 120, 0), ("newest", 2, 0), ("newest", 1, 0),
+    }  # fmt: skip
+    house.add_readers(made, tmp_path, ["lena@example.org"], name="Lena")
+    found = finding.find(made.parts, Query(name="lena"), digest=None, topic=None, by=officer.id, limit=1)
+    assert found[0] == 1, "who is the only one of that name"
     shown = finding.show(made.parts, reference=None, address=EmailAddress.parse(PEOPLE[0]), by=officer.id)
     assert shown, "somebody who writes to us is found on any day"
     assert len(ways["newest"](other.id, 100)) == 100, "each has a day of their own"

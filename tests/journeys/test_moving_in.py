@@ -225,6 +225,17 @@ def test_who_said_nothing_comes_in_with_evidence_or_by_themselves(newsletter, si
     assert OLD in recipients(sink, 2), "their address is known again"
 
 
+def test_who_says_yes_later_was_not_silent(newsletter, silent):
+    """They joined by themselves in the end: that they once said nothing is neither true nor needed any more."""
+    joining.ask(newsletter.parts, Wish(OLD, "en", {house.DIGEST: "weekly"}))
+    joining.work(newsletter.parts)
+    [(number,)] = ask(newsletter, "SELECT max(id) FROM signup")
+    assert ask(newsletter, "SELECT count(*) FROM stayed_silent") == [(1,)], "whoever may have filled in that form"
+    assert joining.confirm_by_reply(newsletter.parts, number)
+    joining.work(newsletter.parts)
+    assert ask(newsletter, "SELECT count(*) FROM stayed_silent") == [(0,)]
+
+
 def test_that_somebody_said_nothing_is_forgotten_as_well(newsletter, silent, tmp_path):
     """A digest of an address is kept for what it is needed for, for two years, and proof of that is shown."""
     known = "SELECT count(*) FROM address_index"

@@ -17,6 +17,7 @@ from newsletter.bounces import replies
 from newsletter.journeys import consenting, erasing, joining, leaving, moving_in, privacy, publish, retention
 from newsletter.ledger import books
 from newsletter.models.base import Base
+from newsletter.operators import audit
 from newsletter.reports.parse import Letter
 from newsletter.subscribers import consent, erasures, suppression, topics
 from newsletter.subscribers.people import UnknownPerson
@@ -214,6 +215,44 @@ def test_who_wished_so_leaves_not_even_a_fingerprint(newsletter, ann, tmp_path):
     assert ask(newsletter, "SELECT 1 FROM address_index") == []
     house.add_readers(newsletter, tmp_path, [ANN])
     assert len(ask(newsletter, "SELECT 1 FROM subscriber")) == 1
+
+
+@pytest.mark.parametrize("said", [Reason.LEFT, Reason.COMPLAINT, Reason.NEVER_AGAIN, None])
+def test_an_operator_s_erasure_does_not_take_back_what_the_person_said(newsletter, ann, tmp_path, said):
+    """Nobody but the person lifts it: erasing them is no way around that, on this machine or on one that was restored."""
+    [(number, box, digest)] = ask(newsletter, "SELECT s.id, mailbox_id, d.id FROM subscriber s, digest d")
+    with newsletter.parts.database.transaction() as session:
+        if said is None:
+            leaving.end(session, number, digest)
+        else:
+            suppression.add(session, box, reason=said, now=database.now(session))
+        meant = erasing.whose(session, reference=ann)
+    done = erasing.erase(newsletter.parts, meant, by="shell", may_come_back=True)
+    assert not done.may_come_back
+    assert not erasures.read(newsletter.parts.journal)[-1].may_come_back
+    assert ask(newsletter, "SELECT reason FROM suppression WHERE lifted_at IS NULL") == [("never again",)]
+    house.add_readers(newsletter, tmp_path, [ANN])
+    assert ask(newsletter, "SELECT 1 FROM subscriber") == []
+
+
+@pytest.mark.parametrize("said", [Reason.DEAD, Reason.QUOTA])
+def test_an_operator_may_let_back_whom_servers_alone_named(newsletter, ann, tmp_path, said):
+    """What a server said of an address is no word of its owner."""
+    with newsletter.parts.database.transaction() as session:
+        meant = erasing.whose(session, reference=ann)
+        suppression.add(session, meant.mailbox_id, reason=said, now=database.now(session))
+    assert erasing.erase(newsletter.parts, meant, by="shell", may_come_back=True).may_come_back
+    house.add_readers(newsletter, tmp_path, [ANN])
+    assert len(ask(newsletter, "SELECT 1 FROM subscriber")) == 1
+
+
+def test_the_person_s_own_link_takes_everything_back(newsletter, ann, tmp_path):
+    """It is theirs to decide what is known of them, also that they left."""
+    with newsletter.parts.database.transaction() as session:
+        meant = erasing.whose(session, reference=ann)
+        suppression.add(session, meant.mailbox_id, reason=Reason.COMPLAINT, now=database.now(session))
+    assert erasing.erase(newsletter.parts, meant, by=audit.LINK, may_come_back=True).may_come_back
+    assert ask(newsletter, "SELECT 1 FROM suppression") == ask(newsletter, "SELECT 1 FROM address_index") == []
 
 
 def test_who_was_erased_may_join_again_by_their_own_yes(newsletter, ann, sink):

@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from newsletter.journeys import moving_in, suppressing
 from newsletter.journeys.acting import NobodyNamed
+from newsletter.journeys.finding import MOST, TooMany
 from newsletter.operators import audit
 from newsletter.operators.roles import NotAllowed, Role
 from newsletter.subscribers.consent import Basis
@@ -115,6 +116,13 @@ def test_before_there_are_operators_the_shell_is_named(newsletter, ways):
     for way in ways.values():
         way(None)
     assert written(newsletter)[before:] == [(act, audit.SHELL) for act in ways]
+
+
+def test_the_do_not_mail_list_is_not_printed_whole(newsletter):
+    """It names people as the list does: a look shows a few of them."""
+    with pytest.raises(TooMany):
+        suppressing.listed(newsletter.parts, limit=MOST + 1)
+    assert suppressing.listed(newsletter.parts, limit=MOST) == []
 
 
 def test_a_dry_run_of_a_do_not_mail_list_writes_no_row(newsletter, tmp_path):

@@ -131,6 +131,8 @@ def _fill(site, folder):
         composed = publish.compose(site.worker.parts, key)
         publish.send(site.worker.parts, composed.issue)
         site.issues[language] = composed.mailing
+    # What a reader's page tells of what was sent to them.
+    browsing.apart(site.worker.deliver, "bulk", seconds=10)
     site.gone, site.going = (_alert(site, folder, after) for after in ("", "!"))
     for language, (key, _, _) in DIGESTS.items():
         for one in ("looks", "confirms"):
@@ -224,6 +226,7 @@ def looking(site, language):
         "preferences saved": (Go(f"/p/{choose}"), Press("button[value=level]"), Open()),
         "link mailed": (Go(f"/p/{choose}"), Press("form[action*='/link'] button")),
         "own": (Go(f"/p/{own}"),),
+        "sent": (Go(f"/p/{own}/sent"),),
         "leave": (Go(site.leaving(language, "looks")),),
         "erase": (Go(f"/p/{own}/erase"),),
         "old": (Go(f"/p/{tokens.preferences(reader, now=old)}"),),

@@ -133,6 +133,8 @@ def looked_at(page, axe):
     for width, scheme in product((browsing.DESK, browsing.PHONE), ("dark", "light")):
         page.set_viewport_size(width)
         page.emulate_media(color_scheme=scheme)
+        # The way out stays at the top of the screen, over whatever is there: where a page was left is no part of the page.
+        page.evaluate("scrollTo(0, 0)")
         yield from (f"{scheme} {width['width']}: {said}" for said in browsing.violations(page, axe))
     yield from page.evaluate(LAID)
     if wide := browsing.too_wide(page):

@@ -41,6 +41,7 @@ class Lists:
             "had_to": 0,
             "now": NOW,
             "overwrite": False,
+            "vouched": True,
         }
         terms = Terms(**{name: more.pop(name, value) for name, value in facts.items()})
         evidence = more.pop("evidence", "paper forms")

@@ -1,8 +1,9 @@
 """Who may be mailed is counted as a mailing would find them: a number that is told to a board must not hold who gets nothing."""
 
+import pytest
 from sqlalchemy import text
 
-from newsletter.subscribers import pausing, reach, recipients, suppression
+from newsletter.subscribers import pausing, reach, recipients, suppression, unproven, unsubscribe
 from newsletter.subscribers.subscriptions import Rhythm
 from tests.subscribers.conftest import NOW, Lists
 
@@ -28,3 +29,18 @@ def test_who_may_be_mailed_is_counted_as_planning_counts(lists: Lists) -> None:
     assert found.digests == {lists.digest_id: 2, other: 0}
     assert found.digests == {one: would(lists, one, urgent=False) for one in (lists.digest_id, other)}
     assert found.alerts == would(lists, lists.digest_id, urgent=True) == 5
+
+
+@pytest.mark.parametrize("left", ["the digest", "everything"])
+def test_who_left_is_not_asked_because_a_list_names_them(lists: Lists, left: str) -> None:
+    """A question whether they want it is mail as well, and they have said that they want none."""
+    lists.bring("email\nann@example.org\nbob@example.org\n", digest_id=(other := lists.digest("daily")))
+    unproved = "email,optin_time\nann@example.org,\nbob@example.org,\n"
+    number = lists.bring(unproved, evidence="", vouched=False).number
+    with lists.database.transaction() as session:
+        assert (reach.now(session).unproven, unproven.count(session, number)) == (2, 2)
+        for one in (None,) if left == "everything" else (other, lists.digest_id):
+            unsubscribe.leave(session, lists.reader(0)[0], one, reason="unsubscribed", now=NOW)
+        unsubscribe.leave(session, lists.reader(1)[0], other, reason="unsubscribed", now=NOW)
+        assert (reach.now(session).unproven, unproven.count(session, number)) == (1, 1)
+        assert [one.address for one in unproven.waiting(session, number, most=9)] == ["bob@example.org"]

@@ -143,7 +143,7 @@ def test_a_segment_survives_as_data(conditions: list[Condition]) -> None:
         None, {}, ["weekly"], [{}], [{"digest": "weekly", "topic": "water"}], [{"shoe size": 38}], [{"digest": "'; --"}],
         [{"digest": 1}], [{"topic": None}], [{"language": "english!"}], [{"had": 0}], [{"had": "1"}], [{"had": True}],
         [{"joined": {}}], [{"joined": {"from": "soon"}}], [{"joined": {"until": "2026-01-01"}}], [{"joined": "2026-01-01"}],
-        [{"in": 3}], [{"not": "weekly"}],
+        [{"in": 3}], [{"not": "weekly"}], [{"not": {"not": {"digest": "weekly"}}}],
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused(data: Any) -> None:
@@ -160,6 +160,11 @@ def test_a_segment_that_nests_without_end_is_refused() -> None:
         data = [{"in": data}]
     with pytest.raises(BadSegment):
         segments.from_data(data)
+    nots: Any = {"digest": "weekly"}
+    for _ in range(100_000):
+        nots = {"not": nots}
+    with pytest.raises(BadSegment):
+        segments.from_data([nots])
 
 
 def test_a_key_never_changes_what_it_means(lists: Lists) -> None:

@@ -5,7 +5,7 @@ from sqlalchemy import text
 
 from newsletter import languages
 from newsletter.database import Database
-from newsletter.subscribers import consent, subscriptions, unsubscribe
+from newsletter.subscribers import consent, subscriptions, undoing, unsubscribe
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.vault import Keyring, Vault
@@ -13,6 +13,7 @@ from tests.servers import Urls
 from tests.subscribers.conftest import NOW, Lists
 
 EVENTS = "SELECT kind, basis, purpose FROM consent_event ORDER BY id"
+OWN = "SELECT kind, basis, purpose FROM consent_event WHERE import_id IS NULL ORDER BY id"
 
 
 def test_leaving_a_digest_ends_it_and_says_so(lists: Lists, reader: tuple[int, int]) -> None:
@@ -26,6 +27,35 @@ def test_leaving_a_digest_ends_it_and_says_so(lists: Lists, reader: tuple[int, i
     purpose = consent.of_digest(lists.digest_id)
     assert lists.ask(EVENTS)[-1] == ("withdrawn", None, purpose)
     assert len(lists.ask(EVENTS)) == 3
+
+
+def test_who_leaves_what_an_undone_list_brought_has_left_it(
+    lists: Lists, reader: tuple[int, int], database_urls: Urls, keyring: Keyring
+) -> None:
+    """The link in a mail that was sent before works for ever: the same list, brought again, must not mail them."""
+    number = lists.one("SELECT max(id) FROM import_run")
+    with lists.database.transaction() as session:
+        consent.granted(session, reader[0], basis=Basis.CONSENT, purpose="topic:1", now=NOW)
+        undoing.undo(session, number, suppressions_too=False, now=NOW)
+    web = Database(database_urls.web, Vault(keyring))
+    try:
+        for _ in range(3):
+            with web.transaction() as session:
+                assert unsubscribe.leave(session, reader[0], lists.digest_id, reason="unsubscribed", now=NOW) == 0
+    finally:
+        web.close()
+    own = [(kind, purpose) for kind, _, purpose in lists.ask(OWN)]
+    assert own == [("granted", "topic:1"), ("withdrawn", consent.of_digest(lists.digest_id))]
+    assert lists.bring("email\nmaryam@example.org\n").rejected == 1
+
+
+def test_who_was_erased_leaves_nothing_behind_by_leaving(lists: Lists, reader: tuple[int, int]) -> None:
+    """Their links work for ever as well, and no number of nobody's is written down for it."""
+    lists.ask("DELETE FROM subscription")
+    lists.ask("DELETE FROM subscriber")
+    with lists.database.transaction() as session:
+        assert unsubscribe.leave(session, reader[0], lists.digest_id, reason="unsubscribed", now=NOW) == 0
+    assert len(lists.ask(EVENTS)) == 1
 
 
 def test_leaving_everything_ends_all_and_twice_is_the_same(lists: Lists, reader: tuple[int, int]) -> None:
