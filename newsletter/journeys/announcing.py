@@ -102,15 +102,18 @@ def cancelled(session: Session, parts: Parts, mailing_id: int, *, gone: bool, no
     return _tell(session, parts, people.active(session), news, expires_at=now + KEEPS, now=now)
 
 
-def brought(session: Session, parts: Parts, drafts: Sequence[int], *, now: datetime) -> int:
-    """Tell all who may write that what came in from outside is a draft now, or changed one; return how many were told."""
+def brought(session: Session, parts: Parts, drafts: Sequence[int], *, ended: int | None = None, now: datetime) -> int:
+    """Tell all who may write that what came in from outside is a draft now, or changed one; return how many were told.
+
+    ended   the alert it would have followed, which somebody gave up or took back here
+    """
     if not drafts:
         return 0
     for one in drafts:
         hooks.add(session, Event.DRAFTED, alert=one)
     told = [one for one in people.active(session) if May.WRITE in one.may]
-    said = ("text", *(("more",) if len(drafts) > 1 else ()))
-    news = News("brought", drafts[0], said, facts={"more": len(drafts) - 1})
+    said = ("text", *(("more",) if len(drafts) > 1 else ()), *(("ended",) if ended else ()))
+    news = News("brought", drafts[0], said, facts={"more": len(drafts) - 1, "ended": ended or 0})
     return _tell(session, parts, told, news, expires_at=now + KEEPS, now=now)
 
 

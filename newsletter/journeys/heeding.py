@@ -40,17 +40,18 @@ class Heeding:
 
     def draft(self, session: Session, message: CapMessage, *, now: datetime) -> int:
         """Draft an alert in those languages of the digest in which the message speaks; return its mailing."""
-        return self._begin(session, message, updates=None, now=now)
+        return self._begin(session, message, now=now)
 
-    def update(self, session: Session, mailing_id: int, message: CapMessage, *, now: datetime) -> None:
+    def update(self, session: Session, mailing_id: int, message: CapMessage, *, now: datetime) -> int:
         """Let the alert say what the message says: itself where nobody has touched it, else by a draft of its own.
 
         What a person has in hand, written or locked, is not written over from outside: the draft updates that as it would one
-        that has gone, and ends it if it goes.
+        that has gone, and ends it if it goes. Where somebody ended it here, the danger goes on all the same: the message begins
+        an alert anew, for the same readers, to which what comes later belongs. Return the alert the message belongs to.
         """
         newest = (mailing_id, *mailings.followers(session, mailing_id))[-1]
         if acting.an_alert(session, newest).state in (State.CANCELLED, State.RETRACTED):
-            return  # somebody ended it here: the message is kept, and changes nothing
+            return self._begin(session, message, ended=newest, now=now)
         waiting = self._not_gone(session, newest)
         if waiting is not None and _untouched(session, waiting):
             revision = Revision(self._words(session, message, _digest(session, waiting)))
@@ -59,6 +60,7 @@ class Heeding:
             announcing.brought(session, self.parts, [waiting], now=now)
         else:
             self._begin(session, message, updates=newest, now=now)
+        return mailing_id
 
     def cancel(self, session: Session, mailing_id: int, message: CapMessage, *, now: datetime) -> None:
         """End the alert and its updates, as far as they have not gone: given up, or stopped.
@@ -74,15 +76,24 @@ class Heeding:
         if gone or any(state in stopping.STOPPABLE for state in states):
             announcing.cancelled(session, self.parts, mailing_id, gone=gone, now=now)
 
-    def _begin(self, session: Session, message: CapMessage, *, updates: int | None, now: datetime) -> int:
+    def _begin(
+        self,
+        session: Session,
+        message: CapMessage,
+        *,
+        updates: int | None = None,
+        ended: int | None = None,
+        now: datetime,
+    ) -> int:
         # Whatever digest it came in for: what follows an alert is for the readers of that.
-        digest = self.digest if updates is None else _digest(session, updates)
+        before = updates or ended
+        digest = self.digest if before is None else _digest(session, before)
         wish = Wish(self._words(session, message, digest), digest, updates)
-        if updates is not None:
-            wish = _as_limited(session, wish, updates)
+        if before is not None:
+            wish = _as_limited(session, wish, before)
         made = drafting.begin(session, self.parts, wish, Hand(self.by, now))
         _mark(session, made)
-        announcing.brought(session, self.parts, [made], now=now)
+        announcing.brought(session, self.parts, [made], ended=ended, now=now)
         return made
 
     def _words(self, session: Session, message: CapMessage, digest: str) -> tuple[str, ...]:

@@ -15,11 +15,14 @@ from newsletter.journeys.narrowing import Part
 from newsletter.journeys.parts import NoSender
 from newsletter.ledger import mailings
 from newsletter.ledger.mailings import State
+from newsletter.operators.roles import Role
 from newsletter.subscribers import topics
 from newsletter.subscribers.subscriptions import Rhythm
 from tests import house
 from tests.campaigns.samples import named, real, said
 from tests.issues.feeds.samples import SEED
+from tests.journeys.alerting import read
+from tests.operators.crew import Crew
 
 A, U = named("A", 0), named("U", 2)
 INFO = cap.Info(
@@ -126,13 +129,32 @@ def test_what_follows_one_for_some_is_for_the_same(parts, act):
     assert alert.lock(parts, update).count == 1
 
 
-def test_an_update_after_somebody_ended_it_here_changes_nothing(parts, act):
-    """The message is kept, so that what follows it finds its place."""
+@pytest.mark.parametrize("end", ["taken back", "given up"])
+def test_an_update_after_somebody_ended_it_here_begins_anew(parts, act, newsletter, sink, end):
+    """Somebody took a false alarm back, and the river rose after all: the authority's next word must not vanish."""
+    Crew(parts.database, parts.database).member(Role.WRITER)
+    with parts.database.transaction() as session:
+        topics.add(session, "water", name="Water")
+        topics.choose(session, 1, ["water"], now=database.now(session))
     number = bulletins.take(parts, ALERT, act=act).mailing
-    released(parts, number)
-    retracting.retract(parts, number)
-    assert bulletins.take(parts, UPDATE, act=act).mailing == number
-    assert state(parts, number) is State.RETRACTED
+    words = tuple(in_hand(parts, number)[0])
+    drafting.edit_words(parts, number, Revision(words, part=Part(("water",))))
+    if end == "taken back":
+        released(parts, number)
+        retracting.retract(parts, number)
+    else:
+        alert.stop(parts, number)
+    ended = state(parts, number)
+    anew = bulletins.take(parts, UPDATE, act=act).mailing
+    assert anew != number
+    assert (state(parts, number), state(parts, anew), _updates(parts, anew)) == (ended, State.DRAFT, None)
+    assert translating.languages(parts, anew).limits.keys == ("water",)
+    newsletter.deliver("transactional")
+    told = [" ".join(read(one).get_body(("plain",)).get_content().split()) for one in sink.messages]
+    assert any(f"though alert {number} was given up or taken back here" in one for one in told)
+    assert bulletins.take(parts, LATER, act=act).mailing == anew, "and what comes later belongs to that"
+    bulletins.take(parts, CANCEL, act=act)
+    assert (state(parts, number), state(parts, anew)) == (ended, State.CANCELLED)
 
 
 def _updates(parts, number):
