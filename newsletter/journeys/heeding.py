@@ -4,7 +4,7 @@ Nothing here is ever sent by itself: a draft is locked and approved as any other
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -15,11 +15,10 @@ from newsletter.campaigns.cap import CapMessage
 from newsletter.database import Session
 from newsletter.errors import NewsletterError
 from newsletter.issues import articles, digests
-from newsletter.journeys import acting, announcing, drafting, stopping, telling
+from newsletter.journeys import acting, announcing, drafting, narrowing, stopping, telling
 from newsletter.journeys.drafting import Hand, Revision, Wish
-from newsletter.journeys.narrowing import Limits
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import mailings, translating
+from newsletter.ledger import mailings
 from newsletter.ledger.mailings import GONE, NOT_GONE, State
 from newsletter.operators import audit
 
@@ -88,9 +87,8 @@ class Heeding:
         # Whatever digest it came in for: what follows an alert is for the readers of that.
         before = updates or ended
         digest = self.digest if before is None else _digest(session, before)
-        wish = Wish(self._words(session, message, digest), digest, updates)
-        if before is not None:
-            wish = _as_limited(session, wish, before)
+        only, part = narrowing.like(session, before) if before else (None, None)
+        wish = Wish(self._words(session, message, digest), digest, updates, only=only, part=part)
         made = drafting.begin(session, self.parts, wish, Hand(self.by, now))
         _mark(session, made)
         announcing.brought(session, self.parts, [made], ended=ended, now=now)
@@ -113,17 +111,6 @@ def _thread(session: Session, mailing_id: int) -> list[int]:
         languages = reversed(mailings.in_all_languages(session, one))
         found += [*mailings.waiting_to_follow(session, one), *languages]
     return found
-
-
-def _as_limited(session: Session, wish: Wish, updates: int) -> Wish:
-    """Return what follows an alert for its own readers: for all would be for some who never heard of the first."""
-    terms = translating.terms(mailings.get(session, updates))
-    read = digests.by_key(session, wish.digest).languages
-    only = tuple(one for one in terms.get("only", ()) if one in read)
-    whole = len(only) == len(
-        terms.get("only", ())
-    )  # of a language that only the first was in, whoever follows it is for all
-    return replace(wish, only=only if whole else (), part=Limits.of(terms).part)
 
 
 def _digest(session: Session, mailing_id: int) -> str:
