@@ -11,6 +11,7 @@ from functools import partial
 
 from newsletter.composer.content import Action, TeamContent
 from newsletter.database import Session
+from newsletter.issues.articles import ArticleView
 from newsletter.journeys import team, telling
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings
@@ -32,7 +33,8 @@ class News:
     name      its sentences in the catalogue: "mail.NAME-subject", "-title", "-button", and "-…" for each of `said`
     by        who did it: an operator's number; else whoever runs the machine
     words     versions whose words stand below
-    code      what two people read to each other
+    code      what two people read to each other, or somebody types
+    page      where its button leads, below the team's alerts; "": to the alert
     """
 
     name: str
@@ -43,6 +45,7 @@ class News:
     moments: Mapping[str, datetime] = field(default_factory=dict)
     words: Sequence[Version] = ()
     code: str = ""
+    page: str = ""
 
 
 def approved(session: Session, parts: Parts, manifest: Manifest, *, by: int, now: datetime) -> int:
@@ -117,6 +120,20 @@ def brought(session: Session, parts: Parts, drafts: Sequence[int], *, ended: int
     return _tell(session, parts, told, news, expires_at=now + KEEPS, now=now)
 
 
+def pressing(session: Session, parts: Parts, found: Sequence[ArticleView], *, now: datetime) -> int:
+    """Tell all who may write that articles ask for an alert of which nobody said for whose readers; return how many were told."""
+    if not found:
+        return 0
+    hooks.add(session, Event.PRESSING, articles=[one.id for one in found])
+    told = [one for one in people.active(session) if May.WRITE in one.may]
+    said = ("text", *(("more",) if len(found) > 1 else ()), "then")
+    facts = {"article": found[0].id, "title": found[0].title[:200], "more": len(found) - 1}
+    news = News(
+        "pressing", 0, said, facts=facts, code=f"newsletter alerts article {found[0].id} --to DIGEST", page="/new"
+    )
+    return _tell(session, parts, told, news, expires_at=now + KEEPS, now=now)
+
+
 def lock_wanted(session: Session, parts: Parts, view: MailingView, *, by: int, now: datetime) -> int:
     """Ask all who may lock an alert to do so: whoever wrote it may not. Return how many were asked."""
     hooks.add(session, Event.LOCK_WANTED, alert=view.id)
@@ -146,10 +163,12 @@ def _written(session: Session, parts: Parts, news: News, language: str) -> TeamC
     def say(what: str) -> str:
         return team.say(f"{news.name}-{what}", language, **facts)
 
+    base = parts.letterhead.base_url
+    page = f"{base}/console/alerts{news.page}" if news.page else telling.console(base, news.alert)
     return TeamContent(
         subject=say("subject"),
         title=say("title"),
         paragraphs=(*map(say, news.said), *telling.words(news.words, language)),
         code=news.code,
-        action=Action(say("button"), telling.console(parts.letterhead.base_url, news.alert)),
+        action=Action(say("button"), page),
     )

@@ -15,6 +15,7 @@ from newsletter.campaigns.cap import CapMessage
 from newsletter.database import Session
 from newsletter.errors import NewsletterError
 from newsletter.issues import articles, digests
+from newsletter.issues.articles import ArticleView
 from newsletter.journeys import acting, announcing, drafting, narrowing, stopping, telling
 from newsletter.journeys.drafting import Hand, Revision, Wish
 from newsletter.journeys.parts import Parts
@@ -132,25 +133,57 @@ def _untouched(session: Session, mailing_id: int) -> bool:
     return view.state is State.DRAFT and _BROUGHT in view.content
 
 
-def drafts(parts: Parts, ids: Sequence[int], *, digest_key: str | None) -> list[int]:
-    """Draft an alert from each of these articles, for somebody to look at; return their mailings.
-
-    digest_key   None: the only digest there is; where there are several, nothing is drafted, since nobody said for whom
-    """
-    digest_key = digest_key or _only_digest(parts)
-    if not ids or digest_key is None or not parts.letterhead.sender_address:
+def drafts(parts: Parts, ids: Sequence[int], *, digest_key: str) -> list[int]:
+    """Draft an alert from each of these articles, for somebody to look at, as often as they ask; return their mailings."""
+    if not parts.letterhead.sender_address:
         return []
     with parts.database.transaction() as session:
         now = database.now(session)
-        language = digests.by_key(session, digest_key).languages[0]
-        made = [
-            _drafted(session, parts, wording.of_article(one, language=language), digest_key, now=now)
-            for one in articles.among(session, ids)
-        ]
+        articles.heed(session, ids, now=now)
+        made = [_of_article(session, parts, one, digest_key, now=now) for one in articles.among(session, ids)]
         drafted = [one for one in made if one is not None]
         announcing.brought(session, parts, drafted, now=now)
     telling.nudge(parts.nudger)
     return drafted
+
+
+@dataclass(frozen=True, slots=True)
+class Heeded:
+    """What became of articles that ask for an alert. drafts: mailings; told: articles of which the team was told that they ask."""
+
+    drafts: tuple[int, ...] = ()
+    told: tuple[int, ...] = ()
+
+
+def heed(parts: Parts, pressing: Sequence[int], *, digest_key: str | None) -> Heeded:
+    """Draft an alert from each article that asks for one, once; of what cannot be drafted tell the team, once.
+
+    digest_key   None: the only digest there is; where there are several, the team is told, since nobody said for whom
+
+    Without a sender nobody can be told, and the next import asks again.
+    """
+    digest_key = digest_key or _only_digest(parts)
+    if not pressing or not parts.letterhead.sender_address:
+        return Heeded()
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        found = articles.among(session, articles.heed(session, pressing, now=now))
+        made = {one.id: _of_article(session, parts, one, digest_key, now=now) for one in found}
+        drafted = [one for one in made.values() if one is not None]
+        told = [one for one in found if made[one.id] is None]
+        announcing.brought(session, parts, drafted, now=now)
+        announcing.pressing(session, parts, told, now=now)
+    telling.nudge(parts.nudger)
+    return Heeded(tuple(drafted), tuple(one.id for one in told))
+
+
+def _of_article(
+    session: Session, parts: Parts, one: ArticleView, digest_key: str | None, *, now: datetime
+) -> int | None:
+    if digest_key is None:
+        return None
+    words = wording.of_article(one, language=digests.by_key(session, digest_key).languages[0])
+    return _drafted(session, parts, words, digest_key, now=now)
 
 
 def _drafted(session: Session, parts: Parts, words: str, digest_key: str, *, now: datetime) -> int | None:

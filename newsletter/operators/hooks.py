@@ -23,6 +23,7 @@ class Event(StrEnum):
     """What a hook is told of."""
 
     DRAFTED = "drafted"
+    PRESSING = "pressing"
     LOCK_WANTED = "lock-wanted"
     APPROVAL_WANTED = "approval-wanted"
     APPROVED = "approved"
