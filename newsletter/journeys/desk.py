@@ -30,6 +30,7 @@ from newsletter.ledger.books import Status
 from newsletter.ledger.mailings import Kind, MailingView, State
 from newsletter.ledger.manifest import Manifest
 from newsletter.ledger.translating import Waiting
+from newsletter.ledger.variants import VariantView
 from newsletter.operators.people import OperatorView
 from newsletter.operators.roles import May
 
@@ -115,6 +116,7 @@ class Alert:
     lock_asked  when those who may lock it were last asked to; may_ask: they may be asked now
     blocked     it was to go by itself, and does not: why
     wider       the alert it follows, which was for fewer of the digest's readers
+    styled      the versions that readers at risk get, in the words of the others
     """
 
     standing: Standing
@@ -129,6 +131,7 @@ class Alert:
     may_ask: bool = True
     blocked: NewsletterError | None = None
     wider: int | None = None
+    styled: tuple[VariantView, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -195,6 +198,7 @@ def shown(parts: Parts, mailing_id: int) -> Alert:
             may_ask=drafting.may_ask(view, now=now),
             blocked=None if standing.seconded else _blocked(session, view, now=now),
             wider=narrowing.wider(session, mailing_id),
+            styled=tuple(one for one in variants.of(session, mailing_id) if one.style),
         )
 
 
