@@ -70,6 +70,11 @@ def apply(session: Session, name: Reference, mailing_id: int) -> None:
     session.execute(changed)
 
 
+def hand_on(session: Session, mailing_id: int, became: int) -> None:
+    """Let what belonged to one alert belong to another: what comes later and names any of it means that."""
+    session.execute(update(Row).where(Row.mailing_id == mailing_id).values(mailing_id=became))
+
+
 def mailing_of(session: Session, name: Reference) -> int | None:
     """Return the mailing a message belongs to."""
     return session.execute(select(Row.mailing_id).where(*_is(name))).scalar_one_or_none()

@@ -54,6 +54,12 @@ Topic = Annotated[
 InSegment = Annotated[
     str | None, typer.Option("--segment", help="Key of a segment: only to those of the digest's readers who are in it.")
 ]
+Everybody = Annotated[
+    bool,
+    typer.Option(
+        "--everybody", help="With --updates: to all who take the digest, also where that alert was for some of them."
+    ),
+]
 Translates = Annotated[
     int | None, typer.Option(min=1, help="Number of the alert of which these are languages that were finished later.")
 ]
@@ -66,6 +72,7 @@ AlsoHad = Annotated[
 class _Asked:
     """What is to be written: a new alert to a digest's readers, or languages of one that come later.
 
+    only, part   None: as the alert that it follows
     translates   the alert of which they are languages, where they are; digest is "" then
     """
 
@@ -74,8 +81,8 @@ class _Asked:
     operator: int | None
     updates: int | None
     later: tuple[str, ...]
-    only: tuple[str, ...]
-    part: Part
+    only: tuple[str, ...] | None
+    part: Part | None
     translates: int | None
     also_had: bool
 
@@ -102,7 +109,10 @@ class _Asked:
         if self.translates is not None:
             of, also_had = self.translates, self.also_had
             return translating.draft(made.parts, self.files, of=of, also_had=also_had, by=self.operator)
-        return drafting.draft_words(made.parts, self.wish, by=self.operator)
+        number = drafting.draft_words(made.parts, self.wish, by=self.operator)
+        if (fewer := desk.shown(made.parts, number).wider) is not None:
+            _say("alert.more-readers", mailing=fewer)
+        return number
 
     @property
     def wish(self) -> drafting.Wish:
@@ -121,18 +131,29 @@ def draft(
     only: Only = None,
     topic: Topic = None,
     segment: InSegment = None,
+    everybody: Everybody = False,
     translates: Translates = None,
     also_had: AlsoHad = False,
     as_json: AsJson = False,
 ) -> None:
     """Compose an alert, and what would take it back."""
-    digest = _digest(to, translates, also_had=also_had, other=bool(updates or later or only or topic or segment))
-    limits = tuple(later or ()), tuple(only or ()), Part(tuple(topic or ()), segment or "")
+    digest = _digest(
+        to, translates, also_had=also_had, other=bool(updates or later or only or topic or segment or everybody)
+    )
+    limits = tuple(later or ()), *_limits(only, topic, segment, everybody=everybody)
     asked = _Asked(tuple(files), digest, operator, updates, *limits, translates, also_had)
     with newsletter() as made:
         asked.waiting(made)
         number = asked.draft(made)
     show({"mailing": number, "state": "draft"}, as_json=as_json)
+
+
+def _limits(
+    only: list[str] | None, topic: list[str] | None, segment: str | None, *, everybody: bool
+) -> tuple[tuple[str, ...] | None, Part | None]:
+    """Return to whom an alert is limited; None of what nobody said: what follows an alert is as that is."""
+    part = Part(tuple(topic or ()), segment or "") if topic or segment or everybody else None
+    return tuple(only or ()) if only or everybody else None, part
 
 
 def _digest(to: str | None, translates: int | None, *, also_had: bool, other: bool) -> str:
@@ -298,6 +319,7 @@ def send(
     only: Only = None,
     topic: Topic = None,
     segment: InSegment = None,
+    everybody: Everybody = False,
     translates: Translates = None,
     also_had: AlsoHad = False,
     wait: Wait = False,
@@ -305,8 +327,10 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Draft and lock an alert, and let it go where one person may; else say what it waits for."""
-    digest = _digest(to, translates, also_had=also_had, other=bool(updates or later or only or topic or segment))
-    limits = tuple(later or ()), tuple(only or ()), Part(tuple(topic or ()), segment or "")
+    digest = _digest(
+        to, translates, also_had=also_had, other=bool(updates or later or only or topic or segment or everybody)
+    )
+    limits = tuple(later or ()), *_limits(only, topic, segment, everybody=everybody)
     asked = _Asked(tuple(files), digest, operator, updates, *limits, translates, also_had)
     with newsletter() as made:
         counts = asked.waiting(made)

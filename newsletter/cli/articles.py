@@ -27,19 +27,20 @@ def import_(
 ) -> None:
     """Take articles in. Importing again changes nothing; an edited item becomes a revision.
 
-    New items that are urgent or open letters become drafts of alerts as well, which nobody is sent by that.
+    Items that are urgent or open letters, new or by a revision, become drafts of alerts as well, once. Nobody is sent a draft.
     """
     with newsletter() as made:
         heeding.require(made.parts, alerts_to)
         done = publish.import_articles(made.parts, source, feed=feed, as_news=as_news)
-        drafts = heeding.drafts(made.parts, done.pressing, digest_key=alerts_to)
+        heeded = heeding.heed(made.parts, done.pressing, digest_key=alerts_to)
+    drafts = list(heeded.drafts)
     counts: dict[str, Any] = {
         name: getattr(done, name) for name in ("read", "added", "changed", "unchanged", "rejected")
     }
     if drafts:
         screen.print(languages.say("articles.drafted", alerts=", ".join(map(str, drafts))), soft_wrap=True)
-    elif done.pressing:
-        screen.print(languages.say("articles.pressing", articles=", ".join(map(str, done.pressing))), soft_wrap=True)
+    if left := heeded.told or (() if drafts else done.pressing):
+        screen.print(languages.say("articles.pressing", articles=", ".join(map(str, left))), soft_wrap=True)
     counts |= {"alerts": drafts} if as_json else {}
     for fault in done.faults:
         screen.print(f"Not taken: {fault}", markup=False, soft_wrap=True)

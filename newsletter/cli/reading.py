@@ -83,6 +83,8 @@ def _audience(made: Newsletter, found: Alert) -> Iterator[str]:
     number, locked = found.standing.mailing, found.standing.locked
     count = locked.count if locked else 0
     yield languages.say("alert.reads-audience", mailing=number, count=count, digest=found.digest.name)
+    if found.wider is not None:
+        yield languages.say("alert.more-readers", mailing=found.wider)
     place = translating.languages(made.parts, number)
     if place.of is not None:
         yield languages.say("alert.reads-also-had" if place.also_had else "alert.reads-waiting", of=place.of)

@@ -1,9 +1,13 @@
 """What one person sends alone, as its time comes: it goes while whoever sends it still belongs to the team,
-and once somebody else has the link that stops it."""
+and once somebody else has had the link that stops it for as long as the delay."""
 
+from datetime import datetime, timedelta
+
+from newsletter import errors
 from newsletter.database import Session
 from newsletter.errors import Conflict
 from newsletter.ledger import deliveries, locks
+from newsletter.ledger.deliveries import StopLinks
 from newsletter.ledger.mailings import Kind, MailingView, State
 from newsletter.operators import approval, people
 from newsletter.operators.approval import Over
@@ -25,6 +29,13 @@ class Unheard(Conflict):
         super().__init__("night.unheard", mailing=mailing_id)
 
 
+class HeardLate(Conflict):
+    """The mail to somebody else that says how to stop it was late: they have as long as everybody was promised."""
+
+    def __init__(self, mailing_id: int, at: datetime) -> None:
+        super().__init__("night.heard-late", mailing=mailing_id, at=errors.fact(at))
+
+
 def require(session: Session, mailing: MailingView) -> None:
     """Raise why an alert does not go by itself that one person sent alone. Raises SenderLeft, Unheard, locks.Broken."""
     senders = _senders(session, mailing)
@@ -33,6 +44,25 @@ def require(session: Session, mailing: MailingView) -> None:
     _require_active(mailing, senders)
     if not _heard(session, mailing, {one.mailbox_id for one in senders}):
         raise Unheard(mailing.id)
+
+
+def require_heard(session: Session, mailing: MailingView, *, delay: timedelta, now: datetime) -> None:
+    """Raise why what one person sent alone goes not yet, delay: how long others have. Raises HeardLate, and as `require`."""
+    require(session, mailing)
+    if (at := not_before(session, mailing, delay=delay)) is not None and now < at:
+        raise HeardLate(mailing.id, at)
+
+
+def not_before(session: Session, mailing: MailingView, *, delay: timedelta) -> datetime | None:
+    """Return until when somebody else may stop what one person sends alone: so long after a server took the first mail to them.
+
+    None: it is none, or no server took one, or there is nobody else; or whoever sent it has left, and it goes no more.
+    """
+    senders = _senders(session, mailing)
+    if not any(one.active for one in senders):
+        return None
+    first = _links(session, mailing, {one.mailbox_id for one in senders}).first_at
+    return first + delay if first else None
 
 
 def require_sender(session: Session, mailing: MailingView) -> None:
@@ -68,8 +98,12 @@ def put_off(session: Session, mailing: MailingView) -> bool:
 
 def _heard(session: Session, mailing: MailingView, own: set[int]) -> bool:
     """Return whether anybody else has the link that stops an alert; of a team of one there is nobody to tell."""
-    links = deliveries.stop_links(session, mailing.id, locks.current(session, mailing.id).number, but=own)
+    links = _links(session, mailing, own)
     return bool(links.accepted) if links.written else not people.mailboxes_of_active(session) - own
+
+
+def _links(session: Session, mailing: MailingView, own: set[int]) -> StopLinks:
+    return deliveries.stop_links(session, mailing.id, locks.current(session, mailing.id).number, but=own)
 
 
 def _senders(session: Session, mailing: MailingView) -> list[OperatorView]:

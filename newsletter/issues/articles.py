@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, or_, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
@@ -24,7 +24,8 @@ class Imported:
 
     faults    one sentence for each item that could not be read
     damaged   the file ended too early
-    pressing  ids of new articles that ask for an alert: urgent, or an open letter; never one that is archive
+    pressing  ids of articles of this feed that ask for an alert, urgent or open letters, since they are new or became that, and of
+              which nobody was told yet (`heed`); never one that came in as archive
     """
 
     read: int = 0
@@ -89,6 +90,7 @@ class _Run:
 
     def __init__(self, session: Session, feed_id: int, *, as_news: bool, now: datetime) -> None:
         self._session, self._feed_id = session, feed_id
+        self._now = now
         self._news_since = None if as_news else now - ARCHIVE_AGE
         self._counts: Counter[str] = Counter()
         self._faults: list[str] = []
@@ -113,6 +115,8 @@ class _Run:
             self._counts["added"] += 1
             if self._news_since is None or item.posted_on > self._news_since:
                 self.fresh.append(found)
+            elif _presses(found):
+                found.heeded_at = self._now
         elif found.fingerprint != item.fingerprint():
             _revise(self._session, found, item)
             self._counts["changed"] += 1
@@ -126,8 +130,26 @@ class _Run:
             faults=tuple(self._faults),
             ids=tuple(self._ids),
             damaged=self._damaged,
-            pressing=tuple(one.id for one in self.fresh if one.urgent or one.kind == "open_letter"),
+            pressing=self._pressing(),
         )
+
+    def _pressing(self) -> tuple[int, ...]:
+        """Return what asks for an alert and was not heeded: new, changed, or of an import that died before anybody was told."""
+        self._session.flush()
+        asks = or_(Article.urgent, Article.kind == "open_letter")
+        mine = Article.feed_id == self._feed_id, Article.heeded_at.is_(None), Article.withdrawn_at.is_(None)
+        return tuple(self._session.execute(select(Article.id).where(*mine, asks).order_by(Article.id)).scalars())
+
+
+def _presses(article: Article) -> bool:
+    return article.urgent or article.kind == "open_letter"
+
+
+def heed(session: Session, ids: Iterable[int], *, now: datetime) -> list[int]:
+    """Note that somebody hears of articles that ask for an alert; return those of which nobody did before, oldest first."""
+    unheeded = Article.id.in_(list(ids)), Article.heeded_at.is_(None)
+    heeded = update(Article).where(*unheeded).values(heeded_at=now).returning(Article.id)
+    return sorted(session.execute(heeded.execution_options(synchronize_session=False)).scalars())
 
 
 def _add(session: Session, feed_id: int, item: FeedArticle) -> Article:

@@ -301,7 +301,7 @@ def let_go(session: Session, parts: Parts, mailing_id: int, *, by: int | None, s
     said = _words(session, manifest)
     _enough(session, parts, manifest, said, now=now)
     if not agreeing.by_others(session, parts, manifest, said, now=now):
-        solo.require(session, view)
+        solo.require_heard(session, view, delay=parts.house.rules.alone or timedelta(0), now=now)
     mailings.start_at(session, mailing_id, now)
     planning.plan(session, mailing_id, now=now, portions=parts.portions)
     # Once more, of the moment by which the worker asks: a mandate that was over while rows were written would go to nobody.

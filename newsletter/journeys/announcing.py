@@ -11,6 +11,7 @@ from functools import partial
 
 from newsletter.composer.content import Action, TeamContent
 from newsletter.database import Session
+from newsletter.issues.articles import ArticleView
 from newsletter.journeys import team, telling
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings
@@ -32,7 +33,8 @@ class News:
     name      its sentences in the catalogue: "mail.NAME-subject", "-title", "-button", and "-…" for each of `said`
     by        who did it: an operator's number; else whoever runs the machine
     words     versions whose words stand below
-    code      what two people read to each other
+    code      what two people read to each other, or somebody types
+    page      where its button leads, below the team's alerts; "": to the alert
     """
 
     name: str
@@ -43,6 +45,7 @@ class News:
     moments: Mapping[str, datetime] = field(default_factory=dict)
     words: Sequence[Version] = ()
     code: str = ""
+    page: str = ""
 
 
 def approved(session: Session, parts: Parts, manifest: Manifest, *, by: int, now: datetime) -> int:
@@ -102,15 +105,32 @@ def cancelled(session: Session, parts: Parts, mailing_id: int, *, gone: bool, no
     return _tell(session, parts, people.active(session), news, expires_at=now + KEEPS, now=now)
 
 
-def brought(session: Session, parts: Parts, drafts: Sequence[int], *, now: datetime) -> int:
-    """Tell all who may write that what came in from outside is a draft now, or changed one; return how many were told."""
+def brought(session: Session, parts: Parts, drafts: Sequence[int], *, ended: int | None = None, now: datetime) -> int:
+    """Tell all who may write that what came in from outside is a draft now, or changed one; return how many were told.
+
+    ended   the alert it would have followed, which somebody gave up or took back here
+    """
     if not drafts:
         return 0
     for one in drafts:
         hooks.add(session, Event.DRAFTED, alert=one)
     told = [one for one in people.active(session) if May.WRITE in one.may]
-    said = ("text", *(("more",) if len(drafts) > 1 else ()))
-    news = News("brought", drafts[0], said, facts={"more": len(drafts) - 1})
+    said = ("text", *(("more",) if len(drafts) > 1 else ()), *(("ended",) if ended else ()))
+    news = News("brought", drafts[0], said, facts={"more": len(drafts) - 1, "ended": ended or 0})
+    return _tell(session, parts, told, news, expires_at=now + KEEPS, now=now)
+
+
+def pressing(session: Session, parts: Parts, found: Sequence[ArticleView], *, now: datetime) -> int:
+    """Tell all who may write that articles ask for an alert of which nobody said for whose readers; return how many were told."""
+    if not found:
+        return 0
+    hooks.add(session, Event.PRESSING, articles=[one.id for one in found])
+    told = [one for one in people.active(session) if May.WRITE in one.may]
+    said = ("text", *(("more",) if len(found) > 1 else ()), "then")
+    facts = {"article": found[0].id, "title": found[0].title[:200], "more": len(found) - 1}
+    news = News(
+        "pressing", 0, said, facts=facts, code=f"newsletter alerts article {found[0].id} --to DIGEST", page="/new"
+    )
     return _tell(session, parts, told, news, expires_at=now + KEEPS, now=now)
 
 
@@ -143,10 +163,12 @@ def _written(session: Session, parts: Parts, news: News, language: str) -> TeamC
     def say(what: str) -> str:
         return team.say(f"{news.name}-{what}", language, **facts)
 
+    base = parts.letterhead.base_url
+    page = f"{base}/console/alerts{news.page}" if news.page else telling.console(base, news.alert)
     return TeamContent(
         subject=say("subject"),
         title=say("title"),
         paragraphs=(*map(say, news.said), *telling.words(news.words, language)),
         code=news.code,
-        action=Action(say("button"), telling.console(parts.letterhead.base_url, news.alert)),
+        action=Action(say("button"), page),
     )

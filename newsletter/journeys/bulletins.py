@@ -36,8 +36,8 @@ class Act(Protocol):
     def draft(self, session: Session, message: CapMessage, *, now: datetime) -> int:
         """Draft an alert; return its mailing."""
 
-    def update(self, session: Session, mailing_id: int, message: CapMessage, *, now: datetime) -> None:
-        """Let the alert say what the message says."""
+    def update(self, session: Session, mailing_id: int, message: CapMessage, *, now: datetime) -> int:
+        """Let the alert say what the message says; return its mailing, another one where that was ended here."""
 
     def cancel(self, session: Session, mailing_id: int, message: CapMessage, *, now: datetime) -> None:
         """End the alert: cancelled before it went, stopped and retracted after."""
@@ -219,8 +219,10 @@ def _take_step(session: Session, step: Step, message: CapMessage, act: Act, *, n
         return act.draft(session, message, now=now)
     mailing_id = bulletins.mailing_of(session, step.of)
     assert mailing_id is not None, "an alert that was begun has a mailing"
-    if step.move is Move.UPDATE:
-        act.update(session, mailing_id, message, now=now)
-    else:
+    if step.move is Move.CANCEL:
         act.cancel(session, mailing_id, message, now=now)
-    return mailing_id
+        return mailing_id
+    became = act.update(session, mailing_id, message, now=now)
+    if became != mailing_id:
+        bulletins.hand_on(session, mailing_id, became)
+    return became

@@ -23,13 +23,14 @@ from newsletter.issues.manuscript import Manuscript
 from newsletter.journeys import alert, calling, drafting, framing, mailing, narrowing
 from newsletter.journeys.alert import Standing
 from newsletter.journeys.headcount import Headcount
-from newsletter.journeys.narrowing import Choice
+from newsletter.journeys.narrowing import Choice, Part
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import books, locks, mailings, translating, variants
 from newsletter.ledger.books import Status
 from newsletter.ledger.mailings import Kind, MailingView, State
 from newsletter.ledger.manifest import Manifest
 from newsletter.ledger.translating import Waiting
+from newsletter.ledger.variants import VariantView
 from newsletter.operators.people import OperatorView
 from newsletter.operators.roles import May
 
@@ -114,6 +115,8 @@ class Alert:
     expired     it was locked for a time that is over: as it is it goes no more
     lock_asked  when those who may lock it were last asked to; may_ask: they may be asked now
     blocked     it was to go by itself, and does not: why
+    wider       the alert it follows, which was for fewer of the digest's readers
+    styled      the versions that readers at risk get, in the words of the others
     """
 
     standing: Standing
@@ -127,6 +130,8 @@ class Alert:
     lock_asked: datetime | None = None
     may_ask: bool = True
     blocked: NewsletterError | None = None
+    wider: int | None = None
+    styled: tuple[VariantView, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -153,6 +158,12 @@ def audiences(parts: Parts) -> list[DigestView]:
     """Return the digests whose readers an alert may go to."""
     with parts.database.transaction() as session:
         return digests.listed(session)
+
+
+def limits(parts: Parts, mailing_id: int) -> tuple[tuple[str, ...], Part]:
+    """Return to which of its digest's readers an alert is limited, for one like it or after it."""
+    with parts.database.transaction() as session:
+        return narrowing.like(session, mailing_id)
 
 
 def choice(parts: Parts) -> Choice:
@@ -186,6 +197,8 @@ def shown(parts: Parts, mailing_id: int) -> Alert:
             lock_asked=drafting.lock_asked(view),
             may_ask=drafting.may_ask(view, now=now),
             blocked=None if standing.seconded else _blocked(session, view, now=now),
+            wider=narrowing.wider(session, mailing_id),
+            styled=tuple(one for one in variants.of(session, mailing_id) if one.style),
         )
 
 

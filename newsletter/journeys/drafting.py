@@ -151,16 +151,16 @@ class Wish:
     digest    the key of the digest whose readers get it
     updates   the alert that it follows and replaces
     later     languages whose readers wait until theirs is written, where others get the best there is
-    only      to the readers of these languages alone; none: to all
-    part      to those alone who chose a topic, or are in a segment
+    only      to the readers of these languages alone; none: to all; None: as what it follows
+    part      to those alone who chose a topic, or are in a segment; None: as what it follows
     """
 
     words: tuple[str, ...]
     digest: str
     updates: int | None = None
     later: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    part: Part = EVERYBODY
+    only: tuple[str, ...] | None = None
+    part: Part | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ def draft(
     only: Sequence[str] = (),
 ) -> int:
     """Compose an alert from a text file a language, with its retraction, as `Wish` says; return its mailing."""
-    return draft_words(parts, Wish(read_files(paths), digest_key, updates, tuple(later), tuple(only)), by=by)
+    return draft_words(parts, Wish(read_files(paths), digest_key, updates, tuple(later), tuple(only) or None), by=by)
 
 
 def draft_words(parts: Parts, wish: Wish, *, by: int | None) -> int:
@@ -215,13 +215,19 @@ def begin(session: Session, parts: Parts, wish: Wish, hand: Hand) -> int:
         acting.an_alert(session, wish.updates)
         following.require(session, wish.updates, digest=digest.id)
     script = Script.read(wish.words, digest)
-    script.require_later(wish.later, wish.only)
-    content = {"later": sorted(set(wish.later)), "only": sorted(set(wish.only))}
-    content |= narrowing.stored(session, wish.part)
+    only, part = _limits(session, wish)
+    script.require_later(wish.later, only)
+    content = {"later": sorted(set(wish.later)), "only": sorted(set(only))} | narrowing.stored(session, part)
     if wish.updates is not None:
         _require_all(session, script, wish.updates, content)
     new = Draft(Kind.ALERT, Lane.URGENT, digest.id, script.subject, updates=wish.updates, content=content)
     return store(session, parts, new, script, hand)
+
+
+def _limits(session: Session, wish: Wish) -> tuple[tuple[str, ...], Part]:
+    """Return to whom an alert is limited: as is wished, else as what it follows, so that nobody widens it without a word."""
+    only, part = narrowing.like(session, wish.updates) if wish.updates is not None else ((), EVERYBODY)
+    return (only if wish.only is None else wish.only), (part if wish.part is None else wish.part)
 
 
 def _require_all(session: Session, script: Script, updates: int, content: Mapping[str, Any]) -> None:
@@ -337,7 +343,8 @@ def rehearse(parts: Parts, wish: Wish) -> int:
     parts.letterhead.require()
     with parts.database.transaction() as session:
         script = Script.read(wish.words, digests.by_key(session, wish.digest))
-        script.require_later(wish.later, wish.only)
+        only, part = _limits(session, wish)
+        script.require_later(wish.later, only)
         compose_all(session, parts, script.digest, script.texts)
         everyone = recipients.of_digest(
             script.digest.id,
@@ -346,9 +353,9 @@ def rehearse(parts: Parts, wish: Wish) -> int:
             urgent=True,
             written=script.languages,
             later=wish.later,
-            only=wish.only,
+            only=only,
         )
-        return recipients.count(session, planning.part(session, narrowing.stored(session, wish.part), everyone))
+        return recipients.count(session, planning.part(session, narrowing.stored(session, part), everyone))
 
 
 def compose_all(session: Session, parts: Parts, digest: DigestView, texts: Sequence[Manuscript]) -> None:

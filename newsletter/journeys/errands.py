@@ -15,7 +15,7 @@ from newsletter.errors import Conflict, NewsletterError
 from newsletter.jobs import ERRANDS
 from newsletter.journeys import acting, alert, desk, drafting, expiring, mailing, mandates, retracting, translating
 from newsletter.journeys.mandates import Wish
-from newsletter.journeys.narrowing import EVERYBODY, Part
+from newsletter.journeys.narrowing import Part
 from newsletter.journeys.parts import Parts
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
@@ -103,7 +103,8 @@ def _draft(parts: Parts, found: ErrandView) -> int:
     if facts.get("translates"):
         of, also_had = int(facts["translates"]), bool(facts.get("also_had"))
         return translating.draft_words(parts, words, of=of, also_had=also_had, by=found.operator)
-    lists = tuple(facts.get("later", ())), tuple(facts.get("only", ())), _part(facts) or EVERYBODY
+    # Of what the form did not ask, what follows an alert is as that is.
+    lists = tuple(facts.get("later", ())), tuple(facts["only"]) if "only" in facts else None, _part(facts)
     wish = drafting.Wish(words, digest, facts.get("updates"), *lists)
     return drafting.draft_words(parts, wish, by=found.operator)
 

@@ -1,5 +1,6 @@
 """Before an alert expires with people still due, the team is asked; afterwards nobody could do anything about it."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,7 +13,7 @@ from newsletter.database import Session
 from newsletter.delivery import budget, quotas
 from newsletter.errors import Conflict, NewsletterError
 from newsletter.jobs import DELIVER, HOOKS
-from newsletter.journeys import acting, team, telling
+from newsletter.journeys import acting, team, telling, translating
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import books, expiry, locks, mailings, shards, tallies
 from newsletter.ledger.mailings import Lane, MailingView, State
@@ -84,18 +85,20 @@ def ask(parts: Parts) -> int:
     with parts.database.transaction() as session:
         now = database.now(session)
         soon = [alert.id for alert in expiry.expiring(session) if _runs_out(session, parts, alert, now=now)]
-    asked = sum([_tried(parts, alert) for alert in soon])
+        unwritten = expiry.unwritten(session, before=now + ASK_BEFORE, now=now)
+    asked = sum([_tried(parts, alert, partial(_ask, alert_id=alert)) for alert in soon])
+    asked += sum([_tried(parts, one.id, partial(_ask_for, alert_id=one.id, languages=of)) for one, of in unwritten])
     if asked:
         for job in (HOOKS, DELIVER[Lane.TRANSACTIONAL]):
             parts.nudger.nudge(job)
     return asked
 
 
-def _tried(parts: Parts, alert_id: int) -> bool:
+def _tried(parts: Parts, alert_id: int, put: Callable[..., bool]) -> bool:
     """Ask about one alert; a mail that cannot be written keeps no sweep from its work."""
     try:
         with parts.database.transaction() as session:
-            return _ask(session, parts, mailings.get(session, alert_id), now=database.now(session))
+            return put(session, parts, now=database.now(session))
     except NewsletterError as refused:
         log.error("the team is not asked", mailing=alert_id, why=refused.message)
         return False
@@ -117,8 +120,8 @@ def _runs_out(session: Session, parts: Parts, alert: MailingView, *, now: dateti
     return (promise.ends_at if promise else now) + (until - now) > expires
 
 
-def _ask(session: Session, parts: Parts, alert: MailingView, *, now: datetime) -> bool:
-    everyone = people.active(session)
+def _ask(session: Session, parts: Parts, *, alert_id: int, now: datetime) -> bool:
+    alert, everyone = mailings.get(session, alert_id), people.active(session)
     due = books.status(session, alert.id).due if everyone else 0
     if not due or not expiry.ask_once(session, alert.id, now=now):
         return False
@@ -131,6 +134,42 @@ def _ask(session: Session, parts: Parts, alert: MailingView, *, now: datetime) -
     audit.append(session, "alert.asked", by=audit.WORKER, now=now, mailing=alert.id, due=due)
     log.warning("alert expires", mailing=alert.id, due=due)
     return True
+
+
+def _ask_for(session: Session, parts: Parts, *, alert_id: int, languages: Sequence[str], now: datetime) -> bool:
+    """Ask about those who wait for a language: they have no rows, so nothing of the alert is due and it may long be done."""
+    everyone, alert = people.active(session), mailings.take(session, alert_id)
+    expires = alert.expires_at or now
+    facts = {"alert": alert.id, "languages": list(languages), "expires_at": expires.isoformat()}
+    if not everyone or hooks.said(session, Event.EXPIRING, **facts):
+        return False
+    waiting = sum(one.waiting for one in translating.waits(session, alert) if one.language in languages)
+    if not waiting:
+        return False
+    parts.letterhead.require()
+    write = partial(missing, parts, alert.id, waiting, languages, expires)
+    team.tell(session, parts, everyone, write, expires_at=now + KEEPS, now=now)
+    hooks.add(session, Event.EXPIRING, **facts)
+    audit.append(session, "alert.asked", by=audit.WORKER, now=now, mailing=alert.id, waiting=waiting)
+    log.warning("alert expires", mailing=alert.id, waiting=waiting)
+    return True
+
+
+def missing(
+    parts: Parts, mailing_id: int, waiting: int, languages: Sequence[str], expires: datetime, language: str = "en"
+) -> TeamContent:
+    """Return the mail that asks for the languages of an alert that its readers still wait for."""
+    moment, codes = telling.moment(parts, expires, language), ", ".join(languages)
+
+    def say(what: str) -> str:
+        return team.say(
+            f"language-{what}", language, mailing=mailing_id, waiting=waiting, languages=codes, expires=moment
+        )
+
+    page = f"{parts.letterhead.base_url}/console/alerts/new?translates={mailing_id}"
+    said = (say("text"), say("otherwise"), say("shell"))
+    code = f"newsletter alerts send {languages[0]}.md --translates {mailing_id}"
+    return TeamContent(say("subject"), say("title"), said, code, Action(say("button"), page))
 
 
 def question(

@@ -4,7 +4,7 @@ Nothing here is ever sent by itself: a draft is locked and approved as any other
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -15,11 +15,11 @@ from newsletter.campaigns.cap import CapMessage
 from newsletter.database import Session
 from newsletter.errors import NewsletterError
 from newsletter.issues import articles, digests
-from newsletter.journeys import acting, announcing, drafting, stopping, telling
+from newsletter.issues.articles import ArticleView
+from newsletter.journeys import acting, announcing, drafting, narrowing, stopping, telling
 from newsletter.journeys.drafting import Hand, Revision, Wish
-from newsletter.journeys.narrowing import Limits
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import mailings, translating
+from newsletter.ledger import mailings
 from newsletter.ledger.mailings import GONE, NOT_GONE, State
 from newsletter.operators import audit
 
@@ -40,17 +40,18 @@ class Heeding:
 
     def draft(self, session: Session, message: CapMessage, *, now: datetime) -> int:
         """Draft an alert in those languages of the digest in which the message speaks; return its mailing."""
-        return self._begin(session, message, updates=None, now=now)
+        return self._begin(session, message, now=now)
 
-    def update(self, session: Session, mailing_id: int, message: CapMessage, *, now: datetime) -> None:
+    def update(self, session: Session, mailing_id: int, message: CapMessage, *, now: datetime) -> int:
         """Let the alert say what the message says: itself where nobody has touched it, else by a draft of its own.
 
         What a person has in hand, written or locked, is not written over from outside: the draft updates that as it would one
-        that has gone, and ends it if it goes.
+        that has gone, and ends it if it goes. Where somebody ended it here, the danger goes on all the same: the message begins
+        an alert anew, for the same readers, to which what comes later belongs. Return the alert the message belongs to.
         """
         newest = (mailing_id, *mailings.followers(session, mailing_id))[-1]
         if acting.an_alert(session, newest).state in (State.CANCELLED, State.RETRACTED):
-            return  # somebody ended it here: the message is kept, and changes nothing
+            return self._begin(session, message, ended=newest, now=now)
         waiting = self._not_gone(session, newest)
         if waiting is not None and _untouched(session, waiting):
             revision = Revision(self._words(session, message, _digest(session, waiting)))
@@ -59,6 +60,7 @@ class Heeding:
             announcing.brought(session, self.parts, [waiting], now=now)
         else:
             self._begin(session, message, updates=newest, now=now)
+        return mailing_id
 
     def cancel(self, session: Session, mailing_id: int, message: CapMessage, *, now: datetime) -> None:
         """End the alert and its updates, as far as they have not gone: given up, or stopped.
@@ -74,15 +76,23 @@ class Heeding:
         if gone or any(state in stopping.STOPPABLE for state in states):
             announcing.cancelled(session, self.parts, mailing_id, gone=gone, now=now)
 
-    def _begin(self, session: Session, message: CapMessage, *, updates: int | None, now: datetime) -> int:
+    def _begin(
+        self,
+        session: Session,
+        message: CapMessage,
+        *,
+        updates: int | None = None,
+        ended: int | None = None,
+        now: datetime,
+    ) -> int:
         # Whatever digest it came in for: what follows an alert is for the readers of that.
-        digest = self.digest if updates is None else _digest(session, updates)
-        wish = Wish(self._words(session, message, digest), digest, updates)
-        if updates is not None:
-            wish = _as_limited(session, wish, updates)
+        before = updates or ended
+        digest = self.digest if before is None else _digest(session, before)
+        only, part = narrowing.like(session, before) if before else (None, None)
+        wish = Wish(self._words(session, message, digest), digest, updates, only=only, part=part)
         made = drafting.begin(session, self.parts, wish, Hand(self.by, now))
         _mark(session, made)
-        announcing.brought(session, self.parts, [made], now=now)
+        announcing.brought(session, self.parts, [made], ended=ended, now=now)
         return made
 
     def _words(self, session: Session, message: CapMessage, digest: str) -> tuple[str, ...]:
@@ -104,17 +114,6 @@ def _thread(session: Session, mailing_id: int) -> list[int]:
     return found
 
 
-def _as_limited(session: Session, wish: Wish, updates: int) -> Wish:
-    """Return what follows an alert for its own readers: for all would be for some who never heard of the first."""
-    terms = translating.terms(mailings.get(session, updates))
-    read = digests.by_key(session, wish.digest).languages
-    only = tuple(one for one in terms.get("only", ()) if one in read)
-    whole = len(only) == len(
-        terms.get("only", ())
-    )  # of a language that only the first was in, whoever follows it is for all
-    return replace(wish, only=only if whole else (), part=Limits.of(terms).part)
-
-
 def _digest(session: Session, mailing_id: int) -> str:
     """Return the key of the digest whose readers an alert is for."""
     return digests.get(session, mailings.get(session, mailing_id).digest_id or 0).key
@@ -134,25 +133,57 @@ def _untouched(session: Session, mailing_id: int) -> bool:
     return view.state is State.DRAFT and _BROUGHT in view.content
 
 
-def drafts(parts: Parts, ids: Sequence[int], *, digest_key: str | None) -> list[int]:
-    """Draft an alert from each of these articles, for somebody to look at; return their mailings.
-
-    digest_key   None: the only digest there is; where there are several, nothing is drafted, since nobody said for whom
-    """
-    digest_key = digest_key or _only_digest(parts)
-    if not ids or digest_key is None or not parts.letterhead.sender_address:
+def drafts(parts: Parts, ids: Sequence[int], *, digest_key: str) -> list[int]:
+    """Draft an alert from each of these articles, for somebody to look at, as often as they ask; return their mailings."""
+    if not parts.letterhead.sender_address:
         return []
     with parts.database.transaction() as session:
         now = database.now(session)
-        language = digests.by_key(session, digest_key).languages[0]
-        made = [
-            _drafted(session, parts, wording.of_article(one, language=language), digest_key, now=now)
-            for one in articles.among(session, ids)
-        ]
+        articles.heed(session, ids, now=now)
+        made = [_of_article(session, parts, one, digest_key, now=now) for one in articles.among(session, ids)]
         drafted = [one for one in made if one is not None]
         announcing.brought(session, parts, drafted, now=now)
     telling.nudge(parts.nudger)
     return drafted
+
+
+@dataclass(frozen=True, slots=True)
+class Heeded:
+    """What became of articles that ask for an alert. drafts: mailings; told: articles of which the team was told that they ask."""
+
+    drafts: tuple[int, ...] = ()
+    told: tuple[int, ...] = ()
+
+
+def heed(parts: Parts, pressing: Sequence[int], *, digest_key: str | None) -> Heeded:
+    """Draft an alert from each article that asks for one, once; of what cannot be drafted tell the team, once.
+
+    digest_key   None: the only digest there is; where there are several, the team is told, since nobody said for whom
+
+    Without a sender nobody can be told, and the next import asks again.
+    """
+    digest_key = digest_key or _only_digest(parts)
+    if not pressing or not parts.letterhead.sender_address:
+        return Heeded()
+    with parts.database.transaction() as session:
+        now = database.now(session)
+        found = articles.among(session, articles.heed(session, pressing, now=now))
+        made = {one.id: _of_article(session, parts, one, digest_key, now=now) for one in found}
+        drafted = [one for one in made.values() if one is not None]
+        told = [one for one in found if made[one.id] is None]
+        announcing.brought(session, parts, drafted, now=now)
+        announcing.pressing(session, parts, told, now=now)
+    telling.nudge(parts.nudger)
+    return Heeded(tuple(drafted), tuple(one.id for one in told))
+
+
+def _of_article(
+    session: Session, parts: Parts, one: ArticleView, digest_key: str | None, *, now: datetime
+) -> int | None:
+    if digest_key is None:
+        return None
+    words = wording.of_article(one, language=digests.by_key(session, digest_key).languages[0])
+    return _drafted(session, parts, words, digest_key, now=now)
 
 
 def _drafted(session: Session, parts: Parts, words: str, digest_key: str, *, now: datetime) -> int | None:

@@ -11,6 +11,8 @@ from typing import Any
 from newsletter.database import Session
 from newsletter.delivery import planning
 from newsletter.errors import Invalid
+from newsletter.issues import digests
+from newsletter.ledger import mailings, translating
 from newsletter.subscribers import segments, topics
 from newsletter.subscribers.topics import TopicView
 
@@ -103,6 +105,30 @@ def of(content: Mapping[str, Any]) -> dict[str, Any]:
 def without(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is stored of an alert, for everybody."""
     return {name: one for name, one in content.items() if name not in NAMES}
+
+
+def like(session: Session, mailing_id: int) -> tuple[tuple[str, ...], Part]:
+    """Return to which of its digest's readers an alert is limited, for one that follows it: by language, and to a part of them.
+
+    Of a language that the digest lists no more whoever follows it is for all: nobody could read it alone.
+    """
+    view = mailings.get(session, mailing_id)
+    terms, read = translating.terms(view), digests.get(session, view.digest_id or 0).languages
+    only = tuple(terms.get("only", ()))
+    return (only if set(only) <= set(read) else ()), Limits.of(terms).part
+
+
+def wider(session: Session, mailing_id: int) -> int | None:
+    """Return which alert one follows that was for fewer of the digest's readers; None: for as many, or it follows none."""
+    view = mailings.get(session, mailing_id)
+    if view.updates is None:
+        return None
+    old, new = (translating.terms(one) for one in (mailings.get(session, view.updates), view))
+    read = digests.get(session, view.digest_id or 0).languages
+    spoken = [set(each.get("only") or read) & set(read) for each in (old, new)]
+    chosen = [{one["id"] for one in each.get("topics", ())} for each in (old, new)]
+    same = chosen[0] == chosen[1] and old.get("segment") == new.get("segment") and spoken[1] <= spoken[0]
+    return None if same else view.updates
 
 
 def require_all(updates: int, *, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:

@@ -83,6 +83,8 @@ def released(
         facts = {"mailing": manifest.mailing, "count": manifest.count, "by": name(session, by, language)}
         when = say("released-later", language, at=moment(parts, start_at, language), **facts) if later else None
         said = [when or say("released-now", language, **facts), say("released-stop", language)]
+        if later:
+            said.insert(1, say("released-late", language))
         if sooner:
             said.append(say("released-approve", language, url=f"{console(base_url, manifest.mailing)}/approve"))
         return TeamContent(

@@ -342,10 +342,11 @@ def had(session: Session, gone: Sequence[MailingView], readers: Sequence[int]) -
 
 @dataclass(frozen=True, slots=True)
 class StopLinks:
-    """How many mails carry the link that stops an alert, and how many of these a server has taken."""
+    """How many mails carry the link that stops an alert, how many of these a server has taken, and when the first."""
 
     written: int
     accepted: int
+    first_at: datetime | None = None
 
 
 def stop_links(session: Session, alert: int, lock: int, *, but: Iterable[int]) -> StopLinks:
@@ -357,8 +358,9 @@ def stop_links(session: Session, alert: int, lock: int, *, but: Iterable[int]) -
     found = [and_(Delivery.month == mailings.month_of(at), Delivery.mailing_id == one) for one, at in mails]
     if not found:
         return StopLinks(0, 0)
-    taken = func.count().filter(Delivery.state == DeliveryState.ACCEPTED)
-    rows = select(func.count(), taken).where(or_(*found), Delivery.mailbox_id.not_in(list(but)))
+    accepted = Delivery.state == DeliveryState.ACCEPTED
+    taken = func.count().filter(accepted), func.min(Delivery.outcome_at).filter(accepted)
+    rows = select(func.count(), *taken).where(or_(*found), Delivery.mailbox_id.not_in(list(but)))
     return StopLinks(*session.execute(rows).one())
 
 

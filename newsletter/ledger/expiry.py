@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from newsletter.ledger import mailings
+from newsletter.ledger import mailings, translating
 from newsletter.ledger.mailings import Kind, MailingView, State
 from newsletter.models.mailing import Mailing
 
@@ -22,6 +22,26 @@ def expiring(session: Session) -> list[MailingView]:
     unasked = Mailing.asked_at.is_(None), Mailing.expires_at.is_not(None)
     found = select(Mailing.id).where(state, Mailing.kind == Kind.ALERT, *unasked).order_by(Mailing.id)
     return [mailings.get(session, one) for one in session.execute(found).scalars()]
+
+
+def unwritten(session: Session, *, before: datetime, now: datetime) -> list[tuple[MailingView, list[str]]]:
+    """Return the alerts that expire until `before`, are not over, and have languages of which nothing has gone, with these.
+
+    Their readers have no rows: such an alert is done as soon as all others have it. One that was followed takes none any more.
+    """
+    soon = Mailing.expires_at > now, Mailing.expires_at <= before, Mailing.growing.is_(False)
+    state = Mailing.state.in_((State.SENDING, State.PAUSED, State.DONE))
+    later = Mailing.translates.is_(None), Mailing.content.has_key("later")
+    query = select(Mailing.id).where(state, Mailing.kind == Kind.ALERT, *soon, *later).order_by(Mailing.id)
+    found = [(mailings.get(session, one), _unwritten(session, one)) for one in session.execute(query).scalars()]
+    return [(one, missing) for one, missing in found if missing and mailings.follower(session, one.id) is None]
+
+
+def _unwritten(session: Session, mailing_id: int) -> list[str]:
+    gone = [one for one in mailings.translations(session, mailing_id) if one.planned_at]
+    written = {language for one in gone for language in translating.terms(one)["languages"]}
+    later = translating.terms(mailings.get(session, mailing_id)).get("later", [])
+    return [one for one in later if one not in written]
 
 
 def ask_once(session: Session, mailing_id: int, *, now: datetime) -> bool:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Row, func, or_, select, text, true, update
+from sqlalchemy import Row, func, not_, or_, select, text, true, update
 from sqlalchemy.orm import Session
 
 from newsletter.errors import Conflict, NotFound
@@ -457,6 +457,14 @@ def listed(session: Session, *, kind: Kind | None = None, limit: int = 50) -> li
         .order_by(*(() if kind is None else (pressing.desc(),)), Mailing.id.desc())
     )
     return list(session.execute(statement.limit(limit)))
+
+
+def released(session: Session, *, limit: int) -> list[int]:
+    """Return the alerts that went to all who take their digest, the newest first; their later languages stand with them."""
+    whole = not_(or_(Mailing.content.has_key("topics"), Mailing.content.has_key("segment")))
+    alerts = Mailing.kind == Kind.ALERT, Mailing.translates.is_(None), Mailing.state.in_(RELEASED)
+    query = select(Mailing.id).where(*alerts, whole).order_by(Mailing.start_at.desc(), Mailing.id.desc())
+    return list(session.execute(query.limit(limit)).scalars())
 
 
 def under_way(session: Session) -> list[int]:

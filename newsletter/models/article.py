@@ -67,6 +67,8 @@ class Article(Base):
     ready_seq: Mapped[int | None] = mapped_column(unique=True)
     change_note: Mapped[str] = mapped_column(server_default="")
     withdrawn_at: Mapped[datetime | None]
+    # Urgent, or an open letter: when it became a draft of an alert, or the team was told; of what came in as archive, when it came.
+    heeded_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (

@@ -23,6 +23,7 @@ class Event(StrEnum):
     """What a hook is told of."""
 
     DRAFTED = "drafted"
+    PRESSING = "pressing"
     LOCK_WANTED = "lock-wanted"
     APPROVAL_WANTED = "approval-wanted"
     APPROVED = "approved"
@@ -68,11 +69,16 @@ def add(session: Session, event: Event, **facts: Any) -> None:
 
 def add_once(session: Session, event: Event, **facts: Any) -> bool:
     """Have the hook told of what it was not told yet; return whether it is now. The pages' role may not."""
-    said = select(HookCall.id).where(HookCall.event == event, HookCall.facts == facts).limit(1)
-    if session.execute(said).first() is not None:
+    if said(session, event, **facts):
         return False
     add(session, event, **facts)
     return True
+
+
+def said(session: Session, event: Event, **facts: Any) -> bool:
+    """Return whether the hook was to be told of this already. The pages' role may not ask."""
+    same = select(HookCall.id).where(HookCall.event == event, HookCall.facts == facts).limit(1)
+    return session.execute(same).first() is not None
 
 
 def next_try(tries: int, *, made_at: datetime, now: datetime) -> datetime | None:

@@ -6,9 +6,10 @@ from fastapi import APIRouter, Form, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from newsletter import database
+from newsletter.campaigns import atom
 from newsletter.database import DatabaseUnreachable
 from newsletter.issues import cutting, digests
-from newsletter.journeys import leaving, lessening, picturing, previews, publicity
+from newsletter.journeys import feeding, leaving, lessening, picturing, previews, publicity
 from newsletter.journeys.lessening import Less
 from newsletter.web import pages, security
 from newsletter.web.fresh import shared
@@ -86,6 +87,19 @@ def bulletin(request: Request, number: Id) -> Response:
     if found is None:
         raise HTTPException(404)
     return Response(found, media_type="application/cap+xml")
+
+
+@router.api_route(feeding.PLACE, methods=READ)
+async def alerts(request: Request) -> Response:
+    """Give the newest alerts to feed readers: Atom, in the language the address names, or the reader's program wants."""
+    return await shared(request, _alerts)
+
+
+def _alerts(request: Request) -> Response:
+    parts, tongue = pages.product(request).parts, spoken(request)
+    base = security.base(request.headers.get("host", ""), parts.letterhead.mirror_url)
+    headers = {"content-language": tongue, "vary": "accept-language"}
+    return Response(feeding.feed(parts, tongue, base_url=base), headers=headers, media_type=atom.MEDIA_TYPE)
 
 
 @router.api_route("/alerts/{number}", methods=READ)

@@ -22,6 +22,7 @@ class Alerts:
 
     def update(self, session, mailing_id, message, *, now):
         self._note("update", mailing_id, message)
+        return mailing_id
 
     def cancel(self, session, mailing_id, message, *, now):
         self._note("cancel", mailing_id, message)

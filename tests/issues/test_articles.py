@@ -80,14 +80,17 @@ def test_a_broken_item_is_counted_and_named_and_the_others_are_kept(session):
 
 
 def test_what_presses_is_named_once(session):
-    """An open letter or an urgent text becomes a draft when it is new; not again, and not ten years of a site's letters."""
+    """An open letter or an urgent text becomes a draft when it is new or becomes that; not again, and no ten years of letters."""
     letter = story("letter", kind="open_letter")
     archive = story("old", kind="open_letter", posted_on=NOW - timedelta(days=400))
     done = store(session, story("plain"), letter, story("now", urgent=True), archive)
     found = articles.among(session, done.pressing)
     assert [one.url.rpartition("/")[2] for one in found] == ["letter", "now"]
-    changed = store(session, story("plain", urgent=True), replace(letter, title="The letter, corrected"))
-    assert (changed.changed, changed.pressing) == (2, ())
+    assert articles.heed(session, done.pressing, now=NOW) == list(done.pressing)
+    assert articles.heed(session, done.pressing, now=NOW) == []
+    changed = store(session, story("plain", urgent=True), replace(letter, title="The letter, corrected"), archive)
+    found = articles.among(session, changed.pressing)
+    assert (changed.changed, [one.url.rpartition("/")[2] for one in found]) == (2, ["plain"])
 
 
 def test_whoever_commits_later_has_the_higher_number(database):

@@ -6,12 +6,18 @@ import pytest
 from sqlalchemy import text
 
 from newsletter import database
-from newsletter.journeys import drafting, expiring, retracting
+from newsletter.journeys import alert, drafting, expiring, retracting, translating
 from newsletter.ledger import locks
 from newsletter.operators.roles import NotAllowed, Role
 from tests import house
 from tests.journeys.alerting import read, sent, status
 from tests.journeys.nights import calls
+from tests.journeys.test_translating import (
+    files as files,
+)
+from tests.journeys.test_translating import (
+    readers as readers,
+)
 from tests.operators.crew import Crew
 
 READERS = 12
@@ -187,3 +193,37 @@ def test_the_hook_is_told_as_well(newsletter, crew, tmp_path, words, sink):
     [told] = [facts for event, facts in calls(newsletter) if event == "expiring"]
     assert (told["alert"], told["due"]) == (number, 7)
     assert told["expires_at"].startswith("20")
+
+
+def test_the_team_is_asked_for_the_language_that_readers_wait_for(newsletter, crew, readers, files, sink):
+    """Five were to wait for Arabic, and whoever writes it fell asleep: the alert is done, and they have nothing of it."""
+    member = crew.member(Role.WRITER)
+    number = alert.send(newsletter.parts, [files["en"], files["fa"]], digest_key=house.DIGEST, later=["ar"])
+    newsletter.deliver("urgent")
+    assert status(newsletter, number).state == "done"
+    newsletter.sweep()
+    assert asked(newsletter, sink) == [], "a day is long"
+    expires_in(newsletter, number, 119)
+    newsletter.sweep()
+    newsletter.sweep()
+    [mail] = asked(newsletter, sink)
+    assert mail.recipient == member.address
+    assert read(mail)["Subject"].startswith(f"Alert {number} expires, and 5 wait for it")
+    assert f"/console/alerts/new?translates={number}" in read(mail).get_body(("plain",)).get_content()
+    told = [facts["languages"] for event, facts in calls(newsletter) if event == "expiring"]
+    assert told == [["ar"]]
+
+
+@pytest.mark.parametrize("why", ["it went", "it was followed", "it is over"])
+def test_nobody_is_asked_for_a_language_that_helps_nobody(newsletter, crew, readers, files, sink, why):
+    """They have it, or another alert in its place, or its time is over: there is nothing left to decide."""
+    crew.member(Role.WRITER)
+    number = alert.send(newsletter.parts, [files["en"], files["fa"]], digest_key=house.DIGEST, later=["ar"])
+    newsletter.deliver("urgent")
+    if why == "it went":
+        alert.send_draft(newsletter.parts, translating.draft(newsletter.parts, [files["ar"]], of=number))
+    elif why == "it was followed":
+        alert.send(newsletter.parts, [files["en"]], digest_key=house.DIGEST, updates=number)
+    expires_in(newsletter, number, 0 if why == "it is over" else 60)
+    newsletter.sweep()
+    assert asked(newsletter, sink) == []

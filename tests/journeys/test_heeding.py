@@ -1,5 +1,6 @@
 """An authority's messages and a feed's urgent items become alerts that wait for people, and never one that is sent by itself."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -15,11 +16,15 @@ from newsletter.journeys.narrowing import Part
 from newsletter.journeys.parts import NoSender
 from newsletter.ledger import mailings
 from newsletter.ledger.mailings import State
+from newsletter.operators.roles import Role
 from newsletter.subscribers import topics
 from newsletter.subscribers.subscriptions import Rhythm
 from tests import house
 from tests.campaigns.samples import named, real, said
 from tests.issues.feeds.samples import SEED
+from tests.journeys.alerting import read
+from tests.journeys.nights import calls
+from tests.operators.crew import Crew
 
 A, U = named("A", 0), named("U", 2)
 INFO = cap.Info(
@@ -126,13 +131,32 @@ def test_what_follows_one_for_some_is_for_the_same(parts, act):
     assert alert.lock(parts, update).count == 1
 
 
-def test_an_update_after_somebody_ended_it_here_changes_nothing(parts, act):
-    """The message is kept, so that what follows it finds its place."""
+@pytest.mark.parametrize("end", ["taken back", "given up"])
+def test_an_update_after_somebody_ended_it_here_begins_anew(parts, act, newsletter, sink, end):
+    """Somebody took a false alarm back, and the river rose after all: the authority's next word must not vanish."""
+    Crew(parts.database, parts.database).member(Role.WRITER)
+    with parts.database.transaction() as session:
+        topics.add(session, "water", name="Water")
+        topics.choose(session, 1, ["water"], now=database.now(session))
     number = bulletins.take(parts, ALERT, act=act).mailing
-    released(parts, number)
-    retracting.retract(parts, number)
-    assert bulletins.take(parts, UPDATE, act=act).mailing == number
-    assert state(parts, number) is State.RETRACTED
+    words = tuple(in_hand(parts, number)[0])
+    drafting.edit_words(parts, number, Revision(words, part=Part(("water",))))
+    if end == "taken back":
+        released(parts, number)
+        retracting.retract(parts, number)
+    else:
+        alert.stop(parts, number)
+    ended = state(parts, number)
+    anew = bulletins.take(parts, UPDATE, act=act).mailing
+    assert anew != number
+    assert (state(parts, number), state(parts, anew), _updates(parts, anew)) == (ended, State.DRAFT, None)
+    assert translating.languages(parts, anew).limits.keys == ("water",)
+    newsletter.deliver("transactional")
+    told = [" ".join(read(one).get_body(("plain",)).get_content().split()) for one in sink.messages]
+    assert any(f"though alert {number} was given up or taken back here" in one for one in told)
+    assert bulletins.take(parts, LATER, act=act).mailing == anew, "and what comes later belongs to that"
+    bulletins.take(parts, CANCEL, act=act)
+    assert (state(parts, number), state(parts, anew)) == (ended, State.CANCELLED)
 
 
 def _updates(parts, number):
@@ -199,11 +223,64 @@ def test_urgent_items_of_a_feed_become_drafts(parts, tmp_path):
     """An open letter in the feed at midnight lies ready on the desk, for the readers somebody named."""
     done = publish.import_articles(parts, str(SEED), as_news=True)
     assert done.pressing
-    drafts = heeding.drafts(parts, done.pressing, digest_key=None)
+    drafts = heeding.heed(parts, done.pressing, digest_key=None).drafts
     assert len(drafts) == len(done.pressing)
     assert {state(parts, number) for number in drafts} == {State.DRAFT}
     again = publish.import_articles(parts, str(SEED), as_news=True)
-    assert heeding.drafts(parts, again.pressing, digest_key=None) == []
+    assert again.pressing == ()
+    assert heeding.heed(parts, done.pressing, digest_key=None) == heeding.Heeded()
+
+
+def feed(tmp_path, **ours):
+    item = {"id": "1", "url": "https://s.example/1", "title": "Lorries", "content_text": "Lorries at the gate."}
+    item |= {"date_published": "2026-11-26T10:00:00Z", "_newsletter": ours}
+    path = tmp_path / "feed.json"
+    path.write_text(json.dumps({"version": "https://jsonfeed.org/version/1.1", "title": "S", "items": [item]}))
+    return str(path)
+
+
+@pytest.mark.parametrize("became", [{"urgent": True}, {"kind": "open_letter"}])
+def test_an_item_that_becomes_urgent_by_a_revision_becomes_a_draft_once(parts, tmp_path, became):
+    """The editor published at nine and marked it urgent at ten: nobody would have been told."""
+    assert publish.import_articles(parts, feed(tmp_path), as_news=True).pressing == ()
+    done = publish.import_articles(parts, feed(tmp_path, **became), as_news=True)
+    [draft] = heeding.heed(parts, done.pressing, digest_key=None).drafts
+    assert state(parts, draft) is State.DRAFT
+    for again in (feed(tmp_path), feed(tmp_path, **became)):
+        assert publish.import_articles(parts, again, as_news=True).pressing == ()
+
+
+def test_what_an_import_left_that_died_the_next_one_heeds(parts, tmp_path):
+    """The machine went down between the article and its draft: the same feed an hour later holds nothing new."""
+    died = publish.import_articles(parts, feed(tmp_path, urgent=True), as_news=True)
+    again = publish.import_articles(parts, feed(tmp_path, urgent=True), as_news=True)
+    assert (again.added, again.changed) == (0, 0)
+    assert again.pressing == died.pressing
+    assert len(heeding.heed(parts, again.pressing, digest_key=None).drafts) == 1
+
+
+def test_what_came_in_as_archive_asks_for_nothing(parts, tmp_path):
+    """Ten years of a site with all its open letters must not become five hundred drafts, now or at the next import."""
+    for _ in range(2):
+        assert publish.import_articles(parts, str(SEED)).pressing == ()
+
+
+def test_where_nobody_said_for_whom_the_team_is_told_once(parts, newsletter, tmp_path, sink):
+    """A line on the screen of a nightly job is read by nobody: an urgent item must reach who writes."""
+    member = Crew(parts.database, parts.database).member(Role.WRITER)
+    with parts.database.transaction() as session:
+        digests.add(session, "tiny", name="Tiny", languages=("en",), rhythm=Rhythm.DAILY)
+    for _ in range(2):
+        done = publish.import_articles(parts, feed(tmp_path, urgent=True), as_news=True)
+        heeded = heeding.heed(parts, done.pressing, digest_key=None)
+        assert (heeded.drafts, heeded.told) == ((), done.pressing)
+    newsletter.deliver("transactional")
+    [mail] = sink.messages
+    assert mail.recipient == member.address
+    assert read(mail)["Subject"] == "An article asks for an alert"
+    body = read(mail).get_body(("plain",)).get_content()
+    assert "newsletter alerts article 1 --to DIGEST" in body
+    assert [facts for event, facts in calls(newsletter) if event == "pressing"] == [{"articles": [1]}]
 
 
 def test_an_authority_s_update_goes_to_the_readers_of_its_alert(parts, act):

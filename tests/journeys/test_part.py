@@ -66,6 +66,20 @@ def sent(made, wished):
     return number
 
 
+@pytest.fixture
+def program(newsletter, tmp_path, database_urls, sink):
+    """The command line beside this product."""
+    ours = {
+        "NEWSLETTER_DATABASE_URL": database_urls.worker,
+        "NEWSLETTER_HOME": str(tmp_path / "home"),
+        "NEWSLETTER_KEYS": str(tmp_path / "keys" / "keys.json"),
+        "NEWSLETTER_SENDER": "Friends of Sarand <news@sarand.example>",
+        "NEWSLETTER_POSTAL_ADDRESS": "7 Lantern Yard, London",
+        "NEWSLETTER_RELAY_URL": sink.url,
+    }
+    return Program({"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)} | ours)
+
+
 def test_it_goes_to_those_who_chose_a_topic_and_take_the_digest(newsletter, sink, files, water):
     """What is about one river wakes nobody who asked for other things; whoever has left the digest is in no part of it."""
     with newsletter.parts.database.transaction() as session:
@@ -217,6 +231,20 @@ def test_an_update_leaves_out_nobody_who_is_to_hear_of_it(newsletter, files, wat
     drafting.draft_words(newsletter.parts, wish(files, "en", updates=second, part={"segment": "river"}), by=None)
 
 
+def test_what_follows_an_alert_is_for_its_readers_unless_somebody_says_more(newsletter, files, water, program):
+    """At night nobody repeats every option: an update to five must not wake ten who never heard of the first."""
+    first = sent(newsletter, wish(files, "en", part={"topics": ("water",)}))
+    says = ("alerts", "draft", files["en"], "--to", house.DIGEST, "--updates", first)
+    same, (_, said) = program.json(*says)["mailing"], program.run(*says)
+    assert "more readers" not in said
+    assert alert.lock(newsletter.parts, same).count == 5
+    _, said = program.run(*says, "--everybody")
+    assert f"more readers than alert {first}" in " ".join(said.split())
+    wider = program.json(*says, "--everybody")["mailing"]
+    assert alert.lock(newsletter.parts, wider).count == 15
+    assert drafting.rehearse(newsletter.parts, replace(wish(files, "en", updates=first), part=None)) == 5
+
+
 def test_what_is_not_there_is_said_as_it_is_written(newsletter, files, water):
     """A topic that nobody can have chosen, a segment that is none, one that names a digest that is gone: not first at its lock."""
     with newsletter.parts.database.transaction() as session:
@@ -230,17 +258,8 @@ def test_what_is_not_there_is_said_as_it_is_written(newsletter, files, water):
             drafting.draft_words(newsletter.parts, wish(files, "en", part=part), by=None)
 
 
-def test_the_command_line_takes_both(newsletter, files, water, tmp_path, database_urls, sink):
+def test_the_command_line_takes_both(newsletter, files, water, program):
     """One line at night; and status says whom it was for."""
-    ours = {
-        "NEWSLETTER_DATABASE_URL": database_urls.worker,
-        "NEWSLETTER_HOME": str(tmp_path / "home"),
-        "NEWSLETTER_KEYS": str(tmp_path / "keys" / "keys.json"),
-        "NEWSLETTER_SENDER": "Friends of Sarand <news@sarand.example>",
-        "NEWSLETTER_POSTAL_ADDRESS": "7 Lantern Yard, London",
-        "NEWSLETTER_RELAY_URL": sink.url,
-    }
-    program = Program({"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)} | ours)
     segmenting.add(newsletter.parts, "persian", segmenting.said(language=["fa"]))
     words = ("alerts", "send", files["fa"], "--to", house.DIGEST, "--topic", "water", "--segment", "persian")
     assert program.json(*words, "--dry-run")["would_send"] == 3

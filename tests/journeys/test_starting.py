@@ -2,12 +2,13 @@
 
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 
 from newsletter import database
-from newsletter.delivery.alone import Unheard
+from newsletter.delivery.alone import HeardLate, Unheard
 from newsletter.journeys import alert, drafting, publish
 from newsletter.ledger.mailings import State
 from newsletter.operators import audit, people
@@ -101,14 +102,13 @@ def test_the_lifeboat_sends_an_alert_while_an_issue_is_planned(made, tmp_path, w
     wait_for(lambda: books(made, 1).state == State.SENDING, seconds=10)
 
 
-def test_the_team_is_told_what_does_not_go_after_all(made, tmp_path, words, author, approver, sink):
+def test_the_team_is_told_what_does_not_go_after_all(made, tmp_path, words, author, approver, sink, database_urls):
     """Whoever sent it alone has gone to sleep in the belief that it goes."""
     number = sent_alone(made, tmp_path, words, author)
     made.deliver("transactional")
     sink.messages.clear()
     house.add_readers(made, tmp_path, house.addresses(9))
-    with made.parts.database.transaction() as session:
-        session.execute(START)
+    heard(database_urls, number)
     made.sweep()
     made.sweep()
     made.deliver("transactional")
@@ -149,6 +149,14 @@ def overdue(database_urls, number):
     house.by_owner(database_urls, "UPDATE mailing SET start_at = now() WHERE id = %s", number)
 
 
+def heard(database_urls, number):
+    """The mail that stops it was taken a quarter of an hour ago, and what waits for that has its hour now."""
+    house.by_owner(
+        database_urls, "UPDATE delivery SET outcome_at = now() - interval '16 minutes' WHERE state = 'accepted'"
+    )
+    house.by_owner(database_urls, "UPDATE mailing SET start_at = now() WHERE id = %s", number)
+
+
 def test_what_one_sends_alone_waits_for_somebody_to_have_the_link(
     made, pages, tmp_path, words, author, approver, sink, database_urls
 ):
@@ -167,8 +175,59 @@ def test_what_one_sends_alone_waits_for_somebody_to_have_the_link(
     made.deliver("transactional")
     assert approver.address in [message.recipient for message in sink.messages]
     assert alert.standing(pages.parts, number).waits_for is None
+
+
+def test_whoever_hears_late_has_as_long_to_stop_it(made, tmp_path, words, author, approver, sink, database_urls):
+    """A relay that was away for twenty minutes must not make a quarter of an hour into five seconds."""
+    number = sent_alone(made, tmp_path, words, author)
+    overdue(database_urls, number)
+    made.sweep()
+    made.deliver("transactional")
+    before = now(made)
+    with pytest.raises(HeardLate):
+        alert.release(made.parts, number, by=author.id)
+    made.sweep()
+    assert made.deliver("urgent") == 0
+    found = alert.standing(made.parts, number)
+    assert (found.state, found.waits_for) == (State.APPROVED, None)
+    assert timedelta(minutes=14) < found.start_at - before <= timedelta(minutes=15)
+    told = [facts["starts_at"] for event, facts in nights.calls(made) if event == "released"]
+    assert told[1:] == [found.start_at.isoformat()]
+    heard(database_urls, number)
     made.sweep()
     assert made.deliver("urgent") == 4
+
+
+def test_what_somebody_heard_of_after_its_lock_was_over_does_not_go(
+    made, tmp_path, words, author, approver, sink, database_urls
+):
+    """The new hour lies behind the end of the lock: it becomes a draft of which the team hears, and is not forgotten."""
+    number = sent_alone(made, tmp_path, words, author)
+    made.deliver("transactional")
+    overdue(database_urls, number)
+    made.sweep()
+    sink.messages.clear()
+    house.by_owner(
+        database_urls, "UPDATE mailing SET start_at = now() - interval '1 s', expires_at = now() WHERE id = %s", number
+    )
+    house.by_owner(database_urls, "UPDATE delivery SET outcome_at = now() - interval '1 hour'")
+    made.sweep()
+    made.sweep()
+    made.deliver("transactional")
+    assert alert.standing(made.parts, number).state is State.DRAFT
+    assert all(b"did NOT go" in message.content for message in sink.messages)
+    assert len(sink.messages) == 2
+
+
+def test_an_hour_that_holds_is_left_alone(made, tmp_path, words, author, approver, database_urls):
+    """The mail went at once, as it nearly always does: it goes when it was said, and the hook is told of it once."""
+    number = sent_alone(made, tmp_path, words, author)
+    made.deliver("transactional")
+    overdue(database_urls, number)
+    heard(database_urls, number)
+    made.sweep()
+    assert books(made, number).state == "sending"
+    assert len([event for event, _ in nights.calls(made) if event == "released"]) == 1
 
 
 def test_one_s_own_link_is_no_other_s(made, tmp_path, words, author, approver, sink, database_urls):

@@ -53,7 +53,9 @@ def _measured(night: Night, account: Account) -> Measured:
     promised = {
         what: Promised(night.moments[f"{what} promised"], account.last.get(what, 0.0)) for what in ("correction",)
     }
-    return Measured({what: after(what) for what in ("alert", "correction")}, _after_stop(night, account), promised)
+    first = {what: after(what) for what in ("alert", "back", "correction", "arabic")}
+    on_again = {what: _on_again(account, night.moments[what]) for what in ("killed one", "killed whole")}
+    return Measured(first, _after_stop(night, account), promised, on_again)
 
 
 def _head(night: Night) -> list[str]:
@@ -93,9 +95,11 @@ def _table(night: Night, account: Account) -> list[str]:
 
 
 def _truth(night: Night, account: Account, found: dict[str, Findings], measured: Measured) -> list[str]:
-    clock, moments, late = night.ground.clock, night.moments, measured.after_stop
-    waits = ["never" if seconds is None else f"{seconds:.1f} s" for seconds in measured.first.values()]
-    on = [f"{_on_again(account, moments[kill]):.1f} s" for kill in ("killed one", "killed whole")]
+    clock, late = night.ground.clock, measured.after_stop
+    waits, on = (
+        ["never" if seconds is None else f"{seconds:.1f} s" for seconds in each.values()]
+        for each in (measured.first, measured.on_again)
+    )
     doubts = sum(one.ever_in_doubt for one in found.values())
     repeated = sum(one.repeated for one in found.values())
     spared = found["alert"].planned - len(account.of("alert"))
@@ -103,8 +107,9 @@ def _truth(night: Night, account: Account, found: dict[str, Findings], measured:
     said = [
         f"The stop spared {spared:,} readers. All who had the wrong alert were told by {clock.at(account.last['back'])}; all "
         f"who read English or Persian had the corrected one by {clock.at(account.last['correction'])}, {_kept(night, account)}.",
-        f"This machine's own seconds, under a load of {os.getloadavg()[1]:.0f}: first mail {waits[0]} after the thumb, and "
-        f"{waits[1]} for the corrected alert; after the kills the alert went on within {on[0]} and {on[1]}; after the stop "
+        f"This machine's own seconds, under a load of {os.getloadavg()[1]:.0f}: first mail {waits[0]} after the thumb, "
+        f"{waits[1]} for what takes it back, {waits[2]} for the corrected alert and {waits[3]} for Arabic; "
+        f"after the kills the alert went on within {on[0]} and {on[1]}; after the stop "
         f"nothing was begun later than {late:.2f} s (promised: {HALF_SECOND} s).",
         f"Lost: {sum(one.lost for one in found.values())}. In doubt because what sent them died: {doubts}, all on the list. Of "
         f"those {repeated} came twice, the same to the last byte, which mail programs show once; {told} were told to "
@@ -140,13 +145,13 @@ def _quota(night: Night) -> str:
 
 
 def _after_stop(night: Night, account: Account) -> float:
-    """Return how long after the stop was confirmed a message of the alert was begun; 0 for none."""
+    """Return how long after the stop was written down a message of the alert was begun; 0 for none."""
     return max(0.0, account.begun.get("alert", 0.0) - night.moments["stopped"])
 
 
-def _on_again(account: Account, killed: float) -> float:
-    """Return after how long the next message of the alert was begun."""
-    return min((began for began in account.starts["alert"] if began > killed), default=killed) - killed
+def _on_again(account: Account, killed: float) -> float | None:
+    """Return after how long the next message of the alert was begun; None where none was."""
+    return min((began - killed for began in account.starts["alert"] if began > killed), default=None)
 
 
 def verdict(account: Account, late: list[str], messages: int) -> list[str]:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from newsletter import languages
+from newsletter import database, languages
 from newsletter.journeys import mailing, publish
 from newsletter.ledger.books import Status
-from newsletter.operators import codes
+from newsletter.operators import audit, codes
 from tests import house
 from tests.night.ground import DAILY, DIGEST, GONE, RESERVE, Ground
 from tests.night.sink import Text
@@ -69,6 +69,12 @@ class Night:
         """Add a line of the page."""
         self.lines.append((self.ground.clock.at(at) if when is None else when, words))
         print(f"  {self.lines[-1][0]}  {words}", file=sys.stderr)
+
+    def written_down(self, act: str) -> float:
+        """Return when the audit has that this was done, last: by the database's clock, and not when a command had ended."""
+        with self.ground.made.parts.database.transaction() as session:
+            at = max(entry.at for entry in audit.listed(session) if entry.act == act)
+            return time.monotonic() - (database.now(session) - at).total_seconds()
 
     def status(self, what: str) -> Status:
         """Return the books of one of the mailings."""
@@ -218,13 +224,14 @@ def typo(night: Night) -> None:
     size = night.ground.size
     wait_for(lambda: night.taken("alert") > size.readers * 7 // 20, every=0.1, what="a third of the alert")
     stopped = night.ask("alerts", "stop", night.mailings["alert"])
-    night.moments["stopped"] = time.monotonic()
+    night.moments["stopped"] = night.written_down("alert.stopped")
     assert stopped["state"] == "stopped"
     night.note("A typo: 29,000 for 2,900. Somebody stops it.")
 
 
 def taken_back(night: Night) -> None:
     """The prepared retraction goes to everyone who has it, or may have it."""
+    night.moments["back"] = time.monotonic()
     back = night.ask("alerts", "retract", night.mailings["alert"])
     night.note("It is taken back: by mail from all who have it, or may have it, and on every page at once.")
     night.mailings["back"] = back["mailing"]
@@ -256,6 +263,7 @@ def arabic_late(night: Night) -> None:
     # With the two other languages it is no longer to few, and no frame of the mandate's: somebody else is rung up.
     second = ground.signers[0]
     night.ask("alerts", "approve", number, "--operator", second.id, stdin=night.code(second))
+    night.moments["arabic"] = time.monotonic()
     night.ask("alerts", "release", number, "--operator", ground.holder.id)
     night.note(
         f"The Arabic text is finished, approved by Noor Holm, and goes to the {found['audience']:,} who wait.", at=at

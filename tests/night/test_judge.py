@@ -23,9 +23,20 @@ def test_a_night_in_time_is_not_convicted():
         (replace(GOOD, first={"alert": 2.1}), "alert: first mail 2.1 s after the thumb, promised within 2 s"),
         (replace(GOOD, first={"correction": None}), "correction: no message of it reached"),
         (replace(GOOD, after_stop=0.6), "begun 0.60 s after the stop"),
+        (replace(GOOD, first={"back": 2.4}), "back: first mail 2.4 s"),
+        (replace(GOOD, on_again={"killed one": 11.0}), "killed one: it went on after 11.0 s"),
+        (replace(GOOD, on_again={"killed whole": None}), "killed whole: nothing went on"),
         (replace(GOOD, promised={"correction": Promised(100.0, 107.0)}), "came 7.0 s of this machine after the hour"),
     ],
-    ids=["a late first mail", "no mail", "a late stop", "a broken promise"],
+    ids=[
+        "a late first mail",
+        "no mail",
+        "a late stop",
+        "a late word back",
+        "a late start",
+        "no start",
+        "a broken promise",
+    ],
 )
 def test_what_is_late_is_convicted_on_the_page_and_by_the_exit_code(night, says):
     """Somebody who runs it before a release reads one word at the end, and a machine reads one number."""

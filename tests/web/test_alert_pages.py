@@ -9,9 +9,11 @@ from sqlalchemy import text
 
 from newsletter.campaigns import cap
 from newsletter.campaigns.cap import Kind
+from newsletter.composer.styles import Style
 from newsletter.issues import digests
-from newsletter.journeys import bulletins
+from newsletter.journeys import bulletins, styling
 from newsletter.journeys import desk as desk_
+from newsletter.subscribers.styles import Wish
 from newsletter.subscribers.subscriptions import Rhythm
 from tests.campaigns.samples import named, said, xml
 from tests.fakes.alerts import Alerts
@@ -164,3 +166,22 @@ def test_a_cancel_is_not_hidden_by_others_that_are_done_with(author, desk, reade
     assert page.count(f'class="row" href="/console/alerts/{number}"') >= bulletins.MOST_CANCELLED
     assert "5 more are not shown here." in page
     assert "not shown here" not in author.open("/console/alerts?all=1").text
+
+
+def test_what_readers_at_risk_get_is_one_press_away(author, trustee, desk, readers, worker):
+    """Their version is locked with the others: whoever gives their word must be able to see what it shows of us."""
+    readers(4)
+    with worker.parts.database.transaction() as session:
+        styling.apply(session, 1, Wish(Style.parse("dt")))
+    number = written(author)
+    here = f"/console/alerts/{number}"
+    author.post(f"{here}/lock")
+    for browser, page in ((author, f"{here}?words=1"), (trustee[1], f"{here}/approve")):
+        shown = browser.open(page).text
+        assert "As readers at risk get it" in shown
+        [place] = re.findall(
+            r'href="([^"]+/preview/\d+)">See version \d+ as a mail: neutral sender and subject · plain text<', shown
+        )
+        mail = browser.open(place)
+        assert "Fourteen" in mail.text
+        assert "<html" not in mail.text

@@ -3,7 +3,7 @@
 import re
 
 from newsletter import database
-from newsletter.journeys import segmenting
+from newsletter.journeys import alert, segmenting
 from newsletter.operators.roles import Role
 from newsletter.subscribers import topics
 from tests.web.test_alerts import WORDS, written
@@ -14,6 +14,7 @@ from tests.web.test_alerts import made as made
 from tests.web.test_alerts import readers as readers
 from tests.web.test_alerts import trustee as trustee
 from tests.web.test_alerts import worker as worker
+from tests.web.test_languages import speak
 from tests.web.visiting import inside
 
 
@@ -104,3 +105,26 @@ def test_what_is_not_there_is_refused_in_a_sentence(author, desk, readers, worke
     assert "Fourteen lorries" in author.text
     author.post("/console/alerts", **WORDS, part="chosen", segment="", **{"topic-air": "1"})
     assert "no topic “air” any more" in author.problem
+
+
+def test_an_update_is_for_the_readers_of_what_it_follows(author, trustee, desk, readers, worker):
+    """“Write an update” at night, to those at the river: the form must not be one to everybody without a word."""
+    readers(2)
+    chosen(worker, 1)
+    speak(worker, "UPDATE digest SET languages = '{en,fa}'")
+    number = written(author, part="chosen", segment="", readers="chosen", **{"topic-water": "1", "only-en": "1"})
+    alert.lock(worker.parts, number)
+    alert.release(worker.parts, number)
+    worker.deliver("urgent")
+    for place in (f"updates={number}", f"like={number}"):
+        page = author.open(f"/console/alerts/new?{place}").text
+        assert ticked(page) == ["water"]
+        assert re.findall(r'name="only-(\w+)" value="1" checked', page) == ["en"]
+    as_it_is = {"part": "chosen", "segment": "", "readers": "chosen", "only-en": "1", "updates": str(number)}
+    author.open(f"/console/alerts/new?updates={number}")
+    written(author, **as_it_is, **{"topic-water": "1"})
+    assert "more readers than alert" not in author.text
+    wider = written(author, **as_it_is)
+    assert f"more readers than alert {number}" in author.text
+    author.post(f"/console/alerts/{wider}/lock")
+    assert f"more readers than alert {number}" in trustee[1].open(f"/console/alerts/{wider}/approve").text

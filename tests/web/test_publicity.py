@@ -3,13 +3,17 @@
 import asyncio
 import re
 import time
+from xml.etree import ElementTree
 
 import pytest
 from fastapi.responses import HTMLResponse
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
+from newsletter import database
 from newsletter.journeys import alert, drafting, retracting, translating
+from newsletter.journeys.narrowing import Part
+from newsletter.subscribers import topics
 from newsletter.web import create
 from newsletter.web.fresh import SECONDS, Fresh
 from tests import house
@@ -209,16 +213,70 @@ def test_what_was_taken_back_is_gone_from_every_address_within_the_second(pages,
     number = alert.send(worker.parts, texts, digest_key=house.DIGEST)
     worker.deliver("urgent")
     places = ("", "/en", "/fa", "/cap.xml")
-    addresses = [*(f"/alerts/{number}{place}" for place in places), f"/archive/{house.DIGEST}/{number}/1", "/"]
+    addresses = [f"/alerts/{number}{place}" for place in places]
+    addresses += [f"/archive/{house.DIGEST}/{number}/1", "/alerts/feed.xml", "/alerts/feed.xml?language=fa", "/"]
     before = [pages.get(address).text for address in addresses]
-    assert [len(re.findall("lorries|کامیون", shown)) > 0 for shown in before] == [True] * 5 + [False]
+    assert [len(re.findall("lorries|کامیون", shown)) > 0 for shown in before] == [True] * 7 + [False]
     retracting.retract(worker.parts, number)
     time.sleep(SECONDS)
     for address in addresses:
         shown = pages.get(address)
         assert shown.status_code == 200, address
         assert not re.search("lorries stand at the gate|چهارده", shown.text), address
+    [entry] = entries(pages.get("/alerts/feed.xml"))
+    assert entry["title"] == "We take our alert back"
     assert "<msgType>Cancel</msgType>" in pages.get(f"/alerts/{number}/cap.xml").text
+
+
+def entries(answer):
+    """Return the entries of a feed, each as its elements' texts by their names, as any XML parser reads them."""
+    root = ElementTree.fromstring(answer.content)
+    space = "{http://www.w3.org/2005/Atom}"
+    assert root.tag == f"{space}feed"
+    assert {f"{space}{name}" for name in ("id", "title", "updated", "author", "link")} <= {one.tag for one in root}
+    found = [{one.tag.removeprefix(space): one.text for one in entry} for entry in root.iter(f"{space}entry")]
+    assert all({"id", "title", "updated", "summary", "link"} <= set(one) for one in found)
+    return found
+
+
+def test_a_feed_reader_has_the_newest_alert_and_hears_that_it_was_taken_back(pages, worker, texts):
+    """Whoever passes alerts on by machine polls one address: the same entry, newer, says that it was wrong."""
+    assert entries(pages.get("/alerts/feed.xml")) == []
+    speak(worker, "{en,fa}")
+    number = alert.send(worker.parts, texts, digest_key=house.DIGEST)
+    drafting.draft(worker.parts, texts, digest_key=house.DIGEST)
+    worker.deliver("urgent")
+    pages.app.state.fresh = Fresh()
+    answer = pages.get("/alerts/feed.xml?language=fa")
+    assert answer.headers["content-type"].startswith("application/atom+xml")
+    assert answer.headers["content-language"] == "fa"
+    [persian] = entries(answer)
+    [english] = entries(pages.get("/alerts/feed.xml", headers={"accept-language": "en"}))
+    assert (english["title"], persian["title"]) == ("Lorries at Sarand", "کامیون‌ها در سرند")
+    assert english["id"] == persian["id"] == f"http://127.0.0.1:8080/alerts/{number}"
+    place = '<link rel="alternate" type="application/atom+xml"'
+    assert place in pages.get(f"/alerts/{number}/fa").text
+    assert place in pages.get("/").text
+    time.sleep(1)  # moments of Atom are whole seconds
+    retracting.retract(worker.parts, number)
+    pages.app.state.fresh = Fresh()
+    [back] = entries(pages.get("/alerts/feed.xml?language=en"))
+    assert back["id"] == english["id"]
+    assert back["updated"] > english["updated"]
+    assert "lorries" not in back["summary"]
+
+
+def test_an_alert_to_a_part_is_announced_to_nobody_else(pages, worker, texts):
+    """Who is at the river asked for it; that it was sent is not put up on the wall for all."""
+    with worker.parts.database.transaction() as session:
+        topics.add(session, "water", name="Water")
+        topics.choose(session, 1, ["water"], now=database.now(session))
+    wish = drafting.Wish(drafting.read_files(texts), house.DIGEST, part=Part(("water",)))
+    number = drafting.draft_words(worker.parts, wish, by=None)
+    alert.send_draft(worker.parts, number)
+    worker.deliver("urgent")
+    assert pages.get(f"/alerts/{number}").status_code == 200
+    assert entries(pages.get("/alerts/feed.xml")) == []
 
 
 def speak(made, languages):

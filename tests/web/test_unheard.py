@@ -7,7 +7,7 @@ from newsletter.journeys import alert
 from newsletter.operators import people
 from newsletter.operators.roles import Role
 from newsletter.operators.sessions import Factor
-from tests.journeys.test_starting import overdue
+from tests.journeys.test_starting import heard, overdue
 from tests.web.test_alerts import desk as desk
 from tests.web.test_alerts import few as few
 from tests.web.test_alerts import fingerprint, written
@@ -68,7 +68,12 @@ def test_it_goes_on_by_itself_once_somebody_has_heard(sender, worker, number, da
     overdue(database_urls, number)
     worker.sweep()
     worker.deliver("transactional")
+    worker.sweep()
     assert WAITS not in front(sender[1])
+    assert "Goes by itself at" in sender[1].text, (
+        "the others have their quarter of an hour, and the page says until when"
+    )
+    heard(database_urls, number)
     worker.sweep()
     assert "On its way" in plain(sender[1].open(f"/console/alerts/{number}"))
 

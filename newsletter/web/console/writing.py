@@ -66,14 +66,22 @@ def write(
     parts = gate.made(request).parts
     if like is not None:
         found = desk.shown(parts, like)
-        return _form(request, who, Form([found.digest], found.texts))
+        return _form(request, who, _as_that(parts, Form([found.digest], found.texts), like))
     # Of two in one language the later one: whoever chose again meant that.
     texts = list({text.language: text for text in (desk.framed(parts, one) for one in frame)}.values())
     form = Form(desk.audiences(parts), texts, translates=translates, updates=None if translates else updates)
     more = {name: one for name, one in (("translates", form.translates), ("updates", form.updates)) if one}
     for about in more.values():
         form = replace(form, digests=[desk.shown(parts, about).digest])
+    if form.updates is not None:
+        form = _as_that(parts, form, form.updates)
     return _form(request, who, replace(form, offers=_frames(parts, texts, **more)))
+
+
+def _as_that(parts: Parts, form: Form, number: int) -> Form:
+    """Return a form for the readers of an alert: whoever wants more of them unticks what stands there."""
+    only, part = desk.limits(parts, number)
+    return replace(form, only=only, part=part)
 
 
 def _frames(parts: Parts, chosen: Sequence[Manuscript], **more: int) -> dict[str, list[tuple[str, str]]]:
