@@ -14,6 +14,7 @@ from newsletter.journeys import choosing, erasing, holding, joining, leaving, pr
 from newsletter.journeys.choosing import Details
 from newsletter.journeys.holding import Asked
 from newsletter.journeys.returns import Done
+from newsletter.operators.audit import LINK
 from newsletter.subscribers import suppression
 from newsletter.subscribers.preferences import Level
 from newsletter.subscribers.signup import Wish
@@ -207,8 +208,9 @@ def test_who_said_no_on_a_day_with_two_questions_is_asked_by_their_yes(made, sin
 
 
 def erase(made, **wishes):
-    meant, by = privacy.meant(made.parts, reference=None, address=EmailAddress.parse(ANN), by=None)
-    erasing.erase(made.parts, meant, by=by, **wishes)
+    """Erase her as she does it by a fresh link."""
+    meant, _ = privacy.meant(made.parts, reference=None, address=EmailAddress.parse(ANN), by=None)
+    erasing.erase(made.parts, meant, by=LINK, **wishes)
 
 
 def test_erasure_does_not_end_a_no(made, sink):

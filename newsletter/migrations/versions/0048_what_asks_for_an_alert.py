@@ -6,8 +6,8 @@ Those that are there already asked long ago: nobody is told of them now.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0050"
-down_revision = "0046"
+revision = "0048"
+down_revision = "0047"
 branch_labels = None
 depends_on = None
 
