@@ -31,7 +31,7 @@ from newsletter.delivery.relaylog import RelayLog
 from newsletter.delivery.sending import Sender
 from newsletter.delivery.vouching import House
 from newsletter.errors import Invalid, NotFound
-from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, PICTURES, PRIVACY, RETURNS, SIGNUPS, Nudger
+from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, LINKS, PICTURES, PRIVACY, RETURNS, SIGNUPS, Nudger
 from newsletter.journeys import (
     drilling,
     erasing,
@@ -69,6 +69,8 @@ log = structlog.get_logger()
 Role = Literal["worker", "web"]
 PATIENCE_SECONDS = 10.0
 """How long work may lie untouched before the lifeboat takes it."""
+LOOK_SECONDS = 0.5
+"""How often the lifeboat looks, while it sends, whether somebody pressed something on a page."""
 
 
 class NoServers(NotFound):
@@ -263,8 +265,9 @@ class Newsletter:
         drilling.look(self.parts)
         if drilling.due(self.parts):
             self.parts.nudger.nudge(DRILL)
-        if self._errands_wait():
-            self.parts.nudger.nudge(ERRANDS)
+        for job, links in ((ERRANDS, False), (LINKS, True)):
+            if self._errands_wait(links=links):
+                self.parts.nudger.nudge(job)
         if joining.any_due(self.parts) or proving.any_due(self.parts):
             self.parts.nudger.nudge(SIGNUPS)
         if privacy.any_due(self.parts):
@@ -281,20 +284,28 @@ class Newsletter:
             growing.grow(self.parts, mailing_id)
         starting.start_due(self.parts, (Lane.BULK,))
 
-    def _errands_wait(self) -> bool:
+    def _errands_wait(self, *, links: bool = False) -> bool:
         with self.parts.database.transaction() as session:
-            return errands.waiting(session)
+            return errands.waiting(session, links=links)
 
     def greet(self) -> int:
         """Deal with those who wish to join, and with those who asked for a fresh link; return how many. The desk's work."""
         return joining.work(self.parts) + proving.work(self.parts)
 
     def _run_errands(self) -> None:
-        """Do what pages asked for, where no worker can be called. The desk's work, which loads what senders do not."""
+        """Do what was pressed on pages, where no worker can be called: it loads what senders do not."""
         if self._errands_wait():
             from newsletter.journeys import errands as journey
 
             journey.run(self.parts)
+
+    def _try_links(self) -> None:
+        """Try the links that wait to be tried, where no worker can be called."""
+        if self._errands_wait(links=True):
+            from newsletter.journeys import errands as journey
+
+            while journey.try_links(self.parts):
+                pass
 
     def lifeboat(self, lanes: list[str], *, until: Callable[[], bool], pause_seconds: float = 1.0) -> int:
         """Deliver in a plain loop, without any broker, until told to end; return how many messages were begun.
@@ -303,10 +314,11 @@ class Newsletter:
         or at once when no broker takes anything.
         """
         begun, waiting = 0, dict.fromkeys(lanes, 0.0)
-        aside, rows = Aside(partial(hooking.run_due, self.parts)), Aside(self._write_rows)
+        # What takes its time: a minute for rows, ten seconds for a hook, three quarters of a minute for links.
+        beside = [Aside(one) for one in (self._write_rows, partial(hooking.run_due, self.parts), self._try_links)]
         while not until():
             try:
-                sent = self._row(waiting, aside, rows, until)
+                sent = self._row(waiting, beside, until)
             except PASSING as error:
                 # Nobody starts this again at once, and what it looks after is what is left when much is away.
                 log.warning("lifeboat waits", why=type(error).__name__)
@@ -316,29 +328,42 @@ class Newsletter:
                 time.sleep(pause_seconds)
         return begun
 
-    def _row(self, waiting: dict[str, float], aside: Aside, rows: Aside, until: Callable[[], bool]) -> int:
+    def _row(self, waiting: dict[str, float], beside: list[Aside], until: Callable[[], bool]) -> int:
         """Do once what the lifeboat does; return how many messages were begun."""
         alone = not self.parts.nudger.answers()
         if alone:
             self._look()
-            rows.start()
+            for one in beside:
+                one.start()
             team.tend(self.parts)
             self._run_errands()
             if privacy.any_due(self.parts):
                 privacy.work(self.parts)
             self.greet()
             drilling.run_due(self.parts)
-            if hooking.any_due(self.parts):
-                aside.start()
         # On every machine, and at once: only here lie the journals of workers that died here.
         recovery.reclaim(self.parts.database, self._journals)
-        begun = 0
+        begun, ends = 0, self._pressed(until) if alone else until
         for lane in self._left_lying(waiting, alone=alone):
             with suppress(
                 Unreachable
             ):  # it was said, and the relay is asked again in ten seconds; the other lanes have their own
-                begun += self.deliver(lane, until=until, alone=True)
+                begun += self.deliver(lane, until=ends, alone=True)
         return begun
+
+    def _pressed(self, until: Callable[[], bool]) -> Callable[[], bool]:
+        """Return a question to be asked before each message: is it to end, or has somebody pressed what nobody else will do?"""
+        looked, found = time.monotonic(), False
+
+        def ends() -> bool:
+            nonlocal looked, found
+            if not found and time.monotonic() - looked > LOOK_SECONDS:
+                with suppress(*PASSING):
+                    found = self._errands_wait()
+                looked = time.monotonic()
+            return found or until()
+
+        return ends
 
     def _left_lying(self, waiting: dict[str, float], *, alone: bool) -> list[str]:
         """Return the lanes whose work nobody takes; `waiting` remembers since when each has had work (monotonic, 0 none)."""
