@@ -2,24 +2,55 @@
 
 Each lane has a sink of its own, so that what the alert's reads is the alert. The worker is that of one cheap machine: two
 children for every queue, and beat.
+
+After the alerts to all come some to a part of as many, on the idle machine: to all but those for whom a language comes later, to
+those who chose a topic, and to a segment.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import create_engine, text
 
 from benchmarks import house, limits, ours, sinks
 from benchmarks.sinks import Sink, Watch
+from newsletter import embedded
 from newsletter.assembly import Newsletter
 from newsletter.issues import digests
-from newsletter.journeys import alert, drafting, mailing, publish
+from newsletter.journeys import alert, drafting, mailing, publish, segmenting
+from newsletter.journeys.drafting import Wish
+from newsletter.journeys.narrowing import Part
 from newsletter.ledger.mailings import State
 from newsletter.subscribers.subscriptions import Rhythm
 
-ALARM = "alarm"
+ALARM, PARTS = "alarm", "parts"
+KINDS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "--later fa": {"later": ("fa",)},
+        "--only en": {"only": ("en",)},
+        "--topic water": {"part": Part(topics=("water",))},
+        "--segment: not had": {"part": Part(segment="others")},
+        "--segment: Persian, of water": {"part": Part(segment="persian")},
+    }
+)
+# The same people take a digest in two languages; a fifth of them read Persian, a third chose a topic.
+_FILL = """
+    INSERT INTO digest (key, name, languages) VALUES ('parts', 'Parts', '{en,fa}');
+    INSERT INTO subscription (subscriber_id, digest_id, rhythm, granted_by)
+    SELECT l.subscriber_id, new.id, 'weekly', l.granted_by FROM subscription l
+    JOIN digest old ON old.id = l.digest_id AND old.key = 'weekly' JOIN digest new ON new.key = 'parts' WHERE l.ended_at IS NULL;
+    UPDATE subscriber SET language = 'fa' WHERE id % 5 = 0;
+    INSERT INTO topic (key, name) VALUES ('water', 'Water');
+    INSERT INTO interest (subscriber_id, topic_id, granted_by)
+    SELECT l.subscriber_id, t.id, l.granted_by FROM subscription l JOIN digest d ON d.id = l.digest_id AND d.key = 'parts'
+    JOIN topic t ON t.key = 'water' WHERE l.subscriber_id % 3 = 0;
+"""
 TIMES = 5
 REST_SECONDS = 8.0
 """Between two alerts, so that the digest is at its full pace again: the sweep that wakes it comes every five seconds."""
@@ -48,6 +79,7 @@ def run(folder: Path, *, readers: int, told: int) -> list[str]:
             digests.add(session, ALARM, name="Alarm", languages=("en",), rhythm=Rhythm.WEEKLY)
         house.settle(made, folder, told, digest=ALARM)
         house.settle(made, folder, readers)
+        _fill(made)
         with _working(made, folder, bulk, urgent) as own:
             return _compare(own, folder, urgent, readers, told)
 
@@ -67,26 +99,43 @@ def _working(made: Newsletter, folder: Path, bulk: Sink, urgent: Sink) -> Iterat
         own.close()
 
 
-def missed(idle: Sequence[Alarm], beside: Sequence[Alarm], everybody: float) -> list[str]:
-    """Return what of the figures is not as asked. everybody: the first message of an alert to all, beside the digest."""
+def _fill(made: Newsletter) -> None:
+    """Make parts of the readers: by the owner, since a million are not asked one by one."""
+    engine = create_engine(embedded.start(made.settings.home).owner_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in filter(str.strip, _FILL.split(";")):
+            connection.execute(text(statement))
+        for table in ("subscriber", "subscription", "interest"):
+            connection.execute(text(f"VACUUM ANALYZE {table}"))
+    engine.dispose()
+
+
+def missed(
+    idle: Sequence[Alarm], beside: Sequence[Alarm], everybody: float, parts: Mapping[str, float] = MappingProxyType({})
+) -> list[str]:
+    """Return what of the figures is not as asked. everybody: the first message of an alert to all, beside the digest.
+
+    parts   the first message of an alert to some of them, kind by kind
+    """
     share = median(one.rate for one in beside) / median(one.rate for one in idle)
     return [
         *limits.above("first message beside a digest", max(one.first for one in beside), FIRST_SECONDS),
         *limits.above("first message of an alert to all beside a digest", everybody, FIRST_SECONDS),
         *limits.below("rate beside a digest", share, LEAST_OF_IDLE, "of idle"),
+        *(miss for kind, first in parts.items() for miss in limits.above(f"alert {kind}", first, FIRST_SECONDS)),
     ]
 
 
 def _compare(made: Newsletter, folder: Path, sink: Sink, readers: int, told: int) -> list[str]:
-    _alarm(made, folder, sink)  # nothing is cold
-    idle = [_alarm(made, folder, sink) for _ in range(TIMES)]
+    _alarm(made, sink)  # nothing is cold
+    idle = [_alarm(made, sink) for _ in range(TIMES)]
     issue = ours.compose(made, folder)
     publish.send(made.parts, issue.issue)
     beside = []
     for _ in range(TIMES):
         time.sleep(REST_SECONDS)
-        beside.append(_alarm(made, folder, sink))
-    everybody = _first(made, folder, sink, house.DIGEST)
+        beside.append(_alarm(made, sink))
+    everybody = _first(made, sink, house.DIGEST)
     status = mailing.status(made.parts, issue.mailing)
     assert status.state == State.SENDING, "the digest was over before the last alert"
     mailing.stop(made.parts, issue.mailing)
@@ -98,20 +147,31 @@ def _compare(made: Newsletter, folder: Path, sink: Sink, readers: int, told: int
         print(f"| {name} | **{median(first):.2f}** (to {max(first):.2f}) | {spread} | {median(rate) / usual:.2f} |")
     print(f"\nAn alert to all {readers:,} beside the digest: first on the wire after {everybody:.2f} s.")
     print(f"Meanwhile the digest went to {status.accepted:,}.", flush=True)
-    return missed(idle, beside, everybody)
+    return missed(idle, beside, everybody, _parts(made, sink, readers, had=issue.mailing))
 
 
-def _locked(made: Newsletter, folder: Path, digest: str) -> int:
-    text = folder / "alarm.md"
-    text.write_text(_TEXT)
-    number = drafting.draft(made.parts, [str(text)], digest_key=digest)
+def _parts(made: Newsletter, sink: Sink, readers: int, *, had: int) -> dict[str, float]:
+    """Print after how long alerts to a part are on the wire, and return it. had: the mailing that some have had."""
+    segmenting.add(made.parts, "others", segmenting.said(not_had=[had]))
+    segmenting.add(made.parts, "persian", segmenting.said(topic=["water"], language=["fa"]))
+    print(f"\n| to a part of {readers:,}, idle | first on the wire after, s |\n|---|---|")
+    found = {}
+    for kind, more in KINDS.items():
+        time.sleep(REST_SECONDS)
+        found[kind] = median(_first(made, sink, PARTS, **more) for _ in range(3))
+        print(f"| {kind} | **{found[kind]:.2f}** |", flush=True)
+    return found
+
+
+def _locked(made: Newsletter, digest: str, **more: Any) -> int:
+    number = drafting.draft_words(made.parts, Wish((_TEXT,), digest, **more), by=None)
     alert.lock(made.parts, number)
     return number
 
 
-def _first(made: Newsletter, folder: Path, sink: Sink, digest: str) -> float:
-    """Return the seconds from a release to the first byte, and stop the alert."""
-    number = _locked(made, folder, digest)
+def _first(made: Newsletter, sink: Sink, digest: str, **more: Any) -> float:
+    """Return the seconds from a release to the first byte, and stop the alert. more: as of `Wish`."""
+    number = _locked(made, digest, **more)
     with Watch(sink) as watch:
         released = time.monotonic()
         alert.release(made.parts, number)
@@ -119,8 +179,8 @@ def _first(made: Newsletter, folder: Path, sink: Sink, digest: str) -> float:
     return watch.first - released
 
 
-def _alarm(made: Newsletter, folder: Path, sink: Sink) -> Alarm:
-    number = _locked(made, folder, ALARM)
+def _alarm(made: Newsletter, sink: Sink) -> Alarm:
+    number = _locked(made, ALARM)
     with Watch(sink) as watch:
         released = time.monotonic()
         alert.release(made.parts, number)

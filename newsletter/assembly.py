@@ -31,7 +31,7 @@ from newsletter.delivery.relaylog import RelayLog
 from newsletter.delivery.sending import Sender
 from newsletter.delivery.vouching import House
 from newsletter.errors import Invalid, NotFound
-from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, PICTURES, PRIVACY, RETURNS, SIGNUPS, Nudger
+from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, LINKS, PICTURES, PRIVACY, RETURNS, SIGNUPS, Nudger
 from newsletter.journeys import (
     drilling,
     erasing,
@@ -304,8 +304,9 @@ class Newsletter:
         drilling.look(self.parts)
         if drilling.due(self.parts):
             self.parts.nudger.nudge(DRILL)
-        if self._errands_wait():
-            self.parts.nudger.nudge(ERRANDS)
+        for job, links in ((ERRANDS, False), (LINKS, True)):
+            if self._errands_wait(links=links):
+                self.parts.nudger.nudge(job)
         if joining.any_due(self.parts) or proving.any_due(self.parts):
             self.parts.nudger.nudge(SIGNUPS)
         if privacy.any_due(self.parts):
@@ -322,20 +323,28 @@ class Newsletter:
             growing.grow(self.parts, mailing_id)
         starting.start_due(self.parts, (Lane.BULK,))
 
-    def _errands_wait(self) -> bool:
+    def _errands_wait(self, *, links: bool = False) -> bool:
         with self.parts.database.transaction() as session:
-            return errands.waiting(session)
+            return errands.waiting(session, links=links)
 
     def greet(self) -> int:
         """Deal with those who wish to join, and with those who asked for a fresh link; return how many. The desk's work."""
         return joining.work(self.parts) + proving.work(self.parts)
 
     def _run_errands(self) -> None:
-        """Do what pages asked for, where no worker can be called. The desk's work, which loads what senders do not."""
+        """Do what was pressed on pages, where no worker can be called: it loads what senders do not."""
         if self._errands_wait():
             from newsletter.journeys import errands as journey
 
             journey.run(self.parts)
+
+    def _try_links(self) -> None:
+        """Try the links that wait to be tried, where no worker can be called."""
+        if self._errands_wait(links=True):
+            from newsletter.journeys import errands as journey
+
+            while journey.try_links(self.parts):
+                pass
 
     def lifeboat(self, lanes: list[str], *, until: Callable[[], bool], pause_seconds: float = 1.0) -> int:
         """Deliver in a plain loop, without any broker, until told to end; return how many messages were begun.
@@ -344,11 +353,12 @@ class Newsletter:
         or at once when no broker takes anything.
         """
         waiting = dict.fromkeys(lanes, 0.0)
-        aside, rows = Aside(partial(hooking.run_due, self.parts)), Aside(self._write_rows)
+        # What takes its time: a minute for rows, ten seconds for a hook, three quarters of a minute for links.
+        beside = [Aside(one) for one in (self._write_rows, partial(hooking.run_due, self.parts), self._try_links)]
         oars = {lane: Oar(self._make_sender, lane, heed=self._drain, until=until) for lane in lanes}
         while not until():
             try:
-                for lane in self._row(waiting, aside, rows):
+                for lane in self._row(waiting, beside):
                     oars[lane].start()
             except PASSING as error:
                 # Nobody starts this again at once, and what it looks after is what is left when much is away.
@@ -356,20 +366,19 @@ class Newsletter:
             time.sleep(pause_seconds)
         return sum(oar.put_away() for oar in oars.values())
 
-    def _row(self, waiting: dict[str, float], aside: Aside, rows: Aside) -> list[str]:
+    def _row(self, waiting: dict[str, float], beside: list[Aside]) -> list[str]:
         """Do once what the lifeboat does beside sending; return the lanes that it is to serve now."""
         alone = not self.parts.nudger.answers()
         if alone:
             self._look()
-            rows.start()
+            for one in beside:
+                one.start()
             team.tend(self.parts)
             self._run_errands()
             if privacy.any_due(self.parts):
                 privacy.work(self.parts)
             self.greet()
             drilling.run_due(self.parts)
-            if hooking.any_due(self.parts):
-                aside.start()
         # On every machine, and at once: only here lie the journals of workers that died here.
         recovery.reclaim(self.parts.database, self._journals)
         return self._left_lying(waiting, alone=alone)

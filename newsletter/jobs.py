@@ -41,13 +41,15 @@ SWEEP = Job("sweep", "upkeep")
 PICTURES = Job("pictures", "compose")
 OPERATORS = Job("operators", "upkeep")
 RETURNS = Job("returns", "events")
-ERRANDS = Job("errands", "compose")
-HOOKS = Job("hooks", "events")
+ERRANDS = Job("errands", "presses")
+LINKS = Job("links", "outside")
+HOOKS = Job("hooks", "outside")
 DRILL = Job("drill", "compose")
 SIGNUPS = Job("signups", "compose")
 PRIVACY = Job("privacy", "events")
-ALL = (*DELIVER.values(), SWEEP, PICTURES, RETURNS, OPERATORS, ERRANDS, HOOKS, DRILL, SIGNUPS, PRIVACY)
-QUEUES = ("urgent", "transactional", "events", "bulk", "compose", "upkeep")
+ALL = (*DELIVER.values(), SWEEP, PICTURES, RETURNS, OPERATORS, ERRANDS, LINKS, HOOKS, DRILL, SIGNUPS, PRIVACY)
+QUEUES = ("urgent", "presses", "transactional", "events", "outside", "bulk", "compose", "upkeep")
+"""`presses`: what somebody pressed on a page and waits for. `outside`: what waits for other people's servers and programs."""
 
 
 def queues() -> list[Queue]:

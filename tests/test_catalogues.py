@@ -29,7 +29,11 @@ NEVER = {
 }
 
 # All of the pages, and what a worker does because a page asked for it and shows them afterwards.
-DOORS = [*reaching.everything("newsletter.web"), ("newsletter.journeys.errands", "run")]
+DOORS = [
+    *reaching.everything("newsletter.web"),
+    ("newsletter.journeys.errands", "run"),
+    ("newsletter.journeys.errands", "try_links"),
+]
 FILES = [(language, domain) for language in catalogues.tongues() for domain in catalogues.domains()]
 TEMPLATES = sayings.readers_templates()
 

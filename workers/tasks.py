@@ -1,14 +1,16 @@
 """One task for each job: take ids, make one call, return a count. Every task may run twice or never."""
 
+import importlib
 from functools import cache
 from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_process_shutdown
+from celery.concurrency import solo
+from celery.signals import worker_process_shutdown, worker_ready, worker_shutdown
 
 from newsletter import assembly
 from newsletter.assembly import Newsletter
-from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, OPERATORS, PICTURES, PRIVACY, RETURNS, SIGNUPS, SWEEP
+from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, LINKS, OPERATORS, PICTURES, PRIVACY, RETURNS, SIGNUPS, SWEEP
 from newsletter.journeys import drilling, hooking, picturing, privacy, returns, team
 from workers import ending, seats
 
@@ -22,9 +24,20 @@ def _newsletter() -> Newsletter:
 
 
 @worker_process_shutdown.connect
+@worker_shutdown.connect  # a worker without children
 def _close(**_later: Any) -> None:
     if _newsletter.cache_info().currsize:
         _newsletter().close()
+
+
+@worker_ready.connect
+def _warm(sender: Any = None, **_later: Any) -> None:
+    """Have a worker without children load what it needs before anybody waits: the first press of a night is as quick as others."""
+    if isinstance(sender.pool, solo.TaskPool):
+        made = _newsletter()
+        if ERRANDS.queue in sender.app.amqp.queues.consume_from:
+            importlib.import_module("newsletter.journeys.errands")
+            made.parts.composing()
 
 
 def _deliver(lane: str) -> int:
@@ -52,9 +65,13 @@ def deliver_transactional(**_later: Any) -> int:
 
 @shared_task(name=DELIVER["bulk"].name, queue="bulk")
 def deliver_bulk(**_later: Any) -> int:
-    """Send what the bulk lane has due, if a child may be spared for it; whoever is at it nudges again."""
+    """Send what the bulk lane has due, if a child may be spared for it; whoever is at it nudges again, and so do links."""
     with seats.bulk() as free:
-        return _deliver("bulk") if free else 0
+        if free:
+            return _deliver("bulk")
+    if seats.links_wait():
+        _newsletter().parts.nudger.nudge(LINKS)
+    return 0
 
 
 @shared_task(name=SWEEP.name, queue=SWEEP.queue)
@@ -86,11 +103,23 @@ def returned(**_later: Any) -> int:
 
 @shared_task(name=ERRANDS.name, queue=ERRANDS.queue)
 def errands(**_later: Any) -> int:
-    """Do what somebody asked for on a page."""
+    """Do what somebody pressed on a page."""
     # Here: it composes, and loads what senders never load (decision 4).
     from newsletter.journeys import errands as journey
 
     return journey.run(_newsletter().parts)
+
+
+@shared_task(name=LINKS.name, queue=LINKS.queue)
+def links(**_later: Any) -> int:
+    """Try the links of one alert, if a child may be spared for it: it takes up to three quarters of a minute."""
+    from newsletter.journeys import errands as journey
+
+    with seats.links() as free:
+        tried = journey.try_links(_newsletter().parts) if free else 0
+    if free:
+        _newsletter().parts.nudger.nudge(DELIVER["bulk"])  # it may have left us its seat
+    return tried
 
 
 @shared_task(name=HOOKS.name, queue=HOOKS.queue)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import false, func, or_, select, update
+from sqlalchemy import ColumnElement, false, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from newsletter.errors import NotFound
@@ -18,6 +18,8 @@ from newsletter.models.errand import Errand
 
 PATIENCE = timedelta(seconds=60)
 """After so long whoever began an errand is taken for dead."""
+MOST_AT_ONCE = 2
+"""Of so many alerts links are tried at once: a hook that is to wake somebody shares what tries them."""
 
 
 class UnknownErrand(NotFound):
@@ -70,13 +72,17 @@ def get(session: Session, errand_id: int, *, by: int) -> ErrandView:
     return _view(row)
 
 
-def claim(session: Session, *, now: datetime) -> ErrandView | None:
-    """Take the oldest errand that nobody is at, or None. Two workers take two.
+def claim(session: Session, *, now: datetime, links: bool = False) -> ErrandView | None:
+    """Take the oldest press that nobody is at, or None. Two workers take two.
 
-    Links are tried last of all: other people's servers take their time, and somebody waits for everything else.
+    links   instead the oldest alert whose links are to be tried, unless there are `MOST_AT_ONCE` at that
+
+    Whoever takes the one never takes the other: other people's servers take their time, and somebody waits for every press.
     """
-    free = (Errand.done_at.is_(None), or_(Errand.begun_at.is_(None), Errand.begun_at < now - PATIENCE))
-    query = select(Errand).where(*free).order_by(Errand.act == Act.CHECK, Errand.id).limit(1)
+    if links and _tried_now(session, now=now) >= MOST_AT_ONCE:
+        return None
+    free = (_is(links), Errand.done_at.is_(None), or_(Errand.begun_at.is_(None), Errand.begun_at < now - PATIENCE))
+    query = select(Errand).where(*free).order_by(Errand.id).limit(1)
     row = session.execute(query.with_for_update(skip_locked=True)).scalar_one_or_none()
     if row is None:
         return None
@@ -100,10 +106,19 @@ def end(
     session.execute(update(Errand).where(Errand.id == errand_id).values(**values))
 
 
-def waiting(session: Session) -> bool:
-    """Return whether anything is to be done."""
-    query = select(Errand.id).where(Errand.done_at.is_(None)).limit(1)
+def waiting(session: Session, *, links: bool = False) -> bool:
+    """Return whether a press is to be done, or links are to be tried."""
+    query = select(Errand.id).where(_is(links), Errand.done_at.is_(None)).limit(1)
     return session.execute(query).first() is not None
+
+
+def _is(links: bool) -> ColumnElement[bool]:
+    return Errand.act == Act.CHECK if links else Errand.act != Act.CHECK
+
+
+def _tried_now(session: Session, *, now: datetime) -> int:
+    begun = (Errand.act == Act.CHECK, Errand.done_at.is_(None), Errand.begun_at >= now - PATIENCE)
+    return session.execute(select(func.count()).where(*begun)).scalar_one()
 
 
 def under_way(session: Session, act: Act, mailing: int, *, since: timedelta, now: datetime) -> bool:

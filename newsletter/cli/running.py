@@ -189,19 +189,29 @@ def prepare(chosen: Settings, *, durable: bool = True) -> None:
 
 
 def commands(port: int, *, children: int = 2) -> dict[str, list[str]]:
-    """Return the command of every part by its name."""
+    """Return the command of every part by its name. Workers and beat are one of them: they share the memory of what they load."""
     python = sys.executable
-    celery = [python, "-m", "celery", "-A", "workers", "-q"]
     lanes = ["--lane", "urgent", "--lane", "transactional", "--lane", "bulk"]
-    prompt, rest = "urgent,transactional,events", "bulk,compose,upkeep"
     return {
-        # A child that sends a digest is busy for up to 30 s: urgent mail has children of its own.
-        "worker-prompt": [*celery, "worker", "-Q", prompt, "-c", "1", "-n", "prompt@%h", "--without-mingle"],
-        "worker-bulk": [*celery, "worker", "-Q", rest, "-c", str(children), "-n", "bulk@%h", "--without-mingle"],
-        "beat": [*celery, "beat"],
+        "workers": [python, "-m", "workers", *(f"worker {one} --without-mingle" for one in workers(children)), "beat"],
         "lifeboat": [python, "-m", "newsletter", "deliver", *lanes],
         "web": [
             *(python, "-m", "uvicorn", "--factory", "newsletter.web:create", "--no-server-header"),
             *("--host", "127.0.0.1", "--port", str(port), "--log-level", "warning", "--no-access-log"),
         ],
     }
+
+
+def workers(children: int) -> list[str]:
+    """Return the workers of one machine. Whatever must not wait has a process of its own, without a child (`solo`).
+
+    A turn of a lane takes up to 30 s, a press composes what senders never load, and what waits for others only waits, several at
+    once in threads.
+    """
+    return [
+        "-Q urgent -P solo -n urgent@%h",
+        "-Q presses -P solo -n presses@%h",
+        "-Q transactional,events -P solo -n prompt@%h",
+        "-Q outside -P threads -c 4 -n outside@%h",
+        f"-Q bulk,compose,upkeep -c {children} -n bulk@%h",
+    ]

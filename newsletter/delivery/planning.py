@@ -146,10 +146,27 @@ def require_in_time(session: Session, mailing_id: int, *, at: datetime) -> None:
 
 
 def _surely_same(session: Session, mailing: mailings.MailingView, locked: Manifest) -> bool:
-    """Where languages come later the count hangs on what people read, and on what they have had: it is counted."""
-    if translating.terms(mailing):
-        return False
-    return locked.surely_same(recipients.measure(session, mailing.digest_id or 0))
+    """Of a language that came later the count hangs on what people have had as well: it is counted."""
+    return mailing.translates is None and locked.surely_same(measure(session, mailing))
+
+
+def measure(session: Session, mailing: mailings.MailingView) -> tuple[int, ...]:
+    """Return what the count of an alert depends on, in figures that are counted in a moment: what a lock compares.
+
+    First those of its digest. One whose figures are fewer than they might be is counted.
+    """
+    digest, terms = digests.get(session, mailing.digest_id or 0), translating.terms(mailing)
+    figures: tuple[int, ...] = recipients.measure(session, digest.id)
+    if {"later", "only"} & terms.keys():
+        written = variants.languages(session, [mailing.id])
+        figures += recipients.spoken(session, [*written, *terms.get("later", ()), *digest.languages])
+    for topic in terms.get("topics", ()):
+        figures += (topics.measure(session, int(topic["id"])),)
+    if "segment" not in terms:
+        return figures
+    segment, keys = segments.from_data(terms["segment"]["all"]), _keys(session)
+    part = segments.measure(session, segment, digests=keys)
+    return () if part is None else figures + part
 
 
 def _require_count(locked: Manifest, count: int) -> None:
@@ -312,8 +329,11 @@ def _inside(session: Session, conditions: Any, whole: Select[Any]) -> Select[Any
 
 
 def _members(session: Session, conditions: Any) -> Select[Any]:
-    keys = {key: number for number, key in digests.keys(session).items()}
-    return segments.members(session, segments.from_data(conditions), digests=keys)
+    return segments.members(session, segments.from_data(conditions), digests=_keys(session))
+
+
+def _keys(session: Session) -> dict[str, int]:
+    return {key: number for number, key in digests.keys(session).items()}
 
 
 def handed(mailing: mailings.MailingView) -> Select[Any]:

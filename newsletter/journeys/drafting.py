@@ -20,7 +20,7 @@ from newsletter.errors import Conflict, Invalid
 from newsletter.issues import digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
-from newsletter.jobs import ERRANDS
+from newsletter.jobs import LINKS
 from newsletter.journeys import acting, announcing, inbound, narrowing, styling, telling
 from newsletter.journeys.mailing import read_file
 from newsletter.journeys.narrowing import EVERYBODY, Part
@@ -199,7 +199,7 @@ def draft_words(parts: Parts, wish: Wish, *, by: int | None) -> int:
     acting.allowed(parts, by, May.WRITE)
     with parts.database.transaction() as session:
         made = begin(session, parts, wish, Hand(by or audit.SHELL, database.now(session)))
-    parts.nudger.nudge(ERRANDS)
+    parts.nudger.nudge(LINKS)
     return made
 
 
@@ -264,7 +264,7 @@ def edit_words(parts: Parts, mailing_id: int, revision: Revision, *, by: int | N
     acting.allowed(parts, by, May.WRITE)
     with parts.database.transaction() as session:
         rewrite(session, parts, mailing_id, revision, Hand(by or audit.SHELL, database.now(session)))
-    parts.nudger.nudge(ERRANDS)
+    parts.nudger.nudge(LINKS)
     telling.nudge(parts.nudger)
 
 

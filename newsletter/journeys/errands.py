@@ -12,7 +12,7 @@ from newsletter import database
 from newsletter.campaigns import errands
 from newsletter.campaigns.errands import Act, ErrandView
 from newsletter.errors import Conflict, NewsletterError
-from newsletter.jobs import ERRANDS
+from newsletter.jobs import ERRANDS, LINKS
 from newsletter.journeys import acting, alert, desk, drafting, expiring, mailing, mandates, retracting, translating
 from newsletter.journeys.mandates import Wish
 from newsletter.journeys.narrowing import Part
@@ -37,7 +37,7 @@ def ask(parts: Parts, act: Act, *, by: int, mailing: int | None = None, **facts:
     """Write down an errand and call a worker; return its number."""
     with parts.database.transaction() as session:
         number = errands.add(session, act, by=by, mailing=mailing, **facts)
-    parts.nudger.nudge(ERRANDS)
+    parts.nudger.nudge(LINKS if act is Act.CHECK else ERRANDS)
     return number
 
 
@@ -59,15 +59,33 @@ def is_checked(parts: Parts, mailing: int, *, since: timedelta) -> bool:
 
 
 def run(parts: Parts) -> int:
-    """Do what was asked for and waits; return how many."""
+    """Do what was pressed and waits, but try no links; return how many."""
     done = 0
-    while True:
-        with parts.database.transaction() as session:
-            found = errands.claim(session, now=database.now(session))
-        if found is None:
-            return done
-        _run(parts, found)
+    while _next(parts, links=False):
         done += 1
+    return done
+
+
+def try_links(parts: Parts) -> int:
+    """Try the links of one alert whose turn it is, and have those of the next tried; return of how many."""
+    tried = _next(parts, links=True)
+    if tried and waits(parts, links=True):
+        parts.nudger.nudge(LINKS)
+    return int(tried)
+
+
+def waits(parts: Parts, *, links: bool = False) -> bool:
+    """Return whether a press is to be done, or links are to be tried."""
+    with parts.database.transaction() as session:
+        return errands.waiting(session, links=links)
+
+
+def _next(parts: Parts, *, links: bool) -> bool:
+    with parts.database.transaction() as session:
+        found = errands.claim(session, now=database.now(session), links=links)
+    if found is not None:
+        _run(parts, found)
+    return found is not None
 
 
 def _run(parts: Parts, found: ErrandView) -> None:

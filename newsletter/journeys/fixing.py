@@ -16,7 +16,6 @@ from newsletter.ledger import locks, mailings, variants
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import MailingView
 from newsletter.ledger.manifest import Manifest, Version
-from newsletter.subscribers import recipients
 
 
 def manifest(session: Session, parts: Parts, view: MailingView, *, by: int | None, expires_at: datetime) -> Manifest:
@@ -46,7 +45,7 @@ def manifest(session: Session, parts: Parts, view: MailingView, *, by: int | Non
         updates=view.updates,
         translates=view.translates,
         writers=tuple(view.content.get("by", ())),
-        measure=recipients.measure(session, view.digest_id or 0),
+        measure=planning.measure(session, view),
         whole=planning.whole(session, view),
     )
 

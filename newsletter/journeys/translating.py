@@ -12,7 +12,7 @@ from newsletter.database import Session
 from newsletter.delivery import following, planning
 from newsletter.issues import digests
 from newsletter.issues.digests import DigestView
-from newsletter.jobs import ERRANDS
+from newsletter.jobs import LINKS
 from newsletter.journeys import acting, drafting, stopping
 from newsletter.journeys.drafting import Hand, Script
 from newsletter.journeys.narrowing import Limits
@@ -46,7 +46,7 @@ def draft_words(parts: Parts, words: Sequence[str], *, of: int, also_had: bool, 
         content = {"languages": script.languages, "also_had": also_had} | limits
         new = Draft(Kind.ALERT, Lane.URGENT, script.digest.id, script.subject, translates=of, content=content)
         made = drafting.store(session, parts, new, script, Hand(by or audit.SHELL, database.now(session)))
-    parts.nudger.nudge(ERRANDS)
+    parts.nudger.nudge(LINKS)
     return made
 
 

@@ -66,7 +66,7 @@ class Manifest:
     updates     the alert that this one follows and replaces
     translates  the alert of which this one is a language that came later
     writers     the operators who wrote it, of whom none may approve it
-    measure     what the count depends on, in figures that are counted in a moment (`recipients.measure`)
+    measure     what the count depends on, in figures that are counted in a moment (`planning.measure`); none: it must be counted
     whole       of one cut into languages, to how many it would go uncut: by that it is judged. 0: it is not cut
     """
 
@@ -86,7 +86,7 @@ class Manifest:
     images: tuple[tuple[str, str], ...]
     updates: int | None = None
     writers: tuple[int, ...] = ()
-    measure: tuple[int, int] = (0, 0)
+    measure: tuple[int, ...] = (0, 0)
     translates: int | None = None
     whole: int = 0
 
@@ -136,8 +136,11 @@ class Manifest:
         """Return whether an audience is no longer the one that was locked: more than 2 % away, a single reader aside."""
         return abs(count - self.count) > max(1, self.count * 2 // 100)
 
-    def surely_same(self, measure: tuple[int, int]) -> bool:
+    def surely_same(self, measure: tuple[int, ...]) -> bool:
         """Return whether the audience cannot have moved, by figures that are counted in a moment; False: it must be counted."""
+        # Of a part that was locked before there were figures of it, or has none, there are fewer than might be, or none.
+        if not measure or len(measure) != len(self.measure):
+            return False
         return not self.moved(
             self.count + sum(abs(now - then) for now, then in zip(measure, self.measure, strict=True))
         )

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, or_, select, text
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from newsletter.ledger import mailings, planning
 from newsletter.ledger.variants import Group
-from newsletter.models.delivery import Delivery, DeliveryState
+from newsletter.models.delivery import Delivery, DeliveryState, Shard
 
 
 def groups(session: Session, audience: Select[Any], *, alerts: list[int]) -> dict[Group, int]:
@@ -56,3 +56,11 @@ def handed_over(session: Session, mailing_id: int, reader: ColumnElement[int]) -
     return exists(
         select(Delivery.id).where(*mine, or_(Delivery.state.in_(arrived), Delivery.uncertain_at.is_not(None)))
     )
+
+
+def handed_count(session: Session, mailing_id: int) -> int | None:
+    """Return to how many a mailing was handed over, by the books of its shards; None while one of them is open."""
+    closed = func.coalesce(func.bool_and(Shard.state != "open"), True)
+    query = select(closed, func.coalesce(func.sum(Shard.accepted + Shard.uncertain), 0))
+    over, handed = session.execute(query.where(Shard.mailing_id == mailing_id)).one()
+    return int(handed) if over else None

@@ -177,6 +177,16 @@ def measure(session: Session, digest_id: int) -> tuple[int, int]:
     return session.execute(taken).scalar_one(), session.execute(barred).scalar_one()
 
 
+def spoken(session: Session, languages: Iterable[str]) -> tuple[int, ...]:
+    """Return how many people read each of some languages, in their order, and how many another: whatever they take."""
+    found = session.execute(select(Subscriber.language, func.count()).group_by(Subscriber.language))
+    figures = dict.fromkeys([*(_base(one) for one in languages), ""], 0)
+    for language, readers in found:
+        base = _base(language)
+        figures[base if base in figures else ""] += readers
+    return tuple(figures.values())
+
+
 def details(session: Session, subscriber_ids: Iterable[int]) -> dict[int, Detail]:
     """Return name, address and reference of readers by subscriber id; those whose address cannot be opened are left out."""
     ids = list(subscriber_ids)

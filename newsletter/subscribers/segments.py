@@ -5,7 +5,7 @@ A condition is a word, a value and whether it is meant or its opposite. A new wo
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from enum import StrEnum
@@ -232,6 +232,25 @@ def members(session: Session, segment: Segment, *, digests: Mapping[str, int]) -
     return people.where(~_suppressed(people.selected_columns[0]))
 
 
+def measure(session: Session, segment: Segment, *, digests: Mapping[str, int]) -> tuple[int, ...] | None:
+    """Return what a count depends on, a figure a condition, each counted in a moment; None: it must be counted.
+
+    Who is in a segment changes only with one of them: by as many as they did, or fewer.
+    """
+    ask = _Ask(session, digests)
+    figures = [ask.figure(one) for one in _leaves(spelled(session, segment))]
+    known = [one for one in figures if one is not None]
+    return tuple(known) if len(known) == len(figures) else None
+
+
+def _leaves(segment: Segment) -> Iterator[Condition]:
+    for one in segment.conditions:
+        if isinstance(one.value, Segment):
+            yield from _leaves(one.value)
+        else:
+            yield one
+
+
 def _suppressed(reader: Any) -> ColumnElement[bool]:
     # NOT IN is taken to leave out every second reader, and what follows is planned for half of them.
     barred = Subscriber.__table__.alias()
@@ -270,6 +289,21 @@ class _Ask:
 
     def __init__(self, session: Session, digests: Mapping[str, int]) -> None:
         self.session, self.digests = session, digests
+
+    def figure(self, condition: Condition) -> int | None:
+        """Return how many one condition, taken alone, holds for; of a digest, a topic or a mailing, all that stand there."""
+        value = condition.value
+        some: tuple[ColumnElement[bool], ...]
+        match condition.word:
+            case Word.HAD:
+                return reading.handed_count(self.session, int(str(value)))
+            case Word.DIGEST:
+                some = (Subscription.digest_id == self.digest(value), Subscription.ended_at.is_(None))
+            case Word.TOPIC:
+                some = (Interest.topic_id == self.topic(value), Interest.ended_at.is_(None))
+            case _:
+                some = (_WORDS[condition.word](self, value, Subscriber.id),)
+        return int(self.session.execute(select(func.count()).where(*some)).scalar_one())
 
     def people(self, segment: Segment) -> Select[Any]:
         """Return the query of a segment's readers, suppressed or not, each once."""

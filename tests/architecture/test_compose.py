@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from newsletter.jobs import QUEUES
+from newsletter.cli import running
+from newsletter.jobs import HOOKS, LINKS, QUEUES
 from newsletter.settings import PREFIX, Settings
 from tests.architecture.sources import ROOT
 
@@ -44,7 +45,8 @@ SERVICE_KEYS = {
 }
 HEALTH_KEYS = {"test", "interval", "timeout", "retries", "start_period"}
 PARTS = {
-    *("postgres", "redis", "migrate", "web", "worker-urgent", "worker-prompt", "worker-bulk", "worker-desk"),
+    *("postgres", "redis", "migrate", "web", "worker-urgent", "worker-presses", "worker-prompt"),
+    *("worker-outside", "worker-bulk", "worker-desk"),
     *("lifeboat", "beat", "intake", "mailpit"),
 }
 
@@ -79,6 +81,18 @@ def test_every_queue_has_one_service(queue: str) -> None:
 def test_workers_serve_only_queues_that_exist() -> None:
     """A misspelt queue is a worker that never works."""
     assert {queue for service in SERVICES.values() for queue in queues_of(service)} == set(QUEUES)
+
+
+BY_COMPOSE = [queues_of(service) for service in SERVICES.values() if queues_of(service)]
+BY_UP = [queues_of({"command": one.split()}) for one in running.workers(2)]
+
+
+@pytest.mark.parametrize("layout", [BY_COMPOSE, BY_UP])
+def test_what_must_not_wait_has_a_worker_of_its_own(layout: list[list[str]]) -> None:
+    """Beside a digest's turn, slow links or a pager that hangs an alert waited half a minute for its two seconds."""
+    assert sorted(queue for served in layout for queue in served) == sorted(QUEUES)
+    alone = [served[0] for served in layout if len(served) == 1]
+    assert {"urgent", "presses", HOOKS.queue, LINKS.queue} <= set(alone)
 
 
 def test_every_variable_is_a_setting() -> None:

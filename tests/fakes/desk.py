@@ -15,6 +15,7 @@ def working(made):
     def work():
         while not over.is_set():
             errands.run(made.parts)
+            errands.try_links(made.parts)
             time.sleep(0.02)
 
     thread = threading.Thread(target=work)

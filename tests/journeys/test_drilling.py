@@ -243,7 +243,7 @@ def test_the_beat_makes_it_by_itself(tmp_path, database_urls, redis_url, crew, t
     machine = Machine(made, tmp_path / "machine", NEWSLETTER_DRILL_AT="00:00")
     try:
         machine.worker("urgent", "urgent")
-        machine.worker("desk", "transactional,events,compose,upkeep")
+        machine.worker("desk", "transactional,events,presses,outside,compose,upkeep")
         machine.beat("one")
         machine.beat("two")
         wait_for(lambda: drilling.lamp(made.parts).ok, seconds=90, every=0.2, what="the morning's drill")

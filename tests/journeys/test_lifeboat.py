@@ -7,10 +7,14 @@ from contextlib import suppress
 
 import pytest
 
-from newsletter.journeys import alert, publish
+from newsletter.campaigns.errands import Act
+from newsletter.journeys import alert, drafting, errands, publish
 from newsletter.journeys import mailing as journey
+from newsletter.operators.roles import Role
 from tests import house
 from tests.delivery.test_carrying import wait_for
+from tests.journeys import nights
+from tests.operators.crew import Crew
 
 FULL = """
     CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -117,3 +121,41 @@ def test_a_digest_under_way_keeps_no_alert_waiting(newsletter, tmp_path, sink):
     here.set()
     rower.join(20)
     assert not rower.is_alive()
+
+
+def test_without_a_broker_a_press_waits_neither_for_a_digest_nor_for_links(tmp_path, database_urls, sink):
+    """Redis is gone at night: one process does everything, and somebody presses Send while it is at half a minute's work."""
+    sink.delay_seconds = lambda: 0.1
+    made = house.build(tmp_path, database_urls, f"{sink.url}?connections=1", fetch_allow="127.0.0.0/8")
+    composed = house.issue(made, tmp_path, addresses=house.addresses(300))
+    somebody = Crew(made.parts.database, made.parts.database).member(Role.SENDER)
+    number = drafting.draft(made.parts, nights.write(tmp_path, nights.TEXT), digest_key=house.DIGEST)
+    alert.lock(made.parts, number)
+    seen = alert.standing(made.parts, number).locked.fingerprint
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        words = "# Draft\n\n" + "".join(f"- [{n}](http://127.0.0.1:{silent.getsockname()[1]}/{n})\n" for n in range(9))
+        drafting.draft(made.parts, nights.write(tmp_path, words), digest_key=house.DIGEST)
+        publish.send(made.parts, composed.issue)
+        rowing = threading.Thread(
+            target=made.lifeboat, args=(["urgent", "transactional", "bulk"],), kwargs={"until": over.is_set}
+        )
+        rowing.start()
+        try:
+            wait_for(lambda: len(sink.messages) > 3 and _tried(made))
+            errands.ask(made.parts, Act.RELEASE, by=somebody.id, mailing=number, seen=seen)
+            began = time.monotonic()
+            wait_for(lambda: any(b"Lorries at Sarand" in one.content for one in list(sink.messages)), seconds=25)
+            waited = time.monotonic() - began
+            assert nights.ask(made, "SELECT 1 FROM errand WHERE act = 'check' AND done_at IS NULL"), (
+                "the links were over"
+            )
+        finally:
+            over.set()
+            rowing.join(40)
+    made.close()
+    assert waited < 12, "a turn takes 30 s, links 45"
+
+
+def _tried(made):
+    return nights.ask(made, "SELECT 1 FROM errand WHERE act = 'check' AND begun_at IS NOT NULL AND done_at IS NULL")

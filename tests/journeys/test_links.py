@@ -38,21 +38,27 @@ def links(made, number):
     return None if found is None else [one.url for one in found]
 
 
+def try_all(parts):
+    """Try the links of one alert after another."""
+    while errands.try_links(parts):
+        pass
+
+
 def test_links_of_a_draft_from_the_command_line_are_tried(made, tmp_path):
     """The page said that they are being tried, for ever: only what was written on a page was."""
     number = drafting.draft(made.parts, nights.write(tmp_path, LINKED), digest_key=house.DIGEST)
     assert links(made, number) is None
-    errands.run(made.parts)
+    errands.try_links(made.parts)
     assert links(made, number) == ["https://sarand.invalid/map"]
     drafting.edit_words(made.parts, number, Revision((LINKED.replace("map", "plan"),)))
-    errands.run(made.parts)
+    errands.try_links(made.parts)
     assert links(made, number) == ["https://sarand.invalid/plan"]
 
 
 def test_links_of_what_an_authority_said_are_tried(made):
     """A draft that nobody of the team wrote needs it most."""
     number = bulletins.take(made.parts, ALERT, act=heeding.Heeding(made.parts, house.DIGEST)).mailing
-    errands.run(made.parts)
+    errands.try_links(made.parts)
     assert links(made, number) is not None
 
 
@@ -62,7 +68,7 @@ def test_links_are_tried_however_late(made, tmp_path, database_urls):
     with made.parts.database.transaction() as session:
         assert session.execute(text("SELECT operator_id FROM errand WHERE act = 'check'")).scalar_one() is None
     house.by_owner(database_urls, "UPDATE errand SET asked_at = asked_at - interval '1 hour'")
-    errands.run(made.parts)
+    errands.try_links(made.parts)
     assert links(made, number) == ["https://sarand.invalid/map"]
 
 
@@ -73,8 +79,12 @@ def test_a_link_that_takes_its_time_keeps_no_alert_waiting(made, tmp_path):
         tried = [waiting.add(session, Act.CHECK, by=None) for _ in range(10)]
         sent = waiting.add(session, Act.RELEASE, by=somebody.id)
         now = database.now(session)
-        claimed = [waiting.claim(session, now=now).id for _ in range(3)]
-    assert claimed == [sent, *tried[:2]]
+        presses = [waiting.claim(session, now=now) for _ in range(2)]
+        links = [waiting.claim(session, now=now, links=True) for _ in range(3)]
+    assert [one and one.id for one in presses] == [sent, None], "whoever does what is pressed never tries links"
+    assert [one and one.id for one in links] == [*tried[:2], None], (
+        "a hook that is to wake somebody finds room beside them"
+    )
 
 
 def open_checks(made):
@@ -90,7 +100,7 @@ def test_words_written_again_and_again_are_tried_once(made, tmp_path):
         drafting.edit_words(made.parts, number, Revision((LINKED.replace("map", f"plan{place}"),)))
     assert open_checks(made) == [(False,)]
     with made.parts.database.transaction() as session:
-        waiting.claim(session, now=database.now(session))
+        waiting.claim(session, now=database.now(session), links=True)
     for place in range(3):
         drafting.edit_words(made.parts, number, Revision((LINKED.replace("map", f"road{place}"),)))
     assert open_checks(made) == [(True,), (False,)]
@@ -99,7 +109,7 @@ def test_words_written_again_and_again_are_tried_once(made, tmp_path):
 def test_words_that_change_while_their_links_are_tried_are_tried_too(made, tmp_path):
     """Written in the moment in which the desk begins: it reads the old words, and the new ones would be tried by nobody."""
     number = drafting.draft(made.parts, nights.write(tmp_path, LINKED), digest_key=house.DIGEST)
-    desk_ = threading.Thread(target=errands.run, args=(made.parts,))
+    desk_ = threading.Thread(target=try_all, args=(made.parts,))
     with made.parts.database.transaction() as session:
         revision, hand = Revision((LINKED.replace("map", "plan"),)), Hand(SHELL, database.now(session))
         drafting.rewrite(session, made.parts, number, revision, hand)
@@ -131,7 +141,7 @@ def test_links_are_being_tried_as_long_as_somebody_is_at_it(made, tmp_path, data
     usual = timedelta(seconds=20)
     assert not errands.is_checked(made.parts, number, since=usual)
     with made.parts.database.transaction() as session:
-        waiting.claim(session, now=database.now(session))
+        waiting.claim(session, now=database.now(session), links=True)
     assert errands.is_checked(made.parts, number, since=usual)
     house.by_owner(database_urls, "UPDATE errand SET begun_at = begun_at - interval '1 minute'")
     assert not errands.is_checked(made.parts, number, since=usual), "whoever began it is taken for dead"
@@ -148,7 +158,7 @@ def test_what_was_done_holds_no_refusal(made, tmp_path, database_urls):
     number = drafting.draft(made.parts, nights.write(tmp_path, LINKED), digest_key=house.DIGEST)
     somebody = Crew(made.parts.database, made.parts.database).member(Role.SENDER)
     asked = errands.ask(made.parts, Act.CHECK, by=somebody.id, mailing=number)
-    errands.run(made.parts)
+    errands.try_links(made.parts)
     assert nights.ask(made, "SELECT DISTINCT refused IS NULL FROM errand") == [(True,)]
     house.by_owner(database_urls, "UPDATE errand SET refused = 'null'")
     assert errands.wait(made.parts, asked, by=somebody.id, seconds=0).refused is None

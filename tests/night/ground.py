@@ -159,7 +159,7 @@ class Ground:
         self.relay.be(seed=self.seed, pipelining=True, hold=(0.0, 0.04), forget=0.3)
         self.machine.worker("urgent", "urgent", children=2)
         self.machine.worker("bulk", "bulk")
-        self.machine.worker("desk", "transactional,events,compose,upkeep")
+        self.machine.worker("desk", "transactional,events,presses,outside,compose,upkeep")
         self.machine.beat()
         self._ticking.start()
 

@@ -24,6 +24,7 @@ ROOTS = [
     *reaching.posts("newsletter.web.console"),
     ("newsletter.web.console.gate", "own_form"),
     ("newsletter.journeys.errands", "run"),
+    ("newsletter.journeys.errands", "try_links"),
 ]
 
 

@@ -82,7 +82,7 @@ def test_the_beat_shows_what_is_held_within_a_minute(crew, browse, now, made, tm
     product = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9", redis_url=redis_url, base_url=BASE)
     machine = Machine(product, tmp_path / "machine")
     try:
-        machine.worker("desk", "transactional,events,compose,upkeep")
+        machine.worker("desk", "transactional,events,presses,outside,compose,upkeep")
         machine.beat()
         come(made, 14)
         began = time.monotonic()

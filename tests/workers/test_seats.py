@@ -21,11 +21,13 @@ _SPEC.loader.exec_module(seats)
 @pytest.mark.parametrize(
     ("queues", "children", "expected"),
     [
-        ({"urgent", "transactional", "events", "bulk", "compose", "upkeep"}, 3, 2),
+        ({"urgent", "presses", "transactional", "events", "outside", "bulk", "compose", "upkeep"}, 3, 2),
         ({"urgent", "bulk"}, 1, 0),  # there is nobody to keep free
         ({"bulk"}, 2, 0),  # nothing waits behind it
         ({"bulk", "upkeep"}, 2, 0),
-        ({"bulk", "compose", "upkeep"}, 2, 1),  # the thumb of somebody at night
+        ({"bulk", "compose", "upkeep"}, 2, 1),
+        ({"presses", "outside"}, 2, 1),  # the thumb of somebody at night
+        ({"outside"}, 4, 0),
     ],
 )
 def test_one_child_is_kept_free_where_it_matters(queues, children, expected):
@@ -33,13 +35,26 @@ def test_one_child_is_kept_free_where_it_matters(queues, children, expected):
     assert seats.arrange(queues, children) == expected
 
 
-def asked_by_another_process():
+def asked_by_another_process(kind=seats.bulk):
     """Return whether a child of ours, forked now, would find a seat."""
     child = os.fork()
     if not child:
-        with seats.bulk() as free:
+        with kind() as free:
             os._exit(0 if free else 7)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_links_have_the_next_seat_and_a_digest_the_one_after():
+    """A digest takes its seat anew every half minute, for hours: an alert's links would be tried by nobody meanwhile."""
+    seats.arrange({"presses", "outside", "bulk"}, 2)
+    with seats.bulk() as digest:
+        assert digest
+        assert not asked_by_another_process(seats.links)
+    with seats.bulk() as digest:
+        assert not digest, "links were there first"
+    assert asked_by_another_process(seats.links)
+    with seats.bulk() as digest:
+        assert digest
 
 
 def test_a_seat_is_one_process_s_until_it_ends():
