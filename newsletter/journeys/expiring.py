@@ -13,8 +13,9 @@ from newsletter.database import Session
 from newsletter.delivery import budget, quotas
 from newsletter.errors import Conflict, NewsletterError
 from newsletter.jobs import DELIVER, HOOKS
-from newsletter.journeys import acting, team, telling, translating
+from newsletter.journeys import acting, team, telling
 from newsletter.journeys.parts import Parts
+from newsletter.journeys.waiting import waits
 from newsletter.ledger import books, expiry, locks, mailings, shards, tallies
 from newsletter.ledger.mailings import Lane, MailingView, State
 from newsletter.operators import audit, hooks, people
@@ -143,7 +144,7 @@ def _ask_for(session: Session, parts: Parts, *, alert_id: int, languages: Sequen
     facts = {"alert": alert.id, "languages": list(languages), "expires_at": expires.isoformat()}
     if not everyone or hooks.said(session, Event.EXPIRING, **facts):
         return False
-    waiting = sum(one.waiting for one in translating.waits(session, alert) if one.language in languages)
+    waiting = sum(one.waiting for one in waits(session, alert) if one.language in languages)
     if not waiting:
         return False
     parts.letterhead.require()

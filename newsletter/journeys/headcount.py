@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from newsletter import database
 from newsletter.database import Session
 from newsletter.delivery import planning
-from newsletter.journeys import translating
+from newsletter.journeys.waiting import waits
 from newsletter.ledger import locks, mailings
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import MailingView
@@ -73,4 +73,4 @@ def count(session: Session, mailing_id: int, *, now: datetime) -> Counted:
     """Count anew."""
     view: MailingView = mailings.get(session, mailing_id)
     readers = rows.count(session, view, planning.audience(session, view))
-    return Counted(readers, tuple(translating.waits(session, view)), now)
+    return Counted(readers, tuple(waits(session, view)), now)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from newsletter import database
 from newsletter.database import Session
-from newsletter.delivery import following, planning
+from newsletter.delivery import following
 from newsletter.issues import digests
 from newsletter.issues.digests import DigestView
 from newsletter.jobs import LINKS
@@ -17,6 +17,7 @@ from newsletter.journeys import acting, drafting, stopping
 from newsletter.journeys.drafting import Hand, Script
 from newsletter.journeys.narrowing import Limits
 from newsletter.journeys.parts import Parts
+from newsletter.journeys.waiting import counted, waits
 from newsletter.ledger import mailings, tallies, translating
 from newsletter.ledger.mailings import Draft, Kind, Lane, MailingView, State
 from newsletter.ledger.translating import Waiting
@@ -70,18 +71,13 @@ def counts(parts: Parts, of: int, paths: Sequence[str]) -> list[Waiting]:
     Raises what `draft` raises.
     """
     with parts.database.transaction() as session:
-        return _counted(session, of, _of(session, of, drafting.read_files(paths)).languages)
+        return counted(session, of, _of(session, of, drafting.read_files(paths)).languages)
 
 
 def waiting(parts: Parts, mailing_id: int) -> list[Waiting]:
     """Return who waits, now, for the languages of an alert that are to come later."""
     with parts.database.transaction() as session:
         return waits(session, mailings.get(session, mailing_id))
-
-
-def waits(session: Session, view: MailingView) -> list[Waiting]:
-    """Return who waits for the languages of an alert, as `waiting` does, in the transaction of whoever asks."""
-    return _counted(session, view.id, list(translating.terms(view).get("later", [])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +137,7 @@ def offered(parts: Parts, mailing_id: int) -> list[Waiting]:
     """Return the languages that may be added to an alert, with who waits for each and who had another."""
     found = languages(parts, mailing_id).missing
     with parts.database.transaction() as session:
-        return _counted(session, mailing_id, found)
+        return counted(session, mailing_id, found)
 
 
 def _missing(session: Session, view: MailingView, added: Sequence[MailingView]) -> list[str]:
@@ -155,12 +151,3 @@ def _missing(session: Session, view: MailingView, added: Sequence[MailingView]) 
     written = {language for one in (view, *over) for language in _script(one, digest).languages}
     only = translating.terms(view).get("only") or digest.languages
     return [one for one in digest.languages if one not in written and one in only]
-
-
-def _counted(session: Session, of: int, languages: Sequence[str]) -> list[Waiting]:
-    if not languages:
-        return []
-    found = {
-        one.language: one for one in translating.count(session, planning.late(session, of, languages, also_had=True))
-    }
-    return [found.get(one, Waiting(one, 0, 0)) for one in languages]
