@@ -264,7 +264,7 @@ def test_the_sweep_nudges_what_lies_and_the_lifeboat_calls(make, command, heard,
     add(made)
     made.sweep()
     with redis.Redis.from_url(redis_url) as client:
-        assert client.llen("newsletter:events") == 1
+        assert client.llen("newsletter:outside") == 1
     alone = make(command)
     ends = time.monotonic() + 10
     alone.lifeboat(["urgent"], until=lambda: bool(heard()) or time.monotonic() > ends, pause_seconds=0.05)

@@ -14,6 +14,7 @@ NOT_LOOKED_AT = {
     "/healthz": "no page",
     "/readyz": "no page",
     "/alerts/{number}/cap.xml": "no page",
+    "/alerts/feed.xml": "no page",
     "/alerts/{number}": "the same page, in the language of who asks",
     "/e/{token}": "a page of the team's: tests/judges/test_console.py",
 }
