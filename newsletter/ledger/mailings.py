@@ -420,7 +420,9 @@ def start(session: Session, mailing_id: int) -> None:
 def to_start(session: Session, *, now: datetime) -> list[MailingView]:
     """Return the approved mailings whose time has come, the urgent ones first. Nobody is kept from moving them."""
     due = select(Mailing).where(Mailing.state == State.APPROVED, Mailing.start_at <= now)
-    return [_view(one) for one in session.execute(due.order_by(Mailing.lane.desc(), Mailing.start_at, Mailing.id)).scalars()]
+    return [
+        _view(one) for one in session.execute(due.order_by(Mailing.lane.desc(), Mailing.start_at, Mailing.id)).scalars()
+    ]
 
 
 def take_to_start(session: Session, mailing_id: int, *, now: datetime) -> MailingView | None:
