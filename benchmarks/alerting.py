@@ -7,6 +7,7 @@ After the alerts to all come some to a part of as many, on the idle machine: to 
 those who chose a topic, and to a segment.
 """
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -170,13 +171,13 @@ def _locked(made: Newsletter, digest: str, **more: Any) -> int:
 
 
 def _first(made: Newsletter, sink: Sink, digest: str, **more: Any) -> float:
-    """Return the seconds from a release to the first byte, and stop the alert. more: as of `Wish`."""
+    """Return the seconds from a release to the first byte, and stop the alert; NaN where it had no readers. more: as of `Wish`."""
     number = _locked(made, digest, **more)
     with Watch(sink) as watch:
         released = time.monotonic()
         alert.release(made.parts, number)
     alert.stop(made.parts, number)
-    return watch.first - released
+    return watch.first - released if watch.first else math.nan
 
 
 def _alarm(made: Newsletter, sink: Sink) -> Alarm:
