@@ -49,6 +49,21 @@ def hour_over(made):
         session.execute(text("UPDATE tally SET held_until = now() WHERE held_until > now()"))
 
 
+def in_two_languages(made, tmp_path):
+    """Release an alert to three readers of English and its Persian, written later, to three; return both numbers."""
+    with made.parts.database.transaction() as session:
+        session.execute(text("UPDATE digest SET languages = '{en,fa}'"))
+    house.add_readers(made, tmp_path, [f"reader{number}@gmail.com" for number in range(6)])
+    with made.parts.database.transaction() as session:
+        session.execute(text("UPDATE subscriber SET language = 'fa' WHERE id > 3"))
+    english = nights.write(tmp_path, "# At the gate\n\nPlease call.\n")
+    number = alert.send(made.parts, english, digest_key=house.DIGEST, later=["fa"])
+    persian = nights.write(tmp_path, "---\nlanguage: fa\nsubject: دم دروازه\n---\nزنگ بزنید.\n", name="fa.md")
+    later = translating.draft(made.parts, persian, of=number)
+    alert.send_draft(made.parts, later)
+    return number, later
+
+
 def first(count, said):
     """Return a sink's answers: the first so many of Google's readers are refused."""
     left = iter(range(count))
@@ -215,17 +230,7 @@ def test_the_status_says_who_waits_and_until_when(made, crew, tmp_path):
 
 def test_resume_lets_every_language_go_on(made, tmp_path):
     """Each language is a mailing with holds of its own, and whoever presses Resume on the alert means all of it."""
-    with made.parts.database.transaction() as session:
-        session.execute(text("UPDATE digest SET languages = '{en,fa}'"))
-    addresses = [f"reader{number}@gmail.com" for number in range(6)]
-    house.add_readers(made, tmp_path, addresses)
-    with made.parts.database.transaction() as session:
-        session.execute(text("UPDATE subscriber SET language = 'fa' WHERE id > 3"))
-    english = nights.write(tmp_path, "# At the gate\n\nPlease call.\n")
-    number = alert.send(made.parts, english, digest_key=house.DIGEST, later=["fa"])
-    persian = nights.write(tmp_path, "---\nlanguage: fa\nsubject: دم دروازه\n---\nزنگ بزنید.\n", name="fa.md")
-    later = translating.draft(made.parts, persian, of=number)
-    alert.send_draft(made.parts, later)
+    number, later = in_two_languages(made, tmp_path)
     held_at(made, later, "google", for_hours=1)
     held_at(made, number, "google", for_hours=1)
     assert [one.mailing for one in alert.standing(made.parts, number).refusals] == [later, number]
@@ -238,16 +243,7 @@ def test_resume_lets_every_language_go_on(made, tmp_path):
 
 def test_so_it_does_of_what_takes_them_back(made, tmp_path):
     """Whoever has the wrong words in another language waits for the right ones just as long."""
-    with made.parts.database.transaction() as session:
-        session.execute(text("UPDATE digest SET languages = '{en,fa}'"))
-    house.add_readers(made, tmp_path, [f"reader{number}@gmail.com" for number in range(6)])
-    with made.parts.database.transaction() as session:
-        session.execute(text("UPDATE subscriber SET language = 'fa' WHERE id > 3"))
-    english = nights.write(tmp_path, "# At the gate\n\nPlease call.\n")
-    number = alert.send(made.parts, english, digest_key=house.DIGEST, later=["fa"])
-    persian = nights.write(tmp_path, "---\nlanguage: fa\nsubject: دم دروازه\n---\nزنگ بزنید.\n", name="fa.md")
-    later = translating.draft(made.parts, persian, of=number)
-    alert.send_draft(made.parts, later)
+    number, later = in_two_languages(made, tmp_path)
     made.deliver("urgent", seconds=20)
     retracting.retract(made.parts, number)
     made.sweep()
