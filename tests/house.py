@@ -80,9 +80,7 @@ def bring(made: Newsletter, path: Path, *, digest: str = DIGEST) -> importing.Im
         evidence="a test",
         rejects=made.parts.home / "rejects",
     )
-    if done.added >= moving_in.MANY:
-        with made.parts.database.transaction() as session:
-            database.refresh_statistics(session, *importing.FILLED)
+    moving_in.show(made.parts, done)
     return done
 
 

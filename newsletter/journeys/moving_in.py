@@ -104,10 +104,16 @@ def import_subscribers(
         progress=progress,
         before_commit=lambda session, done: _written(session, who, done, digest_key),
     )
-    if report.added >= MANY and not dry_run:
+    if not dry_run:
+        show(parts, report)
+    return report
+
+
+def show(parts: Parts, report: importing.ImportReport) -> None:
+    """Let PostgreSQL look at what so many people brought; who takes a second digest is no new person, and a row as new to it."""
+    if report.added + report.changed >= MANY:
         with parts.database.transaction() as session:
             database.refresh_statistics(session, *importing.FILLED)
-    return report
 
 
 def _written(session: Session, who: int | str, done: importing.ImportReport, digest: str) -> None:

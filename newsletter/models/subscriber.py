@@ -81,8 +81,8 @@ class Subscription(Base):
         Index(
             "readers_of_a_digest",
             "digest_id",
-            "rhythm",
+            "subscriber_id",
             postgresql_where="ended_at IS NULL",
-            postgresql_include=["subscriber_id"],
+            postgresql_include=["rhythm"],
         ),
     )

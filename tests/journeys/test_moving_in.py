@@ -10,11 +10,13 @@ from starlette.testclient import TestClient
 
 from newsletter.addresses import EmailAddress
 from newsletter.cli import moving
+from newsletter.issues import digests
 from newsletter.journeys import erasing, joining, mailing, moving_in, privacy, publish, retention, segmenting
 from newsletter.operators import audit
 from newsletter.subscribers import segments, undoing
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.signup import Wish
+from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.web import create
 from tests import house
 from tests.fakes import exports
@@ -43,6 +45,18 @@ def test_whom_an_import_reached_is_kept_with_it(newsletter, moved):
     [(kept,)] = ask(newsletter, "SELECT reach FROM import_run WHERE id = :number", number=moved.number)
     [(weekly,)] = ask(newsletter, "SELECT id FROM digest WHERE key = :key", key=house.DIGEST)
     assert kept == {"digests": {str(weekly): 2}, "alerts": 2, "unproven": 1}
+
+
+def test_a_second_digest_of_the_same_people_is_news_to_postgresql(newsletter, tmp_path):
+    """Nobody is added by it, and yet an alert to it a minute later looks for thousands of rows."""
+    path = tmp_path / "people.csv"
+    path.write_text("email\n" + "".join(f"r{number}@example.org\n" for number in range(moving_in.MANY)))
+    house.bring(newsletter, path, digest=house.DIGEST)
+    with newsletter.parts.database.transaction() as session:
+        digests.add(session, "daily", name="Daily", languages=("en",), rhythm=Rhythm.DAILY)
+    house.bring(newsletter, path, digest="daily")
+    [(known,)] = ask(newsletter, "SELECT reltuples FROM pg_class WHERE relname = 'subscription'")
+    assert known == 2 * moving_in.MANY
 
 
 def test_who_came_without_evidence_is_asked_once_and_gets_nothing_before(

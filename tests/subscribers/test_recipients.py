@@ -146,3 +146,18 @@ def test_the_last_look_finds_everyone_who_may_not_be_written_to_any_more(lists: 
         }
         assert recipients.barred(session, lists.digest_id, [], urgent=False) == {}
         assert recipients.barred(session, lists.digest("other"), [last[0]], urgent=True) == {last[0]: "unsubscribed"}
+
+
+def test_a_digest_of_which_nothing_is_known_yet_is_looked_up_reader_by_reader(lists: Lists) -> None:
+    """Its first alert may go a minute after its readers came in: to read all of them for each of them takes it two seconds."""
+    people = "email\n" + "".join(f"r{number}@example.org\n" for number in range(1000))
+    lists.bring(people)
+    with lists.database.transaction() as session:
+        session.execute(text("SELECT refresh_statistics(ARRAY['subscriber', 'subscription', 'mailbox'])"))
+    other = lists.digest("daily")
+    lists.bring(people, digest_id=other)
+    read = text("SELECT idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'subscription'")
+    with lists.database.transaction() as session:
+        ids = list(session.execute(text("SELECT id FROM subscriber")).scalars())
+        assert recipients.barred(session, other, ids, urgent=True) == {}
+        assert session.execute(read).scalar_one() < 5 * len(ids)
