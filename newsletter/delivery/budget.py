@@ -18,6 +18,8 @@ URGENT_OVER_BULK = 0.9
 SERVICE_KEEP = 0.02
 """Part of every quota that an alert too leaves to service mail: a confirmation must not wait for tomorrow."""
 BURST_SECONDS = 0.25
+GRANT_SECONDS = 0.05
+"""A quick pace is granted in pieces of so much: one by one each message costs a transaction, and two senders keep a core busy."""
 LANE_BURST_SECONDS = 2.0
 """How much of its share a lane may save up while it waits for its turn: what it does not take in time is nobody's otherwise."""
 ACTIVE = timedelta(seconds=3)
@@ -66,10 +68,15 @@ def paid(rate: float, messages: int, *, paid_until: datetime, now: datetime) -> 
     return max(paid_until, now) + timedelta(seconds=messages / rate)
 
 
-def wait_for_one(rate: float, *, paid_until: datetime, now: datetime, burst: float) -> float:
-    """Return the seconds until the bucket holds a message; 0 when it does."""
+def worth(rate: float, want: int) -> int:
+    """Return how many messages of a pace are worth a grant, where somebody wants so many: one, unless it is quick."""
+    return max(1, min(want, int(rate * GRANT_SECONDS)))
+
+
+def wait_for(messages: int, rate: float, *, paid_until: datetime, now: datetime, burst: float) -> float:
+    """Return the seconds until the bucket holds so many messages, at most its burst; 0 when it does."""
     debt = max(0.0, (paid_until - now).total_seconds()) * rate
-    return max(0.0, (debt + 1 - max(1.0, burst)) / rate)
+    return max(0.0, (debt + messages - max(1.0, burst)) / rate)
 
 
 def left(lane: Lane, *, limit: int, used: Mapping[Lane, int], reserve: int = 0) -> int:

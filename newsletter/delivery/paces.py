@@ -24,7 +24,7 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """How many messages a bucket holds; if none, the seconds until it holds one."""
+    """How many messages a bucket holds; if too few to be worth a grant, none and the seconds until it holds as many."""
 
     messages: int
     wait: float = 0.0
@@ -44,13 +44,17 @@ class Pace:
     rate: float
     burst: int | None = None
 
-    def ask(self, session: Session, lane: Lane, *, now: datetime) -> Held:
-        """Return what it holds for a lane: the smaller of what is there for all and for this lane. Locks it for the transaction."""
+    def ask(self, session: Session, lane: Lane, want: int, *, now: datetime) -> Held:
+        """Return what it holds for a lane that wants so many: the smaller of what is there for all and for this lane.
+
+        Locks it for the transaction.
+        """
         session.execute(_ASK, self._place | {"lanes": [ALL, str(lane)], "now": now})
         rows = self._rows(session)
         own = self._own(lane, rows, now)
-        total = _held(self.rate, rows[ALL], self.burst or self.rate * budget.BURST_SECONDS, now)
-        mine = _held(own, rows[lane], max(2.0, self.burst or own * budget.LANE_BURST_SECONDS), now)
+        least = budget.worth(own, want)
+        total = _held(least, self.rate, rows[ALL], self.burst or self.rate * budget.BURST_SECONDS, now)
+        mine = _held(least, own, rows[lane], max(2.0, self.burst or own * budget.LANE_BURST_SECONDS), now)
         return min(total, mine, key=lambda held: (held.messages, -held.wait))
 
     def pay(self, session: Session, lane: Lane, messages: int, *, now: datetime) -> None:
@@ -72,10 +76,12 @@ class Pace:
         return self.rate * budget.share(lane, [*active, lane])
 
 
-def _held(rate: float, row: Any, burst: float, now: datetime) -> Held:
-    if messages := budget.tokens(rate, paid_until=row.paid_until, now=now, burst=burst):
+def _held(least: int, rate: float, row: Any, burst: float, now: datetime) -> Held:
+    least = max(1, min(least, int(burst)))
+    messages = budget.tokens(rate, paid_until=row.paid_until, now=now, burst=burst)
+    if messages >= least:
         return Held(messages)
-    return Held(0, max(0.01, budget.wait_for_one(rate, paid_until=row.paid_until, now=now, burst=burst)))
+    return Held(0, max(0.01, budget.wait_for(least, rate, paid_until=row.paid_until, now=now, burst=burst)))
 
 
 _ASK = text("""

@@ -96,7 +96,7 @@ def grant(session: Session, relay: Relay, lane: Lane, provider: str, want: int, 
     want = want if room is None else min(want, room)
     kept = _paces(session, relay, known, provider, now=now)
     for pace in kept:
-        held = pace.ask(session, lane, now=now)
+        held = pace.ask(session, lane, want, now=now)
         if held.messages == 0:
             return Grant(0, held.wait, "provider" if pace.provider else "rate")
         want = min(want, held.messages)

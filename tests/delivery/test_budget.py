@@ -52,10 +52,16 @@ def test_a_bucket_never_gives_more_than_its_rate_and_one_burst(rate, asks):
 def test_an_empty_bucket_says_when_it_holds_a_message_again():
     """Whoever waits knows for how long, and then is not sent away again."""
     paid = budget.paid(14, 7, paid_until=NOW, now=NOW)
-    wait = budget.wait_for_one(14, paid_until=paid, now=NOW, burst=7)
+    wait = budget.wait_for(1, 14, paid_until=paid, now=NOW, burst=7)
     assert 0 < wait < 0.1
     later = NOW + timedelta(seconds=wait)
     assert budget.tokens(14, paid_until=paid, now=later, burst=7) == 1
+
+
+def test_a_quick_pace_is_granted_in_pieces_and_a_slow_one_message_by_message():
+    """Each grant costs a transaction: fourteen a second are a few, three hundred would be three hundred."""
+    assert [budget.worth(rate, 250) for rate in (0.1, 14, 280, 2000)] == [1, 1, 14, 100]
+    assert budget.worth(280, 3) == 3, "who wants less waits for no more"
 
 
 @given(st.lists(st.integers(1, 400), max_size=60), st.integers(1, 1000), st.integers(0, 999))

@@ -47,6 +47,19 @@ def test_four_greedy_children_leave_an_alert_and_service_mail_their_share(sessio
     assert got[Lane.BULK] > 0
 
 
+def test_two_senders_of_a_quick_pace_ask_seldom_and_lose_nothing_of_it(session):
+    """At 280 a second each message was a grant of its own: what a small server had to spare went into asking."""
+    relay = slowed(session, "relay", 280)
+    again, got, asked = [0.0, 0.0], 0, 0
+    for tick in range(2000):
+        for child in random.Random(tick).sample(range(2), 2):
+            if tick * 0.005 >= again[child]:
+                found = throttle.grant(session, relay, Lane.URGENT, "", 250, now=NOON + timedelta(seconds=tick * 0.005))
+                again[child], got, asked = tick * 0.005 + found.wait_seconds, got + found.messages, asked + 1
+    assert 2750 <= got <= 2900, "ten seconds and a burst"
+    assert asked <= 800, f"{asked} transactions"
+
+
 @pytest.mark.parametrize("where", ["relay", "provider"])
 def test_service_mail_gets_its_fifth_at_the_slowest_pace_too(session, where):
     """At one message in ten seconds it comes back when it was told to, and is not forgotten meanwhile."""
