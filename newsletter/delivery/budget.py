@@ -32,6 +32,8 @@ HIGHEST = 1000.0
 WORTH_A_WORD = timedelta(minutes=5)
 """From which a pause is told of."""
 _FOREVER = timedelta(days=366)
+BESIDE = {Lane.URGENT: Lane.BULK, Lane.BULK: Lane.URGENT}
+"""What a lane shares a relay's pace with for hours. Service mail is short."""
 
 
 def share(lane: Lane, active: Iterable[Lane]) -> float:
@@ -130,6 +132,7 @@ class Limits:
     first_used_at   when its life began; None: it has not yet
     lesson          the pace that its refusals taught
     full_until      up to when it takes nothing of this lane, by its own word
+    beside          what bulk mail has due there beside an alert, or alerts beside bulk mail; only a promise needs it
     """
 
     lane: Lane = Lane.BULK
@@ -142,6 +145,7 @@ class Limits:
     first_used_at: datetime | None = None
     lesson: Lesson | None = None
     full_until: datetime | None = None
+    beside: int = 0
 
     @property
     def unlimited(self) -> bool:
@@ -226,11 +230,15 @@ class Promise:
 
 
 class _Course:
-    """One relay on its way through a promise: what it was given counts in the hours and days that follow, minute by minute."""
+    """One relay on its way through a promise: what it was given counts in the hours and days that follow, minute by minute.
+
+    What goes beside takes its share of the pace and its part of the quotas, as on the wire, until all of it has gone.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._credit = 0.0
+        self._beside = float(limits.beside)
         spans = [HOUR] * (limits.hourly is not None) + [DAY] * (limits.daily is not None or bool(limits.young))
         self._sums = {span: Counter[Lane]() for span in (HOUR, DAY)}
         self._lately = {span: deque[tuple[datetime, Lane, int]]() for span in spans}
@@ -252,21 +260,35 @@ class _Course:
                 _, lane, number = lately.popleft()
                 self._sums[span][lane] -= number
 
+        self._room_beside, self._other = self._goes_beside(moment)
+        self.pace = self.limits.pace - self._other if self._other else self.limits.pace
+
+    def _goes_beside(self, moment: datetime) -> tuple[float, float]:
+        """Return how much may go beside now, and how many messages a second of it; 0 where the relay has no pace to share."""
+        if self._beside < 1 or self.limits.pace == math.inf:
+            return 0.0, 0.0
+        other = replace(self.limits, lane=BESIDE[self.limits.lane])
+        room, _ = other.room(moment, self._sums[HOUR], self._sums[DAY])
+        most = self._beside if room is None else min(self._beside, room)
+        return most, self.limits.pace * share(other.lane, [self.limits.lane]) if most else 0.0
+
     def room(self, moment: datetime) -> tuple[int | None, str | None]:
         return self.limits.room(moment, self._sums[HOUR], self._sums[DAY])
 
     def takes(self, room: int | None, seconds: float) -> float:
         """Return how much of a room it takes in so many seconds; a part of a message is kept for the next step."""
-        able = (
-            math.inf if self.limits.pace == math.inf else math.floor(self._credit + self.limits.pace * seconds + 1e-9)
-        )
+        able = math.inf if self.pace == math.inf else math.floor(self._credit + self.pace * seconds + 1e-9)
         return able if room is None else min(room, able)
 
     def give(self, moment: datetime, number: int, seconds: float) -> None:
-        if self.limits.pace < math.inf:
-            self._credit = min(1.0, max(0.0, self._credit + self.limits.pace * seconds - number))
+        if self.pace < math.inf:
+            self._credit = min(1.0, max(0.0, self._credit + self.pace * seconds - number))
+        beside = min(self._room_beside, self._other * seconds)
+        self._beside -= beside
         if self.limits.counts and number:
             self._count(_minute(moment), self.limits.lane, number)
+        if self.limits.counts and beside:
+            self._count(_minute(moment), BESIDE[self.limits.lane], int(beside))
 
     def changes(self, moment: datetime) -> Iterator[datetime]:
         """Yield when it may go on at another pace, or with another room."""
@@ -277,6 +299,8 @@ class _Course:
         if self.limits.young:
             begun = self.limits.first_used_at or moment
             yield begun + ((moment - begun) // DAY + 1) * DAY
+        if self._other:
+            yield moment + min(HOUR, timedelta(seconds=self._room_beside / self._other))
         for span, lately in self._lately.items():
             if lately:
                 yield lately[0][0] + span + MINUTE
@@ -285,7 +309,7 @@ class _Course:
 def promise(due: int, relays: Iterable[Limits], *, now: datetime) -> Promise | None:
     """Return when so many messages will have been handed over, step by step; None where no limit is set.
 
-    Relays that answer are taken to go on answering, and nothing else to be sent: a plan, not a prophecy.
+    Relays that answer are taken to go on answering, and nothing to come beside what goes already: a plan, not a prophecy.
     """
     courses = [_Course(relay if relay.first_used_at else replace(relay, first_used_at=now)) for relay in relays]
     days: list[int] = []
@@ -363,7 +387,7 @@ def _ended(
         if course.limits.pace == math.inf:
             at_once += math.inf if room is None else room
         elif room != 0:
-            pace += course.limits.pace
+            pace += course.pace
     if at_once >= due:
         return moment
     return min(until, moment + timedelta(seconds=(due - at_once) / pace)) if pace else until

@@ -14,6 +14,7 @@ from newsletter.database import Session
 from newsletter.delivery import budget, standing
 from newsletter.delivery.budget import DAY, HOUR, Limits
 from newsletter.delivery.standing import Standing
+from newsletter.ledger import shards
 from newsletter.ledger.mailings import Lane
 from newsletter.relay.target import Relay
 
@@ -26,13 +27,25 @@ class Used:
     day: Mapping[Lane, int] = field(default_factory=dict)
 
 
-def limits(session: Session, relays: Sequence[Relay], lane: Lane, *, now: datetime) -> list[Limits]:
-    """Return what each relay bears for a lane and what it was given, for a promise."""
-    found = []
-    for relay in relays:
+def limits(session: Session, relays: Mapping[Lane, Sequence[Relay]], lane: Lane, *, now: datetime) -> list[Limits]:
+    """Return what each relay of a lane bears, what it was given, and what it has to carry beside, for a promise.
+
+    relays   of every lane: what is due in another is shared out among those that both use
+    """
+    found, beside = [], _beside(session, relays, lane)
+    for relay in relays[lane]:
         bears = of(session, relay, standing.of(session, relay), lane, now=now)
+        bears = replace(bears, beside=beside.get(relay.key, 0))
         found.append(_with_history(session, relay, bears, now=now) if bears.counts else bears)
     return found
+
+
+def _beside(session: Session, relays: Mapping[Lane, Sequence[Relay]], lane: Lane) -> dict[str, int]:
+    """Return how much of the lane beside is due, shared out among the relays that both lanes use, by their keys."""
+    if (other := budget.BESIDE.get(lane)) is None:
+        return {}
+    shared = {relay.key for relay in relays[lane]} & {relay.key for relay in relays[other]}
+    return dict.fromkeys(shared, shards.due_in(session, other) // len(shared)) if shared else {}
 
 
 def of(session: Session, relay: Relay, known: Standing, lane: Lane, *, now: datetime) -> Limits:

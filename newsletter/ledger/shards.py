@@ -465,6 +465,18 @@ _DUE = text(f"""
 _LANES = text(f"SELECT DISTINCT s.lane FROM shard s JOIN mailing m ON m.id = s.mailing_id WHERE {_FREE}")  # noqa: S608
 
 
+def due_in(session: Session, lane: Lane) -> int:
+    """Return how many deliveries of a lane go now or soon, at most: shards are counted whole until they end."""
+    return int(session.execute(_DUE_IN, {"lane": lane}).scalar_one())
+
+
+_DUE_IN = text("""
+    SELECT coalesce(sum(s.size), 0) FROM shard s JOIN mailing m ON m.id = s.mailing_id
+    WHERE s.lane = :lane AND s.state = 'open' AND s.not_before <= clock_timestamp() AND s.tranche_pause IS NULL
+      AND m.state = 'sending' AND s.lane NOT IN (SELECT lane FROM paused_lane)
+""")
+
+
 def due_by_provider(session: Session, mailing_id: int) -> dict[str, int]:
     """Return how many deliveries of a mailing are due, by provider group, whether they may begin now or later."""
     return {row.provider: row.number for row in session.execute(_BY_PROVIDER, {"mailing": mailing_id})}

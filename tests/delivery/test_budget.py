@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -200,6 +201,30 @@ def test_several_relays_carry_together():
     one = budget.promise(36_000, [limits(rate=10)], now=NOW)
     two = budget.promise(36_000, [limits(rate=10), limits(rate=10)], now=NOW)
     assert (one.ends_at - NOW) / (two.ends_at - NOW) == pytest.approx(2, abs=0.05)
+
+
+def test_a_digest_that_goes_beside_takes_its_tenth_until_it_is_over():
+    """Who is told of 48 minutes and waits for 53 has been told nothing: the lane gives a digest a tenth, and so does the plan."""
+    bears = Limits(lane=Lane.URGENT, rate=14)
+    alone = budget.promise(40_000, [bears], now=NOW).ends_at - NOW
+    beside = budget.promise(40_000, [replace(bears, beside=1_000_000)], now=NOW).ends_at - NOW
+    assert beside / alone == pytest.approx(1 / 0.9, abs=0.001)
+    # 1,000 take 714 s at a tenth of 14; both are over when all of it has gone.
+    short = budget.promise(40_000, [replace(bears, beside=1_000)], now=NOW).ends_at - NOW
+    assert short.total_seconds() == pytest.approx(41_000 / 14, abs=2)
+    bulk = budget.promise(1_000, [Limits(rate=14, beside=9_000)], now=NOW).ends_at - NOW
+    assert bulk.total_seconds() == pytest.approx(9_000 / 12.6, abs=3), "an alert goes first"
+
+
+def test_a_digest_beside_uses_up_the_day_as_far_as_it_may():
+    """11,400 tonight and 600 tomorrow is what the morning sees, not 12,000 tonight."""
+    bears = Limits(lane=Lane.URGENT, rate=10, daily=12_000)
+    assert budget.promise(11_760, [bears], now=NOW).by_day == (11_760,)
+    beside = budget.promise(11_760, [replace(bears, beside=50_000)], now=NOW)
+    # 980 of the digest in the first 9,800 seconds, when bulk mail leaves what is kept for others.
+    assert beside.by_day[0] == pytest.approx(11_760 - 960, abs=30)
+    reserved = replace(bears, beside=50_000, reserve=12_000)
+    assert budget.promise(11_760, [reserved], now=NOW).by_day == (11_760,), "a digest leaves the reserve"
 
 
 def lesson(rate, **past):

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import text
 
-from newsletter import languages
+from newsletter import database, languages
 from newsletter.journeys import alert, desk, mailing, publish
 from newsletter.operators.roles import Role
 from tests import house
@@ -35,6 +35,13 @@ def crew(build, tmp_path, database_urls, sink):
 
 def road(made, number):
     return desk.checked(made.parts, desk.shown(made.parts, number)).plan
+
+
+def takes(made, number, *, readers):
+    """Return for how many seconds an alert to so many goes, as it is promised."""
+    with made.parts.database.transaction() as session:
+        begins = database.now(session)
+    return (mailing.promise(made.parts, number, readers=readers).ends_at - begins).total_seconds()
 
 
 def used(made, lane, messages):
@@ -69,15 +76,17 @@ def test_the_road_is_read_from_the_relay_s_books(build, crew, tmp_path, sink):
 def test_a_digest_under_way_is_named_and_so_is_what_it_takes(build, crew, tmp_path, sink):
     """By one relay it takes a tenth of the pace; where alerts have a relay of their own, nothing."""
     made = build("rate=10")
-    issue = house.issue(made, tmp_path, addresses=house.addresses(2))
+    issue = house.issue(made, tmp_path, addresses=house.addresses(200))
     publish.send(made.parts, issue.issue)
     number = nights.locked(made, tmp_path, crew.member(Role.SENDER), 4)
     assert [facts.get("pace") for _, facts in road(made, number)] == [None, "9", None]
     assert road(made, number)[-1] == ("plan.digest-shares", {})
+    assert takes(made, number, readers=1000) == pytest.approx(1000 / 9, abs=1), "the promise knows it as well"
     own = build("rate=10", relay_url_urgent=f"smtp://news:secret@localhost:{sink.url.rpartition(':')[2]}?rate=10")
     said = road(own, number)
     assert [facts.get("pace") for _, facts in said] == [None, "10", None]
     assert said[-1] == ("plan.digest-apart", {})
+    assert takes(own, number, readers=1000) == pytest.approx(100, abs=1)
     assert "secret" not in str(said)
 
 
