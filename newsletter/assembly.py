@@ -5,8 +5,6 @@ them says so (`servers="start"`).
 """
 
 import os
-import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +22,7 @@ from newsletter.bounces.routing import Router
 from newsletter.campaigns import errands
 from newsletter.composer import headers, signing
 from newsletter.composer.signing import Key, Signer
-from newsletter.database import PASSING, Database, DatabaseUnreachable
+from newsletter.database import Database, DatabaseUnreachable
 from newsletter.delivery import recovery
 from newsletter.delivery.envelopes import Identity
 from newsletter.delivery.relaylog import RelayLog
@@ -49,11 +47,11 @@ from newsletter.journeys import (
     team,
 )
 from newsletter.journeys.parts import Letterhead, Parts
-from newsletter.ledger import mailings, shards
+from newsletter.ledger import mailings
 from newsletter.ledger.mailings import Lane
+from newsletter.lifeboat import TURN_SECONDS, Chores, Lifeboat
 from newsletter.operators import pins
 from newsletter.operators.night import Night
-from newsletter.relay.opening import Unreachable
 from newsletter.relay.target import Relay
 from newsletter.settings import Settings, reveal
 from newsletter.subscribers import rejects
@@ -67,10 +65,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 Role = Literal["worker", "web"]
-TURN_SECONDS = 30.0
-"""How long a sender stays with a lane before others have their turn."""
-PATIENCE_SECONDS = 10.0
-"""How long work may lie untouched before the lifeboat takes it."""
 
 
 class NoServers(NotFound):
@@ -94,60 +88,6 @@ class Urls:
     database: str
     owner: str | None
     redis: str | None
-
-
-class Aside:
-    """Does something beside a loop that must not wait for it, one at a time."""
-
-    def __init__(self, work: Callable[[], object]) -> None:
-        self._work = work
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Begin, unless it is at it still."""
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._try, daemon=True)
-            self._thread.start()
-
-    def wait(self) -> None:
-        """Wait until it is at nothing."""
-        if self._thread is not None:
-            self._thread.join()
-
-    def _try(self) -> None:
-        with suppress(DatabaseUnreachable):
-            self._work()
-
-
-class Oar:
-    """One lane of the lifeboat: a relay that says nothing, or a digest under way, keeps no other lane waiting."""
-
-    def __init__(
-        self, make: Callable[[], Sender], lane: str, *, heed: Callable[[], object], until: Callable[[], bool]
-    ) -> None:
-        self._make, self._lane, self._heed, self._until = make, lane, heed, until
-        self._aside, self._begun = Aside(self._pull), 0
-        self._sender: Sender | None = None
-
-    def start(self) -> None:
-        """Begin a turn, unless one is under way."""
-        self._aside.start()
-
-    def put_away(self) -> int:
-        """Wait for the turn's end, and return how many messages were begun in all."""
-        self._aside.wait()
-        if self._sender is not None:
-            self._sender.close()
-        return self._begun
-
-    def _pull(self) -> None:
-        self._sender = self._sender or self._make()
-        try:
-            self._begun += self._sender.work(self._lane, seconds=TURN_SECONDS, heed=self._heed, until=self._until)
-        except Unreachable:
-            pass  # it was said, and the relay is asked again in ten seconds
-        except PASSING as error:
-            log.warning("lifeboat waits", lane=self._lane, why=type(error).__name__)
 
 
 class Newsletter:
@@ -347,51 +287,26 @@ class Newsletter:
                 pass
 
     def lifeboat(self, lanes: list[str], *, until: Callable[[], bool], pause_seconds: float = 1.0) -> int:
-        """Deliver in a plain loop, without any broker, until told to end; return how many messages were begun.
+        """Deliver without any broker until told to end; return how many messages were begun."""
+        quick = (
+            self._look,
+            partial(team.tend, self.parts),
+            self._run_errands,
+            self._do_wishes,
+            self.greet,
+            partial(drilling.run_due, self.parts),
+        )
+        # A minute for rows, ten seconds for a hook, three quarters of a minute for links.
+        slow = (self._write_rows, partial(hooking.run_due, self.parts), self._try_links)
+        # Only here lie the journals of workers that died here.
+        always = partial(recovery.reclaim, self.parts.database, self._journals)
+        chores = Chores(self.parts.nudger.answers, quick, slow, always)
+        boat = Lifeboat(self.parts.database, self._make_sender, chores, heed=self._drain)
+        return boat.row(lanes, until=until, pause_seconds=pause_seconds)
 
-        Idle while the broker answers and workers take what is due: a lane is served when its work has waited for ten seconds,
-        or at once when no broker takes anything.
-        """
-        waiting = dict.fromkeys(lanes, 0.0)
-        # What takes its time: a minute for rows, ten seconds for a hook, three quarters of a minute for links.
-        beside = [Aside(one) for one in (self._write_rows, partial(hooking.run_due, self.parts), self._try_links)]
-        oars = {lane: Oar(self._make_sender, lane, heed=self._drain, until=until) for lane in lanes}
-        while not until():
-            try:
-                for lane in self._row(waiting, beside):
-                    oars[lane].start()
-            except PASSING as error:
-                # Nobody starts this again at once, and what it looks after is what is left when much is away.
-                log.warning("lifeboat waits", why=type(error).__name__)
-            time.sleep(pause_seconds)
-        return sum(oar.put_away() for oar in oars.values())
-
-    def _row(self, waiting: dict[str, float], beside: list[Aside]) -> list[str]:
-        """Do once what the lifeboat does beside sending; return the lanes that it is to serve now."""
-        alone = not self.parts.nudger.answers()
-        if alone:
-            self._look()
-            for one in beside:
-                one.start()
-            team.tend(self.parts)
-            self._run_errands()
-            if privacy.any_due(self.parts):
-                privacy.work(self.parts)
-            self.greet()
-            drilling.run_due(self.parts)
-        # On every machine, and at once: only here lie the journals of workers that died here.
-        recovery.reclaim(self.parts.database, self._journals)
-        return self._left_lying(waiting, alone=alone)
-
-    def _left_lying(self, waiting: dict[str, float], *, alone: bool) -> list[str]:
-        """Return the lanes whose work nobody takes; `waiting` remembers since when each has had work (monotonic, 0 none)."""
-        with self.parts.database.transaction() as session:
-            leasable = set(shards.lanes_with_work(session))
-        for lane, since in waiting.items():
-            waiting[lane] = (since or time.monotonic()) if lane in leasable else 0.0
-        return [
-            lane for lane, since in waiting.items() if since and (alone or time.monotonic() - since > PATIENCE_SECONDS)
-        ]
+    def _do_wishes(self) -> None:
+        if privacy.any_due(self.parts):
+            privacy.work(self.parts)
 
     def close(self) -> None:
         """Close connections to relays and to the database."""
