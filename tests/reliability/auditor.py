@@ -23,7 +23,7 @@ class Findings:
     lost        called sent by the books and not in the server's record, or in no final state although the mailing is over
     doubled     taken by the server more than once; for what may go twice, unless it was in doubt and every byte is the same
     unrecorded  taken by the server, and the books say that it was not sent
-    unlisted    in doubt and not on the list that an operator reads
+    unlisted    taken more than once, or in doubt by its state, and its reader is not on the list that an operator reads
     repeated    lawful repeats of what was in doubt
     """
 
@@ -63,7 +63,7 @@ def audit(made: Newsletter, record: list[dict[str, Any]], mailing_id: int) -> Fi
         rows = {row.mailbox_id: row for row in session.execute(_ROWS, {"mailing": mailing_id})}
     by_server = _taken(made.parts.tokens, record, mailing_id)
     assert by_server.keys() <= rows.keys(), "the server has mail for somebody who was never planned"
-    listed = journey.in_doubt(made.parts, mailing_id)
+    listed = {one.reference for one in journey.in_doubt(made.parts, mailing_id)}
     doubts = sum(row.uncertain_at is not None for row in rows.values())
     return Findings(
         planned=status.planned,
@@ -81,15 +81,18 @@ def audit(made: Newsletter, record: list[dict[str, Any]], mailing_id: int) -> Fi
             and (row.uncertain_at is None or row.state in FINAL)
             for box, row in rows.items()
         ),
-        unlisted=doubts - len(listed),
+        unlisted=sum(
+            (row.state == "uncertain" or len(by_server[box]) > 1) and row.reference not in listed
+            for box, row in rows.items()
+        ),
         repeated=sum(len(by_server[box]) > 1 and not _doubled(row, by_server[box]) for box, row in rows.items()),
         state=status.state,
     )
 
 
 _ROWS = text("""
-    SELECT d.mailbox_id, d.state, d.uncertain_at, d.reason, m.kind
-    FROM delivery d JOIN mailing m ON m.id = d.mailing_id WHERE m.id = :mailing
+    SELECT d.mailbox_id, d.state, d.uncertain_at, d.reason, m.kind, s.reference
+    FROM delivery d JOIN mailing m ON m.id = d.mailing_id LEFT JOIN subscriber s ON s.id = d.subscriber_id WHERE m.id = :mailing
 """)
 
 

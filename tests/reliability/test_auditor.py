@@ -38,6 +38,7 @@ def test_a_record_that_differs_is_found(sent, tamper, fault):
     made, record, number = sent
     found = audit(made, tamper(record), number)
     assert getattr(found, fault) == 1
+    assert found.unlisted == (fault == "doubled"), "who has it twice is to stand on the list"
     with pytest.raises(AssertionError):
         found.sound()
 
