@@ -57,7 +57,8 @@ InSegment = Annotated[
 Everybody = Annotated[
     bool,
     typer.Option(
-        "--everybody", help="With --updates: to all who take the digest, also where that alert was for some of them."
+        "--everybody",
+        help="With --updates, or of one that is edited: to all who take the digest, also where it was for some of them.",
     ),
 ]
 Translates = Annotated[
@@ -176,10 +177,21 @@ def _say(message: str, **facts: object) -> None:
 
 
 @app.command()
-def edit(alert: Number, files: Files, operator: Operator = None, as_json: AsJson = False) -> None:
-    """Write an alert anew that has not gone. Its lock and approval are void."""
+def edit(
+    alert: Number,
+    files: Files,
+    operator: Operator = None,
+    later: Later = None,
+    only: Only = None,
+    topic: Topic = None,
+    segment: InSegment = None,
+    everybody: Everybody = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write an alert anew that has not gone; to whom it goes stays unless it is said. Its lock and approval are void."""
+    wait, (readers_of, part) = tuple(later) if later else None, _limits(only, topic, segment, everybody=everybody)
     with newsletter() as made:
-        drafting.edit(made.parts, alert, files, by=operator)
+        drafting.edit(made.parts, alert, files, by=operator, later=wait, only=readers_of, part=part)
         if operator is None and journey.would_lock(made.parts, alert) > made.parts.house.rules.few:
             _say("alert.no-name-to-it")
     show({"mailing": alert, "state": "draft"}, as_json=as_json)

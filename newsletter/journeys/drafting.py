@@ -254,9 +254,18 @@ def store(session: Session, parts: Parts, new: Draft, script: Script, hand: Hand
     return mailing_id
 
 
-def edit(parts: Parts, mailing_id: int, paths: Sequence[str], *, by: int | None = None) -> None:
-    """Write an alert anew that has not gone; whatever lock or approval it had is void. Raises WrongState."""
-    edit_words(parts, mailing_id, Revision(read_files(paths)), by=by)
+def edit(
+    parts: Parts,
+    mailing_id: int,
+    paths: Sequence[str],
+    *,
+    by: int | None = None,
+    later: tuple[str, ...] | None = None,
+    only: tuple[str, ...] | None = None,
+    part: Part | None = None,
+) -> None:
+    """Write an alert anew that has not gone; lock and approval are void by it. Raises WrongState. Limits: as in Revision."""
+    edit_words(parts, mailing_id, Revision(read_files(paths), None, later, only, part), by=by)
 
 
 def edit_words(parts: Parts, mailing_id: int, revision: Revision, *, by: int | None = None) -> None:

@@ -268,3 +268,18 @@ def test_the_command_line_takes_both(newsletter, files, water, program):
     assert (found["topics"], found["segment"], found["audience"]) == (["water"], "persian", 3)
     _, said = program.run("alerts", "send", files["ar"], "--translates", number, "--topic", "water", code=2)
     assert "--topic" in said
+
+
+def test_whom_it_is_for_is_changed_by_an_edit_and_kept_by_one_that_says_nothing(newsletter, files, water, program):
+    """A topic too few is found as somebody reads it again: there is no need to begin anew, nor for a phone."""
+    number = program.json("alerts", "draft", files["fa"], "--to", house.DIGEST, "--topic", "water")["mailing"]
+
+    def narrowed(*words):
+        program.json("alerts", "edit", number, files["fa"], *words)
+        found = program.json("alerts", "status", number)
+        return found["topics"], found["only"]
+
+    assert narrowed() == (["water"], [])
+    assert narrowed("--topic", "press", "--only", "fa") == (["press"], ["fa"])
+    assert narrowed() == (["press"], ["fa"])
+    assert narrowed("--everybody") == ([], [])
