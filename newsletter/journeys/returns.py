@@ -181,10 +181,12 @@ def settle(parts: Parts, report: Bounce | Complaint, *, recipient: str = "") -> 
         handed = _meant(session, parts, report, recipient, now)
         if handed is None:
             return Done.NOTHING
+        # Whatever it says, a server has taken what it speaks of.
+        settled = deliveries.reported(session, handed.month, handed.mailing_id, handed.mailbox_id, handed.occasion)
         if meaning.fate is Fate.DELIVERED:
-            return _arrived(session, handed, report, now)
+            return Done.RETURNED if _arrived(session, handed, report, now) or settled else Done.NOTHING
         if not returns.record(session, handed, _came(meaning), now=now):
-            return Done.NOTHING
+            return Done.RETURNED if settled else Done.NOTHING
         _of_the_reader(session, handed, meaning, now)
         _of_the_mailing(session, handed, meaning, now)
     return Done.RETURNED
@@ -216,12 +218,11 @@ def _handed_to(session: Session, address: str, now: datetime, **more: Any) -> li
     return returns.of_mailbox(session, mailbox_id, now=now, **more) if mailbox_id else []
 
 
-def _arrived(session: Session, handed: Handed, report: Bounce | Complaint, now: datetime) -> Done:
+def _arrived(session: Session, handed: Handed, report: Bounce | Complaint, now: datetime) -> bool:
     """That mail arrived is what is expected, so no row is written; but it outweighs what was said before it did."""
     told = report.at if isinstance(report, Bounce) else None
     at = min(told or handed.at or now, now)
-    lifted = suppression.arrived(session, [handed.mailbox_id], said_by=SaidBy.REPORT, at=at, now=now)
-    return Done.RETURNED if lifted else Done.NOTHING
+    return bool(suppression.arrived(session, [handed.mailbox_id], said_by=SaidBy.REPORT, at=at, now=now))
 
 
 def _answered(session: Session, parts: Parts, letter: Letter, now: datetime) -> None:

@@ -151,9 +151,9 @@ _RULES = {
     "a delivery still due in a mailing that is over": """
         SELECT count(*) FROM delivery d JOIN mailing m ON m.id = d.mailing_id
         WHERE m.id = :mailing AND m.state = 'done' AND d.state IN ('planned', 'deferred')""",
-    "an accepted delivery without the server's word, the journal's or the relay log's": """
+    "an accepted delivery without the server's word, the journal's, the relay log's or a report's": """
         SELECT count(*) FROM delivery WHERE mailing_id = :mailing AND state = 'accepted'
-          AND NOT coalesce(code BETWEEN 200 AND 299, false) AND coalesce(reason, '') NOT IN ('journal', 'relay log')""",
+          AND NOT coalesce(code BETWEEN 200 AND 299, false) AND coalesce(reason, '') NOT IN ('journal', 'relay log', 'report')""",
     "an uncertain delivery that is not listed": """
         SELECT count(*) FROM delivery WHERE mailing_id = :mailing AND state = 'uncertain' AND uncertain_at IS NULL""",
     "a delivery with an outcome that was never tried": """

@@ -456,8 +456,20 @@ def found_taken(session: Session, found: Sequence[Unsettled]) -> int:
     return int(session.execute(_FOUND, facts).rowcount)  # type: ignore[attr-defined]
 
 
-_FOUND = text("""
-    UPDATE delivery d SET state = 'accepted', reason = 'relay log', due_at = NULL, outcome_at = clock_timestamp()
+def reported(session: Session, month: date, mailing_id: int, mailbox_id: int, occasion: str) -> bool:
+    """Record that a delivery in doubt was taken after all, since a report speaks of it; return whether it was in doubt."""
+    facts = {"month": month, "mailing": mailing_id, "mailbox": mailbox_id, "occasion": occasion}
+    return bool(session.execute(_REPORTED, facts).rowcount)  # type: ignore[attr-defined]
+
+
+_TAKEN = "SET state = 'accepted', reason = '{}', due_at = NULL, outcome_at = clock_timestamp()"
+_FOUND = text(f"""
+    UPDATE delivery d {_TAKEN.format("relay log")}
     FROM unnest(CAST(:months AS date[]), CAST(:ids AS bigint[])) AS f(month, id)
     WHERE d.month = f.month AND d.id = f.id AND d.state IN ('uncertain', 'planned', 'deferred')
+""")
+_REPORTED = text(f"""
+    UPDATE delivery d {_TAKEN.format("report")}
+    WHERE d.month = :month AND d.mailing_id = :mailing AND d.mailbox_id = :mailbox AND d.occasion = :occasion
+      AND d.uncertain_at IS NOT NULL AND d.state IN ('uncertain', 'planned', 'deferred')
 """)

@@ -317,6 +317,28 @@ def test_a_delivery_that_nobody_asked_for_proves_nothing_of_later(made, port, ca
     assert mailing.status(made.parts, 1).returned == {"failed": 1}, "what is expected is not written down"
 
 
+@pytest.mark.parametrize("action", ["delivered", "delayed", "failed"])
+def test_a_report_settles_a_doubt(made, tmp_path, relay, port, action):
+    """Where a provider keeps its log to itself its word is all there is: what it speaks of it has, and no alert goes twice."""
+    house.add_readers(made, tmp_path, READERS)
+    number = send(made, tmp_path, "The well runs dry")
+    doubt = "UPDATE delivery SET state = 'uncertain', reason = 'worker lost', code = NULL, uncertain_at = now()"
+    with made.parts.database.transaction() as session:
+        session.execute(text(f"{doubt} WHERE mailing_id = :mailing"), {"mailing": number})
+        session.execute(text("UPDATE shard SET uncertain = accepted, accepted = 0"))
+    path, message = relay.of(READERS[0])
+    report = returns.dsn(
+        message, READERS[0], action=action, words="250 2.0.0 ok" if action == "delivered" else "450 4.2.0 later"
+    )
+    for _ in range(2):
+        assert returns.hand_over(port, "", path, report)[0] == 250
+    found = mailing.status(made.parts, number)
+    assert (found.accepted, found.uncertain) == (1, 2)
+    assert len(mailing.in_doubt(made.parts, number)) == 3, "the list keeps whom it was about"
+    with made.parts.database.transaction() as session:
+        assert books.faults(session, number) == []
+
+
 def test_a_test_that_arrives_brings_an_address_back(made, relay, port, called_dead):
     """The operator sends a test to somebody who telephoned: where a report says that it arrived, she is written to again."""
     relay.received.clear()
