@@ -75,7 +75,7 @@ _EXTENT = text("""
     SELECT greatest(
             (SELECT coalesce(sum(size), 0) FROM shard WHERE mailing_id = :mailing AND NOT retry),
             CASE WHEN (SELECT retry FROM shard WHERE id = :shard)
-                THEN (SELECT count(*) FROM delivery WHERE mailing_id = :mailing) END
+                THEN (SELECT count(*) FROM delivery WHERE month = :month AND mailing_id = :mailing) END
         ),
         count(*), count(*) FILTER (WHERE mailing_id <> :mailing)
     FROM delivery WHERE month = :month AND shard_id = :shard
@@ -264,11 +264,12 @@ def cancel_retries(session: Session) -> int:
     return int(session.execute(_CANCEL_RETRIES).rowcount)  # type: ignore[attr-defined]
 
 
+# A deferred row has a time: by that alone the few are found among all rows of all months.
 _CANCEL_RETRIES = text(f"""
     UPDATE delivery d SET state = {CANCELLED}, reason = {_WHY}, due_at = NULL, outcome_at = clock_timestamp()
     FROM mailing m, shard s
-    WHERE d.state = 'deferred' AND m.id = d.mailing_id AND m.state IN ('stopped', 'retracted') AND s.id = d.shard_id
-      AND s.state = 'ended'
+    WHERE d.state = 'deferred' AND d.due_at IS NOT NULL AND s.id = d.shard_id AND s.state = 'ended'
+      AND m.id = d.mailing_id AND m.state IN ('stopped', 'retracted')
 """)  # noqa: S608
 
 
@@ -293,13 +294,19 @@ def expire(session: Session, *, now: datetime) -> int:
 
     What waits to be looked for in the relay's log, or to go again because nobody knows whether it arrived, stays in doubt.
     """
-    return int(session.execute(_EXPIRE, {"now": now}).rowcount)  # type: ignore[attr-defined]
+    past = session.execute(_PAST, {"now": now}).all()
+    gone = (session.execute(_EXPIRE, {"mailing": one.id, "month": one.month}) for one in past)
+    return sum(int(one.rowcount) for one in gone)  # type: ignore[attr-defined]
 
 
+# One by one, by its shards: joined to all deliveries there are these are read from the first to the last, every five seconds.
+_PAST = text("""
+    SELECT id, date_trunc('month', created_at)::date AS month FROM mailing
+    WHERE state IN ('sending', 'paused') AND expires_at <= :now ORDER BY id
+""")
 _EXPIRE = text(f"""
     UPDATE delivery d SET state = {EXPIRED}, due_at = NULL, outcome_at = clock_timestamp()
-    FROM mailing m WHERE m.id = d.mailing_id AND m.state IN ('sending', 'paused') AND m.expires_at <= :now
-      AND d.state IN ('planned', 'deferred')
+    FROM shard s WHERE s.mailing_id = :mailing AND d.month = :month AND d.shard_id = s.id AND d.state IN ('planned', 'deferred')
 """)  # noqa: S608
 
 

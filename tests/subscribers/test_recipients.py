@@ -159,5 +159,6 @@ def test_a_digest_of_which_nothing_is_known_yet_is_looked_up_reader_by_reader(li
     read = text("SELECT idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'subscription'")
     with lists.database.transaction() as session:
         ids = list(session.execute(text("SELECT id FROM subscriber")).scalars())
+        before = session.execute(read).scalar_one()
         assert recipients.barred(session, other, ids, urgent=True) == {}
-        assert session.execute(read).scalar_one() < 5 * len(ids)
+        assert session.execute(read).scalar_one() - before < 5 * len(ids)
