@@ -27,8 +27,14 @@ class Used:
     day: Mapping[Lane, int] = field(default_factory=dict)
 
 
+def bearing(session: Session, relays: Mapping[Lane, Sequence[Relay]], lane: Lane, *, now: datetime) -> list[Limits]:
+    """Return the limits of those relays of a lane that answer, for a promise; of all of them where none does."""
+    there = [relay for relay in relays[lane] if standing.of(session, relay).closed_since is None]
+    return limits(session, {**relays, lane: there or relays[lane]}, lane, now=now)
+
+
 def limits(session: Session, relays: Mapping[Lane, Sequence[Relay]], lane: Lane, *, now: datetime) -> list[Limits]:
-    """Return what each relay of a lane bears, what it was given, and what it has to carry beside, for a promise.
+    """Return what each relay of a lane bears, what it was given, and what it has to carry beside.
 
     relays   of every lane: what is due in another is shared out among those that both use
     """

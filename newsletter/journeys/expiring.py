@@ -112,7 +112,7 @@ def _runs_out(session: Session, parts: Parts, alert: MailingView, *, now: dateti
         return False
     if expires <= now + ASK_BEFORE:
         return True
-    bears = quotas.limits(session, parts.relays, alert.lane, now=now)
+    bears = quotas.bearing(session, parts.relays, alert.lane, now=now)
     left = shards.left(session, alert.id)
     promise = budget.promise(left, bears, now=now) if left else None
     # What is held at a provider goes later by as much, where anybody there is still due.

@@ -158,7 +158,7 @@ def _promised(
     if not due:
         return None
     lessons = paces.lessons(session, parts.relays[lane])
-    promised = budget.promise(due, quotas.limits(session, parts.relays, lane, now=database.now(session)), now=begins)
+    promised = budget.promise(due, quotas.bearing(session, parts.relays, lane, now=database.now(session)), now=begins)
     for provider, taught in lessons.items():
         promised = budget.promise_to_group(promised, due, groups.get(provider, 0), taught, now=begins)
     return promised

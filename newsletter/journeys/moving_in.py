@@ -136,7 +136,7 @@ def pace(parts: Parts, messages: int) -> Promise | None:
         return None
     with parts.database.transaction() as session:
         now = database.now(session)
-        bears = quotas.limits(session, parts.relays, Lane.BULK, now=now)
+        bears = quotas.bearing(session, parts.relays, Lane.BULK, now=now)
     return budget.promise(messages, bears, now=now)
 
 

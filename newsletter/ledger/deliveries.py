@@ -295,8 +295,8 @@ def expire(session: Session, *, now: datetime) -> int:
     What waits to be looked for in the relay's log, or to go again because nobody knows whether it arrived, stays in doubt.
     """
     past = session.execute(_PAST, {"now": now}).all()
-    gone = (session.execute(_EXPIRE, {"mailing": one.id, "month": one.month}) for one in past)
-    return sum(int(one.rowcount) for one in gone)  # type: ignore[attr-defined]
+    gone: list[Any] = [session.execute(_EXPIRE, {"mailing": one.id, "month": one.month}) for one in past]
+    return sum(int(one.rowcount) for one in gone)
 
 
 # One by one, by its shards: joined to all deliveries there are these are read from the first to the last, every five seconds.

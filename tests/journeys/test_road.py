@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from newsletter import database, languages
+from newsletter.delivery import standing
 from newsletter.journeys import alert, desk, mailing, publish
 from newsletter.operators.roles import Role
 from tests import house
@@ -42,6 +43,20 @@ def takes(made, number, *, readers):
     with made.parts.database.transaction() as session:
         begins = database.now(session)
     return (mailing.promise(made.parts, number, readers=readers).ends_at - begins).total_seconds()
+
+
+def test_a_relay_that_is_away_carries_nothing_of_what_is_promised(build, crew, tmp_path, sink):
+    """The fast one of two is down tonight: "in two seconds" would have been the last that anybody believed."""
+    made = build("rate=1", relay_url_urgent=f"{sink.url}?rate=1 smtp://127.0.0.1:9?rate=49")
+    number = nights.locked(made, tmp_path, crew.member(Role.SENDER), 4)
+    assert takes(made, number, readers=100) == pytest.approx(2, abs=1)
+    slow, fast = made.parts.relays["urgent"]
+    with made.parts.database.transaction() as session:
+        standing.closed(session, fast)
+    assert takes(made, number, readers=100) == pytest.approx(100, abs=1)
+    with made.parts.database.transaction() as session:
+        standing.closed(session, slow)
+    assert takes(made, number, readers=100) == pytest.approx(2, abs=1), "none answers: as soon as they are back"
 
 
 def used(made, lane, messages):
