@@ -2,7 +2,8 @@
 
 An address of ours that was never given out is answered 250 and thrown away unread: 550 would make the server before us write to a
 sender that is forged. A domain that is not ours is refused, since only a wrong setting sends it here. What cannot be done now is
-451: the server before us keeps it. This is the one asynchronous place besides the relay; what it takes in is done in threads.
+451: the server before us keeps it. What is too large is refused, and that server tells whoever wrote it. This is the one
+asynchronous place besides the relay; what it takes in is done in threads.
 """
 
 import asyncio
@@ -80,6 +81,9 @@ class Intake:
         return "250 2.0.0 taken"
 
 
+_REFUSED = ("500 Line too long", "552 Error: Too much mail data")
+
+
 class _Session(LMTP):
     """One connection. Long lines are taken: what comes back was often written by no standard."""
 
@@ -90,6 +94,20 @@ class _Session(LMTP):
             intake, data_size_limit=LARGEST, enable_SMTPUTF8=True, timeout=IDLE_SECONDS, hostname="intake", ident="LMTP"
         )
         self._intake = intake
+        self._reading: list[str] = []
+
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 (aiosmtpd's name)
+        """Read a message; where the library refuses it by itself its one answer is given once for each recipient."""
+        self._reading = self.envelope.rcpt_tos if self.envelope and not arg else []
+        try:
+            await super().smtp_DATA(arg)
+        finally:
+            self._reading = []
+
+    async def push(self, status: Any) -> None:
+        """Answer; whoever counts one answer a recipient (RFC 2033 §4.2) would wait for the others, and bring all of it again."""
+        refused = len(self._reading) if str(status).startswith(_REFUSED) else 1
+        await super().push("\r\n".join([status] * max(1, refused)))
 
     def connection_made(self, transport: Any) -> None:
         if not self._intake.admits(transport.get_extra_info("peername")):

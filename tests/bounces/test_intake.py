@@ -67,6 +67,21 @@ def test_each_recipient_has_an_answer_of_its_own(router, tokens):
     assert taken[0].content == b"Subject: x\r\n\r\n.y\r\n"
 
 
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [(["x" * 70_000], "500"), (["x" * 60_000] * (intake.LARGEST // 60_000 + 1), "552")],
+    ids=["line", "mail"],
+)
+def test_what_is_too_large_is_refused_once_for_each_recipient(router, body, code):
+    """Postfix waits for as many answers as it named people, and brings the whole of it again where one is missing."""
+    taken = []
+    with listening(Intake(router, taken.append)) as port:
+        rcpt = f"RCPT TO:<{router.leaving}>"
+        said = talk(port, "LHLO x", "MAIL FROM:<a@example.org>", rcpt, rcpt, "DATA", *body, ".", "NOOP", "QUIT")
+    assert [line[:3] for line in said[4:]] == ["354", code, code, "250", "221"]
+    assert taken == []
+
+
 def test_what_cannot_be_done_now_is_kept_by_the_server_before_us(router):
     """The database restarts: the wish of a reader must wait in a queue, not vanish."""
 
