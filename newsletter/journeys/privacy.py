@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import structlog
@@ -216,6 +216,11 @@ def look(parts: Parts, token: str) -> Own:
             raise people.UnknownPerson
         meant = erasing.of_reader(session, person)
         return Own(person.language, meant.address.hint if meant.address else "")
+
+
+def whose(parts: Parts, token: str) -> int:
+    """Return whose link this is, by key and this machine's clock alone. Raises tokens.BadToken."""
+    return parts.tokens.read(token, Purpose.FRESH, now=datetime.now(UTC)).subscriber_id
 
 
 def _reader(session: Session, parts: Parts, token: str) -> int:

@@ -4,8 +4,10 @@ import json
 import quopri
 import re
 import threading
+import time
 from datetime import timedelta
 
+import httpx
 import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
@@ -16,7 +18,10 @@ from newsletter.journeys import privacy, proving, rekeying
 from newsletter.subscribers import fresh, parcels
 from newsletter.tokens import COUNTERSIGN
 from newsletter.web import create
+from newsletter.web.privacy import EXPORTS
+from newsletter.web.turns import Turns, UnderWay
 from tests import house
+from tests.web import scanning
 
 ANN = "ann@example.org"
 
@@ -259,6 +264,51 @@ def test_nobody_is_exported_by_the_hundred(pages, worker, number, working):
     token = link(worker, number)
     codes = [pages.post(f"/p/{token}/export").status_code for _ in range(6)]
     assert codes == [200] * 5 + [409]
+
+
+def test_nobody_waits_behind_those_who_take_their_data_out(worker, tmp_path, database_urls):
+    """One reader's link, pressed by forty hands while no worker is there, must not keep anybody from leaving."""
+    made = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9", web=True)
+    house.add_readers(worker, tmp_path, [f"reader{number}@example.org" for number in range(8)])
+    numbers = [one for (one,) in ask(worker, "SELECT id FROM subscriber ORDER BY id")]
+    links, leave = [link(worker, one) for one in numbers], worker.parts.tokens.leave(numbers[0], 1, 1)
+    codes = []
+    with scanning.served(create(made)) as base, httpx.Client(base_url=base, timeout=60) as client:
+
+        def press(place):
+            codes.append(client.post(f"/p/{links[place % len(links)]}/export").status_code)
+
+        client.post("/u/nothing")
+        pressing = [threading.Thread(target=press, args=(place,)) for place in range(45)]
+        for one in pressing:
+            one.start()
+        while len(codes) < 45 - EXPORTS:
+            time.sleep(0.05)
+        began = time.monotonic()
+        assert client.post(f"/u/{leave}").status_code == 200
+        took = time.monotonic() - began
+        waiting = EXPORTS - (len(codes) - (45 - EXPORTS))
+        privacy.work(worker.parts)
+        for one in pressing:
+            one.join()
+    made.close()
+    assert waiting == EXPORTS, "the few who came first still wait"
+    assert took < 1.0
+    assert sorted(codes) == [200] * EXPORTS + [503] * (45 - EXPORTS)
+
+
+def test_each_reader_is_served_once_at_a_time_and_a_few_altogether():
+    """Whoever is refused must come in as soon as another has gone, also where that one failed."""
+    turns = Turns(2)
+    with turns.taken(1):
+        with pytest.raises(UnderWay), turns.taken(1):
+            pass
+        with turns.taken(2), pytest.raises(privacy.NotYet), turns.taken(3):
+            pass
+        with pytest.raises(ZeroDivisionError), turns.taken(3):
+            raise ZeroDivisionError
+        with turns.taken(3):
+            pass
 
 
 def test_without_a_worker_a_page_says_so(worker, tmp_path, database_urls, number):
