@@ -79,7 +79,7 @@ def _named(document: dict[str, Any], keys: dict[int, str], subjects: dict[int, s
     known |= {topics.of_topic(number): f"topic {key}" for number, key in subjects.items()}
     for one in document.get("permissions", ()):
         one["purpose"] = known.get(one["purpose"], one["purpose"])
-    for one in document.get("subscriptions", ()):
+    for one in (*document.get("subscriptions", ()), *document.get("named_by_lists", ())):
         one["digest"] = keys.get(one["digest"], one["digest"])
     return document
 
@@ -152,12 +152,30 @@ def _entries(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 "by": one["lifted_by"],
             }
             yield _told("off the do-not-mail list", lifted)
+    yield from _from_lists(document)
+    for one in document["mailbox_was_full"]:
+        yield _told("mailbox full", one)
+    for one in document["links_asked_for"]:
+        yield _told("asked for a link", one)
+    for one in document["wishes_on_their_page"]:
+        yield _told("wished on their page", one)
     for one in document["mails"]:
         yield _told("mail", one)
     for one in document["came_back"]:
         yield _told("came back", one)
     for one in document["letters"]:
         yield {"at": one["at"], "what": "letter to us"}
+
+
+def _from_lists(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what came of lists that named them without evidence: no permission, but it is why we hold the address."""
+    for one in document["named_by_lists"]:
+        yield _told("named by a list without evidence", one, leave_out=("asked_at",))
+        if one["asked_at"]:
+            asked = {name: one[name] for name in ("digest", "import")}
+            yield _told("asked because of that list", {"at": one["asked_at"]} | asked)
+    if at := document["asked_because_of_a_list_and_silent"]:
+        yield {"at": at, "what": "asked because of a list, and stayed silent"}
 
 
 def _told(what: str, one: dict[str, Any], *, leave_out: tuple[str, ...] = ()) -> dict[str, Any]:

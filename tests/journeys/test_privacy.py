@@ -111,6 +111,72 @@ def test_an_imported_reader_s_report_names_the_evidence(newsletter, tmp_path):
         privacy.report(newsletter.parts, reference=None, address=EmailAddress.parse("no@example.org"), by=None)
 
 
+def test_the_report_of_who_came_without_evidence_says_how(newsletter, tmp_path):
+    """A regulator asks why an address is held of which no permission is known: the list, its day, and that its owner was asked."""
+    path = tmp_path / "members_export.csv"
+    path.write_text("Email Address,MEMBER_RATING,LEID,OPTIN_TIME\nzed@example.org,4,1,\n")
+    permission = moving_in.Permission(consent.Basis.IMPORTED, "")
+    moving_in.import_subscribers(newsletter.parts, str(path), digest_key="weekly", permission=permission)
+    zed = EmailAddress.parse("zed@example.org")
+
+    def told():
+        entries = privacy.report(newsletter.parts, reference=None, address=zed, by=None).entries
+        return {one["what"]: one for one in entries}
+
+    [named] = told().values()
+    [(at, source)] = ask(newsletter, "SELECT at, source FROM import_run")
+    assert named["what"] == "named by a list without evidence"
+    assert (named["at"], named["digest"], named["import"], named["source"]) == (at, "weekly", 1, source)
+    assert "mailchimp" in named["evidence"]
+    moving_in.ask(newsletter.parts, 1)
+    assert told()["asked because of that list"]["import"] == 1
+
+
+def test_the_report_names_the_list_behind_an_entry_of_the_do_not_mail_list(newsletter, tmp_path):
+    """Who asks why they get nothing, or who said that they left, must hear which list said so, and who vouched for it."""
+    path = tmp_path / "unsubscribed_members_export.csv"
+    path.write_text("Email Address,MEMBER_RATING,LEID,UNSUB_TIME\nzed@example.org,4,1,2024-01-01 00:00:00\n")
+    permission = moving_in.Permission(consent.Basis.IMPORTED, "the old account")
+    for _ in range(2):
+        moving_in.import_subscribers(newsletter.parts, str(path), digest_key="weekly", permission=permission)
+    found = privacy.report(newsletter.parts, reference=None, address=EmailAddress.parse("zed@example.org"), by=None)
+    [entry] = [one for one in found.entries if one["what"] == "on the do-not-mail list"]
+    assert (entry["reason"], entry["import"], entry["evidence"]) == ("left", 1, "the old account")
+    assert entry["named_by_further_imports"] == [2]
+
+
+# A row of hers in each table that nothing else brought there.
+FURTHER = """
+    INSERT INTO unproven (subscriber_id, digest_id, import_id) SELECT s.id, d.id, r.id FROM subscriber s, digest d, import_run r;
+    INSERT INTO stayed_silent (mailbox_id, at) SELECT mailbox_id, now() FROM subscriber;
+    INSERT INTO full_mailbox (mailbox_id, since, times, last_at) SELECT mailbox_id, now(), 2, now() FROM subscriber;
+    INSERT INTO fresh_link (subscriber_id) SELECT id FROM subscriber;
+    INSERT INTO privacy_wish (asking, subscriber_id) SELECT 'erase', id FROM subscriber;
+    INSERT INTO returned (mailing_id, mailbox_id, came_at, fate, class)
+        SELECT 1, mailbox_id, now(), 'failed', 'dead' FROM subscriber
+"""
+
+
+def test_every_table_that_points_to_her_is_in_her_export_and_her_report(newsletter, ann, tmp_path, database_urls):
+    """A table that a later change adds must come into the answer, and not as an empty heading."""
+    (tmp_path / "none.csv").write_text("email\n")
+    house.bring(newsletter, tmp_path / "none.csv")
+    for statement in FURTHER.split(";"):
+        house.by_owner(database_urls, statement)
+    document = privacy.exported(newsletter.parts, reference=ann, address=None, by=None)
+    rows = {table: name for noun in privacy.NOUNS for table, name in noun.ROWS.items() if table != "operator"}
+    assert {table: name for table, name in rows.items() if not document.get(name)} == {}
+    entries = privacy.report(newsletter.parts, reference=ann, address=None, by=None).entries
+    assert {
+        "named by a list without evidence",
+        "asked because of a list, and stayed silent",
+        "mailbox full",
+        "asked for a link",
+        "wished on their page",
+        "came back",
+    } <= {one["what"] for one in entries}
+
+
 def test_a_soft_opt_in_stands_on_its_facts(newsletter, tmp_path):
     """British charities may write to supporters without consent under conditions; each must be said before anybody comes in."""
     path = tmp_path / "supporters.csv"
