@@ -86,12 +86,12 @@ def bring(made: Newsletter, path: Path, *, digest: str = DIGEST) -> importing.Im
 
 
 def fresh_link(made: Newsletter, number: int, *, ago: timedelta = timedelta(0)) -> str:
-    """Return what stands in the link that a worker mails to a reader, or mailed then; nobody's link may wait."""
+    """Return what stands in the link that a worker mails to a reader, or mailed then. Whoever else waits for one waits in vain."""
     parts = made.parts
     with parts.database.transaction() as session:
         now, key_id = database.now(session), parts.database.vault.countersigner
         fresh.ask(session, number)
-        assert [one.subscriber_id for one in fresh.take(session, key_id=key_id, now=now - ago)] == [number]
+        assert number in [one.subscriber_id for one in fresh.take(session, key_id=key_id, now=now - ago)]
         person = people.by_id(session, number)
         occasion = asking.to_prove(number, now - ago, key_id)
         asked = asking.asked(parts.tokens, parts.database.vault, occasion, mailbox_id=person.mailbox_id, now=now)
