@@ -1,8 +1,9 @@
 """The one home of an address: found by blind index, sealed, opened only to write to it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from psycopg.errors import UniqueViolation
@@ -23,6 +24,8 @@ Keys = list[tuple[int, bytes]]
 
 CLAIMS = frozenset({"mailbox.address_sealed", "mailbox.domain_index", "address_index.digest"})
 """What `export` and `forget` answer for, of all that is marked as personal."""
+ROWS: Mapping[str, str] = MappingProxyType({"mailbox": "address", "address_index": "fingerprints_of_the_address"})
+"""Under which name `export` hands out the rows of each table that points to a person."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,9 @@ links.
 
 Layout, 24 bytes in URL-safe base64 (32 characters): purpose and key id (1 + 1), masked subscriber, digest or hour, and mailing
 (5 + 3 + 5), check (9 bytes = 72 bits). The mask is drawn from the check, and the check from the ids: nothing else is needed.
+
+A fresh link is 22 characters longer as it is mailed: behind its token stands what workers alone can make, the *countersign*.
+Nothing here can tell a right one from a wrong one, nor can a page (docs/adr/0028).
 """
 
 import base64
@@ -15,7 +18,7 @@ import hmac
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from hashlib import blake2b
@@ -23,12 +26,12 @@ from types import MappingProxyType
 
 from newsletter.errors import NotFound
 
-LENGTH = 32
+LENGTH, COUNTERSIGN = 32, 22
 _CHECK = 9
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _IDS = 13
 # Python's decoder skips what it does not know; a token has one spelling only.
-_TOKEN = re.compile(rf"[A-Za-z0-9_-]{{{LENGTH}}}").fullmatch
+_TOKEN = re.compile(rf"([A-Za-z0-9_-]{{{LENGTH}}})([A-Za-z0-9_-]{{{COUNTERSIGN}}})?").fullmatch
 _HEX = rf"[0-9a-f]{{{2 * (2 + _IDS + _CHECK)}}}"
 _RETURN = re.compile(rf"b-({_HEX})").fullmatch
 _PROBE = re.compile(rf"p-({_HEX})").fullmatch
@@ -92,13 +95,17 @@ class TooOld(BadToken):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What a token says. Numbers that its purpose does not need are 0. made_at: the hour, None for a token without one."""
+    """What a token says. Numbers that its purpose does not need are 0. made_at: the hour, None for a token without one.
+
+    countersign   what stood behind it, unchecked: a secret between the mailed link and the workers
+    """
 
     purpose: Purpose
     subscriber_id: int = 0
     digest_id: int = 0
     mailing_id: int = 0
     made_at: datetime | None = None
+    countersign: str = field(default="", repr=False)
 
     @property
     def signup_id(self) -> int:
@@ -148,7 +155,10 @@ class Tokens:
         return self._make(Purpose.PREFERENCES, subscriber_id, self._hour(now), 0)
 
     def fresh(self, subscriber_id: int, *, now: datetime) -> str:
-        """Return the link that proves for a day that its holder reads the address on file, to which alone it is mailed."""
+        """Return the link that says for a day that its holder reads the address on file, to which alone it is mailed.
+
+        Whoever holds the token keys can make one. What takes more than that has a countersign behind it.
+        """
         return self._make(Purpose.FRESH, subscriber_id, self._hour(now), 0)
 
     def confirm(self, signup_id: int, *, now: datetime) -> str:
@@ -229,7 +239,11 @@ class Tokens:
         return hour
 
     def _of(self, token: str) -> Link | None:
-        return self._read(base64.urlsafe_b64decode(token)) if _TOKEN(token) else None
+        found = _TOKEN(token)
+        link = self._read(base64.urlsafe_b64decode(found[1])) if found else None
+        if found is None or link is None or not found[2]:
+            return link
+        return replace(link, countersign=found[2]) if link.purpose is Purpose.FRESH else None
 
     def _of_local(self, found: re.Match[str] | None) -> Link | None:
         return self._read(bytes.fromhex(found[1])) if found else None

@@ -9,6 +9,7 @@ Pages with a key file of their own (docs/adr/0021) put what they take in into a 
 same AES-256-GCM. Workers alone open it. Of what is sealed they open the team's own, and nothing of a reader's.
 """
 
+import base64
 import hmac
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -33,6 +34,7 @@ from newsletter.keyring import Ring as Ring
 
 INDEX_BYTES = 20
 DIGEST_BYTES = 32
+COUNTERSIGN_BYTES = 16
 _NONCE = 12  # NIST SP 800-38D §8.2.2: a random nonce of 96 bits; safe for 2^32 seals a key
 # A box's key is made for one message, so its nonce says nothing.
 _ONCE = bytes(_NONCE)
@@ -77,6 +79,7 @@ class Vault:
     __slots__ = (
         "_addresses",
         "_boxes",
+        "_countersigns",
         "_digests",
         "_domain",
         "_keyring",
@@ -101,6 +104,8 @@ class Vault:
         # The oldest key: a new one must not end every session and every program's access.
         oldest = keyring.token.keys[min(keyring.token.keys)]
         self._digests = blake2b(key=oldest, digest_size=DIGEST_BYTES, person=b"secret digest")
+        held = keyring.seal.keys if keyring.seal else {}
+        self._countersigns = {key_id: _countersigning(key) for key_id, key in held.items()}
 
     def seal(self, table: str, column: str, row_id: int, plaintext: str) -> bytes:
         """Return key id (1 byte), nonce (12), ciphertext, tag (16): 29 bytes more than the text in UTF-8.
@@ -177,6 +182,20 @@ class Vault:
         copy.update(f"{purpose}\0{secret}".encode())
         return copy.digest()
 
+    @property
+    def countersigner(self) -> int | None:
+        """Return under which key of `seal` this process countersigns; None with the pages' file."""
+        ring = self._keyring.seal
+        return ring.live if ring else None
+
+    def countersign(self, key_id: int, said: str) -> str:
+        """Return 22 letters that no page can make, the same for the same words; "" where that key is not here (docs/adr/0028)."""
+        if (keyed := self._countersigns.get(key_id)) is None:
+            return ""
+        copy = keyed.copy()
+        copy.update(said.encode())
+        return base64.urlsafe_b64encode(copy.digest()).rstrip(b"=").decode("ascii")
+
     def proofs(self) -> list[Proof]:
         """Return one proof a key, to be stored beside the data it protects."""
         return self._keyring.proofs()
@@ -230,6 +249,12 @@ def _derived(shared: bytes, key_id: int, theirs: bytes, public: bytes) -> bytes:
     """Return the key of one box (RFC 5869), bound to both public keys as RFC 9180 does."""
     info = b"newsletter box" + bytes((key_id,)) + theirs + public
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(shared)
+
+
+def _countersigning(key: bytes) -> blake2b:
+    """Return a state keyed with what is drawn from a key of `seal` for this alone (RFC 5869)."""
+    drawn = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=b"newsletter countersign").derive(key)
+    return blake2b(key=drawn, digest_size=COUNTERSIGN_BYTES)
 
 
 def _keyed(key: bytes, person: bytes) -> "blake2b":

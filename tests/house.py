@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ from sqlalchemy import make_url
 
 from newsletter import assembly, database, settings
 from newsletter.assembly import Newsletter
+from newsletter.delivery import asking
 from newsletter.issues import cutting, digests
 from newsletter.journeys import moving_in, publish, rekeying
-from newsletter.subscribers import importing
+from newsletter.subscribers import fresh, importing, people
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.vault import Keyring
@@ -82,6 +83,19 @@ def bring(made: Newsletter, path: Path, *, digest: str = DIGEST) -> importing.Im
     )
     moving_in.show(made.parts, done)
     return done
+
+
+def fresh_link(made: Newsletter, number: int, *, ago: timedelta = timedelta(0)) -> str:
+    """Return what stands in the link that a worker mails to a reader, or mailed then. Whoever else waits for one waits in vain."""
+    parts = made.parts
+    with parts.database.transaction() as session:
+        now, key_id = database.now(session), parts.database.vault.countersigner
+        fresh.ask(session, number)
+        assert number in [one.subscriber_id for one in fresh.take(session, key_id=key_id, now=now - ago)]
+        person = people.by_id(session, number)
+        occasion = asking.to_prove(number, now - ago, key_id)
+        asked = asking.asked(parts.tokens, parts.database.vault, occasion, mailbox_id=person.mailbox_id, now=now)
+    return asked.action
 
 
 def add_articles(

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter import languages
-from newsletter.tokens import AHEAD, LENGTH, LIFETIMES, UNDATED, BadToken, Link, Purpose, Tokens, TooOld
+from newsletter.tokens import AHEAD, COUNTERSIGN, LENGTH, LIFETIMES, UNDATED, BadToken, Link, Purpose, Tokens, TooOld
 
 KEYS = {1: secrets.token_bytes(32)}
 TOKENS = Tokens(1, KEYS)
@@ -143,6 +143,22 @@ def test_an_address_of_one_purpose_does_nothing_in_the_place_of_another(made: Pu
     for local in {LOCALS[one](TOKENS, NOW) for one in LOCALS if one is not wanted}:
         with pytest.raises(BadToken):
             READERS[wanted](local)
+
+
+@pytest.mark.parametrize("purpose", LINKS)
+def test_a_countersign_stands_behind_a_fresh_link_and_no_other(purpose: Purpose) -> None:
+    """A token has one spelling; what stands behind a fresh one is the workers' to judge, and comes to them letter by letter."""
+    token, sign = LINKS[purpose](TOKENS, NOW), "Aa0-_" + "x" * (COUNTERSIGN - 5)
+    if purpose is Purpose.FRESH:
+        link = TOKENS.read(token + sign, purpose, now=NOW)
+        assert (link.subscriber_id, link.countersign) == (7, sign)
+        assert sign not in repr(link), "it must stand in no log"
+    else:
+        with pytest.raises(BadToken):
+            TOKENS.read(token + sign, *Purpose, now=NOW)
+    for more in (sign[1:], sign + "x", "=" * COUNTERSIGN, sign[1:] + "\n"):
+        with pytest.raises(BadToken):
+            TOKENS.read(token + more, *Purpose, now=NOW)
 
 
 def test_leaving_alone_is_for_ever_and_does_nothing_else() -> None:

@@ -1,7 +1,8 @@
 """What we hold of one reader in what came in: their letters. A notice that waits is emptied within seconds, whoever it is about."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import or_, select, text
@@ -17,6 +18,8 @@ from newsletter.vault import CannotUnseal
 
 CLAIMS = frozenset({"reply.letter_sealed", "arrival.body_sealed"})
 """What `export` and `forget` answer for, of all that is marked as personal."""
+ROWS: Mapping[str, str] = MappingProxyType({"reply": "letters"})
+"""Under which name `export` hands out the rows of each table that points to a person."""
 Held = tuple[timedelta | None, datetime | None, int]
 
 

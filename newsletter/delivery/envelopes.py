@@ -86,7 +86,8 @@ class Envelopes:
         thread = work.threads.get(row.mailbox_id, work.thread) if work.threads else work.thread
         subscriber, digest = row.subscriber_id or 0, lease.digest_id or 0
         # Dated by the planning: what goes twice goes with the same bytes.
-        question = asking.asked(tokens, row.occasion, now=lease.planned_at)
+        vault = self._database.vault
+        question = asking.asked(tokens, vault, row.occasion, mailbox_id=row.mailbox_id, now=lease.planned_at)
         return Person(
             address=reader.address,
             name=reader.name,

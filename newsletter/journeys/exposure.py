@@ -83,7 +83,7 @@ def _losses(crowd: Crowd, held: Held, team: int) -> tuple[Loss, ...]:
     told = {
         "dump": dump,
         "index": ("index", "index.not"),
-        "pages": ("pages", "pages.not"),
+        "pages": ("pages", "pages.not", "pages.held"),
         "key": ("key",),
         "both": ("both",),
     }

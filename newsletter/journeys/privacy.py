@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 import structlog
@@ -13,9 +13,10 @@ from newsletter import database, mailboxes
 from newsletter.addresses import EmailAddress
 from newsletter.bounces import personal as letters
 from newsletter.database import Session
+from newsletter.delivery import asking
 from newsletter.errors import Conflict, NewsletterError
 from newsletter.issues import digests
-from newsletter.jobs import PRIVACY
+from newsletter.jobs import PRIVACY, SIGNUPS
 from newsletter.journeys import acting, canaries, erasing, retention
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import personal as mails
@@ -26,6 +27,7 @@ from newsletter.operators import personal as team
 from newsletter.operators.audit import LINK
 from newsletter.subscribers import consent, fresh, parcels, pausing, people, topics, wishes
 from newsletter.subscribers import personal as readers
+from newsletter.subscribers.people import PersonView
 from newsletter.subscribers.wishes import Asking, Wish
 from newsletter.tokens import Purpose
 
@@ -33,8 +35,7 @@ log = structlog.get_logger()
 
 NOUNS = (readers, mails, letters, team, mailboxes)
 """Everyone who holds something of a person; a test walks the tables and finds each personal column claimed by one of them."""
-LINK_LASTS = timedelta(hours=26)
-"""How long ago a link that still works can have been mailed: a day, its last hour, and the clock of another machine."""
+NO_LINK = "privacy.no-link"
 LOOK_SECONDS = 0.1
 SHOWN, PAGES = 20, 50
 """How many mails one page shows of what was sent, and how many pages there are: more than the 400 days bring that rows are kept."""
@@ -78,7 +79,7 @@ def _named(document: dict[str, Any], keys: dict[int, str], subjects: dict[int, s
     known |= {topics.of_topic(number): f"topic {key}" for number, key in subjects.items()}
     for one in document.get("permissions", ()):
         one["purpose"] = known.get(one["purpose"], one["purpose"])
-    for one in document.get("subscriptions", ()):
+    for one in (*document.get("subscriptions", ()), *document.get("named_by_lists", ())):
         one["digest"] = keys.get(one["digest"], one["digest"])
     return document
 
@@ -151,12 +152,30 @@ def _entries(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 "by": one["lifted_by"],
             }
             yield _told("off the do-not-mail list", lifted)
+    yield from _from_lists(document)
+    for one in document["mailbox_was_full"]:
+        yield _told("mailbox full", one)
+    for one in document["links_asked_for"]:
+        yield _told("asked for a link", one)
+    for one in document["wishes_on_their_page"]:
+        yield _told("wished on their page", one)
     for one in document["mails"]:
         yield _told("mail", one)
     for one in document["came_back"]:
         yield _told("came back", one)
     for one in document["letters"]:
         yield {"at": one["at"], "what": "letter to us"}
+
+
+def _from_lists(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what came of lists that named them without evidence: no permission, but it is why we hold the address."""
+    for one in document["named_by_lists"]:
+        yield _told("named by a list without evidence", one, leave_out=("asked_at",))
+        if one["asked_at"]:
+            asked = {name: one[name] for name in ("digest", "import")}
+            yield _told("asked because of that list", {"at": one["asked_at"]} | asked)
+    if at := document["asked_because_of_a_list_and_silent"]:
+        yield {"at": at, "what": "asked because of a list, and stayed silent"}
 
 
 def _told(what: str, one: dict[str, Any], *, leave_out: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -217,14 +236,28 @@ def look(parts: Parts, token: str) -> Own:
         return Own(person.language, meant.address.hint if meant.address else "")
 
 
+def whose(parts: Parts, token: str) -> int:
+    """Return whose link this is, by key and this machine's clock alone. Raises tokens.BadToken."""
+    return parts.tokens.read(token, Purpose.FRESH, now=datetime.now(UTC)).subscriber_id
+
+
 def _reader(session: Session, parts: Parts, token: str) -> int:
     return parts.tokens.read(token, Purpose.FRESH, now=database.now(session)).subscriber_id
 
 
+def _countersigned(session: Session, parts: Parts, token: str) -> tuple[int, str]:
+    """Return whose link this is, and its countersign; without one no worker would believe what is wished by it."""
+    link = parts.tokens.read(token, Purpose.FRESH, now=database.now(session))
+    if not link.countersign:
+        raise Refused(NO_LINK)
+    return link.subscriber_id, link.countersign
+
+
 def ask_erasure(parts: Parts, token: str, *, may_come_back: bool) -> None:
-    """Write down that a reader wishes to be erased, and call a worker. Raises tokens.BadToken."""
+    """Write down that a reader wishes to be erased, and call a worker. Raises tokens.BadToken, Refused."""
     with parts.database.transaction() as session:
-        wishes.add(session, Asking.ERASE, _reader(session, parts, token), may_come_back=may_come_back)
+        reader, sign = _countersigned(session, parts, token)
+        wishes.add(session, Asking.ERASE, reader, countersign=sign, may_come_back=may_come_back)
     parts.nudger.nudge(PRIVACY)
 
 
@@ -232,7 +265,8 @@ def take_out(parts: Parts, token: str, *, seconds: float = 15.0) -> bytes:
     """Return all that is held of the reader whose fresh link this is, as JSON. Raises tokens.BadToken, NotYet, Refused."""
     reader = parcels.Reader()
     with parts.database.transaction() as session:
-        number = wishes.add(session, Asking.EXPORT, _reader(session, parts, token), reader_key=reader.public)
+        whom, sign = _countersigned(session, parts, token)
+        number = wishes.add(session, Asking.EXPORT, whom, countersign=sign, reader_key=reader.public)
     parts.nudger.nudge(PRIVACY)
     until = time.monotonic() + seconds
     while True:
@@ -278,8 +312,14 @@ def _do(parts: Parts, wish: Wish) -> None:
         if wish.asking is Asking.ERASE:
             return
         refused = "privacy.failed"
+    unheard = refused == NO_LINK and wish.asking is Asking.ERASE
     with parts.database.transaction() as session:
         wishes.done(session, wish.id, parcel=parcel, refused=refused, now=database.now(session))
+        if unheard:
+            # Their page said that it is being done: a link in their mailbox says that it was not, and how it is.
+            fresh.ask(session, wish.subscriber_id)
+    if unheard:
+        parts.nudger.nudge(SIGNUPS)
 
 
 def _done(parts: Parts, wish: Wish) -> bytes | None:
@@ -289,13 +329,20 @@ def _done(parts: Parts, wish: Wish) -> bytes | None:
         person = people.by_id(session, wish.subscriber_id)
         if person is None:
             return None
-        if not fresh.mailed(session, person.id, since=wish.asked_at - LINK_LASTS):
-            raise Refused("privacy.no-link")
+        if not _from_their_mailbox(session, wish, person):
+            raise Refused(NO_LINK)
         meant = erasing.of_reader(session, person)
         if wish.asking is Asking.EXPORT:
             return _packed(session, wish, meant, now)
     erasing.erase(parts, meant, by=LINK, may_come_back=wish.may_come_back)
     return None
+
+
+def _from_their_mailbox(session: Session, wish: Wish, person: PersonView) -> bool:
+    """Whether a wish was said by whoever holds a link that went to the reader's own mailbox within the day (docs/adr/0028)."""
+    gone = fresh.mailed(session, person.id, since=wish.asked_at - fresh.LASTS)
+    occasions = [asking.to_prove(person.id, one.at, one.key_id) for one in gone]
+    return any(wish.said_by(asking.countersign(session.vault, one, person.mailbox_id)) for one in occasions)
 
 
 def _packed(session: Session, wish: Wish, meant: Whose, now: datetime) -> bytes:

@@ -1,6 +1,7 @@
 """A fresh link to the address on file: whoever reads that mailbox is whom the record is of (decision 7).
 
-The page, which may have been forwarded, only writes down that one was asked for; a worker mails it, to nobody else.
+The page, which may have been forwarded, only writes down that one was asked for; a worker mails it, to nobody else, and
+countersigns it: no page can make one that a worker believes (docs/adr/0028).
 """
 
 from collections import defaultdict
@@ -55,14 +56,15 @@ def _mail(session: Session, parts: Parts) -> int:
     # Every worker loads this story, and those that only send never load premailer and lxml (decision 4).
     from newsletter.composer import notice
 
-    now = database.now(session)
+    now, key_id = database.now(session), session.vault.countersigner
+    assert key_id is not None, "the pages mail nothing"
     groups: defaultdict[tuple[str, Style], list[To]] = defaultdict(list)
-    for one in fresh.take(session, now=now):
+    for one in fresh.take(session, key_id=key_id, now=now):
         person = people.by_id(session, one.subscriber_id)
         if person is not None:
             spoken = person.language if languages.speaks(person.language) else "en"
             look = styles.of(session, person.id).style
-            groups[spoken, look].append(To(person.mailbox_id, person.id, asking.to_prove(person.id, now)))
+            groups[spoken, look].append(To(person.mailbox_id, person.id, asking.to_prove(person.id, now, key_id)))
     for (language, look), to in groups.items():
         frame = parts.letterhead.notice_frame(parts.letterhead.sender_name, language=language, style=look)
         compiled = notice.compose(NoticeContent(NoticeKind.PROVE, (), written_on=now.date()), frame, parts.layout)

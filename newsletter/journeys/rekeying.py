@@ -17,6 +17,7 @@ from newsletter.database import Database, Session
 from newsletter.errors import Conflict, NotFound
 from newsletter.keyring import PURPOSES, Keyring, OfThePages
 from newsletter.operators import people as operators
+from newsletter.subscribers import fresh
 from newsletter.vault import LETTERS, Vault
 
 PASSES = 5
@@ -29,6 +30,13 @@ class StillUsed(Conflict):
 
     def __init__(self, key: str, count: int, where: str) -> None:
         super().__init__("keys.still-used", key=key, count=count, where=where)
+
+
+class StillMailed(Conflict):
+    """Links that went out within the day are countersigned by it: without it no worker would believe them."""
+
+    def __init__(self, key: str, count: int) -> None:
+        super().__init__("keys.still-mailed", key=key, count=count)
 
 
 class StillWritten(Conflict):
@@ -262,7 +270,7 @@ def drop(path: Path, url: str, key: str) -> Path:
 
     key   "seal:1", as `keys list` prints it
 
-    Raises NoSuchKey, KeyLives, ForEver, StillUsed, StillWritten.
+    Raises NoSuchKey, KeyLives, ForEver, StillUsed, StillMailed, StillWritten.
     """
     with keyring.held(path):
         keys = Keyring.load(path)
@@ -307,6 +315,8 @@ def _require_unused(session: Session, purpose: str, key_id: int) -> None:
             raise StillUsed(key, count, "mailbox.address")
     elif found := resealing.using(session, key_id):
         raise StillUsed(key, sum(found.values()), ", ".join(found))
+    elif purpose == "seal" and (count := fresh.resting(session, key_id, since=database.now(session) - fresh.LASTS)):
+        raise StillMailed(key, count)
 
 
 def _drop_some(database: Database, key_id: int) -> int:

@@ -3,9 +3,11 @@
 Nothing of it is personal once the address is gone: the rows stay as counts. After 400 days nothing but counts is left of anybody.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from psycopg.errors import LockNotAvailable
@@ -20,6 +22,8 @@ from newsletter.models.delivery import DeliveryCount
 
 CLAIMS: frozenset[str] = frozenset()
 """What `export` and `forget` answer for, of all that is marked as personal."""
+ROWS: Mapping[str, str] = MappingProxyType({"delivery": "mails", "returned": "came_back"})
+"""Under which name `export` hands out the rows of each table that points to a person."""
 Held = tuple[timedelta | None, datetime | None, int]
 KEPT = timedelta(days=400)
 """How long rows of deliveries are kept after the month of their mailing: as `forget_deliveries` in the database has it."""

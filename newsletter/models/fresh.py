@@ -2,14 +2,14 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, func
+from sqlalchemy import BigInteger, ForeignKey, Index, SmallInteger, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from newsletter.models.base import Base, Key
 
 
 class FreshLink(Base):
-    """One link asked for by a button, and when a worker mailed it."""
+    """One link asked for by a button, and when a worker mailed it. key_id: which key countersigned it; None: it was not mailed."""
 
     __tablename__ = "fresh_link"
 
@@ -17,6 +17,7 @@ class FreshLink(Base):
     subscriber_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("subscriber.id", ondelete="CASCADE"))
     asked_at: Mapped[datetime] = mapped_column(server_default=func.now())
     done_at: Mapped[datetime | None]
+    key_id: Mapped[int | None] = mapped_column(SmallInteger)
 
     __table_args__ = (
         Index(None, "subscriber_id"),

@@ -35,6 +35,7 @@ class PrivacyWish(Base):
     """What a page asks a worker to do for its reader, since no page may read or erase by itself.
 
     reader_key   the public half of a key that lives in the page's request alone
+    proof        these words under the countersign of a mailed link (docs/adr/0028): good for this wish alone. None: from before
     parcel       what was asked for, sealed to that key: nobody else can open it, we neither
     refused      the id of the sentence that says why it was not done
     """
@@ -46,6 +47,7 @@ class PrivacyWish(Base):
     subscriber_id: Mapped[int]
     may_come_back: Mapped[bool] = mapped_column(server_default="false")
     reader_key: Mapped[bytes | None]
+    proof: Mapped[bytes | None]
     parcel: Mapped[bytes | None] = mapped_column(info=personal("subscribers"))
     refused: Mapped[str | None]
     asked_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -1,6 +1,8 @@
 """What we hold of one person as a member of the team. It stays when they are erased as a reader: it proves who did what."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import select, text
@@ -12,6 +14,8 @@ from newsletter.operators import people, sessions
 
 CLAIMS = frozenset({"operator.name_sealed", "operator.totp_sealed", "operator_session.device_sealed"})
 """What `export` answers for, of all that is marked as personal; `newsletter operators disable` ends it."""
+ROWS: Mapping[str, str] = MappingProxyType({"operator": "team"})
+"""Under which name `export` hands out the rows of each table that points to a person."""
 Held = tuple[timedelta | None, datetime | None, int]
 
 

@@ -92,7 +92,8 @@ def _conditions(session: Session, query: Query) -> list[ColumnElement[bool]]:
         found.append(Subscriber.area == query.area)
     if query.since:
         found.append(Subscriber.created_at >= _day(query.since))
-    if query.until:
+    # Nobody came after the last day there is, and no day follows it.
+    if query.until and query.until < date.max:
         found.append(Subscriber.created_at < _day(query.until) + timedelta(days=1))
     for column, table, number in (
         (Subscription.digest_id, Subscription, query.digest_id),

@@ -43,8 +43,11 @@ def _write(session: Session, subscriber_id: int, until: datetime | None) -> bool
 
 
 def midnight(day: date, time_zone: str) -> datetime:
-    """Return when a day begins where a reader lives."""
-    return datetime.combine(day, time(), zone(time_zone)).astimezone(UTC)
+    """Return when a day begins where a reader lives. Raises BadPause where the calendar does not reach that."""
+    try:
+        return datetime.combine(day, time(), zone(time_zone)).astimezone(UTC)
+    except OverflowError:
+        raise BadPause from None
 
 
 @cache

@@ -5,8 +5,9 @@ the person wishes otherwise, one entry beside a keyed digest of the address: who
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import select, text
@@ -14,10 +15,12 @@ from sqlalchemy import select, text
 from newsletter.addresses import BadAddress, EmailAddress
 from newsletter.database import Session
 from newsletter.mailboxes import Whose
-from newsletter.models.consent import ConsentDetail, ConsentEvent, ImportRun
+from newsletter.models.consent import ConsentDetail, ConsentEvent, ImportRun, Unproven
+from newsletter.models.fresh import FreshLink
+from newsletter.models.privacy import PrivacyWish
 from newsletter.models.signup import Signup
 from newsletter.models.subscriber import Subscriber, Subscription
-from newsletter.models.suppression import Reason, Suppression
+from newsletter.models.suppression import FullMailbox, Reason, Suppression, SuppressionNaming
 from newsletter.models.topic import Interest, Topic
 from newsletter.subscribers import agreements, consent, fresh, signup, suppression, unproven
 from newsletter.vault import CannotUnseal
@@ -41,6 +44,22 @@ CLAIMS = frozenset(
     }
 )
 """What `export` and `forget` answer for, of all that is marked as personal."""
+ROWS: Mapping[str, str] = MappingProxyType(
+    {
+        "subscriber": "reference",
+        "subscription": "subscriptions",
+        "interest": "topics",
+        "consent_event": "permissions",
+        "suppression": "suppressions",
+        "unproven": "named_by_lists",
+        "stayed_silent": "asked_because_of_a_list_and_silent",
+        "full_mailbox": "mailbox_was_full",
+        "fresh_link": "links_asked_for",
+        "privacy_wish": "wishes_on_their_page",
+        "signup": "signups",
+    }
+)
+"""Under which name `export` hands out the rows of each table that points to a person."""
 Held = tuple[timedelta | None, datetime | None, int]
 """How long a category is kept (None = as long as the person is with us), its oldest row, how many rows."""
 
@@ -53,7 +72,11 @@ def export(session: Session, whose: Whose) -> dict[str, Any]:
         "topics": list(_topics(session, whose)),
         "permissions": list(permissions(session, whose)),
         "suppressions": list(_suppressions(session, whose)),
+        "named_by_lists": list(_named_by_lists(session, whose)),
         "asked_because_of_a_list_and_silent": unproven.silent_since(session, whose.mailbox_id),
+        "mailbox_was_full": list(_full(session, whose)),
+        "links_asked_for": list(_links(session, whose)),
+        "wishes_on_their_page": list(_wishes(session, whose)),
         "signups": [
             {
                 "at": row.came_at,
@@ -131,14 +154,51 @@ def permissions(session: Session, whose: Whose) -> Iterator[dict[str, Any]]:
             sealed = session.vault.unseal("consent_detail", "details", event.id, detail.details_sealed)
             told |= agreements.told(json.loads(sealed))
         if run is not None:
-            evidence = session.vault.unseal("import_run", "evidence", run.id, run.evidence_sealed)
-            told |= {"import": run.id, "evidence": evidence}
+            told |= _list(session, run)
         yield told
 
 
-def _suppressions(session: Session, whose: Whose) -> Iterator[dict[str, Any]]:
-    mine = select(Suppression).where(Suppression.mailbox_id == whose.mailbox_id).order_by(Suppression.id)
+def _list(session: Session, run: ImportRun) -> dict[str, Any]:
+    """Tell of the list that brought something: which, whose export it was, and what the operator said of it."""
+    evidence = session.vault.unseal("import_run", "evidence", run.id, run.evidence_sealed)
+    return {"import": run.id, "source": run.source, "evidence": evidence}
+
+
+def _named_by_lists(session: Session, whose: Whose) -> Iterator[dict[str, Any]]:
+    """Yield the lists that named them without evidence, and when they were asked: nothing is sent before they say yes."""
+    query = select(Unproven, ImportRun).join(ImportRun, ImportRun.id == Unproven.import_id)
+    mine = query.where(Unproven.subscriber_id == whose.subscriber_id).order_by(ImportRun.id, Unproven.digest_id)
+    for one, run in session.execute(mine):
+        yield {"at": run.at, "digest": one.digest_id, **_list(session, run), "asked_at": one.asked_at}
+
+
+def _full(session: Session, whose: Whose) -> Iterator[dict[str, Any]]:
+    for one in session.execute(select(FullMailbox).where(FullMailbox.mailbox_id == whose.mailbox_id)).scalars():
+        yield {"at": one.since, "times": one.times, "last_at": one.last_at}
+
+
+def _links(session: Session, whose: Whose) -> Iterator[dict[str, Any]]:
+    mine = select(FreshLink).where(FreshLink.subscriber_id == whose.subscriber_id).order_by(FreshLink.id)
     for one in session.execute(mine).scalars():
+        yield {"at": one.asked_at, "dealt_with_at": one.done_at}
+
+
+def _wishes(session: Session, whose: Whose) -> Iterator[dict[str, Any]]:
+    mine = select(PrivacyWish).where(PrivacyWish.subscriber_id == whose.subscriber_id).order_by(PrivacyWish.id)
+    for one in session.execute(mine).scalars():
+        yield {"at": one.asked_at, "wish": one.asking, "done_at": one.done_at, "refused": one.refused}
+
+
+def _suppressions(session: Session, whose: Whose) -> Iterator[dict[str, Any]]:
+    mine = (
+        select(Suppression, ImportRun)
+        .outerjoin(ImportRun, ImportRun.id == Suppression.import_id)
+        .where(Suppression.mailbox_id == whose.mailbox_id)
+        .order_by(Suppression.id)
+    )
+    for one, run in session.execute(mine):
+        named = select(SuppressionNaming.import_id).where(SuppressionNaming.suppression_id == one.id)
+        further = list(session.execute(named.order_by(SuppressionNaming.import_id)).scalars())
         yield {
             "at": one.at,
             "reason": one.reason,
@@ -146,6 +206,8 @@ def _suppressions(session: Session, whose: Whose) -> Iterator[dict[str, Any]]:
             "lifted_at": one.lifted_at,
             "lifted_why": one.lifted_why,
             "lifted_by": one.lifted_by,
+            **(_list(session, run) if run else {}),
+            **({"named_by_further_imports": further} if further else {}),
         }
 
 

@@ -1,7 +1,9 @@
 """What readers ask for on their own page: written down by the pages' role, done by a worker, fetched by the page that asked."""
 
+import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import blake2b
 
 from sqlalchemy import func, select, text
 
@@ -17,14 +19,20 @@ EXPORTS, WITHIN = 5, timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One that waits. reader_key: to whom an export is sealed."""
+    """One that waits. reader_key: to whom an export is sealed. proof: as `add` made it."""
 
     id: int
     asking: Asking
     subscriber_id: int
     may_come_back: bool
     reader_key: bytes
+    proof: bytes
     asked_at: datetime
+
+    def said_by(self, countersign: str) -> bool:
+        """Whether these are the words of somebody who held a link with that countersign."""
+        words = _words(self.asking, self.subscriber_id, self.may_come_back, self.reader_key)
+        return bool(countersign) and hmac.compare_digest(self.proof, _proof(countersign, words))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +49,32 @@ def add(
     asking: Asking,
     subscriber_id: int,
     *,
+    countersign: str,
     may_come_back: bool = False,
     reader_key: bytes | None = None,
 ) -> int:
-    """Write down a wish and return its number. The pages' role may do no more than this."""
-    facts = {"asking": asking, "subscriber": subscriber_id, "back": may_come_back, "key": reader_key}
+    """Write down a wish and return its number. The pages' role may do no more than this.
+
+    countersign   of the link by which it is wished. It is not kept: the wish is proved by it, and no other wish by that proof
+    """
+    proof = _proof(countersign, _words(asking, subscriber_id, may_come_back, reader_key or b""))
+    facts = {"asking": asking, "subscriber": subscriber_id, "back": may_come_back, "key": reader_key, "proof": proof}
     number: int = session.execute(_ADD, facts).scalar_one()
     return number
 
 
 _ADD = text("""
-    INSERT INTO privacy_wish (asking, subscriber_id, may_come_back, reader_key) VALUES (:asking, :subscriber, :back, :key)
-    RETURNING id
+    INSERT INTO privacy_wish (asking, subscriber_id, may_come_back, reader_key, proof)
+    VALUES (:asking, :subscriber, :back, :key, :proof) RETURNING id
 """)
+
+
+def _words(asking: Asking, subscriber_id: int, may_come_back: bool, reader_key: bytes) -> bytes:
+    return f"{asking}/{subscriber_id}/{may_come_back:d}/".encode() + reader_key
+
+
+def _proof(countersign: str, words: bytes) -> bytes:
+    return blake2b(words, key=countersign.encode(), digest_size=32, person=b"privacy wish").digest()
 
 
 def outcome(session: Session, wish_id: int) -> Outcome:
@@ -73,7 +94,13 @@ def due(session: Session, *, limit: int = 200) -> list[Wish]:
     query = select(PrivacyWish).where(PrivacyWish.done_at.is_(None)).order_by(PrivacyWish.id).limit(limit)
     return [
         Wish(
-            one.id, Asking(one.asking), one.subscriber_id, one.may_come_back, bytes(one.reader_key or b""), one.asked_at
+            one.id,
+            Asking(one.asking),
+            one.subscriber_id,
+            one.may_come_back,
+            bytes(one.reader_key or b""),
+            bytes(one.proof or b""),
+            one.asked_at,
         )
         for one in session.execute(query).scalars()
     ]

@@ -13,6 +13,7 @@ from newsletter.journeys.headcount import Headcount
 from newsletter.web import api, choosing, console, hooks, joining, privacy, public, refusals, security, stopping
 from newsletter.web.fresh import Fresh
 from newsletter.web.pages import Pages
+from newsletter.web.turns import Turns
 
 
 def create(newsletter: Newsletter | None = None) -> FastAPI:
@@ -35,6 +36,7 @@ def create(newsletter: Newsletter | None = None) -> FastAPI:
     app.state.pages = Pages(made)
     app.state.fresh = Fresh()
     app.state.counts = Headcount()
+    app.state.exports = Turns(privacy.EXPORTS)
     app.add_middleware(security.Guard, https=made.settings.base_url.startswith("https://"))
     app.include_router(public.router)
     app.include_router(joining.router)

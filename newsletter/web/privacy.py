@@ -10,6 +10,8 @@ from newsletter.web import pages
 
 router = APIRouter()
 READ = ["GET", "HEAD"]
+EXPORTS = 4
+"""How many pages of a process wait for a worker's file at once, of the forty with a thread: leaving must never wait for them."""
 
 
 @router.api_route("/p/{token}/sent", methods=READ)
@@ -24,7 +26,9 @@ def sent(request: Request, token: str, page: Annotated[int, Query(ge=1, le=priva
 @router.post("/p/{token}/export")
 def export(request: Request, token: str) -> Response:
     """Hand out all that is held of whoever has this link, as a file."""
-    document = privacy.take_out(pages.product(request).parts, token)
+    parts, turns = pages.product(request).parts, request.app.state.exports
+    with turns.taken(privacy.whose(parts, token)):
+        document = privacy.take_out(parts, token)
     headers = {"content-disposition": 'attachment; filename="my-data.json"', "cache-control": "no-store"}
     return Response(document, media_type="application/json", headers=headers)
 

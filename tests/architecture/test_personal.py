@@ -47,3 +47,22 @@ def test_what_is_sealed_is_marked() -> None:
         if column.name.endswith("_sealed")
     }
     assert sealed - set(marked()) == ours
+
+
+def pointing() -> set[str]:
+    """Return every table that points to a reader or a mailbox: by a foreign key, or by name where a row outlives them."""
+    marked()
+    people = {"subscriber", "mailbox"}
+    return people | {
+        table.name
+        for table in Base.metadata.tables.values()
+        for column in table.columns
+        if column.name in {f"{one}_id" for one in people}
+        or people & {key.target_fullname.partition(".")[0] for key in column.foreign_keys}
+    }
+
+
+def test_each_table_that_points_to_a_person_is_handed_out_by_exactly_one_noun() -> None:
+    """What is held of somebody is more than what is sealed: that a list named them is a fact of them, and answers a regulator."""
+    handed = [table for noun in privacy.NOUNS for table in noun.ROWS]
+    assert sorted(handed) == sorted(pointing())

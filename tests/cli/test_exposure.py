@@ -46,6 +46,8 @@ def test_whoever_answers_for_it_reads_what_a_theft_means(made, tmp_path, databas
     assert "3 people are in 2 groups of fewer than 5" in then["dump"]
     assert "10 addresses, 10 names" in then["dump"]
     assert "test any list of addresses" in then["index"]
+    assert "They take nobody's data out and erase nobody" in then["pages"]
+    assert "each reader who opens a link" in then["pages"]
     assert "all 10 addresses" in then["both"]
     assert not any("{" in one for one in (*then.values(), *document["clear"].values()))
     assert "reader0" not in str(document)

@@ -20,7 +20,6 @@ from newsletter.models.base import Base
 from newsletter.operators import audit
 from newsletter.reports.parse import Letter
 from newsletter.subscribers import consent, erasures, suppression, topics
-from newsletter.subscribers.people import UnknownPerson
 from newsletter.subscribers.signup import Wish
 from newsletter.subscribers.suppression import Reason
 from tests import house
@@ -101,14 +100,36 @@ def test_a_report_answers_a_regulator(newsletter, ann):
     assert ANN not in str(acts)
 
 
-def test_an_imported_reader_s_report_names_the_evidence(newsletter, tmp_path):
-    """Who came by a list has no form to show: what the operator said of it is the proof, for each of them."""
-    house.add_readers(newsletter, tmp_path, ["ben@example.org"])
-    found = privacy.report(newsletter.parts, reference=None, address=EmailAddress.parse("BEN@example.org"), by=None)
-    [given] = [one for one in found.entries if one["what"] == "permission given"]
-    assert (given["basis"], given["evidence"]) == ("imported", "a test")
-    with pytest.raises(UnknownPerson):
-        privacy.report(newsletter.parts, reference=None, address=EmailAddress.parse("no@example.org"), by=None)
+# A row of hers in each table that nothing else brought there.
+FURTHER = """
+    INSERT INTO unproven (subscriber_id, digest_id, import_id) SELECT s.id, d.id, r.id FROM subscriber s, digest d, import_run r;
+    INSERT INTO stayed_silent (mailbox_id, at) SELECT mailbox_id, now() FROM subscriber;
+    INSERT INTO full_mailbox (mailbox_id, since, times, last_at) SELECT mailbox_id, now(), 2, now() FROM subscriber;
+    INSERT INTO fresh_link (subscriber_id) SELECT id FROM subscriber;
+    INSERT INTO privacy_wish (asking, subscriber_id) SELECT 'erase', id FROM subscriber;
+    INSERT INTO returned (mailing_id, mailbox_id, came_at, fate, class)
+        SELECT 1, mailbox_id, now(), 'failed', 'dead' FROM subscriber
+"""
+
+
+def test_every_table_that_points_to_her_is_in_her_export_and_her_report(newsletter, ann, tmp_path, database_urls):
+    """A table that a later change adds must come into the answer, and not as an empty heading."""
+    (tmp_path / "none.csv").write_text("email\n")
+    house.bring(newsletter, tmp_path / "none.csv")
+    for statement in FURTHER.split(";"):
+        house.by_owner(database_urls, statement)
+    document = privacy.exported(newsletter.parts, reference=ann, address=None, by=None)
+    rows = {table: name for noun in privacy.NOUNS for table, name in noun.ROWS.items() if table != "operator"}
+    assert {table: name for table, name in rows.items() if not document.get(name)} == {}
+    entries = privacy.report(newsletter.parts, reference=ann, address=None, by=None).entries
+    assert {
+        "named by a list without evidence",
+        "asked because of a list, and stayed silent",
+        "mailbox full",
+        "asked for a link",
+        "wished on their page",
+        "came back",
+    } <= {one["what"] for one in entries}
 
 
 def test_a_soft_opt_in_stands_on_its_facts(newsletter, tmp_path):

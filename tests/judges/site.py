@@ -15,7 +15,7 @@ from newsletter import database, languages
 from newsletter.assembly import Newsletter
 from newsletter.issues import digests
 from newsletter.journeys import alert, joining, moving_in, privacy, publish
-from newsletter.subscribers import fresh, topics
+from newsletter.subscribers import topics
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.signup import Wish
 from newsletter.subscribers.subscriptions import Rhythm
@@ -153,10 +153,6 @@ def _add_readers(site, folder, language, key):
     newest = text("SELECT id FROM subscriber ORDER BY id DESC LIMIT :count")
     found = site.ask(lambda session: list(session.execute(newest, {"count": len(ROLES)}).scalars()))
     site.readers[language] = dict(zip(ROLES, sorted(found), strict=True))
-    with site.worker.parts.database.transaction() as session:
-        # A link that was mailed: a worker erases for nobody else.
-        fresh.ask(session, site.readers[language]["erases"])
-        fresh.take(session, now=database.now(session))
 
 
 def _alert(site, folder, after):
@@ -256,7 +252,11 @@ def doing(site, language):
             Go(f"/p/{tokens.preferences(reader['left by an old link'], now=old)}"),
             Press("button[value=leave]"),
         ),
-        "erased": (Go(f"/p/{tokens.fresh(reader['erases'], now=now)}/erase"), Press("form[action*='/erase'] button")),
+        "erased": (
+            # A link that was mailed: a worker erases for nobody else.
+            Go(f"/p/{house.fresh_link(site.worker, reader['erases'])}/erase"),
+            Press("form[action*='/erase'] button"),
+        ),
     }
 
 

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -71,6 +71,7 @@ def test_every_condition_narrows(people):
     assert found(made, digest_id=digest + 1) == []
     assert found(made, since=today + timedelta(days=1)) == []
     assert found(made, until=today - timedelta(days=1)) == []
+    assert len(found(made, since=date.min, until=date.max)) == len(found(made, since=date.min)), "and no day follows it"
     assert found(made, language="en", name="ben") == ["Ben"]
 
 

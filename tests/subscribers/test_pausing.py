@@ -46,3 +46,10 @@ def test_a_pause_is_kept_and_ended(lists: Lists, reader: tuple[int, int]) -> Non
 def test_a_day_begins_where_the_reader_lives(zone: str, begins: datetime) -> None:
     """ "Until 1 July" is a promise in the reader's calendar; lists bring zones that are none."""
     assert pausing.midnight(date(2026, 7, 1), zone) == begins
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tehran", "Pacific/Kiritimati"])
+def test_a_day_that_begins_before_the_calendar_is_a_refusal(zone: str) -> None:
+    """A browser sends what was typed, and "in the year 1" must be answered like any other day that is past."""
+    with pytest.raises(pausing.BadPause):
+        pausing.midnight(date.min, zone)

@@ -180,6 +180,10 @@ def test_a_pause_ends_by_its_day_or_by_a_press(worker, pages, link, now) -> None
     assert ask(worker, "SELECT paused_until::date::text FROM subscriber") == [(until,)]
     pages.post(f"{link}/resume")
     assert ask(worker, "SELECT paused_until FROM subscriber") == [(None,)]
+    ask(worker, "UPDATE subscriber SET time_zone = 'Asia/Tehran' RETURNING id")
+    assert {pages.post(f"{link}/pause", data={"until": day}).status_code for day in ("0001-01-01", "9999-12-31")} == {
+        422
+    }
 
 
 def test_a_forwarded_link_shows_and_changes_nothing_of_the_person(worker, pages, link) -> None:
