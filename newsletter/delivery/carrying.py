@@ -121,7 +121,8 @@ class Carrier:
         self._results: list[Result] = []
         self._dead: list[int] = []
         self._classes: list[Class | None] = []
-        self._refused = False
+        self._refused = self._grave = False
+        self._first = not (work.rows and work.rows[0].tries)
         self._flush: asyncio.Future[None] | None = None
         self._flushing = 0
 
@@ -221,6 +222,11 @@ class Carrier:
         self._classes.append(judged.cls)
         # Standards §16: it stops at once, and at fourteen a second five hundred outcomes are half a minute.
         self._refused |= judged.cls in thresholds.AT_ONCE
+        if judged.cls and thresholds.breaches(self._classes, first=self._first):
+            # What is still allowed waits: each further one would hear the same.
+            self._grave = True
+            self._recall()
+            self._wanted.set()
         if judged.limit:
             # Learned now and not with the next window: what is still allowed was allowed at the pace that was too fast.
             self._limits.add(judged.limit)
@@ -241,7 +247,7 @@ class Carrier:
                 self._wanted.clear()
                 await self._learn(self._pace.observed(self._drawn))
                 # Without a journal nothing new is begun while what became of the rest cannot be written.
-                await self._write(everything=not self._journal.lasting)
+                await self._write(everything=self._grave or not self._journal.lasting)
         finally:
             self._over = True
             self._given.set()
@@ -273,6 +279,8 @@ class Carrier:
             await asyncio.sleep(window.wait)
         else:
             self._take(window)
+            if self._grave:
+                self._recall()
             if first and window.allowed:
                 await asyncio.to_thread(self._opened)
 
@@ -364,7 +372,7 @@ class Carrier:
             found = (self._work, self._results, self._dead, self._classes)
             flush = partial(self._recorder.flush, *found, lasting=self._journal.lasting)
             self._flushing = len(self._results)
-            self._results, self._dead, self._classes, self._refused = [], [], [], False
+            self._results, self._dead, self._classes, self._refused, self._grave = [], [], [], False, False
             self._flush = asyncio.get_running_loop().run_in_executor(None, flush)
         if everything and self._flush is not None:
             await self._flush

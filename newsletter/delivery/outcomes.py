@@ -18,13 +18,17 @@ LONGEST_WAIT = timedelta(hours=8)
 """A server that asks for more is asked again all the same: its word is not trusted further than our own steps go."""
 ASKED = 3
 """How often a reader is asked for whose server refuses what a message is, or how we speak."""
+_STILL = frozenset({verdict.Class.TRANSIENT, verdict.Class.QUOTA})
 _OF_THE_ADDRESS = ("5.6.7", "5.6.8", "5.6.9", "5.6.10")
 """Letters that no server on this way can carry (RFC 6531): by their codes of the content, and yet one reader's alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The row's next state, whether the reply says that the address is dead, and whose limit of pace it met."""
+    """The row's next state, whether the reply says that the address is dead, and whose limit of pace it met.
+
+    cls   of a refusal, as what it counts towards the stop of the mailing; "try later" and "mailbox full" only if said for good
+    """
 
     result: Result
     dead: bool = False
@@ -39,7 +43,7 @@ def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime) -> Judged:
             return Judged(_result(row, DeliveryState.ACCEPTED, reply))
         case Rejected(reply, stage):
             found = verdict.of(outcome)
-            if _is_ours(row, found.cls, reply, stage) and kind is not Kind.TEST:
+            if kind is not Kind.TEST and _is_ours(row, found.cls, reply, stage, kind):
                 return Judged(_deferred(row, reply, found, kind=kind, now=now), False, found.limit, found.cls)
             dead = found.cls is verdict.Class.DEAD
             return Judged(
@@ -47,14 +51,15 @@ def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime) -> Judged:
             )
         case Deferred(reply):
             found = verdict.of(outcome)
-            return Judged(_deferred(row, reply, found, kind=kind, now=now), False, found.limit, found.cls)
+            counts = None if found.cls in _STILL else found.cls
+            return Judged(_deferred(row, reply, found, kind=kind, now=now), False, found.limit, counts)
         case Uncertain(_, stage):
             return Judged(_doubted(row, f"no answer after {stage}", kind=kind, now=now))
         case _:
             assert_never(outcome)
 
 
-def _is_ours(row: Row, cls: verdict.Class, reply: Reply, stage: Stage) -> bool:
+def _is_ours(row: Row, cls: verdict.Class, reply: Reply, stage: Stage, kind: Kind) -> bool:
     """Return whether a final refusal was about us and not about this mail to this reader, who stays due until we are mended.
 
     Standards §16: a refused sender stops the mailing at once, so few are asked in vain; it goes on when an operator has mended
@@ -63,6 +68,9 @@ def _is_ours(row: Row, cls: verdict.Class, reply: Reply, stage: Stage) -> bool:
     knock, and a bare 550 at RCPT is as often a mailbox that does not exist.
     What the message is (its size, its headers) and how we speak concern every reader of a mailing alike, so they stop it too;
     but one server may refuse what all others take, so a reader is asked three times, and not for days.
+    "Try later", or "full", with a code that is for good may be our account or the server itself, which every reader would hear of
+    alike: a reader is asked three times. Not at RCPT it is nobody's by name, so that what goes on by itself, without a person
+    who resumes it, is tried for as long as its kind is.
     What we may send in a second or a day is never this reader's, whatever the code: at a pace that fits, it is taken.
     A test is there to hear the answer, and is asked again by hand.
     """
@@ -70,6 +78,9 @@ def _is_ours(row: Row, cls: verdict.Class, reply: Reply, stage: Stage) -> bool:
         return True
     if cls in (verdict.Class.CONTENT, verdict.Class.PROTOCOL):
         return row.tries + 1 < ASKED and reply.enhanced not in _OF_THE_ADDRESS
+    if cls in _STILL and kind not in HEARD_AT_ONCE:
+        patient = cls is verdict.Class.TRANSIENT and stage is not Stage.RCPT and kind in AT_LEAST_ONCE
+        return patient or row.tries + 1 < ASKED
     return cls is verdict.Class.SENDER or (cls is verdict.Class.POLICY and stage is Stage.MAIL)
 
 
