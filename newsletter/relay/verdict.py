@@ -102,7 +102,7 @@ _WHERE = re.compile(
     r"\bhost [^\s\[]{1,255}+ ?\[[0-9a-f.:]{2,45}\](?=:| said| smtp| delay)|\bremote (?:mail ?)?(?:server|host|er\b)",
 )
 _PROBED = re.compile(
-    r"\bun(?:deliverable|verified) address: ((?:.{0,500}?(?:said|talk to me): ([45]\d\d)[ -](?:([45]\.\d{1,3}\.\d{1,3})\b)?)?.*)"
+    r"\bun(?:deliverable|verified) address: ((?:.{0,500}?(?:said|talk to me): ([45]\d\d)[ -](?:([45]\.\d{1,3}\.\d{1,3})(?!\.?\d))?)?.*)"
 )
 _WAIT = re.compile(
     r"(?:again|retry|later|wait|expect|back|gr[ae]ylist\w*).{0,20}?\b(?:in|after|for)?\s*"
