@@ -11,11 +11,12 @@ from newsletter.reports.parse import Automatic, Bounce, Complaint, Letter, Repor
 
 
 class Fate(StrEnum):
-    """What became of the mail, or what was said of it."""
+    """What became of the mail, or what was said of it. RELAYED: handed on, to where nothing is reported from."""
 
     FAILED = "failed"
     DELAYED = "delayed"
     DELIVERED = "delivered"
+    RELAYED = "relayed"
     COMPLAINT = "complaint"
     NOTHING = "nothing"
 
@@ -31,7 +32,8 @@ class Meaning:
 
 
 NOTHING = Meaning(Fate.NOTHING)
-_ARRIVED = ("delivered", "relayed", "expanded")
+# RFC 3464 §2.3.3: relayed "into an environment that does not accept responsibility", expanded: neither is a delivery.
+_HANDED_ON = ("relayed", "expanded")
 # RFC 5965 §3.1 and the registry: who says "not-spam" praises, and "auth-failure" (RFC 6591) is a server's remark on signatures.
 _NO_COMPLAINT = ("not-spam", "auth-failure", "dmarc", "")
 # The precise code stands right behind the basic one (RFC 2034); elsewhere "5.1.1" is as often a part of somebody's address.
@@ -51,8 +53,10 @@ def of(report: Report) -> Meaning:
 
 def judge(said: Said) -> Meaning:
     """Return what is said of one recipient."""
-    if said.action in _ARRIVED:
+    if said.action == "delivered":
         return Meaning(Fate.DELIVERED)
+    if said.action in _HANDED_ON:
+        return Meaning(Fate.RELAYED)
     if said.action == "delayed":
         return Meaning(Fate.DELAYED)
     if said.action != "failed":

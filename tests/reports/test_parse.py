@@ -110,6 +110,8 @@ def test_a_delivery_status_says_whom_what_and_of_which_message():
         ("failed", "4.1.1", "450 4.1.1 user unknown", Fate.FAILED, Class.TRANSIENT),
         ("delayed", "4.4.1", "connect timed out", Fate.DELAYED, None),
         ("delivered", "2.0.0", "250 ok", Fate.DELIVERED, None),
+        ("relayed", "2.1.9", "250 ok", Fate.RELAYED, None),
+        ("expanded", "2.1.5", "250 ok", Fate.RELAYED, None),
         ("painted", "5.1.1", "550 5.1.1 no such user", Fate.NOTHING, None),
     ],
 )
