@@ -16,6 +16,8 @@ HEARD_AT_ONCE = frozenset({Kind.TEST, Kind.DRILL})
 """Somebody waits for what becomes of these: they are given up in their time, whatever the reason."""
 LONGEST_WAIT = timedelta(hours=8)
 """A server that asks for more is asked again all the same: its word is not trusted further than our own steps go."""
+AT_ONCE = timedelta(seconds=1)
+"""Behind the lease under which it was refused, so that a crash puts it in no doubt."""
 ASKED = 3
 """How often a reader is asked for whose server refuses what a message is, or how we speak."""
 _STILL = frozenset({verdict.Class.TRANSIENT, verdict.Class.QUOTA})
@@ -27,28 +29,38 @@ _OF_THE_ADDRESS = ("5.6.7", "5.6.8", "5.6.9", "5.6.10")
 class Judged:
     """The row's next state, whether the reply says that the address is dead, and whose limit of pace it met.
 
-    cls   of a refusal, as what it counts towards the stop of the mailing; "try later" and "mailbox full" only if said for good
+    cls        of a refusal, as what it counts towards the stop of the mailing; "try later" and "mailbox full" only if said for
+               good, and of a first attempt: who is asked again was gathered for it
+    elsewhere  the refusal was of us at this relay, and another has the mail at once: it counts towards no stop
     """
 
     result: Result
     dead: bool = False
     limit: verdict.Limit | None = None
     cls: verdict.Class | None = None
+    elsewhere: verdict.Class | None = None
 
 
-def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime) -> Judged:
-    """Return what becomes of a delivery after one attempt."""
+def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime, instead: bool = False) -> Judged:
+    """Return what becomes of a delivery after one attempt.
+
+    instead   another relay could have it
+    """
+    if instead and kind is not Kind.TEST and row.tries < ASKED and isinstance(outcome, Deferred | Rejected):
+        found = verdict.of(outcome)
+        if _of_the_relay(found, outcome):
+            result = _result(row, DeliveryState.DEFERRED, outcome.reply, reason=str(found.cls), due_at=now + AT_ONCE)
+            return Judged(result, limit=found.limit, elsewhere=found.cls)
     match outcome:
         case Accepted(reply):
             return Judged(_result(row, DeliveryState.ACCEPTED, reply))
         case Rejected(reply, stage):
             found = verdict.of(outcome)
+            counts = None if found.cls in _STILL and row.tries else found.cls
             if kind is not Kind.TEST and _is_ours(row, found.cls, reply, stage, kind):
-                return Judged(_deferred(row, reply, found, kind=kind, now=now), False, found.limit, found.cls)
+                return Judged(_deferred(row, reply, found, kind=kind, now=now), False, found.limit, counts)
             dead = found.cls is verdict.Class.DEAD
-            return Judged(
-                _result(row, DeliveryState.REJECTED, reply, reason=str(found.cls)), dead, found.limit, found.cls
-            )
+            return Judged(_result(row, DeliveryState.REJECTED, reply, reason=str(found.cls)), dead, found.limit, counts)
         case Deferred(reply):
             found = verdict.of(outcome)
             counts = None if found.cls in _STILL else found.cls
@@ -57,6 +69,21 @@ def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime) -> Judged:
             return Judged(_doubted(row, f"no answer after {stage}", kind=kind, now=now))
         case _:
             assert_never(outcome)
+
+
+def _of_the_relay(found: verdict.Verdict, refused: Deferred | Rejected) -> bool:
+    """Return whether a refusal is this relay's own, so that another one may take the same message.
+
+    Of our sender or account, of what our account may send, at MAIL, where no reader was named, and of the server's own state
+    (RFC 3463 §3.4: 3.1 its disk is full, 3.2 it takes nothing now); or final and of the moment where the reader had been taken.
+    """
+    reply, stage = refused.reply, refused.stage
+    if found.cls is verdict.Class.RATE:
+        return found.limit is not verdict.Limit.PROVIDER
+    if found.cls is verdict.Class.TRANSIENT and reply.code:
+        final = reply.first_digit == 5 and stage is not Stage.RCPT
+        return final or stage is Stage.MAIL or (reply.enhanced or "").partition(".")[2] in ("3.1", "3.2")
+    return found.cls is verdict.Class.SENDER or (found.cls is verdict.Class.POLICY and stage is Stage.MAIL)
 
 
 def _is_ours(row: Row, cls: verdict.Class, reply: Reply, stage: Stage, kind: Kind) -> bool:

@@ -54,7 +54,7 @@ def count(classes: list[Class | None], *, first: bool = True) -> Counts:
         sender=classes.count(Class.SENDER),
         content=classes.count(Class.CONTENT),
         protocol=classes.count(Class.PROTOCOL),
-        standstill=sum(map(STILL.__contains__, classes)) if first else 0,
+        standstill=sum(map(STILL.__contains__, classes)),
         in_a_row=len(list(takewhile(OF_ALL.__contains__, reversed(classes)))) if first else 0,
     )
 

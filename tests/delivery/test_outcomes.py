@@ -140,7 +140,7 @@ def test_later_and_full_with_a_code_for_good_are_asked_three_times_and_count(rep
     found = [outcomes.judge(row, Rejected(reply, stage), kind=Kind.DIGEST, now=NOW) for row in again]
     states = [one.result.state for one in found]
     assert states == [DeliveryState.DEFERRED] * 2 + [DeliveryState.REJECTED]
-    assert None not in [one.cls for one in found], "many of them stop the mailing"
+    assert [one.cls is not None for one in found] == [True, False, False], "many first attempts stop the mailing"
     assert outcomes.judge(ROW, Deferred(reply, stage), kind=Kind.DIGEST, now=NOW).cls is None, "for now, it stops none"
     assert outcomes.judge(ROW, Rejected(reply, stage), kind=Kind.TEST, now=NOW).result.state is DeliveryState.REJECTED
 
@@ -155,6 +155,41 @@ def test_an_alert_that_the_relay_has_no_room_for_is_tried_all_day():
     )
     old = replace(ROW, tries=9, first_tried=NOW - timedelta(hours=23))
     assert outcomes.judge(old, refused, kind=Kind.ALERT, now=NOW).result.state is DeliveryState.EXPIRED
+
+
+@pytest.mark.parametrize(
+    ("outcome", "elsewhere"),
+    [
+        (Rejected(NOT_OURS_TO_SEND, Stage.RCPT), True),
+        (Deferred(Reply(451, "4.7.1", "not now"), Stage.MAIL), True),
+        (Rejected(Reply(550, "5.7.1", "Blocked, see our policy"), Stage.MAIL), True),
+        (Deferred(Reply(452, "4.3.1", "Insufficient system storage"), Stage.RCPT), True),
+        (Deferred(Reply(454, "4.7.0", "Throttling failure: Daily message quota exceeded"), Stage.RCPT), True),
+        (Rejected(NOT_NOW, Stage.BODY), True),
+        (Rejected(Reply(550, "5.2.1", "Mailbox disabled"), Stage.RCPT), False),
+        (Rejected(Reply(550, "5.7.1", "Blocked, see our policy"), Stage.RCPT), False),
+        (Rejected(Reply(550, "5.1.1", "User unknown"), Stage.RCPT), False),
+        (Deferred(Reply(451, "4.7.1", "Greylisted, try again"), Stage.RCPT), False),
+        (Deferred(Reply(421, "4.7.28", "unusual rate of mail"), Stage.BODY), False),
+        (Deferred(Reply(0, None, "connection lost"), Stage.MAIL), False),
+    ],
+)
+def test_what_one_relay_refuses_us_another_has_at_once(outcome, elsewhere):
+    """Only what is this relay's own word: what a provider says of a reader the other would hear as well."""
+    found = outcomes.judge(ROW, outcome, kind=Kind.ALERT, now=NOW, instead=True)
+    assert (found.elsewhere is not None) is elsewhere
+    alone = outcomes.judge(ROW, outcome, kind=Kind.ALERT, now=NOW)
+    assert alone.elsewhere is None, "and where there is no other, it is judged as it was"
+    if elsewhere:
+        assert (found.result.state, found.cls) == (DeliveryState.DEFERRED, None)
+        assert found.result.due_at == NOW + timedelta(seconds=1)
+        assert found.limit == alone.limit, "whose pace it was is learned all the same"
+        often = replace(ROW, tries=3, first_tried=NOW)
+        assert outcomes.judge(often, outcome, kind=Kind.ALERT, now=NOW, instead=True).elsewhere is None, "not for ever"
+        test = outcomes.judge(ROW, outcome, kind=Kind.TEST, now=NOW, instead=True)
+        assert test.elsewhere is None, "whoever sends a test waits for the answer"
+    else:
+        assert found == alone
 
 
 def test_the_words_of_a_server_are_never_kept():

@@ -47,11 +47,10 @@ def test_each_threshold_is_where_it_is_written(counts, why):
 
 
 def test_attempts_are_counted_by_what_their_refusal_was_about():
-    """A full mailbox stops nobody, but of one in ten it is no mailbox; whoever is asked again for it proves nothing new."""
+    """A full mailbox stops nobody, but of one in ten it is no mailbox."""
     assert thresholds.count([None, Class.DEAD, Class.POLICY, Class.QUOTA, Class.TRANSIENT, Class.SENDER]) == Counts(
         tried=6, dead=1, policy=1, sender=1, standstill=2
     )
-    assert thresholds.count([Class.QUOTA, Class.TRANSIENT], first=False) == Counts(tried=2)
     refused = [Class.CONTENT, None, Class.PROTOCOL, Class.CONTENT]
     assert thresholds.count(refused) == Counts(tried=4, content=2, protocol=1, in_a_row=2)
     assert thresholds.count(refused, first=False).in_a_row == 0, "only the refused are asked again: they prove nothing"
