@@ -49,11 +49,15 @@ SHUT = Window(frozenset(), 0.0)
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What a turn did: messages begun, rows of the shard that are left for another, and how long these must wait."""
+    """What a turn did: messages begun, rows of the shard that are left for another, and how long these must wait.
+
+    refused  by what class of refusal the relay turned us away, so that another is to have what is left; None: it did not
+    """
 
     begun: int
     left: int
     wait: timedelta = timedelta(0)
+    refused: Class | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class Turn:
     yields_to the relays for whose shards this turn ends early; none where it is not bulk
     heed      called, in a thread, before each window is opened: wishes that waited elsewhere come first
     probing   the relay did not answer before: one session asks whether it is well
+    instead   another relay can take what this one refuses to take from us
     """
 
     relay: Relay
@@ -78,6 +83,7 @@ class Turn:
     yields_to: Sequence[Relay] = ()
     heed: Callable[[], object] = lambda: None
     probing: bool = False
+    instead: bool = False
 
 
 class _Out:
@@ -101,6 +107,7 @@ class Carrier:
         self._until, self._halt, self._opened = turn.until, turn.halt, turn.opened
         self._relay, self._limited, self._yields_to = turn.relay, turn.limited, turn.yields_to
         self._probing, self._heeding = turn.probing, turn.heed
+        self._away = _TurnedAway(turn.instead)
         self._pool, self._envelopes, self._recorder = pool, envelopes, recorder
         self._ahead = deque(work.rows)
         self._allowed: deque[tuple[Row, Window]] = deque()
@@ -121,7 +128,8 @@ class Carrier:
         self._results: list[Result] = []
         self._dead: list[int] = []
         self._classes: list[Class | None] = []
-        self._refused = False
+        self._refused = self._grave = False
+        self._first = not (work.rows and work.rows[0].tries)
         self._flush: asyncio.Future[None] | None = None
         self._flushing = 0
 
@@ -141,7 +149,8 @@ class Carrier:
             await self._learn(observed)
             await self._give_back_budget()
         opener.result()
-        return Carried(begun, len(self._ahead) + len(self._kept), timedelta(seconds=self._wait))
+        left = len(self._ahead) + len(self._kept)
+        return Carried(begun, left, timedelta(seconds=self._wait), self._away.by)
 
     async def _stop(self, opener: "asyncio.Task[None]") -> None:
         """Let what asks for windows come to its end: one that is announced after the lease is given back would be in doubt."""
@@ -216,11 +225,22 @@ class Carrier:
         row = self._out.pop(envelope.key).row
         if not isinstance(outcome, Uncertain):
             self._journal.answered(row.position, accepted=isinstance(outcome, Accepted))
-        judged = outcomes.judge(row, outcome, kind=self._work.lease.kind, now=datetime.now(UTC))
+        kind, instead = self._work.lease.kind, self._away.instead
+        judged = outcomes.judge(row, outcome, kind=kind, now=datetime.now(UTC), instead=instead)
         self._results.append(judged.result)
         self._classes.append(judged.cls)
         # Standards §16: it stops at once, and at fourteen a second five hundred outcomes are half a minute.
         self._refused |= judged.cls in thresholds.AT_ONCE
+        if judged.cls and thresholds.breaches(self._classes, first=self._first):
+            # What is still allowed waits: each further one would hear the same.
+            self._grave = True
+            self._recall()
+            self._wanted.set()
+        if self._away.told(judged.elsewhere):
+            self._over = True
+            self._recall()
+            self._wanted.set()
+            self._given.set()
         if judged.limit:
             # Learned now and not with the next window: what is still allowed was allowed at the pace that was too fast.
             self._limits.add(judged.limit)
@@ -241,7 +261,7 @@ class Carrier:
                 self._wanted.clear()
                 await self._learn(self._pace.observed(self._drawn))
                 # Without a journal nothing new is begun while what became of the rest cannot be written.
-                await self._write(everything=not self._journal.lasting)
+                await self._write(everything=self._grave or not self._journal.lasting)
         finally:
             self._over = True
             self._given.set()
@@ -273,6 +293,8 @@ class Carrier:
             await asyncio.sleep(window.wait)
         else:
             self._take(window)
+            if self._grave or self._over:
+                self._recall()  # refused, while this one was asked for
             if first and window.allowed:
                 await asyncio.to_thread(self._opened)
 
@@ -364,7 +386,7 @@ class Carrier:
             found = (self._work, self._results, self._dead, self._classes)
             flush = partial(self._recorder.flush, *found, lasting=self._journal.lasting)
             self._flushing = len(self._results)
-            self._results, self._dead, self._classes, self._refused = [], [], [], False
+            self._results, self._dead, self._classes, self._refused, self._grave = [], [], [], False, False
             self._flush = asyncio.get_running_loop().run_in_executor(None, flush)
         if everything and self._flush is not None:
             await self._flush
@@ -380,6 +402,31 @@ class Carrier:
         while True:
             await asyncio.sleep(KEEP_LEASE_SECONDS)
             await asyncio.to_thread(self._recorder.extend, self._work.lease)
+
+
+TURNED_AWAY = 3
+"""Refusals of us in a row after which a relay is left for another."""
+
+
+class _TurnedAway:
+    """Whether a relay refuses us, told by its answers: so many in a row, or all there were. instead: another could be asked."""
+
+    def __init__(self, instead: bool) -> None:
+        self.instead = instead
+        self._answers, self._in_a_row = 0, 0
+        self._last: Class | None = None
+
+    def told(self, by: Class | None) -> bool:
+        """Hear of an answer, by what class it refused us or None; return whether that is enough."""
+        self._answers += 1
+        self._in_a_row = self._in_a_row + 1 if by else 0
+        self._last = by or self._last
+        return self._in_a_row >= TURNED_AWAY
+
+    @property
+    def by(self) -> Class | None:
+        """Return the class of the refusals where the relay turned us away in the end."""
+        return self._last if self._in_a_row and self._in_a_row >= min(TURNED_AWAY, self._answers) else None
 
 
 _SHORTEST = 0.05

@@ -16,45 +16,77 @@ HEARD_AT_ONCE = frozenset({Kind.TEST, Kind.DRILL})
 """Somebody waits for what becomes of these: they are given up in their time, whatever the reason."""
 LONGEST_WAIT = timedelta(hours=8)
 """A server that asks for more is asked again all the same: its word is not trusted further than our own steps go."""
+AT_ONCE = timedelta(seconds=1)
+"""Behind the lease under which it was refused, so that a crash puts it in no doubt."""
 ASKED = 3
 """How often a reader is asked for whose server refuses what a message is, or how we speak."""
+_STILL = frozenset({verdict.Class.TRANSIENT, verdict.Class.QUOTA})
 _OF_THE_ADDRESS = ("5.6.7", "5.6.8", "5.6.9", "5.6.10")
 """Letters that no server on this way can carry (RFC 6531): by their codes of the content, and yet one reader's alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The row's next state, whether the reply says that the address is dead, and whose limit of pace it met."""
+    """The row's next state, whether the reply says that the address is dead, and whose limit of pace it met.
+
+    cls        of a refusal, as what it counts towards the stop of the mailing; "try later" and "mailbox full" only if said for
+               good, and of a first attempt: who is asked again was gathered for it
+    elsewhere  the refusal was of us at this relay, and another has the mail at once: it counts towards no stop
+    """
 
     result: Result
     dead: bool = False
     limit: verdict.Limit | None = None
     cls: verdict.Class | None = None
+    elsewhere: verdict.Class | None = None
 
 
-def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime) -> Judged:
-    """Return what becomes of a delivery after one attempt."""
+def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime, instead: bool = False) -> Judged:
+    """Return what becomes of a delivery after one attempt.
+
+    instead   another relay could have it
+    """
+    if instead and kind is not Kind.TEST and row.tries < ASKED and isinstance(outcome, Deferred | Rejected):
+        found = verdict.of(outcome)
+        if _of_the_relay(found, outcome):
+            result = _result(row, DeliveryState.DEFERRED, outcome.reply, reason=str(found.cls), due_at=now + AT_ONCE)
+            return Judged(result, limit=found.limit, elsewhere=found.cls)
     match outcome:
         case Accepted(reply):
             return Judged(_result(row, DeliveryState.ACCEPTED, reply))
         case Rejected(reply, stage):
             found = verdict.of(outcome)
-            if _is_ours(row, found.cls, reply, stage) and kind is not Kind.TEST:
-                return Judged(_deferred(row, reply, found, kind=kind, now=now), False, found.limit, found.cls)
+            counts = None if found.cls in _STILL and row.tries else found.cls
+            if kind is not Kind.TEST and _is_ours(row, found.cls, reply, stage, kind):
+                return Judged(_deferred(row, reply, found, kind=kind, now=now), False, found.limit, counts)
             dead = found.cls is verdict.Class.DEAD
-            return Judged(
-                _result(row, DeliveryState.REJECTED, reply, reason=str(found.cls)), dead, found.limit, found.cls
-            )
+            return Judged(_result(row, DeliveryState.REJECTED, reply, reason=str(found.cls)), dead, found.limit, counts)
         case Deferred(reply):
             found = verdict.of(outcome)
-            return Judged(_deferred(row, reply, found, kind=kind, now=now), False, found.limit, found.cls)
+            counts = None if found.cls in _STILL else found.cls
+            return Judged(_deferred(row, reply, found, kind=kind, now=now), False, found.limit, counts)
         case Uncertain(_, stage):
             return Judged(_doubted(row, f"no answer after {stage}", kind=kind, now=now))
         case _:
             assert_never(outcome)
 
 
-def _is_ours(row: Row, cls: verdict.Class, reply: Reply, stage: Stage) -> bool:
+def _of_the_relay(found: verdict.Verdict, refused: Deferred | Rejected) -> bool:
+    """Return whether a refusal is this relay's own, so that another one may take the same message.
+
+    Of our sender or account, of what our account may send, at MAIL, where no reader was named, and of the server's own state
+    (RFC 3463 §3.4: 3.1 its disk is full, 3.2 it takes nothing now); or final and of the moment where the reader had been taken.
+    """
+    reply, stage = refused.reply, refused.stage
+    if found.cls is verdict.Class.RATE:
+        return found.limit is not verdict.Limit.PROVIDER
+    if found.cls is verdict.Class.TRANSIENT and reply.code:
+        final = reply.first_digit == 5 and stage is not Stage.RCPT
+        return final or stage is Stage.MAIL or (reply.enhanced or "").partition(".")[2] in ("3.1", "3.2")
+    return found.cls is verdict.Class.SENDER or (found.cls is verdict.Class.POLICY and stage is Stage.MAIL)
+
+
+def _is_ours(row: Row, cls: verdict.Class, reply: Reply, stage: Stage, kind: Kind) -> bool:
     """Return whether a final refusal was about us and not about this mail to this reader, who stays due until we are mended.
 
     Standards §16: a refused sender stops the mailing at once, so few are asked in vain; it goes on when an operator has mended
@@ -63,6 +95,9 @@ def _is_ours(row: Row, cls: verdict.Class, reply: Reply, stage: Stage) -> bool:
     knock, and a bare 550 at RCPT is as often a mailbox that does not exist.
     What the message is (its size, its headers) and how we speak concern every reader of a mailing alike, so they stop it too;
     but one server may refuse what all others take, so a reader is asked three times, and not for days.
+    "Try later", or "full", with a code that is for good may be our account or the server itself, which every reader would hear of
+    alike: a reader is asked three times. Not at RCPT it is nobody's by name, so that what goes on by itself, without a person
+    who resumes it, is tried for as long as its kind is.
     What we may send in a second or a day is never this reader's, whatever the code: at a pace that fits, it is taken.
     A test is there to hear the answer, and is asked again by hand.
     """
@@ -70,6 +105,9 @@ def _is_ours(row: Row, cls: verdict.Class, reply: Reply, stage: Stage) -> bool:
         return True
     if cls in (verdict.Class.CONTENT, verdict.Class.PROTOCOL):
         return row.tries + 1 < ASKED and reply.enhanced not in _OF_THE_ADDRESS
+    if cls in _STILL and kind not in HEARD_AT_ONCE:
+        patient = cls is verdict.Class.TRANSIENT and stage is not Stage.RCPT and kind in AT_LEAST_ONCE
+        return patient or row.tries + 1 < ASKED
     return cls is verdict.Class.SENDER or (cls is verdict.Class.POLICY and stage is Stage.MAIL)
 
 

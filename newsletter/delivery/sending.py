@@ -30,6 +30,7 @@ from newsletter.ledger.mailings import Kind, Lane
 from newsletter.relay.opening import Cause, Unreachable
 from newsletter.relay.pool import Pool
 from newsletter.relay.target import Relay
+from newsletter.relay.verdict import Class
 from newsletter.tokens import Tokens
 
 log = structlog.get_logger()
@@ -114,7 +115,7 @@ class Sender:
                 )
                 break
             over = partial(_over, end, until)
-            turn = Turn(choice.relay, False, over, until, opened, yields_to, heed, choice.probe)
+            turn = Turn(choice.relay, False, over, until, opened, yields_to, heed, choice.probe, choice.instead)
             try:
                 carried = self._carry_next(lane, turn, choice)
             except Unreachable as error:
@@ -127,23 +128,25 @@ class Sender:
                 continue
             if carried is None:
                 break
-            begun += carried
+            begun += carried.begun
             if begun:
                 opened = _nothing
-            if choice.probe:
+            if carried.refused:
+                self._turned_away(choice.relay, carried.refused)
+            elif choice.probe:
                 self._mark(standing.answered, choice.relay)
         if unreachable and not begun:
             raise unreachable
         return begun
 
-    def _carry_next(self, lane: str, turn: Turn, choice: throttle.Choice) -> int | None:
-        """Carry the next shard of a lane; return how many messages were begun, None where nothing is due. Raises Unreachable."""
+    def _carry_next(self, lane: str, turn: Turn, choice: throttle.Choice) -> Carried | None:
+        """Carry the next shard of a lane; return what was done, None where nothing is due. Raises Unreachable."""
         if not self._answers(choice, lane):
             return None
         work, turn = self._take(lane, turn)
         if work is None:
             return None
-        return self._carry(work, turn) if self._vouch(work) else 0
+        return self._carry(work, turn) if self._vouch(work) else Carried(0, len(work.rows))
 
     def _answers(self, choice: throttle.Choice, lane: str) -> bool:
         """Have a session with a relay of which nobody here knows whether it answers, before mail is taken for it.
@@ -213,7 +216,16 @@ class Sender:
                 if mailing and tallies.halt(session, mailing, why):
                     log.warning("mailing halted", mailing=mailing, why=why)
 
-    def _carry(self, work: leasing.Work, turn: Turn) -> int:
+    def _turned_away(self, relay: Relay, cls: Class) -> None:
+        """Leave to the others what a relay refuses to take from us: it counts as away, and is asked again in a minute.
+
+        Whose pace or quota it was is remembered as such, and no reason to ask nothing of it.
+        """
+        log.warning("relay refuses us", relay=relay.name, why=str(cls))
+        if cls is not Class.RATE:
+            self._mark(partial(standing.closed, probe=standing.REFUSED), relay)
+
+    def _carry(self, work: leasing.Work, turn: Turn) -> Carried:
         """Carry one shard, then end it or give it back. Its journal stays when the ledger does not know everything.
 
         A relay that cannot be reached has begun nothing: the shard goes back at once, and the next lease asks another.
@@ -239,7 +251,7 @@ class Sender:
         finally:
             marks.close(remove=known)
         log.info("shard", shard=lease.shard_id, mailing=lease.mailing_id, begun=carried.begun, left=carried.left)
-        return carried.begun
+        return carried
 
     def _carrier(self, work: leasing.Work, marks: journal.Journal, turn: Turn) -> Carrier:
         pool = self._pool(turn.relay)

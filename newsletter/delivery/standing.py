@@ -22,7 +22,7 @@ REFUSED = timedelta(minutes=1)
 """One that refused us is asked seldom: whoever knocks with a wrong password every ten seconds is locked out."""
 SLOWEST = 0.1
 FULL = {Limit.ACCOUNT_DAY: timedelta(hours=1), Limit.ACCOUNT_HOUR: timedelta(minutes=10)}
-"""How long bulk mail stays away from a relay that has had enough of the day, or of the hour."""
+"""How long bulk mail, and all else while another relay has room, stays away from one that has had enough of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Standing:
 
     closed_since    since when it does not answer; None: it does
     lesson          the pace that its refusals taught
-    full_until      up to when it takes no bulk mail, by its own word
+    full_until      up to when it takes no bulk mail, by its own word, and nothing else that another could have
     first_used_at   when its warm-up began
     """
 
@@ -83,7 +83,7 @@ _HAVE = text("""
 
 
 def closed(session: Session, relay: Relay, *, probe: timedelta = PROBE) -> None:
-    """Remember that a relay did not answer, and when it is asked again."""
+    """Remember that a relay did not answer, or refuses us where others do not, and when it is asked again."""
     _have(session, relay)
     session.execute(_CLOSED, _names(relay) | {"probe": probe})
 
@@ -189,7 +189,7 @@ _LESSON = text("UPDATE relay_state SET slowed_to = :rate, slowed_until = :until 
 
 
 def fill(session: Session, relay: Relay, limit: Limit, *, now: datetime) -> None:
-    """A relay said that it has had enough of the day or the hour: bulk mail stays away for a while and asks again."""
+    """A relay said that it has had enough of the day or the hour: it is left in peace for a while, and asked again."""
     _have(session, relay)
     session.execute(_FILL, _names(relay) | {"until": now + FULL[limit]})
 

@@ -7,17 +7,20 @@ from newsletter.relay.verdict import Class
 
 DEAD_SHARE, DEAD_LEAST = 0.05, 10
 POLICY_SHARE, POLICY_LEAST = 0.10, 10
+STILL_SHARE, STILL_LEAST = 0.10, 10
 COMPLAINT_SHARE, COMPLAINT_LEAST, COMPLAINT_TRIED = 0.003, 3, 1000
 SENDER_LEAST = 3
 IN_A_ROW, ALL_LEAST = 10, 3
 OF_ALL = frozenset((Class.CONTENT, Class.PROTOCOL))
 """What is said of one message is true of the next: they differ by a name."""
+STILL = frozenset((Class.TRANSIENT, Class.QUOTA))
+"""Refused for good, with the words of a moment, of an account asleep or of a full mailbox: of one in ten it is no mailbox."""
 AT_ONCE = OF_ALL | {Class.SENDER}
 
 
 def breached(counts: Counts) -> str | None:
-    """Return which threshold the counts pass: "sender", "content", "protocol", "policy", "complaints", "dead"; None while they
-    are well.
+    """Return which threshold the counts pass: "sender", "content", "protocol", "policy", "standstill", "complaints", "dead";
+    None while they are well.
 
     A refusal of the sender is said of every message alike, so three are enough. What the message is and how we speak may
     displease one server that is behind our relay, so others must not have taken it meanwhile.
@@ -29,6 +32,8 @@ def breached(counts: Counts) -> str | None:
         return "content" if counts.content >= counts.protocol else "protocol"
     if counts.policy >= POLICY_LEAST and counts.policy > POLICY_SHARE * counts.tried:
         return "policy"
+    if counts.standstill >= STILL_LEAST and counts.standstill > STILL_SHARE * counts.tried:
+        return "standstill"
     enough = counts.complaints >= COMPLAINT_LEAST and counts.tried >= COMPLAINT_TRIED
     if enough and counts.complaints > COMPLAINT_SHARE * counts.tried:
         return "complaints"
@@ -38,7 +43,7 @@ def breached(counts: Counts) -> str | None:
 
 
 def count(classes: list[Class | None], *, first: bool = True) -> Counts:
-    """Return the counts of some attempts in their order, each by the class of its refusal or None.
+    """Return the counts of some attempts in their order, each by the class that its refusal counts as (`outcomes.Judged`) or None.
 
     first   whether they were the first of their readers: those who are asked again were gathered for being refused
     """
@@ -49,5 +54,11 @@ def count(classes: list[Class | None], *, first: bool = True) -> Counts:
         sender=classes.count(Class.SENDER),
         content=classes.count(Class.CONTENT),
         protocol=classes.count(Class.PROTOCOL),
+        standstill=sum(map(STILL.__contains__, classes)),
         in_a_row=len(list(takewhile(OF_ALL.__contains__, reversed(classes)))) if first else 0,
     )
+
+
+def breaches(classes: list[Class | None], *, first: bool) -> bool:
+    """Return whether these attempts by themselves would stop a mailing: what is to come waits until they are written."""
+    return breached(count(classes, first=first)) is not None

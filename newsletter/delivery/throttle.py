@@ -42,12 +42,14 @@ class Choice:
 
     probe    it did not answer, and this is to learn if it does
     others   another could be chosen, so that nobody need wait for this one
+    instead  another can take at once what this one refuses to take from us
     """
 
     relay: Relay | None
     why: str | None = None
     probe: bool = False
     others: bool = False
+    instead: bool = False
 
 
 def choose(session: Session, relays: Sequence[Relay], lane: Lane, *, chance: float, now: datetime) -> Choice:
@@ -55,9 +57,13 @@ def choose(session: Session, relays: Sequence[Relay], lane: Lane, *, chance: flo
 
     chance   0.0 … 1.0, the caller's dice
 
+    One that has had enough of the hour or the day, by its own word, is asked only where no other is left.
+
     A relay that did not answer is chosen again by one process every ten seconds, which learns whether it is back.
     """
-    able, away, whys = [], [], []
+    able: list[Relay] = []
+    full: list[Relay] = []
+    away, whys = [], []
     for relay in relays:
         known = standing.of(session, relay)
         if known.closed_since is not None:
@@ -66,11 +72,13 @@ def choose(session: Session, relays: Sequence[Relay], lane: Lane, *, chance: flo
         elif why := _spent(session, relay, known, lane, now=now):
             whys.append(why)
         else:
-            able.append(relay)
+            (full if known.full_until and known.full_until > now else able).append(relay)
+    left = able or full
     for relay in away:
-        if standing.probe(session, relay, patient=not able):
-            return Choice(relay, probe=True, others=bool(able))
-    return Choice(_weighted(able, chance), None if able else min(whys, default=None), others=len(able) > 1)
+        if standing.probe(session, relay, patient=not left):
+            return Choice(relay, probe=True, others=bool(left), instead=bool(left))
+    others, why = len(able) + len(full) > 1, None if left else min(whys, default=None)
+    return Choice(_weighted(left, chance), why, others=others, instead=others and bool(able))
 
 
 def _weighted(able: Sequence[Relay], chance: float) -> Relay | None:

@@ -185,7 +185,7 @@ def settle(parts: Parts, report: Bounce | Complaint, *, recipient: str = "") -> 
         settled = deliveries.reported(session, handed.month, handed.mailing_id, handed.mailbox_id, handed.occasion)
         if meaning.fate is Fate.DELIVERED:
             return Done.RETURNED if _arrived(session, handed, report, now) or settled else Done.NOTHING
-        if not returns.record(session, handed, _came(meaning), now=now):
+        if meaning.fate is Fate.RELAYED or not returns.record(session, handed, _came(meaning), now=now):
             return Done.RETURNED if settled else Done.NOTHING
         _of_the_reader(session, handed, meaning, now)
         _of_the_mailing(session, handed, meaning, now)

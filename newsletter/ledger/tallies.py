@@ -17,7 +17,8 @@ WITH_ALERT = "with its alert"
 class Counts:
     """Attempts, and those that were refused for one of the reasons that matter; complaints come back later.
 
-    in_a_row   first attempts refused for content or protocol, since one was answered otherwise; of several groups the most
+    in_a_row    first attempts refused for content or protocol, since one was answered otherwise; of several groups the most
+    standstill  first attempts refused for good as "try later" or "full"
     """
 
     tried: int = 0
@@ -28,6 +29,7 @@ class Counts:
     content: int = 0
     protocol: int = 0
     in_a_row: int = 0
+    standstill: int = 0
 
 
 def add(session: Session, mailing_id: int, provider: str, counts: Counts) -> None:
@@ -37,12 +39,14 @@ def add(session: Session, mailing_id: int, provider: str, counts: Counts) -> Non
 
 
 _ADD = text("""
-    INSERT INTO tally (mailing_id, provider, tried, dead, policy, sender, complaints, content, protocol, in_a_row)
-    VALUES (:mailing, :provider, :tried, :dead, :policy, :sender, :complaints, :content, :protocol, :in_a_row)
+    INSERT INTO tally (mailing_id, provider, tried, dead, policy, sender, complaints, content, protocol, in_a_row,
+                       standstill)
+    VALUES (:mailing, :provider, :tried, :dead, :policy, :sender, :complaints, :content, :protocol, :in_a_row, :standstill)
     ON CONFLICT (mailing_id, provider) DO UPDATE SET tried = tally.tried + excluded.tried, dead = tally.dead + excluded.dead,
         policy = tally.policy + excluded.policy, sender = tally.sender + excluded.sender,
         complaints = tally.complaints + excluded.complaints, content = tally.content + excluded.content,
         protocol = tally.protocol + excluded.protocol,
+        standstill = tally.standstill + excluded.standstill,
         in_a_row = excluded.in_a_row + CASE WHEN excluded.tried > excluded.content + excluded.protocol THEN 0
             ELSE tally.in_a_row END
     WHERE tally.held_until IS NULL OR tally.held_until <= clock_timestamp()

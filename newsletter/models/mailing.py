@@ -110,6 +110,7 @@ class Tally(Base):
     """What refusals say of a mailing in one provider group, while it goes.
 
     in_a_row    first attempts refused for what the message is or how we speak, since one was answered otherwise
+    standstill  first attempts refused for good with words of a moment, of an account asleep or of a full mailbox
     """
 
     __tablename__ = "tally"
@@ -124,6 +125,7 @@ class Tally(Base):
     content: Mapped[int] = mapped_column(server_default="0")
     protocol: Mapped[int] = mapped_column(server_default="0")
     in_a_row: Mapped[int] = mapped_column(server_default="0")
+    standstill: Mapped[int] = mapped_column(server_default="0")
     held_until: Mapped[datetime | None]
 
 

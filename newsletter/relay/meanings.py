@@ -2,7 +2,7 @@
 
 From the IANA registry of enhanced status codes (RFC 3463, 5248, 6531, 7372, 7504, 7505, 8617, 8689), the reply texts in
 servers' own sources (Postfix, Exim, Sendmail, qmail, Courier, OpenSMTPD, Haraka, Dovecot …) and providers' postmaster pages. A
-meaning is a thing and what is said of it, never one server's sentence. One phrase a line; BOX and NOT stand for the lists
+meaning is a thing and what is said of it, never one server's sentence. One phrase a line; BOX, NOT and STILL stand for the lists
 below, "@" for any address (`verdict` blanks them); all is lower case. Every gap is bounded, and no repetition without a bound
 holds another, so that no text takes long.
 """
@@ -15,6 +15,8 @@ _LISTS = {
     "BOX": r"(?:user|mail ?box|recipient|address|account|e-?mail|addressee|alias|person|destination|local ?part|rcpt|customer"
     r"|subscriber|inbox|member|user ?id|mail ?drop)",
     "NOT": r"(?:not|n[o']?t)",
+    "STILL": r"(?:suspend\w*|paus(?:ed|ing)|disabl\w*|deactivat\w*|inactive|not active|locked|blocked|frozen|on hold|terminat\w*"
+    r"|revoked|cancell?ed|closed|restricted|overdue|past due|(?:has|is) expired)",
 }
 
 
@@ -58,7 +60,15 @@ authentication (?:is )?required (?:to|before|for) (?:send|relay|submi)
 (?:client|user) (?:was|is|does) not (?:authenticated|have permissions?)|not logged in
 sender.{0,40}(?:not owned by|not allowed to|not verified|unverified|not confirmed)|(?:e-?mail )?address is not verified
 (?:identit(?:y|ies)|signature).{0,30}not (?:verified|confirmed|found)|(?:invalid|bad) sender|not match a verified
-not (?:allowed|permitted|authori[sz]ed) to send\b(?! (?:\w+ )?to\b)
+not (?:allowed|permitted|authori[sz]ed) to send\b(?! (?:\w+ )?to\b)|not authori[sz]ed to perform
+""")
+# Our account at the relay stands still, by its own word: "your", or the sending itself. A reader's account sends nothing.
+ACCOUNT = _words(r"""
+\byour (?:\w+ ){0,2}(?:account|subscription|plan|trial|contract)\b.{0,40}\bSTILL\b|\bSTILL your (?:\w+ ){0,2}account\b
+\b(?:sending|outgoing|outbound)\b(?! (?:\w+ )?to\b)(?: (?:e-?mails?|mails?|messages?))?(?: \S{1,80}){0,4} STILL\b
+\bSTILL (?:\w+ ){0,2}(?:from|for) sending\b|\bsending (?:account|privileges|access)\b.{0,40}\bSTILL\b
+\b(?:relay(?:ing)?|client)\b(?: \w+){0,2} (?:denied|refused|rejected|prohibited)\b.{0,60}\baccount\b.{0,30}\bSTILL\b
+\baccount\b.{0,30}\bSTILL\b.{0,60}\b(?:relay(?:ing)?|client)\b(?: \w+){0,2} (?:denied|refused|rejected|prohibited)\b
 """)
 POLICY = _words(r"""
 \bspam|\bblock(?:s|ed|ing)?\b|(?:black|block|deny) ?-?list|\bdns[bw]l\b|\brbl\b|(?<!not )listed (?:by|in|at|on)\b|\bbanned\b

@@ -58,6 +58,7 @@ class Verdict:
 _MEANINGS: tuple[tuple[Class, meanings.Words], ...] = (
     (Class.POLICY, meanings.PROOF),
     (Class.RATE, meanings.RATE),
+    (Class.SENDER, meanings.ACCOUNT),
     (Class.QUOTA, meanings.QUOTA),
     (Class.SENDER, meanings.SENDER),
     (Class.POLICY, meanings.POLICY),
@@ -101,7 +102,7 @@ _WHERE = re.compile(
     r"\bhost [^\s\[]{1,255}+ ?\[[0-9a-f.:]{2,45}\](?=:| said| smtp| delay)|\bremote (?:mail ?)?(?:server|host|er\b)",
 )
 _PROBED = re.compile(
-    r"\bun(?:deliverable|verified) address: ((?:.{0,500}?(?:said|talk to me): ([45]\d\d)[ -](?:([45]\.\d{1,3}\.\d{1,3})\b)?)?.*)"
+    r"\bun(?:deliverable|verified) address: ((?:.{0,500}?(?:said|talk to me): ([45]\d\d)[ -](?:([45]\.\d{1,3}\.\d{1,3})(?!\.?\d))?)?.*)"
 )
 _WAIT = re.compile(
     r"(?:again|retry|later|wait|expect|back|gr[ae]ylist\w*).{0,20}?\b(?:in|after|for)?\s*"
@@ -125,7 +126,7 @@ def judge(stage: Stage | None, code: int, enhanced: str | None, text: str) -> Ve
     if probed := _PROBED.search(text):
         # Postfix asked the next server before it let us on: what that one said is what is meant, and "5.1.1" is put before all of it.
         text = probed[1]
-        code, enhanced = (int(probed[2]), probed[3]) if probed[2] else (code, None)
+        code, enhanced = (int(probed[2]), probed[3]) if probed[2] and code // 100 == 5 else (code, None)
     found = _class(stage, code, enhanced or _in_brackets(text), text)
     return Verdict(found, _wait(text), _limit(stage, text) if found is Class.RATE else None)
 
@@ -149,15 +150,15 @@ def _class(stage: Stage | None, code: int, enhanced: str | None, text: str) -> C
 def _about_us(code: int, enhanced: str | None, text: str) -> Class:
     """Before MAIL no reader was named, so whatever is said is said of us or of the moment."""
     found = _meant(text)
-    if found in (Class.RATE, Class.POLICY, Class.TRANSIENT):
+    if found in (Class.RATE, Class.POLICY, Class.TRANSIENT) and not (code // 100 == 5 and _asleep(text)):
         return found
     return Class.POLICY if code // 100 == 5 or _subject(enhanced).startswith("7.") else Class.TRANSIENT
 
 
 def _about_the_sender(code: int, enhanced: str | None, text: str) -> Class:
-    """At MAIL no reader was named either: "no such domain" is ours, and a full disk is the server's."""
+    """At MAIL no reader was named either: "no such domain" and an account asleep are ours, and a full disk is the server's."""
     found = _meant(text) or _coded(enhanced) or _basic(code, Stage.MAIL)
-    if found is Class.DEAD:
+    if found is Class.DEAD or (found is Class.TRANSIENT and _asleep(text)):
         return Class.TRANSIENT if code // 100 == 4 else Class.SENDER
     if found is Class.QUOTA:
         # The server's own disk for now; for good, what our account may send. A reader's mailbox it cannot be.
@@ -207,7 +208,12 @@ def _lasting(found: Class, code: int, enhanced: str | None, text: str) -> Class:
     """Asleep with the code of a bad address is for good (iCloud: "5.1.1 inactive email address")."""
     if found is not Class.TRANSIENT or code // 100 != 5 or _subject(enhanced) != "1.1":
         return found
-    return Class.DEAD if meanings.ASLEEP.search(text) and not meanings.MOMENT.search(text) else found
+    return Class.DEAD if _asleep(text) else found
+
+
+def _asleep(text: str) -> bool:
+    """Return whether an account stands still, and not for a moment."""
+    return bool(meanings.ASLEEP.search(text)) and not meanings.MOMENT.search(text)
 
 
 def _of_code(text: str, code: int) -> str:

@@ -11,11 +11,12 @@ from newsletter.reports.parse import Automatic, Bounce, Complaint, Letter, Repor
 
 
 class Fate(StrEnum):
-    """What became of the mail, or what was said of it."""
+    """What became of the mail, or what was said of it. RELAYED: handed on, to where nothing is reported from."""
 
     FAILED = "failed"
     DELAYED = "delayed"
     DELIVERED = "delivered"
+    RELAYED = "relayed"
     COMPLAINT = "complaint"
     NOTHING = "nothing"
 
@@ -31,11 +32,12 @@ class Meaning:
 
 
 NOTHING = Meaning(Fate.NOTHING)
-_ARRIVED = ("delivered", "relayed", "expanded")
+# RFC 3464 §2.3.3: relayed "into an environment that does not accept responsibility", expanded: neither is a delivery.
+_HANDED_ON = ("relayed", "expanded")
 # RFC 5965 §3.1 and the registry: who says "not-spam" praises, and "auth-failure" (RFC 6591) is a server's remark on signatures.
 _NO_COMPLAINT = ("not-spam", "auth-failure", "dmarc", "")
-_CODE = re.compile(r"(?:^|[\s:>(\[])([245]\d\d)(?=[ -])")
-_PRECISE = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
+# The precise code stands right behind the basic one (RFC 2034); elsewhere "5.1.1" is as often a part of somebody's address.
+_CODE = re.compile(r"(?:^|[\s:>(\[])([245]\d\d)[ -](?:#?([245]\.\d{1,3}\.\d{1,3})(?!\.?\d))?")
 
 
 def of(report: Report) -> Meaning:
@@ -51,8 +53,10 @@ def of(report: Report) -> Meaning:
 
 def judge(said: Said) -> Meaning:
     """Return what is said of one recipient."""
-    if said.action in _ARRIVED:
+    if said.action == "delivered":
         return Meaning(Fate.DELIVERED)
+    if said.action in _HANDED_ON:
+        return Meaning(Fate.RELAYED)
     if said.action == "delayed":
         return Meaning(Fate.DELAYED)
     if said.action != "failed":
@@ -61,7 +65,10 @@ def judge(said: Said) -> Meaning:
         return Meaning(Fate.FAILED)
     code, enhanced = _numbers(said)
     words = Reply.parse(said.diagnostic).text or said.diagnostic
-    return Meaning(Fate.FAILED, verdict.judge(said.stage, code, enhanced, words).cls, code or None, enhanced)
+    cls = verdict.judge(said.stage, code, enhanced, words).cls
+    if cls is Class.DEAD and said.status.startswith("4"):
+        cls = Class.TRANSIENT  # RFC 3463 §3.1: given up, and yet another time may do
+    return Meaning(Fate.FAILED, cls, code or None, enhanced)
 
 
 def _together(meanings: list[Meaning]) -> Meaning:
@@ -77,8 +84,7 @@ def _together(meanings: list[Meaning]) -> Meaning:
 def _numbers(said: Said) -> tuple[int, str | None]:
     """Return the code and the enhanced code; where only the status is given, the code it stands for."""
     code = _CODE.search(said.diagnostic)
-    precise = _PRECISE.search(said.diagnostic)
-    enhanced = precise[1] if precise else said.status or None
+    enhanced = (code[2] if code else None) or said.status or None
     if code:
         return int(code[1]), enhanced
     # Nothing but words: it was given up for good, so these are asked as if they had stood behind a 550.

@@ -22,7 +22,7 @@ ROW = Row(id=7, position=0, variant_id=1, mailbox_id=2, subscriber_id=3, occasio
         (Accepted(Reply(250, "2.0.0", "ok")), DeliveryState.ACCEPTED, False),
         (Rejected(Reply(550, "5.1.1", "User unknown"), Stage.RCPT), DeliveryState.REJECTED, True),
         (Rejected(Reply(550, "5.7.1", "Blocked, see our policy"), Stage.RCPT), DeliveryState.REJECTED, False),
-        (Rejected(Reply(552, "5.2.2", "Mailbox full"), Stage.RCPT), DeliveryState.REJECTED, False),
+        (Rejected(Reply(552, "5.2.2", "Mailbox full"), Stage.RCPT), DeliveryState.DEFERRED, False),
         (Deferred(Reply(451, "4.7.1", "Greylisted, try again"), Stage.RCPT), DeliveryState.DEFERRED, False),
         (Uncertain("no answer in time", Stage.BODY), DeliveryState.UNCERTAIN, False),
     ],
@@ -119,6 +119,77 @@ def test_who_is_refused_what_others_are_given_is_asked_three_times():
     again = [replace(ROW, tries=tries, first_tried=NOW) for tries in range(4)]
     states = [outcomes.judge(row, refused, kind=Kind.DIGEST, now=NOW).result.state for row in again]
     assert states == [DeliveryState.DEFERRED] * 2 + [DeliveryState.REJECTED] * 2
+
+
+NOT_NOW = Reply(550, "5.3.2", "System is down for maintenance")
+
+
+@pytest.mark.parametrize(
+    ("reply", "stage"),
+    [
+        (NOT_NOW, Stage.RCPT),
+        (NOT_NOW, Stage.BODY),
+        (Reply(552, "5.3.1", "Mail system full"), Stage.BODY),
+        (Reply(552, "5.2.2", "Mailbox full"), Stage.RCPT),
+        (Reply(550, "5.2.1", "Mailbox disabled"), Stage.RCPT),
+    ],
+)
+def test_later_and_full_with_a_code_for_good_are_asked_three_times_and_count(reply, stage):
+    """Where it was the relay that is full, or asleep, five thousand readers were given up at the first word."""
+    again = [replace(ROW, tries=tries, first_tried=NOW) for tries in range(3)]
+    found = [outcomes.judge(row, Rejected(reply, stage), kind=Kind.DIGEST, now=NOW) for row in again]
+    states = [one.result.state for one in found]
+    assert states == [DeliveryState.DEFERRED] * 2 + [DeliveryState.REJECTED]
+    assert [one.cls is not None for one in found] == [True, False, False], "many first attempts stop the mailing"
+    assert outcomes.judge(ROW, Deferred(reply, stage), kind=Kind.DIGEST, now=NOW).cls is None, "for now, it stops none"
+    assert outcomes.judge(ROW, Rejected(reply, stage), kind=Kind.TEST, now=NOW).result.state is DeliveryState.REJECTED
+
+
+def test_an_alert_that_the_relay_has_no_room_for_is_tried_all_day():
+    """Its hold ends by itself each hour: three tries would be used up before anybody is awake to mend the relay."""
+    refused = Rejected(NOT_NOW, Stage.BODY)
+    later = replace(ROW, tries=5, first_tried=NOW - timedelta(hours=5))
+    assert outcomes.judge(later, refused, kind=Kind.ALERT, now=NOW).result.state is DeliveryState.DEFERRED
+    assert outcomes.judge(ROW, refused, kind=Kind.DRILL, now=NOW).result.state is DeliveryState.REJECTED, (
+        "it is heard now"
+    )
+    old = replace(ROW, tries=9, first_tried=NOW - timedelta(hours=23))
+    assert outcomes.judge(old, refused, kind=Kind.ALERT, now=NOW).result.state is DeliveryState.EXPIRED
+
+
+@pytest.mark.parametrize(
+    ("outcome", "elsewhere"),
+    [
+        (Rejected(NOT_OURS_TO_SEND, Stage.RCPT), True),
+        (Deferred(Reply(451, "4.7.1", "not now"), Stage.MAIL), True),
+        (Rejected(Reply(550, "5.7.1", "Blocked, see our policy"), Stage.MAIL), True),
+        (Deferred(Reply(452, "4.3.1", "Insufficient system storage"), Stage.RCPT), True),
+        (Deferred(Reply(454, "4.7.0", "Throttling failure: Daily message quota exceeded"), Stage.RCPT), True),
+        (Rejected(NOT_NOW, Stage.BODY), True),
+        (Rejected(Reply(550, "5.2.1", "Mailbox disabled"), Stage.RCPT), False),
+        (Rejected(Reply(550, "5.7.1", "Blocked, see our policy"), Stage.RCPT), False),
+        (Rejected(Reply(550, "5.1.1", "User unknown"), Stage.RCPT), False),
+        (Deferred(Reply(451, "4.7.1", "Greylisted, try again"), Stage.RCPT), False),
+        (Deferred(Reply(421, "4.7.28", "unusual rate of mail"), Stage.BODY), False),
+        (Deferred(Reply(0, None, "connection lost"), Stage.MAIL), False),
+    ],
+)
+def test_what_one_relay_refuses_us_another_has_at_once(outcome, elsewhere):
+    """Only what is this relay's own word: what a provider says of a reader the other would hear as well."""
+    found = outcomes.judge(ROW, outcome, kind=Kind.ALERT, now=NOW, instead=True)
+    assert (found.elsewhere is not None) is elsewhere
+    alone = outcomes.judge(ROW, outcome, kind=Kind.ALERT, now=NOW)
+    assert alone.elsewhere is None, "and where there is no other, it is judged as it was"
+    if elsewhere:
+        assert (found.result.state, found.cls) == (DeliveryState.DEFERRED, None)
+        assert found.result.due_at == NOW + timedelta(seconds=1)
+        assert found.limit == alone.limit, "whose pace it was is learned all the same"
+        often = replace(ROW, tries=3, first_tried=NOW)
+        assert outcomes.judge(often, outcome, kind=Kind.ALERT, now=NOW, instead=True).elsewhere is None, "not for ever"
+        test = outcomes.judge(ROW, outcome, kind=Kind.TEST, now=NOW, instead=True)
+        assert test.elsewhere is None, "whoever sends a test waits for the answer"
+    else:
+        assert found == alone
 
 
 def test_the_words_of_a_server_are_never_kept():

@@ -36,6 +36,9 @@ from tests.fakes import smtp
         (Counts(tried=3, content=1, protocol=2), "protocol"),
         (Counts(tried=1000, content=400, in_a_row=9), None),
         (Counts(tried=1000, protocol=10, in_a_row=10), "protocol"),
+        (Counts(tried=90, standstill=9), None),
+        (Counts(tried=99, standstill=10), "standstill"),
+        (Counts(tried=100, standstill=10), None),
     ],
 )
 def test_each_threshold_is_where_it_is_written(counts, why):
@@ -44,9 +47,9 @@ def test_each_threshold_is_where_it_is_written(counts, why):
 
 
 def test_attempts_are_counted_by_what_their_refusal_was_about():
-    """A full mailbox and a greylisting stop nobody."""
+    """A full mailbox stops nobody, but of one in ten it is no mailbox."""
     assert thresholds.count([None, Class.DEAD, Class.POLICY, Class.QUOTA, Class.TRANSIENT, Class.SENDER]) == Counts(
-        tried=6, dead=1, policy=1, sender=1
+        tried=6, dead=1, policy=1, sender=1, standstill=2
     )
     refused = [Class.CONTENT, None, Class.PROTOCOL, Class.CONTENT]
     assert thresholds.count(refused) == Counts(tried=4, content=2, protocol=1, in_a_row=2)
@@ -77,6 +80,84 @@ def test_a_digest_that_is_blocked_stops_by_itself_and_goes_on_when_told(newslett
     newsletter.deliver("bulk", seconds=20)
     after = status(newsletter, composed.mailing)
     assert (after.state, after.halted, after.accepted) == ("done", None, 1500 - found.rejected)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("554 Message rejected: Sending suspended for this account. See your inbox.", "sender"),
+        ("550 Account locked. Sending disabled due to unusual activity", "sender"),
+        ("554 5.3.0 Service temporarily unavailable", "standstill"),
+        ("550 5.3.2 System is down for maintenance, try again later", "standstill"),
+        ("552 5.3.1 Mail system full", "standstill"),
+        ("550 this account is closed for now, suspended", "standstill"),
+    ],
+)
+@pytest.mark.parametrize("at", ["refuse", "refuse_body"])
+def test_a_relay_that_suspends_us_stops_the_mailing_and_costs_no_reader_it(newsletter, sink, tmp_path, said, why, at):
+    """The provider suspends the account in the night: all of the list was given up, and the mailing was done."""
+    setattr(sink, at, lambda _recipient: said)
+    composed = house.issue(newsletter, tmp_path, addresses=readers("a.example", each=1500))
+    publish.send(newsletter.parts, composed.issue)
+    newsletter.deliver("bulk", seconds=10)
+    found = status(newsletter, composed.mailing)
+    assert (found.state, found.halted, found.rejected, found.due) == ("paused", why, 0, 1500)
+    assert found.deferred < 60, "what was on the wire, and no more"
+    assert languages.say(f"halted.{why}").endswith(".")
+    setattr(sink, at, lambda _recipient: None)
+    journey.resume(newsletter.parts, composed.mailing)
+    for _ in range(2):
+        with newsletter.parts.database.transaction() as session:
+            session.execute(text("UPDATE delivery SET due_at = now() WHERE state = 'deferred'"))
+        newsletter.sweep()
+        newsletter.deliver("bulk", seconds=20)
+    after = status(newsletter, composed.mailing)
+    assert (after.state, after.halted, after.accepted) == ("done", None, 1500)
+
+
+def test_a_tenth_of_a_list_asleep_stops_nobody_whoever_is_asked_again(newsletter, sink, tmp_path):
+    """They are asked three times; a count of each time would stop every old list at its third."""
+    asleep = {f"reader{number}@a.example" for number in range(0, 200, 12)}
+    sink.refuse = lambda recipient: "550 5.2.1 mailbox disabled" if recipient in asleep else None
+    composed = house.issue(newsletter, tmp_path, addresses=readers("a.example", each=200))
+    publish.send(newsletter.parts, composed.issue)
+    for _ in range(3):
+        newsletter.deliver("bulk", seconds=10)
+        with newsletter.parts.database.transaction() as session:
+            session.execute(text("UPDATE delivery SET due_at = now() WHERE state = 'deferred'"))
+        newsletter.sweep()
+    found = status(newsletter, composed.mailing)
+    assert (found.state, found.halted, found.accepted, found.rejected) == ("done", None, 183, 17)
+
+
+def test_an_alert_to_a_relay_that_suspends_us_waits_and_goes_on_by_itself(newsletter, sink, tmp_path):
+    """Nobody is awake at three: the group is held, nobody is given up, and after the hour all of it goes."""
+    sink.refuse_body = lambda _recipient: "550 5.3.2 System is down for maintenance"
+    house.add_readers(newsletter, tmp_path, readers("a.example", each=1100))
+    (tmp_path / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
+    mailing = alert.send(newsletter.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
+    for hour in range(4):
+        newsletter.deliver("urgent", seconds=10)
+        found = status(newsletter, mailing)
+        assert (found.state, found.rejected, found.due) == ("sending", 0, 1100), hour
+        with newsletter.parts.database.transaction() as session:
+            session.execute(text("UPDATE tally SET held_until = now()"))
+            session.execute(text("UPDATE delivery SET due_at = now() WHERE state = 'deferred'"))
+        newsletter.sweep()
+    sink.refuse_body = lambda _recipient: None
+    newsletter.deliver("urgent", seconds=20)
+    assert status(newsletter, mailing).accepted == 1100
+
+
+def test_what_is_blocked_loses_no_more_than_what_was_on_the_wire(newsletter, sink, tmp_path):
+    """Each refusal by policy is final and costs our name: five hundred were given up before anybody counted."""
+    sink.refuse = lambda _recipient: "550 5.7.1 Message blocked by policy"
+    composed = house.issue(newsletter, tmp_path, addresses=readers("a.example", each=1500))
+    publish.send(newsletter.parts, composed.issue)
+    newsletter.deliver("bulk", seconds=20)
+    found = status(newsletter, composed.mailing)
+    assert (found.halted, found.due) == ("policy", 1500 - found.rejected)
+    assert found.rejected < 60
 
 
 def test_a_refused_sender_stops_at_once_and_costs_no_reader_the_digest(sink, tmp_path, database_urls):

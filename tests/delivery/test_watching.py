@@ -53,9 +53,15 @@ def test_what_a_relay_takes_does_not_outweigh_a_report(sent):
     assert ask(made, "SELECT lifted_at FROM suppression") == [(None,)]
 
 
-def test_a_full_mailbox_is_counted_when_it_was_given_up(sent):
+def test_a_full_mailbox_is_counted_when_it_was_given_up(sent, sink):
     """Three times over a fortnight it is left alone; the first time it is only noted."""
     made = sent("552 5.2.2 mailbox full")
+    assert ask(made, "SELECT count(*) FROM full_mailbox") == [(0,)], "asked twice more before it is given up"
+    with made.parts.database.transaction() as session:
+        session.execute(text("UPDATE delivery SET due_at = now(), tries = 2"))
+    made.sweep()
+    sink.refuse = lambda _recipient: "552 5.2.2 mailbox full"
+    made.deliver("bulk")
     assert ask(made, "SELECT state, reason FROM delivery") == [("rejected", "mailbox full")]
     assert ask(made, "SELECT times FROM full_mailbox") == [(1,)]
     assert ask(made, "SELECT count(*) FROM suppression") == [(0,)]

@@ -317,7 +317,7 @@ def test_a_delivery_that_nobody_asked_for_proves_nothing_of_later(made, port, ca
     assert mailing.status(made.parts, 1).returned == {"failed": 1}, "what is expected is not written down"
 
 
-@pytest.mark.parametrize("action", ["delivered", "delayed", "failed"])
+@pytest.mark.parametrize("action", ["delivered", "relayed", "delayed", "failed"])
 def test_a_report_settles_a_doubt(made, tmp_path, relay, port, action):
     """Where a provider keeps its log to itself its word is all there is: what it speaks of it has, and no alert goes twice."""
     house.add_readers(made, tmp_path, READERS)
@@ -328,7 +328,10 @@ def test_a_report_settles_a_doubt(made, tmp_path, relay, port, action):
         session.execute(text("UPDATE shard SET uncertain = accepted, accepted = 0"))
     path, message = relay.of(READERS[0])
     report = returns.dsn(
-        message, READERS[0], action=action, words="250 2.0.0 ok" if action == "delivered" else "450 4.2.0 later"
+        message,
+        READERS[0],
+        action=action,
+        words="250 2.0.0 ok" if action in ("delivered", "relayed") else "450 4.2.0 later",
     )
     for _ in range(2):
         assert returns.hand_over(port, "", path, report)[0] == 250
@@ -340,12 +343,19 @@ def test_a_report_settles_a_doubt(made, tmp_path, relay, port, action):
 
 
 def test_a_test_that_arrives_brings_an_address_back(made, relay, port, called_dead):
-    """The operator sends a test to somebody who telephoned: where a report says that it arrived, she is written to again."""
+    """The operator sends a test to somebody who telephoned: where a report says that it arrived, she is written to again.
+
+    Not where it was handed on to a server that reports nothing (RFC 3464 §2.3.3): nobody knows whether there is anyone.
+    """
     relay.received.clear()
     relay.senders.clear()
     mailing.test(made.parts, 1, "ann@example.org")
     made.deliver("transactional")
     path, message = relay.of("ann@example.org")
+    for action in ("relayed", "expanded"):
+        on = returns.dsn(message, "ann@example.org", action=action, words="250 2.0.0 ok")
+        assert returns.hand_over(port, "", path, on)[0] == 250
+        assert ask(made, "SELECT lifted_at FROM suppression") == [(None,)]
     fine = returns.dsn(message, "ann@example.org", action="delivered", words="250 2.0.0 ok")
     assert returns.hand_over(port, "", path, fine)[0] == 250
     assert ask(made, "SELECT lifted_why FROM suppression") == [("mail arrived later",)]

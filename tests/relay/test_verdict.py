@@ -283,6 +283,37 @@ def test_what_servers_of_many_families_say(stage, code, enhanced, words, cls):
 
 
 @pytest.mark.parametrize(
+    ("stage", "code", "enhanced", "words", "cls"),
+    [
+        (Stage.BODY, 554, None, "Message rejected: Sending suspended for this account. See your inbox.", Class.SENDER),
+        (Stage.BODY, 554, None, "Message rejected: Sending paused for this account.", Class.SENDER),
+        (Stage.BODY, 550, None, "Account locked. Sending disabled due to unusual activity", Class.SENDER),
+        (Stage.BODY, 554, None, "User `x' is not authorized to perform `ses:SendRawEmail'", Class.SENDER),
+        (Stage.RCPT, 554, "5.7.1", "Your account has been suspended", Class.SENDER),
+        (Stage.RCPT, 550, "5.7.1", "Your subscription has expired, please renew", Class.SENDER),
+        (Stage.RCPT, 550, "5.7.1", "Relaying denied: this account is suspended", Class.SENDER),
+        (Stage.RCPT, 550, "5.7.1", "Client host rejected: account suspended", Class.SENDER),
+        (Stage.RCPT, 550, None, "Outgoing mail from ada@example.org has been suspended.", Class.SENDER),
+        (Stage.RCPT, 550, "5.1.1", "Your account is disabled", Class.SENDER),
+        (Stage.MAIL, 550, None, "Account suspended", Class.SENDER),
+        (Stage.MAIL, 450, None, "Account inactive", Class.TRANSIENT),
+        (Stage.GREETING, 554, None, "Account suspended", Class.POLICY),
+        (Stage.GREETING, 554, None, "Your account has been disabled", Class.POLICY),
+        (Stage.RCPT, 550, None, "Account suspended", Class.TRANSIENT),
+        (Stage.RCPT, 550, None, "smtp; 550 The account is disabled", Class.TRANSIENT),
+        (Stage.RCPT, 550, "5.2.1", "The account that you tried to reach is disabled.", Class.TRANSIENT),
+        (Stage.RCPT, 550, None, "Sending to this mailbox has been disabled", Class.TRANSIENT),
+        (Stage.RCPT, 550, None, "Your message was rejected: recipient's account is locked", Class.TRANSIENT),
+        (Stage.BODY, 554, None, "Your message cannot be delivered. This account has been disabled.", Class.TRANSIENT),
+        (Stage.RCPT, 450, "4.7.0", "delivery temporarily suspended", Class.TRANSIENT),
+    ],
+)
+def test_an_account_that_stands_still_is_ours_or_the_reader_s(stage, code, enhanced, words, cls):
+    """A relay that suspends us was heard as five thousand mailboxes asleep; and a mailbox asleep must stop no mailing."""
+    assert judge(stage, code, enhanced, words).cls is cls
+
+
+@pytest.mark.parametrize(
     ("words", "minutes"),
     [
         ("Greylisted, try again in 300 seconds", 5),
@@ -329,6 +360,12 @@ OTHER = "host mx.example.org[192.0.2.1] "
 def test_a_server_that_asked_the_next_one_first_is_read_by_what_that_one_said(words, cls):
     """It puts "5.1.1, undeliverable address" before whatever it heard: a block of ours would have suppressed its reader at once."""
     assert judge(Stage.RCPT, 550, "5.1.1", PROBED + words).cls is cls
+
+
+def test_what_the_next_server_said_for_good_is_for_now_where_the_one_before_us_says_so():
+    """Postfix answers 450 until it has asked the next server again: nobody is dead for now."""
+    words = PROBED + OTHER + "said: 550 5.1.1 <x@example.org>: User unknown (in reply to RCPT TO command)"
+    assert judge(Stage.RCPT, 450, "4.1.1", words).cls is Class.TRANSIENT
 
 
 def test_an_outcome_is_judged_by_its_reply():

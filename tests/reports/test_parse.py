@@ -110,6 +110,8 @@ def test_a_delivery_status_says_whom_what_and_of_which_message():
         ("failed", "4.1.1", "450 4.1.1 user unknown", Fate.FAILED, Class.TRANSIENT),
         ("delayed", "4.4.1", "connect timed out", Fate.DELAYED, None),
         ("delivered", "2.0.0", "250 ok", Fate.DELIVERED, None),
+        ("relayed", "2.1.9", "250 ok", Fate.RELAYED, None),
+        ("expanded", "2.1.5", "250 ok", Fate.RELAYED, None),
         ("painted", "5.1.1", "550 5.1.1 no such user", Fate.NOTHING, None),
     ],
 )
@@ -117,6 +119,35 @@ def test_what_a_report_means(action, status, words, fate, cls):
     """Only a server that says for good that nobody is there makes an address a dead one."""
     found = verdict.of(parse.parse(dsn(action, status, words)))
     assert (found.fate, found.cls) == (fate, cls)
+
+
+@pytest.mark.parametrize("place", ["195.5.1.1", "80.5.1.2", "5.1.1.20", "37.5.4.4", "5.1.1"])
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("4.4.2", "lost connection with mx.example.org[{}] while receiving the initial server greeting"),
+        ("4.4.1", "connect to mx.example.org[{}]:25: No route to host"),
+        ("4.7.5", "Cannot start TLS: handshake failure with {}"),
+        ("4.0.0", "host mx.example.org[{}] said: 550 {} is not welcome here"),
+        ("5.0.0", "host mx.example.org[{}] said: 554 you are not welcome here"),
+    ],
+)
+def test_the_address_of_a_server_is_no_code(place, status, words):
+    """Twelve readers of twelve were silenced because their server's address has a five and two ones in it."""
+    found = verdict.of(parse.parse(dsn("failed", status, words.replace("{}", place))))
+    assert found.cls is not Class.DEAD
+    if "550" not in words:
+        assert found.enhanced == status
+
+
+@pytest.mark.parametrize(
+    "words", ["550 5.1.1 no such user", "550-5.1.1 no such\n 550 5.1.1 user", "550 #5.1.1 no such user"]
+)
+def test_what_a_report_calls_passing_makes_nobody_dead(words):
+    """A server that is being moved says "no such user" for now: whoever sends for us says so by the status."""
+    assert verdict.of(parse.parse(dsn("failed", "5.1.1", words))).cls is Class.DEAD
+    found = verdict.of(parse.parse(dsn("failed", "4.1.1", words)))
+    assert (found.cls, found.enhanced) == (Class.TRANSIENT, "5.1.1")
 
 
 def test_one_living_recipient_behind_an_alias_keeps_the_address_alive():
