@@ -112,7 +112,8 @@ def left(number: int, values: Mapping[str, str], standing: Standing) -> Barred |
         address = EmailAddress.parse(values["email"])
     except BadAddress as error:
         return Reject(number, "email", _WHY.get(error.problem, "is no e-mail address"))
-    return Barred(number, address, standing, formats.moment(values.get("left_time", "")))
+    at = formats.moment(values.get("left_time") or values.get("dead_time", ""))
+    return Barred(number, address, standing, at)
 
 
 def _proof(values: Mapping[str, str]) -> tuple[Mapping[str, str] | None, datetime | None]:

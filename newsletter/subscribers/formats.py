@@ -64,9 +64,12 @@ COLUMNS = (
     "confirm_time",
     "confirm_ip",
     "left_time",
+    "dead_time",
 )
 PROOF = ("optin_time", "confirm_time")
 """Columns that show, person by person, when they asked for mail."""
+_SAYING = ("status", "list_status", "left_time", "dead_time")
+"""Columns that say, person by person, who has left."""
 
 _COMMON = {
     "email": "email",
@@ -100,9 +103,11 @@ _COMMON = {
     "opt-in ip": "optin_ip",
     "confirm_time": "confirm_time",
     "confirm_ip": "confirm_ip",
+    "unsub_time": "left_time",
+    "clean_time": "dead_time",
 }
 _OWN: dict[Format, dict[str, str]] = {
-    Format.MAILCHIMP: {"unsub_time": "left_time", "clean_time": "left_time"},
+    Format.MAILCHIMP: {},
     Format.LISTMONK: {"status": "status"},
     Format.MAILMAN: {"delivery_status": "status", "role": "list_status"},
     Format.MAILPOET: {
@@ -117,9 +122,13 @@ _OWN: dict[Format, dict[str, str]] = {
         "confirmed_at": "confirm_time",
         "confirmed ip": "confirm_ip",
     },
-    Format.CSV: {"status": "status", "left_time": "left_time"},
-    Format.XLSX: {"status": "status", "left_time": "left_time"},
+    Format.CSV: {"status": "status"},
+    Format.XLSX: {"status": "status"},
 }
+_DOUBTFUL = re.compile(
+    "status|unsub|clean|bounce|complain|suppress|blocklist|blacklist|opt(ed)?[-_ ]?out|وضعیت|وضعيت|لغو|الحالة|إلغاء"
+).search
+"""What a heading calls the column that says who must be left alone."""
 _STANDINGS = {
     "subscribed": Standing.SUBSCRIBED,
     "inactive": Standing.SUBSCRIBED,  # reads seldom, and takes it still
@@ -166,7 +175,7 @@ class Headings:
     @property
     def sorted_by_standing(self) -> bool:
         """Whether rows say themselves who has left."""
-        return "status" in self.columns.values()
+        return any(column in _SAYING for column in self.columns.values())
 
 
 def parse_mapping(texts: Iterable[str]) -> dict[str, str]:
@@ -200,34 +209,62 @@ def headings(names: Sequence[str], kind: Format, mapping: Mapping[str, str]) -> 
     return Headings(chosen, tuple(name for name in names if name and name not in chosen))
 
 
-def guess(names: Iterable[str]) -> Format:
-    """Return whose export a table is, by its header."""
+def guess(names: Iterable[str], file: str = "") -> Format:
+    """Return whose export a table is, by its header, and by its name where somebody has cut columns away."""
     found = set(names)
-    if found & {"member_rating", "leid", "euid", "optin_time"}:
+    if found & {"member_rating", "leid", "euid", "optin_time", "unsub_time", "clean_time"}:
         return Format.MAILCHIMP
     if {"uuid", "email", "attributes", "status"} <= found:
         return Format.LISTMONK
     if found & {"global status", "list status"}:
         return Format.MAILPOET
+    if "email address" in found and _base(file).startswith(_NAMED) and "status" not in found:
+        return Format.MAILCHIMP
     return Format.CSV
 
 
-def of_mailchimp(file: str, names: Iterable[str] = ()) -> Standing:
-    """Return what all people of a file of a Mailchimp export are, by its name and its own columns."""
-    base = file.rpartition("/")[2].lower()
-    if base.startswith("unsubscribed") or "unsub_time" in names:
+_NAMED = ("subscribed", "unsubscribed", "cleaned", "nonsubscribed")
+"""How Mailchimp begins the names of its tables."""
+
+
+def _base(file: str) -> str:
+    return file.replace("\\", "/").rpartition("/")[2].lower()
+
+
+def of_table(kind: Format, file: str, found: Headings) -> Standing | None:
+    """Return what all people of a table are, by its name and its columns; None: each row says.
+
+    A time of leaving that Mailchimp names is that of a table of those who left, wherever it was saved since.
+    """
+    of_mailchimp, base = kind is Format.MAILCHIMP, _base(file)
+    if not of_mailchimp and {"status", "list_status"} & set(found.columns.values()):
+        return None
+    times = {found.columns[name] for name in ("unsub_time", "clean_time") if name in found.columns}
+    if base.startswith("unsubscribed") or times == {"left_time"}:
         return Standing.LEFT
-    if base.startswith("cleaned") or "clean_time" in names:
+    if base.startswith("cleaned") or times == {"dead_time"}:
         return Standing.DEAD
-    if base.startswith(("nonsubscribed", "pending", "transactional", "archived")):
+    if of_mailchimp and base.startswith(("nonsubscribed", "pending", "transactional", "archived")):
         return Standing.UNCONFIRMED
-    return Standing.SUBSCRIBED
+    return None if found.sorted_by_standing else Standing.SUBSCRIBED
+
+
+def require_clear(found: Headings, mapping: Mapping[str, str]) -> None:
+    """Raise BadMapping where a heading that nobody knows may say who has left: they would come in as readers."""
+    for name in found.ignored:
+        if name not in mapping and _DOUBTFUL(name):
+            raise BadMapping("standing", heading=name)
 
 
 def standing(values: Mapping[str, str]) -> Standing:
     """Return what a row says of its person; a word that nobody knows brings nobody in."""
     said = [values[column].strip().lower() for column in ("status", "list_status") if column in values]
-    return max((_STANDINGS.get(word, Standing.OFF) for word in said), key=_WEIGHT.index, default=Standing.SUBSCRIBED)
+    found = [_STANDINGS.get(word, Standing.OFF) for word in said]
+    if values.get("left_time"):
+        found.append(Standing.LEFT)
+    if values.get("dead_time"):
+        found.append(Standing.DEAD)
+    return max(found, key=_WEIGHT.index, default=Standing.SUBSCRIBED)
 
 
 def tags(text: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ Everything is bounded: what is unpacked, what a cell and a line may hold, what m
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,13 +121,9 @@ def _table(opener: Callable[[], Any], name: str, chosen: Chosen, *, part: str = 
             encoding = alphabets.guess(stream)
     with opener() as stream:
         first = tables.header(tables.decoded(stream, encoding))
-    kind = chosen.kind or formats.guess(first.names)
-    found = formats.headings(first.names, kind, chosen.mapping if not part else _there(chosen.mapping, first.names))
-    if "email" not in found.columns.values():
-        raise BadTable("no-column", column="email")
-    standing = None if found.sorted_by_standing else Standing.SUBSCRIBED
-    if kind is Format.MAILCHIMP and standing is not None:
-        standing = formats.of_mailchimp(name, first.names)
+    kind = chosen.kind or formats.guess(first.names, name)
+    mapping = _there(chosen.mapping, first.names) if part else chosen.mapping
+    found, standing = _understood(first.names, name, kind, mapping)
 
     def rows() -> Rows:
         with opener() as stream:
@@ -141,6 +137,19 @@ def _table(opener: Callable[[], Any], name: str, chosen: Chosen, *, part: str = 
             yield from table.rows
 
     return Part(part, standing, found, encoding, rows), kind
+
+
+def _understood(
+    names: Sequence[str], file: str, kind: Format, mapping: Mapping[str, str]
+) -> tuple[Headings, Standing | None]:
+    """Return what a table calls our columns, and what all its people are."""
+    found = formats.headings(names, kind, mapping)
+    if "email" not in found.columns.values():
+        raise BadTable("no-column", column="email")
+    standing = formats.of_table(kind, file, found)
+    if standing in (None, Standing.SUBSCRIBED):
+        formats.require_clear(found, mapping)
+    return found, standing
 
 
 def _there(mapping: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
@@ -199,9 +208,9 @@ def _member(path: Path, member: ZipInfo) -> Callable[[], Any]:
 def _sheet(path: Path, chosen: Chosen) -> Luggage:
     with path.open("rb") as stream:
         names, _ = sheets.named(sheets.rows(stream))
-    found = formats.headings(names, Format.XLSX, chosen.mapping)
-    if "email" not in found.columns.values():
-        raise BadTable("no-column", column="email")
+    kind = chosen.kind or formats.guess(names, path.name)
+    kind = Format.XLSX if kind is Format.CSV else kind
+    found, standing = _understood(names, path.name, kind, chosen.mapping)
     places = [(column, names.index(name)) for name, column in found.columns.items()]
 
     def rows() -> Rows:
@@ -209,8 +218,7 @@ def _sheet(path: Path, chosen: Chosen) -> Luggage:
             _, rest = sheets.named(sheets.rows(stream))
             yield from sheets.picked(rest, places)
 
-    standing = None if found.sorted_by_standing else Standing.SUBSCRIBED
-    return Luggage(Format.XLSX, chosen.kind is None, (Part("", standing, found, "", rows),))
+    return Luggage(kind, chosen.kind is None, (Part("", standing, found, "", rows),))
 
 
 def _json(path: Path, chosen: Chosen) -> Luggage:

@@ -1,0 +1,110 @@
+"""What others call their columns and tables: whoever left there must not come in because a heading was not understood."""
+
+from pathlib import Path
+
+import pytest
+
+from newsletter import languages
+from newsletter.subscribers import formats, luggage
+from newsletter.subscribers.formats import Format
+from newsletter.subscribers.luggage import Chosen
+from tests.fakes import exports
+from tests.subscribers.test_moving_in import Moving, moving
+
+__all__ = ["moving"]
+
+MAILPOET_SHEET: list[list[str | float]] = [
+    ["Email", "First name", "List status", "Global status", "List"],
+    ["ann@example.org", "Ann", "subscribed", "subscribed", "Weekly"],
+    ["gone@example.org", "Gone", "unsubscribed", "unsubscribed", "Weekly"],
+    ["dead@example.org", "Dead", "subscribed", "bounced", "Weekly"],
+]
+LISTMONK_SHEET: list[list[str | float]] = [
+    ["uuid", "email", "name", "attributes", "status"],
+    ["1", "ann@example.org", "Ann", "{}", "enabled"],
+    ["2", "gone@example.org", "Gone", "{}", "blocklisted"],
+]
+LEFT_SHEET: list[list[str | float]] = [
+    ["Email Address", "First Name", "MEMBER_RATING", "UNSUB_TIME", "UNSUB_REASON", "LEID"],
+    ["gone@example.org", "Gone", 2, 44687.29733, "NORMAL", 104],
+]
+
+
+@pytest.mark.parametrize(
+    ("rows", "chosen", "kind", "readers", "barred"),
+    [
+        (MAILPOET_SHEET, None, Format.MAILPOET, {"ann"}, {"gone": "left", "dead": "dead"}),
+        (MAILPOET_SHEET, Format.MAILPOET, Format.MAILPOET, {"ann"}, {"gone": "left", "dead": "dead"}),
+        (LISTMONK_SHEET, None, Format.LISTMONK, {"ann"}, {"gone": "never again"}),
+        (LEFT_SHEET, None, Format.MAILCHIMP, set(), {"gone": "left"}),
+        (LEFT_SHEET, Format.XLSX, Format.XLSX, set(), {"gone": "left"}),
+    ],
+)
+def test_a_sheet_is_understood_as_the_same_table_would_be_in_csv(
+    moving: Moving,
+    rows: list[list[str | float]],
+    chosen: Format | None,
+    kind: Format,
+    readers: set[str],
+    barred: dict[str, str],
+) -> None:
+    """MailPoet exports XLSX, and people save anything as such: who left there must not be a reader here."""
+    path = exports.xlsx(moving.folder / "people.xlsx", rows)
+    assert luggage.open_(path, Chosen(chosen)).kind is kind
+    moving.bring(path, evidence="paper", chosen=Chosen(chosen))
+    assert (moving.readers(), moving.barred()) == (readers, barred)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "barred"),
+    [
+        ("people.csv", "Email Address,First Name,UNSUB_TIME\ngone@example.org,Gone,2022-05-06 07:08:09\n", "left"),
+        ("people.csv", "email,CLEAN_TIME\ngone@example.org,2022-05-06 07:08:09\n", "dead"),
+        ("people.csv", "email,UNSUB_TIME,UNSUB_REASON\ngone@example.org,,NORMAL\n", "left"),
+        ("unsubscribed_members_export.csv", "Email Address,First Name\ngone@example.org,Gone\n", "left"),
+        ("cleaned_members_export.csv", "Email Address,First Name\ngone@example.org,Gone\n", "dead"),
+        ("unsubscribed_members_export.csv", "Email Address,Status,LEID\ngone@example.org,Member,1\n", "left"),
+    ],
+)
+@pytest.mark.parametrize("kind", [None, Format.CSV, Format.MAILCHIMP])
+def test_a_table_of_those_who_left_is_one_whatever_was_cut_away(
+    moving: Moving, kind: Format | None, name: str, text: str, barred: str
+) -> None:
+    """Somebody deletes the columns with cryptic names before they bring the file; its people have left all the same."""
+    if kind is Format.CSV and "Status" in text:
+        pytest.skip("a column of its own says it there")
+    moving.bring(moving.file(name, text), evidence="paper", chosen=Chosen(kind))
+    assert (moving.readers(), moving.barred()) == (set(), {"gone": barred})
+
+
+@pytest.mark.parametrize("heading", ["left_time", "dead_time"])
+def test_a_time_of_leaving_says_who_left_row_by_row(moving: Moving, heading: str) -> None:
+    """In a list of one's own the column is empty for those who stayed."""
+    text = f"email,{heading}\nann@example.org,\ngone@example.org,2022-05-06 07:08:09\n"
+    moving.bring(moving.file("people.csv", text), evidence="paper")
+    assert moving.readers() == {"ann"}
+    assert moving.barred() == {"gone": heading.partition("_")[0]}
+
+
+@pytest.mark.parametrize(
+    "heading", ["Member status", "UNSUB_REASON", "Cleaned?", "Bounces", "Opted out", "blocklisted", "وضعیت"]
+)
+@pytest.mark.parametrize("sheet", [False, True])
+def test_a_heading_that_may_say_who_left_must_be_explained(moving: Moving, heading: str, sheet: bool) -> None:
+    """Left out in silence it would make readers of those who asked for silence."""
+    rows: list[list[str | float]] = [["email", heading], ["ann@example.org", "subscribed"]]
+    path = moving.folder / ("people.xlsx" if sheet else "people.csv")
+    if sheet:
+        exports.xlsx(path, rows)
+    else:
+        path.write_text("".join(",".join(map(str, row)) + "\n" for row in rows))
+    with pytest.raises(formats.BadMapping) as refusal:
+        moving.bring(path, evidence="paper")
+    assert f'--map "{heading.lower()}=-"' in languages.say(refusal.value.message, "en", **refusal.value.facts)
+    for column in ("-", "status"):
+        luggage.open_(path, Chosen(mapping=formats.parse_mapping([f"{heading}={column}"])))
+
+
+def test_what_a_table_of_those_who_left_tells_of_it_needs_no_explaining(tmp_path: Path) -> None:
+    """Mailchimp's own tables say why and by which campaign; none of that can make a reader."""
+    luggage.open_(exports.mailchimp(tmp_path / "export.zip"), Chosen())
