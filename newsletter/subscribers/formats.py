@@ -224,6 +224,7 @@ def guess(names: Iterable[str], file: str = "") -> Format:
 
 
 _NAMED = ("subscribed", "unsubscribed", "cleaned", "nonsubscribed")
+_UNCONFIRMED = ("pending", "transactional", "archived")
 """How Mailchimp begins the names of its tables."""
 
 
@@ -244,9 +245,19 @@ def of_table(kind: Format, file: str, found: Headings) -> Standing | None:
         return Standing.LEFT
     if base.startswith("cleaned") or times == {"dead_time"}:
         return Standing.DEAD
-    if of_mailchimp and base.startswith(("nonsubscribed", "pending", "transactional", "archived")):
+    if of_mailchimp and base.startswith(("nonsubscribed", *_UNCONFIRMED)):
         return Standing.UNCONFIRMED
     return None if found.sorted_by_standing else Standing.SUBSCRIBED
+
+
+def is_of_people(kind: Format, file: str, names: Sequence[str]) -> bool:
+    """Whether a table among several is one of people of whom it is known whether they want mail.
+
+    A whole account of Mailchimp also holds who opened, clicked and complained, campaigns and orders: nothing there is a wish.
+    """
+    if _base(file).startswith((*_NAMED, *_UNCONFIRMED)) or {"member_rating", "unsub_time", "clean_time"} & set(names):
+        return True
+    return kind is not Format.MAILCHIMP and headings(names, kind, {}).sorted_by_standing
 
 
 def require_clear(found: Headings, mapping: Mapping[str, str]) -> None:

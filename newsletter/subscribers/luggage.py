@@ -3,11 +3,12 @@
 Everything is bounded: what is unpacked, what a cell and a line may hold, what must be held in memory whole.
 """
 
+import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 from zipfile import BadZipFile, ZipFile, ZipInfo, is_zipfile
@@ -59,11 +60,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Luggage:
-    """What was brought: whose export it is, whether that was guessed, and its tables, those who left first."""
+    """What was brought: whose export it is, whether that was guessed, and its tables, those who left first.
+
+    left_out   tables and sheets beside them that are not read, since nothing says who stands there
+    """
 
     kind: Format
     guessed: bool
     parts: tuple[Part, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def proven(self) -> bool:
@@ -173,13 +178,33 @@ def _zip(path: Path, chosen: Chosen) -> Luggage:
     _require_sane(files)
     if not files:
         raise BadTable("empty-zip")
+    guessed = chosen.kind is None
+    filled = [(one, names) for one, names in _peeked(path, files) if any(names)]
+    if len(filled) == 1:
+        one = filled[0][0]
+        part, kind = _table(_member(path, one), one.filename, chosen, part=one.filename)
+        return Luggage(kind, guessed, (part,))
     kind = chosen.kind or Format.MAILCHIMP
-    parts = [
-        _table(_member(path, one), one.filename, Chosen(kind, chosen.encoding, chosen.mapping), part=one.filename)[0]
-        for one in files
-    ]
+    chosen = replace(chosen, kind=kind)
+    known = [one for one, names in filled if formats.is_of_people(kind, one.filename, names)]
+    if not known:
+        raise BadTable("no-people")
+    parts = [_table(_member(path, one), one.filename, chosen, part=one.filename)[0] for one in known]
     parts.sort(key=lambda part: part.standing is Standing.SUBSCRIBED)
-    return Luggage(kind, chosen.kind is None, tuple(parts))
+    left_out = tuple(one.filename for one, _ in filled if one not in known)
+    return Luggage(kind, guessed, tuple(parts), left_out)
+
+
+def _peeked(path: Path, files: Iterable[ZipInfo]) -> list[tuple[ZipInfo, tuple[str, ...]]]:
+    """Return each file of a zip with the names of its columns, as far as those are ASCII; none of an empty one."""
+    found = []
+    with _package(path) as package:
+        for one in files:
+            with package.open(one) as stream:
+                start = stream.read(1 << 16).replace(b"\0", b"")
+            text = io.TextIOWrapper(io.BytesIO(start), alphabets.UTF_8, "replace", newline="")
+            found.append((one, tables.header(text).names))
+    return found
 
 
 def _require_sane(members: Iterable[ZipInfo]) -> None:
@@ -196,13 +221,19 @@ def _require_sane(members: Iterable[ZipInfo]) -> None:
 def _member(path: Path, member: ZipInfo) -> Callable[[], Any]:
     @contextmanager
     def opener() -> Iterator[Any]:
-        try:
-            with ZipFile(path) as package, package.open(member) as stream:
-                yield stream
-        except (BadZipFile, NotImplementedError, EOFError):
-            raise BadTable("bad-zip") from None
+        with _package(path) as package, package.open(member) as stream:
+            yield stream
 
     return opener
+
+
+@contextmanager
+def _package(path: Path) -> Iterator[ZipFile]:
+    try:
+        with ZipFile(path) as package:
+            yield package
+    except (BadZipFile, NotImplementedError, EOFError):
+        raise BadTable("bad-zip") from None
 
 
 def _sheet(path: Path, chosen: Chosen) -> Luggage:

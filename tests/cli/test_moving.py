@@ -1,5 +1,6 @@
 """Moving in by the command line: what is guessed is said, what is asked is answered, what is undone is counted first."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,15 @@ def test_what_a_list_says_otherwise_of_who_is_known_is_said_and_taken_where_aske
     done = program.json(*brings, "--overwrite")
     assert (done["changed"], done["altered"], done["kept"]) == (1, 1, 0)
     assert program.json("subscribers", "list")[0]["name"] == "Annette"
+
+
+def test_what_is_left_out_of_a_zip_is_said_each_time(program, tmp_path):
+    """A dry run is not always made, and nobody misses a table that was never named."""
+    path = exports.mailchimp(tmp_path / "export.zip")
+    with zipfile.ZipFile(path, "a") as package:
+        package.writestr("complaints/1_spring.csv", "Email Address,Date\nangry@example.org,2024-01-01\n")
+    brings = ("subscribers", "import", path, "--digest", "weekly", "--evidence", "paper")
+    for words in (("--dry-run",), ()):
+        _, said = program.run(*brings, *words)
+        assert "Left out, for nothing says who stands there: complaints/1_spring.csv." in said
+    assert program.json(*brings)["left_out"] == ["complaints/1_spring.csv"]

@@ -1,11 +1,12 @@
 """What others call their columns and tables: whoever left there must not come in because a heading was not understood."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from newsletter import languages
-from newsletter.subscribers import formats, luggage
+from newsletter.subscribers import formats, luggage, tables
 from newsletter.subscribers.formats import Format
 from newsletter.subscribers.luggage import Chosen
 from tests.fakes import exports
@@ -63,7 +64,6 @@ def test_a_sheet_is_understood_as_the_same_table_would_be_in_csv(
         ("people.csv", "email,UNSUB_TIME,UNSUB_REASON\ngone@example.org,,NORMAL\n", "left"),
         ("unsubscribed_members_export.csv", "Email Address,First Name\ngone@example.org,Gone\n", "left"),
         ("cleaned_members_export.csv", "Email Address,First Name\ngone@example.org,Gone\n", "dead"),
-        ("unsubscribed_members_export.csv", "Email Address,Status,LEID\ngone@example.org,Member,1\n", "left"),
     ],
 )
 @pytest.mark.parametrize("kind", [None, Format.CSV, Format.MAILCHIMP])
@@ -71,10 +71,15 @@ def test_a_table_of_those_who_left_is_one_whatever_was_cut_away(
     moving: Moving, kind: Format | None, name: str, text: str, barred: str
 ) -> None:
     """Somebody deletes the columns with cryptic names before they bring the file; its people have left all the same."""
-    if kind is Format.CSV and "Status" in text:
-        pytest.skip("a column of its own says it there")
     moving.bring(moving.file(name, text), evidence="paper", chosen=Chosen(kind))
     assert (moving.readers(), moving.barred()) == (set(), {"gone": barred})
+
+
+def test_a_status_of_an_audience_s_own_undoes_no_leaving(moving: Moving) -> None:
+    """A campaign may have asked its people whether they are members; those of them who left are in this file."""
+    text = "Email Address,Status,LEID\ngone@example.org,Member,1\n"
+    moving.bring(moving.file("unsubscribed_members_export.csv", text), evidence="paper")
+    assert (moving.readers(), moving.barred()) == (set(), {"gone": "left"})
 
 
 @pytest.mark.parametrize("heading", ["left_time", "dead_time"])
@@ -108,3 +113,56 @@ def test_a_heading_that_may_say_who_left_must_be_explained(moving: Moving, headi
 def test_what_a_table_of_those_who_left_tells_of_it_needs_no_explaining(tmp_path: Path) -> None:
     """Mailchimp's own tables say why and by which campaign; none of that can make a reader."""
     luggage.open_(exports.mailchimp(tmp_path / "export.zip"), Chosen())
+
+
+def account(path: Path, **more: str) -> Path:
+    """Write the zip of a whole Mailchimp account: its lists of people, and the rest."""
+    exports.mailchimp(path, **more)
+    with zipfile.ZipFile(path, "a") as package:
+        package.writestr("campaigns.csv", "Title,Subject,Send Date\nSpring,Hello,2024-01-01\n")
+        package.writestr("granular_activity/opens/1_spring.csv", "Email,Timestamp\nopened@example.org,2024-01-01\n")
+        package.writestr("complaints/1_spring.csv", "Email Address,Date\nangry@example.org,2024-01-01\n")
+        package.writestr("segments/vip.csv", "Email Address,MEMBER_RATING,LEID\nvip@example.org,5,9\n")
+    return path
+
+
+def test_of_a_whole_account_only_the_lists_of_people_come_in(moving: Moving) -> None:
+    """Whoever opened a mail, or complained of one, has not asked for ours."""
+    path = account(moving.folder / "account.zip")
+    assert set(luggage.open_(path, Chosen()).left_out) == {
+        "campaigns.csv", "granular_activity/opens/1_spring.csv", "complaints/1_spring.csv"
+    }  # fmt: skip
+    moving.bring(path, evidence="paper")
+    assert moving.readers() == {"ann", "maryam", "old", "vip"}
+    assert moving.barred() == {"gone": "left", "dead": "dead"}
+
+
+@pytest.mark.parametrize("empty", ["", "\ufeff", "\n"])
+def test_an_empty_table_of_a_zip_is_none(moving: Moving, empty: str) -> None:
+    """Nobody ever bounced: that is no reason to refuse everybody else."""
+    path = account(moving.folder / "account.zip", cleaned=empty)
+    assert not [name for name in luggage.open_(path, Chosen()).left_out if "cleaned" in name]
+    moving.bring(path, evidence="paper")
+    assert moving.barred() == {"gone": "left"}
+
+
+def test_a_zip_of_one_table_is_that_table(moving: Moving) -> None:
+    """Some mail programs zip what is attached."""
+    path = moving.folder / "list.zip"
+    with zipfile.ZipFile(path, "w") as package:
+        package.writestr("people.csv", exports.LISTMONK)
+    assert luggage.open_(path, Chosen()).kind is Format.LISTMONK
+    moving.bring(path, evidence="paper")
+    assert (moving.readers(), moving.barred()) == ({"ann"}, {"gone": "never again"})
+
+
+def test_a_zip_of_tables_that_nobody_knows_is_refused_in_words(moving: Moving) -> None:
+    """Which of them is the list can be told by nobody but whoever brings it."""
+    path = moving.folder / "lists.zip"
+    with zipfile.ZipFile(path, "w") as package:
+        for name in ("a.csv", "b.csv"):
+            package.writestr(name, "email\nann@example.org\n")
+    with pytest.raises(tables.BadTable) as refusal:
+        moving.bring(path, evidence="paper")
+    assert refusal.value.message == "table.no-people"
+    assert moving.people() == set()
