@@ -5,7 +5,7 @@ from typing import Any
 import typer
 
 from newsletter.assembly import Newsletter
-from newsletter.cli.door import screen
+from newsletter.cli.door import screen, warn
 from newsletter.journeys import moving_in
 from newsletter.subscribers.importing import ImportReport
 from newsletter.subscribers.luggage import Luggage
@@ -41,6 +41,7 @@ def say_what(brought: Luggage, *, in_full: bool) -> None:
     if brought.left_out:
         named, more = ", ".join(brought.left_out[:_TABLES_NAMED]), len(brought.left_out) - _TABLES_NAMED
         _say(f"Left out, for nothing says who stands there: {named}{f' and {more:,} more' if more > 0 else ''}.")
+    warn(brought.doubts)
     for part in brought.parts if in_full else ():
         said = f"{part.name or 'The table'}: {part.standing or 'each row says who has left'}"
         columns = ", ".join(f"“{name}” → {column}" for name, column in part.headings.columns.items())

@@ -63,12 +63,14 @@ class Luggage:
     """What was brought: whose export it is, whether that was guessed, and its tables, those who left first.
 
     left_out   tables and sheets beside them that are not read, since nothing says who stands there
+    doubts     ids of sentences: what such a file cannot say of its people, to be read before they are taken
     """
 
     kind: Format
     guessed: bool
     parts: tuple[Part, ...]
     left_out: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def proven(self) -> bool:
@@ -96,7 +98,7 @@ def open_(path: Path, chosen: Chosen) -> Luggage:
     if chosen.kind is Format.MAILMAN or (chosen.kind is None and _is_roll(start)):
         return _roll(path, chosen)
     part, kind = _table(_file(path), path.name, chosen)
-    return Luggage(kind, chosen.kind is None, (part,))
+    return _alone(part, kind, chosen)
 
 
 def of_stream(stream: BinaryIO, chosen: Chosen | None = None) -> Luggage:
@@ -112,6 +114,12 @@ def of_stream(stream: BinaryIO, chosen: Chosen | None = None) -> Luggage:
     table = tables.opened(stream, required=("email",), known=formats.COLUMNS, named=named)
     part = Part("", Standing.SUBSCRIBED, found[0], "", lambda: table.rows)
     return Luggage(known, False, (part,))
+
+
+def _alone(part: Part, kind: Format, chosen: Chosen) -> Luggage:
+    """Return a table that came by itself. That of listmonk says who is blocked, and not who left which list."""
+    doubts = ("import.listmonk-table",) if kind is Format.LISTMONK else ()
+    return Luggage(kind, chosen.kind is None, (part,), doubts=doubts)
 
 
 def _file(path: Path) -> Callable[[], Any]:
@@ -182,8 +190,7 @@ def _zip(path: Path, chosen: Chosen) -> Luggage:
     filled = [(one, names) for one, names in _peeked(path, files) if any(names)]
     if len(filled) == 1:
         one = filled[0][0]
-        part, kind = _table(_member(path, one), one.filename, chosen, part=one.filename)
-        return Luggage(kind, guessed, (part,))
+        return _alone(*_table(_member(path, one), one.filename, chosen, part=one.filename), chosen)
     kind = chosen.kind or Format.MAILCHIMP
     chosen = replace(chosen, kind=kind)
     known = [one for one, names in filled if formats.is_of_people(kind, one.filename, names)]
@@ -249,7 +256,7 @@ def _sheet(path: Path, chosen: Chosen) -> Luggage:
             _, rest = sheets.named(sheets.rows(stream))
             yield from sheets.picked(rest, places)
 
-    return Luggage(kind, chosen.kind is None, (Part("", standing, found, "", rows),))
+    return _alone(Part("", standing, found, "", rows), kind, chosen)
 
 
 def _json(path: Path, chosen: Chosen) -> Luggage:
@@ -269,7 +276,9 @@ def _json(path: Path, chosen: Chosen) -> Luggage:
         return iter(enumerate(listed, start=1))
 
     part = Part("", None, Headings(columns, ()), "", rows)
-    return Luggage(kind, chosen.kind is None, (part,))
+    says, doubt = ("delivery_status", "import.roll") if kind is Format.MAILMAN else ("lists", "import.listmonk-table")
+    doubts = () if all(says in one for one in people) else (doubt,)
+    return Luggage(kind, chosen.kind is None, (part,), doubts=doubts)
 
 
 def _people(document: Any) -> list[dict[str, Any]]:
@@ -327,4 +336,4 @@ def _roll(path: Path, chosen: Chosen) -> Luggage:
                     yield number, {"email": email, "name": (found["name"] or "") if found else ""}
 
     part = Part("", Standing.SUBSCRIBED, Headings({"email": "email", "name": "name"}, ()), encoding, rows)
-    return Luggage(Format.MAILMAN, chosen.kind is None, (part,))
+    return Luggage(Format.MAILMAN, chosen.kind is None, (part,), doubts=("import.roll",))

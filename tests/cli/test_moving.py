@@ -120,3 +120,28 @@ def test_what_is_left_out_of_a_zip_is_said_each_time(program, tmp_path):
         _, said = program.run(*brings, *words)
         assert "Left out, for nothing says who stands there: complaints/1_spring.csv." in said
     assert program.json(*brings)["left_out"] == ["complaints/1_spring.csv"]
+
+
+HINTS = ("mailman members --nomail enabled LIST", "/api/subscribers?per_page=all")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "hint"),
+    [
+        ("members.txt", exports.MAILMAN, "mailman members --nomail enabled LIST"),
+        ("old.json", exports.MAILMAN_JSON.replace("delivery_status", "x"), "mailman members --nomail enabled LIST"),
+        ("old.json", exports.LISTMONK_JSON.replace('"lists"', '"x"'), "/api/subscribers?per_page=all"),
+        ("members.json", exports.MAILMAN_JSON, None),
+        ("subscribers.csv", exports.LISTMONK, "/api/subscribers?per_page=all"),
+        ("subscribers.json", exports.LISTMONK_JSON, None),
+        ("people.csv", exports.MAILPOET, None),
+    ],
+)
+def test_what_an_export_cannot_say_of_its_people_is_said(program, tmp_path, name, text, hint):
+    """Some exports print who left like everyone else: whoever brings one must hear of it, and of the one that tells."""
+    path = tmp_path / name
+    path.write_text(text)
+    brings = ("subscribers", "import", path, "--digest", "weekly", "--evidence", "paper")
+    for words in (("--dry-run",), ()):
+        _, said = program.run(*brings, *words)
+        assert [one for one in HINTS if one in said] == ([hint] if hint else [])
