@@ -36,6 +36,7 @@ class Standing(StrEnum):
     BARRED = "barred"
     UNCONFIRMED = "unconfirmed"
     OFF = "off"
+    ELSEWHERE = "left the list"
 
 
 SUPPRESSED = {
@@ -45,7 +46,11 @@ SUPPRESSED = {
     Standing.BARRED: Reason.NEVER_AGAIN,
 }
 """What keeps mail away, and for which reason."""
-NOT_TAKEN = {Standing.UNCONFIRMED: "never confirmed it there", Standing.OFF: "had mail switched off there"}
+NOT_TAKEN = {
+    Standing.UNCONFIRMED: "never confirmed it there",
+    Standing.OFF: "had mail switched off there",
+    Standing.ELSEWHERE: "had left this list there",
+}
 """What neither brings in nor keeps away: the row says why."""
 
 COLUMNS = (
@@ -114,10 +119,14 @@ _OWN: dict[Format, dict[str, str]] = {
         "status": "status",
         "global status": "status",
         "list status": "list_status",
+        # As its ImportExportFactory::getSubscriberFields names them; older ones beside them.
+        "subscription time": "optin_time",
+        "subscription ip": "optin_ip",
+        "confirmation time": "confirm_time",
+        "confirmation ip": "confirm_ip",
         "created at": "optin_time",
         "created_at": "optin_time",
         "subscribed ip": "optin_ip",
-        "subscription ip": "optin_ip",
         "confirmed at": "confirm_time",
         "confirmed_at": "confirm_time",
         "confirmed ip": "confirm_ip",
@@ -149,7 +158,7 @@ _STANDINGS = {
     "unconfirmed": Standing.UNCONFIRMED,
     "pending": Standing.UNCONFIRMED,
 }
-# When two columns disagree, what keeps mail away holds.
+# Where a status and a time of leaving disagree, what keeps mail away holds.
 _WEIGHT = list(Standing)
 
 
@@ -268,14 +277,24 @@ def require_clear(found: Headings, mapping: Mapping[str, str]) -> None:
 
 
 def standing(values: Mapping[str, str]) -> Standing:
-    """Return what a row says of its person; a word that nobody knows brings nobody in."""
-    said = [values[column].strip().lower() for column in ("status", "list_status") if column in values]
-    found = [_STANDINGS.get(word, Standing.OFF) for word in said]
+    """Return what a row says of its person; a word that nobody knows brings nobody in.
+
+    The status of one list keeps its row out and bars nobody: whoever left that list may take another, in another row.
+    """
+    found = [_said(values["status"])] if "status" in values else []
     if values.get("left_time"):
         found.append(Standing.LEFT)
     if values.get("dead_time"):
         found.append(Standing.DEAD)
-    return max(found, key=_WEIGHT.index, default=Standing.SUBSCRIBED)
+    whole = max(found, key=_WEIGHT.index, default=Standing.SUBSCRIBED)
+    if whole is Standing.SUBSCRIBED and "list_status" in values:
+        listed = _said(values["list_status"])
+        return listed if listed in (*NOT_TAKEN, Standing.SUBSCRIBED) else Standing.ELSEWHERE
+    return whole
+
+
+def _said(word: str) -> Standing:
+    return _STANDINGS.get(word.strip().lower(), Standing.OFF)
 
 
 def tags(text: str) -> tuple[str, ...]:

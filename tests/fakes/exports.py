@@ -67,12 +67,16 @@ MAILMAN_JSON = json.dumps(
     }
 )  # fmt: skip
 MAILPOET = (
-    '"Email","First name","Last name","List","Global status","List status","Subscribed IP","Created at","Confirmed at"\n'
-    '"ann@example.org","Ann","Castle","Weekly","Subscribed","Subscribed","203.0.113.5","2019-04-18 13:51:14",'
-    '"2019-04-18 14:00:32"\n'
-    '"gone@example.org","Gone","","Weekly","Unsubscribed","Subscribed","","2019-04-18 13:51:14",""\n'
-    '"half@example.org","Half","","Weekly","Unconfirmed","Subscribed","","2019-04-18 13:51:14",""\n'
-    '"full@example.org","Full","","Weekly","Bounced","Subscribed","","2019-04-18 13:51:14",""\n'
+    '\ufeff"Email","First name","Last name","Subscription IP","Subscription time","Confirmation time","Confirmation IP",'
+    '"List status","Global status","List"\n'
+    '"ann@example.org","Ann","Castle","203.0.113.5","2019-04-18 13:51:14","2019-04-18 14:00:32","203.0.113.6",'
+    '"subscribed","subscribed","Weekly"\n'
+    '"ann@example.org","Ann","Castle","203.0.113.5","2019-04-18 13:51:14","2019-04-18 14:00:32","203.0.113.6",'
+    '"unsubscribed","subscribed","Events"\n'
+    '"away@example.org","Away","","","2019-04-18 13:51:14","","","unsubscribed","subscribed","Weekly"\n'
+    '"gone@example.org","Gone","","","2019-04-18 13:51:14","","","subscribed","unsubscribed","Weekly"\n'
+    '"half@example.org","Half","","","2019-04-18 13:51:14","","","subscribed","unconfirmed","Weekly"\n'
+    '"full@example.org","Full","","","2019-04-18 13:51:14","","","subscribed","bounced","Weekly"\n'
 )
 
 

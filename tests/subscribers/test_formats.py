@@ -166,3 +166,32 @@ def test_a_zip_of_tables_that_nobody_knows_is_refused_in_words(moving: Moving) -
         moving.bring(path, evidence="paper")
     assert refusal.value.message == "table.no-people"
     assert moving.people() == set()
+
+
+def test_mailpoet_s_own_headings_are_evidence(moving: Moving) -> None:
+    """Its export shows when and whence somebody asked; a name of a heading that we invented would lose that."""
+    path = moving.file("MailPoet_export_a1b2.csv", exports.MAILPOET)
+    assert luggage.open_(path, Chosen()).proven
+    assert moving.bring(path).unproven == 0
+    assert moving.details("ann") == {
+        "source": "mailpoet",
+        "asked_at": "2019-04-18T13:51:14+00:00",
+        "asked_from": "203.0.113.0/24",
+        "confirmed_at": "2019-04-18T14:00:32+00:00",
+        "confirmed_from": "203.0.113.0/24",
+    }
+
+
+def test_who_left_one_list_of_mailpoet_and_takes_another_is_a_reader(moving: Moving) -> None:
+    """It writes one row for each list: leaving the events bars nobody from the weekly, leaving everything does."""
+    done = moving.bring(moving.file("MailPoet_export_a1b2.csv", exports.MAILPOET))
+    assert (moving.readers(), moving.barred()) == ({"ann"}, {"gone": "left", "full": "dead"})
+    assert moving.people() == {"ann"}
+    assert "3,status,had left this list there" in (done.rejects or Path()).read_text()
+
+
+def test_the_status_of_a_list_alone_still_keeps_its_row_out(moving: Moving) -> None:
+    """Somebody exports without the other column: who left must not come in for that."""
+    text = "Email,List status\nann@example.org,subscribed\naway@example.org,unsubscribed\nodd@example.org,???\n"
+    moving.bring(moving.file("people.csv", text), evidence="paper")
+    assert (moving.readers(), moving.barred()) == ({"ann"}, {})
