@@ -309,20 +309,27 @@ def tags(text: str) -> tuple[str, ...]:
 
 
 _DAY_ONE = datetime(1899, 12, 30, tzinfo=UTC)
-_SERIAL = re.compile(r"\d{5}(\.\d+)?").fullmatch
+_SERIAL = re.compile(r"[0-9]{5}(\.[0-9]+)?").fullmatch
+_YEARS = range(1990, 2101)
+"""Nobody asked for mail before; what lies outside is a field that nobody filled (1970, 0001, 1899), or a slip."""
 
 
 def moment(text: str) -> datetime | None:
-    """Return a time as exports write it (ISO 8601, UTC unless it says otherwise; a spreadsheet's day number), or None."""
+    """Return a time as exports write it (ISO 8601, UTC unless it says otherwise; a spreadsheet's day number), or None.
+
+    Also None: a time that cannot be one of asking or leaving.
+    """
     if not text:
         return None
     if _SERIAL(text):
-        return _DAY_ONE + timedelta(seconds=round(float(text) * 86_400))
-    try:
-        found = datetime.fromisoformat(text)
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
-    except ValueError:
-        return None
+        found = _DAY_ONE + timedelta(seconds=round(float(text) * 86_400))
+    else:
+        try:
+            found = datetime.fromisoformat(text)
+        except ValueError:
+            return None
+        found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return found if found.year in _YEARS else None
 
 
 def network(text: str) -> str:

@@ -1,12 +1,13 @@
 """What others call their columns and tables: whoever left there must not come in because a heading was not understood."""
 
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from newsletter import languages
-from newsletter.subscribers import formats, luggage, tables
+from newsletter.subscribers import formats, listing, luggage, tables
 from newsletter.subscribers.formats import Format
 from newsletter.subscribers.luggage import Chosen
 from tests.fakes import exports
@@ -195,3 +196,34 @@ def test_the_status_of_a_list_alone_still_keeps_its_row_out(moving: Moving) -> N
     text = "Email,List status\nann@example.org,subscribed\naway@example.org,unsubscribed\nodd@example.org,???\n"
     moving.bring(moving.file("people.csv", text), evidence="paper")
     assert (moving.readers(), moving.barred()) == ({"ann"}, {})
+
+
+NO_TIMES = [
+    "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "1970-01-01 00:00:00", "1899-12-31", "00000", "32873.9",
+    "9999-12-31T23:59:59-14:00", "99999.9",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("when", NO_TIMES)
+def test_a_time_that_nobody_filled_in_proves_nothing(moving: Moving, when: str) -> None:
+    """A database writes something where it knows nothing: that is no day on which somebody asked for mail."""
+    text = f"Email Address,MEMBER_RATING,LEID,OPTIN_TIME\nann@example.org,4,1,{when}\n"
+    assert moving.bring(moving.file("people.csv", text)).unproven == 1
+    assert moving.readers() == set()
+
+
+def test_the_first_and_the_last_time_that_can_be_one() -> None:
+    """The bounds are wide: mail is older than the web."""
+    assert formats.moment("1990-01-01 00:00:00") == datetime(1990, 1, 1, tzinfo=UTC)
+    assert formats.moment("32874") == datetime(1990, 1, 1, tzinfo=UTC)
+    assert formats.moment("2100-12-31") == datetime(2100, 12, 31, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("column", ["optin_time", "confirm_time", "left_time", "dead_time"])
+@pytest.mark.parametrize("when", NO_TIMES)
+def test_what_came_in_with_any_time_can_be_read_again(moving: Moving, column: str, when: str) -> None:
+    """PostgreSQL keeps years that Python cannot read: one such row would break every page and export that meets it."""
+    moving.bring(moving.file("people.csv", f"email,{column}\nann@example.org,{when}\n"), evidence="paper")
+    assert moving.state()
+    with moving.lists.database.transaction() as session:
+        assert bool(list(listing.lines(session, None))) is (column in formats.PROOF)
