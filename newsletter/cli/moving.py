@@ -40,7 +40,8 @@ def say_what(brought: Luggage, *, in_full: bool) -> None:
         _say(f"Taken for: {brought.kind}{f', {letters}' if letters else ''}. --from and --encoding say otherwise.")
     if brought.left_out:
         named, more = ", ".join(brought.left_out[:_TABLES_NAMED]), len(brought.left_out) - _TABLES_NAMED
-        _say(f"Left out, for nothing says who stands there: {named}{f' and {more:,} more' if more > 0 else ''}.")
+        what = "Of a zip only lists are read whose people's wish is known, of a workbook the first sheet."
+        _say(f"Left out: {named}{f' and {more:,} more' if more > 0 else ''}. {what}")
     warn(brought.doubts)
     for part in brought.parts if in_full else ():
         said = f"{part.name or 'The table'}: {part.standing or 'each row says who has left'}"

@@ -332,6 +332,16 @@ def moment(text: str) -> datetime | None:
     return found if found.year in _YEARS else None
 
 
+_LATER = 1462
+"""So many days after the other spreadsheets' first one begins that of those which count from 1904."""
+
+
+def from_1900(values: Mapping[str, str]) -> dict[str, str]:
+    """Return a row of a sheet that counts its days from 1904 as other sheets would have it."""
+    times = {name: values[name] for name in (*PROOF, "left_time", "dead_time") if _SERIAL(values.get(name, ""))}
+    return {**values, **{name: str(float(days) + _LATER) for name, days in times.items()}}
+
+
 def network(text: str) -> str:
     """Return the network of an address: enough to show later where a wish came from, and not whose line it was."""
     try:

@@ -62,7 +62,7 @@ class Part:
 class Luggage:
     """What was brought: whose export it is, whether that was guessed, and its tables, those who left first.
 
-    left_out   tables and sheets beside them that are not read, since nothing says who stands there
+    left_out   tables beside them of whose people nothing is known, and sheets after the first: neither is read
     doubts     ids of sentences: what such a file cannot say of its people, to be read before they are taken
     """
 
@@ -245,6 +245,7 @@ def _package(path: Path) -> Iterator[ZipFile]:
 
 def _sheet(path: Path, chosen: Chosen) -> Luggage:
     with path.open("rb") as stream:
+        book = sheets.look(stream)
         names, _ = sheets.named(sheets.rows(stream))
     kind = chosen.kind or formats.guess(names, path.name)
     kind = Format.XLSX if kind is Format.CSV else kind
@@ -254,9 +255,10 @@ def _sheet(path: Path, chosen: Chosen) -> Luggage:
     def rows() -> Rows:
         with path.open("rb") as stream:
             _, rest = sheets.named(sheets.rows(stream))
-            yield from sheets.picked(rest, places)
+            for number, values in sheets.picked(rest, places):
+                yield number, formats.from_1900(values) if book.from_1904 else values
 
-    return _alone(Part("", standing, found, "", rows), kind, chosen)
+    return replace(_alone(Part("", standing, found, "", rows), kind, chosen), left_out=book.others)
 
 
 def _json(path: Path, chosen: Chosen) -> Luggage:

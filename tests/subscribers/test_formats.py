@@ -227,3 +227,22 @@ def test_what_came_in_with_any_time_can_be_read_again(moving: Moving, column: st
     assert moving.state()
     with moving.lists.database.transaction() as session:
         assert bool(list(listing.lines(session, None))) is (column in formats.PROOF)
+
+
+@pytest.mark.parametrize("from_1904", [False, True])
+def test_the_days_of_a_sheet_are_counted_as_its_book_says(moving: Moving, from_1904: bool) -> None:
+    """Excel on old Macs counted from 1904: four years too early would be a consent that nobody gave."""
+    rows: list[list[str | float]] = [
+        ["email", "optin_time", "left_time"],
+        ["ann@example.org", 43573.5774 - 1462 * from_1904, ""],
+        ["gone@example.org", "", 44687.25 - 1462 * from_1904],
+    ]
+    moving.bring(exports.xlsx(moving.folder / "people.xlsx", rows, from_1904=from_1904))
+    assert moving.details("ann")["asked_at"].startswith("2019-04-18T13:51")
+    assert moving.lists.one("SELECT at FROM suppression") == datetime(2022, 5, 6, 6, tzinfo=UTC)
+
+
+def test_sheets_after_the_first_are_named(moving: Moving) -> None:
+    """MailPoet writes a sheet for each list; whoever brings all of them must know that one is read."""
+    path = exports.xlsx(moving.folder / "people.xlsx", MAILPOET_SHEET, others=["Events", "Friends"])
+    assert luggage.open_(path, Chosen()).left_out == ("Events", "Friends")
