@@ -6,12 +6,13 @@ Everything is bounded: what is unpacked, what a cell and a line may hold, what m
 import io
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
-from zipfile import BadZipFile, ZipFile, ZipInfo, is_zipfile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo, is_zipfile
 
 from newsletter.subscribers import alphabets, formats, sheets, tables
 from newsletter.subscribers.formats import Format, Headings, Standing
@@ -221,6 +222,8 @@ def _require_sane(members: Iterable[ZipInfo]) -> None:
         unpacked, packed = unpacked + one.file_size, packed + one.compress_size
         if one.flag_bits & 1:
             raise BadTable("locked-zip")
+        if one.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+            raise BadTable("bad-zip")  # exports are packed in no other way, and each has failures of its own
     if unpacked > MOST_BYTES or (unpacked > 10 << 20 and unpacked > _BOMB * max(1, packed)):
         raise BadTable("bomb")
 
@@ -239,7 +242,7 @@ def _package(path: Path) -> Iterator[ZipFile]:
     try:
         with ZipFile(path) as package:
             yield package
-    except (BadZipFile, NotImplementedError, EOFError):
+    except (BadZipFile, NotImplementedError, EOFError, zlib.error):
         raise BadTable("bad-zip") from None
 
 
@@ -289,14 +292,20 @@ def _people(document: Any) -> list[dict[str, Any]]:
         if isinstance(document, dict) and key in document:
             document = document[key]
     found = document if isinstance(document, list) else [document]
-    if not all(isinstance(one, dict) and isinstance(one.get("email"), str) for one in found):
+    if not all(isinstance(one, dict) and isinstance(one.get("email"), str) and _listed(one) for one in found):
         raise BadTable("bad-json")
     return found
 
 
+def _listed(one: Mapping[str, Any]) -> bool:
+    """Whether a person's lists are such, if there are any: what cannot be read there may say that they left."""
+    lists = one.get("lists") or []
+    return isinstance(lists, list) and all(isinstance(each, dict) for each in lists)
+
+
 def _of_listmonk(one: Mapping[str, Any]) -> dict[str, str]:
     """Who left each of their lists has left, whatever their record says."""
-    lists = [each.get("subscription_status") for each in one.get("lists") or () if isinstance(each, dict)]
+    lists = [each.get("subscription_status") for each in one.get("lists") or ()]
     status = str(one.get("status") or "")
     if lists and all(each == "unsubscribed" for each in lists):
         status = status if status == "blocklisted" else "unsubscribed"
@@ -307,7 +316,7 @@ def _of_listmonk(one: Mapping[str, Any]) -> dict[str, str]:
 
 def _asked_twice(one: Mapping[str, Any]) -> bool:
     """Whether all of a person's lists wait for a confirmation that never came."""
-    return all(each.get("optin") == "double" for each in one["lists"] if isinstance(each, dict))
+    return all(each.get("optin") == "double" for each in one["lists"])
 
 
 def _of_mailman(one: Mapping[str, Any]) -> dict[str, str]:

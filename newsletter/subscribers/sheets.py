@@ -20,6 +20,8 @@ _MOST_XML = 1 << 30
 _MOST_WORDS = 64 << 20
 """Letters of all texts of the file together: they are kept while it is read."""
 _MOST_COLUMNS = 200
+_MOST_ROWS = 1 << 24
+"""The largest number of a row that any spreadsheet has."""
 _LONGEST = 32_767
 _NAME = 31
 """Letters of the name of a sheet, at most."""
@@ -200,6 +202,8 @@ class _Sheet:
         if name == "row":
             self._cells, self._place = [], -1
             self._number = int(facts.get("r", self._number + 1))
+            if not 0 < self._number <= _MOST_ROWS:
+                raise ValueError
         elif name == "c":
             at = _REFERENCE(facts.get("r", ""))
             self._place = _column(at[1]) if at else self._place + 1

@@ -246,3 +246,53 @@ def test_sheets_after_the_first_are_named(moving: Moving) -> None:
     """MailPoet writes a sheet for each list; whoever brings all of them must know that one is read."""
     path = exports.xlsx(moving.folder / "people.xlsx", MAILPOET_SHEET, others=["Events", "Friends"])
     assert luggage.open_(path, Chosen()).left_out == ("Events", "Friends")
+
+
+@pytest.mark.parametrize(
+    "said", ["5", '"x"', '{"a": 1}', "[7]", '[{"subscription_status": "unconfirmed", "optin": "double"}, 7]']
+)
+def test_lists_that_are_none_are_refused_in_words(moving: Moving, said: str) -> None:
+    """What cannot be read there may say that somebody left; it must end neither in a traceback nor in a reader."""
+    path = moving.file("people.json", f'[{{"email": "ann@example.org", "status": "enabled", "lists": {said}}}]')
+    with pytest.raises(tables.BadTable) as refusal:
+        moving.bring(path, evidence="paper")
+    assert refusal.value.message == "table.bad-json"
+
+
+@pytest.mark.parametrize("number", ["99999999999999999999", "16777217", "0", "-7", "x"])
+def test_a_row_that_no_sheet_has_is_refused_in_words(moving: Moving, number: str) -> None:
+    """The number of a row goes into the list of those not taken, whose column ends somewhere."""
+    sheet = (
+        '<worksheet><sheetData><row r="1"><c t="inlineStr"><is><t>email</t></is></c></row>'
+        f'<row r="{number}"><c t="inlineStr"><is><t>nobody</t></is></c></row></sheetData></worksheet>'
+    )
+    path = exports.xlsx(moving.folder / "people.xlsx", [], parts={"xl/worksheets/sheet1.xml": sheet})
+    with pytest.raises(tables.BadTable) as refusal:
+        moving.bring(path, evidence="paper")
+    assert refusal.value.message == "table.bad-sheet"
+
+
+@pytest.mark.parametrize("place", [100, 1000, 3000, 7000])
+def test_a_zip_that_was_damaged_on_its_way_is_refused_in_words(moving: Moving, place: int) -> None:
+    """A download breaks off or a stick fails: whoever brings it should fetch it once more, and read that here."""
+    path = moving.folder / "export.zip"
+    people = "".join(f"r{number}@example.org,{number % 5}\n" for number in range(3_000))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as package:
+        package.writestr("subscribed_members_export.csv", "Email Address,MEMBER_RATING\n" + people)
+    data = bytearray(path.read_bytes())
+    data[place : place + 40] = bytes(byte ^ 0xFF for byte in data[place : place + 40])
+    path.write_bytes(data)
+    with pytest.raises(tables.BadTable) as refusal:
+        moving.bring(path, evidence="paper")
+    assert refusal.value.message == "table.bad-zip"
+    assert moving.people() == set()
+
+
+def test_a_zip_packed_in_another_way_is_refused_in_words(moving: Moving) -> None:
+    """No export is; each further way of packing has failures of its own."""
+    path = moving.folder / "export.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as package:
+        package.writestr("subscribed_members_export.csv", exports.SUBSCRIBED)
+    with pytest.raises(tables.BadTable) as refusal:
+        moving.bring(path, evidence="paper")
+    assert refusal.value.message == "table.bad-zip"
