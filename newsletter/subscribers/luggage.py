@@ -5,7 +5,6 @@ Everything is bounded: what is unpacked, what a cell and a line may hold, what m
 
 import io
 import json
-import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +23,8 @@ MOST_JSON = 128 << 20
 """JSON is read whole, so it must be small."""
 _BOMB = 200
 """So many times smaller than what comes out of it no list of people can be packed."""
-_LINE = re.compile(r'\s*(?:"?(?P<name>[^"<>]*?)"?\s*<(?P<in>[^<>]+)>|(?P<bare>[^\s<>,;]+@[^\s<>,;]+))\s*').fullmatch
+_LONGEST_LINE = 400
+"""More than a name and an address need; what is longer is no person."""
 
 
 class UnknownEncoding(BadTable):
@@ -329,7 +329,22 @@ def _is_roll(start: bytes) -> bool:
     """Whether a file begins with an address, as `mailman members` prints them, and not with names of columns."""
     lines = (line for line in start.splitlines() if line.strip() and not line.startswith(b"#"))
     first = next(lines, b"")
-    return bool(_LINE(first.decode("utf-8", "replace"))) and b"@" in first
+    found = _person(first.decode("utf-8", "replace"))
+    return found is not None and "@" in found[0]
+
+
+def _person(line: str) -> tuple[str, str] | None:
+    """Return address and name of a line: "Anne Person <anne@example.org>", or the address alone; None: it is neither.
+
+    By hand and in one pass: a pattern for it can be made to try each of a line's blanks against all the others.
+    """
+    line = line.strip()[:_LONGEST_LINE]
+    name, opened, address = line.removesuffix(">").partition("<")
+    if opened and line.endswith(">"):
+        sound = address.strip() and not set(address) & set("<>") and ">" not in name
+        return (address.strip(), name.strip().strip('"').strip()) if sound else None
+    bare = "@" in line.strip("@") and not set(line) & set("<>,;") and len(line.split()) == 1
+    return (line, "") if bare else None
 
 
 def _roll(path: Path, chosen: Chosen) -> Luggage:
@@ -342,9 +357,8 @@ def _roll(path: Path, chosen: Chosen) -> Luggage:
             text = tables.decoded(stream, encoding)
             for number, line in enumerate(tables.lines(text), start=1):
                 if line.strip() and not line.startswith("#"):
-                    found = _LINE(line)
-                    email = (found["in"] or found["bare"]) if found else line.strip()[:400]
-                    yield number, {"email": email, "name": (found["name"] or "") if found else ""}
+                    email, name = _person(line) or (line.strip()[:_LONGEST_LINE], "")
+                    yield number, {"email": email, "name": name}
 
     part = Part("", Standing.SUBSCRIBED, Headings({"email": "email", "name": "name"}, ()), encoding, rows)
     return Luggage(Format.MAILMAN, chosen.kind is None, (part,), doubts=("import.roll",))

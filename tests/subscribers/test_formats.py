@@ -1,5 +1,6 @@
 """What others call their columns and tables: whoever left there must not come in because a heading was not understood."""
 
+import time
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -296,3 +297,47 @@ def test_a_zip_packed_in_another_way_is_refused_in_words(moving: Moving) -> None
     with pytest.raises(tables.BadTable) as refusal:
         moving.bring(path, evidence="paper")
     assert refusal.value.message == "table.bad-zip"
+
+
+@pytest.mark.parametrize(
+    ("line", "email", "name"),
+    [
+        ("ann@example.org", "ann@example.org", ""),
+        ("  ann@example.org\t", "ann@example.org", ""),
+        ("Ann Castle <ann@example.org>", "ann@example.org", "Ann Castle"),
+        ('"Castle, Ann" <ann@example.org>', "ann@example.org", "Castle, Ann"),
+        ("<ann@example.org>", "ann@example.org", ""),
+        ("مریم <ann@example.org>", "ann@example.org", "مریم"),
+        ("nobody here", "nobody here", ""),
+        ("Ann <ann@example.org> and <bob@example.org>", "Ann <ann@example.org> and <bob@example.org>", ""),
+        ("Ann <>", "Ann <>", ""),
+        ("@", "@", ""),
+        ("x" * 2_000 + " <ann@example.org>", "x" * 400, ""),
+    ],
+)
+def test_a_line_of_a_roll_is_an_address_with_or_without_a_name(
+    moving: Moving, line: str, email: str, name: str
+) -> None:
+    """What is neither is refused as it stands, so that whoever brings it finds the line."""
+    path = moving.file("members.txt", f"# weekly\nfirst@example.org\n{line}\n")
+    rows = dict(luggage.open_(path, Chosen()).parts[0].open())
+    assert rows[3] == {"email": email, "name": name}
+
+
+HOSTILE = [" " * 99 + "<", "a" * 99 + "<", '"' * 99 + "<", "<" * 99, "@" * 99, "a@" * 49 + "<", "x <" + " " * 97]
+
+
+@pytest.mark.parametrize("pattern", HOSTILE)
+def test_a_roll_is_read_in_a_time_that_grows_as_its_length_does(moving: Moving, pattern: str) -> None:
+    """A file of some kilobytes must not hold the machine for minutes: long lines cost no more for a letter than short ones."""
+
+    def seconds(lines: int, times: int) -> float:
+        line = pattern[:1] * (len(pattern) * (times - 1)) + pattern
+        path = moving.file("members.txt", "first@example.org\n" + (line + "\n") * lines)
+        part = luggage.open_(path, Chosen(Format.MAILMAN)).parts[0]
+        began = time.process_time()
+        assert sum(1 for _ in part.open()) == lines + 1
+        return time.process_time() - began
+
+    short, long = seconds(4_000, 1), seconds(40, 100)
+    assert long < 2 * short + 0.1
