@@ -341,3 +341,29 @@ def test_a_roll_is_read_in_a_time_that_grows_as_its_length_does(moving: Moving, 
 
     short, long = seconds(4_000, 1), seconds(40, 100)
     assert long < 2 * short + 0.1
+
+
+@pytest.mark.parametrize("note", ["———", "€€€€", "“…”", "–––––", "•••", "£££ ‰‰‰"])
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [
+        ("cp1252", "Jörg Böll"),
+        ("cp1252", "Zoë"),
+        ("cp1256", "علي"),
+        ("cp1256", "فاطمة الزهراء"),
+        ("cp1256", "مي\u200cرود"),
+    ],
+)
+def test_signs_between_words_tell_no_alphabet(moving: Moving, encoding: str, name: str, note: str) -> None:
+    """One cell of dashes turned "Jörg" into half an Arabic word, and the greeting of everybody with it."""
+    path = moving.file("people.csv", f"email,name,notes\nann@example.org,{name},{note}\n".encode(encoding))
+    part = luggage.open_(path, Chosen()).parts[0]
+    assert [values["name"] for _, values in part.open()] == [name]
+
+
+def test_one_odd_cell_does_not_outweigh_the_names(moving: Moving) -> None:
+    """A letter that would be a mark in the other alphabet counts like any other."""
+    path = moving.file(
+        "people.csv", "email,name\nann@example.org,ÀÉÈ\n".encode("cp1252") + "x@example.org,Jörg\n".encode("cp1252") * 9
+    )
+    assert luggage.open_(path, Chosen()).parts[0].encoding == "cp1252"
