@@ -5,7 +5,7 @@ from typing import Any
 import typer
 
 from newsletter.assembly import Newsletter
-from newsletter.cli.door import screen
+from newsletter.cli.door import screen, warn
 from newsletter.journeys import moving_in
 from newsletter.subscribers.importing import ImportReport
 from newsletter.subscribers.luggage import Luggage
@@ -26,6 +26,7 @@ _COUNTS = (
     "silent",
 )
 _DAYS_NAMED = 7
+_TABLES_NAMED = 20
 
 
 def _say(sentence: str) -> None:
@@ -37,6 +38,11 @@ def say_what(brought: Luggage, *, in_full: bool) -> None:
     if brought.guessed or in_full:
         letters = ", ".join(dict.fromkeys(_NAMES[part.encoding] for part in brought.parts if part.encoding))
         _say(f"Taken for: {brought.kind}{f', {letters}' if letters else ''}. --from and --encoding say otherwise.")
+    if brought.left_out:
+        named, more = ", ".join(brought.left_out[:_TABLES_NAMED]), len(brought.left_out) - _TABLES_NAMED
+        what = "Of a zip only lists are read whose people's wish is known, of a workbook the first sheet."
+        _say(f"Left out: {named}{f' and {more:,} more' if more > 0 else ''}. {what}")
+    warn(brought.doubts)
     for part in brought.parts if in_full else ():
         said = f"{part.name or 'The table'}: {part.standing or 'each row says who has left'}"
         columns = ", ".join(f"“{name}” → {column}" for name, column in part.headings.columns.items())
@@ -76,6 +82,7 @@ def summary(made: Newsletter, done: ImportReport, brought: Luggage, *, digest: s
     return {
         "import": None if dry_run else done.number,
         "from": str(brought.kind),
+        "left_out": list(brought.left_out),
         **{name: getattr(done, name) for name in _COUNTS},
         "rejects": str(done.rejects) if done.rejects else None,
         "reach": reach,

@@ -61,15 +61,26 @@ def _judge(data: bytes, good: int) -> str:
 
 
 def _arabic(data: bytes) -> bool:
-    """Whether most of what is not ASCII stands in words of at least three such letters, as no western language writes."""
+    """Whether most letters that are not ASCII stand in words of at least three of them, as no western language writes.
+
+    A dash, a euro and a quotation mark are none, however many stand together; nor do they end a word that a mark joins.
+    """
     together = alone = run = 0
     for byte in data + b"\0":
-        if byte >= 0x80:
+        if byte in _LETTERS:
             run += 1
-            continue
-        if run >= _RUN:
-            together += run
-        else:
-            alone += run
-        run = 0
+        elif byte < 0x80:
+            if run >= _RUN:
+                together += run
+            else:
+                alone += run
+            run = 0
     return together > alone
+
+
+def _is_letter(byte: int) -> bool:
+    return any(bytes([byte]).decode(name, "replace").isalpha() for name in (WESTERN, ARABIC))
+
+
+_LETTERS = frozenset(byte for byte in range(0x80, 0x100) if _is_letter(byte))
+"""Bytes that are letters in one of the two."""

@@ -65,6 +65,11 @@ class SoftOptIn:
         return {"came_by": self.came, "collected_on": self.collected.isoformat(), "could_refuse_by": self.refusal}
 
 
+def asked_from(basis: Basis) -> date | None:
+    """Return since which day people can have given a permission of some basis; None: always."""
+    return SOFT_FROM if basis is Basis.SOFT_OPT_IN else None
+
+
 def of_digest(digest_id: int) -> str:
     """Return the purpose "to be sent this digest"."""
     return f"digest:{digest_id}"

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from zoneinfo import available_timezones
 
@@ -69,12 +69,15 @@ class Reject:
     part: str = ""
 
 
-def read(number: int, values: Mapping[str, str], index: Index, *, lenient: bool = False) -> Person | Reject:
+def read(
+    number: int, values: Mapping[str, str], index: Index, *, lenient: bool = False, asked_from: date | None = None
+) -> Person | Reject:
     """Return the person of a row, or why it cannot be taken.
 
-    lenient   what else a foreign system says is left out where it cannot be understood; only the address must be sound
+    lenient      what else a foreign system says is left out where it cannot be understood; only the address must be sound
+    asked_from   the first day on which the permission that is claimed for everybody could be given; None: any
     """
-    if fault := _fault(number, values):
+    if fault := _fault(number, values) or (_too_early(number, values, asked_from) if asked_from else None):
         return fault
     try:
         address = EmailAddress.parse(values["email"])
@@ -112,7 +115,8 @@ def left(number: int, values: Mapping[str, str], standing: Standing) -> Barred |
         address = EmailAddress.parse(values["email"])
     except BadAddress as error:
         return Reject(number, "email", _WHY.get(error.problem, "is no e-mail address"))
-    return Barred(number, address, standing, formats.moment(values.get("left_time", "")))
+    at = formats.moment(values.get("left_time") or values.get("dead_time", ""))
+    return Barred(number, address, standing, at)
 
 
 def _proof(values: Mapping[str, str]) -> tuple[Mapping[str, str] | None, datetime | None]:
@@ -128,6 +132,16 @@ def _proof(values: Mapping[str, str]) -> tuple[Mapping[str, str] | None, datetim
         "confirmed_from": formats.network(values.get("confirm_ip", "")),
     }
     return {name: value for name, value in said.items() if value}, since
+
+
+def _too_early(number: int, values: Mapping[str, str], asked_from: date) -> Reject | None:
+    """A row that says itself when its person asked contradicts a permission that was possible only later."""
+    for column in formats.PROOF:
+        asked = formats.moment(values.get(column, ""))
+        if asked and asked.astimezone(UTC).date() < asked_from:
+            day = f"{asked_from.day} {asked_from:%B %Y}"
+            return Reject(number, column, f"is before {day}: who asked earlier cannot be taken on this basis")
+    return None
 
 
 def _fault(number: int, values: Mapping[str, str]) -> Reject | None:

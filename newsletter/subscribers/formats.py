@@ -36,6 +36,7 @@ class Standing(StrEnum):
     BARRED = "barred"
     UNCONFIRMED = "unconfirmed"
     OFF = "off"
+    ELSEWHERE = "left the list"
 
 
 SUPPRESSED = {
@@ -45,7 +46,11 @@ SUPPRESSED = {
     Standing.BARRED: Reason.NEVER_AGAIN,
 }
 """What keeps mail away, and for which reason."""
-NOT_TAKEN = {Standing.UNCONFIRMED: "never confirmed it there", Standing.OFF: "had mail switched off there"}
+NOT_TAKEN = {
+    Standing.UNCONFIRMED: "never confirmed it there",
+    Standing.OFF: "had mail switched off there",
+    Standing.ELSEWHERE: "had left this list there",
+}
 """What neither brings in nor keeps away: the row says why."""
 
 COLUMNS = (
@@ -64,9 +69,12 @@ COLUMNS = (
     "confirm_time",
     "confirm_ip",
     "left_time",
+    "dead_time",
 )
 PROOF = ("optin_time", "confirm_time")
 """Columns that show, person by person, when they asked for mail."""
+_SAYING = ("status", "list_status", "left_time", "dead_time")
+"""Columns that say, person by person, who has left."""
 
 _COMMON = {
     "email": "email",
@@ -100,26 +108,36 @@ _COMMON = {
     "opt-in ip": "optin_ip",
     "confirm_time": "confirm_time",
     "confirm_ip": "confirm_ip",
+    "unsub_time": "left_time",
+    "clean_time": "dead_time",
 }
 _OWN: dict[Format, dict[str, str]] = {
-    Format.MAILCHIMP: {"unsub_time": "left_time", "clean_time": "left_time"},
+    Format.MAILCHIMP: {},
     Format.LISTMONK: {"status": "status"},
     Format.MAILMAN: {"delivery_status": "status", "role": "list_status"},
     Format.MAILPOET: {
         "status": "status",
         "global status": "status",
         "list status": "list_status",
+        # As its ImportExportFactory::getSubscriberFields names them; older ones beside them.
+        "subscription time": "optin_time",
+        "subscription ip": "optin_ip",
+        "confirmation time": "confirm_time",
+        "confirmation ip": "confirm_ip",
         "created at": "optin_time",
         "created_at": "optin_time",
         "subscribed ip": "optin_ip",
-        "subscription ip": "optin_ip",
         "confirmed at": "confirm_time",
         "confirmed_at": "confirm_time",
         "confirmed ip": "confirm_ip",
     },
-    Format.CSV: {"status": "status", "left_time": "left_time"},
-    Format.XLSX: {"status": "status", "left_time": "left_time"},
+    Format.CSV: {"status": "status"},
+    Format.XLSX: {"status": "status"},
 }
+_DOUBTFUL = re.compile(
+    "status|unsub|clean|bounce|complain|suppress|blocklist|blacklist|opt(ed)?[-_ ]?out|وضعیت|وضعيت|لغو|الحالة|إلغاء"
+).search
+"""What a heading calls the column that says who must be left alone."""
 _STANDINGS = {
     "subscribed": Standing.SUBSCRIBED,
     "inactive": Standing.SUBSCRIBED,  # reads seldom, and takes it still
@@ -140,7 +158,7 @@ _STANDINGS = {
     "unconfirmed": Standing.UNCONFIRMED,
     "pending": Standing.UNCONFIRMED,
 }
-# When two columns disagree, what keeps mail away holds.
+# Where a status and a time of leaving disagree, what keeps mail away holds.
 _WEIGHT = list(Standing)
 
 
@@ -166,7 +184,7 @@ class Headings:
     @property
     def sorted_by_standing(self) -> bool:
         """Whether rows say themselves who has left."""
-        return "status" in self.columns.values()
+        return any(column in _SAYING for column in self.columns.values())
 
 
 def parse_mapping(texts: Iterable[str]) -> dict[str, str]:
@@ -200,34 +218,83 @@ def headings(names: Sequence[str], kind: Format, mapping: Mapping[str, str]) -> 
     return Headings(chosen, tuple(name for name in names if name and name not in chosen))
 
 
-def guess(names: Iterable[str]) -> Format:
-    """Return whose export a table is, by its header."""
+def guess(names: Iterable[str], file: str = "") -> Format:
+    """Return whose export a table is, by its header, and by its name where somebody has cut columns away."""
     found = set(names)
-    if found & {"member_rating", "leid", "euid", "optin_time"}:
+    if found & {"member_rating", "leid", "euid", "optin_time", "unsub_time", "clean_time"}:
         return Format.MAILCHIMP
     if {"uuid", "email", "attributes", "status"} <= found:
         return Format.LISTMONK
     if found & {"global status", "list status"}:
         return Format.MAILPOET
+    if "email address" in found and _base(file).startswith(_NAMED) and "status" not in found:
+        return Format.MAILCHIMP
     return Format.CSV
 
 
-def of_mailchimp(file: str, names: Iterable[str] = ()) -> Standing:
-    """Return what all people of a file of a Mailchimp export are, by its name and its own columns."""
-    base = file.rpartition("/")[2].lower()
-    if base.startswith("unsubscribed") or "unsub_time" in names:
+_NAMED = ("subscribed", "unsubscribed", "cleaned", "nonsubscribed")
+_UNCONFIRMED = ("pending", "transactional", "archived")
+"""How Mailchimp begins the names of its tables."""
+
+
+def _base(file: str) -> str:
+    return file.replace("\\", "/").rpartition("/")[2].lower()
+
+
+def of_table(kind: Format, file: str, found: Headings) -> Standing | None:
+    """Return what all people of a table are, by its name and its columns; None: each row says.
+
+    A time of leaving that Mailchimp names is that of a table of those who left, wherever it was saved since.
+    """
+    of_mailchimp, base = kind is Format.MAILCHIMP, _base(file)
+    if not of_mailchimp and {"status", "list_status"} & set(found.columns.values()):
+        return None
+    times = {found.columns[name] for name in ("unsub_time", "clean_time") if name in found.columns}
+    if base.startswith("unsubscribed") or times == {"left_time"}:
         return Standing.LEFT
-    if base.startswith("cleaned") or "clean_time" in names:
+    if base.startswith("cleaned") or times == {"dead_time"}:
         return Standing.DEAD
-    if base.startswith(("nonsubscribed", "pending", "transactional", "archived")):
+    if of_mailchimp and base.startswith(("nonsubscribed", *_UNCONFIRMED)):
         return Standing.UNCONFIRMED
-    return Standing.SUBSCRIBED
+    return None if found.sorted_by_standing else Standing.SUBSCRIBED
+
+
+def is_of_people(kind: Format, file: str, names: Sequence[str]) -> bool:
+    """Whether a table among several is one of people of whom it is known whether they want mail.
+
+    A whole account of Mailchimp also holds who opened, clicked and complained, campaigns and orders: nothing there is a wish.
+    """
+    if _base(file).startswith((*_NAMED, *_UNCONFIRMED)) or {"member_rating", "unsub_time", "clean_time"} & set(names):
+        return True
+    return kind is not Format.MAILCHIMP and headings(names, kind, {}).sorted_by_standing
+
+
+def require_clear(found: Headings, mapping: Mapping[str, str]) -> None:
+    """Raise BadMapping where a heading that nobody knows may say who has left: they would come in as readers."""
+    for name in found.ignored:
+        if name not in mapping and _DOUBTFUL(name):
+            raise BadMapping("standing", heading=name)
 
 
 def standing(values: Mapping[str, str]) -> Standing:
-    """Return what a row says of its person; a word that nobody knows brings nobody in."""
-    said = [values[column].strip().lower() for column in ("status", "list_status") if column in values]
-    return max((_STANDINGS.get(word, Standing.OFF) for word in said), key=_WEIGHT.index, default=Standing.SUBSCRIBED)
+    """Return what a row says of its person; a word that nobody knows brings nobody in.
+
+    The status of one list keeps its row out and bars nobody: whoever left that list may take another, in another row.
+    """
+    found = [_said(values["status"])] if "status" in values else []
+    if values.get("left_time"):
+        found.append(Standing.LEFT)
+    if values.get("dead_time"):
+        found.append(Standing.DEAD)
+    whole = max(found, key=_WEIGHT.index, default=Standing.SUBSCRIBED)
+    if whole is Standing.SUBSCRIBED and "list_status" in values:
+        listed = _said(values["list_status"])
+        return listed if listed in (*NOT_TAKEN, Standing.SUBSCRIBED) else Standing.ELSEWHERE
+    return whole
+
+
+def _said(word: str) -> Standing:
+    return _STANDINGS.get(word.strip().lower(), Standing.OFF)
 
 
 def tags(text: str) -> tuple[str, ...]:
@@ -242,20 +309,37 @@ def tags(text: str) -> tuple[str, ...]:
 
 
 _DAY_ONE = datetime(1899, 12, 30, tzinfo=UTC)
-_SERIAL = re.compile(r"\d{5}(\.\d+)?").fullmatch
+_SERIAL = re.compile(r"[0-9]{5}(\.[0-9]+)?").fullmatch
+_YEARS = range(1990, 2101)
+"""Nobody asked for mail before; what lies outside is a field that nobody filled (1970, 0001, 1899), or a slip."""
 
 
 def moment(text: str) -> datetime | None:
-    """Return a time as exports write it (ISO 8601, UTC unless it says otherwise; a spreadsheet's day number), or None."""
+    """Return a time as exports write it (ISO 8601, UTC unless it says otherwise; a spreadsheet's day number), or None.
+
+    Also None: a time that cannot be one of asking or leaving.
+    """
     if not text:
         return None
     if _SERIAL(text):
-        return _DAY_ONE + timedelta(seconds=round(float(text) * 86_400))
-    try:
-        found = datetime.fromisoformat(text)
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
-    except ValueError:
-        return None
+        found = _DAY_ONE + timedelta(seconds=round(float(text) * 86_400))
+    else:
+        try:
+            found = datetime.fromisoformat(text)
+        except ValueError:
+            return None
+        found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return found if found.year in _YEARS else None
+
+
+_LATER = 1462
+"""So many days after the other spreadsheets' first one begins that of those which count from 1904."""
+
+
+def from_1900(values: Mapping[str, str]) -> dict[str, str]:
+    """Return a row of a sheet that counts its days from 1904 as other sheets would have it."""
+    times = {name: values[name] for name in (*PROOF, "left_time", "dead_time") if _SERIAL(values.get(name, ""))}
+    return {**values, **{name: str(float(days) + _LATER) for name, days in times.items()}}
 
 
 def network(text: str) -> str:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,7 +33,7 @@ from newsletter.subscribers import (
     tables,
     tagging,
 )
-from newsletter.subscribers.entries import Barred, Index, Person, Reject
+from newsletter.subscribers.entries import Barred, Person, Reject
 from newsletter.subscribers.formats import Standing
 from newsletter.subscribers.luggage import Luggage, Part
 from newsletter.subscribers.reach import Reach
@@ -140,8 +141,10 @@ def bring(
         tables.claim(session)
         import_id = _open_run(session, terms, brought, evidence)
         run = _Run(session, terms, import_id, brought)
+        asked_from = consent.asked_from(terms.basis)
+        read = partial(entries.read, index=session.vault.index, lenient=brought.lenient, asked_from=asked_from)
         for part, barring in _turns(brought):
-            for batch in _parsed(part, barring, session.vault.index, lenient=brought.lenient):
+            for batch in _parsed(part, barring, read):
                 refused.add(replace(one, part=part.name) if part.name else one for one in run.take(batch))
                 if progress:
                     progress(run.counts.read)
@@ -178,18 +181,18 @@ def _turns(brought: Luggage) -> Iterator[tuple[Part, bool]]:
 Found = Person | Barred | Reject
 
 
-def _parsed(part: Part, barring: bool, index: Index, *, lenient: bool) -> Iterator[list[Found]]:
-    source = _read(part, barring, index, lenient=lenient)
+def _parsed(part: Part, barring: bool, read: Callable[..., Found]) -> Iterator[list[Found]]:
+    source = _read(part, barring, read)
     while batch := list(islice(source, BATCH)):
         yield batch
 
 
-def _read(part: Part, barring: bool, index: Index, *, lenient: bool) -> Iterator[Found]:
+def _read(part: Part, barring: bool, read: Callable[..., Found]) -> Iterator[Found]:
     for number, values in part.open():
         said = part.standing or formats.standing(values)
         if (said is not Standing.SUBSCRIBED) is not barring:
             continue
-        yield entries.left(number, values, said) if barring else entries.read(number, values, index, lenient=lenient)
+        yield entries.left(number, values, said) if barring else read(number, values)
 
 
 def _open_run(session: Session, terms: Terms, brought: Luggage, evidence: str) -> int:

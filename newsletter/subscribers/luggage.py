@@ -3,14 +3,15 @@
 Everything is bounded: what is unpacked, what a cell and a line may hold, what must be held in memory whole.
 """
 
+import io
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
-from zipfile import BadZipFile, ZipFile, ZipInfo, is_zipfile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo, is_zipfile
 
 from newsletter.subscribers import alphabets, formats, sheets, tables
 from newsletter.subscribers.formats import Format, Headings, Standing
@@ -22,7 +23,8 @@ MOST_JSON = 128 << 20
 """JSON is read whole, so it must be small."""
 _BOMB = 200
 """So many times smaller than what comes out of it no list of people can be packed."""
-_LINE = re.compile(r'\s*(?:"?(?P<name>[^"<>]*?)"?\s*<(?P<in>[^<>]+)>|(?P<bare>[^\s<>,;]+@[^\s<>,;]+))\s*').fullmatch
+_LONGEST_LINE = 400
+"""More than a name and an address need; what is longer is no person."""
 
 
 class UnknownEncoding(BadTable):
@@ -59,11 +61,17 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Luggage:
-    """What was brought: whose export it is, whether that was guessed, and its tables, those who left first."""
+    """What was brought: whose export it is, whether that was guessed, and its tables, those who left first.
+
+    left_out   tables beside them of whose people nothing is known, and sheets after the first: neither is read
+    doubts     ids of sentences: what such a file cannot say of its people, to be read before they are taken
+    """
 
     kind: Format
     guessed: bool
     parts: tuple[Part, ...]
+    left_out: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def proven(self) -> bool:
@@ -91,7 +99,7 @@ def open_(path: Path, chosen: Chosen) -> Luggage:
     if chosen.kind is Format.MAILMAN or (chosen.kind is None and _is_roll(start)):
         return _roll(path, chosen)
     part, kind = _table(_file(path), path.name, chosen)
-    return Luggage(kind, chosen.kind is None, (part,))
+    return _alone(part, kind, chosen)
 
 
 def of_stream(stream: BinaryIO, chosen: Chosen | None = None) -> Luggage:
@@ -109,6 +117,12 @@ def of_stream(stream: BinaryIO, chosen: Chosen | None = None) -> Luggage:
     return Luggage(known, False, (part,))
 
 
+def _alone(part: Part, kind: Format, chosen: Chosen) -> Luggage:
+    """Return a table that came by itself. That of listmonk says who is blocked, and not who left which list."""
+    doubts = ("import.listmonk-table",) if kind is Format.LISTMONK else ()
+    return Luggage(kind, chosen.kind is None, (part,), doubts=doubts)
+
+
 def _file(path: Path) -> Callable[[], Any]:
     return lambda: path.open("rb")
 
@@ -121,13 +135,9 @@ def _table(opener: Callable[[], Any], name: str, chosen: Chosen, *, part: str = 
             encoding = alphabets.guess(stream)
     with opener() as stream:
         first = tables.header(tables.decoded(stream, encoding))
-    kind = chosen.kind or formats.guess(first.names)
-    found = formats.headings(first.names, kind, chosen.mapping if not part else _there(chosen.mapping, first.names))
-    if "email" not in found.columns.values():
-        raise BadTable("no-column", column="email")
-    standing = None if found.sorted_by_standing else Standing.SUBSCRIBED
-    if kind is Format.MAILCHIMP and standing is not None:
-        standing = formats.of_mailchimp(name, first.names)
+    kind = chosen.kind or formats.guess(first.names, name)
+    mapping = _there(chosen.mapping, first.names) if part else chosen.mapping
+    found, standing = _understood(first.names, name, kind, mapping)
 
     def rows() -> Rows:
         with opener() as stream:
@@ -141,6 +151,19 @@ def _table(opener: Callable[[], Any], name: str, chosen: Chosen, *, part: str = 
             yield from table.rows
 
     return Part(part, standing, found, encoding, rows), kind
+
+
+def _understood(
+    names: Sequence[str], file: str, kind: Format, mapping: Mapping[str, str]
+) -> tuple[Headings, Standing | None]:
+    """Return what a table calls our columns, and what all its people are."""
+    found = formats.headings(names, kind, mapping)
+    if "email" not in found.columns.values():
+        raise BadTable("no-column", column="email")
+    standing = formats.of_table(kind, file, found)
+    if standing in (None, Standing.SUBSCRIBED):
+        formats.require_clear(found, mapping)
+    return found, standing
 
 
 def _there(mapping: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
@@ -164,13 +187,32 @@ def _zip(path: Path, chosen: Chosen) -> Luggage:
     _require_sane(files)
     if not files:
         raise BadTable("empty-zip")
+    guessed = chosen.kind is None
+    filled = [(one, names) for one, names in _peeked(path, files) if any(names)]
+    if len(filled) == 1:
+        one = filled[0][0]
+        return _alone(*_table(_member(path, one), one.filename, chosen, part=one.filename), chosen)
     kind = chosen.kind or Format.MAILCHIMP
-    parts = [
-        _table(_member(path, one), one.filename, Chosen(kind, chosen.encoding, chosen.mapping), part=one.filename)[0]
-        for one in files
-    ]
+    chosen = replace(chosen, kind=kind)
+    known = [one for one, names in filled if formats.is_of_people(kind, one.filename, names)]
+    if not known:
+        raise BadTable("no-people")
+    parts = [_table(_member(path, one), one.filename, chosen, part=one.filename)[0] for one in known]
     parts.sort(key=lambda part: part.standing is Standing.SUBSCRIBED)
-    return Luggage(kind, chosen.kind is None, tuple(parts))
+    left_out = tuple(one.filename for one, _ in filled if one not in known)
+    return Luggage(kind, guessed, tuple(parts), left_out)
+
+
+def _peeked(path: Path, files: Iterable[ZipInfo]) -> list[tuple[ZipInfo, tuple[str, ...]]]:
+    """Return each file of a zip with the names of its columns, as far as those are ASCII; none of an empty one."""
+    found = []
+    with _package(path) as package:
+        for one in files:
+            with package.open(one) as stream:
+                start = stream.read(1 << 16).replace(b"\0", b"")
+            text = io.TextIOWrapper(io.BytesIO(start), alphabets.UTF_8, "replace", newline="")
+            found.append((one, tables.header(text).names))
+    return found
 
 
 def _require_sane(members: Iterable[ZipInfo]) -> None:
@@ -180,6 +222,8 @@ def _require_sane(members: Iterable[ZipInfo]) -> None:
         unpacked, packed = unpacked + one.file_size, packed + one.compress_size
         if one.flag_bits & 1:
             raise BadTable("locked-zip")
+        if one.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+            raise BadTable("bad-zip")  # exports are packed in no other way, and each has failures of its own
     if unpacked > MOST_BYTES or (unpacked > 10 << 20 and unpacked > _BOMB * max(1, packed)):
         raise BadTable("bomb")
 
@@ -187,30 +231,37 @@ def _require_sane(members: Iterable[ZipInfo]) -> None:
 def _member(path: Path, member: ZipInfo) -> Callable[[], Any]:
     @contextmanager
     def opener() -> Iterator[Any]:
-        try:
-            with ZipFile(path) as package, package.open(member) as stream:
-                yield stream
-        except (BadZipFile, NotImplementedError, EOFError):
-            raise BadTable("bad-zip") from None
+        with _package(path) as package, package.open(member) as stream:
+            yield stream
 
     return opener
 
 
+@contextmanager
+def _package(path: Path) -> Iterator[ZipFile]:
+    try:
+        with ZipFile(path) as package:
+            yield package
+    except (BadZipFile, NotImplementedError, EOFError, zlib.error):
+        raise BadTable("bad-zip") from None
+
+
 def _sheet(path: Path, chosen: Chosen) -> Luggage:
     with path.open("rb") as stream:
+        book = sheets.look(stream)
         names, _ = sheets.named(sheets.rows(stream))
-    found = formats.headings(names, Format.XLSX, chosen.mapping)
-    if "email" not in found.columns.values():
-        raise BadTable("no-column", column="email")
+    kind = chosen.kind or formats.guess(names, path.name)
+    kind = Format.XLSX if kind is Format.CSV else kind
+    found, standing = _understood(names, path.name, kind, chosen.mapping)
     places = [(column, names.index(name)) for name, column in found.columns.items()]
 
     def rows() -> Rows:
         with path.open("rb") as stream:
             _, rest = sheets.named(sheets.rows(stream))
-            yield from sheets.picked(rest, places)
+            for number, values in sheets.picked(rest, places):
+                yield number, formats.from_1900(values) if book.from_1904 else values
 
-    standing = None if found.sorted_by_standing else Standing.SUBSCRIBED
-    return Luggage(Format.XLSX, chosen.kind is None, (Part("", standing, found, "", rows),))
+    return replace(_alone(Part("", standing, found, "", rows), kind, chosen), left_out=book.others)
 
 
 def _json(path: Path, chosen: Chosen) -> Luggage:
@@ -230,7 +281,9 @@ def _json(path: Path, chosen: Chosen) -> Luggage:
         return iter(enumerate(listed, start=1))
 
     part = Part("", None, Headings(columns, ()), "", rows)
-    return Luggage(kind, chosen.kind is None, (part,))
+    says, doubt = ("delivery_status", "import.roll") if kind is Format.MAILMAN else ("lists", "import.listmonk-table")
+    doubts = () if all(says in one for one in people) else (doubt,)
+    return Luggage(kind, chosen.kind is None, (part,), doubts=doubts)
 
 
 def _people(document: Any) -> list[dict[str, Any]]:
@@ -239,14 +292,20 @@ def _people(document: Any) -> list[dict[str, Any]]:
         if isinstance(document, dict) and key in document:
             document = document[key]
     found = document if isinstance(document, list) else [document]
-    if not all(isinstance(one, dict) and isinstance(one.get("email"), str) for one in found):
+    if not all(isinstance(one, dict) and isinstance(one.get("email"), str) and _listed(one) for one in found):
         raise BadTable("bad-json")
     return found
 
 
+def _listed(one: Mapping[str, Any]) -> bool:
+    """Whether a person's lists are such, if there are any: what cannot be read there may say that they left."""
+    lists = one.get("lists") or []
+    return isinstance(lists, list) and all(isinstance(each, dict) for each in lists)
+
+
 def _of_listmonk(one: Mapping[str, Any]) -> dict[str, str]:
     """Who left each of their lists has left, whatever their record says."""
-    lists = [each.get("subscription_status") for each in one.get("lists") or () if isinstance(each, dict)]
+    lists = [each.get("subscription_status") for each in one.get("lists") or ()]
     status = str(one.get("status") or "")
     if lists and all(each == "unsubscribed" for each in lists):
         status = status if status == "blocklisted" else "unsubscribed"
@@ -257,7 +316,7 @@ def _of_listmonk(one: Mapping[str, Any]) -> dict[str, str]:
 
 def _asked_twice(one: Mapping[str, Any]) -> bool:
     """Whether all of a person's lists wait for a confirmation that never came."""
-    return all(each.get("optin") == "double" for each in one["lists"] if isinstance(each, dict))
+    return all(each.get("optin") == "double" for each in one["lists"])
 
 
 def _of_mailman(one: Mapping[str, Any]) -> dict[str, str]:
@@ -270,7 +329,22 @@ def _is_roll(start: bytes) -> bool:
     """Whether a file begins with an address, as `mailman members` prints them, and not with names of columns."""
     lines = (line for line in start.splitlines() if line.strip() and not line.startswith(b"#"))
     first = next(lines, b"")
-    return bool(_LINE(first.decode("utf-8", "replace"))) and b"@" in first
+    found = _person(first.decode("utf-8", "replace"))
+    return found is not None and "@" in found[0]
+
+
+def _person(line: str) -> tuple[str, str] | None:
+    """Return address and name of a line: "Anne Person <anne@example.org>", or the address alone; None: it is neither.
+
+    By hand and in one pass: a pattern for it can be made to try each of a line's blanks against all the others.
+    """
+    line = line.strip()[:_LONGEST_LINE]
+    name, opened, address = line.removesuffix(">").partition("<")
+    if opened and line.endswith(">"):
+        sound = address.strip() and not set(address) & set("<>") and ">" not in name
+        return (address.strip(), name.strip().strip('"').strip()) if sound else None
+    bare = "@" in line.strip("@") and not set(line) & set("<>,;") and len(line.split()) == 1
+    return (line, "") if bare else None
 
 
 def _roll(path: Path, chosen: Chosen) -> Luggage:
@@ -283,9 +357,8 @@ def _roll(path: Path, chosen: Chosen) -> Luggage:
             text = tables.decoded(stream, encoding)
             for number, line in enumerate(tables.lines(text), start=1):
                 if line.strip() and not line.startswith("#"):
-                    found = _LINE(line)
-                    email = (found["in"] or found["bare"]) if found else line.strip()[:400]
-                    yield number, {"email": email, "name": (found["name"] or "") if found else ""}
+                    email, name = _person(line) or (line.strip()[:_LONGEST_LINE], "")
+                    yield number, {"email": email, "name": name}
 
     part = Part("", Standing.SUBSCRIBED, Headings({"email": "email", "name": "name"}, ()), encoding, rows)
-    return Luggage(Format.MAILMAN, chosen.kind is None, (part,))
+    return Luggage(Format.MAILMAN, chosen.kind is None, (part,), doubts=("import.roll",))

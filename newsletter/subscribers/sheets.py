@@ -7,6 +7,8 @@ import posixpath
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO, Any, BinaryIO
 from xml.parsers import expat
 from zipfile import BadZipFile, ZipFile
@@ -18,19 +20,48 @@ _MOST_XML = 1 << 30
 _MOST_WORDS = 64 << 20
 """Letters of all texts of the file together: they are kept while it is read."""
 _MOST_COLUMNS = 200
+_MOST_ROWS = 1 << 24
+"""The largest number of a row that any spreadsheet has."""
 _LONGEST = 32_767
+_NAME = 31
+"""Letters of the name of a sheet, at most."""
 _REFERENCE = re.compile(r"([A-Z]{1,3})(\d+)").fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """What a workbook says of itself.
+
+    part       of the package, its first sheet
+    others     the names of the sheets after it
+    from_1904  its days are counted from 1904, as Excel did on old Macs, and not from 1900
+    """
+
+    part: str
+    others: tuple[str, ...]
+    from_1904: bool
+
+
+def look(stream: BinaryIO) -> Book:
+    """Return what a workbook says of itself. Raises BadTable."""
+    with _readable(), ZipFile(stream) as package:
+        return _book(package)
 
 
 def rows(stream: BinaryIO) -> Iterator[tuple[int, list[str]]]:
     """Yield (row number, cells) of the first sheet. Raises BadTable."""
+    with _readable(), ZipFile(stream) as package:
+        words = _words(package)
+        reader = _Sheet(words)
+        for piece in _pieces(package, _book(package).part):
+            reader.feed(piece)
+            yield from reader.taken()
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
     try:
-        with ZipFile(stream) as package:
-            words = _words(package)
-            reader = _Sheet(words)
-            for piece in _pieces(package, _first_sheet(package)):
-                reader.feed(piece)
-                yield from reader.taken()
+        yield
     except (
         BadZipFile,
         expat.ExpatError,
@@ -72,23 +103,30 @@ def _some(part: IO[bytes]) -> bytes:
     return part.read(_CHUNK)
 
 
-def _first_sheet(package: ZipFile) -> str:
-    """Return the name of the part that the workbook names first."""
-    sheets: list[str] = []
+def _book(package: ZipFile) -> Book:
+    """Read which part the workbook names first, and how it counts days."""
+    sheets: list[tuple[str, str]] = []
     targets: dict[str, str] = {}
+    from_1904 = False
 
-    def sheet(name: str, facts: dict[str, str]) -> None:
-        if name.rpartition(":")[2] == "sheet":
-            sheets.extend(value for key, value in facts.items() if key.rpartition(":")[2] == "id" and ":" in key)
+    def said(name: str, facts: dict[str, str]) -> None:
+        nonlocal from_1904
+        name = name.rpartition(":")[2]
+        if name == "sheet":
+            ids = [value for key, value in facts.items() if key.rpartition(":")[2] == "id" and ":" in key]
+            sheets.extend((one, facts.get("name", "")[:_NAME]) for one in ids)
+        elif name == "workbookPr":
+            from_1904 = facts.get("date1904", "").strip().lower() in ("1", "true", "on")
 
     def relation(name: str, facts: dict[str, str]) -> None:
         if name.rpartition(":")[2] == "Relationship":
             targets[facts.get("Id", "")] = facts.get("Target", "")
 
-    _parse(package, "xl/workbook.xml", sheet)
+    _parse(package, "xl/workbook.xml", said)
     _parse(package, "xl/_rels/workbook.xml.rels", relation)
-    target = targets[sheets[0]] if sheets else ""
-    return target.lstrip("/") if target.startswith("/") else posixpath.normpath(f"xl/{target}")
+    target = targets[sheets[0][0]] if sheets else ""
+    part = target.lstrip("/") if target.startswith("/") else posixpath.normpath(f"xl/{target}")
+    return Book(part, tuple(name for _, name in sheets[1:]), from_1904)
 
 
 def _parse(package: ZipFile, name: str, begin: Any, end: Any = None, said: Any = None) -> None:
@@ -164,6 +202,8 @@ class _Sheet:
         if name == "row":
             self._cells, self._place = [], -1
             self._number = int(facts.get("r", self._number + 1))
+            if not 0 < self._number <= _MOST_ROWS:
+                raise ValueError
         elif name == "c":
             at = _REFERENCE(facts.get("r", ""))
             self._place = _column(at[1]) if at else self._place + 1

@@ -1,5 +1,6 @@
 """Moving in by the command line: what is guessed is said, what is asked is answered, what is undone is counted first."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,40 @@ def test_what_a_list_says_otherwise_of_who_is_known_is_said_and_taken_where_aske
     done = program.json(*brings, "--overwrite")
     assert (done["changed"], done["altered"], done["kept"]) == (1, 1, 0)
     assert program.json("subscribers", "list")[0]["name"] == "Annette"
+
+
+def test_what_is_left_out_of_a_zip_is_said_each_time(program, tmp_path):
+    """A dry run is not always made, and nobody misses a table that was never named."""
+    path = exports.mailchimp(tmp_path / "export.zip")
+    with zipfile.ZipFile(path, "a") as package:
+        package.writestr("complaints/1_spring.csv", "Email Address,Date\nangry@example.org,2024-01-01\n")
+    brings = ("subscribers", "import", path, "--digest", "weekly", "--evidence", "paper")
+    for words in (("--dry-run",), ()):
+        _, said = program.run(*brings, *words)
+        assert "Left out: complaints/1_spring.csv. Of a zip only lists are read" in said
+    assert program.json(*brings)["left_out"] == ["complaints/1_spring.csv"]
+
+
+HINTS = ("mailman members --nomail enabled LIST", "/api/subscribers?per_page=all")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "hint"),
+    [
+        ("members.txt", exports.MAILMAN, "mailman members --nomail enabled LIST"),
+        ("old.json", exports.MAILMAN_JSON.replace("delivery_status", "x"), "mailman members --nomail enabled LIST"),
+        ("old.json", exports.LISTMONK_JSON.replace('"lists"', '"x"'), "/api/subscribers?per_page=all"),
+        ("members.json", exports.MAILMAN_JSON, None),
+        ("subscribers.csv", exports.LISTMONK, "/api/subscribers?per_page=all"),
+        ("subscribers.json", exports.LISTMONK_JSON, None),
+        ("people.csv", exports.MAILPOET, None),
+    ],
+)
+def test_what_an_export_cannot_say_of_its_people_is_said(program, tmp_path, name, text, hint):
+    """Some exports print who left like everyone else: whoever brings one must hear of it, and of the one that tells."""
+    path = tmp_path / name
+    path.write_text(text)
+    brings = ("subscribers", "import", path, "--digest", "weekly", "--evidence", "paper")
+    for words in (("--dry-run",), ()):
+        _, said = program.run(*brings, *words)
+        assert [one for one in HINTS if one in said] == ([hint] if hint else [])

@@ -3,7 +3,7 @@
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -67,12 +67,16 @@ MAILMAN_JSON = json.dumps(
     }
 )  # fmt: skip
 MAILPOET = (
-    '"Email","First name","Last name","List","Global status","List status","Subscribed IP","Created at","Confirmed at"\n'
-    '"ann@example.org","Ann","Castle","Weekly","Subscribed","Subscribed","203.0.113.5","2019-04-18 13:51:14",'
-    '"2019-04-18 14:00:32"\n'
-    '"gone@example.org","Gone","","Weekly","Unsubscribed","Subscribed","","2019-04-18 13:51:14",""\n'
-    '"half@example.org","Half","","Weekly","Unconfirmed","Subscribed","","2019-04-18 13:51:14",""\n'
-    '"full@example.org","Full","","Weekly","Bounced","Subscribed","","2019-04-18 13:51:14",""\n'
+    '\ufeff"Email","First name","Last name","Subscription IP","Subscription time","Confirmation time","Confirmation IP",'
+    '"List status","Global status","List"\n'
+    '"ann@example.org","Ann","Castle","203.0.113.5","2019-04-18 13:51:14","2019-04-18 14:00:32","203.0.113.6",'
+    '"subscribed","subscribed","Weekly"\n'
+    '"ann@example.org","Ann","Castle","203.0.113.5","2019-04-18 13:51:14","2019-04-18 14:00:32","203.0.113.6",'
+    '"unsubscribed","subscribed","Events"\n'
+    '"away@example.org","Away","","","2019-04-18 13:51:14","","","unsubscribed","subscribed","Weekly"\n'
+    '"gone@example.org","Gone","","","2019-04-18 13:51:14","","","subscribed","unsubscribed","Weekly"\n'
+    '"half@example.org","Half","","","2019-04-18 13:51:14","","","subscribed","unconfirmed","Weekly"\n'
+    '"full@example.org","Full","","","2019-04-18 13:51:14","","","subscribed","bounced","Weekly"\n'
 )
 
 
@@ -85,8 +89,20 @@ def mailchimp(path: Path, **more: str) -> Path:
     return path
 
 
-def xlsx(path: Path, rows: list[list[str | float]], *, head: str = "", parts: Mapping[str, str] | None = None) -> Path:
-    """Write a workbook of one sheet, as spreadsheets do: texts shared, numbers in place. head: what its XML begins with."""
+def xlsx(
+    path: Path,
+    rows: list[list[str | float]],
+    *,
+    head: str = "",
+    parts: Mapping[str, str] | None = None,
+    from_1904: bool = False,
+    others: Iterable[str] = (),
+) -> Path:
+    """Write a workbook as spreadsheets do: texts shared, numbers in place.
+
+    head    what the XML of its first sheet begins with
+    others  names of sheets after it
+    """
     words = sorted({cell for row in rows for cell in row if isinstance(cell, str)})
     sheet = io.StringIO()
     for number, row in enumerate(rows, start=1):
@@ -98,13 +114,20 @@ def xlsx(path: Path, rows: list[list[str | float]], *, head: str = "", parts: Ma
             else:
                 sheet.write(f'<c r="{at}"><v>{cell}</v></c>')
         sheet.write("</row>")
+    before, after = (
+        ('<workbookPr date1904="1"/>' if from_1904 else ""),
+        "".join(
+            f'<sheet name="{name}" sheetId="{number}" r:id="rId{number}0"/>'
+            for number, name in enumerate(others, start=2)
+        ),
+    )
     main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
     office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     package_ = "http://schemas.openxmlformats.org/package/2006/relationships"
     shared = "".join(f"<si><t>{escape(word)}</t></si>" for word in words)
     files = {
-        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets><sheet name="People" sheetId="1" r:id="rId7"/>'
-        "</sheets></workbook>",
+        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}">{before}<sheets>'
+        f'<sheet name="People" sheetId="1" r:id="rId7"/>{after}</sheets></workbook>',
         "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package_}"><Relationship Id="rId7" Type="{office}/worksheet"'
         ' Target="worksheets/sheet1.xml"/></Relationships>',
         "xl/sharedStrings.xml": f'<sst xmlns="{main}">{shared}</sst>',

@@ -160,6 +160,30 @@ def test_a_soft_opt_in_stands_on_its_facts(newsletter, tmp_path):
     assert "could_refuse_by: Tick here and we will not write" in given["evidence"]
 
 
+def test_who_asked_before_a_soft_opt_in_could_hold_is_not_taken_on_one(newsletter, tmp_path):
+    """Their own record says 2019: a permission that says collected in 2026 beside it is false on its face."""
+    path = tmp_path / "supporters.csv"
+    path.write_text(
+        "email,optin_time,confirm_time\n"
+        "old@example.org,2019-04-18 13:51:14,\n"
+        "late@example.org,2026-02-04 23:59:59,2026-02-06 10:00:00\n"
+        "east@example.org,,2026-02-05T03:00:00+05:00\n"
+        "first@example.org,2026-02-05 00:00:00,\n"
+        "unsaid@example.org,,\n"
+    )
+    soft = consent.SoftOptIn(consent.Came.SUPPORT, consent.SOFT_FROM, "Tick here and we will not write")
+    for basis, taken in ((consent.Basis.SOFT_OPT_IN, 2), (consent.Basis.IMPORTED, 3)):
+        permission = moving_in.Permission(basis, "donations of spring", soft)
+        done = moving_in.import_subscribers(newsletter.parts, str(path), digest_key="weekly", permission=permission)
+        assert done.added == taken
+        if basis is consent.Basis.SOFT_OPT_IN:
+            refused = done.rejects.read_text().splitlines()[1:]
+            assert [line.split(",")[:2] for line in refused] == [
+                ["2", "optin_time"], ["3", "optin_time"], ["4", "confirm_time"],
+            ]  # fmt: skip
+            assert "is before 5 February 2026: who asked earlier cannot be taken on this basis" in refused[0]
+
+
 def test_an_export_holds_everything_that_is_personal(newsletter, ann):
     """Article 15 asks for all of it: a column that is sealed for safety and left out of the answer is hidden from its owner."""
     document = privacy.exported(newsletter.parts, reference=ann, address=None, by=None)
