@@ -118,17 +118,17 @@ def withdrawn(session: Session, subscriber_id: int, *, purpose: str, now: dateti
     session.flush()
 
 
-def said_no(person: str, purposes: str) -> str:
+def said_no(person: str, purposes: str, *, but: str = "NULL") -> str:
     """Return SQL for whether the last word of a person about any of some purposes was no.
 
-    person     the SQL of their number; purposes: of an array
+    person     the SQL of their number; purposes: of an array; but: of the number of an import whose permissions do not count
 
     What ended because a list was undone is nobody's word. An aggregate, one look-up by index: an EXISTS the planner may turn into a
     hash of everybody, and ORDER BY … LIMIT 1 into a walk backwards through all events, while tables just filled have no statistics.
     """
     return f"""coalesce((SELECT (array_agg(e.kind ORDER BY e.id DESC))[1] = 'withdrawn' FROM consent_event e
         WHERE e.subscriber_id = {person} AND e.purpose = ANY ({purposes})
-        AND (e.import_id IS NULL OR e.kind = 'granted')), false)"""  # noqa: S608
+        AND (e.import_id IS NULL OR e.kind = 'granted' AND e.import_id IS DISTINCT FROM {but})), false)"""  # noqa: S608
 
 
 def refused(session: Session, subscriber_id: int, *, digest_id: int, now: datetime) -> None:

@@ -25,6 +25,7 @@ from newsletter.subscribers import (
     entries,
     formats,
     luggage,
+    meanwhile,
     overwriting,
     reach,
     references,
@@ -135,10 +136,10 @@ def bring(
     if not evidence.strip() and (terms.vouched or not brought.proven):
         raise NoEvidence
     sweep(rejects)
-    refused = Rejects()
+    refused, unheard = Rejects(), meanwhile.begin(database)
     with database.transaction() as session:
         tables.claim(session)
-        import_id = _open_run(session, terms, brought, evidence)
+        import_id = _open_run(session, terms, brought, evidence, unheard)
         run = _Run(session, terms, import_id, brought)
         for part, barring in _turns(brought):
             for batch in _parsed(part, barring, session.vault.index, lenient=brought.lenient):
@@ -153,6 +154,8 @@ def bring(
         before_commit(session, report)
         if dry_run:
             session.rollback()
+    if not dry_run:
+        meanwhile.settle(database, import_id)
     return replace(report, rejects=path)
 
 
@@ -192,18 +195,18 @@ def _read(part: Part, barring: bool, index: Index, *, lenient: bool) -> Iterator
         yield entries.left(number, values, said) if barring else entries.read(number, values, index, lenient=lenient)
 
 
-def _open_run(session: Session, terms: Terms, brought: Luggage, evidence: str) -> int:
+def _open_run(session: Session, terms: Terms, brought: Luggage, evidence: str, unheard: int) -> int:
     import_id: int = session.execute(text("SELECT nextval(pg_get_serial_sequence('import_run', 'id'))")).scalar_one()
     said = evidence if evidence.strip() else f"the times of asking and confirming in the export ({brought.kind})"
     sealed = session.vault.seal("import_run", "evidence", import_id, said)
     facts = {"id": import_id, "sealed": sealed, "basis": terms.basis, "digest": terms.digest_id, "now": terms.now}
-    session.execute(_OPEN_RUN, facts | {"source": brought.kind})
+    session.execute(_OPEN_RUN, facts | {"source": brought.kind, "unheard": unheard})
     return import_id
 
 
 _OPEN_RUN = text("""
-    INSERT INTO import_run (id, evidence_sealed, basis, digest_id, at, source) OVERRIDING SYSTEM VALUE
-    VALUES (:id, :sealed, :basis, :digest, :now, :source)
+    INSERT INTO import_run (id, evidence_sealed, basis, digest_id, at, source, unheard_after) OVERRIDING SYSTEM VALUE
+    VALUES (:id, :sealed, :basis, :digest, :now, :source, :unheard)
 """)
 _CLOSE_RUN = text("""
     UPDATE import_run SET read = :read, added = :added, changed = :changed, unchanged = :unchanged, rejected = :rejected,
@@ -266,8 +269,9 @@ class _Run:
         self._strange = Counter[str]()
 
     def report(self, *, ignored: tuple[str, ...]) -> ImportReport:
-        """Return what was done, with how many may be mailed now."""
+        """Return what was done, with how many may be mailed now: whoever left meanwhile may not."""
         tables.count_freely(self._session)
+        meanwhile.heed(self._session, self._import_id, now=self._terms.now)
         counts = self.counts
         return ImportReport(
             read=counts.read,

@@ -1,0 +1,18 @@
+"""Who leaves while a list comes in is heeded, also where the process of the import ended before it could.
+
+An import notes after which event the words stand that it may not have seen. Imports before this are taken to have seen all.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0051"
+down_revision = "0049"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add the number, which a worker may take away."""
+    op.add_column("import_run", sa.Column("unheard_after", sa.BigInteger(), nullable=True))
+    op.execute("GRANT UPDATE (unheard_after) ON import_run TO newsletter_worker")

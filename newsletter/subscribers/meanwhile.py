@@ -1,0 +1,115 @@
+"""Who leaves while a list comes in: their wish counts, though neither of the two sees what the other writes.
+
+An import is one transaction of a minute. Whoever leaves within it finds none of the rows that it will have opened, and each batch
+of it asked for earlier words only. So every wish to leave holds a lock, which all of them share, for the moment that it takes; and
+an import waits before it begins, and again once it is committed, until no wish is on its way that began before. What was said in
+between is then looked up and heeded. Nobody who leaves waits for an import: it asks for the lock in short tries, holding nothing.
+"""
+
+import time
+from datetime import datetime
+
+import structlog
+from psycopg import errors as refusals
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from newsletter import database as databases
+from newsletter.database import Database, Session
+from newsletter.subscribers import consent
+
+log = structlog.get_logger()
+
+TRIES = 10
+"""How often an import tries, 0.1 s and 0.1 s apart, to find no wish on its way."""
+_PAUSE_SECONDS = 0.1
+
+
+def speak(session: Session) -> None:
+    """Hold, until the transaction ends, that a wish to leave is on its way; before anything is looked up for it."""
+    session.execute(text("SELECT pg_advisory_xact_lock_shared(hashtext('subscribers.leaving'))"))
+
+
+def begin(database: Database) -> int:
+    """Return the number after which the words are that an import which begins now may not see."""
+    with database.transaction() as session:
+        number: int = session.execute(_LAST).scalar_one()
+    # Where a wish is on its way for long, the whole of what was ever said is looked through.
+    return number if _quiet(database, TRIES) else 0
+
+
+def heed(session: Session, import_id: int, *, now: datetime) -> int:
+    """End what an import granted to who has left since it began, or is not to be written to; return how many. Safe to repeat."""
+    facts = {"import": import_id, "now": now}
+    return sum(len(session.execute(one, facts).all()) for one in (_LEFT, _BARRED))
+
+
+def settle(database: Database, import_id: int, *, tries: int = TRIES) -> bool:
+    """Heed, once an import is committed, what was said until then; return False where a later try must do it."""
+    if not _quiet(database, tries):
+        log.warning("import not settled yet", number=import_id)
+        return False
+    with database.transaction() as session:
+        ended = heed(session, import_id, now=databases.now(session))
+        session.execute(_SETTLED, {"import": import_id})
+    log.info("import settled", number=import_id, ended=ended)
+    return True
+
+
+def settle_all(database: Database) -> int:
+    """Settle the imports whose process ended before it could; return how many."""
+    with database.transaction() as session:
+        waiting = list(session.execute(_UNSETTLED).scalars())
+    return sum(settle(database, number, tries=1) for number in waiting)
+
+
+def _quiet(database: Database, tries: int) -> bool:
+    """Wait until every wish has ended that was on its way; whoever leaves meanwhile waits for a tenth of a second at most."""
+    for left in reversed(range(tries)):
+        try:
+            with database.transaction() as session:
+                session.execute(text("SET LOCAL lock_timeout = '100ms'"))
+                session.execute(text("SELECT pg_advisory_xact_lock(hashtext('subscribers.leaving'))"))
+            return True
+        except OperationalError as error:
+            if not isinstance(error.orig, refusals.LockNotAvailable):
+                raise
+        if left:
+            time.sleep(_PAUSE_SECONDS)
+    return False
+
+
+_LAST = text(
+    "SELECT coalesce(pg_sequence_last_value(CAST(pg_get_serial_sequence('consent_event', 'id') AS regclass)), 0)"
+)
+_SETTLED = text("UPDATE import_run SET unheard_after = NULL WHERE id = :import")
+_UNSETTLED = text("SELECT id FROM import_run WHERE unheard_after IS NOT NULL ORDER BY id")
+
+# By the words since the beginning, which are few, and not by all that it granted. Its own permission is no word of theirs,
+# whichever of the two has the later number.
+_MINE = "e.id = l.granted_by AND e.import_id = r.id AND r.id = :import AND l.ended_at IS NULL"
+_SAID_NO = consent.said_no("l.subscriber_id", f"ARRAY['digest:' || l.digest_id, '{consent.EVERYTHING}']", but="r.id")
+_LEFT = text(f"""
+    WITH ended AS (
+        UPDATE subscription l SET ended_at = :now, end_reason = 'unsubscribed' FROM import_run r, consent_event e
+        WHERE {_MINE} AND l.subscriber_id IN (
+            SELECT w.subscriber_id FROM consent_event w
+            WHERE w.id > r.unheard_after AND w.kind = 'withdrawn' AND w.import_id IS NULL)
+        AND {_SAID_NO}
+        RETURNING l.subscriber_id, l.digest_id
+    )
+    INSERT INTO consent_event (subscriber_id, kind, purpose, at)
+    SELECT subscriber_id, 'withdrawn', 'digest:' || digest_id, :now FROM ended RETURNING id
+""")  # noqa: S608
+# That is no word about the digest: it ends what the list granted, as if the list had come in after.
+_BARRED = text(f"""
+    WITH ended AS (
+        UPDATE subscription l SET ended_at = :now, end_reason = 'suppressed' FROM import_run r, consent_event e
+        WHERE {_MINE} AND l.subscriber_id IN (
+            SELECT s.id FROM suppression p JOIN subscriber s ON s.mailbox_id = p.mailbox_id
+            WHERE p.lifted_at IS NULL AND p.at >= r.at)
+        RETURNING l.subscriber_id, l.digest_id
+    )
+    INSERT INTO consent_event (subscriber_id, kind, purpose, import_id, at)
+    SELECT subscriber_id, 'withdrawn', 'digest:' || digest_id, :import, :now FROM ended RETURNING id
+""")  # noqa: S608
