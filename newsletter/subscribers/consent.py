@@ -167,7 +167,17 @@ def was_granted(session: Session, subscriber_id: int, *, purpose: str) -> bool:
 def digests_granted_at(session: Session, subscriber_id: int, at: datetime) -> list[int]:
     """Return the digests for which a permission was recorded at this very moment: a mail that tells of them has the same."""
     then = (ConsentEvent.subscriber_id == subscriber_id, ConsentEvent.kind == Consent.GRANTED, ConsentEvent.at == at)
-    purposes = session.execute(select(ConsentEvent.purpose).where(*then).order_by(ConsentEvent.id)).scalars()
+    return _digests(session.execute(select(ConsentEvent.purpose).where(*then).order_by(ConsentEvent.id)).scalars())
+
+
+def digests_granted_after(session: Session, subscriber_id: int, at: datetime) -> frozenset[int]:
+    """Return the digests to which a person has said yes after a moment: by their own word, and not by a list's."""
+    own = (ConsentEvent.subscriber_id == subscriber_id, ConsentEvent.import_id.is_(None), ConsentEvent.at > at)
+    granted_ = select(ConsentEvent.purpose).where(*own, ConsentEvent.kind == Consent.GRANTED)
+    return frozenset(_digests(session.execute(granted_).scalars()))
+
+
+def _digests(purposes: Iterable[str]) -> list[int]:
     numbers = (one.partition(of_digest(0)[:-1])[2] for one in purposes)
     return [int(one) for one in numbers if one.isdigit()]
 

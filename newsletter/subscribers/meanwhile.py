@@ -52,7 +52,8 @@ def settle(database: Database, import_id: int, *, tries: int = TRIES) -> bool:
     with database.transaction() as session:
         ended = heed(session, import_id, now=databases.now(session))
         session.execute(_SETTLED, {"import": import_id})
-    log.info("import settled", number=import_id, ended=ended)
+    if ended:
+        log.info("left during an import", number=import_id, ended=ended)
     return True
 
 
