@@ -19,11 +19,12 @@ from sqlalchemy import text
 from newsletter import languages, mailboxes
 from newsletter.database import Database, Session
 from newsletter.errors import Invalid
-from newsletter.models.consent import Basis, Consent
+from newsletter.models.consent import Basis
 from newsletter.subscribers import (
     consent,
     entries,
     formats,
+    grounds,
     luggage,
     meanwhile,
     overwriting,
@@ -33,7 +34,7 @@ from newsletter.subscribers import (
     tables,
     tagging,
 )
-from newsletter.subscribers.entries import Barred, Index, Person, Reject
+from newsletter.subscribers.entries import Barred, Index, Person, Reject, Seen
 from newsletter.subscribers.formats import Standing
 from newsletter.subscribers.luggage import Luggage, Part
 from newsletter.subscribers.reach import Reach
@@ -83,6 +84,7 @@ class ImportReport:
     altered: int = 0
     kept: int = 0
     silent: int = 0
+    also: int = 0
     strange: Mapping[str, int] = field(default_factory=dict)
     reach: Reach | None = None
 
@@ -220,6 +222,7 @@ _CLOSE_RUN = text("""
 class _Taken:
     """What became of one batch. seen, named: its readers; new: those it made; changed: others of whom anything is new.
 
+    subscribed  of its readers, those who take the digest already; also: those of them of whom its proof is kept besides
     altered   of the changed, those whose record it overwrote; kept: those whose record it did not
     silent    those who were asked before and are not asked again
     """
@@ -229,10 +232,12 @@ class _Taken:
     altered: int = 0
     kept: int = 0
     silent: int = 0
+    also: int = 0
     changed: set[int] = field(default_factory=set)
     rejects: list[Reject] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
     named: list["Pair"] = field(default_factory=list)
+    subscribed: list["Pair"] = field(default_factory=list)
     new: set[int] = field(default_factory=set)
     interests: int = 0
     strange: Counter[str] = field(default_factory=Counter)
@@ -241,31 +246,16 @@ class _Taken:
 Pair = tuple[int, Person]
 
 
-class _Seen:
-    """Which readers the file has named already: one bit each, since their numbers are dense; 125 kB for a million."""
-
-    def __init__(self) -> None:
-        self._bits = bytearray()
-
-    def __contains__(self, number: int) -> bool:
-        return number >> 3 < len(self._bits) and bool(self._bits[number >> 3] & 1 << (number & 7))
-
-    def update(self, numbers: Sequence[int]) -> None:
-        self._bits.extend(bytes(max(0, (max(numbers, default=0) >> 3) + 1 - len(self._bits))))
-        for number in numbers:
-            self._bits[number >> 3] |= 1 << (number & 7)
-
-
 class _Run:
     """One import on its way through the batches."""
 
     def __init__(self, session: Session, terms: Terms, import_id: int, brought: Luggage) -> None:
         self._session, self._terms, self._import_id = session, terms, import_id
         self._source = str(brought.kind)
-        self._seen = _Seen()
+        self._seen = Seen()
         self._tagging = tagging.Tagging(session, terms.tags, import_id=import_id, basis=terms.basis, now=terms.now)
         self.counts = tables.Counts()
-        self._suppressed = self._unproven = self._interests = self._altered = self._kept = self._silent = 0
+        self._suppressed = self._unproven = self._interests = self._altered = self._kept = self._silent = self._also = 0
         self._strange = Counter[str]()
 
     def report(self, *, ignored: tuple[str, ...]) -> ImportReport:
@@ -288,6 +278,7 @@ class _Run:
             altered=self._altered,
             kept=self._kept,
             silent=self._silent,
+            also=self._also,
             strange=dict(self._strange.most_common(_TAGS_NAMED)),
             reach=reach.now(self._session),
         )
@@ -326,6 +317,7 @@ class _Run:
         self._altered += taken.altered
         self._kept += taken.kept
         self._silent += taken.silent
+        self._also += taken.also
         self._strange += taken.strange
 
     def _bar(self, barred: list[Barred]) -> int:
@@ -342,6 +334,7 @@ class _Run:
         newcomers += zip(fresh, made, strict=True)
         added = self._add(newcomers)
         self._permit(joining + added, taken)
+        self._stand_by(taken.subscribed, taken)
         taken.named, taken.new = known + added, {number for number, _ in added}
         taken.added = len(newcomers)
         taken.seen += [number for number, _ in added]
@@ -372,6 +365,7 @@ class _Run:
                     updates.append(update)
                 silent = row.silent and not row.subscribed and not self._proven(person)
                 taken.silent += silent
+                taken.subscribed += [(row.subscriber_id, person)] if row.subscribed else []
                 joining += [] if row.subscribed or silent else [(row.subscriber_id, person)]
                 named.append((row.subscriber_id, person))
                 taken.seen.append(row.subscriber_id)
@@ -397,7 +391,7 @@ class _Run:
         """Copy new readers into their table; return their numbers."""
         if not newcomers:
             return []
-        ids = _numbers(self._session, "subscriber", len(newcomers))
+        ids = grounds.numbers(self._session, "subscriber", len(newcomers))
         drawn = references.fresh(self._session, len(newcomers))
         seal, terms = self._session.vault.seal, self._terms
         rows = (
@@ -426,14 +420,7 @@ class _Run:
         if not proven:
             return
         session, terms = self._session, self._terms
-        facts = (str(Consent.GRANTED), str(terms.basis), consent.of_digest(terms.digest_id), self._import_id, terms.now)
-        events = _numbers(session, "consent_event", len(proven))
-        mailboxes.copy_rows(
-            session,
-            "consent_event (id, subscriber_id, kind, basis, purpose, import_id, at)",
-            ("int8", "int8", "text", "text", "text", "int8", "timestamptz"),
-            ((event, pair[0], *facts) for event, pair in zip(events, proven, strict=True)),
-        )
+        events = self._grant(proven)
         rhythm = str(terms.rhythm)
         mailboxes.copy_rows(
             session,
@@ -444,17 +431,28 @@ class _Run:
                 for event, (number, person) in zip(events, proven, strict=True)
             ),
         )
-        consent.keep_details(
-            session,
-            (
-                (event, {"source": self._source, **person.proof})
-                for event, (_, person) in zip(events, proven, strict=True)
-                if person.proof
-            ),
-        )
         numbers = [number for number, _ in proven]
         taken.changed.update(numbers)
         session.execute(_NO_LONGER, {"ids": numbers, "digest": terms.digest_id})
+
+    def _grant(self, proven: list[Pair]) -> list[int]:
+        """Keep what the list shows of each, with its proof; return the events."""
+        terms, readers = self._terms, [number for number, _ in proven]
+        facts: dict[str, Any] = {"basis": terms.basis, "purpose": self._purposes[0], "import_id": self._import_id}
+        events = grounds.grant(self._session, readers, now=terms.now, **facts)
+        found = zip(events, (person.proof for _, person in proven), strict=True)
+        consent.keep_details(
+            self._session, ((event, {"source": self._source, **said}) for event, said in found if said)
+        )
+        return events
+
+    def _stand_by(self, subscribed: list[Pair], taken: _Taken) -> None:
+        """Keep what the list shows of readers who take the digest already, so that it outlives the undoing of another."""
+        proven = {number: person for number, person in subscribed if self._proven(person)}
+        thin = grounds.thin(self._session, proven, purpose=self._purposes[0]) if proven else ()
+        if thin:
+            self._grant([(number, proven[number]) for number in sorted(thin)])
+            taken.also = len(thin)
 
     def _wait(self, waiting: list[Pair], taken: _Taken) -> None:
         taken.unproven += len(waiting)
@@ -487,10 +485,3 @@ _UNPROVEN = text("""
     ON CONFLICT DO NOTHING RETURNING subscriber_id
 """)
 _NO_LONGER = text("DELETE FROM unproven WHERE digest_id = :digest AND subscriber_id = ANY (CAST(:ids AS bigint[]))")
-
-
-def _numbers(session: Session, table: str, count: int) -> list[int]:
-    """Return numbers for new rows: a seal is bound to its row, so the number comes first."""
-    drawn = text("SELECT array_agg(nextval((SELECT pg_get_serial_sequence(:table, 'id')))) FROM generate_series(1, :n)")
-    numbers: list[int] = session.execute(drawn, {"table": table, "n": count}).scalar_one()
-    return numbers

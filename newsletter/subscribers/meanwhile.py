@@ -11,7 +11,7 @@ from datetime import datetime
 
 import structlog
 from psycopg import errors as refusals
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.exc import OperationalError
 
 from newsletter import database as databases
@@ -40,8 +40,13 @@ def begin(database: Database) -> int:
 
 def heed(session: Session, import_id: int, *, now: datetime) -> int:
     """End what an import granted to who has left since it began, or is not to be written to; return how many. Safe to repeat."""
-    facts = {"import": import_id, "now": now}
-    return sum(len(session.execute(one, facts).all()) for one in (_LEFT, _BARRED))
+    return sum(_end(session, import_id, *one, now=now) for one in ((_SPOKE, _LEFT), (_BARRED, _HELD)))
+
+
+def _end(session: Session, import_id: int, whom: TextClause, ending: TextClause, *, now: datetime) -> int:
+    """End it for some. Those are few, and are looked up first: by all that it granted it would take as long as the import."""
+    facts = {"import": import_id, "now": now, "ids": list(session.execute(whom, {"import": import_id}).scalars())}
+    return len(session.execute(ending, facts).all()) if facts["ids"] else 0
 
 
 def settle(database: Database, import_id: int, *, tries: int = TRIES) -> bool:
@@ -86,31 +91,27 @@ _LAST = text(
 _SETTLED = text("UPDATE import_run SET unheard_after = NULL WHERE id = :import")
 _UNSETTLED = text("SELECT id FROM import_run WHERE unheard_after IS NOT NULL ORDER BY id")
 
-# By the words since the beginning, which are few, and not by all that it granted. Its own permission is no word of theirs,
-# whichever of the two has the later number.
-_MINE = "e.id = l.granted_by AND e.import_id = r.id AND r.id = :import AND l.ended_at IS NULL"
-_SAID_NO = consent.said_no("l.subscriber_id", f"ARRAY['digest:' || l.digest_id, '{consent.EVERYTHING}']", but="r.id")
+_SPOKE = text("""
+    SELECT DISTINCT e.subscriber_id FROM consent_event e JOIN import_run r ON e.id > r.unheard_after
+    WHERE r.id = :import AND e.kind = 'withdrawn' AND e.import_id IS NULL
+""")
+_BARRED = text("""
+    SELECT DISTINCT s.id FROM suppression p JOIN import_run r ON p.at >= r.at JOIN subscriber s ON s.mailbox_id = p.mailbox_id
+    WHERE r.id = :import AND p.lifted_at IS NULL AND p.import_id IS DISTINCT FROM r.id
+""")
+_MINE = """UPDATE subscription l SET ended_at = :now, end_reason = {reason} FROM consent_event e
+        WHERE e.id = l.granted_by AND e.import_id = :import AND l.ended_at IS NULL
+        AND l.subscriber_id = ANY (CAST(:ids AS bigint[])) AND {rule} RETURNING l.subscriber_id, l.digest_id"""
+# Its own permission is no word of theirs, whichever of the two has the later number.
+_SAID_NO = consent.said_no("l.subscriber_id", f"ARRAY['digest:' || l.digest_id, '{consent.EVERYTHING}']", but=":import")
 _LEFT = text(f"""
-    WITH ended AS (
-        UPDATE subscription l SET ended_at = :now, end_reason = 'unsubscribed' FROM import_run r, consent_event e
-        WHERE {_MINE} AND l.subscriber_id IN (
-            SELECT w.subscriber_id FROM consent_event w
-            WHERE w.id > r.unheard_after AND w.kind = 'withdrawn' AND w.import_id IS NULL)
-        AND {_SAID_NO}
-        RETURNING l.subscriber_id, l.digest_id
-    )
+    WITH ended AS ({_MINE.format(reason="'unsubscribed'", rule=_SAID_NO)})
     INSERT INTO consent_event (subscriber_id, kind, purpose, at)
     SELECT subscriber_id, 'withdrawn', 'digest:' || digest_id, :now FROM ended RETURNING id
 """)  # noqa: S608
 # That is no word about the digest: it ends what the list granted, as if the list had come in after.
-_BARRED = text(f"""
-    WITH ended AS (
-        UPDATE subscription l SET ended_at = :now, end_reason = 'suppressed' FROM import_run r, consent_event e
-        WHERE {_MINE} AND l.subscriber_id IN (
-            SELECT s.id FROM suppression p JOIN subscriber s ON s.mailbox_id = p.mailbox_id
-            WHERE p.lifted_at IS NULL AND p.at >= r.at)
-        RETURNING l.subscriber_id, l.digest_id
-    )
+_HELD = text(f"""
+    WITH ended AS ({_MINE.format(reason="'suppressed'", rule="TRUE")})
     INSERT INTO consent_event (subscriber_id, kind, purpose, import_id, at)
     SELECT subscriber_id, 'withdrawn', 'digest:' || digest_id, :import, :now FROM ended RETURNING id
 """)  # noqa: S608

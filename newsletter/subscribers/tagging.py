@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from newsletter.composer import headers
 from newsletter.database import Session
-from newsletter.subscribers import topics
+from newsletter.subscribers import grounds, topics
 from newsletter.subscribers.consent import Basis
 
 
@@ -49,6 +49,7 @@ class Tagging:
         if not pairs:
             return set(), 0, strange
         facts = self._facts | {"readers": [one for one, _ in pairs], "topics": [topic for _, topic in pairs]}
+        self._session.execute(_STAND_BY, facts)
         given = list(self._session.execute(_GIVE, facts).scalars())
         return set(given), len(given), strange
 
@@ -84,3 +85,11 @@ _GIVE = text("""
     INSERT INTO interest (subscriber_id, topic_id, granted_by, started_at)
     SELECT reader, topic, event, :now FROM numbered RETURNING subscriber_id
 """)
+# Who has it by another list: it is not to end with that one.
+_STAND_BY = text(f"""
+    INSERT INTO consent_event (subscriber_id, kind, basis, purpose, import_id, at)
+    SELECT DISTINCT reader, 'granted', :basis, 'topic:' || topic, CAST(:import AS bigint), CAST(:now AS timestamptz)
+    FROM unnest(CAST(:readers AS bigint[]), CAST(:topics AS bigint[])) AS w (reader, topic)
+    WHERE (SELECT count(*) FROM interest i WHERE i.subscriber_id = w.reader AND i.topic_id = w.topic AND i.ended_at IS NULL) > 0
+        AND {grounds.count("w.reader", "'topic:' || w.topic")} < {grounds.MOST}
+""")  # noqa: S608

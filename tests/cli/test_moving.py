@@ -62,8 +62,11 @@ def test_a_move_from_the_first_look_to_taking_it_back(program, tmp_path):
 
     number = done["import"]
     assert program.json("subscribers", "ask", number, "--dry-run")["asked"] == 1
+    assert again["also"] == 2
+    assert program.json("subscribers", "undo", number, "--dry-run")["handed"] == 2, "the second shows them as well"
+    assert program.json("subscribers", "undo", again["import"], "--yes")["ended"] == 0
     _, said = program.run("subscribers", "undo", number, stdin="n\n", code=1)
-    assert "2 subscriptions and 2 topics end, 3 people are forgotten" in said
+    assert "2 subscriptions and 2 topics end, 3 people are forgotten, 0 subscriptions go on" in said
     counted = program.json("subscribers", "undo", number, "--dry-run")
     assert program.json("subscribers", "undo", number, "--yes") == counted | {"dry_run": False}
     assert program.json("subscribers", "list") == []
