@@ -131,6 +131,13 @@ def said_no(person: str, purposes: str, *, but: str = "NULL") -> str:
         AND (e.import_id IS NULL OR e.kind = 'granted' AND e.import_id IS DISTINCT FROM {but})), false)"""  # noqa: S608
 
 
+def said_no_to(session: Session, subscriber_id: int, digest_id: int) -> bool:
+    """Whether the last word of a person about a digest, or about all of them, was no."""
+    facts = {"person": subscriber_id, "purposes": [of_digest(digest_id), EVERYTHING]}
+    asked = text(f"SELECT {said_no(':person', 'CAST(:purposes AS text[])')}")
+    return bool(session.execute(asked, facts).scalar_one())
+
+
 def refused(session: Session, subscriber_id: int, *, digest_id: int, now: datetime) -> None:
     """Record that a reader does not want a digest which they do not take. Safe to repeat, also for whoever was erased."""
     purposes = [of_digest(digest_id), EVERYTHING]
