@@ -130,7 +130,8 @@ def ask_undo(would: Undone) -> None:
     _say(
         f"{would.ended:,} subscriptions and {would.interests:,} topics end, {would.forgotten:,} people are forgotten,"
         f" {would.handed:,} subscriptions go on by another list or the reader's own word,"
-        f" {would.kept:,} people stay because something else is known of them, {would.lifted:,} leave the do-not-mail list."
+        f" {would.kept:,} people stay because something else is known of them, {would.lifted:,} leave the do-not-mail list,"
+        f" {would.topics:,} topics that it made go."
     )
     say_altered(would)
     typer.confirm("Undo this import?", abort=True, err=True)

@@ -340,7 +340,7 @@ class _Ask:
 
     def topic(self, key: Any) -> int:
         found = self.session.execute(
-            select(Topic.id).where(Topic.key == key)
+            select(Topic.id).where(Topic.key == key, Topic.removed_at.is_(None))
         ).scalar_one_or_none()
         if found is None:
             raise BadSegment("no-topic", topic=key)

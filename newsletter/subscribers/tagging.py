@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import text
 
@@ -29,7 +30,7 @@ class Tagging:
 
     def __init__(self, session: Session, tags: Tags, *, import_id: int, basis: Basis, now: datetime) -> None:
         self._session, self._tags = session, tags
-        self._facts = {"import": import_id, "basis": basis, "now": now}
+        self._facts: dict[str, Any] = {"import": import_id, "basis": basis, "now": now}
         self._topics: dict[str, int] = {}
         for topic in topics.listed(session) if tags is not Tags.NONE else ():
             self._topics |= {topic.key: topic.id, topic.name.casefold(): topic.id}
@@ -56,7 +57,7 @@ class Tagging:
     def _topic(self, tag: str) -> int | None:
         name = tag.casefold()
         if self._tags is Tags.ALL and name not in self._topics and (key := _key(tag)):
-            made = self._topics.get(key) or topics.add(self._session, key, name=tag).id
+            made = self._topics.get(key) or topics.add(self._session, key, name=tag, import_id=self._facts["import"]).id
             self._topics |= {name: made, key: made}
         return self._topics.get(name)
 
@@ -75,7 +76,7 @@ _GIVE = text("""
     WITH wanted AS (
         SELECT DISTINCT reader, topic FROM unnest(CAST(:readers AS bigint[]), CAST(:topics AS bigint[])) AS w (reader, topic)
         WHERE (SELECT count(*) FROM interest i WHERE i.subscriber_id = w.reader AND i.topic_id = w.topic
-            AND i.end_reason IS DISTINCT FROM 'import undone') = 0
+            AND (i.end_reason IN ('import undone', 'topic removed')) IS NOT TRUE) = 0
     ), numbered AS MATERIALIZED (
         SELECT reader, topic, nextval(pg_get_serial_sequence('consent_event', 'id')) AS event FROM wanted
     ), granted AS (

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from newsletter.database import Session
 from newsletter.errors import Conflict, NotFound
 from newsletter.ledger import reading
-from newsletter.subscribers import grounds, tables, unproven
+from newsletter.subscribers import grounds, tables, topics, unproven
 
 UNDONE = "import undone"
 _BATCH = 50_000
@@ -39,6 +39,7 @@ class Undone:
     kept         people whose permission ended, and who stay because they have something else: a mail of ours, a word of their own
     lifted       entries of the do-not-mail list that it brought, and that neither another list nor anybody here has said since
     handed       subscriptions that rested on it and go on, because another list or the reader's own word shows them as well
+    topics       those that its tags made, and that nobody chooses and no segment names any more
     altered      people known before of whom it changed name, postcode, language or zone: that stays as the list says, for what
                  stood there before is not kept; None: it came in before this was counted
     """
@@ -51,6 +52,7 @@ class Undone:
     lifted: int
     altered: int | None = None
     handed: int = 0
+    topics: int = 0
 
 
 def undo(session: Session, number: int, *, suppressions_too: bool, now: datetime) -> tuple[Undone, list[int]]:
@@ -75,9 +77,12 @@ def undo(session: Session, number: int, *, suppressions_too: bool, now: datetime
     boxes: list[int] = []
     for place in range(0, len(people), _BATCH):
         boxes += _forget(session, people[place : place + _BATCH])
+    topics_ = topics.remove_made(session, number, now=now)
     lifted = _lift(session, facts) if suppressions_too else 0
     session.execute(_MARK, facts)
-    return Undone(number, ended, interests, len(boxes), len(people) - len(boxes), lifted, run.altered, handed), boxes
+    return Undone(
+        number, ended, interests, len(boxes), len(people) - len(boxes), lifted, run.altered, handed, topics_
+    ), boxes
 
 
 def _lift(session: Session, facts: dict[str, Any]) -> int:

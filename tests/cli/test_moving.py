@@ -110,3 +110,16 @@ def test_what_a_list_says_otherwise_of_who_is_known_is_said_and_taken_where_aske
     done = program.json(*brings, "--overwrite")
     assert (done["changed"], done["altered"], done["kept"]) == (1, 1, 0)
     assert program.json("subscribers", "list")[0]["name"] == "Annette"
+
+
+def test_a_topic_is_taken_away_again(program, tmp_path):
+    """Whoever gave --tags all sees another system's tags on every reader's page; how many would miss one is said first."""
+    path = exports.mailchimp(tmp_path / "export.zip")
+    program.json("subscribers", "import", path, "--digest", "weekly", "--tags", "all")
+    refused = program.json("topics", "remove", "water", code=1)
+    assert refused["error"] == "topic.chosen"
+    _, said = program.run("topics", "remove", "water", code=1)
+    assert "2 readers chose it, and 0 segments name it" in said
+    assert program.json("topics", "remove", "water", "--yes") == {"topic": "water", "readers": 2, "segments": 0}
+    assert [one["key"] for one in program.json("topics", "list")] == ["press-freedom"]
+    assert program.json("topics", "remove", "water", "--yes", code=1)["error"] == "topic.unknown"

@@ -8,8 +8,9 @@ import pytest
 
 from newsletter.addresses import EmailAddress
 from newsletter.database import Session
-from newsletter.subscribers import consent, grounds, people, suppression, tables, topics
+from newsletter.subscribers import consent, grounds, people, segments, suppression, tables, topics
 from newsletter.subscribers.suppression import Brought, Reason, SaidBy, Word
+from newsletter.subscribers.tagging import Tags
 from tests.fakes import exports
 from tests.subscribers.conftest import NOW, Lists
 from tests.subscribers.test_moving_in import Moving, Undo
@@ -214,3 +215,38 @@ def test_nothing_is_undone_while_a_list_comes_in(moving: Moving, undo: Undo) -> 
     moving.lists.bring(BOTH, before_commit=now)
     undo(first)
     assert moving.readers() == {"ann", "bob"}
+
+
+def test_topics_that_a_list_made_go_with_it(moving: Moving, undo: Undo) -> None:
+    """The tags of the wrong file ("major donor") stood on every reader's page, and nothing could take them away."""
+    with moving.lists.database.transaction() as session:
+        topics.add(session, "water", name="Water")
+    path = exports.mailchimp(moving.folder / "export.zip")
+    done = moving.bring(path, tags=Tags.ALL)
+    assert undo(done.number).topics == 1
+    with moving.lists.database.transaction() as session:
+        assert [one.key for one in topics.listed(session)] == ["water"], "which an operator made"
+    again = moving.bring(path, tags=Tags.ALL)
+    assert again.interests == done.interests, "the list can come in again"
+    with moving.lists.database.transaction() as session:
+        assert [one.key for one in topics.listed(session)] == ["press-freedom", "water"]
+
+
+@pytest.mark.parametrize("use", ["chosen", "another list", "segment"])
+def test_a_topic_that_others_use_outlives_the_list_that_made_it(moving: Moving, undo: Undo, use: str) -> None:
+    """It is theirs by now."""
+    path = exports.mailchimp(moving.folder / "export.zip")
+    done = moving.bring(path, tags=Tags.ALL)
+    if use == "another list":
+        moving.bring(path)
+    with moving.lists.database.transaction() as session:
+        if use == "segment":
+            segments.add(session, "press", segments.from_data([{"topic": "press-freedom"}, {"topic": "water"}]))
+    if use == "chosen":
+        moving.lists.bring("email\nown@example.org\n")
+        (number,) = moving.lists.ask("SELECT max(id) FROM subscriber")[0]
+        with moving.lists.database.transaction() as session:
+            topics.choose(session, number, ["press-freedom", "water"], now=NOW)
+    assert undo(done.number).topics == 0
+    with moving.lists.database.transaction() as session:
+        assert [one.key for one in topics.listed(session)] == ["press-freedom", "water"]
