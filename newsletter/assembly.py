@@ -54,7 +54,7 @@ from newsletter.operators import pins
 from newsletter.operators.night import Night
 from newsletter.relay.target import Relay
 from newsletter.settings import Settings, reveal
-from newsletter.subscribers import rejects
+from newsletter.subscribers import meanwhile, rejects
 from newsletter.tokens import Tokens
 from newsletter.vault import Keyring, Vault
 
@@ -221,6 +221,7 @@ class Newsletter:
         """Do all of a sweep that takes no time."""
         erasing.after_restore(self.parts)
         leaving.drain(self.parts)
+        meanwhile.settle_all(self.parts.database)
         recovery.reclaim(self.parts.database, self._journals)
         recovery.close_stopped(self.parts.database, self._journals, owner=f"sweep:{os.getpid()}")
         if self._relay_log:

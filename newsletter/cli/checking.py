@@ -307,9 +307,12 @@ def _canaries(chosen: Settings) -> Finding:
         return Finding("canaries", None, said)
     made = assembly.assemble(chosen)
     try:
-        waiting = canaries.waiting(made.parts)
+        waiting, barred = canaries.waiting(made.parts), canaries.barred(made.parts)
     finally:
         made.close()
+    if barred:
+        said = f"{barred} left or are on the do-not-mail list, where no list brings them back: sign them up by your own form"
+        return Finding("canaries", None, said)
     if waiting:
         return Finding("canaries", None, f"{waiting} are not in the list yet: a worker puts them in within a minute")
     return Finding(

@@ -24,6 +24,7 @@ _COUNTS = (
     "altered",
     "kept",
     "silent",
+    "also",
 )
 _DAYS_NAMED = 7
 _TABLES_NAMED = 20
@@ -59,6 +60,11 @@ def say_rest(done: ImportReport) -> None:
     if done.rejects:
         rows = "1 row was" if done.rejected == 1 else f"{done.rejected:,} rows were"
         _say(f"{rows} not taken; see {done.rejects} (kept for 24 hours).")
+    if done.also:
+        people = "1 reader takes" if done.also == 1 else f"{done.also:,} readers take"
+        _say(
+            f"{people} it already by another list: what this one shows is kept besides, and outlives the undoing of that."
+        )
     if done.silent:
         people = "1 person was" if done.silent == 1 else f"{done.silent:,} people were"
         _say(f"{people} left out: asked because of an earlier list, they did not answer, and are not asked again.")
@@ -130,7 +136,9 @@ def ask_undo(would: Undone) -> None:
     """Say what undoing does, and ask. Ends the command where the answer is no."""
     _say(
         f"{would.ended:,} subscriptions and {would.interests:,} topics end, {would.forgotten:,} people are forgotten,"
-        f" {would.kept:,} stay because something else is known of them, {would.lifted:,} leave the do-not-mail list."
+        f" {would.handed:,} subscriptions go on by another list or the reader's own word,"
+        f" {would.kept:,} people stay because something else is known of them, {would.lifted:,} leave the do-not-mail list,"
+        f" {would.topics:,} topics that it made go."
     )
     say_altered(would)
     typer.confirm("Undo this import?", abort=True, err=True)

@@ -172,16 +172,16 @@ def choose(parts: Parts, token: str, level: Level, *, wording: str = "") -> bool
 def change(parts: Parts, token: str, details: Details) -> bool:
     """Take everything behind the three choices as it stands in the form; return False where a fresh link is mailed instead.
 
-    Raises tokens.BadToken, BadChoice, UnknownTopic.
+    A language or zone that we do not offer stays where it is the reader's own. Raises tokens.BadToken, BadChoice, UnknownTopic.
     """
-    if not languages.speaks(details.language):
-        raise BadChoice("language")
-    if details.zone not in pausing.zones():
-        raise BadChoice("zone")
     with parts.database.transaction() as session:
         now = database.now(session)
         if not (person := _reader(session, parts, token, now)):
             return True
+        if details.language != person.language and not languages.speaks(details.language):
+            raise BadChoice("language")
+        if details.zone != person.time_zone and details.zone not in pausing.zones():
+            raise BadChoice("zone")
         every = {one.key: one.id for one in digests.listed(session)}
         if not details.rhythms.keys() <= every.keys():
             raise BadChoice("digest")

@@ -2,8 +2,8 @@
 
 import csv
 import os
-import secrets
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from datetime import timedelta
@@ -28,6 +28,7 @@ from newsletter.subscribers.listing import ExportView, Line
 
 MAIL_KEEPS = timedelta(days=3)
 LONGEST_REASON = 300
+_AROUND = 20
 
 
 class NoReason(Invalid):
@@ -190,30 +191,46 @@ def _write(parts: Parts, found: ExportView, file: IO[str]) -> tuple[int, int]:
     out, written = csv.writer(file), 0
     out.writerow(listing.COLUMNS)
     with parts.database.transaction() as session:
-        ours = {mailboxes.find(session, one): one for one in parts.canaries}
-        missing = list(parts.canaries)
+        boxes = {one: mailboxes.find(session, one) for one in parts.canaries}
+        there = listing.holds(session, found.digest_id, [box for box in boxes.values() if box])
+        ours = {box: one for one, box in boxes.items() if box and box in there}
+        strange = {
+            listing.invented(parts.database.vault, found.id, one): one for one in boxes if boxes[one] not in there
+        }
         held: list[Line] = []
         for batch in listing.lines(session, found.digest_id):
             out.writerows(astuple(line) for line in held)
-            held = [_marked(parts, found.id, line, ours.get(box), missing) for box, line in batch]
+            held = _marked(parts, found.id, batch, ours)
             written += len(held)
-        # Whoever of ours is not on the list stands among the last of it all the same.
-        _hide(parts, found.id, held, missing)
+            for reference in [one for one in strange if one < held[-1].reference]:
+                _hide(parts, found.id, held, reference, strange.pop(reference))
+        for reference, canary in strange.items() if held else ():
+            _hide(parts, found.id, held, reference, canary)
         out.writerows(astuple(line) for line in held)
     return written, len(parts.canaries)
 
 
-def _marked(parts: Parts, export: int, line: Line, canary: EmailAddress | None, missing: list[EmailAddress]) -> Line:
-    if canary is None:
-        return line
-    missing.remove(canary)
-    return replace(line, email=listing.marked(parts.database.vault, export, canary).wire)
+def _marked(parts: Parts, export: int, batch: list[tuple[int, Line]], ours: Mapping[int, EmailAddress]) -> list[Line]:
+    lines = [line for _, line in batch]
+    for place, (box, line) in enumerate(batch):
+        if canary := ours.get(box):
+            known = replace(line, email=listing.marked(parts.database.vault, export, canary).wire)
+            lines[place] = listing.alike(known, _near(lines, place, but=place))
+    return lines
 
 
-def _hide(parts: Parts, export: int, lines: list[Line], missing: list[EmailAddress]) -> None:
-    for canary in missing if lines else ():
-        place = secrets.randbelow(len(lines))
-        lines.insert(place, listing.invented(parts.database.vault, export, canary, lines[place]))
+def _hide(parts: Parts, export: int, lines: list[Line], reference: str, canary: EmailAddress) -> None:
+    """Put a line in that is nobody's, where it would stand by its reference and in the likeness of those around it."""
+    place = bisect_left(lines, reference, key=lambda line: line.reference)
+    email = listing.marked(parts.database.vault, export, canary).wire
+    like = lines[min(place, len(lines) - 1)]
+    line = replace(like, email=email, reference=reference, name="", postcode="")
+    lines.insert(place, listing.alike(line, _near(lines, place)))
+
+
+def _near(lines: list[Line], place: int, *, but: int | None = None) -> list[Line]:
+    around = range(max(0, place - _AROUND), min(len(lines), place + _AROUND))
+    return [lines[one] for one in around if one != but]
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from newsletter.subscribers import (
     declining,
     forms,
     held,
+    meanwhile,
     people,
     signup,
     styles,
@@ -257,6 +258,7 @@ def refuse_by_reply(parts: Parts, signup_id: int) -> bool:
 
 def _still_takes(session: Session, subscriber_id: int, closed: Closed, now: datetime) -> bool:
     """End what a reader refused, and return whether they take anything else."""
+    meanwhile.speak(session)
     if closed.came:
         for digest_id in closed.named:
             leaving.end(session, subscriber_id, digest_id)

@@ -15,7 +15,7 @@ from newsletter.journeys.lessening import Less, less_than
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.spooling import Wish
 from newsletter.ledger import deliveries
-from newsletter.subscribers import people, subscriptions, unsubscribe
+from newsletter.subscribers import consent, people, subscriptions, unsubscribe
 from newsletter.subscribers.people import PersonView
 from newsletter.tokens import Link, Purpose, TooOld
 
@@ -87,11 +87,25 @@ def _leave_or_spool(parts: Parts, subscriber_id: int, digest_id: int | None) -> 
         with parts.database.transaction() as session:
             end(session, subscriber_id, digest_id)
     except database.FAILURES:
-        spooling.keep(parts.home, Wish(subscriber_id, digest_id))
+        # This machine's clock: the other is away. It says only whether they said yes to something since.
+        spooling.keep(parts.home, Wish(subscriber_id, digest_id, datetime.now(UTC)))
 
 
-def end(session: Session, subscriber_id: int, digest_id: int | None) -> None:
-    """End what a reader takes, of one digest or all of it, and cancel what is planned. Safe to repeat."""
+def end(session: Session, subscriber_id: int, digest_id: int | None, *, said: datetime | None = None) -> None:
+    """End what a reader takes, of one digest or all of it, and cancel what is planned. Safe to repeat.
+
+    said   when they wished it, where that is a while ago: what they have said yes to since goes on
+    """
+    since = consent.digests_granted_after(session, subscriber_id, said) if said else frozenset()
+    if digest_id is None and since:
+        for one in digests.listed(session):
+            if one.id not in since:
+                _end(session, subscriber_id, one.id)
+    elif digest_id not in since:
+        _end(session, subscriber_id, digest_id)
+
+
+def _end(session: Session, subscriber_id: int, digest_id: int | None) -> None:
     now = database.now(session)
     unsubscribe.leave(session, subscriber_id, digest_id, reason="unsubscribed", now=now)
     person = people.by_id(session, subscriber_id)
@@ -123,6 +137,6 @@ def drain(parts: Parts) -> int:
     def act(wishes: list[Wish]) -> None:
         with parts.database.transaction() as session:
             for wish in wishes:
-                end(session, wish.subscriber, wish.digest)
+                end(session, wish.subscriber, wish.digest, said=wish.said)
 
     return spooling.drain(parts.home, act)

@@ -70,7 +70,9 @@ def export(session: Session, meant: Whose) -> dict[str, Any]:
     document: dict[str, Any] = {}
     for noun in NOUNS:
         document |= noun.export(session, meant)
-    return _named(document, digests.keys(session), {one.id: one.key for one in topics.listed(session)})
+    return _named(
+        document, digests.keys(session), {one.id: one.key for one in topics.listed(session, removed_too=True)}
+    )
 
 
 def _named(document: dict[str, Any], keys: dict[int, str], subjects: dict[int, str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -32,10 +33,11 @@ class NotKept(DatabaseUnreachable):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A reader leaves a digest, or with None all of them."""
+    """A reader leaves a digest, or with None all of them. said: when, by the clock of that machine; None: nobody kept it."""
 
     subscriber: int
     digest: int | None
+    said: datetime | None = None
 
 
 def file(home: Path) -> Path:
@@ -52,7 +54,7 @@ def keep(home: Path, wish: Wish) -> None:
     """Keep a wish; when this returns it is on the disk. Raises NotKept, and then nothing of it is there."""
     try:
         with _locked(file(home)) as spool:
-            _append(spool, json.dumps(asdict(wish)).encode() + b"\n")
+            _append(spool, json.dumps(asdict(wish), default=datetime.isoformat).encode() + b"\n")
     except OSError as error:
         log.error("wish not kept", why=error.strerror)
         raise NotKept(str(file(home))) from error
@@ -102,11 +104,20 @@ def unread(home: Path) -> int:
 def _wish(line: bytes) -> Wish | None:
     try:
         document = json.loads(line)
-        wish = Wish(document["subscriber"], document["digest"])
-    except (ValueError, TypeError, KeyError, RecursionError):
+        wish = Wish(document["subscriber"], document["digest"], _moment(document.get("said")))
+    except (ValueError, TypeError, KeyError, RecursionError, AttributeError):
         return None
     known = _is_id(wish.subscriber) and (wish.digest is None or _is_id(wish.digest))
     return wish if known else None
+
+
+def _moment(written: object) -> datetime | None:
+    """Return when a wish was said; an hour that cannot be read keeps no wish from being heard."""
+    try:
+        moment = datetime.fromisoformat(written) if isinstance(written, str) else None
+    except ValueError:
+        return None
+    return moment if moment and moment.tzinfo else None
 
 
 def _is_id(value: object) -> bool:

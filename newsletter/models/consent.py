@@ -50,6 +50,8 @@ class ImportRun(Base):
     # How many may be mailed for each purpose when it was through.
     reach: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     undone_at: Mapped[datetime | None]
+    # The event after which words may stand that it did not hear before it was committed; NULL: they were heeded since.
+    unheard_after: Mapped[int | None]
     at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

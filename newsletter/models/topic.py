@@ -17,6 +17,9 @@ class Topic(Base):
     key: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
     added_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    # The list whose tag it was, which can be undone; NULL: an operator's. Nobody chooses what was removed.
+    import_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("import_run.id"))
+    removed_at: Mapped[datetime | None]
 
 
 class Interest(Base):

@@ -123,17 +123,24 @@ def withdrawn(session: Session, subscriber_id: int, *, purpose: str, now: dateti
     session.flush()
 
 
-def said_no(person: str, purposes: str) -> str:
+def said_no(person: str, purposes: str, *, but: str = "NULL") -> str:
     """Return SQL for whether the last word of a person about any of some purposes was no.
 
-    person     the SQL of their number; purposes: of an array
+    person     the SQL of their number; purposes: of an array; but: of the number of an import whose permissions do not count
 
     What ended because a list was undone is nobody's word. An aggregate, one look-up by index: an EXISTS the planner may turn into a
     hash of everybody, and ORDER BY … LIMIT 1 into a walk backwards through all events, while tables just filled have no statistics.
     """
     return f"""coalesce((SELECT (array_agg(e.kind ORDER BY e.id DESC))[1] = 'withdrawn' FROM consent_event e
         WHERE e.subscriber_id = {person} AND e.purpose = ANY ({purposes})
-        AND (e.import_id IS NULL OR e.kind = 'granted')), false)"""  # noqa: S608
+        AND (e.import_id IS NULL OR e.kind = 'granted' AND e.import_id IS DISTINCT FROM {but})), false)"""  # noqa: S608
+
+
+def said_no_to(session: Session, subscriber_id: int, digest_id: int) -> bool:
+    """Whether the last word of a person about a digest, or about all of them, was no."""
+    facts = {"person": subscriber_id, "purposes": [of_digest(digest_id), EVERYTHING]}
+    asked = text(f"SELECT {said_no(':person', 'CAST(:purposes AS text[])')}")
+    return bool(session.execute(asked, facts).scalar_one())
 
 
 def refused(session: Session, subscriber_id: int, *, digest_id: int, now: datetime) -> None:
@@ -172,7 +179,17 @@ def was_granted(session: Session, subscriber_id: int, *, purpose: str) -> bool:
 def digests_granted_at(session: Session, subscriber_id: int, at: datetime) -> list[int]:
     """Return the digests for which a permission was recorded at this very moment: a mail that tells of them has the same."""
     then = (ConsentEvent.subscriber_id == subscriber_id, ConsentEvent.kind == Consent.GRANTED, ConsentEvent.at == at)
-    purposes = session.execute(select(ConsentEvent.purpose).where(*then).order_by(ConsentEvent.id)).scalars()
+    return _digests(session.execute(select(ConsentEvent.purpose).where(*then).order_by(ConsentEvent.id)).scalars())
+
+
+def digests_granted_after(session: Session, subscriber_id: int, at: datetime) -> frozenset[int]:
+    """Return the digests to which a person has said yes after a moment: by their own word, and not by a list's."""
+    own = (ConsentEvent.subscriber_id == subscriber_id, ConsentEvent.import_id.is_(None), ConsentEvent.at > at)
+    granted_ = select(ConsentEvent.purpose).where(*own, ConsentEvent.kind == Consent.GRANTED)
+    return frozenset(_digests(session.execute(granted_).scalars()))
+
+
+def _digests(purposes: Iterable[str]) -> list[int]:
     numbers = (one.partition(of_digest(0)[:-1])[2] for one in purposes)
     return [int(one) for one in numbers if one.isdigit()]
 

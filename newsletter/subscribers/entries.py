@@ -1,7 +1,7 @@
 """One row of a list: a person, or why it cannot be taken. Pure."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
@@ -67,6 +67,22 @@ class Reject:
     column: str
     reason: str
     part: str = ""
+
+
+class Seen:
+    """Which readers the file has named already: one bit each, since their numbers are dense; 125 kB for a million."""
+
+    def __init__(self) -> None:
+        self._bits = bytearray()
+
+    def __contains__(self, number: int) -> bool:
+        return number >> 3 < len(self._bits) and bool(self._bits[number >> 3] & 1 << (number & 7))
+
+    def update(self, numbers: Sequence[int]) -> None:
+        """Remember some."""
+        self._bits.extend(bytes(max(0, (max(numbers, default=0) >> 3) + 1 - len(self._bits))))
+        for number in numbers:
+            self._bits[number >> 3] |= 1 << (number & 7)
 
 
 def read(

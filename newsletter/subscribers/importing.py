@@ -7,7 +7,7 @@ comes in.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -20,12 +20,14 @@ from sqlalchemy import text
 from newsletter import languages, mailboxes
 from newsletter.database import Database, Session
 from newsletter.errors import Invalid
-from newsletter.models.consent import Basis, Consent
+from newsletter.models.consent import Basis
 from newsletter.subscribers import (
     consent,
     entries,
     formats,
+    grounds,
     luggage,
+    meanwhile,
     overwriting,
     reach,
     references,
@@ -33,7 +35,7 @@ from newsletter.subscribers import (
     tables,
     tagging,
 )
-from newsletter.subscribers.entries import Barred, Person, Reject
+from newsletter.subscribers.entries import Barred, Person, Reject, Seen
 from newsletter.subscribers.formats import Standing
 from newsletter.subscribers.luggage import Luggage, Part
 from newsletter.subscribers.reach import Reach
@@ -83,6 +85,7 @@ class ImportReport:
     altered: int = 0
     kept: int = 0
     silent: int = 0
+    also: int = 0
     strange: Mapping[str, int] = field(default_factory=dict)
     reach: Reach | None = None
 
@@ -136,10 +139,10 @@ def bring(
     if not evidence.strip() and (terms.vouched or not brought.proven):
         raise NoEvidence
     sweep(rejects)
-    refused = Rejects()
+    refused, unheard = Rejects(), meanwhile.begin(database)
     with database.transaction() as session:
         tables.claim(session)
-        import_id = _open_run(session, terms, brought, evidence)
+        import_id = _open_run(session, terms, brought, evidence, unheard)
         run = _Run(session, terms, import_id, brought)
         asked_from = consent.asked_from(terms.basis)
         read = partial(entries.read, index=session.vault.index, lenient=brought.lenient, asked_from=asked_from)
@@ -156,6 +159,8 @@ def bring(
         before_commit(session, report)
         if dry_run:
             session.rollback()
+    if not dry_run:
+        meanwhile.settle(database, import_id)
     return replace(report, rejects=path)
 
 
@@ -195,18 +200,18 @@ def _read(part: Part, barring: bool, read: Callable[..., Found]) -> Iterator[Fou
         yield entries.left(number, values, said) if barring else read(number, values)
 
 
-def _open_run(session: Session, terms: Terms, brought: Luggage, evidence: str) -> int:
+def _open_run(session: Session, terms: Terms, brought: Luggage, evidence: str, unheard: int) -> int:
     import_id: int = session.execute(text("SELECT nextval(pg_get_serial_sequence('import_run', 'id'))")).scalar_one()
     said = evidence if evidence.strip() else f"the times of asking and confirming in the export ({brought.kind})"
     sealed = session.vault.seal("import_run", "evidence", import_id, said)
     facts = {"id": import_id, "sealed": sealed, "basis": terms.basis, "digest": terms.digest_id, "now": terms.now}
-    session.execute(_OPEN_RUN, facts | {"source": brought.kind})
+    session.execute(_OPEN_RUN, facts | {"source": brought.kind, "unheard": unheard})
     return import_id
 
 
 _OPEN_RUN = text("""
-    INSERT INTO import_run (id, evidence_sealed, basis, digest_id, at, source) OVERRIDING SYSTEM VALUE
-    VALUES (:id, :sealed, :basis, :digest, :now, :source)
+    INSERT INTO import_run (id, evidence_sealed, basis, digest_id, at, source, unheard_after) OVERRIDING SYSTEM VALUE
+    VALUES (:id, :sealed, :basis, :digest, :now, :source, :unheard)
 """)
 _CLOSE_RUN = text("""
     UPDATE import_run SET read = :read, added = :added, changed = :changed, unchanged = :unchanged, rejected = :rejected,
@@ -220,6 +225,7 @@ _CLOSE_RUN = text("""
 class _Taken:
     """What became of one batch. seen, named: its readers; new: those it made; changed: others of whom anything is new.
 
+    subscribed  of its readers, those who take the digest already; also: those of them of whom its proof is kept besides
     altered   of the changed, those whose record it overwrote; kept: those whose record it did not
     silent    those who were asked before and are not asked again
     """
@@ -229,10 +235,12 @@ class _Taken:
     altered: int = 0
     kept: int = 0
     silent: int = 0
+    also: int = 0
     changed: set[int] = field(default_factory=set)
     rejects: list[Reject] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
     named: list["Pair"] = field(default_factory=list)
+    subscribed: list["Pair"] = field(default_factory=list)
     new: set[int] = field(default_factory=set)
     interests: int = 0
     strange: Counter[str] = field(default_factory=Counter)
@@ -241,36 +249,22 @@ class _Taken:
 Pair = tuple[int, Person]
 
 
-class _Seen:
-    """Which readers the file has named already: one bit each, since their numbers are dense; 125 kB for a million."""
-
-    def __init__(self) -> None:
-        self._bits = bytearray()
-
-    def __contains__(self, number: int) -> bool:
-        return number >> 3 < len(self._bits) and bool(self._bits[number >> 3] & 1 << (number & 7))
-
-    def update(self, numbers: Sequence[int]) -> None:
-        self._bits.extend(bytes(max(0, (max(numbers, default=0) >> 3) + 1 - len(self._bits))))
-        for number in numbers:
-            self._bits[number >> 3] |= 1 << (number & 7)
-
-
 class _Run:
     """One import on its way through the batches."""
 
     def __init__(self, session: Session, terms: Terms, import_id: int, brought: Luggage) -> None:
         self._session, self._terms, self._import_id = session, terms, import_id
         self._source = str(brought.kind)
-        self._seen = _Seen()
+        self._seen = Seen()
         self._tagging = tagging.Tagging(session, terms.tags, import_id=import_id, basis=terms.basis, now=terms.now)
         self.counts = tables.Counts()
-        self._suppressed = self._unproven = self._interests = self._altered = self._kept = self._silent = 0
+        self._suppressed = self._unproven = self._interests = self._altered = self._kept = self._silent = self._also = 0
         self._strange = Counter[str]()
 
     def report(self, *, ignored: tuple[str, ...]) -> ImportReport:
-        """Return what was done, with how many may be mailed now."""
+        """Return what was done, with how many may be mailed now: whoever left meanwhile may not."""
         tables.count_freely(self._session)
+        meanwhile.heed(self._session, self._import_id, now=self._terms.now)
         counts = self.counts
         return ImportReport(
             read=counts.read,
@@ -287,6 +281,7 @@ class _Run:
             altered=self._altered,
             kept=self._kept,
             silent=self._silent,
+            also=self._also,
             strange=dict(self._strange.most_common(_TAGS_NAMED)),
             reach=reach.now(self._session),
         )
@@ -325,6 +320,7 @@ class _Run:
         self._altered += taken.altered
         self._kept += taken.kept
         self._silent += taken.silent
+        self._also += taken.also
         self._strange += taken.strange
 
     def _bar(self, barred: list[Barred]) -> int:
@@ -341,6 +337,7 @@ class _Run:
         newcomers += zip(fresh, made, strict=True)
         added = self._add(newcomers)
         self._permit(joining + added, taken)
+        self._stand_by(taken.subscribed, taken)
         taken.named, taken.new = known + added, {number for number, _ in added}
         taken.added = len(newcomers)
         taken.seen += [number for number, _ in added]
@@ -371,6 +368,7 @@ class _Run:
                     updates.append(update)
                 silent = row.silent and not row.subscribed and not self._proven(person)
                 taken.silent += silent
+                taken.subscribed += [(row.subscriber_id, person)] if row.subscribed else []
                 joining += [] if row.subscribed or silent else [(row.subscriber_id, person)]
                 named.append((row.subscriber_id, person))
                 taken.seen.append(row.subscriber_id)
@@ -396,7 +394,7 @@ class _Run:
         """Copy new readers into their table; return their numbers."""
         if not newcomers:
             return []
-        ids = _numbers(self._session, "subscriber", len(newcomers))
+        ids = grounds.numbers(self._session, "subscriber", len(newcomers))
         drawn = references.fresh(self._session, len(newcomers))
         seal, terms = self._session.vault.seal, self._terms
         rows = (
@@ -425,14 +423,7 @@ class _Run:
         if not proven:
             return
         session, terms = self._session, self._terms
-        facts = (str(Consent.GRANTED), str(terms.basis), consent.of_digest(terms.digest_id), self._import_id, terms.now)
-        events = _numbers(session, "consent_event", len(proven))
-        mailboxes.copy_rows(
-            session,
-            "consent_event (id, subscriber_id, kind, basis, purpose, import_id, at)",
-            ("int8", "int8", "text", "text", "text", "int8", "timestamptz"),
-            ((event, pair[0], *facts) for event, pair in zip(events, proven, strict=True)),
-        )
+        events = self._grant(proven)
         rhythm = str(terms.rhythm)
         mailboxes.copy_rows(
             session,
@@ -443,17 +434,28 @@ class _Run:
                 for event, (number, person) in zip(events, proven, strict=True)
             ),
         )
-        consent.keep_details(
-            session,
-            (
-                (event, {"source": self._source, **person.proof})
-                for event, (_, person) in zip(events, proven, strict=True)
-                if person.proof
-            ),
-        )
         numbers = [number for number, _ in proven]
         taken.changed.update(numbers)
         session.execute(_NO_LONGER, {"ids": numbers, "digest": terms.digest_id})
+
+    def _grant(self, proven: list[Pair]) -> list[int]:
+        """Keep what the list shows of each, with its proof; return the events."""
+        terms, readers = self._terms, [number for number, _ in proven]
+        facts: dict[str, Any] = {"basis": terms.basis, "purpose": self._purposes[0], "import_id": self._import_id}
+        events = grounds.grant(self._session, readers, now=terms.now, **facts)
+        found = zip(events, (person.proof for _, person in proven), strict=True)
+        consent.keep_details(
+            self._session, ((event, {"source": self._source, **said}) for event, said in found if said)
+        )
+        return events
+
+    def _stand_by(self, subscribed: list[Pair], taken: _Taken) -> None:
+        """Keep what the list shows of readers who take the digest already, so that it outlives the undoing of another."""
+        proven = {number: person for number, person in subscribed if self._proven(person)}
+        thin = grounds.thin(self._session, proven, purpose=self._purposes[0]) if proven else ()
+        if thin:
+            self._grant([(number, proven[number]) for number in sorted(thin)])
+            taken.also = len(thin)
 
     def _wait(self, waiting: list[Pair], taken: _Taken) -> None:
         taken.unproven += len(waiting)
@@ -486,10 +488,3 @@ _UNPROVEN = text("""
     ON CONFLICT DO NOTHING RETURNING subscriber_id
 """)
 _NO_LONGER = text("DELETE FROM unproven WHERE digest_id = :digest AND subscriber_id = ANY (CAST(:ids AS bigint[]))")
-
-
-def _numbers(session: Session, table: str, count: int) -> list[int]:
-    """Return numbers for new rows: a seal is bound to its row, so the number comes first."""
-    drawn = text("SELECT array_agg(nextval((SELECT pg_get_serial_sequence(:table, 'id')))) FROM generate_series(1, :n)")
-    numbers: list[int] = session.execute(drawn, {"table": table, "n": count}).scalar_one()
-    return numbers

@@ -1,7 +1,8 @@
 """The list as a whole, on its way out: who is on it, who asked for it, and the marks by which a copy says where it came from."""
 
 import base64
-from collections.abc import Iterable, Iterator
+import secrets
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -73,6 +74,7 @@ _LISTED = """
 """
 _COUNT = text(f"SELECT count(*) {_LISTED}")
 # By the reference, which is drawn: so an address of our own stands anywhere among the others, and not first as it came first.
+_HOLDS = text(f"SELECT s.mailbox_id {_LISTED} AND s.mailbox_id = ANY (CAST(:boxes AS bigint[]))")
 _LINES = text(f"""
     SELECT s.id, s.mailbox_id, s.reference, s.name_sealed, s.postcode_sealed, s.language, s.time_zone, s.created_at,
         (SELECT string_agg(d.key, ' ' ORDER BY d.key) FROM subscription l JOIN digest d ON d.id = l.digest_id
@@ -84,6 +86,11 @@ _LINES = text(f"""
 def count(session: Session, digest_id: int | None) -> int:
     """Return how many people are on the list, or take one digest."""
     return int(session.execute(_COUNT, {"digest": digest_id}).scalar_one())
+
+
+def holds(session: Session, digest_id: int | None, boxes: Collection[int]) -> set[int]:
+    """Return those of some mailboxes that are on the list, or take one digest."""
+    return set(session.execute(_HOLDS, {"digest": digest_id, "boxes": list(boxes)}).scalars())
 
 
 def lines(session: Session, digest_id: int | None) -> Iterator[list[tuple[int, Line]]]:
@@ -119,10 +126,19 @@ def marked(vault: Vault, export: int, canary: EmailAddress) -> EmailAddress:
     return EmailAddress.parse(f"{canary.local}+{tag(vault, export, canary)}@{canary.domain}")
 
 
-def invented(vault: Vault, export: int, canary: EmailAddress, like: Line) -> Line:
-    """Return a line for one of our own addresses that is not on the list itself, in the likeness of another."""
-    reference = base64.b32encode(vault.digest("list export line", f"{export} {canary.normal}")[:5]).decode()
-    return replace(like, email=marked(vault, export, canary).wire, name="", postcode="", reference=reference)
+def invented(vault: Vault, export: int, canary: EmailAddress) -> str:
+    """Return the reference that one of our own addresses, which is not on the list itself, has in one export."""
+    return base64.b32encode(vault.digest("list export line", f"{export} {canary.normal}")[:5]).decode()
+
+
+def alike(line: Line, near: Sequence[Line]) -> Line:
+    """Return a line of ours with a name and a postcode like its neighbours', who may have none: else it would stand out."""
+    kin = [one for one in near if one.language == line.language] or near
+    if not kin:
+        return line
+    first, last = (secrets.choice(kin).name.split() for _ in range(2))
+    name = " ".join([*first[:-1], *last[-1:]]) if first and last else ""
+    return replace(line, name=line.name or name, postcode=line.postcode or secrets.choice(kin).postcode)
 
 
 def came_from(

@@ -176,7 +176,9 @@ def add(session: Session, key: str, segment: Segment) -> None:
     if not _KEY(key):
         raise BadSegment("bad-key", segment=key)
     data = as_data(segment)
-    spelled(session, segment)
+    # A mailing keeps it spelled out, and reads it again: what is too deep for that is not kept at all.
+    if _depth(spelled(session, segment)) > _DEEPEST:
+        raise BadSegment("too-deep", segment=key, most=_DEEPEST)
     found = session.execute(select(Row).where(Row.key == key)).scalar_one_or_none()
     if found is None:
         session.add(Row(key=key, conditions={"all": data}))
@@ -197,6 +199,12 @@ def listed(session: Session) -> dict[str, Segment]:
     """Return all segments in the order of their keys."""
     rows = session.execute(select(Row.key, Row.conditions).order_by(Row.key))
     return {key: from_data(conditions["all"]) for key, conditions in rows}
+
+
+def _depth(segment: Segment) -> int:
+    """Return how deep `from_data` goes to read it: a level for each segment within another, and one more for its opposite."""
+    within = (one.no + 1 + _depth(one.value) for one in segment.conditions if isinstance(one.value, Segment))
+    return max(within, default=0)
 
 
 def spelled(session: Session, segment: Segment) -> Segment:
@@ -331,7 +339,9 @@ class _Ask:
         )
 
     def topic(self, key: Any) -> int:
-        found = self.session.execute(select(Topic.id).where(Topic.key == key)).scalar_one_or_none()
+        found = self.session.execute(
+            select(Topic.id).where(Topic.key == key, Topic.removed_at.is_(None))
+        ).scalar_one_or_none()
         if found is None:
             raise BadSegment("no-topic", topic=key)
         return found

@@ -123,11 +123,16 @@ def header(text: io.TextIOWrapper) -> Header:
 
 def claim(session: Session) -> None:
     """Let one import run at a time, until its transaction ends, and make it look things up by index. Raises ImportBusy."""
-    if not session.execute(sql("SELECT pg_try_advisory_xact_lock(hashtext('subscribers.import'))")).scalar_one():
-        raise ImportBusy
+    alone(session)
     # Tables just filled have no statistics yet; the planner would read them whole for every ten thousand rows.
     for setting in _PLANS:
         session.execute(sql(f"SET LOCAL {setting} = off"))
+
+
+def alone(session: Session) -> None:
+    """Let no import run until the transaction ends. Raises ImportBusy where one does."""
+    if not session.execute(sql("SELECT pg_try_advisory_xact_lock(hashtext('subscribers.import'))")).scalar_one():
+        raise ImportBusy
 
 
 def count_freely(session: Session) -> None:

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import text
 
 from newsletter.composer import headers
 from newsletter.database import Session
-from newsletter.subscribers import topics
+from newsletter.subscribers import grounds, topics
 from newsletter.subscribers.consent import Basis
 
 
@@ -29,7 +30,7 @@ class Tagging:
 
     def __init__(self, session: Session, tags: Tags, *, import_id: int, basis: Basis, now: datetime) -> None:
         self._session, self._tags = session, tags
-        self._facts = {"import": import_id, "basis": basis, "now": now}
+        self._facts: dict[str, Any] = {"import": import_id, "basis": basis, "now": now}
         self._topics: dict[str, int] = {}
         for topic in topics.listed(session) if tags is not Tags.NONE else ():
             self._topics |= {topic.key: topic.id, topic.name.casefold(): topic.id}
@@ -49,13 +50,14 @@ class Tagging:
         if not pairs:
             return set(), 0, strange
         facts = self._facts | {"readers": [one for one, _ in pairs], "topics": [topic for _, topic in pairs]}
+        self._session.execute(_STAND_BY, facts)
         given = list(self._session.execute(_GIVE, facts).scalars())
         return set(given), len(given), strange
 
     def _topic(self, tag: str) -> int | None:
         name = tag.casefold()
         if self._tags is Tags.ALL and name not in self._topics and (key := _key(tag)):
-            made = self._topics.get(key) or topics.add(self._session, key, name=tag).id
+            made = self._topics.get(key) or topics.add(self._session, key, name=tag, import_id=self._facts["import"]).id
             self._topics |= {name: made, key: made}
         return self._topics.get(name)
 
@@ -74,7 +76,7 @@ _GIVE = text("""
     WITH wanted AS (
         SELECT DISTINCT reader, topic FROM unnest(CAST(:readers AS bigint[]), CAST(:topics AS bigint[])) AS w (reader, topic)
         WHERE (SELECT count(*) FROM interest i WHERE i.subscriber_id = w.reader AND i.topic_id = w.topic
-            AND i.end_reason IS DISTINCT FROM 'import undone') = 0
+            AND (i.end_reason IN ('import undone', 'topic removed')) IS NOT TRUE) = 0
     ), numbered AS MATERIALIZED (
         SELECT reader, topic, nextval(pg_get_serial_sequence('consent_event', 'id')) AS event FROM wanted
     ), granted AS (
@@ -84,3 +86,11 @@ _GIVE = text("""
     INSERT INTO interest (subscriber_id, topic_id, granted_by, started_at)
     SELECT reader, topic, event, :now FROM numbered RETURNING subscriber_id
 """)
+# Who has it by another list: it is not to end with that one.
+_STAND_BY = text(f"""
+    INSERT INTO consent_event (subscriber_id, kind, basis, purpose, import_id, at)
+    SELECT DISTINCT reader, 'granted', :basis, 'topic:' || topic, CAST(:import AS bigint), CAST(:now AS timestamptz)
+    FROM unnest(CAST(:readers AS bigint[]), CAST(:topics AS bigint[])) AS w (reader, topic)
+    WHERE (SELECT count(*) FROM interest i WHERE i.subscriber_id = w.reader AND i.topic_id = w.topic AND i.ended_at IS NULL) > 0
+        AND {grounds.count("w.reader", "'topic:' || w.topic")} < {grounds.MOST}
+""")  # noqa: S608

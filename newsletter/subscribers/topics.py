@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, func, select, text, true, update
 
 from newsletter.composer import headers
 from newsletter.database import Session
@@ -31,6 +31,13 @@ class TopicExists(Conflict):
 
     def __init__(self, key: str) -> None:
         super().__init__("topic.exists", topic=key)
+
+
+class TopicChosen(Conflict):
+    """Readers chose it, or segments name it: nobody removes it unasked."""
+
+    def __init__(self, key: str, readers: int, segments: int) -> None:
+        super().__init__("topic.chosen", topic=key, readers=readers, segments=segments)
 
 
 class BadTopicKey(Invalid):
@@ -61,8 +68,19 @@ def of_topic(topic_id: int) -> str:
     return f"topic:{topic_id}"
 
 
-def add(session: Session, key: str, *, name: str) -> TopicView:
-    """Add a topic; the same one again changes nothing. Raises BadTopicKey, BadTopicName, TopicExists."""
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """Who has to do with a topic: readers who chose it, and segments that name it."""
+
+    readers: int
+    segments: int
+
+
+def add(session: Session, key: str, *, name: str, import_id: int | None = None) -> TopicView:
+    """Add a topic, also one that was removed; the same one again changes nothing. Raises BadTopicKey, BadTopicName, TopicExists.
+
+    import_id   the list whose tag it is, with which it goes
+    """
     if not _KEY(key):
         raise BadTopicKey(key)
     name = name.strip()
@@ -70,17 +88,62 @@ def add(session: Session, key: str, *, name: str) -> TopicView:
         raise BadTopicName
     found = session.execute(select(Topic).where(Topic.key == key)).scalar_one_or_none()
     if found is None:
-        found = Topic(key=key, name=name)
+        found = Topic(key=key, name=name, import_id=import_id)
         session.add(found)
+        session.flush()
+    elif found.removed_at is not None:
+        found.name, found.import_id, found.removed_at = name, import_id, None
         session.flush()
     elif found.name != name:
         raise TopicExists(key)
     return _view(found)
 
 
-def listed(session: Session) -> list[TopicView]:
+def listed(session: Session, *, removed_too: bool = False) -> list[TopicView]:
     """Return all topics in the order of their names."""
-    return [_view(one) for one in session.execute(select(Topic).order_by(Topic.name, Topic.id)).scalars()]
+    query = select(Topic).where(true() if removed_too else Topic.removed_at.is_(None)).order_by(Topic.name, Topic.id)
+    return [_view(one) for one in session.execute(query).scalars()]
+
+
+def uses(session: Session, key: str) -> Uses:
+    """Return who would miss a topic. Raises UnknownTopic."""
+    topic = by_key(session, key)
+    return Uses(measure(session, topic.id), int(session.execute(_NAMED, {"key": key}).scalar_one()))
+
+
+def remove(session: Session, key: str, *, chosen_too: bool, now: datetime) -> Uses:
+    """Take a topic off every page; who chose it has it no more. What was kept of it stays; `add` brings it back, without readers.
+
+    chosen_too   also where somebody would miss it; False: raises TopicChosen then. Raises UnknownTopic
+    """
+    topic, found = by_key(session, key), uses(session, key)
+    if (found.readers or found.segments) and not chosen_too:
+        raise TopicChosen(key, found.readers, found.segments)
+    session.execute(_NO_MORE, {"topic": topic.id, "now": now})
+    session.execute(update(Topic).where(Topic.id == topic.id).values(removed_at=now))
+    return found
+
+
+def remove_made(session: Session, import_id: int, *, now: datetime) -> int:
+    """Remove what the tags of a list made and nobody chooses or names any more; return how many."""
+    made = select(Topic.key).where(Topic.import_id == import_id, Topic.removed_at.is_(None)).order_by(Topic.id)
+    unused = [key for key in session.execute(made).scalars() if uses(session, key) == Uses(0, 0)]
+    for key in unused:
+        remove(session, key, chosen_too=False, now=now)
+    return len(unused)
+
+
+_NAMED = text(
+    """SELECT count(*) FROM segment WHERE strpos(CAST(conditions AS text), '"topic": "' || :key || '"') > 0"""
+)
+_NO_MORE = text("""
+    WITH ended AS (
+        UPDATE interest SET ended_at = :now, end_reason = 'topic removed' WHERE topic_id = :topic AND ended_at IS NULL
+        RETURNING subscriber_id
+    )
+    INSERT INTO consent_event (subscriber_id, kind, purpose, at)
+    SELECT subscriber_id, 'withdrawn', 'topic:' || CAST(:topic AS bigint), :now FROM ended
+""")
 
 
 def by_key(session: Session, key: str) -> TopicView:
@@ -150,7 +213,8 @@ def _end(session: Session, subscriber_id: int, topic_id: int, *, reason: str, no
 
 def _by_keys(session: Session, keys: Iterable[str]) -> list[TopicView]:
     wanted = list(dict.fromkeys(keys))
-    found = {one.key: _view(one) for one in session.execute(select(Topic).where(Topic.key.in_(wanted))).scalars()}
+    query = select(Topic).where(Topic.key.in_(wanted), Topic.removed_at.is_(None))
+    found = {one.key: _view(one) for one in session.execute(query).scalars()}
     for key in wanted:
         if key not in found:
             raise UnknownTopic(key)

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from newsletter.database import Session
 from newsletter.errors import Conflict, NotFound
 from newsletter.ledger import reading
-from newsletter.subscribers import unproven
+from newsletter.subscribers import grounds, tables, topics, unproven
 
 UNDONE = "import undone"
 _BATCH = 50_000
@@ -38,6 +38,8 @@ class Undone:
     forgotten    people it made who have nothing else
     kept         people whose permission ended, and who stay because they have something else: a mail of ours, a word of their own
     lifted       entries of the do-not-mail list that it brought, and that neither another list nor anybody here has said since
+    handed       subscriptions that rested on it and go on, because another list or the reader's own word shows them as well
+    topics       those that its tags made, and that nobody chooses and no segment names any more
     altered      people known before of whom it changed name, postcode, language or zone: that stays as the list says, for what
                  stood there before is not kept; None: it came in before this was counted
     """
@@ -49,13 +51,17 @@ class Undone:
     kept: int
     lifted: int
     altered: int | None = None
+    handed: int = 0
+    topics: int = 0
 
 
 def undo(session: Session, number: int, *, suppressions_too: bool, now: datetime) -> tuple[Undone, list[int]]:
     """Undo an import; return the counts, and the mailboxes that are no reader's any more.
 
-    The import can come in again: that its permissions ended is nobody's wish. Raises UnknownImport, AlreadyUndone.
+    The import can come in again: that its permissions ended is nobody's wish. Raises UnknownImport, AlreadyUndone, and
+    tables.ImportBusy while a list comes in, which may rely on what this one granted.
     """
+    tables.alone(session)
     run = session.execute(_RUN, {"import": number}).one_or_none()
     if run is None:
         raise UnknownImport(number)
@@ -63,6 +69,7 @@ def undo(session: Session, number: int, *, suppressions_too: bool, now: datetime
         raise AlreadyUndone(number, run.undone_at)
     facts: dict[str, Any] = {"import": number, "now": now}
     people = list(session.execute(_PEOPLE, facts).all())
+    handed = grounds.hand_over(session, number)
     ended, interests = (len(session.execute(one, facts).all()) for one in (_SUBSCRIPTIONS, _INTERESTS))
     # The same list, brought again, must not have them asked once more; whom our question reached waits as long as they may answer.
     unproven.remember(session, unproven.asked_of(session, number), now=now)
@@ -70,9 +77,12 @@ def undo(session: Session, number: int, *, suppressions_too: bool, now: datetime
     boxes: list[int] = []
     for place in range(0, len(people), _BATCH):
         boxes += _forget(session, people[place : place + _BATCH])
+    topics_ = topics.remove_made(session, number, now=now)
     lifted = _lift(session, facts) if suppressions_too else 0
     session.execute(_MARK, facts)
-    return Undone(number, ended, interests, len(boxes), len(people) - len(boxes), lifted, run.altered), boxes
+    return Undone(
+        number, ended, interests, len(boxes), len(people) - len(boxes), lifted, run.altered, handed, topics_
+    ), boxes
 
 
 def _lift(session: Session, facts: dict[str, Any]) -> int:
@@ -93,10 +103,12 @@ def _forget(session: Session, people: list[Any]) -> list[int]:
 
 
 _RUN = text("SELECT undone_at, altered FROM import_run WHERE id = :import FOR UPDATE")
-# Whom it named: by what it granted them, or because it could show nothing. Alone: nobody else ever said anything of them.
+# Whom it named: by what it granted them, or because it could show nothing. Alone: nobody else ever said anything of them, but
+# lists that were undone.
 _PEOPLE = text("""
     SELECT s.id, s.mailbox_id,
-        NOT EXISTS (SELECT FROM consent_event e WHERE e.subscriber_id = s.id AND e.import_id IS DISTINCT FROM :import)
+        NOT EXISTS (SELECT FROM consent_event e LEFT JOIN import_run r ON r.id = e.import_id
+            WHERE e.subscriber_id = s.id AND e.import_id IS DISTINCT FROM :import AND r.undone_at IS NULL)
         AND NOT EXISTS (SELECT FROM unproven u WHERE u.subscriber_id = s.id AND u.import_id <> :import) AS alone
     FROM (
         SELECT subscriber_id FROM consent_event WHERE import_id = :import

@@ -6,7 +6,7 @@ from sqlalchemy import update
 
 from newsletter.database import Session
 from newsletter.models.subscriber import Subscription
-from newsletter.subscribers import consent
+from newsletter.subscribers import consent, meanwhile
 
 
 def leave(session: Session, subscriber_id: int, digest_id: int | None, *, reason: str, now: datetime) -> int:
@@ -16,6 +16,7 @@ def leave(session: Session, subscriber_id: int, digest_id: int | None, *, reason
     permission ended before by no wish of theirs. Safe to repeat: the second call returns 0.
     The caller cancels mail not yet handed over in the same transaction.
     """
+    meanwhile.speak(session)
     live = [Subscription.subscriber_id == subscriber_id, Subscription.ended_at.is_(None)]
     if digest_id is not None:
         live.append(Subscription.digest_id == digest_id)

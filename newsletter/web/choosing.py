@@ -3,10 +3,12 @@
 from datetime import date
 from typing import Annotated
 
+import babel
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 
+from newsletter import languages
 from newsletter.composer.styles import Style
 from newsletter.database import DatabaseUnreachable
 from newsletter.journeys import choosing, consenting, leaving, privacy, proving
@@ -105,6 +107,20 @@ def _rhythm(written: str) -> Rhythm:
         raise BadChoice("rhythm") from None
 
 
+def _tongues(mine: str) -> list[tuple[str, str]]:
+    """Return the languages to choose from, each as it calls itself; a reader's own as it is kept of them, also where we lack it."""
+    base = languages.base(mine)
+    offered = [(mine if one == base else one, languages.say("web.language-own", one)) for one in SPOKEN]
+    return offered if base in SPOKEN else [(mine, _own_name(mine)), *offered]
+
+
+def _own_name(tag: str) -> str:
+    try:
+        return babel.Locale.parse(tag, sep="-").get_display_name() or tag
+    except (ValueError, babel.UnknownLocaleError):
+        return tag
+
+
 def _left(request: Request, token: str) -> HTMLResponse:
     """What stands there after leaving everything; while the database is away, that it is done."""
     try:
@@ -132,7 +148,7 @@ def _page(request: Request, token: str, *, saved: bool = False, mailed: bool = F
         levels=list(Level),
         rhythms=list(Rhythm),
         pauses=pausing,
-        languages=SPOKEN,
+        tongues=_tongues(found.language),
         mirrored=bool(parts.letterhead.mirror_url),
         agree=consenting.agreement(parts, found.language),
         sent=privacy.sent(parts, token) if found.own else None,

@@ -63,8 +63,11 @@ def test_a_move_from_the_first_look_to_taking_it_back(program, tmp_path):
 
     number = done["import"]
     assert program.json("subscribers", "ask", number, "--dry-run")["asked"] == 1
+    assert again["also"] == 2
+    assert program.json("subscribers", "undo", number, "--dry-run")["handed"] == 2, "the second shows them as well"
+    assert program.json("subscribers", "undo", again["import"], "--yes")["ended"] == 0
     _, said = program.run("subscribers", "undo", number, stdin="n\n", code=1)
-    assert "2 subscriptions and 2 topics end, 3 people are forgotten" in said
+    assert "2 subscriptions and 2 topics end, 3 people are forgotten, 0 subscriptions go on" in said
     counted = program.json("subscribers", "undo", number, "--dry-run")
     assert program.json("subscribers", "undo", number, "--yes") == counted | {"dry_run": False}
     assert program.json("subscribers", "list") == []
@@ -145,3 +148,16 @@ def test_what_an_export_cannot_say_of_its_people_is_said(program, tmp_path, name
     for words in (("--dry-run",), ()):
         _, said = program.run(*brings, *words)
         assert [one for one in HINTS if one in said] == ([hint] if hint else [])
+
+
+def test_a_topic_is_taken_away_again(program, tmp_path):
+    """Whoever gave --tags all sees another system's tags on every reader's page; how many would miss one is said first."""
+    path = exports.mailchimp(tmp_path / "export.zip")
+    program.json("subscribers", "import", path, "--digest", "weekly", "--tags", "all")
+    refused = program.json("topics", "remove", "water", code=1)
+    assert refused["error"] == "topic.chosen"
+    _, said = program.run("topics", "remove", "water", code=1)
+    assert "2 readers chose it, and 0 segments name it" in said
+    assert program.json("topics", "remove", "water", "--yes") == {"topic": "water", "readers": 2, "segments": 0}
+    assert [one["key"] for one in program.json("topics", "list")] == ["press-freedom"]
+    assert program.json("topics", "remove", "water", "--yes", code=1)["error"] == "topic.unknown"

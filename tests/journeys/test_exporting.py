@@ -19,7 +19,7 @@ from newsletter.journeys.acting import NobodyNamed
 from newsletter.operators import audit
 from newsletter.operators.factors import WrongFactor
 from newsletter.operators.roles import NotAllowed, Role
-from newsletter.subscribers import listing
+from newsletter.subscribers import listing, suppression
 from newsletter.subscribers.finding import NothingAsked, Query
 from newsletter.subscribers.people import UnknownPerson
 from tests import house
@@ -90,6 +90,24 @@ def test_two_addresses_of_our_own_live_in_the_list_from_the_first_day(made):
     [(reader, digest)] = ask(made, "SELECT subscriber_id, digest_id FROM subscription ORDER BY id LIMIT 1")
     leaving.leave(made.parts, made.parts.tokens.leave(reader, digest, 1))
     assert canaries.settle(made.parts) == 0
+
+
+@pytest.mark.parametrize("why", ["left everything", "complained"])
+def test_a_canary_that_no_list_may_bring_in_is_left_alone(made, why):
+    """A new digest came, and every minute another import was refused them: a row and a file each, and doctor said nothing."""
+    canaries.settle(made.parts)
+    [(reader, box)] = ask(made, "SELECT id, mailbox_id FROM subscriber ORDER BY id LIMIT 1")
+    with made.parts.database.transaction() as session:
+        now = database.now(session)
+        if why == "complained":
+            suppression.add(session, box, reason=suppression.Reason.COMPLAINT, now=now)
+        else:
+            leaving.end(session, reader, None)
+        digests.add(session, "news", name="News", languages=("en",), rhythm=digests.by_key(session, "weekly").rhythm)
+    before = ask(made, "SELECT count(*) FROM import_run")
+    assert [canaries.settle(made.parts) for _ in range(3)] == [1, 0, 0], "the other one takes it"
+    assert ask(made, "SELECT count(*) FROM import_run")[0][0] == before[0][0] + 1
+    assert (canaries.waiting(made.parts), canaries.barred(made.parts)) == (0, 1)
 
 
 def test_a_canary_that_is_no_address_is_refused():
@@ -275,6 +293,37 @@ def test_a_copy_says_of_which_export_it_is(made, officers, code, tmp_path):
             assert origin.export.id == export
     assert exporting.whose(made.parts, CANARIES[0], by=officer.id) == exporting.Origin(None, True)
     assert exporting.whose(made.parts, "lamp+nothing@sarand.example", by=officer.id) == exporting.Origin(None, False)
+
+
+@pytest.mark.parametrize("settled", [True, False], ids=["on the list", "not yet"])
+def test_no_line_of_ours_stands_out(made, officers, code, tmp_path, settled):
+    """A thief drops the line that breaks the order, or the only one without a name, and nobody hears of the copy."""
+    officer, other, _ = officers
+    house.add_readers(made, tmp_path, house.addresses(40))
+    if settled:
+        canaries.settle(made.parts)
+    asked, path = exporting.ask(made.parts, by=officer.id, reason="an audit"), tmp_path / "all.csv"
+    exporting.approve(made.parts, asked.export, by=other.id, code=code(other))
+    taken = exporting.take(made.parts, asked.export, str(path), by=officer.id, code=code(officer))
+    lines = rows(path)
+    assert (len(lines), taken.people) == (42, 42 if settled else 40)
+    references = [row["reference"] for row in lines]
+    assert references == sorted(set(references))
+    ours = [row for row in lines if "sarand.example" in row["email"]]
+    assert len(ours) == 2
+    assert all(row["name"].startswith("Reader ") for row in ours)
+
+
+def test_who_has_no_name_has_none_beside_the_nameless(made):
+    """In a list without names a name stands out as well."""
+    bare = listing.Line("a@example.org", "", "en", "UTC", "", "AAAAAAAA", "weekly", "2026-01-01")
+    assert listing.alike(bare, [bare, bare]) == bare
+    assert listing.alike(bare, []) == bare
+    known = replace(bare, name="Ann Bell", postcode="AB1 2CD")
+    assert listing.alike(bare, [known]) == known
+    assert listing.alike(known, [bare]) == known
+    far = replace(known, name="مریم احمدی", language="fa")
+    assert listing.alike(bare, [far, known, far]).name == "Ann Bell"
 
 
 def test_nobody_without_the_keys_can_tell_our_addresses_from_others(made):

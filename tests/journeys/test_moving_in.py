@@ -47,6 +47,20 @@ def test_whom_an_import_reached_is_kept_with_it(newsletter, moved):
     assert kept == {"digests": {str(weekly): 2}, "alerts": 2, "unproven": 1}
 
 
+def test_a_sweep_heeds_whom_an_import_that_was_killed_did_not(newsletter, moved):
+    """Whoever left in the moment in which it was committed must not wait for anybody to notice."""
+    ask(newsletter, "UPDATE import_run SET unheard_after = 0 RETURNING id")
+    [(left,)] = ask(
+        newsletter,
+        "INSERT INTO consent_event (subscriber_id, kind, purpose)"
+        " SELECT min(subscriber_id), 'withdrawn', 'everything' FROM subscription RETURNING subscriber_id",
+    )
+    newsletter.sweep()
+    taking = ask(newsletter, "SELECT subscriber_id FROM subscription WHERE ended_at IS NULL")
+    assert len(taking) == 1
+    assert (left,) not in taking
+
+
 def test_a_second_digest_of_the_same_people_is_news_to_postgresql(newsletter, tmp_path):
     """Nobody is added by it, and yet an alert to it a minute later looks for thousands of rows."""
     path = tmp_path / "people.csv"

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -13,7 +14,10 @@ from starlette.testclient import TestClient
 
 from newsletter.cli import checking
 from newsletter.database import DiskFull
+from newsletter.issues import digests
 from newsletter.journeys import leaving, publish, spooling
+from newsletter.subscribers import consent, subscriptions
+from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.web import create
 from tests import house
 from tests.journeys import workers
@@ -138,6 +142,77 @@ def test_a_wish_that_was_kept_counts_before_the_next_window(newsletter, sink, tm
     sending.join(60)
     assert ended(newsletter) == [_at(newsletter, 590)]
     assert len(sink.messages) == 599
+
+
+YES_SINCE = """
+    WITH yes AS (INSERT INTO consent_event (subscriber_id, kind, basis, purpose)
+        VALUES (1, 'granted', 'consent', 'digest:1') RETURNING id)
+    INSERT INTO subscription (subscriber_id, digest_id, rhythm, granted_by) SELECT 1, 1, 'weekly', id FROM yes
+"""
+
+
+@pytest.fixture
+def spooled(newsletter, tmp_path):
+    """The reader's two digests, and pages whose database is away."""
+    house.add_readers(newsletter, tmp_path, ["ann@example.org"])
+    with newsletter.parts.database.transaction() as session:
+        digests.add(session, "daily", name="Daily", languages=("en",), rhythm=Rhythm.DAILY)
+    house.bring(newsletter, tmp_path / "people.csv", digest="daily")
+    away = house.assembly.assemble(
+        newsletter.settings.model_copy(update={"database_url": house.settings.SecretStr(AWAY)}), role="web"
+    )
+    yield away
+    away.close()
+
+
+def come_back(newsletter):
+    """She has left by another road meanwhile, and says yes to the first digest again, by her own hand."""
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("UPDATE subscription SET ended_at = now(), end_reason = 'left' WHERE digest_id = 1"))
+        session.execute(text(YES_SINCE))
+
+
+def takes(newsletter):
+    with newsletter.parts.database.transaction() as session:
+        return [one.digest_id for one in subscriptions.of(session, 1)]
+
+
+@pytest.mark.parametrize(("wished", "kept"), [(1, [1, 2]), (None, [1])], ids=["one click", "everything"])
+def test_who_said_yes_after_a_wish_that_was_kept_stays(newsletter, spooled, wished, kept):
+    """Pages may keep it for days, or for ever on a disk that failed: drained, it must not end what she asked for since."""
+    tokens = newsletter.parts.tokens
+    if wished:
+        leaving.leave(spooled.parts, tokens.leave(1, wished, 1))
+    else:
+        leaving.leave_everything(spooled.parts, tokens.preferences(1, now=datetime.now(UTC)))
+    come_back(newsletter)
+    assert leaving.drain(newsletter.parts) == 1
+    assert sorted(takes(newsletter)) == kept
+    with newsletter.parts.database.transaction() as session:
+        assert not session.execute(
+            text(f"SELECT {consent.said_no('1', 'ARRAY[$$digest:1$$, $$everything$$]')}")
+        ).scalar_one()
+
+
+@pytest.mark.parametrize("said", ["", ', "said": "yesterday"', ', "said": 7', ', "said": "2020-01-01T00:00:00"'])
+def test_a_wish_without_an_hour_is_heard_whole(newsletter, spooled, said):
+    """Files of an older version hold none; in doubt somebody wanted to leave."""
+    come_back(newsletter)
+    path = spooling.file(newsletter.settings.home)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f'{{"subscriber": 1, "digest": null{said}}}\n')
+    assert leaving.drain(newsletter.parts) == 1
+    assert takes(newsletter) == []
+
+
+def test_a_list_says_no_yes_for_whoever_wished_to_leave(newsletter, spooled, tmp_path):
+    """Somebody imports while the wish waits: that is nobody's word, and she has left."""
+    leaving.leave_everything(spooled.parts, newsletter.parts.tokens.preferences(1, now=datetime.now(UTC)))
+    with newsletter.parts.database.transaction() as session:
+        digests.add(session, "third", name="Third", languages=("en",), rhythm=Rhythm.DAILY)
+    house.bring(newsletter, tmp_path / "people.csv", digest="third")
+    assert leaving.drain(newsletter.parts) == 1
+    assert takes(newsletter) == []
 
 
 def _at(newsletter, position):

@@ -98,10 +98,13 @@ class Moving:
             return dict(json.loads(session.vault.unseal("consent_detail", "details", row.event_id, row.details_sealed)))
 
     def state(self) -> list[Any]:
-        """Return all that an import may touch, but for the record of the imports."""
-        names = ("mailbox", "address_index", "subscriber", "subscription", "consent_event", "consent_detail",
+        """Return all that an import may touch, but for the record of the imports, and for what a further list shows besides."""
+        names = ("mailbox", "address_index", "subscriber", "subscription",
                  "suppression", "interest", "topic", "unproven")  # fmt: skip
-        return [sorted(self.lists.ask(f"TABLE {name}"), key=str) for name in names]
+        rested = "(SELECT granted_by FROM subscription UNION ALL SELECT granted_by FROM interest)"
+        events = f"SELECT * FROM consent_event WHERE import_id IS NULL OR kind = 'withdrawn' OR id IN {rested}"
+        details = f"SELECT * FROM consent_detail WHERE event_id IN {rested}"
+        return [sorted(self.lists.ask(sql), key=str) for sql in [*(f"TABLE {name}" for name in names), events, details]]
 
 
 @pytest.fixture

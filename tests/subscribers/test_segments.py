@@ -167,6 +167,23 @@ def test_a_segment_that_nests_without_end_is_refused() -> None:
         segments.from_data([nots])
 
 
+def test_what_no_mailing_could_keep_is_not_kept_at_all(lists: Lists) -> None:
+    """A chain that is counted for months and fails on the evening of the mailing: it is said when it is made."""
+    with lists.database.transaction() as session:
+        segments.add(session, "s0", segments.from_data([{"digest": "weekly"}]))
+        for number in range(1, 11):
+            segments.add(session, f"s{number}", segments.from_data([{"in": f"s{number - 1}"}]))
+        for wrong in ([{"in": "s10"}], [{"not": {"in": "s9"}}, {"not": {"in": "s10"}}], [{"not": {"in": "s9"}}]):
+            with pytest.raises(BadSegment) as refusal:
+                segments.add(session, "deeper", segments.from_data(wrong))
+            assert refusal.value.message == "segment.too-deep"
+        for key in ("s10", "s0"):
+            spelled = segments.spelled(
+                session, segments.from_data([{"digest": "weekly"}, *segments.as_data(segments.by_key(session, key))])
+            )
+            assert segments.from_data(segments.as_data(spelled)) == spelled
+
+
 def test_a_key_never_changes_what_it_means(lists: Lists) -> None:
     """Somebody schedules a mailing to it; it must not become another hundred people behind their back."""
     first, other = ([{"language": language}] for language in ("fa", "en"))

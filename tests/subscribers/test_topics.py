@@ -3,7 +3,7 @@
 import pytest
 
 from newsletter.database import Database, now
-from newsletter.subscribers import topics, unsubscribe
+from newsletter.subscribers import segments, topics, unsubscribe
 from newsletter.vault import Keyring, Vault
 from tests.servers import Urls
 from tests.subscribers.conftest import NOW, Lists
@@ -118,3 +118,38 @@ def test_leaving_everything_is_not_undone_by_a_choice(lists: Lists, reader: tupl
         unsubscribe.leave(session, reader[0], None, reason="unsubscribed", now=NOW)
         topics.choose(session, reader[0], ["water"], now=NOW)
     assert lists.one("SELECT count(*) FROM subscription WHERE ended_at IS NULL") == 0
+
+
+@pytest.mark.usefixtures("three")
+def test_a_topic_that_is_removed_is_nobodys_and_can_come_back(lists: Lists, reader: tuple[int, int]) -> None:
+    """An operator's slip, or another system's tag, must not stand on readers' pages for ever; what was kept stays provable."""
+    with lists.database.transaction() as session:
+        topics.choose(session, reader[0], ["water", "press"], now=NOW)
+        with pytest.raises(topics.TopicChosen) as refusal:
+            topics.remove(session, "water", chosen_too=False, now=NOW)
+        assert refusal.value.facts == {"topic": "water", "readers": 1, "segments": 0}
+        assert topics.remove(session, "prisons", chosen_too=False, now=NOW) == topics.Uses(0, 0)
+        assert topics.remove(session, "water", chosen_too=True, now=NOW) == topics.Uses(1, 0)
+        assert [one.key for one in topics.listed(session)] == ["press"]
+        with pytest.raises(topics.UnknownTopic):
+            topics.choose(session, reader[0], ["water"], now=NOW)
+    assert keys(lists, reader[0]) == ["press"]
+    assert lists.ask("SELECT kind, purpose FROM consent_event ORDER BY id")[-1] == ("withdrawn", "topic:1")
+    with lists.database.transaction() as session:
+        again = topics.add(session, "water", name="Rivers")
+        assert (again.id, again.name) == (1, "Rivers")
+    assert keys(lists, reader[0]) == ["press"], "without readers"
+
+
+@pytest.mark.usefixtures("three")
+def test_a_topic_that_a_segment_names_is_not_removed_unasked(lists: Lists) -> None:
+    """The mailing to that segment would be refused on its evening."""
+    with lists.database.transaction() as session:
+        segments.add(session, "wet", segments.from_data([{"not": {"topic": "water"}}]))
+        segments.add(session, "dry", segments.from_data([{"topic": "press"}]))
+        with pytest.raises(topics.TopicChosen) as refusal:
+            topics.remove(session, "water", chosen_too=False, now=NOW)
+        assert refusal.value.facts["segments"] == 1
+        topics.remove(session, "water", chosen_too=True, now=NOW)
+        with pytest.raises(segments.BadSegment):
+            segments.count(session, segments.by_key(session, "wet"), digests={})

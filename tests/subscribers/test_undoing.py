@@ -8,8 +8,10 @@ import pytest
 
 from newsletter.addresses import EmailAddress
 from newsletter.database import Session
-from newsletter.subscribers import people, suppression
+from newsletter.subscribers import consent, grounds, people, segments, suppression, tables, topics
 from newsletter.subscribers.suppression import Brought, Reason, SaidBy, Word
+from newsletter.subscribers.tagging import Tags
+from tests.fakes import exports
 from tests.subscribers.conftest import NOW, Lists
 from tests.subscribers.test_moving_in import Moving, Undo
 from tests.subscribers.test_moving_in import moving as moving
@@ -119,3 +121,132 @@ def test_of_an_import_before_it_was_counted_nobody_says_that_it_wrote_over_nothi
     done = moving.lists.bring("email\nmaryam@example.org\n")
     moving.lists.ask("UPDATE import_run SET altered = NULL")
     assert undo(done.number).altered is None
+
+
+ANN, BOTH = "email\nann@example.org\n", "email\nann@example.org\nbob@example.org\n"
+TIMES = "email,optin_time\nann@example.org,2021-03-01T10:00:00Z\nbob@example.org,2021-03-02T10:00:00Z\n"
+
+
+@pytest.mark.parametrize("order", ["first", "second"])
+def test_who_another_list_names_stays_when_one_is_undone(moving: Moving, undo: Undo, order: str) -> None:
+    """One file was wrong, the other good: whoever signed the good one's forms takes the digest by it, and is no mistake."""
+    first = moving.bring(moving.file("a.csv", ANN), evidence="paper forms").number
+    second = moving.bring(moving.file("b.csv", TIMES))
+    assert (second.added, second.unchanged, second.also) == (1, 1, 1)
+    if order == "first":
+        undone = undo(first)
+        assert (undone.ended, undone.handed, undone.forgotten) == (0, 1, 0)
+        assert moving.readers() == {"ann", "bob"}
+        assert moving.details("ann")["asked_at"].startswith("2021-03-01"), "what the good list shows is kept"
+        undone = undo(second.number)
+        assert (undone.ended, undone.handed, undone.forgotten) == (2, 0, 2)
+    else:
+        undone = undo(second.number)
+        assert (undone.ended, undone.handed, undone.forgotten) == (1, 0, 1)
+        assert moving.readers() == {"ann"}
+        undone = undo(first)
+        assert (undone.ended, undone.handed, undone.forgotten) == (1, 0, 1)
+    assert (moving.readers(), moving.people()) == (set(), set())
+
+
+def test_the_same_zip_brought_twice_and_undone_once_is_there(moving: Moving, undo: Undo, lists: Lists) -> None:
+    """Somebody brings it again, sees two entries and takes the older one back."""
+    with lists.database.transaction() as session:
+        topics.add(session, "water", name="Water")
+    path = exports.mailchimp(moving.folder / "export.zip")
+    first, second = moving.bring(path), moving.bring(path)
+    there = moving.readers()
+    undone = undo(first.number)
+    assert (undone.ended, undone.interests, undone.handed) == (0, 0, len(there))
+    assert moving.readers() == there != set()
+    assert lists.one("SELECT count(*) FROM interest WHERE ended_at IS NULL") == first.interests
+    assert undo(second.number).interests == first.interests
+    assert moving.readers() == set()
+
+
+def test_a_dry_run_keeps_nothing_besides(moving: Moving, undo: Undo) -> None:
+    """It says what a list would show of readers already, and undoing the other then still ends them."""
+    first = moving.lists.bring(ANN).number
+    assert moving.lists.bring(BOTH, dry_run=True).also == 1
+    assert undo(first).handed == 0
+    assert moving.people() == set()
+
+
+def test_a_list_without_evidence_holds_nobody(moving: Moving, undo: Undo) -> None:
+    """It shows nothing, so nothing rests on it."""
+    first = moving.lists.bring(ANN).number
+    assert moving.bring(moving.file("b.csv", TIMES.replace(",2021-03-01T10:00:00Z", ","))).also == 0
+    assert undo(first).handed == 0
+    assert moving.readers() == {"bob"}
+
+
+def test_who_said_yes_themselves_stays_when_the_list_is_undone(moving: Moving, undo: Undo) -> None:
+    """They took it already, so that their own yes opened nothing; it is theirs all the same, and a list need not show it."""
+    first = moving.lists.bring(ANN).number
+    number, _ = moving.lists.reader()
+    with moving.lists.database.transaction() as session:
+        purpose = consent.of_digest(moving.lists.digest_id)
+        own = consent.granted(session, number, basis=consent.Basis.CONSENT, purpose=purpose, now=NOW)
+    assert moving.lists.bring(ANN).also == 0
+    assert undo(first).handed == 1
+    assert moving.readers() == {"ann"}
+    assert moving.lists.one("SELECT granted_by FROM subscription WHERE ended_at IS NULL") == own
+
+
+def test_a_list_that_comes_every_night_fills_no_table(moving: Moving, undo: Undo) -> None:
+    """Old links are clicked for years, so the same export is brought again and again: a row a night for each reader is too much."""
+    numbers = [moving.lists.bring(ANN).number for _ in range(6)]
+    assert moving.lists.one("SELECT count(*) FROM consent_event") == grounds.MOST
+    for number in numbers[1:3]:
+        undo(number)
+    assert moving.lists.bring(ANN).also == 1, "what was undone makes room"
+    undo(numbers[0])
+    assert moving.readers() == {"ann"}
+
+
+def test_nothing_is_undone_while_a_list_comes_in(moving: Moving, undo: Undo) -> None:
+    """It may be writing down at this moment that somebody stands on it as well."""
+    first = moving.lists.bring(ANN).number
+
+    def now(*_: object) -> None:
+        with pytest.raises(tables.ImportBusy):
+            undo(first)
+
+    moving.lists.bring(BOTH, before_commit=now)
+    undo(first)
+    assert moving.readers() == {"ann", "bob"}
+
+
+def test_topics_that_a_list_made_go_with_it(moving: Moving, undo: Undo) -> None:
+    """The tags of the wrong file ("major donor") stood on every reader's page, and nothing could take them away."""
+    with moving.lists.database.transaction() as session:
+        topics.add(session, "water", name="Water")
+    path = exports.mailchimp(moving.folder / "export.zip")
+    done = moving.bring(path, tags=Tags.ALL)
+    assert undo(done.number).topics == 1
+    with moving.lists.database.transaction() as session:
+        assert [one.key for one in topics.listed(session)] == ["water"], "which an operator made"
+    again = moving.bring(path, tags=Tags.ALL)
+    assert again.interests == done.interests, "the list can come in again"
+    with moving.lists.database.transaction() as session:
+        assert [one.key for one in topics.listed(session)] == ["press-freedom", "water"]
+
+
+@pytest.mark.parametrize("use", ["chosen", "another list", "segment"])
+def test_a_topic_that_others_use_outlives_the_list_that_made_it(moving: Moving, undo: Undo, use: str) -> None:
+    """It is theirs by now."""
+    path = exports.mailchimp(moving.folder / "export.zip")
+    done = moving.bring(path, tags=Tags.ALL)
+    if use == "another list":
+        moving.bring(path)
+    with moving.lists.database.transaction() as session:
+        if use == "segment":
+            segments.add(session, "press", segments.from_data([{"topic": "press-freedom"}, {"topic": "water"}]))
+    if use == "chosen":
+        moving.lists.bring("email\nown@example.org\n")
+        (number,) = moving.lists.ask("SELECT max(id) FROM subscriber")[0]
+        with moving.lists.database.transaction() as session:
+            topics.choose(session, number, ["press-freedom", "water"], now=NOW)
+    assert undo(done.number).topics == 0
+    with moving.lists.database.transaction() as session:
+        assert [one.key for one in topics.listed(session)] == ["press-freedom", "water"]

@@ -274,3 +274,31 @@ def test_everything_is_left_by_a_fresh_link_too(worker, pages, fresh) -> None:
     answer = pages.post(fresh, data={"action": "leave"})
     assert answer.status_code == 200
     assert taken(worker) == {}
+
+
+@pytest.mark.parametrize(
+    ("language", "zone", "named"),
+    [
+        ("de", "Europe/Berlin", "Deutsch"),
+        ("fa", "US/Eastern", None),
+        ("pt-BR", "Etc/GMT+5", "português (Brasil)"),
+        ("en-GB", "America/Sao_Paulo", None),
+        ("qaa", "Asia/Tehran", ">qaa<"),
+    ],
+)
+def test_what_a_reader_has_stays_where_they_change_something_else(worker, pages, link, language, zone, named):
+    """A list brought them with a language that we lack: who ticks a topic must not find everything in another from then on."""
+    ask(worker, f"UPDATE subscriber SET language = '{language}', time_zone = '{zone}' RETURNING id")
+    page = pages.get(link).text
+    assert not named or named in page
+    sent = {
+        name: re.search(r'<option(?: value="([^"]*)")?[^>]* selected>([^<]*)', choices)
+        for name in ("language", "zone")
+        for choices in re.findall(rf'<select id="{name}".*?</select>', page, re.S)
+    }
+    own = {name: found[1] or found[2] for name, found in sent.items()}
+    assert own == {"language": language, "zone": zone}
+    assert pages.post(link + "/more", data={"rhythm-weekly": "weekly", "topic": "camps", **own}).status_code == 200
+    assert ask(worker, "SELECT language, time_zone FROM subscriber") == [(language, zone)]
+    other = pages.post(link + "/more", data={"rhythm-weekly": "weekly", "language": "fr", "zone": zone})
+    assert other.status_code == 422, "another that we lack is no choice"
