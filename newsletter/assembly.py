@@ -23,7 +23,7 @@ from newsletter.campaigns import errands
 from newsletter.composer import headers, signing
 from newsletter.composer.signing import Key, Signer
 from newsletter.database import Database, DatabaseUnreachable
-from newsletter.delivery import recovery
+from newsletter.delivery import hushing, recovery
 from newsletter.delivery.envelopes import Identity
 from newsletter.delivery.relaylog import RelayLog
 from newsletter.delivery.sending import Sender
@@ -223,6 +223,8 @@ class Newsletter:
         leaving.drain(self.parts)
         recovery.reclaim(self.parts.database, self._journals)
         recovery.close_stopped(self.parts.database, self._journals, owner=f"sweep:{os.getpid()}")
+        with self.parts.database.transaction() as session:
+            hushing.hush(session, now=database.now(session))
         if self._relay_log:
             domain = self.parts.letterhead.domain
             recovery.settle_by_log(self.parts.database, self._relay_log, self.parts.tokens, domain=domain)

@@ -15,7 +15,7 @@ from newsletter.composer.content import MailingContent
 from newsletter.composer.message import Compiled
 from newsletter.composer.styles import Style
 from newsletter.database import Session
-from newsletter.delivery import budget, paces, planning, quotas, roads, standing
+from newsletter.delivery import budget, hushing, paces, planning, quotas, roads, standing
 from newsletter.delivery import promises as truth
 from newsletter.delivery.budget import Promise
 from newsletter.delivery.promises import Handed, Promised
@@ -338,6 +338,8 @@ def stop(parts: Parts, mailing_id: int) -> int:
 def cancel_rest(parts: Parts, mailing_id: int) -> int:
     """Cancel what is left of a stopped mailing; return how many. The stop itself does not wait for a million rows."""
     cancelled = 0
+    with parts.database.transaction() as session:
+        hushing.hush(session, now=database.now(session))
     for waiting in (False, True):
         with parts.database.transaction() as session:
             stopped = mailings.get(session, mailing_id)
