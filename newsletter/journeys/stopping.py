@@ -10,7 +10,7 @@ from newsletter.jobs import HOOKS, SWEEP
 from newsletter.journeys import acting, mailing
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings
-from newsletter.ledger.mailings import NOT_GONE, State, WrongState
+from newsletter.ledger.mailings import NOT_GONE, Kind, State, WrongState
 from newsletter.ledger.manifest import short
 from newsletter.operators import audit, hooks
 from newsletter.operators.hooks import Event
@@ -103,6 +103,15 @@ def running(parts: Parts, mailing_id: int) -> list[int]:
     """Return those languages of an alert, written later, that a stop would end with it."""
     with parts.database.transaction() as session:
         return languages(session, mailing_id)
+
+
+def may_halt(parts: Parts, mailing_id: int) -> bool:
+    """Return whether a number is that of an alert of which something is still to go. Raises UnknownMailing."""
+    with parts.database.transaction() as session:
+        view = mailings.get(session, mailing_id)
+        return view.kind is Kind.ALERT and (
+            view.state in STOPPABLE - {State.DRAFT} or bool(languages(session, view.id))
+        )
 
 
 def by_hand(parts: Parts, mailing_id: int, to: State, *, by: int) -> State:

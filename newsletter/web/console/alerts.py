@@ -326,10 +326,12 @@ def stop(request: Request, number: Id) -> Response:
 
 
 def _halt(request: Request, number: int, to: State) -> Response:
-    who = gate.visitor(request)
+    """Halt an alert. Whoever only watched it until their session was idle halts it all the same, and sees nothing else."""
+    who, idle = gate.halter(request)
     who.require(May.STOP)
+    here = f"/console/alerts/{number}"
     try:
         stopping.by_hand(gate.made(request).parts, number, to, by=who.operator.id)
     except NewsletterError as problem:
-        return _shown(request, who, number, problem)
-    return gate.go(f"/console/alerts/{number}")
+        return gate.door(request, here, problem=problem) if idle else _shown(request, who, number, problem)
+    return gate.door(request, here, done=f"login-{to}", number=number) if idle else gate.go(here)

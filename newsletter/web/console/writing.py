@@ -143,7 +143,7 @@ def _kept(request: Request, fields: dict[str, str], over: NotLoggedIn) -> HTMLRe
     """Show what was written to whose session ended meanwhile: before their eyes while they log in beside it, and to go on with."""
     words = [text for name, text in fields.items() if name.startswith(_WORDS) and text.strip()]
     kept = {"words": words, "fields": fields, "action": request.scope["path"]} if words else None
-    return gate.show(request, "login.html", problem=over, back=gate.inside(""), kept=kept)
+    return gate.door(request, "", problem=over, kept=kept)
 
 
 def _have_composed(request: Request, who: Visitor, form: Form, *, nobody: bool) -> Response:
