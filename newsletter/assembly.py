@@ -35,6 +35,7 @@ from newsletter.journeys import (
     erasing,
     expiring,
     growing,
+    halts,
     hooking,
     joining,
     leaving,
@@ -242,6 +243,7 @@ class Newsletter:
         if returns.any_waiting(self.parts):
             self.parts.nudger.nudge(RETURNS)
         refusing.tell(self.parts)
+        halts.tell(self.parts)
         expiring.ask(self.parts)
         drilling.look(self.parts)
         if drilling.due(self.parts):

@@ -13,7 +13,7 @@ from newsletter.campaigns import alerts
 from newsletter.database import Session
 from newsletter.delivery import alone as solo
 from newsletter.delivery import planning
-from newsletter.jobs import DELIVER, HOOKS
+from newsletter.jobs import DELIVER, HOOKS, SWEEP
 from newsletter.journeys import acting, agreeing, announcing, drafting, fixing, growing, mailing, stopping, telling
 from newsletter.journeys.acting import NotAnAlert as NotAnAlert
 from newsletter.journeys.acting import allowed as _allowed
@@ -453,7 +453,8 @@ def stop(parts: Parts, mailing_id: int, *, by: int | None = None) -> int:
     with parts.database.transaction() as session:
         acting.an_alert(session, mailing_id)
     ended = stopping.end_all(parts, mailing_id, by=by or audit.SHELL)
-    parts.nudger.nudge(HOOKS)
+    for job in (SWEEP, HOOKS):
+        parts.nudger.nudge(job)
     return sum(mailing.cancel_rest(parts, one) for one in ended)
 
 

@@ -128,8 +128,8 @@ def by_hand(parts: Parts, mailing_id: int, to: State, *, by: int) -> State:
         mailing.pause(parts, mailing_id, by=by)
     else:
         end_all(parts, mailing_id, by=by)
-    for job in (SWEEP, HOOKS):
-        parts.nudger.nudge(job)
+        for job in (SWEEP, HOOKS):
+            parts.nudger.nudge(job)
     with parts.database.transaction() as session:
         return mailings.get(session, mailing_id).state
 

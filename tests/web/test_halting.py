@@ -96,3 +96,43 @@ def test_a_foreign_page_halts_nothing_by_an_idle_session(going, worker, database
     house.by_owner(database_urls, IDLE)
     browser.page = browser.client.post(f"/console/alerts/{number}/stop", data={"form": "0" * 64})
     assert (browser.page.status_code, state(worker, number)) == (403, "sending")
+
+
+def test_a_paused_alert_says_on_every_page_that_it_does_not_go(going, browse, crew, now, worker, database_urls):
+    """Whoever paused it by a slip of the thumb may not let it go on, and must know whom to call."""
+    author, number = going
+    _, approver = inside(browse, crew, now, Role.APPROVER)
+    assert "It goes now" in author.open("/console").text
+    approver.open(f"/console/alerts/{number}")
+    approver.post(f"/console/alerts/{number}/pause")
+    assert "You may not let it go on. These may: " in approver.text
+    assert f"/console/alerts/{number}/resume" not in approver.text
+    assert "so it does not go: " in approver.text
+    assert f"/console/alerts/{number}/resume" in author.open(f"/console/alerts/{number}").text
+    assert "You may not let it go on" not in author.text
+    assert "Paused: it does not go" in author.open("/console").text
+    assert "It goes now" not in author.text
+    house.by_owner(database_urls, "DELETE FROM operator_role")
+    assert "Nobody of the team may let it go on" in approver.open(f"/console/alerts/{number}").text
+
+
+def test_an_alert_that_a_worker_halted_does_not_go_now(going, worker, database_urls):
+    """Its lock was tampered with: the first page may not say that it goes."""
+    author, number = going
+    house.by_owner(
+        database_urls, "UPDATE mailing SET expires_at = expires_at + interval '30 days' WHERE id = %s", number
+    )
+    worker.deliver("urgent")
+    assert state(worker, number) == "paused"
+    assert "Paused: it does not go" in author.open("/console").text
+
+
+def test_who_stopped_it_is_read_by_its_author(going, browse, crew, now, worker):
+    """Whoever wrote it reads no audit, and is the first to be called."""
+    author, number = going
+    _, approver = inside(browse, crew, now, Role.APPROVER)
+    approver.open(f"/console/alerts/{number}")
+    approver.post(f"/console/alerts/{number}/stop")
+    shown = author.open(f"/console/alerts/{number}").text
+    assert "Stopped for good on" in shown
+    assert "Mina Moradi</p>" in shown
