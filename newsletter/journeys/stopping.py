@@ -42,6 +42,11 @@ class Offer:
         return self.state in STOPPABLE or bool(self.languages)
 
     @property
+    def had(self) -> bool:
+        """Somebody may have it, and nobody has taken it back."""
+        return self.state is State.STOPPED
+
+    @property
     def ended(self) -> bool:
         """Somebody has stopped it."""
         return self.state in ENDED

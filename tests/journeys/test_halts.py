@@ -164,7 +164,9 @@ def test_the_alert_and_its_languages_are_one_mail(made, pages, number, author, s
     sink.messages.clear()
     made.deliver("transactional")
     assert [one.recipient for one in sink.messages].count(author.address) == 1
-    assert f"Alert {number} goes no further" in said(message_from_bytes(sink.messages[0].content, policy=policy.default))
+    assert f"Alert {number} goes no further" in said(
+        message_from_bytes(sink.messages[0].content, policy=policy.default)
+    )
     assert {alert.standing(made.parts, one).state for one in both} == {State.STOPPED}
 
 
