@@ -191,6 +191,12 @@ def sign(parts: Parts, mailing_id: int, *, by: int, factor: Factor, answer: str,
     acting.by_factor(parts, by, factor, answer, before=require, act=add)
 
 
+def has_word(parts: Parts, mailing_id: int, *, by: int) -> bool:
+    """Return whether an alert is approved, or whether somebody's word for it as it is locked is there already: a tap twice."""
+    found = standing(parts, mailing_id)
+    return (found.state in WENT | {State.APPROVED} and not found.alone) or by in found.approved_by
+
+
 def _as_seen(manifest: Manifest, seen: str | None) -> Manifest:
     """Return a lock that is the one before somebody's eyes; `seen` None: whichever it is. Raises ChangedMeanwhile."""
     if seen is not None and manifest.fingerprint.hex() != seen:

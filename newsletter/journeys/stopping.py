@@ -119,6 +119,12 @@ def may_halt(parts: Parts, mailing_id: int) -> bool:
         )
 
 
+def is_so(parts: Parts, mailing_id: int, to: State) -> bool:
+    """Return whether an alert is paused, or has ended by somebody's stop, already. Raises UnknownMailing."""
+    with parts.database.transaction() as session:
+        return mailings.get(session, mailing_id).state in (ENDED if to is State.STOPPED else {to})
+
+
 def by_hand(parts: Parts, mailing_id: int, to: State, *, by: int) -> State:
     """Pause or stop an alert in all its languages, as somebody of the team on their page; return what it is by that.
 

@@ -1,6 +1,7 @@
 """An alert is written on a phone: a form with fields for each language, kept as it was where something is wrong with it."""
 
 import re
+import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
@@ -158,7 +159,8 @@ def _have_composed(request: Request, who: Visitor, form: Form, *, nobody: bool) 
         return _form(request, who, form, problem)
     act = Act.DRAFT if form.number is None else Act.EDIT
     asked: dict[str, object] = {"words": words, "digest": form.digests[0].key, "seen": form.seen}
-    ended = asking.ask(request, who, act, mailing=form.number, **(asked | form.asked))
+    once = {"once": form.once} if form.once else {}
+    ended = asking.ask(request, who, act, mailing=form.number, **(asked | form.asked | once))
     return _form(request, who, form, asking.refusal(ended)) if ended.refused else asking.go_on(ended)
 
 
@@ -188,6 +190,7 @@ def _form(
     usual = (place.later, place.only, place.limits.part) if place else ((), (), EVERYBODY)
     facts: dict[str, Any] = {
         "wanted": form,
+        "once": secrets.token_urlsafe(12),
         "again": again,
         "place": place,
         "offered": translating.offered(parts, form.translates) if form.translates else (),
