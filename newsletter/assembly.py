@@ -23,7 +23,7 @@ from newsletter.campaigns import errands
 from newsletter.composer import headers, signing
 from newsletter.composer.signing import Key, Signer
 from newsletter.database import Database, DatabaseUnreachable
-from newsletter.delivery import recovery
+from newsletter.delivery import hushing, recovery
 from newsletter.delivery.envelopes import Identity
 from newsletter.delivery.relaylog import RelayLog
 from newsletter.delivery.sending import Sender
@@ -35,6 +35,7 @@ from newsletter.journeys import (
     erasing,
     expiring,
     growing,
+    halts,
     hooking,
     joining,
     leaving,
@@ -224,6 +225,8 @@ class Newsletter:
         meanwhile.settle_all(self.parts.database)
         recovery.reclaim(self.parts.database, self._journals)
         recovery.close_stopped(self.parts.database, self._journals, owner=f"sweep:{os.getpid()}")
+        with self.parts.database.transaction() as session:
+            hushing.hush(session, now=database.now(session))
         if self._relay_log:
             domain = self.parts.letterhead.domain
             recovery.settle_by_log(self.parts.database, self._relay_log, self.parts.tokens, domain=domain)
@@ -241,6 +244,7 @@ class Newsletter:
         if returns.any_waiting(self.parts):
             self.parts.nudger.nudge(RETURNS)
         refusing.tell(self.parts)
+        halts.tell(self.parts)
         expiring.ask(self.parts)
         drilling.look(self.parts)
         if drilling.due(self.parts):

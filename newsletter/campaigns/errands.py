@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, false, func, or_, select, update
+from sqlalchemy import ColumnElement, false, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from newsletter.errors import NotFound
@@ -18,6 +18,8 @@ from newsletter.models.errand import Errand
 
 PATIENCE = timedelta(seconds=60)
 """After so long whoever began an errand is taken for dead."""
+ONCE = timedelta(hours=12)
+"""How long one form counts once: as long as anybody is logged in."""
 MOST_AT_ONCE = 2
 """Of so many alerts links are tried at once: a hook that is to wake somebody shares what tries them."""
 
@@ -49,6 +51,25 @@ def add(session: Session, act: Act, *, by: int | None, mailing: int | None = Non
     session.add(row)
     session.flush()
     return row.id
+
+
+def add_once(session: Session, act: Act, *, by: int, mailing: int | None = None, **facts: Any) -> int:
+    """Write down what somebody asks for, or return the number of the very same that they asked for a moment ago.
+
+    A thumb taps twice, and each tap sends the whole form. Of two at once the second waits for the first. What was refused may be
+    asked for again.
+    """
+    session.execute(_TURN, {"by": by})
+    lately = Errand.asked_at > func.now() - ONCE
+    same = [Errand.act == act, Errand.operator_id == by, Errand.facts == facts, Errand.refused.is_(None)]
+    if mailing is not None:  # a draft bears its number once it is done
+        same.append(Errand.mailing_id == mailing)
+    query = select(Errand.id).where(*same, lately).order_by(Errand.id).limit(1)
+    found = session.execute(query).scalar_one_or_none()
+    return add(session, act, by=by, mailing=mailing, **facts) if found is None else found
+
+
+_TURN = text("SELECT pg_advisory_xact_lock(hashtext('errand'), CAST(:by AS int))")
 
 
 def have_checked(session: Session, mailing: int) -> None:

@@ -6,6 +6,7 @@ A language that comes later stands beside the alert of which it is one, and unde
 from collections.abc import Sequence
 from datetime import datetime
 
+from newsletter import database
 from newsletter.database import Session
 from newsletter.errors import Conflict
 from newsletter.ledger import deliveries, mailings, shards, translating
@@ -128,7 +129,9 @@ def supersede(session: Session, update: MailingView, *, now: datetime) -> list[i
     )
     if before:  # asked with it in our hands: whoever took it back a moment ago is heard
         require(session, before[0], digest=update.digest_id, by=update.id)
-    return [one for one in every if _end(session, mailings.get(session, one), now=now)]
+    # Not before the update was planned: by that it is known that nobody stopped them (`ledger.hushed`).
+    ended_at = max(now, database.now(session))
+    return [one for one in every if _end(session, mailings.get(session, one), now=ended_at)]
 
 
 def answered(session: Session, mailing: MailingView) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from sqlalchemy import Select
 
 from newsletter import errors
 from newsletter.database import Session
-from newsletter.delivery import alone, following, pacing
+from newsletter.delivery import alone, following, hushing, pacing
 from newsletter.errors import Conflict, NewsletterError
 from newsletter.issues import digests, withdrawal
 from newsletter.ledger import books, deliveries, locks, mailings, refusals, translating, variants
@@ -129,7 +129,7 @@ def plan(
         _publish(session, mailing, locked, now=now)
         following.supersede(session, mailing, now=now)
     else:
-        _hold_withdrawn(session, mailing_id)
+        _hold_withdrawn(session, mailing_id, now=now)
     mailings.start(session, mailing_id)
     # An audience of nobody is done at once. While an alert is paused its further languages wait with it.
     if not books.finish(session, mailing_id) and paused:
@@ -237,8 +237,9 @@ def _publish(session: Session, mailing: mailings.MailingView, locked: Manifest, 
     variants.carries(session, mailing.id, found)
 
 
-def _hold_withdrawn(session: Session, mailing_id: int) -> None:
+def _hold_withdrawn(session: Session, mailing_id: int, *, now: datetime) -> None:
     """What was composed while an article was being withdrawn carries it, and nobody has held it yet."""
+    hushing.hush(session, now=now)
     for article in withdrawal.among(session, variants.carried(session, mailing_id)):
         mailings.hold(session, article, why=mailings.WITHDRAWN)
 

@@ -17,6 +17,13 @@ def of_alert(session: Session, mailing_id: int, *, now: datetime) -> list[int]:
     return list(session.execute(statement.execution_options(synchronize_session=False)).scalars())
 
 
+def standing(session: Session, mailings: Iterable[int]) -> list[int]:
+    """Return those of some alerts that are articles which nobody has withdrawn, oldest first."""
+    chosen = Alert.mailing_id.in_(list(mailings)), Article.withdrawn_at.is_(None)
+    query = select(Alert.mailing_id).join(Article, Article.id == Alert.article_id).where(*chosen)
+    return list(session.execute(query.distinct().order_by(Alert.mailing_id)).scalars())
+
+
 def among(session: Session, articles: Iterable[int]) -> list[int]:
     """Return those of some articles that are withdrawn."""
     # One array, where IN would be compiled anew for each number of articles.

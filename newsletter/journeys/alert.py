@@ -13,7 +13,7 @@ from newsletter.campaigns import alerts
 from newsletter.database import Session
 from newsletter.delivery import alone as solo
 from newsletter.delivery import planning
-from newsletter.jobs import DELIVER, HOOKS
+from newsletter.jobs import DELIVER, HOOKS, SWEEP
 from newsletter.journeys import acting, agreeing, announcing, drafting, fixing, growing, mailing, stopping, telling
 from newsletter.journeys.acting import NotAnAlert as NotAnAlert
 from newsletter.journeys.acting import allowed as _allowed
@@ -189,6 +189,12 @@ def sign(parts: Parts, mailing_id: int, *, by: int, factor: Factor, answer: str,
         audit.append(session, "alert.signed", by=by, now=database.now(session), mailing=mailing_id, factor=factor)
 
     acting.by_factor(parts, by, factor, answer, before=require, act=add)
+
+
+def has_word(parts: Parts, mailing_id: int, *, by: int) -> bool:
+    """Return whether an alert is approved, or whether somebody's word for it as it is locked is there already: a tap twice."""
+    found = standing(parts, mailing_id)
+    return (found.state in WENT | {State.APPROVED} and not found.alone) or by in found.approved_by
 
 
 def _as_seen(manifest: Manifest, seen: str | None) -> Manifest:
@@ -453,7 +459,8 @@ def stop(parts: Parts, mailing_id: int, *, by: int | None = None) -> int:
     with parts.database.transaction() as session:
         acting.an_alert(session, mailing_id)
     ended = stopping.end_all(parts, mailing_id, by=by or audit.SHELL)
-    parts.nudger.nudge(HOOKS)
+    for job in (SWEEP, HOOKS):
+        parts.nudger.nudge(job)
     return sum(mailing.cancel_rest(parts, one) for one in ended)
 
 

@@ -48,6 +48,12 @@ class News:
     page: str = ""
 
 
+def halted(session: Session, parts: Parts, news: News, *, about: dict[str, int | str], now: datetime) -> None:
+    """Tell everyone in the team that an alert was stopped, given up, paused or resumed. about: by which the mail is found again."""
+    everyone, write = people.active(session), partial(_written, session, parts, news)
+    team.tell(session, parts, everyone, write, expires_at=now + KEEPS, now=now, about=about)
+
+
 def approved(session: Session, parts: Parts, manifest: Manifest, *, by: int, now: datetime) -> int:
     """Tell the author of an alert, and all who may send it, that it may go now; whoever approved it knows. Return how many."""
     hooks.add(session, Event.APPROVED, **telling.facts_of(manifest))

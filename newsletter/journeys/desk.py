@@ -20,8 +20,9 @@ from newsletter.errors import NewsletterError
 from newsletter.issues import articles, digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
-from newsletter.journeys import alert, calling, drafting, framing, mailing, narrowing
+from newsletter.journeys import alert, calling, drafting, framing, halts, mailing, narrowing
 from newsletter.journeys.alert import Standing
+from newsletter.journeys.halts import Halt
 from newsletter.journeys.headcount import Headcount
 from newsletter.journeys.narrowing import Choice, Part
 from newsletter.journeys.parts import Parts
@@ -116,6 +117,7 @@ class Alert:
     lock_asked  when those who may lock it were last asked to; may_ask: they may be asked now
     blocked     it was to go by itself, and does not: why
     wider       the alert it follows, which was for fewer of the digest's readers
+    halt        who stopped, gave up or paused it, where it stands so
     styled      the versions that readers at risk get, in the words of the others
     """
 
@@ -132,6 +134,7 @@ class Alert:
     blocked: NewsletterError | None = None
     wider: int | None = None
     styled: tuple[VariantView, ...] = ()
+    halt: Halt | None = None
 
     @property
     def subject(self) -> str:
@@ -199,6 +202,7 @@ def shown(parts: Parts, mailing_id: int) -> Alert:
             blocked=None if standing.seconded else _blocked(session, view, now=now),
             wider=narrowing.wider(session, mailing_id),
             styled=tuple(one for one in variants.of(session, mailing_id) if one.style),
+            halt=None if status.halted else halts.halt_of(session, view),
         )
 
 
@@ -257,6 +261,7 @@ def taken_back(parts: Parts, found: Alert) -> Status | None:
 class Step(StrEnum):
     """What an alert waits for, of somebody: an id of the pages' catalogue after "front-".
 
+    PAUSED   it does not go until somebody lets it go on, whoever or whatever halted it
     STARTS   it goes by itself at its hour: nobody need do anything, and anyone may stop it
     SOONER   the same, and a word of theirs lets it go at once
     BLOCKED  its hour is no promise: why, stands beside
@@ -264,6 +269,7 @@ class Step(StrEnum):
     """
 
     WATCH = "watch"
+    PAUSED = "paused"
     STARTS = "starts"
     SOONER = "sooner"
     BLOCKED = "blocked"
@@ -323,8 +329,10 @@ def _step(parts: Parts, row: Row, who: OperatorView, *, now: datetime) -> Step |
     if fixed and row.expires_at is not None and row.expires_at <= now:
         return Step.OVER if May.SEND in who.may else None
     match row.state:
-        case State.SENDING | State.PAUSED:
+        case State.SENDING:
             return Step.WATCH
+        case State.PAUSED:
+            return Step.PAUSED
         case State.APPROVED if row.start_at is not None:
             return Step.STARTS
         case State.APPROVED if May.SEND in who.may:

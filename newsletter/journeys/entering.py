@@ -228,10 +228,21 @@ def acting(parts: Parts, token: str) -> Visitor:
     return found
 
 
-def _who(parts: Parts, token: str) -> Visitor | None:
+def halting(parts: Parts, token: str) -> Visitor:
+    """Return who is fully logged in, though they may have only watched for long: to halt something asks for no code.
+
+    It brings no session back to life. Raises NotLoggedIn.
+    """
+    found = _who(parts, token, idle=True)
+    if found is None or found.session.stage is not Stage.FULL:
+        raise NotLoggedIn
+    return found
+
+
+def _who(parts: Parts, token: str, *, idle: bool = False) -> Visitor | None:
     with parts.database.transaction() as session:
         now = database.now(session)
-        found = sessions.find(session, token, now=now) if token else None
+        found = sessions.find(session, token, now=now, idle=idle) if token else None
         operator = people.by_id(session, found.operator_id) if found else None
     return Visitor(operator, found, now) if found and operator and operator.active else None
 

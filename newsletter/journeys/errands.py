@@ -17,6 +17,8 @@ from newsletter.journeys import acting, alert, desk, drafting, expiring, mailing
 from newsletter.journeys.mandates import Wish
 from newsletter.journeys.narrowing import Part
 from newsletter.journeys.parts import Parts
+from newsletter.ledger import mailings
+from newsletter.ledger.mailings import State
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
 
@@ -33,10 +35,11 @@ class TooOld(Conflict):
         super().__init__("errand.too-old", minutes=OLDEST // timedelta(minutes=1))
 
 
-def ask(parts: Parts, act: Act, *, by: int, mailing: int | None = None, **facts: object) -> int:
-    """Write down an errand and call a worker; return its number."""
+def ask(parts: Parts, act: Act, *, by: int, mailing: int | None = None, once: bool = False, **facts: object) -> int:
+    """Write down an errand and call a worker; return its number. once: of the very same, asked again, that of the first."""
+    add = errands.add_once if once else errands.add
     with parts.database.transaction() as session:
-        number = errands.add(session, act, by=by, mailing=mailing, **facts)
+        number = add(session, act, by=by, mailing=mailing, **facts)
     parts.nudger.nudge(LINKS if act is Act.CHECK else ERRANDS)
     return number
 
@@ -50,6 +53,36 @@ def wait(parts: Parts, number: int, *, by: int, seconds: float) -> ErrandView:
         if found.done_at is not None or time.monotonic() > until:
             return found
         time.sleep(LOOK_SECONDS)
+
+
+def is_so(parts: Parts, ended: ErrandView) -> bool:
+    """Return whether an alert is already what somebody pressed for: of two taps the second is refused, and means the same."""
+    if ended.mailing is None or ended.act not in _SO:
+        return False
+    with parts.database.transaction() as session:
+        view = mailings.get(session, ended.mailing)
+        if view.state not in _SO[ended.act]:
+            return False
+        match ended.act:
+            case Act.LOCK:
+                return not ended.facts.get("anew") and ended.facts.get("seen") == drafting.print_of(view)
+            case Act.ALONE:
+                return view.state is not State.APPROVED or view.start_at is not None
+            case _:
+                return True
+
+
+_SO: Mapping[Act, frozenset[State]] = MappingProxyType(
+    {
+        Act.LOCK: alert.WENT | {State.LOCKED, State.APPROVED},
+        Act.SETTLE: alert.WENT | {State.APPROVED},
+        Act.RELEASE: alert.WENT,
+        Act.ALONE: alert.WENT | {State.APPROVED},
+        Act.MANDATED: alert.WENT,
+        Act.RETRACT: frozenset({State.RETRACTED}),
+        Act.RESUME: frozenset({State.SENDING, State.DONE}),
+    }
+)
 
 
 def is_checked(parts: Parts, mailing: int, *, since: timedelta) -> bool:
@@ -168,7 +201,19 @@ def _retract(parts: Parts, found: ErrandView) -> None:
 
 
 def _extend(parts: Parts, found: ErrandView) -> None:
+    if not _as_seen(parts, found):
+        return  # somebody has, since that page was shown: of two taps the first
     expiring.extend(parts, found.mailing or 0, timedelta(hours=int(found.facts["hours"])), by=found.operator)
+
+
+def _as_seen(parts: Parts, found: ErrandView) -> bool:
+    """Return whether an alert still goes until when its page said; a page of before did not say."""
+    try:
+        seen = datetime.fromisoformat(str(found.facts.get("seen", "")))
+    except ValueError:
+        return True
+    with parts.database.transaction() as session:
+        return mailings.get(session, found.mailing or 0).expires_at == seen
 
 
 def _resume(parts: Parts, found: ErrandView) -> None:

@@ -129,7 +129,8 @@ def _ask(session: Session, parts: Parts, *, alert_id: int, now: datetime) -> boo
     parts.letterhead.require()
     latest = locks.current(session, alert.id).latest
     expires = alert.expires_at or now
-    write = partial(question, parts, alert.id, due, expires, latest)
+    paused = alert.state is State.PAUSED
+    write = partial(question, parts, alert.id, due, expires, latest, paused=paused)
     team.tell(session, parts, everyone, write, expires_at=now + KEEPS, now=now)
     hooks.add(session, Event.EXPIRING, alert=alert.id, due=due, expires_at=expires.isoformat())
     audit.append(session, "alert.asked", by=audit.WORKER, now=now, mailing=alert.id, due=due)
@@ -174,21 +175,29 @@ def missing(
 
 
 def question(
-    parts: Parts, mailing_id: int, due: int, expires: datetime, latest: datetime, language: str = "en"
+    parts: Parts,
+    mailing_id: int,
+    due: int,
+    expires: datetime,
+    latest: datetime,
+    language: str = "en",
+    *,
+    paused: bool = False,
 ) -> TeamContent:
-    """Return the mail that asks what is to become of an alert's last readers."""
+    """Return the mail that asks what is to become of an alert's last readers. paused: it does not go at all now."""
     hours = {"expires": telling.moment(parts, expires, language), "latest": telling.moment(parts, latest, language)}
     facts = {"mailing": mailing_id, "due": due} | hours
 
     def say(what: str) -> str:
         return team.say(f"expiry-{what}", language, **facts)
 
+    text = (say("text"), say("paused")) if paused else (say("text"),)
     longer, page = (
         int((latest - expires).total_seconds()) // 3600,
         telling.console(parts.letterhead.base_url, mailing_id),
     )
     if not longer:
         code, look = f"newsletter alerts status {mailing_id}", Action(say("look"), page)
-        return TeamContent(say("subject"), say("title"), (say("text"), say("last")), code, look)
+        return TeamContent(say("subject"), say("title"), (*text, say("last")), code, look)
     code, extend = f"newsletter alerts extend {mailing_id} --hours {min(longer, 24)}", Action(say("button"), page)
-    return TeamContent(say("subject"), say("title"), (say("text"), say("otherwise"), say("extend")), code, extend)
+    return TeamContent(say("subject"), say("title"), (*text, say("otherwise"), say("extend")), code, extend)

@@ -5,7 +5,7 @@ from newsletter.campaigns import atom
 from newsletter.campaigns.atom import Entry, Feed
 from newsletter.journeys import publicity
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import mailings
+from newsletter.ledger import hushed, mailings
 
 MOST = 15
 PLACE = "/alerts/feed.xml"
@@ -16,10 +16,10 @@ def feed(parts: Parts, language: str, *, base_url: str = "") -> bytes:
 
     base_url   where it is read; "" is the first host. What an alert is known by is of the first host, wherever it is read
 
-    An alert to those alone who chose a topic, or are in a segment, is announced to nobody else.
+    An alert to those alone who chose a topic, or are in a segment, is announced to nobody else; one that was stopped to nobody.
     """
     with parts.database.transaction() as session:
-        numbers = mailings.released(session, limit=MOST)
+        numbers = mailings.released(session, limit=MOST, but=hushed.numbers())
     base = base_url or parts.letterhead.base_url
     entries = [one for number in numbers if (one := _entry(parts, number, language, base)) is not None]
     house = parts.letterhead.sender_name
@@ -28,7 +28,7 @@ def feed(parts: Parts, language: str, *, base_url: str = "") -> bytes:
 
 
 def _entry(parts: Parts, number: int, language: str, base: str) -> Entry | None:
-    found = publicity.page(parts, number, language, base_url=base)
+    found = publicity.page(parts, number, language, base_url=base, announced=True)
     if found is None:
         return None
     with parts.database.transaction() as session:

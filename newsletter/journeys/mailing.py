@@ -15,21 +15,22 @@ from newsletter.composer.content import MailingContent
 from newsletter.composer.message import Compiled
 from newsletter.composer.styles import Style
 from newsletter.database import Session
-from newsletter.delivery import budget, paces, planning, quotas, roads, standing
+from newsletter.delivery import budget, hushing, paces, planning, quotas, roads, standing
 from newsletter.delivery import promises as truth
 from newsletter.delivery.budget import Promise
 from newsletter.delivery.promises import Handed, Promised
 from newsletter.delivery.roads import Bearer, Sentence
 from newsletter.issues import digests, manuscript
 from newsletter.issues.digests import DigestView
-from newsletter.jobs import DELIVER
+from newsletter.jobs import DELIVER, HOOKS, SWEEP
 from newsletter.journeys import inbound, styling
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.publish import NoSuchFile
 from newsletter.ledger import books, deliveries, locks, mailings, promises, shards, tallies, variants
 from newsletter.ledger.deliveries import Single
 from newsletter.ledger.mailings import NOT_GONE, Draft, Kind, Lane, MailingView, State, WrongState
-from newsletter.operators import audit
+from newsletter.operators import audit, hooks
+from newsletter.operators.hooks import Event
 from newsletter.subscribers import people, recipients, segments
 
 
@@ -249,15 +250,18 @@ def pause(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> list
     with parts.database.transaction() as session:
         if mailings.get(session, mailing_id).state is State.SENDING or not _under_way(session, mailing_id):
             mailings.pause(session, mailing_id)
-            _note(session, "alert.paused", mailing_id, by=by)
+            _note(session, Event.PAUSED, mailing_id, by=by)
             halted.append(mailing_id)
     with parts.database.transaction() as session:
         languages = _under_way(session, mailing_id)
     for one in languages:
         with suppress(WrongState), parts.database.transaction() as session:
             mailings.pause_along(session, one)
-            _note(session, "alert.paused", one, by=by)
+            _note(session, Event.PAUSED, one, by=by)
             halted.append(one)
+    for job in (SWEEP, HOOKS):
+        # A worker tells the team.
+        parts.nudger.nudge(job)
     return halted
 
 
@@ -267,9 +271,13 @@ def _under_way(session: Session, mailing_id: int) -> list[int]:
     return [one.id for one in mailings.translations(session, mailing_id) if one.state in going]
 
 
-def _note(session: Session, what: str, mailing_id: int, *, by: int | str) -> None:
-    if mailings.get(session, mailing_id).kind in (Kind.ALERT, Kind.RETRACTION):
-        audit.append(session, what, by=by, now=database.now(session), mailing=mailing_id)
+def _note(session: Session, what: Event, mailing_id: int, *, by: int | str) -> None:
+    """Write down who paused or resumed an alert: the audit, and what the hook and the team are told of (`halts`)."""
+    kind = mailings.get(session, mailing_id).kind
+    if kind is Kind.ALERT:
+        hooks.add(session, what, alert=mailing_id)
+    if kind in (Kind.ALERT, Kind.RETRACTION):
+        audit.append(session, f"alert.{what}", by=by, now=database.now(session), mailing=mailing_id)
 
 
 def may(parts: Parts, mailing_id: int, to: State) -> None:
@@ -295,14 +303,15 @@ def resume(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> lis
         view, along = mailings.get(session, mailing_id), tallies.along(session, mailing_id)
         lifted = [one for one in _held(session, mailing_id) if tallies.lift(session, one)]
         for one in lifted:
-            _note(session, "alert.resumed", one, by=by)
+            _note(session, Event.RESUMED, one, by=by)
     resumed = [mailing_id] if view.state is State.PAUSED or not (along or lifted) else []
     for one in (*resumed, *along):
         with parts.database.transaction() as session:
             mailings.resume(session, one)
             tallies.forget(session, one)
-            _note(session, "alert.resumed", one, by=by)
-    parts.nudger.nudge(DELIVER[view.lane])
+            _note(session, Event.RESUMED, one, by=by)
+    for job in (DELIVER[view.lane], SWEEP, HOOKS):
+        parts.nudger.nudge(job)
     return list(dict.fromkeys([*resumed, *lifted, *along]))
 
 
@@ -338,6 +347,8 @@ def stop(parts: Parts, mailing_id: int) -> int:
 def cancel_rest(parts: Parts, mailing_id: int) -> int:
     """Cancel what is left of a stopped mailing; return how many. The stop itself does not wait for a million rows."""
     cancelled = 0
+    with parts.database.transaction() as session:
+        hushing.hush(session, now=database.now(session))
     for waiting in (False, True):
         with parts.database.transaction() as session:
             stopped = mailings.get(session, mailing_id)

@@ -13,7 +13,7 @@ from newsletter.delivery.planning import audience
 from newsletter.errors import Conflict
 from newsletter.issues import digests
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import locks, mailings, planning, variants
+from newsletter.ledger import hushed, locks, mailings, planning, variants
 from newsletter.ledger.mailings import RELEASED, Kind, MailingView, State
 from newsletter.subscribers import people
 
@@ -60,12 +60,15 @@ def shown(parts: Parts, digest_key: str, mailing_id: int, number: int) -> Messag
     """Return a version of a mailing as anyone may see it in the archive, or None when it is not public.
 
     Only what was released to the readers of this digest is public; drafts and tests are nobody's business. Of an alert that was
-    taken back its retraction is shown, and nothing of what carries a withdrawn article; nor of an alert what was not locked.
+    taken back its retraction is shown, and nothing of what carries a withdrawn article; nor of an alert what was not locked, or
+    what nobody has since it was stopped.
     """
     with parts.database.transaction() as session:
         mailing = mailings.get(session, mailing_id)
         mine = mailing.digest_id == digests.by_key(session, digest_key).id
         if not mine or mailing.state not in RELEASED or mailing.kind not in _FOR_EVERYONE:
+            return None
+        if hushed.is_one(session, mailing_id) and not hushed.had(session, mailing_id):
             return None
         retracted = mailing.kind is Kind.ALERT and mailing.state is State.RETRACTED
         chosen = mailings.retraction_of(session, mailing_id) if retracted else mailing_id

@@ -13,7 +13,7 @@ from newsletter.database import Session
 from newsletter.issues import manuscript
 from newsletter.issues.manuscript import Manuscript
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import locks, mailings
+from newsletter.ledger import hushed, locks, mailings
 from newsletter.ledger.mailings import RELEASED, Kind, MailingView, State
 
 _DESCRIPTION = 160
@@ -36,6 +36,7 @@ class Page:
     actions      what a reader can do now; none where the alert was taken back
     others       the other languages it is written in
     newer        the alert that follows this one, where there is one
+    stopped      somebody stopped it: the page is there for those who have it, and passed on by nobody
     """
 
     number: int
@@ -49,11 +50,12 @@ class Page:
     taken_back: bool
     others: tuple[str, ...]
     newer: int | None
+    stopped: bool = False
 
     @property
     def shares(self) -> list[Share]:
-        """Return the ways to pass it on; none of what was taken back."""
-        if self.taken_back:
+        """Return the ways to pass it on; none of what was taken back or stopped."""
+        if self.taken_back or self.stopped:
             return []
         words, url = quote(f"{self.headline} {self.url}", safe=""), quote(self.url, safe="")
         return [
@@ -64,10 +66,13 @@ class Page:
         ]
 
 
-def page(parts: Parts, number: int, language: str | None = None, *, base_url: str = "") -> Page | None:
+def page(
+    parts: Parts, number: int, language: str | None = None, *, base_url: str = "", announced: bool = False
+) -> Page | None:
     """Return the page of an alert in a language, its first where it has not that one; None where there is nothing public.
 
-    base_url   where it is looked at, and passed on from; "" is the first host
+    base_url    where it is looked at, and passed on from; "" is the first host
+    announced   for those who have not got it: nothing of what was stopped
 
     A language that came later has no page of its own: it stands with its alert from the moment in which it goes.
     """
@@ -76,11 +81,13 @@ def page(parts: Parts, number: int, language: str | None = None, *, base_url: st
         if asked is None:
             return None
         alert = _released(session, asked.translates or number) or asked
-        versions = _versions(session, alert)
+        versions = _versions(session, alert, announced=announced)
+        if not versions:
+            return None
         usual = _texts(session, asked)[0].language
-        chosen, of = versions.get(language or usual) or versions[usual]
+        chosen, of = versions.get(language or usual) or versions.get(usual) or next(iter(versions.values()))
         started = mailings.started_at(session, of.id)
-        newer = _newer(session, alert.id)
+        newer, stopped = _newer(session, alert.id), hushed.is_one(session, of.id)
     others = tuple(one for one in versions if one != chosen.language)
     url = f"{base_url or parts.letterhead.base_url}/alerts/{alert.id}/{chosen.language}"
     taken_back = State.RETRACTED in (of.state, alert.state)
@@ -98,20 +105,24 @@ def page(parts: Parts, number: int, language: str | None = None, *, base_url: st
         taken_back,
         others,
         newer,
+        stopped,
     )
 
 
 def bulletin(parts: Parts, number: int) -> bytes | None:
     """Return a released alert as a message of CAP 1.2, for whoever passes it on; None where there is nothing public.
 
-    An update names what it follows; of what was taken back it is the cancel, under the number of its retraction.
+    An update names what it follows; of what was taken back it is the cancel, under the number of its retraction. What was stopped
+    is passed on by nobody.
     """
     with parts.database.transaction() as session:
         asked = _released(session, number)
         if asked is None:
             return None
         view = _released(session, asked.translates or number) or asked
-        said = _versions(session, view).values()
+        said = _versions(session, view, announced=True).values()
+        if not said:
+            return None
         texts = [text for text, of in said if of.state is view.state or of.state is not State.RETRACTED]
         number, mine = view.id, _named(parts, view)
         before = _released(session, view.updates) if view.updates else None
@@ -153,13 +164,25 @@ def _texts(session: Session, view: MailingView) -> list[Manuscript]:
     return [manuscript.read(one, language=language) for language, one in words.items()]
 
 
-def _versions(session: Session, alert: MailingView) -> dict[str, tuple[Manuscript, MailingView]]:
-    """Return by language what an alert says and in which mailing, with the languages that came later; of two the newer one."""
+def _versions(
+    session: Session, alert: MailingView, *, announced: bool = False
+) -> dict[str, tuple[Manuscript, MailingView]]:
+    """Return by language what an alert says and in which mailing, with the languages that came later; of two the newer one.
+
+    announced   nothing of what was stopped; else that as well, as far as anybody has it
+    """
     later = (_released(session, one.id) for one in mailings.translations(session, alert.id))
-    return {text.language: (text, one) for one in (alert, *filter(None, later)) for text in _texts(session, one)}
+    shown = [one for one in (alert, *filter(None, later)) if _shown(session, one, announced=announced)]
+    return {text.language: (text, one) for one in shown for text in _texts(session, one)}
+
+
+def _shown(session: Session, view: MailingView, *, announced: bool) -> bool:
+    return not hushed.is_one(session, view.id) or (not announced and hushed.had(session, view.id))
 
 
 def _newer(session: Session, number: int) -> int | None:
     """The alert that follows one, where it has gone; what is only being written is nobody's business."""
     found = mailings.follower(session, number)
+    if found is not None and hushed.is_one(session, found):
+        return _newer(session, found)
     return found if found is not None and _released(session, found) else None

@@ -15,7 +15,7 @@ from newsletter.composer import lint
 from newsletter.composer.content import DigestContent
 from newsletter.composer.styles import Style
 from newsletter.database import Session
-from newsletter.delivery import planning
+from newsletter.delivery import hushing, planning
 from newsletter.errors import Conflict, Invalid, NotFound
 from newsletter.issues import articles, cutting, digests, feeds, pictures, selection
 from newsletter.issues.articles import ArticleView
@@ -116,6 +116,8 @@ def compose(parts: Parts, digest_key: str, *, rhythm: str | None = None, now: da
     Raises cutting.NothingNew, cutting.NeverCut, digests.UnknownDigest, parts.NoSender.
     """
     parts.letterhead.require()
+    with parts.database.transaction() as session:
+        hushing.hush(session, now=database.now(session))
     with parts.database.transaction() as session:
         now = now or database.now(session)
         digest = digests.by_key(session, digest_key)

@@ -10,7 +10,7 @@ from newsletter.jobs import HOOKS, SWEEP
 from newsletter.journeys import acting, mailing
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings
-from newsletter.ledger.mailings import NOT_GONE, State, WrongState
+from newsletter.ledger.mailings import NOT_GONE, Kind, State, WrongState
 from newsletter.ledger.manifest import short
 from newsletter.operators import audit, hooks
 from newsletter.operators.hooks import Event
@@ -40,6 +40,11 @@ class Offer:
     def stoppable(self) -> bool:
         """Something of it is still to go."""
         return self.state in STOPPABLE or bool(self.languages)
+
+    @property
+    def had(self) -> bool:
+        """Somebody may have it, and nobody has taken it back."""
+        return self.state is State.STOPPED
 
     @property
     def ended(self) -> bool:
@@ -105,6 +110,21 @@ def running(parts: Parts, mailing_id: int) -> list[int]:
         return languages(session, mailing_id)
 
 
+def may_halt(parts: Parts, mailing_id: int) -> bool:
+    """Return whether a number is that of an alert of which something is still to go. Raises UnknownMailing."""
+    with parts.database.transaction() as session:
+        view = mailings.get(session, mailing_id)
+        return view.kind is Kind.ALERT and (
+            view.state in STOPPABLE - {State.DRAFT} or bool(languages(session, view.id))
+        )
+
+
+def is_so(parts: Parts, mailing_id: int, to: State) -> bool:
+    """Return whether an alert is paused, or has ended by somebody's stop, already. Raises UnknownMailing."""
+    with parts.database.transaction() as session:
+        return mailings.get(session, mailing_id).state in (ENDED if to is State.STOPPED else {to})
+
+
 def by_hand(parts: Parts, mailing_id: int, to: State, *, by: int) -> State:
     """Pause or stop an alert in all its languages, as somebody of the team on their page; return what it is by that.
 
@@ -119,8 +139,8 @@ def by_hand(parts: Parts, mailing_id: int, to: State, *, by: int) -> State:
         mailing.pause(parts, mailing_id, by=by)
     else:
         end_all(parts, mailing_id, by=by)
-    for job in (SWEEP, HOOKS):
-        parts.nudger.nudge(job)
+        for job in (SWEEP, HOOKS):
+            parts.nudger.nudge(job)
     with parts.database.transaction() as session:
         return mailings.get(session, mailing_id).state
 

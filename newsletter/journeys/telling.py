@@ -22,7 +22,7 @@ from newsletter.journeys.team import say
 from newsletter.ledger import deliveries
 from newsletter.ledger.mailings import Lane
 from newsletter.ledger.manifest import Manifest, Version, short
-from newsletter.operators import hooks, people
+from newsletter.operators import audit, hooks, people
 from newsletter.operators.hooks import Event
 from newsletter.operators.people import OperatorView
 from newsletter.operators.roles import May
@@ -160,8 +160,10 @@ def facts_of(manifest: Manifest) -> dict[str, object]:
 
 
 def name(session: Session, operator: int | str | None, language: str) -> str:
-    """Return who did something: an operator's name, or that it was somebody at the command line."""
-    return people.by_id(session, operator).name if isinstance(operator, int) else say("by-shell", language)
+    """Return who did something: an operator's name, or that it was somebody by a link or at the command line."""
+    if isinstance(operator, int):
+        return people.by_id(session, operator).name
+    return say("by-link" if operator == audit.LINK else "by-shell", language)
 
 
 def _limit(manifest: Manifest, language: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Row, func, not_, or_, select, text, true, update
+from sqlalchemy import Row, Select, func, not_, or_, select, text, true, update
 from sqlalchemy.orm import Session
 
 from newsletter.errors import Conflict, NotFound
@@ -436,13 +436,16 @@ def take_to_start(session: Session, mailing_id: int, *, now: datetime) -> Mailin
     return _view(mailing) if mailing else None
 
 
-def hold(session: Session, article_id: int, *, why: str) -> int:
-    """Hold every variant that carries an article, for good: its rows are cancelled (`shards.announce`). Return how many."""
-    result = session.execute(
-        text("UPDATE variant SET held = :why WHERE :article = ANY (articles) AND held IS NULL"),
-        {"why": why, "article": article_id},
-    )
+def hold(session: Session, article_id: int, *, why: str, but: int = 0) -> int:
+    """Hold every variant that carries an article, for good: its rows are cancelled (`shards.announce`). Return how many.
+
+    but   the mailing whose own stay as they are
+    """
+    result = session.execute(_HOLD, {"why": why, "article": article_id, "but": but})
     return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+_HOLD = text("UPDATE variant SET held = :why WHERE :article = ANY (articles) AND held IS NULL AND mailing_id <> :but")
 
 
 def listed(session: Session, *, kind: Kind | None = None, limit: int = 50) -> list[Row[Any]]:
@@ -461,11 +464,18 @@ def listed(session: Session, *, kind: Kind | None = None, limit: int = 50) -> li
     return list(session.execute(statement.limit(limit)))
 
 
-def released(session: Session, *, limit: int) -> list[int]:
-    """Return the alerts that went to all who take their digest, the newest first; their later languages stand with them."""
+def released(session: Session, *, limit: int, but: Select[int]) -> list[int]:
+    """Return the alerts that went to all who take their digest, the newest first; their later languages stand with them.
+
+    but   the query for those of which nobody is told any more
+    """
     whole = not_(or_(Mailing.content.has_key("topics"), Mailing.content.has_key("segment")))
     alerts = Mailing.kind == Kind.ALERT, Mailing.translates.is_(None), Mailing.state.in_(RELEASED)
-    query = select(Mailing.id).where(*alerts, whole).order_by(Mailing.start_at.desc(), Mailing.id.desc())
+    query = (
+        select(Mailing.id)
+        .where(*alerts, whole, Mailing.id.not_in(but))
+        .order_by(Mailing.start_at.desc(), Mailing.id.desc())
+    )
     return list(session.execute(query.limit(limit)).scalars())
 
 

@@ -3,6 +3,7 @@
 Mail wakes nobody. A call says which alert, for how many and its code; never an address, a name or the text.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -29,6 +30,8 @@ class Event(StrEnum):
     APPROVED = "approved"
     RELEASED = "released"
     STOPPED = "stopped"
+    PAUSED = "paused"
+    RESUMED = "resumed"
     UNLOCKED = "unlocked"
     RETRACTED = "retracted"
     CANCELLED = "cancelled-by-issuer"
@@ -49,6 +52,15 @@ class Call:
     facts: dict[str, Any]
     made_at: datetime
     tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a hook was told of, or is to be: in the order in which it came to pass."""
+
+    id: int
+    event: Event
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +91,13 @@ def said(session: Session, event: Event, **facts: Any) -> bool:
     """Return whether the hook was to be told of this already. The pages' role may not ask."""
     same = select(HookCall.id).where(HookCall.event == event, HookCall.facts == facts).limit(1)
     return session.execute(same).first() is not None
+
+
+def lately(session: Session, events: Iterable[Event], *, since: datetime) -> list[Said]:
+    """Return what came to pass of some events since then, oldest first. The pages' role may not ask."""
+    chosen = HookCall.event.in_(list(events)), HookCall.made_at > since
+    rows = session.execute(select(HookCall.id, HookCall.event, HookCall.facts).where(*chosen).order_by(HookCall.id))
+    return [Said(row.id, Event(row.event), row.facts) for row in rows]
 
 
 def next_try(tries: int, *, made_at: datetime, now: datetime) -> datetime | None:

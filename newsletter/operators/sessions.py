@@ -1,7 +1,7 @@
 """Log-ins, kept by the server: each can be listed and ended, and none outlives its time.
 
 The cookie's token changes at every step (password, second factor), so that one planted before is worth nothing after. Looking at
-pages does not keep a session alive; only a POST does.
+pages does not keep a session alive; only a POST does. Whoever has only watched may still halt what they watch.
 """
 
 import secrets
@@ -99,12 +99,18 @@ def _open(
     return token
 
 
-def find(session: Session, token: str, *, now: datetime) -> SessionView | None:
-    """Return the living session of a token, or None."""
+def find(session: Session, token: str, *, now: datetime, idle: bool = False) -> SessionView | None:
+    """Return the living session of a token, or None.
+
+    idle   also a full one in which nothing was done for a while, within its absolute life: enough to halt something
+    """
     wanted = OperatorSession.digest == session.vault.digest(PURPOSE, token)
     row = session.execute(select(OperatorSession).where(wanted)).scalar_one_or_none()
     found = None if row is None or row.ended_at is not None else _view(session, row)
-    return found if found and now < ends_at(found.stage, began_at=found.began_at, seen_at=found.seen_at) else None
+    if found is None:
+        return None
+    seen_at = now if idle and found.stage is Stage.FULL else found.seen_at
+    return found if now < ends_at(found.stage, began_at=found.began_at, seen_at=seen_at) else None
 
 
 def touch(session: Session, session_id: int, *, now: datetime) -> None:

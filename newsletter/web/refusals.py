@@ -56,6 +56,8 @@ def _refused(request: Request, refusal: Exception) -> Response:
     if isinstance(refusal, DatabaseUnreachable | DiskFull | NotMigrated):
         # Ours to mend, and where our database stands is nobody's business out there.
         return said(request, 503, "web.away")
+    if isinstance(refusal, NotLoggedIn) and (alert := gate.halts(request)) is not None:
+        return gate.door(request, f"/console/alerts/{alert}", problem=gate.NotHalted(alert))
     if isinstance(refusal, NotLoggedIn | NotFresh) and _path(request).startswith("/console"):
         return RedirectResponse(_way_in(request, refusal), status_code=303)
     return said(request, refusal.status, refusal.message, **refusal.facts)

@@ -262,3 +262,33 @@ def test_the_pages_role_reads_and_changes_no_call(made, tmp_path, author, databa
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement)
             connection.rollback()
+
+
+def test_the_link_leads_on_to_where_it_is_taken_back(made, tmp_path, author, approver, sink, client):
+    """Too late to be stopped is not too late: anyone of the team tells its readers that it was wrong, and must know where."""
+    number = nights.locked(made, tmp_path, author, 2)
+    alert.release(made.parts, number, by=author.id)
+    url = link(mails(made, sink)[author.address])
+    back = f'href="/console/alerts/{number}?retract=1"'
+    assert back not in client.get(url).text
+    made.deliver("urgent")
+    for language, words in (("en", "Anyone of the team"), ("fa", "هر عضو گروه"), ("ar", "لكل عضو في الفريق")):
+        shown = client.get(url, headers={"accept-language": language}).text
+        assert back in shown
+        assert words in shown
+    second = nights.locked(made, tmp_path, author, 2)
+    alert.release(made.parts, second, by=author.id)
+    shown = client.post(link(mails(made, sink)[author.address])).text
+    assert f'href="/console/alerts/{second}?retract=1"' in shown
+    given_up = nights.locked(made, tmp_path, author, 3)
+    send_alone(made, given_up, author)
+    [released] = [one for one in told(made, sink, author) if "will go out" in one["subject"]]
+    assert "retract=1" not in client.post(link(released)).text
+
+
+def told(made, sink, member):
+    """Return all that somebody is mailed."""
+    sink.messages.clear()
+    made.deliver("transactional")
+    read = [message_from_bytes(one.content, policy=policy.default) for one in sink.messages]
+    return [mail for mail in read if mail["to"] == member.address]

@@ -376,7 +376,7 @@ def test_a_draft_is_given_up(author, desk, readers, worker):
     author.post(f"/console/alerts/{number}/stop")
     assert "Given up" in author.text
     author.post(f"/console/alerts/{number}/stop")
-    assert author.problem
+    assert (author.page.status_code, author.problem) == (200, "")
 
 
 def test_a_text_begins_with_a_frame_and_keeps_its_name(author, desk, readers, worker):

@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 
 from newsletter import languages
+from newsletter.ledger.mailings import State
 from tests import catalogues, reaching, sayings
 
 # A command and its options, a setting, a path of the machine; and facts that are one of these.
@@ -88,6 +89,18 @@ def test_a_refusal_on_a_phone_names_no_command_and_no_path(message):
         assert said or language != "en", f"{message} has no sentence"
         for one in said:
             assert not SHELL.search(one), f"{language}: {message} ({MET[message]}) says “{one}”"
+
+
+def test_a_page_calls_an_alert_an_alert():
+    """“Mailing 3 is locked; only a draft can be sent or scheduled” is said of no alert to whoever taps twice."""
+    moves = {f"mailing.not-{state}" for state in State}
+    assert moves <= MET.keys()
+    for message in MET:
+        if message.startswith("mailing."):
+            for one in sentences(languages.paged(message), "en"):
+                assert not re.search(r"(?<!\{)\bmailing\b|\{state\}", one, re.IGNORECASE), (
+                    f"{message} ({MET[message]}): “{one}”"
+                )
 
 
 def test_a_new_refusal_that_names_a_command_is_found():

@@ -181,7 +181,7 @@ def test_a_night_in_persian(browse, crew, now, desk, readers, worker, sink, spea
     assert len(sink.messages) == 4
     understood(author.open(here), "fa")
     understood(author.open(f"{here}?retract=1"), "fa")
-    author.post(f"{here}/resume")
+    author.post(f"{here}/pause")
     assert author.page.status_code == 409
     understood(author, "fa")
 

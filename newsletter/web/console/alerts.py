@@ -226,9 +226,9 @@ def retract(request: Request, number: Id) -> Response:
 
 
 @router.post("/{number}/extend")
-def extend(request: Request, number: Id) -> Response:
-    """Give it longer, as far as its lock allows."""
-    return _errand(request, number, Act.EXTEND, May.SEND, hours=LONGER_HOURS)
+def extend(request: Request, number: Id, seen: Annotated[str, Form()] = "") -> Response:
+    """Give it longer, as far as its lock allows. seen: until when it was to go as they pressed."""
+    return _errand(request, number, Act.EXTEND, May.SEND, hours=LONGER_HOURS, seen=seen)
 
 
 def _errand(request: Request, number: int, act: Act, needs: May, **facts: object) -> Response:
@@ -236,7 +236,7 @@ def _errand(request: Request, number: int, act: Act, needs: May, **facts: object
     who = gate.visitor(request)
     who.require(needs)
     ended = asking.ask(request, who, act, mailing=number, **facts)
-    if ended.refused:
+    if ended.refused and not errands.is_so(gate.made(request).parts, ended):
         return _shown(request, who, number, asking.refusal(ended))
     return asking.go_on(ended)
 
@@ -253,7 +253,7 @@ def wait(request: Request, errand: Id) -> Response:
         answer = gate.show(request, "alert-waits.html", who=who, away=False)
         answer.headers["refresh"] = str(LOOKS["waiting"])
         return answer
-    if not ended.refused:
+    if not ended.refused or errands.is_so(gate.made(request).parts, ended):
         return asking.go_on(ended)
     if ended.mailing is None:
         return gate.show(request, "alert-waits.html", who=who, problem=asking.refusal(ended), away=False)
@@ -303,7 +303,8 @@ def approve(
     try:
         alert.sign(parts, number, by=who.operator.id, factor=factor, answer=answer, seen=fingerprint)
     except NewsletterError as problem:
-        return _approval(request, who, number, problem)
+        if not alert.has_word(parts, number, by=who.operator.id):
+            return _approval(request, who, number, problem)
     return _errand(request, number, Act.SETTLE, May.APPROVE)
 
 
@@ -326,10 +327,14 @@ def stop(request: Request, number: Id) -> Response:
 
 
 def _halt(request: Request, number: int, to: State) -> Response:
-    who = gate.visitor(request)
+    """Halt an alert. Whoever only watched it until their session was idle halts it all the same, and sees nothing else."""
+    who, idle = gate.halter(request)
     who.require(May.STOP)
+    parts, here = gate.made(request).parts, f"/console/alerts/{number}"
     try:
-        stopping.by_hand(gate.made(request).parts, number, to, by=who.operator.id)
+        stopping.by_hand(parts, number, to, by=who.operator.id)
     except NewsletterError as problem:
-        return _shown(request, who, number, problem)
-    return gate.go(f"/console/alerts/{number}")
+        # Of two taps the second is refused, and means the same.
+        if not stopping.is_so(parts, number, to):
+            return gate.door(request, here, problem=problem) if idle else _shown(request, who, number, problem)
+    return gate.door(request, here, done=f"login-{to}", number=number) if idle else gate.go(here)

@@ -1,5 +1,7 @@
 """What a page asks of the desk: an errand written down, waited for, and why it was refused; and what a passkey is to sign."""
 
+from collections.abc import Mapping
+
 from fastapi import Request
 from fastapi.responses import Response
 
@@ -15,10 +17,17 @@ WAIT_SECONDS = 2.5
 
 
 def ask(request: Request, who: Visitor, act: Act, *, mailing: int | None = None, **facts: object) -> ErrandView:
-    """Have a worker do something; return it as it stands once it is done, or once nobody should wait longer."""
+    """Have a worker do something; return it as it stands once it is done, or once nobody should wait longer.
+
+    Of what bears the number of the form it came from the very same is done once (`once`).
+    """
     parts = gate.made(request).parts
-    errand = errands.ask(parts, act, by=who.operator.id, mailing=mailing, **facts)
+    errand = errands.ask(parts, act, by=who.operator.id, mailing=mailing, once="once" in facts, **_named(facts))
     return errands.wait(parts, errand, by=who.operator.id, seconds=WAIT_SECONDS)
+
+
+def _named(facts: Mapping[str, object]) -> dict[str, object]:
+    return {"form" if name == "once" else name: value for name, value in facts.items()}
 
 
 def refusal(ended: ErrandView) -> NewsletterError:

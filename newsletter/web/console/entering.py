@@ -1,17 +1,18 @@
 """Log in (password, then code or passkey), prove it again, log out."""
 
+import re
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
 
-from newsletter.errors import NewsletterError
-from newsletter.journeys import desk
+from newsletter.errors import NewsletterError, NotFound
+from newsletter.journeys import desk, stopping
 from newsletter.journeys import entering as journey
 from newsletter.journeys.entering import Answer, Visitor
 from newsletter.operators.factors import Locked, WrongFactor
 from newsletter.operators.passwords import Busy
-from newsletter.operators.sessions import Factor, Stage
+from newsletter.operators.sessions import Factor, NotLoggedIn, Stage
 from newsletter.operators.throttle import TooMany
 from newsletter.web.console import gate
 
@@ -33,7 +34,19 @@ def ask(request: Request, back: str = "") -> Response:
     token = request.cookies.get(gate.SESSION, "")
     if token and journey.who(gate.made(request).parts, token):
         return gate.go(gate.inside(back))
-    return gate.show(request, "login.html", back=gate.inside(back), kept=None)
+    return gate.door(request, back, halts=_halts(request, back))
+
+
+def _halts(request: Request, back: str) -> int | None:
+    """Return the alert that somebody watched until their session was idle: they halt it from here, and see nothing of it."""
+    watched = re.fullmatch(r"/console/alerts/(\d{1,18})", back)
+    if watched is None:
+        return None
+    try:
+        gate.halter(request)
+        return int(watched[1]) if stopping.may_halt(gate.made(request).parts, int(watched[1])) else None
+    except (NotLoggedIn, NotFound):
+        return None
 
 
 @router.post("/login")
@@ -47,7 +60,7 @@ def enter(
     try:
         token = journey.enter(gate.made(request).parts, address, password, gate.where(request))
     except (journey.WrongLogin, TooMany, Busy) as problem:
-        return gate.show(request, "login.html", problem=problem, back=gate.inside(back), kept=None)
+        return gate.door(request, back, problem=problem)
     answer = gate.go(gate.way("/console/second", back))
     gate.put_session(answer, token)
     return answer

@@ -23,6 +23,7 @@ class Form:
     translates   the alert of which these are further languages; also_had: whoever had another gets them too
     updates      the alert that it follows
     offers       for each language the frames to begin with; none where that would throw away what is written
+    once         a number of this form alone: sent twice it is done once
     said         for each language what was written for the gaps of its frame
     """
 
@@ -38,6 +39,7 @@ class Form:
     updates: int | None = None
     offers: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     said: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    once: str = ""
 
     @property
     def written(self) -> dict[str, Manuscript]:
@@ -75,7 +77,7 @@ def read(fields: Mapping[str, str], digest: DigestView, *, number: int | None = 
     spoken = _languages(fields, digest.languages)
     said = {one: _said(fields, one) for one in spoken}
     texts = [text for one in spoken if (text := _text(fields, one, said[one]))]
-    form = Form([digest], texts, number, fields.get("seen", ""), said=said)
+    form = Form([digest], texts, number, fields.get("seen", ""), said=said, once=fields.get("once", "")[:64])
     if (of := _alert(fields, "translates")) is not None:
         return replace(form, translates=of, also_had=fields.get("for") == "also-had")
     later = [one for one in spoken if fields.get(f"later-{one}") and one not in form.written]

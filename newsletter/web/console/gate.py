@@ -29,6 +29,8 @@ READ = ("GET", "HEAD")
 _INSIDE = re.compile(r"/console(/[a-z0-9-]+)*").fullmatch
 _WRITING = re.compile(r"/console/alerts(?:/\d+/edit)?").fullmatch
 """Where words are posted that somebody wrote for half an hour."""
+_HALTING = re.compile(r"/console/alerts/(\d{1,18})/(?:pause|stop|retract)").fullmatch
+"""Where somebody presses who must not believe that it was done."""
 _DOORS = frozenset({"/console/login", "/console/second", "/console/passkey", "/console/prove", "/console/logout"})
 _BROWSERS = ("Edg", "OPR", "Firefox", "FxiOS", "SamsungBrowser", "CriOS", "Chrome", "Safari")
 _NAMES = {"Edg": "Edge", "OPR": "Opera", "FxiOS": "Firefox", "SamsungBrowser": "Samsung", "CriOS": "Chrome"}
@@ -40,6 +42,15 @@ class ForeignForm(Forbidden):
 
     def __init__(self) -> None:
         super().__init__("operator.foreign-form")
+
+
+class NotHalted(Forbidden):
+    """Whoever pressed is not logged in any more: nothing was done, and there is a way without."""
+
+    status = 401
+
+    def __init__(self, mailing_id: int) -> None:
+        super().__init__("operator.not-halted", mailing=mailing_id)
 
 
 class PasswordsDiffer(Invalid):
@@ -78,6 +89,9 @@ def own_form(request: Request, form: Annotated[str, Form()] = "") -> None:
         raise ForeignForm
     secret = _secret(request)
     if secret and hmac.compare_digest(form.encode(), _form(request, secret).encode()):
+        return
+    # Nobody is there, so nothing is done; and they are told that of what they meant to halt.
+    if not request.cookies.get(SESSION) and halts(request) is not None:
         return
     # Only where the browser itself says that a page of ours sent it: nobody else puts words into our form.
     if not _by_our_page(request) or not _WRITING(str(request.scope["path"])):
@@ -133,6 +147,25 @@ def visitor(request: Request) -> Visitor:
     # A refusal further on is worded without asking again who is there.
     request.state.language = found.operator.language
     return found
+
+
+def halter(request: Request) -> tuple[Visitor, bool]:
+    """Return who is there to halt something, and whether they have been idle for so long that they see nothing else.
+
+    Raises NotLoggedIn.
+    """
+    parts, token = made(request).parts, request.cookies.get(SESSION, "")
+    if entering.who(parts, token):
+        return visitor(request), False
+    found = entering.halting(parts, token)
+    request.state.language = found.operator.language
+    return found, True
+
+
+def halts(request: Request) -> int | None:
+    """Return the alert that a press is to halt or to take back; None: it is another press, or none."""
+    pressed = _HALTING(str(request.scope["path"])) if request.method not in READ else None
+    return int(pressed[1]) if pressed else None
 
 
 def half(request: Request) -> Visitor:
@@ -193,6 +226,18 @@ def show(
     if script:
         answer.headers["content-security-policy"] = security.OWN_SCRIPT_POLICY
     return answer
+
+
+def door(
+    request: Request, back: str, *, problem: NewsletterError | None = None, done: str = "", **facts: Any
+) -> HTMLResponse:
+    """Ask for address and password.
+
+    back   the page that somebody wanted to see
+    done   an id of the pages' catalogue: what they did, who are shown nothing else before they log in; with its facts
+    """
+    more = {"back": inside(back), "kept": None, "halts": None} | facts
+    return show(request, "login.html", problem=problem, done=done, **more)
 
 
 def put(

@@ -1,5 +1,6 @@
 """Watch mandates on a phone: written down and signed by two in the evening, ended by anyone; used on the alert's own page."""
 
+import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
@@ -75,7 +76,8 @@ def _add(request: Request, fields: dict[str, str], frames: Sequence[str]) -> Res
         "most_alerts": min(_number(fields, "most_alerts"), MOST_ALERTS),
         "most_readers": _number(fields, "most_readers"),
     }
-    ended = asking.ask(request, who, Act.MANDATE, **facts)
+    once = {"once": fields["once"][:64]} if fields.get("once") else {}
+    ended = asking.ask(request, who, Act.MANDATE, **(facts | once))
     return _form(request, who, fields, frames, asking.refusal(ended)) if ended.refused else asking.go_on(ended)
 
 
@@ -97,6 +99,7 @@ def _form(
     until = (USUAL | fields)["until"]
     facts: dict[str, Any] = {
         "able": able,
+        "once": secrets.token_urlsafe(12),
         "ends": _ends(parts, until, now=who.now),
         "digests": desk.audiences(parts),
         "frames": desk.frames(parts),

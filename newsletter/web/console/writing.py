@@ -1,6 +1,7 @@
 """An alert is written on a phone: a form with fields for each language, kept as it was where something is wrong with it."""
 
 import re
+import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
@@ -143,7 +144,7 @@ def _kept(request: Request, fields: dict[str, str], over: NotLoggedIn) -> HTMLRe
     """Show what was written to whose session ended meanwhile: before their eyes while they log in beside it, and to go on with."""
     words = [text for name, text in fields.items() if name.startswith(_WORDS) and text.strip()]
     kept = {"words": words, "fields": fields, "action": request.scope["path"]} if words else None
-    return gate.show(request, "login.html", problem=over, back=gate.inside(""), kept=kept)
+    return gate.door(request, "", problem=over, kept=kept)
 
 
 def _have_composed(request: Request, who: Visitor, form: Form, *, nobody: bool) -> Response:
@@ -158,7 +159,8 @@ def _have_composed(request: Request, who: Visitor, form: Form, *, nobody: bool) 
         return _form(request, who, form, problem)
     act = Act.DRAFT if form.number is None else Act.EDIT
     asked: dict[str, object] = {"words": words, "digest": form.digests[0].key, "seen": form.seen}
-    ended = asking.ask(request, who, act, mailing=form.number, **(asked | form.asked))
+    once = {"once": form.once} if form.once else {}
+    ended = asking.ask(request, who, act, mailing=form.number, **(asked | form.asked | once))
     return _form(request, who, form, asking.refusal(ended)) if ended.refused else asking.go_on(ended)
 
 
@@ -188,6 +190,7 @@ def _form(
     usual = (place.later, place.only, place.limits.part) if place else ((), (), EVERYBODY)
     facts: dict[str, Any] = {
         "wanted": form,
+        "once": secrets.token_urlsafe(12),
         "again": again,
         "place": place,
         "offered": translating.offered(parts, form.translates) if form.translates else (),

@@ -1,0 +1,145 @@
+"""The team is told by mail that an alert does not go on, and why: somebody stopped it, gave it up, paused it, or lets it go on.
+
+Whoever halts something does it as the pages' role, which plans no mail: the act writes down a call of the hook, by which the next
+sweep finds it. What was paused and resumed between two sweeps is no news.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from newsletter import database
+from newsletter.database import Session
+from newsletter.errors import NewsletterError
+from newsletter.journeys import announcing, telling
+from newsletter.journeys.announcing import KEEPS, News
+from newsletter.journeys.parts import Parts
+from newsletter.ledger import books, halts, mailings
+from newsletter.ledger.halts import Told
+from newsletter.ledger.mailings import MailingView, State
+from newsletter.operators import audit, hooks, people
+from newsletter.operators.audit import Entry
+from newsletter.operators.hooks import Event, Said
+
+log = structlog.get_logger()
+
+EVENTS = (Event.STOPPED, Event.PAUSED, Event.RESUMED)
+ACTS = {State.STOPPED: "alert.stopped", State.CANCELLED: "alert.stopped", State.PAUSED: "alert.paused"}
+"""What is written of whoever halts an alert, by what it became."""
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Who halted an alert and when. by: their name, None: nobody who could be named; link: by the one in a mail."""
+
+    state: State
+    by: str | None
+    link: bool
+    at: datetime
+
+
+def halt_of(session: Session, view: MailingView) -> Halt | None:
+    """Return who halted an alert, where somebody did and it stands so."""
+    entries = audit.of_mailing(session, ACTS[view.state], view.id) if view.state in ACTS else []
+    if not entries:
+        return None
+    last = entries[-1]
+    name = people.by_id(session, int(last.actor)).name if last.actor.isdecimal() else None
+    return Halt(view.state, name, last.actor == audit.LINK, last.at)
+
+
+def tell(parts: Parts) -> int:
+    """Tell the team of each stop and pause of which it has not heard; return how many. Safe to repeat."""
+    with parts.database.transaction() as session:
+        found = hooks.lately(session, EVENTS, since=database.now(session) - KEEPS)
+        alerts = _by_alert(session, found)
+    told = sum([_tried(parts, alert, said) for alert, said in alerts.items()])
+    if told:
+        telling.nudge(parts.nudger)
+    return told
+
+
+def _by_alert(session: Session, found: Iterable[Said]) -> dict[int, list[Said]]:
+    """Return what came to pass by the alert: a language that was written later is halted with it as a rule."""
+    alerts: dict[int, list[Said]] = {}
+    for one in found:
+        number = int(one.facts["alert"])
+        alerts.setdefault(mailings.get(session, number).translates or number, []).append(one)
+    return alerts
+
+
+def _tried(parts: Parts, alert: int, said: list[Said]) -> bool:
+    """Tell of one; a mail that cannot be written keeps no sweep from its work, and the next one tries it again."""
+    try:
+        with parts.database.transaction() as session:
+            return _tell(session, parts, alert, said, now=database.now(session))
+    except NewsletterError as fault:
+        log.error("the team is not told", mailing=alert, why=fault.message)
+        return False
+
+
+def _tell(session: Session, parts: Parts, alert: int, said: list[Said], *, now: datetime) -> bool:
+    told = halts.told(session, alert)
+    news = [one for one in said if told is not None and one.id > told.upto]
+    if told is None or not news or not people.active(session):
+        return False
+    view = mailings.get(session, _subject(session, alert, news))
+    what = _what(view)
+    if not what or (what, view.id) == (told.what, told.mailing) or (what == "resumed" and told.what != "paused"):
+        return False
+    if (last := _act(session, view, what)) is None:
+        return False
+    parts.letterhead.require()
+    about = Told(news[-1].id, what, view.id).about(alert)
+    announcing.halted(session, parts, _news(session, view, what, last), about=about, now=now)
+    return True
+
+
+def _subject(session: Session, alert: int, news: list[Said]) -> int:
+    """Return of what is told: the alert with its languages, or a language that alone was halted."""
+    numbers = {int(one.facts["alert"]) for one in news}
+    return alert if alert in numbers or mailings.get(session, alert).state in ACTS else max(numbers)
+
+
+def _act(session: Session, view: MailingView, what: str) -> Entry | None:
+    entries = audit.of_mailing(session, "alert.resumed" if what == "resumed" else ACTS[view.state], view.id)
+    return entries[-1] if entries else None
+
+
+def _what(view: MailingView) -> str:
+    """Return what there is to tell of an alert as it stands: its sentences in the team's catalogue; "" for nothing.
+
+    Of a draft that is given up nobody was told that it would go; what was taken back is told as that.
+    """
+    match view.state:
+        case State.STOPPED:
+            return "stopped"
+        case State.CANCELLED if view.fingerprint is not None:
+            return "given-up"
+        case State.PAUSED:
+            return "paused"
+        case State.SENDING | State.DONE:
+            return "resumed"
+        case _:
+            return ""
+
+
+def _news(session: Session, view: MailingView, what: str, last: Entry) -> News:
+    have = _have(session, view.id)
+    said = {
+        "stopped": ("text", "have", "back") if have else ("text", "nobody"),
+        "given-up": ("text", "nobody"),
+        "paused": ("text", "have" if have else "nobody", "then"),
+        "resumed": ("text",),
+    }[what]
+    by = int(last.actor) if last.actor.isdecimal() else last.actor
+    page = f"/{view.id}?retract=1" if "back" in said else ""
+    return News(what, view.id, said, by, facts={"have": have}, moments={"at": last.at}, page=page)
+
+
+def _have(session: Session, alert: int) -> int:
+    """Return how many have an alert or may have it, in whatever language."""
+    every = [books.status(session, one) for one in mailings.in_all_languages(session, alert)]
+    return sum(one.accepted + one.uncertain for one in every)

@@ -1,0 +1,46 @@
+"""What the team was told of an alert's stops and pauses: their mails are found by the numbers that stand in them."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from newsletter.models.mailing import Kind, Mailing
+
+ABOUT = "halt_of"
+"""In the content of a mail to the team: of which alert it says that it was stopped, paused or resumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the team was told last.
+
+    upto      of what came to pass by then
+    what      a name for it; "" for nothing
+    mailing   of the alert itself, or of a language of it
+    """
+
+    upto: int = 0
+    what: str = ""
+    mailing: int = 0
+
+    def about(self, alert: int) -> dict[str, int | str]:
+        """Return what stands in such a mail about an alert."""
+        return {ABOUT: alert, "upto": self.upto, "what": self.what, "mailing": self.mailing}
+
+
+def told(session: Session, alert: int) -> Told | None:
+    """Return what the team was told last of an alert's halts. None: somebody else is telling it at this moment.
+
+    Nobody else will until the transaction is over; no stop waits for that.
+    """
+    if not session.execute(_ALONE, {"alert": alert}).scalar_one():
+        return None
+    mine = Mailing.kind == Kind.NOTICE, Mailing.id > alert, Mailing.content.contains({ABOUT: alert})
+    last = session.execute(
+        select(Mailing.content).where(*mine).order_by(Mailing.id.desc()).limit(1)
+    ).scalar_one_or_none()
+    return Told(int(last["upto"]), str(last["what"]), int(last["mailing"])) if last else Told()
+
+
+_ALONE = text("SELECT pg_try_advisory_xact_lock(hashtext('halts'), CAST(:alert AS int))")

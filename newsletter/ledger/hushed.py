@@ -1,0 +1,51 @@
+"""Alerts that somebody stopped for good: whoever has one keeps it, and nobody else is told of it any more."""
+
+from sqlalchemy import CTE, ColumnElement, Select, func, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from newsletter.ledger import books
+from newsletter.models.mailing import Kind, Mailing, State
+
+
+def numbers() -> Select[int]:
+    """Return the query for their numbers, those of their later languages among them.
+
+    What an update ended is none of these: it went as far as it did, and the update names it.
+    """
+    of, later, thread = aliased(Mailing), aliased(Mailing), _threads()
+    mine = thread.c.first == func.coalesce(of.translates, of.id)
+    # An update ends it when it has been planned itself; whoever stops one by hand came before, or nothing followed.
+    updated = select(later.id).join(thread, thread.c.id == later.id).where(mine, later.planned_at <= of.finished_at)
+    stopped = select(of.id).where(of.kind == Kind.ALERT, of.state == State.STOPPED, ~updated.exists())
+    return select(Mailing.id).where(Mailing.kind == Kind.ALERT, _standing(), _among(stopped))
+
+
+def _threads() -> CTE:
+    """Return each alert that updates another with every one it follows: of a thread the middle may never have gone."""
+    threads = select(Mailing.updates.label("first"), Mailing.id).where(Mailing.updates.is_not(None)).cte(recursive=True)
+    further = select(threads.c.first, Mailing.id).join(Mailing, Mailing.updates == threads.c.id)
+    return threads.union(further)
+
+
+def _standing() -> ColumnElement[bool]:
+    return Mailing.state.in_((State.SENDING, State.PAUSED, State.DONE, State.STOPPED))
+
+
+def _among(stopped: Select[int]) -> ColumnElement[bool]:
+    return or_(Mailing.id.in_(stopped), Mailing.translates.in_(stopped))
+
+
+def listed(session: Session) -> list[int]:
+    """Return them, oldest first."""
+    return list(session.execute(numbers().order_by(Mailing.id)).scalars())
+
+
+def is_one(session: Session, mailing_id: int) -> bool:
+    """Return whether somebody stopped this one, or the alert of which it is a language."""
+    return session.execute(numbers().where(Mailing.id == mailing_id)).first() is not None
+
+
+def had(session: Session, mailing_id: int) -> bool:
+    """Return whether anybody has it, or may have it."""
+    status = books.status(session, mailing_id)
+    return status.accepted + status.uncertain > 0

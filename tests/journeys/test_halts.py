@@ -1,0 +1,192 @@
+"""The team was told that an alert goes; whoever halts it, everybody hears that it does not."""
+
+from email import message_from_bytes, policy
+
+import pytest
+
+from newsletter.journeys import alert, drafting, expiring, halts, mailing, stopping
+from newsletter.ledger.mailings import State
+from newsletter.operators import people
+from newsletter.operators.roles import Role
+from tests import house
+from tests.journeys import nights
+from tests.journeys.nights import approver as approver
+from tests.journeys.nights import author as author
+from tests.journeys.nights import crew as crew
+from tests.journeys.nights import made as made
+from tests.journeys.nights import pages as pages
+
+
+@pytest.fixture
+def number(made, tmp_path, author, approver, sink):
+    """An alert on its way to two, of which the team was told."""
+    number = nights.locked(made, tmp_path, author, 2)
+    alert.release(made.parts, number, by=author.id)
+    made.deliver("transactional")
+    sink.messages.clear()
+    return number
+
+
+def told(made, sink):
+    """Sweep, and return what each of the team is mailed: subject and text."""
+    made.sweep()
+    sink.messages.clear()
+    made.deliver("transactional")
+    mails = [(one.recipient, message_from_bytes(one.content, policy=policy.default)) for one in sink.messages]
+    return {to: (mail["subject"], said(mail)) for to, mail in mails}
+
+
+def said(mail):
+    return " ".join(mail.get_body(("plain",)).get_content().split())
+
+
+def events(made):
+    return [event for event, _ in nights.calls(made)]
+
+
+def by_link(made, pages, number):
+    return stopping.by_link(pages.parts, made.parts.tokens.stop(number, now=nights.now(made)))
+
+
+def test_everybody_is_mailed_that_it_was_stopped_by_a_link(made, pages, number, author, approver, sink):
+    """Somebody's phone stopped it at 02:13: nobody may believe in the morning that it went."""
+    by_link(made, pages, number)
+    found = told(made, sink)
+    assert set(found) == {author.address, approver.address}
+    subject, text = found[author.address]
+    assert subject == f"Alert {number} is stopped"
+    assert "Somebody, by the link in a mail, has stopped it for good, on" in text
+    assert "Nobody has it." in text
+    assert "UTC" in text
+    assert told(made, sink) == {}
+
+
+def test_of_what_somebody_has_it_is_said_how_many_and_where_it_is_taken_back(
+    made, pages, number, author, approver, sink
+):
+    """A stop tells no reader anything: whether it was wrong, the team must decide now."""
+    sink.refuse = lambda to: "450 4.7.1 later" if to == "reader1@example.org" else None
+    made.deliver("urgent")
+    stopping.by_hand(pages.parts, number, State.STOPPED, by=approver.id)
+    _, text = told(made, sink)[author.address]
+    assert "Noor Holm has stopped it" in text
+    assert "surely or perhaps: 1." in text
+    assert f"/console/alerts/{number}?retract=1" in text
+
+
+def test_what_was_given_up_before_it_went_is_told_where_somebody_believed_in_it(
+    made, pages, tmp_path, author, approver, sink
+):
+    """Whoever was asked to approve it is spared the reading; of a mere draft nobody was told anything."""
+    draft = nights.locked(made, tmp_path, author, 3)
+    made.deliver("transactional")
+    stopping.by_hand(pages.parts, draft, State.STOPPED, by=approver.id)
+    assert told(made, sink)[author.address][0] == f"Alert {draft} is given up"
+    paths = nights.write(tmp_path, nights.TEXT)
+    unlocked = drafting.draft(made.parts, paths, digest_key=house.DIGEST, by=author.id)
+    stopping.by_hand(pages.parts, unlocked, State.STOPPED, by=author.id)
+    assert told(made, sink) == {}
+
+
+def test_everybody_is_mailed_that_it_is_paused_and_then_that_it_goes_on(made, pages, number, author, approver, sink):
+    """A thumb slipped at 02:12; whoever may let it go on sleeps, or watches another page."""
+    stopping.by_hand(pages.parts, number, State.PAUSED, by=approver.id)
+    found = told(made, sink)
+    assert set(found) == {author.address, approver.address}
+    subject, text = found[author.address]
+    assert subject == f"Alert {number} is paused: it does not go"
+    assert "Noor Holm has paused it" in text
+    assert told(made, sink) == {}
+    mailing.resume(made.parts, number, by=author.id)
+    assert "Mina Moradi has let it go on" in told(made, sink)[approver.address][1]
+    assert [one for one in events(made) if one != "released"] == ["paused", "resumed"]
+    stopping.by_hand(pages.parts, number, State.PAUSED, by=approver.id)
+    assert told(made, sink)[author.address][0] == f"Alert {number} is paused: it does not go"
+
+
+def test_a_pause_of_a_moment_is_no_news(made, pages, number, author, sink):
+    """Paused and let go on before any sweep: two mails would only frighten."""
+    stopping.by_hand(pages.parts, number, State.PAUSED, by=author.id)
+    mailing.resume(made.parts, number, by=author.id)
+    assert told(made, sink) == {}
+
+
+def test_two_sweeps_at_once_tell_once(made, pages, number, author, sink):
+    """Two beats are harmless: one of them holds the matter while it writes."""
+    by_link(made, pages, number)
+    with made.parts.database.transaction() as session:
+        assert halts.halts.told(session, number) is not None
+        assert halts.tell(made.parts) == 0
+    assert halts.tell(made.parts) == 1
+
+
+def test_the_question_before_it_expires_says_that_it_is_paused(made, pages, number, author, sink, database_urls):
+    """“Longer?” is the wrong question of what does not go."""
+    house.by_owner(database_urls, "UPDATE mailing SET expires_at = now() + interval '1 hour' WHERE id = %s", number)
+    assert expiring.ask(made.parts) == 1
+    made.deliver("transactional")
+    assert "It is paused" not in said(message_from_bytes(sink.messages[0].content, policy=policy.default))
+
+
+def test_of_a_paused_one_it_does(made, pages, number, author, sink, database_urls):
+    """The one sentence that somebody can act on."""
+    stopping.by_hand(pages.parts, number, State.PAUSED, by=author.id)
+    house.by_owner(database_urls, "UPDATE mailing SET expires_at = now() + interval '1 hour' WHERE id = %s", number)
+    assert expiring.ask(made.parts) == 1
+    made.deliver("transactional")
+    assert "It is paused: nothing of it goes until" in said(
+        message_from_bytes(sink.messages[0].content, policy=policy.default)
+    )
+
+
+@pytest.mark.parametrize("language", ["fa", "ar"])
+def test_each_is_told_in_their_own_language(made, pages, number, author, crew, sink, language):
+    """The one who sleeps beside the phone reads no English at that hour."""
+    with made.parts.database.transaction() as session:
+        people.speak(session, author.id, language)
+    by_link(made, pages, number)
+    subject, text = told(made, sink)[author.address]
+    assert subject.strip("\u2066\u2067\u2068\u2069\u200e\u200f").startswith({"fa": "هشدار", "ar": "أُوقف"}[language])
+    assert "{" not in text
+
+
+def test_the_alert_and_its_languages_are_one_mail(made, pages, number, author, sink, tmp_path, database_urls):
+    """Three mails of one stop are read as three stops; a language that is stopped alone is told by itself."""
+    both = [nights.locked(made, tmp_path, author, 2), nights.locked(made, tmp_path, author, 2)]
+    for later in both:
+        alert.release(made.parts, later, by=author.id)
+        house.by_owner(database_urls, "UPDATE mailing SET translates = %s WHERE id = %s", number, later)
+    made.deliver("transactional")
+    by_link(made, pages, both[0])
+    assert told(made, sink)[author.address][0] == f"Alert {both[0]} is stopped"
+    by_link(made, pages, number)
+    made.sweep()
+    sink.messages.clear()
+    made.deliver("transactional")
+    assert [one.recipient for one in sink.messages].count(author.address) == 1
+    assert f"Alert {number} goes no further" in said(
+        message_from_bytes(sink.messages[0].content, policy=policy.default)
+    )
+    assert {alert.standing(made.parts, one).state for one in both} == {State.STOPPED}
+
+
+def test_who_halted_it_stands_on_its_page(made, pages, number, author, approver):
+    """Also for its author, who reads no audit."""
+    with pages.parts.database.transaction() as session:
+        before = halts.halt_of(session, halts.mailings.get(session, number))
+    stopping.by_hand(pages.parts, number, State.PAUSED, by=approver.id)
+    with pages.parts.database.transaction() as session:
+        paused = halts.halt_of(session, halts.mailings.get(session, number))
+    by_link(made, pages, number)
+    with pages.parts.database.transaction() as session:
+        stopped = halts.halt_of(session, halts.mailings.get(session, number))
+    assert before is None
+    assert (paused.state, paused.by, paused.link) == (State.PAUSED, "Noor Holm", False)
+    assert (stopped.state, stopped.by, stopped.link) == (State.STOPPED, None, True)
+
+
+def test_a_role_that_sees_nothing_else_is_told_too(made, pages, number, author, crew, sink):
+    """The data officer has the phone in the morning, when readers call."""
+    officer = crew.member(Role.DATA_OFFICER)
+    by_link(made, pages, number)
+    assert officer.address in told(made, sink)

@@ -1,0 +1,137 @@
+"""Halting asks for no code: not of whoever has only watched, and whoever is out is told that nothing was halted."""
+
+import pytest
+
+from newsletter.operators.roles import Role
+from newsletter.web.console import gate
+from tests import house
+from tests.web.test_alerts import desk as desk
+from tests.web.test_alerts import few as few
+from tests.web.test_alerts import made as made
+from tests.web.test_alerts import readers as readers
+from tests.web.test_alerts import worker as worker
+from tests.web.test_alerts import written
+from tests.web.visiting import inside, rows
+
+IDLE = "UPDATE operator_session SET seen_at = now() - interval '31 minutes', began_at = now() - interval '40 minutes'"
+OVER = "UPDATE operator_session SET seen_at = now() - interval '31 minutes', began_at = now() - interval '13 hours'"
+
+
+@pytest.fixture
+def going(browse, crew, now, desk, readers):
+    """Return somebody's browser on the page of an alert that goes, and its number."""
+    readers(2)
+    _, browser = inside(browse, crew, now, Role.SENDER)
+    number = written(browser)
+    browser.post(f"/console/alerts/{number}/lock")
+    browser.post(f"/console/alerts/{number}/release")
+    return browser, number
+
+
+def state(worker, number):
+    return rows(worker, f"SELECT state FROM mailing WHERE id = {number}")[0][0]
+
+
+@pytest.mark.parametrize(
+    ("act", "became", "said"),
+    [("stop", "stopped", "is stopped for good"), ("pause", "paused", "is paused: nothing of it goes")],
+)
+def test_whoever_only_watched_halts_it_all_the_same(going, worker, database_urls, act, became, said):
+    """The page of an alert that goes reloads itself, which keeps no session alive; the thumb comes after half an hour."""
+    browser, number = going
+    house.by_owner(database_urls, IDLE)
+    browser.post(f"/console/alerts/{number}/{act}")
+    assert state(worker, number) == became
+    assert browser.page.status_code == 200
+    assert f"Alert {number} {said}" in browser.text
+    # Nothing else is shown to whoever holds the phone, and nothing else is done.
+    assert "Lorries" not in browser.text
+    assert browser.open(f"/console/alerts/{number}").path == "/console/login"
+
+
+def test_the_page_that_sends_them_to_the_door_leaves_them_the_button(going, worker, database_urls):
+    """The reload after half an hour shows the log-in in the place of the button they were about to press."""
+    browser, number = going
+    house.by_owner(database_urls, IDLE)
+    browser.open(f"/console/alerts/{number}")
+    assert browser.path == "/console/login"
+    assert "Lorries" not in browser.text
+    assert f'action="/console/alerts/{number}/stop"' in browser.text
+    browser.post(f"/console/alerts/{number}/stop")
+    assert state(worker, number) == "stopped"
+    browser.open(f"/console/login?back=/console/alerts/{number}")
+    assert "/stop" not in browser.text
+    assert "/stop" not in browser.open("/console/login?back=/console/alerts/999").text
+
+
+def test_a_word_that_lets_something_go_wants_somebody_who_is_there(going, worker, database_urls):
+    """A phone that was left lying halts an alert, and can do nothing else."""
+    browser, number = going
+    browser.post(f"/console/alerts/{number}/pause")
+    house.by_owner(database_urls, IDLE)
+    browser.post(f"/console/alerts/{number}/resume")
+    assert (browser.path, state(worker, number)) == ("/console/login", "paused")
+
+
+@pytest.mark.parametrize("act", ["stop", "pause", "retract"])
+@pytest.mark.parametrize("gone", ["over", "ended", "no cookie"])
+def test_whose_session_is_over_is_told_that_nothing_was_halted(going, worker, database_urls, act, gone):
+    """A bare log-in looks as if it were done; the mail's button needs none."""
+    browser, number = going
+    if gone == "no cookie":
+        browser.client.cookies.delete(gate.SESSION)
+    else:
+        house.by_owner(database_urls, OVER if gone == "over" else "UPDATE operator_session SET ended_at = now()")
+    browser.post(f"/console/alerts/{number}/{act}")
+    assert state(worker, number) == "sending"
+    assert browser.page.status_code == 401
+    assert "so nothing was stopped, paused or taken back" in browser.problem
+    assert f"alert {number} goes out stops it without logging in" in browser.problem
+    assert f'name="back" value="/console/alerts/{number}"' in browser.text
+
+
+def test_a_foreign_page_halts_nothing_by_an_idle_session(going, worker, database_urls):
+    """The form's value still says that our own page in this browser sent it."""
+    browser, number = going
+    house.by_owner(database_urls, IDLE)
+    browser.page = browser.client.post(f"/console/alerts/{number}/stop", data={"form": "0" * 64})
+    assert (browser.page.status_code, state(worker, number)) == (403, "sending")
+
+
+def test_a_paused_alert_says_on_every_page_that_it_does_not_go(going, browse, crew, now, worker, database_urls):
+    """Whoever paused it by a slip of the thumb may not let it go on, and must know whom to call."""
+    author, number = going
+    _, approver = inside(browse, crew, now, Role.APPROVER)
+    assert "It goes now" in author.open("/console").text
+    approver.open(f"/console/alerts/{number}")
+    approver.post(f"/console/alerts/{number}/pause")
+    assert "You may not let it go on. These may: " in approver.text
+    assert f"/console/alerts/{number}/resume" not in approver.text
+    assert ": it does not go</p>" in approver.text
+    assert f"/console/alerts/{number}/resume" in author.open(f"/console/alerts/{number}").text
+    assert "You may not let it go on" not in author.text
+    assert "Paused: it does not go" in author.open("/console").text
+    assert "It goes now" not in author.text
+    house.by_owner(database_urls, "DELETE FROM operator_role")
+    assert "Nobody of the team may let it go on" in approver.open(f"/console/alerts/{number}").text
+
+
+def test_an_alert_that_a_worker_halted_does_not_go_now(going, worker, database_urls):
+    """Its lock was tampered with: the first page may not say that it goes."""
+    author, number = going
+    house.by_owner(
+        database_urls, "UPDATE mailing SET expires_at = expires_at + interval '30 days' WHERE id = %s", number
+    )
+    worker.deliver("urgent")
+    assert state(worker, number) == "paused"
+    assert "Paused: it does not go" in author.open("/console").text
+
+
+def test_who_stopped_it_is_read_by_its_author(going, browse, crew, now, worker):
+    """Whoever wrote it reads no audit, and is the first to be called."""
+    author, number = going
+    _, approver = inside(browse, crew, now, Role.APPROVER)
+    approver.open(f"/console/alerts/{number}")
+    approver.post(f"/console/alerts/{number}/stop")
+    shown = author.open(f"/console/alerts/{number}").text
+    assert "Stopped for good by Mina Moradi, on" in shown
