@@ -5,7 +5,6 @@ import os
 import re
 import secrets
 from contextlib import contextmanager
-from datetime import timedelta
 
 import psycopg
 import pytest
@@ -14,12 +13,12 @@ from sqlalchemy import make_url, text
 from newsletter import database
 from newsletter.addresses import EmailAddress
 from newsletter.bounces import replies
-from newsletter.journeys import consenting, erasing, joining, leaving, moving_in, privacy, publish, retention
+from newsletter.journeys import consenting, erasing, joining, leaving, privacy, publish, retention
 from newsletter.ledger import books
 from newsletter.models.base import Base
 from newsletter.operators import audit
 from newsletter.reports.parse import Letter
-from newsletter.subscribers import consent, erasures, suppression, topics
+from newsletter.subscribers import erasures, suppression, topics
 from newsletter.subscribers.signup import Wish
 from newsletter.subscribers.suppression import Reason
 from tests import house
@@ -130,58 +129,6 @@ def test_every_table_that_points_to_her_is_in_her_export_and_her_report(newslett
         "wished on their page",
         "came back",
     } <= {one["what"] for one in entries}
-
-
-def test_a_soft_opt_in_stands_on_its_facts(newsletter, tmp_path):
-    """British charities may write to supporters without consent under conditions; each must be said before anybody comes in."""
-    path = tmp_path / "supporters.csv"
-    path.write_text("email\nben@example.org\n")
-
-    def bring(soft):
-        permission = moving_in.Permission(consent.Basis.SOFT_OPT_IN, "donations of spring", soft)
-        return moving_in.import_subscribers(newsletter.parts, str(path), digest_key="weekly", permission=permission)
-
-    [(today,)] = ask(newsletter, "SELECT current_date")
-    good = consent.SoftOptIn(consent.Came.SUPPORT, today, "Tick here and we will not write")
-    for bad in (
-        None,
-        consent.SoftOptIn(consent.Came.SUPPORT, consent.SOFT_FROM - timedelta(days=1), "Tick here"),
-        consent.SoftOptIn(consent.Came.SUPPORT, today + timedelta(days=2), "Tick here"),
-        consent.SoftOptIn(consent.Came.INTEREST, today, " "),
-    ):
-        with pytest.raises(consent.NotSoft):
-            bring(bad)
-    assert ask(newsletter, "SELECT 1 FROM subscriber") == []
-    assert bring(good).added == 1
-    found = privacy.report(newsletter.parts, reference=None, address=EmailAddress.parse("ben@example.org"), by=None)
-    [given] = [one for one in found.entries if one["what"] == "permission given"]
-    assert given["basis"] == "soft-opt-in"
-    assert "came_by: support" in given["evidence"]
-    assert "could_refuse_by: Tick here and we will not write" in given["evidence"]
-
-
-def test_who_asked_before_a_soft_opt_in_could_hold_is_not_taken_on_one(newsletter, tmp_path):
-    """Their own record says 2019: a permission that says collected in 2026 beside it is false on its face."""
-    path = tmp_path / "supporters.csv"
-    path.write_text(
-        "email,optin_time,confirm_time\n"
-        "old@example.org,2019-04-18 13:51:14,\n"
-        "late@example.org,2026-02-04 23:59:59,2026-02-06 10:00:00\n"
-        "east@example.org,,2026-02-05T03:00:00+05:00\n"
-        "first@example.org,2026-02-05 00:00:00,\n"
-        "unsaid@example.org,,\n"
-    )
-    soft = consent.SoftOptIn(consent.Came.SUPPORT, consent.SOFT_FROM, "Tick here and we will not write")
-    for basis, taken in ((consent.Basis.SOFT_OPT_IN, 2), (consent.Basis.IMPORTED, 3)):
-        permission = moving_in.Permission(basis, "donations of spring", soft)
-        done = moving_in.import_subscribers(newsletter.parts, str(path), digest_key="weekly", permission=permission)
-        assert done.added == taken
-        if basis is consent.Basis.SOFT_OPT_IN:
-            refused = done.rejects.read_text().splitlines()[1:]
-            assert [line.split(",")[:2] for line in refused] == [
-                ["2", "optin_time"], ["3", "optin_time"], ["4", "confirm_time"],
-            ]  # fmt: skip
-            assert "is before 5 February 2026: who asked earlier cannot be taken on this basis" in refused[0]
 
 
 def test_an_export_holds_everything_that_is_personal(newsletter, ann):
