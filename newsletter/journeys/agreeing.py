@@ -12,6 +12,7 @@ from newsletter.ledger.manifest import Manifest
 from newsletter.operators import approval, night, people, pins
 from newsletter.operators.approval import Over
 from newsletter.operators.night import Fault, Mandated, Matter, Rule, Word
+from newsletter.operators.roles import May
 
 
 class NotEnough(Forbidden):
@@ -28,21 +29,25 @@ def over(manifest: Manifest, *, went: datetime | None = None) -> Over:
 
 
 def words(session: Session, manifest: Manifest, *, went: datetime | None = None) -> list[Word]:
-    """Return what was said of a lock by those who may still act: whoever was disabled meanwhile is not asked any more, nor of
-    what they signed in the evening.
+    """Return what was said of a lock by those who may still say it: whoever was disabled meanwhile, or has another role, is not
+    asked any more, nor of what they signed in the evening.
 
     went   when it was planned: whether a mandate holds is asked of that moment; None: of now
 
     Of what has been released the worker asks all words: who leaves the team later takes back nothing.
     """
     said = approval.of(session, over(manifest, went=went))
-    acting = [word for word in said if word.operator is None or people.by_id(session, word.operator).active]
+    acting = [word for word in said if word.operator is None or _may(session, word.operator, night.NEEDS[word.rule])]
     return [replace(word, mandate=still(session, word.mandate)) if word.mandate else word for word in acting]
 
 
 def still(session: Session, mandate: Mandated) -> Mandated:
-    """Return a mandate as those signed it who may still act."""
-    return replace(mandate, signed=tuple(one for one in mandate.signed if people.by_id(session, one[0]).active))
+    """Return a mandate as those signed it who may still sign one."""
+    return replace(mandate, signed=tuple(one for one in mandate.signed if _may(session, one[0], May.APPROVE)))
+
+
+def _may(session: Session, operator_id: int, act: May) -> bool:
+    return people.by_id(session, operator_id).still(act)
 
 
 def matter(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> Matter:

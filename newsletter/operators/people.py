@@ -84,6 +84,10 @@ class OperatorView:
         """All that the roles allow."""
         return roles.of(self.roles)
 
+    def still(self, act: May) -> bool:
+        """Whether their word for an act counts now: whose access or role was taken said it in vain."""
+        return self.active and act in self.may
+
 
 def add(session: Session, address: EmailAddress, *, name: str, given: Iterable[Role], now: datetime) -> int:
     """Add an operator and return their number; they log in once they have enrolled. Raises KnownAlready, NoRole."""

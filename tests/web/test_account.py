@@ -8,7 +8,7 @@ from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from newsletter import database
-from newsletter.journeys import team
+from newsletter.journeys import team as joining
 from newsletter.operators import audit, factors, people
 from newsletter.operators.roles import Role
 from newsletter.web import security
@@ -227,11 +227,11 @@ def test_a_device_is_named_as_its_owner_knows_it(agent, words):
 
 def test_who_was_disabled_comes_back_by_a_new_link(crew, browse, now, worker):
     """A mistake of the night is put right in the morning; by what they had before nobody acts in between, or ever."""
-    member, browser, authenticator = with_passkey(browse, crew, now)
+    member, browser, _ = with_passkey(browse, crew, now)
     chair = crew.member(Role.APPROVER)
     with worker.parts.database.transaction() as session:
         people.disable(session, member.id, by=chair.id, now=database.now(session))
-    link = team.invite(worker.parts, member.id)
+    link = joining.invite(worker.parts, member.id)
     assert browser.open("/console/account").path == "/console/login"
     assert browser.knock(member).page.status_code == 403
     with worker.parts.database.transaction() as session:
@@ -241,7 +241,8 @@ def test_who_was_disabled_comes_back_by_a_new_link(crew, browse, now, worker):
         assert factors.recovery_left(session, member.id) == 0
     phone = browse()
     again = enrolled(phone, link.token, now=now, password="another long lantern password")
-    assert phone.page.status_code == 200 and len(again.recovery) == 10, phone.text
+    assert phone.page.status_code == 200, phone.text
+    assert len(again.recovery) == 10
     with worker.parts.database.transaction() as session:
         assert people.by_id(session, member.id).active
     assert browser.knock(member).page.status_code == 403
