@@ -112,10 +112,10 @@ def lock(
         if anew and view.state is not State.DRAFT:
             view = drafting.unlock(session, parts, view, Hand(by or audit.SHELL, now), anew=True)
         mailings.require(session, mailing_id, State.LOCKED)
-        drafting.complete(session, parts, view, now=now)
+        drafting.compose_anew(session, parts, view, now=now)
         expires = now + alerts.EXPIRES_AFTER
         expiry.expire(session, mailing_id, expires)
-        manifest = fixing.manifest(session, parts, view, by=by, expires_at=expires)
+        manifest = fixing.manifest(session, parts, view, by=by, expires_at=expires, now=now)
         locks.add(session, manifest)
         made = _locked(session, parts, manifest, now=now)
         fault = night.unlockable(by, unread=seen is None and drafting.unnamed(view), few=made.few)

@@ -372,24 +372,30 @@ def compose_all(session: Session, parts: Parts, digest: DigestView, texts: Seque
     now = database.now(session)
     setting = _Setting(digest, now, f"{parts.letterhead.base_url}/alerts/0")
     backwards = [alerts.retraction(text) for text in texts]
-    for sheet in (*_sheets(texts, [None, now]), *_sheets(backwards, [None])):
+    for sheet in _sheets(texts, [None, now]):
         _compose(session, parts, setting, sheet)
+    for sheet in _sheets(backwards, [None]):
+        _compose(session, parts, replace(setting, clock=False), sheet)
 
 
 def _write(session: Session, parts: Parts, view: MailingView, script: Script, hand: Hand) -> None:
     """Store every language of an alert and of what would take it back. What is written by now comes with the others."""
     page = f"{parts.letterhead.base_url}/alerts/{view.translates or view.id}"
-    setting = _Setting(script.digest, hand.now, page, view.id)
-    # What takes it back bears the day on which the alert was begun, so that an approver sees no change where there is none.
-    told, begun = _told(session, view), replace(setting, at=view.created_at)
-    looks = styling.of_readers(session, script.digest.id)
-    _store_variants(session, parts, view.id, setting, _sheets(script.texts, told, looks))
-    back = mailings.retraction_of(session, view.id)
-    _store_variants(session, parts, back, begun, _sheets(script.backwards, [None] * len(told), looks))
+    _store_all(session, parts, view, script, _Setting(script.digest, hand.now, page, view.id))
     # By the desk, in its own time: other people's servers may take theirs, and nobody waits for them here.
     errands.have_checked(session, view.id)
     content = _content(view, script, hand) | {"page": page}
     mailings.write_down(session, view.id, script.subject, content)
+
+
+def _store_all(session: Session, parts: Parts, view: MailingView, script: Script, setting: "_Setting") -> None:
+    """Compose an alert, and what would take it back, in each language and for each style that its readers have chosen."""
+    # What takes it back bears no hour, and the day on which the alert was begun: so an approver sees no change where there is none.
+    told, begun = _told(session, view), replace(setting, at=view.created_at, clock=False)
+    looks = styling.of_readers(session, script.digest.id)
+    _store_variants(session, parts, view.id, setting, _sheets(script.texts, told, looks))
+    back = mailings.retraction_of(session, view.id)
+    _store_variants(session, parts, back, begun, _sheets(script.backwards, [None] * len(told), looks))
 
 
 def _content(view: MailingView, script: Script, hand: Hand) -> dict[str, Any]:
@@ -418,17 +424,22 @@ def _told(session: Session, view: MailingView) -> list[datetime | None]:
     if view.translates is None or not view.content.get("also_had"):
         return [None]
     alert = mailings.get(session, view.translates)
-    return [None, alert.planned_at or alert.created_at]
+    return [None, locks.written_at(session, alert) or alert.planned_at or alert.created_at]
 
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """What all versions of an alert have in common. page, alert: "" and None of one that is composed and not kept."""
+    """What all versions of an alert have in common.
+
+    page, alert   "" and None of one that is composed and not kept
+    clock         whether they say the hour of `at`
+    """
 
     digest: DigestView
     at: datetime
     page: str = ""
     alert: int | None = None
+    clock: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -448,34 +459,18 @@ def _sheets(texts: Sequence[Manuscript], told: Sequence[datetime | None], looks:
 
 def _store_variants(session: Session, parts: Parts, target: int, setting: _Setting, sheets: Sequence[_Sheet]) -> None:
     variants.clear(session, target)
-    _store(session, parts, target, setting, sheets)
-
-
-def _store(session: Session, parts: Parts, target: int, setting: _Setting, sheets: Sequence[_Sheet]) -> None:
-    """Store versions after those that are there: each style has all of them, in one order."""
-    there = sum(variants.styles(session, target).values())
     for sheet in sheets:
-        number, language = there + sheet.number, sheet.text.language
-        compiled = _compose(session, parts, setting, replace(sheet, number=number))
-        variants.store(session, target, compiled, number=number, language=language, style=sheet.style.code)
+        compiled, language = _compose(session, parts, setting, sheet), sheet.text.language
+        variants.store(session, target, compiled, number=sheet.number, language=language, style=sheet.style.code)
 
 
-def complete(session: Session, parts: Parts, view: MailingView, *, now: datetime) -> None:
-    """Store the versions of a draft for those of its readers who have chosen a style since it was written.
+def compose_anew(session: Session, parts: Parts, view: MailingView, *, now: datetime) -> None:
+    """Store all versions of a draft as of its lock: its mails say that moment, not the one in which somebody began to write.
 
-    What is locked is for all of them: nobody has to wait, or sees more of an alert than they asked for.
+    Readers who have chosen a style since have theirs by that: nobody has to wait, or sees more of an alert than they asked for.
     """
     script = Script.read([str(one) for one in view.content["words"]], digests.get(session, view.digest_id or 0))
-    setting, told = _Setting(script.digest, now, str(view.content["page"]), view.id), _told(session, view)
-    unmarked: list[datetime | None] = [None] * len(told)
-    back, begun = mailings.retraction_of(session, view.id), replace(setting, at=view.created_at)
-    wanted = styling.of_readers(session, script.digest.id)
-    both = ((view.id, script.texts, setting, told), (back, script.backwards, begun, unmarked))
-    for target, said, where, marks in both:
-        # Of each by itself: somebody may have chosen after the one was written and before the other.
-        there = variants.styles(session, target)
-        looks = [one for one in wanted if one not in there]
-        _store(session, parts, target, where, _sheets(said, marks, looks))
+    _store_all(session, parts, view, script, _Setting(script.digest, now, str(view.content["page"]), view.id))
 
 
 def _compose(session: Session, parts: Parts, setting: _Setting, sheet: _Sheet) -> Compiled:
@@ -490,7 +485,9 @@ def _compose(session: Session, parts: Parts, setting: _Setting, sheet: _Sheet) -
         style=sheet.style,
     )
     url = f"{setting.page}/{language}" if setting.page else ""
-    content = alerts.content(sheet.text, now=setting.at, page=url, translates=sheet.told)
+    content = alerts.content(
+        sheet.text, now=setting.at, zone=parts.zone, page=url, translates=sheet.told, clock=setting.clock
+    )
     return composing.compose(styling.led(parts, content, sheet.style), frame, parts.layout)
 
 

@@ -170,10 +170,9 @@ def _composed(parts: Parts, text: Manuscript, *, now: datetime) -> tuple[Compile
     from newsletter.composer import alert
 
     frame = parts.letterhead.drill_frame(language=text.language)
-    made, back = (
-        alert.compose(alerts.content(one, now=now), frame, parts.layout) for one in (text, alerts.retraction(text))
-    )
-    return made, back
+    said = alerts.content(text, now=now, zone=parts.zone)
+    back = alerts.content(alerts.retraction(text), now=now, zone=parts.zone, clock=False)
+    return alert.compose(said, frame, parts.layout), alert.compose(back, frame, parts.layout)
 
 
 def _rehearse(parts: Parts, drill_id: int) -> None:

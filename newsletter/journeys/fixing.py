@@ -18,8 +18,10 @@ from newsletter.ledger.mailings import MailingView
 from newsletter.ledger.manifest import Manifest, Version
 
 
-def manifest(session: Session, parts: Parts, view: MailingView, *, by: int | None, expires_at: datetime) -> Manifest:
-    """Return what a lock of an alert would fix now. by: who asks for it."""
+def manifest(
+    session: Session, parts: Parts, view: MailingView, *, by: int | None, expires_at: datetime, now: datetime
+) -> Manifest:
+    """Return what a lock of an alert would fix. by: who asks for it; now: the moment for which it was composed."""
     words = [str(one) for one in view.content["words"]]
     language = digests.get(session, view.digest_id or 0).languages[0]
     backwards = [alerts.retraction(manuscript.read(one, language=language)).markdown for one in words]
@@ -47,6 +49,7 @@ def manifest(session: Session, parts: Parts, view: MailingView, *, by: int | Non
         writers=tuple(view.content.get("by", ())),
         measure=planning.measure(session, view),
         whole=planning.whole(session, view),
+        written_at=now,
     )
 
 

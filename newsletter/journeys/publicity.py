@@ -34,6 +34,7 @@ class Page:
     url          of this page, without a token: the same for everyone
     body         of the text, or of the retraction
     actions      what a reader can do now; none where the alert was taken back
+    written_at   as its mails say it, in our zone; None where the alert was taken back, or went before mails said that
     others       the other languages it is written in
     newer        the alert that follows this one, where there is one
     """
@@ -49,6 +50,7 @@ class Page:
     taken_back: bool
     others: tuple[str, ...]
     newer: int | None
+    written_at: datetime | None = None
 
     @property
     def shares(self) -> list[Share]:
@@ -79,8 +81,9 @@ def page(parts: Parts, number: int, language: str | None = None, *, base_url: st
         versions = _versions(session, alert)
         usual = _texts(session, asked)[0].language
         chosen, of = versions.get(language or usual) or versions[usual]
-        started = mailings.started_at(session, of.id)
+        started, written = mailings.started_at(session, of.id), locks.gone(session, of).written_at
         newer = _newer(session, alert.id)
+    started, written = (one.astimezone(parts.zone) if one else None for one in (started, written))
     others = tuple(one for one in versions if one != chosen.language)
     url = f"{base_url or parts.letterhead.base_url}/alerts/{alert.id}/{chosen.language}"
     taken_back = State.RETRACTED in (of.state, alert.state)
@@ -98,6 +101,7 @@ def page(parts: Parts, number: int, language: str | None = None, *, base_url: st
         taken_back,
         others,
         newer,
+        None if taken_back else written,
     )
 
 

@@ -101,6 +101,14 @@ def gone(session: Session, mailing: MailingView) -> Manifest:
     return manifest
 
 
+def written_at(session: Session, mailing: MailingView) -> datetime | None:
+    """Return the moment that the mails of an alert say which is locked or has gone; None: it is not, or nobody can tell."""
+    try:
+        return of(session, mailing.id, mailing.fingerprint or b"").written_at
+    except Broken:
+        return None
+
+
 def at(session: Session, mailing_id: int, number: int) -> datetime:
     """Return when a lock was added, by the database's clock."""
     query = select(Lock.at).where(Lock.mailing_id == mailing_id, Lock.number == number)
