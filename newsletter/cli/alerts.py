@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from newsletter import languages
+from newsletter import errors, languages
 from newsletter.assembly import Newsletter
 from newsletter.cli import bulletins, mandates, reading, waiting
 from newsletter.cli.door import AsJson, DryRun, Number, Wait, agree, ask_code, listing, newsletter, page, screen, show
@@ -401,7 +401,12 @@ def _ahead(made: Newsletter, found: journey.Standing) -> dict[str, list[str]]:
         "plan": checked.plan if checked else (),
         "promise": checked.promise if checked else desk.kept(made.parts, shown),
     }
-    return {name: [languages.say(message, **facts) for message, facts in lines] for name, lines in said.items()}
+    sentences = {name: [languages.say(message, **facts) for message, facts in lines] for name, lines in said.items()}
+    if shown.until is not None and found.state in NOT_GONE:
+        what = "alert.message-over" if shown.outdated else "alert.message-until"
+        facts = {"mailing": found.mailing, "until": errors.fact(shown.until)}
+        sentences["plan"].insert(0, languages.say(what, **facts))
+    return sentences
 
 
 def _document(found: journey.Standing) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from newsletter import database
-from newsletter.campaigns import alerts
 from newsletter.database import Session
 from newsletter.delivery import alone as solo
 from newsletter.delivery import planning
@@ -96,7 +95,9 @@ class Standing:
 def lock(
     parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | None = None, anew: bool = False
 ) -> Locked:
-    """Fix everything about a draft and return its fingerprint. Raises NotEnough, WrongState, NotAnAlert, ChangedMeanwhile.
+    """Fix everything about a draft and return its fingerprint.
+
+    Raises NotEnough, WrongState, NotAnAlert, ChangedMeanwhile, and lasting.MessageOver of what an authority said.
 
     seen   `drafting.print_of` of the words that were before them; None: whatever they are now, if nobody wrote in them unnamed
     anew   also where it is locked or approved, which is void by that: its readers or its time are others by now
@@ -113,9 +114,8 @@ def lock(
             view = drafting.unlock(session, parts, view, Hand(by or audit.SHELL, now), anew=True)
         mailings.require(session, mailing_id, State.LOCKED)
         drafting.compose_anew(session, parts, view, now=now)
-        expires = now + alerts.EXPIRES_AFTER
-        expiry.expire(session, mailing_id, expires)
-        manifest = fixing.manifest(session, parts, view, by=by, expires_at=expires, now=now)
+        manifest = fixing.manifest(session, parts, view, by=by, now=now)
+        expiry.expire(session, mailing_id, manifest.expires_at)
         locks.add(session, manifest)
         made = _locked(session, parts, manifest, now=now)
         fault = night.unlockable(by, unread=seen is None and drafting.unnamed(view), few=made.few)

@@ -20,7 +20,7 @@ from newsletter.errors import NewsletterError
 from newsletter.issues import articles, digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
-from newsletter.journeys import alert, calling, drafting, framing, mailing, narrowing
+from newsletter.journeys import alert, calling, drafting, framing, lasting, mailing, narrowing, wanting
 from newsletter.journeys.alert import Standing
 from newsletter.journeys.headcount import Headcount
 from newsletter.journeys.narrowing import Choice, Part
@@ -116,6 +116,7 @@ class Alert:
     lock_asked  when those who may lock it were last asked to; may_ask: they may be asked now
     blocked     it was to go by itself, and does not: why
     wider       the alert it follows, which was for fewer of the digest's readers
+    until       until when the authority's message holds of which it was made; outdated: that is over
     styled      the versions that readers at risk get, in the words of the others
     """
 
@@ -132,6 +133,8 @@ class Alert:
     blocked: NewsletterError | None = None
     wider: int | None = None
     styled: tuple[VariantView, ...] = ()
+    until: datetime | None = None
+    outdated: bool = False
 
     @property
     def subject(self) -> str:
@@ -194,11 +197,13 @@ def shown(parts: Parts, mailing_id: int) -> Alert:
             print_,
             _backwards(texts, locked),
             expired=fixed and until is not None and until <= now,
-            lock_asked=drafting.lock_asked(view),
-            may_ask=drafting.may_ask(view, now=now),
+            lock_asked=wanting.lock_asked(view),
+            may_ask=wanting.may_ask(view, now=now),
             blocked=None if standing.seconded else _blocked(session, view, now=now),
             wider=narrowing.wider(session, mailing_id),
             styled=tuple(one for one in variants.of(session, mailing_id) if one.style),
+            until=(over := lasting.until(session, view)),
+            outdated=over is not None and over <= now,
         )
 
 

@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import product
 from typing import Any
 
@@ -21,7 +21,7 @@ from newsletter.issues import digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
 from newsletter.jobs import LINKS
-from newsletter.journeys import acting, announcing, inbound, narrowing, styling, telling
+from newsletter.journeys import acting, announcing, inbound, lasting, narrowing, styling, telling, wanting
 from newsletter.journeys.mailing import read_file
 from newsletter.journeys.narrowing import EVERYBODY, Part
 from newsletter.journeys.parts import Parts
@@ -30,10 +30,6 @@ from newsletter.ledger.mailings import Draft, Kind, Lane, MailingView, State
 from newsletter.operators import audit
 from newsletter.operators.roles import May
 from newsletter.subscribers import recipients
-
-ASK_AGAIN = timedelta(minutes=10)
-"""How long those who may lock an alert are left alone once they were asked, whatever is written in it meanwhile."""
-_ASKED = "lock_wanted"
 
 
 class ChangedMeanwhile(Conflict):
@@ -69,13 +65,6 @@ class TwiceInALanguage(Invalid):
 
     def __init__(self, language: str) -> None:
         super().__init__("alert.twice-in-a-language", language=language)
-
-
-class AskedLately(Conflict):
-    """Those who may lock an alert were asked a moment ago: each further press would mail all of them again."""
-
-    def __init__(self, mailing_id: int) -> None:
-        super().__init__("alert.asked-lately", mailing=mailing_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,35 +307,6 @@ def unlock(session: Session, parts: Parts, view: MailingView, hand: Hand, *, ane
     return mailings.get(session, view.id)
 
 
-def ask_for_lock(parts: Parts, mailing_id: int, *, by: int) -> None:
-    """Ask those who may lock an alert to do so, by mail and hook. Raises WrongState, NotAllowed, NotAnAlert, AskedLately."""
-    acting.allowed(parts, by, May.WRITE)
-    with parts.database.transaction() as session:
-        acting.an_alert(session, mailing_id)
-        # Of two presses at once the second sees the first.
-        view = mailings.take(session, mailing_id)
-        now = database.now(session)
-        mailings.require(session, mailing_id, State.LOCKED)
-        if not may_ask(view, now=now):
-            raise AskedLately(mailing_id)
-        mailings.write_down(session, mailing_id, view.subject, view.content | {_ASKED: now.isoformat()})
-        announcing.lock_wanted(session, parts, view, by=by, now=now)
-        audit.append(session, "alert.lock-wanted", by=by, now=now, mailing=mailing_id)
-    telling.nudge(parts.nudger)
-
-
-def lock_asked(view: MailingView) -> datetime | None:
-    """Return when those who may lock an alert were last asked to; None: never."""
-    said = view.content.get(_ASKED)
-    return datetime.fromisoformat(said) if said else None
-
-
-def may_ask(view: MailingView, *, now: datetime) -> bool:
-    """Return whether it is time to ask for a lock, once more too."""
-    asked = lock_asked(view)
-    return asked is None or now - asked >= ASK_AGAIN
-
-
 def rehearse(parts: Parts, wish: Wish) -> int:
     """Compose an alert and keep nothing; return how many would get it. Raises what `draft` raises."""
     parts.letterhead.require()
@@ -404,13 +364,13 @@ def _content(view: MailingView, script: Script, hand: Hand) -> dict[str, Any]:
     content: dict[str, Any] = {"words": list(script.words), "by": writers}
     if unnamed(view) or not hand.writer:
         content["unnamed"] = True
-    if _ASKED in view.content and view.state is State.DRAFT:
-        content[_ASKED] = view.content[_ASKED]  # what was locked since has been answered
+    if wanting.ASKED in view.content and view.state is State.DRAFT:
+        content[wanting.ASKED] = view.content[wanting.ASKED]  # what was locked since has been answered
     if view.translates is not None:
         content |= {"languages": script.languages, "also_had": bool(view.content.get("also_had"))}
     waits = set(view.content.get("later", [])) - set(script.languages)
     lists = {"later": sorted(waits), "only": sorted(set(view.content.get("only", [])))}
-    kept = narrowing.of(view.content)
+    kept = narrowing.of(view.content) | lasting.kept(view.content)
     return content | {name: languages for name, languages in lists.items() if languages} | kept
 
 

@@ -10,7 +10,7 @@ from newsletter.composer.message import Compiled
 from newsletter.database import Session
 from newsletter.delivery import planning
 from newsletter.issues import digests, manuscript, pictures
-from newsletter.journeys import framing
+from newsletter.journeys import framing, lasting
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings, variants
 from newsletter.ledger import planning as rows
@@ -18,10 +18,12 @@ from newsletter.ledger.mailings import MailingView
 from newsletter.ledger.manifest import Manifest, Version
 
 
-def manifest(
-    session: Session, parts: Parts, view: MailingView, *, by: int | None, expires_at: datetime, now: datetime
-) -> Manifest:
-    """Return what a lock of an alert would fix. by: who asks for it; now: the moment for which it was composed."""
+def manifest(session: Session, parts: Parts, view: MailingView, *, by: int | None, now: datetime) -> Manifest:
+    """Return what a lock of an alert would fix. by: who asks for it; now: the moment for which it was composed.
+
+    Raises lasting.MessageOver.
+    """
+    expires_at = lasting.expires(session, view, now=now)
     words = [str(one) for one in view.content["words"]]
     language = digests.get(session, view.digest_id or 0).languages[0]
     backwards = [alerts.retraction(manuscript.read(one, language=language)).markdown for one in words]
@@ -37,7 +39,7 @@ def manifest(
         lane=view.lane,
         sender=parts.letterhead.sender_address,
         expires_at=expires_at,
-        latest=expires_at + alerts.PUT_OFF,
+        latest=lasting.latest(session, view, expires_at),
         audience=planning.described(session, view),
         count=rows.count(session, view, planning.audience(session, view)),
         versions=tuple(version for _, version in compiled),

@@ -4,7 +4,7 @@ import pytest
 
 from newsletter.campaigns.cap import Kind
 from newsletter.delivery.planning import CountMoved
-from newsletter.journeys import alert, bulletins, drafting, heeding, retracting
+from newsletter.journeys import alert, bulletins, drafting, heeding, retracting, wanting
 from newsletter.ledger.mailings import State, WrongState
 from newsletter.operators.night import Fault
 from newsletter.operators.roles import Role
@@ -133,14 +133,14 @@ def test_a_writer_asks_for_a_lock(made, tmp_path, crew, author, sink):
     """Whoever is awake alone and may only write would sit before a draft that nobody knows of."""
     zed = crew.member(Role.WRITER, name="Zed Oran")
     number = drafting.draft(made.parts, nights.write(tmp_path, nights.TEXT), digest_key=house.DIGEST, by=zed.id)
-    drafting.ask_for_lock(made.parts, number, by=zed.id)
+    wanting.ask_for_lock(made.parts, number, by=zed.id)
     mails = told(made, sink, f"Alert {number} waits for somebody who may lock it")
     assert list(mails) == [author.address]
     assert "Zed Oran has written an alert" in mails[author.address]
     assert nights.calls(made) == [("lock-wanted", {"alert": number})]
     alert.lock(made.parts, number, by=author.id)
     with pytest.raises(WrongState):
-        drafting.ask_for_lock(made.parts, number, by=zed.id)
+        wanting.ask_for_lock(made.parts, number, by=zed.id)
 
 
 def test_what_an_authority_brings_and_cancels_is_told(made, tmp_path, crew, author, approver, sink):

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
@@ -13,9 +14,10 @@ from newsletter.composer.styles import Style
 from newsletter.issues import digests
 from newsletter.journeys import bulletins, styling
 from newsletter.journeys import desk as desk_
+from newsletter.journeys.heeding import Heeding
 from newsletter.subscribers.styles import Wish
 from newsletter.subscribers.subscriptions import Rhythm
-from tests.campaigns.samples import named, said, xml
+from tests.campaigns.samples import INFO, named, said, xml
 from tests.fakes.alerts import Alerts
 from tests.web.test_alerts import author as author
 from tests.web.test_alerts import desk as desk
@@ -138,6 +140,29 @@ def test_what_more_is_held_is_said_and_shown(author, worker):
     assert page.count("An update") == 7
     assert "not shown here" not in page
     assert len(bulletins.held(worker.parts)) == 7
+
+
+def test_a_message_that_is_over_is_said_in_red(author, desk, readers, worker, now):
+    """A warning of yesterday, taken in by mistake at night, looks like any other draft."""
+    readers(2)
+    told = INFO.replace("</certainty>", "</certainty><expires>{}</expires>")
+    moments = (now - timedelta(hours=1), now + timedelta(hours=1))
+    numbers = [
+        bulletins.take(
+            worker.parts,
+            xml(identifier=f"E{place}", info=told.format(f"{at:%Y-%m-%dT%H:%M:%S}-00:00")),
+            act=Heeding(worker.parts, "weekly"),
+        ).mailing
+        for place, at in enumerate(moments)
+    ]
+    page = author.open(f"/console/alerts/{numbers[0]}")
+    assert "held until" in page.problem
+    assert page.text.count("and that is over: it cannot be locked") == 2
+    author.post(f"/console/alerts/{numbers[0]}/lock")
+    assert "that is over" in author.problem
+    page = author.open(f"/console/alerts/{numbers[1]}")
+    assert page.problem == ""
+    assert "No lock of this alert goes further" in page.text
 
 
 def test_a_cancel_is_not_hidden_by_others_that_are_done_with(author, desk, readers, worker):
