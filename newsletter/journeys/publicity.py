@@ -130,8 +130,10 @@ def bulletin(parts: Parts, number: int) -> bytes | None:
         for one in texts
     ]
     house = parts.letterhead.sender_name
+    # What is taken back stays so: the alert's hour may be over before its cancel is sent, and who passes it on would drop it.
+    expires = None if kind is cap.Kind.CANCEL else view.expires_at
     return cap.write(
-        wording.message(mine, versions, sender_name=house, expires=view.expires_at, kind=kind, references=references)
+        wording.message(mine, versions, sender_name=house, expires=expires, kind=kind, references=references)
     )
 
 
