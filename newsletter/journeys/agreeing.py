@@ -1,14 +1,15 @@
 """What was said of a lock, and whether it suffices: as the worker will judge that sends."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from newsletter.database import Session
 from newsletter.delivery import vouching
 from newsletter.errors import Forbidden
 from newsletter.journeys.parts import Parts
-from newsletter.ledger.manifest import Manifest
+from newsletter.ledger import locks
+from newsletter.ledger.manifest import Change, Manifest, difference
 from newsletter.operators import approval, night, people, pins
 from newsletter.operators.approval import Over
 from newsletter.operators.night import Fault, Mandated, Matter, Rule, Word
@@ -21,6 +22,36 @@ class NotEnough(Forbidden):
     def __init__(self, fault: Fault, **facts: object) -> None:
         self.fault = fault
         super().__init__(f"night.{fault}", **facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What is another than at a lock of before.
+
+    number     of that lock; approved: somebody approved it, and else it is the first
+    own        it was whoever asks who did
+    between    how many locks lie between
+    """
+
+    number: int
+    approved: bool
+    own: bool
+    between: int
+    changes: tuple[Change, ...]
+
+
+def since(session: Session, manifest: Manifest, *, reader: int | None) -> Since | None:
+    """Return what is another than what a reader of a lock saw last, as far as that is known; None where it is the first.
+
+    reader   who is to approve it: what they approved they saw, and of all else nobody knows. None: as anybody approved it
+    """
+    read = approval.approved(session, manifest.mailing, by=reader)
+    found = locks.before(session, manifest.mailing, manifest.number, read=read)
+    if found is None:
+        return None
+    number, changes = found.manifest.number, difference(found.manifest, manifest)
+    approved = number in read
+    return Since(number, approved, approved and reader is not None, found.between, tuple(changes))
 
 
 def over(manifest: Manifest, *, went: datetime | None = None) -> Over:

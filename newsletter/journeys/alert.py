@@ -17,6 +17,7 @@ from newsletter.journeys import acting, agreeing, announcing, drafting, fixing, 
 from newsletter.journeys.acting import NotAnAlert as NotAnAlert
 from newsletter.journeys.acting import allowed as _allowed
 from newsletter.journeys.agreeing import NotEnough as NotEnough
+from newsletter.journeys.agreeing import Since
 from newsletter.journeys.agreeing import enough as _enough
 from newsletter.journeys.agreeing import over as _over
 from newsletter.journeys.agreeing import words as _words
@@ -25,7 +26,7 @@ from newsletter.journeys.parts import Parts
 from newsletter.ledger import expiry, locks, mailings, refusals, translating
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import RELEASED, Lane, MailingView, State
-from newsletter.ledger.manifest import Change, Manifest, difference, short
+from newsletter.ledger.manifest import Change, Manifest, short
 from newsletter.ledger.refusals import RefusalView
 from newsletter.operators import approval, audit, night
 from newsletter.operators.night import Fault, Rule, Word
@@ -63,7 +64,7 @@ class Standing:
     wrote       who locked it or wrote in it: none of them approves it
     refusals    why it, or what would take it back, did not go and still does not
     waits_for   what is missing before it may go, as the refusal that would say so
-    changes     what is another than at the lock before
+    since       what is another than at a lock of before, and which that is; None: there was none
     alone       one person sends it by themselves, and it waits: another may approve it, and it goes at once
     seconded    it may go now by more than what one person sends alone
     """
@@ -75,11 +76,16 @@ class Standing:
     approved_by: tuple[int, ...]
     waits_for: NotEnough | None
     start_at: datetime | None
-    changes: tuple[Change, ...]
+    since: Since | None
     wrote: tuple[int, ...] = ()
     refusals: tuple[RefusalView, ...] = ()
     alone: bool = False
     seconded: bool = False
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What is another than at that lock."""
+        return self.since.changes if self.since else ()
 
     @property
     def approvable(self) -> bool:
@@ -457,14 +463,14 @@ def stop(parts: Parts, mailing_id: int, *, by: int | None = None) -> int:
     return sum(mailing.cancel_rest(parts, one) for one in ended)
 
 
-def standing(parts: Parts, mailing_id: int) -> Standing:
-    """Return where an alert stands and what it waits for."""
+def standing(parts: Parts, mailing_id: int, *, reader: int | None = None) -> Standing:
+    """Return where an alert stands and what it waits for. reader: as for agreeing.since."""
     with parts.database.transaction() as session:
         now = database.now(session)
         view = acting.an_alert(session, mailing_id)
         refused = tuple(refusals.holding(session, mailing_id))
         if view.fingerprint is None:
-            return Standing(mailing_id, view.state, None, None, (), None, view.start_at, (), refusals=refused)
+            return Standing(mailing_id, view.state, None, None, (), None, view.start_at, None, refusals=refused)
         manifest = locks.of(session, mailing_id, view.fingerprint)
         waiting = view.state in (State.LOCKED, State.APPROVED)
         words = _words(session, manifest) if waiting else approval.of(session, _over(manifest))
@@ -473,7 +479,6 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
         seconded = seconded and agreeing.by_others(session, parts, manifest, words, now=now)
         if waits is None and view.state is State.APPROVED and not seconded:
             waits = NotEnough(Fault.UNHEARD, mailing=mailing_id) if solo.put_off(session, view) else None
-        before = locks.earlier(session, mailing_id, manifest.number)
         made = _locked(session, parts, manifest, now=now)
         return Standing(
             mailing_id,
@@ -483,7 +488,7 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
             tuple(word.operator for word in words if word.operator is not None),
             waits if waiting else None,
             view.start_at,
-            tuple(difference(before, manifest)) if before else (),
+            agreeing.since(session, manifest, reader=reader),
             tuple(one for one in (manifest.author, *manifest.writers) if one is not None),
             refused,
             alone=solo.waits(session, view),

@@ -175,9 +175,9 @@ def choice(parts: Parts) -> Choice:
         return narrowing.choice(session)
 
 
-def shown(parts: Parts, mailing_id: int) -> Alert:
-    """Return an alert with everything about it. Raises UnknownMailing, NotAnAlert."""
-    standing = alert.standing(parts, mailing_id)
+def shown(parts: Parts, mailing_id: int, *, reader: int | None = None) -> Alert:
+    """Return an alert with everything about it. reader: as for agreeing.since. Raises UnknownMailing, NotAnAlert."""
+    standing = alert.standing(parts, mailing_id, reader=reader)
     with parts.database.transaction() as session:
         view = mailings.get(session, mailing_id)
         digest = digests.get(session, view.digest_id or 0)

@@ -19,6 +19,7 @@ from newsletter.subscribers.styles import Wish
 from newsletter.subscribers.subscriptions import Rhythm
 from tests.campaigns.samples import INFO, named, said, xml
 from tests.fakes.alerts import Alerts
+from tests.web.test_alerts import WORDS, written
 from tests.web.test_alerts import author as author
 from tests.web.test_alerts import desk as desk
 from tests.web.test_alerts import few as few
@@ -26,7 +27,6 @@ from tests.web.test_alerts import made as made
 from tests.web.test_alerts import readers as readers
 from tests.web.test_alerts import trustee as trustee
 from tests.web.test_alerts import worker as worker
-from tests.web.test_alerts import written
 from tests.web.visiting import rows
 
 
@@ -163,6 +163,25 @@ def test_a_message_that_is_over_is_said_in_red(author, desk, readers, worker, no
     page = author.open(f"/console/alerts/{numbers[1]}")
     assert page.problem == ""
     assert "No lock of this alert goes further" in page.text
+
+
+def test_an_approver_reads_all_that_changed_since_the_first_lock(author, trustee, desk, readers):
+    """Two locks in a row: the first changes a figure and where the button leads, the second a full stop."""
+    readers(4)
+    number, phone = written(author), trustee[1]
+    here = f"/console/alerts/{number}"
+    author.post(f"{here}/lock")
+    assert "Since lock" not in phone.open(f"{here}/approve").text
+    for words in ("Forty lorries stand at the gate.", "Forty lorries stand at the gate!"):
+        author.open(f"{here}/edit")
+        author.post(f"{here}/edit", **(WORDS | {"text-en": words, "url-en-0": "https://elsewhere.example/act"}))
+        author.post(f"{here}/lock")
+    page = phone.open(f"{here}/approve").text
+    assert "Since lock 1, the first" in page
+    assert "1 lock lies between." in page
+    difference = "".join(re.findall(r'<pre class="difference">(.*?)</pre>', page, re.DOTALL))
+    for part in ("-Fourteen", "+Forty lorries stand at the gate!", "+https://elsewhere.example/act"):
+        assert part in html.unescape(difference)
 
 
 def test_a_cancel_is_not_hidden_by_others_that_are_done_with(author, desk, readers, worker):
