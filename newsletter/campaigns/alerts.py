@@ -1,8 +1,7 @@
 """The urgent mailing of a cause. Every alert is also an article, so that memory needs no second rule."""
 
 import hashlib
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta, tzinfo
 
 from sqlalchemy.orm import Session
 
@@ -33,21 +32,29 @@ def retraction(text: Manuscript) -> Manuscript:
 
 
 def content(
-    text: Manuscript, *, now: datetime, page: str = "", zone: str = "UTC", translates: datetime | None = None
+    text: Manuscript,
+    *,
+    now: datetime,
+    zone: tzinfo | None,
+    page: str = "",
+    translates: datetime | None = None,
+    clock: bool = True,
 ) -> AlertContent:
-    """Return the content of an alert; its time is printed in `zone`.
+    """Return the content of an alert; its time is printed in `zone`, None: this machine's.
 
     page         its public one, where the text names no other
     translates   when its readers were told in another language
+    clock        whether it bears an hour: what takes an alert back would bear that of the alert
     """
     return AlertContent(
         subject=text.subject,
         headline=text.headline,
         markdown=text.markdown,
-        sent_at=now.astimezone(ZoneInfo(zone)),
+        written_at=now.astimezone(zone),
         url=text.url or page,
         actions=tuple(Action(label, url) for label, url in text.actions),
-        translates=translates.astimezone(ZoneInfo(zone)) if translates else None,
+        translates=translates.astimezone(zone) if translates else None,
+        clock=clock,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from newsletter import languages
+from newsletter import errors, languages
 from newsletter.assembly import Newsletter
 from newsletter.cli import bulletins, mandates, reading, waiting
 from newsletter.cli.door import AsJson, DryRun, Number, Wait, agree, ask_code, listing, newsletter, page, screen, show
@@ -16,9 +16,10 @@ from newsletter.journeys import alert as journey
 from newsletter.journeys import calling, desk, drafting, expiring, retracting, stopping, translating
 from newsletter.journeys import mailing as mailings
 from newsletter.journeys import mandates as by_mandate
+from newsletter.journeys.agreeing import Since
 from newsletter.journeys.narrowing import Part
+from newsletter.journeys.standings import Standing
 from newsletter.ledger.mailings import NOT_GONE, RELEASED, State
-from newsletter.ledger.manifest import Change
 from newsletter.ledger.refusals import RefusalView
 from newsletter.ledger.translating import Waiting
 from newsletter.operators.sessions import Factor
@@ -216,7 +217,7 @@ def approve(
     What somebody sends alone, and still waits, goes at once by it.
     """
     with newsletter() as made:
-        seen = reading.read(made, alert)
+        seen = reading.read(made, alert, reader=operator)
         journey.approve_by_code(made.parts, alert, by=operator, code=ask_code(), seen=seen)
         _show(made, alert, as_json=as_json)
 
@@ -383,17 +384,17 @@ def _show(
     document["waiting"] = {one.language: one.waiting for one in translating.waiting(made.parts, alert)}
     if found.state in RELEASED:
         document |= asdict(mailings.status(made.parts, alert))
-    show(document, as_json=as_json, words=lambda: _words(document, said, found.changes if document["changes"] else ()))
+    show(document, as_json=as_json, words=lambda: _words(document, said, found.since if document["lock"] else None))
 
 
-def _may_approve(made: Newsletter, found: journey.Standing) -> list[dict[str, Any]] | None:
+def _may_approve(made: Newsletter, found: Standing) -> list[dict[str, Any]] | None:
     """Return whom an alert waits for that needs another's word, or who could let it go sooner; None where nobody is asked."""
     if not found.alone and (found.waits_for is None or found.state not in (State.DRAFT, State.LOCKED)):
         return None
     return [{"operator": one.id, "name": one.name} for one in calling.approvers(made.parts, found.mailing)]
 
 
-def _ahead(made: Newsletter, found: journey.Standing) -> dict[str, list[str]]:
+def _ahead(made: Newsletter, found: Standing) -> dict[str, list[str]]:
     """Return in sentences by which road an alert that has not gone will go and what is promised; else promise and truth."""
     shown = desk.shown(made.parts, found.mailing)
     checked = desk.checked(made.parts, shown) if found.state in NOT_GONE else None
@@ -401,10 +402,15 @@ def _ahead(made: Newsletter, found: journey.Standing) -> dict[str, list[str]]:
         "plan": checked.plan if checked else (),
         "promise": checked.promise if checked else desk.kept(made.parts, shown),
     }
-    return {name: [languages.say(message, **facts) for message, facts in lines] for name, lines in said.items()}
+    sentences = {name: [languages.say(message, **facts) for message, facts in lines] for name, lines in said.items()}
+    if shown.until is not None and found.state in NOT_GONE:
+        what = "alert.message-over" if shown.outdated else "alert.message-until"
+        facts = {"mailing": found.mailing, "until": errors.fact(shown.until)}
+        sentences["plan"].insert(0, languages.say(what, **facts))
+    return sentences
 
 
-def _document(found: journey.Standing) -> dict[str, Any]:
+def _document(found: Standing) -> dict[str, Any]:
     # What was given up is locked no more, whatever stands in its row.
     locked = asdict(found.locked) if found.locked and found.state is not State.CANCELLED else {}
     return {
@@ -421,6 +427,8 @@ def _document(found: journey.Standing) -> dict[str, Any]:
         "refusals": [asdict(one) | {"sentence": _why(one)} for one in found.refusals],
         "starts_at": found.start_at,
         "changes": [asdict(change) for change in found.changes] if locked else [],
+        "changes_since": found.since.number if locked and found.since else None,
+        "locks_between": found.since.between if locked and found.since else None,
     }
 
 
@@ -439,11 +447,11 @@ def _heard(one: dict[str, Any], alert: int, languages_of: Collection[int]) -> st
     return languages.say(heard, moment=f"{one['at']:%Y-%m-%d %H:%M}", why=one["sentence"])
 
 
-def _words(document: dict[str, Any], said: tuple[Manuscript, ...], changes: tuple[Change, ...]) -> None:
+def _words(document: dict[str, Any], said: tuple[Manuscript, ...], since: Since | None) -> None:
     sentence, waits = document.pop("sentence"), document.pop("waiting")
     plan = [*document.pop("plan"), " ".join(document.pop("promise"))]
     refused, asked = document.pop("refusals"), document.pop("may_approve")
-    for name in ("waits_for", "fingerprint", "changes"):
+    for name in ("waits_for", "fingerprint", "changes", "changes_since", "locks_between"):
         document.pop(name)
     listing(
         [{"": name.replace("_", " "), " ": value} for name, value in document.items() if value not in (None, (), {})],
@@ -456,7 +464,7 @@ def _words(document: dict[str, Any], said: tuple[Manuscript, ...], changes: tupl
     for language, count in waits.items():
         page.print(languages.say("alert.waits", language=language, waiting=count), soft_wrap=True, markup=False)
     reading.show(reading.words(said))
-    reading.show(reading.changes(changes))
+    reading.show(reading.changes(since))
     if asked or (asked is not None and document["state"] != State.APPROVED):
         names = ", ".join(f"{one['name']} ({one['operator']})" for one in asked)
         ahead = "alert.sooner" if document["state"] == State.APPROVED else "alert.waits-for"

@@ -8,22 +8,24 @@ from newsletter.assembly import Newsletter
 from newsletter.cli.door import page, screen
 from newsletter.issues.manuscript import Manuscript
 from newsletter.journeys import desk, translating
+from newsletter.journeys.agreeing import Since
 from newsletter.journeys.desk import Alert
 from newsletter.journeys.narrowing import Limits
 from newsletter.ledger.locks import NotLocked
-from newsletter.ledger.manifest import Change
 
 
-def read(made: Newsletter, number: int) -> str:
+def read(made: Newsletter, number: int, *, reader: int | None = None) -> str:
     """Print all that somebody's word is asked for, and return its fingerprint. Raises NotLocked, NotAnAlert, UnknownMailing.
+
+    reader   as for agreeing.since
 
     On stderr, as the question that follows: stdout stays one document.
     """
-    found = desk.shown(made.parts, number)
+    found = desk.shown(made.parts, number, reader=reader)
     locked = found.standing.locked
     if locked is None:
         raise NotLocked(number)
-    for line in (*_audience(made, found), *words(found.texts), *_back(found), *changes(found.standing.changes)):
+    for line in (*_audience(made, found), *words(found.texts), *_back(found), *changes(found.standing.since)):
         _print(screen.print, line)
     _print(screen.print, languages.say("alert.reads-code", code=locked.code))
     return locked.fingerprint
@@ -62,9 +64,17 @@ def _back(found: Alert) -> Iterator[str]:
     yield from words(found.backwards)
 
 
-def changes(found: tuple[Change, ...]) -> Iterator[str]:
-    """Yield what is another than at the lock before."""
-    for change in found:
+def changes(found: Since | None) -> Iterator[str]:
+    """Yield what is another than at a lock of before, and which that is."""
+    if found is None:
+        return
+    which = "own" if found.own else "approved" if found.approved else "first"
+    yield languages.say(f"alert.since-{which}", number=found.number)
+    if found.between:
+        yield languages.counted("alert.since-between", "en", found.between, count=found.between)
+    if not found.changes:
+        yield languages.say("alert.since-nothing")
+    for change in found.changes:
         facts = {"before": change.before or "–", "after": change.after or "–"}
         yield languages.say(f"alert.changed-{change.what}", **facts)
         for line in change.lines:

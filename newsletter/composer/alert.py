@@ -19,14 +19,14 @@ def compose(content: AlertContent, frame: Frame, layout: "Layout") -> Compiled:
         prose.linked(action.url)
     preheader: str = prose.preheader(content.markdown, layout, fallback=friend)
     if frame.style.discreet:
-        preheader = discretion.preheader(content.sent_at, frame)
+        preheader = discretion.preheader(content.written_at, frame)
     opening, closing = layout.frame("_layout/frame", language=language, frame=frame, preheader=preheader)
+    when = layout.block("alert/when", language=language, written_at=content.written_at if content.clock else None)
     body = layout.block(
         "alert/body",
         language=language,
         headline=prose.titled(content.headline, layout, fallback=friend),
         heading=prose.merged(content.headline, layout, kind="text", fallback=friend),
-        sent_at=content.sent_at,
         translates=content.translates,
         url=prose.linked(content.url) if content.url else "",
         actions=content.actions,
@@ -35,6 +35,8 @@ def compose(content: AlertContent, frame: Frame, layout: "Layout") -> Compiled:
     )
     subject = prose.merged(content.subject, layout, kind="text", fallback=friend)
     if frame.style.discreet:
-        subject = discretion.subject(content.sent_at, frame)
-    compiled = Compiled(head=heads.bulk(frame, layout.cut(subject), threads=True), blocks=(opening, body, closing))
+        subject = discretion.subject(content.written_at, frame)
+    compiled = Compiled(
+        head=heads.bulk(frame, layout.cut(subject), threads=True), blocks=(opening, when, body, closing)
+    )
     return lint.require(discretion.finished(compiled, frame), frame)

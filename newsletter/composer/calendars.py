@@ -52,9 +52,8 @@ def day(moment: date, language: str) -> str:
 
 def moment_of(at: datetime, language: str) -> str:
     """Return a moment with its time and zone: "19 June 2014, 02:10 UTC"."""
-    clock = babel.dates.format_time(at, "HH:mm z", locale=_locale(language))
     comma = "،" if _base(language) in _DIGITS else ","
-    return f"{day(at, language)}{comma} {digits(clock, language)}"
+    return _zoned(f"{day(at, language)}{comma} {digits(f'{at:%H:%M}', language)}", at, language)
 
 
 def clock(at: datetime, language: str, zone: tzinfo | None) -> str:

@@ -129,11 +129,16 @@ class Action:
     url: str
 
 
+ALERT_BLOCKS, ALERT_WHEN = 4, 1
+"""How many blocks an alert is composed of, and the place of the one that says when it was written."""
+
+
 @dataclass(frozen=True, slots=True)
 class AlertContent:
     """An urgent alert.
 
-    sent_at   aware; printed as date and time in the frame's language, in the zone it carries
+    written_at   aware; printed as date and time in the frame's language, in the zone it carries
+    clock     whether that is printed: what takes an alert back bears no hour of it
     url       public page of the alert; "" = none
     actions   in order; the first is the main one
     translates   when those were told in another language who get this besides; None: they had none
@@ -142,10 +147,11 @@ class AlertContent:
     subject: str
     headline: str
     markdown: str
-    sent_at: datetime
+    written_at: datetime
     url: str = ""
     actions: tuple[Action, ...] = ()
     translates: datetime | None = None
+    clock: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What one person sends alone, as its time comes: it goes while whoever sends it still belongs to the team,
+"""What one person sends alone, as its time comes: it goes while whoever sends it still belongs to the team and may send,
 and once somebody else has had the link that stops it for as long as the delay."""
 
 from datetime import datetime, timedelta
@@ -13,10 +13,11 @@ from newsletter.operators import approval, people
 from newsletter.operators.approval import Over
 from newsletter.operators.night import Rule
 from newsletter.operators.people import OperatorView
+from newsletter.operators.roles import May
 
 
 class SenderLeft(Conflict):
-    """Whoever sent an alert alone was disabled while it waited: nobody's word is left."""
+    """Whoever sent an alert alone was disabled while it waited, or may not send any more: nobody's word is left."""
 
     def __init__(self, mailing_id: int) -> None:
         super().__init__("alert.sender-left", mailing=mailing_id)
@@ -41,7 +42,7 @@ def require(session: Session, mailing: MailingView) -> None:
     senders = _senders(session, mailing)
     if not senders:
         return
-    _require_active(mailing, senders)
+    _require_one(mailing, senders)
     if not _heard(session, mailing, {one.mailbox_id for one in senders}):
         raise Unheard(mailing.id)
 
@@ -59,19 +60,19 @@ def not_before(session: Session, mailing: MailingView, *, delay: timedelta) -> d
     None: it is none, or no server took one, or there is nobody else; or whoever sent it has left, and it goes no more.
     """
     senders = _senders(session, mailing)
-    if not any(one.active for one in senders):
+    if not any(one.still(May.SEND) for one in senders):
         return None
     first = _links(session, mailing, {one.mailbox_id for one in senders}).first_at
     return first + delay if first else None
 
 
 def require_sender(session: Session, mailing: MailingView) -> None:
-    """Raise SenderLeft where nobody who sent an alert alone belongs to the team any more."""
-    _require_active(mailing, _senders(session, mailing))
+    """Raise SenderLeft where nobody who sent an alert alone may send any more."""
+    _require_one(mailing, _senders(session, mailing))
 
 
-def _require_active(mailing: MailingView, senders: list[OperatorView]) -> None:
-    if not any(one.active for one in senders):
+def _require_one(mailing: MailingView, senders: list[OperatorView]) -> None:
+    if not any(one.still(May.SEND) for one in senders):
         raise SenderLeft(mailing.id)
 
 

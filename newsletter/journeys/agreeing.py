@@ -1,17 +1,19 @@
 """What was said of a lock, and whether it suffices: as the worker will judge that sends."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from newsletter.database import Session
 from newsletter.delivery import vouching
 from newsletter.errors import Forbidden
 from newsletter.journeys.parts import Parts
-from newsletter.ledger.manifest import Manifest
+from newsletter.ledger import locks
+from newsletter.ledger.manifest import Change, Manifest, difference
 from newsletter.operators import approval, night, people, pins
 from newsletter.operators.approval import Over
 from newsletter.operators.night import Fault, Mandated, Matter, Rule, Word
+from newsletter.operators.roles import May
 
 
 class NotEnough(Forbidden):
@@ -22,27 +24,61 @@ class NotEnough(Forbidden):
         super().__init__(f"night.{fault}", **facts)
 
 
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What is another than at a lock of before.
+
+    number     of that lock; approved: somebody approved it, and else it is the first
+    own        it was whoever asks who did
+    between    how many locks lie between
+    """
+
+    number: int
+    approved: bool
+    own: bool
+    between: int
+    changes: tuple[Change, ...]
+
+
+def since(session: Session, manifest: Manifest, *, reader: int | None) -> Since | None:
+    """Return what is another than what a reader of a lock saw last, as far as that is known; None where it is the first.
+
+    reader   who is to approve it: what they approved they saw, and of all else nobody knows. None: as anybody approved it
+    """
+    read = approval.approved(session, manifest.mailing, by=reader)
+    found = locks.before(session, manifest.mailing, manifest.number, read=read)
+    if found is None:
+        return None
+    number, changes = found.manifest.number, difference(found.manifest, manifest)
+    approved = number in read
+    return Since(number, approved, approved and reader is not None, found.between, tuple(changes))
+
+
 def over(manifest: Manifest, *, went: datetime | None = None) -> Over:
     """Return what a word about a lock is about. went: when it was planned; None: it has not been."""
     return Over(manifest.mailing, manifest.number, manifest.fingerprint, went)
 
 
 def words(session: Session, manifest: Manifest, *, went: datetime | None = None) -> list[Word]:
-    """Return what was said of a lock by those who may still act: whoever was disabled meanwhile is not asked any more, nor of
-    what they signed in the evening.
+    """Return what was said of a lock by those who may still say it: whoever was disabled meanwhile, or has another role, is not
+    asked any more, nor of what they signed in the evening.
 
     went   when it was planned: whether a mandate holds is asked of that moment; None: of now
 
     Of what has been released the worker asks all words: who leaves the team later takes back nothing.
     """
     said = approval.of(session, over(manifest, went=went))
-    acting = [word for word in said if word.operator is None or people.by_id(session, word.operator).active]
+    acting = [word for word in said if word.operator is None or _may(session, word.operator, night.NEEDS[word.rule])]
     return [replace(word, mandate=still(session, word.mandate)) if word.mandate else word for word in acting]
 
 
 def still(session: Session, mandate: Mandated) -> Mandated:
-    """Return a mandate as those signed it who may still act."""
-    return replace(mandate, signed=tuple(one for one in mandate.signed if people.by_id(session, one[0]).active))
+    """Return a mandate as those signed it who may still sign one."""
+    return replace(mandate, signed=tuple(one for one in mandate.signed if _may(session, one[0], May.APPROVE)))
+
+
+def _may(session: Session, operator_id: int, act: May) -> bool:
+    return people.by_id(session, operator_id).still(act)
 
 
 def matter(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> Matter:

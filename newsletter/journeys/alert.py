@@ -5,11 +5,9 @@ at once more by the worker that sends (`delivery.vouching`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from newsletter import database
-from newsletter.campaigns import alerts
 from newsletter.database import Session
 from newsletter.delivery import alone as solo
 from newsletter.delivery import planning
@@ -23,11 +21,11 @@ from newsletter.journeys.agreeing import over as _over
 from newsletter.journeys.agreeing import words as _words
 from newsletter.journeys.drafting import Hand
 from newsletter.journeys.parts import Parts
+from newsletter.journeys.standings import Locked, Standing
 from newsletter.ledger import expiry, locks, mailings, refusals, translating
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import RELEASED, Lane, MailingView, State
-from newsletter.ledger.manifest import Change, Manifest, difference, short
-from newsletter.ledger.refusals import RefusalView
+from newsletter.ledger.manifest import Manifest, short
 from newsletter.operators import approval, audit, night
 from newsletter.operators.night import Fault, Rule, Word
 from newsletter.operators.roles import May
@@ -37,66 +35,12 @@ WENT = RELEASED - {State.STOPPED, State.RETRACTED}
 """It goes, or has gone: whoever still gives a word for it hears that, and no refusal."""
 
 
-@dataclass(frozen=True, slots=True)
-class Locked:
-    """An alert as it was locked. code: what two people read to each other.
-
-    count      how many it goes to
-    together   with those its other languages were planned for
-    few        one person may send it
-    codes      whoever approves it, or sends it alone, may do so by a code
-    """
-
-    mailing: int
-    number: int
-    count: int
-    fingerprint: str
-    code: str
-    together: int
-    few: bool
-    codes: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where an alert stands.
-
-    wrote       who locked it or wrote in it: none of them approves it
-    refusals    why it, or what would take it back, did not go and still does not
-    waits_for   what is missing before it may go, as the refusal that would say so
-    changes     what is another than at the lock before
-    alone       one person sends it by themselves, and it waits: another may approve it, and it goes at once
-    seconded    it may go now by more than what one person sends alone
-    """
-
-    mailing: int
-    state: State
-    locked: Locked | None
-    author: int | None
-    approved_by: tuple[int, ...]
-    waits_for: NotEnough | None
-    start_at: datetime | None
-    changes: tuple[Change, ...]
-    wrote: tuple[int, ...] = ()
-    refusals: tuple[RefusalView, ...] = ()
-    alone: bool = False
-    seconded: bool = False
-
-    @property
-    def approvable(self) -> bool:
-        """Another's word is what it waits for, or what would let it go sooner."""
-        return self.state is State.LOCKED or self.alone
-
-    @property
-    def held(self) -> bool:
-        """It, or what takes it back, is kept from a provider's readers for now."""
-        return any(one.held for one in self.refusals)
-
-
 def lock(
     parts: Parts, mailing_id: int, *, by: int | None = None, seen: str | None = None, anew: bool = False
 ) -> Locked:
-    """Fix everything about a draft and return its fingerprint. Raises NotEnough, WrongState, NotAnAlert, ChangedMeanwhile.
+    """Fix everything about a draft and return its fingerprint.
+
+    Raises NotEnough, WrongState, NotAnAlert, ChangedMeanwhile, and lasting.MessageOver of what an authority said.
 
     seen   `drafting.print_of` of the words that were before them; None: whatever they are now, if nobody wrote in them unnamed
     anew   also where it is locked or approved, which is void by that: its readers or its time are others by now
@@ -112,10 +56,9 @@ def lock(
         if anew and view.state is not State.DRAFT:
             view = drafting.unlock(session, parts, view, Hand(by or audit.SHELL, now), anew=True)
         mailings.require(session, mailing_id, State.LOCKED)
-        drafting.complete(session, parts, view, now=now)
-        expires = now + alerts.EXPIRES_AFTER
-        expiry.expire(session, mailing_id, expires)
-        manifest = fixing.manifest(session, parts, view, by=by, expires_at=expires)
+        drafting.compose_anew(session, parts, view, now=now)
+        manifest = fixing.manifest(session, parts, view, by=by, now=now)
+        expiry.expire(session, mailing_id, manifest.expires_at)
         locks.add(session, manifest)
         made = _locked(session, parts, manifest, now=now)
         fault = night.unlockable(by, unread=seen is None and drafting.unnamed(view), few=made.few)
@@ -464,14 +407,14 @@ def stop(parts: Parts, mailing_id: int, *, by: int | None = None) -> int:
     return sum(mailing.cancel_rest(parts, one) for one in ended)
 
 
-def standing(parts: Parts, mailing_id: int) -> Standing:
-    """Return where an alert stands and what it waits for."""
+def standing(parts: Parts, mailing_id: int, *, reader: int | None = None) -> Standing:
+    """Return where an alert stands and what it waits for. reader: as for agreeing.since."""
     with parts.database.transaction() as session:
         now = database.now(session)
         view = acting.an_alert(session, mailing_id)
         refused = tuple(refusals.holding(session, mailing_id))
         if view.fingerprint is None:
-            return Standing(mailing_id, view.state, None, None, (), None, view.start_at, (), refusals=refused)
+            return Standing(mailing_id, view.state, None, None, (), None, view.start_at, None, refusals=refused)
         manifest = locks.of(session, mailing_id, view.fingerprint)
         waiting = view.state in (State.LOCKED, State.APPROVED)
         words = _words(session, manifest) if waiting else approval.of(session, _over(manifest))
@@ -480,7 +423,6 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
         seconded = seconded and agreeing.by_others(session, parts, manifest, words, now=now)
         if waits is None and view.state is State.APPROVED and not seconded:
             waits = NotEnough(Fault.UNHEARD, mailing=mailing_id) if solo.put_off(session, view) else None
-        before = locks.earlier(session, mailing_id, manifest.number)
         made = _locked(session, parts, manifest, now=now)
         return Standing(
             mailing_id,
@@ -490,7 +432,7 @@ def standing(parts: Parts, mailing_id: int) -> Standing:
             tuple(word.operator for word in words if word.operator is not None),
             waits if waiting else None,
             view.start_at,
-            tuple(difference(before, manifest)) if before else (),
+            agreeing.since(session, manifest, reader=reader),
             tuple(one for one in (manifest.author, *manifest.writers) if one is not None),
             refused,
             alone=solo.waits(session, view),

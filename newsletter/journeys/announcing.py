@@ -169,12 +169,13 @@ def _written(session: Session, parts: Parts, news: News, language: str) -> TeamC
     def say(what: str) -> str:
         return team.say(f"{news.name}-{what}", language, **facts)
 
+    named = (team.say("code", language),) if news.code else ()
     base = parts.letterhead.base_url
     page = f"{base}/console/alerts{news.page}" if news.page else telling.console(base, news.alert)
     return TeamContent(
         subject=say("subject"),
         title=say("title"),
-        paragraphs=(*map(say, news.said), *telling.words(news.words, language)),
+        paragraphs=(*map(say, news.said), *telling.words(news.words, language), *named),
         code=news.code,
         action=Action(say("button"), page),
     )

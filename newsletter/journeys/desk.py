@@ -20,12 +20,12 @@ from newsletter.errors import NewsletterError
 from newsletter.issues import articles, digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
-from newsletter.journeys import alert, calling, drafting, framing, halts, mailing, narrowing
-from newsletter.journeys.alert import Standing
+from newsletter.journeys import alert, calling, drafting, framing, halts, lasting, mailing, narrowing, wanting
 from newsletter.journeys.halts import Halt
 from newsletter.journeys.headcount import Headcount
 from newsletter.journeys.narrowing import Choice, Part
 from newsletter.journeys.parts import Parts
+from newsletter.journeys.standings import Standing
 from newsletter.ledger import books, locks, mailings, translating, variants
 from newsletter.ledger.books import Status
 from newsletter.ledger.mailings import Kind, MailingView, State
@@ -118,6 +118,7 @@ class Alert:
     blocked     it was to go by itself, and does not: why
     wider       the alert it follows, which was for fewer of the digest's readers
     halt        who stopped, gave up or paused it, where it stands so
+    until       until when the authority's message holds of which it was made; outdated: that is over
     styled      the versions that readers at risk get, in the words of the others
     """
 
@@ -135,6 +136,8 @@ class Alert:
     wider: int | None = None
     styled: tuple[VariantView, ...] = ()
     halt: Halt | None = None
+    until: datetime | None = None
+    outdated: bool = False
 
     @property
     def subject(self) -> str:
@@ -175,9 +178,9 @@ def choice(parts: Parts) -> Choice:
         return narrowing.choice(session)
 
 
-def shown(parts: Parts, mailing_id: int) -> Alert:
-    """Return an alert with everything about it. Raises UnknownMailing, NotAnAlert."""
-    standing = alert.standing(parts, mailing_id)
+def shown(parts: Parts, mailing_id: int, *, reader: int | None = None) -> Alert:
+    """Return an alert with everything about it. reader: as for agreeing.since. Raises UnknownMailing, NotAnAlert."""
+    standing = alert.standing(parts, mailing_id, reader=reader)
     with parts.database.transaction() as session:
         view = mailings.get(session, mailing_id)
         digest = digests.get(session, view.digest_id or 0)
@@ -197,12 +200,14 @@ def shown(parts: Parts, mailing_id: int) -> Alert:
             print_,
             _backwards(texts, locked),
             expired=fixed and until is not None and until <= now,
-            lock_asked=drafting.lock_asked(view),
-            may_ask=drafting.may_ask(view, now=now),
+            lock_asked=wanting.lock_asked(view),
+            may_ask=wanting.may_ask(view, now=now),
             blocked=None if standing.seconded else _blocked(session, view, now=now),
             wider=narrowing.wider(session, mailing_id),
             styled=tuple(one for one in variants.of(session, mailing_id) if one.style),
             halt=None if status.halted else halts.halt_of(session, view),
+            until=(over := lasting.until(session, view)),
+            outdated=over is not None and over <= now,
         )
 
 

@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import product
 from typing import Any
 
@@ -21,7 +21,7 @@ from newsletter.issues import digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.issues.manuscript import Manuscript
 from newsletter.jobs import LINKS
-from newsletter.journeys import acting, announcing, inbound, narrowing, styling, telling
+from newsletter.journeys import acting, announcing, inbound, lasting, narrowing, styling, telling, wanting
 from newsletter.journeys.mailing import read_file
 from newsletter.journeys.narrowing import EVERYBODY, Part
 from newsletter.journeys.parts import Parts
@@ -30,10 +30,6 @@ from newsletter.ledger.mailings import Draft, Kind, Lane, MailingView, State
 from newsletter.operators import audit
 from newsletter.operators.roles import May
 from newsletter.subscribers import recipients
-
-ASK_AGAIN = timedelta(minutes=10)
-"""How long those who may lock an alert are left alone once they were asked, whatever is written in it meanwhile."""
-_ASKED = "lock_wanted"
 
 
 class ChangedMeanwhile(Conflict):
@@ -69,13 +65,6 @@ class TwiceInALanguage(Invalid):
 
     def __init__(self, language: str) -> None:
         super().__init__("alert.twice-in-a-language", language=language)
-
-
-class AskedLately(Conflict):
-    """Those who may lock an alert were asked a moment ago: each further press would mail all of them again."""
-
-    def __init__(self, mailing_id: int) -> None:
-        super().__init__("alert.asked-lately", mailing=mailing_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,35 +307,6 @@ def unlock(session: Session, parts: Parts, view: MailingView, hand: Hand, *, ane
     return mailings.get(session, view.id)
 
 
-def ask_for_lock(parts: Parts, mailing_id: int, *, by: int) -> None:
-    """Ask those who may lock an alert to do so, by mail and hook. Raises WrongState, NotAllowed, NotAnAlert, AskedLately."""
-    acting.allowed(parts, by, May.WRITE)
-    with parts.database.transaction() as session:
-        acting.an_alert(session, mailing_id)
-        # Of two presses at once the second sees the first.
-        view = mailings.take(session, mailing_id)
-        now = database.now(session)
-        mailings.require(session, mailing_id, State.LOCKED)
-        if not may_ask(view, now=now):
-            raise AskedLately(mailing_id)
-        mailings.write_down(session, mailing_id, view.subject, view.content | {_ASKED: now.isoformat()})
-        announcing.lock_wanted(session, parts, view, by=by, now=now)
-        audit.append(session, "alert.lock-wanted", by=by, now=now, mailing=mailing_id)
-    telling.nudge(parts.nudger)
-
-
-def lock_asked(view: MailingView) -> datetime | None:
-    """Return when those who may lock an alert were last asked to; None: never."""
-    said = view.content.get(_ASKED)
-    return datetime.fromisoformat(said) if said else None
-
-
-def may_ask(view: MailingView, *, now: datetime) -> bool:
-    """Return whether it is time to ask for a lock, once more too."""
-    asked = lock_asked(view)
-    return asked is None or now - asked >= ASK_AGAIN
-
-
 def rehearse(parts: Parts, wish: Wish) -> int:
     """Compose an alert and keep nothing; return how many would get it. Raises what `draft` raises."""
     parts.letterhead.require()
@@ -372,24 +332,30 @@ def compose_all(session: Session, parts: Parts, digest: DigestView, texts: Seque
     now = database.now(session)
     setting = _Setting(digest, now, f"{parts.letterhead.base_url}/alerts/0")
     backwards = [alerts.retraction(text) for text in texts]
-    for sheet in (*_sheets(texts, [None, now]), *_sheets(backwards, [None])):
+    for sheet in _sheets(texts, [None, now]):
         _compose(session, parts, setting, sheet)
+    for sheet in _sheets(backwards, [None]):
+        _compose(session, parts, replace(setting, clock=False), sheet)
 
 
 def _write(session: Session, parts: Parts, view: MailingView, script: Script, hand: Hand) -> None:
     """Store every language of an alert and of what would take it back. What is written by now comes with the others."""
     page = f"{parts.letterhead.base_url}/alerts/{view.translates or view.id}"
-    setting = _Setting(script.digest, hand.now, page, view.id)
-    # What takes it back bears the day on which the alert was begun, so that an approver sees no change where there is none.
-    told, begun = _told(session, view), replace(setting, at=view.created_at)
-    looks = styling.of_readers(session, script.digest.id)
-    _store_variants(session, parts, view.id, setting, _sheets(script.texts, told, looks))
-    back = mailings.retraction_of(session, view.id)
-    _store_variants(session, parts, back, begun, _sheets(script.backwards, [None] * len(told), looks))
+    _store_all(session, parts, view, script, _Setting(script.digest, hand.now, page, view.id))
     # By the desk, in its own time: other people's servers may take theirs, and nobody waits for them here.
     errands.have_checked(session, view.id)
     content = _content(view, script, hand) | {"page": page}
     mailings.write_down(session, view.id, script.subject, content)
+
+
+def _store_all(session: Session, parts: Parts, view: MailingView, script: Script, setting: "_Setting") -> None:
+    """Compose an alert, and what would take it back, in each language and for each style that its readers have chosen."""
+    # What takes it back bears no hour, and the day on which the alert was begun: so an approver sees no change where there is none.
+    told, begun = _told(session, view), replace(setting, at=view.created_at, clock=False)
+    looks = styling.of_readers(session, script.digest.id)
+    _store_variants(session, parts, view.id, setting, _sheets(script.texts, told, looks))
+    back = mailings.retraction_of(session, view.id)
+    _store_variants(session, parts, back, begun, _sheets(script.backwards, [None] * len(told), looks))
 
 
 def _content(view: MailingView, script: Script, hand: Hand) -> dict[str, Any]:
@@ -398,13 +364,13 @@ def _content(view: MailingView, script: Script, hand: Hand) -> dict[str, Any]:
     content: dict[str, Any] = {"words": list(script.words), "by": writers}
     if unnamed(view) or not hand.writer:
         content["unnamed"] = True
-    if _ASKED in view.content and view.state is State.DRAFT:
-        content[_ASKED] = view.content[_ASKED]  # what was locked since has been answered
+    if wanting.ASKED in view.content and view.state is State.DRAFT:
+        content[wanting.ASKED] = view.content[wanting.ASKED]  # what was locked since has been answered
     if view.translates is not None:
         content |= {"languages": script.languages, "also_had": bool(view.content.get("also_had"))}
     waits = set(view.content.get("later", [])) - set(script.languages)
     lists = {"later": sorted(waits), "only": sorted(set(view.content.get("only", [])))}
-    kept = narrowing.of(view.content)
+    kept = narrowing.of(view.content) | lasting.kept(view.content)
     return content | {name: languages for name, languages in lists.items() if languages} | kept
 
 
@@ -418,17 +384,22 @@ def _told(session: Session, view: MailingView) -> list[datetime | None]:
     if view.translates is None or not view.content.get("also_had"):
         return [None]
     alert = mailings.get(session, view.translates)
-    return [None, alert.planned_at or alert.created_at]
+    return [None, locks.written_at(session, alert) or alert.planned_at or alert.created_at]
 
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """What all versions of an alert have in common. page, alert: "" and None of one that is composed and not kept."""
+    """What all versions of an alert have in common.
+
+    page, alert   "" and None of one that is composed and not kept
+    clock         whether they say the hour of `at`
+    """
 
     digest: DigestView
     at: datetime
     page: str = ""
     alert: int | None = None
+    clock: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -448,34 +419,18 @@ def _sheets(texts: Sequence[Manuscript], told: Sequence[datetime | None], looks:
 
 def _store_variants(session: Session, parts: Parts, target: int, setting: _Setting, sheets: Sequence[_Sheet]) -> None:
     variants.clear(session, target)
-    _store(session, parts, target, setting, sheets)
-
-
-def _store(session: Session, parts: Parts, target: int, setting: _Setting, sheets: Sequence[_Sheet]) -> None:
-    """Store versions after those that are there: each style has all of them, in one order."""
-    there = sum(variants.styles(session, target).values())
     for sheet in sheets:
-        number, language = there + sheet.number, sheet.text.language
-        compiled = _compose(session, parts, setting, replace(sheet, number=number))
-        variants.store(session, target, compiled, number=number, language=language, style=sheet.style.code)
+        compiled, language = _compose(session, parts, setting, sheet), sheet.text.language
+        variants.store(session, target, compiled, number=sheet.number, language=language, style=sheet.style.code)
 
 
-def complete(session: Session, parts: Parts, view: MailingView, *, now: datetime) -> None:
-    """Store the versions of a draft for those of its readers who have chosen a style since it was written.
+def compose_anew(session: Session, parts: Parts, view: MailingView, *, now: datetime) -> None:
+    """Store all versions of a draft as of its lock: its mails say that moment, not the one in which somebody began to write.
 
-    What is locked is for all of them: nobody has to wait, or sees more of an alert than they asked for.
+    Readers who have chosen a style since have theirs by that: nobody has to wait, or sees more of an alert than they asked for.
     """
     script = Script.read([str(one) for one in view.content["words"]], digests.get(session, view.digest_id or 0))
-    setting, told = _Setting(script.digest, now, str(view.content["page"]), view.id), _told(session, view)
-    unmarked: list[datetime | None] = [None] * len(told)
-    back, begun = mailings.retraction_of(session, view.id), replace(setting, at=view.created_at)
-    wanted = styling.of_readers(session, script.digest.id)
-    both = ((view.id, script.texts, setting, told), (back, script.backwards, begun, unmarked))
-    for target, said, where, marks in both:
-        # Of each by itself: somebody may have chosen after the one was written and before the other.
-        there = variants.styles(session, target)
-        looks = [one for one in wanted if one not in there]
-        _store(session, parts, target, where, _sheets(said, marks, looks))
+    _store_all(session, parts, view, script, _Setting(script.digest, now, str(view.content["page"]), view.id))
 
 
 def _compose(session: Session, parts: Parts, setting: _Setting, sheet: _Sheet) -> Compiled:
@@ -490,7 +445,9 @@ def _compose(session: Session, parts: Parts, setting: _Setting, sheet: _Sheet) -
         style=sheet.style,
     )
     url = f"{setting.page}/{language}" if setting.page else ""
-    content = alerts.content(sheet.text, now=setting.at, page=url, translates=sheet.told)
+    content = alerts.content(
+        sheet.text, now=setting.at, zone=parts.zone, page=url, translates=sheet.told, clock=setting.clock
+    )
     return composing.compose(styling.led(parts, content, sheet.style), frame, parts.layout)
 
 

@@ -27,7 +27,6 @@ from newsletter.ledger.manifest import Version
 from newsletter.operators import hooks, people
 from newsletter.operators.hooks import Event
 from newsletter.operators.people import OperatorView
-from newsletter.subscribers import people as readers
 from newsletter.subscribers import recipients
 
 log = structlog.get_logger()
@@ -124,8 +123,8 @@ def _send(session: Session, parts: Parts, drill_id: int, *, now: datetime) -> No
     subject = languages.say("mail.drill-subject", "en", number=drill_id)
     draft = Draft(Kind.DRILL, Lane.URGENT, None, subject, expires_at=now + drills.KEEPS)
     mailing_id = mailings.draft(session, draft, now=now)
-    spoken = readers.languages(session, [one.mailbox_id for one in team])
-    tongue = {one.mailbox_id: _language(spoken.get(one.mailbox_id)) for one in team}
+    # As all of the team's mails: what somebody reads as a reader of ours is another matter.
+    tongue = {one.mailbox_id: one.language or "en" for one in team}
     stored: dict[str, int] = {}
     versions = []
     for number, language in enumerate(sorted(set(tongue.values())), start=1):
@@ -142,10 +141,6 @@ def _send(session: Session, parts: Parts, drill_id: int, *, now: datetime) -> No
         deliveries.ask(session, mailing, Single(stored[language], mailbox_id, None, provider), now=now)
     sender = parts.letterhead.sender_address
     drills.send(session, drill_id, Terms(mailing_id, sender, now + drills.KEEPS, tuple(tongue), tuple(versions)))
-
-
-def _language(known: str | None) -> str:
-    return known if known and languages.speaks(known) else "en"
 
 
 def _store(
@@ -170,10 +165,9 @@ def _composed(parts: Parts, text: Manuscript, *, now: datetime) -> tuple[Compile
     from newsletter.composer import alert
 
     frame = parts.letterhead.drill_frame(language=text.language)
-    made, back = (
-        alert.compose(alerts.content(one, now=now), frame, parts.layout) for one in (text, alerts.retraction(text))
-    )
-    return made, back
+    said = alerts.content(text, now=now, zone=parts.zone)
+    back = alerts.content(alerts.retraction(text), now=now, zone=parts.zone, clock=False)
+    return alert.compose(said, frame, parts.layout), alert.compose(back, frame, parts.layout)
 
 
 def _rehearse(parts: Parts, drill_id: int) -> None:

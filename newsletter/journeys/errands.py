@@ -13,7 +13,18 @@ from newsletter.campaigns import errands
 from newsletter.campaigns.errands import Act, ErrandView
 from newsletter.errors import Conflict, NewsletterError
 from newsletter.jobs import ERRANDS, LINKS
-from newsletter.journeys import acting, alert, desk, drafting, expiring, mailing, mandates, retracting, translating
+from newsletter.journeys import (
+    acting,
+    alert,
+    desk,
+    drafting,
+    expiring,
+    mailing,
+    mandates,
+    retracting,
+    translating,
+    wanting,
+)
 from newsletter.journeys.mandates import Wish
 from newsletter.journeys.narrowing import Part
 from newsletter.journeys.parts import Parts
@@ -255,7 +266,7 @@ def _mandated(parts: Parts, found: ErrandView) -> None:
 
 
 def _want_lock(parts: Parts, found: ErrandView) -> None:
-    drafting.ask_for_lock(parts, found.mailing or 0, by=found.operator)
+    wanting.ask_for_lock(parts, found.mailing or 0, by=found.operator)
 
 
 _DO: Mapping[Act, Callable[[Parts, ErrandView], int | None]] = MappingProxyType(

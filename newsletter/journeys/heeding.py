@@ -16,7 +16,7 @@ from newsletter.database import Session
 from newsletter.errors import NewsletterError
 from newsletter.issues import articles, digests
 from newsletter.issues.articles import ArticleView
-from newsletter.journeys import acting, announcing, drafting, narrowing, stopping, telling
+from newsletter.journeys import acting, announcing, drafting, lasting, narrowing, stopping, telling
 from newsletter.journeys.drafting import Hand, Revision, Wish
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import mailings
@@ -56,7 +56,7 @@ class Heeding:
         if waiting is not None and _untouched(session, waiting):
             revision = Revision(self._words(session, message, _digest(session, waiting)))
             drafting.rewrite(session, self.parts, waiting, revision, Hand(self.by, now))
-            _mark(session, waiting)
+            _mark(session, waiting, message)
             announcing.brought(session, self.parts, [waiting], now=now)
         else:
             self._begin(session, message, updates=newest, now=now)
@@ -91,7 +91,7 @@ class Heeding:
         only, part = narrowing.like(session, before) if before else (None, None)
         wish = Wish(self._words(session, message, digest), digest, updates, only=only, part=part)
         made = drafting.begin(session, self.parts, wish, Hand(self.by, now))
-        _mark(session, made)
+        _mark(session, made, message)
         announcing.brought(session, self.parts, [made], ended=ended, now=now)
         return made
 
@@ -122,10 +122,11 @@ def _digest(session: Session, mailing_id: int) -> str:
 _BROUGHT = "brought"
 
 
-def _mark(session: Session, mailing_id: int) -> None:
-    """Note that a draft stands as it was brought: the mark goes with whatever somebody writes."""
+def _mark(session: Session, mailing_id: int, message: CapMessage) -> None:
+    """Note that a draft stands as it was brought, and how long its message holds: that mark goes with whatever somebody writes."""
     view = mailings.get(session, mailing_id)
-    mailings.write_down(session, mailing_id, view.subject, view.content | {_BROUGHT: True})
+    content = lasting.without(view.content) | lasting.stored(message) | {_BROUGHT: True}
+    mailings.write_down(session, mailing_id, view.subject, content)
 
 
 def _untouched(session: Session, mailing_id: int) -> bool:

@@ -34,6 +34,7 @@ class Page:
     url          of this page, without a token: the same for everyone
     body         of the text, or of the retraction
     actions      what a reader can do now; none where the alert was taken back
+    written_at   as its mails say it, in our zone; None where the alert was taken back, or went before mails said that
     others       the other languages it is written in
     newer        the alert that follows this one, where there is one
     stopped      somebody stopped it: the page is there for those who have it, and passed on by nobody
@@ -51,6 +52,7 @@ class Page:
     others: tuple[str, ...]
     newer: int | None
     stopped: bool = False
+    written_at: datetime | None = None
 
     @property
     def shares(self) -> list[Share]:
@@ -86,8 +88,9 @@ def page(
             return None
         usual = _texts(session, asked)[0].language
         chosen, of = versions.get(language or usual) or versions.get(usual) or next(iter(versions.values()))
-        started = mailings.started_at(session, of.id)
+        started, written = mailings.started_at(session, of.id), locks.gone(session, of).written_at
         newer, stopped = _newer(session, alert.id), hushed.is_one(session, of.id)
+    started, written = (one.astimezone(parts.zone) if one else None for one in (started, written))
     others = tuple(one for one in versions if one != chosen.language)
     url = f"{base_url or parts.letterhead.base_url}/alerts/{alert.id}/{chosen.language}"
     taken_back = State.RETRACTED in (of.state, alert.state)
@@ -106,6 +109,7 @@ def page(
         others,
         newer,
         stopped,
+        None if taken_back else written,
     )
 
 
@@ -137,8 +141,10 @@ def bulletin(parts: Parts, number: int) -> bytes | None:
         for one in texts
     ]
     house = parts.letterhead.sender_name
+    # What is taken back stays so: the alert's hour may be over before its cancel is sent, and who passes it on would drop it.
+    expires = None if kind is cap.Kind.CANCEL else view.expires_at
     return cap.write(
-        wording.message(mine, versions, sender_name=house, expires=view.expires_at, kind=kind, references=references)
+        wording.message(mine, versions, sender_name=house, expires=expires, kind=kind, references=references)
     )
 
 

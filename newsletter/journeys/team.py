@@ -64,7 +64,10 @@ def add(parts: Parts, written: str, *, name: str, roles: Iterable[Role]) -> Invi
 
 
 def invite(parts: Parts, operator_id: int) -> Invited:
-    """Return a fresh invitation: the link was lost, or everything. Who was disabled comes back by it. Raises UnknownOperator."""
+    """Return a fresh invitation: the link was lost, or everything. Who was disabled comes back by it. Raises UnknownOperator.
+
+    Between the two nobody acts in their name: of password, app, passkeys and codes nothing is kept.
+    """
     with parts.database.transaction() as session:
         return enrolment.invite(session, operator_id, Calling.NEW, by=audit.SHELL, now=database.now(session))
 

@@ -14,6 +14,7 @@ from newsletter import languages
 from newsletter.composer.content import Action, TeamContent
 from newsletter.database import Session
 from newsletter.errors import NewsletterError
+from newsletter.issues import manuscript
 from newsletter.jobs import DELIVER, HOOKS, Nudger
 from newsletter.journeys import team
 from newsletter.journeys.narrowing import Limits
@@ -90,7 +91,7 @@ def released(
         return TeamContent(
             subject=say("released-subject-later" if later else "released-subject", language, mailing=manifest.mailing),
             title=say("released-title", language, **facts),
-            paragraphs=(*said, *_limit(manifest, language), *words(manifest.versions, language)),
+            paragraphs=(*said, *_limit(manifest, language), *words(manifest.versions, language), say("code", language)),
             code=short(manifest.fingerprint),
             action=Action(say("released-button", language), stop_url(parts, manifest.mailing, now=now)),
         )
@@ -190,13 +191,28 @@ def words(versions: Sequence[Version], language: str) -> Iterator[str]:
 
 
 def _paragraphs(versions: Sequence[Version], language: str) -> Iterator[str]:
-    """Yield an alert as it was written: a paragraph each, and each point of a list."""
+    """Yield an alert as its page shows it: subject, headline, text and buttons; of the text a paragraph each, and each point."""
     # A language that came later has a second version in the same words, marked.
     for version in {one.language: one for one in reversed(versions)}.values():
         yield say("in-language", language, language=version.language)
-        for paragraph in version.words.split("\n\n"):
-            lines = [line for line in paragraph.splitlines() if line.strip()]
-            if any(line.lstrip().startswith(_LISTED) for line in lines) or paragraph.startswith("---"):
-                yield from lines
-            elif lines:
-                yield " ".join(lines)
+        try:
+            text = manuscript.read(version.words, language=version.language)
+        except NewsletterError:  # what takes an alert back is a text alone
+            yield from _text(version.words)
+            continue
+        yield say("text-subject", language, subject=text.subject)
+        yield from (one for one in (text.headline, text.preheader) if one and one != text.subject)
+        yield from _text(text.markdown)
+        if text.url:
+            yield text.url
+        for label, url in text.actions:
+            yield say("text-button", language, label=label, url=url)
+
+
+def _text(markdown: str) -> Iterator[str]:
+    for paragraph in markdown.split("\n\n"):
+        lines = [line for line in paragraph.splitlines() if line.strip()]
+        if any(line.lstrip().startswith(_LISTED) for line in lines):
+            yield from lines
+        elif lines:
+            yield " ".join(lines)

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -101,6 +102,14 @@ def gone(session: Session, mailing: MailingView) -> Manifest:
     return manifest
 
 
+def written_at(session: Session, mailing: MailingView) -> datetime | None:
+    """Return the moment that the mails of an alert say which is locked or has gone; None: it is not, or nobody can tell."""
+    try:
+        return of(session, mailing.id, mailing.fingerprint or b"").written_at
+    except Broken:
+        return None
+
+
 def at(session: Session, mailing_id: int, number: int) -> datetime:
     """Return when a lock was added, by the database's clock."""
     query = select(Lock.at).where(Lock.mailing_id == mailing_id, Lock.number == number)
@@ -120,8 +129,23 @@ def _count(text: str) -> int:
         return 0
 
 
-def earlier(session: Session, mailing_id: int, number: int) -> Manifest | None:
-    """Return the lock before one, or None for the first."""
-    query = select(Lock.manifest).where(Lock.mailing_id == mailing_id, Lock.number < number)
-    texts = session.execute(query.order_by(Lock.number.desc())).scalars()
-    return next((Manifest.parse(text) for text in texts if _VOID not in json.loads(text)), None)
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A lock of before with which one is compared. between: how many locks lie between the two, those of nothing aside."""
+
+    manifest: Manifest
+    between: int
+
+
+def before(session: Session, mailing_id: int, number: int, *, read: Collection[int]) -> Before | None:
+    """Return the newest of the locks before one that somebody has read, else the first of them; None for the first lock.
+
+    read   their numbers: of what lies between nobody knows whether they saw it
+    """
+    query = select(Lock.number, Lock.manifest).where(Lock.mailing_id == mailing_id, Lock.number < number)
+    rows = session.execute(query.order_by(Lock.number)).all()
+    found = [(one, text) for one, text in rows if _VOID not in json.loads(text)]
+    if not found:
+        return None
+    place = max((place for place, (one, _) in enumerate(found) if one in read), default=0)
+    return Before(Manifest.parse(found[place][1]), len(found) - place - 1)

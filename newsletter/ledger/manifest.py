@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from newsletter.composer.content import ALERT_BLOCKS, ALERT_WHEN
 from newsletter.composer.message import Compiled
 
 FORM = 1
@@ -67,6 +68,7 @@ class Manifest:
     translates  the alert of which this one is a language that came later
     writers     the operators who wrote it, of whom none may approve it
     measure     what the count depends on, in figures that are counted in a moment (`planning.measure`); none: it must be counted
+    written_at  the moment that its mails say, and its page; None: it was locked before these were of one moment
     whole       of one cut into languages, to how many it would go uncut: by that it is judged. 0: it is not cut
     """
 
@@ -89,6 +91,7 @@ class Manifest:
     measure: tuple[int, ...] = (0, 0)
     translates: int | None = None
     whole: int = 0
+    written_at: datetime | None = None
 
     @property
     def text(self) -> str:
@@ -98,6 +101,8 @@ class Manifest:
             del fields["translates"]  # what was locked before there was such a thing keeps its fingerprint
         if not self.whole:
             del fields["whole"]
+        if self.written_at is None:
+            del fields["written_at"]
         for version in (*fields["versions"], *fields["retraction"]):
             if not version["style"]:
                 del version["style"]
@@ -122,8 +127,9 @@ class Manifest:
             raise ValueError("a lock of another form")
         for name in ("versions", "retraction"):
             fields[name] = tuple(Version(**one | {"blocks": tuple(one["blocks"])}) for one in fields[name])
-        for name in ("expires_at", "latest"):
-            fields[name] = datetime.fromisoformat(fields[name])
+        for name in ("expires_at", "latest", "written_at"):
+            if name in fields:
+                fields[name] = datetime.fromisoformat(fields[name])
         fields["writers"], fields["measure"] = tuple(fields["writers"]), tuple(fields.get("measure", (0, 0)))
         fields["links"], fields["images"] = tuple(fields["links"]), tuple(tuple(one) for one in fields["images"])
         return Manifest(**fields)
@@ -196,17 +202,25 @@ def _words(what: str, before: Iterable[Version], after: Iterable[Version]) -> li
     changes = []
     for language in sorted(old.keys() | new.keys()):
         was, now = old.get(language), new.get(language)
-        if was and now and (was.head, was.blocks, was.words) == (now.head, now.blocks, now.words):
+        if was and now and (_looks(was), was.words) == (_looks(now), now.words):
             continue
         lines = _lines(was.words if was else "", now.words if now else "")
         changes.append(Change(what, language if was else "", language if now else "", lines))
     return changes
 
 
-def _styled(manifest: Manifest, other: Manifest) -> list[tuple[str, str, tuple[str, ...]]]:
+def _looks(version: Version) -> tuple[str, ...]:
+    """A version without the block that says when it was locked: each lock says that anew."""
+    blocks = version.blocks
+    if len(blocks) == ALERT_BLOCKS:
+        blocks = (*blocks[:ALERT_WHEN], *blocks[ALERT_WHEN + 1 :])
+    return (version.head, *blocks)
+
+
+def _styled(manifest: Manifest, other: Manifest) -> list[tuple[str, tuple[str, ...]]]:
     """What readers at risk get by one of two locks, as far as it is not another because everyone's words are."""
     same = {one.words for one in manifest.versions} & {one.words for one in other.versions}
-    return [(one.style, one.head, one.blocks) for one in manifest.versions if one.style and one.words in same]
+    return [(one.style, _looks(one)) for one in manifest.versions if one.style and one.words in same]
 
 
 def _names(manifest: Manifest) -> str:

@@ -89,6 +89,12 @@ def numbers(session: Session, mailing_id: int) -> list[int]:
     return list(session.execute(found).scalars())
 
 
+def approved(session: Session, mailing_id: int, *, by: int | None = None) -> list[int]:
+    """Return the numbers of a mailing's locks that somebody else than their author approved. by: one operator; None: anybody."""
+    found = select(Approval.lock_number).where(Approval.mailing_id == mailing_id, Approval.rule == Rule.TWO).distinct()
+    return list(session.execute(found if by is None else found.where(Approval.operator_id == by)).scalars())
+
+
 def _mandated(session: Session, row: Approval, *, at: datetime) -> Mandated | None:
     if row.mandate_id is None:
         return None

@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import Update, func, select, update
+from sqlalchemy import Update, select, update
 
 from newsletter.database import Session
 from newsletter.errors import Conflict, NotFound
@@ -17,6 +17,7 @@ from newsletter.models.operator import Invitation, Operator, Rescue, RescueSigna
 from newsletter.operators import audit, codes, factors, passwords, people, sessions, tokens
 from newsletter.operators.factors import Proof, WrongFactor
 from newsletter.operators.people import Disabled, OperatorView
+from newsletter.operators.roles import May
 
 PURPOSE = "invitation"
 LIFE = {Calling.NEW: timedelta(hours=72), Calling.LOST: timedelta(hours=24)}
@@ -98,8 +99,12 @@ class Vouching:
 
 
 def invite(session: Session, operator_id: int, calling: Calling, *, by: int | str, now: datetime) -> Invited:
-    """Make the one link by which an operator enrols; an older one is worth nothing any more. Raises UnknownOperator."""
-    people.by_id(session, operator_id)
+    """Make the one link by which an operator enrols; an older one is worth nothing any more. Raises UnknownOperator.
+
+    Who was disabled is as one who never enrolled, and comes back by using it; a lost phone brings nobody back. Raises Disabled.
+    """
+    if people.by_id(session, operator_id).disabled_at is not None:
+        _begin_anew(session, operator_id, calling, by=by, now=now)
     token = secrets.token_urlsafe(32)
     session.execute(_open_ones(operator_id).values(ended_at=now))
     session.add(
@@ -115,6 +120,19 @@ def invite(session: Session, operator_id: int, calling: Calling, *, by: int | st
     return Invited(operator_id, now + LIFE[calling], token)
 
 
+def _begin_anew(session: Session, operator_id: int, calling: Calling, *, by: int | str, now: datetime) -> None:
+    """Let somebody who was disabled be invited: by nothing of before do they act, neither now nor later.
+
+    Only a worker's role may: the pages bring nobody back (migration 0014).
+    """
+    if calling is not Calling.NEW:
+        raise Disabled(operator_id)
+    factors.forget(session, operator_id)
+    sessions.end_all(session, operator_id, now=now)
+    tokens.end_all(session, operator_id, now=now)
+    people.readmit(session, operator_id, by=by, now=now)
+
+
 def _open_ones(operator_id: int) -> Update:
     return update(Invitation).where(Invitation.operator_id == operator_id, Invitation.ended_at.is_(None))
 
@@ -123,9 +141,10 @@ def look(session: Session, token: str, *, now: datetime) -> Open:
     """Return what a link is for, and change nothing. Raises BadInvitation."""
     wanted = (Invitation.digest == session.vault.digest(PURPOSE, token), Invitation.ended_at.is_(None))
     row = session.execute(select(Invitation).where(*wanted, Invitation.expires_at > now)).scalar_one_or_none()
-    if row is None:
+    operator = None if row is None else people.by_id(session, row.operator_id)
+    if row is None or operator is None or operator.disabled_at is not None:
         raise BadInvitation
-    return Open(row.id, people.by_id(session, row.operator_id), Calling(row.calling), row.expires_at)
+    return Open(row.id, operator, Calling(row.calling), row.expires_at)
 
 
 def enrol(session: Session, token: str, given: Given, *, now: datetime) -> list[str]:
@@ -150,7 +169,6 @@ def enrol(session: Session, token: str, given: Given, *, now: datetime) -> list[
     made = factors.replace(session, operator_id, password=given.password, secret=given.secret, step=step, now=now)
     sessions.end_all(session, operator_id, now=now)
     tokens.end_all(session, operator_id, now=now)
-    session.execute(update(Operator).where(Operator.id == operator_id).values(disabled_at=None))
     audit.append(session, "operator.enrolled", by=operator_id, now=now, operator=operator_id, calling=found.calling)
     return made
 
@@ -215,18 +233,15 @@ def vouchings(session: Session, *, now: datetime) -> dict[int, Vouching]:
 def due(session: Session, *, now: datetime) -> list[int]:
     """Return whose rescues two others have signed, and end those: each gets one invitation.
 
-    A signer who was disabled since does not count.
+    A signer who was disabled since does not count, nor one who might not sign any more.
     """
-    enough = (
-        select(RescueSignature.rescue_id)
-        .join(Operator, Operator.id == RescueSignature.signer_id)
-        .where(Operator.disabled_at.is_(None))
-        .group_by(RescueSignature.rescue_id)
-        .having(func.count() >= SIGNATURES)
-    )
+    active = people.active(session)
+    trusted = {one.id for one in active if May.TEAM in one.may}
+    signed = {number: one.signers for number, one in vouchings(session, now=now).items()}
+    enough = [one.id for one in active if len(trusted.intersection(signed.get(one.id, ()))) >= SIGNATURES]
     statement = (
         update(Rescue)
-        .where(Rescue.id.in_(enough), Rescue.ended_at.is_(None), Rescue.expires_at > now)
+        .where(Rescue.operator_id.in_(enough), Rescue.ended_at.is_(None), Rescue.expires_at > now)
         .values(ended_at=now)
         .returning(Rescue.operator_id)
     )

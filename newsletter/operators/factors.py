@@ -245,6 +245,14 @@ def replace(session: Session, operator_id: int, *, password: str, secret: str, s
     return renew_recovery(session, operator_id)
 
 
+def forget(session: Session, operator_id: int) -> None:
+    """Forget password, app, passkeys and recovery codes: until they enrol anew an operator proves nothing."""
+    nothing = {"enrolled_at": None, "password_hash": None, "totp_sealed": None, "totp_step": None, "tries": 0}
+    session.execute(update(Operator).where(Operator.id == operator_id).values(nothing | {"locked_until": None}))
+    for kept in (Row, RecoveryCode):
+        session.execute(delete(kept).where(kept.operator_id == operator_id))
+
+
 def _held(session: Session, operator_id: int) -> Operator:
     """One at a time for each operator: two uses of one code at once are one use."""
     query = (

@@ -29,8 +29,8 @@ CODES = frozenset({Factor.TOTP, Factor.PASSKEY})
 """A code from paper gets its owner back in; it lets nothing go."""
 REPEATED = 3
 """How many times over readers may be written to within a day by one person's word, or by codes: an alert and what corrects it."""
-NEEDS = MappingProxyType({Rule.TWO: May.APPROVE, Rule.ALONE: May.SEND, Rule.MANDATE: May.SEND})
-"""What the key is pinned for by which somebody gives their word. By that rule alone: who sends approves nothing."""
+NEEDS = MappingProxyType({Rule.TWO: May.APPROVE, Rule.FEW: May.SEND, Rule.ALONE: May.SEND, Rule.MANDATE: May.SEND})
+"""What whoever gives their word may do, and the key is pinned for. By that rule alone: who sends approves nothing."""
 
 
 @dataclass(frozen=True, slots=True)

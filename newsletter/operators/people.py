@@ -10,7 +10,7 @@ from newsletter import languages, mailboxes
 from newsletter.addresses import EmailAddress
 from newsletter.database import Session
 from newsletter.errors import Conflict, Invalid, NotFound
-from newsletter.models.operator import Invitation, Operator, OperatorRole
+from newsletter.models.operator import Invitation, Operator, OperatorRole, Rescue
 from newsletter.operators import audit, roles
 from newsletter.operators.roles import May, Role
 
@@ -84,6 +84,10 @@ class OperatorView:
         """All that the roles allow."""
         return roles.of(self.roles)
 
+    def still(self, act: May) -> bool:
+        """Whether their word for an act counts now: whose access or role was taken said it in vain."""
+        return self.active and act in self.may
+
 
 def add(session: Session, address: EmailAddress, *, name: str, given: Iterable[Role], now: datetime) -> int:
     """Add an operator and return their number; they log in once they have enrolled. Raises KnownAlready, NoRole."""
@@ -119,7 +123,7 @@ def _give(session: Session, operator_id: int, given: Iterable[Role]) -> list[Rol
 
 
 def disable(session: Session, operator_id: int, *, by: int | str, now: datetime) -> None:
-    """End an operator's access: their sessions and tokens are checked against this at each use, an open invitation ends.
+    """End an operator's access: their sessions and tokens are checked against this at each use, open invitation and rescue end.
 
     Raises UnknownOperator, NotOneself.
     """
@@ -130,7 +134,16 @@ def disable(session: Session, operator_id: int, *, by: int | str, now: datetime)
         session.execute(update(Operator).where(Operator.id == operator_id).values(disabled_at=now))
         invited = (Invitation.operator_id == operator_id, Invitation.ended_at.is_(None))
         session.execute(update(Invitation).where(*invited).values(ended_at=now))
+        rescued = (Rescue.operator_id == operator_id, Rescue.ended_at.is_(None))
+        session.execute(update(Rescue).where(*rescued).values(ended_at=now))
         audit.append(session, "operator.disabled", by=by, now=now, operator=operator_id)
+
+
+def readmit(session: Session, operator_id: int, *, by: int | str, now: datetime) -> None:
+    """Take back that an operator was disabled; they log in once they have enrolled anew."""
+    anew = {"disabled_at": None, "enrolled_at": None}
+    session.execute(update(Operator).where(Operator.id == operator_id).values(anew))
+    audit.append(session, "operator.readmitted", by=by, now=now, operator=operator_id)
 
 
 def speak(session: Session, operator_id: int, language: str | None) -> None:

@@ -157,12 +157,6 @@ def references(session: Session, subscriber_ids: Iterable[int]) -> dict[int, str
     return dict(session.execute(wanted).all())
 
 
-def languages(session: Session, mailbox_ids: Iterable[int]) -> dict[int, str]:
-    """Return the languages of those subscribers who have these mailboxes, by mailbox."""
-    wanted = select(Subscriber.mailbox_id, Subscriber.language).where(Subscriber.mailbox_id.in_(list(mailbox_ids)))
-    return dict(session.execute(wanted).all())
-
-
 def list_(session: Session, *, digest_id: int | None = None, limit: int = 50) -> list[PersonView]:
     """Return the newest subscribers, of one digest or of all."""
     query = select(Subscriber).order_by(Subscriber.id.desc()).limit(limit)

@@ -159,7 +159,7 @@ def test_a_hostile_message_composes_to_a_mail_without_its_links():
         event=HOSTILE, headline=HOSTILE, description=HOSTILE, contact=HOSTILE, web="https://warnings.example/1"
     )
     text = drafted(replace(hostile, areas=(Area(HOSTILE),)))
-    compiled = composing.compose(alerts.content(text, now=NIGHT), FRAME, Layout(Templates()))
+    compiled = composing.compose(alerts.content(text, now=NIGHT, zone=UTC), FRAME, Layout(Templates()))
     page = part(delivered(compiled), "html")
     assert "evil.example" not in "".join(re.findall(r'(?:href|src)="([^"]*)"', page))
     assert "https://warnings.example/1" in page

@@ -52,6 +52,9 @@ def test_an_operator_from_add_to_disable(run):
     assert run("operators", "roles", made["operator"], "--role", "writer")["roles"] == ["writer"]
     assert run("operators", "disable", made["operator"])["disabled"]
     assert run("operators", "list")[0]["state"] == "disabled"
+    assert run("operators", "invite", made["operator"])["url"]
+    assert run("operators", "list")[0]["state"] == "invited"
+    assert run("operators", "disable", made["operator"])["disabled"]
     assert run("operators", "disable", 4711, code=1)["error"] == "operator.unknown"
     assert run("operators", "tokens", "list") == []
     words = ("operators", "tokens", "add", made["operator"], "--scope", "stop", "--label", "bot")

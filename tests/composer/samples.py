@@ -78,7 +78,7 @@ ALERT = AlertContent(
     subject="Urgent, {{ name }}: the camp is under fire",
     headline="The camp is under fire",
     markdown="Since **02:10** there is fire.\n\n- Ring [the office](https://example.org/office?x=1&y=2) now.",
-    sent_at=datetime(2014, 6, 19, 5, 30, tzinfo=UTC),
+    written_at=datetime(2014, 6, 19, 5, 30, tzinfo=UTC),
     url="https://example.org/alert",
     actions=(Action("Call the office", "https://example.org/call"), Action("Write", "https://example.org/write")),
 )

@@ -36,7 +36,7 @@ def made(kind: str, layout: Layout, frame: Frame) -> Compiled:
         case "digest":
             return digest.compose(samples.digest(), frame, layout)
         case "alert":
-            return alert.compose(replace(ALERT, sent_at=datetime(2014, 8, 4, 2, tzinfo=UTC)), frame, layout)
+            return alert.compose(replace(ALERT, written_at=datetime(2014, 8, 4, 2, tzinfo=UTC)), frame, layout)
         case _:
             return mailing.compose(replace(MAILING, written_on=date(2014, 8, 4)), frame, layout)
 

@@ -7,10 +7,12 @@ import pytest
 from sqlalchemy import make_url
 from webauthn.helpers import bytes_to_base64url
 
+from newsletter import database
 from newsletter.delivery.planning import CountMoved
 from newsletter.journeys import alert, desk, drafting, mailing, publish, retracting
 from newsletter.ledger.locks import NotLocked
 from newsletter.ledger.mailings import NeedsLock, State, WrongState
+from newsletter.operators import people
 from newsletter.operators.factors import WrongFactor
 from newsletter.operators.night import Fault
 from newsletter.operators.roles import NotAllowed, Role
@@ -73,6 +75,23 @@ def test_from_draft_to_inbox_by_two(made, tmp_path, words, author, approver, sin
     made.deliver("urgent")
     assert sorted(message.recipient for message in sink.messages) == house.addresses(4)
     assert books(made, number).state == "done"
+
+
+@pytest.mark.parametrize("role", [Role.AUDITOR, Role.SENDER, None])
+def test_a_role_that_was_taken_takes_its_word_along(made, tmp_path, words, author, approver, sink, role):
+    """An approver was found to sign whatever comes. Their role is taken at 02:20, and what they signed at 02:15 must not go."""
+    number = locked(made, tmp_path, words, author, 4)
+    by_code(made, number, approver)
+    with made.parts.database.transaction() as session:
+        if role is None:
+            people.disable(session, approver.id, by=author.id, now=database.now(session))
+        else:
+            people.set_roles(session, approver.id, [role], now=database.now(session))
+    assert alert.standing(made.parts, number).waits_for.fault is Fault.NOBODY
+    with pytest.raises(alert.NotEnough) as refused:
+        alert.release(made.parts, number, by=author.id)
+    assert refused.value.fault is Fault.NOBODY
+    assert made.deliver("urgent") == 0
 
 
 @pytest.mark.parametrize("asked", ["release", "may"])

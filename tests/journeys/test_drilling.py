@@ -133,14 +133,18 @@ def test_nobody_to_alert_is_not_ready(made, team):
 
 
 def test_each_in_their_language(made, tmp_path, team, sink):
-    """An operator who also reads the newsletter has said which language is theirs."""
+    """As all mails of the team: in the language they chose for it, whatever they take as a reader of ours."""
     people_ = tmp_path / "team.csv"
-    people_.write_text(f"email,language\n{team[1].address},fa\n{team[2].address},xx\n")
+    people_.write_text(f"email,language\n{team[0].address},fa\n{team[2].address},en\n")
     house.bring(made, people_)
+    with made.parts.database.transaction() as session:
+        people.speak(session, team[1].id, "fa")
+        people.speak(session, team[2].id, "ar")
     done(made)
     subjects = {message.recipient: read(message)["Subject"] for message in sink.messages}
-    assert subjects[team[1].address].startswith("تمرین 1")
-    assert [subjects[one.address].startswith("Drill 1") for one in (team[0], team[2])] == [True, True]
+    begin = ("Drill 1", "تمرین 1", "تمرين 1")
+    for one, subject in zip(team, begin, strict=True):
+        assert subjects[one.address].startswith(subject), subjects
 
 
 def test_a_relay_s_quota_is_told_before_the_night(make, crew, tmp_path, team, sink):

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -10,11 +11,23 @@ from newsletter.campaigns import cap
 from newsletter.campaigns.cap import Kind
 from newsletter.campaigns.ordering import Why
 from newsletter.issues import digests
-from newsletter.journeys import alert, bulletins, drafting, heeding, publicity, publish, retracting, translating
+from newsletter.journeys import (
+    alert,
+    bulletins,
+    desk,
+    drafting,
+    expiring,
+    heeding,
+    publicity,
+    publish,
+    retracting,
+    translating,
+)
 from newsletter.journeys.drafting import Revision
+from newsletter.journeys.lasting import MessageOver
 from newsletter.journeys.narrowing import Part
 from newsletter.journeys.parts import NoSender
-from newsletter.ledger import mailings
+from newsletter.ledger import locks, mailings
 from newsletter.ledger.mailings import State
 from newsletter.operators.roles import Role
 from newsletter.subscribers import topics
@@ -215,6 +228,8 @@ def test_what_goes_out_is_a_message_again(parts, newsletter, tmp_path):
     retracting.retract(parts, second)
     gone = cap.read(publicity.bulletin(parts, second))
     assert (gone.kind, gone.references) == (Kind.CANCEL, (two.name,))
+    # A cancel that is over before it was sent is dropped by whoever passes it on: what it takes back would stand.
+    assert (two.infos[0].expires is None, [info.expires for info in gone.infos]) == (False, [None])
     assert gone.name != two.name
     assert publicity.bulletin(parts, drafting.draft(parts, [str(words)], digest_key=house.DIGEST)) is None
 
@@ -293,3 +308,68 @@ def test_an_authority_s_update_goes_to_the_readers_of_its_alert(parts, act):
     with parts.database.transaction() as session:
         [update] = mailings.waiting_to_follow(session, number)
         assert mailings.get(session, update).digest_id == mailings.get(session, number).digest_id
+
+
+def now_of(parts):
+    with parts.database.transaction() as session:
+        return database.now(session).replace(microsecond=0)
+
+
+def lasting(now, *hours):
+    """An authority's alert whose parts hold so many hours from now."""
+    infos = tuple(replace(INFO, expires=now + timedelta(hours=more)) for more in hours)
+    return cap.write(replace(said("A", 0, infos=infos), sent=now))
+
+
+def of_lock(parts, number):
+    with parts.database.transaction() as session:
+        manifest = locks.current(session, number)
+        return manifest.expires_at, manifest.latest, mailings.get(session, number).expires_at
+
+
+def test_an_alert_goes_no_longer_than_its_authority_s_message_holds(parts, act):
+    """“Leave within the half hour” must not reach anybody tomorrow, whoever wrote in it, and whoever would give it longer."""
+    now = now_of(parts)
+    number = bulletins.take(parts, lasting(now, 0.25, 0.5), act=act).mailing
+    until = now + timedelta(hours=0.5)
+    for _ in range(2):
+        alert.lock(parts, number, anew=True)
+        assert of_lock(parts, number) == (until, until, until)
+        drafting.edit_words(parts, number, Revision(("# Leave the lower camp\n\nNow.\n",)))
+    released(parts, number)
+    with pytest.raises(expiring.NoLonger):
+        expiring.extend(parts, number, timedelta(hours=2))
+    assert desk.shown(parts, number).until == until
+
+
+def test_what_an_authority_says_for_days_is_locked_for_one(parts, act):
+    """Its hour is a limit, and no reason to let an alert lie for longer than any other."""
+    now = now_of(parts)
+    number = bulletins.take(parts, lasting(now, 30), act=act).mailing
+    alert.lock(parts, number)
+    expires, latest, _ = of_lock(parts, number)
+    assert expires < now + timedelta(hours=25)
+    assert latest == now + timedelta(hours=30)
+
+
+def test_a_message_that_is_over_is_no_alert(parts, act):
+    """A warning of last year that came in by mistake becomes a draft somebody looks at, and nobody can send it."""
+    number = bulletins.take(parts, lasting(now_of(parts) - timedelta(days=300), 24), act=act).mailing
+    assert desk.shown(parts, number).outdated
+    with pytest.raises(MessageOver):
+        alert.lock(parts, number)
+    assert state(parts, number) is State.DRAFT
+
+
+def test_an_authority_that_says_longer_is_heard(parts, act):
+    """The update holds as long as it says, and not as long as what it changes."""
+    now = now_of(parts)
+    number = bulletins.take(parts, lasting(now, 1), act=act).mailing
+    infos = (replace(INFO, expires=now + timedelta(hours=3)),)
+    update = replace(
+        said("U", 2, Kind.UPDATE, A, infos=infos),
+        sent=now + timedelta(seconds=1),
+        references=(replace(A, sent=now),),
+    )
+    assert bulletins.take(parts, cap.write(update), act=act).mailing == number
+    assert desk.shown(parts, number).until == now + timedelta(hours=3)

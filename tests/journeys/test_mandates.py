@@ -17,7 +17,7 @@ from newsletter.journeys.alert import NotEnough
 from newsletter.journeys.mandates import BadMandate, Wish
 from newsletter.ledger.mailings import State
 from newsletter.operators import mandates as rows
-from newsletter.operators import night
+from newsletter.operators import night, people
 from newsletter.operators.factors import WrongFactor
 from newsletter.operators.night import Fault, Rule
 from newsletter.operators.roles import NotAllowed, Role
@@ -214,6 +214,19 @@ def test_one_signature_is_not_two(made, tmp_path, holder, signers):
     fresh(made, signers[0])
     sign(made, found.id, signers[0])
     assert mandates.listed(made.parts)[0][0].signers == (signers[0].id,)
+
+
+def test_a_role_that_was_taken_takes_its_signature_along(made, tmp_path, holder, signers, mandate):
+    """What was signed in the evening by one who may not sign any more is signed by one less; and who sends nothing uses none."""
+    number = locked(made, tmp_path, holder)
+    with made.parts.database.transaction() as session:
+        people.set_roles(session, signers[0].id, [Role.AUDITOR], now=nights.now(made))
+    refuses(Fault.MANDATE_UNSIGNED, made, number, mandate, holder)
+    with made.parts.database.transaction() as session:
+        people.set_roles(session, signers[0].id, [Role.APPROVER], now=nights.now(made))
+        people.set_roles(session, holder.id, [Role.APPROVER], now=nights.now(made))
+    with pytest.raises(NotAllowed):
+        by_thumb(made, number, mandate, holder)
 
 
 def test_nobody_signs_their_own_and_not_everybody_signs(made, crew, holder):

@@ -13,6 +13,7 @@ from newsletter.journeys import alert, drafting, publish
 from newsletter.ledger.mailings import State
 from newsletter.operators import audit, people
 from newsletter.operators.night import Fault
+from newsletter.operators.roles import Role
 from newsletter.operators.sessions import Factor
 from tests import house
 from tests.delivery.test_carrying import wait_for
@@ -122,14 +123,24 @@ def test_the_team_is_told_what_does_not_go_after_all(made, tmp_path, words, auth
     assert all(b"did NOT go" in message.content for message in sink.messages)
 
 
-def test_what_somebody_sent_alone_does_not_go_once_they_are_disabled(made, tmp_path, words, author, approver, sink):
-    """Somebody's phone was stolen and its password with it: whoever ends that access believes that nothing of it goes."""
+@pytest.mark.parametrize("taken", ["access", "role"])
+def test_what_somebody_sent_alone_does_not_go_once_they_are_disabled(
+    made, tmp_path, words, author, approver, sink, taken, database_urls
+):
+    """Somebody's phone was stolen and its password with it: whoever ends that access believes that nothing of it goes.
+
+    So does whoever takes from them what they could send by.
+    """
     number = sent_alone(made, tmp_path, words, author)
     made.deliver("transactional")
     sink.messages.clear()
     with made.parts.database.transaction() as session:
-        people.disable(session, author.id, by=approver.id, now=database.now(session))
-        session.execute(START)
+        if taken == "access":
+            people.disable(session, author.id, by=approver.id, now=database.now(session))
+        else:
+            people.set_roles(session, author.id, [Role.WRITER], now=database.now(session))
+    heard(database_urls, number)
+    overdue(database_urls, number)
     made.sweep()
     made.deliver("urgent")
     assert sink.messages == []
@@ -137,7 +148,8 @@ def test_what_somebody_sent_alone_does_not_go_once_they_are_disabled(made, tmp_p
     assert found.state is State.DRAFT
     assert [one.why for one in found.refusals] == ["alert.sender-left"]
     made.deliver("transactional")
-    assert [message.recipient for message in sink.messages] == [approver.address]
+    told = [approver.address] if taken == "access" else sorted([approver.address, author.address])
+    assert sorted(message.recipient for message in sink.messages) == told
     assert b"did NOT go" in sink.messages[0].content
 
 

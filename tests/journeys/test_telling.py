@@ -4,7 +4,7 @@ import pytest
 
 from newsletter.campaigns.cap import Kind
 from newsletter.delivery.planning import CountMoved
-from newsletter.journeys import alert, bulletins, drafting, heeding, retracting
+from newsletter.journeys import alert, bulletins, drafting, heeding, retracting, wanting
 from newsletter.ledger.mailings import State, WrongState
 from newsletter.operators.night import Fault
 from newsletter.operators.roles import Role
@@ -132,15 +132,16 @@ def test_what_goes_is_not_locked_anew(made, tmp_path, author, approver):
 def test_a_writer_asks_for_a_lock(made, tmp_path, crew, author, sink):
     """Whoever is awake alone and may only write would sit before a draft that nobody knows of."""
     zed = crew.member(Role.WRITER, name="Zed Oran")
+    house.add_readers(made, tmp_path, house.addresses(1))
     number = drafting.draft(made.parts, nights.write(tmp_path, nights.TEXT), digest_key=house.DIGEST, by=zed.id)
-    drafting.ask_for_lock(made.parts, number, by=zed.id)
+    wanting.ask_for_lock(made.parts, number, by=zed.id)
     mails = told(made, sink, f"Alert {number} waits for somebody who may lock it")
     assert list(mails) == [author.address]
     assert "Zed Oran has written an alert" in mails[author.address]
     assert nights.calls(made) == [("lock-wanted", {"alert": number})]
     alert.lock(made.parts, number, by=author.id)
     with pytest.raises(WrongState):
-        drafting.ask_for_lock(made.parts, number, by=zed.id)
+        wanting.ask_for_lock(made.parts, number, by=zed.id)
 
 
 def test_what_an_authority_brings_and_cancels_is_told(made, tmp_path, crew, author, approver, sink):
@@ -165,3 +166,37 @@ def test_what_an_authority_brings_and_cancels_is_told(made, tmp_path, crew, auth
     assert (shown.alert, shown.bulletin.kind) == (number, Kind.CANCEL)
     retracting.retract(made.parts, number)
     assert bulletins.cancelled(made.parts, among=number) == []
+
+
+WRITTEN = """---
+subject: Lorries at Sarand
+headline: The camp is surrounded
+action: Write to your MP | https://sarand.example/act
+---
+Fourteen lorries
+stand at the gate.
+
+- Call your MP.
+"""
+
+
+@pytest.mark.parametrize("asked", ["approval", "release"])
+def test_the_team_reads_an_alert_and_not_its_file(made, tmp_path, author, approver, sink, asked):
+    """At night, on a phone: what is said, by which button, and what the figures at the end are."""
+    number = nights.locked(made, tmp_path, author, 4, WRITTEN)
+    subject = f"Alert {number} waits for your approval"
+    if asked == "release":
+        approve(made, number, approver)
+        alert.release(made.parts, number, by=author.id)
+        subject = f"Alert {number} goes out now"
+    found = told(made, sink, subject)[approver.address]
+    said = (
+        "Subject: Lorries at Sarand The camp is surrounded Fourteen lorries stand at the gate. - Call your MP. "
+        "Button “Write to your MP”: https://sarand.example/act"
+    )
+    assert said in found
+    assert "action:" not in found
+    assert "--- subject" not in found
+    code = alert.standing(made.parts, number).locked.code
+    named = "they must be the same on both sides" if asked == "approval" else "that they speak of the same lock:"
+    assert found.index(named) < found.index(code)

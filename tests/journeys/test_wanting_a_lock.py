@@ -4,8 +4,9 @@ import threading
 
 import pytest
 
-from newsletter.journeys import alert, drafting
-from newsletter.journeys.drafting import AskedLately, Revision
+from newsletter.journeys import alert, drafting, wanting
+from newsletter.journeys.drafting import Revision
+from newsletter.journeys.wanting import AskedLately
 from newsletter.operators.roles import Role
 from tests import house
 from tests.journeys import nights
@@ -33,19 +34,19 @@ def asked(made):
 
 def test_other_words_are_no_reason_to_mail_all_again(made, number, writer, author):
     """The mail leads to the page, which shows the words there are by then."""
-    drafting.ask_for_lock(made.parts, number, by=writer.id)
+    wanting.ask_for_lock(made.parts, number, by=writer.id)
     drafting.edit_words(made.parts, number, Revision((nights.TEXT + "More.\n",)), by=writer.id)
     with pytest.raises(AskedLately):
-        drafting.ask_for_lock(made.parts, number, by=writer.id)
+        wanting.ask_for_lock(made.parts, number, by=writer.id)
     assert asked(made) == 1
 
 
 def test_what_was_locked_and_is_a_draft_again_may_be_asked_for_at_once(made, number, writer, author):
     """They did what they were asked for, and nobody told them that it is not locked any more."""
-    drafting.ask_for_lock(made.parts, number, by=writer.id)
+    wanting.ask_for_lock(made.parts, number, by=writer.id)
     alert.lock(made.parts, number, by=author.id)
     drafting.edit_words(made.parts, number, Revision((nights.TEXT + "More.\n",)), by=writer.id)
-    drafting.ask_for_lock(made.parts, number, by=writer.id)
+    wanting.ask_for_lock(made.parts, number, by=writer.id)
     assert asked(made) == 2
 
 
@@ -55,7 +56,7 @@ def test_two_presses_at_once_are_one(made, number, writer, author, database_urls
 
     def press():
         try:
-            drafting.ask_for_lock(made.parts, number, by=writer.id)
+            wanting.ask_for_lock(made.parts, number, by=writer.id)
         except AskedLately as refused:
             refusals.append(refused.message)
 

@@ -54,6 +54,7 @@ OTHER = {
     "measure": (401, 0),
     "translates": 4,
     "whole": 9_000,
+    "written_at": NOW,
 }
 
 
@@ -139,6 +140,7 @@ def test_the_difference_shows_every_change_an_approver_must_see():
         "writers",
         "measure",
         "whole",
+        "written_at",
     } | {"words"}
     assert difference(MANIFEST, replace(MANIFEST, number=2)) == []
     [words] = difference(MANIFEST, replace(MANIFEST, versions=OTHER["versions"]))
@@ -146,6 +148,24 @@ def test_the_difference_shows_every_change_an_approver_must_see():
     assert "+At the second gate." in words.lines
     [look] = difference(MANIFEST, replace(MANIFEST, versions=(replace(VERSION, head="0" * 64),)))
     assert (look.what, look.lines) == ("words", ())
+
+
+def test_the_hour_of_a_lock_is_no_change_and_all_else_of_the_look_is():
+    """Each lock says when it was written; whoever approves must not learn to overlook what is said to have changed."""
+
+    def of(*blocks):
+        return replace(MANIFEST, versions=(replace(VERSION, blocks=blocks),))
+
+    assert difference(of("opening", "02:08", "body", "closing"), of("opening", "02:31", "body", "closing")) == []
+    for place in (0, 2, 3):
+        blocks = ["opening", "02:31", "body", "closing"]
+        blocks[place] = "another"
+        assert len(difference(of("opening", "02:08", "body", "closing"), of(*blocks))) == 1
+
+
+def test_what_was_locked_before_mails_said_that_moment_keeps_its_fingerprint():
+    """As with later languages: what went before an upgrade is taken back after it."""
+    assert "written_at" not in MANIFEST.text
 
 
 def test_a_code_is_short_enough_to_be_read_aloud():

@@ -6,6 +6,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from newsletter import database
 from newsletter.addresses import EmailAddress
@@ -172,6 +173,45 @@ def test_a_rescue_does_not_wait_for_ever_and_a_disabled_signer_does_not_count(cr
         unborn, _ = crew.add()
         with pytest.raises(enrolment.NotEnrolled):
             enrolment.vouch(session, unborn, prove(crew, noor), now=later)
+
+
+def test_a_signer_whose_role_was_taken_does_not_count(crew):
+    """Two stolen accounts, found out in time, must not open a third all the same."""
+    mina, noor, omid = (crew.member(name=name) for name in ("Mina Moradi", "Noor Holm", "Omid Keller"))
+    now = now_of(crew.web)
+    with crew.web.transaction() as session:
+        for signer in (noor, omid):
+            enrolment.vouch(session, mina.id, prove(crew, signer), now=now)
+    with crew.worker.transaction() as session:
+        people.set_roles(session, omid.id, [Role.AUDITOR], now=now)
+        assert enrolment.due(session, now=now) == []
+        people.set_roles(session, omid.id, [Role.APPROVER], now=now)
+        assert enrolment.due(session, now=now) == [mina.id]
+
+
+def test_whose_access_was_ended_is_not_rescued(crew):
+    """Two sign that a phone was lost; then somebody learns who has it. The link would have brought them in."""
+    mina, noor, omid = (crew.member(name=name) for name in ("Mina Moradi", "Noor Holm", "Omid Keller"))
+    now = now_of(crew.web)
+    with crew.web.transaction() as session:
+        for signer in (noor, omid):
+            enrolment.vouch(session, mina.id, prove(crew, signer), now=now)
+        people.disable(session, mina.id, by=noor.id, now=now)
+        assert enrolment.vouchings(session, now=now) == {}
+    with crew.worker.transaction() as session:
+        assert enrolment.due(session, now=now) == []
+        with pytest.raises(people.Disabled):
+            enrolment.invite(session, mina.id, Calling.LOST, by=audit.WORKER, now=now)
+
+
+def test_the_pages_invite_nobody_back(crew):
+    """Whoever takes the pages over would otherwise undo what stopped them."""
+    mina = crew.member()
+    now = now_of(crew.web)
+    with crew.worker.transaction() as session:
+        people.disable(session, mina.id, by=audit.SHELL, now=now)
+    with pytest.raises(DBAPIError), crew.web.transaction() as session:
+        enrolment.invite(session, mina.id, Calling.NEW, by=audit.SHELL, now=now)
 
 
 # factors

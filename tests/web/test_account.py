@@ -7,12 +7,14 @@ import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from newsletter.operators import audit
+from newsletter import database
+from newsletter.journeys import team as joining
+from newsletter.operators import audit, factors, people
 from newsletter.operators.roles import Role
 from newsletter.web import security
 from newsletter.web.console import gate
 from tests.fakes.authenticator import PRESENT, Authenticator
-from tests.web.visiting import BASE, acts, challenge_of, inside, rows
+from tests.web.visiting import BASE, acts, challenge_of, enrolled, inside, rows, step
 
 # passkeys
 
@@ -221,3 +223,32 @@ def test_whence_a_request_comes(peer, forwarded, found):
 def test_a_device_is_named_as_its_owner_knows_it(agent, words):
     """Among four sessions, which one is the phone on the train?"""
     assert gate.device(agent) == words
+
+
+def test_who_was_disabled_comes_back_by_a_new_link(crew, browse, now, worker):
+    """A mistake of the night is put right in the morning; by what they had before nobody acts in between, or ever."""
+    member, browser, _ = with_passkey(browse, crew, now)
+    chair = crew.member(Role.APPROVER)
+    with worker.parts.database.transaction() as session:
+        people.disable(session, member.id, by=chair.id, now=database.now(session))
+    link = joining.invite(worker.parts, member.id)
+    assert browser.open("/console/account").path == "/console/login"
+    assert browser.knock(member).page.status_code == 403
+    with worker.parts.database.transaction() as session:
+        back = people.by_id(session, member.id)
+        assert (back.active, back.disabled_at) == (False, None)
+        assert factors.passkeys_of(session, member.id) == []
+        assert factors.recovery_left(session, member.id) == 0
+    phone = browse()
+    again = enrolled(phone, link.token, now=now, password="another long lantern password")
+    assert phone.page.status_code == 200, phone.text
+    assert len(again.recovery) == 10
+    with worker.parts.database.transaction() as session:
+        assert people.by_id(session, member.id).active
+    assert browser.knock(member).page.status_code == 403
+    again.address = member.address
+    phone.knock(again, password="another long lantern password").post(
+        "/console/second", factor="totp", answer=step(again, now, 1)
+    )
+    assert phone.path == "/console", phone.text
+    assert "operator.readmitted" in acts(worker)

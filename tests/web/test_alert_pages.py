@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
@@ -13,10 +14,12 @@ from newsletter.composer.styles import Style
 from newsletter.issues import digests
 from newsletter.journeys import bulletins, styling
 from newsletter.journeys import desk as desk_
+from newsletter.journeys.heeding import Heeding
 from newsletter.subscribers.styles import Wish
 from newsletter.subscribers.subscriptions import Rhythm
-from tests.campaigns.samples import named, said, xml
+from tests.campaigns.samples import INFO, named, said, xml
 from tests.fakes.alerts import Alerts
+from tests.web.test_alerts import WORDS, written
 from tests.web.test_alerts import author as author
 from tests.web.test_alerts import desk as desk
 from tests.web.test_alerts import few as few
@@ -24,7 +27,6 @@ from tests.web.test_alerts import made as made
 from tests.web.test_alerts import readers as readers
 from tests.web.test_alerts import trustee as trustee
 from tests.web.test_alerts import worker as worker
-from tests.web.test_alerts import written
 from tests.web.visiting import rows
 
 
@@ -138,6 +140,48 @@ def test_what_more_is_held_is_said_and_shown(author, worker):
     assert page.count("An update") == 7
     assert "not shown here" not in page
     assert len(bulletins.held(worker.parts)) == 7
+
+
+def test_a_message_that_is_over_is_said_in_red(author, desk, readers, worker, now):
+    """A warning of yesterday, taken in by mistake at night, looks like any other draft."""
+    readers(2)
+    told = INFO.replace("</certainty>", "</certainty><expires>{}</expires>")
+    moments = (now - timedelta(hours=1), now + timedelta(hours=1))
+    numbers = [
+        bulletins.take(
+            worker.parts,
+            xml(identifier=f"E{place}", info=told.format(f"{at:%Y-%m-%dT%H:%M:%S}-00:00")),
+            act=Heeding(worker.parts, "weekly"),
+        ).mailing
+        for place, at in enumerate(moments)
+    ]
+    page = author.open(f"/console/alerts/{numbers[0]}")
+    assert "held until" in page.problem
+    assert page.text.count("and that is over: it cannot be locked") == 2
+    author.post(f"/console/alerts/{numbers[0]}/lock")
+    assert "that is over" in author.problem
+    page = author.open(f"/console/alerts/{numbers[1]}")
+    assert page.problem == ""
+    assert "No lock of this alert goes further" in page.text
+
+
+def test_an_approver_reads_all_that_changed_since_the_first_lock(author, trustee, desk, readers):
+    """Two locks in a row: the first changes a figure and where the button leads, the second a full stop."""
+    readers(4)
+    number, phone = written(author), trustee[1]
+    here = f"/console/alerts/{number}"
+    author.post(f"{here}/lock")
+    assert "Since lock" not in phone.open(f"{here}/approve").text
+    for words in ("Forty lorries stand at the gate.", "Forty lorries stand at the gate!"):
+        author.open(f"{here}/edit")
+        author.post(f"{here}/edit", **(WORDS | {"text-en": words, "url-en-0": "https://elsewhere.example/act"}))
+        author.post(f"{here}/lock")
+    page = phone.open(f"{here}/approve").text
+    assert "Since lock 1, the first" in page
+    assert "1 lock lies between." in page
+    difference = "".join(re.findall(r'<pre class="difference">(.*?)</pre>', page, re.DOTALL))
+    for part in ("-Fourteen", "+Forty lorries stand at the gate!", "+https://elsewhere.example/act"):
+        assert part in html.unescape(difference)
 
 
 def test_a_cancel_is_not_hidden_by_others_that_are_done_with(author, desk, readers, worker):

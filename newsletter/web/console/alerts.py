@@ -86,7 +86,7 @@ def _shown(
     still: frozenset[str] = frozenset(),
 ) -> HTMLResponse:
     parts = gate.made(request).parts
-    found = desk.shown(parts, number)
+    found = desk.shown(parts, number, reader=who.operator.id if May.APPROVE in who.operator.may else None)
     waits = found.standing.state in NOT_GONE
     checked = desk.checked(parts, found, request.app.state.counts) if waits else None
     rules = parts.house.rules
@@ -269,7 +269,7 @@ def ask_approval(request: Request, number: Id) -> HTMLResponse:
 def _approval(request: Request, who: Visitor, number: int, problem: NewsletterError | None = None) -> HTMLResponse:
     who.require(May.APPROVE)
     parts = gate.made(request).parts
-    found = desk.shown(parts, number)
+    found = desk.shown(parts, number, reader=who.operator.id)
     locked = found.standing.locked
     if not found.standing.approvable or locked is None:
         return _shown(request, who, number, problem)
