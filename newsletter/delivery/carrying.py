@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email.utils import format_datetime
 from functools import partial
 
@@ -25,7 +25,7 @@ from newsletter.delivery.journal import Journal
 from newsletter.delivery.leasing import Work
 from newsletter.delivery.pacing import WINDOW_MESSAGES
 from newsletter.delivery.recording import Recorder
-from newsletter.delivery.windows import Window
+from newsletter.delivery.windows import Clock, Window
 from newsletter.errors import Invalid
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
 from newsletter.ledger.mailings import AT_LEAST_ONCE
@@ -117,6 +117,7 @@ class Carrier:
         self._pace = _Pace()
         self._renewing = asyncio.Lock()
         self._asking: set[asyncio.Future[Window | None]] = set()
+        self._clock = Clock(work.lease.planned_at, windows.boot_seconds())  # until the first window tells
         self._date = ""
         self._results: list[Result] = []
         self._dead: list[int] = []
@@ -214,9 +215,12 @@ class Carrier:
     def done(self, envelope: Envelope, outcome: Outcome) -> None:
         """Keep what became of an envelope until there is enough to write."""
         row = self._out.pop(envelope.key).row
+        accepted = isinstance(outcome, Accepted)
         if not isinstance(outcome, Uncertain):
-            self._journal.answered(row.position, accepted=isinstance(outcome, Accepted))
-        judged = outcomes.judge(row, outcome, kind=self._work.lease.kind, now=datetime.now(UTC))
+            self._journal.answered(row.position, accepted=accepted)
+        # What was taken is not tried again, whatever the time: seven thousand a second need not ask for it.
+        now = self._clock.told if accepted else self._clock.now
+        judged = outcomes.judge(row, outcome, kind=self._work.lease.kind, now=now)
         self._results.append(judged.result)
         self._classes.append(judged.cls)
         # Standards §16: it stops at once, and at fourteen a second five hundred outcomes are half a minute.
@@ -294,9 +298,14 @@ class Carrier:
 
     def _take(self, window: Window) -> None:
         """Allow the rows of a new window; forget those that are cancelled since the lease, or by the window itself."""
+        self._hear(window)
         self._date = self._today()
         self._allowed.extend((row, window) for row in window.asked if row.id in window.allowed)
         self._given.set()
+
+    def _hear(self, window: Window) -> None:
+        """Set the clock by which outcomes are judged: every window brings the database's time."""
+        self._clock = window.clock or self._clock
 
     def _recall(self) -> None:
         """Take back what was allowed and not begun: its window has closed, or will."""
@@ -316,6 +325,7 @@ class Carrier:
                 return
             waiting = sorted((one for one in self._out.values() if not one.window.is_open), key=_place)
             renewed = await self._ask([one.row for one in waiting], relay=None) or SHUT
+            self._hear(renewed)
             for one in waiting:
                 one.window = renewed if one.row.id in renewed.allowed else SHUT
 
@@ -348,7 +358,7 @@ class Carrier:
     def _today(self) -> str:
         """What may go twice goes with the same bytes, the hour of its planning among them."""
         again = self._work.lease.kind in AT_LEAST_ONCE
-        return format_datetime(self._work.lease.planned_at if again else datetime.now(UTC))
+        return format_datetime(self._work.lease.planned_at if again else self._clock.now)
 
     async def _write(self, *, everything: bool = False) -> None:
         """Write outcomes before they could be more than 500, or once our sender was refused, while the next window is opened.
