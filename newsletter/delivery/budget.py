@@ -23,6 +23,8 @@ GRANT_SECONDS = 0.05
 LANE_BURST_SECONDS = 2.0
 """How much of its share a lane may save up while it waits for its turn: what it does not take in time is nobody's otherwise."""
 ACTIVE = timedelta(seconds=3)
+ASTRAY = timedelta(seconds=5)
+"""Two who ask at once hold the clock's word of moments that differ by less; more is a clock that was set back."""
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 LEARNED = timedelta(minutes=1)
 """How long a pace that a refusal taught is kept before it is raised a step."""
@@ -63,6 +65,15 @@ def tokens(rate: float, *, paid_until: datetime, now: datetime, burst: float) ->
     """
     debt = max(0.0, (paid_until - now).total_seconds()) * rate
     return max(0, math.floor(max(1.0, burst) - debt + 1e-6))
+
+
+def honest(rate: float, *, paid_until: datetime, now: datetime, burst: float) -> datetime:
+    """Return up to when a rate can be used up: all that a bucket holds and no more.
+
+    What lies further ahead was paid before the clock was set back, and nobody may wait for it to come round again.
+    """
+    most = now + timedelta(seconds=max(1.0, burst) / rate)
+    return most if paid_until > most + ASTRAY else paid_until
 
 
 def paid(rate: float, messages: int, *, paid_until: datetime, now: datetime) -> datetime:

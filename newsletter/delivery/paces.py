@@ -6,7 +6,7 @@ less has its own at each relay, with the same shares: it counts what one relay b
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -53,9 +53,18 @@ class Pace:
         rows = self._rows(session)
         own = self._own(lane, rows, now)
         least = budget.worth(own, want)
-        total = _held(least, self.rate, rows[ALL], self.burst or self.rate * budget.BURST_SECONDS, now)
-        mine = _held(least, own, rows[lane], max(2.0, self.burst or own * budget.LANE_BURST_SECONDS), now)
-        return min(total, mine, key=lambda held: (held.messages, -held.wait))
+        all_together = _Bucket(ALL, self.rate, rows[ALL].paid_until, self.burst or self.rate * budget.BURST_SECONDS)
+        mine = _Bucket(lane, own, rows[lane].paid_until, max(2.0, self.burst or own * budget.LANE_BURST_SECONDS))
+        found = [self._forgiven(session, bucket, now).held(least, now) for bucket in (all_together, mine)]
+        return min(found, key=lambda held: (held.messages, -held.wait))
+
+    def _forgiven(self, session: Session, bucket: "_Bucket", now: datetime) -> "_Bucket":
+        """Set a bucket right that a clock which was set back has left with more debt than it can have."""
+        honest = budget.honest(bucket.rate, paid_until=bucket.paid_until, now=now, burst=bucket.burst)
+        if honest == bucket.paid_until:
+            return bucket
+        session.execute(_FORGIVE, self._place | {"lane": bucket.lane, "until": honest})
+        return replace(bucket, paid_until=honest)
 
     def pay(self, session: Session, lane: Lane, messages: int, *, now: datetime) -> None:
         """Count messages as granted; fewer than none gives them back."""
@@ -71,17 +80,28 @@ class Pace:
         return {row.lane: row for row in session.execute(_PACES, self._place)}
 
     def _own(self, lane: Lane, rows: dict[str, Any], now: datetime) -> float:
-        since = now - budget.active_for(self.rate)
-        active = [Lane(name) for name, row in rows.items() if name != ALL and row.asked_at > since]
+        # Either way: who asked "later" than now did so before the clock was set back.
+        lately = budget.active_for(self.rate)
+        active = [Lane(name) for name, row in rows.items() if name != ALL and abs(now - row.asked_at) < lately]
         return self.rate * budget.share(lane, [*active, lane])
 
 
-def _held(least: int, rate: float, row: Any, burst: float, now: datetime) -> Held:
-    least = max(1, min(least, int(burst)))
-    messages = budget.tokens(rate, paid_until=row.paid_until, now=now, burst=burst)
-    if messages >= least:
-        return Held(messages)
-    return Held(0, max(0.01, budget.wait_for(least, rate, paid_until=row.paid_until, now=now, burst=burst)))
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    """The bucket of a lane, or of all of them together."""
+
+    lane: str
+    rate: float
+    paid_until: datetime
+    burst: float
+
+    def held(self, least: int, now: datetime) -> Held:
+        least = max(1, min(least, int(self.burst)))
+        messages = budget.tokens(self.rate, paid_until=self.paid_until, now=now, burst=self.burst)
+        if messages >= least:
+            return Held(messages)
+        wait = budget.wait_for(least, self.rate, paid_until=self.paid_until, now=now, burst=self.burst)
+        return Held(0, max(0.01, wait))
 
 
 _ASK = text("""
@@ -92,6 +112,9 @@ _ASK = text("""
 """)
 _PACES = text("""
     SELECT lane, paid_until, asked_at FROM relay_pace WHERE relay = :relay AND provider = :provider ORDER BY lane FOR UPDATE
+""")
+_FORGIVE = text("""
+    UPDATE relay_pace SET paid_until = :until WHERE relay = :relay AND provider = :provider AND lane = :lane
 """)
 _PAY = text("""
     UPDATE relay_pace SET paid_until = greatest(paid_until, CAST(:now AS timestamptz)) + make_interval(secs => :seconds)

@@ -20,6 +20,8 @@ PROBE = timedelta(seconds=10)
 """A relay that did not answer is asked again so often, by one process."""
 REFUSED = timedelta(minutes=1)
 """One that refused us is asked seldom: whoever knocks with a wrong password every ten seconds is locked out."""
+LONGEST = timedelta(minutes=2)
+"""Nobody closes a relay for so long: it was closed before the clock was set back."""
 SLOWEST = 0.1
 FULL = {Limit.ACCOUNT_DAY: timedelta(hours=1), Limit.ACCOUNT_HOUR: timedelta(minutes=10)}
 """How long bulk mail stays away from a relay that has had enough of the day, or of the hour."""
@@ -105,12 +107,13 @@ def probe(session: Session, relay: Relay, *, patient: bool) -> bool:
     patient   it will wait for a word of the relay, and nobody else asks until it has said that it still does
     """
     _have(session, relay)
-    claimed = session.execute(_CLAIM, _names(relay) | {"probe": HOLD if patient else PROBE})
+    claimed = session.execute(_CLAIM, _names(relay) | {"probe": HOLD if patient else PROBE, "longest": LONGEST})
     return bool(claimed.rowcount)  # type: ignore[attr-defined]
 
 
 _CLAIM = text("""
-    UPDATE relay_state SET closed_until = clock_timestamp() + :probe WHERE name = :relay AND closed_until <= clock_timestamp()
+    UPDATE relay_state SET closed_until = clock_timestamp() + :probe
+    WHERE name = :relay AND NOT (closed_until BETWEEN clock_timestamp() AND clock_timestamp() + :longest)
 """)
 
 
@@ -120,7 +123,7 @@ def hold(session: Session, relay: Relay, *, mine: bool) -> bool:
     mine   this process holds it closed already; otherwise only who comes first may
     """
     _have(session, relay)
-    held = session.execute(_HOLD, _names(relay) | {"hold": HOLD, "mine": mine})
+    held = session.execute(_HOLD, _names(relay) | {"hold": HOLD, "mine": mine, "longest": LONGEST})
     return bool(held.rowcount)  # type: ignore[attr-defined]
 
 
@@ -128,7 +131,8 @@ HOLD = timedelta(seconds=30)
 """How long it is one process's to ask a relay that is silent; it says again and again that it still does (`Manners.knock`)."""
 _HOLD = text("""
     UPDATE relay_state SET closed_until = clock_timestamp() + :hold, closed_since = coalesce(closed_since, clock_timestamp())
-    WHERE name = :relay AND (:mine OR closed_until IS NULL OR closed_until <= clock_timestamp())
+    WHERE name = :relay AND (:mine OR closed_until IS NULL
+        OR NOT (closed_until BETWEEN clock_timestamp() AND clock_timestamp() + :longest))
 """)
 
 

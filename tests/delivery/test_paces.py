@@ -4,6 +4,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from newsletter.delivery import paces, standing, throttle
 from newsletter.ledger.mailings import Lane
@@ -102,3 +103,45 @@ def test_a_relay_that_asked_for_less_is_given_nothing_at_once(session):
     relay = Relay.parse("smtp://127.0.0.1:9?rate=20&ahead=200")
     standing.slow(session, relay, observed=20, now=NOON)
     assert throttle.grant(session, relay, Lane.BULK, "other", 250, now=NOON).messages == 2
+
+
+@pytest.mark.parametrize("where", ["relay", "provider"])
+@pytest.mark.parametrize("back", [timedelta(minutes=1), timedelta(hours=1)])
+def test_a_clock_that_is_set_back_silences_nobody(session, where, back):
+    """An hour on PostgreSQL's clock was an hour without an alert and without a confirmation."""
+    relay = slowed(session, where, 14)
+    for lane in Lane:
+        throttle.grant(session, relay, lane, "google", 250, now=NOON)
+    got, again = dict.fromkeys(Lane, 0), dict.fromkeys(Lane, 0.0)
+    for tick in range(200):
+        for lane in Lane:
+            if tick * 0.05 >= again[lane]:
+                now = NOON - back + timedelta(seconds=tick * 0.05)
+                found = throttle.grant(session, relay, lane, "google", 250, now=now)
+                got[lane] += found.messages
+                again[lane] = tick * 0.05 + found.wait_seconds
+    assert 120 <= sum(got.values()) <= 145, "fourteen a second, ten seconds"
+    assert got[Lane.TRANSACTIONAL] >= 0.18 * 140
+    assert got[Lane.URGENT] >= 0.6 * 140
+
+
+def test_a_lane_that_asked_before_the_clock_was_set_back_takes_no_share(session):
+    """An alert that went an hour ago, by the clock as it was, must not keep a digest at a tenth of the pace."""
+    relay = slowed(session, "relay", 14)
+    throttle.grant(session, relay, Lane.URGENT, "google", 250, now=NOON)
+    early = NOON - timedelta(hours=1)
+    got = sum(
+        throttle.grant(session, relay, Lane.BULK, "google", 250, now=early + timedelta(seconds=0.1 * step)).messages
+        for step in range(100)
+    )
+    assert got >= 120
+
+
+def test_a_relay_that_was_closed_before_the_clock_was_set_back_is_asked_all_the_same(session):
+    """It has been well for an hour, and nobody would knock."""
+    relay = Relay.parse("smtp://127.0.0.1:9")
+    standing.closed(session, relay)
+    assert not standing.probe(session, relay, patient=False)
+    session.execute(text("UPDATE relay_state SET closed_until = clock_timestamp() + interval '1 hour'"))
+    assert standing.probe(session, relay, patient=False)
+    assert not standing.probe(session, relay, patient=False)
