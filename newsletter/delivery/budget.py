@@ -86,6 +86,14 @@ def worth(rate: float, want: int) -> int:
     return max(1, min(want, int(rate * GRANT_SECONDS)))
 
 
+def burst(rate: float) -> float:
+    """Return how many messages a pace saves up while nobody asks: who asks for the next a moment late loses nothing of it.
+
+    No second holds more than the pace all the same (`seconds`).
+    """
+    return max(2.0, rate * BURST_SECONDS)
+
+
 def wait_for(messages: int, rate: float, *, paid_until: datetime, now: datetime, burst: float) -> float:
     """Return the seconds until the bucket holds so many messages, at most its burst; 0 when it does."""
     debt = max(0.0, (paid_until - now).total_seconds()) * rate

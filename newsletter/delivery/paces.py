@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import text
 
 from newsletter.database import Session
-from newsletter.delivery import budget
+from newsletter.delivery import budget, seconds
 from newsletter.delivery.budget import LEARNED, Lesson
 from newsletter.delivery.standing import SLOWEST
 from newsletter.ledger.mailings import Lane
@@ -36,7 +36,7 @@ class Pace:
 
     provider   the group behind the relay; "" is the relay itself
     rate       messages a second
-    burst      messages that may go at once after a pause; None is a quarter of a second's worth
+    burst      messages that may go at once after a pause; None: no second may hold more than its rate
     """
 
     relay: str
@@ -53,9 +53,11 @@ class Pace:
         rows = self._rows(session)
         own = self._own(lane, rows, now)
         least = budget.worth(own, want)
-        all_together = _Bucket(ALL, self.rate, rows[ALL].paid_until, self.burst or self.rate * budget.BURST_SECONDS)
+        all_together = _Bucket(ALL, self.rate, rows[ALL].paid_until, self.burst or budget.burst(self.rate))
         mine = _Bucket(lane, own, rows[lane].paid_until, max(2.0, self.burst or own * budget.LANE_BURST_SECONDS))
         found = [self._forgiven(session, bucket, now).held(least, now) for bucket in (all_together, mine)]
+        if self.burst is None:
+            found.append(Held(*seconds.held(least, rows[ALL].given, rate=self.rate, now=now)))
         return min(found, key=lambda held: (held.messages, -held.wait))
 
     def _forgiven(self, session: Session, bucket: "_Bucket", now: datetime) -> "_Bucket":
@@ -68,9 +70,14 @@ class Pace:
 
     def pay(self, session: Session, lane: Lane, messages: int, *, now: datetime) -> None:
         """Count messages as granted; fewer than none gives them back."""
-        own = self._own(lane, self._rows(session), now)
+        rows = self._rows(session)
+        own = self._own(lane, rows, now)
         for name, rate in ((ALL, self.rate), (str(lane), own)):
             session.execute(_PAY, self._place | {"lane": name, "seconds": messages / rate, "now": now})
+        if self.burst is None and ALL in rows:
+            change = seconds.with_more if messages > 0 else seconds.with_less
+            given = change(rows[ALL].given, abs(messages), now=now)
+            session.execute(_GIVE, self._place | {"lane": ALL, "given": given})
 
     @property
     def _place(self) -> dict[str, object]:
@@ -111,10 +118,13 @@ _ASK = text("""
     ON CONFLICT (relay, provider, lane) DO UPDATE SET asked_at = excluded.asked_at
 """)
 _PACES = text("""
-    SELECT lane, paid_until, asked_at FROM relay_pace WHERE relay = :relay AND provider = :provider ORDER BY lane FOR UPDATE
+    SELECT lane, paid_until, asked_at, given FROM relay_pace WHERE relay = :relay AND provider = :provider ORDER BY lane FOR UPDATE
 """)
 _FORGIVE = text("""
     UPDATE relay_pace SET paid_until = :until WHERE relay = :relay AND provider = :provider AND lane = :lane
+""")
+_GIVE = text("""
+    UPDATE relay_pace SET given = CAST(:given AS bigint[]) WHERE relay = :relay AND provider = :provider AND lane = :lane
 """)
 _PAY = text("""
     UPDATE relay_pace SET paid_until = greatest(paid_until, CAST(:now AS timestamptz)) + make_interval(secs => :seconds)

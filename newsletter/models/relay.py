@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Index
+from sqlalchemy import ARRAY, BIGINT, CheckConstraint, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from newsletter.models.base import Base, one_of
@@ -34,6 +34,7 @@ class RelayPace(Base):
     provider     the group behind the relay that asked for less; empty for the relay itself
     paid_until   the moment up to which its rate is used up: ahead of the clock by what was granted (GCRA)
     asked_at     when the lane last wanted something: lanes that want nothing share what they leave
+    given        of all lanes together: (hundredth of a second since 1970, messages) in the last second (`delivery.seconds`)
     """
 
     __tablename__ = "relay_pace"
@@ -43,6 +44,7 @@ class RelayPace(Base):
     lane: Mapped[str] = mapped_column(primary_key=True)
     paid_until: Mapped[datetime]
     asked_at: Mapped[datetime]
+    given: Mapped[list[list[int]]] = mapped_column(ARRAY(BIGINT), server_default="{}")
 
 
 class RelayUse(Base):

@@ -145,3 +145,21 @@ def test_a_relay_that_was_closed_before_the_clock_was_set_back_is_asked_all_the_
     session.execute(text("UPDATE relay_state SET closed_until = clock_timestamp() + interval '1 hour'"))
     assert standing.probe(session, relay, patient=False)
     assert not standing.probe(session, relay, patient=False)
+
+
+@pytest.mark.parametrize("where", ["relay", "provider"])
+def test_no_second_holds_more_than_the_pace_whoever_asks(session, where):
+    """A digest by the dozen, an alert, single confirmations: the relay counts them all, from any moment on."""
+    relay, dice = slowed(session, where, 56), random.Random(5)
+    gone, again = [], [0.0] * 4
+    children = [(Lane.BULK, 250), (Lane.BULK, 3), (Lane.URGENT, 250), (Lane.TRANSACTIONAL, 1)]
+    for tick in range(2000):
+        for child in dice.sample(range(4), 4):
+            if tick * 0.01 >= again[child]:
+                lane, want = children[child]
+                now = NOON + timedelta(seconds=tick * 0.01)
+                found = throttle.grant(session, relay, lane, "google", want, now=now)
+                gone += [tick * 0.01] * found.messages
+                again[child] = tick * 0.01 + found.wait_seconds + dice.choice((0, 0, 0.1))
+    assert max(sum(start <= at < start + 0.999 for at in gone) for start in gone) <= 56
+    assert len(gone) >= 56 * 20 * 0.96
