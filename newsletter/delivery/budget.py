@@ -18,6 +18,10 @@ URGENT_OVER_BULK = 0.9
 SERVICE_KEEP = 0.02
 """Part of every quota that an alert too leaves to service mail: a confirmation must not wait for tomorrow."""
 BURST_SECONDS = 0.25
+PATIENCE_SECONDS = 2.0
+"""A budget that holds nothing for longer than this gives its shard back, so that others are served meanwhile."""
+SWEPT_SECONDS = 7.5
+"""Within so long a shard that was given back and is due again has been found: the sweep's five seconds, and a busy machine."""
 GRANT_SECONDS = 0.05
 """A quick pace is granted in pieces of so much: one by one each message costs a transaction, and two senders keep a core busy."""
 LANE_BURST_SECONDS = 2.0
@@ -89,9 +93,17 @@ def worth(rate: float, want: int) -> int:
 def burst(rate: float) -> float:
     """Return how many messages a pace saves up while nobody asks: who asks for the next a moment late loses nothing of it.
 
-    No second holds more than the pace all the same (`seconds`).
+    No second holds more than the pace all the same (`seconds`). A pace so slow that its shard is given back meanwhile saves up
+    until a sweep finds the shard again.
     """
+    if rate * PATIENCE_SECONDS < 1:
+        return 1 + rate * SWEPT_SECONDS
     return max(2.0, rate * BURST_SECONDS)
+
+
+def lane_burst(own: float) -> float:
+    """Return how many messages of its share a lane saves up."""
+    return max(burst(own), own * LANE_BURST_SECONDS)
 
 
 def wait_for(messages: int, rate: float, *, paid_until: datetime, now: datetime, burst: float) -> float:

@@ -19,7 +19,7 @@ from functools import partial
 
 import structlog
 
-from newsletter.delivery import outcomes, pacing, thresholds, windows
+from newsletter.delivery import budget, outcomes, pacing, thresholds, windows
 from newsletter.delivery.envelopes import Envelopes
 from newsletter.delivery.journal import Journal
 from newsletter.delivery.leasing import Work
@@ -39,8 +39,6 @@ log = structlog.get_logger()
 
 FLUSH = 500
 KEEP_LEASE_SECONDS = 20.0
-PATIENCE_SECONDS = 2.0
-"""A budget that holds nothing for longer than this gives its shard back, so that others are served meanwhile."""
 LONGEST_WAIT_SECONDS = 60.0
 HEED_SECONDS = 1.0
 """How often a shard that pays nothing looks whether it must: at full speed every twentieth window."""
@@ -269,7 +267,7 @@ class Carrier:
             window = await self._ask(rows, relay=self._relay if self._limited else None)
         finally:
             self._put_back(rows[len(window.asked) if window else 0 :])
-        if window is None or window.wait > PATIENCE_SECONDS:
+        if window is None or window.wait > budget.PATIENCE_SECONDS:
             self._wait = min(window.wait if window else 0.0, LONGEST_WAIT_SECONDS)
             self._over = True
         elif not window.asked:
@@ -287,7 +285,7 @@ class Carrier:
         asking.add_done_callback(self._asking.discard)
         # Shielded: a session that dies while it waits takes nobody else's permission with it, and `_stop` waits for the answer.
         window = await asyncio.shield(asking)
-        if window and window.wait > PATIENCE_SECONDS:
+        if window and window.wait > budget.PATIENCE_SECONDS:
             log.info("budget spent", relay=self._relay.name, limit=window.why, wait=round(window.wait))
         return window
 

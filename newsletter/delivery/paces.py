@@ -54,7 +54,7 @@ class Pace:
         own = self._own(lane, rows, now)
         least = budget.worth(own, want)
         all_together = _Bucket(ALL, self.rate, rows[ALL].paid_until, self.burst or budget.burst(self.rate))
-        mine = _Bucket(lane, own, rows[lane].paid_until, max(2.0, self.burst or own * budget.LANE_BURST_SECONDS))
+        mine = _Bucket(lane, own, rows[lane].paid_until, self.burst or budget.lane_burst(own))
         found = [self._forgiven(session, bucket, now).held(least, now) for bucket in (all_together, mine)]
         if self.burst is None:
             found.append(Held(*seconds.held(least, rows[ALL].given, rate=self.rate, now=now)))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from newsletter.delivery import paces, standing, throttle
+from newsletter.delivery import budget, paces, standing, throttle
 from newsletter.ledger.mailings import Lane
 from newsletter.relay.target import Relay
 
@@ -79,10 +79,11 @@ def test_service_mail_gets_its_fifth_at_the_slowest_pace_too(session, where):
 def test_a_lane_alone_has_all_that_a_provider_gives(session):
     """On a quiet night a digest goes as fast as the provider bears."""
     relay = slowed(session, "provider", 5)
-    got = sum(
-        throttle.grant(session, relay, Lane.BULK, "google", 250, now=NOON + timedelta(seconds=0.1 * step)).messages
-        for step in range(600)
-    )
+    got, seconds = 0, 0.0
+    while seconds < 60:
+        found = throttle.grant(session, relay, Lane.BULK, "google", 250, now=NOON + timedelta(seconds=seconds))
+        got += found.messages
+        seconds += found.wait_seconds + 0.003
     assert 290 <= got <= 302
 
 
@@ -163,3 +164,20 @@ def test_no_second_holds_more_than_the_pace_whoever_asks(session, where):
                 again[child] = tick * 0.01 + found.wait_seconds + dice.choice((0, 0, 0.1))
     assert max(sum(start <= at < start + 0.999 for at in gone) for start in gone) <= 56
     assert len(gone) >= 56 * 20 * 0.96
+
+
+@pytest.mark.parametrize("where", ["relay", "provider"])
+@pytest.mark.parametrize("pace", [0.1, 0.25, 0.4, 0.49])
+def test_the_slowest_paces_are_reached_by_shards_that_a_sweep_finds(session, where, pace):
+    """Given back and found every five seconds, a mailing at 0.4 a second got one in five and took twice as long as promised."""
+    relay, dice, got, now, due = slowed(session, where, pace), random.Random(7), 0, 0.0, 0.0
+    for sweep in range(120):
+        now = sweep * 5 + dice.random()
+        while now >= due:
+            found = throttle.grant(session, relay, Lane.BULK, "google", 250, now=NOON + timedelta(seconds=now))
+            got += found.messages
+            if found.wait_seconds > budget.PATIENCE_SECONDS:
+                due = now + found.wait_seconds
+                break
+            now += found.wait_seconds + 0.01
+    assert 0.93 * pace * 600 <= got <= pace * 600 + 5
