@@ -304,6 +304,8 @@ class Carrier:
     def _hear(self, window: Window) -> None:
         """Set the clock by which outcomes are judged: every window brings the database's time."""
         self._clock = window.clock or self._clock
+        if window.allowed and not window.is_open:
+            self._recorder.born_closed(self._work.lease, window)
 
     def _recall(self) -> None:
         """Take back what was allowed and not begun: its window has closed, or will."""

@@ -78,8 +78,6 @@ def open(
     unspent what the window before was granted and did not begin
     yields_to  the relays of what comes first; none where this is not bulk
     """
-    # Read before the transaction: the permission counts from the question, not from a late answer.
-    asked = boot_seconds()
     with database.transaction() as session:
         if relay is not None:
             throttle.refund(session, relay, lease.lane, lease.provider, unspent, now=now(session))
@@ -90,6 +88,9 @@ def open(
             if grant.messages == 0:
                 return Window(frozenset(), 0.0, wait=grant.wait_seconds, why=grant.why)
             rows = rows[: grant.messages]
+        # Read before it is asked: the permission counts from the question, not from a late answer. After the budget, whose locks
+        # others may hold: nothing was asked of the shard while it was waited for.
+        asked = boot_seconds()
         opened = shards.announce(session, lease, first=rows[0].position, upto=rows[-1].position + 1)
         clock = Clock(opened.at.astimezone(UTC), boot_seconds()) if opened else None
         if relay is not None:

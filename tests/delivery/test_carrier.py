@@ -10,9 +10,11 @@ from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 
 from newsletter.delivery.carrying import Carrier, Turn
 from newsletter.delivery.leasing import Work
+from newsletter.delivery.recording import Recorder
 from newsletter.ledger.deliveries import DeliveryState, Row
 from newsletter.ledger.mailings import Kind, Lane
 from newsletter.ledger.shards import Lease
@@ -36,13 +38,13 @@ class Desk:
 
     @contextmanager
     def transaction(self):
-        assert self.gate.wait(10)
         yield self
 
     def written(self, results):
         """Hear of outcomes."""
 
     def execute(self, _statement, facts):
+        assert self.gate.wait(10)
         if "first" in facts:
             self.asked.append((facts["first"], facts["upto"]))
         return SimpleNamespace(one_or_none=lambda: SimpleNamespace(started_at=NOW, at=NOW), scalars=list)
@@ -60,6 +62,9 @@ class Crew:
 
     def limited(self, _relay, _provider):
         return False
+
+    def born_closed(self, lease, window):
+        Recorder(self.database).born_closed(lease, window)
 
     def flush(self, work, results, dead, classes, *, lasting):
         """Nothing is kept, but the database takes its time where it must."""
@@ -232,3 +237,27 @@ def test_a_machine_whose_clock_is_wrong_gives_up_nobody_and_bothers_nobody(outco
     [result] = far.results
     assert result.state is DeliveryState.DEFERRED
     assert timedelta(minutes=2) < result.due_at - NOW < timedelta(minutes=20), "by the clock that the rows go by"
+
+
+class Tired(Desk):
+    """Takes longer to open its first window than a window lasts."""
+
+    def execute(self, statement, facts):
+        if "first" in facts and not self.asked:
+            time.sleep(0.6)
+        return super().execute(statement, facts)
+
+
+def test_a_database_too_slow_to_open_a_window_is_named():
+    """Nothing was sent, for ever, and no line said why."""
+    gone = []
+
+    async def send(cargo, _desk):
+        while await cargo.more():
+            await take(cargo, gone, 10)
+        return len(gone)
+
+    with capture_logs() as said:
+        carry(send, count=10, desk=Tired())
+    assert gone == list(range(10)), "it was put back, and went with the next window"
+    assert [line["log_level"] for line in said if line["event"] == "window born closed"] == ["error"]

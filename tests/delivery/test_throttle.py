@@ -484,3 +484,26 @@ def test_a_shard_under_way_heeds_what_another_child_has_learned(sink, tmp_path, 
     assert len(sink.messages) - heeded <= 2 * 4 + 2
     assert status(made, mailing).uncertain == 0
     made.close()
+
+
+def test_a_window_that_waited_for_the_budget_is_open_all_the_same(newsletter, tmp_path):
+    """Seven children ask one after the other: whoever waits half a second for the relay's lock would send nothing, ever."""
+    sending(newsletter, tmp_path, 5)
+    relay, parts, locked = Relay.parse("smtp://127.0.0.1:9?rate=100"), newsletter.parts, threading.Event()
+    with parts.database.transaction() as session:
+        work = leasing.lease(session, Lane.BULK, owner="a test", journals=tmp_path)
+        standing.answered(session, relay)
+        throttle.grant(session, relay, Lane.BULK, "other", 1, now=work.lease.planned_at - timedelta(hours=1))
+
+    def hold():
+        with parts.database.transaction() as session:
+            standing.locked(session, relay)
+            locked.set()
+            time.sleep(0.7)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert locked.wait(10)
+    window = windows.open(parts.database, work.lease, work.rows, relay=relay)
+    holder.join(10)
+    assert (len(window.allowed), window.is_open) == (5, True)
