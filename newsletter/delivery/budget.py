@@ -160,7 +160,7 @@ class Limits:
     reserve         what bulk mail leaves of a day to alerts
     used            minute → lane → messages granted in the last day; only a promise needs it
     young           day of a relay's life, from 1 → the most that bulk mail gets while it is new
-    first_used_at   when its life began; None: it has not yet
+    first_used_at   when its life began, as far as its days have counted (`warming`); None: it has not yet
     lesson          the pace that its refusals taught
     full_until      up to when it takes nothing of this lane, by its own word
     beside          what bulk mail has due there beside an alert, or alerts beside bulk mail; only a promise needs it
@@ -203,7 +203,7 @@ class Limits:
 
     def most(self, moment: datetime) -> int | None:
         """Return how many messages bulk mail gets at most on the relay's day; None once it is no longer new."""
-        return self.young.get(1 + (moment - (self.first_used_at or moment)) // DAY)
+        return self.young.get(max(1, 1 + (moment - (self.first_used_at or moment)) // DAY))
 
     def room(
         self, moment: datetime, hour: Mapping[Lane, int], day: Mapping[Lane, int]

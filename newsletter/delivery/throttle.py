@@ -90,7 +90,8 @@ def _spent(session: Session, relay: Relay, known: Standing, lane: Lane, *, now: 
 def grant(session: Session, relay: Relay, lane: Lane, provider: str, want: int, *, now: datetime) -> Grant:
     """Grant up to `want` messages of a lane at a relay to a provider group, and count them as used."""
     known = standing.locked(session, relay)
-    room, why = quotas.room(session, relay, quotas.of(session, relay, known, lane, now=now), now=now)
+    bears = quotas.of(session, relay, known, lane, now=now)
+    room, why = quotas.room(session, relay, bears, now=now)
     if room == 0:
         return Grant(0, LOOK_AGAIN_SECONDS, why)
     want = want if room is None else min(want, room)
@@ -104,8 +105,8 @@ def grant(session: Session, relay: Relay, lane: Lane, provider: str, want: int, 
         _warn_of_haste(session, relay, known, want, now=now)
     for pace in kept:
         pace.pay(session, lane, want, now=now)
-    if not relay.near and known.first_used_at is None:
-        standing.begin(session, relay, at=now)
+    if bears.young:
+        quotas.warm_up(session, relay, known, want, now=now)
     quotas.use(session, relay, lane, want, now=now)
     return Grant(want)
 
@@ -134,6 +135,8 @@ def refund(session: Session, relay: Relay, lane: Lane, provider: str, messages: 
     known = standing.locked(session, relay)
     for pace in _paces(session, relay, known, provider, now=now):
         pace.pay(session, lane, -messages, now=now)
+    if lane is Lane.BULK and known.warming.since and not relay.near:
+        quotas.warm_up(session, relay, known, -messages, now=now)
     quotas.give_back(session, relay, lane, messages)
 
 

@@ -14,7 +14,8 @@ class RelayState(Base):
 
     slowed_to, slowed_until     messages a second, as its refusals taught us
     full_until                  it said that the day's quota is used up
-    first_used_at               where its warm-up began
+    first_used_at               where its warm-up would have begun, had every day since counted (`delivery.warming`)
+    young_since, young_used     the day of the warm-up that it is at, and what bulk mail used of it
     """
 
     __tablename__ = "relay_state"
@@ -26,6 +27,8 @@ class RelayState(Base):
     slowed_until: Mapped[datetime | None]
     full_until: Mapped[datetime | None]
     first_used_at: Mapped[datetime | None]
+    young_since: Mapped[datetime | None]
+    young_used: Mapped[int] = mapped_column(BIGINT, server_default="0")
 
 
 class RelayPace(Base):
