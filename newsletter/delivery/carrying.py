@@ -9,6 +9,7 @@ they never hold more than one window's messages.
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ from newsletter.delivery import budget, outcomes, pacing, thresholds, windows
 from newsletter.delivery.envelopes import Envelopes
 from newsletter.delivery.journal import Journal
 from newsletter.delivery.leasing import Work
-from newsletter.delivery.pacing import WINDOW_MESSAGES
+from newsletter.delivery.pacing import WINDOW_MESSAGES, WINDOW_SECONDS
 from newsletter.delivery.recording import Recorder
 from newsletter.delivery.windows import Clock, Window
 from newsletter.errors import Invalid
@@ -88,19 +89,53 @@ class _Out:
         self.window = window
 
 
+class Load:
+    """What is left of a shard, for all who carry it at once: each relay with a pace takes what it may begin, from the first on."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.ahead = deque(rows)
+        self.carriers: list[Carrier] = []
+
+    @property
+    def left(self) -> int:
+        """How many nobody has begun: as told once all have come to their end."""
+        return len(self.ahead) + sum(one.kept for one in self.carriers)
+
+    @property
+    def unwritten(self) -> int:
+        """How many are out, or may be begun, of which nothing is written yet."""
+        return sum(one.unwritten for one in self.carriers)
+
+    def put_back(self, rows: Sequence[Row]) -> None:
+        """Leave rows for another window, in the order of the shard."""
+        left = sorted([*rows, *self.ahead], key=_position)
+        self.ahead.clear()
+        self.ahead.extend(left)
+
+
 class Carrier:
     """Carries one shard: the cargo of a pool. Every message that was begun has its outcome in the ledger when `carry` returns."""
 
     def __init__(
-        self, work: Work, journal: Journal, turn: Turn, *, pool: Pool, envelopes: Envelopes, recorder: Recorder
+        self,
+        work: Work,
+        journal: Journal,
+        turn: Turn,
+        *,
+        pool: Pool,
+        envelopes: Envelopes,
+        recorder: Recorder,
+        load: Load | None = None,
     ) -> None:
+        """Remember the parts. load: what others carry of the same shard, through other relays; None: nobody does."""
         self._work = work
         self._journal = journal
         self._until, self._halt, self._opened = turn.until, turn.halt, turn.opened
         self._relay, self._limited, self._yields_to = turn.relay, turn.limited, turn.yields_to
         self._probing, self._heeding = turn.probing, turn.heed
         self._pool, self._envelopes, self._recorder = pool, envelopes, recorder
-        self._ahead = deque(work.rows)
+        self._load = load or Load(work.rows)
+        self._load.carriers.append(self)
         self._allowed: deque[tuple[Row, Window]] = deque()
         self._out: dict[int, _Out] = {}
         self._kept: list[Row] = []
@@ -140,7 +175,7 @@ class Carrier:
             await self._learn(observed)
             await self._give_back_budget()
         opener.result()
-        return Carried(begun, len(self._ahead) + len(self._kept), timedelta(seconds=self._wait))
+        return Carried(begun, self._load.left, timedelta(seconds=self._wait))
 
     async def _stop(self, opener: "asyncio.Task[None]") -> None:
         """Let what asks for windows come to its end: one that is announced after the lease is given back would be in doubt."""
@@ -160,7 +195,7 @@ class Carrier:
                 self._recall()
                 break
             self._allowed.popleft()
-            if not self._allowed or (len(self._allowed) < self._low and self._ahead):
+            if not self._allowed or (len(self._allowed) < self._low and self._load.ahead):
                 self._wanted.set()
             try:
                 envelope = self._envelopes.make(self._work, row, self._date)
@@ -235,7 +270,7 @@ class Carrier:
     async def _open_windows(self) -> None:
         """Open one window after the other, each a little before it is needed."""
         try:
-            while not (self._over or self._until()) and (self._ahead or self._allowed):
+            while not (self._over or self._until()) and (self._load.ahead or self._allowed):
                 await self._next_window()
                 if self._over:
                     break
@@ -257,10 +292,15 @@ class Carrier:
         rate = self._pace.step(self._drawn)
         self._low = pacing.low_water(rate=rate)
         size = pacing.window_size(rate=rate, open_already=len(self._allowed))
-        size = max(1, min(size, FLUSH + WINDOW_MESSAGES - self._unwritten()))
+        if len(self._load.carriers) > 1:
+            # No more than its pace can use: what is asked for is nobody else's until the answer.
+            size = min(size, max(1, math.ceil((self._relay.rate or WINDOW_MESSAGES) * WINDOW_SECONDS)))
+        size = max(1, min(size, FLUSH + WINDOW_MESSAGES - self._load.unwritten))
         # Out of the queue while they are asked for: a window that closes meanwhile puts back what it leaves, wherever it belongs.
-        rows = [self._ahead.popleft() for _ in range(min(size, len(self._ahead)))]
+        rows = [self._load.ahead.popleft() for _ in range(min(size, len(self._load.ahead)))]
         if not rows:
+            if not self._allowed:
+                self._wanted.set()  # others have taken the last of them meanwhile
             return
         window = None
         try:
@@ -316,7 +356,7 @@ class Carrier:
     def _put_back(self, rows: Sequence[Row]) -> None:
         """Leave rows for another window, in the order of the shard: a window is opened from its first row to its last."""
         if rows:
-            self._ahead = deque(sorted([*rows, *self._ahead], key=_position))
+            self._load.put_back(rows)
 
     async def _renew(self, out: _Out) -> None:
         """Open a window again over all who wait behind closed ones."""
@@ -380,8 +420,14 @@ class Carrier:
             await self._flush
             self._flush = None
 
-    def _unwritten(self) -> int:
-        """Return how many messages are out, or may be begun, of which nothing is written yet."""
+    @property
+    def kept(self) -> int:
+        """How many were drawn and not begun."""
+        return len(self._kept)
+
+    @property
+    def unwritten(self) -> int:
+        """How many messages are out, or may be begun, of which nothing is written yet."""
         flushing = self._flushing if self._flush is not None else 0
         return flushing + len(self._results) + len(self._out) + len(self._allowed)
 

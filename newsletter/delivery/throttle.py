@@ -73,6 +73,26 @@ def choose(session: Session, relays: Sequence[Relay], lane: Lane, *, chance: flo
     return Choice(_weighted(able, chance), None if able else min(whys, default=None), others=len(able) > 1)
 
 
+def beside(session: Session, relays: Sequence[Relay], lane: Lane, chosen: Relay, *, now: datetime) -> tuple[Relay, ...]:
+    """Return the other relays that a sender may use at once beside the chosen one: those with a pace, where it has one too.
+
+    A promise adds their paces. Where there are none the weights alone decide, shard by shard.
+    """
+
+    def paced(relay: Relay, known: Standing) -> bool:
+        return relay.rate is not None or known.lesson is not None
+
+    found = [(one, standing.of(session, one)) for one in relays]
+    if not any(one == chosen and paced(one, known) for one, known in found):
+        return ()
+    return tuple(
+        one
+        for one, known in found
+        if one != chosen and paced(one, known) and known.closed_since is None
+        if not _spent(session, one, known, lane, now=now)
+    )
+
+
 def _weighted(able: Sequence[Relay], chance: float) -> Relay | None:
     point = chance * sum(relay.weight for relay in able)
     for relay in able:

@@ -507,3 +507,33 @@ def test_a_window_that_waited_for_the_budget_is_open_all_the_same(newsletter, tm
     window = windows.open(parts.database, work.lease, work.rows, relay=relay)
     holder.join(10)
     assert (len(window.allowed), window.is_open) == (5, True)
+
+
+def test_one_sender_uses_the_paces_of_two_relays(sink, other_sink, tmp_path, database_urls):
+    """Two relays at six a second were promised as twelve, and one sender used one of them: twice as long as was said."""
+    made = house.build(
+        tmp_path, database_urls, f"{sink.url}?rate=6&connections=2 {other_sink.url}?rate=6&connections=2"
+    )
+    mailing = sending(made, tmp_path, 96)
+    began = time.monotonic()
+    while status(made, mailing).due and time.monotonic() < began + 30:
+        made.deliver("bulk", seconds=15)
+    took = time.monotonic() - began
+    assert took < 96 / 12 * 1.3
+    assert min(len(sink.messages), len(other_sink.messages)) >= 40
+    had = [message.recipient for one in (sink, other_sink) for message in one.messages]
+    assert sorted(had) == sorted(house.addresses(96)), "each of them once"
+    assert (status(made, mailing).state, status(made, mailing).uncertain) == ("done", 0)
+    made.close()
+
+
+def test_a_second_relay_that_is_silent_keeps_nobody_waiting(other_sink, tmp_path, database_urls):
+    """Its part of the shard goes by the first, and it is known to be away."""
+    silent = Counting(script={"BANNER": None})
+    with smtp.running(silent):
+        made = house.build(tmp_path, database_urls, f"{other_sink.url}?rate=40&weight=1000 {silent.url}?rate=40")
+        mailing = sending(made, tmp_path, 60)
+        made.deliver("bulk", seconds=15)
+        assert status(made, mailing).accepted == len(other_sink.messages) == 60
+        assert len(ask(made, "SELECT 1 FROM relay_state WHERE closed_since IS NOT NULL")) == 1
+        made.close()
