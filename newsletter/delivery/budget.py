@@ -18,11 +18,17 @@ URGENT_OVER_BULK = 0.9
 SERVICE_KEEP = 0.02
 """Part of every quota that an alert too leaves to service mail: a confirmation must not wait for tomorrow."""
 BURST_SECONDS = 0.25
+PATIENCE_SECONDS = 2.0
+"""A budget that holds nothing for longer than this gives its shard back, so that others are served meanwhile."""
+SWEPT_SECONDS = 7.5
+"""Within so long a shard that was given back and is due again has been found: the sweep's five seconds, and a busy machine."""
 GRANT_SECONDS = 0.05
 """A quick pace is granted in pieces of so much: one by one each message costs a transaction, and two senders keep a core busy."""
 LANE_BURST_SECONDS = 2.0
 """How much of its share a lane may save up while it waits for its turn: what it does not take in time is nobody's otherwise."""
 ACTIVE = timedelta(seconds=3)
+ASTRAY = timedelta(seconds=5)
+"""Two who ask at once hold the clock's word of moments that differ by less; more is a clock that was set back."""
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 LEARNED = timedelta(minutes=1)
 """How long a pace that a refusal taught is kept before it is raised a step."""
@@ -65,6 +71,15 @@ def tokens(rate: float, *, paid_until: datetime, now: datetime, burst: float) ->
     return max(0, math.floor(max(1.0, burst) - debt + 1e-6))
 
 
+def honest(rate: float, *, paid_until: datetime, now: datetime, burst: float) -> datetime:
+    """Return up to when a rate can be used up: all that a bucket holds and no more.
+
+    What lies further ahead was paid before the clock was set back, and nobody may wait for it to come round again.
+    """
+    most = now + timedelta(seconds=max(1.0, burst) / rate)
+    return most if paid_until > most + ASTRAY else paid_until
+
+
 def paid(rate: float, messages: int, *, paid_until: datetime, now: datetime) -> datetime:
     """Return up to when the rate is used up once so many more messages were granted."""
     return max(paid_until, now) + timedelta(seconds=messages / rate)
@@ -73,6 +88,22 @@ def paid(rate: float, messages: int, *, paid_until: datetime, now: datetime) -> 
 def worth(rate: float, want: int) -> int:
     """Return how many messages of a pace are worth a grant, where somebody wants so many: one, unless it is quick."""
     return max(1, min(want, int(rate * GRANT_SECONDS)))
+
+
+def burst(rate: float) -> float:
+    """Return how many messages a pace saves up while nobody asks: who asks for the next a moment late loses nothing of it.
+
+    No second holds more than the pace all the same (`seconds`). A pace so slow that its shard is given back meanwhile saves up
+    until a sweep finds the shard again.
+    """
+    if rate * PATIENCE_SECONDS < 1:
+        return 1 + rate * SWEPT_SECONDS
+    return max(2.0, rate * BURST_SECONDS)
+
+
+def lane_burst(own: float) -> float:
+    """Return how many messages of its share a lane saves up."""
+    return max(burst(own), own * LANE_BURST_SECONDS)
 
 
 def wait_for(messages: int, rate: float, *, paid_until: datetime, now: datetime, burst: float) -> float:
@@ -129,7 +160,7 @@ class Limits:
     reserve         what bulk mail leaves of a day to alerts
     used            minute → lane → messages granted in the last day; only a promise needs it
     young           day of a relay's life, from 1 → the most that bulk mail gets while it is new
-    first_used_at   when its life began; None: it has not yet
+    first_used_at   when its life began, as far as its days have counted (`warming`); None: it has not yet
     lesson          the pace that its refusals taught
     full_until      up to when it takes nothing of this lane, by its own word
     beside          what bulk mail has due there beside an alert, or alerts beside bulk mail; only a promise needs it
@@ -172,7 +203,7 @@ class Limits:
 
     def most(self, moment: datetime) -> int | None:
         """Return how many messages bulk mail gets at most on the relay's day; None once it is no longer new."""
-        return self.young.get(1 + (moment - (self.first_used_at or moment)) // DAY)
+        return self.young.get(max(1, 1 + (moment - (self.first_used_at or moment)) // DAY))
 
     def room(
         self, moment: datetime, hour: Mapping[Lane, int], day: Mapping[Lane, int]

@@ -9,23 +9,24 @@ they never hold more than one window's messages.
 """
 
 import asyncio
+import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from email.utils import format_datetime
 from functools import partial
 
 import structlog
 
-from newsletter.delivery import outcomes, pacing, thresholds, windows
+from newsletter.delivery import budget, outcomes, pacing, thresholds, windows
 from newsletter.delivery.envelopes import Envelopes
 from newsletter.delivery.journal import Journal
 from newsletter.delivery.leasing import Work
-from newsletter.delivery.pacing import WINDOW_MESSAGES
+from newsletter.delivery.pacing import WINDOW_MESSAGES, WINDOW_SECONDS
 from newsletter.delivery.recording import Recorder
-from newsletter.delivery.windows import Window
+from newsletter.delivery.turns import Carried, Turn
+from newsletter.delivery.windows import Clock, Window
 from newsletter.errors import Invalid
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
 from newsletter.ledger.mailings import AT_LEAST_ONCE
@@ -39,51 +40,10 @@ log = structlog.get_logger()
 
 FLUSH = 500
 KEEP_LEASE_SECONDS = 20.0
-PATIENCE_SECONDS = 2.0
-"""A budget that holds nothing for longer than this gives its shard back, so that others are served meanwhile."""
 LONGEST_WAIT_SECONDS = 60.0
 HEED_SECONDS = 1.0
 """How often a shard that pays nothing looks whether it must: at full speed every twentieth window."""
 SHUT = Window(frozenset(), 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Carried:
-    """What a turn did: messages begun, rows of the shard that are left for another, and how long these must wait.
-
-    refused  by what class of refusal the relay turned us away, so that another is to have what is left; None: it did not
-    """
-
-    begun: int
-    left: int
-    wait: timedelta = timedelta(0)
-    refused: Class | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """How a shard is to be carried.
-
-    relay     where to
-    limited   windows are paid from the relay's budget
-    until     True begins no further message: the turn is over
-    halt      True begins no further body either: the process is asked to end
-    opened    called once the first window is open
-    yields_to the relays for whose shards this turn ends early; none where it is not bulk
-    heed      called, in a thread, before each window is opened: wishes that waited elsewhere come first
-    probing   the relay did not answer before: one session asks whether it is well
-    instead   another relay can take what this one refuses to take from us
-    """
-
-    relay: Relay
-    limited: bool
-    until: Callable[[], bool]
-    halt: Callable[[], bool]
-    opened: Callable[[], object] = lambda: None
-    yields_to: Sequence[Relay] = ()
-    heed: Callable[[], object] = lambda: None
-    probing: bool = False
-    instead: bool = False
 
 
 class _Out:
@@ -96,12 +56,45 @@ class _Out:
         self.window = window
 
 
+class Load:
+    """What is left of a shard, for all who carry it at once: each relay with a pace takes what it may begin, from the first on."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.ahead = deque(rows)
+        self.carriers: list[Carrier] = []
+
+    @property
+    def left(self) -> int:
+        """How many nobody has begun: as told once all have come to their end."""
+        return len(self.ahead) + sum(one.kept for one in self.carriers)
+
+    @property
+    def unwritten(self) -> int:
+        """How many are out, or may be begun, of which nothing is written yet."""
+        return sum(one.unwritten for one in self.carriers)
+
+    def put_back(self, rows: Sequence[Row]) -> None:
+        """Leave rows for another window, in the order of the shard."""
+        left = sorted([*rows, *self.ahead], key=_position)
+        self.ahead.clear()
+        self.ahead.extend(left)
+
+
 class Carrier:
     """Carries one shard: the cargo of a pool. Every message that was begun has its outcome in the ledger when `carry` returns."""
 
     def __init__(
-        self, work: Work, journal: Journal, turn: Turn, *, pool: Pool, envelopes: Envelopes, recorder: Recorder
+        self,
+        work: Work,
+        journal: Journal,
+        turn: Turn,
+        *,
+        pool: Pool,
+        envelopes: Envelopes,
+        recorder: Recorder,
+        load: Load | None = None,
     ) -> None:
+        """Remember the parts. load: what others carry of the same shard, through other relays; None: nobody does."""
         self._work = work
         self._journal = journal
         self._until, self._halt, self._opened = turn.until, turn.halt, turn.opened
@@ -109,7 +102,8 @@ class Carrier:
         self._probing, self._heeding = turn.probing, turn.heed
         self._away = _TurnedAway(turn.instead)
         self._pool, self._envelopes, self._recorder = pool, envelopes, recorder
-        self._ahead = deque(work.rows)
+        self._load = load or Load(work.rows)
+        self._load.carriers.append(self)
         self._allowed: deque[tuple[Row, Window]] = deque()
         self._out: dict[int, _Out] = {}
         self._kept: list[Row] = []
@@ -124,6 +118,7 @@ class Carrier:
         self._pace = _Pace()
         self._renewing = asyncio.Lock()
         self._asking: set[asyncio.Future[Window | None]] = set()
+        self._clock = Clock(work.lease.planned_at, windows.boot_seconds())  # until the first window tells
         self._date = ""
         self._results: list[Result] = []
         self._dead: list[int] = []
@@ -149,8 +144,7 @@ class Carrier:
             await self._learn(observed)
             await self._give_back_budget()
         opener.result()
-        left = len(self._ahead) + len(self._kept)
-        return Carried(begun, left, timedelta(seconds=self._wait), self._away.by)
+        return Carried(begun, self._load.left, timedelta(seconds=self._wait), self._away.by)
 
     async def _stop(self, opener: "asyncio.Task[None]") -> None:
         """Let what asks for windows come to its end: one that is announced after the lease is given back would be in doubt."""
@@ -170,7 +164,7 @@ class Carrier:
                 self._recall()
                 break
             self._allowed.popleft()
-            if not self._allowed or (len(self._allowed) < self._low and self._ahead):
+            if not self._allowed or (len(self._allowed) < self._low and self._load.ahead):
                 self._wanted.set()
             try:
                 envelope = self._envelopes.make(self._work, row, self._date)
@@ -223,10 +217,13 @@ class Carrier:
     def done(self, envelope: Envelope, outcome: Outcome) -> None:
         """Keep what became of an envelope until there is enough to write."""
         row = self._out.pop(envelope.key).row
+        accepted = isinstance(outcome, Accepted)
         if not isinstance(outcome, Uncertain):
-            self._journal.answered(row.position, accepted=isinstance(outcome, Accepted))
+            self._journal.answered(row.position, accepted=accepted)
+        # What was taken is not tried again, whatever the time: seven thousand a second need not ask for it.
+        now = self._clock.told if accepted else self._clock.now
         kind, instead = self._work.lease.kind, self._away.instead
-        judged = outcomes.judge(row, outcome, kind=kind, now=datetime.now(UTC), instead=instead)
+        judged = outcomes.judge(row, outcome, kind=kind, now=now, instead=instead)
         self._results.append(judged.result)
         self._classes.append(judged.cls)
         # Standards §16: it stops at once, and at fourteen a second five hundred outcomes are half a minute.
@@ -253,7 +250,7 @@ class Carrier:
     async def _open_windows(self) -> None:
         """Open one window after the other, each a little before it is needed."""
         try:
-            while not (self._over or self._until()) and (self._ahead or self._allowed):
+            while not (self._over or self._until()) and (self._load.ahead or self._allowed):
                 await self._next_window()
                 if self._over:
                     break
@@ -275,17 +272,22 @@ class Carrier:
         rate = self._pace.step(self._drawn)
         self._low = pacing.low_water(rate=rate)
         size = pacing.window_size(rate=rate, open_already=len(self._allowed))
-        size = max(1, min(size, FLUSH + WINDOW_MESSAGES - self._unwritten()))
+        if len(self._load.carriers) > 1:
+            # No more than its pace can use: what is asked for is nobody else's until the answer.
+            size = min(size, max(1, math.ceil((self._relay.rate or WINDOW_MESSAGES) * WINDOW_SECONDS)))
+        size = max(1, min(size, FLUSH + WINDOW_MESSAGES - self._load.unwritten))
         # Out of the queue while they are asked for: a window that closes meanwhile puts back what it leaves, wherever it belongs.
-        rows = [self._ahead.popleft() for _ in range(min(size, len(self._ahead)))]
+        rows = [self._load.ahead.popleft() for _ in range(min(size, len(self._load.ahead)))]
         if not rows:
+            if not self._allowed:
+                self._wanted.set()  # others have taken the last of them meanwhile
             return
         window = None
         try:
             window = await self._ask(rows, relay=self._relay if self._limited else None)
         finally:
             self._put_back(rows[len(window.asked) if window else 0 :])
-        if window is None or window.wait > PATIENCE_SECONDS:
+        if window is None or window.wait > budget.PATIENCE_SECONDS:
             self._wait = min(window.wait if window else 0.0, LONGEST_WAIT_SECONDS)
             self._over = True
         elif not window.asked:
@@ -305,7 +307,7 @@ class Carrier:
         asking.add_done_callback(self._asking.discard)
         # Shielded: a session that dies while it waits takes nobody else's permission with it, and `_stop` waits for the answer.
         window = await asyncio.shield(asking)
-        if window and window.wait > PATIENCE_SECONDS:
+        if window and window.wait > budget.PATIENCE_SECONDS:
             log.info("budget spent", relay=self._relay.name, limit=window.why, wait=round(window.wait))
         return window
 
@@ -316,9 +318,16 @@ class Carrier:
 
     def _take(self, window: Window) -> None:
         """Allow the rows of a new window; forget those that are cancelled since the lease, or by the window itself."""
+        self._hear(window)
         self._date = self._today()
         self._allowed.extend((row, window) for row in window.asked if row.id in window.allowed)
         self._given.set()
+
+    def _hear(self, window: Window) -> None:
+        """Set the clock by which outcomes are judged: every window brings the database's time."""
+        self._clock = window.clock or self._clock
+        if window.allowed and not window.is_open:
+            self._recorder.born_closed(self._work.lease, window)
 
     def _recall(self) -> None:
         """Take back what was allowed and not begun: its window has closed, or will."""
@@ -329,7 +338,7 @@ class Carrier:
     def _put_back(self, rows: Sequence[Row]) -> None:
         """Leave rows for another window, in the order of the shard: a window is opened from its first row to its last."""
         if rows:
-            self._ahead = deque(sorted([*rows, *self._ahead], key=_position))
+            self._load.put_back(rows)
 
     async def _renew(self, out: _Out) -> None:
         """Open a window again over all who wait behind closed ones."""
@@ -338,6 +347,7 @@ class Carrier:
                 return
             waiting = sorted((one for one in self._out.values() if not one.window.is_open), key=_place)
             renewed = await self._ask([one.row for one in waiting], relay=None) or SHUT
+            self._hear(renewed)
             for one in waiting:
                 one.window = renewed if one.row.id in renewed.allowed else SHUT
 
@@ -370,7 +380,7 @@ class Carrier:
     def _today(self) -> str:
         """What may go twice goes with the same bytes, the hour of its planning among them."""
         again = self._work.lease.kind in AT_LEAST_ONCE
-        return format_datetime(self._work.lease.planned_at if again else datetime.now(UTC))
+        return format_datetime(self._work.lease.planned_at if again else self._clock.now)
 
     async def _write(self, *, everything: bool = False) -> None:
         """Write outcomes before they could be more than 500, or once our sender was refused, while the next window is opened.
@@ -392,8 +402,14 @@ class Carrier:
             await self._flush
             self._flush = None
 
-    def _unwritten(self) -> int:
-        """Return how many messages are out, or may be begun, of which nothing is written yet."""
+    @property
+    def kept(self) -> int:
+        """How many were drawn and not begun."""
+        return len(self._kept)
+
+    @property
+    def unwritten(self) -> int:
+        """How many messages are out, or may be begun, of which nothing is written yet."""
         flushing = self._flushing if self._flush is not None else 0
         return flushing + len(self._results) + len(self._out) + len(self._allowed)
 

@@ -6,14 +6,14 @@ less has its own at each relay, with the same shares: it counts what one relay b
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
 
 from newsletter.database import Session
-from newsletter.delivery import budget
+from newsletter.delivery import budget, seconds
 from newsletter.delivery.budget import LEARNED, Lesson
 from newsletter.delivery.standing import SLOWEST
 from newsletter.ledger.mailings import Lane
@@ -36,7 +36,7 @@ class Pace:
 
     provider   the group behind the relay; "" is the relay itself
     rate       messages a second
-    burst      messages that may go at once after a pause; None is a quarter of a second's worth
+    burst      messages that may go at once after a pause; None: no second may hold more than its rate
     """
 
     relay: str
@@ -53,15 +53,31 @@ class Pace:
         rows = self._rows(session)
         own = self._own(lane, rows, now)
         least = budget.worth(own, want)
-        total = _held(least, self.rate, rows[ALL], self.burst or self.rate * budget.BURST_SECONDS, now)
-        mine = _held(least, own, rows[lane], max(2.0, self.burst or own * budget.LANE_BURST_SECONDS), now)
-        return min(total, mine, key=lambda held: (held.messages, -held.wait))
+        all_together = _Bucket(ALL, self.rate, rows[ALL].paid_until, self.burst or budget.burst(self.rate))
+        mine = _Bucket(lane, own, rows[lane].paid_until, self.burst or budget.lane_burst(own))
+        found = [self._forgiven(session, bucket, now).held(least, now) for bucket in (all_together, mine)]
+        if self.burst is None:
+            found.append(Held(*seconds.held(least, rows[ALL].given, rate=self.rate, now=now)))
+        return min(found, key=lambda held: (held.messages, -held.wait))
+
+    def _forgiven(self, session: Session, bucket: "_Bucket", now: datetime) -> "_Bucket":
+        """Set a bucket right that a clock which was set back has left with more debt than it can have."""
+        honest = budget.honest(bucket.rate, paid_until=bucket.paid_until, now=now, burst=bucket.burst)
+        if honest == bucket.paid_until:
+            return bucket
+        session.execute(_FORGIVE, self._place | {"lane": bucket.lane, "until": honest})
+        return replace(bucket, paid_until=honest)
 
     def pay(self, session: Session, lane: Lane, messages: int, *, now: datetime) -> None:
         """Count messages as granted; fewer than none gives them back."""
-        own = self._own(lane, self._rows(session), now)
+        rows = self._rows(session)
+        own = self._own(lane, rows, now)
         for name, rate in ((ALL, self.rate), (str(lane), own)):
             session.execute(_PAY, self._place | {"lane": name, "seconds": messages / rate, "now": now})
+        if self.burst is None and ALL in rows:
+            change = seconds.with_more if messages > 0 else seconds.with_less
+            given = change(rows[ALL].given, abs(messages), now=now)
+            session.execute(_GIVE, self._place | {"lane": ALL, "given": given})
 
     @property
     def _place(self) -> dict[str, object]:
@@ -71,17 +87,28 @@ class Pace:
         return {row.lane: row for row in session.execute(_PACES, self._place)}
 
     def _own(self, lane: Lane, rows: dict[str, Any], now: datetime) -> float:
-        since = now - budget.active_for(self.rate)
-        active = [Lane(name) for name, row in rows.items() if name != ALL and row.asked_at > since]
+        # Either way: who asked "later" than now did so before the clock was set back.
+        lately = budget.active_for(self.rate)
+        active = [Lane(name) for name, row in rows.items() if name != ALL and abs(now - row.asked_at) < lately]
         return self.rate * budget.share(lane, [*active, lane])
 
 
-def _held(least: int, rate: float, row: Any, burst: float, now: datetime) -> Held:
-    least = max(1, min(least, int(burst)))
-    messages = budget.tokens(rate, paid_until=row.paid_until, now=now, burst=burst)
-    if messages >= least:
-        return Held(messages)
-    return Held(0, max(0.01, budget.wait_for(least, rate, paid_until=row.paid_until, now=now, burst=burst)))
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    """The bucket of a lane, or of all of them together."""
+
+    lane: str
+    rate: float
+    paid_until: datetime
+    burst: float
+
+    def held(self, least: int, now: datetime) -> Held:
+        least = max(1, min(least, int(self.burst)))
+        messages = budget.tokens(self.rate, paid_until=self.paid_until, now=now, burst=self.burst)
+        if messages >= least:
+            return Held(messages)
+        wait = budget.wait_for(least, self.rate, paid_until=self.paid_until, now=now, burst=self.burst)
+        return Held(0, max(0.01, wait))
 
 
 _ASK = text("""
@@ -91,7 +118,13 @@ _ASK = text("""
     ON CONFLICT (relay, provider, lane) DO UPDATE SET asked_at = excluded.asked_at
 """)
 _PACES = text("""
-    SELECT lane, paid_until, asked_at FROM relay_pace WHERE relay = :relay AND provider = :provider ORDER BY lane FOR UPDATE
+    SELECT lane, paid_until, asked_at, given FROM relay_pace WHERE relay = :relay AND provider = :provider ORDER BY lane FOR UPDATE
+""")
+_FORGIVE = text("""
+    UPDATE relay_pace SET paid_until = :until WHERE relay = :relay AND provider = :provider AND lane = :lane
+""")
+_GIVE = text("""
+    UPDATE relay_pace SET given = CAST(:given AS bigint[]) WHERE relay = :relay AND provider = :provider AND lane = :lane
 """)
 _PAY = text("""
     UPDATE relay_pace SET paid_until = greatest(paid_until, CAST(:now AS timestamptz)) + make_interval(secs => :seconds)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 
 from newsletter.database import Session
-from newsletter.delivery import budget, standing
+from newsletter.delivery import budget, standing, warming
 from newsletter.delivery.budget import DAY, HOUR, Limits
 from newsletter.delivery.standing import Standing
 from newsletter.ledger import shards
@@ -56,14 +56,15 @@ def _beside(session: Session, relays: Mapping[Lane, Sequence[Relay]], lane: Lane
 
 def of(session: Session, relay: Relay, known: Standing, lane: Lane, *, now: datetime) -> Limits:
     """Return what a relay bears for a lane now."""
+    young, began = _plan(session, relay, known, now=now) if lane is Lane.BULK else ({}, None)
     return Limits(
         lane=lane,
         rate=relay.rate,
         hourly=relay.hourly,
         daily=relay.daily,
         reserve=relay.reserve,
-        young=_plan(session, relay, known.first_used_at, now=now) if lane is Lane.BULK else {},
-        first_used_at=known.first_used_at,
+        young=young,
+        first_used_at=began,
         lesson=known.lesson,
         full_until=known.full_until if lane is Lane.BULK else None,
     )
@@ -75,21 +76,32 @@ def room(session: Session, relay: Relay, bears: Limits, *, now: datetime) -> tup
     return bears.room(now, used.hour, used.day)
 
 
-def _plan(session: Session, relay: Relay, first_used_at: datetime | None, *, now: datetime) -> dict[int, int]:
-    """Return what a young relay gets today and on each day of its plan that is to come; nothing where it is near."""
+def _plan(session: Session, relay: Relay, known: Standing, *, now: datetime) -> tuple[dict[int, int], datetime | None]:
+    """Return what a young relay gets today and on each day to come, nothing where it is near, and when its life began."""
     if relay.near:
-        return {}
-    today = 1 + (now - (first_used_at or now)) // DAY
-    return {row.day: row.most for row in session.execute(_PLAN, {"today": today})}
+        return {}, None
+    plan = _whole_plan(session)
+    began = warming.began(known.warming, plan, now=now)
+    today = 1 + (now - (began or now)) // DAY
+    return {day: most for day, most in plan.items() if day >= today}, began
 
 
-_PLAN = text("SELECT day, most FROM warmup WHERE day >= :today")
+def _whole_plan(session: Session) -> dict[int, int]:
+    return {row.day: row.most for row in session.execute(_PLAN)}
+
+
+_PLAN = text("SELECT day, most FROM warmup")
+
+
+def warm_up(session: Session, relay: Relay, known: Standing, messages: int, *, now: datetime) -> None:
+    """Count messages of bulk mail for the day of the plan that a young relay is at; less than none were given back."""
+    standing.warmed(session, relay, warming.spent(known.warming, _whole_plan(session), messages, now=now))
 
 
 def young(session: Session, relay: Relay, known: Standing, *, now: datetime) -> int | None:
     """Return how many messages of bulk mail a relay gets on this day of its life; None where it is warm, or near."""
-    plan = _plan(session, relay, known.first_used_at, now=now)
-    return Limits(young=plan, first_used_at=known.first_used_at).most(now)
+    plan, began = _plan(session, relay, known, now=now)
+    return Limits(young=plan, first_used_at=began).most(now)
 
 
 def lately(session: Session, relay: Relay, *, now: datetime) -> Used:

@@ -9,7 +9,9 @@ import structlog
 
 from newsletter import database
 from newsletter.database import PASSING, Database
-from newsletter.delivery import leasing, paces, standing, thresholds, throttle, watching
+from newsletter.delivery import leasing, paces, standing, thresholds, throttle, watching, windows
+from newsletter.delivery.pacing import WINDOW_SECONDS
+from newsletter.delivery.windows import Window
 from newsletter.ledger import books, deliveries, shards, tallies
 from newsletter.ledger.deliveries import DeliveryState, Result
 from newsletter.ledger.shards import Lease
@@ -21,6 +23,9 @@ log = structlog.get_logger()
 PATIENCE_SECONDS = 45.0
 """How long outcomes wait for a database that restarts or is full, before the journal alone keeps them: less than a lease."""
 
+SAID_EVERY_SECONDS = 60.0
+"""How often it is said that a database is too slow to send by."""
+
 
 class Recorder:
     """Writes down what becomes of shards."""
@@ -29,6 +34,7 @@ class Recorder:
         """Remember the database, and for how many seconds outcomes that a journal keeps as well wait for it."""
         self.database = database
         self._patience = patience
+        self._silent_until = 0.0
 
     def flush(
         self,
@@ -70,6 +76,15 @@ class Recorder:
             tallies.add(session, lease.mailing_id, lease.provider, thresholds.count(classes, first=first))
             if any(classes):
                 watching.look(session, lease.mailing_id, lease.lane, lease.provider)
+
+    def born_closed(self, lease: Lease, window: Window) -> None:
+        """Say, once a minute, that the database takes longer to open a window than a window lasts: so nothing is sent."""
+        if (now := time.monotonic()) >= self._silent_until:
+            self._silent_until = now + SAID_EVERY_SECONDS
+            took = round(windows.boot_seconds() - window.deadline + WINDOW_SECONDS, 2)
+            log.error(
+                "window born closed", shard=lease.shard_id, mailing=lease.mailing_id, took=took, most=WINDOW_SECONDS
+            )
 
     def extend(self, lease: Lease) -> None:
         """Extend a lease, if the database can: whoever took the shard meanwhile would not know what we know of it."""

@@ -21,9 +21,10 @@ import uvloop
 from newsletter import database
 from newsletter.database import Database, Session
 from newsletter.delivery import journal, knocking, leasing, recovery, standing, throttle, vouching, yielding
-from newsletter.delivery.carrying import Carried, Carrier, Turn
+from newsletter.delivery.carrying import Carrier, Load
 from newsletter.delivery.envelopes import Envelopes, Identity
 from newsletter.delivery.recording import PATIENCE_SECONDS, Recorder
+from newsletter.delivery.turns import Carried, Turn
 from newsletter.delivery.vouching import House, NotVouched
 from newsletter.ledger import shards, tallies
 from newsletter.ledger.mailings import Kind, Lane
@@ -41,6 +42,11 @@ STUCK = timedelta(minutes=1)
 
 def _nothing() -> None:
     """Nobody wants to be told."""
+
+
+def _away(found: Carried | BaseException) -> bool:
+    """Surprises first: that a relay does not answer is none."""
+    return isinstance(found, Unreachable)
 
 
 def _over(end: float, until: Callable[[], bool]) -> bool:
@@ -146,7 +152,17 @@ class Sender:
         work, turn = self._take(lane, turn)
         if work is None:
             return None
-        return self._carry(work, turn) if self._vouch(work) else Carried(0, len(work.rows))
+        if not self._vouch(work):
+            return Carried(0, len(work.rows))
+        return self._carry(work, [turn, *self._beside(turn, Lane(lane))])
+
+    def _beside(self, turn: Turn, lane: Lane) -> list[Turn]:
+        """Return the turns of the other relays with a pace: one sender gives a shard to all of them at once."""
+        if turn.probing or len(self._relays[lane]) < 2:
+            return []
+        with self.database.transaction() as session:
+            found = throttle.beside(session, self._relays[lane], lane, turn.relay, now=database.now(session))
+        return [replace(turn, relay=relay, limited=True, opened=_nothing, instead=True) for relay in found]
 
     def _answers(self, choice: throttle.Choice, lane: str) -> bool:
         """Have a session with a relay of which nobody here knows whether it answers, before mail is taken for it.
@@ -225,7 +241,7 @@ class Sender:
         if cls is not Class.RATE:
             self._mark(partial(standing.closed, probe=standing.REFUSED), relay)
 
-    def _carry(self, work: leasing.Work, turn: Turn) -> Carried:
+    def _carry(self, work: leasing.Work, turns: Sequence[Turn]) -> Carried:
         """Carry one shard, then end it or give it back. Its journal stays when the ledger does not know everything.
 
         A relay that cannot be reached has begun nothing: the shard goes back at once, and the next lease asks another.
@@ -235,7 +251,7 @@ class Sender:
         marks = journal.Journal.open(self._journals, lease)
         known = False
         try:
-            carried = self._runner.run(self._carrier(work, marks, turn).carry())
+            carried = self._carried(work, marks, turns)
             known = self._put_down(lease, carried)
         except Unreachable:
             self._recorder.give_back(lease)
@@ -253,9 +269,38 @@ class Sender:
         log.info("shard", shard=lease.shard_id, mailing=lease.mailing_id, begun=carried.begun, left=carried.left)
         return carried
 
-    def _carrier(self, work: leasing.Work, marks: journal.Journal, turn: Turn) -> Carrier:
+    def _carried(self, work: leasing.Work, marks: journal.Journal, turns: Sequence[Turn]) -> Carried:
+        """Carry a shard through all of these relays at once. Raises what one raises, and Unreachable where none of them answers."""
+        load = Load(work.rows)
+        carriers = [self._carrier(work, marks, turn, load) for turn in turns]
+        found = self._runner.run(self._together(carriers, turns))
+        done = [one for one in found if isinstance(one, Carried)]
+        away = [(turn, one) for turn, one in zip(turns, found, strict=True) if isinstance(one, Unreachable)]
+        if len(done) + len(away) < len(found) or not done:
+            raise next(one for one in sorted(found, key=_away) if isinstance(one, BaseException))
+        for turn, error in away:
+            if not error.crowded:
+                self._leave_out(turn.relay, work.lease.lane, error)
+        refused = [one.refused if isinstance(one, Carried) else None for one in found]
+        for turn, cls in zip(turns[1:], refused[1:], strict=True):
+            if cls:
+                self._turned_away(turn.relay, cls)
+        return Carried(sum(one.begun for one in done), load.left, min(one.wait for one in done), refused[0])
+
+    async def _together(self, carriers: Sequence[Carrier], turns: Sequence[Turn]) -> list[Carried | BaseException]:
+        """Return what became of each: nobody is left on the wire when it does."""
+        first, others = carriers[0], zip(carriers[1:], turns[1:], strict=True)
+        company = (self._after_a_knock(one, turn.relay) for one, turn in others)
+        return await asyncio.gather(first.carry(), *company, return_exceptions=True)
+
+    async def _after_a_knock(self, carrier: Carrier, relay: Relay) -> Carried:
+        """A relay that keeps us waiting keeps nothing of the shard waiting."""
+        await knocking.knock(self._pool(relay), throttle.Choice(relay, others=True), self.database)
+        return await carrier.carry()
+
+    def _carrier(self, work: leasing.Work, marks: journal.Journal, turn: Turn, load: Load) -> Carrier:
         pool = self._pool(turn.relay)
-        return Carrier(work, marks, turn, pool=pool, envelopes=self._envelopes, recorder=self._recorder)
+        return Carrier(work, marks, turn, pool=pool, envelopes=self._envelopes, recorder=self._recorder, load=load)
 
     def _put_down(self, lease: shards.Lease, carried: Carried) -> bool:
         """Return whether the ledger knows everything now; if its sums do not add up, the journal must stay to be read.

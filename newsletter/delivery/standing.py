@@ -5,7 +5,7 @@ and holds for each account there until it has a row of its own.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from newsletter.database import Session
 from newsletter.delivery.budget import LEARNED, Lesson
+from newsletter.delivery.warming import Warming
 from newsletter.relay.target import Relay
 from newsletter.relay.verdict import Limit
 
@@ -20,6 +21,8 @@ PROBE = timedelta(seconds=10)
 """A relay that did not answer is asked again so often, by one process."""
 REFUSED = timedelta(minutes=1)
 """One that refused us is asked seldom: whoever knocks with a wrong password every ten seconds is locked out."""
+LONGEST = timedelta(minutes=2)
+"""Nobody closes a relay for so long: it was closed before the clock was set back."""
 SLOWEST = 0.1
 FULL = {Limit.ACCOUNT_DAY: timedelta(hours=1), Limit.ACCOUNT_HOUR: timedelta(minutes=10)}
 """How long bulk mail, and all else while another relay has room, stays away from one that has had enough of it."""
@@ -32,13 +35,13 @@ class Standing:
     closed_since    since when it does not answer; None: it does
     lesson          the pace that its refusals taught
     full_until      up to when it takes no bulk mail, by its own word, and nothing else that another could have
-    first_used_at   when its warm-up began
+    warming         how far its warm-up is
     """
 
     closed_since: datetime | None = None
     lesson: Lesson | None = None
     full_until: datetime | None = None
-    first_used_at: datetime | None = None
+    warming: Warming = field(default_factory=Warming)
 
 
 def of(session: Session, relay: Relay) -> Standing:
@@ -63,7 +66,8 @@ def _standing(row: Any) -> Standing:
     if row is None:
         return Standing()
     lesson = None if row.slowed_to is None else Lesson(row.slowed_to, row.slowed_until)
-    return Standing(row.closed_since, lesson, row.full_until, row.first_used_at)
+    warming = Warming(row.first_used_at, row.young_since, row.young_used)
+    return Standing(row.closed_since, lesson, row.full_until, warming)
 
 
 _READ = text("SELECT * FROM relay_state WHERE name IN (:relay, :name) ORDER BY name <> :relay LIMIT 1")
@@ -75,8 +79,10 @@ def _have(session: Session, relay: Relay) -> None:
 
 
 _HAVE = text("""
-    INSERT INTO relay_state (name, closed_until, closed_since, slowed_to, slowed_until, full_until, first_used_at)
-    SELECT :relay, closed_until, closed_since, slowed_to, slowed_until, full_until, first_used_at
+    INSERT INTO relay_state (name, closed_until, closed_since, slowed_to, slowed_until, full_until, first_used_at,
+        young_since, young_used)
+    SELECT :relay, closed_until, closed_since, slowed_to, slowed_until, full_until, first_used_at,
+        young_since, coalesce(young_used, 0)
     FROM (SELECT) AS one LEFT JOIN relay_state ON name = :name
     ON CONFLICT (name) DO NOTHING
 """)
@@ -105,12 +111,13 @@ def probe(session: Session, relay: Relay, *, patient: bool) -> bool:
     patient   it will wait for a word of the relay, and nobody else asks until it has said that it still does
     """
     _have(session, relay)
-    claimed = session.execute(_CLAIM, _names(relay) | {"probe": HOLD if patient else PROBE})
+    claimed = session.execute(_CLAIM, _names(relay) | {"probe": HOLD if patient else PROBE, "longest": LONGEST})
     return bool(claimed.rowcount)  # type: ignore[attr-defined]
 
 
 _CLAIM = text("""
-    UPDATE relay_state SET closed_until = clock_timestamp() + :probe WHERE name = :relay AND closed_until <= clock_timestamp()
+    UPDATE relay_state SET closed_until = clock_timestamp() + :probe
+    WHERE name = :relay AND NOT (closed_until BETWEEN clock_timestamp() AND clock_timestamp() + :longest)
 """)
 
 
@@ -120,7 +127,7 @@ def hold(session: Session, relay: Relay, *, mine: bool) -> bool:
     mine   this process holds it closed already; otherwise only who comes first may
     """
     _have(session, relay)
-    held = session.execute(_HOLD, _names(relay) | {"hold": HOLD, "mine": mine})
+    held = session.execute(_HOLD, _names(relay) | {"hold": HOLD, "mine": mine, "longest": LONGEST})
     return bool(held.rowcount)  # type: ignore[attr-defined]
 
 
@@ -128,7 +135,8 @@ HOLD = timedelta(seconds=30)
 """How long it is one process's to ask a relay that is silent; it says again and again that it still does (`Manners.knock`)."""
 _HOLD = text("""
     UPDATE relay_state SET closed_until = clock_timestamp() + :hold, closed_since = coalesce(closed_since, clock_timestamp())
-    WHERE name = :relay AND (:mine OR closed_until IS NULL OR closed_until <= clock_timestamp())
+    WHERE name = :relay AND (:mine OR closed_until IS NULL
+        OR NOT (closed_until BETWEEN clock_timestamp() AND clock_timestamp() + :longest))
 """)
 
 
@@ -142,21 +150,21 @@ _ANSWERED = text(
 )
 
 
-def begin(session: Session, relay: Relay, *, at: datetime) -> None:
-    """Remember since when a relay is used, if it was not used before."""
-    _have(session, relay)
-    session.execute(_BEGUN, _names(relay) | {"at": at})
+def warmed(session: Session, relay: Relay, warming: Warming) -> None:
+    """Remember how far a relay's warm-up is. Its row is locked."""
+    facts = {"began": warming.began, "since": warming.since, "used": warming.used}
+    session.execute(_WARMED, _names(relay) | facts)
+
+
+_WARMED = text("""
+    UPDATE relay_state SET first_used_at = :began, young_since = :since, young_used = :used WHERE name = :relay
+""")
 
 
 def warm(session: Session, relay: Relay, *, now: datetime) -> None:
     """Call a relay warm: it was in use before we were."""
-    begin(session, relay, at=now - timedelta(days=1000))
-
-
-_BEGUN = text("""
-    UPDATE relay_state SET first_used_at = :at
-    WHERE name = :relay AND (first_used_at IS NULL OR first_used_at > CAST(:at AS timestamptz))
-""")
+    locked(session, relay)
+    warmed(session, relay, Warming(now - timedelta(days=1000)))
 
 
 def slow(session: Session, relay: Relay, *, observed: float, now: datetime) -> None:

@@ -81,6 +81,26 @@ def choose(session: Session, relays: Sequence[Relay], lane: Lane, *, chance: flo
     return Choice(_weighted(left, chance), why, others=others, instead=others and bool(able))
 
 
+def beside(session: Session, relays: Sequence[Relay], lane: Lane, chosen: Relay, *, now: datetime) -> tuple[Relay, ...]:
+    """Return the other relays that a sender may use at once beside the chosen one: those with a pace, where it has one too.
+
+    A promise adds their paces. Where there are none the weights alone decide, shard by shard.
+    """
+
+    def paced(relay: Relay, known: Standing) -> bool:
+        return relay.rate is not None or known.lesson is not None
+
+    found = [(one, standing.of(session, one)) for one in relays]
+    if not any(one == chosen and paced(one, known) for one, known in found):
+        return ()
+    return tuple(
+        one
+        for one, known in found
+        if one != chosen and paced(one, known) and known.closed_since is None
+        if not _spent(session, one, known, lane, now=now)
+    )
+
+
 def _weighted(able: Sequence[Relay], chance: float) -> Relay | None:
     point = chance * sum(relay.weight for relay in able)
     for relay in able:
@@ -98,7 +118,8 @@ def _spent(session: Session, relay: Relay, known: Standing, lane: Lane, *, now: 
 def grant(session: Session, relay: Relay, lane: Lane, provider: str, want: int, *, now: datetime) -> Grant:
     """Grant up to `want` messages of a lane at a relay to a provider group, and count them as used."""
     known = standing.locked(session, relay)
-    room, why = quotas.room(session, relay, quotas.of(session, relay, known, lane, now=now), now=now)
+    bears = quotas.of(session, relay, known, lane, now=now)
+    room, why = quotas.room(session, relay, bears, now=now)
     if room == 0:
         return Grant(0, LOOK_AGAIN_SECONDS, why)
     want = want if room is None else min(want, room)
@@ -112,8 +133,8 @@ def grant(session: Session, relay: Relay, lane: Lane, provider: str, want: int, 
         _warn_of_haste(session, relay, known, want, now=now)
     for pace in kept:
         pace.pay(session, lane, want, now=now)
-    if not relay.near and known.first_used_at is None:
-        standing.begin(session, relay, at=now)
+    if bears.young:
+        quotas.warm_up(session, relay, known, want, now=now)
     quotas.use(session, relay, lane, want, now=now)
     return Grant(want)
 
@@ -142,6 +163,8 @@ def refund(session: Session, relay: Relay, lane: Lane, provider: str, messages: 
     known = standing.locked(session, relay)
     for pace in _paces(session, relay, known, provider, now=now):
         pace.pay(session, lane, -messages, now=now)
+    if lane is Lane.BULK and known.warming.since and not relay.near:
+        quotas.warm_up(session, relay, known, -messages, now=now)
     quotas.give_back(session, relay, lane, messages)
 
 

@@ -8,6 +8,7 @@ permission gone.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from newsletter.database import Database, now
 from newsletter.delivery import throttle, yielding
@@ -19,11 +20,28 @@ from newsletter.relay.target import Relay
 
 
 @dataclass(frozen=True, slots=True)
+class Clock:
+    """The database's time, told on by CLOCK_BOOTTIME: what is compared with rows must not hang on this machine's own clock.
+
+    told   the database's time, and at: the seconds since boot when it was heard
+    """
+
+    told: datetime
+    at: float
+
+    @property
+    def now(self) -> datetime:
+        """The database's time of this moment."""
+        return self.told + timedelta(seconds=boot_seconds() - self.at)
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """Which deliveries may be begun (ids), and until when (seconds of CLOCK_BOOTTIME).
 
     asked   the rows it was opened over: as many as the relay's budget held
     wait    seconds to stay away where the budget held none, and why
+    clock   what time it was when it was opened
     """
 
     allowed: frozenset[int]
@@ -31,6 +49,7 @@ class Window:
     asked: tuple[Row, ...] = ()
     wait: float = 0.0
     why: str | None = None
+    clock: Clock | None = None
 
     @property
     def is_open(self) -> bool:
@@ -59,8 +78,6 @@ def open(
     unspent what the window before was granted and did not begin
     yields_to  the relays of what comes first; none where this is not bulk
     """
-    # Read before the transaction: the permission counts from the question, not from a late answer.
-    asked = boot_seconds()
     with database.transaction() as session:
         if relay is not None:
             throttle.refund(session, relay, lease.lane, lease.provider, unspent, now=now(session))
@@ -71,11 +88,16 @@ def open(
             if grant.messages == 0:
                 return Window(frozenset(), 0.0, wait=grant.wait_seconds, why=grant.why)
             rows = rows[: grant.messages]
+        # Read before it is asked: the permission counts from the question, not from a late answer. After the budget, whose locks
+        # others may hold: nothing was asked of the shard while it was waited for.
+        asked = boot_seconds()
         opened = shards.announce(session, lease, first=rows[0].position, upto=rows[-1].position + 1)
+        clock = Clock(opened.at.astimezone(UTC), boot_seconds()) if opened else None
         if relay is not None:
             # What may not go, all of it or some, was granted and is not spent.
             unused = len(rows) if opened is None else len(opened.not_now & {row.id for row in rows})
             throttle.refund(session, relay, lease.lane, lease.provider, unused, now=now(session))
     if opened is None:
         return None
-    return Window(frozenset(row.id for row in rows) - opened.not_now, asked + WINDOW_SECONDS, tuple(rows))
+    allowed = frozenset(row.id for row in rows) - opened.not_now
+    return Window(allowed, asked + WINDOW_SECONDS, tuple(rows), clock=clock)

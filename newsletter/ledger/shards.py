@@ -67,9 +67,14 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open window. `not_now`: ids of rows in it that must not go: they were cancelled since, or their variant is held."""
+    """An open window.
+
+    not_now   ids of rows in it that must not go: they were cancelled since, or their variant is held
+    at        the database's time as it was opened
+    """
 
     not_now: frozenset[int]
+    at: datetime
 
 
 def take(
@@ -253,7 +258,7 @@ def announce(session: Session, lease: Lease, *, first: int, upto: int) -> Opened
     not_now = frozenset(session.execute(_NOT_NOW, window).scalars())
     if not_now:
         session.execute(_TAKEN_BACK, {"month": lease.month, "shard": lease.shard_id, "ids": sorted(not_now)})
-    return Opened(not_now)
+    return Opened(not_now, found.at)
 
 
 _ANNOUNCE = text(f"""
@@ -263,7 +268,7 @@ _ANNOUNCE = text(f"""
       AND m.id = s.mailing_id AND m.state = 'sending' AND m.fingerprint = :fingerprint
       AND (m.expires_at IS NULL OR m.expires_at > clock_timestamp())
       AND s.lane NOT IN (SELECT lane FROM paused_lane) AND {_NOT_HELD}
-    RETURNING m.started_at
+    RETURNING m.started_at, clock_timestamp() AS at
 """)  # noqa: S608
 _STARTED = text("UPDATE mailing SET started_at = clock_timestamp() WHERE id = :mailing AND started_at IS NULL")
 _NOT_NOW = text("""

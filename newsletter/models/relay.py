@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Index
+from sqlalchemy import ARRAY, BIGINT, CheckConstraint, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from newsletter.models.base import Base, one_of
@@ -14,7 +14,8 @@ class RelayState(Base):
 
     slowed_to, slowed_until     messages a second, as its refusals taught us
     full_until                  it said that the day's quota is used up
-    first_used_at               where its warm-up began
+    first_used_at               where its warm-up would have begun, had every day since counted (`delivery.warming`)
+    young_since, young_used     the day of the warm-up that it is at, and what bulk mail used of it
     """
 
     __tablename__ = "relay_state"
@@ -26,6 +27,8 @@ class RelayState(Base):
     slowed_until: Mapped[datetime | None]
     full_until: Mapped[datetime | None]
     first_used_at: Mapped[datetime | None]
+    young_since: Mapped[datetime | None]
+    young_used: Mapped[int] = mapped_column(BIGINT, server_default="0")
 
 
 class RelayPace(Base):
@@ -34,6 +37,7 @@ class RelayPace(Base):
     provider     the group behind the relay that asked for less; empty for the relay itself
     paid_until   the moment up to which its rate is used up: ahead of the clock by what was granted (GCRA)
     asked_at     when the lane last wanted something: lanes that want nothing share what they leave
+    given        of all lanes together: (hundredth of a second since 1970, messages) in the last second (`delivery.seconds`)
     """
 
     __tablename__ = "relay_pace"
@@ -43,6 +47,7 @@ class RelayPace(Base):
     lane: Mapped[str] = mapped_column(primary_key=True)
     paid_until: Mapped[datetime]
     asked_at: Mapped[datetime]
+    given: Mapped[list[list[int]]] = mapped_column(ARRAY(BIGINT), server_default="{}")
 
 
 class RelayUse(Base):

@@ -5,17 +5,21 @@ import random
 import threading
 import time
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 
-from newsletter.delivery.carrying import Carrier, Turn
+from newsletter.delivery.carrying import Carrier
 from newsletter.delivery.leasing import Work
-from newsletter.ledger.deliveries import Row
+from newsletter.delivery.recording import Recorder
+from newsletter.delivery.turns import Turn
+from newsletter.ledger.deliveries import DeliveryState, Row
 from newsletter.ledger.mailings import Kind, Lane
 from newsletter.ledger.shards import Lease
-from newsletter.relay.outcome import Accepted
+from newsletter.relay.outcome import Accepted, Deferred, Stage, Uncertain
 from newsletter.relay.reply import Reply
 from newsletter.relay.target import Relay
 from tests.fakes.cargo import envelope
@@ -35,16 +39,16 @@ class Desk:
 
     @contextmanager
     def transaction(self):
-        assert self.gate.wait(10)
         yield self
 
     def written(self, results):
         """Hear of outcomes."""
 
     def execute(self, _statement, facts):
+        assert self.gate.wait(10)
         if "first" in facts:
             self.asked.append((facts["first"], facts["upto"]))
-        return SimpleNamespace(one_or_none=lambda: SimpleNamespace(started_at=NOW), scalars=list)
+        return SimpleNamespace(one_or_none=lambda: SimpleNamespace(started_at=NOW, at=NOW), scalars=list)
 
 
 class Crew:
@@ -60,15 +64,18 @@ class Crew:
     def limited(self, _relay, _provider):
         return False
 
+    def born_closed(self, lease, window):
+        Recorder(self.database).born_closed(lease, window)
+
     def flush(self, work, results, dead, classes, *, lasting):
         """Nothing is kept, but the database takes its time where it must."""
         self.database.written(results)
 
 
-def carry(send, *, count, desk=None):
+def carry(send, *, count, desk=None, kind=Kind.MAILING, tries=0, first_tried=None):
     """Carry so many rows by what `send` does; return the desk."""
     desk = desk or Desk()
-    rows = [Row(place, place, 1, place, place, "", 0, None) for place in range(count)]
+    rows = [Row(place, place, 1, place, place, "", tries, first_tried) for place in range(count)]
     marks = SimpleNamespace(
         begin=lambda _place: None, withdraw=lambda _place: None, answered=lambda _place, **_how: None, lasting=True
     )
@@ -77,7 +84,8 @@ def carry(send, *, count, desk=None):
 
     async def main():
         crew.send = lambda cargo, **_how: send(cargo, desk)
-        return await Carrier(Work(LEASE, rows, {}), marks, turn, pool=crew, envelopes=crew, recorder=crew).carry()
+        work = Work(replace(LEASE, kind=kind), rows, {})
+        return await Carrier(work, marks, turn, pool=crew, envelopes=crew, recorder=crew).carry()
 
     asyncio.run(asyncio.wait_for(main(), 30))
     return desk
@@ -199,3 +207,58 @@ def test_no_more_than_a_window_and_a_flush_are_out_of_which_nothing_is_written()
     slow = carry(send, count=2000, desk=Slow(gone))
     assert sum(slow.flushes) == len(gone) == 2000
     assert slow.most <= 750
+
+
+class Far(Desk):
+    """A database whose clock stands elsewhere than this machine's. results: what became of each."""
+
+    def __init__(self):
+        super().__init__()
+        self.results = []
+
+    def written(self, results):
+        self.results += results
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [Deferred(Reply(450, "4.2.0", "Greylisted, try again later"), Stage.RCPT), Uncertain("gone", Stage.BODY)],
+    ids=["greylisted", "in doubt"],
+)
+def test_a_machine_whose_clock_is_wrong_gives_up_nobody_and_bothers_nobody(outcome):
+    """A day ahead it gave up every greylisted reader of an alert at the second try; a day behind it sent it again each second."""
+
+    async def send(cargo, _desk):
+        assert await cargo.more()
+        cargo.clear(drawn := cargo.draw())
+        cargo.done(drawn, outcome)
+        return 1
+
+    far = carry(send, count=1, desk=Far(), kind=Kind.ALERT, tries=1, first_tried=NOW - timedelta(minutes=5))
+    [result] = far.results
+    assert result.state is DeliveryState.DEFERRED
+    assert timedelta(minutes=2) < result.due_at - NOW < timedelta(minutes=20), "by the clock that the rows go by"
+
+
+class Tired(Desk):
+    """Takes longer to open its first window than a window lasts."""
+
+    def execute(self, statement, facts):
+        if "first" in facts and not self.asked:
+            time.sleep(0.6)
+        return super().execute(statement, facts)
+
+
+def test_a_database_too_slow_to_open_a_window_is_named():
+    """Nothing was sent, for ever, and no line said why."""
+    gone = []
+
+    async def send(cargo, _desk):
+        while await cargo.more():
+            await take(cargo, gone, 10)
+        return len(gone)
+
+    with capture_logs() as said:
+        carry(send, count=10, desk=Tired())
+    assert gone == list(range(10)), "it was put back, and went with the next window"
+    assert [line["log_level"] for line in said if line["event"] == "window born closed"] == ["error"]

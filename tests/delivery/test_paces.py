@@ -4,8 +4,9 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
-from newsletter.delivery import paces, standing, throttle
+from newsletter.delivery import budget, paces, standing, throttle
 from newsletter.ledger.mailings import Lane
 from newsletter.relay.target import Relay
 
@@ -78,10 +79,11 @@ def test_service_mail_gets_its_fifth_at_the_slowest_pace_too(session, where):
 def test_a_lane_alone_has_all_that_a_provider_gives(session):
     """On a quiet night a digest goes as fast as the provider bears."""
     relay = slowed(session, "provider", 5)
-    got = sum(
-        throttle.grant(session, relay, Lane.BULK, "google", 250, now=NOON + timedelta(seconds=0.1 * step)).messages
-        for step in range(600)
-    )
+    got, seconds = 0, 0.0
+    while seconds < 60:
+        found = throttle.grant(session, relay, Lane.BULK, "google", 250, now=NOON + timedelta(seconds=seconds))
+        got += found.messages
+        seconds += found.wait_seconds + 0.003
     assert 290 <= got <= 302
 
 
@@ -102,3 +104,80 @@ def test_a_relay_that_asked_for_less_is_given_nothing_at_once(session):
     relay = Relay.parse("smtp://127.0.0.1:9?rate=20&ahead=200")
     standing.slow(session, relay, observed=20, now=NOON)
     assert throttle.grant(session, relay, Lane.BULK, "other", 250, now=NOON).messages == 2
+
+
+@pytest.mark.parametrize("where", ["relay", "provider"])
+@pytest.mark.parametrize("back", [timedelta(minutes=1), timedelta(hours=1)])
+def test_a_clock_that_is_set_back_silences_nobody(session, where, back):
+    """An hour on PostgreSQL's clock was an hour without an alert and without a confirmation."""
+    relay = slowed(session, where, 14)
+    for lane in Lane:
+        throttle.grant(session, relay, lane, "google", 250, now=NOON)
+    got, again = dict.fromkeys(Lane, 0), dict.fromkeys(Lane, 0.0)
+    for tick in range(200):
+        for lane in Lane:
+            if tick * 0.05 >= again[lane]:
+                now = NOON - back + timedelta(seconds=tick * 0.05)
+                found = throttle.grant(session, relay, lane, "google", 250, now=now)
+                got[lane] += found.messages
+                again[lane] = tick * 0.05 + found.wait_seconds
+    assert 120 <= sum(got.values()) <= 145, "fourteen a second, ten seconds"
+    assert got[Lane.TRANSACTIONAL] >= 0.18 * 140
+    assert got[Lane.URGENT] >= 0.6 * 140
+
+
+def test_a_lane_that_asked_before_the_clock_was_set_back_takes_no_share(session):
+    """An alert that went an hour ago, by the clock as it was, must not keep a digest at a tenth of the pace."""
+    relay = slowed(session, "relay", 14)
+    throttle.grant(session, relay, Lane.URGENT, "google", 250, now=NOON)
+    early = NOON - timedelta(hours=1)
+    got = sum(
+        throttle.grant(session, relay, Lane.BULK, "google", 250, now=early + timedelta(seconds=0.1 * step)).messages
+        for step in range(100)
+    )
+    assert got >= 120
+
+
+def test_a_relay_that_was_closed_before_the_clock_was_set_back_is_asked_all_the_same(session):
+    """It has been well for an hour, and nobody would knock."""
+    relay = Relay.parse("smtp://127.0.0.1:9")
+    standing.closed(session, relay)
+    assert not standing.probe(session, relay, patient=False)
+    session.execute(text("UPDATE relay_state SET closed_until = clock_timestamp() + interval '1 hour'"))
+    assert standing.probe(session, relay, patient=False)
+    assert not standing.probe(session, relay, patient=False)
+
+
+@pytest.mark.parametrize("where", ["relay", "provider"])
+def test_no_second_holds_more_than_the_pace_whoever_asks(session, where):
+    """A digest by the dozen, an alert, single confirmations: the relay counts them all, from any moment on."""
+    relay, dice = slowed(session, where, 56), random.Random(5)
+    gone, again = [], [0.0] * 4
+    children = [(Lane.BULK, 250), (Lane.BULK, 3), (Lane.URGENT, 250), (Lane.TRANSACTIONAL, 1)]
+    for tick in range(2000):
+        for child in dice.sample(range(4), 4):
+            if tick * 0.01 >= again[child]:
+                lane, want = children[child]
+                now = NOON + timedelta(seconds=tick * 0.01)
+                found = throttle.grant(session, relay, lane, "google", want, now=now)
+                gone += [tick * 0.01] * found.messages
+                again[child] = tick * 0.01 + found.wait_seconds + dice.choice((0, 0, 0.1))
+    assert max(sum(start <= at < start + 0.999 for at in gone) for start in gone) <= 56
+    assert len(gone) >= 56 * 20 * 0.96
+
+
+@pytest.mark.parametrize("where", ["relay", "provider"])
+@pytest.mark.parametrize("pace", [0.1, 0.25, 0.4, 0.49])
+def test_the_slowest_paces_are_reached_by_shards_that_a_sweep_finds(session, where, pace):
+    """Given back and found every five seconds, a mailing at 0.4 a second got one in five and took twice as long as promised."""
+    relay, dice, got, now, due = slowed(session, where, pace), random.Random(7), 0, 0.0, 0.0
+    for sweep in range(120):
+        now = sweep * 5 + dice.random()
+        while now >= due:
+            found = throttle.grant(session, relay, Lane.BULK, "google", 250, now=NOON + timedelta(seconds=now))
+            got += found.messages
+            if found.wait_seconds > budget.PATIENCE_SECONDS:
+                due = now + found.wait_seconds
+                break
+            now += found.wait_seconds + 0.01
+    assert 0.93 * pace * 600 <= got <= pace * 600 + 5

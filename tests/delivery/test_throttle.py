@@ -89,9 +89,8 @@ def test_two_workers_together_keep_the_pace_of_one_relay(sink, tmp_path, databas
     second.close()
     assert len(times) == 180
     for start in times:
-        assert sum(start <= at < start + 1 for at in times) <= 60 + 15 + 18, (
-            "more than a pace, a burst, and what was late"
-        )
+        # A busy machine may bring to the wire a little late what it was given first.
+        assert sum(start <= at < start + 0.9 for at in times) <= 60, "a second that holds more than its pace"
     assert times[-1] - times[0] >= (180 - 30) / 60 * 0.9
 
 

@@ -1,0 +1,47 @@
+"""How a shard is to be carried, and what was done of it: values."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from newsletter.relay.target import Relay
+from newsletter.relay.verdict import Class
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What a turn did: messages begun, rows of the shard that are left for another, and how long these must wait.
+
+    refused  by what class of refusal the relay turned us away, so that another is to have what is left; None: it did not
+    """
+
+    begun: int
+    left: int
+    wait: timedelta = timedelta(0)
+    refused: Class | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """How a shard is to be carried.
+
+    relay     where to
+    limited   windows are paid from the relay's budget
+    until     True begins no further message: the turn is over
+    halt      True begins no further body either: the process is asked to end
+    opened    called once the first window is open
+    yields_to the relays for whose shards this turn ends early; none where it is not bulk
+    heed      called, in a thread, before each window is opened: wishes that waited elsewhere come first
+    probing   the relay did not answer before: one session asks whether it is well
+    instead   another relay can take what this one refuses to take from us
+    """
+
+    relay: Relay
+    limited: bool
+    until: Callable[[], bool]
+    halt: Callable[[], bool]
+    opened: Callable[[], object] = lambda: None
+    yields_to: Sequence[Relay] = ()
+    heed: Callable[[], object] = lambda: None
+    probing: bool = False
+    instead: bool = False

@@ -1,0 +1,61 @@
+"""Several relays with a pace each: a sender gives to all of them at once."""
+
+import time
+
+import pytest
+from sqlalchemy import text
+
+from newsletter.journeys import publish
+from newsletter.ledger import books
+from tests import house
+from tests.fakes import smtp
+
+
+@pytest.fixture
+def other_sink():
+    with smtp.running(smtp.Sink()) as serving:
+        yield serving
+
+
+def sending(made, tmp_path, count):
+    composed = house.issue(made, tmp_path, addresses=house.addresses(count))
+    publish.send(made.parts, composed.issue)
+    return composed.mailing
+
+
+def status(made, mailing):
+    with made.parts.database.transaction() as session:
+        assert books.faults(session, mailing) == []
+        return books.status(session, mailing)
+
+
+def test_one_sender_uses_the_paces_of_two_relays(sink, other_sink, tmp_path, database_urls):
+    """Two relays at six a second were promised as twelve, and one sender used one of them: twice as long as was said."""
+    made = house.build(
+        tmp_path, database_urls, f"{sink.url}?rate=6&connections=2 {other_sink.url}?rate=6&connections=2"
+    )
+    mailing = sending(made, tmp_path, 96)
+    began = time.monotonic()
+    while status(made, mailing).due and time.monotonic() < began + 30:
+        made.deliver("bulk", seconds=15)
+    took = time.monotonic() - began
+    assert took < 96 / 12 * 1.3
+    assert min(len(sink.messages), len(other_sink.messages)) >= 40
+    had = [message.recipient for one in (sink, other_sink) for message in one.messages]
+    assert sorted(had) == sorted(house.addresses(96)), "each of them once"
+    assert (status(made, mailing).state, status(made, mailing).uncertain) == ("done", 0)
+    made.close()
+
+
+def test_a_second_relay_that_is_silent_keeps_nobody_waiting(other_sink, tmp_path, database_urls):
+    """Its part of the shard goes by the first, and it is known to be away."""
+    silent = smtp.Scripted(script={"BANNER": None})
+    with smtp.running(silent):
+        made = house.build(tmp_path, database_urls, f"{other_sink.url}?rate=40&weight=1000 {silent.url}?rate=40")
+        mailing = sending(made, tmp_path, 60)
+        made.deliver("bulk", seconds=15)
+        assert status(made, mailing).accepted == len(other_sink.messages) == 60
+        with made.parts.database.transaction() as session:
+            away = text("SELECT count(*) FROM relay_state WHERE closed_since IS NOT NULL")
+            assert session.execute(away).scalar_one() == 1
+        made.close()

@@ -1,0 +1,35 @@
+"""A window is open for half a second from its question, whatever it waited for before."""
+
+import threading
+import time
+from datetime import timedelta
+
+from newsletter.delivery import leasing, standing, throttle, windows
+from newsletter.journeys import publish
+from newsletter.ledger.mailings import Lane
+from newsletter.relay.target import Relay
+from tests import house
+
+
+def test_a_window_that_waited_for_the_budget_is_open_all_the_same(newsletter, tmp_path):
+    """Seven children ask one after the other: whoever waits half a second for the relay's lock would send nothing, ever."""
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(5))
+    publish.send(newsletter.parts, composed.issue)
+    relay, parts, locked = Relay.parse("smtp://127.0.0.1:9?rate=100"), newsletter.parts, threading.Event()
+    with parts.database.transaction() as session:
+        work = leasing.lease(session, Lane.BULK, owner="a test", journals=tmp_path)
+        standing.answered(session, relay)
+        throttle.grant(session, relay, Lane.BULK, "other", 1, now=work.lease.planned_at - timedelta(hours=1))
+
+    def hold():
+        with parts.database.transaction() as session:
+            standing.locked(session, relay)
+            locked.set()
+            time.sleep(0.7)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert locked.wait(10)
+    window = windows.open(parts.database, work.lease, work.rows, relay=relay)
+    holder.join(10)
+    assert (len(window.allowed), window.is_open) == (5, True)
