@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 from newsletter.composer.content import Action, TeamContent
 from newsletter.database import Session
-from newsletter.issues.articles import ArticleView
 from newsletter.journeys import team, telling
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings
@@ -21,6 +21,9 @@ from newsletter.operators import hooks, people
 from newsletter.operators.hooks import Event
 from newsletter.operators.people import OperatorView
 from newsletter.operators.roles import May
+
+if TYPE_CHECKING:  # it loads what reads feeds, and senders load this (decision 4)
+    from newsletter.issues.articles import ArticleView
 
 KEEPS = timedelta(hours=24)
 """How long the news of what is over is worth sending."""
@@ -126,7 +129,7 @@ def brought(session: Session, parts: Parts, drafts: Sequence[int], *, ended: int
     return _tell(session, parts, told, news, expires_at=now + KEEPS, now=now)
 
 
-def pressing(session: Session, parts: Parts, found: Sequence[ArticleView], *, now: datetime) -> int:
+def pressing(session: Session, parts: Parts, found: "Sequence[ArticleView]", *, now: datetime) -> int:
     """Tell all who may write that articles ask for an alert of which nobody said for whose readers; return how many were told."""
     if not found:
         return 0

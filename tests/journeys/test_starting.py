@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from newsletter import database
 from newsletter.delivery.alone import HeardLate, Unheard
-from newsletter.journeys import alert, drafting, publish
+from newsletter.journeys import alert, drafting, publish, stopping
 from newsletter.ledger.mailings import State
 from newsletter.operators import audit, people
 from newsletter.operators.night import Fault
@@ -76,7 +76,7 @@ def test_an_alert_goes_and_can_be_stopped_while_an_issue_is_planned(made, pages,
     try:
         wait_for(lambda: books(made, number).state == State.SENDING, seconds=10)
         assert sweep.is_alive()
-        alert.stop(pages.parts, number)
+        stopping.by_hand(pages.parts, number, State.STOPPED, by=author.id)
         assert alert.standing(made.parts, number).state is State.STOPPED
     finally:
         let_go()

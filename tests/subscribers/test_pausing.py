@@ -48,7 +48,7 @@ def test_a_day_begins_where_the_reader_lives(zone: str, begins: datetime) -> Non
     assert pausing.midnight(date(2026, 7, 1), zone) == begins
 
 
-@pytest.mark.parametrize("zone", ["Asia/Tehran", "Pacific/Kiritimati"])
+@pytest.mark.parametrize("zone", ["Asia/Tehran", "Asia/Tokyo"])
 def test_a_day_that_begins_before_the_calendar_is_a_refusal(zone: str) -> None:
     """A browser sends what was typed, and "in the year 1" must be answered like any other day that is past."""
     with pytest.raises(pausing.BadPause):

@@ -401,11 +401,12 @@ def test_a_text_begins_with_a_frame_and_keeps_its_name(author, desk, readers, wo
     assert author.open("/console/alerts/new?frame=nowhere").page.status_code == 404
 
 
-def test_an_alert_in_two_languages_begins_with_a_frame_in_each(author, desk, readers, worker):
+def test_an_alert_in_two_languages_begins_with_a_frame_in_each(author, desk, readers, worker, tmp_path):
     """A mandate for the night wants a frame of every language, and the phone is where they are filled."""
     readers(1)
     with worker.parts.database.transaction() as session:
         digests.add(session, "hafte", name="Hafte", languages=("en", "fa"), rhythm=Rhythm.WEEKLY)
+    house.add_readers(worker, tmp_path, ["ann@example.org"], digest="hafte")
     author.open("/console/alerts/new?frame=raid")
     [further] = re.findall(r'href="([^"]*frame=raid&amp;frame=raid-fa)"', author.text)
     assert 'href="/console/alerts/new?frame=transport"' in author.text, (

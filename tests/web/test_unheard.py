@@ -82,7 +82,7 @@ def test_what_was_sent_by_somebody_who_left_says_so(sender, trustee, worker, num
     """Its hour comes and it becomes a draft: who relies on it learns that before, and what to do."""
     with worker.parts.database.transaction() as session:
         people.disable(session, sender[0].id, by=trustee[0].id, now=database.now(session))
-    said = "sent alone by somebody whose access to the team has been ended since"
+    said = "sent alone by somebody whose access to the team, or the right to send, was taken since"
     assert said in front(trustee[1])
     assert said in trustee[1].open(f"/console/alerts/{number}").problem
     assert "Read and approve" not in trustee[1].text, "it would be refused"
