@@ -1,6 +1,7 @@
 """What one person sends alone, as its time comes: it goes while whoever sends it still belongs to the team and may send,
 and once somebody else has had the link that stops it for as long as the delay."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from newsletter import errors
@@ -113,4 +114,6 @@ def _senders(session: Session, mailing: MailingView) -> list[OperatorView]:
         return []
     lock = locks.current(session, mailing.id)
     said = approval.of(session, Over(mailing.id, lock.number, lock.fingerprint))
-    return [people.by_id(session, one.operator or 0) for one in said if one.rule is Rule.ALONE]
+    found = [(people.by_id(session, one.operator or 0), one.at) for one in said if one.rule is Rule.ALONE]
+    # Who was let back in since has said nothing yet: as good as gone.
+    return [who if who.still(May.SEND, said_at=at) else replace(who, enrolled_at=None) for who, at in found]

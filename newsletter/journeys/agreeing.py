@@ -68,17 +68,19 @@ def words(session: Session, manifest: Manifest, *, went: datetime | None = None)
     Of what has been released the worker asks all words: who leaves the team later takes back nothing.
     """
     said = approval.of(session, over(manifest, went=went))
-    acting = [word for word in said if word.operator is None or _may(session, word.operator, night.NEEDS[word.rule])]
+    acting = [
+        word for word in said if word.operator is None or _may(session, word.operator, night.NEEDS[word.rule], word.at)
+    ]
     return [replace(word, mandate=still(session, word.mandate)) if word.mandate else word for word in acting]
 
 
 def still(session: Session, mandate: Mandated) -> Mandated:
     """Return a mandate as those signed it who may still sign one."""
-    return replace(mandate, signed=tuple(one for one in mandate.signed if _may(session, one[0], May.APPROVE)))
+    return replace(mandate, signed=tuple(one for one in mandate.signed if _may(session, one[0], May.APPROVE, one[3])))
 
 
-def _may(session: Session, operator_id: int, act: May) -> bool:
-    return people.by_id(session, operator_id).still(act)
+def _may(session: Session, operator_id: int, act: May, said_at: datetime) -> bool:
+    return people.by_id(session, operator_id).still(act, said_at=said_at)
 
 
 def matter(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> Matter:

@@ -134,9 +134,11 @@ def sign(parts: Parts, mailing_id: int, *, by: int, factor: Factor, answer: str,
     acting.by_factor(parts, by, factor, answer, before=require, act=add)
 
 
-def has_word(parts: Parts, mailing_id: int, *, by: int) -> bool:
-    """Return whether an alert is approved, or whether somebody's word for it as it is locked is there already: a tap twice."""
+def has_word(parts: Parts, mailing_id: int, *, by: int, seen: str) -> bool:
+    """Return whether an alert is approved, or whether somebody's word for it as they saw it is there already: a tap twice."""
     found = standing(parts, mailing_id)
+    if found.locked is None or found.locked.fingerprint != seen:
+        return False
     return (found.state in WENT | {State.APPROVED} and not found.alone) or by in found.approved_by
 
 

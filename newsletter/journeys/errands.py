@@ -78,9 +78,17 @@ def is_so(parts: Parts, ended: ErrandView) -> bool:
             case Act.LOCK:
                 return not ended.facts.get("anew") and ended.facts.get("seen") == drafting.print_of(view)
             case Act.ALONE:
-                return view.state is not State.APPROVED or view.start_at is not None
+                return _these_words(ended, view) and (view.state is not State.APPROVED or view.start_at is not None)
+            case Act.RELEASE | Act.MANDATED:
+                return _these_words(ended, view)
             case _:
                 return True
+
+
+def _these_words(ended: ErrandView, view: mailings.MailingView) -> bool:
+    """Whether what goes is what they pressed for: somebody may have locked it anew, and it went in other words."""
+    seen = ended.facts.get("seen")
+    return not seen or view.fingerprint is None or seen == view.fingerprint.hex()
 
 
 _SO: Mapping[Act, frozenset[State]] = MappingProxyType(

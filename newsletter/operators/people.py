@@ -63,6 +63,7 @@ class OperatorView:
 
     masked     enough of the address to tell two people apart
     language   which they chose for the pages; None: as their browser asks
+    readmitted_at   when they were let back in, last
     """
 
     id: int
@@ -73,6 +74,7 @@ class OperatorView:
     enrolled_at: datetime | None
     disabled_at: datetime | None
     language: str | None = None
+    readmitted_at: datetime | None = None
 
     @property
     def active(self) -> bool:
@@ -84,9 +86,13 @@ class OperatorView:
         """All that the roles allow."""
         return roles.of(self.roles)
 
-    def still(self, act: May) -> bool:
-        """Whether their word for an act counts now: whose access or role was taken said it in vain."""
-        return self.active and act in self.may
+    def still(self, act: May, *, said_at: datetime | None = None) -> bool:
+        """Whether their word for an act counts now: whose access or role was taken said it in vain.
+
+        said_at   when they gave it: coming back brings no word of before back, which a thief may have given
+        """
+        before = said_at is not None and self.readmitted_at is not None and said_at < self.readmitted_at
+        return self.active and act in self.may and not before
 
 
 def add(session: Session, address: EmailAddress, *, name: str, given: Iterable[Role], now: datetime) -> int:
@@ -141,7 +147,7 @@ def disable(session: Session, operator_id: int, *, by: int | str, now: datetime)
 
 def readmit(session: Session, operator_id: int, *, by: int | str, now: datetime) -> None:
     """Take back that an operator was disabled; they log in once they have enrolled anew."""
-    anew = {"disabled_at": None, "enrolled_at": None}
+    anew = {"disabled_at": None, "enrolled_at": None, "readmitted_at": now}
     session.execute(update(Operator).where(Operator.id == operator_id).values(anew))
     audit.append(session, "operator.readmitted", by=by, now=now, operator=operator_id)
 
@@ -212,6 +218,7 @@ def _views(session: Session, rows: list[Operator]) -> list[OperatorView]:
             row.enrolled_at,
             row.disabled_at,
             row.language,
+            row.readmitted_at,
         )
         for row in rows
     ]

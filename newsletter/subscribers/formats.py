@@ -276,16 +276,25 @@ def require_clear(found: Headings, mapping: Mapping[str, str]) -> None:
             raise BadMapping("standing", heading=name)
 
 
+_NEVER = re.compile(
+    r"[0:.\-/ tz]*|null|none|nil|n/a|never|(?:1970-01-01|1899-1[12]-3[01]|0001-01-01)(?:[ t].*)?"
+).fullmatch
+
+
+def is_never(text: str) -> bool:
+    """Return whether this is how a program writes that something never was. All other words count: whoever left stays out."""
+    return bool(_NEVER(text.strip().lower()))
+
+
 def standing(values: Mapping[str, str]) -> Standing:
     """Return what a row says of its person; a word that nobody knows brings nobody in.
 
     The status of one list keeps its row out and bars nobody: whoever left that list may take another, in another row.
     """
     found = [_said(values["status"])] if "status" in values else []
-    if values.get("left_time"):
-        found.append(Standing.LEFT)
-    if values.get("dead_time"):
-        found.append(Standing.DEAD)
+    for name, said in (("left_time", Standing.LEFT), ("dead_time", Standing.DEAD)):
+        if not is_never(values.get(name, "")):
+            found.append(said)
     whole = max(found, key=_WEIGHT.index, default=Standing.SUBSCRIBED)
     if whole is Standing.SUBSCRIBED and "list_status" in values:
         listed = _said(values["list_status"])

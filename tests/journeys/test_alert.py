@@ -12,7 +12,8 @@ from newsletter.delivery.planning import CountMoved
 from newsletter.journeys import alert, desk, drafting, mailing, publish, retracting
 from newsletter.ledger.locks import NotLocked
 from newsletter.ledger.mailings import NeedsLock, State, WrongState
-from newsletter.operators import people
+from newsletter.models.operator import Calling
+from newsletter.operators import enrolment, people
 from newsletter.operators.factors import WrongFactor
 from newsletter.operators.night import Fault
 from newsletter.operators.roles import NotAllowed, Role
@@ -92,6 +93,21 @@ def test_a_role_that_was_taken_takes_its_word_along(made, tmp_path, words, autho
         alert.release(made.parts, number, by=author.id)
     assert refused.value.fault is Fault.NOBODY
     assert made.deliver("urgent") == 0
+
+
+def test_who_comes_back_has_said_nothing_yet(made, tmp_path, words, author, approver, crew):
+    """A thief had the phone and approved; its owner was shut out, and is let in again: what the thief said is not said by that."""
+    number = locked(made, tmp_path, words, author, 4)
+    by_code(made, number, approver)
+    with made.parts.database.transaction() as session:
+        moment = database.now(session)
+        people.disable(session, approver.id, by=author.id, now=moment)
+        invited = enrolment.invite(session, approver.id, Calling.NEW, by=author.id, now=moment)
+    back = crew.enrol(invited.token)
+    assert alert.standing(made.parts, number).waits_for.fault is Fault.NOBODY
+    with pytest.raises(alert.NotEnough):
+        alert.release(made.parts, number, by=author.id)
+    assert back.id == approver.id
 
 
 @pytest.mark.parametrize("asked", ["release", "may"])

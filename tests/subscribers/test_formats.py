@@ -93,6 +93,17 @@ def test_a_time_of_leaving_says_who_left_row_by_row(moving: Moving, heading: str
     assert moving.barred() == {"gone": heading.partition("_")[0]}
 
 
+@pytest.mark.parametrize("heading", ["left_time", "dead_time"])
+@pytest.mark.parametrize(
+    "when", ["0000-00-00 00:00:00", "0000-00-00", "NULL", "0", "1970-01-01", "Never", "0001-01-01T00:00:00Z"]
+)
+def test_a_time_that_is_none_says_that_nobody_left(moving: Moving, heading: str, when: str) -> None:
+    """Databases write zeros for "never": each of these readers would be kept from mail for good, and only they could lift it."""
+    text = f"email,{heading}\nann@example.org,{when}\ngone@example.org,yes\n"
+    moving.bring(moving.file("people.csv", text), evidence="paper")
+    assert (moving.readers(), set(moving.barred())) == ({"ann"}, {"gone"})
+
+
 @pytest.mark.parametrize(
     "heading", ["Member status", "UNSUB_REASON", "Cleaned?", "Bounces", "Opted out", "blocklisted", "وضعیت"]
 )
@@ -227,7 +238,8 @@ def test_what_came_in_with_any_time_can_be_read_again(moving: Moving, column: st
     moving.bring(moving.file("people.csv", f"email,{column}\nann@example.org,{when}\n"), evidence="paper")
     assert moving.state()
     with moving.lists.database.transaction() as session:
-        assert bool(list(listing.lines(session, None))) is (column in formats.PROOF)
+        left = column not in formats.PROOF and not formats.is_never(when)
+        assert bool(list(listing.lines(session, None))) is not left
 
 
 @pytest.mark.parametrize("from_1904", [False, True])

@@ -141,6 +141,25 @@ def test_an_edit_sent_twice_is_no_quarrel(author, desk, readers, worker):
     assert "Forty lorries" in author.text
 
 
+def test_who_read_other_words_is_not_told_that_theirs_went(browse, crew, now, author, desk, readers, worker):
+    """It was locked anew meanwhile and another approved that: a page that says "Approved" would say it of what they have read."""
+    readers(4)
+    (late, phone), (other, second) = (inside(browse, crew, now, Role.APPROVER) for _ in range(2))
+    here = f"/console/alerts/{written(author)}"
+    author.post(f"{here}/lock")
+    before = fingerprint(phone.open(f"{here}/approve"))
+    author.post(f"{here}/lock", anew="1", seen=hidden(author.open(here)).get("seen", ""))
+    after = fingerprint(second.open(f"{here}/approve"))
+    assert before != after
+    second.post(f"{here}/approve", fingerprint=after, factor="totp", answer=step(other, now, 1))
+    phone.post(f"{here}/approve", fingerprint=before, factor="totp", answer=step(late, now, 1))
+    assert phone.problem
+    author.open(here)
+    author.post(f"{here}/release", seen=after)
+    author.post(f"{here}/release", seen=before)
+    assert author.problem
+
+
 def test_what_is_not_so_is_still_refused(author, trustee, desk, readers, worker):
     """Only what was pressed for and is there already is passed over."""
     readers(2)

@@ -303,7 +303,7 @@ def approve(
     try:
         alert.sign(parts, number, by=who.operator.id, factor=factor, answer=answer, seen=fingerprint)
     except NewsletterError as problem:
-        if not alert.has_word(parts, number, by=who.operator.id):
+        if not alert.has_word(parts, number, by=who.operator.id, seen=fingerprint):
             return _approval(request, who, number, problem)
     return _errand(request, number, Act.SETTLE, May.APPROVE)
 
