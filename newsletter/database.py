@@ -47,6 +47,10 @@ class Session(orm.Session):
     vault: Vault
 
 
+class HeldUp(Exception):
+    """Another transaction holds what this one wants, for longer than it waits."""
+
+
 FAILURES = (DatabaseUnreachable, DiskFull, NotMigrated, SQLAlchemyError)
 """Whatever may keep somebody's wish from being written: away, full, being upgraded, read-only after a failover, or locked."""
 
@@ -92,6 +96,20 @@ class Database:
                 if isinstance(error.orig, refusals.UndefinedTable | refusals.UndefinedColumn):
                     raise NotMigrated(where(self.engine)) from error
                 raise
+
+    @contextmanager
+    def impatient(self) -> Iterator[Session]:
+        """Open a session as `transaction` does that waits half a second at most for what another holds. Raises HeldUp."""
+        try:
+            with self.transaction() as session:
+                session.execute(text("SET LOCAL lock_timeout = '500ms'"))
+                yield session
+        except refusals.LockNotAvailable as error:  # COPY goes past SQLAlchemy
+            raise HeldUp from error
+        except OperationalError as error:
+            if isinstance(error.orig, refusals.LockNotAvailable):
+                raise HeldUp from error
+            raise
 
     def close(self) -> None:
         """Close every connection."""

@@ -293,15 +293,20 @@ def work(parts: Parts) -> int:
     except NoSender:
         log.warning("sign-ups wait", why="no sender or postal address is set")
         return done
-    while count := _turn(parts):
-        done += count
-        parts.nudger.nudge(DELIVER[Lane.TRANSACTIONAL])
+    try:
+        while count := _turn(parts):
+            done += count
+            parts.nudger.nudge(DELIVER[Lane.TRANSACTIONAL])
+    except database.HeldUp:
+        log.info("sign-ups wait", why="a list that names one of these people is coming in")
     holding.watch(parts)
     return done
 
 
 def _turn(parts: Parts) -> int:
-    with parts.database.transaction() as session:
+    # An import holds the rows of its people to its end, and may come to wait for ours. A turn can be had again, a list of a million
+    # cannot: so it is the turn that gives up, before PostgreSQL looks which of the two it breaks.
+    with parts.database.impatient() as session:
         now = database.now(session)
         if not signup.claim(session):
             return 0

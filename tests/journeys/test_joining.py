@@ -4,13 +4,15 @@ import email
 import email.policy
 import json
 import re
+import time
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from newsletter import database
+from newsletter import database, mailboxes
+from newsletter.addresses import EmailAddress
 from newsletter.bounces.routing import Arrived
 from newsletter.issues import digests
 from newsletter.journeys import inbound, joining, leaving, publish, returns
@@ -76,6 +78,19 @@ def pending(answer) -> str:
 
 def readers(newsletter) -> list:
     return ask(newsletter, "SELECT rhythm, granted_by FROM subscription WHERE ended_at IS NULL")
+
+
+def test_a_turn_gives_way_to_a_list_that_names_the_same_person(newsletter):
+    """A list of a million takes a minute, and PostgreSQL breaks one of two that wait for each other: it must not be the list."""
+    parts = newsletter.parts
+    joining.ask(parts, Wish("ann@example.org", "en", {"weekly": "weekly"}))
+    with parts.database.transaction() as importing:
+        mailboxes.find_or_make_all(importing, [EmailAddress.parse("ann@example.org")])
+        began = time.monotonic()
+        joining.work(parts)
+        assert time.monotonic() - began < 5
+    assert joining.any_due(parts), "it waits for its next turn"
+    assert joining.work(parts) == 1
 
 
 def test_somebody_joins_by_the_button(newsletter, browser, desk) -> None:
