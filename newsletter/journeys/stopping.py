@@ -1,7 +1,7 @@
 """Stop: one person, no second factor, no log-in. The link for it is in the mail that tells the team of a release."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from newsletter import database
@@ -26,6 +26,7 @@ class Offer:
     """An alert as the page of its stop link shows it. count, code None: it is no longer locked.
 
     languages   those written later that would be stopped with it
+    just        what this press has ended
     """
 
     mailing: int
@@ -35,6 +36,7 @@ class Offer:
     code: str | None
     starts_at: datetime | None
     languages: tuple[int, ...] = ()
+    just: tuple[int, ...] = ()
 
     @property
     def stoppable(self) -> bool:
@@ -44,12 +46,17 @@ class Offer:
     @property
     def had(self) -> bool:
         """Somebody may have it, and nobody has taken it back."""
-        return self.state is State.STOPPED
+        return self.state is State.STOPPED or (self.state not in ENDED and bool(self.just))
 
     @property
     def ended(self) -> bool:
-        """Somebody has stopped it."""
-        return self.state in ENDED
+        """Somebody has stopped it, or languages of it this moment."""
+        return self.state in ENDED or bool(self.just)
+
+    @property
+    def silenced(self) -> tuple[int, ...]:
+        """The numbers of what is stopped: of an alert that had gone those of its languages alone."""
+        return (self.mailing,) if self.state in ENDED else self.just
 
 
 def offer(parts: Parts, token: str) -> Offer:
@@ -64,12 +71,13 @@ def by_link(parts: Parts, token: str) -> Offer:
         mailing_id = _mailing(session, parts, token)
         if not (found := _offer(session, mailing_id)).stoppable:
             return found
+    just: list[int] = []
     with suppress(WrongState):
-        end_all(parts, mailing_id, by=audit.LINK)
+        just = end_all(parts, mailing_id, by=audit.LINK)
     for job in (SWEEP, HOOKS):
         # What is left is cancelled by a worker: the pages' role may not.
         parts.nudger.nudge(job)
-    return offer(parts, token)
+    return replace(offer(parts, token), just=tuple(just))
 
 
 def end(session: Session, mailing_id: int, *, by: int | str, now: datetime) -> State:

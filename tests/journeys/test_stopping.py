@@ -286,6 +286,21 @@ def test_the_link_leads_on_to_where_it_is_taken_back(made, tmp_path, author, app
     assert "retract=1" not in client.post(link(released)).text
 
 
+def test_what_a_press_has_stopped_is_said(made, pages, tmp_path, author, database_urls, client):
+    """The alert has gone, a language of it goes still: "nothing is left" would be said of what was stopped this moment."""
+    first, further = (nights.locked(made, tmp_path, author, 2) for _ in range(2))
+    alert.release(made.parts, first, by=author.id)
+    made.deliver("urgent")
+    alert.release(made.parts, further, by=author.id)
+    house.by_owner(database_urls, "UPDATE mailing SET translates = %s WHERE id = %s", first, further)
+    path = f"/h/{made.parts.tokens.stop(first, now=nights.now(made))}"
+    said = client.post(path).text
+    assert f"Alert {further} is stopped" in said
+    assert "Nothing is left" not in said
+    assert alert.standing(made.parts, further).state is State.STOPPED
+    assert "Nothing is left" in client.get(path).text, "that is true from now on"
+
+
 def told(made, sink, member):
     """Return all that somebody is mailed."""
     sink.messages.clear()

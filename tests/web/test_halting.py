@@ -135,3 +135,13 @@ def test_who_stopped_it_is_read_by_its_author(going, browse, crew, now, worker):
     approver.post(f"/console/alerts/{number}/stop")
     shown = author.open(f"/console/alerts/{number}").text
     assert "Stopped for good by Mina Moradi, on" in shown
+
+
+def test_a_page_that_nobody_has_is_not_linked(going):
+    """Stopped before anybody had it, an alert has no public page: the team's page led to "not found"."""
+    browser, number = going
+    here, public = f"/console/alerts/{number}", f"/alerts/{number}"
+    assert f'href="{public}"' in browser.open(here).text
+    browser.post(f"{here}/stop")
+    assert f'href="{public}"' not in browser.open(here).text
+    assert browser.open(public).page.status_code == 404
