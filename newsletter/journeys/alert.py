@@ -294,6 +294,8 @@ def may_release(parts: Parts, mailing_id: int, *, alone: bool = False) -> int:
             now = database.now(session)
             if not agreeing.approved(session, parts, manifest, now=now):
                 _rule_of_one(session, parts, manifest, alone=alone, now=now)
+        else:
+            _enough(session, parts, manifest, _words(session, manifest), now=database.now(session))
         planning.require_in_time(session, mailing_id, at=database.now(session))
         if planning.described(session, view) != manifest.audience:
             raise planning.OtherAudience(mailing_id)

@@ -5,6 +5,10 @@ import threading
 
 import pytest
 
+from newsletter import database
+from newsletter.journeys import alert
+from newsletter.journeys.agreeing import NotEnough
+from newsletter.operators import people
 from newsletter.operators.roles import Role
 from tests import house
 from tests.web.test_alerts import WORDS, fingerprint, written
@@ -158,6 +162,22 @@ def test_who_read_other_words_is_not_told_that_theirs_went(browse, crew, now, au
     author.post(f"{here}/release", seen=after)
     author.post(f"{here}/release", seen=before)
     assert author.problem
+
+
+def test_an_approval_that_was_taken_away_is_said(browse, crew, now, author, desk, readers, worker):
+    """ "Approved" and no button: whoever sits before that at night must read why, and what to do."""
+    readers(4)
+    member, phone = inside(browse, crew, now, Role.APPROVER)
+    here = f"/console/alerts/{written(author)}"
+    author.post(f"{here}/lock")
+    seen = fingerprint(phone.open(f"{here}/approve"))
+    phone.post(f"{here}/approve", fingerprint=seen, factor="totp", answer=step(member, now, 1))
+    assert "has left the team since" not in author.open(here).text
+    with worker.parts.database.transaction() as session:
+        people.set_roles(session, member.id, [Role.AUDITOR], now=database.now(session))
+    assert "has left the team since" in author.open(here).text
+    with pytest.raises(NotEnough):
+        alert.may_release(worker.parts, int(here.rpartition("/")[2]))
 
 
 def test_what_is_not_so_is_still_refused(author, trustee, desk, readers, worker):
