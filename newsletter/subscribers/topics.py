@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select, text, true, update
+from sqlalchemy import Select, func, or_, select, text, true, update
 
 from newsletter.composer import headers
 from newsletter.database import Session
 from newsletter.errors import Conflict, Invalid, NotFound
+from newsletter.models.consent import ImportRun
 from newsletter.models.topic import Interest, Topic
 from newsletter.subscribers import consent
 from newsletter.subscribers.consent import Basis
@@ -125,8 +126,12 @@ def remove(session: Session, key: str, *, chosen_too: bool, now: datetime) -> Us
 
 
 def remove_made(session: Session, import_id: int, *, now: datetime) -> int:
-    """Remove what the tags of a list made and nobody chooses or names any more; return how many."""
-    made = select(Topic.key).where(Topic.import_id == import_id, Topic.removed_at.is_(None)).order_by(Topic.id)
+    """Remove what the tags of a list made and nobody chooses or names any more; return how many.
+
+    Also what one made that was undone before: another list had kept it in use until now.
+    """
+    undone = select(ImportRun.id).where(or_(ImportRun.id == import_id, ImportRun.undone_at.is_not(None)))
+    made = select(Topic.key).where(Topic.import_id.in_(undone), Topic.removed_at.is_(None)).order_by(Topic.id)
     unused = [key for key in session.execute(made).scalars() if uses(session, key) == Uses(0, 0)]
     for key in unused:
         remove(session, key, chosen_too=False, now=now)

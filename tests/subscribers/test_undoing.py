@@ -232,6 +232,15 @@ def test_topics_that_a_list_made_go_with_it(moving: Moving, undo: Undo) -> None:
         assert [one.key for one in topics.listed(session)] == ["press-freedom", "water"]
 
 
+def test_a_topic_goes_with_the_last_list_that_used_it(moving: Moving, undo: Undo) -> None:
+    """Brought twice and undone twice, nothing of a list is left: the first undo spares what the second list uses."""
+    path = exports.mailchimp(moving.folder / "export.zip")
+    first, second = (moving.bring(path, tags=Tags.ALL) for _ in range(2))
+    assert [undo(one.number).topics for one in (first, second)] == [0, 2]
+    with moving.lists.database.transaction() as session:
+        assert topics.listed(session) == []
+
+
 @pytest.mark.parametrize("use", ["chosen", "another list", "segment"])
 def test_a_topic_that_others_use_outlives_the_list_that_made_it(moving: Moving, undo: Undo, use: str) -> None:
     """It is theirs by now."""
