@@ -32,6 +32,7 @@ from newsletter.ledger.mailings import Kind, MailingView, State
 from newsletter.ledger.manifest import Manifest
 from newsletter.ledger.translating import Waiting
 from newsletter.ledger.variants import VariantView
+from newsletter.operators.night import Fault
 from newsletter.operators.people import OperatorView
 from newsletter.operators.roles import May
 
@@ -302,6 +303,8 @@ def _waits(parts: Parts, row: Row, who: OperatorView, *, now: datetime) -> Waits
     step = _step(parts, row, who, now=now)
     if step is None:
         return None
+    if step is Step.SEND and (gone := alert.standing(parts, row.mailing).waits_for) and gone.fault is Fault.NOBODY:
+        return Waits(row, Step.BLOCKED, gone)
     if step is not Step.STARTS:
         return Waits(row, step)
     if alert.standing(parts, row.mailing).seconded:

@@ -176,6 +176,7 @@ def test_an_approval_that_was_taken_away_is_said(browse, crew, now, author, desk
     with worker.parts.database.transaction() as session:
         people.set_roles(session, member.id, [Role.AUDITOR], now=database.now(session))
     assert "has left the team since" in author.open(here).text
+    assert "It does not go yet" in author.open("/console").text
     with pytest.raises(NotEnough):
         alert.may_release(worker.parts, int(here.rpartition("/")[2]))
 
