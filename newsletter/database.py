@@ -98,11 +98,11 @@ class Database:
                 raise
 
     @contextmanager
-    def impatient(self) -> Iterator[Session]:
-        """Open a session as `transaction` does that waits half a second at most for what another holds. Raises HeldUp."""
+    def impatient(self, milliseconds: int = 500) -> Iterator[Session]:
+        """Open a session as `transaction` does that waits so long at most for what another holds. Raises HeldUp."""
         try:
             with self.transaction() as session:
-                session.execute(text("SET LOCAL lock_timeout = '500ms'"))
+                session.execute(text(f"SET LOCAL lock_timeout = {milliseconds:d}"))
                 yield session
         except refusals.LockNotAvailable as error:  # COPY goes past SQLAlchemy
             raise HeldUp from error

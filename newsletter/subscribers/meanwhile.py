@@ -10,9 +10,7 @@ import time
 from datetime import datetime
 
 import structlog
-from psycopg import errors as refusals
 from sqlalchemy import TextClause, text
-from sqlalchemy.exc import OperationalError
 
 from newsletter import database as databases
 from newsletter.database import Database, Session
@@ -73,15 +71,12 @@ def _quiet(database: Database, tries: int) -> bool:
     """Wait until every wish has ended that was on its way; whoever leaves meanwhile waits for a tenth of a second at most."""
     for left in reversed(range(tries)):
         try:
-            with database.transaction() as session:
-                session.execute(text("SET LOCAL lock_timeout = '100ms'"))
+            with database.impatient(100) as session:
                 session.execute(text("SELECT pg_advisory_xact_lock(hashtext('subscribers.leaving'))"))
             return True
-        except OperationalError as error:
-            if not isinstance(error.orig, refusals.LockNotAvailable):
-                raise
-        if left:
-            time.sleep(_PAUSE_SECONDS)
+        except databases.HeldUp:
+            if left:
+                time.sleep(_PAUSE_SECONDS)
     return False
 
 

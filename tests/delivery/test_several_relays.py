@@ -5,9 +5,8 @@ import time
 import pytest
 from sqlalchemy import text
 
-from newsletter.journeys import publish
-from newsletter.ledger import books
 from tests import house
+from tests.delivery.test_carrying import status, under_way
 from tests.fakes import smtp
 
 
@@ -17,24 +16,12 @@ def other_sink():
         yield serving
 
 
-def sending(made, tmp_path, count):
-    composed = house.issue(made, tmp_path, addresses=house.addresses(count))
-    publish.send(made.parts, composed.issue)
-    return composed.mailing
-
-
-def status(made, mailing):
-    with made.parts.database.transaction() as session:
-        assert books.faults(session, mailing) == []
-        return books.status(session, mailing)
-
-
 def test_one_sender_uses_the_paces_of_two_relays(sink, other_sink, tmp_path, database_urls):
     """Two relays at six a second were promised as twelve, and one sender used one of them: twice as long as was said."""
     made = house.build(
         tmp_path, database_urls, f"{sink.url}?rate=6&connections=2 {other_sink.url}?rate=6&connections=2"
     )
-    mailing = sending(made, tmp_path, 96)
+    mailing = under_way(made, tmp_path, 96)
     began = time.monotonic()
     while status(made, mailing).due and time.monotonic() < began + 30:
         made.deliver("bulk", seconds=15)
@@ -52,7 +39,7 @@ def test_a_second_relay_that_is_silent_keeps_nobody_waiting(other_sink, tmp_path
     silent = smtp.Scripted(script={"BANNER": None})
     with smtp.running(silent):
         made = house.build(tmp_path, database_urls, f"{other_sink.url}?rate=40&weight=1000 {silent.url}?rate=40")
-        mailing = sending(made, tmp_path, 60)
+        mailing = under_way(made, tmp_path, 60)
         made.deliver("bulk", seconds=15)
         assert status(made, mailing).accepted == len(other_sink.messages) == 60
         with made.parts.database.transaction() as session:
