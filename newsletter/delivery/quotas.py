@@ -28,20 +28,21 @@ class Used:
 
 
 def bearing(session: Session, relays: Mapping[Lane, Sequence[Relay]], lane: Lane, *, now: datetime) -> list[Limits]:
-    """Return the limits of those relays of a lane that answer, for a promise; of all of them where none does."""
-    there = [relay for relay in relays[lane] if standing.of(session, relay).closed_since is None]
-    return limits(session, {**relays, lane: there or relays[lane]}, lane, now=now)
-
-
-def limits(session: Session, relays: Mapping[Lane, Sequence[Relay]], lane: Lane, *, now: datetime) -> list[Limits]:
-    """Return what each relay of a lane bears, what it was given, and what it has to carry beside.
+    """Return the limits of those relays of a lane that answer, for a promise; of all of them where none does.
 
     relays   of every lane: what is due in another is shared out among those that both use
     """
-    found, beside = [], _beside(session, relays, lane)
-    for relay in relays[lane]:
+    there = [relay for relay in relays[lane] if standing.of(session, relay).closed_since is None] or relays[lane]
+    beside = _beside(session, {**relays, lane: there}, lane)
+    found = zip(there, limits(session, there, lane, now=now), strict=True)
+    return [replace(bears, beside=beside.get(relay.key, 0)) for relay, bears in found]
+
+
+def limits(session: Session, relays: Sequence[Relay], lane: Lane, *, now: datetime) -> list[Limits]:
+    """Return what each of these relays bears for a lane, and what it was given."""
+    found = []
+    for relay in relays:
         bears = of(session, relay, standing.of(session, relay), lane, now=now)
-        bears = replace(bears, beside=beside.get(relay.key, 0))
         found.append(_with_history(session, relay, bears, now=now) if bears.counts else bears)
     return found
 

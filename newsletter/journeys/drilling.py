@@ -97,7 +97,7 @@ def _begin(parts: Parts, drill_id: int) -> None:
     # Counting a million readers takes its time, and no alert waits for it either.
     with parts.database.transaction() as session:
         now = database.now(session)
-        lefts = [one.left_today(now) for one in quotas.limits(session, parts.relays, Lane.URGENT, now=now)]
+        lefts = [one.left_today(now) for one in quotas.limits(session, parts.relays[Lane.URGENT], Lane.URGENT, now=now)]
         quota = None if None in lefts else sum(one for one in lefts if one is not None)
         drills.measured(session, drill_id, reach=_reach(session), quota=quota)
 

@@ -216,7 +216,7 @@ def road(parts: Parts, mailing_id: int, *, due: int) -> tuple[Sentence, ...]:
     with parts.database.transaction() as session:
         now, lane = database.now(session), mailings.get(session, mailing_id).lane
         by = parts.relays[lane]
-        bears = quotas.limits(session, parts.relays, lane, now=now)
+        bears = quotas.limits(session, by, lane, now=now)
         away = [standing.of(session, relay).closed_since is not None for relay in by]
         digest = any(mailings.get(session, one).lane is Lane.BULK for one in mailings.under_way(session))
     bulk = {relay.name for relay in parts.relays[Lane.BULK]}

@@ -103,7 +103,7 @@ def test_the_plan_promises_what_the_windows_will_be_given(session, url, by, numb
     """What an alert used in the night is not there in the morning, whatever the limit: the dry run must say so."""
     relay = Relay.parse(url)
     used(session, relay, by, number, at=NOON - timedelta(minutes=20))
-    [bears] = quotas.limits(session, {lane: [relay] for lane in Lane}, Lane.BULK, now=NOON)
+    [bears] = quotas.limits(session, [relay], Lane.BULK, now=NOON)
     left = throttle.known(session, relay, Lane.BULK, now=NOON).left
     assert 0 < left < 20_000
     assert budget.promise(left, [bears], now=NOON).ends_at <= NOON + timedelta(minutes=1)
@@ -115,7 +115,7 @@ def test_the_plan_waits_for_the_hour_as_the_wire_does(session):
     """A clock that strikes does not empty a relay's hour: promised for 11 o'clock, it would have gone at five to twelve."""
     relay = Relay.parse("smtp://127.0.0.1:9?hourly=1000")
     assert granted(session, relay, now=NOON) == 800
-    bears = quotas.limits(session, {lane: [relay] for lane in Lane}, Lane.BULK, now=NOON + timedelta(minutes=5))
+    bears = quotas.limits(session, [relay], Lane.BULK, now=NOON + timedelta(minutes=5))
     ends = budget.promise(800, bears, now=NOON + timedelta(minutes=5)).ends_at
     assert granted(session, relay, now=ends - timedelta(seconds=51)) == 0
     assert granted(session, relay, now=ends) == 800

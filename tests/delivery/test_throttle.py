@@ -307,7 +307,7 @@ def test_the_promise_knows_what_was_learned_from_refusals(sink, tmp_path, databa
         standing.fill(session, relay, Limit.ACCOUNT_DAY, now=now)
     assert promised() == (pytest.approx(3602, abs=3), "full")
     with made.parts.database.transaction() as session:
-        [bears] = quotas.limits(session, {lane: [relay] for lane in Lane}, Lane.URGENT, now=now)
+        [bears] = quotas.limits(session, [relay], Lane.URGENT, now=now)
     assert bears.full_until is None, "an alert asks all the same"
     made.close()
 
@@ -333,7 +333,7 @@ def test_the_promise_for_a_young_relay_follows_its_plan(newsletter):
     relay = Relay.parse("smtp://relay.example:25?rate=100")
     with newsletter.parts.database.transaction() as session:
         now = session.execute(text("SELECT now()")).scalar_one()
-        bears = quotas.limits(session, {lane: [relay] for lane in Lane}, Lane.BULK, now=now)
+        bears = quotas.limits(session, [relay], Lane.BULK, now=now)
     promise = budget.promise(5000, bears, now=now)
     assert sum(promise.by_day) == 5000
     assert promise.held_by == "warm-up"
