@@ -76,7 +76,7 @@ spoof|impersonat|\bpolic(?:y|ies)\b
 administrative(?:ly)? prohibit|security (?:reason|risk|issue)|deni(?:ed|al) by
 filtered|forbidden
 reputation|reverse dns|\bptr\b|\brdns\b|reverse (?:mapping|lookup|hostname)|\bhelo\b|\behlo\b.{0,20}(?:invalid|reject)
-cannot find your|unsolicited|bulk mail|\babuse|suspicious|complaint|junk ?mail
+cannot find your|unsolicited|bulk mail|\babuse|suspicious|complaint|junk ?mail|\bharvest|\bpermission to (?:post|send|mail)\b
 unauthenticated|not (?:pass|authenticated)|authentication (?:fail|required|check)|(?:fails?|requires?) (?:\w+ )?authentication
 relay(?:ing)?\b.{0,20}(?:denied|not permitted|not allowed|prohibited|access|reject)|(?:not|unable|cannot|refuse\w*) (?:to )?relay
 \b(?:ips?|client|host|network|server|sender)\b.{0,40}\b(?<!temporarily )(?:denied|prohibited|refused|reject(?:ed)?|not allowed)\b
@@ -161,7 +161,9 @@ try again|\bretry
 
 # Of the sender, "unknown" is not of the reader; servers keep it until RCPT (Postfix's default).
 OF_SENDER = _words(r"""
-\bsender|\bmail ?from\b|return[- ]path|envelope from|your (?:domain|address|e-?mail address)|reverse[- ]path|originator
+\bsender|\bmail ?from\b|return[- ](?:path|address)|bounce address|envelope from
+your (?:domain|address|e-?mail address)|reverse[- ]path|originator
+\b(?:helo|ehlo|client)(?: (?:host|domain|name|ip))+\b|\bauth\w* user\b
 exp[eé]diteur|\babsender|remitente|mittente|отправител
 """)
 # Said by servers that refused every RCPT and are asked for DATA all the same: whatever the stage, RCPT was refused.

@@ -8,6 +8,7 @@ import smtplib
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 
 import pytest
 
@@ -38,11 +39,20 @@ def documented(port):
     main = [line for line in lines if re.match(r"(relay_domains|transport_maps|relay_recipient_maps) =", line)]
     table = [line for line in lines if line.startswith("/^")]
     assert len(main) == 3
-    assert len(table) == 3
+    assert len(table) == 4
     text = "\n".join(main).replace("bounce.example.org", DOMAIN).replace("127.0.0.1:8024", f"127.0.0.1:{port}")
     return text.replace("/etc/postfix/newsletter", "{home}/newsletter"), "\n".join(table).replace(
         r"bounce\.example\.org", re.escape(DOMAIN)
     )
+
+
+def given_out(tokens):
+    """Return a local part of every kind that mail of ours can be answered to."""
+    now = datetime.now(UTC)
+    yield tokens.return_path(1, 1, now=now)
+    yield tokens.confirm_local(1, now=now)
+    yield tokens.probe(1, now=now)
+    yield from ("leave", "postmaster", "abuse", "fbl")
 
 
 def until(made, sql, expected, *, seconds=30):
@@ -93,5 +103,7 @@ def go_round(tmp_path, database_urls, sink, port):
         connection.sendmail("cem@example.org", [wish[1]], letter)
         connection.mail("x@example.net")
         assert connection.rcpt(f"b-{'0' * 47}@{DOMAIN}")[0] == 550, "a flood must end at the door"
+        for local in given_out(made.parts.tokens):
+            assert connection.rcpt(f"{local}@{DOMAIN}")[0] == 250, f"{local[:2]}… is an address that we give out"
     until(made, "SELECT count(*) FROM subscription WHERE ended_at IS NOT NULL", [(1,)])
     made.close()
