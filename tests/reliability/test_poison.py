@@ -100,6 +100,7 @@ def test_values_that_look_like_commands_are_names(estate, relay, figures, form):
     figures("11 names", "poison values", odd=taken.added, refused_at_import=taken.rejected, **found.figures())
     assert found.accepted + found.rejected == readers + taken.added
     assert found.accepted >= readers
+    assert taken.added > 0, "values that no import takes prove nothing of sending"
 
 
 @forms.either
