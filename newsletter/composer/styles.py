@@ -36,6 +36,10 @@ class Style:
         """The marks as they are stored: "dt"."""
         return "".join(field.name[0] for field in fields(self) if getattr(self, field.name))
 
+    def __or__(self, other: "Style") -> "Style":
+        """Return the style that does all that either does."""
+        return Style.parse(self.code + other.code)
+
     @staticmethod
     def parse(code: str) -> "Style":
         """Return the style of a stored code; letters that are no marks say nothing."""

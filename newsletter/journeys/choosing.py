@@ -1,11 +1,12 @@
 """What a reader gets, as they choose it themselves: three choices that most people mean, and everything behind them.
 
-A link from a newsletter may do all that harms nobody, for whoever the mail was forwarded to can press it as well. Name and postcode
-are shown and changed by a fresh link alone, mailed to the address on file (decision 7).
+A link from a newsletter may do all that harms nobody, for whoever the mail was forwarded to can press it as well. Of how mail is to
+look it may ask for more protection, never for less, and shows nothing of what was asked for. Name and postcode are shown, changed
+and forbidden by a fresh link alone, mailed to the address on file (decision 7).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from newsletter import database, languages, mailboxes
@@ -66,7 +67,7 @@ class Page:
 
     level    which of the three choices they have, None where they chose otherwise
     topics   each with whether they chose it
-    wish     how their mail is to look
+    wish     how their mail is to look; PLAIN where the link is no fresh one, for that somebody asked to be hidden is not shown
     barred   we must not write to this address, whatever is chosen here
     own      what a fresh link shows besides; None: the link is another
     """
@@ -138,7 +139,7 @@ def _page(session: Session, person: PersonView, own: Own | None, now: datetime) 
         preferences.level(mine, every=[one.id for one in every]),
         tuple((topic, topic.key in chosen) for topic in topics.listed(session)),
         person.time_zone,
-        wishes.of(session, person.id),
+        wishes.of(session, person.id) if own else PLAIN,
         lessening.rests_until(person, now=now),
         now.astimezone(pausing.zone(person.time_zone)).date(),
         mailboxes.hint(session, person.mailbox_id),
@@ -172,7 +173,8 @@ def choose(parts: Parts, token: str, level: Level, *, wording: str = "") -> bool
 def change(parts: Parts, token: str, details: Details) -> bool:
     """Take everything behind the three choices as it stands in the form; return False where a fresh link is mailed instead.
 
-    A language or zone that we do not offer stays where it is the reader's own. Raises tokens.BadToken, BadChoice, UnknownTopic.
+    A language or zone that we do not offer stays where it is the reader's own. Raises tokens.BadToken, BadChoice, UnknownTopic,
+    NeedsFreshLink.
     """
     with parts.database.transaction() as session:
         now = database.now(session)
@@ -189,7 +191,8 @@ def change(parts: Parts, token: str, details: Details) -> bool:
         proven = not (adds and _to_be_proven(session, parts, token, person, now))
         if proven:
             _come_back(session, parts, token, person, now, adds=_adds(session, person, details, every))
-            _change(session, parts, person, details, every, now)
+            wish = _asked(session, parts, token, person, details.wish, now)
+            _change(session, parts, person, replace(details, wish=wish), every, now)
     if not proven:
         parts.nudger.nudge(SIGNUPS)
     return proven
@@ -200,6 +203,16 @@ def _adds(session: Session, person: PersonView, details: Details, every: Mapping
     taken = {one.digest_id for one in subscriptions.of(session, person.id)}
     chosen = {topic.key for topic in topics.of(session, person.id)}
     return bool({every[key] for key in details.rhythms} - taken or set(details.topics) - chosen)
+
+
+def _asked(session: Session, parts: Parts, token: str, person: PersonView, wish: Wish, now: datetime) -> Wish:
+    """Return how mail is to look after this. A link that may have been forwarded ends nothing and costs no name."""
+    if _proof(parts, token, now) is Purpose.FRESH:
+        return wish
+    if wish.nameless:
+        raise NeedsFreshLink
+    before = wishes.of(session, person.id)
+    return Wish(before.style | wish.style, before.nameless)
 
 
 def _change(
@@ -239,8 +252,7 @@ def _to_be_proven(session: Session, parts: Parts, token: str, person: PersonView
 
     Who takes something hears from us of what is added, and can end it; who has left everything would be subscribed again unheard.
     """
-    link = parts.tokens.read(token, Purpose.PREFERENCES, Purpose.FRESH, Purpose.PREVIEW, now=now)
-    if link.purpose is Purpose.FRESH or subscriptions.of(session, person.id):
+    if _proof(parts, token, now) is Purpose.FRESH or subscriptions.of(session, person.id):
         return False
     fresh.ask(session, person.id)
     return True
@@ -248,9 +260,12 @@ def _to_be_proven(session: Session, parts: Parts, token: str, person: PersonView
 
 def _come_back(session: Session, parts: Parts, token: str, person: PersonView, now: datetime, *, adds: bool) -> None:
     """Lift what kept a reader out who adds something by a fresh link, mailed to their own address: but for a complaint."""
-    link = parts.tokens.read(token, Purpose.PREFERENCES, Purpose.FRESH, Purpose.PREVIEW, now=now)
-    if adds and link.purpose is Purpose.FRESH:
+    if adds and _proof(parts, token, now) is Purpose.FRESH:
         suppression.came_back(session, person.mailbox_id, now=now, answered=False)
+
+
+def _proof(parts: Parts, token: str, now: datetime) -> Purpose:
+    return parts.tokens.read(token, Purpose.PREFERENCES, Purpose.FRESH, Purpose.PREVIEW, now=now).purpose
 
 
 def _reader(session: Session, parts: Parts, token: str, now: datetime) -> PersonView | None:

@@ -151,6 +151,10 @@ def form(parts: Parts, *, stamp: str = "") -> Asking:
         return Asking(digests.listed(session), shown, held.wave(session) is not None)
 
 
+# Hidden by the attribute: a site's own rules may forbid styles in a page, and a person who sees the field fills it in.
+_LURE = '<div hidden><input name="website" type="text" tabindex="-1" autocomplete="off" aria-hidden="true"></div>'
+
+
 def embedded(parts: Parts, keys: Sequence[str], *, language: str, name: str) -> str:
     """Return the HTML of a form for somebody else's page. Raises UnknownDigest.
 
@@ -170,6 +174,7 @@ def embedded(parts: Parts, keys: Sequence[str], *, language: str, name: str) -> 
             f'<form method="post" action="{parts.letterhead.base_url}/join" dir="{languages.direction(spoken)}">',
             *fields,
             f'<label>{address} <input name="email" type="email" autocomplete="email" dir="ltr" required></label>',
+            _LURE,
             f"<p>{escape(agreement.words)}</p>",
             f'<button type="submit">{escape(languages.say("web.join-button", spoken))}</button>',
             "</form>",

@@ -53,10 +53,10 @@ def offer(parts: Parts, token: str) -> Offer:
 
 def _offer(session: Session, person: PersonView, digest_id: int, *, now: datetime) -> Offer:
     rhythms = {one.digest_id: one.rhythm for one in subscriptions.of(session, person.id)}
-    mine = rhythms.get(digest_id)
-    less = less_than(mine, paused=lessening.resting(person, now=now)) if mine else ()
+    mine, others = rhythms.get(digest_id), bool(rhythms.keys() - {digest_id})
+    less = less_than(mine, paused=lessening.resting(person, now=now), others=others) if mine else ()
     name, who = digests.get(session, digest_id).name, mailboxes.hint(session, person.mailbox_id)
-    return Offer(name, person.language, mine is not None, who, less, others=bool(rhythms.keys() - {digest_id}))
+    return Offer(name, person.language, mine is not None, who, less, others)
 
 
 def leave(parts: Parts, token: str) -> None:

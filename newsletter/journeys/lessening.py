@@ -1,7 +1,7 @@
 """Less instead of nothing: what the leaving page offers beside leaving, and a rest from all ordinary mail.
 
 A link to leave may do this too, since it can only take away: it never brings anything back, and shows nothing of the reader.
-Of a digest it takes less of that digest alone; only the rest, which says so, is one from everything.
+It takes less of its own digest alone. A rest is one from everything, so that link gives it only to who takes nothing else.
 """
 
 from datetime import date, datetime
@@ -34,12 +34,15 @@ class NotLess(Conflict):
         super().__init__("leaving.not-less")
 
 
-def less_than(rhythm: Rhythm, *, paused: bool) -> tuple[Less, ...]:
-    """Return what is less than a digest in this rhythm, the mildest first. Whoever takes emergencies only has no less."""
+def less_than(rhythm: Rhythm, *, paused: bool, others: bool) -> tuple[Less, ...]:
+    """Return what is less than a digest in this rhythm, the mildest first. Whoever takes emergencies only has no less.
+
+    others   whether they take other digests, which a pause would end for a while too
+    """
     if rhythm is Rhythm.EMERGENCIES:
         return ()
-    found = [Less.WEEKLY] if rhythm in FEWER else []
-    return (*found, Less.EMERGENCIES) if paused else (*found, Less.EMERGENCIES, Less.PAUSE)
+    found = (Less.WEEKLY,) if rhythm in FEWER else ()
+    return (*found, Less.EMERGENCIES) if paused or others else (*found, Less.EMERGENCIES, Less.PAUSE)
 
 
 def take(parts: Parts, token: str, instead: Less) -> None:
@@ -52,10 +55,11 @@ def take(parts: Parts, token: str, instead: Less) -> None:
         return
     with parts.database.transaction() as session:
         now, person = database.now(session), people.by_id(session, link.subscriber_id)
-        mine = [one for one in subscriptions.of(session, link.subscriber_id) if one.digest_id == link.digest_id]
-        if person is None or not mine:
+        rhythms = {one.digest_id: one.rhythm for one in subscriptions.of(session, link.subscriber_id)}
+        if person is None or link.digest_id not in rhythms:
             raise NotSubscribed
-        if instead not in less_than(mine[0].rhythm, paused=resting(person, now=now)):
+        mine = rhythms.pop(link.digest_id)
+        if instead not in less_than(mine, paused=resting(person, now=now), others=bool(rhythms)):
             raise NotLess
         if instead is Less.PAUSE:
             rest(session, person, until=now + pausing.USUAL, now=now)

@@ -395,6 +395,15 @@ def test_a_form_on_another_site_lands_on_our_page(newsletter, browser, desk) -> 
     assert "https://camp.example" in told
 
 
+def test_a_program_that_fills_in_all_of_a_form_on_another_site_is_not_believed(newsletter, browser, desk) -> None:
+    """It fills in whatever has a name, and a person does not see that field: nobody is written to for it."""
+    html = joining.embedded(newsletter.parts, ["weekly"], language="en", name="camp page")
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', html)) | {"email": ANN}
+    [lure] = re.findall(r'<div hidden><input name="(\w+)"', html)
+    assert browser.post("/join", data=fields | {lure: "https://pills.example"}).status_code == 200
+    assert desk() == []
+
+
 def test_a_form_that_is_named_like_a_trap_is_a_form(newsletter, browser, desk) -> None:
     """An organisation may call its form what it likes: nobody who comes by it is taken for a program."""
     assert browser.post("/join", data={"email": ANN, "digest": "weekly", "form": "trap"}).status_code == 200

@@ -53,7 +53,9 @@ def other_digest(worker, tmp_path):
 )
 def test_only_what_is_less_is_offered(rhythm, paused, offered):
     """An offer of more than somebody has, to who wants to leave, is an insult."""
-    assert list(lessening.less_than(rhythm, paused=paused)) == offered
+    assert list(lessening.less_than(rhythm, paused=paused, others=False)) == offered
+    beside = [one for one in offered if one is not Less.PAUSE]
+    assert list(lessening.less_than(rhythm, paused=paused, others=True)) == beside, "a pause is one of all digests"
 
 
 def test_the_leaving_page_offers_less_beside_leaving(pages, worker):
@@ -135,6 +137,9 @@ def test_what_is_done_to_one_digest_is_done_to_one(pages, worker, tmp_path):
     page = pages.get(f"/u/{mine}").text
     assert "goes on as before" in page
     assert "The Alarm" not in page, "what else a reader takes is none of a forwarded mail's business"
+    assert 'value="pause"' not in page
+    assert pages.post(f"/u/{mine}/less", data={"instead": "pause"}).status_code == 409
+    assert ask(worker, "SELECT 1 FROM subscriber WHERE paused_until IS NOT NULL") == []
     pages.post(f"/u/{mine}/less", data={"instead": "emergencies"})
     weekly = [tuple(row) for row in ask(worker, LIVE)]
     assert weekly == [(1, 1, "emergencies"), (1, alarm, "each"), (2, 1, "weekly"), (2, alarm, "each")]

@@ -142,14 +142,14 @@ def test_everything_else_stands_behind_more(worker, pages, link) -> None:
         "topic": ["courts"],
         "language": "fa",
         "zone": "Asia/Tehran",
-        "style": ["discreet", "text", "nameless"],
+        "style": ["discreet", "text"],
     }
     saved = pages.post(f"{link}/more", data=fields)
     assert saved.status_code == 200
     assert 'lang="fa" dir="rtl"' in saved.text
     assert taken(worker) == {"news": "monthly"}
-    [(language, zone, style, name)] = ask(worker, "SELECT language, time_zone, style, name_sealed FROM subscriber")
-    assert (language, zone, style, name) == ("fa", "Asia/Tehran", "dt", None)
+    [(language, zone, style)] = ask(worker, "SELECT language, time_zone, style FROM subscriber")
+    assert (language, zone, style) == ("fa", "Asia/Tehran", "dt")
     assert ask(worker, "SELECT t.key FROM interest i JOIN topic t ON t.id = i.topic_id WHERE ended_at IS NULL") == [
         ("courts",)
     ]
@@ -192,6 +192,26 @@ def test_a_forwarded_link_shows_and_changes_nothing_of_the_person(worker, pages,
     assert "N1 9GU" not in pages.get(link).text
     assert pages.post(f"{link}/own", data={"name": "Mallory", "postcode": ""}).status_code == 403
     assert ask(worker, "SELECT count(*) FROM subscriber WHERE name_sealed IS NULL") == [(0,)]
+
+
+MORE = {"rhythm-weekly": "weekly", "language": "en", "zone": "UTC"}
+ASKED = "SELECT style, nameless, name_sealed IS NULL AS no_name FROM subscriber"
+
+
+def test_a_forwarded_link_ends_no_protection_and_shows_none(worker, pages, link, fresh) -> None:
+    """Whoever holds a mail of somebody at risk must not see that they hide, nor have the next mail come with our name on it."""
+    pages.post(f"{fresh}/more", data=MORE | {"style": ["discreet"]})
+    assert "checked" in pages.get(fresh).text.partition('value="discreet"')[2][:20]
+    page = pages.get(link).text
+    assert "checked" not in page.partition('value="discreet"')[2][:20]
+    assert 'value="nameless"' not in page
+    pages.post(f"{link}/more", data=MORE)
+    assert [tuple(row) for row in ask(worker, ASKED)] == [("d", False, False)]
+    pages.post(f"{link}/more", data=MORE | {"style": ["text"]})
+    assert pages.post(f"{link}/more", data=MORE | {"style": ["nameless"]}).status_code == 403
+    assert [tuple(row) for row in ask(worker, ASKED)] == [("dt", False, False)]
+    pages.post(f"{fresh}/more", data=MORE | {"style": ["nameless"]})
+    assert [tuple(row) for row in ask(worker, ASKED)] == [("", True, True)], "by a fresh link all of it ends or begins"
 
 
 def own(worker):
