@@ -120,6 +120,7 @@ class Alert:
     wider       the alert it follows, which was for fewer of the digest's readers
     halt        who stopped, gave up or paused it, where it stands so
     until       until when the authority's message holds of which it was made; outdated: that is over
+    latest      of what goes: up to when it may be given longer, by its lock
     styled      the versions that readers at risk get, in the words of the others
     """
 
@@ -137,6 +138,7 @@ class Alert:
     wider: int | None = None
     styled: tuple[VariantView, ...] = ()
     halt: Halt | None = None
+    latest: datetime | None = None
     until: datetime | None = None
     outdated: bool = False
 
@@ -206,7 +208,8 @@ def shown(parts: Parts, mailing_id: int, *, reader: int | None = None) -> Alert:
             blocked=None if standing.seconded else _blocked(session, view, now=now),
             wider=narrowing.wider(session, mailing_id),
             styled=tuple(one for one in variants.of(session, mailing_id) if one.style),
-            halt=None if status.halted else halts.halt_of(session, view),
+            halt=_halt(session, view),
+            latest=locked.latest if locked and view.state in (State.SENDING, State.PAUSED) else None,
             until=(over := lasting.until(session, view)),
             outdated=over is not None and over <= now,
         )
