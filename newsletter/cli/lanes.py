@@ -12,6 +12,9 @@ from newsletter.ledger.mailings import Lane
 app = typer.Typer(no_args_is_help=True, help="Whole lanes: urgent, transactional, bulk.")
 
 Lanes = Annotated[list[Lane] | None, typer.Argument(metavar="[LANE]…", help="One or several.")]
+Operator = Annotated[
+    int | None, typer.Option(min=1, help="Number of the operator who asks, as “operators list” shows it.")
+]
 All = Annotated[bool, typer.Option("--all", help="Every lane.")]
 
 
@@ -32,30 +35,34 @@ def list_(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def pause(lane: Lanes = None, all_: All = False, as_json: AsJson = False) -> None:
+def pause(lane: Lanes = None, all_: All = False, operator: Operator = None, as_json: AsJson = False) -> None:
     """Hand nothing over until resumed."""
     chosen = _chosen(lane, all_)
     with newsletter() as made:
-        journey.pause(made.parts, chosen)
+        journey.pause(made.parts, chosen, by=operator)
     show({"paused": chosen}, as_json=as_json)
 
 
 @app.command()
-def resume(lane: Lanes = None, all_: All = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+def resume(
+    lane: Lanes = None, all_: All = False, operator: Operator = None, dry_run: DryRun = False, as_json: AsJson = False
+) -> None:
     """Let lanes go on where they stood."""
     chosen = _chosen(lane, all_)
     with newsletter() as made:
         if not dry_run:
-            journey.resume(made.parts, chosen)
+            journey.resume(made.parts, chosen, by=operator)
     show({"resumed": chosen, "dry_run": dry_run}, as_json=as_json)
 
 
 @app.command()
-def stop(lane: Lanes = None, all_: All = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+def stop(
+    lane: Lanes = None, all_: All = False, operator: Operator = None, dry_run: DryRun = False, as_json: AsJson = False
+) -> None:
     """End for good every mailing under way in these lanes, and pause the lanes for what is scheduled."""
     chosen = _chosen(lane, all_)
     with newsletter() as made:
-        stopped = (journey.would_stop if dry_run else journey.stop)(made.parts, chosen)
+        stopped = journey.would_stop(made.parts, chosen) if dry_run else journey.stop(made.parts, chosen, by=operator)
     show({"stopped": sorted(stopped), "cancelled": sum(stopped.values()), "dry_run": dry_run}, as_json=as_json)
 
 

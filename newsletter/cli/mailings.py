@@ -11,8 +11,13 @@ from newsletter.cli.door import AsJson, DryRun, Number, Wait, ask_address, listi
 from newsletter.journeys import mailing as journey
 from newsletter.journeys import publish
 from newsletter.ledger.mailings import State
+from newsletter.operators.roles import May
 
 app = typer.Typer(no_args_is_help=True, help="Ordinary mailings, and where every mailing stands.")
+
+Operator = Annotated[
+    int | None, typer.Option(min=1, help="Number of the operator who asks, as “operators list” shows it.")
+]
 
 
 @app.command("list")
@@ -104,32 +109,32 @@ def status(mailing: Number, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def pause(mailing: Number, as_json: AsJson = False) -> None:
+def pause(mailing: Number, operator: Operator = None, as_json: AsJson = False) -> None:
     """Halt a mailing; it can go on."""
     with newsletter() as made:
-        journey.pause(made.parts, mailing)
+        journey.pause(made.parts, mailing, by=journey.asks(made.parts, operator, May.STOP))
         show(journey.status(made.parts, mailing), as_json=as_json)
 
 
 @app.command()
-def resume(mailing: Number, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+def resume(mailing: Number, operator: Operator = None, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Let a paused mailing go on."""
     with newsletter() as made:
         if dry_run:
             journey.may(made.parts, mailing, State.SENDING)
         else:
-            journey.resume(made.parts, mailing)
+            journey.resume(made.parts, mailing, by=journey.asks(made.parts, operator, May.SEND))
         show({**asdict(journey.status(made.parts, mailing)), "dry_run": dry_run}, as_json=as_json)
 
 
 @app.command()
-def stop(mailing: Number, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+def stop(mailing: Number, operator: Operator = None, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """End a mailing for good; what is left is cancelled."""
     with newsletter() as made:
         if dry_run:
             journey.may(made.parts, mailing, State.STOPPED)
         else:
-            journey.stop(made.parts, mailing)
+            journey.stop(made.parts, mailing, by=journey.asks(made.parts, operator, May.STOP))
         show({**asdict(journey.status(made.parts, mailing)), "dry_run": dry_run}, as_json=as_json)
 
 

@@ -8,9 +8,8 @@ import typer
 from newsletter import database
 from newsletter.cli.door import AsJson, Number, ask_code, listing, newsletter, show
 from newsletter.journeys import mandates as journey
-from newsletter.journeys.mandates import Wish
+from newsletter.journeys.mandates import Held, Wish
 from newsletter.ledger.manifest import short
-from newsletter.operators.mandates import MandateView
 
 app = typer.Typer(no_args_is_help=True, help="In the evening two sign that one may send at night.")
 
@@ -39,8 +38,8 @@ def add(
             now = database.now(session).astimezone()
         ends = journey.until(until, now=now)
         wish = Wish(operator, digest, cause, ends, tuple(frame), most_alerts, most_readers)
-        found = journey.add(made.parts, wish)
-    _show(found, as_json=as_json, now=now)
+        found = journey.look(made.parts, journey.add(made.parts, wish).id)
+    _show(found, as_json=as_json)
 
 
 @app.command()
@@ -48,15 +47,16 @@ def sign(mandate: Number, operator: Who, as_json: AsJson = False) -> None:
     """Sign a mandate by the code of the phone, which is asked for or read from stdin."""
     code = ask_code()
     with newsletter() as made:
-        found = journey.sign_by_code(made.parts, mandate, by=operator, code=code)
-    _show(found, as_json=as_json, now=datetime.now(UTC))
+        journey.sign_by_code(made.parts, mandate, by=operator, code=code)
+        found = journey.look(made.parts, mandate)
+    _show(found, as_json=as_json)
 
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List the newest mandates, and which hold now."""
+    """List the newest mandates, and which hold now; of one that does not by whose fault: “lost” may no longer give their word."""
     with newsletter() as made:
-        rows = [_document(one, holds=holds) for one, holds in journey.listed(made.parts)]
+        rows = [_document(one) for one in journey.listed(made.parts)]
     show(
         rows, as_json=as_json, words=lambda: listing([_row(one) for one in rows], empty="No mandate has been written.")
     )
@@ -70,14 +70,15 @@ def end(
 ) -> None:
     """End a mandate before its time: one person, no code. What it let go already is stopped with “alerts stop”."""
     with newsletter() as made:
-        found = journey.end(made.parts, mandate, by=operator)
+        journey.end(made.parts, mandate, by=operator)
+        found = journey.look(made.parts, mandate)
     _show(found, as_json=as_json)
 
 
-def _show(found: MandateView, *, as_json: bool, now: datetime | None = None) -> None:
+def _show(found: Held, *, as_json: bool) -> None:
     """Print a mandate; for people with its end by the clock of this machine and by that of the pages."""
-    document = _document(found, holds=False, now=now)
-    show(document if as_json else document | {"until": _clock(found.terms.until)}, as_json=as_json)
+    document = _document(found)
+    show(document if as_json else document | {"until": _clock(found.mandate.terms.until)}, as_json=as_json)
 
 
 def _clock(moment: datetime) -> str:
@@ -88,11 +89,16 @@ def _row(found: dict[str, Any]) -> dict[str, Any]:
     """What fits on a line; all of it is in the document."""
     kept = {name: found[name] for name in ("mandate", "operator", "holds", "cause")}
     used = f"{found['used']} of {found['most_alerts']}"
-    return kept | {"until": f"{found['until']:%d %b %H:%M} UTC", "used": used, "signed": found["signed_by"]}
+    return kept | {
+        "until": f"{found['until']:%d %b %H:%M} UTC",
+        "used": used,
+        "signed": found["signed_by"],
+        "lost": found["lost"],
+    }
 
 
-def _document(found: MandateView, *, holds: bool | None = None, now: datetime | None = None) -> dict[str, Any]:
-    terms = found.terms
+def _document(held: Held) -> dict[str, Any]:
+    found, terms = held.mandate, held.mandate.terms
     return {
         "mandate": found.id,
         "operator": terms.holder,
@@ -104,6 +110,7 @@ def _document(found: MandateView, *, holds: bool | None = None, now: datetime | 
         "most_readers": terms.most_readers,
         "used": found.used,
         "signed_by": found.signers,
-        "holds": found.holds(now=now) if now else holds,
+        "holds": held.holds,
+        "lost": held.lost,
         "code": short(found.fingerprint),
     }

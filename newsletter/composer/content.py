@@ -88,6 +88,7 @@ class DigestContent:
     lead     printed at length, in the order given (featured first, then by date)
     others   "Other recent articles", in short
     more     how many more there are that did not fit; the archive page shows them
+    cut      an article of it was withdrawn since, and it says so
     """
 
     name: str
@@ -97,6 +98,7 @@ class DigestContent:
     lead: tuple[ArticleContent, ...]
     others: tuple[ArticleContent, ...] = ()
     more: int = 0
+    cut: bool = False
 
     @property
     def articles(self) -> tuple[ArticleContent, ...]:

@@ -70,6 +70,8 @@ def _blocks(content: DigestContent, frame: Frame, layout: "Layout") -> list[Bloc
     language = frame.language
     masthead = {"name": content.name, "issue": content.number, "rhythm": content.rhythm, "cut_on": content.cut_on}
     blocks = [layout.block("digest/masthead", language=language, **masthead)]
+    if content.cut:
+        blocks.append(layout.block("digest/withdrawn", language=language))
     for place, article in enumerate(content.lead):
         blocks.append(layout.block("digest/article", language=language, article=article, first=place == 0))
     if content.others:

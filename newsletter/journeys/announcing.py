@@ -37,7 +37,8 @@ class News:
     by        who did it: an operator's number; else whoever runs the machine
     words     versions whose words stand below
     code      what two people read to each other, or somebody types
-    page      where its button leads, below the team's alerts; "": to the alert
+    page      where its button leads, below the team's alerts; "": to the alert, or where it is of none to all of them
+    whose     a sentence of the catalogue that stands first, on what else it belongs to; "": on nothing
     """
 
     name: str
@@ -49,12 +50,26 @@ class News:
     words: Sequence[Version] = ()
     code: str = ""
     page: str = ""
+    whose: str = ""
 
 
 def halted(session: Session, parts: Parts, news: News, *, about: dict[str, int | str], now: datetime) -> None:
     """Tell everyone in the team that an alert was stopped, given up, paused or resumed. about: by which the mail is found again."""
     everyone, write = people.active(session), partial(_written, session, parts, news)
     team.tell(session, parts, everyone, write, expires_at=now + KEEPS, now=now, about=about)
+
+
+def lanes_halted(
+    session: Session, parts: Parts, lanes: Sequence[str], act: str, *, by: int | str, now: datetime
+) -> int:
+    """Tell everyone in the team that whole lanes are paused, stopped or go on: no alert leaves a lane that stands still.
+
+    act   "paused", "stopped" or "resumed". The alerts that it ended are told one by one. Return how many were told.
+    """
+    hooks.add(session, Event.LANES, act=act, lanes=list(lanes))
+    facts = {"lanes": ", ".join(lanes)}
+    news = News(f"lanes-{act}", 0, ("text",), by, facts=facts, moments={"at": now})
+    return _tell(session, parts, people.active(session), news, expires_at=now + KEEPS, now=now)
 
 
 def approved(session: Session, parts: Parts, manifest: Manifest, *, by: int, now: datetime) -> int:
@@ -172,13 +187,14 @@ def _written(session: Session, parts: Parts, news: News, language: str) -> TeamC
     def say(what: str) -> str:
         return team.say(f"{news.name}-{what}", language, **facts)
 
+    whose = (team.say(news.whose, language, **facts),) if news.whose else ()
     named = (team.say("code", language),) if news.code else ()
     base = parts.letterhead.base_url
-    page = f"{base}/console/alerts{news.page}" if news.page else telling.console(base, news.alert)
+    page = telling.console(base, news.alert) if news.alert and not news.page else f"{base}/console/alerts{news.page}"
     return TeamContent(
         subject=say("subject"),
         title=say("title"),
-        paragraphs=(*map(say, news.said), *telling.words(news.words, language), *named),
+        paragraphs=(*whose, *map(say, news.said), *telling.words(news.words, language), *named),
         code=news.code,
         action=Action(say("button"), page),
     )

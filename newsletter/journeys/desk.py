@@ -118,8 +118,9 @@ class Alert:
     lock_asked  when those who may lock it were last asked to; may_ask: they may be asked now
     blocked     it was to go by itself, and does not: why
     wider       the alert it follows, which was for fewer of the digest's readers
-    halt        who stopped, gave up or paused it, where it stands so
+    halt        who stopped, gave up or paused it, or what takes it back, where it stands so
     until       until when the authority's message holds of which it was made; outdated: that is over
+    latest      of what goes: up to when it may be given longer, by its lock
     styled      the versions that readers at risk get, in the words of the others
     """
 
@@ -137,6 +138,7 @@ class Alert:
     wider: int | None = None
     styled: tuple[VariantView, ...] = ()
     halt: Halt | None = None
+    latest: datetime | None = None
     until: datetime | None = None
     outdated: bool = False
 
@@ -206,10 +208,18 @@ def shown(parts: Parts, mailing_id: int, *, reader: int | None = None) -> Alert:
             blocked=None if standing.seconded else _blocked(session, view, now=now),
             wider=narrowing.wider(session, mailing_id),
             styled=tuple(one for one in variants.of(session, mailing_id) if one.style),
-            halt=None if status.halted else halts.halt_of(session, view),
+            halt=_halt(session, view),
+            latest=locked.latest if locked and view.state in (State.SENDING, State.PAUSED) else None,
             until=(over := lasting.until(session, view)),
             outdated=over is not None and over <= now,
         )
+
+
+def _halt(session: Session, view: MailingView) -> Halt | None:
+    """Return who halted an alert, or once it is taken back what tells its readers; None: nobody, or it halted by itself."""
+    if view.state is State.RETRACTED:
+        view = mailings.get(session, mailings.retraction_of(session, view.id))
+    return None if books.status(session, view.id).halted else halts.halt_of(session, view)
 
 
 def _backwards(texts: Sequence[Manuscript], locked: Manifest | None) -> tuple[Manuscript, ...]:

@@ -54,6 +54,22 @@ class Extended:
     shortened: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Longer:
+    """Until when an alert would go that were given longer. less: its lock does not allow all of what was asked for."""
+
+    until: datetime
+    less: bool
+
+
+def offer(expires: datetime, latest: datetime, longer: timedelta, *, now: datetime) -> Longer | None:
+    """Return until when an alert would go by so much more; None where its lock allows nothing more. latest: that of its lock."""
+    begins = max(expires, now)
+    if latest <= begins:
+        return None
+    return Longer(min(begins + longer, latest), begins + longer > latest)
+
+
 def extend(parts: Parts, mailing_id: int, longer: timedelta, *, by: int | None = None) -> Extended:
     """Give an alert longer, as far as its lock allows. Raises NotUnderWay, NoLonger, NotAnAlert, NotAllowed."""
     acting.allowed(parts, by, May.SEND)
@@ -74,11 +90,10 @@ def _extended(session: Session, alert: MailingView, longer: timedelta, *, now: d
     if alert.state not in (State.SENDING, State.PAUSED):
         raise NotUnderWay(alert.id, alert.state)
     latest = locks.current(session, alert.id).latest
-    expires = alert.expires_at or now
-    if latest <= max(expires, now):
+    found = offer(alert.expires_at or now, latest, longer, now=now)
+    if found is None:
         raise NoLonger(alert.id, latest)
-    wanted = max(expires, now) + longer
-    return Extended(alert.id, min(wanted, latest), latest, wanted > latest)
+    return Extended(alert.id, found.until, latest, found.less)
 
 
 def ask(parts: Parts) -> int:

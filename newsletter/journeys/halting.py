@@ -7,11 +7,14 @@ from datetime import datetime
 from newsletter import database
 from newsletter.delivery import standing, throttle
 from newsletter.errors import NotFound
-from newsletter.jobs import DELIVER
-from newsletter.journeys import mailing
+from newsletter.jobs import DELIVER, HOOKS, SWEEP
+from newsletter.journeys import halts, mailing
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import books, lanes, mailings, shards
 from newsletter.ledger.mailings import Lane, State, WrongState
+from newsletter.operators import audit
+from newsletter.operators.hooks import Event
+from newsletter.operators.roles import May
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,38 +32,51 @@ def listed(parts: Parts) -> list[LaneView]:
     return [LaneView(lane, paused.get(lane)) for lane in Lane]
 
 
-def pause(parts: Parts, chosen: Iterable[Lane]) -> None:
-    """Hand nothing over in these lanes until they are resumed; an open window lasts half a second more."""
+def pause(parts: Parts, chosen: Iterable[Lane], *, by: int | None = None) -> None:
+    """Hand nothing over in these lanes until they are resumed; an open window lasts half a second more. Raises NotAllowed."""
+    _halt(parts, list(chosen), "paused", by=mailing.asks(parts, by, May.STOP))
+
+
+def _halt(parts: Parts, chosen: list[Lane], act: str, *, by: int | str) -> None:
     with parts.database.transaction() as session:
-        lanes.pause(session, chosen, now=database.now(session))
+        now = database.now(session)
+        lanes.pause(session, chosen, now=now)
+        audit.append(session, f"lanes.{act}", by=by, now=now, lanes=chosen)
+    halts.tell_of_lanes(parts, chosen, act, by=by)
 
 
-def resume(parts: Parts, chosen: Iterable[Lane]) -> None:
-    """Let these lanes go on where they stood."""
-    chosen = list(chosen)
+def resume(parts: Parts, chosen: Iterable[Lane], *, by: int | None = None) -> None:
+    """Let these lanes go on where they stood. Raises NotAllowed."""
+    chosen, who = list(chosen), mailing.asks(parts, by, May.SEND)
     with parts.database.transaction() as session:
         lanes.resume(session, chosen)
+        audit.append(session, "lanes.resumed", by=who, now=database.now(session), lanes=chosen)
     for lane in chosen:
         parts.nudger.nudge(DELIVER[lane])
+    halts.tell_of_lanes(parts, chosen, "resumed", by=who)
 
 
-def stop(parts: Parts, chosen: Iterable[Lane]) -> dict[int, int]:
+def stop(parts: Parts, chosen: Iterable[Lane], *, by: int | None = None) -> dict[int, int]:
     """End every mailing under way in these lanes for good, and pause the lanes; return how many deliveries of each end.
 
-    The lanes first, in a transaction of their own: that nothing more leaves waits for no mailing that is being planned.
+    The lanes first, in a transaction of their own: that nothing more leaves waits for no mailing that is being planned. Raises
+    NotAllowed.
     """
-    chosen = list(chosen)
-    pause(parts, chosen)
+    chosen, who = list(chosen), mailing.asks(parts, by, May.STOP)
+    _halt(parts, chosen, "stopped", by=who)
     with parts.database.transaction() as session:
         running = lanes.under_way(session, chosen)
-    stopped = [one for one in running if _ended(parts, one)]
+    stopped = [one for one in running if _ended(parts, one, by=who)]
+    for job in (SWEEP, HOOKS):
+        parts.nudger.nudge(job)
     return {mailing_id: mailing.cancel_rest(parts, mailing_id) for mailing_id in stopped}
 
 
-def _ended(parts: Parts, mailing_id: int) -> bool:
+def _ended(parts: Parts, mailing_id: int, *, by: int | str) -> bool:
     try:
         with parts.database.transaction() as session:
             mailings.move(session, mailing_id, State.STOPPED, finished_at=database.now(session))
+            mailing.note(session, Event.STOPPED, mailing_id, by=by)
     except WrongState:
         return False  # it ended a moment ago, by itself or by somebody else
     return True

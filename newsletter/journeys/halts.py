@@ -4,7 +4,7 @@ Whoever halts something does it as the pages' role, which plans no mail: the act
 sweep finds it. What was paused and resumed between two sweeps is no news.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,7 +16,7 @@ from newsletter.errors import NewsletterError
 from newsletter.journeys import announcing, telling
 from newsletter.journeys.announcing import KEEPS, News
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import books, halts, mailings
+from newsletter.ledger import books, halts, mailings, variants
 from newsletter.ledger.halts import Told
 from newsletter.ledger.mailings import MailingView, State
 from newsletter.operators import audit, hooks, people
@@ -50,6 +50,13 @@ def halt_of(session: Session, view: MailingView) -> Halt | None:
     return Halt(view.state, name, last.actor == audit.LINK, last.at)
 
 
+def tell_of_lanes(parts: Parts, lanes: Sequence[str], act: str, *, by: int | str) -> None:
+    """Tell the team that whole lanes stand still, or go on: after it is so, since that waits for no mail."""
+    with parts.database.transaction() as session:
+        announcing.lanes_halted(session, parts, lanes, act, by=by, now=database.now(session))
+    telling.nudge(parts.nudger)
+
+
 def tell(parts: Parts) -> int:
     """Tell the team of each stop and pause of which it has not heard; return how many. Safe to repeat."""
     with parts.database.transaction() as session:
@@ -68,6 +75,11 @@ def _by_alert(session: Session, found: Iterable[Said]) -> dict[int, list[Said]]:
         number = int(one.facts["alert"])
         alerts.setdefault(mailings.get(session, number).translates or number, []).append(one)
     return alerts
+
+
+def _number(one: Said) -> int:
+    """Return what was halted: an alert, a language of it, or what takes it back."""
+    return int(one.facts.get("retraction", one.facts["alert"]))
 
 
 def _tried(parts: Parts, alert: int, said: list[Said]) -> bool:
@@ -98,8 +110,10 @@ def _tell(session: Session, parts: Parts, alert: int, said: list[Said], *, now: 
 
 
 def _subject(session: Session, alert: int, news: list[Said]) -> int:
-    """Return of what is told: the alert with its languages, or a language that alone was halted."""
-    numbers = {int(one.facts["alert"]) for one in news}
+    """Return of what is told: what takes it back; else the alert with its languages, or a language that alone was halted."""
+    if back := [_number(one) for one in news if "retraction" in one.facts]:
+        return back[-1]
+    numbers = {_number(one) for one in news}
     return alert if alert in numbers or mailings.get(session, alert).state in ACTS else max(numbers)
 
 
@@ -127,6 +141,8 @@ def _what(view: MailingView) -> str:
 
 
 def _news(session: Session, view: MailingView, what: str, last: Entry) -> News:
+    if view.retracts is not None:
+        return _of_retraction(session, view, what, last)
     have = _have(session, view.id)
     said = {
         "stopped": ("text", "have", "back") if have else ("text", "nobody"),
@@ -134,9 +150,25 @@ def _news(session: Session, view: MailingView, what: str, last: Entry) -> News:
         "paused": ("text", "have" if have else "nobody", "then"),
         "resumed": ("text",),
     }[what]
-    by = int(last.actor) if last.actor.isdecimal() else last.actor
     page = f"/{view.id}?retract=1" if "back" in said else ""
-    return News(what, view.id, said, by, facts={"have": have}, moments={"at": last.at}, page=page)
+    facts: dict[str, object] = {"have": have}
+    if view.translates is not None:
+        codes = ", ".join(dict.fromkeys(variants.languages(session, [view.id])))
+        facts |= {"of": str(view.translates), "language": codes}
+    whose = "halt-language" if view.translates is not None else ""
+    return News(what, view.id, said, _by(last), facts=facts, moments={"at": last.at}, page=page, whose=whose)
+
+
+def _of_retraction(session: Session, view: MailingView, what: str, last: Entry) -> News:
+    """Return the news of what takes an alert back: its readers still believe it, and the alert itself has no more halts."""
+    status = books.status(session, view.id)
+    facts = {"have": status.accepted + status.uncertain, "due": status.due}
+    said = ("text",) if what == "resumed" else ("text", "then")
+    return News(f"back-{what}", view.retracts or 0, said, _by(last), facts=facts, moments={"at": last.at})
+
+
+def _by(last: Entry) -> int | str:
+    return int(last.actor) if last.actor.isdecimal() else last.actor
 
 
 def _have(session: Session, alert: int) -> int:

@@ -23,7 +23,7 @@ from newsletter.delivery.roads import Bearer, Sentence
 from newsletter.issues import digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.jobs import DELIVER, HOOKS, SWEEP
-from newsletter.journeys import inbound, styling
+from newsletter.journeys import acting, inbound, styling
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.publish import NoSuchFile
 from newsletter.ledger import books, deliveries, locks, mailings, promises, shards, tallies, variants
@@ -31,6 +31,7 @@ from newsletter.ledger.deliveries import Single
 from newsletter.ledger.mailings import NOT_GONE, Draft, Kind, Lane, MailingView, State, WrongState
 from newsletter.operators import audit, hooks
 from newsletter.operators.hooks import Event
+from newsletter.operators.roles import May
 from newsletter.subscribers import people, recipients, segments
 
 
@@ -243,6 +244,8 @@ def listed(parts: Parts, *, limit: int = 50) -> list[books.Status]:
 def pause(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> list[int]:
     """Halt a mailing, an alert in all its languages; nothing new is handed over after at most half a second. Return which.
 
+    by   as for audit.append
+
     As whichever role, and one after the other: the alert itself waits for no language that is being planned. Raises
     WrongState where nothing of it is under way.
     """
@@ -250,18 +253,16 @@ def pause(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> list
     with parts.database.transaction() as session:
         if mailings.get(session, mailing_id).state is State.SENDING or not _under_way(session, mailing_id):
             mailings.pause(session, mailing_id)
-            _note(session, Event.PAUSED, mailing_id, by=by)
+            note(session, Event.PAUSED, mailing_id, by=by)
             halted.append(mailing_id)
     with parts.database.transaction() as session:
         languages = _under_way(session, mailing_id)
     for one in languages:
         with suppress(WrongState), parts.database.transaction() as session:
             mailings.pause_along(session, one)
-            _note(session, Event.PAUSED, one, by=by)
+            note(session, Event.PAUSED, one, by=by)
             halted.append(one)
-    for job in (SWEEP, HOOKS):
-        # A worker tells the team.
-        parts.nudger.nudge(job)
+    _to_tell(parts)
     return halted
 
 
@@ -271,13 +272,32 @@ def _under_way(session: Session, mailing_id: int) -> list[int]:
     return [one.id for one in mailings.translations(session, mailing_id) if one.state in going]
 
 
-def _note(session: Session, what: Event, mailing_id: int, *, by: int | str) -> None:
-    """Write down who paused or resumed an alert: the audit, and what the hook and the team are told of (`halts`)."""
-    kind = mailings.get(session, mailing_id).kind
-    if kind is Kind.ALERT:
-        hooks.add(session, what, alert=mailing_id)
-    if kind in (Kind.ALERT, Kind.RETRACTION):
-        audit.append(session, f"alert.{what}", by=by, now=database.now(session), mailing=mailing_id)
+def note(session: Session, what: Event, mailing_id: int, *, by: int | str) -> None:
+    """Write down who paused, resumed or stopped a mailing: the audit, and what the hook and the team are told of (`halts`).
+
+    They are told of alerts, and of what takes one back: of nothing else were they told that it goes.
+    """
+    view = mailings.get(session, mailing_id)
+    became = {"state": view.state} if what is Event.STOPPED else {}
+    match view.kind:
+        case Kind.ALERT:
+            hooks.add(session, what, alert=mailing_id, **became)
+        case Kind.RETRACTION:
+            hooks.add(session, what, alert=view.retracts, retraction=mailing_id, **became)
+    act = "alert" if view.kind in (Kind.ALERT, Kind.RETRACTION) else "mailing"
+    audit.append(session, f"{act}.{what}", by=by, now=database.now(session), mailing=mailing_id)
+
+
+def asks(parts: Parts, operator: int | None, act: May) -> int | str:
+    """Return who asks for an act, for the audit: an operator who may, or whoever runs the machine. Raises NotAllowed."""
+    acting.allowed(parts, operator, act)
+    return operator or audit.SHELL
+
+
+def _to_tell(parts: Parts) -> None:
+    """A worker tells the team."""
+    for job in (SWEEP, HOOKS):
+        parts.nudger.nudge(job)
 
 
 def may(parts: Parts, mailing_id: int, to: State) -> None:
@@ -303,15 +323,15 @@ def resume(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> lis
         view, along = mailings.get(session, mailing_id), tallies.along(session, mailing_id)
         lifted = [one for one in _held(session, mailing_id) if tallies.lift(session, one)]
         for one in lifted:
-            _note(session, Event.RESUMED, one, by=by)
+            note(session, Event.RESUMED, one, by=by)
     resumed = [mailing_id] if view.state is State.PAUSED or not (along or lifted) else []
     for one in (*resumed, *along):
         with parts.database.transaction() as session:
             mailings.resume(session, one)
             tallies.forget(session, one)
-            _note(session, Event.RESUMED, one, by=by)
-    for job in (DELIVER[view.lane], SWEEP, HOOKS):
-        parts.nudger.nudge(job)
+            note(session, Event.RESUMED, one, by=by)
+    parts.nudger.nudge(DELIVER[view.lane])
+    _to_tell(parts)
     return list(dict.fromkeys([*resumed, *lifted, *along]))
 
 
@@ -332,8 +352,8 @@ def _held(session: Session, mailing_id: int) -> list[int]:
     return [one for one in going if tallies.held(session, one)]
 
 
-def stop(parts: Parts, mailing_id: int) -> int:
-    """End a mailing for good, an alert in all its languages; return how many deliveries were cancelled."""
+def stop(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> int:
+    """End a mailing for good, an alert in all its languages; return how many deliveries were cancelled. by: as for audit.append."""
     with parts.database.transaction() as session:
         now = database.now(session)
         every = mailings.take_all(session, lambda: mailings.in_all_languages(session, mailing_id))
@@ -341,6 +361,9 @@ def stop(parts: Parts, mailing_id: int) -> int:
         stopped = [one for one in every if one == mailing_id or mailings.get(session, one).state in under_way]
         for one in stopped:
             mailings.move(session, one, State.STOPPED, finished_at=now)
+        for one in stopped:
+            note(session, Event.STOPPED, one, by=by)
+    _to_tell(parts)
     return sum(cancel_rest(parts, one) for one in stopped)
 
 

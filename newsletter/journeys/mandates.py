@@ -262,11 +262,42 @@ def end(parts: Parts, mandate_id: int, *, by: int | None = None) -> MandateView:
         return mandates.get(session, mandate_id)
 
 
-def listed(parts: Parts) -> list[tuple[MandateView, bool]]:
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A mandate, and whether it may still let something go.
+
+    signed   by how many whose signature counts now
+    lost     its holder and signers whose word counts no more: their role or access was taken, or they came back since they signed
+    """
+
+    mandate: MandateView
+    holds: bool
+    signed: int
+    lost: tuple[int, ...] = ()
+
+
+def listed(parts: Parts) -> list[Held]:
     """Return the newest mandates, and whether each may still let something go."""
     with parts.database.transaction() as session:
         now = database.now(session)
-        return [(one, one.holds(now=now)) for one in mandates.listed(session)]
+        return [_held(session, one, now=now) for one in mandates.listed(session)]
+
+
+def look(parts: Parts, mandate_id: int) -> Held:
+    """Return a mandate, and whether it may still let something go. Raises UnknownMandate."""
+    with parts.database.transaction() as session:
+        return _held(session, mandates.get(session, mandate_id), now=database.now(session))
+
+
+def _held(session: Session, found: MandateView, *, now: datetime) -> Held:
+    """As a release would find it: who signed it in the evening may have been disabled by night."""
+    if found.over(now=now):
+        return Held(found, False, len(found.signers))
+    counts = agreeing.still(session, mandates.used_for(session, found.id, 0, at=now)).signed
+    signers = {signer for signer, *_ in counts}
+    able = people.by_id(session, found.terms.holder).still(May.SEND)
+    lost = tuple(one for one in found.signers if one not in signers) + (() if able else (found.terms.holder,))
+    return Held(found, able and len(signers) >= 2, len(signers), lost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,12 +309,16 @@ class Paper:
     codes    a code is enough to sign it
     """
 
-    mandate: MandateView
+    held: Held
     digest: str
     frames: tuple[tuple[str, str | None], ...]
-    holds: bool
     over: bool
     codes: bool
+
+    @property
+    def mandate(self) -> MandateView:
+        """What is signed."""
+        return self.held.mandate
 
     @property
     def whole(self) -> bool:
@@ -312,7 +347,7 @@ def _paper(session: Session, parts: Parts, found: MandateView, *, now: datetime)
     # Counting a large digest takes a second, and where more may be written to than a code is enough for it makes no difference.
     codes = not found.over(now=now) and terms.most_readers <= parts.house.rules.codes_to
     codes = codes and _reach(session, found) <= parts.house.rules.codes_to
-    return Paper(found, name, frames, found.holds(now=now), found.over(now=now), codes)
+    return Paper(_held(session, found, now=now), name, frames, found.over(now=now), codes)
 
 
 def _frame(parts: Parts, frame_id: str) -> str | None:

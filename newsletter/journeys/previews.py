@@ -12,9 +12,11 @@ from newsletter.database import Session
 from newsletter.delivery.planning import audience
 from newsletter.errors import Conflict
 from newsletter.issues import digests
+from newsletter.journeys import versions
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import hushed, locks, mailings, planning, variants
 from newsletter.ledger.mailings import RELEASED, Kind, MailingView, State
+from newsletter.ledger.variants import VariantView
 from newsletter.subscribers import people
 
 
@@ -60,8 +62,8 @@ def shown(parts: Parts, digest_key: str, mailing_id: int, number: int) -> Messag
     """Return a version of a mailing as anyone may see it in the archive, or None when it is not public.
 
     Only what was released to the readers of this digest is public; drafts and tests are nobody's business. Of an alert that was
-    taken back its retraction is shown, and nothing of what carries a withdrawn article; nor of an alert what was not locked, or
-    what nobody has since it was stopped.
+    taken back its retraction is shown, and of an issue that carries a withdrawn article the rest; nor of an alert what was not
+    locked, or what nobody has since it was stopped.
     """
     with parts.database.transaction() as session:
         mailing = mailings.get(session, mailing_id)
@@ -73,12 +75,18 @@ def shown(parts: Parts, digest_key: str, mailing_id: int, number: int) -> Messag
         retracted = mailing.kind is Kind.ALERT and mailing.state is State.RETRACTED
         chosen = mailings.retraction_of(session, mailing_id) if retracted else mailing_id
         for variant in variants.of(session, chosen):
-            if variant.number == number and variant.held is None:
-                compiled = variants.load(session, variant.id)
+            if variant.number == number and (variant.held is None or mailing.kind is Kind.DIGEST):
+                compiled = _compiled(session, parts, mailing, variant)
                 if mailing.kind is Kind.ALERT and not _is_locked(session, mailing, compiled, retraction=retracted):
                     return None
                 return Stamper(compiled).parts(_person(parts, datetime.now(UTC)))
     return None
+
+
+def _compiled(session: Session, parts: Parts, mailing: MailingView, variant: VariantView) -> Compiled:
+    if variant.held is None:
+        return variants.load(session, variant.id)
+    return versions.without_withdrawn(session, parts, mailing, variant)
 
 
 def _is_locked(session: Session, mailing: MailingView, compiled: Compiled, *, retraction: bool) -> bool:

@@ -116,8 +116,8 @@ def page(
 def bulletin(parts: Parts, number: int) -> bytes | None:
     """Return a released alert as a message of CAP 1.2, for whoever passes it on; None where there is nothing public.
 
-    An update names what it follows; of what was taken back it is the cancel, under the number of its retraction. What was stopped
-    is passed on by nobody.
+    An update names what it follows, and where nobody was told of that it is a message of its own; of what was taken back it is the
+    cancel, under the number of its retraction. What was stopped is passed on by nobody.
     """
     with parts.database.transaction() as session:
         asked = _released(session, number)
@@ -129,7 +129,7 @@ def bulletin(parts: Parts, number: int) -> bytes | None:
             return None
         texts = [text for text, of in said if of.state is view.state or of.state is not State.RETRACTED]
         number, mine = view.id, _named(parts, view)
-        before = _released(session, view.updates) if view.updates else None
+        before = _before(session, view)
         kind, references = (cap.Kind.UPDATE, (_named(parts, before),)) if before else (cap.Kind.ALERT, ())
         if view.state is State.RETRACTED:
             back = mailings.get(session, mailings.retraction_of(session, number))
@@ -150,6 +150,19 @@ def bulletin(parts: Parts, number: int) -> bytes | None:
 
 def _named(parts: Parts, view: MailingView) -> cap.Reference:
     return wording.named(view.id, parts.letterhead.domain, sent=view.start_at or view.created_at)
+
+
+def _before(session: Session, view: MailingView) -> MailingView | None:
+    """Return the last before it in its thread that has a page: one may never have gone, or been stopped before anybody had it.
+
+    CAP 1.2 §3.2.1: an Update supersedes the messages in <references>; whoever takes it in looks for them.
+    """
+    while view.updates is not None:
+        view = mailings.get(session, view.updates)
+        found = _released(session, view.id)
+        if found is not None and _versions(session, found):
+            return found
+    return None
 
 
 def _released(session: Session, number: int) -> MailingView | None:

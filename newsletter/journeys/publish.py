@@ -3,25 +3,23 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from newsletter import database, errors, fetching
-from newsletter.composer import digest as composing
 from newsletter.composer import lint
-from newsletter.composer.content import DigestContent
-from newsletter.composer.styles import Style
 from newsletter.database import Session
 from newsletter.delivery import hushing, planning
 from newsletter.errors import Conflict, Invalid, NotFound
-from newsletter.issues import articles, cutting, digests, feeds, pictures, selection
+from newsletter.issues import articles, cutting, digests, feeds, selection
 from newsletter.issues.articles import ArticleView
 from newsletter.jobs import DELIVER, PICTURES
 from newsletter.journeys import inbound, previews, styling
 from newsletter.journeys.parts import Parts
+from newsletter.journeys.versions import Issue
 from newsletter.ledger import mailings, reading, variants
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import Draft, Kind, Lane, State
@@ -140,7 +138,8 @@ def compose(parts: Parts, digest_key: str, *, rhythm: str | None = None, now: da
             content={"alerts": sorted(alerts.values()), "number": cut.number},
         )
         mailing_id = mailings.draft(session, draft, now=now)
-        versions = _Versions(parts, session, digest, mailing_id, masthead)
+        issue = Issue(parts, digest, mailing_id, masthead, inbound.leave_address(session, parts))
+        versions = _Versions(session, issue)
         chosen = {group: versions.of(group, _chosen(ready, group, alerts)) for group in groups}
         variants.assign(session, mailing_id, chosen)
         issue_id = cutting.record(
@@ -171,12 +170,8 @@ def _chosen(ready: list[ArticleView], group: Group, alerts: dict[int, int]) -> l
 class _Versions:
     """The variants of an issue: groups that are shown the same share one."""
 
-    def __init__(
-        self, parts: Parts, session: Session, digest: digests.DigestView, mailing_id: int, masthead: selection.Masthead
-    ) -> None:
-        self._parts, self._session, self._digest = parts, session, digest
-        self._mailing_id, self._masthead = mailing_id, masthead
-        self._mailto = inbound.leave_address(session, parts)
+    def __init__(self, session: Session, issue: Issue) -> None:
+        self._session, self._issue = session, issue
         self._made: dict[tuple[str, str, tuple[int, ...]], int] = {}
         self.warnings: set[str] = set()
 
@@ -190,39 +185,22 @@ class _Versions:
             return None
         key = (group.language, group.style, tuple(article.id for article in chosen))
         if key not in self._made:
-            self._made[key] = self._compose(group.language, Style.parse(group.style), chosen)
+            self._made[key] = self._compose(group.language, group.style, chosen)
         return self._made[key]
 
-    def _compose(self, language: str, style: Style, chosen: list[ArticleView]) -> int:
+    def _compose(self, language: str, style: str, chosen: list[ArticleView]) -> int:
         number = len(self._made) + 1
-        path = f"/archive/{self._digest.key}/{self._mailing_id}/{number}"
-        frame = self._parts.letterhead.frame(
-            self._digest, language=language, kind="digest", archive_path=path, mailto=self._mailto, style=style
-        )
-        compiled = composing.compose(self._content(chosen, style), frame, self._parts.layout)
+        compiled = self._issue.compose(self._session, chosen, number=number, language=language, style=style)
         self.warnings.update(lint.warnings(compiled))
         return variants.store(
             self._session,
-            self._mailing_id,
+            self._issue.mailing,
             compiled,
             number=number,
             language=language,
-            style=style.code,
+            style=style,
             articles=[article.id for article in chosen],
         )
-
-    def _content(self, chosen: list[ArticleView], style: Style) -> DigestContent:
-        """Pictures are our own, under an address that is the same for every reader; what we do not have is left out."""
-        served = pictures.served(self._session, [article.image_url for article in chosen if article.image_url])
-        letterhead = self._parts.letterhead
-        base = letterhead.base(style)
-        ours = {url: selection.Pictured(f"{base}{found.path}", found.width) for url, found in served.items()}
-        if style.mirror:
-            chosen = [
-                replace(one, url=letterhead.links(one.url, style), body=letterhead.links(one.body, style))
-                for one in chosen
-            ]
-        return selection.content(chosen, self._masthead, pictures=ours, whole=style.full)
 
 
 def preview(parts: Parts, issue_id: int, folder: Path, *, reference: str | None = None) -> list[Path]:

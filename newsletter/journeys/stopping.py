@@ -12,7 +12,7 @@ from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings
 from newsletter.ledger.mailings import NOT_GONE, Kind, State, WrongState
 from newsletter.ledger.manifest import short
-from newsletter.operators import audit, hooks
+from newsletter.operators import audit
 from newsletter.operators.hooks import Event
 from newsletter.operators.roles import May
 from newsletter.tokens import Purpose
@@ -83,8 +83,7 @@ def by_link(parts: Parts, token: str) -> Offer:
 def end(session: Session, mailing_id: int, *, by: int | str, now: datetime) -> State:
     """End an alert for good, or give up one that has not begun, as whichever role; return its state. Raises WrongState."""
     became = mailings.stop(session, mailing_id)
-    hooks.add(session, Event.STOPPED, alert=mailing_id, state=became)
-    audit.append(session, "alert.stopped", by=by, now=now, mailing=mailing_id)
+    mailing.note(session, Event.STOPPED, mailing_id, by=by)
     return became
 
 

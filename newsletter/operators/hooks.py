@@ -32,6 +32,7 @@ class Event(StrEnum):
     STOPPED = "stopped"
     PAUSED = "paused"
     RESUMED = "resumed"
+    LANES = "lanes"
     UNLOCKED = "unlocked"
     RETRACTED = "retracted"
     CANCELLED = "cancelled-by-issuer"

@@ -436,5 +436,6 @@ def test_a_mandate_that_the_pages_asked_for_is_another_s_to_sign(made, pages, cr
         errands.run(made.parts)
         found = errands.wait(made.parts, errand, by=by.id, seconds=0).refused
         assert (found and found[0]) == why
-    [(mandate, holds)] = mandates.listed(made.parts)
+    [held] = mandates.listed(made.parts)
+    mandate, holds = held.mandate, held.holds
     assert (mandate.signers, holds) == ((), False)

@@ -4,10 +4,22 @@ from email import message_from_bytes, policy
 
 import pytest
 
-from newsletter.journeys import alert, drafting, expiring, halts, mailing, stopping
-from newsletter.ledger.mailings import State
+from newsletter.journeys import (
+    alert,
+    desk,
+    drafting,
+    expiring,
+    halting,
+    halts,
+    mailing,
+    publish,
+    retracting,
+    stopping,
+    translating,
+)
+from newsletter.ledger.mailings import Lane, State
 from newsletter.operators import people
-from newsletter.operators.roles import Role
+from newsletter.operators.roles import NotAllowed, Role
 from tests import house
 from tests.journeys import nights
 from tests.journeys.nights import approver as approver
@@ -190,3 +202,106 @@ def test_a_role_that_sees_nothing_else_is_told_too(made, pages, number, author, 
     officer = crew.member(Role.DATA_OFFICER)
     by_link(made, pages, number)
     assert officer.address in told(made, sink)
+
+
+def test_of_a_language_that_came_later_it_is_said_whose_it_is(made, pages, number, author, approver, tmp_path, sink):
+    """“Alert 9 is stopped” is nobody's number at night: it is the Persian of the one they were told of."""
+    made.deliver("urgent")
+    later = persian(made, tmp_path, number, author)
+    told(made, sink)
+    stopping.by_hand(pages.parts, later, State.STOPPED, by=approver.id)
+    _, text = told(made, sink)[author.address]
+    assert f"It is the version in “fa” of alert {number}, written later." in text
+
+
+def persian(made, tmp_path, number, author):
+    """Let the Persian of an alert go, which is written later, also to those who had the English; return its number."""
+    nights.ask(made, "UPDATE digest SET languages = '{en,fa}' RETURNING id")
+    nights.ask(made, "UPDATE subscriber SET language = 'fa' RETURNING id")
+    words = "---\nlanguage: fa\n---\n# کامیون‌ها در سرند\n\nچهارده کامیون.\n"
+    paths = nights.write(tmp_path, words, "fa.md")
+    later = translating.draft(made.parts, paths, of=number, also_had=True, by=author.id)
+    alert.send_draft(made.parts, later, by=author.id)
+    return later
+
+
+def taken_back(made, number, sink):
+    """Take an alert back that two have, of whom the mail servers want nothing more just now; return its retraction."""
+    made.deliver("urgent")
+    sink.refuse = lambda _to: "450 4.7.1 later"
+    back = retracting.retract(made.parts, number).retraction
+    made.deliver("urgent")
+    told(made, sink)
+    return back
+
+
+def test_everybody_is_mailed_that_what_takes_it_back_is_paused(made, pages, number, author, approver, sink):
+    """Its readers go on believing what is wrong: that is worse than an alert that does not go."""
+    back = taken_back(made, number, sink)
+    sink.refuse = lambda _to: None
+    mailing.pause(made.parts, back)
+    found = told(made, sink)
+    assert set(found) == {author.address, approver.address}
+    subject, text = found[author.address]
+    assert subject == f"What takes back alert {number} is paused"
+    assert "Not told yet: 2." in text
+    assert f"/console/alerts/{number}" in text
+    assert ("paused", {"alert": number, "retraction": back}) in nights.calls(made)
+    assert desk.shown(pages.parts, number).halt.state is State.PAUSED
+    mailing.resume(made.parts, number, by=author.id)
+    assert told(made, sink)[approver.address][0] == f"What takes back alert {number} goes on"
+    assert desk.shown(pages.parts, number).halt is None
+
+
+@pytest.mark.parametrize("by_lane", [False, True])
+def test_a_stop_at_the_command_line_is_told_and_written_down_as_any(made, number, author, approver, sink, by_lane):
+    """Whoever runs the machine stops in a hurry; the team believes that it goes."""
+    if by_lane:
+        assert number in halting.stop(made.parts, [Lane.URGENT], by=approver.id)
+    else:
+        mailing.stop(made.parts, number, by=approver.id)
+    subjects = {subject for subject, _ in mails(made, sink, author)}
+    assert f"Alert {number} is stopped" in subjects
+    assert ("Lanes are stopped: urgent" in subjects) is by_lane
+    [act] = [one for one in nights.acts(made) if '"act":"alert.stopped"' in one]
+    assert f'"by":"{approver.id}"' in act
+
+
+def mails(made, sink, member):
+    """Sweep, and return the subject and text of each mail to somebody."""
+    made.sweep()
+    sink.messages.clear()
+    made.deliver("transactional")
+    found = [
+        message_from_bytes(one.content, policy=policy.default)
+        for one in sink.messages
+        if one.recipient == member.address
+    ]
+    return [(one["Subject"], said(one)) for one in found]
+
+
+def test_lanes_that_stand_still_are_everybody_s_news(made, author, approver, sink):
+    """Nothing urgent leaves the house, and nobody knows: an alert that is released at 02:10 would wait for the morning."""
+    halting.pause(made.parts, [Lane.URGENT])
+    assert [subject for subject, _ in mails(made, sink, author)] == ["Lanes are paused: urgent"]
+    halting.resume(made.parts, [Lane.URGENT], by=author.id)
+    [(subject, text)] = mails(made, sink, approver)
+    assert subject == "Lanes go on: urgent"
+    assert "Mina Moradi has resumed them" in text
+    assert nights.calls(made) == [("lanes", {"act": act, "lanes": ["urgent"]}) for act in ("paused", "resumed")]
+    acts = [one for one in nights.acts(made) if '"act":"lanes.' in one]
+    assert ['"by":"shell"' in one for one in acts] == [True, False]
+    with pytest.raises(NotAllowed):
+        halting.resume(made.parts, [Lane.URGENT], by=approver.id)
+
+
+def test_what_is_no_alert_is_written_down_and_mailed_to_nobody(made, author, tmp_path, sink):
+    """Nobody was told that a mailing would go; who stopped it is asked in the morning all the same."""
+    house.add_readers(made, tmp_path, house.addresses(2))
+    drafted = mailing.draft(made.parts, nights.write(tmp_path, nights.TEXT)[0], digest_key=house.DIGEST).mailing
+    publish.release(made.parts, drafted)
+    mailing.pause(made.parts, drafted, by=author.id)
+    mailing.stop(made.parts, drafted)
+    assert [one for one in nights.acts(made) if '"act":"mailing.paused"' in one and f'"by":"{author.id}"' in one]
+    assert [one for one in nights.acts(made) if '"act":"mailing.stopped"' in one and '"by":"shell"' in one]
+    assert mails(made, sink, author) == []

@@ -13,6 +13,7 @@ from tests.journeys.test_following import AGAIN, THIRD, following_file, update
 
 SUBJECT = "Lorries at Sarand"
 LATER = "Sending of this alert was stopped."
+WITHDRAWN = "Something in this issue was withdrawn after it went out"
 
 
 def stopped_by_link(pages, number, made):
@@ -87,6 +88,25 @@ def test_what_was_composed_already_goes_to_those_alone_who_had_it(newsletter, pa
     assert len(again) == 3
     assert "The well runs dry" in again["reader1@example.org"]
     assert not any("Lorries" in one for one in again.values())
+    rest = [shown(pages, f"/archive/{house.DIGEST}/{composed.mailing}/{version}") for version in (1, 2)]
+    assert [one.status_code for one in rest] == [200, 200]
+    assert all("The well runs dry" in one.text and "Lorries" not in one.text for one in rest)
+    assert [WITHDRAWN in one.text for one in rest] == [True, False]
+
+
+def test_an_issue_that_told_it_stays_in_the_archive_without_it(newsletter, pages, tmp_path, words, sink):
+    """The link “view in browser” stands in mails that have arrived: it leads to the rest of the issue, and never to nothing."""
+    sink.refuse = lambda _to: "450 4.7.1 later"
+    number = sent(newsletter, tmp_path, words, 2)
+    newsletter.deliver("urgent")
+    sink.refuse = lambda _to: None
+    only = publish.compose(newsletter.parts, house.DIGEST)
+    assert all("Lorries" in one for one in digest(newsletter, tmp_path, sink, composed=only).values())
+    stopped_by_link(pages, number, newsletter)
+    page = shown(pages, f"/archive/{house.DIGEST}/{only.mailing}/1")
+    assert page.status_code == 200
+    assert "Lorries" not in page.text
+    assert WITHDRAWN in page.text
 
 
 def test_whoever_has_it_finds_its_page_and_nobody_is_asked_to_pass_it_on(newsletter, pages, tmp_path, words, sink):
@@ -127,6 +147,29 @@ def test_an_alert_that_an_update_ended_stands_as_it_did(newsletter, pages, tmp_p
     alert.stop(newsletter.parts, newer)
     assert f"/alerts/{newer}/en" not in shown(pages, f"/alerts/{number}/en").text
     assert shown(pages, f"/alerts/{newer}/en").status_code == 404
+
+
+def test_the_update_of_what_nobody_was_told_of_is_a_message_of_its_own(newsletter, pages, tmp_path, words, sink):
+    """Whoever takes in CAP holds an update whose reference they cannot find, or drops it: the true word would be the lost one."""
+    number = sent(newsletter, tmp_path, words, 2)
+    stopped_by_link(pages, number, newsletter)
+    newer = update(newsletter, tmp_path, number)
+    bulletin = shown(pages, f"/alerts/{newer}/cap.xml").text
+    assert "<msgType>Alert</msgType>" in bulletin
+    assert "<references>" not in bulletin
+
+
+def test_an_update_names_the_last_that_was_told(newsletter, pages, tmp_path, words, sink):
+    """The one in between was stopped before anybody had it: what the newest supersedes is the first."""
+    first = sent(newsletter, tmp_path, words, 2)
+    newsletter.deliver("urgent")
+    between = update(newsletter, tmp_path, first)
+    stopped_by_link(pages, between, newsletter)
+    last = update(newsletter, tmp_path, between, THIRD)
+    named = re.search("<identifier>(.+)</identifier>", shown(pages, f"/alerts/{first}/cap.xml").text)
+    bulletin = shown(pages, f"/alerts/{last}/cap.xml").text
+    assert "<msgType>Update</msgType>" in bulletin
+    assert f",{named.group(1)}," in re.search("<references>(.+)</references>", bulletin).group(1)
 
 
 def test_the_command_line_s_stop_hushes_at_once(newsletter, pages, tmp_path, words, sink):

@@ -118,7 +118,8 @@ def test_one_thumb_at_night(made, tmp_path, holder, mandate, sink):
     made.deliver("urgent")
     assert sorted(message.recipient for message in sink.messages) == house.addresses(4)
     assert mailing.status(made.parts, number).state == "done"
-    [(found, holds)] = mandates.listed(made.parts)
+    [held] = mandates.listed(made.parts)
+    found, holds = held.mandate, held.holds
     assert (found.used, holds) == (1, True)
     assert any('"alert.mandated"' in act and f'"mandate":{mandate}' in act for act in nights.acts(made))
 
@@ -213,7 +214,7 @@ def test_one_signature_is_not_two(made, tmp_path, holder, signers):
     refuses(Fault.MANDATE_UNSIGNED, made, number, found.id, holder)
     fresh(made, signers[0])
     sign(made, found.id, signers[0])
-    assert mandates.listed(made.parts)[0][0].signers == (signers[0].id,)
+    assert mandates.listed(made.parts)[0].mandate.signers == (signers[0].id,)
 
 
 def test_a_role_that_was_taken_takes_its_signature_along(made, tmp_path, holder, signers, mandate):
@@ -222,11 +223,17 @@ def test_a_role_that_was_taken_takes_its_signature_along(made, tmp_path, holder,
     with made.parts.database.transaction() as session:
         people.set_roles(session, signers[0].id, [Role.AUDITOR], now=nights.now(made))
     refuses(Fault.MANDATE_UNSIGNED, made, number, mandate, holder)
+    held = mandates.look(made.parts, mandate)
+    assert (held.holds, held.signed, held.lost) == (False, 1, (signers[0].id,)), (
+        "whoever looks in the evening must see it"
+    )
     with made.parts.database.transaction() as session:
         people.set_roles(session, signers[0].id, [Role.APPROVER], now=nights.now(made))
         people.set_roles(session, holder.id, [Role.APPROVER], now=nights.now(made))
     with pytest.raises(NotAllowed):
         by_thumb(made, number, mandate, holder)
+    held = mandates.look(made.parts, mandate)
+    assert (held.holds, held.lost) == (False, (holder.id,))
 
 
 def test_nobody_signs_their_own_and_not_everybody_signs(made, crew, holder):
@@ -476,7 +483,8 @@ def test_the_pages_role_ends_a_mandate_and_does_nothing_else_with_it(
             forbidden()
     fresh(made, signers[0])
     sign(made, found.id, *signers)
-    [(signed, holds)] = mandates.listed(web.parts)
+    [held] = mandates.listed(web.parts)
+    signed, holds = held.mandate, held.holds
     assert (signed.signers, holds) == (tuple(one.id for one in signers), True)
     assert mandates.end(web.parts, found.id, by=signers[0].id).ended_at is not None
     web.close()

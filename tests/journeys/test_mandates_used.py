@@ -54,7 +54,7 @@ def test_what_is_refused_at_night_goes_by_nobody_s_thumb_in_the_morning(
     with pytest.raises(CountMoved):
         by_thumb(made, number, mandate, holder)
     assert alert.standing(made.parts, number).state is State.LOCKED
-    assert mandates.listed(made.parts)[0][0].used == 0, "what did not go is none of those that may"
+    assert mandates.listed(made.parts)[0].mandate.used == 0, "what did not go is none of those that may"
     left = "UPDATE subscription SET ended_at = now(), end_reason = 'left' WHERE subscriber_id > 3 RETURNING 1"
     assert len(nights.ask(made, left)) == 2
     with pytest.raises(NotEnough) as refused:
@@ -134,7 +134,7 @@ def test_what_its_hour_overtakes_while_it_is_planned_is_refused(made, tmp_path, 
     thread.join(timeout=60)
     assert [one.fault for one in refusals] == [Fault.MANDATE_OVER]
     assert alert.standing(made.parts, number).state is State.LOCKED
-    assert mandates.listed(made.parts)[0][0].used == 0
+    assert mandates.listed(made.parts)[0].mandate.used == 0
     made.deliver("urgent")
     assert sink.messages == []
     assert not any('"alert.refused"' in act for act in nights.acts(made)), (

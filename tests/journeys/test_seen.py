@@ -52,4 +52,4 @@ def test_what_is_locked_anew_under_a_thumb_does_not_go(made, tmp_path, crew, hol
     with pytest.raises(drafting.ChangedMeanwhile):
         release(parts, number, **shown, **answer)
     assert alert.standing(made.parts, number).state is State.LOCKED
-    assert mandates.listed(made.parts)[0][0].used == 0
+    assert mandates.listed(made.parts)[0].mandate.used == 0

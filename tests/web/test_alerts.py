@@ -322,21 +322,6 @@ def test_a_mistake_is_taken_back_by_one_thumb(author, browse, crew, now, desk, r
     assert "We take our alert back" in author.open(f"/alerts/{number}/en").text
 
 
-def test_it_is_given_longer_as_far_as_its_lock_allows(author, desk, readers, worker):
-    """Twelve hours more, four times; then somebody has to agree anew."""
-    readers(2)
-    number = written(author)
-    here = f"/console/alerts/{number}"
-    author.post(f"{here}/lock")
-    author.post(f"{here}/release")
-    assert "It expires on" in author.text
-    for _ in range(4):
-        author.post(f"{here}/extend")
-        assert author.problem == ""
-    author.post(f"{here}/extend")
-    assert "no longer" in author.problem
-
-
 def plain(message):
     """Return the HTML part of a message as it was written."""
     parsed = email.message_from_bytes(message.content, policy=email.policy.default)

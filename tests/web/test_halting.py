@@ -2,6 +2,7 @@
 
 import pytest
 
+from newsletter.journeys import mailing
 from newsletter.operators.roles import Role
 from newsletter.web.console import gate
 from tests import house
@@ -145,3 +146,16 @@ def test_a_page_that_nobody_has_is_not_linked(going):
     browser.post(f"{here}/stop")
     assert f'href="{public}"' not in browser.open(here).text
     assert browser.open(public).page.status_code == 404
+
+
+def test_what_takes_it_back_and_is_paused_is_said_on_its_page(going, worker):
+    """Readers go on believing what is wrong, and its page said only that it was taken back."""
+    browser, number = going
+    worker.deliver("urgent")
+    browser.post(f"/console/alerts/{number}/retract")
+    [(back,)] = rows(worker, f"SELECT id FROM mailing WHERE retracts = {number}")
+    mailing.pause(worker.parts, back)
+    said = "Paused by whoever runs the machine, on "
+    assert said in browser.open(f"/console/alerts/{number}").text
+    browser.post(f"/console/alerts/{number}/resume")
+    assert said not in browser.text

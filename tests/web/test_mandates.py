@@ -8,7 +8,8 @@ from starlette.testclient import TestClient
 
 from newsletter import database
 from newsletter.journeys import errands, team
-from newsletter.operators import factors, passkeys
+from newsletter.operators import factors, passkeys, people
+from newsletter.operators.audit import SHELL
 from newsletter.operators.passkeys import Site
 from newsletter.operators.roles import Role
 from newsletter.web import create
@@ -173,6 +174,22 @@ def test_a_mandate_that_does_not_do_says_why(holder, trustees, desk, readers, no
     phone.post(f"/console/alerts/{free}/lock")
     assert "another digest or frame" in phone.text
     assert "You hold a mandate<" not in phone.text
+
+
+def test_whose_signature_counts_no_more_is_said(holder, trustees, desk, readers, worker, now):
+    """In the evening “it holds” was read; a signer was disabled since, and at night the thumb would be refused."""
+    readers(4)
+    member, phone = holder
+    here = asked(phone, member)
+    signed(here, trustees, now)
+    assert "It holds" in phone.open(here).text
+    with worker.parts.database.transaction() as session:
+        people.disable(session, trustees[0][0].id, by=SHELL, now=now)
+    for page in (here, "/console/mandates"):
+        text = phone.open(page).text
+        assert "It holds<" not in text
+        assert "It holds no more: Mina Moradi may not do that any more" in text
+        assert "Waits for signatures: 1 of 2" in text
 
 
 def test_anyone_ends_one_without_a_code(holder, trustees, browse, crew, desk, readers, worker, now):

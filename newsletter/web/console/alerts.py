@@ -15,12 +15,14 @@ from newsletter.journeys import (
     desk,
     drilling,
     errands,
+    expiring,
     mandates,
     previews,
     stopping,
     translating,
 )
 from newsletter.journeys.entering import Visitor
+from newsletter.journeys.expiring import Longer
 from newsletter.journeys.parts import Parts
 from newsletter.ledger.mailings import NOT_GONE, State
 from newsletter.ledger.tallies import WITH_ALERT
@@ -117,7 +119,8 @@ def _shown(
         checked=checked,
         kept=() if waits else desk.kept(parts, found),
         rules=rules,
-        longer=LONGER_HOURS,
+        longer=_longer(found, now=who.now),
+        longer_hours=LONGER_HOURS,
         few=locked is not None and locked.few,
         offer=offer,
     )
@@ -126,6 +129,13 @@ def _shown(
     if looks is not None:
         answer.headers["refresh"] = str(looks)
     return answer
+
+
+def _longer(found: desk.Alert, *, now: datetime) -> Longer | None:
+    """Return what the button for longer would give; None: its lock allows no more, or it does not go."""
+    if found.expires_at is None or found.latest is None:
+        return None
+    return expiring.offer(found.expires_at, found.latest, timedelta(hours=LONGER_HOURS), now=now)
 
 
 def _thumb(request: Request, who: Visitor, found: desk.Alert, offer: mandates.Offer | None) -> str | None:

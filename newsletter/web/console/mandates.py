@@ -1,7 +1,7 @@
 """Watch mandates on a phone: written down and signed by two in the evening, ended by anyone; used on the alert's own page."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -35,8 +35,13 @@ def list_(request: Request) -> HTMLResponse:
     """List what holds, what waits for signatures, and what is over."""
     who, parts = gate.visitor(request), gate.made(request).parts
     names, _ = journey.team(parts)
-    may = journey.may_write(who.operator.may)
-    return gate.show(request, "mandates.html", who=who, papers=journey.papers(parts), names=names, may_write=may)
+    facts: dict[str, Any] = {"papers": journey.papers(parts), "names": names, "named": _named(names)}
+    return gate.show(request, "mandates.html", who=who, may_write=journey.may_write(who.operator.may), **facts)
+
+
+def _named(names: Mapping[int, str]) -> Callable[[Iterable[int]], list[str]]:
+    """Return what says the names of some of the team."""
+    return lambda numbers: [names.get(one, str(one)) for one in numbers]
 
 
 @router.api_route("/new", methods=READ)
@@ -132,7 +137,7 @@ def _shown(request: Request, who: Visitor, number: int, problem: NewsletterError
     facts = {
         "paper": found,
         "names": names,
-        "signed": [names.get(one, str(one)) for one in found.mandate.signers],
+        "named": _named(names),
         "code": short(found.mandate.fingerprint),
         "signs": signs,
         "signing": signing,
