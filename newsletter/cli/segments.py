@@ -71,3 +71,11 @@ def count(key: str, as_json: AsJson = False) -> None:
     """Count exactly who is in a segment and may be mailed now."""
     with newsletter() as made:
         show({"segment": key, "readers": journey.count(made.parts, key)}, as_json=as_json)
+
+
+@app.command()
+def remove(key: str, as_json: AsJson = False) -> None:
+    """Keep a segment no longer, where no other names it and no alert waits for it. Mailings keep their conditions."""
+    with newsletter() as made:
+        journey.remove(made.parts, key)
+    show({"segment": key, "removed": True}, as_json=as_json)

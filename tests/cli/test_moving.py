@@ -59,7 +59,9 @@ def test_a_move_from_the_first_look_to_taking_it_back(program, tmp_path):
     }
     (tmp_path / "mail.md").write_text("# What we did\n\nThank you.\n")
     program.json("mailings", "draft", tmp_path / "mail.md", "--to", "weekly", "--segment", "old")
-    assert program.json("mailings", "send", 1, "--dry-run")["would_send"] == 1
+    assert program.json("segments", "remove", "water", code=1)["error"] == "segment.named"
+    assert program.json("segments", "remove", "old") == {"segment": "old", "removed": True}
+    assert program.json("mailings", "send", 1, "--dry-run")["would_send"] == 1, "it keeps the conditions"
 
     number = done["import"]
     assert program.json("subscribers", "ask", number, "--dry-run")["asked"] == 1

@@ -201,6 +201,27 @@ def test_a_segment_cannot_hold_itself(lists: Lists) -> None:
         segments.add(session, "loop", segments.from_data([{"in": "loop"}]))
 
 
+def test_a_segment_goes_when_no_other_names_it(lists: Lists) -> None:
+    """A slip of the pen must not stand among the choices of an alert for ever; nor may what names it lose its meaning."""
+    with lists.database.transaction() as session:
+        for key, data in (
+            ("persian", [{"language": "fa"}]),
+            ("some", [{"not": {"in": "persian"}}]),
+            ("deep", [{"in": [{"in": "persian"}]}]),
+            ("persian-too", [{"language": "fa"}]),
+        ):
+            segments.add(session, key, segments.from_data(data))
+        with pytest.raises(segments.SegmentNamed) as refusal:
+            segments.remove(session, "persian")
+        assert "persian”: deep, some." in languages.say(refusal.value.message, "en", **refusal.value.facts)
+        for key in ("some", "deep", "persian"):
+            segments.remove(session, key)
+        assert list(segments.listed(session)) == ["persian-too"]
+        with pytest.raises(segments.UnknownSegment):
+            segments.remove(session, "persian")
+        segments.add(session, "persian", segments.from_data([{"language": "en"}]))
+
+
 def test_what_is_kept_with_a_mailing_names_no_other_segment(lists: Lists) -> None:
     """It must mean the same when it goes as when it was written."""
     with lists.database.transaction() as session:
