@@ -48,7 +48,7 @@ SUPPRESSED = {
 """What keeps mail away, and for which reason."""
 NOT_TAKEN = {
     Standing.UNCONFIRMED: "never confirmed it there",
-    Standing.OFF: "had mail switched off there",
+    Standing.OFF: "has a status there that is not of somebody who takes mail",
     Standing.ELSEWHERE: "had left this list there",
 }
 """What neither brings in nor keeps away: the row says why."""
@@ -227,7 +227,7 @@ def headings(names: Sequence[str], kind: Format, mapping: Mapping[str, str]) -> 
 def guess(names: Iterable[str], file: str = "") -> Format:
     """Return whose export a table is, by its header, and by its name where somebody has cut columns away."""
     found = set(names)
-    if found & {"member_rating", "leid", "euid", "optin_time", "unsub_time", "clean_time"}:
+    if found & {"member_rating", "leid", "euid", "unsub_time", "clean_time"}:  # optin_time is ours as well
         return Format.MAILCHIMP
     if {"uuid", "email", "attributes", "status"} <= found:
         return Format.LISTMONK

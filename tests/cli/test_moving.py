@@ -163,3 +163,26 @@ def test_a_topic_is_taken_away_again(program, tmp_path):
     assert program.json("topics", "remove", "water", "--yes") == {"topic": "water", "readers": 2, "segments": 0}
     assert [one["key"] for one in program.json("topics", "list")] == ["press-freedom"]
     assert program.json("topics", "remove", "water", "--yes", code=1)["error"] == "topic.unknown"
+
+
+def test_a_list_that_comes_again_names_the_import_by_which_its_people_are_asked(program, tmp_path):
+    """Whoever came without evidence stays with the list that brought them: a command that asks nobody was printed here."""
+    path = tmp_path / "people.csv"
+    path.write_text("email,optin_time\nann@example.org,\nbob@example.org,2024-01-02\n")
+    brings = ("subscribers", "import", path, "--digest", "weekly")
+    first = program.json(*brings)["import"]
+    out, said = program.run(*brings)
+    assert f"1 person without evidence: re-permission prepared (“newsletter subscribers ask {first}” asks 1)." in said
+    assert "weekly 1 · alerts 1 · without evidence 1" in out, "the reach stands there in words"
+    assert program.json("subscribers", "ask", first)["asked"] == 1
+    _, said = program.run(*brings)
+    assert "1 person without evidence, asked already and not answered yet." in said
+    program.json("subscribers", "undo", first, "--yes")
+    out, _ = program.run("subscribers", "imports")
+    lines = out.splitlines()
+    assert lines[-3].startswith(f"{first} · ")
+    assert lines[-3].endswith(" UTC · csv → weekly"), "a column that is ours is not Mailchimp's"
+    assert lines[-2] == "   added 2, unproven 1"
+    assert lines[-1].startswith("   undone 20")
+    program.json("segments", "add", "some", "--digest", "weekly", "--not-language", "fa")
+    assert "digest: weekly; not language: fa" in program.run("segments", "list")[0]
