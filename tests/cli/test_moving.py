@@ -1,11 +1,13 @@
 """Moving in by the command line: what is guessed is said, what is asked is answered, what is undone is counted first."""
 
+import json
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from newsletter.vault import Keyring
+from tests.cli.test_commands import FEED
 from tests.fakes import exports
 from tests.fakes.program import Program
 
@@ -163,6 +165,36 @@ def test_a_topic_is_taken_away_again(program, tmp_path):
     assert program.json("topics", "remove", "water", "--yes") == {"topic": "water", "readers": 2, "segments": 0}
     assert [one["key"] for one in program.json("topics", "list")] == ["press-freedom"]
     assert program.json("topics", "remove", "water", "--yes", code=1)["error"] == "topic.unknown"
+
+
+def test_every_condition_can_be_written_on_the_command_line(program, tmp_path):
+    """A condition that only data can say is none for whoever sits at the keyboard."""
+    path = tmp_path / "people.csv"
+    path.write_text("email,language\nann@example.org,fa\nbob@example.org,en\n")
+    program.json("subscribers", "import", path, "--digest", "weekly", "--evidence", "paper")
+    program.json("digests", "add", "daily", "--name", "The Daily")
+    for key in ("water", "press"):
+        program.json("topics", "add", key, "--name", key)
+    (tmp_path / "mail.md").write_text("# What we did\n\nThank you.\n")
+    (tmp_path / "feed.json").write_text(json.dumps(FEED))
+    program.json("mailings", "draft", tmp_path / "mail.md", "--to", "weekly")
+    program.json("articles", "import", tmp_path / "feed.json", "--as-news")
+    issue = program.json("issues", "compose", "weekly")
+    program.json("segments", "add", "persian", "--language", "fa")
+    program.json("segments", "add", "english", "--language", "en")
+    words = (
+        "--digest weekly --not-digest daily --topic water --not-topic press --language fa --not-language ar --had 1 --not-had 1"
+        " --had-issue 1 --not-had-issue 1 --in persian --not-in english --joined-from 2020-01-01 --joined-before 2030-01-01"
+    )
+    assert program.json("segments", "add", "all", *words.split())["readers"] == 0
+    number = issue["mailing"]
+    assert number != issue["issue"]
+    assert program.json("segments", "list")[0]["conditions"] == [
+        {"digest": "weekly"}, {"not": {"digest": "daily"}}, {"topic": "water"}, {"not": {"topic": "press"}},
+        {"language": "fa"}, {"not": {"language": "ar"}}, {"had": 1}, {"had": number}, {"not": {"had": 1}}, {"not": {"had": number}},
+        {"in": "persian"}, {"not": {"in": "english"}}, {"joined": {"from": "2020-01-01", "before": "2030-01-01"}},
+    ]  # fmt: skip
+    assert program.json("segments", "add", "unread", "--not-had-issue", "1", "--in", "persian")["readers"] == 1
 
 
 def test_a_list_that_comes_again_names_the_import_by_which_its_people_are_asked(program, tmp_path):
