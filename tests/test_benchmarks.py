@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import alerting, limits, segments
 from benchmarks.alerting import Alarm
+from newsletter.subscribers.segments import Word
 
 IDLE = [Alarm(0.2, 1_000.0)] * 3
 
@@ -24,6 +25,17 @@ def test_an_alert_that_is_late_or_slow_is_missed(first, rate, everybody, said):
     """Two seconds to the first message, the slowest of them, and four fifths of an idle machine's rate."""
     beside = [Alarm(0.3, rate), Alarm(first, rate), Alarm(0.3, rate)]
     assert alerting.missed(IDLE, beside, everybody) == said
+
+
+def test_the_ten_segments_use_every_condition_and_its_opposite():
+    """What is promised of a segment's seconds is promised of each condition; one that nobody measures is the slow one."""
+    told = [one for data in segments.SEGMENTS.values() for one in data]
+    assert len(segments.SEGMENTS) == 10
+    assert {word for one in told if "not" not in one for word in one} == {*Word}
+    # When somebody joined is turned round by its other end.
+    assert {word for one in told if "not" in one for word in one["not"]} == {*Word} - {Word.JOINED}
+    spans = [set(one["joined"]) for one in [*told, *segments.NEWCOMERS] if "joined" in one]
+    assert spans == [{"from", "before"}, {"from"}]
 
 
 def test_each_segment_that_is_slow_is_named():

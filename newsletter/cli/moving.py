@@ -1,5 +1,7 @@
 """What is said of an import: what the file was taken for, what became of it, who may be mailed now, and how long that takes."""
 
+from collections.abc import Iterator
+from datetime import UTC
 from typing import Any
 
 import typer
@@ -83,7 +85,7 @@ def summary(made: Newsletter, done: ImportReport, brought: Luggage, *, digest: s
     """Return the document of an import; say who may be mailed now, and how long a digest to all of them takes."""
     assert done.reach is not None, "every import counts whom it reaches"
     reach = moving_in.spelled(made.parts, done.reach)
-    _say(_reach(reach, done, dry_run=dry_run))
+    _say(_reach(reach, None if dry_run else moving_in.unasked(made.parts)))
     days = _pace(made, reach["digests"].get(digest, 0))
     return {
         "import": None if dry_run else done.number,
@@ -97,6 +99,21 @@ def summary(made: Newsletter, done: ImportReport, brought: Luggage, *, digest: s
     }
 
 
+def told(row: dict[str, Any]) -> Iterator[str]:
+    """Yield what is said of an import in the list of them: three lines at most, for a table of all its counts fits no screen."""
+    yield f"{row['import']} · {_minute(row['at'])} · {row['source']} → {row['digest']}"
+    counts = ("added", "changed", "rejected", "suppressed", "unproven", "altered", "silent")
+    yield "   " + (", ".join(f"{name} {row[name]:,}" for name in counts if row[name]) or "nothing new")
+    if row["undone"]:
+        yield f"   undone {_minute(row['undone'])}"
+    elif row["reach"]:
+        yield f"   might be mailed then: {reached(row['reach'])}"
+
+
+def _minute(moment: Any) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def reached(reach: dict[str, Any] | None) -> str | None:
     """Return in a line who might be mailed when an import was through; None: that was not kept yet."""
     if reach is None:
@@ -105,14 +122,23 @@ def reached(reach: dict[str, Any] | None) -> str | None:
     return " · ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
-def _reach(reach: dict[str, Any], done: ImportReport, *, dry_run: bool) -> str:
+def _reach(reach: dict[str, Any], unasked: dict[int, int] | None) -> str:
+    """Return who may be mailed, and who waits. unasked: how many by import; None after a dry run, whose import is gone."""
     each = " · ".join(f"{key} {count:,}" for key, count in [*reach["digests"].items(), ("alerts", reach["alerts"])])
-    sentence = f"May be mailed: {each}."
-    if reach["unproven"]:
-        people = "1 person" if reach["unproven"] == 1 else f"{reach['unproven']:,} people"
-        how = "" if dry_run or not done.unproven else f" (“newsletter subscribers ask {done.number}” asks them)"
-        sentence = f"{sentence[:-1]}; {people} without evidence: re-permission prepared{how}."
-    return sentence
+    if not reach["unproven"]:
+        return f"May be mailed: {each}."
+    sentence = f"May be mailed: {each}; {_people(reach['unproven'])} without evidence"
+    if unasked is None:
+        return f"{sentence}: re-permission prepared."
+    if not unasked:
+        return f"{sentence}, asked already and not answered yet."
+    ask = ", ".join(f"“newsletter subscribers ask {number}” asks {count:,}" for number, count in unasked.items())
+    asked = reach["unproven"] - sum(unasked.values())
+    return f"{sentence}: re-permission prepared ({ask}{f'; {asked:,} asked already' if asked else ''})."
+
+
+def _people(number: int) -> str:
+    return "1 person" if number == 1 else f"{number:,} people"
 
 
 def _pace(made: Newsletter, messages: int) -> int | None:

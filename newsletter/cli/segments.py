@@ -1,6 +1,5 @@
 """newsletter segments …"""
 
-import json
 from datetime import datetime
 from typing import Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from newsletter.cli.door import AsJson, listing, newsletter, show
 from newsletter.journeys import segmenting as journey
+from newsletter.subscribers import segments as noun
 
 app = typer.Typer(no_args_is_help=True, help="Parts of the readership, by conditions that all hold.")
 Keys = list[str] | None
@@ -20,7 +20,7 @@ def list_(as_json: AsJson = False) -> None:
     """List the segments with their conditions."""
     with newsletter() as made:
         rows = journey.listed(made.parts)
-    words = [{"key": row["key"], "conditions": json.dumps(row["conditions"], ensure_ascii=False)} for row in rows]
+    words = [{"key": row["key"], "conditions": "; ".join(noun.lines(row["conditions"])) or "none"} for row in rows]
     show(rows, as_json=as_json, words=lambda: listing(list(words), empty="There is no segment yet."))
 
 
@@ -71,3 +71,11 @@ def count(key: str, as_json: AsJson = False) -> None:
     """Count exactly who is in a segment and may be mailed now."""
     with newsletter() as made:
         show({"segment": key, "readers": journey.count(made.parts, key)}, as_json=as_json)
+
+
+@app.command()
+def remove(key: str, as_json: AsJson = False) -> None:
+    """Keep a segment no longer, where no other names it and no alert waits for it. Mailings keep their conditions."""
+    with newsletter() as made:
+        journey.remove(made.parts, key)
+    show({"segment": key, "removed": True}, as_json=as_json)

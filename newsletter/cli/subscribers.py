@@ -16,6 +16,7 @@ from newsletter.cli.door import (
     ask_address,
     listing,
     newsletter,
+    page,
     progress,
     show,
 )
@@ -85,7 +86,8 @@ def import_(
             by=operator,
         )
         moving.say_rest(done)
-        show(moving.summary(made, done, brought, digest=digest, dry_run=dry_run), as_json=as_json)
+        document = moving.summary(made, done, brought, digest=digest, dry_run=dry_run)
+        show(document if as_json else document | {"reach": moving.reached(document["reach"])}, as_json=as_json)
     if done.read == done.rejected > 0:
         raise typer.Exit(1)
 
@@ -95,8 +97,8 @@ def imports(limit: Limit = 20, as_json: AsJson = False) -> None:
     """List the imports, newest first, each with who might be mailed when it was through."""
     with newsletter() as made:
         rows = moving_in.listed(made.parts, limit=limit)
-    told = [row | {"reach": moving.reached(row["reach"])} for row in rows]
-    show(rows, as_json=as_json, words=lambda: listing(list(told), empty="Nothing was imported yet."))
+    lines = [line for row in rows for line in moving.told(row)] or ["Nothing was imported yet."]
+    show(rows, as_json=as_json, words=lambda: page.print("\n".join(lines), markup=False, soft_wrap=True))
 
 
 @app.command()

@@ -130,6 +130,12 @@ def spelled(parts: Parts, reach: Reach) -> dict[str, Any]:
     return {"digests": named, "alerts": reach.alerts, "unproven": reach.unproven}
 
 
+def unasked(parts: Parts) -> dict[int, int]:
+    """Return how many who came without evidence were not asked yet, by the number of the import to ask them of."""
+    with parts.database.transaction() as session:
+        return unproven.unasked(session)
+
+
 def pace(parts: Parts, messages: int) -> Promise | None:
     """Return how a digest to so many would leave by the relays of bulk mail, day by day; None where nothing limits them."""
     if not messages:

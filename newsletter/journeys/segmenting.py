@@ -1,13 +1,22 @@
-"""Segments, as operators use them: kept, listed, counted."""
+"""Segments, as operators use them: kept, listed, counted, removed."""
 
 from datetime import date
 from typing import Any
 
 from newsletter.database import Session
+from newsletter.errors import Conflict
 from newsletter.issues import cutting, digests
 from newsletter.journeys.parts import Parts
+from newsletter.ledger import translating
 from newsletter.subscribers import segments
 from newsletter.subscribers.segments import Condition, Joined, Segment, Word
+
+
+class SegmentInUse(Conflict):
+    """An alert that is not gone yet is limited to it: in the form that writes it anew it would be for everybody."""
+
+    def __init__(self, key: str, alerts: list[int]) -> None:
+        super().__init__("segment.in-use", segment=key, alerts=", ".join(map(str, alerts)))
 
 
 def said(**words: Any) -> Segment:
@@ -33,6 +42,14 @@ def add(parts: Parts, key: str, segment: Segment) -> int:
     with parts.database.transaction() as session:
         segments.add(session, key, segment)
         return segments.count(session, segment, digests=numbers(session))
+
+
+def remove(parts: Parts, key: str) -> None:
+    """Keep a segment no longer. Raises SegmentInUse and what `segments.remove` raises."""
+    with parts.database.transaction() as session:
+        segments.remove(session, key)
+        if alerts := translating.not_gone(session, segment=key):
+            raise SegmentInUse(key, alerts)
 
 
 def count(parts: Parts, key: str) -> int:

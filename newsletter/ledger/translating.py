@@ -11,9 +11,9 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, literal, not_, n
 from sqlalchemy.orm import Session
 
 from newsletter.ledger import locks, mailings
-from newsletter.ledger.mailings import MailingView
+from newsletter.ledger.mailings import Kind, MailingView
 from newsletter.models.delivery import Delivery, DeliveryState
-from newsletter.models.mailing import Variant
+from newsletter.models.mailing import Mailing, Variant
 
 LIMITS = ("only", "topics", "segment")
 """What keeps an alert from some of its digest's readers: the languages they read, the topics they chose, a segment they are in.
@@ -52,6 +52,13 @@ def terms(mailing: MailingView) -> dict[str, Any]:
         return {"of": mailing.translates, "languages": languages, "also_had": also_had} | limit
     later = list(mailing.content.get("later", []))
     return ({"later": later} if later else {}) | limit
+
+
+def not_gone(session: Session, *, segment: str) -> list[int]:
+    """Return the alerts limited to a segment, by its key, that are still to be written, locked or sent."""
+    waits = Mailing.kind == Kind.ALERT, Mailing.state.in_(mailings.NOT_GONE)
+    named = Mailing.content["segment"]["key"].astext == segment
+    return list(session.execute(select(Mailing.id).where(*waits, named).order_by(Mailing.id)).scalars())
 
 
 def limited(audience: Mapping[str, Any]) -> bool:

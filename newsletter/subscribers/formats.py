@@ -5,7 +5,7 @@ Whose export a file is shows in its header. A heading may be mapped by hand; wha
 
 import csv
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -48,7 +48,7 @@ SUPPRESSED = {
 """What keeps mail away, and for which reason."""
 NOT_TAKEN = {
     Standing.UNCONFIRMED: "never confirmed it there",
-    Standing.OFF: "had mail switched off there",
+    Standing.OFF: "has a status there that is not of somebody who takes mail",
     Standing.ELSEWHERE: "had left this list there",
 }
 """What neither brings in nor keeps away: the row says why."""
@@ -158,6 +158,12 @@ _STANDINGS = {
     "unconfirmed": Standing.UNCONFIRMED,
     "pending": Standing.UNCONFIRMED,
 }
+_LEAVING = frozenset(
+    said(word)
+    for word, standing in _STANDINGS.items()
+    if standing is not Standing.SUBSCRIBED
+    for said in (str.lower, str.capitalize, str.upper)
+)
 # Where a status and a time of leaving disagree, what keeps mail away holds.
 _WEIGHT = list(Standing)
 
@@ -221,11 +227,11 @@ def headings(names: Sequence[str], kind: Format, mapping: Mapping[str, str]) -> 
 def guess(names: Iterable[str], file: str = "") -> Format:
     """Return whose export a table is, by its header, and by its name where somebody has cut columns away."""
     found = set(names)
-    if found & {"member_rating", "leid", "euid", "optin_time", "unsub_time", "clean_time"}:
+    if found & {"member_rating", "leid", "euid", "unsub_time", "clean_time"}:  # optin_time is ours as well
         return Format.MAILCHIMP
     if {"uuid", "email", "attributes", "status"} <= found:
         return Format.LISTMONK
-    if found & {"global status", "list status"}:
+    if found & {"global status", "list status"} or _base(file).startswith("mailpoet_export_"):
         return Format.MAILPOET
     if "email address" in found and _base(file).startswith(_NAMED) and "status" not in found:
         return Format.MAILCHIMP
@@ -274,6 +280,26 @@ def require_clear(found: Headings, mapping: Mapping[str, str]) -> None:
     for name in found.ignored:
         if name not in mapping and _DOUBTFUL(name):
             raise BadMapping("standing", heading=name)
+
+
+def watch(names: Sequence[str], found: Headings, mapping: Mapping[str, str]) -> Callable[[int, Sequence[str]], None]:
+    """Return what looks at each row (number, cells): it raises BadMapping where a column that is not read says who has left.
+
+    Many programs translate their headings and not what stands below: whoever is “unsubscribed” under “Statut global” has left.
+    """
+    passed = {place for place, name in enumerate(names) if mapping.get(name) == "-"}
+    passed |= {names.index(name) for name in found.columns}
+
+    def look(number: int, cells: Sequence[str]) -> None:
+        if _LEAVING.isdisjoint(cells):
+            return
+        for place, cell in enumerate(cells):
+            if cell in _LEAVING and place not in passed:
+                heading = names[place] if place < len(names) else ""
+                problem = "standing-told" if heading else "standing-unnamed"
+                raise BadMapping(problem, row=number, word=cell, heading=heading, place=place + 1)
+
+    return look
 
 
 _NEVER = re.compile(

@@ -25,6 +25,8 @@ _BOMB = 200
 """So many times smaller than what comes out of it no list of people can be packed."""
 _LONGEST_LINE = 400
 """More than a name and an address need; what is longer is no person."""
+_ESCAPE = {Format.MAILPOET: "\\"}
+"""What stands before a quotation mark in a cell, where that is no other one: a name such as Ann \\", Esq. moves no status."""
 
 
 class UnknownEncoding(BadTable):
@@ -118,8 +120,13 @@ def of_stream(stream: BinaryIO, chosen: Chosen | None = None) -> Luggage:
 
 
 def _alone(part: Part, kind: Format, chosen: Chosen) -> Luggage:
-    """Return a table that came by itself. That of listmonk says who is blocked, and not who left which list."""
+    """Return a table that came by itself, with what it does not say.
+
+    That of listmonk says who is blocked, and not who left which list; MailPoet lets columns be left out and translates their names.
+    """
     doubts = ("import.listmonk-table",) if kind is Format.LISTMONK else ()
+    if kind is Format.MAILPOET and not {"status", "list_status"} <= set(part.headings.columns.values()):
+        doubts = ("import.mailpoet-table",)
     return Luggage(kind, chosen.kind is None, (part,), doubts=doubts)
 
 
@@ -138,6 +145,7 @@ def _table(opener: Callable[[], Any], name: str, chosen: Chosen, *, part: str = 
     kind = chosen.kind or formats.guess(first.names, name)
     mapping = _there(chosen.mapping, first.names) if part else chosen.mapping
     found, standing = _understood(first.names, name, kind, mapping)
+    watch = _watch(first.names, found, standing, mapping)
 
     def rows() -> Rows:
         with opener() as stream:
@@ -147,6 +155,8 @@ def _table(opener: Callable[[], Any], name: str, chosen: Chosen, *, part: str = 
                 known=formats.COLUMNS,
                 encoding=encoding,
                 named=lambda _first: found.columns,
+                watch=watch,
+                escape=_ESCAPE.get(kind),
             )
             yield from table.rows
 
@@ -159,11 +169,20 @@ def _understood(
     """Return what a table calls our columns, and what all its people are."""
     found = formats.headings(names, kind, mapping)
     if "email" not in found.columns.values():
-        raise BadTable("no-column", column="email")
+        raise BadTable("no-email")
     standing = formats.of_table(kind, file, found)
     if standing in (None, Standing.SUBSCRIBED):
         formats.require_clear(found, mapping)
     return found, standing
+
+
+def _watch(
+    names: Sequence[str], found: Headings, standing: Standing | None, mapping: Mapping[str, str]
+) -> Callable[[int, Sequence[str]], None]:
+    """Return what looks for words of leaving where nobody reads; a table of those who left may say anything."""
+    if standing in (None, Standing.SUBSCRIBED):
+        return formats.watch(names, found, mapping)
+    return lambda _number, _cells: None
 
 
 def _there(mapping: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
@@ -254,11 +273,12 @@ def _sheet(path: Path, chosen: Chosen) -> Luggage:
     kind = Format.XLSX if kind is Format.CSV else kind
     found, standing = _understood(names, path.name, kind, chosen.mapping)
     places = [(column, names.index(name)) for name, column in found.columns.items()]
+    watch = _watch(names, found, standing, chosen.mapping)
 
     def rows() -> Rows:
         with path.open("rb") as stream:
             _, rest = sheets.named(sheets.rows(stream))
-            for number, values in sheets.picked(rest, places):
+            for number, values in sheets.picked(rest, places, watch):
                 yield number, formats.from_1900(values) if book.from_1904 else values
 
     return replace(_alone(Part("", standing, found, "", rows), kind, chosen), left_out=book.others)

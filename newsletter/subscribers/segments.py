@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, text, true
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select, text, true
 
 from newsletter.database import Session
 from newsletter.errors import Conflict, Invalid, NotFound
@@ -38,6 +38,13 @@ class SegmentExists(Conflict):
 
     def __init__(self, key: str) -> None:
         super().__init__("segment.exists", segment=key)
+
+
+class SegmentNamed(Conflict):
+    """Other segments name this one: they would mean nothing without it."""
+
+    def __init__(self, key: str, others: list[str]) -> None:
+        super().__init__("segment.named", segment=key, others=", ".join(others))
 
 
 class BadSegment(Invalid):
@@ -185,6 +192,21 @@ def add(session: Session, key: str, segment: Segment) -> None:
         session.flush()
     elif found.conditions != {"all": data}:
         raise SegmentExists(key)
+
+
+def remove(session: Session, key: str) -> None:
+    """Keep a segment no longer; its key is free. Raises UnknownSegment, SegmentNamed.
+
+    A mailing that was composed for it goes on: it keeps the conditions.
+    """
+    by_key(session, key)
+    named = (Word.IN, key)
+    others = [
+        other for other, one in listed(session).items() if named in ((leaf.word, leaf.value) for leaf in _leaves(one))
+    ]
+    if others:
+        raise SegmentNamed(key, others)
+    session.execute(delete(Row).where(Row.key == key))
 
 
 def by_key(session: Session, key: str) -> Segment:

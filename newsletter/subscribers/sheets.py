@@ -6,7 +6,7 @@ An XLSX is a zip of XML. Only what holds cells is read; a document type, with wh
 import posixpath
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, BinaryIO
@@ -81,10 +81,15 @@ def named(found: Iterator[tuple[int, list[str]]]) -> tuple[tuple[str, ...], Iter
     return tuple(name.strip().lower() for name in first), found
 
 
-def picked(found: Iterator[tuple[int, list[str]]], places: list[tuple[str, int]]) -> Rows:
-    """Yield (row number, values by column) of the rows in which anything stands."""
+def picked(
+    found: Iterator[tuple[int, list[str]]],
+    places: list[tuple[str, int]],
+    watch: Callable[[int, Sequence[str]], None],
+) -> Rows:
+    """Yield (row number, values by column) of the rows in which anything stands. watch: looks at all cells of each."""
     for number, cells in found:
         if any(cells):
+            watch(number, cells)
             yield number, {name: cells[place].strip() if place < len(cells) else "" for name, place in places}
 
 

@@ -72,11 +72,15 @@ def opened(
     known: Sequence[str],
     encoding: str | None = None,
     named: Callable[[Header], Mapping[str, str]] | None = None,
+    watch: Callable[[int, Sequence[str]], None] = lambda _number, _cells: None,
+    escape: str | None = None,
 ) -> Table:
     """Read the header of a CSV file; its rows follow one at a time, blank ones left out.
 
     encoding   None: guessed from all of the stream
     named      what the file calls our columns: ours by theirs; None: it calls them as we do
+    watch      looks at all cells of each row, also those that are not read
+    escape     what stands before a quotation mark within a cell; None: another quotation mark
 
     Bytes that are not of the encoding come through as lone surrogates, for the caller to reject that row alone. Raises BadTable
     when the header lacks a required column or is no text, and while reading when a row cannot be told from the next.
@@ -93,7 +97,8 @@ def opened(
         if (column := ours.get(name)) in known:
             places.setdefault(str(column), place)
     ignored = tuple(name for name in names if name and name not in ours)
-    return Table(ignored, _rows(text, first.separator, list(places.items())))
+    cells = csv.reader(lines(text), delimiter=first.separator, escapechar=escape)
+    return Table(ignored, _rows(text, cells, list(places.items()), watch))
 
 
 def guessed(stream: BinaryIO) -> str:
@@ -155,11 +160,17 @@ def lines(text: io.TextIOWrapper) -> Iterator[str]:
         yield line
 
 
-def _rows(text: io.TextIOWrapper, separator: str, places: list[tuple[str, int]]) -> Rows:
+def _rows(
+    text: io.TextIOWrapper,
+    cells: Iterator[list[str]],
+    places: list[tuple[str, int]],
+    watch: Callable[[int, Sequence[str]], None],
+) -> Rows:
     number = 1
     try:
-        for number, values in enumerate(csv.reader(lines(text), delimiter=separator), start=2):
+        for number, values in enumerate(cells, start=2):
             if any(values):
+                watch(number, values)
                 yield number, {name: values[place].strip() if place < len(values) else "" for name, place in places}
     except csv.Error as error:
         # What the reader says is for programmers; a row without an end is nearly always a quotation mark without one.

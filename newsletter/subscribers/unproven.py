@@ -32,6 +32,11 @@ def count(session: Session, import_id: int) -> int:
     return int(session.execute(_COUNT, {"import": import_id}).scalar_one())
 
 
+def unasked(session: Session) -> dict[int, int]:
+    """Return how many could be asked, by the import that first named them: whoever comes once more stays with that."""
+    return {row.import_id: row.people for row in session.execute(_UNASKED)}
+
+
 def waiting(session: Session, import_id: int, *, most: int) -> list[Waiting]:
     """Return those of an import who were not asked yet, the first so many; locked until the transaction ends."""
     rows = session.execute(_WAITING, {"import": import_id, "most": most}).all()
@@ -130,6 +135,9 @@ UNDECIDED = f"""
 """  # noqa: S608
 _OPEN = f"FROM {UNDECIDED} AND u.import_id = :import AND u.asked_at IS NULL"
 _COUNT = text(f"SELECT count(*) {_OPEN}")
+_UNASKED = text(f"""
+    SELECT u.import_id, count(*) AS people FROM {UNDECIDED} AND u.asked_at IS NULL GROUP BY u.import_id ORDER BY u.import_id
+""")  # noqa: S608
 _WAITING = text(
     f"SELECT u.subscriber_id, u.digest_id, s.language {_OPEN} ORDER BY u.subscriber_id LIMIT :most FOR UPDATE OF u"
 )

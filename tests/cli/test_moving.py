@@ -1,11 +1,13 @@
 """Moving in by the command line: what is guessed is said, what is asked is answered, what is undone is counted first."""
 
+import json
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from newsletter.vault import Keyring
+from tests.cli.test_commands import FEED
 from tests.fakes import exports
 from tests.fakes.program import Program
 
@@ -59,7 +61,9 @@ def test_a_move_from_the_first_look_to_taking_it_back(program, tmp_path):
     }
     (tmp_path / "mail.md").write_text("# What we did\n\nThank you.\n")
     program.json("mailings", "draft", tmp_path / "mail.md", "--to", "weekly", "--segment", "old")
-    assert program.json("mailings", "send", 1, "--dry-run")["would_send"] == 1
+    assert program.json("segments", "remove", "water", code=1)["error"] == "segment.named"
+    assert program.json("segments", "remove", "old") == {"segment": "old", "removed": True}
+    assert program.json("mailings", "send", 1, "--dry-run")["would_send"] == 1, "it keeps the conditions"
 
     number = done["import"]
     assert program.json("subscribers", "ask", number, "--dry-run")["asked"] == 1
@@ -161,3 +165,56 @@ def test_a_topic_is_taken_away_again(program, tmp_path):
     assert program.json("topics", "remove", "water", "--yes") == {"topic": "water", "readers": 2, "segments": 0}
     assert [one["key"] for one in program.json("topics", "list")] == ["press-freedom"]
     assert program.json("topics", "remove", "water", "--yes", code=1)["error"] == "topic.unknown"
+
+
+def test_every_condition_can_be_written_on_the_command_line(program, tmp_path):
+    """A condition that only data can say is none for whoever sits at the keyboard."""
+    path = tmp_path / "people.csv"
+    path.write_text("email,language\nann@example.org,fa\nbob@example.org,en\n")
+    program.json("subscribers", "import", path, "--digest", "weekly", "--evidence", "paper")
+    program.json("digests", "add", "daily", "--name", "The Daily")
+    for key in ("water", "press"):
+        program.json("topics", "add", key, "--name", key)
+    (tmp_path / "mail.md").write_text("# What we did\n\nThank you.\n")
+    (tmp_path / "feed.json").write_text(json.dumps(FEED))
+    program.json("mailings", "draft", tmp_path / "mail.md", "--to", "weekly")
+    program.json("articles", "import", tmp_path / "feed.json", "--as-news")
+    issue = program.json("issues", "compose", "weekly")
+    program.json("segments", "add", "persian", "--language", "fa")
+    program.json("segments", "add", "english", "--language", "en")
+    words = (
+        "--digest weekly --not-digest daily --topic water --not-topic press --language fa --not-language ar --had 1 --not-had 1"
+        " --had-issue 1 --not-had-issue 1 --in persian --not-in english --joined-from 2020-01-01 --joined-before 2030-01-01"
+    )
+    assert program.json("segments", "add", "all", *words.split())["readers"] == 0
+    number = issue["mailing"]
+    assert number != issue["issue"]
+    assert program.json("segments", "list")[0]["conditions"] == [
+        {"digest": "weekly"}, {"not": {"digest": "daily"}}, {"topic": "water"}, {"not": {"topic": "press"}},
+        {"language": "fa"}, {"not": {"language": "ar"}}, {"had": 1}, {"had": number}, {"not": {"had": 1}}, {"not": {"had": number}},
+        {"in": "persian"}, {"not": {"in": "english"}}, {"joined": {"from": "2020-01-01", "before": "2030-01-01"}},
+    ]  # fmt: skip
+    assert program.json("segments", "add", "unread", "--not-had-issue", "1", "--in", "persian")["readers"] == 1
+
+
+def test_a_list_that_comes_again_names_the_import_by_which_its_people_are_asked(program, tmp_path):
+    """Whoever came without evidence stays with the list that brought them: a command that asks nobody was printed here."""
+    path = tmp_path / "people.csv"
+    path.write_text("email,optin_time\nann@example.org,\nbob@example.org,2024-01-02\n")
+    brings = ("subscribers", "import", path, "--digest", "weekly")
+    first = program.json(*brings)["import"]
+    out, said = program.run(*brings)
+    assert f"1 person without evidence: re-permission prepared (“newsletter subscribers ask {first}” asks 1)." in said
+    assert "weekly 1 · alerts 1 · without evidence 1" in out, "the reach stands there in words"
+    assert program.json("subscribers", "ask", first)["asked"] == 1
+    _, said = program.run(*brings)
+    assert "1 person without evidence, asked already and not answered yet." in said
+    program.json("subscribers", "undo", first, "--yes")
+    out, _ = program.run("subscribers", "imports")
+    lines = out.splitlines()
+    assert lines[-3].startswith(f"{first} · ")
+    assert lines[-3].endswith(" UTC · csv → weekly"), "a column that is ours is not Mailchimp's"
+    assert lines[-2] == "   added 2, unproven 1"
+    assert lines[-1].startswith("   undone 20")
+    program.json("segments", "add", "some", "--digest", "weekly", "--not-language", "fa")
+    assert "digest: weekly; not language: fa" in program.run("segments", "list")[0]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from newsletter import database
+from newsletter import database, languages
 from newsletter.cli import reading
 from newsletter.delivery.planning import OtherAudience, Portions
 from newsletter.journeys import alert, drafting, retracting, segmenting, translating
@@ -114,6 +114,22 @@ def test_any_of_several_topics_will_do(newsletter, sink, files, water):
     """Two topics are those of the one and those of the other: whoever writes of both means both."""
     sent(newsletter, wish(files, "en", part={"topics": ("water", "press")}))
     assert len(inbox(sink)) == 6
+
+
+def test_a_segment_stays_while_an_alert_to_it_waits(newsletter, files, water):
+    """The form that writes the alert anew would not find it among its choices, and write to everybody."""
+    segmenting.add(newsletter.parts, "river", segmenting.said(topic=["water"]))
+    number = drafting.draft_words(newsletter.parts, wish(files, "en", part={"segment": "river"}), by=None)
+    for state in (State.DRAFT, State.LOCKED):
+        if state is State.LOCKED:
+            alert.lock(newsletter.parts, number)
+        with pytest.raises(segmenting.SegmentInUse) as refusal:
+            segmenting.remove(newsletter.parts, "river")
+        assert f"“river”: {number}." in languages.say(refusal.value.message, "en", **refusal.value.facts)
+        assert [one["key"] for one in segmenting.listed(newsletter.parts)] == ["river"]
+    alert.stop(newsletter.parts, number)
+    segmenting.remove(newsletter.parts, "river")
+    assert segmenting.listed(newsletter.parts) == []
 
 
 def test_it_goes_to_those_in_a_segment_with_all_its_conditions_locked(newsletter, sink, files, water):

@@ -1,5 +1,6 @@
 """What others call their columns and tables: whoever left there must not come in because a heading was not understood."""
 
+import csv
 import time
 import zipfile
 from datetime import UTC, datetime
@@ -193,6 +194,82 @@ def test_mailpoet_s_own_headings_are_evidence(moving: Moving) -> None:
         "confirmed_at": "2019-04-18T14:00:32+00:00",
         "confirmed_from": "203.0.113.0/24",
     }
+
+
+FRENCH = exports.MAILPOET
+for _english, _french in (
+    ("Email", "E-mail"), ("First name", "Prénom"), ("Last name", "Nom"), ("Subscription IP", "IP d’abonnement"),
+    ("Subscription time", "Heure d’abonnement"), ("Confirmation time", "Heure de confirmation"),
+    ("Confirmation IP", "IP de confirmation"), ("List status", "Statut de la liste"), ("Global status", "Statut global"),
+    ('"List"', '"Liste"'),
+):  # fmt: skip
+    FRENCH = FRENCH.replace(_english, _french, 1)
+
+
+@pytest.mark.parametrize("name", ["MailPoet_export_a1b2.csv", "abonnes.csv", "abonnes.xlsx"])
+def test_a_status_under_a_heading_of_another_language_lets_nobody_in_who_left(moving: Moving, name: str) -> None:
+    """MailPoet translates its headings and not what stands below; read by the English alone, five who left were readers."""
+    path = moving.file(name, FRENCH)
+    if name.endswith("xlsx"):
+        exports.xlsx(path, [list(row) for row in csv.reader(FRENCH.lstrip("\ufeff").splitlines())])
+    with pytest.raises(formats.BadMapping) as refusal:
+        moving.bring(path, evidence="paper")
+    said = languages.say(refusal.value.message, "en", **refusal.value.facts)
+    assert "Row 3 says “unsubscribed” under the heading “statut de la liste”" in said
+    assert '--map "statut de la liste=status"' in said
+    assert (moving.people(), moving.barred()) == (set(), {})
+    maps = ["Statut de la liste=list_status"]
+    with pytest.raises(formats.BadMapping):
+        moving.bring(path, evidence="paper", chosen=Chosen(mapping=formats.parse_mapping(maps)))
+    maps.append("Statut global=status")
+    moving.bring(path, evidence="paper", chosen=Chosen(mapping=formats.parse_mapping(maps)))
+    assert (moving.readers(), moving.barred()) == ({"ann"}, {"gone": "left", "full": "dead"})
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("email,Estado\na@example.org,subscribed\n", False),
+        ("email,Estado\na@example.org,Unsubscribed\n", True),
+        ("email,Estado\na@example.org,BOUNCED\n", True),
+        ("email,status,Estado\na@example.org,subscribed,unsubscribed\n", True),
+        ("email,status,status\na@example.org,subscribed,unsubscribed\n", True),
+        ("email,\na@example.org,unsubscribed\n", True),
+        ("email,name\na@example.org,Ann,unsubscribed\n", True),
+        ("email,Note\na@example.org,she unsubscribed us from theirs\n", False),
+        ("email,name,status\na@example.org,Left,subscribed\n", False),
+        ("email,Note,UNSUB_TIME\na@example.org,bounced,2022-05-06\n", False),
+    ],
+)
+def test_a_word_of_leaving_where_nobody_reads_is_refused(moving: Moving, text: str, refused: bool) -> None:
+    """Whatever the heading, and where there is none: what would keep a person out under “status” is not passed over."""
+    path = moving.file("people.csv", text)
+    if not refused:
+        moving.bring(path, evidence="paper")
+        return
+    with pytest.raises(formats.BadMapping) as refusal:
+        moving.bring(path, evidence="paper")
+    assert languages.say(refusal.value.message, "en", **refusal.value.facts).startswith("Row 2 says “")
+    assert moving.people() == set()
+
+
+@pytest.mark.parametrize(
+    "columns", ["Email", "Email,List status", "Email,Global status", "Email,List status,Global status"]
+)
+def test_mailpoet_without_both_its_statuses_is_warned_of(moving: Moving, columns: str) -> None:
+    """It lets whoever exports choose the columns: without these, nothing tells who left."""
+    path = moving.file("MailPoet_export_a1b2.csv", f"{columns}\nann@example.org,subscribed,subscribed\n")
+    whole = columns.count("status") == 2
+    assert luggage.open_(path, Chosen()).doubts == (() if whole else ("import.mailpoet-table",))
+
+
+def test_a_quotation_mark_in_a_name_of_mailpoet_moves_no_status(moving: Moving) -> None:
+    """It writes a backslash before one, as no other does: with a comma behind, everything stood a column further."""
+    rows = '"%s@example.org","Ann \\"Nan\\", Esq.","","subscribed","%s","Weekly"\n'
+    text = '"Email","First name","Last name","List status","Global status","List"\n'
+    path = moving.file("export.csv", text + rows % ("ann", "subscribed") + rows % ("gone", "unsubscribed"))
+    moving.bring(path, evidence="paper")
+    assert (moving.readers(), moving.barred()) == ({"ann"}, {"gone": "left"})
 
 
 def test_who_left_one_list_of_mailpoet_and_takes_another_is_a_reader(moving: Moving) -> None:

@@ -348,7 +348,7 @@ def test_a_zip_that_unpacks_to_far_too_much_is_not_opened(moving: Moving) -> Non
         ("a.json", b"{" * 100_000, "table.bad-json"),
         ("a.csv", b"email,name\nann@example.org," + b"x" * (3 << 20), "table.unclosed"),
         ("a.txt", b"ann@example.org\n" + b"x" * (3 << 20), "table.unclosed"),
-        ("a.csv", b"name,address\n", "table.no-column"),
+        ("a.csv", b"name,address\n", "table.no-email"),
     ],
 )
 def test_what_is_no_list_is_refused_in_words(moving: Moving, name: str, data: bytes, message: str) -> None:

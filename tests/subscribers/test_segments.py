@@ -116,6 +116,59 @@ def test_a_segment_holds_whom_it_says_to_the_last(lists: Lists, people: list[Per
         assert planning.literal(narrow)
 
 
+def _holds(person: Person, said: dict[str, Any], kept: dict[str, list[dict[str, Any]]]) -> bool:
+    """What a condition says of a person, as simply as it can be put."""
+    ((word, value),) = said.items()
+    match word:
+        case "not":
+            return not _holds(person, value, kept)
+        case "digest" | "topic":
+            return value in person[f"{word}s"]
+        case "had":
+            return value in person["had"]
+        case "language":
+            return str(person["language"]).partition("-")[0] == value
+        case "in":
+            return all(_holds(person, one, kept) for one in (kept[value] if isinstance(value, str) else value))
+        case _:
+            day = person["joined"].date().isoformat()
+            return value.get("from", "") <= day < value.get("before", "9")
+
+
+def _drawn(draw: random.Random, kept: dict[str, list[dict[str, Any]]], deep: int = 0) -> list[dict[str, Any]]:
+    """Return up to four conditions of any kind, each perhaps turned round."""
+    days = sorted((FIRST + timedelta(days=draw.randrange(100))).date().isoformat() for _ in range(2))
+    one: dict[str, Callable[[], Any]] = {
+        "digest": lambda: draw.choice(["weekly", "daily"]),
+        "topic": lambda: draw.choice(["water", "press"]),
+        "language": lambda: draw.choice(["en", "fa", "fr", "ar"]),
+        "joined": lambda: draw.choice([{"from": days[0]}, {"before": days[1]}, {"from": days[0], "before": days[1]}]),
+        "had": lambda: draw.choice([1, 2]),
+        "in": lambda: _drawn(draw, kept, deep + 1) if deep < 2 and draw.random() < 0.5 else draw.choice(sorted(kept)),
+    }
+    plain = [{word: one[word]()} for word in draw.choices(sorted(one), k=draw.randrange(5))]
+    return [{"not": said} if draw.random() < 0.4 else said for said in plain]
+
+
+def test_any_segment_is_counted_as_one_would_by_hand(lists: Lists, people: list[Person]) -> None:
+    """Conditions meet in ways that no list of examples names; each query is chosen by which of them stand together."""
+    draw, kept = random.Random(11), dict[str, list[dict[str, Any]]]()
+    digests = dict(lists.ask("SELECT key, id FROM digest"))
+    kept["english"] = [{"language": "en"}, {"not": {"topic": "water"}}]
+    kept["others"] = [{"not": {"in": "english"}}, {"digest": "weekly"}]
+    found = set[int]()
+    with lists.database.transaction() as session:
+        for key, data in kept.items():
+            segments.add(session, key, segments.from_data(data))
+        for _ in range(200):
+            data = _drawn(draw, kept)
+            mailed = (person for person in people if person["digests"] and not person["suppressed"])
+            by_hand = sum(all(_holds(person, one, kept) for one in data) for person in mailed)
+            assert segments.count(session, segments.from_data(data), digests=digests) == by_hand, data
+            found.add(by_hand)
+    assert len(found) > 25, "not one answer to all of them"
+
+
 CONDITIONS = st.one_of(
     st.sampled_from(
         [
@@ -199,6 +252,27 @@ def test_a_segment_cannot_hold_itself(lists: Lists) -> None:
     """Whom it names must be there before."""
     with lists.database.transaction() as session, pytest.raises(segments.UnknownSegment):
         segments.add(session, "loop", segments.from_data([{"in": "loop"}]))
+
+
+def test_a_segment_goes_when_no_other_names_it(lists: Lists) -> None:
+    """A slip of the pen must not stand among the choices of an alert for ever; nor may what names it lose its meaning."""
+    with lists.database.transaction() as session:
+        for key, data in (
+            ("persian", [{"language": "fa"}]),
+            ("some", [{"not": {"in": "persian"}}]),
+            ("deep", [{"in": [{"in": "persian"}]}]),
+            ("persian-too", [{"language": "fa"}]),
+        ):
+            segments.add(session, key, segments.from_data(data))
+        with pytest.raises(segments.SegmentNamed) as refusal:
+            segments.remove(session, "persian")
+        assert "persian”: deep, some." in languages.say(refusal.value.message, "en", **refusal.value.facts)
+        for key in ("some", "deep", "persian"):
+            segments.remove(session, key)
+        assert list(segments.listed(session)) == ["persian-too"]
+        with pytest.raises(segments.UnknownSegment):
+            segments.remove(session, "persian")
+        segments.add(session, "persian", segments.from_data([{"language": "en"}]))
 
 
 def test_what_is_kept_with_a_mailing_names_no_other_segment(lists: Lists) -> None:
