@@ -24,7 +24,7 @@ from newsletter.delivery import journal, knocking, leasing, recovery, standing, 
 from newsletter.delivery.carrying import Carrier, Load
 from newsletter.delivery.envelopes import Envelopes, Identity
 from newsletter.delivery.recording import PATIENCE_SECONDS, Recorder
-from newsletter.delivery.turns import Carried, Turn
+from newsletter.delivery.turns import Carried, Refusal, Turn
 from newsletter.delivery.vouching import House, NotVouched
 from newsletter.ledger import shards, tallies
 from newsletter.ledger.mailings import Kind, Lane
@@ -218,28 +218,29 @@ class Sender:
             what(session, relay)
 
     def _leave_out(self, relay: Relay, lane: Lane, error: Unreachable) -> None:
-        """Let others have the mail of a relay that does not answer. One that refuses us, where no other is left, halts the mailing.
+        """Let others have the mail of a relay that does not answer. One that refuses us, where all others do, halts the mailing.
 
-        Alerts and answers to people go on by themselves once it is mended: nobody might be awake to say so.
+        One that is away for a while is waited for: it can still carry it. Alerts and answers to people go on by themselves once
+        it is mended: nobody might be awake to say so.
         """
         log.warning("relay unreachable", lane=lane, **error.facts)
         probe = standing.REFUSED if error.refused else standing.PROBE
         with self.database.transaction() as session:
-            standing.closed(session, relay, probe=probe)
-            if error.refused and lane is Lane.BULK and standing.all_away(session, self._relays[lane]):
+            standing.closed(session, relay, probe=probe, refuses=error.refused is not None)
+            if error.refused and lane is Lane.BULK and standing.all_refuse(session, self._relays[lane]):
                 why = "login" if error.cause is Cause.LOGIN else "unwelcome"
                 mailing = shards.next_mailing(session, lane)
                 if mailing and tallies.halt(session, mailing, why):
                     log.warning("mailing halted", mailing=mailing, why=why)
 
-    def _turned_away(self, relay: Relay, cls: Class) -> None:
+    def _turned_away(self, relay: Relay, by: Refusal) -> None:
         """Leave to the others what a relay refuses to take from us: it counts as away, and is asked again in a minute.
 
         Whose pace or quota it was is remembered as such, and no reason to ask nothing of it.
         """
-        log.warning("relay refuses us", relay=relay.name, why=str(cls))
-        if cls is not Class.RATE:
-            self._mark(partial(standing.closed, probe=standing.REFUSED), relay)
+        log.warning("relay refuses us", relay=relay.name, why=str(by.cls))
+        if by.cls is not Class.RATE:
+            self._mark(partial(standing.closed, probe=standing.REFUSED, refuses=by.lasting), relay)
 
     def _carry(self, work: leasing.Work, turns: Sequence[Turn]) -> Carried:
         """Carry one shard, then end it or give it back. Its journal stays when the ledger does not know everything.
@@ -282,9 +283,9 @@ class Sender:
             if not error.crowded:
                 self._leave_out(turn.relay, work.lease.lane, error)
         refused = [one.refused if isinstance(one, Carried) else None for one in found]
-        for turn, cls in zip(turns[1:], refused[1:], strict=True):
-            if cls:
-                self._turned_away(turn.relay, cls)
+        for turn, by in zip(turns[1:], refused[1:], strict=True):
+            if by:
+                self._turned_away(turn.relay, by)
         return Carried(sum(one.begun for one in done), load.left, min(one.wait for one in done), refused[0])
 
     async def _together(self, carriers: Sequence[Carrier], turns: Sequence[Turn]) -> list[Carried | BaseException]:

@@ -33,12 +33,14 @@ class Standing:
     """What is known of one relay.
 
     closed_since    since when it does not answer; None: it does
+    refuses         it refuses us, which time alone does not mend; otherwise it is away for a while
     lesson          the pace that its refusals taught
     full_until      up to when it takes no bulk mail, by its own word, and nothing else that another could have
     warming         how far its warm-up is
     """
 
     closed_since: datetime | None = None
+    refuses: bool = False
     lesson: Lesson | None = None
     full_until: datetime | None = None
     warming: Warming = field(default_factory=Warming)
@@ -67,7 +69,7 @@ def _standing(row: Any) -> Standing:
         return Standing()
     lesson = None if row.slowed_to is None else Lesson(row.slowed_to, row.slowed_until)
     warming = Warming(row.first_used_at, row.young_since, row.young_used)
-    return Standing(row.closed_since, lesson, row.full_until, warming)
+    return Standing(row.closed_since, row.refuses, lesson, row.full_until, warming)
 
 
 _READ = text("SELECT * FROM relay_state WHERE name IN (:relay, :name) ORDER BY name <> :relay LIMIT 1")
@@ -79,19 +81,19 @@ def _have(session: Session, relay: Relay) -> None:
 
 
 _HAVE = text("""
-    INSERT INTO relay_state (name, closed_until, closed_since, slowed_to, slowed_until, full_until, first_used_at,
+    INSERT INTO relay_state (name, closed_until, closed_since, refuses, slowed_to, slowed_until, full_until, first_used_at,
         young_since, young_used)
-    SELECT :relay, closed_until, closed_since, slowed_to, slowed_until, full_until, first_used_at,
+    SELECT :relay, closed_until, closed_since, coalesce(refuses, false), slowed_to, slowed_until, full_until, first_used_at,
         young_since, coalesce(young_used, 0)
     FROM (SELECT) AS one LEFT JOIN relay_state ON name = :name
     ON CONFLICT (name) DO NOTHING
 """)
 
 
-def closed(session: Session, relay: Relay, *, probe: timedelta = PROBE) -> None:
+def closed(session: Session, relay: Relay, *, probe: timedelta = PROBE, refuses: bool = False) -> None:
     """Remember that a relay did not answer, or refuses us where others do not, and when it is asked again."""
     _have(session, relay)
-    session.execute(_CLOSED, _names(relay) | {"probe": probe})
+    session.execute(_CLOSED, _names(relay) | {"probe": probe, "refuses": refuses})
 
 
 def all_away(session: Session, relays: Sequence[Relay]) -> bool:
@@ -99,8 +101,14 @@ def all_away(session: Session, relays: Sequence[Relay]) -> bool:
     return all(of(session, relay).closed_since is not None for relay in relays)
 
 
+def all_refuse(session: Session, relays: Sequence[Relay]) -> bool:
+    """Return whether each of these relays refuses us: none is left to wait for."""
+    return all(of(session, relay).refuses for relay in relays)
+
+
 _CLOSED = text("""
-    UPDATE relay_state SET closed_until = clock_timestamp() + :probe, closed_since = coalesce(closed_since, clock_timestamp())
+    UPDATE relay_state SET closed_until = clock_timestamp() + :probe, closed_since = coalesce(closed_since, clock_timestamp()),
+        refuses = :refuses
     WHERE name = :relay
 """)
 
@@ -146,7 +154,8 @@ def answered(session: Session, relay: Relay) -> None:
 
 
 _ANSWERED = text(
-    "UPDATE relay_state SET closed_until = NULL, closed_since = NULL WHERE name = :relay AND closed_until IS NOT NULL"
+    "UPDATE relay_state SET closed_until = NULL, closed_since = NULL, refuses = false"
+    " WHERE name = :relay AND closed_until IS NOT NULL"
 )
 
 

@@ -42,7 +42,7 @@ class Choice:
 
     probe    it did not answer, and this is to learn if it does
     others   another could be chosen, so that nobody need wait for this one
-    instead  another can take at once what this one refuses to take from us
+    instead  another can take what this one refuses to take from us, at once or when it is back
     """
 
     relay: Relay | None
@@ -59,16 +59,19 @@ def choose(session: Session, relays: Sequence[Relay], lane: Lane, *, chance: flo
 
     One that has had enough of the hour or the day, by its own word, is asked only where no other is left.
 
-    A relay that did not answer is chosen again by one process every ten seconds, which learns whether it is back.
+    A relay that did not answer is chosen again by one process every ten seconds, which learns whether it is back. One that
+    is away for a while can have later what another refuses: for that nothing is halted.
     """
     able: list[Relay] = []
     full: list[Relay] = []
-    away, whys = [], []
+    away, waited_for, whys = list[Relay](), set[Relay](), list[str]()
     for relay in relays:
         known = standing.of(session, relay)
         if known.closed_since is not None:
             away.append(relay)
             whys.append("away")
+            if not known.refuses:
+                waited_for.add(relay)
         elif why := _spent(session, relay, known, lane, now=now):
             whys.append(why)
         else:
@@ -76,9 +79,9 @@ def choose(session: Session, relays: Sequence[Relay], lane: Lane, *, chance: flo
     left = able or full
     for relay in away:
         if standing.probe(session, relay, patient=not left):
-            return Choice(relay, probe=True, others=bool(left), instead=bool(left))
+            return Choice(relay, probe=True, others=bool(left), instead=bool(left or waited_for - {relay}))
     others, why = len(able) + len(full) > 1, None if left else min(whys, default=None)
-    return Choice(_weighted(left, chance), why, others=others, instead=others and bool(able))
+    return Choice(_weighted(left, chance), why, others=others, instead=bool(able) and (others or bool(waited_for)))
 
 
 def beside(session: Session, relays: Sequence[Relay], lane: Lane, chosen: Relay, *, now: datetime) -> tuple[Relay, ...]:
