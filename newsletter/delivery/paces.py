@@ -167,7 +167,8 @@ def slow(session: Session, relay: Relay, provider: str, *, observed: float, now:
 _SLOW = text("""
     INSERT INTO provider_pace (relay, provider, rate, changed_at) VALUES (:relay, :provider, :rate / 2, :now)
     ON CONFLICT (relay, provider) DO UPDATE SET rate = greatest(:slowest, provider_pace.rate / 2), changed_at = :now
-    WHERE provider_pace.changed_at < CAST(:now AS timestamptz) - interval '10 seconds'
+    WHERE NOT provider_pace.changed_at BETWEEN CAST(:now AS timestamptz) - interval '10 seconds'
+        AND CAST(:now AS timestamptz) + interval '10 seconds'
 """)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import text
 
 from newsletter.database import Session
-from newsletter.delivery.budget import LEARNED, Lesson
+from newsletter.delivery.budget import ASTRAY, LEARNED, Lesson
 from newsletter.delivery.warming import Warming
 from newsletter.relay.target import Relay
 from newsletter.relay.verdict import Limit
@@ -26,6 +26,8 @@ LONGEST = timedelta(minutes=2)
 SLOWEST = 0.1
 FULL = {Limit.ACCOUNT_DAY: timedelta(hours=1), Limit.ACCOUNT_HOUR: timedelta(minutes=10)}
 """How long bulk mail, and all else while another relay has room, stays away from one that has had enough of it."""
+LONGEST_FULL = max(FULL.values()) + ASTRAY
+"""Further ahead no relay is full: it said so before the clock was set back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +37,19 @@ class Standing:
     closed_since    since when it does not answer; None: it does
     refuses         it refuses us, which time alone does not mend; otherwise it is away for a while
     lesson          the pace that its refusals taught
-    full_until      up to when it takes no bulk mail, by its own word, and nothing else that another could have
+    said_full       up to when it takes no bulk mail, by its own word, and nothing else that another could have: `full_until`
     warming         how far its warm-up is
     """
 
     closed_since: datetime | None = None
     refuses: bool = False
     lesson: Lesson | None = None
-    full_until: datetime | None = None
+    said_full: datetime | None = None
     warming: Warming = field(default_factory=Warming)
+
+    def full_until(self, now: datetime) -> datetime | None:
+        """Return up to when it is full; None where it is not."""
+        return self.said_full if self.said_full and now < self.said_full <= now + LONGEST_FULL else None
 
 
 def of(session: Session, relay: Relay) -> Standing:
@@ -182,7 +188,8 @@ def slow(session: Session, relay: Relay, *, observed: float, now: datetime) -> N
     observed   messages a second that were too many
     """
     known = locked(session, relay).lesson
-    if known is None or known.until < now + LEARNED - timedelta(seconds=10):
+    lately = known is not None and abs(now + LEARNED - known.until) <= timedelta(seconds=10)
+    if not lately:
         rate = known.rate if known else min(relay.rate or observed, observed)
         _write(session, relay, Lesson(max(SLOWEST, rate / 2), now + LEARNED))
 
@@ -208,7 +215,10 @@ _LESSON = text("UPDATE relay_state SET slowed_to = :rate, slowed_until = :until 
 def fill(session: Session, relay: Relay, limit: Limit, *, now: datetime) -> None:
     """A relay said that it has had enough of the day or the hour: it is left in peace for a while, and asked again."""
     _have(session, relay)
-    session.execute(_FILL, _names(relay) | {"until": now + FULL[limit]})
+    session.execute(_FILL, _names(relay) | {"until": now + FULL[limit], "longest": now + LONGEST_FULL})
 
 
-_FILL = text("UPDATE relay_state SET full_until = greatest(full_until, :until) WHERE name = :relay")
+_FILL = text("""
+    UPDATE relay_state SET full_until = CASE WHEN full_until <= :longest THEN greatest(full_until, :until) ELSE :until END
+    WHERE name = :relay
+""")

@@ -75,7 +75,7 @@ def choose(session: Session, relays: Sequence[Relay], lane: Lane, *, chance: flo
         elif why := _spent(session, relay, known, lane, now=now):
             whys.append(why)
         else:
-            (full if known.full_until and known.full_until > now else able).append(relay)
+            (full if known.full_until(now) else able).append(relay)
     left = able or full
     for relay in away:
         if standing.probe(session, relay, patient=not left):
@@ -202,5 +202,5 @@ def known(session: Session, relay: Relay, lane: Lane, *, now: datetime) -> Known
     """Return what is known of a relay, for one lane."""
     state = standing.of(session, relay)
     room, why = quotas.room(session, relay, quotas.of(session, relay, state, lane, now=now), now=now)
-    full = state.full_until if state.full_until and state.full_until > now else None
-    return Known(state.closed_since, state.lesson.rate if state.lesson else None, full, room, why)
+    slowed_to = state.lesson.rate if state.lesson else None
+    return Known(state.closed_since, slowed_to, state.full_until(now), room, why)
