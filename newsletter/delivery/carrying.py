@@ -273,8 +273,10 @@ class Carrier:
         self._low = pacing.low_water(rate=rate)
         size = pacing.window_size(rate=rate, open_already=len(self._allowed))
         if len(self._load.carriers) > 1:
-            # No more than its pace can use: what is asked for is nobody else's until the answer.
-            size = min(size, max(1, math.ceil((self._relay.rate or WINDOW_MESSAGES) * WINDOW_SECONDS)))
+            # No more than its pace can use, or than its part: what is asked for is nobody else's until the answer, and who
+            # finds nothing left is done.
+            part = (self._relay.rate or 0.0) * WINDOW_SECONDS or len(self._load.ahead) / len(self._load.carriers)
+            size = min(size, max(1, math.ceil(part)))
         size = max(1, min(size, FLUSH + WINDOW_MESSAGES - self._load.unwritten))
         # Out of the queue while they are asked for: a window that closes meanwhile puts back what it leaves, wherever it belongs.
         rows = [self._load.ahead.popleft() for _ in range(min(size, len(self._load.ahead)))]

@@ -154,14 +154,16 @@ class Sender:
             return None
         if not self._vouch(work):
             return Carried(0, len(work.rows))
-        return self._carry(work, [turn, *self._beside(turn, Lane(lane))])
+        return self._carry(work, [turn, *self._beside(turn, work.lease)])
 
-    def _beside(self, turn: Turn, lane: Lane) -> list[Turn]:
+    def _beside(self, turn: Turn, lease: shards.Lease) -> list[Turn]:
         """Return the turns of the other relays with a pace: one sender gives a shard to all of them at once."""
-        if turn.probing or len(self._relays[lane]) < 2:
+        lane, relays = lease.lane, self._relays[lease.lane]
+        if turn.probing or len(relays) < 2:
             return []
         with self.database.transaction() as session:
-            found = throttle.beside(session, self._relays[lane], lane, turn.relay, now=database.now(session))
+            now = database.now(session)
+            found = throttle.beside(session, relays, lane, lease.provider, turn.relay, now=now)
         return [replace(turn, relay=relay, limited=True, opened=_nothing, instead=True) for relay in found]
 
     def _answers(self, choice: throttle.Choice, lane: str) -> bool:

@@ -84,14 +84,18 @@ def choose(session: Session, relays: Sequence[Relay], lane: Lane, *, chance: flo
     return Choice(_weighted(left, chance), why, others=others, instead=bool(able) and (others or bool(waited_for)))
 
 
-def beside(session: Session, relays: Sequence[Relay], lane: Lane, chosen: Relay, *, now: datetime) -> tuple[Relay, ...]:
+def beside(
+    session: Session, relays: Sequence[Relay], lane: Lane, provider: str, chosen: Relay, *, now: datetime
+) -> tuple[Relay, ...]:
     """Return the other relays that a sender may use at once beside the chosen one: those with a pace, where it has one too.
 
-    A promise adds their paces. Where there are none the weights alone decide, shard by shard.
+    It may be their own, or one that this provider taught there. A promise adds their paces. Where there are none the weights
+    alone decide, shard by shard.
     """
+    taught = paces.taught_at(session, relays, provider)
 
     def paced(relay: Relay, known: Standing) -> bool:
-        return relay.rate is not None or known.lesson is not None
+        return relay.rate is not None or known.lesson is not None or relay.key in taught
 
     found = [(one, standing.of(session, one)) for one in relays]
     if not any(one == chosen and paced(one, known) for one, known in found):
