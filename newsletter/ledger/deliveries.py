@@ -441,14 +441,18 @@ class Unsettled:
 
 
 def unsettled(session: Session, *, since: datetime, limit: int = 10_000) -> list[Unsettled]:
-    """Return the deliveries that came into doubt since then and still are, also those that are to go again."""
+    """Return the deliveries that came into doubt since then and still are, also those that are to go again; the newest first.
+
+    Who is looked for in vain is in no log, or of another relay, and stays for a day. However many these are, whoever came into
+    doubt a moment ago is looked for: an alert goes to them again in a minute.
+    """
     statement = (
         select(Delivery.month, Delivery.id, Delivery.mailing_id, Delivery.mailbox_id, Delivery.occasion)
         .where(
             Delivery.uncertain_at > since,
             Delivery.state.in_((DeliveryState.UNCERTAIN, DeliveryState.PLANNED, DeliveryState.DEFERRED)),
         )
-        .order_by(Delivery.uncertain_at)
+        .order_by(Delivery.uncertain_at.desc(), Delivery.id.desc())
         .limit(limit)
     )
     return [Unsettled(*found) for found in session.execute(statement)]

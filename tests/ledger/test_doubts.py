@@ -177,6 +177,16 @@ def test_each_time_its_worker_is_lost_an_alert_waits_longer(newsletter, sent, tr
     assert found == {minutes}
 
 
+def test_who_came_into_doubt_last_is_looked_for_however_many_are_looked_for_in_vain(newsletter, sent):
+    """Ten thousand doubts at a relay that has no log kept each newer one from it for a day: their alerts went twice."""
+    do(newsletter, "UPDATE delivery SET state = 'uncertain', uncertain_at = now() - position * interval '1 minute'")
+    with newsletter.parts.database.transaction() as session:
+        since = session.execute(text("SELECT now() - interval '1 day'")).scalar_one()
+        found = [one.id for one in deliveries.unsettled(session, since=since, limit=2)]
+        last = session.execute(text("SELECT id FROM delivery ORDER BY uncertain_at DESC LIMIT 2")).scalars().all()
+    assert found == last
+
+
 WISHES = {
     "leaves": lambda made, _sent: do(made, CANCEL),
     "stops": lambda made, sent: journey.stop(made.parts, sent),
