@@ -68,8 +68,8 @@ def test_what_was_never_handed_over_expires(newsletter, sink, sent):
 
 
 def test_what_is_stopped_while_in_doubt_stays_in_doubt(newsletter, in_doubt):
-    """A stop takes back what has not gone; of this nobody knows whether it has."""
-    journey.stop(newsletter.parts, in_doubt)
+    """A stop takes back what has not gone; of this nobody knows whether it has, and nobody may be told that it was spared them."""
+    assert journey.stop(newsletter.parts, in_doubt) == 0
     newsletter.sweep()
     found = status(newsletter, in_doubt)
     assert (found.state, found.uncertain, found.cancelled) == ("stopped", 1, 0)
