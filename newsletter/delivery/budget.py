@@ -144,8 +144,11 @@ class Lesson:
     until: datetime
 
     def at(self, now: datetime, *, usual: float | None = None) -> "Lesson | None":
-        """Return what of the lesson holds now: all of it, a step more, or nothing. usual: the pace before it, None for any."""
-        if now < self.until:
+        """Return what of the lesson holds now: all of it, a step more, or nothing. usual: the pace before it, None for any.
+
+        One that would be kept for longer than any is was taught before the clock was set back: its time is over.
+        """
+        if now < self.until <= now + LEARNED + ASTRAY:
             return self
         raised = self.rate * STEP
         return Lesson(raised, now + LEARNED) if raised < (usual or HIGHEST) else None

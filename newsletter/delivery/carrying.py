@@ -25,7 +25,7 @@ from newsletter.delivery.journal import Journal
 from newsletter.delivery.leasing import Work
 from newsletter.delivery.pacing import WINDOW_MESSAGES, WINDOW_SECONDS
 from newsletter.delivery.recording import Recorder
-from newsletter.delivery.turns import Carried, Turn
+from newsletter.delivery.turns import Carried, Refusal, Turn
 from newsletter.delivery.windows import Clock, Window
 from newsletter.errors import Invalid
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
@@ -273,8 +273,10 @@ class Carrier:
         self._low = pacing.low_water(rate=rate)
         size = pacing.window_size(rate=rate, open_already=len(self._allowed))
         if len(self._load.carriers) > 1:
-            # No more than its pace can use: what is asked for is nobody else's until the answer.
-            size = min(size, max(1, math.ceil((self._relay.rate or WINDOW_MESSAGES) * WINDOW_SECONDS)))
+            # No more than its pace can use, or than its part: what is asked for is nobody else's until the answer, and who
+            # finds nothing left is done.
+            part = (self._relay.rate or 0.0) * WINDOW_SECONDS or len(self._load.ahead) / len(self._load.carriers)
+            size = min(size, max(1, math.ceil(part)))
         size = max(1, min(size, FLUSH + WINDOW_MESSAGES - self._load.unwritten))
         # Out of the queue while they are asked for: a window that closes meanwhile puts back what it leaves, wherever it belongs.
         rows = [self._load.ahead.popleft() for _ in range(min(size, len(self._load.ahead)))]
@@ -425,23 +427,23 @@ TURNED_AWAY = 3
 
 
 class _TurnedAway:
-    """Whether a relay refuses us, told by its answers: so many in a row, or all there were. instead: another could be asked."""
+    """Whether a relay refuses us, told by its answers: so many in a row, or all there were. instead: as of `Turn`."""
 
     def __init__(self, instead: bool) -> None:
         self.instead = instead
         self._answers, self._in_a_row = 0, 0
-        self._last: Class | None = None
+        self._last: Refusal | None = None
 
-    def told(self, by: Class | None) -> bool:
-        """Hear of an answer, by what class it refused us or None; return whether that is enough."""
+    def told(self, by: Refusal | None) -> bool:
+        """Hear of an answer, how it refused us or None; return whether that is enough."""
         self._answers += 1
         self._in_a_row = self._in_a_row + 1 if by else 0
         self._last = by or self._last
         return self._in_a_row >= TURNED_AWAY
 
     @property
-    def by(self) -> Class | None:
-        """Return the class of the refusals where the relay turned us away in the end."""
+    def by(self) -> Refusal | None:
+        """Return the last refusal where the relay turned us away in the end."""
         return self._last if self._in_a_row and self._in_a_row >= min(TURNED_AWAY, self._answers) else None
 
 

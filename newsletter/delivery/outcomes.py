@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from newsletter.delivery import pacing
+from newsletter.delivery.turns import Refusal
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
 from newsletter.ledger.mailings import AT_LEAST_ONCE, Kind
 from newsletter.ledger.shards import DOUBT, LONGER, LONGEST
@@ -21,6 +22,7 @@ AT_ONCE = timedelta(seconds=1)
 ASKED = 3
 """How often a reader is asked for whose server refuses what a message is, or how we speak."""
 _STILL = frozenset({verdict.Class.TRANSIENT, verdict.Class.QUOTA})
+_WHO_WE_ARE = frozenset({verdict.Class.SENDER, verdict.Class.POLICY})
 _OF_THE_ADDRESS = ("5.6.7", "5.6.8", "5.6.9", "5.6.10")
 """Letters that no server on this way can carry (RFC 6531): by their codes of the content, and yet one reader's alone."""
 
@@ -31,14 +33,14 @@ class Judged:
 
     cls        of a refusal, as what it counts towards the stop of the mailing; "try later" and "mailbox full" only if said for
                good, and of a first attempt: who is asked again was gathered for it
-    elsewhere  the refusal was of us at this relay, and another has the mail at once: it counts towards no stop
+    elsewhere  the refusal was of us at this relay, and is for another to have: it counts towards no stop
     """
 
     result: Result
     dead: bool = False
     limit: verdict.Limit | None = None
     cls: verdict.Class | None = None
-    elsewhere: verdict.Class | None = None
+    elsewhere: Refusal | None = None
 
 
 def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime, instead: bool = False) -> Judged:
@@ -46,11 +48,9 @@ def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime, instead: boo
 
     instead   another relay could have it
     """
-    if instead and kind is not Kind.TEST and row.tries < ASKED and isinstance(outcome, Deferred | Rejected):
-        found = verdict.of(outcome)
-        if _of_the_relay(found, outcome):
-            result = _result(row, DeliveryState.DEFERRED, outcome.reply, reason=str(found.cls), due_at=now + AT_ONCE)
-            return Judged(result, limit=found.limit, elsewhere=found.cls)
+    instead = instead and kind is not Kind.TEST
+    if instead and isinstance(outcome, Deferred | Rejected) and (left := _elsewhere(row, outcome, kind=kind, now=now)):
+        return left
     match outcome:
         case Accepted(reply):
             return Judged(_result(row, DeliveryState.ACCEPTED, reply))
@@ -69,6 +69,23 @@ def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime, instead: boo
             return Judged(_doubted(row, f"no answer after {stage}", kind=kind, now=now))
         case _:
             assert_never(outcome)
+
+
+def _elsewhere(row: Row, refused: Deferred | Rejected, *, kind: Kind, now: datetime) -> Judged | None:
+    """Return what becomes of mail that another relay could have; None where this refusal is no word of the relay's own.
+
+    It is due at once, and by the usual steps where the others had their turns in vain. Who we are is refused to all readers
+    alike, so that is never counted; "try later" is this reader's from the third time on.
+    """
+    found = verdict.of(refused)
+    again = row.tries >= ASKED
+    if not _of_the_relay(found, refused) or (again and found.cls not in _WHO_WE_ARE):
+        return None
+    result = _result(row, DeliveryState.DEFERRED, refused.reply, reason=str(found.cls), due_at=now + AT_ONCE)
+    if again:
+        result = _deferred(row, refused.reply, found, kind=kind, now=now)
+    lasting = isinstance(refused, Rejected) or found.cls is not verdict.Class.TRANSIENT
+    return Judged(result, limit=found.limit, elsewhere=Refusal(found.cls, lasting))
 
 
 def _of_the_relay(found: verdict.Verdict, refused: Deferred | Rejected) -> bool:

@@ -158,6 +158,15 @@ _RELEARN = text("""
 """)
 
 
+def taught_at(session: Session, relays: Sequence[Relay], provider: str) -> set[str]:
+    """Return at which of these relays, by their keys, a provider taught a pace."""
+    facts = {"relays": [relay.key for relay in relays], "provider": provider}
+    return set(session.execute(_TAUGHT_AT, facts).scalars())
+
+
+_TAUGHT_AT = text("SELECT relay FROM provider_pace WHERE relay = ANY (:relays) AND provider = :provider")
+
+
 def slow(session: Session, relay: Relay, provider: str, *, observed: float, now: datetime) -> None:
     """A provider refused because of our pace: half of it from now on, at this relay. Once in ten seconds at most."""
     facts = {"relay": relay.key, "provider": provider, "rate": max(SLOWEST * 2, observed), "now": now}
@@ -167,7 +176,8 @@ def slow(session: Session, relay: Relay, provider: str, *, observed: float, now:
 _SLOW = text("""
     INSERT INTO provider_pace (relay, provider, rate, changed_at) VALUES (:relay, :provider, :rate / 2, :now)
     ON CONFLICT (relay, provider) DO UPDATE SET rate = greatest(:slowest, provider_pace.rate / 2), changed_at = :now
-    WHERE provider_pace.changed_at < CAST(:now AS timestamptz) - interval '10 seconds'
+    WHERE NOT provider_pace.changed_at BETWEEN CAST(:now AS timestamptz) - interval '10 seconds'
+        AND CAST(:now AS timestamptz) + interval '10 seconds'
 """)
 
 

@@ -67,7 +67,7 @@ def of(session: Session, relay: Relay, known: Standing, lane: Lane, *, now: date
         young=young,
         first_used_at=began,
         lesson=known.lesson,
-        full_until=known.full_until if lane is Lane.BULK else None,
+        full_until=known.full_until(now) if lane is Lane.BULK else None,
     )
 
 

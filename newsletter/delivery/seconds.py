@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 SLOTS = 100
-"""Pieces of a second. What is in one counts until a second after its end: half a hundredth of the pace is lost by it."""
+"""Pieces of a second. What is in one counts until a second after its end: half a hundredth of the pace is lost, and `LATE` more."""
 LATE = 1
 """So many pieces more: what is granted a moment later may be on the wire sooner than what was granted first."""
 _SPAN = SLOTS + LATE

@@ -24,7 +24,7 @@ from newsletter.delivery import journal, knocking, leasing, recovery, standing, 
 from newsletter.delivery.carrying import Carrier, Load
 from newsletter.delivery.envelopes import Envelopes, Identity
 from newsletter.delivery.recording import PATIENCE_SECONDS, Recorder
-from newsletter.delivery.turns import Carried, Turn
+from newsletter.delivery.turns import Carried, Refusal, Turn
 from newsletter.delivery.vouching import House, NotVouched
 from newsletter.ledger import shards, tallies
 from newsletter.ledger.mailings import Kind, Lane
@@ -154,14 +154,16 @@ class Sender:
             return None
         if not self._vouch(work):
             return Carried(0, len(work.rows))
-        return self._carry(work, [turn, *self._beside(turn, Lane(lane))])
+        return self._carry(work, [turn, *self._beside(turn, work.lease)])
 
-    def _beside(self, turn: Turn, lane: Lane) -> list[Turn]:
+    def _beside(self, turn: Turn, lease: shards.Lease) -> list[Turn]:
         """Return the turns of the other relays with a pace: one sender gives a shard to all of them at once."""
-        if turn.probing or len(self._relays[lane]) < 2:
+        lane, relays = lease.lane, self._relays[lease.lane]
+        if turn.probing or len(relays) < 2:
             return []
         with self.database.transaction() as session:
-            found = throttle.beside(session, self._relays[lane], lane, turn.relay, now=database.now(session))
+            now = database.now(session)
+            found = throttle.beside(session, relays, lane, lease.provider, turn.relay, now=now)
         return [replace(turn, relay=relay, limited=True, opened=_nothing, instead=True) for relay in found]
 
     def _answers(self, choice: throttle.Choice, lane: str) -> bool:
@@ -218,28 +220,29 @@ class Sender:
             what(session, relay)
 
     def _leave_out(self, relay: Relay, lane: Lane, error: Unreachable) -> None:
-        """Let others have the mail of a relay that does not answer. One that refuses us, where no other is left, halts the mailing.
+        """Let others have the mail of a relay that does not answer. One that refuses us, where all others do, halts the mailing.
 
-        Alerts and answers to people go on by themselves once it is mended: nobody might be awake to say so.
+        One that is away for a while is waited for: it can still carry it. Alerts and answers to people go on by themselves once
+        it is mended: nobody might be awake to say so.
         """
         log.warning("relay unreachable", lane=lane, **error.facts)
         probe = standing.REFUSED if error.refused else standing.PROBE
         with self.database.transaction() as session:
-            standing.closed(session, relay, probe=probe)
-            if error.refused and lane is Lane.BULK and standing.all_away(session, self._relays[lane]):
+            standing.closed(session, relay, probe=probe, refuses=error.refused is not None)
+            if error.refused and lane is Lane.BULK and standing.all_refuse(session, self._relays[lane]):
                 why = "login" if error.cause is Cause.LOGIN else "unwelcome"
                 mailing = shards.next_mailing(session, lane)
                 if mailing and tallies.halt(session, mailing, why):
                     log.warning("mailing halted", mailing=mailing, why=why)
 
-    def _turned_away(self, relay: Relay, cls: Class) -> None:
+    def _turned_away(self, relay: Relay, by: Refusal) -> None:
         """Leave to the others what a relay refuses to take from us: it counts as away, and is asked again in a minute.
 
         Whose pace or quota it was is remembered as such, and no reason to ask nothing of it.
         """
-        log.warning("relay refuses us", relay=relay.name, why=str(cls))
-        if cls is not Class.RATE:
-            self._mark(partial(standing.closed, probe=standing.REFUSED), relay)
+        log.warning("relay refuses us", relay=relay.name, why=str(by.cls))
+        if by.cls is not Class.RATE:
+            self._mark(partial(standing.closed, probe=standing.REFUSED, refuses=by.lasting), relay)
 
     def _carry(self, work: leasing.Work, turns: Sequence[Turn]) -> Carried:
         """Carry one shard, then end it or give it back. Its journal stays when the ledger does not know everything.
@@ -282,9 +285,9 @@ class Sender:
             if not error.crowded:
                 self._leave_out(turn.relay, work.lease.lane, error)
         refused = [one.refused if isinstance(one, Carried) else None for one in found]
-        for turn, cls in zip(turns[1:], refused[1:], strict=True):
-            if cls:
-                self._turned_away(turn.relay, cls)
+        for turn, by in zip(turns[1:], refused[1:], strict=True):
+            if by:
+                self._turned_away(turn.relay, by)
         return Carried(sum(one.begun for one in done), load.left, min(one.wait for one in done), refused[0])
 
     async def _together(self, carriers: Sequence[Carrier], turns: Sequence[Turn]) -> list[Carried | BaseException]:

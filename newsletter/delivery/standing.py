@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import text
 
 from newsletter.database import Session
-from newsletter.delivery.budget import LEARNED, Lesson
+from newsletter.delivery.budget import ASTRAY, LEARNED, Lesson
 from newsletter.delivery.warming import Warming
 from newsletter.relay.target import Relay
 from newsletter.relay.verdict import Limit
@@ -26,6 +26,8 @@ LONGEST = timedelta(minutes=2)
 SLOWEST = 0.1
 FULL = {Limit.ACCOUNT_DAY: timedelta(hours=1), Limit.ACCOUNT_HOUR: timedelta(minutes=10)}
 """How long bulk mail, and all else while another relay has room, stays away from one that has had enough of it."""
+LONGEST_FULL = max(FULL.values()) + ASTRAY
+"""Further ahead no relay is full: it said so before the clock was set back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +35,21 @@ class Standing:
     """What is known of one relay.
 
     closed_since    since when it does not answer; None: it does
+    refuses         it refuses us, which time alone does not mend; otherwise it is away for a while
     lesson          the pace that its refusals taught
-    full_until      up to when it takes no bulk mail, by its own word, and nothing else that another could have
+    said_full       up to when it takes no bulk mail, by its own word, and nothing else that another could have: `full_until`
     warming         how far its warm-up is
     """
 
     closed_since: datetime | None = None
+    refuses: bool = False
     lesson: Lesson | None = None
-    full_until: datetime | None = None
+    said_full: datetime | None = None
     warming: Warming = field(default_factory=Warming)
+
+    def full_until(self, now: datetime) -> datetime | None:
+        """Return up to when it is full; None where it is not."""
+        return self.said_full if self.said_full and now < self.said_full <= now + LONGEST_FULL else None
 
 
 def of(session: Session, relay: Relay) -> Standing:
@@ -67,7 +75,7 @@ def _standing(row: Any) -> Standing:
         return Standing()
     lesson = None if row.slowed_to is None else Lesson(row.slowed_to, row.slowed_until)
     warming = Warming(row.first_used_at, row.young_since, row.young_used)
-    return Standing(row.closed_since, lesson, row.full_until, warming)
+    return Standing(row.closed_since, row.refuses, lesson, row.full_until, warming)
 
 
 _READ = text("SELECT * FROM relay_state WHERE name IN (:relay, :name) ORDER BY name <> :relay LIMIT 1")
@@ -79,19 +87,19 @@ def _have(session: Session, relay: Relay) -> None:
 
 
 _HAVE = text("""
-    INSERT INTO relay_state (name, closed_until, closed_since, slowed_to, slowed_until, full_until, first_used_at,
+    INSERT INTO relay_state (name, closed_until, closed_since, refuses, slowed_to, slowed_until, full_until, first_used_at,
         young_since, young_used)
-    SELECT :relay, closed_until, closed_since, slowed_to, slowed_until, full_until, first_used_at,
+    SELECT :relay, closed_until, closed_since, coalesce(refuses, false), slowed_to, slowed_until, full_until, first_used_at,
         young_since, coalesce(young_used, 0)
     FROM (SELECT) AS one LEFT JOIN relay_state ON name = :name
     ON CONFLICT (name) DO NOTHING
 """)
 
 
-def closed(session: Session, relay: Relay, *, probe: timedelta = PROBE) -> None:
+def closed(session: Session, relay: Relay, *, probe: timedelta = PROBE, refuses: bool = False) -> None:
     """Remember that a relay did not answer, or refuses us where others do not, and when it is asked again."""
     _have(session, relay)
-    session.execute(_CLOSED, _names(relay) | {"probe": probe})
+    session.execute(_CLOSED, _names(relay) | {"probe": probe, "refuses": refuses})
 
 
 def all_away(session: Session, relays: Sequence[Relay]) -> bool:
@@ -99,8 +107,14 @@ def all_away(session: Session, relays: Sequence[Relay]) -> bool:
     return all(of(session, relay).closed_since is not None for relay in relays)
 
 
+def all_refuse(session: Session, relays: Sequence[Relay]) -> bool:
+    """Return whether each of these relays refuses us: none is left to wait for."""
+    return all(of(session, relay).refuses for relay in relays)
+
+
 _CLOSED = text("""
-    UPDATE relay_state SET closed_until = clock_timestamp() + :probe, closed_since = coalesce(closed_since, clock_timestamp())
+    UPDATE relay_state SET closed_until = clock_timestamp() + :probe, closed_since = coalesce(closed_since, clock_timestamp()),
+        refuses = :refuses
     WHERE name = :relay
 """)
 
@@ -146,7 +160,8 @@ def answered(session: Session, relay: Relay) -> None:
 
 
 _ANSWERED = text(
-    "UPDATE relay_state SET closed_until = NULL, closed_since = NULL WHERE name = :relay AND closed_until IS NOT NULL"
+    "UPDATE relay_state SET closed_until = NULL, closed_since = NULL, refuses = false"
+    " WHERE name = :relay AND closed_until IS NOT NULL"
 )
 
 
@@ -173,7 +188,8 @@ def slow(session: Session, relay: Relay, *, observed: float, now: datetime) -> N
     observed   messages a second that were too many
     """
     known = locked(session, relay).lesson
-    if known is None or known.until < now + LEARNED - timedelta(seconds=10):
+    lately = known is not None and abs(now + LEARNED - known.until) <= timedelta(seconds=10)
+    if not lately:
         rate = known.rate if known else min(relay.rate or observed, observed)
         _write(session, relay, Lesson(max(SLOWEST, rate / 2), now + LEARNED))
 
@@ -199,7 +215,10 @@ _LESSON = text("UPDATE relay_state SET slowed_to = :rate, slowed_until = :until 
 def fill(session: Session, relay: Relay, limit: Limit, *, now: datetime) -> None:
     """A relay said that it has had enough of the day or the hour: it is left in peace for a while, and asked again."""
     _have(session, relay)
-    session.execute(_FILL, _names(relay) | {"until": now + FULL[limit]})
+    session.execute(_FILL, _names(relay) | {"until": now + FULL[limit], "longest": now + LONGEST_FULL})
 
 
-_FILL = text("UPDATE relay_state SET full_until = greatest(full_until, :until) WHERE name = :relay")
+_FILL = text("""
+    UPDATE relay_state SET full_until = CASE WHEN full_until <= :longest THEN greatest(full_until, :until) ELSE :until END
+    WHERE name = :relay
+""")

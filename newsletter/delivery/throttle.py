@@ -42,7 +42,7 @@ class Choice:
 
     probe    it did not answer, and this is to learn if it does
     others   another could be chosen, so that nobody need wait for this one
-    instead  another can take at once what this one refuses to take from us
+    instead  another can take what this one refuses to take from us, at once or when it is back
     """
 
     relay: Relay | None
@@ -59,36 +59,43 @@ def choose(session: Session, relays: Sequence[Relay], lane: Lane, *, chance: flo
 
     One that has had enough of the hour or the day, by its own word, is asked only where no other is left.
 
-    A relay that did not answer is chosen again by one process every ten seconds, which learns whether it is back.
+    A relay that did not answer is chosen again by one process every ten seconds, which learns whether it is back. One that
+    is away for a while can have later what another refuses: for that nothing is halted.
     """
     able: list[Relay] = []
     full: list[Relay] = []
-    away, whys = [], []
+    away, waited_for, whys = list[Relay](), set[Relay](), list[str]()
     for relay in relays:
         known = standing.of(session, relay)
         if known.closed_since is not None:
             away.append(relay)
             whys.append("away")
+            if not known.refuses:
+                waited_for.add(relay)
         elif why := _spent(session, relay, known, lane, now=now):
             whys.append(why)
         else:
-            (full if known.full_until and known.full_until > now else able).append(relay)
+            (full if known.full_until(now) else able).append(relay)
     left = able or full
     for relay in away:
         if standing.probe(session, relay, patient=not left):
-            return Choice(relay, probe=True, others=bool(left), instead=bool(left))
+            return Choice(relay, probe=True, others=bool(left), instead=bool(left or waited_for - {relay}))
     others, why = len(able) + len(full) > 1, None if left else min(whys, default=None)
-    return Choice(_weighted(left, chance), why, others=others, instead=others and bool(able))
+    return Choice(_weighted(left, chance), why, others=others, instead=bool(able) and (others or bool(waited_for)))
 
 
-def beside(session: Session, relays: Sequence[Relay], lane: Lane, chosen: Relay, *, now: datetime) -> tuple[Relay, ...]:
+def beside(
+    session: Session, relays: Sequence[Relay], lane: Lane, provider: str, chosen: Relay, *, now: datetime
+) -> tuple[Relay, ...]:
     """Return the other relays that a sender may use at once beside the chosen one: those with a pace, where it has one too.
 
-    A promise adds their paces. Where there are none the weights alone decide, shard by shard.
+    It may be their own, or one that this provider taught there. A promise adds their paces. Where there are none the weights
+    alone decide, shard by shard.
     """
+    taught = paces.taught_at(session, relays, provider)
 
     def paced(relay: Relay, known: Standing) -> bool:
-        return relay.rate is not None or known.lesson is not None
+        return relay.rate is not None or known.lesson is not None or relay.key in taught
 
     found = [(one, standing.of(session, one)) for one in relays]
     if not any(one == chosen and paced(one, known) for one, known in found):
@@ -199,5 +206,5 @@ def known(session: Session, relay: Relay, lane: Lane, *, now: datetime) -> Known
     """Return what is known of a relay, for one lane."""
     state = standing.of(session, relay)
     room, why = quotas.room(session, relay, quotas.of(session, relay, state, lane, now=now), now=now)
-    full = state.full_until if state.full_until and state.full_until > now else None
-    return Known(state.closed_since, state.lesson.rate if state.lesson else None, full, room, why)
+    slowed_to = state.lesson.rate if state.lesson else None
+    return Known(state.closed_since, slowed_to, state.full_until(now), room, why)

@@ -9,16 +9,24 @@ from newsletter.relay.verdict import Class
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """That a relay refuses us, and nobody's mail in particular. lasting: were it the only relay, a mailing would stop by it."""
+
+    cls: Class
+    lasting: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Carried:
     """What a turn did: messages begun, rows of the shard that are left for another, and how long these must wait.
 
-    refused  by what class of refusal the relay turned us away, so that another is to have what is left; None: it did not
+    refused  how the relay turned us away, so that another is to have what is left; None: it did not
     """
 
     begun: int
     left: int
     wait: timedelta = timedelta(0)
-    refused: Class | None = None
+    refused: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +41,7 @@ class Turn:
     yields_to the relays for whose shards this turn ends early; none where it is not bulk
     heed      called, in a thread, before each window is opened: wishes that waited elsewhere come first
     probing   the relay did not answer before: one session asks whether it is well
-    instead   another relay can take what this one refuses to take from us
+    instead   another relay can take what this one refuses to take from us, now or once it is back
     """
 
     relay: Relay

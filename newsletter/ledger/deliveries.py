@@ -226,7 +226,7 @@ _CANCEL_UNLIKE = text(f"""
 
 
 def cancel_all(session: Session, mailing: MailingView, *, reason: str, waiting: bool = False) -> int:
-    """Cancel what is left of a mailing; return how many rows.
+    """Cancel what is left of a mailing; return how many of its readers have it for certain not. Who is in doubt stays so.
 
     waiting   also rows that a worker is writing at this moment. First pass them over, then ask again in a transaction of
               its own: two who wait for each other's rows would end one of them, and leave the rest due for ever.
@@ -234,12 +234,15 @@ def cancel_all(session: Session, mailing: MailingView, *, reason: str, waiting: 
     left = (Delivery.month == mailing.month, Delivery.mailing_id == mailing.id, Delivery.state.in_(DUE))
     free = select(Delivery.id).where(*left).with_for_update(skip_locked=not waiting)
     cancelled = case((Delivery.uncertain_at.is_(None), DeliveryState.CANCELLED), else_=DeliveryState.UNCERTAIN)
-    statement = (
+    ended = (
         update(Delivery)
         .where(Delivery.month == mailing.month, Delivery.id.in_(free))
         .values(state=cancelled, reason=reason, due_at=None, outcome_at=text("clock_timestamp()"))
+        .returning(Delivery.state)
+        .cte()
     )
-    return int(session.execute(statement.execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]
+    spared = select(func.count()).where(ended.c.state == DeliveryState.CANCELLED)
+    return session.execute(spared).scalar_one()
 
 
 def cancel_shard(session: Session, lease: Lease) -> int:
@@ -441,14 +444,18 @@ class Unsettled:
 
 
 def unsettled(session: Session, *, since: datetime, limit: int = 10_000) -> list[Unsettled]:
-    """Return the deliveries that came into doubt since then and still are, also those that are to go again."""
+    """Return the deliveries that came into doubt since then and still are, also those that are to go again; the newest first.
+
+    Who is looked for in vain is in no log, or of another relay, and stays for a day. However many these are, whoever came into
+    doubt a moment ago is looked for: an alert goes to them again in a minute.
+    """
     statement = (
         select(Delivery.month, Delivery.id, Delivery.mailing_id, Delivery.mailbox_id, Delivery.occasion)
         .where(
             Delivery.uncertain_at > since,
             Delivery.state.in_((DeliveryState.UNCERTAIN, DeliveryState.PLANNED, DeliveryState.DEFERRED)),
         )
-        .order_by(Delivery.uncertain_at)
+        .order_by(Delivery.uncertain_at.desc(), Delivery.id.desc())
         .limit(limit)
     )
     return [Unsettled(*found) for found in session.execute(statement)]

@@ -12,6 +12,7 @@ from newsletter.models.mailing import Lane
 class RelayState(Base):
     """One account at one relay (host:port, and a digest of the user name). A closed one is asked again by whoever claims the probe.
 
+    refuses                     it is closed because it refuses us, which time alone does not mend
     slowed_to, slowed_until     messages a second, as its refusals taught us
     full_until                  it said that the day's quota is used up
     first_used_at               where its warm-up would have begun, had every day since counted (`delivery.warming`)
@@ -23,6 +24,7 @@ class RelayState(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     closed_until: Mapped[datetime | None]
     closed_since: Mapped[datetime | None]
+    refuses: Mapped[bool] = mapped_column(server_default="false")
     slowed_to: Mapped[float | None]
     slowed_until: Mapped[datetime | None]
     full_until: Mapped[datetime | None]

@@ -20,12 +20,18 @@ def session(newsletter):
 
 
 def slowed(session, where, pace):
-    """Return a relay with this pace, its own or that of the provider behind it, which is kept as it is."""
+    """Return a relay with this pace, its own or that of the provider behind it."""
     if where == "relay":
         return Relay.parse(f"smtp://127.0.0.1:9?rate={pace}")
     relay = Relay.parse("smtp://127.0.0.1:9")
-    paces.slow(session, relay, "google", observed=2 * pace, now=NOON + timedelta(days=1))
+    paces.slow(session, relay, "google", observed=2 * pace, now=NOON)
     return relay
+
+
+def grant(session, relay, lane, want, *, now):
+    """Grant at the pace that the provider taught, as if it had been taught a moment ago: it is not raised meanwhile."""
+    session.execute(text("UPDATE provider_pace SET changed_at = :now"), {"now": now})
+    return throttle.grant(session, relay, lane, "google", want, now=now)
 
 
 @pytest.mark.parametrize("where", ["relay", "provider"])
@@ -39,7 +45,7 @@ def test_four_greedy_children_leave_an_alert_and_service_mail_their_share(sessio
             if tick * 0.05 < again[child]:
                 continue
             lane, want = children[child]
-            found = throttle.grant(session, relay, lane, "google", want, now=NOON + timedelta(seconds=tick * 0.05))
+            found = grant(session, relay, lane, want, now=NOON + timedelta(seconds=tick * 0.05))
             got[lane] += found.messages
             again[child] = tick * 0.05 + found.wait_seconds
     assert 540 <= sum(got.values()) <= 610, "five a second, two minutes"
@@ -69,7 +75,7 @@ def test_service_mail_gets_its_fifth_at_the_slowest_pace_too(session, where):
     for second in range(3600):
         for lane in again:
             if second >= again[lane]:
-                found = throttle.grant(session, relay, lane, "google", 1, now=NOON + timedelta(seconds=second))
+                found = grant(session, relay, lane, 1, now=NOON + timedelta(seconds=second))
                 got[lane] += found.messages
                 again[lane] = second + min(60.0, found.wait_seconds)  # a shard waits a minute at most
     assert got[Lane.TRANSACTIONAL] >= 0.18 * 360
@@ -81,7 +87,7 @@ def test_a_lane_alone_has_all_that_a_provider_gives(session):
     relay = slowed(session, "provider", 5)
     got, seconds = 0, 0.0
     while seconds < 60:
-        found = throttle.grant(session, relay, Lane.BULK, "google", 250, now=NOON + timedelta(seconds=seconds))
+        found = grant(session, relay, Lane.BULK, 250, now=NOON + timedelta(seconds=seconds))
         got += found.messages
         seconds += found.wait_seconds + 0.003
     assert 290 <= got <= 302
@@ -112,18 +118,42 @@ def test_a_clock_that_is_set_back_silences_nobody(session, where, back):
     """An hour on PostgreSQL's clock was an hour without an alert and without a confirmation."""
     relay = slowed(session, where, 14)
     for lane in Lane:
-        throttle.grant(session, relay, lane, "google", 250, now=NOON)
+        grant(session, relay, lane, 250, now=NOON)
     got, again = dict.fromkeys(Lane, 0), dict.fromkeys(Lane, 0.0)
     for tick in range(200):
         for lane in Lane:
             if tick * 0.05 >= again[lane]:
                 now = NOON - back + timedelta(seconds=tick * 0.05)
-                found = throttle.grant(session, relay, lane, "google", 250, now=now)
+                found = grant(session, relay, lane, 250, now=now)
                 got[lane] += found.messages
                 again[lane] = tick * 0.05 + found.wait_seconds
     assert 120 <= sum(got.values()) <= 145, "fourteen a second, ten seconds"
     assert got[Lane.TRANSACTIONAL] >= 0.18 * 140
     assert got[Lane.URGENT] >= 0.6 * 140
+
+
+@pytest.mark.parametrize("back", [timedelta(minutes=2), timedelta(hours=5)])
+def test_a_pace_that_was_taught_before_the_clock_was_set_back_is_forgotten_in_its_time(session, back):
+    """A lesson of a minute held for as long as the clock was set back: a digest crept for five hours, and nothing was refused."""
+    relay = Relay.parse("smtp://127.0.0.1:9?rate=64")
+    standing.slow(session, relay, observed=64, now=NOON)
+    paces.slow(session, relay, "google", observed=1000, now=NOON)
+    early = NOON - back
+    steps = [early + timedelta(seconds=61 * step) for step in range(4)]
+    for step in steps:
+        throttle.grant(session, relay, Lane.BULK, "google", 1, now=step)
+    assert not session.execute(text("SELECT 1 FROM relay_state WHERE slowed_to IS NOT NULL")).all()
+    assert not session.execute(text("SELECT 1 FROM provider_pace")).all()
+
+
+def test_a_refusal_after_the_clock_was_set_back_teaches_all_the_same(session):
+    """What was taught "in the future" kept every new refusal from being heard: it was asked on at the pace that it refused."""
+    relay = Relay.parse("smtp://127.0.0.1:9")
+    for now in (NOON, NOON - timedelta(hours=1)):
+        standing.slow(session, relay, observed=40, now=now)
+        paces.slow(session, relay, "google", observed=40, now=now)
+    assert session.execute(text("SELECT slowed_to FROM relay_state")).scalar_one() == 10
+    assert session.execute(text("SELECT rate FROM provider_pace")).scalar_one() == 10
 
 
 def test_a_lane_that_asked_before_the_clock_was_set_back_takes_no_share(session):
@@ -159,7 +189,7 @@ def test_no_second_holds_more_than_the_pace_whoever_asks(session, where):
             if tick * 0.01 >= again[child]:
                 lane, want = children[child]
                 now = NOON + timedelta(seconds=tick * 0.01)
-                found = throttle.grant(session, relay, lane, "google", want, now=now)
+                found = grant(session, relay, lane, want, now=now)
                 gone += [tick * 0.01] * found.messages
                 again[child] = tick * 0.01 + found.wait_seconds + dice.choice((0, 0, 0.1))
     assert max(sum(start <= at < start + 0.999 for at in gone) for start in gone) <= 56
@@ -174,7 +204,7 @@ def test_the_slowest_paces_are_reached_by_shards_that_a_sweep_finds(session, whe
     for sweep in range(120):
         now = sweep * 5 + dice.random()
         while now >= due:
-            found = throttle.grant(session, relay, Lane.BULK, "google", 250, now=NOON + timedelta(seconds=now))
+            found = grant(session, relay, Lane.BULK, 250, now=NOON + timedelta(seconds=now))
             got += found.messages
             if found.wait_seconds > budget.PATIENCE_SECONDS:
                 due = now + found.wait_seconds

@@ -89,6 +89,18 @@ def test_a_window_of_bulk_mail_knows_that_the_relay_has_had_enough(session, limi
     assert throttle.grant(session, relay, Lane.BULK, "other", 250, now=later).messages > 0
 
 
+def test_a_relay_that_was_full_before_the_clock_was_set_back_is_asked_in_its_time(session):
+    """It had had enough for an hour, and had no digest for a day; and what it says now holds for an hour from now."""
+    relay = Relay.parse("smtp://127.0.0.1:9?rate=200")
+    standing.fill(session, relay, Limit.ACCOUNT_DAY, now=NOON)
+    early = NOON - timedelta(days=1)
+    assert throttle.grant(session, relay, Lane.BULK, "other", 250, now=early).messages > 0
+    assert throttle.choose(session, [relay], Lane.BULK, chance=0.5, now=early).relay == relay
+    standing.fill(session, relay, Limit.ACCOUNT_DAY, now=early)
+    assert throttle.grant(session, relay, Lane.BULK, "other", 250, now=early + timedelta(minutes=59)).why == "full"
+    assert throttle.grant(session, relay, Lane.BULK, "other", 250, now=early + timedelta(minutes=61)).messages > 0
+
+
 @pytest.mark.parametrize(
     ("url", "by", "number"),
     [

@@ -5,6 +5,9 @@ import time
 import pytest
 from sqlalchemy import text
 
+from newsletter import database
+from newsletter.delivery import paces, standing
+from newsletter.ledger.mailings import Lane
 from tests import house
 from tests.delivery.test_carrying import status, under_way
 from tests.fakes import smtp
@@ -16,12 +19,22 @@ def other_sink():
         yield serving
 
 
-def test_one_sender_uses_the_paces_of_two_relays(sink, other_sink, tmp_path, database_urls):
+@pytest.mark.parametrize("whose", ["the relay's", "taught by the relay", "taught by the provider"])
+def test_one_sender_uses_the_paces_of_two_relays(sink, other_sink, tmp_path, database_urls, whose):
     """Two relays at six a second were promised as twelve, and one sender used one of them: twice as long as was said."""
-    made = house.build(
-        tmp_path, database_urls, f"{sink.url}?rate=6&connections=2 {other_sink.url}?rate=6&connections=2"
-    )
+    rate = "rate=6&" if whose == "the relay's" else ""
+    made = house.build(tmp_path, database_urls, f"{sink.url}?{rate}connections=2 {other_sink.url}?{rate}connections=2")
     mailing = under_way(made, tmp_path, 96)
+    if not rate:
+        made.sweep()
+        with made.parts.database.transaction() as session:
+            [provider] = session.execute(text("SELECT DISTINCT provider FROM shard")).scalars()
+            for relay in made.parts.relays[Lane.BULK]:
+                now = database.now(session)
+                if whose == "taught by the relay":
+                    standing.slow(session, relay, observed=12, now=now)
+                else:
+                    paces.slow(session, relay, provider, observed=12, now=now)
     began = time.monotonic()
     while status(made, mailing).due and time.monotonic() < began + 30:
         made.deliver("bulk", seconds=15)

@@ -1,5 +1,7 @@
 """One relay of several refuses us once it has greeted us: another has the mail at once, and nothing is held or halted for it."""
 
+from contextlib import suppress
+
 import pytest
 from sqlalchemy import text
 
@@ -8,6 +10,7 @@ from newsletter.journeys import alert, publish
 from newsletter.journeys import mailing as journey
 from newsletter.ledger import books
 from newsletter.ledger.mailings import Lane
+from newsletter.relay.opening import Unreachable
 from newsletter.relay.target import Relay
 from newsletter.relay.verdict import Limit
 from tests import house
@@ -29,8 +32,8 @@ def two(tmp_path, database_urls, first, second):
     return house.build(tmp_path, database_urls, f"{first.url}?weight=1000&connections=4 {second.url}?connections=4")
 
 
-def alarmed(made, tmp_path):
-    house.add_readers(made, tmp_path, READERS)
+def alarmed(made, tmp_path, readers=READERS):
+    house.add_readers(made, tmp_path, readers)
     (tmp_path / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
     return alert.send(made.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
 
@@ -148,6 +151,61 @@ def test_where_both_refuse_a_digest_halts_and_an_alert_is_held_and_nobody_is_los
         turns(made, lane)
     assert [status(made, one).accepted for one in (composed.mailing, number)] == [ALL, ALL]
     made.close()
+
+
+def minutes(made, lane, *, times):
+    """Let minute after minute go by: every closed relay is asked again, and whoever was put off is due."""
+    for _ in range(times):
+        with suppress(Unreachable):
+            made.deliver(lane, seconds=10)
+        with made.parts.database.transaction() as session:
+            session.execute(text("UPDATE relay_state SET closed_until = now() WHERE closed_until IS NOT NULL"))
+            session.execute(text("UPDATE delivery SET due_at = now() WHERE state = 'deferred'"))
+        made.sweep()
+
+
+@pytest.mark.parametrize("lane", ["bulk", "urgent"])
+@pytest.mark.parametrize("refusing", ["BANNER", "MAIL"])
+@pytest.mark.parametrize("away", [{"BANNER": b"421 4.3.2 back soon\r\n"}, {"MAIL": b"451 4.3.2 back soon\r\n"}])
+def test_a_relay_that_is_away_for_a_while_is_waited_for(tmp_path, database_urls, lane, refusing, away):
+    """A mailing was halted, and an alert held for an hour, because nothing could carry it: minutes before one relay was back."""
+    passing = smtp.Scripted(script=dict(away))
+    strict = smtp.Scripted(script={refusing: b"550 5.7.1 Relaying denied: this account is suspended\r\n"})
+    with smtp.running(passing), smtp.running(strict):
+        made = two(tmp_path, database_urls, passing, strict)
+        if lane == "bulk":
+            composed = house.issue(made, tmp_path, addresses=READERS[:5])
+            number = composed.mailing
+            publish.send(made.parts, composed.issue)
+        else:
+            number = alarmed(made, tmp_path, READERS[:5])
+        made.sweep()
+        minutes(made, lane, times=6)
+        found = status(made, number)
+        assert (found.state, found.halted, found.due) == ("sending", None, 5)
+        assert ask(made, "SELECT 1 FROM tally WHERE held_until IS NOT NULL") == []
+        passing.script.clear()
+        minutes(made, lane, times=2)
+        assert status(made, number).accepted == len(passing.messages) == 5
+        made.close()
+
+
+def test_once_the_relay_that_was_waited_for_refuses_us_too_a_digest_halts(tmp_path, database_urls):
+    """Then nothing can carry it, and somebody has to be told."""
+    first, second = (
+        smtp.Scripted(script={"BANNER": said}) for said in (b"421 back soon\r\n", b"554 5.7.1 not you\r\n")
+    )
+    with smtp.running(first), smtp.running(second):
+        made = two(tmp_path, database_urls, first, second)
+        composed = house.issue(made, tmp_path, addresses=READERS[:5])
+        publish.send(made.parts, composed.issue)
+        made.sweep()
+        minutes(made, "bulk", times=2)
+        assert status(made, composed.mailing).halted is None
+        first.script["BANNER"] = b"554 5.7.1 not you either\r\n"
+        minutes(made, "bulk", times=1)
+        assert status(made, composed.mailing).halted == "unwelcome"
+        made.close()
 
 
 def test_what_providers_and_readers_are_refused_for_closes_no_relay(sink, other_sink, tmp_path, database_urls):

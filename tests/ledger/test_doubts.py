@@ -68,8 +68,8 @@ def test_what_was_never_handed_over_expires(newsletter, sink, sent):
 
 
 def test_what_is_stopped_while_in_doubt_stays_in_doubt(newsletter, in_doubt):
-    """A stop takes back what has not gone; of this nobody knows whether it has."""
-    journey.stop(newsletter.parts, in_doubt)
+    """A stop takes back what has not gone; of this nobody knows whether it has, and nobody may be told that it was spared them."""
+    assert journey.stop(newsletter.parts, in_doubt) == 0
     newsletter.sweep()
     found = status(newsletter, in_doubt)
     assert (found.state, found.uncertain, found.cancelled) == ("stopped", 1, 0)
@@ -175,6 +175,16 @@ def test_each_time_its_worker_is_lost_an_alert_waits_longer(newsletter, sent, tr
         waits = "SELECT extract(epoch FROM due_at - outcome_at) / 60 FROM delivery WHERE state = 'deferred'"
         found = {round(one) for one in session.execute(text(waits)).scalars()}
     assert found == {minutes}
+
+
+def test_who_came_into_doubt_last_is_looked_for_however_many_are_looked_for_in_vain(newsletter, sent):
+    """Ten thousand doubts at a relay that has no log kept each newer one from it for a day: their alerts went twice."""
+    do(newsletter, "UPDATE delivery SET state = 'uncertain', uncertain_at = now() - position * interval '1 minute'")
+    with newsletter.parts.database.transaction() as session:
+        since = session.execute(text("SELECT now() - interval '1 day'")).scalar_one()
+        found = [one.id for one in deliveries.unsettled(session, since=since, limit=2)]
+        last = session.execute(text("SELECT id FROM delivery ORDER BY uncertain_at DESC LIMIT 2")).scalars().all()
+    assert found == last
 
 
 WISHES = {
