@@ -67,12 +67,16 @@ class ConsentEvent(Base):
     basis: Mapped[str | None]
     purpose: Mapped[str]
     import_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("import_run.id"))
+    # The permission that an operator took back: that is no word of the person's.
+    undoes: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("consent_event.id"))
     at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (
         CheckConstraint(one_of("kind", Consent), name="kind_is_known"),
         CheckConstraint(f"basis IS NULL OR {one_of('basis', Basis)}", name="basis_is_known"),
         CheckConstraint("kind <> 'granted' OR basis IS NOT NULL", name="a_grant_has_a_basis"),
+        CheckConstraint("undoes IS NULL OR kind = 'withdrawn'", name="undoing_withdraws"),
+        Index("undone_once", "undoes", unique=True, postgresql_where="undoes IS NOT NULL"),
         Index(None, "subscriber_id"),
     )
 

@@ -92,5 +92,5 @@ _STAND_BY = text(f"""
     SELECT DISTINCT reader, 'granted', :basis, 'topic:' || topic, CAST(:import AS bigint), CAST(:now AS timestamptz)
     FROM unnest(CAST(:readers AS bigint[]), CAST(:topics AS bigint[])) AS w (reader, topic)
     WHERE (SELECT count(*) FROM interest i WHERE i.subscriber_id = w.reader AND i.topic_id = w.topic AND i.ended_at IS NULL) > 0
-        AND {grounds.count("w.reader", "'topic:' || w.topic")} < {grounds.MOST}
+        AND {grounds.lists("w.reader", "'topic:' || w.topic")} < {grounds.MOST}
 """)  # noqa: S608

@@ -100,12 +100,12 @@ _OVER = text("""
         LIMIT :most FOR UPDATE OF u SKIP LOCKED
     ) RETURNING subscriber_id, asked_at
 """)
-_REMEMBER = text("""
+_REMEMBER = text(f"""
     INSERT INTO stayed_silent (mailbox_id, at) SELECT DISTINCT s.mailbox_id, CAST(:now AS timestamptz) FROM subscriber s
     WHERE s.id = ANY (CAST(:ids AS bigint[])) AND NOT EXISTS (
-        SELECT FROM consent_event e WHERE e.subscriber_id = s.id AND e.kind = 'granted' AND e.import_id IS NULL)
+        SELECT FROM consent_event e WHERE e.subscriber_id = s.id AND e.kind = 'granted' AND {consent.own("e")})
     ON CONFLICT (mailbox_id) DO UPDATE SET at = excluded.at
-""")
+""")  # noqa: S608
 _NO_LONGER = text("""
     DELETE FROM stayed_silent WHERE mailbox_id IN (SELECT mailbox_id FROM stayed_silent WHERE at < :over LIMIT :most)
     RETURNING mailbox_id
