@@ -76,7 +76,7 @@ _GIVE = text("""
     WITH wanted AS (
         SELECT DISTINCT reader, topic FROM unnest(CAST(:readers AS bigint[]), CAST(:topics AS bigint[])) AS w (reader, topic)
         WHERE (SELECT count(*) FROM interest i WHERE i.subscriber_id = w.reader AND i.topic_id = w.topic
-            AND (i.end_reason IN ('import undone', 'topic removed')) IS NOT TRUE) = 0
+            AND (i.end_reason IN ('import undone', 'sign-up undone', 'topic removed')) IS NOT TRUE) = 0
     ), numbered AS MATERIALIZED (
         SELECT reader, topic, nextval(pg_get_serial_sequence('consent_event', 'id')) AS event FROM wanted
     ), granted AS (

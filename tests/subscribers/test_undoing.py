@@ -259,3 +259,22 @@ def test_a_topic_that_others_use_outlives_the_list_that_made_it(moving: Moving, 
     assert undo(done.number).topics == 0
     with moving.lists.database.transaction() as session:
         assert [one.key for one in topics.listed(session)] == ["press-freedom", "water"]
+
+
+@pytest.mark.parametrize("before", ["her own choice", "another list"])
+def test_what_went_with_its_topic_does_not_come_back_by_undoing(moving: Moving, undo: Undo, before: str) -> None:
+    """A topic that is added again begins without readers: when the list that gave it to her since goes, nothing else gives it."""
+    path = exports.mailchimp(moving.folder / "export.zip")
+    with moving.lists.database.transaction() as session:
+        topics.add(session, "water", name="Water")
+    first = moving.bring(path) if before == "another list" else moving.lists.bring(ANN)
+    (ann, _) = moving.lists.reader()
+    with moving.lists.database.transaction() as session:
+        topics.choose(session, ann, ["water"], now=NOW)
+        topics.remove(session, "water", chosen_too=True, now=NOW)
+        topics.add(session, "water", name="Water")
+    second = moving.bring(path)
+    assert undo(second.number).interests == second.interests == 2
+    assert moving.lists.one("SELECT count(*) FROM interest WHERE ended_at IS NULL") == 0
+    undo(first.number)
+    assert moving.people() == set(), "nor is what an operator did to a topic a word that keeps anybody"
