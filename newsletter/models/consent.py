@@ -130,7 +130,7 @@ class StayedSilent(Base):
 
 
 class Unproven(Base):
-    """Somebody whom a list names, and of whom nobody can show that they asked for it: nothing is sent before they say yes."""
+    """Somebody whom a list names without showing that they asked for it: on this alone nothing is sent before they say yes."""
 
     __tablename__ = "unproven"
 
@@ -138,7 +138,7 @@ class Unproven(Base):
         BigInteger, ForeignKey("subscriber.id", ondelete="CASCADE"), primary_key=True
     )
     digest_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("digest.id"), primary_key=True)
-    import_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("import_run.id"))
+    import_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("import_run.id"), primary_key=True)
     asked_at: Mapped[datetime | None]
 
     __table_args__ = (Index(None, "import_id"),)

@@ -3,9 +3,10 @@
 from newsletter import database
 from newsletter.addresses import EmailAddress
 from newsletter.issues import digests
-from newsletter.journeys import holding, joining, leaving, privacy
+from newsletter.journeys import holding, joining, leaving, moving_in, privacy
 from newsletter.journeys.holding import Asked
 from newsletter.subscribers import undoing
+from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.subscriptions import Rhythm
 from tests import house
 from tests.journeys.test_waves import answer, ask, form, forms, readers
@@ -129,6 +130,22 @@ def test_whom_a_list_shows_as_well_outlives_her_sign_up(newsletter, database_url
         undone, _ = undoing.undo(session, 1, suppressions_too=False, now=database.now(session))
     assert (undone.handed, undone.ended) == (0, 1), "and not on what was taken back"
     assert bring(newsletter, tmp_path).rejected == 0
+
+
+def test_whom_a_list_without_evidence_names_can_be_asked_when_her_sign_up_is_taken_back(
+    newsletter, database_urls, tmp_path
+) -> None:
+    """She is neither forgotten, since the list is there, nor mailed, since it shows nothing."""
+    join(newsletter, ONE)
+    (tmp_path / "list.csv").write_text("Email Address,MEMBER_RATING,LEID,OPTIN_TIME\nann@example.org,4,1,\n")
+    permission = moving_in.Permission(Basis.IMPORTED, "")
+    moving_in.import_subscribers(
+        newsletter.parts, str(tmp_path / "list.csv"), digest_key="weekly", permission=permission
+    )
+    assert moving_in.ask(newsletter.parts, 1, dry_run=True) == 0
+    take_back(newsletter, ONE)
+    assert rests(newsletter) == []
+    assert moving_in.ask(newsletter.parts, 1, dry_run=True) == 1
 
 
 def test_who_signed_up_twice_stays_by_the_sign_up_that_is_left(newsletter, database_urls) -> None:

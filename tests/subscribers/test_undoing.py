@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from newsletter import database
 from newsletter.addresses import EmailAddress
 from newsletter.database import Session
-from newsletter.subscribers import consent, grounds, people, segments, suppression, tables, topics
+from newsletter.subscribers import consent, grounds, people, segments, suppression, tables, topics, unproven
 from newsletter.subscribers.suppression import Brought, Reason, SaidBy, Word
 from newsletter.subscribers.tagging import Tags
 from tests.fakes import exports
@@ -278,3 +279,49 @@ def test_what_went_with_its_topic_does_not_come_back_by_undoing(moving: Moving, 
     assert moving.lists.one("SELECT count(*) FROM interest WHERE ended_at IS NULL") == 0
     undo(first.number)
     assert moving.people() == set(), "nor is what an operator did to a topic a word that keeps anybody"
+
+
+def waits(moving: Moving, number: int) -> set[str]:
+    """Return the local parts of those who could be asked because of a list."""
+    with moving.lists.database.transaction() as session:
+        return {one.address.partition("@")[0] for one in unproven.waiting(session, number, most=9)}
+
+
+@pytest.mark.parametrize("order", ["first", "second"])
+@pytest.mark.parametrize("undone", ["with evidence", "without"])
+def test_whom_a_list_without_evidence_names_too_waits_when_the_other_is_undone(
+    moving: Moving, undo: Undo, undone: str, order: str
+) -> None:
+    """The other list was the wrong file; this one names her as it did, so she can be asked, and is neither forgotten nor mailed."""
+
+    def bring(evidence: str) -> int:
+        return moving.bring(moving.file("b.csv", TIMES.replace("2021-03-01T10:00:00Z", "")), evidence=evidence).number
+
+    gone, left = "paper forms" if undone == "with evidence" else "", ""
+    numbers = [bring(gone), bring(left)] if order == "first" else [bring(left), bring(gone)][::-1]
+    takes = {"ann", "bob"} if gone else {"bob"}
+    assert moving.readers() == takes
+    assert waits(moving, numbers[1]) == {"ann"} - takes, "and is not asked while she takes it"
+    undo(numbers[0])
+    assert (moving.readers(), waits(moving, numbers[1])) == ({"bob"}, {"ann"})
+    undo(numbers[1])
+    assert moving.people() == set()
+
+
+def test_who_is_named_by_many_lists_without_evidence_is_asked_once_and_counted_once(moving: Moving) -> None:
+    """One question is for all of them, and so is the silence after it; and no list fills the table night by night."""
+    path = moving.file("b.csv", "email,optin_time\nann@example.org,\n")
+    done = [moving.bring(path) for _ in range(6)]
+    assert [one.changed + one.added for one in done] == [1, 0, 0, 0, 0, 0]
+    assert done[-1].reach is not None
+    assert done[-1].reach.unproven == 1
+    assert moving.lists.one("SELECT count(*) FROM unproven") == grounds.MOST
+    (ann, _) = moving.lists.reader()
+    with moving.lists.database.transaction() as session:
+        unproven.asked(session, done[0].number, [ann])
+    assert waits(moving, done[1].number) == set()
+    moving.lists.ask("UPDATE unproven SET asked_at = now() - interval '32 days' WHERE asked_at IS NOT NULL")
+    with moving.lists.database.transaction() as session:
+        unproven.forget(session, now=database.now(session), most=9)
+    assert moving.people() == set()
+    assert moving.bring(path).silent == 1

@@ -1,4 +1,4 @@
-"""What an operator took back is told apart from what a person said.
+"""What an operator took back is told apart from what a person said; each list that names somebody without evidence is kept.
 
 A withdrawal may name the permission that it takes back. Those of sign-ups that were undone, and of topics that were removed, are
 told by the moment at which what rested on the permission ended; all further permissions for such a topic went with it.
@@ -34,7 +34,7 @@ BESIDE = """
 
 
 def upgrade() -> None:
-    """Add the column, and tell what is known already."""
+    """Add the column, tell what is known already, and let several lists name somebody."""
     op.add_column("consent_event", sa.Column("undoes", sa.BigInteger(), nullable=True))
     op.create_foreign_key(op.f("fk_consent_event_undoes"), "consent_event", "consent_event", ["undoes"], ["id"])
     withdraws = op.f("ck_consent_event_undoing_withdraws")
@@ -43,3 +43,5 @@ def upgrade() -> None:
     op.create_index("undone_once", "consent_event", ["undoes"], unique=True, postgresql_where=undoing)
     for statement in (SIGN_UPS, TOPICS, BESIDE):
         op.execute(statement)
+    op.drop_constraint("pk_unproven", "unproven")
+    op.create_primary_key("pk_unproven", "unproven", ["subscriber_id", "digest_id", "import_id"])
