@@ -68,7 +68,7 @@ def add_readers(
     bring(made, path, digest=digest)
 
 
-def bring(made: Newsletter, path: Path, *, digest: str = DIGEST) -> importing.ImportReport:
+def bring(made: Newsletter, path: Path, *, digest: str = DIGEST, **more: Any) -> importing.ImportReport:
     """Import a file of people into a digest: without the story of who may, so that no test needs a data officer for it."""
     with made.parts.database.transaction() as session:
         into, now = digests.by_key(session, digest), database.now(session)
@@ -80,6 +80,7 @@ def bring(made: Newsletter, path: Path, *, digest: str = DIGEST) -> importing.Im
         terms=terms,
         evidence="a test",
         rejects=made.parts.home / "rejects",
+        **more,
     )
     moving_in.show(made.parts, done)
     return done

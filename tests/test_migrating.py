@@ -98,3 +98,30 @@ def test_languages_have_one_spelling_afterwards(empty_database_urls):
         assert found == [languages.canonical(one) for one in before]
         with pytest.raises(psycopg.errors.CheckViolation):
             owner.execute("UPDATE subscriber SET language = 'FA' WHERE language = 'en'")
+
+
+def test_what_operators_took_back_before_the_update_is_nobody_s_word(empty_database_urls):
+    """Else the readers of an attack that was taken back last year stay barred by a no that they never said."""
+    url = empty_database_urls.owner
+    at(url, "0054")
+    with connect(url) as owner:
+        owner.execute("""
+            INSERT INTO digest (key, name, languages) VALUES ('weekly', 'Weekly', '{en}');
+            INSERT INTO topic (key, name) VALUES ('water', 'Water');
+            INSERT INTO mailbox (provider, domain_index) VALUES ('other', '');
+            INSERT INTO subscriber (mailbox_id, reference) SELECT id, 'AAAAAAAA' FROM mailbox;
+            INSERT INTO consent_event (subscriber_id, kind, basis, purpose) VALUES
+                (1, 'granted', 'consent', 'digest:1'), (1, 'granted', 'consent', 'topic:1'), (1, 'granted', 'imported', 'topic:1');
+            INSERT INTO subscription (subscriber_id, digest_id, rhythm, granted_by, ended_at, end_reason)
+                VALUES (1, 1, 'weekly', 1, '2026-03-02 09:00Z', 'sign-up undone');
+            INSERT INTO interest (subscriber_id, topic_id, granted_by, ended_at, end_reason)
+                VALUES (1, 1, 2, '2026-03-02 10:00Z', 'topic removed');
+            INSERT INTO consent_event (subscriber_id, kind, purpose, at) VALUES
+                (1, 'withdrawn', 'digest:1', '2026-03-02 09:00Z'), (1, 'withdrawn', 'topic:1', '2026-03-02 10:00Z'),
+                (1, 'withdrawn', 'digest:1', '2026-03-02 11:00Z')
+        """)
+        migrations.upgrade(url)
+        found = owner.execute(
+            "SELECT undoes, purpose FROM consent_event WHERE kind = 'withdrawn' ORDER BY id"
+        ).fetchall()
+    assert found == [(1, "digest:1"), (2, "topic:1"), (None, "digest:1"), (3, "topic:1")]

@@ -67,12 +67,16 @@ class ConsentEvent(Base):
     basis: Mapped[str | None]
     purpose: Mapped[str]
     import_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("import_run.id"))
+    # The permission that an operator took back: that is no word of the person's.
+    undoes: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("consent_event.id"))
     at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (
         CheckConstraint(one_of("kind", Consent), name="kind_is_known"),
         CheckConstraint(f"basis IS NULL OR {one_of('basis', Basis)}", name="basis_is_known"),
         CheckConstraint("kind <> 'granted' OR basis IS NOT NULL", name="a_grant_has_a_basis"),
+        CheckConstraint("undoes IS NULL OR kind = 'withdrawn'", name="undoing_withdraws"),
+        Index("undone_once", "undoes", unique=True, postgresql_where="undoes IS NOT NULL"),
         Index(None, "subscriber_id"),
     )
 
@@ -126,7 +130,7 @@ class StayedSilent(Base):
 
 
 class Unproven(Base):
-    """Somebody whom a list names, and of whom nobody can show that they asked for it: nothing is sent before they say yes."""
+    """Somebody whom a list names without showing that they asked for it: on this alone nothing is sent before they say yes."""
 
     __tablename__ = "unproven"
 
@@ -134,7 +138,7 @@ class Unproven(Base):
         BigInteger, ForeignKey("subscriber.id", ondelete="CASCADE"), primary_key=True
     )
     digest_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("digest.id"), primary_key=True)
-    import_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("import_run.id"))
+    import_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("import_run.id"), primary_key=True)
     asked_at: Mapped[datetime | None]
 
     __table_args__ = (Index(None, "import_id"),)

@@ -123,17 +123,23 @@ def withdrawn(session: Session, subscriber_id: int, *, purpose: str, now: dateti
     session.flush()
 
 
-def said_no(person: str, purposes: str, *, but: str = "NULL") -> str:
-    """Return SQL for whether the last word of a person about any of some purposes was no.
+def own(event: str) -> str:
+    """Return SQL for whether an event is a word of the person's own that counts: no list's or operator's, and no yes taken back."""
+    return f"""({event}.import_id IS NULL AND {event}.undoes IS NULL AND ({event}.kind = 'withdrawn'
+        OR (SELECT count(*) FROM consent_event u WHERE u.undoes = {event}.id) = 0))"""  # noqa: S608
 
-    person     the SQL of their number; purposes: of an array; but: of the number of an import whose permissions do not count
 
-    What ended because a list was undone is nobody's word. An aggregate, one look-up by index: an EXISTS the planner may turn into a
-    hash of everybody, and ORDER BY … LIMIT 1 into a walk backwards through all events, while tables just filled have no statistics.
+def said_no(person: str, purposes: str) -> str:
+    """Return SQL for whether the last word of a person's own about any of some purposes was no.
+
+    person     the SQL of their number; purposes: of an array
+
+    What ended because an operator took a list or a sign-up back is nobody's word. An aggregate, one look-up by index: an EXISTS the
+    planner may turn into a hash of everybody, and ORDER BY … LIMIT 1 into a walk backwards through all events, while tables just
+    filled have no statistics.
     """
     return f"""coalesce((SELECT (array_agg(e.kind ORDER BY e.id DESC))[1] = 'withdrawn' FROM consent_event e
-        WHERE e.subscriber_id = {person} AND e.purpose = ANY ({purposes})
-        AND (e.import_id IS NULL OR e.kind = 'granted' AND e.import_id IS DISTINCT FROM {but})), false)"""  # noqa: S608
+        WHERE e.subscriber_id = {person} AND e.purpose = ANY ({purposes}) AND {own("e")}), false)"""  # noqa: S608
 
 
 def said_no_to(session: Session, subscriber_id: int, digest_id: int) -> bool:

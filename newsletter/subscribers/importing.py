@@ -7,7 +7,7 @@ comes in.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -34,6 +34,7 @@ from newsletter.subscribers import (
     suppression,
     tables,
     tagging,
+    unproven,
 )
 from newsletter.subscribers.entries import Barred, Person, Reject, Seen
 from newsletter.subscribers.formats import Standing
@@ -434,9 +435,7 @@ class _Run:
                 for event, (number, person) in zip(events, proven, strict=True)
             ),
         )
-        numbers = [number for number, _ in proven]
-        taken.changed.update(numbers)
-        session.execute(_NO_LONGER, {"ids": numbers, "digest": terms.digest_id})
+        taken.changed.update(number for number, _ in proven)
 
     def _grant(self, proven: list[Pair]) -> list[int]:
         """Keep what the list shows of each, with its proof; return the events."""
@@ -450,8 +449,9 @@ class _Run:
         return events
 
     def _stand_by(self, subscribed: list[Pair], taken: _Taken) -> None:
-        """Keep what the list shows of readers who take the digest already, so that it outlives the undoing of another."""
+        """Keep what the list says of readers who take the digest already, so that it outlives the undoing of another."""
         proven = {number: person for number, person in subscribed if self._proven(person)}
+        self._name(number for number, _ in subscribed if number not in proven)
         thin = grounds.thin(self._session, proven, purpose=self._purposes[0]) if proven else ()
         if thin:
             self._grant([(number, proven[number]) for number in sorted(thin)])
@@ -459,8 +459,10 @@ class _Run:
 
     def _wait(self, waiting: list[Pair], taken: _Taken) -> None:
         taken.unproven += len(waiting)
-        facts = {"ids": [number for number, _ in waiting], "digest": self._terms.digest_id, "import": self._import_id}
-        taken.changed.update(self._session.execute(_UNPROVEN, facts).scalars())
+        taken.changed |= self._name(number for number, _ in waiting)
+
+    def _name(self, readers: Iterable[int]) -> set[int]:
+        return unproven.name(self._session, readers, digest_id=self._terms.digest_id, import_id=self._import_id)
 
     def _tag(self, taken: _Taken) -> None:
         """Give readers their topics, where it can be shown that they asked for mail. New readers are counted as added alone."""
@@ -482,9 +484,3 @@ _KNOWN = text(f"""
     FROM unnest(CAST(:boxes AS bigint[])) AS known (mailbox_id)
     LEFT JOIN subscriber s ON s.mailbox_id = known.mailbox_id
 """)  # noqa: S608
-_UNPROVEN = text("""
-    INSERT INTO unproven (subscriber_id, digest_id, import_id)
-    SELECT number, :digest, :import FROM unnest(CAST(:ids AS bigint[])) AS number
-    ON CONFLICT DO NOTHING RETURNING subscriber_id
-""")
-_NO_LONGER = text("DELETE FROM unproven WHERE digest_id = :digest AND subscriber_id = ANY (CAST(:ids AS bigint[]))")

@@ -88,7 +88,7 @@ _UNSETTLED = text("SELECT id FROM import_run WHERE unheard_after IS NOT NULL ORD
 
 _SPOKE = text("""
     SELECT DISTINCT e.subscriber_id FROM consent_event e JOIN import_run r ON e.id > r.unheard_after
-    WHERE r.id = :import AND e.kind = 'withdrawn' AND e.import_id IS NULL
+    WHERE r.id = :import AND e.kind = 'withdrawn' AND e.import_id IS NULL AND e.undoes IS NULL
 """)
 _BARRED = text("""
     SELECT DISTINCT s.id FROM suppression p JOIN import_run r ON p.at >= r.at JOIN subscriber s ON s.mailbox_id = p.mailbox_id
@@ -97,8 +97,7 @@ _BARRED = text("""
 _MINE = """UPDATE subscription l SET ended_at = :now, end_reason = {reason} FROM consent_event e
         WHERE e.id = l.granted_by AND e.import_id = :import AND l.ended_at IS NULL
         AND l.subscriber_id = ANY (CAST(:ids AS bigint[])) AND {rule} RETURNING l.subscriber_id, l.digest_id"""
-# Its own permission is no word of theirs, whichever of the two has the later number.
-_SAID_NO = consent.said_no("l.subscriber_id", f"ARRAY['digest:' || l.digest_id, '{consent.EVERYTHING}']", but=":import")
+_SAID_NO = consent.said_no("l.subscriber_id", f"ARRAY['digest:' || l.digest_id, '{consent.EVERYTHING}']")
 _LEFT = text(f"""
     WITH ended AS ({_MINE.format(reason="'unsubscribed'", rule=_SAID_NO)})
     INSERT INTO consent_event (subscriber_id, kind, purpose, at)

@@ -15,7 +15,7 @@ from sqlalchemy import select, text
 from newsletter.addresses import BadAddress, EmailAddress
 from newsletter.database import Session
 from newsletter.mailboxes import Whose
-from newsletter.models.consent import ConsentDetail, ConsentEvent, ImportRun, Unproven
+from newsletter.models.consent import Consent, ConsentDetail, ConsentEvent, ImportRun, Unproven
 from newsletter.models.fresh import FreshLink
 from newsletter.models.privacy import PrivacyWish
 from newsletter.models.signup import Signup
@@ -150,6 +150,8 @@ def permissions(session: Session, whose: Whose) -> Iterator[dict[str, Any]]:
         told: dict[str, Any] = {"at": event.at, "permission": event.id, "kind": event.kind, "purpose": event.purpose}
         if event.basis:
             told["basis"] = event.basis
+        if event.kind == Consent.WITHDRAWN:
+            told |= _by(event, run)
         if detail is not None:
             sealed = session.vault.unseal("consent_detail", "details", event.id, detail.details_sealed)
             told |= agreements.told(json.loads(sealed))
@@ -158,10 +160,20 @@ def permissions(session: Session, whose: Whose) -> Iterator[dict[str, Any]]:
         yield told
 
 
+def _by(event: ConsentEvent, run: ImportRun | None) -> dict[str, Any]:
+    """Tell whose act a withdrawal was. A list's permission also ends where its reader must not be written to."""
+    if event.undoes:
+        return {"by": "an operator", "undoes_permission": event.undoes}
+    if run is None:
+        return {"by": "the person"}
+    return {"by": "an operator" if event.at == run.undone_at else "the do-not-mail list"}
+
+
 def _list(session: Session, run: ImportRun) -> dict[str, Any]:
-    """Tell of the list that brought something: which, whose export it was, and what the operator said of it."""
+    """Tell of the list that brought something: which, whose export it was, what the operator said of it, and if it was undone."""
     evidence = session.vault.unseal("import_run", "evidence", run.id, run.evidence_sealed)
-    return {"import": run.id, "source": run.source, "evidence": evidence}
+    undone = {"import_undone_at": run.undone_at} if run.undone_at else {}
+    return {"import": run.id, "source": run.source, "evidence": evidence} | undone
 
 
 def _named_by_lists(session: Session, whose: Whose) -> Iterator[dict[str, Any]]:

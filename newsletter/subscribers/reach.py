@@ -45,7 +45,7 @@ _REACH = text("""
     SELECT digest_id AS digests, count(*) FILTER (WHERE ordinary) AS readers FROM taken GROUP BY digest_id
     UNION ALL SELECT NULL, count(DISTINCT subscriber_id) FROM taken
 """)
-_UNPROVEN = text(f"SELECT count(*) FROM {unproven.UNDECIDED}")  # noqa: S608
+_UNPROVEN = text(f"SELECT count(DISTINCT (u.subscriber_id, u.digest_id)) FROM {unproven.UNDECIDED}")  # noqa: S608
 
 
 def as_data(found: Reach | None) -> dict[str, Any]:

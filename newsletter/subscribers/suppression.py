@@ -21,7 +21,7 @@ from newsletter.mailboxes import UnknownMailbox
 from newsletter.models.subscriber import Subscriber
 from newsletter.models.suppression import Reason as Reason
 from newsletter.models.suppression import Suppression
-from newsletter.subscribers import tables
+from newsletter.subscribers import consent, tables
 
 
 class Who(StrEnum):
@@ -262,7 +262,7 @@ def bring(session: Session, words: list[Brought], *, import_id: int, now: dateti
     return added
 
 
-_BRING = text("""
+_BRING = text(f"""
     INSERT INTO suppression (mailbox_id, reason, at, import_id)
     SELECT w.box, w.reason, least(coalesce(w.since, :now), :now), :import
     FROM unnest(CAST(:boxes AS bigint[]), CAST(:reasons AS text[]), CAST(:since AS timestamptz[])) AS w (box, reason, since)
@@ -270,9 +270,9 @@ _BRING = text("""
             AND p.lifted_why IS DISTINCT FROM 'import undone'
             AND (p.lifted_at IS NULL OR p.lifted_at >= coalesce(w.since, '-infinity'))) = 0
         AND (w.since IS NULL OR (SELECT count(*) FROM subscriber s JOIN consent_event e ON e.subscriber_id = s.id
-            WHERE s.mailbox_id = w.box AND e.kind = 'granted' AND e.import_id IS NULL AND e.at > w.since) = 0)
+            WHERE s.mailbox_id = w.box AND e.kind = 'granted' AND e.at > w.since AND {consent.own("e")}) = 0)
     ON CONFLICT DO NOTHING RETURNING id
-""")
+""")  # noqa: S608
 
 
 # What another list brought stands by this one as well: each of the two can be undone by itself.

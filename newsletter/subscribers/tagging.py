@@ -76,7 +76,7 @@ _GIVE = text("""
     WITH wanted AS (
         SELECT DISTINCT reader, topic FROM unnest(CAST(:readers AS bigint[]), CAST(:topics AS bigint[])) AS w (reader, topic)
         WHERE (SELECT count(*) FROM interest i WHERE i.subscriber_id = w.reader AND i.topic_id = w.topic
-            AND (i.end_reason IN ('import undone', 'topic removed')) IS NOT TRUE) = 0
+            AND (i.end_reason IN ('import undone', 'sign-up undone', 'topic removed')) IS NOT TRUE) = 0
     ), numbered AS MATERIALIZED (
         SELECT reader, topic, nextval(pg_get_serial_sequence('consent_event', 'id')) AS event FROM wanted
     ), granted AS (
@@ -92,5 +92,5 @@ _STAND_BY = text(f"""
     SELECT DISTINCT reader, 'granted', :basis, 'topic:' || topic, CAST(:import AS bigint), CAST(:now AS timestamptz)
     FROM unnest(CAST(:readers AS bigint[]), CAST(:topics AS bigint[])) AS w (reader, topic)
     WHERE (SELECT count(*) FROM interest i WHERE i.subscriber_id = w.reader AND i.topic_id = w.topic AND i.ended_at IS NULL) > 0
-        AND {grounds.count("w.reader", "'topic:' || w.topic")} < {grounds.MOST}
+        AND {grounds.lists("w.reader", "'topic:' || w.topic")} < {grounds.MOST}
 """)  # noqa: S608

@@ -1,4 +1,7 @@
-"""Taking sign-ups back: what they granted ends, whom they made and who said no word since is forgotten, others are not touched."""
+"""Taking sign-ups back: what they granted ends, or rests on what else shows it; whom they alone made is forgotten, others stay.
+
+That is an operator's act: it is written down as one, and keeps nobody out of a list that comes later.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,7 +13,7 @@ from newsletter.database import Session
 from newsletter.models.consent import ConsentDetail
 from newsletter.models.signup import Signup, SignupState
 from newsletter.models.subscriber import Subscriber
-from newsletter.subscribers import consent
+from newsletter.subscribers import consent, grounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Marked:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What a person who came in by sign-ups had of them. forgotten: they had nothing else, and are nobody again."""
+    """What a person who came in by sign-ups has no more without them. forgotten: they had nothing else, and are nobody again."""
 
     mailbox_id: int
     digest_ids: tuple[int, ...]
@@ -45,7 +48,7 @@ def take_back(session: Session, found: Sequence[Marked], *, now: datetime) -> li
     """
     boxes = {one.mailbox_id for one in found if one.mailbox_id is not None}
     rows = session.execute(_MADE, {"boxes": list(boxes)})
-    return [_end(session, row.person, row.mailbox_id, row.events, now) for row in rows]
+    return [_end(session, row.person, row.mailbox_id, row.events or (), now) for row in rows]
 
 
 # Someone who was known before has no sign-up that made them. Events of all theirs that are taken back, also earlier.
@@ -58,12 +61,12 @@ _MADE = text("""
 """)
 
 
-def _end(session: Session, person: int, mailbox_id: int, events: Sequence[int] | None, now: datetime) -> Ended:
-    facts = {"person": person, "events": list(events or ()), "now": now}
+def _end(session: Session, person: int, mailbox_id: int, events: Sequence[int], now: datetime) -> Ended:
+    facts = {"person": person, "events": list(events), "now": now}
+    grounds.undo(session, events, now=now)
+    grounds.hand_over(session, [person])
     digests = tuple(session.execute(_END, facts).scalars())
     session.execute(_END_TOPICS, facts)
-    for digest in digests:
-        consent.withdrawn(session, person, purpose=consent.of_digest(digest), now=now)
     ours = func.any(cast(facts["events"], ARRAY(BigInteger)))
     session.execute(delete(ConsentDetail).where(ConsentDetail.event_id == ours))
     alone = session.execute(_OTHERS, facts).first() is None
@@ -81,14 +84,13 @@ _END_TOPICS = text("""
     UPDATE interest SET ended_at = :now, end_reason = 'sign-up undone'
     WHERE subscriber_id = :person AND granted_by = ANY (CAST(:events AS bigint[])) AND ended_at IS NULL
 """)
-# What else there is of them: that they left is not forgotten. What was taken back before is no word of theirs.
-_OTHERS = text("""
-    SELECT id FROM subscription WHERE subscriber_id = :person AND granted_by <> ALL (CAST(:events AS bigint[]))
-    UNION ALL SELECT e.id FROM consent_event e WHERE e.subscriber_id = :person AND e.kind = 'withdrawn' AND NOT EXISTS (
-        SELECT FROM subscription l WHERE l.subscriber_id = :person AND e.purpose = 'digest:' || l.digest_id
-            AND l.ended_at = e.at AND l.end_reason = 'sign-up undone')
+# What else there is of them: a no of their own is not forgotten, nor that a list names them.
+_OTHERS = text(f"""
+    SELECT id FROM consent_event e WHERE subscriber_id = :person AND CASE WHEN kind = 'withdrawn' THEN {consent.own("e")}
+        ELSE purpose LIKE 'digest:%' AND {grounds.stands("e")} END
+    UNION ALL SELECT import_id FROM unproven WHERE subscriber_id = :person
     LIMIT 1
-""")
+""")  # noqa: S608
 
 
 def done(session: Session, found: Collection[Marked]) -> None:

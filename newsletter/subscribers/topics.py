@@ -13,7 +13,7 @@ from newsletter.database import Session
 from newsletter.errors import Conflict, Invalid, NotFound
 from newsletter.models.consent import ImportRun
 from newsletter.models.topic import Interest, Topic
-from newsletter.subscribers import consent
+from newsletter.subscribers import consent, grounds
 from newsletter.subscribers.consent import Basis
 
 _KEY = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?").fullmatch
@@ -141,14 +141,16 @@ def remove_made(session: Session, import_id: int, *, now: datetime) -> int:
 _NAMED = text(
     """SELECT count(*) FROM segment WHERE strpos(CAST(conditions AS text), '"topic": "' || :key || '"') > 0"""
 )
-_NO_MORE = text("""
+# On whatever it rests besides: with readers the topic loses all of that, and none of it is a word of theirs.
+_NO_MORE = text(f"""
     WITH ended AS (
         UPDATE interest SET ended_at = :now, end_reason = 'topic removed' WHERE topic_id = :topic AND ended_at IS NULL
         RETURNING subscriber_id
     )
-    INSERT INTO consent_event (subscriber_id, kind, purpose, at)
-    SELECT subscriber_id, 'withdrawn', 'topic:' || CAST(:topic AS bigint), :now FROM ended
-""")
+    INSERT INTO consent_event (subscriber_id, kind, purpose, undoes, at)
+    SELECT g.subscriber_id, 'withdrawn', g.purpose, g.id, :now FROM ended JOIN consent_event g USING (subscriber_id)
+    WHERE g.purpose = 'topic:' || CAST(:topic AS bigint) AND {grounds.stands("g")} ORDER BY g.id
+""")  # noqa: S608
 
 
 def by_key(session: Session, key: str) -> TopicView:
@@ -185,14 +187,13 @@ def choose(
     keys: Iterable[str],
     *,
     now: datetime,
-    granted_by: int | None = None,
     details: Mapping[str, str] | None = None,
     reason: str = "changed",
 ) -> bool:
     """Let a reader have these topics and no others; return whether anything changed. Safe to repeat.
 
-    granted_by   the consent event on which the new ones rest; None: one is recorded for each, with these details
-    reason       why the others end
+    details   how they said so, kept with the permission of each new one
+    reason    why the others end
 
     Each topic that ends is a consent event of its own, of that topic alone: it never means "no more mail".
     Raises UnknownTopic, and then nothing has changed.
@@ -202,7 +203,7 @@ def choose(
     for topic_id in sorted(had - wanted):
         _end(session, subscriber_id, topic_id, reason=reason, now=now)
     for topic_id in sorted(wanted - had):
-        event = granted_by or consent.granted(
+        event = consent.granted(
             session, subscriber_id, basis=Basis.CONSENT, purpose=of_topic(topic_id), now=now, details=details
         )
         session.add(Interest(subscriber_id=subscriber_id, topic_id=topic_id, granted_by=event, started_at=now))

@@ -1,5 +1,6 @@
 """A whole import is taken back: what it granted ends, and whom it alone made is forgotten."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +10,7 @@ from sqlalchemy import text
 from newsletter.database import Session
 from newsletter.errors import Conflict, NotFound
 from newsletter.ledger import reading
-from newsletter.subscribers import grounds, tables, topics, unproven
+from newsletter.subscribers import consent, grounds, tables, topics, unproven
 
 UNDONE = "import undone"
 _BATCH = 50_000
@@ -69,20 +70,25 @@ def undo(session: Session, number: int, *, suppressions_too: bool, now: datetime
         raise AlreadyUndone(number, run.undone_at)
     facts: dict[str, Any] = {"import": number, "now": now}
     people = list(session.execute(_PEOPLE, facts).all())
-    handed = grounds.hand_over(session, number)
+    session.execute(_MARK, facts)
+    handed = sum(grounds.hand_over(session, batch) for batch in _batches([person.id for person in people]))
     ended, interests = (len(session.execute(one, facts).all()) for one in (_SUBSCRIPTIONS, _INTERESTS))
     # The same list, brought again, must not have them asked once more; whom our question reached waits as long as they may answer.
     unproven.remember(session, unproven.asked_of(session, number), now=now)
     session.execute(_WAITING, facts)
     boxes: list[int] = []
-    for place in range(0, len(people), _BATCH):
-        boxes += _forget(session, people[place : place + _BATCH])
+    for batch in _batches(people):
+        boxes += _forget(session, batch)
     topics_ = topics.remove_made(session, number, now=now)
     lifted = _lift(session, facts) if suppressions_too else 0
-    session.execute(_MARK, facts)
     return Undone(
         number, ended, interests, len(boxes), len(people) - len(boxes), lifted, run.altered, handed, topics_
     ), boxes
+
+
+def _batches(found: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for place in range(0, len(found), _BATCH):
+        yield found[place : place + _BATCH]
 
 
 def _lift(session: Session, facts: dict[str, Any]) -> int:
@@ -92,7 +98,7 @@ def _lift(session: Session, facts: dict[str, Any]) -> int:
     return int(session.execute(_LIFT, facts).rowcount)  # type: ignore[attr-defined]
 
 
-def _forget(session: Session, people: list[Any]) -> list[int]:
+def _forget(session: Session, people: Sequence[Any]) -> list[int]:
     """Delete those who have nothing else; return their mailboxes."""
     written_to = reading.written_to(session, [person.mailbox_id for person in people])
     alone = [person.id for person in people if person.alone and person.mailbox_id not in written_to]
@@ -104,18 +110,19 @@ def _forget(session: Session, people: list[Any]) -> list[int]:
 
 _RUN = text("SELECT undone_at, altered FROM import_run WHERE id = :import FOR UPDATE")
 # Whom it named: by what it granted them, or because it could show nothing. Alone: nobody else ever said anything of them, but
-# lists that were undone.
-_PEOPLE = text("""
+# lists and sign-ups that were undone.
+_PEOPLE = text(f"""
     SELECT s.id, s.mailbox_id,
         NOT EXISTS (SELECT FROM consent_event e LEFT JOIN import_run r ON r.id = e.import_id
-            WHERE e.subscriber_id = s.id AND e.import_id IS DISTINCT FROM :import AND r.undone_at IS NULL)
+            WHERE e.subscriber_id = s.id AND e.import_id IS DISTINCT FROM :import
+                AND CASE WHEN e.import_id IS NULL THEN {consent.own("e")} ELSE r.undone_at IS NULL END)
         AND NOT EXISTS (SELECT FROM unproven u WHERE u.subscriber_id = s.id AND u.import_id <> :import) AS alone
     FROM (
         SELECT subscriber_id FROM consent_event WHERE import_id = :import
         UNION SELECT subscriber_id FROM unproven WHERE import_id = :import
     ) named JOIN subscriber s ON s.id = named.subscriber_id
     ORDER BY s.id
-""")
+""")  # noqa: S608
 _SUBSCRIPTIONS = text("""
     WITH ended AS (
         UPDATE subscription l SET ended_at = :now, end_reason = 'import undone' FROM consent_event e

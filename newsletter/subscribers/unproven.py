@@ -1,4 +1,8 @@
-"""Whom lists named without evidence: they are asked once, as if they had come by the form, and get nothing before they say yes."""
+"""Whom lists named without evidence: they are asked once, as if they had come by the form, and get nothing before they say yes.
+
+Each list is kept, also of who takes the digest on something else: when that is taken back they can still be asked. One question is
+for all of them.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +12,7 @@ from sqlalchemy import delete, select, text
 
 from newsletter.database import Session
 from newsletter.models.consent import StayedSilent
-from newsletter.subscribers import consent, recipients
+from newsletter.subscribers import consent, grounds, recipients
 
 SILENT, UNASKED = timedelta(days=31), timedelta(days=365)
 """How long somebody is kept whom nobody may write to: after they were asked, and where nobody asked them."""
@@ -25,6 +29,25 @@ class Waiting:
     address: str
     name: str
     language: str
+
+
+def name(session: Session, readers: Iterable[int], *, digest_id: int, import_id: int) -> set[int]:
+    """Write down that a list names some readers, but none who was asked and stayed silent; return those whom none had named."""
+    facts = {"ids": list(readers), "digest": digest_id, "import": import_id}
+    return set(session.execute(_NAME, facts).scalars()) if facts["ids"] else set()
+
+
+_NAME = text(f"""
+    WITH known AS (
+        SELECT s.id, (SELECT count(*) FROM unproven u WHERE u.subscriber_id = s.id AND u.digest_id = :digest) AS lists
+        FROM unnest(CAST(:ids AS bigint[])) AS given (number) JOIN subscriber s ON s.id = given.number
+        WHERE (SELECT count(*) FROM stayed_silent q WHERE q.mailbox_id = s.mailbox_id) = 0
+    ), named AS (
+        INSERT INTO unproven (subscriber_id, digest_id, import_id)
+        SELECT id, :digest, :import FROM known WHERE lists < {grounds.MOST} ON CONFLICT DO NOTHING
+    )
+    SELECT id FROM known WHERE lists = 0
+""")  # noqa: S608
 
 
 def count(session: Session, import_id: int) -> int:
@@ -97,20 +120,25 @@ def tidy(session: Session, *, now: datetime, most: int) -> list[int]:
     return list(session.execute(_NO_LONGER, {"over": now - REMEMBERED, "most": most}).scalars())
 
 
+# Who was asked because of one list and stayed silent is asked because of none.
 _OVER = text("""
-    DELETE FROM unproven WHERE ctid IN (
-        SELECT u.ctid FROM unproven u JOIN import_run r ON r.id = u.import_id JOIN subscriber s ON s.id = u.subscriber_id
+    WITH over AS (
+        SELECT u.subscriber_id, u.digest_id, u.import_id, u.asked_at FROM unproven u
+        JOIN import_run r ON r.id = u.import_id JOIN subscriber s ON s.id = u.subscriber_id
         WHERE (u.asked_at < :silent OR u.asked_at IS NULL AND r.at < :unasked)
             AND NOT EXISTS (SELECT FROM signup g WHERE g.mailbox_id = s.mailbox_id)
         LIMIT :most FOR UPDATE OF u SKIP LOCKED
-    ) RETURNING subscriber_id, asked_at
+    )
+    DELETE FROM unproven u USING over o WHERE o.subscriber_id = u.subscriber_id AND o.digest_id = u.digest_id
+        AND (o.import_id = u.import_id OR o.asked_at IS NOT NULL)
+    RETURNING u.subscriber_id, u.asked_at
 """)
-_REMEMBER = text("""
+_REMEMBER = text(f"""
     INSERT INTO stayed_silent (mailbox_id, at) SELECT DISTINCT s.mailbox_id, CAST(:now AS timestamptz) FROM subscriber s
     WHERE s.id = ANY (CAST(:ids AS bigint[])) AND NOT EXISTS (
-        SELECT FROM consent_event e WHERE e.subscriber_id = s.id AND e.kind = 'granted' AND e.import_id IS NULL)
+        SELECT FROM consent_event e WHERE e.subscriber_id = s.id AND e.kind = 'granted' AND {consent.own("e")})
     ON CONFLICT (mailbox_id) DO UPDATE SET at = excluded.at
-""")
+""")  # noqa: S608
 _NO_LONGER = text("""
     DELETE FROM stayed_silent WHERE mailbox_id IN (SELECT mailbox_id FROM stayed_silent WHERE at < :over LIMIT :most)
     RETURNING mailbox_id
@@ -133,7 +161,8 @@ UNDECIDED = f"""
         AND NOT EXISTS (SELECT FROM consent_event w WHERE w.subscriber_id = s.id AND w.kind = 'withdrawn'
             AND {consent.said_no("w.subscriber_id", f"ARRAY['digest:' || u.digest_id, '{consent.EVERYTHING}']")})
 """  # noqa: S608
-_OPEN = f"FROM {UNDECIDED} AND u.import_id = :import AND u.asked_at IS NULL"
+_OPEN = f"""FROM {UNDECIDED} AND u.import_id = :import AND NOT EXISTS (SELECT FROM unproven o
+    WHERE o.subscriber_id = u.subscriber_id AND o.digest_id = u.digest_id AND o.asked_at IS NOT NULL)"""
 _COUNT = text(f"SELECT count(*) {_OPEN}")
 _UNASKED = text(f"""
     SELECT u.import_id, count(*) AS people FROM {UNDECIDED} AND u.asked_at IS NULL GROUP BY u.import_id ORDER BY u.import_id

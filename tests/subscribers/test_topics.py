@@ -50,15 +50,6 @@ def test_a_topic_that_ends_ends_nothing_else(lists: Lists, reader: tuple[int, in
 
 
 @pytest.mark.usefixtures("three")
-def test_one_permission_can_carry_several_topics(lists: Lists, reader: tuple[int, int]) -> None:
-    """A form with several boxes is agreed to once."""
-    event = lists.one("SELECT min(id) FROM consent_event")
-    with lists.database.transaction() as session:
-        topics.choose(session, reader[0], ["water", "press"], now=NOW, granted_by=event)
-    assert lists.ask("SELECT DISTINCT granted_by FROM interest") == [(event,)]
-
-
-@pytest.mark.usefixtures("three")
 def test_a_topic_that_is_not_there_changes_nothing(lists: Lists, reader: tuple[int, int]) -> None:
     """A page that was open while a topic went must not take the reader's other choices with it."""
     with lists.database.transaction() as session:

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from newsletter import database
 from newsletter.addresses import EmailAddress
 from newsletter.database import Session
-from newsletter.subscribers import consent, grounds, people, segments, suppression, tables, topics
+from newsletter.subscribers import consent, grounds, people, segments, suppression, tables, topics, unproven
 from newsletter.subscribers.suppression import Brought, Reason, SaidBy, Word
 from newsletter.subscribers.tagging import Tags
 from tests.fakes import exports
@@ -187,7 +188,7 @@ def test_who_said_yes_themselves_stays_when_the_list_is_undone(moving: Moving, u
     with moving.lists.database.transaction() as session:
         purpose = consent.of_digest(moving.lists.digest_id)
         own = consent.granted(session, number, basis=consent.Basis.CONSENT, purpose=purpose, now=NOW)
-    assert moving.lists.bring(ANN).also == 0
+    assert moving.lists.bring(ANN).also == 1, "kept besides, for she may have said it by a sign-up that is taken back"
     assert undo(first).handed == 1
     assert moving.readers() == {"ann"}
     assert moving.lists.one("SELECT granted_by FROM subscription WHERE ended_at IS NULL") == own
@@ -259,3 +260,68 @@ def test_a_topic_that_others_use_outlives_the_list_that_made_it(moving: Moving, 
     assert undo(done.number).topics == 0
     with moving.lists.database.transaction() as session:
         assert [one.key for one in topics.listed(session)] == ["press-freedom", "water"]
+
+
+@pytest.mark.parametrize("before", ["her own choice", "another list"])
+def test_what_went_with_its_topic_does_not_come_back_by_undoing(moving: Moving, undo: Undo, before: str) -> None:
+    """A topic that is added again begins without readers: when the list that gave it to her since goes, nothing else gives it."""
+    path = exports.mailchimp(moving.folder / "export.zip")
+    with moving.lists.database.transaction() as session:
+        topics.add(session, "water", name="Water")
+    first = moving.bring(path) if before == "another list" else moving.lists.bring(ANN)
+    (ann, _) = moving.lists.reader()
+    with moving.lists.database.transaction() as session:
+        topics.choose(session, ann, ["water"], now=NOW)
+        topics.remove(session, "water", chosen_too=True, now=NOW)
+        topics.add(session, "water", name="Water")
+    second = moving.bring(path)
+    assert undo(second.number).interests == second.interests == 2
+    assert moving.lists.one("SELECT count(*) FROM interest WHERE ended_at IS NULL") == 0
+    undo(first.number)
+    assert moving.people() == set(), "nor is what an operator did to a topic a word that keeps anybody"
+
+
+def waits(moving: Moving, number: int) -> set[str]:
+    """Return the local parts of those who could be asked because of a list."""
+    with moving.lists.database.transaction() as session:
+        return {one.address.partition("@")[0] for one in unproven.waiting(session, number, most=9)}
+
+
+@pytest.mark.parametrize("order", ["first", "second"])
+@pytest.mark.parametrize("undone", ["with evidence", "without"])
+def test_whom_a_list_without_evidence_names_too_waits_when_the_other_is_undone(
+    moving: Moving, undo: Undo, undone: str, order: str
+) -> None:
+    """The other list was the wrong file; this one names her as it did, so she can be asked, and is neither forgotten nor mailed."""
+
+    def bring(evidence: str) -> int:
+        return moving.bring(moving.file("b.csv", TIMES.replace("2021-03-01T10:00:00Z", "")), evidence=evidence).number
+
+    gone, left = "paper forms" if undone == "with evidence" else "", ""
+    numbers = [bring(gone), bring(left)] if order == "first" else [bring(left), bring(gone)][::-1]
+    takes = {"ann", "bob"} if gone else {"bob"}
+    assert moving.readers() == takes
+    assert waits(moving, numbers[1]) == {"ann"} - takes, "and is not asked while she takes it"
+    undo(numbers[0])
+    assert (moving.readers(), waits(moving, numbers[1])) == ({"bob"}, {"ann"})
+    undo(numbers[1])
+    assert moving.people() == set()
+
+
+def test_who_is_named_by_many_lists_without_evidence_is_asked_once_and_counted_once(moving: Moving) -> None:
+    """One question is for all of them, and so is the silence after it; and no list fills the table night by night."""
+    path = moving.file("b.csv", "email,optin_time\nann@example.org,\n")
+    done = [moving.bring(path) for _ in range(6)]
+    assert [one.changed + one.added for one in done] == [1, 0, 0, 0, 0, 0]
+    assert done[-1].reach is not None
+    assert done[-1].reach.unproven == 1
+    assert moving.lists.one("SELECT count(*) FROM unproven") == grounds.MOST
+    (ann, _) = moving.lists.reader()
+    with moving.lists.database.transaction() as session:
+        unproven.asked(session, done[0].number, [ann])
+    assert waits(moving, done[1].number) == set()
+    moving.lists.ask("UPDATE unproven SET asked_at = now() - interval '32 days' WHERE asked_at IS NOT NULL")
+    with moving.lists.database.transaction() as session:
+        unproven.forget(session, now=database.now(session), most=9)
+    assert moving.people() == set()
+    assert moving.bring(path).silent == 1
