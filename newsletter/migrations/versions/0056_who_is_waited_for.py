@@ -6,8 +6,8 @@ Of one that was closed before this was known it is not said that it refuses us: 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0059"
-down_revision = "0054"
+revision = "0056"
+down_revision = "0055"
 branch_labels = None
 depends_on = None
 
