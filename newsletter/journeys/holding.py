@@ -25,7 +25,7 @@ from newsletter.operators import audit, hooks
 from newsletter.operators import people as operators
 from newsletter.operators.hooks import Event
 from newsletter.operators.roles import May
-from newsletter.subscribers import held, people, signup, suppression, taking_back, unproven
+from newsletter.subscribers import held, people, signup, suppression, tables, taking_back, unproven
 from newsletter.subscribers.held import Counted, Group, WaveView, Where
 from newsletter.subscribers.waves import Why
 
@@ -145,7 +145,7 @@ def tend(parts: Parts) -> int:
 
 def _take_back(parts: Parts) -> int:
     with parts.database.transaction() as session:
-        if not signup.claim(session):
+        if not signup.claim(session) or not tables.none_comes_in(session):
             return 0
         now = database.now(session)
         found = taking_back.marked(session, limit=BATCH)

@@ -36,6 +36,7 @@ from newsletter.subscribers import (
     signup,
     subscriptions,
     suppression,
+    tables,
 )
 from newsletter.subscribers.agreements import Shown
 from newsletter.subscribers.declining import Closed
@@ -343,4 +344,6 @@ _PATIENCE = 200
 def tidy(parts: Parts) -> int:
     """Forget the wishes that nobody answered within a month, and the addresses that nobody else has a use for."""
     with parts.database.transaction() as session:
+        if not tables.none_comes_in(session):
+            return 0
         return holding.forget_boxes(session, signup.forget(session, now=database.now(session)))
