@@ -308,7 +308,7 @@ def _take(parts: Parts, due: Sequence[int], held_up: set[int]) -> int:
 
     An import holds the rows of its people to its end, a minute on, and may come to wait for ours. A turn can be had again, a list
     of a million cannot: so it is the turn that gives up, before PostgreSQL looks which of the two it breaks. It is had again by
-    halves, each a transaction of its own, until those are left whom the import names: nobody else waits for it.
+    portions, each a transaction of its own, until those are left whom the import names: nobody else waits for it.
     """
     try:
         count = _turn(parts, due)
@@ -316,8 +316,8 @@ def _take(parts: Parts, due: Sequence[int], held_up: set[int]) -> int:
         if len(due) == 1:
             held_up.update(due)
             return 0
-        half = len(due) // 2
-        return _take(parts, due[:half], held_up) + _take(parts, due[half:], held_up)
+        step = -(-len(due) // _PORTIONS)
+        return sum(_take(parts, due[place : place + step], held_up) for place in range(0, len(due), step))
     parts.nudger.nudge(DELIVER[Lane.TRANSACTIONAL])
     return count
 
@@ -339,6 +339,8 @@ def _turn(parts: Parts, due: Sequence[int]) -> int:
 
 _PATIENCE = 200
 """How many milliseconds a turn waits for what another transaction holds."""
+_PORTIONS = 20
+"""Into how many a turn is cut that was held up: by halves, what is done in vain would be most of the work where many are named."""
 
 
 def tidy(parts: Parts) -> int:
