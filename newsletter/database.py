@@ -11,7 +11,7 @@ from typing import Any, cast
 import sqlalchemy
 from psycopg import errors as refusals
 from sqlalchemy import Engine, orm, text
-from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from newsletter.errors import Conflict, NotFound
 from newsletter.vault import Vault
@@ -48,7 +48,10 @@ class Session(orm.Session):
 
 
 class HeldUp(Exception):
-    """Another transaction holds what this one wants, for longer than it waits."""
+    """Another transaction holds what this one wants for longer than it waits, or was faster by a moment: to be had again."""
+
+
+_HELD_UP = (refusals.LockNotAvailable, refusals.UniqueViolation, refusals.ForeignKeyViolation)
 
 
 FAILURES = (DatabaseUnreachable, DiskFull, NotMigrated, SQLAlchemyError)
@@ -104,10 +107,10 @@ class Database:
             with self.transaction() as session:
                 session.execute(text(f"SET LOCAL lock_timeout = {milliseconds:d}"))
                 yield session
-        except refusals.LockNotAvailable as error:  # COPY goes past SQLAlchemy
+        except _HELD_UP as error:  # COPY goes past SQLAlchemy
             raise HeldUp from error
-        except OperationalError as error:
-            if isinstance(error.orig, refusals.LockNotAvailable):
+        except DBAPIError as error:
+            if isinstance(error.orig, _HELD_UP):
                 raise HeldUp from error
             raise
 

@@ -128,6 +128,11 @@ def speaks(language: str) -> bool:
     return base(language) in spoken()
 
 
+def or_english(language: str) -> str:
+    """Return a language that we speak: this one, or English."""
+    return language if speaks(language) else "en"
+
+
 @dataclass(frozen=True, slots=True)
 class _Sentence:
     """English: one is said beside 1, other beside every other number; domain is the file it stands in."""

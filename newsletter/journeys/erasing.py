@@ -14,20 +14,27 @@ from newsletter import database, mailboxes
 from newsletter.addresses import EmailAddress
 from newsletter.bounces import personal as letters
 from newsletter.database import Session
-from newsletter.errors import NewsletterError
+from newsletter.errors import Conflict, NewsletterError
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import personal as mails
 from newsletter.mailboxes import UnknownMailbox, Whose
 from newsletter.operators import audit
 from newsletter.operators import people as operators
 from newsletter.operators.audit import LINK, WORKER
-from newsletter.subscribers import erasures, people
+from newsletter.subscribers import erasures, people, tables
 from newsletter.subscribers import personal as readers
 from newsletter.subscribers.erasures import Entry
 from newsletter.subscribers.people import PersonView, UnknownPerson
 from newsletter.vault import CannotUnseal
 
 log = structlog.get_logger()
+
+
+class ListComesIn(Conflict):
+    """Nobody is erased while a list comes in, which may be bringing them anew."""
+
+    def __init__(self) -> None:
+        super().__init__("erasures.list-comes-in")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +79,14 @@ def _address(session: Session, mailbox_id: int) -> EmailAddress | None:
 
 
 def erase(parts: Parts, meant: Whose, *, by: int | str, may_come_back: bool = False) -> Erased:
-    """Erase somebody for good, and return what was done. Safe to repeat. Raises JournalUnwritable.
+    """Erase somebody for good, and return what was done. Safe to repeat. Raises JournalUnwritable, ListComesIn.
 
     may_come_back   not even a fingerprint stays: a list that somebody brings may name them again. Of whoever left, complained or
                     wants no mail ever again it stays all the same, unless they wish so themselves (by=LINK)
     """
     with parts.database.transaction() as session:
+        _claim(session)
+        meant = _by_now(session, meant)
         now = database.now(session)
         may_come_back = may_come_back and (by == LINK or not readers.must_stay_out(session, meant))
         marks = [erasures.of_mailbox(session, meant.mailbox_id, meant.since)]
@@ -90,6 +99,17 @@ def erase(parts: Parts, meant: Whose, *, by: int | str, may_come_back: bool = Fa
         erasures.add(session, entry, by=str(by))
         audit.append(session, "person.erased", by=by, now=now, mailbox=meant.mailbox_id, may_come_back=may_come_back)
     return Erased(meant.reference, may_come_back, team)
+
+
+def _claim(session: Session) -> None:
+    if not tables.none_comes_in(session):
+        raise ListComesIn
+
+
+def _by_now(session: Session, meant: Whose) -> Whose:
+    """Return whose data is meant as it is now: a list may have made a reader of them since they were looked up."""
+    reader = people.of_mailbox(session, meant.mailbox_id)
+    return of_reader(session, reader) if reader else meant
 
 
 def must_stay_out(parts: Parts, meant: Whose) -> bool:
@@ -119,7 +139,7 @@ def undone(parts: Parts) -> bool:
 
 
 def reapply(parts: Parts, *, by: str = WORKER, every: bool = False) -> int:
-    """Erase again those whom a restored backup has brought back; return how many were there.
+    """Erase again those whom a restored backup has brought back; return how many were there. Raises ListComesIn.
 
     every   also readers whose erasure the database knows of, and who are there all the same: a table was restored by itself
     """
@@ -133,6 +153,7 @@ def reapply(parts: Parts, *, by: str = WORKER, every: bool = False) -> int:
         return 0
     for meant, entry in found:
         with parts.database.transaction() as session:
+            _claim(session)
             _forget(session, meant, entry)
     with parts.database.transaction() as session:
         for entry in undone:

@@ -146,7 +146,7 @@ def tend(parts: Parts) -> int:
 
 def _take_back(parts: Parts) -> int:
     with parts.database.transaction() as session:
-        if not signup.claim(session):
+        if not signup.claim(session) or not tables.none_comes_in(session):
             return 0
         now = database.now(session)
         found = taking_back.marked(session, limit=BATCH)

@@ -5,27 +5,23 @@ worker, a moment later (standards §23).
 """
 
 import secrets
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from html import escape
 
 import structlog
 
 from newsletter import database, languages
 from newsletter.addresses import EmailAddress
-from newsletter.composer.content import NoticeContent, NoticeKind
-from newsletter.composer.styles import Style
 from newsletter.database import Session
 from newsletter.delivery import asking
 from newsletter.errors import Invalid, NotFound
-from newsletter.issues import cutting, digests
+from newsletter.issues import digests
 from newsletter.issues.digests import DigestView
 from newsletter.jobs import DELIVER, SIGNUPS
-from newsletter.journeys import consenting, holding, inbound, judging, leaving, notices
+from newsletter.journeys import consenting, holding, leaving, owners
 from newsletter.journeys.judging import TRAP as TRAP
-from newsletter.journeys.notices import To
 from newsletter.journeys.parts import NoSender, Parts
 from newsletter.ledger import deliveries
 from newsletter.ledger.mailings import Lane
@@ -38,27 +34,19 @@ from newsletter.subscribers import (
     meanwhile,
     people,
     signup,
-    styles,
     subscriptions,
     suppression,
-    unproven,
+    tables,
 )
 from newsletter.subscribers.agreements import Shown
-from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.declining import Closed
 from newsletter.subscribers.forms import Arrival
-from newsletter.subscribers.signup import Answer, SignupView, Wish
-from newsletter.subscribers.subscriptions import Rhythm
+from newsletter.subscribers.signup import Answer, Wish
 from newsletter.subscribers.suppression import Reason
 from newsletter.subscribers.waves import Origin
 from newsletter.tokens import Purpose
 
 log = structlog.get_logger()
-
-QUESTION_KEEPS, WELCOME_KEEPS = timedelta(days=3), timedelta(days=3)
-
-Group = tuple[str, tuple[str, ...], str]
-"""Those who get the same mail: a language, the names of what they asked for, and the style that they chose."""
 
 
 class NothingChosen(Invalid):
@@ -160,7 +148,7 @@ def embedded(parts: Parts, keys: Sequence[str], *, language: str, name: str) -> 
 
     It gives back the version of the words it shows, and these are kept: so it can be shown later, also when ours have changed.
     """
-    spoken = _spoken(language)
+    spoken = languages.or_english(language)
     agreement = consenting.agreement(parts, spoken)
     with parts.database.transaction() as session:
         chosen = [digests.by_key(session, key) for key in keys]
@@ -298,198 +286,71 @@ def work(parts: Parts) -> int:
     except NoSender:
         log.warning("sign-ups wait", why="no sender or postal address is set")
         return done
-    try:
-        while count := _turn(parts):
-            done += count
-            parts.nudger.nudge(DELIVER[Lane.TRANSACTIONAL])
-    except database.HeldUp:
-        log.info("sign-ups wait", why="a list that names one of these people is coming in")
+    held_up = set[int]()
+    while due := _due(parts, but=held_up):
+        waiting = len(held_up)
+        count = _take(parts, due, held_up)
+        done += count
+        if not count and len(held_up) == waiting:
+            break  # another worker is at it
+    if held_up:
+        log.info("sign-ups wait", count=len(held_up), why="a list that names these people is coming in")
     holding.watch(parts)
     return done
 
 
-def _turn(parts: Parts) -> int:
-    # An import holds the rows of its people to its end, and may come to wait for ours. A turn can be had again, a list of a million
-    # cannot: so it is the turn that gives up, before PostgreSQL looks which of the two it breaks.
-    with parts.database.impatient() as session:
-        now = database.now(session)
+def _due(parts: Parts, *, but: set[int]) -> list[int]:
+    """Return the next wishes to be dealt with, by number; none where another worker is at it."""
+    with parts.database.transaction() as session:
+        if not signup.claim(session):
+            return []
+        signup.look_again(session, now=database.now(session))
+        return signup.due(session, but=but)
+
+
+def _take(parts: Parts, due: Sequence[int], held_up: set[int]) -> int:
+    """Deal with some wishes in one turn, but for those that another transaction is at; return how many were.
+
+    An import holds the rows of its people to its end, a minute on, and may come to wait for ours. A turn can be had again, a list
+    of a million cannot: so it is the turn that gives up, before PostgreSQL looks which of the two it breaks. It is had again by
+    portions, each a transaction of its own, until those are left whom the import names: nobody else waits for it.
+    """
+    try:
+        count = _turn(parts, due)
+    except database.HeldUp:
+        if len(due) == 1:
+            held_up.update(due)
+            return 0
+        step = -(-len(due) // _PORTIONS)
+        return sum(_take(parts, due[place : place + step], held_up) for place in range(0, len(due), step))
+    parts.nudger.nudge(DELIVER[Lane.TRANSACTIONAL])
+    return count
+
+
+def _turn(parts: Parts, due: Sequence[int]) -> int:
+    with parts.database.impatient(_PATIENCE) as session:
         if not signup.claim(session):
             return 0
-        signup.look_again(session, now=now)
-        asked = signup.waiting(session)
-        _ask(session, parts, asked, now)
-        said = signup.answered(session)
+        now = database.now(session)
+        asked = signup.waiting(session, due)
+        owners.ask(session, parts, asked, now)
+        said = signup.answered(session, due)
         if asked or said:
             # Who is asked today may say yes on a page of today when our words have changed.
             agreements.keep(session, consenting.today(parts))
-        _bring_in(session, parts, said, now)
+        owners.bring_in(session, parts, said, now)
     return len(asked) + len(said)
 
 
-def _ask(session: Session, parts: Parts, found: Sequence[SignupView], now: datetime) -> None:
-    """Mail a question to each owner who may be asked, in their language; it names all that is pending for them."""
-    named = {digest.id: digest for digest in digests.listed(session)}
-    groups: defaultdict[Group, list[To]] = defaultdict(list)
-    asked = judging.judge(session, found, keys={one.key: one.id for one in named.values()}, now=now)
-    # Whoever reads us already and may not be named by a mail is not named by a question either, whoever has it sent.
-    looks = styles.of_mailboxes(session, [one.mailbox_id for one in asked])
-    spoken: defaultdict[str, list[int]] = defaultdict(list)
-    for one in asked:
-        to = To(one.mailbox_id, None, asking.to_join(one.one.id))
-        names = tuple(named[number].name for number in one.names if number in named)
-        groups[one.wish.language, names, looks.get(one.mailbox_id, "")].append(to)
-        spoken[_spoken(one.wish.language)].append(one.one.id)
-    for language, numbers in spoken.items():
-        signup.worded(session, numbers, consenting.agreement(parts, language).version)
-    _post(session, parts, NoticeKind.CONFIRM, groups, keeps=QUESTION_KEEPS, now=now)
-
-
-def _names(keys: Iterable[str], named: dict[str, DigestView]) -> tuple[str, ...]:
-    return tuple(named[key].name for key in keys if key in named)
-
-
-@dataclass(frozen=True, slots=True)
-class _Came:
-    """A wish that came true, by the answer to a mail that named all of it."""
-
-    one: SignupView
-    answered: SignupView
-
-
-def _bring_in(session: Session, parts: Parts, found: Sequence[SignupView], now: datetime) -> None:
-    """Make readers of those who said yes, with all that the mail named which they answered, and welcome them."""
-    named = {digest.key: digest for digest in digests.listed(session)}
-    groups: defaultdict[Group, list[To]] = defaultdict(list)
-    of_each: defaultdict[int, list[SignupView]] = defaultdict(list)
-    for one in found:
-        of_each[one.mailbox_id or 0].append(one)
-    known = people.of_mailboxes(session, of_each)
-    for mailbox_id, theirs in of_each.items():
-        came = _settled(session, theirs, named, now)
-        answered = next((one.answered for one in reversed(came) if one.answered.wish is not None), None)
-        if answered is None or answered.wish is None:
-            continue
-        wish = answered.wish
-        person = people.join(session, mailbox_id, language=wish.language, name=wish.name, now=now)
-        suppression.came_back(session, mailbox_id, now=now)
-        unproven.answered(session, mailbox_id)
-        taken: dict[str, None] = {}
-        made = None if mailbox_id in known else person.id
-        for true in came:
-            permitted = _permit(session, parts, person.id, true, named, now)
-            signup.came_of(session, true.one.id, events=list(permitted.values()), made_person=made)
-            taken |= dict.fromkeys(permitted)
-        look = styles.of(session, person.id).style.code
-        groups[wish.language, _names(taken, named), look].append(To(mailbox_id, person.id, f"welcome:{answered.id}"))
-    if found:
-        signup.look_at_inboxes(session, [one.id for one in found])
-    _post(session, parts, NoticeKind.WELCOME, groups, keeps=WELCOME_KEEPS, now=now)
-
-
-def _settled(
-    session: Session, theirs: Sequence[SignupView], named: dict[str, DigestView], now: datetime
-) -> list[_Came]:
-    """Write down which wishes of one mailbox came true, and return them, the latest answer last.
-
-    What waited beside a mail that did not name it is asked about by itself.
-    """
-    answers = sorted(
-        (one for one in theirs if one.answered_at is not None), key=lambda one: (one.answered_at or now, one.id)
-    )
-    came, left = [], []
-    for one in theirs:
-        wanted = [named[key].id for key in one.wish.choices if key in named] if one.wish else []
-        answered = signup.answer_for(one, wanted, answers) if one.wish or one in answers else None
-        if answered is not None:
-            came.append(_Came(one, answered))
-        else:
-            left.append(one.id)
-    for answered in answers:
-        assert answered.answered_by is not None
-        numbers = [one.one.id for one in came if one.answered is answered]
-        signup.settled(session, numbers, by=answered.answered_by, now=now)
-    if left:
-        signup.look_at(session, left)
-    return sorted(came, key=lambda one: answers.index(one.answered))
-
-
-def _permit(
-    session: Session,
-    parts: Parts,
-    subscriber_id: int,
-    came: _Came,
-    named: dict[str, DigestView],
-    now: datetime,
-) -> dict[str, int]:
-    """Record the permission of one wish with its proof, and open what rests on it; return the event of each digest, by key."""
-    wish = came.one.wish
-    if wish is None:
-        return {}
-    told = _proof(session, parts, wish, came)
-    chosen = {key: Rhythm(rhythm) for key, rhythm in wish.choices.items() if key in named}
-    events: dict[str, int] = {}
-    for key, rhythm in chosen.items():
-        digest = named[key]
-        events[key] = event = consent.granted(
-            session,
-            subscriber_id,
-            basis=Basis.CONSENT,
-            purpose=consent.of_digest(digest.id),
-            now=now,
-            details=told,
-        )
-        had_to = cutting.last_cut(session, digest.id, rhythm)
-        subscriptions.take(session, subscriber_id, digest.id, rhythm=rhythm, had_to=had_to, granted_by=event, now=now)
-    return events
-
-
-def _proof(session: Session, parts: Parts, wish: Wish, came: _Came) -> dict[str, str]:
-    """Return how a permission was given: by which form, by which words, where these stood, and by what it was confirmed."""
-    said = came.answered
-    assert said.answered_at is not None
-    confirmed = consenting.known(session, parts, said.answered_wording) if said.answered_wording else None
-    where = Shown.MAIL if said.answered_by is Answer.REPLY else Shown.CONFIRMING
-    return {
-        "language": wish.language,
-        "form": wish.form,
-        "page": wish.page,
-        "network": wish.network,
-        **agreements.proof(words=wish.wording, shown=wish.shown, given=wish.given, confirmed=confirmed, where=where),
-        "asked_at": came.one.came_at.isoformat(),
-        "confirmed_by": str(said.answered_by),
-        "confirmed_at": said.answered_at.isoformat(),
-    }
-
-
-def _post(
-    session: Session,
-    parts: Parts,
-    kind: NoticeKind,
-    groups: dict[Group, list[To]],
-    *,
-    keeps: timedelta,
-    now: datetime,
-) -> None:
-    # Every worker loads this story, and those that only send never load premailer and lxml (decision 4).
-    from newsletter.composer import notice
-
-    reply_domain = inbound.reply_domain(session, parts) if kind is NoticeKind.CONFIRM else ""
-    for (language, lists, look), to in groups.items():
-        spoken = _spoken(language)
-        frame = parts.letterhead.notice_frame(
-            lists[0] if lists else "", language=spoken, reply_domain=reply_domain, style=Style.parse(look)
-        )
-        words = consenting.wording(parts, spoken) if kind is NoticeKind.CONFIRM else ""
-        content = NoticeContent(kind, lists, written_on=now.date(), agreement=words)
-        compiled = notice.compose(content, frame, parts.layout)
-        notices.post(session, compiled, to, subject=str(kind), language=spoken, expires_at=now + keeps, now=now)
-
-
-def _spoken(language: str) -> str:
-    return language if languages.speaks(language) else "en"
+_PATIENCE = 200
+"""How many milliseconds a turn waits for what another transaction holds."""
+_PORTIONS = 20
+"""Into how many a turn is cut that was held up: by halves, what is done in vain would be most of the work where many are named."""
 
 
 def tidy(parts: Parts) -> int:
     """Forget the wishes that nobody answered within a month, and the addresses that nobody else has a use for."""
     with parts.database.transaction() as session:
+        if not tables.none_comes_in(session):
+            return 0
         return holding.forget_boxes(session, signup.forget(session, now=database.now(session)))

@@ -306,6 +306,10 @@ def _do(parts: Parts, wish: Wish) -> None:
     try:
         parcel = _done(parts, wish)
     except NewsletterError as refusal:
+        if wish.asking is Asking.ERASE and not isinstance(refusal, Refused):
+            # A list that comes in, or a disk that is full: their page said that it is being done, so it stays due.
+            log.warning("wish waits", wish=wish.id, asking=wish.asking, why=refusal.message)
+            return
         refused = refusal.message
         log.info("wish refused", wish=wish.id, asking=wish.asking, why=refusal.message)
     except Exception:

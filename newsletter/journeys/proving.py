@@ -62,7 +62,7 @@ def _mail(session: Session, parts: Parts) -> int:
     for one in fresh.take(session, key_id=key_id, now=now):
         person = people.by_id(session, one.subscriber_id)
         if person is not None:
-            spoken = person.language if languages.speaks(person.language) else "en"
+            spoken = languages.or_english(person.language)
             look = styles.of(session, person.id).style
             groups[spoken, look].append(To(person.mailbox_id, person.id, asking.to_prove(person.id, now, key_id)))
     for (language, look), to in groups.items():

@@ -11,7 +11,7 @@ from newsletter.journeys.parts import Parts
 from newsletter.ledger import personal as mails
 from newsletter.operators import personal as team
 from newsletter.subscribers import personal as readers
-from newsletter.subscribers import unproven, wishes
+from newsletter.subscribers import tables, unproven, wishes
 
 SLACK = timedelta(days=1)
 """How long after its time a row may still be there: upkeep comes by each minute, unless nothing runs."""
@@ -57,6 +57,8 @@ def tidy(parts: Parts) -> int:
 
 def _forget_unproven(parts: Parts) -> int:
     with parts.database.transaction() as session:
+        if not tables.none_comes_in(session):
+            return 0
         count, boxes = unproven.forget(session, now=database.now(session), most=_PORTION)
         holding.forget_boxes(session, boxes)
     return count
@@ -64,6 +66,8 @@ def _forget_unproven(parts: Parts) -> int:
 
 def _forget_silent(parts: Parts) -> int:
     with parts.database.transaction() as session:
+        if not tables.none_comes_in(session):
+            return 0
         boxes = unproven.tidy(session, now=database.now(session), most=_PORTION)
         holding.forget_boxes(session, boxes)
     return len(boxes)

@@ -197,10 +197,18 @@ def claim(session: Session) -> bool:
     return bool(session.execute(text("SELECT pg_try_advisory_xact_lock(hashtext('signups'))")).scalar_one())
 
 
-def waiting(session: Session) -> list[SignupView]:
-    """Return the oldest wishes that nobody has looked at, a batch at most. Whoever has the claim calls it."""
-    new = (Signup.state == SignupState.WAITING, Signup.undone_at.is_(None))
-    query = select(Signup).where(*new).order_by(Signup.id).limit(BATCH)
+def due(session: Session, *, but: Collection[int]) -> list[int]:
+    """Return the oldest wishes that nobody has looked at, and the oldest whose owners said yes: a batch of each at most."""
+    found: list[int] = []
+    for these in (_NEW, _UNSETTLED):
+        oldest = select(Signup.id).where(these, Signup.id.not_in(but)).order_by(Signup.id).limit(BATCH)
+        found += session.execute(oldest).scalars()
+    return found
+
+
+def waiting(session: Session, signup_ids: Collection[int]) -> list[SignupView]:
+    """Return those of some wishes that nobody has looked at. Whoever has the claim calls it."""
+    query = select(Signup).where(_NEW, Signup.id.in_(signup_ids)).order_by(Signup.id)
     return [_view(session, one) for one in session.execute(query).scalars()]
 
 
@@ -219,6 +227,7 @@ def any_due(session: Session) -> bool:
     return bool(session.execute(select(func.coalesce(or_(*due), False))).scalar_one())
 
 
+_NEW = (Signup.state == SignupState.WAITING) & Signup.undone_at.is_(None)
 _UNSETTLED = (
     Signup.answered_at.is_not(None)
     & (Signup.state != SignupState.SETTLED)
@@ -411,9 +420,9 @@ _TRY = text("""
 """)
 
 
-def answered(session: Session) -> list[SignupView]:
-    """Return wishes of some mailboxes whose owners said yes, with all that those mailboxes asked for besides and have not got."""
-    first = select(Signup.mailbox_id).where(_UNSETTLED).order_by(Signup.id).limit(BATCH)
+def answered(session: Session, signup_ids: Collection[int]) -> list[SignupView]:
+    """Return those of some wishes whose owners said yes, with all that their mailboxes asked for besides and have not got."""
+    first = select(Signup.mailbox_id).where(_UNSETTLED, Signup.id.in_(signup_ids))
     pending = Signup.state.in_([SignupState.ASKED, SignupState.BESIDE]) & Signup.undone_at.is_(None)
     query = select(Signup).where(Signup.mailbox_id.in_(first.scalar_subquery()), pending).order_by(Signup.id)
     return [_view(session, one) for one in session.execute(query).scalars()]

@@ -129,6 +129,8 @@ def header(text: io.TextIOWrapper) -> Header:
 def claim(session: Session) -> None:
     """Let one import run at a time, until its transaction ends, and make it look things up by index. Raises ImportBusy."""
     alone(session)
+    # Who is being forgotten at this moment goes first.
+    session.execute(sql("SELECT pg_advisory_xact_lock(hashtext('subscribers.forgetting'))"))
     # Tables just filled have no statistics yet; the planner would read them whole for every ten thousand rows.
     for setting in _PLANS:
         session.execute(sql(f"SET LOCAL {setting} = off"))
@@ -138,6 +140,16 @@ def alone(session: Session) -> None:
     """Let no import run until the transaction ends. Raises ImportBusy where one does."""
     if not session.execute(sql("SELECT pg_try_advisory_xact_lock(hashtext('subscribers.import'))")).scalar_one():
         raise ImportBusy
+
+
+def none_comes_in(session: Session) -> bool:
+    """Whether no list comes in, and then let none begin until the transaction ends: ask before anybody is forgotten.
+
+    A list holds its people for minutes, and what it writes of them nobody else sees before it is through: whoever is forgotten
+    meanwhile would be waited for, have the list fail, or come back by it.
+    """
+    free = "SELECT pg_try_advisory_xact_lock_shared(hashtext('subscribers.forgetting'))"
+    return bool(session.execute(sql(free)).scalar_one())
 
 
 def count_freely(session: Session) -> None:

@@ -84,7 +84,9 @@ _GIVE = text("""
         SELECT event, reader, 'granted', :basis, 'topic:' || topic, :import, :now FROM numbered
     )
     INSERT INTO interest (subscriber_id, topic_id, granted_by, started_at)
-    SELECT reader, topic, event, :now FROM numbered RETURNING subscriber_id
+    SELECT reader, topic, event, :now FROM numbered
+    -- Whoever ticks it in that moment has it by their own word; what the list shows is kept beside that.
+    ON CONFLICT (subscriber_id, topic_id) WHERE ended_at IS NULL DO NOTHING RETURNING subscriber_id
 """)
 # Who has it by another list: it is not to end with that one.
 _STAND_BY = text(f"""

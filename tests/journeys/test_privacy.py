@@ -411,6 +411,20 @@ def test_nobody_is_erased_whom_a_backup_would_bring_back(newsletter, ann, tmp_pa
     assert len(ask(newsletter, "SELECT 1 FROM subscriber")) == 1
 
 
+def test_who_pressed_the_button_is_erased_when_the_file_can_be_written_again(newsletter, ann):
+    """A disk was full: her page had said that it is being done, the wish was closed as refused, and nobody told her or did it."""
+    [(number,)] = ask(newsletter, "SELECT id FROM subscriber")
+    link = house.fresh_link(newsletter, number).rpartition("/")[2]
+    privacy.ask_erasure(newsletter.parts, link, may_come_back=False)
+    newsletter.parts.journal.mkdir(parents=True)
+    privacy.work(newsletter.parts)
+    assert privacy.any_due(newsletter.parts)
+    newsletter.parts.journal.rmdir()
+    privacy.work(newsletter.parts)
+    assert not privacy.any_due(newsletter.parts)
+    assert ask(newsletter, "SELECT 1 FROM subscriber") == []
+
+
 def test_months_of_deliveries_end_as_counts(newsletter, ann, database_urls):
     """After 400 days nobody can be told from a row any more, and the books still say how many there were."""
     [(mailing, accepted)] = ask(

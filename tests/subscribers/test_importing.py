@@ -4,6 +4,8 @@ import io
 import stat
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,20 @@ from sqlalchemy import text
 from newsletter import languages, mailboxes
 from newsletter.addresses import EmailAddress
 from newsletter.cli import people as invented
-from newsletter.database import Database
-from newsletter.subscribers import importing, people, rejects, suppression, tables, unsubscribe
+from newsletter.database import Database, Session
+from newsletter.subscribers import (
+    consent,
+    importing,
+    people,
+    rejects,
+    subscriptions,
+    suppression,
+    tables,
+    topics,
+    unsubscribe,
+)
+from newsletter.subscribers.consent import Basis
+from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.vault import Keyring, Ring, Vault
 from tests.servers import Urls
 from tests.subscribers.conftest import NOW, Lists
@@ -322,24 +336,65 @@ def test_two_imports_at_once_are_refused_in_words(lists: Lists, database: Databa
     assert counts(lists.bring("email\nann@example.org\n")) == (1, 1, 0, 0, 0)
 
 
-def test_a_mailbox_made_during_an_import_does_not_stop_it(lists: Lists, database: Database) -> None:
+def test_a_mailbox_made_during_an_import_does_not_stop_it(lists: Lists) -> None:
     """Somebody may sign up in the very moment in which the list that names them comes in."""
-    done: list[importing.ImportReport] = []
-    with database.transaction() as session:
+    with beside(lists, "email\nbob@example.org\nann@example.org\n") as (session, done):
         box = mailboxes.find_or_make(session, EmailAddress.parse("ann@example.org"))
-        csv = "email\nbob@example.org\nann@example.org\n"
-        thread = threading.Thread(target=lambda: done.append(lists.bring(csv)))
-        thread.start()
-        waiting = (
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        patience = time.monotonic() + 10
-        while not lists.one(waiting) and time.monotonic() < patience:
-            time.sleep(0.01)
-    thread.join(20)
     assert counts(done[0]) == (2, 2, 0, 0, 0)
     assert lists.one("SELECT count(*) FROM mailbox") == 2
     assert lists.one("SELECT count(*) FROM subscriber WHERE mailbox_id = :box", box=box) == 1
+
+
+@contextmanager
+def beside(lists: Lists, csv: str) -> Iterator[tuple[Session, list[importing.ImportReport]]]:
+    """Yield a session that commits only when an import waits for what was done in it, and where that import's report will be."""
+    done: list[importing.ImportReport] = []
+    thread = threading.Thread(target=lambda: done.append(lists.bring(csv)))
+    with lists.database.transaction() as session:
+        yield session, done
+        session.flush()
+        thread.start()
+        blocked = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        patience = time.monotonic() + 10
+        while not lists.one(blocked) and time.monotonic() < patience:
+            time.sleep(0.01)
+    thread.join(20)
+
+
+def join(session: Session, lists: Lists) -> None:
+    """Ann's yes is being dealt with."""
+    box = mailboxes.find_or_make(session, EmailAddress.parse("ann@example.org"))
+    people.join(session, box, language="en", name="Ann", now=NOW)
+
+
+def take(session: Session, lists: Lists) -> None:
+    """Ann, who is known, ticks the digest that the list is for."""
+    number, _ = lists.reader()
+    event = consent.granted(session, number, basis=Basis.CONSENT, purpose=consent.of_digest(lists.digest_id), now=NOW)
+    subscriptions.take(session, number, lists.digest_id, rhythm=Rhythm.MONTHLY, had_to=0, granted_by=event, now=NOW)
+
+
+def choose(session: Session, lists: Lists) -> None:
+    """Ann ticks a topic that the list says she reads of."""
+    topics.choose(session, lists.reader()[0], ["water"], now=NOW)
+
+
+@pytest.mark.parametrize("act", [join, take, choose])
+def test_what_people_do_in_the_same_moment_fails_no_import(lists: Lists, act: Callable[[Session, Lists], None]) -> None:
+    """Each of them is one of its kind, and a list of a million is not to be taken back because one of it was faster."""
+    with lists.database.transaction() as session:
+        topics.add(session, "water", name="Water")
+        if act is not join:
+            join(session, lists)
+    with beside(lists, "email,tags\nbob@example.org,\nann@example.org,water\n") as (session, done):
+        act(session, lists)
+    assert done, "the import is through"
+    assert (done[0].added, done[0].changed, done[0].rejected) == (1, 1, 0)
+    assert lists.one("SELECT count(*) FROM interest WHERE ended_at IS NULL") == 1
+    rhythms = [rhythm for (rhythm,) in lists.ask("SELECT rhythm FROM subscription WHERE digest_id = 1 ORDER BY 1")]
+    assert rhythms == (["monthly", "weekly"] if act is take else ["weekly", "weekly"]), "and her own word stands"
 
 
 def test_an_address_indexed_under_an_old_key_is_the_same_person(
