@@ -4,7 +4,7 @@ What an operator presses is a mark in the rows; the worker that asks people does
 was wished (docs/adr/0020-sign-ups-under-attack.md).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -27,7 +27,6 @@ from newsletter.operators.hooks import Event
 from newsletter.operators.roles import May
 from newsletter.subscribers import held, people, signup, suppression, tables, taking_back, unproven
 from newsletter.subscribers.held import Counted, Group, WaveView, Where
-from newsletter.subscribers.taking_back import Marked
 from newsletter.subscribers.waves import Why
 
 log = structlog.get_logger()
@@ -150,8 +149,6 @@ def _take_back(parts: Parts) -> int:
             return 0
         now = database.now(session)
         found = taking_back.marked(session, limit=BATCH)
-        if not _no_import(session, found):
-            return 0
         for one in taking_back.take_back(session, found, now=now):
             for digest in one.digest_ids:
                 deliveries.cancel(session, one.mailbox_id, reason="undone", digest_id=digest)
@@ -162,17 +159,6 @@ def _take_back(parts: Parts) -> int:
         taking_back.done(session, found)
         forget_boxes(session, {box for box, _ in questions})
     return len(found)
-
-
-def _no_import(session: Session, found: Sequence[Marked]) -> bool:
-    """Whether nothing is in the way of taking these back: a list that comes in may be writing that it shows one of them as well."""
-    try:
-        if found:
-            tables.alone(session)
-    except tables.ImportBusy:
-        log.info("sign-ups to take back wait", why="a list is coming in")
-        return False
-    return True
 
 
 def forget_boxes(session: Session, boxes: Iterable[int]) -> int:
