@@ -28,7 +28,7 @@ def cookie(browse, crew, now):
     return "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())
 
 
-def looked(base, paths, headers, *, methods=("GET", "HEAD")):
+def looked(base, paths, headers, *, methods=("GET", "HEAD", "OPTIONS")):
     """Look at every path, fifty at once; return what was answered."""
     asked = [(method, path, header) for path in paths for method in methods for header in headers] * 2
     with httpx.Client(base_url=base, timeout=60, limits=httpx.Limits(max_connections=AT_ONCE)) as client:
@@ -61,7 +61,7 @@ def test_no_get_and_no_head_of_any_route_changes_a_row(app, on, cookie, database
         after = scanning.dump(database_urls.owner)
     assert {name for name in before if after[name] != before[name]} == set()
     assert scanning.files(tmp_path / "home") == home
-    assert len(found) == 8 * len(paths)
+    assert len(found) == 12 * len(paths)
     assert [one for one, status in found if status >= 500] == []
     for (method, path, _), status in found:
         assert (status == 405) is ((method, paths[path]) not in reads), (method, path, status)
