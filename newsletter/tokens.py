@@ -2,8 +2,9 @@
 
 A token is checked by key alone: a link to leave works years later, under every key ever made, after the issue or the digest is
 gone, and while the database is away; it can do nothing else. Whatever else a token may do, it may do for a time (`LIFETIMES`):
-it carries the hour it was made in. The ids in it are masked by the key, so that neighbours on a list do not have neighbouring
-links.
+it carries the hour it was made in, and a key that writes no more has made none that is dated later. So whoever kept its file forges
+links to leave for ever, and every other for that time at most. The ids in it are masked by the key, so that neighbours on a list
+do not have neighbouring links.
 
 Layout, 24 bytes in URL-safe base64 (32 characters): purpose and key id (1 + 1), masked subscriber, digest or hour, and mailing
 (5 + 3 + 5), check (9 bytes = 72 bits). The mask is drawn from the check, and the check from the ids: nothing else is needed.
@@ -75,6 +76,9 @@ UNDATED = frozenset({Purpose.RETURN, Purpose.STOP})
 AHEAD = timedelta(hours=24)
 """How far the clock that made a token may be ahead of the one that reads it."""
 
+RESTARTED = timedelta(days=7)
+"""How long after a key was retired some process may still write under it: until each has been restarted."""
+
 _FIRST_HOUR = datetime(2020, 1, 1, tzinfo=UTC)
 _FIRST_SECOND = int(_FIRST_HOUR.timestamp())
 
@@ -99,6 +103,7 @@ class TooOld(BadToken):
 class Link:
     """What a token says. Numbers that its purpose does not need are 0. made_at: the hour, None for a token without one.
 
+    written_to    until when its key can have written it; None: it writes still, or nobody knows
     countersign   what stood behind it, unchecked: a secret between the mailed link and the workers
     """
 
@@ -107,6 +112,7 @@ class Link:
     digest_id: int = 0
     mailing_id: int = 0
     made_at: datetime | None = None
+    written_to: datetime | None = field(default=None, compare=False)
     countersign: str = field(default="", repr=False)
 
     @property
@@ -119,7 +125,11 @@ class Link:
         if self.purpose not in LIFETIMES:
             return True
         if self.made_at is None:
-            return self.purpose in UNDATED
+            # Whoever has the key leaves the hour out as easily: it counts as made at the last moment at which it can have been.
+            made_to = self.written_to or now
+            return self.purpose in UNDATED and now < made_to + LIFETIMES[self.purpose]
+        if self.written_to is not None and self.made_at > self.written_to:
+            return False
         # Up to the end of its last hour: its first was begun when it was made.
         return self.made_at - AHEAD <= now < self.made_at + LIFETIMES[self.purpose] + timedelta(hours=1)
 
@@ -127,8 +137,11 @@ class Link:
 class Tokens:
     """Makes and reads tokens under the token keys. Under 2 µs each; share it between threads."""
 
-    def __init__(self, live: int, keys: Mapping[int, bytes]) -> None:
-        """Remember the keys (32 bytes each, by id) and which of them writes."""
+    def __init__(
+        self, live: int, keys: Mapping[int, bytes], retired: Mapping[int, datetime] = MappingProxyType({})
+    ) -> None:
+        """Remember the keys (32 bytes each, by id), which of them writes, and since when others do not."""
+        self._written_to = {key_id: at + RESTARTED for key_id, at in retired.items() if key_id != live}
         self._heads = tuple(bytes((purpose, live)) for purpose in Purpose)
         # A keyed state to copy costs 0.3 µs a digest, a fresh HMAC ten times that.
         self._checks: Mapping[int, blake2b] = {
@@ -241,7 +254,8 @@ class Tokens:
         ids = int.from_bytes(masked) ^ _digest(self._masks[key_id], check)
         if not hmac.compare_digest(_check(self._checks[key_id], head, ids), check):
             return None
-        return _link(Purpose(purpose), ids >> 64, ids >> 40 & 0xFFFFFF, ids & 0xFFFFFFFFFF)
+        found = _link(Purpose(purpose), ids >> 64, ids >> 40 & 0xFFFFFF, ids & 0xFFFFFFFFFF)
+        return replace(found, written_to=self._written_to[key_id]) if key_id in self._written_to else found
 
     def _make(self, purpose: Purpose, subscriber_id: int, digest_id: int, mailing_id: int) -> str:
         raw = self._raw(purpose, subscriber_id, digest_id, mailing_id)

@@ -20,6 +20,7 @@ from newsletter.tokens import (
     LENGTH,
     LIFETIMES,
     REPLY_SIGN,
+    RESTARTED,
     UNDATED,
     BadToken,
     Link,
@@ -250,6 +251,51 @@ def test_old_keys_still_read_and_other_keys_do_not() -> None:
         TOKENS.read_leaving(rotated.leave(7, 3, 9))
     with pytest.raises(BadToken):
         Tokens(1, {1: secrets.token_bytes(32)}).read_leaving(old)
+
+
+def retired(at: datetime) -> tuple[Tokens, Tokens]:
+    """Return what a thief makes links with who kept the old file, and what reads since another key writes."""
+    return Tokens(1, KEYS), Tokens(2, {**KEYS, 2: secrets.token_bytes(32)}, {1: at})
+
+
+@pytest.mark.parametrize("purpose", LIFETIMES, ids=str)
+def test_a_key_that_was_retired_makes_nothing_that_is_dated_later(purpose: Purpose) -> None:
+    """Whoever kept the old file writes the hour himself: without this a change of keys would end nothing."""
+    old, read = retired(NOW)
+    for made in (NOW - HOUR, NOW + RESTARTED - HOUR):
+        assert read.read(LINKS[purpose](old, made), purpose, now=made + HOUR / 2).purpose is purpose, (
+            "honest mail goes on"
+        )
+    for made in (NOW + RESTARTED + HOUR, NOW + timedelta(days=1000)):
+        with pytest.raises(BadToken):
+            read.read(LINKS[purpose](old, made), purpose, now=made + HOUR / 2)
+
+
+@pytest.mark.parametrize("purpose", LIFETIMES, ids=str)
+def test_what_a_retired_key_made_before_is_good_to_its_end_and_no_longer(purpose: Purpose) -> None:
+    """A change of keys must cost no reader the link in their mail, and give a thief no more than its lifetime."""
+    old, read = retired(NOW)
+    token, last = LINKS[purpose](old, NOW), THIS_HOUR + LIFETIMES[purpose]
+    assert read.read(token, purpose, now=last).purpose is purpose
+    with pytest.raises(TooOld):
+        read.read(token, purpose, now=last + HOUR)
+
+
+@pytest.mark.parametrize("purpose", sorted(UNDATED), ids=str)
+def test_what_a_retired_key_made_without_an_hour_ends_too(purpose: Purpose) -> None:
+    """Such tokens lie in old mail; a thief makes them as well, and must not have found the way around."""
+    old, read = retired(NOW)
+    token = old._make(purpose, 7, 0, 9)
+    last = NOW + RESTARTED + LIFETIMES[purpose]
+    assert read.read(token, purpose, now=last - HOUR).made_at is None
+    with pytest.raises(BadToken):
+        read.read(token, purpose, now=last)
+
+
+def test_leaving_outlives_every_key() -> None:
+    """The one thing that must work for ever, from a mail of whatever year."""
+    old, read = retired(NOW - timedelta(days=4000))
+    assert read.read_leaving(LINKS[Purpose.LEAVE](old, NOW)).subscriber_id == 7
 
 
 @pytest.mark.parametrize("purpose", LIFETIMES, ids=str)

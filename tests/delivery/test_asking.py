@@ -31,7 +31,7 @@ def test_a_link_that_is_tried_again_says_the_same_whatever_became_of_the_keys(ke
     """Two copies of one mail of which one link works would be a link that does not work."""
     occasion = asking.to_prove(7, NOW, keys.seal.live)
     first = link(tokens, keys, occasion)
-    changed = keys.with_key("seal").with_live("seal", 2)
+    changed = keys.with_key("seal").with_live("seal", 2, now=NOW)
     assert changed.seal.live != keys.seal.live
     assert link(tokens, changed, occasion) == first
     assert link(tokens, changed.without("seal", 1), occasion) == first[:LENGTH], "without its key there is none"
@@ -77,7 +77,7 @@ def test_a_question_is_signed_for_one_sign_up_and_one_mailbox_by_three_things_of
 def test_a_question_s_yes_outlives_a_change_of_keys_and_not_the_key(keys):
     """Mail is answered days later; a key that was taken out is nobody's proof any more."""
     [before] = asking.signs(Vault(keys), 1, 3)
-    changed = keys.with_key("seal").with_live("seal", 2)
+    changed = keys.with_key("seal").with_live("seal", 2, now=NOW)
     live, *older = asking.signs(Vault(changed), 1, 3)
     assert older == [before]
     assert live != before
