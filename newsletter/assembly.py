@@ -104,7 +104,7 @@ class Newsletter:
         near = all(relay.near for relay in relays[Lane.BULK])
         self.parts = Parts(
             database=Database(urls.database, vault),
-            tokens=Tokens(self._keyring.token.live, self._keyring.token.keys),
+            tokens=self._tokens,
             composing=lambda: self.layout,
             letterhead=letterhead(chosen),
             nudger=Nudger(urls.redis),
@@ -171,8 +171,12 @@ class Newsletter:
     @property
     def _router(self) -> Router | None:
         domain, sender = self.settings.bounce_domain, letterhead(self.settings).sender_address
-        tokens = Tokens(self._keyring.token.live, self._keyring.token.keys)
-        return Router(tokens, domain=domain, sender=sender) if domain else None
+        return Router(self._tokens, domain=domain, sender=sender) if domain else None
+
+    @property
+    def _tokens(self) -> Tokens:
+        ring = self._keyring.token
+        return Tokens(ring.live, ring.keys, ring.retired)
 
     @property
     def _notices(self) -> "Receiver | None":

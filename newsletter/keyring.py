@@ -19,6 +19,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
 from types import MappingProxyType
@@ -98,11 +99,16 @@ class Proof(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """The keys of one purpose by id (32 bytes each), and the id of the one that writes. spent: the highest id ever given."""
+    """The keys of one purpose by id (32 bytes each), and the id of the one that writes.
+
+    spent     the highest id ever given
+    retired   since when a key writes no more, by id; one that stopped before this was kept has its moment from the next change
+    """
 
     live: int
     keys: Mapping[int, bytes] = field(repr=False)
     spent: int = 0
+    retired: Mapping[int, datetime] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def newest(self) -> int:
@@ -185,14 +191,16 @@ class Keyring:
         key_id = max(ring.newest, ring.spent) + 1
         if key_id not in IDS[purpose]:
             raise NoKeyLeft(purpose)
-        return self._with(purpose, Ring(ring.live, {**ring.keys, key_id: secrets.token_bytes(KEY_BYTES)}, key_id))
+        keys = {**ring.keys, key_id: secrets.token_bytes(KEY_BYTES)}
+        return self._with(purpose, replace(ring, keys=keys, spent=key_id))
 
-    def with_live(self, purpose: str, key_id: int) -> "Keyring":
-        """Return it writing under a key that it knows."""
+    def with_live(self, purpose: str, key_id: int, *, now: datetime) -> "Keyring":
+        """Return it writing under a key that it knows; every other that wrote is retired."""
         ring = self.ring(purpose)
         assert ring is not None
         assert key_id in ring.keys
-        return self._with(purpose, replace(ring, live=key_id))
+        retired = {known: now for known in ring.keys if known < key_id} | dict(ring.retired)
+        return self._with(purpose, replace(ring, live=key_id, retired=MappingProxyType(retired)))
 
     def without(self, purpose: str, key_id: int) -> "Keyring":
         """Return it without a key that is not live."""
@@ -200,7 +208,9 @@ class Keyring:
         assert ring is not None
         assert ring.live != key_id
         kept = {known: key for known, key in ring.keys.items() if known != key_id}
-        return self._with(purpose, Ring(ring.live, kept, max(ring.newest, ring.spent)))
+        retired = {known: at for known, at in ring.retired.items() if known != key_id}
+        spent = max(ring.newest, ring.spent)
+        return self._with(purpose, Ring(ring.live, kept, spent, MappingProxyType(retired)))
 
     def only(self, purpose: str, key_id: int) -> dict[str, Any]:
         """Return one key as it stands in a file, to be kept by itself."""
@@ -236,7 +246,7 @@ class Keyring:
         return blake2b(purpose.encode(), key=key, digest_size=16, person=b"key proof").digest()
 
     def _with(self, purpose: str, ring: Ring) -> "Keyring":
-        changed: Keyring = replace(self, **{purpose: Ring(ring.live, MappingProxyType(dict(ring.keys)), ring.spent)})
+        changed: Keyring = replace(self, **{purpose: replace(ring, keys=MappingProxyType(dict(ring.keys)))})
         return changed
 
 
@@ -273,7 +283,9 @@ def _fresh(purpose: str) -> Ring:
 
 def _ring_json(ring: Ring) -> dict[str, Any]:
     keys = {str(key_id): base64.b64encode(key).decode() for key_id, key in ring.keys.items()}
-    return {"live": ring.live, "keys": keys, "spent": max(ring.newest, ring.spent)}
+    retired = {str(key_id): at.isoformat() for key_id, at in ring.retired.items()}
+    found = {"live": ring.live, "keys": keys, "spent": max(ring.newest, ring.spent)}
+    return found | ({"retired": retired} if retired else {})
 
 
 def _to_json(keyring: Keyring) -> dict[str, Any]:
@@ -307,7 +319,15 @@ def _ring(purpose: str, part: dict[str, Any]) -> Ring:
     allowed = IDS[purpose]
     if live not in keys or any(len(key) != KEY_BYTES or key_id not in allowed for key_id, key in keys.items()):
         raise ValueError
-    return Ring(live, MappingProxyType(keys), int(part.get("spent", 0)))
+    retired = {int(key_id): _moment(at) for key_id, at in part.get("retired", {}).items()}
+    return Ring(live, MappingProxyType(keys), int(part.get("spent", 0)), MappingProxyType(retired))
+
+
+def _moment(written: str) -> datetime:
+    at = datetime.fromisoformat(written)
+    if at.tzinfo is None:
+        raise ValueError
+    return at
 
 
 def _write(path: Path, keyring: Keyring, *, once: bool) -> None:

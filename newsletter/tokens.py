@@ -2,21 +2,22 @@
 
 A token is checked by key alone: a link to leave works years later, under every key ever made, after the issue or the digest is
 gone, and while the database is away; it can do nothing else. Whatever else a token may do, it may do for a time (`LIFETIMES`):
-it carries the hour it was made in. The ids in it are masked by the key, so that neighbours on a list do not have neighbouring
-links.
+it carries the hour it was made in, and a key that writes no more has made none that is dated later. So whoever kept its file forges
+links to leave for ever, and every other for that time at most. The ids in it are masked by the key, so that neighbours on a list
+do not have neighbouring links.
 
 Layout, 24 bytes in URL-safe base64 (32 characters): purpose and key id (1 + 1), masked subscriber, digest or hour, and mailing
 (5 + 3 + 5), check (9 bytes = 72 bits). The mask is drawn from the check, and the check from the ids: nothing else is needed.
 
-A fresh link is 22 characters longer as it is mailed: behind its token stands what workers alone can make, the *countersign*.
-Nothing here can tell a right one from a wrong one, nor can a page (docs/adr/0028).
+A fresh link and one that confirms are 22 characters longer as they are mailed: behind the token stands what workers alone can
+make, the *countersign*; behind the address that an answer confirms by, 12. Nothing here can tell a right one from a wrong one,
+nor can a page (docs/adr/0028, 0032).
 """
 
 import base64
 import binascii
 import hmac
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -26,7 +27,7 @@ from types import MappingProxyType
 
 from newsletter.errors import NotFound
 
-LENGTH, COUNTERSIGN = 32, 22
+LENGTH, COUNTERSIGN, REPLY_SIGN = 32, 22, 12
 _CHECK = 9
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _IDS = 13
@@ -35,8 +36,7 @@ _TOKEN = re.compile(rf"([A-Za-z0-9_-]{{{LENGTH}}})([A-Za-z0-9_-]{{{COUNTERSIGN}}
 _HEX = rf"[0-9a-f]{{{2 * (2 + _IDS + _CHECK)}}}"
 _RETURN = re.compile(rf"b-({_HEX})").fullmatch
 _PROBE = re.compile(rf"p-({_HEX})").fullmatch
-_CONFIRM = re.compile(rf"c-({_HEX})").fullmatch
-_CODE_DIGITS = 6
+_CONFIRM = re.compile(rf"c-({_HEX})([a-z2-7]{{{REPLY_SIGN}}})?").fullmatch
 
 
 class Purpose(IntEnum):
@@ -67,11 +67,17 @@ LIFETIMES: Mapping[Purpose, timedelta] = MappingProxyType(
 )
 """How long a token may do what it is for, by whole hours. LEAVE is not among them: for ever. Nor PREVIEW: it does nothing."""
 
+COUNTERSIGNED = frozenset({Purpose.CONFIRM, Purpose.FRESH})
+"""What is mailed with a countersign behind it."""
+
 UNDATED = frozenset({Purpose.RETURN, Purpose.STOP})
 """Made without an hour before tokens had one, and good still: each names a mailing, which is over by itself."""
 
 AHEAD = timedelta(hours=24)
 """How far the clock that made a token may be ahead of the one that reads it."""
+
+RESTARTED = timedelta(days=7)
+"""How long after a key was retired some process may still write under it: until each has been restarted."""
 
 _FIRST_HOUR = datetime(2020, 1, 1, tzinfo=UTC)
 _FIRST_SECOND = int(_FIRST_HOUR.timestamp())
@@ -97,6 +103,7 @@ class TooOld(BadToken):
 class Link:
     """What a token says. Numbers that its purpose does not need are 0. made_at: the hour, None for a token without one.
 
+    written_to    until when its key can have written it; None: it writes still, or nobody knows
     countersign   what stood behind it, unchecked: a secret between the mailed link and the workers
     """
 
@@ -105,6 +112,7 @@ class Link:
     digest_id: int = 0
     mailing_id: int = 0
     made_at: datetime | None = None
+    written_to: datetime | None = field(default=None, compare=False)
     countersign: str = field(default="", repr=False)
 
     @property
@@ -117,7 +125,11 @@ class Link:
         if self.purpose not in LIFETIMES:
             return True
         if self.made_at is None:
-            return self.purpose in UNDATED
+            # Whoever has the key leaves the hour out as easily: it counts as made at the last moment at which it can have been.
+            made_to = self.written_to or now
+            return self.purpose in UNDATED and now < made_to + LIFETIMES[self.purpose]
+        if self.written_to is not None and self.made_at > self.written_to:
+            return False
         # Up to the end of its last hour: its first was begun when it was made.
         return self.made_at - AHEAD <= now < self.made_at + LIFETIMES[self.purpose] + timedelta(hours=1)
 
@@ -125,8 +137,11 @@ class Link:
 class Tokens:
     """Makes and reads tokens under the token keys. Under 2 µs each; share it between threads."""
 
-    def __init__(self, live: int, keys: Mapping[int, bytes]) -> None:
-        """Remember the keys (32 bytes each, by id) and which of them writes."""
+    def __init__(
+        self, live: int, keys: Mapping[int, bytes], retired: Mapping[int, datetime] = MappingProxyType({})
+    ) -> None:
+        """Remember the keys (32 bytes each, by id), which of them writes, and since when others do not."""
+        self._written_to = {key_id: at + RESTARTED for key_id, at in retired.items() if key_id != live}
         self._heads = tuple(bytes((purpose, live)) for purpose in Purpose)
         # A keyed state to copy costs 0.3 µs a digest, a fresh HMAC ten times that.
         self._checks: Mapping[int, blake2b] = {
@@ -138,10 +153,6 @@ class Tokens:
         self._live_check, self._live_mask = self._checks[live], self._masks[live]
         # Message-IDs must be the same for ever, so they are drawn from the oldest key.
         self._names = blake2b(key=keys[min(keys)], digest_size=18, person=b"message id")
-        self._codes: Mapping[int, blake2b] = {
-            key_id: blake2b(key=key, digest_size=16, person=b"sign-up code") for key_id, key in keys.items()
-        }
-        self._live = live
         # A shard's thousands are dated alike; an hour looked up costs a tenth of one reckoned.
         self._dated = (_FIRST_HOUR, 1)
         self._harmless = self._make(Purpose.PREVIEW, 0, 0, 0)
@@ -162,11 +173,11 @@ class Tokens:
         return self._make(Purpose.FRESH, subscriber_id, self._hour(now), 0)
 
     def confirm(self, signup_id: int, *, now: datetime) -> str:
-        """Return the link by which a sign-up is confirmed."""
+        """Return the link by which a sign-up is confirmed. Whoever holds the token keys makes one: it is mailed countersigned."""
         return self._make(Purpose.CONFIRM, signup_id, self._hour(now), 0)
 
     def confirm_local(self, signup_id: int, *, now: datetime) -> str:
-        """Return the local part of the address to which an answer confirms a sign-up, 50 characters."""
+        """Return the local part of the address to which an answer confirms a sign-up, 50 characters: 62 as it is mailed."""
         return f"c-{self._raw(Purpose.CONFIRM, signup_id, self._hour(now), 0).hex()}"
 
     def return_path(self, mailing_id: int, mailbox_id: int, *, now: datetime) -> str:
@@ -181,21 +192,6 @@ class Tokens:
     def stop(self, mailing_id: int, *, now: datetime) -> str:
         """Return the link by which whoever holds it stops a mailing: it goes to the team alone."""
         return self._make(Purpose.STOP, 0, self._hour(now), mailing_id)
-
-    def code(self, signup_id: int) -> str:
-        """Return the six digits that confirm a sign-up where its button does not work.
-
-        They prove little by themselves: whoever asks counts the tries, and takes them only beside the sign-up's own form.
-        """
-        return _code(self._codes[self._live], signup_id)
-
-    def code_matches(self, signup_id: int, written: str) -> bool:
-        """Whether a person wrote the code of a sign-up, in whatever digits and with whatever blanks; in constant time."""
-        digits = _digits(written).encode()
-        found = False
-        for keyed in self._codes.values():
-            found |= hmac.compare_digest(_code(keyed, signup_id).encode(), digits)
-        return found
 
     def harmless(self) -> str:
         """Return a link that shows the same pages and does nothing: for previews, tests and the archive."""
@@ -227,9 +223,11 @@ class Tokens:
         """Return the number of a self-test's local part. Raises BadToken."""
         return _good(self._of_local(_PROBE(local.lower())), Purpose.PROBE, now=now).mailing_id
 
-    def read_confirm_local(self, local: str, *, now: datetime) -> int:
-        """Return the sign-up that an answer to this local part confirms. Raises BadToken; TooOld."""
-        return _good(self._of_local(_CONFIRM(local.lower())), Purpose.CONFIRM, now=now).signup_id
+    def read_confirm_local(self, local: str, *, now: datetime) -> Link:
+        """Return the sign-up that an answer to this local part is about, and its countersign. Raises BadToken; TooOld."""
+        found = _CONFIRM(local.lower())
+        link = _good(self._of_local(found), Purpose.CONFIRM, now=now)
+        return replace(link, countersign=found[2] or "") if found else link
 
     def _hour(self, now: datetime) -> int:
         last, hour = self._dated
@@ -243,7 +241,7 @@ class Tokens:
         link = self._read(base64.urlsafe_b64decode(found[1])) if found else None
         if found is None or link is None or not found[2]:
             return link
-        return replace(link, countersign=found[2]) if link.purpose is Purpose.FRESH else None
+        return replace(link, countersign=found[2]) if link.purpose in COUNTERSIGNED else None
 
     def _of_local(self, found: re.Match[str] | None) -> Link | None:
         return self._read(bytes.fromhex(found[1])) if found else None
@@ -256,7 +254,8 @@ class Tokens:
         ids = int.from_bytes(masked) ^ _digest(self._masks[key_id], check)
         if not hmac.compare_digest(_check(self._checks[key_id], head, ids), check):
             return None
-        return _link(Purpose(purpose), ids >> 64, ids >> 40 & 0xFFFFFF, ids & 0xFFFFFFFFFF)
+        found = _link(Purpose(purpose), ids >> 64, ids >> 40 & 0xFFFFFF, ids & 0xFFFFFFFFFF)
+        return replace(found, written_to=self._written_to[key_id]) if key_id in self._written_to else found
 
     def _make(self, purpose: Purpose, subscriber_id: int, digest_id: int, mailing_id: int) -> str:
         raw = self._raw(purpose, subscriber_id, digest_id, mailing_id)
@@ -302,13 +301,3 @@ def _good(link: Link | None, *purposes: Purpose, now: datetime) -> Link:
 def _hour(now: datetime) -> int:
     """Return the hours since 2020, which three bytes hold for 1,900 years; never 0, which stands for "not dated"."""
     return max(1, (int(now.timestamp()) - _FIRST_SECOND) // 3600)
-
-
-def _code(keyed: blake2b, signup_id: int) -> str:
-    return f"{_digest(keyed, signup_id.to_bytes(8)) % 10**_CODE_DIGITS:0{_CODE_DIGITS}}"
-
-
-def _digits(written: str) -> str:
-    """Read what a person wrote: digits of any script; blanks, dashes and what cannot be seen do not count."""
-    kept = [one for one in written[:64] if unicodedata.category(one) not in ("Zs", "Cc", "Cf", "Pd")]
-    return "".join(str(unicodedata.decimal(one, one)) for one in kept)

@@ -188,6 +188,11 @@ class Vault:
         ring = self._keyring.seal
         return ring.live if ring else None
 
+    @property
+    def countersigners(self) -> list[int]:
+        """Return every key of `seal` that is here, the one that countersigns first; none with the pages' file."""
+        return sorted(self._countersigns, key=lambda key_id: key_id != self.countersigner)
+
     def countersign(self, key_id: int, said: str) -> str:
         """Return 22 letters that no page can make, the same for the same words; "" where that key is not here (docs/adr/0028)."""
         if (keyed := self._countersigns.get(key_id)) is None:

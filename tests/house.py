@@ -2,7 +2,9 @@
 
 import csv
 import json
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,8 @@ from newsletter import assembly, database, settings
 from newsletter.assembly import Newsletter
 from newsletter.delivery import asking
 from newsletter.issues import cutting, digests
-from newsletter.journeys import moving_in, publish, rekeying
-from newsletter.subscribers import fresh, importing, people
+from newsletter.journeys import confirming, moving_in, publish, rekeying
+from newsletter.subscribers import fresh, importing, people, signup
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.vault import Keyring
@@ -97,6 +99,38 @@ def fresh_link(made: Newsletter, number: int, *, ago: timedelta = timedelta(0)) 
         occasion = asking.to_prove(number, now - ago, key_id)
         asked = asking.asked(parts.tokens, parts.database.vault, occasion, mailbox_id=person.mailbox_id, now=now)
     return asked.action
+
+
+def yes_link(made: Newsletter, signup_id: int) -> str:
+    """Return what stands in the link by which a worker asks whether somebody wished to join."""
+    return question(made, signup_id).action
+
+
+def question(made: Newsletter, signup_id: int) -> asking.Asked:
+    """Return what the mail holds by which a worker asks whether somebody wished to join."""
+    parts = made.parts
+    with parts.database.transaction() as session:
+        mailbox, now = signup.mailbox_of(session, signup_id), database.now(session)
+        occasion = asking.to_join(signup_id)
+        return asking.asked(parts.tokens, parts.database.vault, occasion, mailbox_id=mailbox, now=now)
+
+
+@contextmanager
+def judging(made: Newsletter) -> Iterator[None]:
+    """Let a worker judge what is said on pages, meanwhile."""
+    ended = threading.Event()
+
+    def loop() -> None:
+        while not ended.wait(0.02):
+            confirming.judge(made.parts)
+
+    thread = threading.Thread(target=loop, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(10)
 
 
 def add_articles(

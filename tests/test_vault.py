@@ -5,6 +5,7 @@ import json
 import os
 import stat
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from newsletter import languages, vault
 from newsletter.vault import Keyring, Ring, Vault
 
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 PLACE = ("mailbox", "address_sealed", 7)
 
 
@@ -325,11 +327,34 @@ def test_the_pages_file_is_known_as_this_database_s() -> None:
 
 def test_an_id_is_never_given_twice() -> None:
     """A value under a key that was dropped must not be tried with another of its name."""
-    keys = Keyring.make().with_key("seal").with_live("seal", 2).without("seal", 1)
-    again = keys.with_live("seal", 2).with_key("seal")
+    keys = Keyring.make().with_key("seal").with_live("seal", 2, now=NOW).without("seal", 1)
+    again = keys.with_live("seal", 2, now=NOW).with_key("seal")
     assert again.seal is not None
     assert set(again.seal.keys) == {2, 3}
-    assert again.with_live("seal", 3).without("seal", 2).with_key("seal").seal.newest == 4  # type: ignore[union-attr]
+    assert again.with_live("seal", 3, now=NOW).without("seal", 2).with_key("seal").seal.newest == 4  # type: ignore[union-attr]
+
+
+def test_a_file_remembers_since_when_a_key_writes_no_more(tmp_path: Path) -> None:
+    """By it links are refused that are dated later: it must outlast the next change, and be in the pages' file too."""
+    path, later = tmp_path / "keys.json", NOW + timedelta(days=1)
+    once = Keyring.make().with_key("token").with_live("token", 2, now=NOW)
+    once.save(path)
+    assert Keyring.load(path) == once
+    twice = Keyring.load(path).with_key("token").with_live("token", 3, now=later)
+    assert dict(twice.token.retired) == {1: NOW, 2: later}
+    twice.for_pages().save(path)
+    assert dict(Keyring.load(path).token.retired) == {1: NOW, 2: later}
+
+
+def test_a_key_of_an_old_file_is_retired_by_the_next_change(tmp_path: Path) -> None:
+    """Files from before say nothing of it: they must load, and no honest link may be refused by a guess."""
+    path = tmp_path / "keys.json"
+    rotated_before = replace(Keyring.make().with_key("token").with_live("token", 2, now=NOW).token, retired={})
+    replace(Keyring.make(), token=rotated_before).save(path)
+    assert "retired" not in path.read_text()
+    old = Keyring.load(path)
+    assert dict(old.token.retired) == {}
+    assert dict(old.with_key("token").with_live("token", 3, now=NOW).token.retired) == {1: NOW, 2: NOW}
 
 
 def test_a_file_from_before_there_were_parts_is_read(tmp_path: Path) -> None:

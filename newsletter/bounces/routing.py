@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -29,13 +29,17 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A place, with the delivery that a return path names, the number of a probe, or the sign-up that an answer is about."""
+    """A place, with the delivery that a return path names, the number of a probe, or the sign-up that an answer is about.
+
+    countersign   what stood behind the sign-up's address, unchecked
+    """
 
     place: Place
     mailing_id: int = 0
     mailbox_id: int = 0
     probe: int = 0
     signup: int = 0
+    countersign: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,8 @@ class Router:
             if local.startswith("p-"):
                 return Route(Place.PROBE, probe=self._tokens.read_probe(local, now=self._clock()))
             if local.startswith("c-"):
-                return Route(Place.CONFIRM, signup=self._tokens.read_confirm_local(local, now=self._clock()))
+                asked = self._tokens.read_confirm_local(local, now=self._clock())
+                return Route(Place.CONFIRM, signup=asked.signup_id, countersign=asked.countersign)
             mailing_id, mailbox_id = self._tokens.read_return_path(local, now=self._clock())
         except BadToken:
             return Route(Place.NOBODY)

@@ -16,17 +16,18 @@ from newsletter import database, languages
 from newsletter.addresses import EmailAddress
 from newsletter.database import Session
 from newsletter.delivery import asking
-from newsletter.errors import Invalid, NotFound
+from newsletter.errors import Invalid
 from newsletter.issues import digests
 from newsletter.issues.digests import DigestView
 from newsletter.jobs import DELIVER, SIGNUPS
-from newsletter.journeys import consenting, holding, leaving, owners
+from newsletter.journeys import confirming, consenting, holding, leaving, owners
 from newsletter.journeys.judging import TRAP as TRAP
 from newsletter.journeys.parts import NoSender, Parts
 from newsletter.ledger import deliveries
 from newsletter.ledger.mailings import Lane
 from newsletter.subscribers import (
     agreements,
+    answers,
     consent,
     declining,
     forms,
@@ -44,7 +45,6 @@ from newsletter.subscribers.forms import Arrival
 from newsletter.subscribers.signup import Answer, Wish
 from newsletter.subscribers.suppression import Reason
 from newsletter.subscribers.waves import Origin
-from newsletter.tokens import Purpose
 
 log = structlog.get_logger()
 
@@ -54,27 +54,6 @@ class NothingChosen(Invalid):
 
     def __init__(self) -> None:
         super().__init__("joining.nothing-chosen")
-
-
-class WrongCode(Invalid):
-    """The figures are not those in the mail; left: how many tries remain."""
-
-    def __init__(self, left: int) -> None:
-        super().__init__("joining.wrong-code", left=left)
-
-
-class NoTryLeft(Invalid):
-    """Nothing can be confirmed by a code on that page any more; the mail's button still does."""
-
-    def __init__(self) -> None:
-        super().__init__("joining.no-try-left")
-
-
-class TooLate(NotFound):
-    """What the link is about has been forgotten, as it is a month after the form."""
-
-    def __init__(self) -> None:
-        super().__init__("joining.too-late")
 
 
 def ask(parts: Parts, wish: Wish, came: Arrival = Arrival()) -> str:
@@ -170,44 +149,11 @@ def embedded(parts: Parts, keys: Sequence[str], *, language: str, name: str) -> 
     )
 
 
-def look(parts: Parts, token: str, *, now: datetime | None = None) -> bool:
-    """Whether a link would confirm something; False for a preview's. Changes nothing. Raises BadToken."""
-    with parts.database.transaction() as session:
-        link = parts.tokens.read(token, Purpose.CONFIRM, Purpose.PREVIEW, now=now or database.now(session))
-    return link.purpose is Purpose.CONFIRM
-
-
-def confirm(parts: Parts, token: str, *, wording: str = "", now: datetime | None = None) -> None:
-    """Say yes by the link of the mail. Safe to repeat. wording: the version of the page's words. Raises BadToken, TooLate."""
-    with parts.database.transaction() as session:
-        moment = now or database.now(session)
-        link = parts.tokens.read(token, Purpose.CONFIRM, Purpose.PREVIEW, now=moment)
-        if link.purpose is Purpose.CONFIRM:
-            _answer(session, parts, link.signup_id, Answer.LINK, wording, moment)
-    parts.nudger.nudge(SIGNUPS)
-
-
-def confirm_by_code(
-    parts: Parts, pending: str, written: str, *, wording: str = "", now: datetime | None = None
-) -> None:
-    """Say yes by the figures of the mail, on the page where it was asked for. Raises WrongCode, NoTryLeft.
-
-    wording   the version of the words on that page; "" where it shows none
-    """
-    with parts.database.transaction() as session:
-        moment = now or database.now(session)
-        tried = signup.count_try(session, pending, now=moment)
-        # Compared also where nothing can be confirmed: so that it takes as long.
-        right = parts.tokens.code_matches(tried.number, written) and bool(tried.number)
-        if right:
-            _answer(session, parts, tried.number, Answer.CODE, wording, moment)
-    if not right:
-        raise WrongCode(tried.left) if tried.left else NoTryLeft
-    parts.nudger.nudge(SIGNUPS)
-
-
 def confirm_by_reply(parts: Parts, signup_id: int) -> bool:
-    """Say yes by answering the mail; return False where it is too late. Safe to repeat."""
+    """Say yes by confirming the mail; return False where it is too late. Safe to repeat.
+
+    Whoever calls it has seen that the answer came to an address that was mailed (`confirming.is_signed`).
+    """
     with parts.database.transaction() as session:
         known = signup.answer(session, signup_id, by=Answer.REPLY, now=database.now(session))
     if known:
@@ -229,8 +175,16 @@ def ask_again(parts: Parts, signup_id: int) -> bool:
     return True
 
 
+def ask_once_more(parts: Parts, signup_id: int) -> bool:
+    """Ask anew where a yes came to an address that was not mailed, or was before these could be told; False where none is open."""
+    with parts.database.transaction() as session:
+        asked = confirming.ask_anew(session, signup_id)
+    parts.nudger.nudge(SIGNUPS)
+    return asked
+
+
 def refuse_by_reply(parts: Parts, signup_id: int) -> bool:
-    """Say no by answering the mail; return False where there is nothing to refuse any more. Safe to repeat.
+    """Say no by confirming the mail; return False where there is nothing to refuse any more. Safe to repeat.
 
     What a yes to the same mail had brought ends; whatever else they take goes on, and no list brings them what that mail named. Who
     takes nothing stands on the do-not-mail list from then on: no list brings them in, and a yes of their own lifts it.
@@ -263,24 +217,15 @@ def _still_takes(session: Session, subscriber_id: int, closed: Closed, now: date
     return bool(takes)
 
 
-def _answer(session: Session, parts: Parts, signup_id: int, by: Answer, wording: str, now: datetime) -> None:
-    known = consenting.known(session, parts, wording) if wording else None
-    if known is not None:
-        # Whoever deals with the answer may not have our words of today yet, or not any more.
-        agreements.keep(session, [known])
-    if not signup.answer(session, signup_id, by=by, now=now, wording=known.version if known else ""):
-        raise TooLate
-
-
 def any_due(parts: Parts) -> bool:
     """Whether `work` has anything to do."""
     with parts.database.transaction() as session:
-        return signup.any_due(session) or held.wave(session) is not None
+        return signup.any_due(session) or answers.any_due(session) or held.wave(session) is not None
 
 
 def work(parts: Parts) -> int:
     """Ask the owners of addresses that came in, and bring in those who said yes; return how many wishes were dealt with."""
-    done = tidy(parts) + holding.tend(parts)
+    done = confirming.judge(parts) + tidy(parts) + holding.tend(parts)
     try:
         parts.letterhead.require()
     except NoSender:
@@ -293,6 +238,7 @@ def work(parts: Parts) -> int:
         done += count
         if not count and len(held_up) == waiting:
             break  # another worker is at it
+        done += confirming.judge(parts)  # somebody waits before a page for this
     if held_up:
         log.info("sign-ups wait", count=len(held_up), why="a list that names these people is coming in")
     holding.watch(parts)

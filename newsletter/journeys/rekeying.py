@@ -157,9 +157,9 @@ def rotate(path: Path, url: str, purpose: str) -> Rotated:
         assert made is not None
         key_id = made.newest
         with _asking(url, keys) as session:
-            late = behind(session, purpose, key_id)
+            late, now = behind(session, purpose, key_id), database.now(session)
         if not late:
-            keys.with_live(purpose, key_id).save(path)
+            keys.with_live(purpose, key_id, now=now).save(path)
     return Rotated(purpose, key_id, not late, late)
 
 

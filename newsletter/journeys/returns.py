@@ -20,7 +20,7 @@ from newsletter.database import DatabaseUnreachable, Session
 from newsletter.delivery import watching
 from newsletter.errors import NewsletterError
 from newsletter.jobs import RETURNS
-from newsletter.journeys import joining, leaving
+from newsletter.journeys import confirming, joining, leaving
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import deliveries, mailings, returns, tallies
 from newsletter.ledger.returns import Came, Handed
@@ -63,7 +63,7 @@ def take(parts: Parts, mail: Arrived) -> Done:
         case Place.LEAVE:
             done = _leave(parts, mail)
         case Place.CONFIRM:
-            done = _answered_question(parts, mail, route.signup)
+            done = _answered_question(parts, mail, route.signup, signed=route.countersign)
         case Place.RETURN | Place.DESK:
             done = _read(parts, mail, route)
     log.info("came in", place=route.place, done=done)
@@ -77,12 +77,14 @@ def _probed(parts: Parts, number: int) -> Done:
     return Done.PROBED if came else Done.NOTHING
 
 
-def _answered_question(parts: Parts, mail: Arrived, signup_id: int) -> Done:
+def _answered_question(parts: Parts, mail: Arrived, signup_id: int, *, signed: str) -> Done:
     """A person's answer to the question whether they wished to join: yes, no, or for a person to read. A machine's is nothing."""
     letter = parse.parse(mail.content)
     if not mail.sender or not isinstance(letter, Letter):
         return Done.NOTHING
     match assent.of(letter, whole=processing.is_whole(mail.content)):
+        case Said.YES if not confirming.is_signed(parts, signup_id, signed):
+            return Done.ASKED if joining.ask_once_more(parts, signup_id) else Done.NOTHING
         case Said.YES:
             if joining.confirm_by_reply(parts, signup_id):
                 return Done.CONFIRMED

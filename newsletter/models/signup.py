@@ -125,6 +125,29 @@ class Signup(Base):
     )
 
 
+class SignupAnswer(Base):
+    """A yes that a page took in. proof: its words, keyed with what stood in the mail (docs/adr/0032).
+
+    believed   what a worker found; None: nobody has looked
+    """
+
+    __tablename__ = "signup_answer"
+
+    id: Mapped[Key]
+    signup_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("signup.id", ondelete="CASCADE"))
+    by: Mapped[str]
+    wording: Mapped[str] = mapped_column(server_default="")
+    proof: Mapped[bytes]
+    said_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    believed: Mapped[bool | None]
+
+    __table_args__ = (
+        CheckConstraint("by IN ('link', 'code')", name="way_is_a_page"),
+        Index(None, "signup_id"),
+        Index("signup_answers_to_judge", "id", postgresql_where="believed IS NULL"),
+    )
+
+
 class SignupWave(Base):
     """A time in which many wishes were held. held: how many when it began. ended_at NULL: it goes on."""
 

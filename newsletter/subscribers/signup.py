@@ -388,6 +388,19 @@ _ANSWER = text("""
 """)
 
 
+def is_asked(session: Session, signup_id: int) -> bool:
+    """Whether its owner was asked and has not said no: a yes counts."""
+    these = (Signup.asked_at.is_not(None), Signup.undone_at.is_(None), Signup.state != SignupState.REFUSED)
+    return session.execute(select(Signup.id).where(Signup.id == signup_id, *these)).first() is not None
+
+
+def open_wish(session: Session, signup_id: int) -> Wish | None:
+    """Return what was asked for where its owner was asked and has not answered; None for all else."""
+    these = (Signup.state == SignupState.ASKED, Signup.answered_at.is_(None), Signup.undone_at.is_(None))
+    found = session.execute(select(Signup).where(Signup.id == signup_id, *these)).scalar_one_or_none()
+    return opened(session, found) if found else None
+
+
 def mailbox_of(session: Session, signup_id: int) -> int | None:
     """Return the mailbox whose owner was asked; None where that is forgotten, or was never."""
     return session.execute(select(Signup.mailbox_id).where(Signup.id == signup_id)).scalar_one_or_none()
@@ -395,28 +408,28 @@ def mailbox_of(session: Session, signup_id: int) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """A code that is being tried. number 0: there is nothing that it could be for, or no try is left.
+    """A code that is being tried. number: the wish of its form; left: how many tries remain.
 
-    left   how many tries remain, the same whether or not there is anything to confirm: else the page would tell who was not asked
+    Both are the same whether or not there is anything to confirm: else the page would tell who was not asked.
     """
 
     number: int
     left: int
 
 
-def count_try(session: Session, pending: str, *, now: datetime) -> Try:
-    """Count a try at the code of a form, and say which wish it is for: five tries, within an hour of the form.
+def count_try(session: Session, pending: str, *, now: datetime) -> Try | None:
+    """Count a try at the code of a form, and say which wish it is for: five tries, within an hour of the form. None: none is left.
 
-    By the form's hour alone: that of the question would show whether there was one.
+    By the form's hour alone: that of the question would show whether there was one. Whoever believes a code counts again.
     """
     facts = {"pending": session.vault.digest(PURPOSE, pending), "most": TRIES, "since": now - CODE_FOR}
     found = session.execute(_TRY, facts).one_or_none()
-    return Try(found.id, TRIES - found.tries) if found else Try(0, 0)
+    return Try(found.id, TRIES - found.tries) if found else None
 
 
 _TRY = text("""
     UPDATE signup SET tries = tries + 1 WHERE pending = :pending AND tries < :most AND came_at > :since
-    RETURNING tries, CASE WHEN asked_at IS NOT NULL AND undone_at IS NULL AND state <> 'refused' THEN id ELSE 0 END AS id
+    RETURNING tries, id
 """)
 
 

@@ -4,15 +4,18 @@ A form on another site may post here as well and lands on our page: no page of o
 that it could use.
 """
 
+import asyncio
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
+from starlette.concurrency import run_in_threadpool
 
 from newsletter.errors import NewsletterError
 from newsletter.issues import digests
 from newsletter.issues.digests import DigestView
-from newsletter.journeys import consenting, joining
+from newsletter.journeys import confirming, consenting, joining
 from newsletter.subscribers.agreements import Agreement
 from newsletter.subscribers.forms import Arrival
 from newsletter.subscribers.signup import Wish
@@ -23,6 +26,8 @@ from newsletter.web.speaking import spoken as spoken
 
 router = APIRouter()
 READ = ["GET", "HEAD"]
+WAIT_SECONDS, LOOK_SECONDS = 5.0, 0.1
+"""How long a page waits for a worker to judge figures, and how often it looks."""
 LONGEST_NAME, LONGEST_FORM, LONGEST_PAGE = 100, 40, 500
 
 Text = Annotated[str, Form()]
@@ -74,25 +79,43 @@ def join(
 
 
 @router.post("/join/code")
-def code(
+async def code(
     request: Request, pending: Text = "", code: Text = "", language: Text = "", wording: Text = ""
-) -> HTMLResponse:
+) -> Response:
     """Take the figures of the mail, on the page where they were asked for."""
     tongue = spoken(request, language)
+    answer = partial(_look_for_mail, request, tongue)
     try:
-        joining.confirm_by_code(pages.product(request).parts, pending, code, wording=wording)
-    except joining.WrongCode as refusal:
-        return _look_for_mail(request, tongue, pending, problem=(refusal.message, refusal.facts), status=422)
-    except joining.NoTryLeft as refusal:
-        return _look_for_mail(request, tongue, "", problem=(refusal.message, refusal.facts), status=422)
+        await tried(request, pending, code, wording)
+    except (confirming.WrongCode, confirming.NotJudged) as refusal:
+        problem = (refusal.message, refusal.facts)
+        return await run_in_threadpool(answer, pending, problem=problem, status=refusal.status)
+    except confirming.NoTryLeft as refusal:
+        return await run_in_threadpool(answer, "", problem=(refusal.message, refusal.facts), status=refusal.status)
     return pages.of(request).show("public/joined.html", language=tongue)
+
+
+async def tried(request: Request, pending: str, code: str, wording: str) -> None:
+    """Try figures, and wait for what a worker says of them: no page knows them. Raises WrongCode, NoTryLeft, NotJudged."""
+    parts = pages.product(request).parts
+    trial = await run_in_threadpool(confirming.try_code, parts, pending, code, wording=wording)
+    # It sleeps in no thread: every other page needs those.
+    for _ in range(int(WAIT_SECONDS / LOOK_SECONDS)):
+        right = await run_in_threadpool(confirming.believed, parts, trial)
+        if right is not None:
+            break
+        await asyncio.sleep(LOOK_SECONDS)
+    if right is None:
+        raise confirming.NotJudged
+    if not right:
+        raise trial.refusal
 
 
 @router.api_route("/c/{token}", methods=READ)
 def offer(request: Request, token: str, language: str = "") -> HTMLResponse:
     """Show the button. Mail scanners follow this link: nothing changes."""
     tongue = spoken(request, language)
-    joining.look(pages.product(request).parts, token)
+    confirming.look(pages.product(request).parts, token)
     agree = _agreement(request, tongue)
     return pages.of(request).show(
         "public/confirm.html", language=tongue, token=token, choices=choices(request), agree=agree
@@ -101,9 +124,10 @@ def offer(request: Request, token: str, language: str = "") -> HTMLResponse:
 
 @router.post("/c/{token}")
 def confirm(request: Request, token: str, language: Text = "", wording: Text = "") -> HTMLResponse:
-    """Say yes. wording: the version of the words above the button."""
+    """Say yes. wording: the version of the words above the button. By a link that proves nothing they are mailed another."""
     tongue = spoken(request, language)
-    joining.confirm(pages.product(request).parts, token, wording=wording)
+    if not confirming.confirm(pages.product(request).parts, token, wording=wording):
+        return _look_for_mail(request, tongue, "")
     return pages.of(request).show("public/joined.html", language=tongue)
 
 

@@ -1,12 +1,13 @@
 """What a mail asks of one person is drawn from its occasion: the same again tomorrow, and worth nothing in another's place."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from newsletter.delivery import asking
 from newsletter.keyring import Keyring
-from newsletter.tokens import COUNTERSIGN, LENGTH, Purpose, Tokens
+from newsletter.tokens import COUNTERSIGN, LENGTH, REPLY_SIGN, Purpose, Tokens
 from newsletter.vault import Vault
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -30,7 +31,7 @@ def test_a_link_that_is_tried_again_says_the_same_whatever_became_of_the_keys(ke
     """Two copies of one mail of which one link works would be a link that does not work."""
     occasion = asking.to_prove(7, NOW, keys.seal.live)
     first = link(tokens, keys, occasion)
-    changed = keys.with_key("seal").with_live("seal", 2)
+    changed = keys.with_key("seal").with_live("seal", 2, now=NOW)
     assert changed.seal.live != keys.seal.live
     assert link(tokens, changed, occasion) == first
     assert link(tokens, changed.without("seal", 1), occasion) == first[:LENGTH], "without its key there is none"
@@ -60,3 +61,29 @@ def test_the_pages_part_of_the_keys_makes_a_token_and_no_countersign(keys, token
 def test_a_mail_that_was_planned_before_has_its_link(keys, tokens):
     """What was due when the product was upgraded must go out: its page then says to ask for another."""
     assert tokens.read(link(tokens, keys, f"fresh:7:{int(NOW.timestamp())}"), Purpose.FRESH, now=NOW).subscriber_id == 7
+
+
+def test_a_question_is_signed_for_one_sign_up_and_one_mailbox_by_three_things_of_their_own(keys):
+    """Whoever reads one of them over a shoulder, or in a Reply-To, must have none of the others."""
+    vault = Vault(keys)
+    made = [asking.signs(vault, number, mailbox)[0] for number in (1, 2) for mailbox in (3, 4)]
+    assert len({one.link for one in made} | {one.code for one in made} | {one.reply for one in made}) == 12
+    assert len({asking.signs(vault, number, 3)[0].code for number in range(1000)}) > 990
+    for one in made:
+        assert (len(one.link), len(one.reply)) == (COUNTERSIGN, REPLY_SIGN)
+        assert re.fullmatch("[0-9]{6}", one.code)
+
+
+def test_a_question_s_yes_outlives_a_change_of_keys_and_not_the_key(keys):
+    """Mail is answered days later; a key that was taken out is nobody's proof any more."""
+    [before] = asking.signs(Vault(keys), 1, 3)
+    changed = keys.with_key("seal").with_live("seal", 2, now=NOW)
+    live, *older = asking.signs(Vault(changed), 1, 3)
+    assert older == [before]
+    assert live != before
+    assert asking.signs(Vault(changed.without("seal", 1)), 1, 3) == [live]
+
+
+def test_the_pages_part_of_the_keys_signs_no_question(keys):
+    """Whoever forces that door must not say yes in anybody's name (docs/adr/0032)."""
+    assert asking.signs(Vault(keys.for_pages()), 1, 3) == []

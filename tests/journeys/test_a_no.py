@@ -10,7 +10,7 @@ import pytest
 from newsletter import database
 from newsletter.addresses import EmailAddress
 from newsletter.issues import digests
-from newsletter.journeys import choosing, erasing, holding, joining, leaving, privacy, retention
+from newsletter.journeys import choosing, confirming, erasing, holding, joining, leaving, privacy, retention
 from newsletter.journeys.choosing import Details
 from newsletter.journeys.holding import Asked
 from newsletter.journeys.returns import Done
@@ -257,7 +257,7 @@ def test_its_button_does_nothing_after_the_no_to_a_yes(made, sink):
     assert says(made, mail, "yes") is Done.CONFIRMED
     assert says(made, mail, "no") is Done.REFUSED
     plain = email.message_from_bytes(mail, policy=email.policy.default).get_body(("plain",)).get_content()
-    with pytest.raises(joining.TooLate):
-        joining.confirm(made.parts, re.search(r"/c/([^?\s]+)", plain)[1])
+    with pytest.raises(confirming.TooLate):
+        confirming.confirm(made.parts, re.search(r"/c/([^?\s]+)", plain)[1])
     joining.work(made.parts)
     assert takes(made) == []

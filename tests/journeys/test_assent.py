@@ -10,7 +10,7 @@ from sqlalchemy import text
 from newsletter import database
 from newsletter.bounces.routing import Arrived
 from newsletter.issues import digests
-from newsletter.journeys import answering, choosing, inbound, joining, moving_in, retention, returns
+from newsletter.journeys import answering, choosing, confirming, inbound, joining, moving_in, retention, returns
 from newsletter.journeys.returns import Done
 from newsletter.subscribers import suppression
 from newsletter.subscribers.consent import Basis
@@ -97,8 +97,8 @@ def test_a_no_is_no_consent(made, sink, said, subject, more):
     assert [wish for wish, _ in letters(made)] == (["left"] if more else [])
     plain = email.message_from_bytes(mail, policy=email.policy.default).get_body(("plain",)).get_content()
     token = re.search(r"/c/([^?\s]+)", plain)[1]
-    with pytest.raises(joining.TooLate):
-        joining.confirm(made.parts, token)
+    with pytest.raises(confirming.TooLate):
+        confirming.confirm(made.parts, token)
     assert answered(made, mail, answers.apple(mail, ANN, "")) is Done.NOTHING
     assert takes(made) == []
 

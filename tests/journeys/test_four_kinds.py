@@ -21,7 +21,7 @@ from tests import house
 @pytest.fixture
 def browser(newsletter, tmp_path, database_urls, sink):
     made = house.build(tmp_path, database_urls, sink.url, web=True)
-    with TestClient(create(made), raise_server_exceptions=False) as client:
+    with TestClient(create(made), raise_server_exceptions=False) as client, house.judging(newsletter):
         client.made = made
         yield client
     made.close()

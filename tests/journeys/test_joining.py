@@ -15,7 +15,7 @@ from newsletter import database, mailboxes
 from newsletter.addresses import EmailAddress
 from newsletter.bounces.routing import Arrived
 from newsletter.issues import digests
-from newsletter.journeys import inbound, joining, leaving, publish, returns
+from newsletter.journeys import confirming, inbound, joining, leaving, publish, returns
 from newsletter.journeys.returns import Done
 from newsletter.subscribers import signup, suppression
 from newsletter.subscribers.signup import Wish
@@ -31,7 +31,7 @@ ANN = "ann@example.org"
 @pytest.fixture
 def browser(newsletter, tmp_path, database_urls, sink):
     made = house.build(tmp_path, database_urls, sink.url, web=True)
-    with TestClient(create(made), raise_server_exceptions=False) as client:
+    with TestClient(create(made), raise_server_exceptions=False) as client, house.judging(newsletter):
         yield client
     made.close()
 
@@ -182,8 +182,8 @@ def test_the_figures_are_good_for_an_hour(newsletter, browser, desk) -> None:
     form = pending(browser.post("/join", data={"email": ANN, "digest": "weekly"}))
     [question] = desk()
     ask_later = ask(newsletter, "SELECT now()")[0][0] + timedelta(minutes=61)
-    with pytest.raises(joining.NoTryLeft):
-        joining.confirm_by_code(newsletter.parts, form, figures(question), now=ask_later)
+    with pytest.raises(confirming.NoTryLeft):
+        confirming.try_code(newsletter.parts, form, figures(question), now=ask_later)
 
 
 def test_nobody_is_asked_twice_at_once(newsletter, browser, desk) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import make_url, text
 from newsletter import database, mailboxes
 from newsletter.addresses import EmailAddress
 from newsletter.issues import digests
-from newsletter.journeys import holding, joining
+from newsletter.journeys import confirming, holding, joining
 from newsletter.journeys.holding import Asked
 from newsletter.operators.roles import Role
 from newsletter.subscribers import held, signup, waves
@@ -65,10 +65,8 @@ def alert(urls) -> None:
 def answer(made) -> int:
     """Let everybody who was asked press the button of their mail."""
     asked = ask(made, "SELECT id FROM signup WHERE state = 'asked' AND answered_at IS NULL")
-    with made.parts.database.transaction() as session:
-        now = database.now(session)
     for (number,) in asked:
-        joining.confirm(made.parts, made.parts.tokens.confirm(number, now=now))
+        confirming.confirm(made.parts, house.yes_link(made, number))
     return len(asked)
 
 
@@ -407,10 +405,8 @@ def test_what_is_undone_is_forgotten_and_who_was_known_before_is_not_touched(
     answered = ask(newsletter, "SELECT id FROM signup ORDER BY id LIMIT 3") + ask(
         newsletter, "SELECT id FROM signup WHERE mailbox_id = :old", old=before[0][1]
     )
-    with newsletter.parts.database.transaction() as session:
-        now = database.now(session)
     for (number,) in answered:
-        joining.confirm(newsletter.parts, newsletter.parts.tokens.confirm(number, now=now))
+        confirming.confirm(newsletter.parts, house.yes_link(newsletter, number))
     joining.work(newsletter.parts)
     assert readers(newsletter) == 4
 
@@ -435,10 +431,9 @@ def test_an_undone_question_can_no_longer_be_answered_nor_asked_anew(newsletter,
         holding.undo(newsletter.parts, Asked(held=False))
     holding.undo(newsletter.parts, Asked(held=False, form="page"))
     joining.work(newsletter.parts)
-    with newsletter.parts.database.transaction() as session:
-        token = newsletter.parts.tokens.confirm(number, now=database.now(session))
-    with pytest.raises(joining.TooLate):
-        joining.confirm(newsletter.parts, token)
+    token = house.yes_link(newsletter, number)
+    with pytest.raises(confirming.TooLate):
+        confirming.confirm(newsletter.parts, token)
     assert not joining.confirm_by_reply(newsletter.parts, number)
     form(newsletter, "victim@example.org")
     joining.work(newsletter.parts)

@@ -113,7 +113,7 @@ def standing(folder, urls, sink):
     site = Site(worker, more["base_url"], sink)
     try:
         _fill(site, folder)
-        with scanning.served(create(web), port):
+        with scanning.served(create(web), port), house.judging(worker):
             yield site
     finally:
         browsing.apart(worker.close)
@@ -201,7 +201,7 @@ def looking(site, language):
     reader, key = site.readers[language]["looks"], DIGESTS[language][0]
     join = f"/join?language={language}&digest={key}"
     choose, own = tokens.preferences(reader, now=now), tokens.fresh(reader, now=now)
-    asked = tokens.confirm(site.signups[language][0], now=now)
+    asked = house.yes_link(site.worker, site.signups[language][0])
     look = (Go(join), Type("#email", f"new.{language}@example.org"), Press("main form button"))
     return {
         "front": (Go("/"),),
@@ -238,7 +238,7 @@ def doing(site, language):
     """Return, for every page that says what has been done, the steps that do it: once in a site's life."""
     tokens, now, old = site.worker.parts.tokens, site.now(), datetime(2024, 1, 1, tzinfo=UTC)
     reader, leave = site.readers[language], site.leaving(language, "leaves")
-    confirm = tokens.confirm(site.signups[language][1], now=now)
+    confirm = house.yes_link(site.worker, site.signups[language][1])
     return {
         "joined": (Go(f"/c/{confirm}?language={language}"), Press("main form button")),
         "paused": (

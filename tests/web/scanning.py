@@ -86,7 +86,7 @@ def ground(worker, tmp_path, now):
         preferences=tokens.preferences(1, now=now),
         old=tokens._make(2, 1, 0, 0),
         stop=tokens.stop(number, now=now),
-        confirm=tokens.confirm(1, now=now),
+        confirm=house.yes_link(worker, 1),
         fresh=tokens.fresh(1, now=now),
         invitation=invited,
         issue=composed.mailing,

@@ -112,9 +112,9 @@ def sign_up(request: Request, body: SignupIn) -> Pending:
     response_description="They are the right ones.",
     responses=refuses(408, 413, 415, 422, 500, 503),
 )
-def sign_up_by_code(request: Request, body: CodeIn) -> Confirmed:
+async def sign_up_by_code(request: Request, body: CodeIn) -> Confirmed:
     """Confirm a sign-up as the button in the mail does: five tries, within an hour. What is wrong is refused with 422."""
-    journey.confirm_by_code(pages.product(request).parts, body.pending, body.code, wording=body.wording_version)
+    await joining.tried(request, body.pending, body.code, body.wording_version)
     return Confirmed(confirmed=True)
 
 

@@ -1,0 +1,175 @@
+"""The owner of an address says yes on a page, by the link of the mail or by its figures; a worker judges it (docs/adr/0032).
+
+The pages hold what makes a link to confirm, and not what stands behind one that was mailed. So they write down what was said, and
+nothing follows before a worker has found in it what the question was mailed with.
+"""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from newsletter import database
+from newsletter.database import Session
+from newsletter.delivery import asking
+from newsletter.errors import Invalid, NewsletterError, NotFound
+from newsletter.issues import digests
+from newsletter.jobs import SIGNUPS
+from newsletter.journeys import consenting
+from newsletter.journeys.parts import Parts
+from newsletter.subscribers import agreements, answers, signup
+from newsletter.subscribers.answers import Said
+from newsletter.subscribers.signup import Answer
+from newsletter.tokens import Purpose
+
+log = structlog.get_logger()
+
+
+class WrongCode(Invalid):
+    """The figures are not those in the mail; left: how many tries remain."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__("joining.wrong-code", left=left)
+
+
+class NoTryLeft(Invalid):
+    """Nothing can be confirmed by a code on that page any more; the mail's button still does."""
+
+    def __init__(self) -> None:
+        super().__init__("joining.no-try-left")
+
+
+class NotJudged(NewsletterError):
+    """No worker has looked at the figures yet."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("joining.not-judged")
+
+
+class TooLate(NotFound):
+    """What the link is about has been forgotten, as it is a month after the form."""
+
+    def __init__(self) -> None:
+        super().__init__("joining.too-late")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Figures that a worker is to judge. left: how many tries remain should they be wrong."""
+
+    answer_id: int
+    left: int
+
+    @property
+    def refusal(self) -> WrongCode | NoTryLeft:
+        """What is said where they are wrong."""
+        return WrongCode(self.left) if self.left else NoTryLeft()
+
+
+def look(parts: Parts, token: str, *, now: datetime | None = None) -> bool:
+    """Whether a link would confirm something; False for a preview's. Changes nothing. Raises BadToken."""
+    with parts.database.transaction() as session:
+        link = parts.tokens.read(token, Purpose.CONFIRM, Purpose.PREVIEW, now=now or database.now(session))
+    return link.purpose is Purpose.CONFIRM
+
+
+def confirm(parts: Parts, token: str, *, wording: str = "", now: datetime | None = None) -> bool:
+    """Say yes by the link of the mail. Safe to repeat. Raises BadToken, TooLate.
+
+    wording   the version of the page's words
+
+    Returns False for a link without a countersign, as it was mailed before there was one: its owner is asked once more.
+    """
+    with parts.database.transaction() as session:
+        link = parts.tokens.read(token, Purpose.CONFIRM, Purpose.PREVIEW, now=now or database.now(session))
+        if link.purpose is Purpose.PREVIEW:
+            return True
+        if not signup.is_asked(session, link.signup_id):
+            raise TooLate
+        version = _kept(session, parts, wording)
+        answers.add(session, link.signup_id, by=Answer.LINK, secret=link.countersign, wording=version)
+    parts.nudger.nudge(SIGNUPS)
+    return bool(link.countersign)
+
+
+def try_code(parts: Parts, pending: str, written: str, *, wording: str = "", now: datetime | None = None) -> Trial:
+    """Say yes by the figures of the mail, on the page where it was asked for. Raises NoTryLeft.
+
+    wording   the version of the words on that page; "" where it shows none
+
+    The same is done whether or not anybody was asked: else the page would tell. `believed` says what a worker found.
+    """
+    with parts.database.transaction() as session:
+        tried = signup.count_try(session, pending, now=now or database.now(session))
+        if tried is None:
+            raise NoTryLeft
+        version = _kept(session, parts, wording)
+        secret = answers.digits(written)
+        number = answers.add(session, tried.number, by=Answer.CODE, secret=secret, wording=version)
+    parts.nudger.nudge(SIGNUPS)
+    return Trial(number, tried.left)
+
+
+def believed(parts: Parts, trial: Trial) -> bool | None:
+    """Return whether figures were the right ones; None as long as no worker has judged them."""
+    with parts.database.transaction() as session:
+        return answers.outcome(session, trial.answer_id)
+
+
+def _kept(session: Session, parts: Parts, wording: str) -> str:
+    known = consenting.known(session, parts, wording) if wording else None
+    if known is None:
+        return ""
+    # Whoever deals with the answer may not have our words of today yet, or not any more.
+    agreements.keep(session, [known])
+    return known.version
+
+
+def judge(parts: Parts) -> int:
+    """Believe what was said on pages, or not, a batch at most; return how many answers were judged."""
+    for done in range(signup.BATCH):
+        # Each by itself: two workers at it lock one sign-up at a time, and a page waits for its own alone.
+        with parts.database.transaction() as session:
+            said = answers.take(session)
+            if said is None:
+                return done
+            found = _is_proved(session, said)
+            if found:
+                signup.answer(session, said.signup_id, by=said.by, now=said.said_at, wording=said.wording)
+            elif said.by is Answer.LINK:
+                log.info("an answer is not believed", signup=said.signup_id)
+                ask_anew(session, said.signup_id)
+            answers.judged(session, said, believed=found)
+    return signup.BATCH
+
+
+def _is_proved(session: Session, said: Said) -> bool:
+    # Compared also where nothing can be confirmed: so that it takes as long.
+    made = asking.signs(session.vault, said.signup_id, said.mailbox_id or 0)
+    right = [said.proved_by(one.code if said.by is Answer.CODE else one.link) for one in made]
+    return any(right) and said.in_time and signup.is_asked(session, said.signup_id)
+
+
+def is_signed(parts: Parts, signup_id: int, reply: str) -> bool:
+    """Whether an answer came to the very address that the question of a sign-up was mailed with."""
+    with parts.database.transaction() as session:
+        mailbox_id = signup.mailbox_of(session, signup_id)
+        made = asking.signs(session.vault, signup_id, mailbox_id or 0)
+    return bool(reply) and any(secrets.compare_digest(one.reply, reply) for one in made)
+
+
+def ask_anew(session: Session, signup_id: int) -> bool:
+    """Put a wish forward once more whose yes proves nothing: its mail is from before a key, or the answer from somebody else.
+
+    It is held and counted as whatever strangers send. False where nothing is open.
+    """
+    wish = signup.open_wish(session, signup_id)
+    if wish is None:
+        return False
+    known = {key: number for number, key in digests.keys(session).items()}
+    wanted = [known[key] for key in wish.choices if key in known]
+    signup.add(session, secrets.token_urlsafe(16), wish, now=database.now(session), digest_ids=wanted)
+    return True
