@@ -161,11 +161,15 @@ UNDECIDED = f"""
         AND NOT EXISTS (SELECT FROM consent_event w WHERE w.subscriber_id = s.id AND w.kind = 'withdrawn'
             AND {consent.said_no("w.subscriber_id", f"ARRAY['digest:' || u.digest_id, '{consent.EVERYTHING}']")})
 """  # noqa: S608
-_OPEN = f"""FROM {UNDECIDED} AND u.import_id = :import AND NOT EXISTS (SELECT FROM unproven o
+_ASKED_BY_NONE = """NOT EXISTS (SELECT FROM unproven o
     WHERE o.subscriber_id = u.subscriber_id AND o.digest_id = u.digest_id AND o.asked_at IS NOT NULL)"""
+_OPEN = f"FROM {UNDECIDED} AND u.import_id = :import AND {_ASKED_BY_NONE}"
 _COUNT = text(f"SELECT count(*) {_OPEN}")
 _UNASKED = text(f"""
-    SELECT u.import_id, count(*) AS people FROM {UNDECIDED} AND u.asked_at IS NULL GROUP BY u.import_id ORDER BY u.import_id
+    SELECT import_id, count(*) AS people FROM (
+        SELECT DISTINCT ON (u.subscriber_id, u.digest_id) u.import_id FROM {UNDECIDED} AND {_ASKED_BY_NONE}
+        ORDER BY u.subscriber_id, u.digest_id, u.import_id) AS first
+    GROUP BY import_id ORDER BY import_id
 """)  # noqa: S608
 _WAITING = text(
     f"SELECT u.subscriber_id, u.digest_id, s.language {_OPEN} ORDER BY u.subscriber_id LIMIT :most FOR UPDATE OF u"

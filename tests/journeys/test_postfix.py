@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from newsletter.delivery import asking
 from newsletter.journeys import publish
 from tests import house
 from tests.fakes import postfix, returns, smtp
@@ -46,11 +47,11 @@ def documented(port):
     )
 
 
-def given_out(tokens):
+def given_out(parts):
     """Return a local part of every kind that mail of ours can be answered to."""
-    now = datetime.now(UTC)
+    tokens, now = parts.tokens, datetime.now(UTC)
     yield tokens.return_path(1, 1, now=now)
-    yield tokens.confirm_local(1, now=now)
+    yield asking.asked(tokens, parts.database.vault, asking.to_join(1), mailbox_id=1, now=now).reply
     yield tokens.probe(1, now=now)
     yield from ("leave", "postmaster", "abuse", "fbl")
 
@@ -103,7 +104,7 @@ def go_round(tmp_path, database_urls, sink, port):
         connection.sendmail("cem@example.org", [wish[1]], letter)
         connection.mail("x@example.net")
         assert connection.rcpt(f"b-{'0' * 47}@{DOMAIN}")[0] == 550, "a flood must end at the door"
-        for local in given_out(made.parts.tokens):
+        for local in given_out(made.parts):
             assert connection.rcpt(f"{local}@{DOMAIN}")[0] == 250, f"{local[:2]}… is an address that we give out"
     until(made, "SELECT count(*) FROM subscription WHERE ended_at IS NOT NULL", [(1,)])
     made.close()
