@@ -25,6 +25,7 @@ from newsletter.delivery.journal import Journal
 from newsletter.delivery.leasing import Work
 from newsletter.delivery.pacing import WINDOW_MESSAGES, WINDOW_SECONDS
 from newsletter.delivery.recording import Recorder
+from newsletter.delivery.speed import Speed
 from newsletter.delivery.turns import Carried, Turn
 from newsletter.delivery.windows import Clock, Window
 from newsletter.errors import Invalid
@@ -115,7 +116,7 @@ class Carrier:
         self._drawn = 0
         self._limits: set[Limit] = set()
         self._heed_at = time.monotonic() + HEED_SECONDS
-        self._pace = _Pace()
+        self._speed = Speed()
         self._renewing = asyncio.Lock()
         self._asking: set[asyncio.Future[Window | None]] = set()
         self._clock = Clock(work.lease.planned_at, windows.boot_seconds())  # until the first window tells
@@ -138,7 +139,7 @@ class Carrier:
             await asyncio.wait([keeper])
             await self._stop(opener)
             self._recall()
-            observed = self._pace.observed(self._drawn)
+            observed = self._speed.lately(self._drawn)
             # First: a database that cannot write what was learned must not cost us what became of the mail.
             await self._write(everything=True)
             await self._learn(observed)
@@ -256,7 +257,7 @@ class Carrier:
                     break
                 await self._wanted.wait()
                 self._wanted.clear()
-                await self._learn(self._pace.observed(self._drawn))
+                await self._learn(self._speed.lately(self._drawn))
                 # Without a journal nothing new is begun while what became of the rest cannot be written.
                 await self._write(everything=self._grave or not self._journal.lasting)
         finally:
@@ -268,8 +269,8 @@ class Carrier:
         await self._heed()
         if self._over:
             return
-        first = not self._pace.begun
-        rate = self._pace.step(self._drawn)
+        first = not self._speed.known
+        rate = self._speed.step(self._drawn)
         self._low = pacing.low_water(rate=rate)
         size = pacing.window_size(rate=rate, open_already=len(self._allowed))
         if len(self._load.carriers) > 1:
@@ -443,32 +444,6 @@ class _TurnedAway:
     def by(self) -> Class | None:
         """Return the class of the refusals where the relay turned us away in the end."""
         return self._last if self._in_a_row and self._in_a_row >= min(TURNED_AWAY, self._answers) else None
-
-
-_SHORTEST = 0.05
-"""A burst of milliseconds is no rate."""
-
-
-class _Pace:
-    """How many messages a second the wire has begun since the window before."""
-
-    def __init__(self) -> None:
-        self._at, self._drawn = 0.0, 0
-
-    @property
-    def begun(self) -> bool:
-        """Whether there was a step."""
-        return self._at > 0.0
-
-    def step(self, drawn: int) -> float | None:
-        """Return the rate since the last step, None at the first, and begin anew."""
-        rate = self.observed(drawn) if self._at else None
-        self._at, self._drawn = time.monotonic(), drawn
-        return rate
-
-    def observed(self, drawn: int) -> float:
-        """Return the rate since the last step."""
-        return (drawn - self._drawn) / max(_SHORTEST, time.monotonic() - self._at)
 
 
 def _place(out: _Out) -> int:

@@ -124,12 +124,17 @@ class Recorder:
             return throttle.limited(session, relay, provider)
 
     def learn(self, relay: Relay, provider: str, limits: set[Limit], *, observed: float) -> None:
-        """Write down that a relay or a provider asked for less than `observed` messages a second."""
+        """Write down that a relay or a provider asked for less than `observed` messages a second: what one sender brought it.
+
+        Of a relay all senders are counted where it has a pace: one that had a tenth of it, or a single letter, saw too little.
+        """
+        most = relay.rate or math.inf
         with self.database.transaction() as session:
             now = database.now(session)
             for limit in sorted(limits & standing.FULL.keys()):
                 standing.fill(session, relay, limit, now=now)
             if Limit.ACCOUNT_RATE in limits:
-                standing.slow(session, relay, observed=observed, now=now)
+                together = paces.given_lately(session, relay, now=now)
+                standing.slow(session, relay, observed=min(most, max(observed, together)), now=now)
             if Limit.PROVIDER in limits:
-                paces.slow(session, relay, provider, observed=observed, now=now)
+                paces.slow(session, relay, provider, observed=min(most, observed), now=now)
