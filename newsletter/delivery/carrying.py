@@ -19,7 +19,7 @@ from functools import partial
 
 import structlog
 
-from newsletter.delivery import budget, outcomes, pacing, thresholds, windows
+from newsletter.delivery import budget, outcomes, pacing, seconds, thresholds, windows
 from newsletter.delivery.envelopes import Envelopes
 from newsletter.delivery.journal import Journal
 from newsletter.delivery.leasing import Work
@@ -44,17 +44,20 @@ KEEP_LEASE_SECONDS = 20.0
 LONGEST_WAIT_SECONDS = 60.0
 HEED_SECONDS = 1.0
 """How often a shard that pays nothing looks whether it must: at full speed every twentieth window."""
+PUT_OFF = 3
+"""So often a turn is asked for anew: on a machine that is busier than that it comes late all the same."""
 SHUT = Window(frozenset(), 0.0)
 
 
 class _Out:
-    """A row on its way, and the window under which its message may be begun."""
+    """A row on its way, and the window under which its message may be begun. paid: whether it has its part of the budget."""
 
-    __slots__ = ("row", "window")
+    __slots__ = ("paid", "row", "window")
 
     def __init__(self, row: Row, window: Window) -> None:
         self.row = row
         self.window = window
+        self.paid = True
 
 
 class Load:
@@ -101,6 +104,8 @@ class Carrier:
         self._until, self._halt, self._opened = turn.until, turn.halt, turn.opened
         self._relay, self._limited, self._yields_to = turn.relay, turn.limited, turn.yields_to
         self._probing, self._heeding = turn.probing, turn.heed
+        self._in_turn = pacing.in_turn(self._relay)
+        self._waiting = 0
         self._away = _TurnedAway(turn.instead)
         self._pool, self._envelopes, self._recorder = pool, envelopes, recorder
         self._load = load or Load(work.rows)
@@ -133,7 +138,7 @@ class Carrier:
         """Send until nothing is left, the window is refused, or it is time to end; write every outcome."""
         keeper, opener = asyncio.create_task(self._keep_lease()), asyncio.create_task(self._open_windows())
         try:
-            begun = await self._pool.send(self, probing=self._probing)
+            begun = await self._pool.send(self, probing=self._probing, in_turn=self._in_turn)
         finally:
             keeper.cancel()
             await asyncio.wait([keeper])
@@ -165,7 +170,7 @@ class Carrier:
                 self._recall()
                 break
             self._allowed.popleft()
-            if not self._allowed or (len(self._allowed) < self._low and self._load.ahead):
+            if not self._in_turn and (not self._allowed or (len(self._allowed) < self._low and self._load.ahead)):
                 self._wanted.set()
             try:
                 envelope = self._envelopes.make(self._work, row, self._date)
@@ -186,9 +191,26 @@ class Carrier:
         while not self._allowed:
             if self._over:
                 return False
+            self._waiting += 1
             await self._given.wait()
+            self._waiting -= 1
             self._given.clear()
         return not self._until()
+
+    async def turn(self, envelope: Envelope) -> bool:
+        """Wait for an envelope's turn in the relay's pace: asked for anew where it came too long before this moment."""
+        out = self._out[envelope.key]
+        granted, late = out.window.granted, 0
+        while not out.paid or (windows.boot_seconds() - granted > seconds.LATE / seconds.SLOTS and late < PUT_OFF):
+            if self._over or self._until():
+                return False
+            granted, late = windows.boot_seconds(), late + 1
+            grant = await asyncio.to_thread(self._recorder.grant_anew, self._relay, self._work.lease, paid=out.paid)
+            out.paid = grant.messages > 0
+            if grant.wait_seconds > budget.PATIENCE_SECONDS:
+                return False
+            await asyncio.sleep(grant.wait_seconds)
+        return True
 
     def clear(self, envelope: Envelope) -> bool | None:
         """Mark the body as begun and look whether its window is still open; None when it must be opened again."""
@@ -212,8 +234,9 @@ class Carrier:
 
     def withheld(self, envelope: Envelope) -> None:
         """Leave an envelope for another turn."""
-        self._kept.append(self._out.pop(envelope.key).row)
-        self._unspent += 1
+        out = self._out.pop(envelope.key)
+        self._kept.append(out.row)
+        self._unspent += out.paid
 
     def done(self, envelope: Envelope, outcome: Outcome) -> None:
         """Keep what became of an envelope until there is enough to write."""
@@ -276,6 +299,8 @@ class Carrier:
         if len(self._load.carriers) > 1:
             # No more than its pace can use: what is asked for is nobody else's until the answer.
             size = min(size, max(1, math.ceil((self._relay.rate or WINDOW_MESSAGES) * WINDOW_SECONDS)))
+        if self._in_turn:
+            size = min(size, self._waiting)  # what nobody can introduce at once would have to be granted anew
         size = max(1, min(size, FLUSH + WINDOW_MESSAGES - self._load.unwritten))
         # Out of the queue while they are asked for: a window that closes meanwhile puts back what it leaves, wherever it belongs.
         rows = [self._load.ahead.popleft() for _ in range(min(size, len(self._load.ahead)))]

@@ -11,6 +11,7 @@ from newsletter import database
 from newsletter.database import PASSING, Database
 from newsletter.delivery import leasing, paces, standing, thresholds, throttle, watching, windows
 from newsletter.delivery.pacing import WINDOW_SECONDS
+from newsletter.delivery.throttle import Grant
 from newsletter.delivery.windows import Window
 from newsletter.ledger import books, deliveries, shards, tallies
 from newsletter.ledger.deliveries import DeliveryState, Result
@@ -117,6 +118,14 @@ class Recorder:
         """Take back what was granted to a shard and not begun."""
         with self.database.transaction() as session:
             throttle.refund(session, relay, lease.lane, lease.provider, messages, now=database.now(session))
+
+    def grant_anew(self, relay: Relay, lease: Lease, *, paid: bool) -> Grant:
+        """Grant a message at this moment. paid: it was granted before, and that is given back whether it is granted now or not."""
+        with self.database.transaction() as session:
+            throttle.lock(session, relay)
+            now = database.now(session)
+            throttle.refund(session, relay, lease.lane, lease.provider, int(paid), now=now)
+            return throttle.grant(session, relay, lease.lane, lease.provider, 1, now=now)
 
     def limited(self, relay: Relay, provider: str) -> bool:
         """Return whether windows of this relay and provider group must be paid for."""
