@@ -19,12 +19,13 @@ from functools import partial
 
 import structlog
 
-from newsletter.delivery import budget, outcomes, pacing, thresholds, windows
+from newsletter.delivery import budget, outcomes, pacing, seconds, thresholds, windows
 from newsletter.delivery.envelopes import Envelopes
 from newsletter.delivery.journal import Journal
 from newsletter.delivery.leasing import Work
 from newsletter.delivery.pacing import WINDOW_MESSAGES, WINDOW_SECONDS
 from newsletter.delivery.recording import Recorder
+from newsletter.delivery.speed import Speed
 from newsletter.delivery.turns import Carried, Refusal, Turn
 from newsletter.delivery.windows import Clock, Window
 from newsletter.errors import Invalid
@@ -43,17 +44,20 @@ KEEP_LEASE_SECONDS = 20.0
 LONGEST_WAIT_SECONDS = 60.0
 HEED_SECONDS = 1.0
 """How often a shard that pays nothing looks whether it must: at full speed every twentieth window."""
+PUT_OFF = 3
+"""So often a turn is asked for anew: on a machine that is busier than that it comes late all the same."""
 SHUT = Window(frozenset(), 0.0)
 
 
 class _Out:
-    """A row on its way, and the window under which its message may be begun."""
+    """A row on its way, and the window under which its message may be begun. paid: whether it has its part of the budget."""
 
-    __slots__ = ("row", "window")
+    __slots__ = ("paid", "row", "window")
 
     def __init__(self, row: Row, window: Window) -> None:
         self.row = row
         self.window = window
+        self.paid = True
 
 
 class Load:
@@ -100,6 +104,8 @@ class Carrier:
         self._until, self._halt, self._opened = turn.until, turn.halt, turn.opened
         self._relay, self._limited, self._yields_to = turn.relay, turn.limited, turn.yields_to
         self._probing, self._heeding = turn.probing, turn.heed
+        self._in_turn = pacing.in_turn(self._relay)
+        self._waiting = 0
         self._away = _TurnedAway(turn.instead)
         self._pool, self._envelopes, self._recorder = pool, envelopes, recorder
         self._load = load or Load(work.rows)
@@ -115,7 +121,7 @@ class Carrier:
         self._drawn = 0
         self._limits: set[Limit] = set()
         self._heed_at = time.monotonic() + HEED_SECONDS
-        self._pace = _Pace()
+        self._speed = Speed()
         self._renewing = asyncio.Lock()
         self._asking: set[asyncio.Future[Window | None]] = set()
         self._clock = Clock(work.lease.planned_at, windows.boot_seconds())  # until the first window tells
@@ -132,13 +138,13 @@ class Carrier:
         """Send until nothing is left, the window is refused, or it is time to end; write every outcome."""
         keeper, opener = asyncio.create_task(self._keep_lease()), asyncio.create_task(self._open_windows())
         try:
-            begun = await self._pool.send(self, probing=self._probing)
+            begun = await self._pool.send(self, probing=self._probing, in_turn=self._in_turn)
         finally:
             keeper.cancel()
             await asyncio.wait([keeper])
             await self._stop(opener)
             self._recall()
-            observed = self._pace.observed(self._drawn)
+            observed = self._speed.lately(self._drawn)
             # First: a database that cannot write what was learned must not cost us what became of the mail.
             await self._write(everything=True)
             await self._learn(observed)
@@ -164,7 +170,7 @@ class Carrier:
                 self._recall()
                 break
             self._allowed.popleft()
-            if not self._allowed or (len(self._allowed) < self._low and self._load.ahead):
+            if not self._in_turn and (not self._allowed or (len(self._allowed) < self._low and self._load.ahead)):
                 self._wanted.set()
             try:
                 envelope = self._envelopes.make(self._work, row, self._date)
@@ -185,9 +191,26 @@ class Carrier:
         while not self._allowed:
             if self._over:
                 return False
+            self._waiting += 1
             await self._given.wait()
+            self._waiting -= 1
             self._given.clear()
         return not self._until()
+
+    async def turn(self, envelope: Envelope) -> bool:
+        """Wait for an envelope's turn in the relay's pace: asked for anew where it came too long before this moment."""
+        out = self._out[envelope.key]
+        granted, late = out.window.granted, 0
+        while not out.paid or (windows.boot_seconds() - granted > seconds.LATE / seconds.SLOTS and late < PUT_OFF):
+            if self._over or self._until():
+                return False
+            granted, late = windows.boot_seconds(), late + 1
+            grant = await asyncio.to_thread(self._recorder.grant_anew, self._relay, self._work.lease, paid=out.paid)
+            out.paid = grant.messages > 0
+            if grant.wait_seconds > budget.PATIENCE_SECONDS:
+                return False
+            await asyncio.sleep(grant.wait_seconds)
+        return True
 
     def clear(self, envelope: Envelope) -> bool | None:
         """Mark the body as begun and look whether its window is still open; None when it must be opened again."""
@@ -211,8 +234,9 @@ class Carrier:
 
     def withheld(self, envelope: Envelope) -> None:
         """Leave an envelope for another turn."""
-        self._kept.append(self._out.pop(envelope.key).row)
-        self._unspent += 1
+        out = self._out.pop(envelope.key)
+        self._kept.append(out.row)
+        self._unspent += out.paid
 
     def done(self, envelope: Envelope, outcome: Outcome) -> None:
         """Keep what became of an envelope until there is enough to write."""
@@ -256,7 +280,7 @@ class Carrier:
                     break
                 await self._wanted.wait()
                 self._wanted.clear()
-                await self._learn(self._pace.observed(self._drawn))
+                await self._learn(self._speed.lately(self._drawn))
                 # Without a journal nothing new is begun while what became of the rest cannot be written.
                 await self._write(everything=self._grave or not self._journal.lasting)
         finally:
@@ -268,8 +292,8 @@ class Carrier:
         await self._heed()
         if self._over:
             return
-        first = not self._pace.begun
-        rate = self._pace.step(self._drawn)
+        first = not self._speed.known
+        rate = self._speed.step(self._drawn)
         self._low = pacing.low_water(rate=rate)
         size = pacing.window_size(rate=rate, open_already=len(self._allowed))
         if len(self._load.carriers) > 1:
@@ -277,6 +301,8 @@ class Carrier:
             # finds nothing left is done.
             part = (self._relay.rate or 0.0) * WINDOW_SECONDS or len(self._load.ahead) / len(self._load.carriers)
             size = min(size, max(1, math.ceil(part)))
+        if self._in_turn:
+            size = min(size, self._waiting)  # what nobody can introduce at once would have to be granted anew
         size = max(1, min(size, FLUSH + WINDOW_MESSAGES - self._load.unwritten))
         # Out of the queue while they are asked for: a window that closes meanwhile puts back what it leaves, wherever it belongs.
         rows = [self._load.ahead.popleft() for _ in range(min(size, len(self._load.ahead)))]
@@ -445,32 +471,6 @@ class _TurnedAway:
     def by(self) -> Refusal | None:
         """Return the last refusal where the relay turned us away in the end."""
         return self._last if self._in_a_row and self._in_a_row >= min(TURNED_AWAY, self._answers) else None
-
-
-_SHORTEST = 0.05
-"""A burst of milliseconds is no rate."""
-
-
-class _Pace:
-    """How many messages a second the wire has begun since the window before."""
-
-    def __init__(self) -> None:
-        self._at, self._drawn = 0.0, 0
-
-    @property
-    def begun(self) -> bool:
-        """Whether there was a step."""
-        return self._at > 0.0
-
-    def step(self, drawn: int) -> float | None:
-        """Return the rate since the last step, None at the first, and begin anew."""
-        rate = self.observed(drawn) if self._at else None
-        self._at, self._drawn = time.monotonic(), drawn
-        return rate
-
-    def observed(self, drawn: int) -> float:
-        """Return the rate since the last step."""
-        return (drawn - self._drawn) / max(_SHORTEST, time.monotonic() - self._at)
 
 
 def _place(out: _Out) -> int:

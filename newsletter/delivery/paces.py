@@ -93,6 +93,12 @@ class Pace:
         return self.rate * budget.share(lane, [*active, lane])
 
 
+def given_lately(session: Session, relay: Relay, *, now: datetime) -> int:
+    """Return how many messages all senders together were given at a relay in the last second; 0 where nobody counts them."""
+    given = session.execute(_GIVEN, {"relay": relay.key, "lane": ALL}).scalar_one_or_none()
+    return sum(messages for _, messages in seconds.counting(given or (), now=now))
+
+
 @dataclass(frozen=True, slots=True)
 class _Bucket:
     """The bucket of a lane, or of all of them together."""
@@ -120,6 +126,7 @@ _ASK = text("""
 _PACES = text("""
     SELECT lane, paid_until, asked_at, given FROM relay_pace WHERE relay = :relay AND provider = :provider ORDER BY lane FOR UPDATE
 """)
+_GIVEN = text("SELECT given FROM relay_pace WHERE relay = :relay AND provider = '' AND lane = :lane")
 _FORGIVE = text("""
     UPDATE relay_pace SET paid_until = :until WHERE relay = :relay AND provider = :provider AND lane = :lane
 """)

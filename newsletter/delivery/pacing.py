@@ -5,7 +5,9 @@ from datetime import datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
+from newsletter.delivery.budget import worth
 from newsletter.ledger.mailings import Kind
+from newsletter.relay.target import Relay
 
 _STEPS = tuple(timedelta(minutes=minutes) for minutes in (5, 15, 30, 60, 120, 240, 480))
 _PATIENCE = {
@@ -75,6 +77,15 @@ def window_size(*, rate: float | None, open_already: int) -> int:
     """
     size = WINDOW_MESSAGES if rate is None else max(16, int(2 * rate * WINDOW_SECONDS))
     return max(1, min(size, WINDOW_MESSAGES) - open_already)
+
+
+def in_turn(relay: Relay) -> bool:
+    """Return whether each message is granted as a session is there to introduce it: at a pace that is granted one by one.
+
+    So no second at the relay holds more than its rate, however long it thinks. A quick pace cannot wait for a transaction each,
+    and few of its messages are introduced behind another: as many as there are connections.
+    """
+    return relay.rate is not None and relay.ahead is None and worth(relay.rate, WINDOW_MESSAGES) == 1
 
 
 def low_water(*, rate: float | None) -> int:

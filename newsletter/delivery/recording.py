@@ -11,6 +11,7 @@ from newsletter import database
 from newsletter.database import PASSING, Database
 from newsletter.delivery import leasing, paces, standing, thresholds, throttle, watching, windows
 from newsletter.delivery.pacing import WINDOW_SECONDS
+from newsletter.delivery.throttle import Grant
 from newsletter.delivery.windows import Window
 from newsletter.ledger import books, deliveries, shards, tallies
 from newsletter.ledger.deliveries import DeliveryState, Result
@@ -118,18 +119,31 @@ class Recorder:
         with self.database.transaction() as session:
             throttle.refund(session, relay, lease.lane, lease.provider, messages, now=database.now(session))
 
+    def grant_anew(self, relay: Relay, lease: Lease, *, paid: bool) -> Grant:
+        """Grant a message at this moment. paid: it was granted before, and that is given back whether it is granted now or not."""
+        with self.database.transaction() as session:
+            throttle.lock(session, relay)
+            now = database.now(session)
+            throttle.refund(session, relay, lease.lane, lease.provider, int(paid), now=now)
+            return throttle.grant(session, relay, lease.lane, lease.provider, 1, now=now)
+
     def limited(self, relay: Relay, provider: str) -> bool:
         """Return whether windows of this relay and provider group must be paid for."""
         with self.database.transaction() as session:
             return throttle.limited(session, relay, provider)
 
     def learn(self, relay: Relay, provider: str, limits: set[Limit], *, observed: float) -> None:
-        """Write down that a relay or a provider asked for less than `observed` messages a second."""
+        """Write down that a relay or a provider asked for less than `observed` messages a second: what one sender brought it.
+
+        Of a relay all senders are counted where it has a pace: one that had a tenth of it, or a single letter, saw too little.
+        """
+        most = relay.rate or math.inf
         with self.database.transaction() as session:
             now = database.now(session)
             for limit in sorted(limits & standing.FULL.keys()):
                 standing.fill(session, relay, limit, now=now)
             if Limit.ACCOUNT_RATE in limits:
-                standing.slow(session, relay, observed=observed, now=now)
+                together = paces.given_lately(session, relay, now=now)
+                standing.slow(session, relay, observed=min(most, max(observed, together)), now=now)
             if Limit.PROVIDER in limits:
-                paces.slow(session, relay, provider, observed=observed, now=now)
+                paces.slow(session, relay, provider, observed=min(most, observed), now=now)

@@ -11,8 +11,10 @@ from datetime import datetime
 
 SLOTS = 100
 """Pieces of a second. What is in one counts until a second after its end: half a hundredth of the pace is lost, and `LATE` more."""
-LATE = 1
-"""So many pieces more: what is granted a moment later may be on the wire sooner than what was granted first."""
+LATE = 2
+"""So many pieces more: what is granted a moment later may be on the wire sooner than what was granted first.
+
+What is later than that is granted anew (`Carrier.turn`)."""
 _SPAN = SLOTS + LATE
 _ASTRAY = 5 * SLOTS
 Given = Sequence[Sequence[int]]

@@ -19,8 +19,11 @@ from newsletter.relay.verdict import Limit
 
 PROBE = timedelta(seconds=10)
 """A relay that did not answer is asked again so often, by one process."""
-REFUSED = timedelta(minutes=1)
-"""One that refused us is asked seldom: whoever knocks with a wrong password every ten seconds is locked out."""
+REFUSED = timedelta(seconds=50)
+"""One that refused us is asked seldom: whoever knocks with a wrong password every ten seconds is locked out.
+
+With the sweep that finds its mail it is in use again within a minute of its change of mind.
+"""
 LONGEST = timedelta(minutes=2)
 """Nobody closes a relay for so long: it was closed before the clock was set back."""
 SLOWEST = 0.1

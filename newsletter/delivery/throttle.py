@@ -122,6 +122,11 @@ def _spent(session: Session, relay: Relay, known: Standing, lane: Lane, *, now: 
     return why if room == 0 else None
 
 
+def lock(session: Session, relay: Relay) -> None:
+    """Wait until nobody else spends a relay's budget: what is granted counts from that moment and not from the question."""
+    standing.locked(session, relay)
+
+
 def grant(session: Session, relay: Relay, lane: Lane, provider: str, want: int, *, now: datetime) -> Grant:
     """Grant up to `want` messages of a lane at a relay to a provider group, and count them as used."""
     known = standing.locked(session, relay)

@@ -42,6 +42,7 @@ class Window:
     asked   the rows it was opened over: as many as the relay's budget held
     wait    seconds to stay away where the budget held none, and why
     clock   what time it was when it was opened
+    granted when the budget gave what it was paid with (seconds of CLOCK_BOOTTIME)
     """
 
     allowed: frozenset[int]
@@ -50,6 +51,7 @@ class Window:
     wait: float = 0.0
     why: str | None = None
     clock: Clock | None = None
+    granted: float = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -83,7 +85,10 @@ def open(
             throttle.refund(session, relay, lease.lane, lease.provider, unspent, now=now(session))
         if yields_to and yielding.wanted(session, yields_to):
             return None
+        granted = boot_seconds()
         if relay is not None:
+            throttle.lock(session, relay)
+            granted = boot_seconds()
             grant = throttle.grant(session, relay, lease.lane, lease.provider, len(rows), now=now(session))
             if grant.messages == 0:
                 return Window(frozenset(), 0.0, wait=grant.wait_seconds, why=grant.why)
@@ -100,4 +105,4 @@ def open(
     if opened is None:
         return None
     allowed = frozenset(row.id for row in rows) - opened.not_now
-    return Window(allowed, asked + WINDOW_SECONDS, tuple(rows), clock=clock)
+    return Window(allowed, asked + WINDOW_SECONDS, tuple(rows), clock=clock, granted=granted)

@@ -38,6 +38,9 @@ class Cargo(Protocol):
     async def more(self) -> bool:
         """Wait until `draw` may give again; False when it never will."""
 
+    async def turn(self, envelope: Envelope) -> bool:
+        """Wait until an envelope may be introduced: asked right before it where each goes in turn. False withholds it."""
+
     def clear(self, envelope: Envelope) -> bool | None:
         """Return whether the message may be begun: asked right before its first byte. None: `cleared` can tell."""
 
@@ -78,17 +81,19 @@ class Pool:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._most, self._most_until = relay.connections, 0.0
 
-    async def send(self, cargo: Cargo, *, probing: bool = False) -> int:
+    async def send(self, cargo: Cargo, *, probing: bool = False, in_turn: bool = False) -> int:
         """Hand over a cargo and return how many envelopes were drawn and not withheld.
 
         probing   one session alone begins, and the others once it has been answered
+        in_turn   each envelope is introduced as its `turn` comes, by a session that waits for nothing else: one introduced
+                  behind a message is heard only when the relay has answered that, and may count in a later second
 
         Raises opening.Unreachable if no session could be opened and nothing was begun, or if each session ended while nobody
         heard anything else: the cargo has been told of all that was drawn. If sessions die later, the rest is simply not
         drawn. What the cargo raises is raised again once the sessions rest.
         """
         self._settle_in()
-        return await _Run(self, cargo, probing=probing).complete()
+        return await _Run(self, cargo, probing=probing, in_turn=in_turn).complete()
 
     async def knock(self, *, brief: float | None = None, another: Callable[[], bool] = lambda: True) -> None:
         """Have one session open and keep it; raises opening.Unreachable. A dead relay is then asked once, not by all at once.
@@ -202,8 +207,8 @@ class Pool:
 class _Run:
     """One call of `send`: what its sessions share. To each of them it is the load; what goes wrong in the cargo is kept."""
 
-    def __init__(self, pool: Pool, cargo: Cargo, *, probing: bool) -> None:
-        self._probing = probing
+    def __init__(self, pool: Pool, cargo: Cargo, *, probing: bool, in_turn: bool) -> None:
+        self._probing, self._in_turn = probing, in_turn
         self._answered, self._answered_or_over = asyncio.Event(), asyncio.Event()
         self._ended: set[int] = set()
         self._apart: deque[Envelope] = deque()
@@ -281,20 +286,36 @@ class _Run:
                 return
             self._open += 1
             try:
-                await connection.carry(self, envelope)
+                await self._carry(connection, envelope)
             finally:
                 self._open -= 1
             deaths += not connection.alive
             await self._pool.give_back(connection)
 
+    async def _carry(self, connection: Connection, envelope: Envelope) -> None:
+        if self._in_turn and not await self._turn(envelope):
+            self.withheld(envelope)
+        else:
+            await connection.carry(self, envelope)
+
+    async def _turn(self, envelope: Envelope) -> bool:
+        try:
+            return await self._cargo.turn(envelope)
+        except Exception as failure:
+            self._failure = failure
+            return False
+
     async def _first(self) -> Envelope | None:
         """Return an envelope for a session that has none, waiting for it if need be."""
-        while (envelope := self.draw()) is None:
+        while (envelope := self._draw()) is None:
             if self._failure is not None or not await self._cargo.more():
                 return None
         return envelope
 
     def draw(self) -> Envelope | None:
+        return None if self._in_turn else self._draw()
+
+    def _draw(self) -> Envelope | None:
         if self._failure is not None:
             return None
         if self._again:

@@ -193,7 +193,9 @@ def test_no_second_holds_more_than_the_pace_whoever_asks(session, where):
                 gone += [tick * 0.01] * found.messages
                 again[child] = tick * 0.01 + found.wait_seconds + dice.choice((0, 0, 0.1))
     assert max(sum(start <= at < start + 0.999 for at in gone) for start in gone) <= 56
-    assert len(gone) >= 56 * 20 * 0.96
+    assert len(gone) >= 56 * 20 * 0.95, (
+        "a fortieth is what may come late, and a part of them asks a tenth of a second late"
+    )
 
 
 @pytest.mark.parametrize("where", ["relay", "provider"])

@@ -1,6 +1,7 @@
 """Connections and how envelopes are drawn through them, against real servers that behave and that do not."""
 
 import asyncio
+import time
 from collections import Counter
 
 import pytest
@@ -314,6 +315,55 @@ def test_a_cargo_that_fails_to_take_back_is_heard_of():
         pool = Pool(Relay.parse(f"{sink.url}?connections=1"), helo="sender.example", manners=QUICK)
         with pytest.raises(KeyError):
             runner.run(asyncio.wait_for(pool.send(Broken(envelopes(3))), 10))
+
+
+class InTurn(Batch):
+    """Lets each be introduced as its turn comes, or not; remembers when that was."""
+
+    def __init__(self, envelopes, *, may=lambda _envelope: True):
+        super().__init__(envelopes)
+        self.may, self.turns = may, []
+
+    async def turn(self, envelope):
+        self.turns.append(time.monotonic())
+        return self.may(envelope)
+
+
+def in_turn(sink, cargo):
+    with asyncio.Runner() as runner:
+        pool = Pool(Relay.parse(f"{sink.url}?connections=1"), helo="sender.example", manners=QUICK)
+        begun = runner.run(asyncio.wait_for(pool.send(cargo, in_turn=True), 10))
+        runner.run(pool.close())
+    return begun
+
+
+def test_who_goes_in_turn_is_not_introduced_behind_a_message_that_is_held():
+    """The relay hears of it once it has answered that: a second later, of which it had its fourteen already."""
+    heard = []
+    cargo = InTurn(envelopes(6))
+    with smtp.running(smtp.Sink(delay_seconds=lambda: 0.1, refuse=lambda _: heard.append(time.monotonic()))) as sink:
+        assert in_turn(sink, cargo) == len(sink.messages) == len(cargo.turns) == 6
+    assert max(at - turn for turn, at in zip(cargo.turns, heard, strict=True)) < 0.08
+
+
+def test_who_has_no_turn_is_withheld_and_the_session_serves_the_others():
+    """A day that is used up is no failure of anybody, and nothing is said of a message that waits."""
+    cargo = InTurn(envelopes(6), may=lambda envelope: envelope.key % 2)
+    cargo.withheld = lambda envelope: cargo.kept.append(envelope.key)
+    with smtp.running(smtp.Sink()) as sink:
+        assert in_turn(sink, cargo) == 3
+    assert (cargo.kept, sorted(cargo.outcomes)) == ([0, 2, 4], [1, 3, 5])
+
+
+def test_a_cargo_that_fails_at_a_turn_is_heard_of():
+    """A database that is gone must end the call, and not leave a session waiting."""
+
+    def fails(envelope):
+        raise KeyError(envelope.key)
+
+    with smtp.running(smtp.Sink()) as sink, pytest.raises(KeyError):
+        in_turn(sink, InTurn(envelopes(3), may=fails))
+    assert sink.messages == []
 
 
 class Closing(smtp.Sink):

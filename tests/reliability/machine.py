@@ -267,6 +267,13 @@ def ports_of(pid: int, server_port: int) -> frozenset[int]:
     return frozenset(found)
 
 
+def attempts_at(server_port: int) -> set[int]:
+    """Return the ports from which somebody on this machine asks for a connection to one of its ports, and has no answer yet."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    asking = [one for one in lines if one[3] == "02" and int(one[2].rpartition(":")[2], 16) == server_port]
+    return {int(one[1].rpartition(":")[2], 16) for one in asking}
+
+
 def free_port() -> int:
     """Return a port of this machine that nobody has."""
     with socket.socket() as probe:

@@ -1,0 +1,67 @@
+"""A message counts at a relay when it is introduced there, and not when it was granted."""
+
+import asyncio
+import threading
+import time
+
+from sqlalchemy import text
+
+from newsletter.delivery import pacing
+from newsletter.journeys import publish
+from newsletter.relay.target import Relay
+from tests import house
+from tests.fakes import smtp
+
+
+class SlowToOpen(smtp.Sink):
+    """Greets after almost a second, as one abroad that looks us up first."""
+
+    async def serve(self, reader, writer):
+        """Keep them waiting, then hold one session."""
+        await asyncio.sleep(0.9)
+        await super().serve(reader, writer)
+
+
+def used(made):
+    with made.parts.database.transaction() as session:
+        return session.execute(text("SELECT coalesce(sum(used), 0) FROM relay_use")).scalar_one()
+
+
+def test_only_a_slow_pace_goes_in_turn():
+    """Whoever has no rate, or a quick one, pays nothing for those that have: no question, and messages in one breath."""
+    takes = {
+        "": False,
+        "?rate=14": True,
+        "?rate=39": True,
+        "?rate=60": False,
+        "?rate=14&ahead=100": False,
+        "?daily=9": False,
+    }
+    assert {query: pacing.in_turn(Relay.parse(f"smtp://127.0.0.1:9{query}")) for query in takes} == takes
+
+
+def test_what_a_slow_session_kept_from_its_turn_is_granted_anew_and_counted_once(tmp_path, database_urls):
+    """A session abroad takes a while to open: what was granted meanwhile must not meet in one second what is granted then."""
+    heard = []
+    with smtp.running(SlowToOpen(refuse=lambda _recipient: heard.append(time.monotonic()))) as sink:
+        made = house.build(tmp_path, database_urls, f"{sink.url}?connections=6&rate=14&daily=1000")
+        composed = house.issue(made, tmp_path, addresses=house.addresses(42))
+        publish.send(made.parts, composed.issue)
+        made.deliver("bulk", seconds=20)
+        assert len(sink.messages) == used(made) == 42, "each was paid for once"
+        made.close()
+    assert max(sum(start <= at < start + 0.95 for at in heard) for start in heard) <= 14
+    assert heard[-1] - heard[0] < 4.5, "and nothing of the pace was lost"
+
+
+def test_who_stops_while_a_turn_is_waited_for_pays_for_what_went(tmp_path, database_urls):
+    """A part of the day that a stop has cost would be missing to an alert."""
+    with smtp.running(smtp.Sink(command_seconds=0.05)) as sink:
+        made = house.build(tmp_path, database_urls, f"{sink.url}?connections=6&rate=14&daily=1000")
+        composed = house.issue(made, tmp_path, addresses=house.addresses(100))
+        publish.send(made.parts, composed.issue)
+        halt = threading.Event()
+        threading.Timer(2, halt.set).start()
+        made.deliver("bulk", seconds=20, until=halt.is_set)
+        assert 10 < len(sink.messages) == used(made) < 40
+        made.close()
