@@ -172,7 +172,8 @@ class Sender:
         False: nothing is due, so that nobody need know. Raises Unreachable.
         """
         assert choice.relay is not None
-        if not choice.probe and choice.relay in self._pools:
+        known = self._pools.get(choice.relay)
+        if known and not known.doubted and not choice.probe:
             return True
         with self.database.transaction() as session:
             if shards.next_mailing(session, lane) is None:

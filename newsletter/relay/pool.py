@@ -76,6 +76,8 @@ class Pool:
         self._tls = tls_context
         self._manners = manners or Manners.towards(relay)
         self._greeted = False
+        self.doubted = False
+        """Whether the last session could not be opened: who asks next asks alone, by `knock`."""
         self._plainly_until = 0.0
         self._idle: deque[Connection] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -103,6 +105,7 @@ class Pool:
         """
         self._settle_in()
         await self.give_back(await self._idle_one() or await self._patiently(brief, another))
+        self.doubted = False
 
     async def _patiently(self, brief: float | None, another: Callable[[], bool]) -> Connection:
         """Open a session with a relay that may be ill: one that is not greeted has another tried beside it.
@@ -210,6 +213,7 @@ class _Run:
     def __init__(self, pool: Pool, cargo: Cargo, *, probing: bool, in_turn: bool) -> None:
         self._probing, self._in_turn = probing, in_turn
         self._answered, self._answered_or_over = asyncio.Event(), asyncio.Event()
+        self._anew = asyncio.Lock()
         self._ended: set[int] = set()
         self._apart: deque[Envelope] = deque()
         self._plain: set[int] = set()
@@ -275,7 +279,7 @@ class _Run:
             if envelope is None:
                 return
             try:
-                connection = await self._pool.borrow(plainly=apart)
+                connection = await self._session(plainly=apart, anew=deaths > 0)
             except BaseException as error:
                 self._again.appendleft(envelope)
                 if not isinstance(error, Unreachable):
@@ -283,6 +287,7 @@ class _Run:
                 self._unreachable = error
                 if error.crowded:
                     self._pool.crowded(self._open)
+                self._pool.doubted = not error.crowded
                 return
             self._open += 1
             try:
@@ -291,6 +296,15 @@ class _Run:
                 self._open -= 1
             deaths += not connection.alive
             await self._pool.give_back(connection)
+
+    async def _session(self, *, plainly: bool, anew: bool) -> Connection:
+        """Return a session. anew: one died before; then one asks at a time, since a relay may be gone for all of them."""
+        if not anew:
+            return await self._pool.borrow(plainly=plainly)
+        async with self._anew:
+            if self._unreachable is not None:
+                raise self._unreachable
+            return await self._pool.borrow(plainly=plainly)
 
     async def _carry(self, connection: Connection, envelope: Envelope) -> None:
         if self._in_turn and not await self._turn(envelope):

@@ -212,6 +212,43 @@ def test_a_relay_that_dies_in_the_middle_is_not_asked_again_by_every_session():
     assert len(server.messages) == sum(isinstance(outcome, Accepted) for outcome in outcomes.values())
 
 
+class Gone(smtp.Sink):
+    """A server that cuts all sessions off after thirty messages and greets none that comes after; it counts these."""
+
+    taken: int = 0
+    asked: int = 0
+
+    async def serve(self, reader, writer):
+        if self.taken >= 30:
+            self.asked += 1
+            await asyncio.sleep(30)
+        await super().serve(reader, writer)
+
+    async def _data(self, reader, writer, sender, recipient):
+        self.taken += 1
+        if self.taken >= 30:
+            raise ConnectionResetError
+        return await super()._data(reader, writer, sender, recipient)
+
+
+def test_a_relay_that_is_gone_for_all_sessions_is_asked_by_one_of_them():
+    """Each of eight asked for itself whether it was only its own that had ended: eight connects where one tells."""
+
+    async def main(url):
+        pool = Pool(Relay.parse(url), helo="sender.example", manners=QUICK)
+        try:
+            assert not pool.doubted
+            await pool.send(Batch(envelopes(400)))
+            return pool.doubted
+        finally:
+            await pool.close()
+
+    with smtp.running(Gone()) as server:
+        assert asyncio.run(main(f"{server.url}?connections=8")), "who sends next asks alone, before eight do"
+    assert server.taken >= 30
+    assert server.asked == 1
+
+
 class Small(smtp.Scripted):
     """A server that bears three sessions at once."""
 

@@ -15,7 +15,7 @@ from tests.reliability.machine import Relay, attempts_at, hurry, wait_for
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(1500)]
 STAGES = ("rcpt", "data", "body", "dot", "250")
 UNREACHABLE = "relay unreachable"
-MEANWHILE = 4
+MEANWHILE = 2
 """Sessions which may have been on their way when it went."""
 BEGUN = ("body", "dot", "250")
 """Stages at which the message has been begun, so that nobody can know."""
