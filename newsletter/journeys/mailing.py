@@ -20,6 +20,7 @@ from newsletter.delivery import promises as truth
 from newsletter.delivery.budget import Promise
 from newsletter.delivery.promises import Handed, Promised
 from newsletter.delivery.roads import Bearer, Sentence
+from newsletter.errors import Conflict
 from newsletter.issues import digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.jobs import DELIVER, HOOKS, SWEEP
@@ -33,6 +34,14 @@ from newsletter.operators import audit, hooks
 from newsletter.operators.hooks import Event
 from newsletter.operators.roles import May
 from newsletter.subscribers import people, recipients, segments
+
+
+class OfAnAlert(Conflict):
+    """An alert is given up by a stop, which is written down and told; what lies ready to take it back stays while it is there."""
+
+    def __init__(self, mailing_id: int, alert: int) -> None:
+        which = "alert.ended-by-stop" if mailing_id == alert else "alert.retraction-stays"
+        super().__init__(which, mailing=mailing_id, alert=alert)
 
 
 def read_manuscript(path: str, *, language: str) -> manuscript.Manuscript:
@@ -309,6 +318,8 @@ def may(parts: Parts, mailing_id: int, to: State) -> None:
             if tallies.along(session, mailing_id) or _held(session, mailing_id):
                 return
             raise mailings.WrongState(mailing_id, mailings.get(session, mailing_id).state, to)
+        if to is State.CANCELLED:
+            _require_no_alert(mailings.get(session, mailing_id))
         mailings.require(session, mailing_id, to)
 
 
@@ -381,9 +392,15 @@ def cancel_rest(parts: Parts, mailing_id: int) -> int:
 
 
 def cancel(parts: Parts, mailing_id: int) -> None:
-    """Give up a mailing that has not begun."""
+    """Give up a mailing that has not begun. Raises WrongState, OfAnAlert."""
     with parts.database.transaction() as session:
+        _require_no_alert(mailings.get(session, mailing_id))
         mailings.move(session, mailing_id, State.CANCELLED)
+
+
+def _require_no_alert(view: MailingView) -> None:
+    if view.kind in (Kind.ALERT, Kind.RETRACTION):
+        raise OfAnAlert(view.id, view.retracts or view.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from newsletter.journeys import alert, drafting
 from newsletter.operators.roles import Role
 from tests import house
 from tests.fakes.program import Program
@@ -129,3 +130,23 @@ def test_a_mandate_ends_by_a_clock_that_is_named(program, made, crew):
     terms = ("--digest", "weekly", "--cause", "x", "--frame", "raid", "--most-readers", 5)
     said, _ = abroad.run("alerts", "mandate", "add", "--operator", holder.id, "--until", "08:00", *terms)
     assert "08:00 (UTC+0300), 05:00 UTC" in said
+
+
+@pytest.mark.parametrize("stage", ["draft", "locked", "alone"])
+def test_no_mailing_s_cancel_gives_up_an_alert_or_what_takes_it_back(program, made, crew, tmp_path, stage):
+    """One number beside it lies its retraction, a draft like any: once that is lost, the wrong page stays for good."""
+    author = crew.member(Role.SENDER)
+    crew.member(Role.APPROVER, name="Noor Holm")
+    house.add_readers(made, tmp_path, house.addresses(4))
+    number = drafting.draft(made.parts, nights.write(tmp_path, nights.TEXT), digest_key=house.DIGEST, by=author.id)
+    if stage != "draft":
+        alert.lock(made.parts, number, by=author.id)
+    if stage == "alone":
+        nights.alone(made, number, author)
+    for one, why in ((number, "alert.ended-by-stop"), (number + 1, "alert.retraction-stays")):
+        for rehearsed in ((), ("--dry-run",)):
+            refused = program.json("mailings", "cancel", one, *rehearsed, code=1)
+            assert refused["error"] == why
+            assert f"newsletter alerts stop {number}" in refused["sentence"]
+    program.json("alerts", "stop", number)
+    assert '"act":"alert.stopped"' in nights.acts(made)[-1]
