@@ -150,3 +150,27 @@ def test_no_mailing_s_cancel_gives_up_an_alert_or_what_takes_it_back(program, ma
             assert f"newsletter alerts stop {number}" in refused["sentence"]
     program.json("alerts", "stop", number)
     assert '"act":"alert.stopped"' in nights.acts(made)[-1]
+
+
+def test_a_paused_lane_is_said_by_whatever_is_asked_where_an_alert_is(program, made, crew, tmp_path):
+    """ "sending, 4 due" all night: the one sentence that matters is that somebody paused the lane, and since when."""
+    author = crew.member(Role.SENDER)
+    house.add_readers(made, tmp_path, house.addresses(2))
+    program.json("lanes", "pause", "urgent")
+    number = drafting.draft(made.parts, nights.write(tmp_path, nights.TEXT), digest_key=house.DIGEST, by=author.id)
+    alert.lock(made.parts, number, by=author.id)
+    document = program.json("alerts", "release", number, "--operator", author.id)
+    assert document["state"] == "sending"
+    assert "The urgent lane has been paused since" in " ".join(program.json("alerts", "status", number)["promise"])
+    found, said = program.run("mailings", "status", number)
+    assert "newsletter lanes resume urgent" in said
+    assert "lane paused since" in found
+    status = program.json("mailings", "status", number)
+    assert status["lane_paused_since"] is not None
+    assert status["ends_at"] is None
+    assert {one["lane"]: one["paused_since"] is not None for one in program.json("relays", "list")}["urgent"] is True
+    [lanes] = [one for one in program.json("doctor", code=1)["checks"] if one["check"] == "lanes"]
+    assert lanes["ok"] is False
+    assert "newsletter lanes resume urgent" in lanes["found"]
+    program.json("lanes", "resume", "urgent")
+    assert program.json("mailings", "status", number)["lane_paused_since"] is None
