@@ -330,7 +330,7 @@ def test_one_device_logs_out_another(crew, browse, now, worker):
 
 def test_a_device_that_lies_idle_is_listed_and_logged_out_as_well(crew, browse, now, worker):
     """The phone left on a train does nothing for half an hour, and may stop alerts for twelve: it must be seen to be ended."""
-    member, phone = inside(browse, crew, now)
+    member, _ = inside(browse, crew, now)
     idle = "SET seen_at = seen_at - interval '31 minutes', began_at = began_at - interval '31 minutes'"
     with worker.parts.database.transaction() as session:
         session.execute(text(f"UPDATE operator_session {idle}"))
