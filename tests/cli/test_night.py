@@ -174,3 +174,19 @@ def test_a_paused_lane_is_said_by_whatever_is_asked_where_an_alert_is(program, m
     assert "newsletter lanes resume urgent" in lanes["found"]
     program.json("lanes", "resume", "urgent")
     assert program.json("mailings", "status", number)["lane_paused_since"] is None
+
+
+def test_a_number_that_no_column_holds_is_a_slip_of_the_hand(program, tmp_path):
+    """A digit held down too long ended in a traceback."""
+    [path] = nights.write(tmp_path, nights.TEXT)
+    big = 2**63
+    for typed in (
+        ("alerts", "send", path, "--to", "weekly", "--updates", big),
+        ("alerts", "send", path, "--translates", big),
+        ("alerts", "lock", 1, "--operator", big),
+        ("alerts", "release", 1, "--operator", 1, "--mandate", big),
+        ("mailings", "pause", 1, "--operator", big),
+        ("lanes", "pause", "urgent", "--operator", big),
+        ("alerts", "mandate", "sign", 1, "--operator", big),
+    ):
+        program.run(*typed, code=2)
