@@ -9,6 +9,7 @@ from newsletter.journeys import alert, drafting
 from newsletter.operators.roles import Role
 from tests import house
 from tests.fakes.program import Program
+from tests.issues.feeds.samples import SEED
 from tests.journeys import nights
 from tests.journeys.test_mandates import words
 from tests.operators.crew import Crew
@@ -190,3 +191,11 @@ def test_a_number_that_no_column_holds_is_a_slip_of_the_hand(program, tmp_path):
         ("alerts", "mandate", "sign", 1, "--operator", big),
     ):
         program.run(*typed, code=2)
+
+
+def test_what_is_too_old_to_become_a_draft_is_said_where_it_is_taken_in(program, made):
+    """An open letter of last month is taken in with "added 1", and whoever waits for its draft waits for good."""
+    _, said = program.run("articles", "import", SEED, "--alerts-to", "weekly")
+    assert "older than 14 days, and became no draft" in said
+    assert "newsletter alerts article NUMBER --to DIGEST" in said
+    assert "14 days" in program.run("articles", "import", "--help")[0]
