@@ -47,6 +47,16 @@ def test_a_spoiled_file_of_keys_takes_no_button_away(author, trustee, desk, read
     assert f'action="{here}/stop"' in author.open(here).text
 
 
+def test_where_a_code_suffices_its_page_says_what_it_cannot_stop(author, trustee, desk, readers):
+    """Whoever believes that a code proves as much as a passkey leaves the pages' machine as it is."""
+    readers(4)
+    here = f"/console/alerts/{written(author)}"
+    author.post(f"{here}/lock")
+    _, phone = trustee
+    assert "A code stops nobody who has broken into these pages" in phone.open(f"{here}/approve").text
+    assert "A code stops nobody" not in author.open(here).text
+
+
 BIG = 2**63
 
 
