@@ -46,6 +46,7 @@ from newsletter.journeys import (
     returns,
     starting,
     team,
+    unreleased,
 )
 from newsletter.journeys.parts import Letterhead, Parts
 from newsletter.ledger import mailings
@@ -250,6 +251,7 @@ class Newsletter:
         refusing.tell(self.parts)
         halts.tell(self.parts)
         expiring.ask(self.parts)
+        unreleased.tell(self.parts)
         drilling.look(self.parts)
         if drilling.due(self.parts):
             self.parts.nudger.nudge(DRILL)

@@ -125,3 +125,29 @@ def test_what_operators_took_back_before_the_update_is_nobody_s_word(empty_datab
             "SELECT undoes, purpose FROM consent_event WHERE kind = 'withdrawn' ORDER BY id"
         ).fetchall()
     assert found == [(1, "digest:1"), (2, "topic:1"), (None, "digest:1"), (3, "topic:1")]
+
+
+def test_what_was_given_up_and_takes_an_alert_back_lies_ready_again(empty_database_urls):
+    """It was cancelled like any draft, and the wrong page could never be taken back; one of long ago mails nobody now."""
+    url = empty_database_urls.owner
+    at(url, "0054")
+    made = (
+        # state of the alert, state of what takes it back, and what that is afterwards
+        ("done", "cancelled", "draft"),
+        ("retracted", "cancelled", "cancelled"),
+        ("done", "draft", "draft"),
+        ("retracted", "done", "done"),
+    )
+    add = (
+        "INSERT INTO mailing (kind, lane, subject, state, fingerprint, retracts)"
+        " VALUES (%s, 'urgent', '', %s, 'x', %s) RETURNING id"
+    )
+    with connect(url) as owner:
+        for alert, back, _ in made:
+            number = owner.execute(add, ("alert", alert, None)).fetchone()[0]
+            owner.execute(add, ("retraction", back, number))
+        assert "0058" in migrations.upgrade(url)
+        found = owner.execute("SELECT state FROM mailing WHERE kind = 'retraction' ORDER BY id").fetchall()
+        assert [state for (state,) in found] == [after for _, _, after in made]
+        with pytest.raises(psycopg.errors.CheckViolation, match="a_retraction_stays"):
+            owner.execute("UPDATE mailing SET state = 'cancelled' WHERE kind = 'retraction'")

@@ -10,7 +10,20 @@ import typer
 from newsletter import errors, languages
 from newsletter.assembly import Newsletter
 from newsletter.cli import bulletins, mandates, reading, waiting
-from newsletter.cli.door import AsJson, DryRun, Number, Wait, agree, ask_code, listing, newsletter, page, screen, show
+from newsletter.cli.door import (
+    LARGEST,
+    AsJson,
+    DryRun,
+    Number,
+    Wait,
+    agree,
+    ask_code,
+    listing,
+    newsletter,
+    page,
+    screen,
+    show,
+)
 from newsletter.issues.manuscript import Manuscript
 from newsletter.journeys import alert as journey
 from newsletter.journeys import calling, desk, drafting, expiring, retracting, stopping, translating
@@ -31,13 +44,15 @@ bulletins.on(app)
 Files = Annotated[list[str], typer.Argument(metavar="FILE.md …", help="One text for each language.")]
 To = Annotated[str | None, typer.Option(help="Key of the digest whose readers get it.")]
 Operator = Annotated[
-    int | None, typer.Option(min=1, help="Number of the operator who asks, as “operators list” shows it.")
+    int | None, typer.Option(min=1, max=LARGEST, help="Number of the operator who asks, as “operators list” shows it.")
 ]
 Anew = Annotated[
     bool,
     typer.Option(help="Also one that is locked or approved: that is void by it, and its readers and time are now's."),
 ]
-Updates = Annotated[int | None, typer.Option(min=1, help="Number of the alert that this one follows and replaces.")]
+Updates = Annotated[
+    int | None, typer.Option(min=1, max=LARGEST, help="Number of the alert that this one follows and replaces.")
+]
 Later = Annotated[
     list[str] | None,
     typer.Option(metavar="LANGUAGE", help="A language that is written later: its readers wait. May be given again."),
@@ -63,7 +78,8 @@ Everybody = Annotated[
     ),
 ]
 Translates = Annotated[
-    int | None, typer.Option(min=1, help="Number of the alert of which these are languages that were finished later.")
+    int | None,
+    typer.Option(min=1, max=LARGEST, help="Number of the alert of which these are languages that were finished later."),
 ]
 AlsoHad = Annotated[
     bool, typer.Option(help="With --translates: marked, to those as well who were handed another language.")
@@ -209,7 +225,9 @@ def lock(alert: Number, operator: Operator = None, anew: Anew = False, as_json: 
 @app.command()
 def approve(
     alert: Number,
-    operator: Annotated[int, typer.Option(min=1, help="Number of the operator who approves: another than the author.")],
+    operator: Annotated[
+        int, typer.Option(min=1, max=LARGEST, help="Number of the operator who approves: another than the author.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Read what another has locked, and approve it by the code of the phone, which is asked for or read from stdin.
@@ -233,7 +251,7 @@ def release(
         ),
     ] = False,
     mandate: Annotated[
-        int | None, typer.Option(min=1, help="Number of a mandate of yours; asks for your code.")
+        int | None, typer.Option(min=1, max=LARGEST, help="Number of a mandate of yours; asks for your code.")
     ] = None,
     wait: Wait = False,
     dry_run: DryRun = False,

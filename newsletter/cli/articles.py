@@ -9,6 +9,9 @@ from newsletter.cli.door import AsJson, Limit, listing, newsletter, screen, show
 from newsletter.issues import articles as noun
 from newsletter.journeys import heeding, picturing, publish
 
+NAMED = 5
+"""How many old items are named; of the archive of a whole site no screen holds all."""
+
 app = typer.Typer(no_args_is_help=True, help="The texts that digests are made of.")
 
 
@@ -27,7 +30,8 @@ def import_(
 ) -> None:
     """Take articles in. Importing again changes nothing; an edited item becomes a revision.
 
-    Items that are urgent or open letters, new or by a revision, become drafts of alerts as well, once. Nobody is sent a draft.
+    Items that are urgent or open letters, new or by a revision, become drafts of alerts as well, once; those that are older than 14
+    days as they come in do not, without --as-news. Nobody is sent a draft.
     """
     with newsletter() as made:
         heeding.require(made.parts, alerts_to)
@@ -42,6 +46,9 @@ def import_(
     if left := heeded.told or (() if drafts else done.pressing):
         screen.print(languages.say("articles.pressing", articles=", ".join(map(str, left))), soft_wrap=True)
     counts |= {"alerts": drafts} if as_json else {}
+    if done.aged:
+        first = ", ".join(map(str, done.aged[:NAMED])) + (" …" if len(done.aged) > NAMED else "")
+        screen.print(languages.say("articles.aged", old=len(done.aged), articles=first), soft_wrap=True)
     for fault in done.faults:
         screen.print(f"Not taken: {fault}", markup=False, soft_wrap=True)
     show({**counts, "faults": list(done.faults)} if as_json else counts, as_json=as_json)

@@ -21,7 +21,19 @@ from newsletter.cli.door import page, screen
 from newsletter.database import Database
 from newsletter.errors import NewsletterError
 from newsletter.jobs import Nudger
-from newsletter.journeys import answering, canaries, drilling, erasing, exposure, hooking, inbound, retention, spooling
+from newsletter.journeys import (
+    answering,
+    canaries,
+    drilling,
+    erasing,
+    exposure,
+    halting,
+    hooking,
+    inbound,
+    retention,
+    spooling,
+)
+from newsletter.ledger.mailings import Lane
 from newsletter.operators import pins
 from newsletter.operators.roles import May
 from newsletter.relay.target import Relay
@@ -53,6 +65,7 @@ def examine() -> list[Finding]:
     findings.append(_guarded("roles", lambda: _roles(urls)))
     findings.append(_guarded("clock", lambda: _clock(urls)))
     findings.append(_guarded("broker", lambda: _broker(urls)))
+    findings.append(_guarded("lanes", lambda: _lanes(chosen)))
     for lane, url in chosen.relays.items():
         findings.append(_guarded(f"relay ({lane})", lambda url=url, lane=lane: _relay(url, lane)))  # type: ignore[misc]
     findings.append(_guarded("signing", lambda: _signing(chosen)))
@@ -201,6 +214,20 @@ def _broker(urls: assembly.Urls) -> Finding:
     return Finding(
         "broker", policy == "noeviction", f"eviction policy {policy}; it must be noeviction, or jobs are lost silently"
     )
+
+
+def _lanes(chosen: Settings) -> Finding:
+    """Somebody paused them, and meant it; but an alert that waits in one waits without a word of its own."""
+    made = assembly.assemble(chosen)
+    try:
+        paused = {one.lane: one.paused_since for one in halting.listed(made.parts) if one.paused_since}
+    finally:
+        made.close()
+    said = (
+        languages.say("lanes.paused-since", lane=lane, since=f"{since:%Y-%m-%d %H:%M} UTC")
+        for lane, since in paused.items()
+    )
+    return Finding("lanes", False if Lane.URGENT in paused else None if paused else True, " ".join(said) or "all go")
 
 
 def _relay(url: str, lane: str) -> Finding:

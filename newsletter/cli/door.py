@@ -23,8 +23,9 @@ from newsletter.errors import NewsletterError
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and do nothing.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until the mailing is over.")]
-# What a column of the database can hold; anything else is a slip of the hand.
-Number = Annotated[int, typer.Argument(min=1, max=2**63 - 1)]
+LARGEST = 2**63 - 1
+"""What a column of the database can hold; a number beyond it is a slip of the hand."""
+Number = Annotated[int, typer.Argument(min=1, max=LARGEST)]
 Limit = Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")]
 Reference = Annotated[
     str | None, typer.Argument(help="The eight letters of the footer; without it the address is asked for.")

@@ -9,7 +9,7 @@ import typer
 
 from newsletter import languages
 from newsletter.addresses import EmailAddress
-from newsletter.cli.door import AsJson, Limit, Number, ask_address, ask_code, listing, newsletter, screen, show
+from newsletter.cli.door import LARGEST, AsJson, Limit, Number, ask_address, ask_code, listing, newsletter, screen, show
 from newsletter.cli.privacy import Operator
 from newsletter.journeys import exporting
 from newsletter.journeys import finding as journey
@@ -18,7 +18,9 @@ from newsletter.subscribers.finding import Query
 exports = typer.Typer(
     no_args_is_help=True, help="The list leaves the house: asked for, agreed to by another where it is long, taken."
 )
-Officer = Annotated[int, typer.Option(min=1, help="Number of the data officer; their phone's code is asked for.")]
+Officer = Annotated[
+    int, typer.Option(min=1, max=LARGEST, help="Number of the data officer; their phone's code is asked for.")
+]
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day on which they came, in UTC.")]
 
 

@@ -6,14 +6,16 @@ from typing import Annotated, Any
 import typer
 
 from newsletter import database
-from newsletter.cli.door import AsJson, Number, ask_code, listing, newsletter, show
+from newsletter.cli.door import LARGEST, AsJson, Number, ask_code, listing, newsletter, show
 from newsletter.journeys import mandates as journey
 from newsletter.journeys.mandates import Held, Wish
 from newsletter.ledger.manifest import short
 
 app = typer.Typer(no_args_is_help=True, help="In the evening two sign that one may send at night.")
 
-Who = Annotated[int, typer.Option("--operator", min=1, help="Number of the operator, as “operators list” shows it.")]
+Who = Annotated[
+    int, typer.Option("--operator", min=1, max=LARGEST, help="Number of the operator, as “operators list” shows it.")
+]
 
 
 @app.command()
@@ -65,7 +67,9 @@ def list_(as_json: AsJson = False) -> None:
 @app.command()
 def end(
     mandate: Number,
-    operator: Annotated[int | None, typer.Option(min=1, help="Number of the operator who ends it.")] = None,
+    operator: Annotated[
+        int | None, typer.Option(min=1, max=LARGEST, help="Number of the operator who ends it.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """End a mandate before its time: one person, no code. What it let go already is stopped with “alerts stop”."""

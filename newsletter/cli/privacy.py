@@ -9,7 +9,7 @@ import typer
 
 from newsletter import languages
 from newsletter.addresses import EmailAddress
-from newsletter.cli.door import AsJson, DryRun, Reference, ask_address, listing, newsletter, page, screen, show
+from newsletter.cli.door import LARGEST, AsJson, DryRun, Reference, ask_address, listing, newsletter, page, screen, show
 from newsletter.journeys import erasing, exporting, privacy, retention
 from newsletter.operators.audit import SHELL
 
@@ -18,7 +18,8 @@ app = typer.Typer(
 )
 
 Operator = Annotated[
-    int | None, typer.Option(min=1, help="Number of the data officer who asks; needed once there are operators.")
+    int | None,
+    typer.Option(min=1, max=LARGEST, help="Number of the data officer who asks; needed once there are operators."),
 ]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from newsletter.cli.door import AsJson, listing, newsletter, show
+from newsletter.cli.door import LARGEST, AsJson, listing, newsletter, show
 from newsletter.journeys import segmenting as journey
 from newsletter.subscribers import segments as noun
 
@@ -37,10 +37,10 @@ def add(
         datetime | None, typer.Option(formats=_DAY, help="They joined on this day or later.")
     ] = None,
     joined_before: Annotated[datetime | None, typer.Option(formats=_DAY, help="They joined before this day.")] = None,
-    had: Annotated[Numbers, typer.Option(min=1, help="They had this mailing.")] = None,
-    not_had: Annotated[Numbers, typer.Option(min=1, help="They had not.")] = None,
-    had_issue: Annotated[Numbers, typer.Option(min=1, help="They had this issue.")] = None,
-    not_had_issue: Annotated[Numbers, typer.Option(min=1, help="They had not.")] = None,
+    had: Annotated[Numbers, typer.Option(min=1, max=LARGEST, help="They had this mailing.")] = None,
+    not_had: Annotated[Numbers, typer.Option(min=1, max=LARGEST, help="They had not.")] = None,
+    had_issue: Annotated[Numbers, typer.Option(min=1, max=LARGEST, help="They had this issue.")] = None,
+    not_had_issue: Annotated[Numbers, typer.Option(min=1, max=LARGEST, help="They had not.")] = None,
     in_: Annotated[Keys, typer.Option("--in", help="They are in this other segment.")] = None,
     not_in: Annotated[Keys, typer.Option(help="They are not.")] = None,
     as_json: AsJson = False,

@@ -3,6 +3,7 @@
 import sys
 import time
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from newsletter import languages
@@ -23,9 +24,10 @@ def show_status(made: Newsletter, mailing: int, *, as_json: bool) -> None:
     away: tuple[str, ...] = () if status.over else journey.relays_away(made.parts, mailing)
     _say_away(away)
     _say_halted(status)
+    paused = _say_paused(made, status)
     # The same names whatever the state: a program that reads them must find them.
     ahead = {"ends_at": None, "by_day": None, "held_by": None} | ({} if status.over else plan(made, mailing))
-    document = {**asdict(status), **ahead, "relays_away": away}
+    document = {**asdict(status), **ahead, "relays_away": away, "lane_paused_since": paused}
     said = document if as_json else {name: value for name, value in document.items() if value not in (None, ())}
     show(said, as_json=as_json)
 
@@ -40,10 +42,23 @@ def _say_halted(status: Status) -> None:
         screen.print(languages.say(f"halted.{status.halted}"), soft_wrap=True)
 
 
+def _say_paused(made: Newsletter, status: Status) -> datetime | None:
+    """Say and return since when the lane of a mailing stands still."""
+    paused = journey.paused_lane(made.parts, status.mailing)
+    if paused is None:
+        return None
+    lane, since = paused
+    screen.print(languages.say("lanes.paused-since", lane=lane, since=f"{since:%Y-%m-%d %H:%M} UTC"), soft_wrap=True)
+    return since
+
+
 def plan(made: Newsletter, mailing: int) -> dict[str, Any]:
-    """Return when a mailing will have gone, day by day, and which limit holds it; nothing where there is no limit."""
+    """Return when a mailing will have gone, day by day, and which limit holds it; nothing where there is no limit.
+
+    Nor where its lane stands still: nobody knows until when.
+    """
     promise = journey.promise(made.parts, mailing)
-    if promise is None:
+    if promise is None or journey.paused_lane(made.parts, mailing) is not None:
         return {}
     return {"ends_at": promise.ends_at, "by_day": promise.by_day, "held_by": promise.held_by}
 
@@ -56,7 +71,8 @@ def report(made: Newsletter, mailing: int, *, wait: bool, as_json: bool) -> None
         if not status.over:
             _say_away(journey.relays_away(made.parts, mailing))
             _say_halted(status)
-    elif status.due and sys.stdout.isatty():
+            _say_paused(made, status)
+    elif _say_paused(made, status) is None and status.due and sys.stdout.isatty():
         screen.print(f"Mailing {mailing} is on its way. See it with “newsletter mailings status {mailing}”.")
     show(status, as_json=as_json)
     if wait and status.state != "done":

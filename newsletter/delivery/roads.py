@@ -41,13 +41,16 @@ Sentence = tuple[str, Mapping[str, object]]
 """An id of the catalogue with its facts."""
 
 
-def plan(due: int, bearers: Sequence[Bearer], *, digest: bool, now: datetime) -> tuple[Sentence, ...]:
+def plan(
+    due: int, bearers: Sequence[Bearer], *, digest: bool, now: datetime, halted: tuple[Sentence, ...] = ()
+) -> tuple[Sentence, ...]:
     """Return by which road an alert will travel, in sentences: lane, relays, pace, quota, reserve, and what goes beside it.
 
     due      how many it goes to
     digest   whether bulk mail goes at this moment
+    halted   what is said of a lane that stands still
     """
-    said: list[Sentence] = [("plan.lane", {})]
+    said: list[Sentence] = [*(halted or [("plan.lane", {})])]
     for one in bearers:
         said += _borne(one, digest=digest, now=now)
     lefts = [one.left(now) for one in bearers if not one.away]

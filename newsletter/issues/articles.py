@@ -26,6 +26,7 @@ class Imported:
     damaged   the file ended too early
     pressing  ids of articles of this feed that ask for an alert, urgent or open letters, since they are new or became that, and of
               which nobody was told yet (`heed`); never one that came in as archive
+    aged      ids of those that did, now: they ask for an alert, and nothing is made of them by itself
     """
 
     read: int = 0
@@ -37,6 +38,7 @@ class Imported:
     ids: tuple[int, ...] = field(default=(), repr=False)
     damaged: bool = False
     pressing: tuple[int, ...] = field(default=(), repr=False)
+    aged: tuple[int, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ class _Run:
         self._counts: Counter[str] = Counter()
         self._faults: list[str] = []
         self._ids: list[int] = []
+        self._aged: list[int] = []
         self.fresh: list[Article] = []
         self._damaged = False
 
@@ -117,6 +120,7 @@ class _Run:
                 self.fresh.append(found)
             elif _presses(found):
                 found.heeded_at = self._now
+                self._aged.append(found.id)
         elif found.fingerprint != item.fingerprint():
             _revise(self._session, found, item)
             self._counts["changed"] += 1
@@ -131,6 +135,7 @@ class _Run:
             ids=tuple(self._ids),
             damaged=self._damaged,
             pressing=self._pressing(),
+            aged=tuple(self._aged),
         )
 
     def _pressing(self) -> tuple[int, ...]:

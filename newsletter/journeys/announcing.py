@@ -165,6 +165,22 @@ def lock_wanted(session: Session, parts: Parts, view: MailingView, *, by: int, n
     return _tell(session, parts, senders(session), news, expires_at=now + KEEPS, now=now)
 
 
+def unreleased(
+    session: Session, parts: Parts, alert: MailingView, *, count: int, expires: datetime, now: datetime
+) -> bool:
+    """Ask everyone in the team about an alert that nobody let go, or say that its time is over; return False where they know.
+
+    count   for how many it was locked
+    """
+    over, facts = expires <= now, {"alert": alert.id, "expires_at": expires.isoformat(), "unreleased": True}
+    if not hooks.add_once(session, Event.EXPIRED if over else Event.EXPIRING, **facts):
+        return False
+    name, said = ("expired", ("text", "then")) if over else ("unreleased", ("text", str(alert.state), "otherwise"))
+    news = News(name, alert.id, said, facts={"due": count}, moments={"expires": expires})
+    _tell(session, parts, people.active(session), news, expires_at=now + KEEPS if over else expires, now=now)
+    return True
+
+
 def _gone(session: Session, mailing_id: int) -> Manifest | None:
     """Return as what an alert went; None where that was changed past the program: it is taken back all the same."""
     try:

@@ -259,6 +259,8 @@ def checked(parts: Parts, found: Alert, counts: Headcount | None = None) -> Chec
 
 
 def _promise(parts: Parts, mailing_id: int, audience: int) -> tuple[Sentence, ...]:
+    if mailing.paused_lane(parts, mailing_id) is not None:
+        return (("promise.paused", {}),)
     promised = mailing.promise(parts, mailing_id, readers=audience)
     if promised is None:
         return (("promise.at-once", {}),)
@@ -364,8 +366,9 @@ def _step(parts: Parts, row: Row, who: OperatorView, *, now: datetime) -> Step |
 
 
 def kept(parts: Parts, found: Alert) -> tuple[Sentence, ...]:
-    """Return what was promised of an alert as it was let go, and what became of it."""
-    return mailing.promise_kept(parts, found.status)
+    """Return what was promised of an alert as it was let go, and what became of it; and what keeps what takes it back."""
+    back = taken_back(parts, found)
+    return mailing.promise_kept(parts, found.status) + (mailing.promise_kept(parts, back) if back else ())
 
 
 def frames(parts: Parts) -> list[str]:

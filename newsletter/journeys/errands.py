@@ -47,12 +47,24 @@ class TooOld(Conflict):
 
 
 def ask(parts: Parts, act: Act, *, by: int, mailing: int | None = None, once: bool = False, **facts: object) -> int:
-    """Write down an errand and call a worker; return its number. once: of the very same, asked again, that of the first."""
-    add = errands.add_once if once else errands.add
+    """Write down an errand and call a worker; return its number. Raises UnknownMailing.
+
+    once   of the very same, asked again, that of the first
+    """
+    add, told = errands.add_once if once else errands.add, {name: _typed(one) for name, one in facts.items()}
     with parts.database.transaction() as session:
-        number = add(session, act, by=by, mailing=mailing, **facts)
+        if mailing is not None:
+            mailings.get(session, mailing)
+        number = add(session, act, by=by, mailing=mailing, **told)
     parts.nudger.nudge(LINKS if act is Act.CHECK else ERRANDS)
     return number
+
+
+def _typed(fact: object) -> object:
+    """Return a fact without what no keyboard types and PostgreSQL stores in no text."""
+    if isinstance(fact, str):
+        return fact.replace("\0", "")
+    return [_typed(one) for one in fact] if isinstance(fact, list | tuple) else fact
 
 
 def wait(parts: Parts, number: int, *, by: int, seconds: float) -> ErrandView:

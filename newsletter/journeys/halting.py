@@ -102,14 +102,18 @@ class UnknownRelay(NotFound):
 
 
 def relays(parts: Parts) -> list[dict[str, object]]:
-    """Return what is known of each relay of each lane, and how many messages its quota leaves now (None: no quota)."""
+    """Return what is known of each relay of each lane.
+
+    It says how many messages its quota leaves now (None: no quota), and since when its lane is paused (None: it goes).
+    """
     rows: list[dict[str, object]] = []
     with parts.database.transaction() as session:
-        now = database.now(session)
+        now, paused = database.now(session), lanes.paused(session)
         for lane, found in parts.relays.items():
             for relay in found:
                 known = throttle.known(session, relay, lane, now=now)
-                rows.append({"lane": str(lane), "relay": relay.name, "account": relay.account, **asdict(known)})
+                named = {"lane": str(lane), "relay": relay.name, "account": relay.account}
+                rows.append({**named, **asdict(known), "paused_since": paused.get(lane)})
     return rows
 
 

@@ -18,21 +18,30 @@ from newsletter.database import Session
 from newsletter.delivery import budget, hushing, paces, planning, quotas, roads, standing
 from newsletter.delivery import promises as truth
 from newsletter.delivery.budget import Promise
-from newsletter.delivery.promises import Handed, Promised
+from newsletter.delivery.promises import Handed, Hour, Promised
 from newsletter.delivery.roads import Bearer, Sentence
+from newsletter.errors import Conflict
 from newsletter.issues import digests, manuscript
 from newsletter.issues.digests import DigestView
 from newsletter.jobs import DELIVER, HOOKS, SWEEP
 from newsletter.journeys import acting, inbound, styling
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.publish import NoSuchFile
-from newsletter.ledger import books, deliveries, locks, mailings, promises, shards, tallies, variants
+from newsletter.ledger import books, deliveries, lanes, locks, mailings, promises, shards, tallies, variants
 from newsletter.ledger.deliveries import Single
 from newsletter.ledger.mailings import NOT_GONE, Draft, Kind, Lane, MailingView, State, WrongState
 from newsletter.operators import audit, hooks
 from newsletter.operators.hooks import Event
 from newsletter.operators.roles import May
 from newsletter.subscribers import people, recipients, segments
+
+
+class OfAnAlert(Conflict):
+    """An alert is given up by a stop, which is written down and told; what lies ready to take it back stays while it is there."""
+
+    def __init__(self, mailing_id: int, alert: int) -> None:
+        which = "alert.ended-by-stop" if mailing_id == alert else "alert.retraction-stays"
+        super().__init__(which, mailing=mailing_id, alert=alert)
 
 
 def read_manuscript(path: str, *, language: str) -> manuscript.Manuscript:
@@ -154,6 +163,20 @@ def _audience(session: Session, mailing: MailingView) -> int:
     return recipients.count(session, planning.audience(session, mailing)) if mailing.digest_id else 0
 
 
+def paused_lane(parts: Parts, mailing_id: int) -> tuple[Lane, datetime] | None:
+    """Return the lane of a mailing, and since when it hands nothing over; None: it goes, or the mailing is over."""
+    with parts.database.transaction() as session:
+        lane = mailings.get(session, mailing_id).lane
+        since = lanes.paused(session).get(lane)
+        return None if since is None or books.status(session, mailing_id).over else (lane, since)
+
+
+def _halted(session: Session, lane: Lane) -> tuple[Sentence, ...]:
+    """Return what is said of an alert's lane that stands still; nothing of one that goes."""
+    since = lanes.paused(session).get(lane)
+    return () if since is None else (("plan.paused", {"since": Hour(since, database.now(session))}),)
+
+
 def _promised(
     session: Session, parts: Parts, lane: Lane, due: int, groups: Mapping[str, int], *, begins: datetime
 ) -> Promise | None:
@@ -167,26 +190,31 @@ def _promised(
 
 
 def keep_promise(session: Session, parts: Parts, mailing_id: int, *, due: int, begins: datetime) -> None:
-    """Write down what is promised of a mailing to so many as it is let go; nothing where nothing limits its relays."""
-    promised = _promised(session, parts, mailings.get(session, mailing_id).lane, due, {}, begins=begins)
-    if promised is not None:
+    """Write down what is promised of a mailing to so many as it is let go; nothing where nothing limits its relays.
+
+    Of a lane that stands still nothing is promised: nobody knows until when.
+    """
+    lane = mailings.get(session, mailing_id).lane
+    promised = _promised(session, parts, lane, due, {}, begins=begins)
+    if promised is not None and lane not in lanes.paused(session):
         promises.keep(session, mailing_id, Promised(due, begins, promised).facts)
 
 
 def promise_kept(parts: Parts, status: books.Status) -> tuple[Sentence, ...]:
-    """Return what was promised of a mailing as it was let go and what became of it; nothing where nothing was promised."""
+    """Return what was promised of a mailing as it was let go and what became of it; nothing where nothing was promised.
+
+    And of what still goes, that its lane stands still.
+    """
     with parts.database.transaction() as session:
         facts = promises.kept(session, status.mailing)
         now = database.now(session)
         held = _waiting(session, status.mailing)
+        halted = () if status.over else _halted(session, mailings.get(session, status.mailing).lane)
     if facts is None:
-        return ()
+        return halted
     whole = max(status.planned, int(facts["due"])) if status.growing else status.planned
-    return truth.kept(
-        Promised.of(facts),
-        Handed(status.accepted, whole, status.finished_at if status.over else None, held.due, held.until),
-        now=now,
-    )
+    handed = Handed(status.accepted, whole, status.finished_at if status.over else None, held.due, held.until)
+    return (*truth.kept(Promised.of(facts), handed, now=now), *halted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,12 +248,13 @@ def road(parts: Parts, mailing_id: int, *, due: int) -> tuple[Sentence, ...]:
         bears = quotas.limits(session, by, lane, now=now)
         away = [standing.of(session, relay).closed_since is not None for relay in by]
         digest = any(mailings.get(session, one).lane is Lane.BULK for one in mailings.under_way(session))
+        halted = _halted(session, lane)
     bulk = {relay.name for relay in parts.relays[Lane.BULK]}
     bearers = [
         Bearer(relay.name, limits, relay.daily, relay.reserve, gone, relay.name in bulk)
         for relay, limits, gone in zip(by, bears, away, strict=True)
     ]
-    return roads.plan(due, bearers, digest=digest, now=now)
+    return roads.plan(due, bearers, digest=digest, now=now, halted=halted)
 
 
 def relays_away(parts: Parts, mailing_id: int) -> tuple[str, ...]:
@@ -309,6 +338,8 @@ def may(parts: Parts, mailing_id: int, to: State) -> None:
             if tallies.along(session, mailing_id) or _held(session, mailing_id):
                 return
             raise mailings.WrongState(mailing_id, mailings.get(session, mailing_id).state, to)
+        if to is State.CANCELLED:
+            _require_no_alert(mailings.get(session, mailing_id))
         mailings.require(session, mailing_id, to)
 
 
@@ -381,9 +412,15 @@ def cancel_rest(parts: Parts, mailing_id: int) -> int:
 
 
 def cancel(parts: Parts, mailing_id: int) -> None:
-    """Give up a mailing that has not begun."""
+    """Give up a mailing that has not begun. Raises WrongState, OfAnAlert."""
     with parts.database.transaction() as session:
+        _require_no_alert(mailings.get(session, mailing_id))
         mailings.move(session, mailing_id, State.CANCELLED)
+
+
+def _require_no_alert(view: MailingView) -> None:
+    if view.kind in (Kind.ALERT, Kind.RETRACTION):
+        raise OfAnAlert(view.id, view.retracts or view.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ LOOK_SECONDS = 0.05
 
 
 class NothingPrepared(Conflict):
-    """The alert is older than retractions: nothing was locked with it that could go."""
+    """The alert is older than retractions, or its own was given up past the program: nothing lies ready that could go."""
 
     def __init__(self, mailing_id: int) -> None:
         super().__init__("alert.nothing-prepared", mailing=mailing_id)
@@ -131,10 +131,11 @@ def take_back(session: Session, mailing_id: int, *, by: int | str, now: datetime
     Raises what `retract` raises, but asks nobody.
     """
     acting.an_alert(session, mailing_id)
-    alert, back = mailings.take(session, mailing_id), _prepared(session, mailing_id)
+    alert = mailings.take(session, mailing_id)
     if alert.state in (State.SENDING, State.PAUSED):
         mailings.move(session, alert.id, State.STOPPED, finished_at=now)
     mailings.move(session, alert.id, State.RETRACTED)
+    back = _prepared(session, alert.id)
     mailings.move(session, back, State.LOCKED, fingerprint=alert.fingerprint)
     mailings.approve(session, back, start_at=now)
     for article in withdrawal.of_alert(session, alert.id, now=now):
@@ -145,9 +146,12 @@ def take_back(session: Session, mailing_id: int, *, by: int | str, now: datetime
 
 def _prepared(session: Session, alert_id: int) -> int:
     try:
-        return mailings.retraction_of(session, alert_id)
+        back = mailings.retraction_of(session, alert_id)
     except UnknownMailing:
         raise NothingPrepared(alert_id) from None
+    if mailings.get(session, back).state is not State.DRAFT:
+        raise NothingPrepared(alert_id)
+    return back
 
 
 def _begin(parts: Parts, back: int, *, patience_seconds: float) -> bool:

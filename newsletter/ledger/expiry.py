@@ -24,6 +24,14 @@ def expiring(session: Session) -> list[MailingView]:
     return [mailings.get(session, one) for one in session.execute(found).scalars()]
 
 
+def unreleased(session: Session, *, since: datetime, before: datetime) -> list[MailingView]:
+    """Return the alerts that are locked or approved, do not go by themselves, and expire or expired in that time."""
+    fixed = Mailing.state.in_((State.LOCKED, State.APPROVED)), Mailing.start_at.is_(None)
+    soon = Mailing.expires_at > since, Mailing.expires_at <= before
+    found = select(Mailing.id).where(*fixed, Mailing.kind == Kind.ALERT, *soon).order_by(Mailing.id)
+    return [mailings.get(session, one) for one in session.execute(found).scalars()]
+
+
 def unwritten(session: Session, *, before: datetime, now: datetime) -> list[tuple[MailingView, list[str]]]:
     """Return the alerts that expire until `before`, are not over, and have languages of which nothing has gone, with these.
 

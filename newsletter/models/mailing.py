@@ -95,6 +95,7 @@ class Mailing(Base):
         CheckConstraint(
             "state IN ('draft', 'cancelled') OR fingerprint IS NOT NULL", name="released_content_has_a_fingerprint"
         ),
+        CheckConstraint("kind <> 'retraction' OR state <> 'cancelled'", name="a_retraction_stays"),
         CheckConstraint(
             "translates IS NULL OR (kind = 'alert' AND updates IS NULL AND translates <> id)",
             name="a_later_language_is_an_alert",

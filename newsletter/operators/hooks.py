@@ -40,6 +40,7 @@ class Event(StrEnum):
     HELD = "held"
     UNHEARD = "unheard"
     EXPIRING = "expiring"
+    EXPIRED = "expired"
     DRILL_FAILED = "drill-failed"
     SIGNUPS_HELD = "signups-held"
 

@@ -57,6 +57,10 @@ class SessionView:
     factor: Factor | None
     factor_at: datetime | None
 
+    def idle(self, now: datetime) -> bool:
+        """Return whether nothing was done in it for so long that it may only halt something."""
+        return self.seen_at + IDLE <= now
+
 
 def ends_at(stage: Stage, *, began_at: datetime, seen_at: datetime) -> datetime:
     """Return when a session is over if nothing more is done: by idleness, or by its absolute life."""
@@ -147,13 +151,12 @@ def _end(
 
 
 def listed(session: Session, operator_id: int, *, now: datetime) -> list[SessionView]:
-    """Return the living full sessions of an operator, newest first."""
+    """Return the full sessions of an operator that may still do something, newest first: idle ones too, which may halt."""
     mine = (
         OperatorSession.operator_id == operator_id,
         OperatorSession.ended_at.is_(None),
         OperatorSession.stage == Stage.FULL,
         OperatorSession.began_at > now - LIFE,
-        OperatorSession.seen_at > now - IDLE,
     )
     found = session.execute(select(OperatorSession).where(*mine).order_by(OperatorSession.id.desc())).scalars()
     return [_view(session, row) for row in found]

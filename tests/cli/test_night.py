@@ -5,9 +5,11 @@ import os
 
 import pytest
 
+from newsletter.journeys import alert, drafting
 from newsletter.operators.roles import Role
 from tests import house
 from tests.fakes.program import Program
+from tests.issues.feeds.samples import SEED
 from tests.journeys import nights
 from tests.journeys.test_mandates import words
 from tests.operators.crew import Crew
@@ -129,3 +131,71 @@ def test_a_mandate_ends_by_a_clock_that_is_named(program, made, crew):
     terms = ("--digest", "weekly", "--cause", "x", "--frame", "raid", "--most-readers", 5)
     said, _ = abroad.run("alerts", "mandate", "add", "--operator", holder.id, "--until", "08:00", *terms)
     assert "08:00 (UTC+0300), 05:00 UTC" in said
+
+
+@pytest.mark.parametrize("stage", ["draft", "locked", "alone"])
+def test_no_mailing_s_cancel_gives_up_an_alert_or_what_takes_it_back(program, made, crew, tmp_path, stage):
+    """One number beside it lies its retraction, a draft like any: once that is lost, the wrong page stays for good."""
+    author = crew.member(Role.SENDER)
+    crew.member(Role.APPROVER, name="Noor Holm")
+    house.add_readers(made, tmp_path, house.addresses(4))
+    number = drafting.draft(made.parts, nights.write(tmp_path, nights.TEXT), digest_key=house.DIGEST, by=author.id)
+    if stage != "draft":
+        alert.lock(made.parts, number, by=author.id)
+    if stage == "alone":
+        nights.alone(made, number, author)
+    for one, why in ((number, "alert.ended-by-stop"), (number + 1, "alert.retraction-stays")):
+        for rehearsed in ((), ("--dry-run",)):
+            refused = program.json("mailings", "cancel", one, *rehearsed, code=1)
+            assert refused["error"] == why
+            assert f"newsletter alerts stop {number}" in refused["sentence"]
+    program.json("alerts", "stop", number)
+    assert '"act":"alert.stopped"' in nights.acts(made)[-1]
+
+
+def test_a_paused_lane_is_said_by_whatever_is_asked_where_an_alert_is(program, made, crew, tmp_path):
+    """ "sending, 4 due" all night: the one sentence that matters is that somebody paused the lane, and since when."""
+    author = crew.member(Role.SENDER)
+    house.add_readers(made, tmp_path, house.addresses(2))
+    program.json("lanes", "pause", "urgent")
+    number = drafting.draft(made.parts, nights.write(tmp_path, nights.TEXT), digest_key=house.DIGEST, by=author.id)
+    alert.lock(made.parts, number, by=author.id)
+    document = program.json("alerts", "release", number, "--operator", author.id)
+    assert document["state"] == "sending"
+    assert "The urgent lane has been paused since" in " ".join(program.json("alerts", "status", number)["promise"])
+    found, said = program.run("mailings", "status", number)
+    assert "newsletter lanes resume urgent" in said
+    assert "lane paused since" in found
+    status = program.json("mailings", "status", number)
+    assert status["lane_paused_since"] is not None
+    assert status["ends_at"] is None
+    assert {one["lane"]: one["paused_since"] is not None for one in program.json("relays", "list")}["urgent"] is True
+    [lanes] = [one for one in program.json("doctor", code=1)["checks"] if one["check"] == "lanes"]
+    assert lanes["ok"] is False
+    assert "newsletter lanes resume urgent" in lanes["found"]
+    program.json("lanes", "resume", "urgent")
+    assert program.json("mailings", "status", number)["lane_paused_since"] is None
+
+
+def test_a_number_that_no_column_holds_is_a_slip_of_the_hand(program, tmp_path):
+    """A digit held down too long ended in a traceback."""
+    [path] = nights.write(tmp_path, nights.TEXT)
+    big = 2**63
+    for typed in (
+        ("alerts", "send", path, "--to", "weekly", "--updates", big),
+        ("alerts", "send", path, "--translates", big),
+        ("alerts", "lock", 1, "--operator", big),
+        ("alerts", "release", 1, "--operator", 1, "--mandate", big),
+        ("mailings", "pause", 1, "--operator", big),
+        ("lanes", "pause", "urgent", "--operator", big),
+        ("alerts", "mandate", "sign", 1, "--operator", big),
+    ):
+        program.run(*typed, code=2)
+
+
+def test_what_is_too_old_to_become_a_draft_is_said_where_it_is_taken_in(program, made):
+    """An open letter of last month is taken in with "added 1", and whoever waits for its draft waits for good."""
+    _, said = program.run("articles", "import", SEED, "--alerts-to", "weekly")
+    assert "older than 14 days, and became no draft" in said
+    assert "newsletter alerts article NUMBER --to DIGEST" in said
+    assert "14 days" in program.run("articles", "import", "--help")[0]

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -278,6 +279,15 @@ def test_what_came_in_as_archive_asks_for_nothing(parts, tmp_path):
     """Ten years of a site with all its open letters must not become five hundred drafts, now or at the next import."""
     for _ in range(2):
         assert publish.import_articles(parts, str(SEED)).pressing == ()
+
+
+def test_what_is_too_old_to_become_a_draft_is_said_once_and_can_be_made_one(parts, tmp_path):
+    """A letter of three weeks ago that is still open: whoever took it in waited for a draft that never came."""
+    path = Path(feed(tmp_path, urgent=True))
+    path.write_text(path.read_text().replace("2026-11-26", "2026-01-02"))
+    [old] = publish.import_articles(parts, str(path)).aged
+    assert publish.import_articles(parts, str(path)).aged == ()
+    assert len(heeding.drafts(parts, [old], digest_key=house.DIGEST)) == 1
 
 
 def test_where_nobody_said_for_whom_the_team_is_told_once(parts, newsletter, tmp_path, sink):

@@ -9,10 +9,11 @@ import psycopg
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import make_url, text
+from sqlalchemy.exc import IntegrityError
 
 from newsletter import database
 from newsletter.delivery import following, planning
-from newsletter.journeys import alert, drafting, leaving, publish, retracting
+from newsletter.journeys import alert, drafting, leaving, mailing, publish, retracting
 from newsletter.ledger import mailings, shards, variants
 from newsletter.ledger.mailings import Kind, Lane, State, WrongState
 from newsletter.operators.roles import NotAllowed, Role
@@ -99,6 +100,22 @@ def test_what_has_not_gone_is_not_retracted(newsletter, tmp_path, words, stage):
         with pytest.raises(WrongState):
             ask(newsletter.parts, number)
     assert alert.standing(newsletter.parts, number).state == stage
+
+
+def test_what_lies_ready_to_take_it_back_cannot_be_lost(newsletter, tmp_path, words, sink):
+    """Only that takes the wrong page back: no hand and no program gives it up, and where it is lost, the rehearsal says so."""
+    number = sent(newsletter, tmp_path, words, 2)
+    newsletter.deliver("urgent")
+    with pytest.raises(mailing.OfAnAlert):
+        mailing.cancel(newsletter.parts, number + 1)
+    with pytest.raises(IntegrityError, match="a_retraction_stays"), newsletter.parts.database.transaction() as session:
+        mailings.move(session, number + 1, State.CANCELLED)
+    with newsletter.parts.database.transaction() as session:
+        mailings.move(session, number + 1, State.LOCKED, fingerprint=b"1")
+    for ask in (retracting.would_retract, retracting.retract):
+        with pytest.raises(retracting.NothingPrepared):
+            ask(newsletter.parts, number)
+    assert alert.standing(newsletter.parts, number).state is State.DONE
 
 
 def test_anybody_in_the_team_may_and_nobody_else(newsletter, pages, tmp_path, words):

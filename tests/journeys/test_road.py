@@ -5,7 +5,8 @@ from sqlalchemy import text
 
 from newsletter import database, languages
 from newsletter.delivery import standing
-from newsletter.journeys import alert, desk, mailing, publish
+from newsletter.journeys import alert, desk, drafting, halting, mailing, publish, retracting
+from newsletter.ledger.mailings import Lane
 from newsletter.operators.roles import Role
 from tests import house
 from tests.journeys import nights
@@ -148,3 +149,35 @@ def test_what_was_promised_is_kept_and_the_truth_stands_beside_it(build, crew, t
     assert going.endswith("So far: 0 %, 0 of 4 handed over.")
     alert.stop(made.parts, number)
     assert said(desk.kept(made.parts, desk.shown(made.parts, number))).endswith("UTC: 0 of 4 handed over.")
+
+
+def test_a_lane_that_stands_still_is_said_in_the_place_of_a_promise(build, crew, tmp_path, sink):
+    """Somebody paused everything and forgot it: "ahead of everything else" was the last anybody heard of the alert."""
+    made, author = build("rate=14"), crew.member(Role.SENDER)
+    house.add_readers(made, tmp_path, house.addresses(2))
+    halting.pause(made.parts, [Lane.URGENT])
+    number = drafting.draft(made.parts, nights.write(tmp_path, nights.TEXT), digest_key=house.DIGEST, by=author.id)
+
+    def said():
+        found = desk.shown(made.parts, number)
+        before = desk.checked(made.parts, found)
+        return [message for message, _ in (*before.plan, *before.promise)], [
+            one for one, _ in desk.kept(made.parts, found)
+        ]
+
+    before, _ = said()
+    assert "plan.paused" in before
+    assert "plan.lane" not in before
+    assert before[-1] == "promise.paused"
+    alert.lock(made.parts, number, by=author.id)
+    alert.release(made.parts, number, by=author.id)
+    made.deliver("urgent")
+    assert sink.messages == []
+    assert said()[1] == ["plan.paused"], "nobody knew until when, so nothing was promised as it was let go"
+    halting.resume(made.parts, [Lane.URGENT])
+    made.deliver("urgent")
+    assert (len(sink.messages), said()[1]) == (2, [])
+    halting.pause(made.parts, [Lane.URGENT])
+    assert said()[1] == [], "all have it: nothing of it waits"
+    retracting.retract(made.parts, number)
+    assert said()[1] == ["plan.paused"], "nor does what takes it back go"

@@ -4,6 +4,8 @@ import json
 import re
 import time
 
+from sqlalchemy import text
+
 from newsletter.subscribers import forms
 from tests.judges.site import DIGESTS, say
 
@@ -127,7 +129,11 @@ def chooses(hand, site, language, address):
     hand.press(say("save", language), last=True)
     assert hand.page.inner_text("[role=status]") == say("preferences-saved", language)
     assert hand.page.locator("[value=emergencies][name=level]").is_checked()
-    assert hand.page.locator("[name=style][value=text]").is_checked()
+    assert not hand.page.locator("[name=style][value=text]").is_checked(), (
+        "a link that may have been passed on shows it not"
+    )
+    with site.worker.parts.database.transaction() as session:
+        assert session.execute(text("SELECT style FROM subscriber ORDER BY id DESC LIMIT 1")).scalar_one() == "t"
 
 
 def leaves(hand, site, language, address):

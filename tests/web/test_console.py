@@ -328,6 +328,21 @@ def test_one_device_logs_out_another(crew, browse, now, worker):
     assert rows(worker, f"SELECT ended_at FROM operator_session WHERE id = {view.id}") == [(None,)]
 
 
+def test_a_device_that_lies_idle_is_listed_and_logged_out_as_well(crew, browse, now, worker):
+    """The phone left on a train does nothing for half an hour, and may stop alerts for twelve: it must be seen to be ended."""
+    member, _ = inside(browse, crew, now)
+    idle = "SET seen_at = seen_at - interval '31 minutes', began_at = began_at - interval '31 minutes'"
+    with worker.parts.database.transaction() as session:
+        session.execute(text(f"UPDATE operator_session {idle}"))
+    desk = browse()
+    desk.log_in(member, step(member, now, 1))
+    desk.open("/console/account")
+    assert desk.text.count("idle; may still stop and pause alerts") == 1
+    desk.post("/console/account/sessions/end")
+    assert "idle" not in desk.open("/console/account").text
+    assert rows(worker, "SELECT count(*) FROM operator_session WHERE ended_at IS NULL") == [(1,)]
+
+
 # what opens doors asks again
 
 

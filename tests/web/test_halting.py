@@ -146,6 +146,8 @@ def test_a_page_that_nobody_has_is_not_linked(going):
     browser.post(f"{here}/stop")
     assert f'href="{public}"' not in browser.open(here).text
     assert browser.open(public).page.status_code == 404
+    for page in (here, f"{here}?retract=1"):
+        assert f'action="{here}/retract"' not in browser.open(page).text, "nor is there anything to take back"
 
 
 def test_what_takes_it_back_and_is_paused_is_said_on_its_page(going, worker):

@@ -4,7 +4,9 @@ from datetime import timedelta
 
 from newsletter.delivery.budget import Promise
 from newsletter.delivery.promises import Promised
+from newsletter.journeys import halting
 from newsletter.ledger import promises
+from newsletter.ledger.mailings import Lane
 from tests.web.test_alerts import author as author
 from tests.web.test_alerts import desk as desk
 from tests.web.test_alerts import few as few
@@ -30,3 +32,17 @@ def test_the_page_shows_what_was_promised_and_what_came_of_it(author, desk, read
     assert "Promised on" in page
     assert "All 2 handed over by" in page
     assert "So far: 0 %, 0 of 2 handed over." in page
+
+
+def test_a_lane_that_stands_still_is_said_on_the_page(author, desk, readers, worker):
+    """Whoever presses Send on a phone sees no command line: the page says that nothing goes, and since when."""
+    readers(2)
+    halting.pause(worker.parts, [Lane.URGENT])
+    number = written(author)
+    here = f"/console/alerts/{number}"
+    assert "The urgent lane has been paused since" in author.open(here).text
+    assert "Nothing is promised while the lane is paused." in author.text
+    author.post(f"{here}/lock")
+    author.post(f"{here}/release")
+    assert "The urgent lane has been paused since" in author.open(here).text
+    assert "lanes resume" not in author.text

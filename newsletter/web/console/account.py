@@ -16,7 +16,7 @@ from newsletter.operators.roles import May
 from newsletter.operators.throttle import TooMany
 from newsletter.operators.tokens import FOR_PROGRAMS, BadLife, BadScopes
 from newsletter.web.console import gate
-from newsletter.web.console.gate import PasswordsDiffer
+from newsletter.web.console.gate import Id, PasswordsDiffer
 from newsletter.web.pages import SPOKEN
 
 router = APIRouter(prefix="/console/account")
@@ -65,7 +65,7 @@ def speak(request: Request, language: Annotated[str, Form(max_length=35)] = "") 
 
 
 @router.post("/sessions/{session}/end")
-def end_session(request: Request, session: int) -> Response:
+def end_session(request: Request, session: Id) -> Response:
     """Log out one device."""
     keeping.end_session(gate.made(request).parts, gate.visitor(request), session)
     return gate.go(HERE)
@@ -116,7 +116,7 @@ def _site(request: Request) -> Site:
 
 
 @router.post("/passkeys/{passkey}/remove")
-def remove_passkey(request: Request, passkey: int) -> Response:
+def remove_passkey(request: Request, passkey: Id) -> Response:
     """Forget a passkey."""
     keeping.remove_passkey(gate.made(request).parts, gate.visitor(request), passkey)
     return gate.go(HERE)
@@ -165,7 +165,7 @@ def make_token(
 
 
 @router.post("/tokens/{token}/end")
-def end_token(request: Request, token: int) -> Response:
+def end_token(request: Request, token: Id) -> Response:
     """End a token."""
     keeping.end_token(gate.made(request).parts, gate.visitor(request), token)
     return gate.go(HERE)

@@ -30,11 +30,11 @@ from newsletter.operators.night import Rule
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
 from newsletter.web.console import asking, gate
+from newsletter.web.console.gate import Id
 from newsletter.web.security import MAIL_POLICY
 
 router = APIRouter(prefix="/console/alerts")
 READ = ["GET", "HEAD"]
-Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 Place = Annotated[int, Path(ge=1, le=2**31 - 1)]
 LONGER_HOURS = 12
 LOOKS = {"waiting": 1, "going": 3, "locked": 5, "alone": 15}
@@ -219,7 +219,7 @@ def alone(
 def mandated(
     request: Request,
     number: Id,
-    mandate: Annotated[int, Form()] = 0,
+    mandate: Annotated[int, Form(ge=0, le=2**63 - 1)] = 0,
     fingerprint: Annotated[str, Form()] = "",
     factor: Annotated[Factor, Form()] = Factor.TOTP,
     answer: Annotated[str, Form()] = "",

@@ -10,7 +10,7 @@ import re
 import secrets
 from typing import Annotated, Any, Literal
 
-from fastapi import Form, Request
+from fastapi import Form, Path, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from newsletter.assembly import Newsletter
@@ -23,6 +23,8 @@ from newsletter.operators.sessions import LIFE, NotLoggedIn
 from newsletter.web import security, speaking
 from newsletter.web.pages import Pages
 
+Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
+"""A number in an address, as far as a column holds it."""
 SESSION, DEVICE, FORM = "__Host-session", "__Host-device", "__Host-form"
 DEVICE_SECONDS = 180 * 24 * 3600
 READ = ("GET", "HEAD")

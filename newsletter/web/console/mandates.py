@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Path, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.concurrency import run_in_threadpool
 
@@ -21,10 +21,10 @@ from newsletter.operators.night import SIGNING
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
 from newsletter.web.console import asking, gate
+from newsletter.web.console.gate import Id
 
 router = APIRouter(prefix="/console/mandates")
 READ = ["GET", "HEAD"]
-Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 HERE = "/console/mandates"
 MOST_ALERTS = 10
 USUAL = {"digest": "", "cause": "", "until": "08:00", "most_alerts": "3", "most_readers": ""}

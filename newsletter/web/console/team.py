@@ -1,6 +1,8 @@
 """The team, for those who may see it, and the record of what was done."""
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from newsletter.errors import NewsletterError
@@ -11,6 +13,7 @@ from newsletter.operators.enrolment import NotEnrolled, NotForYourself, SignedAl
 from newsletter.operators.people import Disabled, NotOneself
 from newsletter.operators.roles import May
 from newsletter.web.console import gate
+from newsletter.web.console.gate import Id
 
 router = APIRouter(prefix="/console")
 READ = ["GET", "HEAD"]
@@ -32,7 +35,7 @@ def _shown(request: Request, who: Visitor, problem: NewsletterError | None = Non
 
 
 @router.post("/team/{operator}/vouch")
-def vouch(request: Request, operator: int) -> Response:
+def vouch(request: Request, operator: Id) -> Response:
     """Sign that somebody lost their phone."""
     who = gate.visitor(request)
     try:
@@ -43,7 +46,7 @@ def vouch(request: Request, operator: int) -> Response:
 
 
 @router.post("/team/{operator}/disable")
-def disable(request: Request, operator: int) -> Response:
+def disable(request: Request, operator: Id) -> Response:
     """End somebody's access."""
     who = gate.visitor(request)
     try:
@@ -54,14 +57,14 @@ def disable(request: Request, operator: int) -> Response:
 
 
 @router.post("/team/{operator}/logout")
-def end_sessions(request: Request, operator: int) -> Response:
+def end_sessions(request: Request, operator: Id) -> Response:
     """Log somebody out everywhere."""
     journey.end_sessions(gate.made(request).parts, gate.visitor(request), operator)
     return gate.go(HERE)
 
 
 @router.api_route("/audit", methods=READ)
-def record(request: Request, before: int | None = None) -> HTMLResponse:
+def record(request: Request, before: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None) -> HTMLResponse:
     """Show what was done, newest first."""
     who = gate.visitor(request)
     who.require(May.AUDIT)

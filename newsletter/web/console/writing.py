@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, HTTPException, Path, Query, Request
+from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.concurrency import run_in_threadpool
 
@@ -23,10 +23,10 @@ from newsletter.operators.roles import May
 from newsletter.operators.sessions import NotLoggedIn
 from newsletter.web.console import asking, forming, gate
 from newsletter.web.console.forming import ACTIONS, Form
+from newsletter.web.console.gate import Id
 
 router = APIRouter(prefix="/console/alerts")
 READ = ["GET", "HEAD"]
-Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 MOST_FRAMES = 10
 _WORDS = ("subject-", "headline-", "says-", "text-", "label-", "url-")
 """How the fields begin that people type into."""
@@ -56,7 +56,7 @@ class NobodyTicked(Invalid):
 @router.api_route("/new", methods=READ)
 def write(
     request: Request,
-    like: int | None = None,
+    like: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
     frame: Annotated[list[str], Query(max_length=MOST_FRAMES)] = [],  # noqa: B006 (FastAPI copies it)
     translates: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
     updates: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,

@@ -1,0 +1,59 @@
+"""An alert that was locked, perhaps approved, and that nobody let go: it does not end in silence."""
+
+from email import message_from_bytes, policy
+
+import pytest
+
+from newsletter.journeys import alert
+from tests.journeys import nights
+from tests.journeys.nights import approver as approver
+from tests.journeys.nights import author as author
+from tests.journeys.nights import crew as crew
+from tests.journeys.nights import made as made
+from tests.journeys.nights import pages as pages
+from tests.journeys.test_expiring import expires_in
+
+
+def mailed(made, sink, number):
+    """Sweep twice, and return the texts of mails about an alert's end, by recipient and subject."""
+    sink.messages.clear()
+    made.sweep()
+    made.sweep()
+    made.deliver("transactional")
+    found = [(one.recipient, message_from_bytes(one.content, policy=policy.default)) for one in sink.messages]
+    texts = [(to, str(mail["Subject"]), mail.get_body(("plain",)).get_content()) for to, mail in found]
+    return {(to, subject): " ".join(text.split()) for to, subject, text in texts if "expire" in subject}
+
+
+@pytest.mark.parametrize("approved", [True, False])
+def test_what_nobody_lets_go_is_asked_about_before_and_told_afterwards(
+    made, author, approver, sink, tmp_path, approved
+):
+    """One approved it, each thought that the other had sent it; in the morning nobody had got it, and nobody knew."""
+    number = nights.locked(made, tmp_path, author, 4)
+    if approved:
+        alert.approve_by_code(made.parts, number, by=approver.id, code=approver.code(nights.now(made)))
+    assert mailed(made, sink, number) == {}, "a day is long"
+    expires_in(made, number, 110)
+    asked = mailed(made, sink, number)
+    subject = f"Alert {number} expires soon, and nobody has let it go"
+    assert set(asked) == {(one.address, subject) for one in (author, approver)}
+    text = asked[author.address, subject]
+    assert "locked for 4 readers" in text
+    assert ("It is approved" if approved else "still waits for another's approval") in text
+    assert f"/console/alerts/{number}" in text
+    expires_in(made, number, -1)
+    told = mailed(made, sink, number)
+    assert set(told) == {(one.address, f"Alert {number} has expired: nobody got it") for one in (author, approver)}
+    assert [event for event, facts in nights.calls(made) if "unreleased" in facts] == ["expiring", "expired"]
+
+
+def test_what_is_given_up_or_goes_is_asked_about_by_nobody(made, author, approver, sink, tmp_path):
+    """A question without a matter teaches people to delete it unread."""
+    stopped = nights.locked(made, tmp_path, author, 4)
+    alert.stop(made.parts, stopped, by=author.id)
+    alone = nights.locked(made, tmp_path, author, 0)
+    nights.alone(made, alone, author)
+    for number in (stopped, alone):
+        expires_in(made, number, 110)
+    assert mailed(made, sink, alone) == {}
