@@ -44,7 +44,12 @@ def import_(
     ] = "",
     kind: Annotated[Format | None, typer.Option("--from", help="Whose export it is; guessed without it.")] = None,
     mapped: Annotated[
-        list[str] | None, typer.Option("--map", help="HEADING=COLUMN, or HEADING=- to leave it out; several times.")
+        list[str] | None,
+        typer.Option(
+            "--map",
+            help="HEADING=COLUMN, several times: =permission where yes wants mail, =left_time where yes wants none,"
+            " =- where it says nothing of that.",
+        ),
     ] = None,
     encoding: Annotated[
         str | None, typer.Option(help="utf-8, utf-16, windows-1252 or windows-1256; guessed without it.")
