@@ -29,6 +29,14 @@ from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.subscribers.tagging import Tags
 
 app = typer.Typer(no_args_is_help=True, help="The people who read.")
+Mapped = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        help="HEADING=COLUMN, several times: =permission where yes wants mail, =left_time where yes wants none,"
+        " =- where it says nothing of that.",
+    ),
+]
 
 
 @app.command("import")
@@ -43,9 +51,7 @@ def import_(
         ),
     ] = "",
     kind: Annotated[Format | None, typer.Option("--from", help="Whose export it is; guessed without it.")] = None,
-    mapped: Annotated[
-        list[str] | None, typer.Option("--map", help="HEADING=COLUMN, or HEADING=- to leave it out; several times.")
-    ] = None,
+    mapped: Mapped = None,
     encoding: Annotated[
         str | None, typer.Option(help="utf-8, utf-16, windows-1252 or windows-1256; guessed without it.")
     ] = None,

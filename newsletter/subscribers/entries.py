@@ -126,7 +126,8 @@ def read(
 def left(number: int, values: Mapping[str, str], standing: Standing) -> Barred | Reject:
     """Return whom a row keeps mail away from, or why that cannot be told."""
     if standing not in SUPPRESSED:
-        return Reject(number, "status", NOT_TAKEN[standing])
+        column = "permission" if standing is Standing.UNASKED else "status"
+        return Reject(number, column, NOT_TAKEN[standing])
     try:
         address = EmailAddress.parse(values["email"])
     except BadAddress as error:

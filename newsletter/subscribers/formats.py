@@ -5,7 +5,7 @@ Whose export a file is shows in its header. A heading may be mapped by hand; wha
 
 import csv
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -37,6 +37,7 @@ class Standing(StrEnum):
     UNCONFIRMED = "unconfirmed"
     OFF = "off"
     ELSEWHERE = "left the list"
+    UNASKED = "said no"
 
 
 SUPPRESSED = {
@@ -50,6 +51,7 @@ NOT_TAKEN = {
     Standing.UNCONFIRMED: "never confirmed it there",
     Standing.OFF: "has a status there that is not of somebody who takes mail",
     Standing.ELSEWHERE: "had left this list there",
+    Standing.UNASKED: "says no there, or nothing that we know as a yes",
 }
 """What neither brings in nor keeps away: the row says why."""
 
@@ -64,6 +66,7 @@ COLUMNS = (
     "topics",
     "status",
     "list_status",
+    "permission",
     "optin_time",
     "optin_ip",
     "confirm_time",
@@ -73,8 +76,10 @@ COLUMNS = (
 )
 PROOF = ("optin_time", "confirm_time")
 """Columns that show, person by person, when they asked for mail."""
-_SAYING = ("status", "list_status", "left_time", "dead_time")
-"""Columns that say, person by person, who has left."""
+_SAYING = ("status", "list_status", "permission", "left_time", "dead_time")
+"""Columns that say, person by person, who has left or wants no mail."""
+OWN = (Format.CSV, Format.XLSX)
+"""Lists of one's own: nothing is known of what their columns mean but what their headings say."""
 
 _COMMON = {
     "email": "email",
@@ -134,13 +139,19 @@ _OWN: dict[Format, dict[str, str]] = {
     Format.CSV: {"status": "status"},
     Format.XLSX: {"status": "status"},
 }
-_DOUBTFUL = re.compile(
-    "status|unsub|clean|bounce|complain|suppress|blocklist|blacklist|opt(ed)?[-_ ]?out|وضعیت|وضعيت|لغو|الحالة|إلغاء"
-).search
-"""What a heading calls the column that says who must be left alone."""
+_PERMISSION = re.compile(r"(is |email |e mail |gdpr |newsletter )?(subscribed|consent|opt ?in|opted in)").fullmatch
+"""What a list of one's own calls the column that says yes where somebody wants mail; blanks for what stands between words."""
+YES = frozenset((
+    "yes", "y", "true", "t", "1", "1.0", "x", "on", "ok", "✓", "✔", "☑", "ja", "j", "wahr", "oui", "o", "vrai", "si", "sí",
+    "sì", "s", "verdadero", "vero", "sim", "verdadeiro", "да", "tak", "evet", "بله", "بلی", "آری", "نعم", "أجل",
+))  # fmt: skip
+NO = frozenset((
+    "no", "n", "false", "f", "0", "0.0", "off", "✗", "✘", "☐", "nein", "falsch", "non", "faux", "falso", "não", "nao", "нет",
+    "nie", "hayır", "نه", "خیر", "خير", "لا", "كلا",
+))  # fmt: skip
+"""How columns that are ticked or not are written; in small letters."""
 _STANDINGS = {
     "subscribed": Standing.SUBSCRIBED,
-    "inactive": Standing.SUBSCRIBED,  # reads seldom, and takes it still
     "enabled": Standing.SUBSCRIBED,
     "confirmed": Standing.SUBSCRIBED,
     "active": Standing.SUBSCRIBED,
@@ -158,14 +169,11 @@ _STANDINGS = {
     "unconfirmed": Standing.UNCONFIRMED,
     "pending": Standing.UNCONFIRMED,
 }
-_LEAVING = frozenset(
-    said(word)
-    for word, standing in _STANDINGS.items()
-    if standing is not Standing.SUBSCRIBED
-    for said in (str.lower, str.capitalize, str.upper)
-)
-# Where a status and a time of leaving disagree, what keeps mail away holds.
-_WEIGHT = list(Standing)
+_THEIRS = {Format.MAILPOET: {"inactive": Standing.SUBSCRIBED}}  # there: reads seldom, and takes it still
+LEAVING = frozenset(word for word, standing in _STANDINGS.items() if standing is not Standing.SUBSCRIBED)
+"""Words that keep their person out under "status"."""
+# Where columns disagree, what keeps mail away for good holds, then what keeps a row out.
+_WEIGHT = (Standing.SUBSCRIBED, *NOT_TAKEN, *SUPPRESSED)
 
 
 class BadMapping(Invalid):
@@ -207,14 +215,15 @@ def parse_mapping(texts: Iterable[str]) -> dict[str, str]:
 
 
 def headings(names: Sequence[str], kind: Format, mapping: Mapping[str, str]) -> Headings:
-    """Return what a file calls our columns. Raises BadMapping for a heading that is mapped and not there."""
+    """Return what a file calls our columns. Raises BadMapping for a heading that is not there, and for two mapped to one."""
     for heading in mapping:
         if heading not in names:
             raise BadMapping("heading", heading=heading, headings=", ".join(filter(None, names)))
+    _require_single(mapping)
     chosen: dict[str, str] = {}
     taken = set(mapping.values())
     for name in names:
-        column = mapping.get(name) or _OWN[kind].get(name) or _COMMON.get(name) or (name if name in COLUMNS else "-")
+        column = mapping.get(name) or _known(name, kind)
         if column != "-" and (name in mapping or column not in taken):
             chosen[name] = column
             taken.add(column)
@@ -222,6 +231,21 @@ def headings(names: Sequence[str], kind: Format, mapping: Mapping[str, str]) -> 
     if "name" in chosen.values():
         chosen = {name: column for name, column in chosen.items() if column not in ("first_name", "last_name")}
     return Headings(chosen, tuple(name for name in names if name and name not in chosen))
+
+
+def _require_single(mapping: Mapping[str, str]) -> None:
+    """One of two would be read: whoever says no under the other would come in."""
+    by_column: dict[str, str] = {}
+    for heading, column in mapping.items():
+        if column != "-" and by_column.setdefault(column, heading) != heading:
+            raise BadMapping("twice", column=column, first=by_column[column], second=heading)
+
+
+def _known(name: str, kind: Format) -> str:
+    """Return our column for a heading that nobody mapped; "-": it is none."""
+    if kind in OWN and _PERMISSION(name.replace("_", " ").replace("-", " ")):
+        return "permission"
+    return _OWN[kind].get(name) or _COMMON.get(name) or (name if name in COLUMNS else "-")
 
 
 def guess(names: Iterable[str], file: str = "") -> Format:
@@ -275,33 +299,6 @@ def is_of_people(kind: Format, file: str, names: Sequence[str]) -> bool:
     return kind is not Format.MAILCHIMP and headings(names, kind, {}).sorted_by_standing
 
 
-def require_clear(found: Headings, mapping: Mapping[str, str]) -> None:
-    """Raise BadMapping where a heading that nobody knows may say who has left: they would come in as readers."""
-    for name in found.ignored:
-        if name not in mapping and _DOUBTFUL(name):
-            raise BadMapping("standing", heading=name)
-
-
-def watch(names: Sequence[str], found: Headings, mapping: Mapping[str, str]) -> Callable[[int, Sequence[str]], None]:
-    """Return what looks at each row (number, cells): it raises BadMapping where a column that is not read says who has left.
-
-    Many programs translate their headings and not what stands below: whoever is “unsubscribed” under “Statut global” has left.
-    """
-    passed = {place for place, name in enumerate(names) if mapping.get(name) == "-"}
-    passed |= {names.index(name) for name in found.columns}
-
-    def look(number: int, cells: Sequence[str]) -> None:
-        if _LEAVING.isdisjoint(cells):
-            return
-        for place, cell in enumerate(cells):
-            if cell in _LEAVING and place not in passed:
-                heading = names[place] if place < len(names) else ""
-                problem = "standing-told" if heading else "standing-unnamed"
-                raise BadMapping(problem, row=number, word=cell, heading=heading, place=place + 1)
-
-    return look
-
-
 _NEVER = re.compile(
     r"[0:.\-/ tz]*|null|none|nil|n/a|never|(?:1970-01-01|1899-1[12]-3[01]|0001-01-01)(?:[ t].*)?"
 ).fullmatch
@@ -309,27 +306,39 @@ _NEVER = re.compile(
 
 def is_never(text: str) -> bool:
     """Return whether this is how a program writes that something never was. All other words count: whoever left stays out."""
-    return bool(_NEVER(text.strip().lower()))
+    said = text.strip().lower()
+    return said in NO or (said not in YES and bool(_NEVER(said)))
 
 
-def standing(values: Mapping[str, str]) -> Standing:
+def standing(values: Mapping[str, str], kind: Format) -> Standing:
     """Return what a row says of its person; a word that nobody knows brings nobody in.
 
-    The status of one list keeps its row out and bars nobody: whoever left that list may take another, in another row.
+    The status of one list keeps its row out and bars nobody: whoever left that list may take another, in another row. So does
+    a permission that was not given, or was left empty.
     """
-    found = [_said(values["status"])] if "status" in values else []
+    found = [_said(values["status"], kind)] if "status" in values else []
+    if "permission" in values:
+        found.append(_permitted(values["permission"]))
     for name, said in (("left_time", Standing.LEFT), ("dead_time", Standing.DEAD)):
         if not is_never(values.get(name, "")):
             found.append(said)
     whole = max(found, key=_WEIGHT.index, default=Standing.SUBSCRIBED)
     if whole is Standing.SUBSCRIBED and "list_status" in values:
-        listed = _said(values["list_status"])
+        listed = _said(values["list_status"], kind)
         return listed if listed in (*NOT_TAKEN, Standing.SUBSCRIBED) else Standing.ELSEWHERE
     return whole
 
 
-def _said(word: str) -> Standing:
-    return _STANDINGS.get(word.strip().lower(), Standing.OFF)
+def _said(word: str, kind: Format) -> Standing:
+    said = word.strip().lower()
+    return _THEIRS.get(kind, {}).get(said) or _STANDINGS.get(said, Standing.OFF)
+
+
+def _permitted(word: str) -> Standing:
+    said = word.strip().lower()
+    if said in YES:
+        return Standing.SUBSCRIBED
+    return _STANDINGS.get(said, Standing.UNASKED) if said else Standing.UNASKED
 
 
 def tags(text: str) -> tuple[str, ...]:

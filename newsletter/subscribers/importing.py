@@ -37,7 +37,7 @@ from newsletter.subscribers import (
     unproven,
 )
 from newsletter.subscribers.entries import Barred, Person, Reject, Seen
-from newsletter.subscribers.formats import Standing
+from newsletter.subscribers.formats import Format, Standing
 from newsletter.subscribers.luggage import Luggage, Part
 from newsletter.subscribers.reach import Reach
 from newsletter.subscribers.rejects import Rejects, sweep
@@ -148,7 +148,7 @@ def bring(
         asked_from = consent.asked_from(terms.basis)
         read = partial(entries.read, index=session.vault.index, lenient=brought.lenient, asked_from=asked_from)
         for part, barring in _turns(brought):
-            for batch in _parsed(part, barring, read):
+            for batch in _parsed(part, brought.kind, barring, read):
                 refused.add(replace(one, part=part.name) if part.name else one for one in run.take(batch))
                 if progress:
                     progress(run.counts.read)
@@ -187,15 +187,15 @@ def _turns(brought: Luggage) -> Iterator[tuple[Part, bool]]:
 Found = Person | Barred | Reject
 
 
-def _parsed(part: Part, barring: bool, read: Callable[..., Found]) -> Iterator[list[Found]]:
-    source = _read(part, barring, read)
+def _parsed(part: Part, kind: Format, barring: bool, read: Callable[..., Found]) -> Iterator[list[Found]]:
+    source = _read(part, kind, barring, read)
     while batch := list(islice(source, BATCH)):
         yield batch
 
 
-def _read(part: Part, barring: bool, read: Callable[..., Found]) -> Iterator[Found]:
+def _read(part: Part, kind: Format, barring: bool, read: Callable[..., Found]) -> Iterator[Found]:
     for number, values in part.open():
-        said = part.standing or formats.standing(values)
+        said = part.standing or formats.standing(values, kind)
         if (said is not Standing.SUBSCRIBED) is not barring:
             continue
         yield entries.left(number, values, said) if barring else read(number, values)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo, is_zipfile
 
-from newsletter.subscribers import alphabets, formats, sheets, tables
+from newsletter.subscribers import alphabets, formats, sheets, tables, unread
 from newsletter.subscribers.formats import Format, Headings, Standing
 from newsletter.subscribers.tables import BadTable, Rows
 
@@ -83,7 +83,7 @@ class Luggage:
     @property
     def lenient(self) -> bool:
         """Whether what cannot be understood beside an address is left out: nobody can mend another system's export."""
-        return self.kind not in (Format.CSV, Format.XLSX)
+        return self.kind not in formats.OWN
 
 
 def open_(path: Path, chosen: Chosen) -> Luggage:
@@ -145,9 +145,9 @@ def _table(opener: Callable[[], Any], name: str, chosen: Chosen, *, part: str = 
     kind = chosen.kind or formats.guess(first.names, name)
     mapping = _there(chosen.mapping, first.names) if part else chosen.mapping
     found, standing = _understood(first.names, name, kind, mapping)
-    watch = _watch(first.names, found, standing, mapping)
 
     def rows() -> Rows:
+        watch = _watch(first.names, found, standing, kind, mapping)
         with opener() as stream:
             table = tables.opened(
                 stream,
@@ -159,6 +159,7 @@ def _table(opener: Callable[[], Any], name: str, chosen: Chosen, *, part: str = 
                 escape=_ESCAPE.get(kind),
             )
             yield from table.rows
+        watch.finish()
 
     return Part(part, standing, found, encoding, rows), kind
 
@@ -172,17 +173,17 @@ def _understood(
         raise BadTable("no-email")
     standing = formats.of_table(kind, file, found)
     if standing in (None, Standing.SUBSCRIBED):
-        formats.require_clear(found, mapping)
+        unread.require_clear(found, kind, mapping)
     return found, standing
 
 
 def _watch(
-    names: Sequence[str], found: Headings, standing: Standing | None, mapping: Mapping[str, str]
-) -> Callable[[int, Sequence[str]], None]:
-    """Return what looks for words of leaving where nobody reads; a table of those who left may say anything."""
+    names: Sequence[str], found: Headings, standing: Standing | None, kind: Format, mapping: Mapping[str, str]
+) -> unread.Watch:
+    """Return what looks at what nobody reads; a table of those who left may say anything."""
     if standing in (None, Standing.SUBSCRIBED):
-        return formats.watch(names, found, mapping)
-    return lambda _number, _cells: None
+        return unread.watch(names, found, kind, mapping)
+    return unread.Watch((), frozenset(), frozenset(), ticks=False)
 
 
 def _there(mapping: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
@@ -273,13 +274,14 @@ def _sheet(path: Path, chosen: Chosen) -> Luggage:
     kind = Format.XLSX if kind is Format.CSV else kind
     found, standing = _understood(names, path.name, kind, chosen.mapping)
     places = [(column, names.index(name)) for name, column in found.columns.items()]
-    watch = _watch(names, found, standing, chosen.mapping)
 
     def rows() -> Rows:
+        watch = _watch(names, found, standing, kind, chosen.mapping)
         with path.open("rb") as stream:
             _, rest = sheets.named(sheets.rows(stream))
             for number, values in sheets.picked(rest, places, watch):
                 yield number, formats.from_1900(values) if book.from_1904 else values
+        watch.finish()
 
     return replace(_alone(Part("", standing, found, "", rows), kind, chosen), left_out=book.others)
 

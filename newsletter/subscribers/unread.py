@@ -1,0 +1,92 @@
+"""Columns of a file that nobody reads, and what they may say: whoever left or said no there must not come in for that. Pure."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from newsletter.subscribers import formats
+from newsletter.subscribers.formats import OWN, BadMapping, Format, Headings
+
+_DOUBTFUL = re.compile(
+    "status|unsub|clean|bounce|complain|suppress|blocklist|blacklist|opt(ed)?[-_ ]?out|وضعیت|وضعيت|لغو|الحالة|إلغاء"
+).search
+"""What a heading calls the column that says who must be left alone."""
+_PERMITTING = re.compile(
+    r"subscri(?!ber|ption[-_ ](time|date|ip|id))|activ(?!i)|consent|permission|(?<![a-z])opt(ed)?[-_ ]?in(?![a-z])|do[-_ ]?n[o']?t|"
+    "delet|remov|reject|declin|refus|allow|cancel|withdr|marketing|gdpr|preference|einwillig|abgemeldet|رضایت|موافق|حذف"
+).search
+"""The same of lists of one's own, where a column may be called anything; and what says who may be written to."""
+_OFF = frozenset(("inactive", "deleted", "removed", "rejected", "declined", "opted out", "opted-out", "do not contact"))
+
+
+def require_clear(found: Headings, kind: Format, mapping: Mapping[str, str]) -> None:
+    """Raise BadMapping where headings that nobody knows may say who wants no mail: they would come in as readers."""
+    doubtful = [
+        name
+        for name in found.ignored
+        if name not in mapping and (_DOUBTFUL(name) or (kind in OWN and _PERMITTING(name)))
+    ]
+    if doubtful:
+        raise BadMapping("standing", headings=_named(doubtful), heading=doubtful[0])
+
+
+class Watch:
+    """Looks at what is not read of one table, row by row.
+
+    Many programs translate their headings and not what stands below: whoever is “unsubscribed” under “Statut global” has left.
+    And whatever its heading and language, a column of nothing but yes and no may be the one that says who wants mail.
+    """
+
+    def __init__(self, names: Sequence[str], passed: frozenset[int], words: frozenset[str], *, ticks: bool) -> None:
+        """passed: places of the columns that are read, or said to say nothing; words: of leaving; ticks: look for yes and no."""
+        self._names, self._passed, self._ticks = names, passed, ticks
+        self._words = frozenset(said for word in words for said in (word, word.capitalize(), word.upper()))
+        self._width, self._open, self._ticked = 0, list[int](), set[int]()
+
+    def __call__(self, number: int, cells: Sequence[str]) -> None:
+        """Look at all cells of a row. Raises BadMapping where one that is not read says who has left."""
+        if not self._words.isdisjoint(cells):
+            self._require_unsaid(number, cells)
+        if self._ticks:
+            self._tick(cells)
+
+    def finish(self) -> None:
+        """Raise BadMapping where nothing but yes and no stood in a column that is not read."""
+        places = [place for place in self._open if place in self._ticked]
+        names = [self._name(place) for place in places]
+        if "" in names:
+            raise BadMapping("ticks-unnamed", place=places[names.index("")] + 1)
+        if names:
+            raise BadMapping("ticks", headings=_named(dict.fromkeys(names)), heading=names[0])
+
+    def _require_unsaid(self, number: int, cells: Sequence[str]) -> None:
+        for place, cell in enumerate(cells):
+            if cell in self._words and place not in self._passed:
+                heading = self._name(place)
+                problem = "standing-told" if heading else "standing-unnamed"
+                raise BadMapping(problem, row=number, word=cell, heading=heading, place=place + 1)
+
+    def _tick(self, cells: Sequence[str]) -> None:
+        if len(cells) > self._width:
+            self._open += [place for place in range(self._width, len(cells)) if place not in self._passed]
+            self._width = len(cells)
+        for place in self._open[:]:
+            said = cells[place].strip().lower() if place < len(cells) else ""
+            if said in formats.YES or said in formats.NO:
+                self._ticked.add(place)
+            elif said and not formats.is_never(said):
+                self._open.remove(place)
+
+    def _name(self, place: int) -> str:
+        return self._names[place] if place < len(self._names) else ""
+
+
+def watch(names: Sequence[str], found: Headings, kind: Format, mapping: Mapping[str, str]) -> Watch:
+    """Return what looks at the rows of a table whose people would come in."""
+    passed = {place for place, name in enumerate(names) if mapping.get(name) == "-"}
+    passed |= {names.index(name) for name in found.columns}
+    own = kind in OWN
+    return Watch(names, frozenset(passed), formats.LEAVING | (_OFF if own else frozenset()), ticks=own)
+
+
+def _named(headings: Iterable[str]) -> str:
+    return ", ".join(f"“{name}”" for name in headings)

@@ -1,0 +1,190 @@
+"""What columns say that nobody reads: whoever said no under any heading must not come in, and never in silence."""
+
+import pytest
+
+from newsletter import languages
+from newsletter.subscribers import formats, luggage
+from newsletter.subscribers.formats import BadMapping, Format
+from newsletter.subscribers.luggage import Chosen
+from tests.fakes import exports
+from tests.subscribers.test_moving_in import Moving, moving
+
+__all__ = ["moving"]
+
+
+def mapped(*texts: str) -> Chosen:
+    """Return what an operator says of headings."""
+    return Chosen(mapping=formats.parse_mapping(texts))
+
+
+def refusal(moving: Moving, text: str, chosen: Chosen | None = None, name: str = "people.csv") -> str:
+    """Bring a file that must be refused, with nobody in it let in; return the sentence."""
+    with pytest.raises(BadMapping) as refused:
+        moving.bring(moving.file(name, text), evidence="paper", chosen=chosen)
+    assert (moving.people(), moving.barred()) == (set(), {})
+    return languages.say(refused.value.message, "en", **refused.value.facts)
+
+
+@pytest.mark.parametrize(
+    "heading",
+    ["subscribed", "is_subscribed", "Is subscribed", "consent", "gdpr_consent", "email_opt_in", "opt-in", "Opt in", "OPTIN",
+     "email consent", "permission"],
+)  # fmt: skip
+@pytest.mark.parametrize("sheet", [False, True])
+def test_a_heading_that_plainly_means_permission_is_read_as_one(moving: Moving, heading: str, sheet: bool) -> None:
+    """Only a yes brings anybody in; a no, an empty cell and what nobody knows are left out and named, and bar nobody for good."""
+    said = {"ann": "yes", "tick": "X", "one": "1", "baleh": "بله", "word": "subscribed", "no": "no", "zero": "0",
+            "blank": "", "na": "نه", "odd": "maybe", "gone": "unsubscribed"}  # fmt: skip
+    rows: list[list[str | float]] = [["email", heading], *([f"{who}@example.org", word] for who, word in said.items())]
+    path = moving.folder / ("people.xlsx" if sheet else "people.csv")
+    if sheet:
+        exports.xlsx(path, rows)
+    else:
+        path.write_text("".join(",".join(map(str, row)) + "\n" for row in rows))
+    done = moving.bring(path, evidence="paper")
+    assert moving.readers() == {"ann", "tick", "one", "baleh", "word"}
+    assert moving.barred() == {"gone": "left"}
+    assert done.rejects is not None
+    assert "7,permission,says no there, or nothing that we know as a yes" in done.rejects.read_text().replace('"', "")
+    assert done.rejected == 5
+
+
+@pytest.mark.parametrize(
+    ("heading", "cell"),
+    [
+        ("active", "no"), ("marketing", "0"), ("do_not_contact", "yes"), ("deleted_at", "2024-01-01"), ("removed", "2024-01-01"),
+        ("removed", "by hand"), ("rejected", "x"), ("allow_email", "false"), ("Do not email", "asked by phone"), ("DNC", "Y"),
+        ("newsletter", "no"), ("Kontakt erlaubt", "nein"), ("abonné", "non"), ("suscrito", "No"), ("خبرنامه", "نه"),
+        ("النشرة", "لا"), ("mail?", "f"), ("ok", "0.0"), ("marketing", "post only"), ("Contact preference", "none"),
+        ("Zustand", "inactive"), ("état", "Deleted"),
+    ],
+)  # fmt: skip
+def test_a_no_under_any_other_heading_refuses_the_file(moving: Moving, heading: str, cell: str) -> None:
+    """By its name or because nothing but yes and no stands there; the way out is named, and once taken the file comes in."""
+    text = f"email,{heading}\nann@example.org,\ngone@example.org,{cell}\n"
+    said = refusal(moving, text)
+    assert f"“{heading.lower()}”" in said
+    assert f'--map "{heading.lower()}=-"' in said
+    moving.bring(moving.folder / "people.csv", evidence="paper", chosen=mapped(f"{heading}=-"))
+    assert moving.readers() == {"ann", "gone"}
+
+
+@pytest.mark.parametrize(
+    ("words", "refused"),
+    [
+        (["yes", "no"], True),
+        (["yes", "", "NULL", "n/a", "no"], True),
+        (["1", "1", "1"], True),
+        (["", "", ""], False),
+        (["", "NULL", "n/a"], False),
+        (["yes", "no", "vegan"], False),
+        (["0", "1", "2"], False),
+        (["f", "m", "f"], False),
+    ],
+)
+def test_a_column_of_nothing_but_yes_and_no_must_be_explained(moving: Moving, words: list[str], refused: bool) -> None:
+    """A cell of anything else shows that it is about something else; “vip” costs an option, and nobody who said no comes in."""
+    rows = "".join(f"r{number}@example.org,{word}\n" for number, word in enumerate(words))
+    text = f"email,vip\n{rows}"
+    if refused:
+        assert "“vip”" in refusal(moving, text)
+    moving.bring(moving.file("people.csv", text), evidence="paper", chosen=mapped("vip=-") if refused else None)
+    assert len(moving.readers()) == len(words)
+
+
+def test_all_columns_that_must_be_explained_are_named_at_once(moving: Moving) -> None:
+    """A club's table has ten of them: ten refusals would be ten runs."""
+    assert "“vip”, “volunteer”:" in refusal(moving, "email,vip,city,volunteer\nann@example.org,yes,Ely,no\n")
+    assert "“active”, “deleted_at”:" in refusal(moving, "email,active,deleted_at\nann@example.org,2,\n")
+
+
+@pytest.mark.parametrize("text", ["email,\nann@example.org,no\n", "email,name\nann@example.org,Ann,no\n"])
+def test_a_no_without_a_heading_refuses_the_file(moving: Moving, text: str) -> None:
+    """A heading got lost and what stood below it did not; no option can name such a column."""
+    assert "has no heading" in refusal(moving, text)
+
+
+def test_what_says_who_wants_no_mail_can_be_read_as_that(moving: Moving) -> None:
+    """“left_time” where yes means no: whoever is ticked has left, and “no” or “false” is no time of leaving."""
+    text = "email,do_not_contact\n" + "".join(
+        f"{who}@example.org,{word}\n"
+        for who, word in (
+            ("ann", "no"),
+            ("bo", ""),
+            ("cy", "FALSE"),
+            ("gone", "yes"),
+            ("tick", "t"),
+            ("day", "2024-01-01"),
+        )
+    )
+    moving.bring(moving.file("people.csv", text), evidence="paper", chosen=mapped("do_not_contact=left_time"))
+    assert (moving.readers(), set(moving.barred())) == ({"ann", "bo", "cy"}, {"gone", "tick", "day"})
+
+
+def test_who_left_stays_barred_whatever_else_is_said_of_them(moving: Moving) -> None:
+    """Two columns disagree or one is not understood: a leaving is kept in any case."""
+    text = (
+        "email,status,subscribed,left_time\na@example.org,unsubscribed,no,\nb@example.org,archived,yes,2024-01-01\n"
+        "c@example.org,unsubscribed,yes,\nd@example.org,subscribed,no,\ne@example.org,subscribed,yes,\n"
+    )
+    moving.bring(moving.file("people.csv", text), evidence="paper")
+    assert (moving.readers(), set(moving.barred())) == ({"e"}, {"a", "b", "c"})
+
+
+def test_two_headings_mapped_to_one_column_are_refused(moving: Moving) -> None:
+    """The second would not be read, and be taken for read: a no there would come in."""
+    chosen = mapped("newsletter=permission", "subscribed=permission")
+    assert "“newsletter” and “subscribed”" in refusal(
+        moving, "email,newsletter,subscribed\na@example.org,yes,no\n", chosen
+    )
+    text = "email,consent,subscribed\na@example.org,yes,no\n"
+    assert "“subscribed”" in refusal(moving, text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kind", "readers"),
+    [
+        ("people.csv", "email,status\na@example.org,inactive\n", Format.CSV, set()),
+        ("people.csv", "uuid,email,attributes,status\n1,a@example.org,{},inactive\n", Format.LISTMONK, set()),
+        (
+            "MailPoet_export_1.csv",
+            "Email,List status,Global status\na@example.org,subscribed,inactive\n",
+            Format.MAILPOET,
+            {"a"},
+        ),
+    ],
+)
+def test_inactive_reads_seldom_in_mailpoet_and_nowhere_else(
+    moving: Moving, name: str, text: str, kind: Format, readers: set[str]
+) -> None:
+    """MailPoet calls so who opened nothing lately; a list of one's own, who was switched off."""
+    path = moving.file(name, text)
+    assert luggage.open_(path, Chosen()).kind is kind
+    moving.bring(path, evidence="paper")
+    assert (moving.readers(), moving.barred()) == (readers, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("people.csv", "Email Address,LEID,VIP,Consent\na@example.org,1,no,no\n"),
+        ("people.csv", "uuid,email,attributes,status,tick\n1,a@example.org,{},enabled,false\n"),
+        ("MailPoet_export_1.csv", "Email,List status,Global status,Terms\na@example.org,subscribed,subscribed,0\n"),
+    ],
+)
+def test_exports_that_say_who_left_in_columns_of_their_own_go_on_as_before(
+    moving: Moving, name: str, text: str
+) -> None:
+    """There a system says who takes mail, and a ticked field beside it is a question of somebody's form."""
+    moving.bring(moving.file(name, text), evidence="paper")
+    assert moving.readers() == {"a"}
+
+
+def test_usual_columns_need_no_explaining(moving: Moving) -> None:
+    """Whoever brings a list of names, towns and notes is asked nothing."""
+    text = (
+        "email,subscriber_id,city,contact name,last activity,subscription date,notes,preferred name,gift,phone\n"
+        "a@example.org,17,Ely,Bo,2024-01-01,2019-01-01,no,Ann,10,1\nb@example.org,18,Ely,Cy,,,met at the fair,,0,01223 1\n"
+    )
+    moving.bring(moving.file("people.csv", text), evidence="paper")
+    assert moving.readers() == {"a", "b"}
