@@ -20,7 +20,9 @@ from newsletter.subscribers import listing
 
 FEW = 3
 """So many people may be shown to one alone whatever else they took: a regulator's question is answered on any day."""
-REPORTED, EXPORTED, ASKED = "person.reported", "person.exported", "list.asked"
+LETTERS = 100
+"""So many letters within 30 days are shown to one officer with their address, at least: whoever answers them looks nobody up."""
+REPORTED, EXPORTED, ASKED, READ = "person.reported", "person.exported", "list.asked", "letter.read"
 
 
 class NeedsAnother(Forbidden):
@@ -64,6 +66,18 @@ def leave(session: Session, parts: Parts, who: int | str, mailbox_id: int) -> Le
         return Leave(True, most)
     export = _agreed(session, lately, who, mailbox_id, now)
     return Leave(export is not None, most, export)
+
+
+def of_letter(session: Session, parts: Parts, who: int | str, letter: int) -> bool:
+    """Return whether somebody may be shown whom a letter is from; no two of theirs at once may be counted by it.
+
+    Letters count by themselves: whoever reads them all month can still answer a regulator.
+    """
+    if not isinstance(who, int):
+        return True
+    lately = audit.since(session, READ, by=who, at=database.now(session) - listing.COUNTED)
+    shown = {row.facts.get("letter", 0) for row in lately if not row.facts.get("masked")}
+    return letter in shown or len(shown) < max(parts.export_alone, LETTERS)
 
 
 def count(session: Session, by: int, *, now: datetime) -> int:
