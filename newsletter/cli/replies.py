@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from newsletter.cli.door import AsJson, listing, newsletter, page, show
+from newsletter import languages
+from newsletter.cli.door import AsJson, listing, newsletter, page, screen, show
 from newsletter.cli.privacy import Operator
 from newsletter.journeys import answering
 
@@ -30,21 +31,23 @@ def list_(
 
 
 @app.command("show")
-def show_(reply: Number, operator: Operator = None, as_json: AsJson = False) -> None:
+def show_(number: Number, operator: Operator = None, as_json: AsJson = False) -> None:
     """Show one letter, with the address it came from; that somebody read it stands in the audit."""
     with newsletter() as made:
-        found = answering.shown(made.parts, reply, by=operator)
-    letter = found.letter
+        found = answering.shown(made.parts, number, by=operator)
+    reply, letter = found.reply, found.reply.letter
+    if found.masked:
+        screen.print(languages.say("replies.masked"), soft_wrap=True)
     document = {
-        "reply": found.id,
-        "came": found.came_at,
+        "reply": reply.id,
+        "came": reply.came_at,
         "from": letter.sender,
         "subject": letter.subject,
-        "wish": found.wish,
+        "wish": reply.wish,
         "text": letter.text,
     }
     sentence = (
-        f"From: {letter.sender}\nSubject: {letter.subject}\nCame: {found.came_at:%Y-%m-%d %H:%M}\n\n{letter.text}"
+        f"From: {letter.sender}\nSubject: {letter.subject}\nCame: {reply.came_at:%Y-%m-%d %H:%M}\n\n{letter.text}"
     )
     show(document, as_json=as_json, words=lambda: page.print(_harmless(sentence), markup=False, soft_wrap=True))
 

@@ -17,7 +17,7 @@ from newsletter.database import Session
 from newsletter.errors import Conflict, Forbidden, Invalid
 from newsletter.issues import digests
 from newsletter.jobs import DELIVER
-from newsletter.journeys import acting, team
+from newsletter.journeys import acting, team, unmasking
 from newsletter.journeys.parts import Parts
 from newsletter.ledger.mailings import Lane
 from newsletter.operators import audit, people
@@ -99,7 +99,7 @@ def ask(parts: Parts, *, by: int, reason: str, digest: str | None = None) -> Ask
         count = listing.count(session, digest_id)
         number = listing.ask(session, by=by, digest_id=digest_id, reason=reason, people=count, now=now)
         alone = _alone(session, parts, count, by)
-        audit.append(session, "list.asked", by=by, now=now, export=number, people=count, alone=alone)
+        audit.append(session, unmasking.ASKED, by=by, now=now, export=number, people=count, alone=alone)
         if not alone:
             _tell(session, parts, listing.get(session, number), "wanted", by=by)
     parts.nudger.nudge(DELIVER[Lane.TRANSACTIONAL])
@@ -162,8 +162,10 @@ def take(parts: Parts, export: int, path: str, *, by: int, code: str) -> Taken:
 
 
 def _alone(session: Session, parts: Parts, people_: int, by: int) -> bool:
-    """Whether somebody may take so many by themselves, after what they took alone lately: a long list is long in parts as well."""
-    return people_ + listing.taken_alone(session, by, now=database.now(session)) <= parts.export_alone
+    """Whether somebody may take so many by themselves, after what they were shown and took alone lately: a long list in parts."""
+    now = database.now(session)
+    lately = unmasking.count(session, by, now=now) + listing.taken_alone(session, by, now=now)
+    return people_ + lately <= parts.export_alone
 
 
 def _in_time(session: Session, found: ExportView) -> None:

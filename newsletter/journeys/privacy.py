@@ -17,7 +17,7 @@ from newsletter.delivery import asking
 from newsletter.errors import Conflict, NewsletterError
 from newsletter.issues import digests
 from newsletter.jobs import PRIVACY, SIGNUPS
-from newsletter.journeys import acting, canaries, erasing, retention
+from newsletter.journeys import acting, canaries, erasing, retention, unmasking
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import personal as mails
 from newsletter.ledger.personal import Outcome
@@ -87,14 +87,19 @@ def _named(document: dict[str, Any], keys: dict[int, str], subjects: dict[int, s
 
 
 def exported(parts: Parts, *, reference: str | None, address: EmailAddress | None, by: int | None) -> dict[str, Any]:
-    """Return all that is held of somebody, for them, as an operator hands it out. One audit row. Raises UnknownPerson."""
+    """Return all that is held of somebody, for them, as an operator hands it out. One audit row.
+
+    Raises UnknownPerson, unmasking.NeedsAnother and what `acting.officer` raises.
+    """
     with parts.database.transaction() as session:
         who = acting.officer(session, by)
         meant = erasing.whose(session, reference=reference, address=address)
-        document = export(session, meant)
+        leave = unmasking.leave(session, parts, who, meant.mailbox_id)
+        document = export(session, meant) if leave.given else {}
         now = database.now(session)
-        audit.append(session, "person.exported", by=who, now=now, mailbox=meant.mailbox_id)
-        return document
+        audit.append(session, unmasking.EXPORTED, by=who, now=now, mailbox=meant.mailbox_id, **leave.facts)
+    leave.require()
+    return document
 
 
 def meant(
@@ -116,13 +121,19 @@ class Report:
 
 
 def report(parts: Parts, *, reference: str | None, address: EmailAddress | None, by: int | None) -> Report:
-    """Return everything of one person's permissions in order. One audit row. Raises UnknownPerson."""
+    """Return everything of one person's permissions in order. One audit row.
+
+    Raises UnknownPerson, unmasking.NeedsAnother and what `acting.officer` raises.
+    """
     with parts.database.transaction() as session:
         who = acting.officer(session, by)
         meant = erasing.whose(session, reference=reference, address=address)
-        entries = sorted(_entries(export(session, meant)), key=lambda entry: entry["at"])
-        now = database.now(session)
-        audit.append(session, "person.reported", by=who, now=now, mailbox=meant.mailbox_id, entries=len(entries))
+        leave = unmasking.leave(session, parts, who, meant.mailbox_id)
+        found = _entries(export(session, meant)) if leave.given else ()
+        entries = sorted(found, key=lambda entry: entry["at"])
+        facts = {"mailbox": meant.mailbox_id, "entries": len(entries)} | leave.facts
+        audit.append(session, unmasking.REPORTED, by=who, now=database.now(session), **facts)
+    leave.require()
     return Report(meant.reference, meant.address.wire if meant.address else None, tuple(entries))
 
 
@@ -357,7 +368,7 @@ def _packed(session: Session, wish: Wish, meant: Whose, now: datetime) -> bytes:
     if wishes.exports_of(session, wish.subscriber_id, now=now) >= wishes.EXPORTS:
         raise Refused("privacy.too-often")
     document = json.dumps(export(session, meant), ensure_ascii=False, indent=1, default=_plain)
-    audit.append(session, "person.exported", by=LINK, now=now, mailbox=meant.mailbox_id)
+    audit.append(session, unmasking.EXPORTED, by=LINK, now=now, mailbox=meant.mailbox_id)
     return parcels.pack(document.encode(), wish.reader_key)
 
 

@@ -182,12 +182,12 @@ def _entry(number: int, content: str) -> Entry:
         return Entry(number, datetime.fromtimestamp(0, UTC), "?", "unreadable", {})
 
 
-def since(session: Session, act: str, *, by: int | str, at: datetime) -> list[Entry]:
-    """Return what somebody did of one kind since then, newest first; no two of theirs at once may be counted by it."""
+def since(session: Session, *acts: str, by: int | str, at: datetime) -> list[Entry]:
+    """Return what somebody did of some kinds since then, newest first; no two of theirs at once may be counted by it."""
     session.execute(text("SELECT pg_advisory_xact_lock(hashtext('audit of ' || CAST(:by AS text)))"), {"by": str(by)})
     found, before = list[Entry](), None
     while rows := listed(session, limit=_BATCH, before=before):
-        found += [one for one in rows if one.act == act and one.actor == str(by) and one.at > at]
+        found += [one for one in rows if one.act in acts and one.actor == str(by) and one.at > at]
         if rows[-1].at <= at:
             break
         before = rows[-1].number

@@ -186,6 +186,12 @@ def taken_alone(session: Session, by: int, *, now: datetime) -> int:
     return int(session.execute(select(func.coalesce(func.sum(ListExport.people), 0)).where(*alone)).scalar_one())
 
 
+def agreed(session: Session, by: int, *, now: datetime) -> list[ExportView]:
+    """Return what somebody asked for, another agreed to within the hour, and nobody has taken yet."""
+    waits = (ListExport.asked_by == by, ListExport.approved_at > now - GOOD_FOR, ListExport.taken_at.is_(None))
+    return [_view(one) for one in session.execute(select(ListExport).where(*waits).order_by(ListExport.id)).scalars()]
+
+
 def taken(session: Session) -> list[ExportView]:
     """Return every export that was taken, the latest first."""
     query = select(ListExport).where(ListExport.taken_at.is_not(None)).order_by(ListExport.id.desc())

@@ -247,7 +247,7 @@ def test_a_complaint_ends_it_and_a_letter_is_kept_sealed(made, tmp_path, relay, 
         assert returns.hand_over(port, "ben@example.org", "news@sarand.example", letter)[0] == 250
     [one] = answering.listed(made.parts, limit=10, done=False)
     assert one.subject == "My sister"
-    assert answering.shown(made.parts, one.reply).letter.text == "Please call me."
+    assert answering.shown(made.parts, one.reply).reply.letter.text == "Please call me."
     assert not [row for rows in everything(made).values() for row in rows if "ben@example" in row or "sister" in row]
     answering.done(made.parts, one.reply)
     assert answering.listed(made.parts, limit=10, done=False) == []
