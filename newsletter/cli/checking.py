@@ -326,17 +326,18 @@ def _erasures(chosen: Settings) -> Finding:
 
 
 def _canaries(chosen: Settings) -> Finding:
-    """Without them nobody hears that somebody else has the list, nor from which export they have it; which is no fault."""
-    if not chosen.canaries:
-        return Finding("canaries", None, languages.say("export.no-canaries"))
+    """Without them nobody hears that somebody else has the list, nor from which export: a fault where taking it takes two."""
     if len(chosen.canaries) == 1:
         said = "NEWSLETTER_CANARIES names one address: name a second one, since a thief may have dropped the first"
         return Finding("canaries", None, said)
     made = assembly.assemble(chosen)
     try:
+        lacking = canaries.lacking(made.parts)
         waiting, barred = canaries.waiting(made.parts), canaries.barred(made.parts)
     finally:
         made.close()
+    if not chosen.canaries:
+        return Finding("canaries", False if lacking else None, languages.say("export.no-canaries"))
     if barred:
         said = f"{barred} left or are on the do-not-mail list, where no list brings them back: sign them up by your own form"
         return Finding("canaries", None, said)

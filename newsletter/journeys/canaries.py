@@ -9,7 +9,7 @@ from newsletter.database import Session
 from newsletter.issues import cutting, digests
 from newsletter.issues.digests import DigestView
 from newsletter.journeys.parts import Parts
-from newsletter.subscribers import consent, importing, people, subscriptions, suppression
+from newsletter.subscribers import consent, importing, listing, people, subscriptions, suppression
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.people import PersonView, UnknownPerson
 from newsletter.subscribers.tables import ImportBusy
@@ -27,6 +27,12 @@ def settle(parts: Parts) -> int:
     with parts.database.transaction() as session:
         wanted = [(one, found) for one in digests.listed(session) if (found := _missing(session, parts.canaries, one))]
     return sum(_bring(parts, digest, found) for digest, found in wanted)
+
+
+def lacking(parts: Parts) -> bool:
+    """Return whether the list is so long that taking it takes two, and no address of ours is named that would mark a copy."""
+    with parts.database.transaction() as session:
+        return not parts.canaries and listing.count(session, None) > parts.export_alone
 
 
 def waiting(parts: Parts) -> int:
