@@ -49,6 +49,26 @@ def test_every_command_that_is_printed_exists(page):
         assert known(line.partition("#")[0].split()), line
 
 
+def commands(command, *path):
+    """Yield each command of the program: its path in words, and itself."""
+    for name, one in getattr(command, "commands", {}).items():
+        yield from commands(one, *path, name)
+    if not hasattr(command, "commands"):
+        yield " ".join(path), command
+
+
+def test_every_command_takes_json_but_the_one_that_prints_nothing_else():
+    """The README promises it to whoever writes a program around ours."""
+    found = dict(commands(get_command(app)))
+    assert len(found) > 50
+    without = [
+        path for path, one in found.items() if "--json" not in {name for each in one.params for name in each.opts}
+    ]
+    assert without == ["privacy export"]
+    said = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "Every command takes `--json` (`privacy export` prints nothing else)" in said
+
+
 def test_every_target_of_make_that_is_printed_exists():
     """The two commands above all."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -44,15 +44,21 @@ def form(
     key: Annotated[list[str], typer.Argument(metavar="KEY …", help="The digests it asks for.")],
     language: Annotated[str, typer.Option(help="In which its words, our page and the mail are.")] = "en",
     name: Annotated[str, typer.Option(help="By which you will know later that somebody came by this form.")] = "site",
+    as_json: AsJson = False,
 ) -> None:
     """Print a form to be put into a page of your own site. It needs no script, sets no cookie and lands on one page of ours."""
     with newsletter() as made:
         found = joining.embedded(made.parts, key, language=language, name=name)
         agreement = consenting.agreement(made.parts, language)
-    page.print(found, markup=False, soft_wrap=True, highlight=False)
-    screen.print(
-        f"Its words are version {agreement.version}, and kept: a form of yours that sends JSON shows the same words and gives that"
-        f" version as wording_version. Words: {agreement.words}",
-        markup=False,
-        soft_wrap=True,
-    )
+
+    def words() -> None:
+        page.print(found, markup=False, soft_wrap=True, highlight=False)
+        screen.print(
+            f"Its words are version {agreement.version}, and kept: a form of yours that sends JSON shows the same words and gives"
+            f" that version as wording_version. Words: {agreement.words}",
+            markup=False,
+            soft_wrap=True,
+        )
+
+    document = {"form": found, "wording_version": agreement.version, "words": agreement.words}
+    show(document, as_json=as_json, words=words)

@@ -148,3 +148,7 @@ def test_a_form_is_printed_with_the_version_of_its_words(run):
     said = run("digests", "form", "weekly", plain=True)
     version = re.search(r'name="wording" value="([0-9a-f]{12})"', said)[1]
     assert f"version {version}" in " ".join(said.split())
+    told = run("digests", "form", "weekly")
+    assert told["wording_version"] == version
+    assert version in told["form"]
+    assert told["words"]
