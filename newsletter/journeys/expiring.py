@@ -1,6 +1,6 @@
 """Before an alert expires with people still due, the team is asked; afterwards nobody could do anything about it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -11,8 +11,8 @@ from newsletter import database, errors
 from newsletter.composer.content import Action, TeamContent
 from newsletter.database import Session
 from newsletter.delivery import budget, quotas
-from newsletter.errors import Conflict, NewsletterError
-from newsletter.jobs import DELIVER, HOOKS
+from newsletter.errors import Conflict
+from newsletter.jobs import DELIVER
 from newsletter.journeys import acting, team, telling
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.waiting import waits
@@ -102,22 +102,12 @@ def ask(parts: Parts) -> int:
         now = database.now(session)
         soon = [alert.id for alert in expiry.expiring(session) if _runs_out(session, parts, alert, now=now)]
         unwritten = expiry.unwritten(session, before=now + ASK_BEFORE, now=now)
-    asked = sum([_tried(parts, alert, partial(_ask, alert_id=alert)) for alert in soon])
-    asked += sum([_tried(parts, one.id, partial(_ask_for, alert_id=one.id, languages=of)) for one, of in unwritten])
+    tried = partial(telling.tried, parts, failed="the team is not asked")
+    asked = sum([tried(alert, partial(_ask, alert_id=alert)) for alert in soon])
+    asked += sum([tried(one.id, partial(_ask_for, alert_id=one.id, languages=of)) for one, of in unwritten])
     if asked:
-        for job in (HOOKS, DELIVER[Lane.TRANSACTIONAL]):
-            parts.nudger.nudge(job)
+        telling.nudge(parts.nudger)
     return asked
-
-
-def _tried(parts: Parts, alert_id: int, put: Callable[..., bool]) -> bool:
-    """Ask about one alert; a mail that cannot be written keeps no sweep from its work."""
-    try:
-        with parts.database.transaction() as session:
-            return put(session, parts, now=database.now(session))
-    except NewsletterError as refused:
-        log.error("the team is not asked", mailing=alert_id, why=refused.message)
-        return False
 
 
 def _runs_out(session: Session, parts: Parts, alert: MailingView, *, now: datetime) -> bool:

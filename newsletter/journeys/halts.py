@@ -7,12 +7,10 @@ sweep finds it. What was paused and resumed between two sweeps is no news.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-
-import structlog
+from functools import partial
 
 from newsletter import database
 from newsletter.database import Session
-from newsletter.errors import NewsletterError
 from newsletter.journeys import announcing, telling
 from newsletter.journeys.announcing import KEEPS, News
 from newsletter.journeys.parts import Parts
@@ -22,8 +20,6 @@ from newsletter.ledger.mailings import MailingView, State
 from newsletter.operators import audit, hooks, people
 from newsletter.operators.audit import Entry
 from newsletter.operators.hooks import Event, Said
-
-log = structlog.get_logger()
 
 EVENTS = (Event.STOPPED, Event.PAUSED, Event.RESUMED)
 ACTS = {State.STOPPED: "alert.stopped", State.CANCELLED: "alert.stopped", State.PAUSED: "alert.paused"}
@@ -62,7 +58,7 @@ def tell(parts: Parts) -> int:
     with parts.database.transaction() as session:
         found = hooks.lately(session, EVENTS, since=database.now(session) - KEEPS)
         alerts = _by_alert(session, found)
-    told = sum([_tried(parts, alert, said) for alert, said in alerts.items()])
+    told = sum([telling.tried(parts, alert, partial(_tell, alert=alert, said=said)) for alert, said in alerts.items()])
     if told:
         telling.nudge(parts.nudger)
     return told
@@ -82,17 +78,7 @@ def _number(one: Said) -> int:
     return int(one.facts.get("retraction", one.facts["alert"]))
 
 
-def _tried(parts: Parts, alert: int, said: list[Said]) -> bool:
-    """Tell of one; a mail that cannot be written keeps no sweep from its work, and the next one tries it again."""
-    try:
-        with parts.database.transaction() as session:
-            return _tell(session, parts, alert, said, now=database.now(session))
-    except NewsletterError as fault:
-        log.error("the team is not told", mailing=alert, why=fault.message)
-        return False
-
-
-def _tell(session: Session, parts: Parts, alert: int, said: list[Said], *, now: datetime) -> bool:
+def _tell(session: Session, parts: Parts, *, alert: int, said: list[Said], now: datetime) -> bool:
     told = halts.told(session, alert)
     news = [one for one in said if told is not None and one.id > told.upto]
     if told is None or not news or not people.active(session):

@@ -7,12 +7,9 @@ writes the mail. A worker that only sends never loads what composes one.
 from datetime import datetime, timedelta
 from functools import partial
 
-import structlog
-
 from newsletter import database, languages
 from newsletter.composer.content import Action, TeamContent
 from newsletter.database import Session
-from newsletter.errors import NewsletterError
 from newsletter.journeys import team, telling
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.team import say
@@ -20,8 +17,6 @@ from newsletter.ledger import books, mailings, refusals
 from newsletter.ledger.mailings import Kind, MailingView
 from newsletter.ledger.refusals import RefusalView
 from newsletter.operators import people
-
-log = structlog.get_logger()
 
 KEEPS = timedelta(hours=24)
 """How long the news that something did not go is worth sending."""
@@ -31,23 +26,13 @@ def tell(parts: Parts) -> int:
     """Tell the team of each refusal that it has not heard of; return how many. Safe to repeat."""
     with parts.database.transaction() as session:
         found = refusals.untold(session, since=database.now(session) - KEEPS)
-    told = sum([_tried(parts, one) for one in found])
+    told = sum([telling.tried(parts, one.mailing, partial(_tell, refusal=one)) for one in found])
     if told:
         telling.nudge(parts.nudger)
     return told
 
 
-def _tried(parts: Parts, refusal: RefusalView) -> bool:
-    """Tell of one; a mail that cannot be written keeps no sweep from its work, and the next one tries it again."""
-    try:
-        with parts.database.transaction() as session:
-            return _tell(session, parts, refusal, now=database.now(session))
-    except NewsletterError as fault:
-        log.error("the team is not told", mailing=refusal.mailing, why=fault.message)
-        return False
-
-
-def _tell(session: Session, parts: Parts, refusal: RefusalView, *, now: datetime) -> bool:
+def _tell(session: Session, parts: Parts, *, refusal: RefusalView, now: datetime) -> bool:
     everyone = people.active(session)
     if not everyone or not refusals.tell_once(session, refusal.id, now=now):
         return False

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from newsletter import languages
+from newsletter import database, languages
 from newsletter.composer.content import Action, TeamContent
 from newsletter.database import Session
 from newsletter.errors import NewsletterError
@@ -40,6 +40,20 @@ def nudge(nudger: Nudger) -> None:
     """Say that somebody is to be told, after the commit."""
     for job in NUDGES:
         nudger.nudge(job)
+
+
+def tried(parts: Parts, mailing: int, tell: Callable[..., bool], *, failed: str = "the team is not told") -> bool:
+    """Tell of one; a mail that cannot be written keeps no sweep from its work, and the next one tries it again.
+
+    tell     called by (session, parts, now=…) in a transaction of its own; returns whether anybody was told
+    failed   what the log says where it raises
+    """
+    try:
+        with parts.database.transaction() as session:
+            return tell(session, parts, now=database.now(session))
+    except NewsletterError as fault:
+        log.error(failed, mailing=mailing, why=fault.message)
+        return False
 
 
 def wanted(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> int:

@@ -4,12 +4,10 @@ What one person sends alone goes by itself, and where it does not, `refusing` te
 """
 
 from datetime import datetime
-
-import structlog
+from functools import partial
 
 from newsletter import database
 from newsletter.database import Session
-from newsletter.errors import NewsletterError
 from newsletter.journeys import announcing, telling
 from newsletter.journeys.announcing import KEEPS
 from newsletter.journeys.expiring import ASK_BEFORE
@@ -18,31 +16,19 @@ from newsletter.ledger import expiry, locks, mailings
 from newsletter.ledger.manifest import Manifest
 from newsletter.operators import people
 
-log = structlog.get_logger()
-
 
 def tell(parts: Parts) -> int:
     """Ask about each such alert before its time is over, and say of each that it was; return how many. Safe to repeat."""
     with parts.database.transaction() as session:
         now = database.now(session)
         found = [one.id for one in expiry.unreleased(session, since=now - KEEPS, before=now + ASK_BEFORE)]
-    told = sum([_tried(parts, alert) for alert in found])
+    told = sum([telling.tried(parts, alert, partial(_tell, alert_id=alert)) for alert in found])
     if told:
         telling.nudge(parts.nudger)
     return told
 
 
-def _tried(parts: Parts, alert_id: int) -> bool:
-    """Tell of one; a mail that cannot be written keeps no sweep from its work, and the next one tries it again."""
-    try:
-        with parts.database.transaction() as session:
-            return _tell(session, parts, alert_id, now=database.now(session))
-    except NewsletterError as fault:
-        log.error("the team is not told", mailing=alert_id, why=fault.message)
-        return False
-
-
-def _tell(session: Session, parts: Parts, alert_id: int, *, now: datetime) -> bool:
+def _tell(session: Session, parts: Parts, *, alert_id: int, now: datetime) -> bool:
     view, manifest = mailings.get(session, alert_id), locks.current(session, alert_id)
     expires = view.expires_at or manifest.expires_at
     if now < asks_from(manifest, expires) or not people.active(session):
