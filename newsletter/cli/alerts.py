@@ -15,6 +15,7 @@ from newsletter.cli.door import (
     AsJson,
     DryRun,
     Number,
+    Operator,
     Wait,
     agree,
     ask_code,
@@ -43,9 +44,6 @@ bulletins.on(app)
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE.md …", help="One text for each language.")]
 To = Annotated[str | None, typer.Option(help="Key of the digest whose readers get it.")]
-Operator = Annotated[
-    int | None, typer.Option(min=1, max=LARGEST, help="Number of the operator who asks, as “operators list” shows it.")
-]
 Anew = Annotated[
     bool,
     typer.Option(help="Also one that is locked or approved: that is void by it, and its readers and time are now's."),

@@ -26,6 +26,9 @@ Wait = Annotated[bool, typer.Option("--wait", help="Wait until the mailing is ov
 LARGEST = 2**63 - 1
 """What a column of the database can hold; a number beyond it is a slip of the hand."""
 Number = Annotated[int, typer.Argument(min=1, max=LARGEST)]
+Operator = Annotated[
+    int | None, typer.Option(min=1, max=LARGEST, help="Number of the operator who asks, as “operators list” shows it.")
+]
 Limit = Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")]
 Reference = Annotated[
     str | None, typer.Argument(help="The eight letters of the footer; without it the address is asked for.")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from newsletter.cli.door import LARGEST, AsJson, DryRun, listing, newsletter, refuse, show
+from newsletter.cli.door import AsJson, DryRun, Operator, listing, newsletter, refuse, show
 from newsletter.errors import Invalid
 from newsletter.journeys import halting as journey
 from newsletter.ledger.mailings import Lane
@@ -12,9 +12,6 @@ from newsletter.ledger.mailings import Lane
 app = typer.Typer(no_args_is_help=True, help="Whole lanes: urgent, transactional, bulk.")
 
 Lanes = Annotated[list[Lane] | None, typer.Argument(metavar="[LANE]…", help="One or several.")]
-Operator = Annotated[
-    int | None, typer.Option(min=1, max=LARGEST, help="Number of the operator who asks, as “operators list” shows it.")
-]
 All = Annotated[bool, typer.Option("--all", help="Every lane.")]
 
 

@@ -7,17 +7,13 @@ from typing import Annotated
 import typer
 
 from newsletter.cli import checking, waiting
-from newsletter.cli.door import LARGEST, AsJson, DryRun, Number, Wait, ask_address, listing, newsletter, show, warn
+from newsletter.cli.door import AsJson, DryRun, Number, Operator, Wait, ask_address, listing, newsletter, show, warn
 from newsletter.journeys import mailing as journey
 from newsletter.journeys import publish
 from newsletter.ledger.mailings import State
 from newsletter.operators.roles import May
 
 app = typer.Typer(no_args_is_help=True, help="Ordinary mailings, and where every mailing stands.")
-
-Operator = Annotated[
-    int | None, typer.Option(min=1, max=LARGEST, help="Number of the operator who asks, as “operators list” shows it.")
-]
 
 
 @app.command("list")
