@@ -127,10 +127,9 @@ class Newsletter:
     @cached_property
     def layout(self) -> "Layout":
         """The templates of e-mail with their style inlined, made on first use: senders never load lxml (decision 4)."""
-        from newsletter.composer.inlining import Layout
-        from newsletter.templating import Templates
+        from newsletter.composer.inlining import layout_of
 
-        return Layout(Templates(self.settings.templates))
+        return layout_of(self.settings.templates)
 
     @cached_property
     def sender(self) -> Sender:
@@ -160,14 +159,14 @@ class Newsletter:
         )
 
     def _frame(self, name: str) -> str:
-        from newsletter.templating import Templates
+        from newsletter.templating import templates_of
 
-        return Templates(self.settings.templates).source(name)
+        return templates_of(self.settings.templates).source(name)
 
     def _frames(self) -> list[str]:
-        from newsletter.templating import Templates
+        from newsletter.templating import templates_of
 
-        return Templates(self.settings.templates).names("frames", "md")
+        return templates_of(self.settings.templates).names("frames", "md")
 
     @property
     def _router(self) -> Router | None:

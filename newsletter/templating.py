@@ -7,6 +7,7 @@ the rules; what they say differs.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,12 @@ class Templates:
         assert loader is not None
         with _named(name):
             return loader.get_source(self.environment, name)[0]
+
+
+@lru_cache(maxsize=8)
+def templates_of(own: Path | None) -> Templates:
+    """Return the templates of an organisation, compiled once for a process; a file that changes is read again."""
+    return Templates(own)
 
 
 @contextmanager

@@ -121,7 +121,7 @@ def judging(made: Newsletter) -> Iterator[None]:
     ended = threading.Event()
 
     def loop() -> None:
-        while not ended.wait(0.02):
+        while not ended.wait(0.06):
             confirming.judge(made.parts)
 
     thread = threading.Thread(target=loop, daemon=True)

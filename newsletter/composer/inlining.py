@@ -10,6 +10,8 @@ import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from functools import cache
+from pathlib import Path
 from threading import RLock
 from typing import Any
 
@@ -26,7 +28,7 @@ from newsletter.composer import bodies, calendars, plaintext
 from newsletter.composer.content import ArticleContent
 from newsletter.composer.message import Block, Gap, Kind, Piece, Slot
 from newsletter.errors import Forbidden
-from newsletter.templating import Templates
+from newsletter.templating import Templates, templates_of
 
 KEPT = 1024
 
@@ -147,6 +149,16 @@ class Layout:
             cssutils_logging_handler=None,
         )
         return str(inliner.transform(pretty_print=False))
+
+
+def layout_of(own: Path | None) -> Layout:
+    """Return the layout of an organisation's templates, or of the bundled ones: those do not change while a process lives."""
+    return Layout(templates_of(own)) if own else _bundled()
+
+
+@cache
+def _bundled() -> Layout:
+    return Layout(templates_of(None))
 
 
 def _words(language: str) -> dict[str, Any]:

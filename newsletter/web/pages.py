@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse
 
 from newsletter import languages
 from newsletter.assembly import Newsletter
-from newsletter.templating import Templates
+from newsletter.templating import templates_of
 from newsletter.web.wording import SPOKEN as SPOKEN
 from newsletter.web.wording import Voice
 
@@ -16,7 +16,7 @@ class Pages:
     """Renders templates/web/… for people."""
 
     def __init__(self, newsletter: Newsletter) -> None:
-        self._templates = Templates(newsletter.settings.templates)
+        self._templates = templates_of(newsletter.settings.templates)
         self._letterhead = newsletter.parts.letterhead
         self._exit = newsletter.settings.exit_url
         self._zone = newsletter.parts.zone

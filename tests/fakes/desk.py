@@ -16,7 +16,7 @@ def working(made):
         while not over.is_set():
             errands.run(made.parts)
             errands.try_links(made.parts)
-            time.sleep(0.02)
+            time.sleep(0.06)  # a look costs some milliseconds, and other tests want them
 
     thread = threading.Thread(target=work)
     thread.start()
