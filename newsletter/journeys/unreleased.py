@@ -13,6 +13,7 @@ from newsletter.journeys.announcing import KEEPS
 from newsletter.journeys.expiring import ASK_BEFORE
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import expiry, locks, mailings
+from newsletter.ledger.mailings import State
 from newsletter.ledger.manifest import Manifest
 from newsletter.operators import people
 
@@ -29,7 +30,11 @@ def tell(parts: Parts) -> int:
 
 
 def _tell(session: Session, parts: Parts, *, alert_id: int, now: datetime) -> bool:
-    view, manifest = mailings.get(session, alert_id), locks.current(session, alert_id)
+    # Taken: of two sweeps the second sees what the first told, and either what somebody did since it was found.
+    view = mailings.take(session, alert_id)
+    if view.state not in (State.LOCKED, State.APPROVED) or view.start_at is not None:
+        return False
+    manifest = locks.current(session, alert_id)
     expires = view.expires_at or manifest.expires_at
     if now < asks_from(manifest, expires) or not people.active(session):
         return False

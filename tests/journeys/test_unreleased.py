@@ -1,10 +1,13 @@
 """An alert that was locked, perhaps approved, and that nobody let go: it does not end in silence."""
 
 from email import message_from_bytes, policy
+from threading import Barrier, Thread
 
 import pytest
 
-from newsletter.journeys import alert
+from newsletter.journeys import alert, unreleased
+from newsletter.ledger import mailings
+from newsletter.ledger.mailings import State
 from tests.journeys import nights
 from tests.journeys.nights import approver as approver
 from tests.journeys.nights import author as author
@@ -57,3 +60,40 @@ def test_what_is_given_up_or_goes_is_asked_about_by_nobody(made, author, approve
     for number in (stopped, alone):
         expires_in(made, number, 110)
     assert mailed(made, sink, alone) == {}
+
+
+def of_unreleased(made):
+    return [facts["alert"] for _, facts in nights.calls(made) if "unreleased" in facts]
+
+
+def test_two_sweeps_at_once_ask_once(made, author, sink, tmp_path):
+    """Whoever sleeps beside two desks is woken once by an alert, and asks no colleague which of two mails is true."""
+    numbers = [nights.locked(made, tmp_path, author, readers) for readers in (4, 0, 0)]
+    for number in numbers:
+        expires_in(made, number, 110)
+    gate = Barrier(2)
+
+    def sweep():
+        gate.wait()
+        unreleased.tell(made.parts)
+
+    threads = [Thread(target=sweep) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(of_unreleased(made)) == numbers
+
+
+def test_what_is_given_up_this_moment_is_asked_about_no_more(made, author, sink, tmp_path):
+    """The sweep found it a moment ago; a question about what is over by then has no answer."""
+    number = nights.locked(made, tmp_path, author, 4)
+    expires_in(made, number, 110)
+    sweep = Thread(target=unreleased.tell, args=(made.parts,))
+    with made.parts.database.transaction() as session:
+        mailings.take(session, number)
+        sweep.start()
+        sweep.join(1.0)
+        mailings.move(session, number, State.CANCELLED)
+    sweep.join()
+    assert of_unreleased(made) == []
