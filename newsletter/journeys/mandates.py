@@ -7,7 +7,7 @@ alert is compared with that.
 
 import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from newsletter import database
 from newsletter.database import Session
@@ -77,9 +77,10 @@ def until(written: str, *, now: datetime, zone: tzinfo | None = None) -> datetim
             found = _moment(today, zone)
             return found if found > now else _moment(today + timedelta(days=1), zone)
         found = datetime.fromisoformat(written)
-    except ValueError:
+        # At the ends of the calendar what one zone's clock shows is no moment of another's: all that follows may convert it.
+        return (found if found.tzinfo else _moment(found, zone)).astimezone(UTC).astimezone(zone)
+    except (ValueError, OverflowError):
         raise BadMandate("bad-time", written=written) from None
-    return found if found.tzinfo else _moment(found, zone)
 
 
 def _moment(wall: datetime, zone: tzinfo | None) -> datetime:

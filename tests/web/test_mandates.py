@@ -226,6 +226,8 @@ def test_what_changed_since_it_was_read_does_not_go(holder, trustees, desk, read
     ("more", "words"),
     [
         ({"until": "soon"}, "is no time"),
+        ({"until": "0001-01-01T00:00+14:00"}, "is no time"),
+        ({"until": "9999-12-31T23:59-14:00"}, "is no time"),
         ({"frame": ""}, "frame"),
         ({"frame": "nowhere"}, "nowhere"),
         ({"cause": " "}, "names a cause"),
