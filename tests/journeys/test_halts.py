@@ -151,6 +151,39 @@ def test_of_a_paused_one_it_does(made, pages, number, author, sink, database_url
     )
 
 
+def test_a_lane_that_stands_still_is_said_in_what_tells_of_an_alert(
+    made, tmp_path, author, approver, sink, database_urls
+):
+    """“It goes out now”, “Longer?”: of an alert whose lane is paused neither is so, and its own state does not say it."""
+    halting.pause(made.parts, [Lane.URGENT])
+    number = nights.locked(made, tmp_path, author, 2)
+    made.deliver("transactional")
+    sink.messages.clear()
+    alert.release(made.parts, number, by=author.id)
+    subject, text = told(made, sink)[approver.address]
+    assert subject == f"Alert {number} is released, and does not go yet"
+    assert "It does not go yet. The urgent lane has been paused since" in text
+    house.by_owner(database_urls, "UPDATE mailing SET expires_at = now() + interval '1 hour' WHERE id = %s", number)
+    text = told(made, sink)[approver.address][1]
+    assert "have not got it yet. The urgent lane has been paused since" in text
+    assert "It is paused" not in text
+
+
+def test_what_one_sends_alone_names_the_lane_that_stands_still(made, tmp_path, author, approver, sink):
+    """Whoever reads the hour at which it goes out must not wait for it."""
+    halting.pause(made.parts, [Lane.URGENT])
+    number = nights.locked(made, tmp_path, author, 4)
+    nights.alone(made, number, author)
+    mails = [message_from_bytes(one.content, policy=policy.default) for one in delivered(made, sink)]
+    [text] = {said(mail) for mail in mails if "will go out" in mail["subject"]}
+    assert "unless somebody stops it before. The urgent lane has been paused since" in text
+
+
+def delivered(made, sink):
+    made.deliver("transactional")
+    return sink.messages
+
+
 @pytest.mark.parametrize("language", ["fa", "ar"])
 def test_each_is_told_in_their_own_language(made, pages, number, author, crew, sink, language):
     """The one who sleeps beside the phone reads no English at that hour."""
