@@ -4,10 +4,13 @@ from email import message_from_bytes, policy
 from threading import Barrier, Thread
 
 import pytest
+from sqlalchemy import text as sql
 
 from newsletter.journeys import alert, unreleased
 from newsletter.ledger import mailings
 from newsletter.ledger.mailings import State
+from newsletter.operators import people
+from tests import house
 from tests.journeys import nights
 from tests.journeys.nights import approver as approver
 from tests.journeys.nights import author as author
@@ -60,6 +63,45 @@ def test_what_is_given_up_or_goes_is_asked_about_by_nobody(made, author, approve
     for number in (stopped, alone):
         expires_in(made, number, 110)
     assert mailed(made, sink, alone) == {}
+
+
+def test_what_was_approved_by_who_left_is_not_called_approved(made, author, approver, sink, tmp_path):
+    """“Whoever may send lets it go” sends somebody to a page without that button, in the last two hours."""
+    number = nights.locked(made, tmp_path, author, 4)
+    alert.approve_by_code(made.parts, number, by=approver.id, code=approver.code(nights.now(made)))
+    with made.parts.database.transaction() as session:
+        people.disable(session, approver.id, by=author.id, now=nights.now(made))
+    expires_in(made, number, 110)
+    [text] = mailed(made, sink, number).values()
+    assert "whoever may send lets it go" not in text
+    assert "It was approved, and that is not enough any more" in text
+
+
+def test_nobody_is_sent_to_lock_what_an_authority_s_message_forbids(made, author, sink, tmp_path):
+    """It is over with the message that it was made of: the page would refuse, and the hour is lost."""
+    number = nights.locked(made, tmp_path, author, 4)
+    with made.parts.database.transaction() as session:
+        over = "content || jsonb_build_object('until', now() - interval '1 minute')"
+        session.execute(sql(f"UPDATE mailing SET content = {over}"))
+    expires_in(made, number, -1)
+    [text] = mailed(made, sink, number).values()
+    assert "locks it anew" not in text
+    assert "it cannot be locked anew. If it is still true, write a new alert" in text
+
+
+def test_a_mail_that_could_not_be_written_is_tried_again(made, author, sink, tmp_path, database_urls):
+    """Somebody mends the template at midnight, and whoever was to be asked before the end is asked."""
+    number = nights.locked(made, tmp_path, author, 4)
+    made.deliver("transactional")
+    expires_in(made, number, 110)
+    own = tmp_path / "own" / "email" / "team"
+    own.mkdir(parents=True)
+    (own / "body.html").write_text("{{ nothing.here }}")
+    broken = house.build(tmp_path, database_urls, sink.url, **nights.RULES, templates=tmp_path / "own")
+    assert unreleased.tell(broken.parts) == 0
+    broken.close()
+    assert mailed(made, sink, number) != {}
+    assert of_unreleased(made) == [number]
 
 
 def of_unreleased(made):
