@@ -379,7 +379,8 @@ def offer(parts: Parts, mailing_id: int, *, by: int) -> Offer | None:
     """Return the mandate by which somebody may let a locked alert go, else one they hold and why it does not; or None."""
     with parts.database.transaction() as session:
         now = database.now(session)
-        held = [one for one in mandates.listed(session) if one.terms.holder == by and one.holds(now=now)]
+        mine = [one for one in mandates.listed(session) if one.terms.holder == by and one.given]
+        held = [one for one in mine if not one.over(now=now)]
         found = [Offer(one, _unfit(session, parts, mailing_id, one.id, by=by)) for one in held]
     return min(found, key=lambda one: (one.refusal is not None, one.mandate.terms.until), default=None)
 
