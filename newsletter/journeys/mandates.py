@@ -276,6 +276,11 @@ class Held:
     signed: int
     lost: tuple[int, ...] = ()
 
+    @property
+    def waits(self) -> bool:
+        """Whether a signature is what it waits for: without its holder no other makes it hold."""
+        return not self.holds and self.mandate.terms.holder not in self.lost
+
 
 def listed(parts: Parts) -> list[Held]:
     """Return the newest mandates, and whether each may still let something go."""
