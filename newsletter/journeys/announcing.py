@@ -65,8 +65,9 @@ def lanes_halted(
     """Tell everyone in the team that whole lanes are paused, stopped or go on: no alert leaves a lane that stands still.
 
     act   "paused", "stopped" or "resumed". The alerts that it ended are told one by one. Return how many were told.
+
+    The hook hears of it with the act itself (`halting`); where the transactional lane is among them, this mail waits in it.
     """
-    hooks.add(session, Event.LANES, act=act, lanes=list(lanes))
     facts = {"lanes": ", ".join(lanes)}
     news = News(f"lanes-{act}", 0, ("text",), by, facts=facts, moments={"at": now})
     return _tell(session, parts, people.active(session), news, expires_at=now + KEEPS, now=now)

@@ -328,6 +328,31 @@ def test_lanes_that_stand_still_are_everybody_s_news(made, author, approver, sin
         halting.resume(made.parts, [Lane.URGENT], by=approver.id)
 
 
+def test_of_lanes_that_stay_as_they_were_nobody_is_told(made, author, sink):
+    """“Lanes go on” at 03:00, of lanes that went all night, makes people ask what it was that had stopped them."""
+    halting.resume(made.parts, list(Lane))
+    assert (mails(made, sink, author), nights.calls(made)) == ([], [])
+    for _ in range(2):
+        halting.pause(made.parts, [Lane.BULK, Lane.URGENT])
+    halting.resume(made.parts, list(Lane))
+    assert nights.calls(made) == [("lanes", {"act": act, "lanes": ["urgent", "bulk"]}) for act in ("paused", "resumed")]
+    subjects = [subject for subject, _ in mails(made, sink, author)]
+    assert subjects == ["Lanes are paused: urgent, bulk", "Lanes go on: urgent, bulk"]
+
+
+def test_with_the_team_s_own_lane_paused_the_hook_alone_is_told(made, author, sink):
+    """Its mails wait in that lane as all others do: whoever pauses every lane calls the others, or has a hook."""
+    halting.pause(made.parts, list(Lane))
+    assert mails(made, sink, author) == []
+    assert nights.calls(made) == [("lanes", {"act": "paused", "lanes": ["urgent", "transactional", "bulk"]})]
+
+
+def test_a_hook_s_call_is_written_with_the_act_on_lanes(made, author):
+    """Killed before its mail is written, a pause is told by the hook all the same: one transaction wrote both."""
+    halting.pause(made.parts, [Lane.URGENT])
+    assert nights.ask(made, "SELECT paused_lane.xmin = hook_call.xmin FROM paused_lane, hook_call") == [(True,)]
+
+
 def test_what_is_no_alert_is_written_down_and_mailed_to_nobody(made, author, tmp_path, sink):
     """Nobody was told that a mailing would go; who stopped it is asked in the morning all the same."""
     house.add_readers(made, tmp_path, house.addresses(2))
