@@ -16,7 +16,7 @@ from newsletter.operators import audit, people, tokens
 from newsletter.operators.audit import SHELL, Fault, Head, Verdict
 from newsletter.operators.enrolment import Invited
 from newsletter.operators.roles import May, Role
-from newsletter.operators.tokens import USUAL
+from newsletter.operators.tokens import LONGEST, USUAL
 
 app = typer.Typer(no_args_is_help=True, help="People who log in, and what they may do.")
 programs = typer.Typer(no_args_is_help=True, help="Keys by which programs act as an operator.")
@@ -125,7 +125,7 @@ def add_token(
     number: Number,
     scope: Annotated[list[May], typer.Option("--scope", help="stop or audit; may be given several times.")],
     label: Annotated[str, typer.Option(help="What it is for.")],
-    days: Annotated[int, typer.Option(min=1, help="How long it is good for.")] = USUAL.days,
+    days: Annotated[int, typer.Option(min=1, max=LONGEST.days, help="How long it is good for.")] = USUAL.days,
     as_json: AsJson = False,
 ) -> None:
     """Make a token for a program that acts as an operator. It is printed once and kept nowhere."""

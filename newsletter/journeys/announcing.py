@@ -65,8 +65,9 @@ def lanes_halted(
     """Tell everyone in the team that whole lanes are paused, stopped or go on: no alert leaves a lane that stands still.
 
     act   "paused", "stopped" or "resumed". The alerts that it ended are told one by one. Return how many were told.
+
+    The hook hears of it with the act itself (`halting`); where the transactional lane is among them, this mail waits in it.
     """
-    hooks.add(session, Event.LANES, act=act, lanes=list(lanes))
     facts = {"lanes": ", ".join(lanes)}
     news = News(f"lanes-{act}", 0, ("text",), by, facts=facts, moments={"at": now})
     return _tell(session, parts, people.active(session), news, expires_at=now + KEEPS, now=now)
@@ -166,18 +167,22 @@ def lock_wanted(session: Session, parts: Parts, view: MailingView, *, by: int, n
 
 
 def unreleased(
-    session: Session, parts: Parts, alert: MailingView, *, count: int, expires: datetime, now: datetime
+    session: Session, parts: Parts, alert: int, what: str, *, count: int, expires: datetime, now: datetime
 ) -> bool:
     """Ask everyone in the team about an alert that nobody let go, or say that its time is over; return False where they know.
 
+    what    the sentence on what may be done about it
     count   for how many it was locked
+
+    Raises where the mail cannot be written: whoever asks does so again, and the hook is told once.
     """
-    over, facts = expires <= now, {"alert": alert.id, "expires_at": expires.isoformat(), "unreleased": True}
+    over, facts = expires <= now, {"alert": alert, "expires_at": expires.isoformat(), "unreleased": True}
     if not hooks.add_once(session, Event.EXPIRED if over else Event.EXPIRING, **facts):
         return False
-    name, said = ("expired", ("text", "then")) if over else ("unreleased", ("text", str(alert.state), "otherwise"))
-    news = News(name, alert.id, said, facts={"due": count}, moments={"expires": expires})
-    _tell(session, parts, people.active(session), news, expires_at=now + KEEPS if over else expires, now=now)
+    name, said = ("expired", ("text", what)) if over else ("unreleased", ("text", what, "otherwise"))
+    news = News(name, alert, said, facts={"due": count}, moments={"expires": expires})
+    write, until = partial(_written, session, parts, news), now + KEEPS if over else expires
+    team.tell(session, parts, people.active(session), write, expires_at=until, now=now)
     return True
 
 

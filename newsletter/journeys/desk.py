@@ -28,7 +28,7 @@ from newsletter.journeys.parts import Parts
 from newsletter.journeys.standings import Standing
 from newsletter.ledger import books, locks, mailings, translating, variants
 from newsletter.ledger.books import Status
-from newsletter.ledger.mailings import Kind, MailingView, State
+from newsletter.ledger.mailings import Kind, Lane, MailingView, State
 from newsletter.ledger.manifest import Manifest
 from newsletter.ledger.translating import Waiting
 from newsletter.ledger.variants import VariantView
@@ -299,24 +299,33 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """An alert on somebody's first page, and what it waits for of them. why: of one that goes by itself, what keeps it."""
+    """An alert on somebody's first page, and what it waits for of them. why: of what is to go and does not, what keeps it."""
 
     row: Row
     step: Step
-    why: NewsletterError | None = None
+    why: Sentence | None = None
 
 
 def waits(parts: Parts, who: OperatorView, *, now: datetime) -> list[Waits]:
     """Return the alerts that go now or by themselves, and those that wait for what somebody may do."""
-    return [one for row in listed(parts) if (one := _waits(parts, row, who, now=now)) is not None]
+    still = standstill(parts)
+    return [one for row in listed(parts) if (one := _waits(parts, row, who, still, now=now)) is not None]
 
 
-def _waits(parts: Parts, row: Row, who: OperatorView, *, now: datetime) -> Waits | None:
+def standstill(parts: Parts) -> Sentence | None:
+    """Return what is said of the urgent lane where it stands still, whatever the alerts in it wait for; None: it goes."""
+    with parts.database.transaction() as session:
+        return next(iter(mailing.standstill(session, Lane.URGENT)), None)
+
+
+def _waits(parts: Parts, row: Row, who: OperatorView, still: Sentence | None, *, now: datetime) -> Waits | None:
     step = _step(parts, row, who, now=now)
     if step is None:
         return None
     if step is Step.SEND and (gone := alert.standing(parts, row.mailing).waits_for) and gone.fault is Fault.NOBODY:
-        return Waits(row, Step.BLOCKED, gone)
+        return Waits(row, Step.BLOCKED, (gone.message, gone.facts))
+    if step is Step.WATCH and still is not None:
+        return Waits(row, Step.BLOCKED, still)
     if step is not Step.STARTS:
         return Waits(row, step)
     if alert.standing(parts, row.mailing).seconded:
@@ -324,8 +333,8 @@ def _waits(parts: Parts, row: Row, who: OperatorView, *, now: datetime) -> Waits
     with parts.database.transaction() as session:
         view = mailings.get(session, row.mailing)
         why, alone = _blocked(session, view, now=now), solo.waits(session, view)
-    if why is not None:
-        return Waits(row, Step.BLOCKED, why)
+    if why is not None or still is not None:
+        return Waits(row, Step.BLOCKED, (why.message, why.facts) if why is not None else still)
     may = alone and May.APPROVE in who.may and who.id in [one.id for one in calling.approvers(parts, row.mailing)]
     return Waits(row, Step.SOONER if may else step)
 

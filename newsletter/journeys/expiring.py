@@ -134,8 +134,7 @@ def _ask(session: Session, parts: Parts, *, alert_id: int, now: datetime) -> boo
     parts.letterhead.require()
     latest = locks.current(session, alert.id).latest
     expires = alert.expires_at or now
-    paused = alert.state is State.PAUSED
-    write = partial(question, parts, alert.id, due, expires, latest, paused=paused)
+    write = partial(_question, session, parts, Ending(alert.id, due, expires, latest, alert.state is State.PAUSED))
     team.tell(session, parts, everyone, write, expires_at=now + KEEPS, now=now)
     hooks.add(session, Event.EXPIRING, alert=alert.id, due=due, expires_at=expires.isoformat())
     audit.append(session, "alert.asked", by=audit.WORKER, now=now, mailing=alert.id, due=due)
@@ -179,30 +178,31 @@ def missing(
     return TeamContent(say("subject"), say("title"), said, code, Action(say("button"), page))
 
 
-def question(
-    parts: Parts,
-    mailing_id: int,
-    due: int,
-    expires: datetime,
-    latest: datetime,
-    language: str = "en",
-    *,
-    paused: bool = False,
-) -> TeamContent:
-    """Return the mail that asks what is to become of an alert's last readers. paused: it does not go at all now."""
-    hours = {"expires": telling.moment(parts, expires, language), "latest": telling.moment(parts, latest, language)}
-    facts = {"mailing": mailing_id, "due": due} | hours
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """An alert that expires with so many still due. latest: as far as its lock allows; paused: it does not go at all now."""
+
+    mailing: int
+    due: int
+    expires: datetime
+    latest: datetime
+    paused: bool
+
+
+def _question(session: Session, parts: Parts, ending: Ending, language: str) -> TeamContent:
+    """Return the mail that asks what is to become of an alert's last readers."""
+    hours = {name: telling.moment(parts, getattr(ending, name), language) for name in ("expires", "latest")}
+    facts = {"mailing": ending.mailing, "due": ending.due} | hours
 
     def say(what: str) -> str:
         return team.say(f"expiry-{what}", language, **facts)
 
-    text = (say("text"), say("paused")) if paused else (say("text"),)
-    longer, page = (
-        int((latest - expires).total_seconds()) // 3600,
-        telling.console(parts.letterhead.base_url, mailing_id),
-    )
+    halted = ((say("paused"),) if ending.paused else ()) + telling.standstill(session, parts, language)
+    text = (say("text"), *halted)
+    longer = int((ending.latest - ending.expires).total_seconds()) // 3600
+    page = telling.console(parts.letterhead.base_url, ending.mailing)
     if not longer:
-        code, look = f"newsletter alerts status {mailing_id}", Action(say("look"), page)
+        code, look = f"newsletter alerts status {ending.mailing}", Action(say("look"), page)
         return TeamContent(say("subject"), say("title"), (*text, say("last")), code, look)
-    code, extend = f"newsletter alerts extend {mailing_id} --hours {min(longer, 24)}", Action(say("button"), page)
+    code, extend = f"newsletter alerts extend {ending.mailing} --hours {min(longer, 24)}", Action(say("button"), page)
     return TeamContent(say("subject"), say("title"), (*text, say("otherwise"), say("extend")), code, extend)

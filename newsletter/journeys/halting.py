@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from newsletter import database
+from newsletter.database import Session
 from newsletter.delivery import standing, throttle
 from newsletter.errors import NotFound
 from newsletter.jobs import DELIVER, HOOKS, SWEEP
@@ -12,7 +13,7 @@ from newsletter.journeys import halts, mailing
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import books, lanes, mailings, shards
 from newsletter.ledger.mailings import Lane, State, WrongState
-from newsletter.operators import audit
+from newsletter.operators import audit, hooks
 from newsletter.operators.hooks import Event
 from newsletter.operators.roles import May
 
@@ -34,26 +35,34 @@ def listed(parts: Parts) -> list[LaneView]:
 
 def pause(parts: Parts, chosen: Iterable[Lane], *, by: int | None = None) -> None:
     """Hand nothing over in these lanes until they are resumed; an open window lasts half a second more. Raises NotAllowed."""
-    _halt(parts, list(chosen), "paused", by=mailing.asks(parts, by, May.STOP))
-
-
-def _halt(parts: Parts, chosen: list[Lane], act: str, *, by: int | str) -> None:
+    chosen, who = list(chosen), mailing.asks(parts, by, May.STOP)
     with parts.database.transaction() as session:
-        now = database.now(session)
-        lanes.pause(session, chosen, now=now)
-        audit.append(session, f"lanes.{act}", by=by, now=now, lanes=chosen)
-    halts.tell_of_lanes(parts, chosen, act, by=by)
+        news = lanes.pause(session, chosen, now=database.now(session))
+        _note(session, "paused", chosen, news, by=who)
+    _tell(parts, news, "paused", by=who)
+
+
+def _note(session: Session, act: str, chosen: list[Lane], news: list[Lane], *, by: int | str) -> None:
+    """Write down who asked for what, and of which lanes the hook is to be told: with the act itself, which waits for no mail."""
+    audit.append(session, f"lanes.{act}", by=by, now=database.now(session), lanes=chosen)
+    if news:
+        hooks.add(session, Event.LANES, act=act, lanes=news)
+
+
+def _tell(parts: Parts, news: list[Lane], act: str, *, by: int | str) -> None:
+    if news:
+        halts.tell_of_lanes(parts, news, act, by=by)
 
 
 def resume(parts: Parts, chosen: Iterable[Lane], *, by: int | None = None) -> None:
     """Let these lanes go on where they stood. Raises NotAllowed."""
     chosen, who = list(chosen), mailing.asks(parts, by, May.SEND)
     with parts.database.transaction() as session:
-        lanes.resume(session, chosen)
-        audit.append(session, "lanes.resumed", by=who, now=database.now(session), lanes=chosen)
+        news = lanes.resume(session, chosen)
+        _note(session, "resumed", chosen, news, by=who)
     for lane in chosen:
         parts.nudger.nudge(DELIVER[lane])
-    halts.tell_of_lanes(parts, chosen, "resumed", by=who)
+    _tell(parts, news, "resumed", by=who)
 
 
 def stop(parts: Parts, chosen: Iterable[Lane], *, by: int | None = None) -> dict[int, int]:
@@ -63,7 +72,11 @@ def stop(parts: Parts, chosen: Iterable[Lane], *, by: int | None = None) -> dict
     NotAllowed.
     """
     chosen, who = list(chosen), mailing.asks(parts, by, May.STOP)
-    _halt(parts, chosen, "stopped", by=who)
+    with parts.database.transaction() as session:
+        lanes.pause(session, chosen, now=database.now(session))
+        # Of lanes that were paused too: what waited in them is over now.
+        _note(session, "stopped", chosen, chosen, by=who)
+    _tell(parts, chosen, "stopped", by=who)
     with parts.database.transaction() as session:
         running = lanes.under_way(session, chosen)
     stopped = [one for one in running if _ended(parts, one, by=who)]

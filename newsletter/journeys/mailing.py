@@ -171,7 +171,7 @@ def paused_lane(parts: Parts, mailing_id: int) -> tuple[Lane, datetime] | None:
         return None if since is None or books.status(session, mailing_id).over else (lane, since)
 
 
-def _halted(session: Session, lane: Lane) -> tuple[Sentence, ...]:
+def standstill(session: Session, lane: Lane) -> tuple[Sentence, ...]:
     """Return what is said of an alert's lane that stands still; nothing of one that goes."""
     since = lanes.paused(session).get(lane)
     return () if since is None else (("plan.paused", {"since": Hour(since, database.now(session))}),)
@@ -209,7 +209,7 @@ def promise_kept(parts: Parts, status: books.Status) -> tuple[Sentence, ...]:
         facts = promises.kept(session, status.mailing)
         now = database.now(session)
         held = _waiting(session, status.mailing)
-        halted = () if status.over else _halted(session, mailings.get(session, status.mailing).lane)
+        halted = () if status.over else standstill(session, mailings.get(session, status.mailing).lane)
     if facts is None:
         return halted
     whole = max(status.planned, int(facts["due"])) if status.growing else status.planned
@@ -248,7 +248,7 @@ def road(parts: Parts, mailing_id: int, *, due: int) -> tuple[Sentence, ...]:
         bears = quotas.limits(session, by, lane, now=now)
         away = [standing.of(session, relay).closed_since is not None for relay in by]
         digest = any(mailings.get(session, one).lane is Lane.BULK for one in mailings.under_way(session))
-        halted = _halted(session, lane)
+        halted = standstill(session, lane)
     bulk = {relay.name for relay in parts.relays[Lane.BULK]}
     bearers = [
         Bearer(relay.name, limits, relay.daily, relay.reserve, gone, relay.name in bulk)

@@ -7,7 +7,7 @@ alert is compared with that.
 
 import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from newsletter import database
 from newsletter.database import Session
@@ -77,9 +77,10 @@ def until(written: str, *, now: datetime, zone: tzinfo | None = None) -> datetim
             found = _moment(today, zone)
             return found if found > now else _moment(today + timedelta(days=1), zone)
         found = datetime.fromisoformat(written)
-    except ValueError:
+        # At the ends of the calendar what one zone's clock shows is no moment of another's: all that follows may convert it.
+        return (found if found.tzinfo else _moment(found, zone)).astimezone(UTC).astimezone(zone)
+    except (ValueError, OverflowError):
         raise BadMandate("bad-time", written=written) from None
-    return found if found.tzinfo else _moment(found, zone)
 
 
 def _moment(wall: datetime, zone: tzinfo | None) -> datetime:
@@ -275,6 +276,11 @@ class Held:
     signed: int
     lost: tuple[int, ...] = ()
 
+    @property
+    def waits(self) -> bool:
+        """Whether a signature is what it waits for: without its holder no other makes it hold."""
+        return not self.holds and self.mandate.terms.holder not in self.lost
+
 
 def listed(parts: Parts) -> list[Held]:
     """Return the newest mandates, and whether each may still let something go."""
@@ -378,7 +384,8 @@ def offer(parts: Parts, mailing_id: int, *, by: int) -> Offer | None:
     """Return the mandate by which somebody may let a locked alert go, else one they hold and why it does not; or None."""
     with parts.database.transaction() as session:
         now = database.now(session)
-        held = [one for one in mandates.listed(session) if one.terms.holder == by and one.holds(now=now)]
+        mine = [one for one in mandates.listed(session) if one.terms.holder == by and one.given]
+        held = [one for one in mine if not one.over(now=now)]
         found = [Offer(one, _unfit(session, parts, mailing_id, one.id, by=by)) for one in held]
     return min(found, key=lambda one: (one.refusal is not None, one.mandate.terms.until), default=None)
 

@@ -20,7 +20,7 @@ from newsletter.journeys import team
 from newsletter.journeys.narrowing import Limits
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.team import say
-from newsletter.ledger import deliveries
+from newsletter.ledger import deliveries, lanes
 from newsletter.ledger.mailings import Lane
 from newsletter.ledger.manifest import Manifest, Version, short
 from newsletter.operators import audit, hooks, people
@@ -89,21 +89,21 @@ def released(
 ) -> int:
     """Tell everyone in the team that an alert goes, or when it will, with a link that stops it; return how many were told."""
     hooks.add(session, Event.RELEASED, **facts_of(manifest), starts_at=start_at.isoformat())
-    later, base_url = start_at > now, parts.letterhead.base_url
+    later, still, base_url = start_at > now, Lane.URGENT in lanes.paused(session), parts.letterhead.base_url
+    how, mark = ("later", "-later") if later else ("paused", "-paused") if still else ("now", "")
     sooner = later and bool(
         approvers(session, (by if isinstance(by, int) else None, manifest.author, *manifest.writers))
     )
 
     def write(language: str) -> TeamContent:
         facts = {"mailing": manifest.mailing, "count": manifest.count, "by": name(session, by, language)}
-        when = say("released-later", language, at=moment(parts, start_at, language), **facts) if later else None
-        said = [when or say("released-now", language, **facts), say("released-stop", language)]
-        if later:
-            said.insert(1, say("released-late", language))
+        said = [say(f"released-{how}", language, at=moment(parts, start_at, language), **facts)]
+        said += [*standstill(session, parts, language), *([say("released-late", language)] if later else [])]
+        said.append(say("released-stop", language))
         if sooner:
             said.append(say("released-approve", language, url=f"{console(base_url, manifest.mailing)}/approve"))
         return TeamContent(
-            subject=say("released-subject-later" if later else "released-subject", language, mailing=manifest.mailing),
+            subject=say(f"released-subject{mark}", language, mailing=manifest.mailing),
             title=say("released-title", language, **facts),
             paragraphs=(*said, *_limit(manifest, language), *words(manifest.versions, language), say("code", language)),
             code=short(manifest.fingerprint),
@@ -124,6 +124,12 @@ def moment(parts: Parts, at: datetime, language: str) -> str:
     from newsletter.composer import calendars
 
     return calendars.moment(at, language, parts.zone)
+
+
+def standstill(session: Session, parts: Parts, language: str) -> tuple[str, ...]:
+    """Return what the team's mail says of the urgent lane where it stands still; nothing of one that goes."""
+    since = lanes.paused(session).get(Lane.URGENT)
+    return () if since is None else (languages.say("plan.paused", language, since=moment(parts, since, language)),)
 
 
 def console(base_url: str, mailing_id: int) -> str:

@@ -12,15 +12,22 @@ from newsletter.models.delivery import PausedLane
 from newsletter.models.mailing import Mailing
 
 
-def pause(session: Session, lanes: Iterable[Lane], *, now: datetime) -> None:
-    """Hand nothing over in these lanes until they are resumed. Safe to repeat."""
+def pause(session: Session, lanes: Iterable[Lane], *, now: datetime) -> list[Lane]:
+    """Hand nothing over in these lanes until they are resumed; return those that went until now."""
     rows = [{"lane": lane, "paused_at": now} for lane in lanes]
-    session.execute(postgresql.insert(PausedLane).values(rows).on_conflict_do_nothing())
+    paused = postgresql.insert(PausedLane).values(rows).on_conflict_do_nothing().returning(PausedLane.lane)
+    return _in_turn(session.execute(paused).scalars())
 
 
-def resume(session: Session, lanes: Iterable[Lane]) -> None:
-    """Let these lanes go on where they stood."""
-    session.execute(delete(PausedLane).where(PausedLane.lane.in_(list(lanes))))
+def resume(session: Session, lanes: Iterable[Lane]) -> list[Lane]:
+    """Let these lanes go on where they stood; return those that were paused."""
+    resumed = delete(PausedLane).where(PausedLane.lane.in_(list(lanes))).returning(PausedLane.lane)
+    return _in_turn(session.execute(resumed).scalars())
+
+
+def _in_turn(found: Iterable[str]) -> list[Lane]:
+    """Return lanes, the most urgent first."""
+    return sorted(map(Lane, found), key=list(Lane).index)
 
 
 def paused(session: Session) -> dict[Lane, datetime]:

@@ -32,9 +32,10 @@ class MandateView:
     used: int
     ended_at: datetime | None
 
-    def holds(self, *, now: datetime) -> bool:
-        """Return whether it may still let an alert go."""
-        return not self.over(now=now) and len(self.signers) >= 2
+    @property
+    def given(self) -> bool:
+        """Whether two have given their word; whether it holds is asked of those who may give theirs now (`agreeing.still`)."""
+        return len(self.signers) >= 2
 
     def over(self, *, now: datetime) -> bool:
         """Return whether it lets nothing go any more, whoever signs it."""

@@ -59,6 +59,7 @@ def test_an_operator_from_add_to_disable(run):
     assert run("operators", "tokens", "list") == []
     words = ("operators", "tokens", "add", made["operator"], "--scope", "stop", "--label", "bot")
     assert run(*words, code=1)["error"] == "operator.disabled"
+    run(*words, "--days", 10_000_000, code=2, plain=True)
     assert run("operators", "tokens", "revoke", 7, code=1)["error"] == "operator.unknown-token"
     run("operators", "add", "--role", "sender", "mina@sarand.example", code=2, plain=True)
 

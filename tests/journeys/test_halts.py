@@ -151,6 +151,39 @@ def test_of_a_paused_one_it_does(made, pages, number, author, sink, database_url
     )
 
 
+def test_a_lane_that_stands_still_is_said_in_what_tells_of_an_alert(
+    made, tmp_path, author, approver, sink, database_urls
+):
+    """“It goes out now”, “Longer?”: of an alert whose lane is paused neither is so, and its own state does not say it."""
+    halting.pause(made.parts, [Lane.URGENT])
+    number = nights.locked(made, tmp_path, author, 2)
+    made.deliver("transactional")
+    sink.messages.clear()
+    alert.release(made.parts, number, by=author.id)
+    subject, text = told(made, sink)[approver.address]
+    assert subject == f"Alert {number} is released, and does not go yet"
+    assert "It does not go yet. The urgent lane has been paused since" in text
+    house.by_owner(database_urls, "UPDATE mailing SET expires_at = now() + interval '1 hour' WHERE id = %s", number)
+    text = told(made, sink)[approver.address][1]
+    assert "have not got it yet. The urgent lane has been paused since" in text
+    assert "It is paused" not in text
+
+
+def test_what_one_sends_alone_names_the_lane_that_stands_still(made, tmp_path, author, approver, sink):
+    """Whoever reads the hour at which it goes out must not wait for it."""
+    halting.pause(made.parts, [Lane.URGENT])
+    number = nights.locked(made, tmp_path, author, 4)
+    nights.alone(made, number, author)
+    mails = [message_from_bytes(one.content, policy=policy.default) for one in delivered(made, sink)]
+    [text] = {said(mail) for mail in mails if "will go out" in mail["subject"]}
+    assert "unless somebody stops it before. The urgent lane has been paused since" in text
+
+
+def delivered(made, sink):
+    made.deliver("transactional")
+    return sink.messages
+
+
 @pytest.mark.parametrize("language", ["fa", "ar"])
 def test_each_is_told_in_their_own_language(made, pages, number, author, crew, sink, language):
     """The one who sleeps beside the phone reads no English at that hour."""
@@ -293,6 +326,31 @@ def test_lanes_that_stand_still_are_everybody_s_news(made, author, approver, sin
     assert ['"by":"shell"' in one for one in acts] == [True, False]
     with pytest.raises(NotAllowed):
         halting.resume(made.parts, [Lane.URGENT], by=approver.id)
+
+
+def test_of_lanes_that_stay_as_they_were_nobody_is_told(made, author, sink):
+    """“Lanes go on” at 03:00, of lanes that went all night, makes people ask what it was that had stopped them."""
+    halting.resume(made.parts, list(Lane))
+    assert (mails(made, sink, author), nights.calls(made)) == ([], [])
+    for _ in range(2):
+        halting.pause(made.parts, [Lane.BULK, Lane.URGENT])
+    halting.resume(made.parts, list(Lane))
+    assert nights.calls(made) == [("lanes", {"act": act, "lanes": ["urgent", "bulk"]}) for act in ("paused", "resumed")]
+    subjects = [subject for subject, _ in mails(made, sink, author)]
+    assert subjects == ["Lanes are paused: urgent, bulk", "Lanes go on: urgent, bulk"]
+
+
+def test_with_the_team_s_own_lane_paused_the_hook_alone_is_told(made, author, sink):
+    """Its mails wait in that lane as all others do: whoever pauses every lane calls the others, or has a hook."""
+    halting.pause(made.parts, list(Lane))
+    assert mails(made, sink, author) == []
+    assert nights.calls(made) == [("lanes", {"act": "paused", "lanes": ["urgent", "transactional", "bulk"]})]
+
+
+def test_a_hook_s_call_is_written_with_the_act_on_lanes(made, author):
+    """Killed before its mail is written, a pause is told by the hook all the same: one transaction wrote both."""
+    halting.pause(made.parts, [Lane.URGENT])
+    assert nights.ask(made, "SELECT paused_lane.xmin = hook_call.xmin FROM paused_lane, hook_call") == [(True,)]
 
 
 def test_what_is_no_alert_is_written_down_and_mailed_to_nobody(made, author, tmp_path, sink):

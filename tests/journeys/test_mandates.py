@@ -3,7 +3,7 @@
 import hashlib
 import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
@@ -327,28 +327,6 @@ def test_who_may_not_send_holds_none(made, signers):
     """An approver writes nothing, so that what they sign is another's; a mandate does not change that."""
     with pytest.raises(NotAllowed):
         mandates.add(made.parts, wish(made, signers[0]))
-
-
-@pytest.mark.parametrize(
-    ("written", "expected"),
-    [
-        ("08:00", "2026-03-02T08:00:00+01:00"),
-        ("23:30", "2026-03-01T23:30:00+01:00"),
-        ("2026-03-02T06:00", "2026-03-02T06:00:00+01:00"),
-        ("2026-03-02T06:00Z", "2026-03-02T06:00:00+00:00"),
-    ],
-)
-def test_an_hour_is_the_next_one_here(written, expected):
-    """“Until 08:00” means tomorrow morning where the machine stands."""
-    now = datetime.fromisoformat("2026-03-01T22:00:00+01:00")
-    assert mandates.until(written, now=now, zone=now.tzinfo) == datetime.fromisoformat(expected)
-
-
-@pytest.mark.parametrize("written", ["", "8", "25:00", "08:61", "tomorrow", "2026-02-30T08:00"])
-def test_what_is_no_hour_is_said(written):
-    """In the evening."""
-    with pytest.raises(BadMandate):
-        mandates.until(written, now=datetime(2026, 3, 1, 22, tzinfo=UTC))
 
 
 # What follows is done by somebody who has the password of a worker or of the pages, and writes SQL.

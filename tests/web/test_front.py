@@ -4,6 +4,8 @@ import time
 
 from sqlalchemy import text
 
+from newsletter.journeys import halting
+from newsletter.ledger.mailings import Lane
 from newsletter.operators.roles import Role
 from tests.web.test_alerts import author as author
 from tests.web.test_alerts import desk as desk
@@ -90,3 +92,36 @@ def test_what_waits_is_not_hidden_by_drafts(author, trustee, desk, readers, work
         )
     assert "Lorries at Sarand" in front(trustee[1])
     assert f"/console/alerts/{number}" in author.open("/console/alerts").text
+
+
+def test_a_lane_that_stands_still_is_said_wherever_alerts_are_listed(author, desk, readers, worker):
+    """“It goes now” on the first page, while nothing leaves the house: nobody looks further at 02:10."""
+    readers(2)
+    _, here = locked(author)
+    settled(author)
+    settled(author.post(f"{here}/release"))
+    assert "It goes now" in front(author)
+    halting.pause(worker.parts, [Lane.URGENT])
+    still = "The urgent lane has been paused since"
+    assert "It goes now" not in front(author)
+    assert f"It does not go yet. {still}" in front(author)
+    assert still in plain(author.open("/console/alerts"))
+    halting.resume(worker.parts, [Lane.URGENT])
+    assert "It goes now" in front(author)
+    assert still not in plain(author.open("/console/alerts"))
+
+
+def test_what_would_go_by_itself_is_not_promised_while_its_lane_stands_still(
+    browse, crew, now, trustee, desk, readers, worker
+):
+    """Its hour comes, and nothing leaves: whoever read the hour goes back to bed."""
+    readers(4)
+    member, author = inside(browse, crew, now, Role.SENDER)
+    here = f"/console/alerts/{written(author)}"
+    settled(author.post(f"{here}/lock"))
+    seen = fingerprint(author.open(f"{here}?alone=1"))
+    settled(author.post(f"{here}/alone", fingerprint=seen, factor="totp", answer=step(member, now, 1)))
+    halting.pause(worker.parts, [Lane.URGENT])
+    for one in (author, trustee[1]):
+        assert "Goes by itself" not in front(one)
+        assert "It does not go yet. The urgent lane has been paused since" in front(one)

@@ -222,10 +222,30 @@ def test_what_changed_since_it_was_read_does_not_go(holder, trustees, desk, read
     assert "not right" in phone.problem
 
 
+@pytest.mark.parametrize(("signatures", "words"), [(True, "It holds no more"), (False, "It does not hold")])
+def test_without_its_holder_a_mandate_waits_for_no_signature(
+    holder, trustees, desk, readers, worker, now, signatures, words
+):
+    """“It holds no more · Waits for signatures: 2 of 2” sends a third person for a signature that changes nothing."""
+    readers(4)
+    member, phone = holder
+    here = asked(phone, member)
+    if signatures:
+        signed(here, trustees, now)
+    with worker.parts.database.transaction() as session:
+        people.disable(session, member.id, by=SHELL, now=now)
+    for path in (here, "/console/mandates"):
+        text = trustees[0][1].open(path).text
+        assert f"{words}: Mina Moradi may not do that any more, or came back since<" in text.replace(" ·", "<")
+        assert "Waits for signatures" not in text
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
         ({"until": "soon"}, "is no time"),
+        ({"until": "0001-01-01T00:00+14:00"}, "is no time"),
+        ({"until": "9999-12-31T23:59-14:00"}, "is no time"),
         ({"frame": ""}, "frame"),
         ({"frame": "nowhere"}, "nowhere"),
         ({"cause": " "}, "names a cause"),

@@ -57,6 +57,7 @@ def list_(request: Request, all_: Annotated[bool, Query(alias="all")] = False) -
         "held_of": bulletins.held_count(parts),
         "cancelled": cancelled if all_ else cancelled[: bulletins.MOST_CANCELLED],
         "cancelled_of": len(cancelled),
+        "still": desk.standstill(parts),
     }
     return gate.show(
         request,
