@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 
 class ListComesIn(Conflict):
-    """Nobody is erased while a list comes in, which may be bringing them anew."""
+    """Nobody is erased while a list comes in or is taken back, which may be bringing them anew or forgetting them."""
 
     def __init__(self) -> None:
         super().__init__("erasures.list-comes-in")
