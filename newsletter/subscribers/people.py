@@ -162,9 +162,13 @@ def of_mailboxes(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
     return set(session.execute(mine).scalars())
 
 
-def of_mailbox(session: Session, mailbox_id: int) -> PersonView | None:
-    """Return the person whose mailbox it is, or None where there is none."""
-    found = session.execute(select(Subscriber).where(Subscriber.mailbox_id == mailbox_id)).scalar_one_or_none()
+def of_mailbox(session: Session, mailbox_id: int, *, alone: bool = False) -> PersonView | None:
+    """Return the person whose mailbox it is, or None where there is none.
+
+    alone   to be forgotten: whoever holds them (`hold`) ends first, and nobody does again
+    """
+    query = select(Subscriber).where(Subscriber.mailbox_id == mailbox_id)
+    found = session.execute(query.with_for_update() if alone else query).scalar_one_or_none()
     return None if found is None else _view(session, found)
 
 
