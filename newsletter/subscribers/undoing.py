@@ -75,9 +75,10 @@ def undo(session: Session, number: int, *, suppressions_too: bool, now: datetime
     session.execute(_MARK, facts)
     handed = sum(grounds.hand_over(session, batch) for batch in _batches([person.id for person in people]))
     ended, interests = (len(session.execute(one, facts).all()) for one in (_SUBSCRIPTIONS, _INTERESTS))
+    # Whom somebody is asking at this moment is waited for by this, and has been asked by the next.
+    session.execute(_WAITING, facts)
     # The same list, brought again, must not have them asked once more; whom our question reached waits as long as they may answer.
     unproven.remember(session, unproven.asked_of(session, number), now=now)
-    session.execute(_WAITING, facts)
     boxes: list[int] = []
     for batch in _batches(people):
         boxes += _forget(session, number, batch)

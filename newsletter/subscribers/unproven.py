@@ -61,7 +61,12 @@ def unasked(session: Session) -> dict[int, int]:
 
 
 def waiting(session: Session, import_id: int, *, most: int) -> list[Waiting]:
-    """Return those of an import who were not asked yet, the first so many; locked until the transaction ends."""
+    """Return those of an import who were not asked yet, the first so many; until the transaction ends nobody else is told of any.
+
+    By the rows alone the second of two who ask at once would still see what the first did not find written yet, and those of
+    another list it would not even wait for.
+    """
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtext('subscribers.asking'))"))
     rows = session.execute(_WAITING, {"import": import_id, "most": most}).all()
     details = recipients.details(session, [row.subscriber_id for row in rows])
     return [

@@ -3,6 +3,8 @@
 import email
 import email.policy
 import re
+import threading
+import time
 
 import pytest
 from sqlalchemy import text
@@ -21,6 +23,7 @@ from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.web import create
 from tests import house
 from tests.fakes import exports
+from tests.journeys.test_beside_a_list import BLOCKED
 
 ITSELF = moving_in.Permission(Basis.IMPORTED, "")
 
@@ -196,6 +199,44 @@ def test_who_came_without_evidence_and_says_nothing_is_forgotten(newsletter, mov
     retention.tidy(parts)
     assert (overdue(), left(), ask(newsletter, "SELECT count(*) FROM unproven")) == ([], before - 1, [(0,)])
     assert ask(newsletter, "SELECT count(*) FROM subscriber") == [(2,)], "who has a permission stays"
+
+
+def held_up(newsletter, *acts):
+    """Do some things, each begun when the one before waits: no question is written before all of them have come that far."""
+    threads = [threading.Thread(target=act) for act in acts]
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("LOCK TABLE signup IN SHARE ROW EXCLUSIVE MODE"))
+        for number, thread in enumerate(threads, start=1):
+            thread.start()
+            patience = time.monotonic() + 10
+            while ask(newsletter, BLOCKED)[0][0] < number and time.monotonic() < patience:
+                time.sleep(0.01)
+    for thread in threads:
+        thread.join(20)
+
+
+def test_who_is_being_asked_while_the_list_is_taken_back_is_not_asked_anew(newsletter, moved, tmp_path):
+    """The question was on its way, and nothing remembered it: the same list, brought again, had them asked a second time."""
+    held_up(
+        newsletter,
+        lambda: moving_in.ask(newsletter.parts, moved.number),
+        lambda: moving_in.undo(newsletter.parts, moved.number, suppressions_too=False),
+    )
+    assert bring(newsletter, tmp_path).silent == 1
+
+
+@pytest.mark.parametrize("of", ["the same list", "another list"])
+def test_two_who_ask_at_once_ask_nobody_twice(newsletter, moved, tmp_path, of):
+    """Two operators press at the same time, or a script runs twice: one person, one mail."""
+    other = moved.number if of == "the same list" else bring(newsletter, tmp_path).number
+    asked = []
+    held_up(
+        newsletter,
+        lambda: asked.append(moving_in.ask(newsletter.parts, moved.number)),
+        lambda: asked.append(moving_in.ask(newsletter.parts, other)),
+    )
+    assert sorted(asked) == [0, 1]
+    assert ask(newsletter, "SELECT count(*) FROM signup") == [(1,)]
 
 
 OLD = "old@example.org"
