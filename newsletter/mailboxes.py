@@ -255,6 +255,12 @@ def export(session: Session, whose: Whose) -> dict[str, Any]:
     }
 
 
+def hold(session: Session, mailbox_ids: Iterable[int]) -> None:
+    """Let nobody take up any of these mailboxes until the transaction ends: before it is asked whether anybody needs them."""
+    these = select(Mailbox.id).where(Mailbox.id == func.any(cast(list(mailbox_ids), ARRAY(BigInteger))))
+    session.execute(these.order_by(Mailbox.id).with_for_update())
+
+
 def forget(session: Session, mailbox_ids: Iterable[int], *, keep_index: bool = False) -> None:
     """Forget the addresses of mailboxes that are nobody's: neither sealed nor by index is anything left of them.
 

@@ -155,7 +155,7 @@ def choose(parts: Parts, token: str, level: Level, *, wording: str = "") -> bool
 
     Raises tokens.BadToken.
     """
-    with parts.database.transaction() as session:
+    with parts.database.impatient() as session:
         now = database.now(session)
         person = _reader(session, parts, token, now)
         proven = not (person and _to_be_proven(session, parts, token, person, now))
@@ -176,7 +176,7 @@ def change(parts: Parts, token: str, details: Details) -> bool:
     A language or zone that we do not offer stays where it is the reader's own. Raises tokens.BadToken, BadChoice, UnknownTopic,
     NeedsFreshLink.
     """
-    with parts.database.transaction() as session:
+    with parts.database.impatient() as session:
         now = database.now(session)
         if not (person := _reader(session, parts, token, now)):
             return True
@@ -228,7 +228,7 @@ def _change(
 
 def pause(parts: Parts, token: str, *, until: date | None) -> None:
     """Give a reader a rest from all but alerts until a day, or end it with None. Raises tokens.BadToken, pausing.BadPause."""
-    with parts.database.transaction() as session:
+    with parts.database.impatient() as session:
         now = database.now(session)
         person = _reader(session, parts, token, now)
         if person and until is None:
@@ -239,7 +239,7 @@ def pause(parts: Parts, token: str, *, until: date | None) -> None:
 
 def rename(parts: Parts, token: str, own: Own) -> None:
     """Write down how somebody is called and where they live. Raises tokens.BadToken, NeedsFreshLink, Unfit."""
-    with parts.database.transaction() as session:
+    with parts.database.impatient() as session:
         link = parts.tokens.read(token, Purpose.FRESH, Purpose.PREFERENCES, Purpose.PREVIEW, now=database.now(session))
         if link.purpose is Purpose.PREFERENCES:
             raise NeedsFreshLink
@@ -271,7 +271,7 @@ def _proof(parts: Parts, token: str, now: datetime) -> Purpose:
 def _reader(session: Session, parts: Parts, token: str, now: datetime) -> PersonView | None:
     """Return whose link it is; None for a preview's, and for whoever was erased."""
     link = parts.tokens.read(token, Purpose.PREFERENCES, Purpose.FRESH, Purpose.PREVIEW, now=now)
-    return None if link.purpose is Purpose.PREVIEW else people.by_id(session, link.subscriber_id)
+    return None if link.purpose is Purpose.PREVIEW else people.hold(session, link.subscriber_id)
 
 
 def _take(

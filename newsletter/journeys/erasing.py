@@ -21,7 +21,7 @@ from newsletter.mailboxes import UnknownMailbox, Whose
 from newsletter.operators import audit
 from newsletter.operators import people as operators
 from newsletter.operators.audit import LINK, WORKER
-from newsletter.subscribers import erasures, people, tables
+from newsletter.subscribers import erasures, people, signup, tables
 from newsletter.subscribers import personal as readers
 from newsletter.subscribers.erasures import Entry
 from newsletter.subscribers.people import PersonView, UnknownPerson
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 
 class ListComesIn(Conflict):
-    """Nobody is erased while a list comes in, which may be bringing them anew."""
+    """Nobody is erased while a list comes in or is taken back, which may be bringing them anew or forgetting them."""
 
     def __init__(self) -> None:
         super().__init__("erasures.list-comes-in")
@@ -104,11 +104,13 @@ def erase(parts: Parts, meant: Whose, *, by: int | str, may_come_back: bool = Fa
 def _claim(session: Session) -> None:
     if not tables.none_comes_in(session):
         raise ListComesIn
+    # A worker that is making a reader of them ends first: else they would stay, with their name and without an address.
+    signup.wait(session)
 
 
 def _by_now(session: Session, meant: Whose) -> Whose:
-    """Return whose data is meant as it is now: a list may have made a reader of them since they were looked up."""
-    reader = people.of_mailbox(session, meant.mailbox_id)
+    """Return whose data is meant as it is now: a list or their yes may have made a reader of them since they were looked up."""
+    reader = people.of_mailbox(session, meant.mailbox_id, alone=True)
     return of_reader(session, reader) if reader else meant
 
 

@@ -164,6 +164,7 @@ def _take_back(parts: Parts) -> int:
 def forget_boxes(session: Session, boxes: Iterable[int]) -> int:
     """Forget the addresses of mailboxes that nobody has a use for any more; return how many."""
     asked = set(boxes)
+    mailboxes.hold(session, asked)
     used = people.of_mailboxes(session, asked) | operators.of_mailboxes(session, asked)
     used |= taking_back.left_of(session, asked)
     spoken_of = suppression.of_mailboxes(session, asked) | unproven.remembered(session, asked)

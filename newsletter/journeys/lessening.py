@@ -53,8 +53,8 @@ def take(parts: Parts, token: str, instead: Less) -> None:
     link = parts.tokens.read_leaving(token)
     if link.purpose is Purpose.PREVIEW:
         return
-    with parts.database.transaction() as session:
-        now, person = database.now(session), people.by_id(session, link.subscriber_id)
+    with parts.database.impatient() as session:
+        now, person = database.now(session), people.hold(session, link.subscriber_id)
         rhythms = {one.digest_id: one.rhythm for one in subscriptions.of(session, link.subscriber_id)}
         if person is None or link.digest_id not in rhythms:
             raise NotSubscribed

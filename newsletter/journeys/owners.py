@@ -73,7 +73,7 @@ def bring_in(session: Session, parts: Parts, found: Sequence[SignupView], now: d
     of_each: defaultdict[int, list[SignupView]] = defaultdict(list)
     for one in found:
         of_each[one.mailbox_id or 0].append(one)
-    known = people.of_mailboxes(session, of_each)
+    known = people.hold_of(session, of_each)
     for mailbox_id, theirs in of_each.items():
         came = _settled(session, theirs, named, now)
         answered = next((one.answered for one in reversed(came) if one.answered.wish is not None), None)

@@ -25,7 +25,7 @@ KEEPS = timedelta(hours=24)
 
 def ask(parts: Parts, token: str) -> None:
     """Ask for a link, from the page behind any mail of ours. Raises BadToken."""
-    with parts.database.transaction() as session:
+    with parts.database.impatient() as session:
         link = parts.tokens.read(token, Purpose.PREFERENCES, Purpose.FRESH, Purpose.PREVIEW, now=database.now(session))
         if link.purpose is Purpose.PREVIEW:
             return

@@ -36,7 +36,7 @@ def refuse(session: Session, signup_id: int, *, now: datetime) -> Closed | None:
     Also where the team took that sign-up back, or its owner said yes first. None where it is forgotten. Safe to repeat.
     """
     # A worker that is bringing in a yes ends first: else its owner would have what they have just refused.
-    session.execute(text("SELECT pg_advisory_xact_lock(hashtext('signups'))"))
+    signup.wait(session)
     asked = (Signup.id == signup_id, Signup.mailbox_id.is_not(None))
     found = session.execute(select(Signup.mailbox_id, Signup.state, Signup.named).where(*asked)).one_or_none()
     if found is None:

@@ -75,6 +75,23 @@ def by_id(session: Session, subscriber_id: int) -> PersonView | None:
     return None if found is None else _view(session, found)
 
 
+def hold(session: Session, subscriber_id: int) -> PersonView | None:
+    """Return a person as `by_id` does, who stays until the transaction ends, with what their subscriptions rest on.
+
+    Call it before anything is looked up of a reader that is to be changed by a word of theirs: whoever takes a list back or erases
+    them comes before it or after it.
+    """
+    # FOR KEY SHARE, as every row takes it that names them: their record can be changed beside it.
+    found = session.get(Subscriber, subscriber_id, with_for_update={"read": True, "key_share": True})
+    return None if found is None else _view(session, found)
+
+
+def hold_of(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
+    """Return those of some mailboxes that are somebody's, each of whom stays as by `hold`."""
+    mine = select(Subscriber.mailbox_id).where(Subscriber.mailbox_id.in_(list(mailbox_ids)))
+    return set(session.execute(mine.order_by(Subscriber.id).with_for_update(read=True, key_share=True)).scalars())
+
+
 class Unfit(Invalid):
     """A name or postcode holds what no mail can carry: a control character, or a mark that turns around what follows."""
 
@@ -145,9 +162,13 @@ def of_mailboxes(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
     return set(session.execute(mine).scalars())
 
 
-def of_mailbox(session: Session, mailbox_id: int) -> PersonView | None:
-    """Return the person whose mailbox it is, or None where there is none."""
-    found = session.execute(select(Subscriber).where(Subscriber.mailbox_id == mailbox_id)).scalar_one_or_none()
+def of_mailbox(session: Session, mailbox_id: int, *, alone: bool = False) -> PersonView | None:
+    """Return the person whose mailbox it is, or None where there is none.
+
+    alone   to be forgotten: whoever holds them (`hold`) ends first, and nobody does again
+    """
+    query = select(Subscriber).where(Subscriber.mailbox_id == mailbox_id)
+    found = session.execute(query.with_for_update() if alone else query).scalar_one_or_none()
     return None if found is None else _view(session, found)
 
 

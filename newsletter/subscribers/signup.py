@@ -197,6 +197,11 @@ def claim(session: Session) -> bool:
     return bool(session.execute(text("SELECT pg_try_advisory_xact_lock(hashtext('signups'))")).scalar_one())
 
 
+def wait(session: Session) -> None:
+    """Let no worker deal with wishes until the transaction ends; one that is at it ends first."""
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtext('signups'))"))
+
+
 def due(session: Session, *, but: Collection[int]) -> list[int]:
     """Return the oldest wishes that nobody has looked at, and the oldest whose owners said yes: a batch of each at most."""
     found: list[int] = []

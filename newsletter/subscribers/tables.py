@@ -28,7 +28,7 @@ class BadTable(Invalid):
 
 
 class ImportBusy(Conflict):
-    """Another import of people or addresses is running; two at once would wait for each other's rows."""
+    """A list is coming in or being taken back; two at once would wait for each other's rows."""
 
     def __init__(self) -> None:
         super().__init__("table.busy")
@@ -129,8 +129,7 @@ def header(text: io.TextIOWrapper) -> Header:
 def claim(session: Session) -> None:
     """Let one import run at a time, until its transaction ends, and make it look things up by index. Raises ImportBusy."""
     alone(session)
-    # Who is being forgotten at this moment goes first.
-    session.execute(sql("SELECT pg_advisory_xact_lock(hashtext('subscribers.forgetting'))"))
+    keep_all(session)
     # Tables just filled have no statistics yet; the planner would read them whole for every ten thousand rows.
     for setting in _PLANS:
         session.execute(sql(f"SET LOCAL {setting} = off"))
@@ -142,8 +141,13 @@ def alone(session: Session) -> None:
         raise ImportBusy
 
 
+def keep_all(session: Session) -> None:
+    """Let nobody be forgotten by anybody else until the transaction ends; who is being forgotten at this moment goes first."""
+    session.execute(sql("SELECT pg_advisory_xact_lock(hashtext('subscribers.forgetting'))"))
+
+
 def none_comes_in(session: Session) -> bool:
-    """Whether no list comes in, and then let none begin until the transaction ends: ask before anybody is forgotten.
+    """Whether no list comes in or is taken back, and then let none be until the transaction ends: ask before anybody is forgotten.
 
     A list holds its people for minutes, and what it writes of them nobody else sees before it is through: whoever is forgotten
     meanwhile would be waited for, have the list fail, or come back by it.

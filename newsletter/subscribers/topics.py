@@ -13,7 +13,7 @@ from newsletter.database import Session
 from newsletter.errors import Conflict, Invalid, NotFound
 from newsletter.models.consent import ImportRun
 from newsletter.models.topic import Interest, Topic
-from newsletter.subscribers import consent, grounds
+from newsletter.subscribers import consent, grounds, tables
 from newsletter.subscribers.consent import Basis
 
 _KEY = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?").fullmatch
@@ -115,8 +115,11 @@ def uses(session: Session, key: str) -> Uses:
 def remove(session: Session, key: str, *, chosen_too: bool, now: datetime) -> Uses:
     """Take a topic off every page; who chose it has it no more. What was kept of it stays; `add` brings it back, without readers.
 
-    chosen_too   also where somebody would miss it; False: raises TopicChosen then. Raises UnknownTopic
+    chosen_too   also where somebody would miss it; False: raises TopicChosen then
+
+    Raises UnknownTopic, and tables.ImportBusy while a list comes in, which may be giving it to people whom nobody sees yet.
     """
+    tables.alone(session)
     topic, found = by_key(session, key), uses(session, key)
     if (found.readers or found.segments) and not chosen_too:
         raise TopicChosen(key, found.readers, found.segments)

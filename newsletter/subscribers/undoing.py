@@ -59,10 +59,12 @@ class Undone:
 def undo(session: Session, number: int, *, suppressions_too: bool, now: datetime) -> tuple[Undone, list[int]]:
     """Undo an import; return the counts, and the mailboxes that are no reader's any more.
 
-    The import can come in again: that its permissions ended is nobody's wish. Raises UnknownImport, AlreadyUndone, and
-    tables.ImportBusy while a list comes in, which may rely on what this one granted.
+    The import can come in again: that its permissions ended is nobody's wish. Whom it named are held until the transaction ends:
+    what they say meanwhile is heard before or after it (`people.hold`). Raises UnknownImport, AlreadyUndone, and tables.ImportBusy
+    while a list comes in, which may rely on what this one granted.
     """
     tables.alone(session)
+    tables.keep_all(session)
     run = session.execute(_RUN, {"import": number}).one_or_none()
     if run is None:
         raise UnknownImport(number)
@@ -73,12 +75,13 @@ def undo(session: Session, number: int, *, suppressions_too: bool, now: datetime
     session.execute(_MARK, facts)
     handed = sum(grounds.hand_over(session, batch) for batch in _batches([person.id for person in people]))
     ended, interests = (len(session.execute(one, facts).all()) for one in (_SUBSCRIPTIONS, _INTERESTS))
+    # Whom somebody is asking at this moment is waited for by this, and has been asked by the next.
+    session.execute(_WAITING, facts)
     # The same list, brought again, must not have them asked once more; whom our question reached waits as long as they may answer.
     unproven.remember(session, unproven.asked_of(session, number), now=now)
-    session.execute(_WAITING, facts)
     boxes: list[int] = []
     for batch in _batches(people):
-        boxes += _forget(session, batch)
+        boxes += _forget(session, number, batch)
     topics_ = topics.remove_made(session, number, now=now)
     lifted = _lift(session, facts) if suppressions_too else 0
     return Undone(
@@ -98,30 +101,33 @@ def _lift(session: Session, facts: dict[str, Any]) -> int:
     return int(session.execute(_LIFT, facts).rowcount)  # type: ignore[attr-defined]
 
 
-def _forget(session: Session, people: Sequence[Any]) -> list[int]:
+def _forget(session: Session, number: int, people: Sequence[Any]) -> list[int]:
     """Delete those who have nothing else; return their mailboxes."""
     written_to = reading.written_to(session, [person.mailbox_id for person in people])
-    alone = [person.id for person in people if person.alone and person.mailbox_id not in written_to]
-    facts = {"ids": alone}
+    facts = {"ids": [person.id for person in people if person.mailbox_id not in written_to], "import": number}
+    facts["ids"] = list(session.execute(_ALONE, facts).scalars())
     for statement in (_DETAILS, _NO_SUBSCRIPTION, _NO_INTEREST):
         session.execute(statement, facts)
     return list(session.execute(_NOBODY, facts).scalars())
 
 
 _RUN = text("SELECT undone_at, altered FROM import_run WHERE id = :import FOR UPDATE")
-# Whom it named: by what it granted them, or because it could show nothing. Alone: nobody else ever said anything of them, but
-# lists and sign-ups that were undone.
-_PEOPLE = text(f"""
-    SELECT s.id, s.mailbox_id,
-        NOT EXISTS (SELECT FROM consent_event e LEFT JOIN import_run r ON r.id = e.import_id
-            WHERE e.subscriber_id = s.id AND e.import_id IS DISTINCT FROM :import
-                AND CASE WHEN e.import_id IS NULL THEN {consent.own("e")} ELSE r.undone_at IS NULL END)
-        AND NOT EXISTS (SELECT FROM unproven u WHERE u.subscriber_id = s.id AND u.import_id <> :import) AS alone
-    FROM (
+# Whom it named: by what it granted them, or because it could show nothing. What is looked up of them afterwards stays so.
+_PEOPLE = text("""
+    SELECT s.id, s.mailbox_id FROM (
         SELECT subscriber_id FROM consent_event WHERE import_id = :import
         UNION SELECT subscriber_id FROM unproven WHERE import_id = :import
     ) named JOIN subscriber s ON s.id = named.subscriber_id
-    ORDER BY s.id
+    ORDER BY s.id FOR UPDATE OF s
+""")
+# Nobody else ever said anything of them, but lists and sign-ups that were undone. Asked last: whoever leaves holds no reader, but
+# what they take, and that has been ended by then.
+_ALONE = text(f"""
+    SELECT known.id FROM unnest(CAST(:ids AS bigint[])) AS known (id)
+    WHERE NOT EXISTS (SELECT FROM consent_event e LEFT JOIN import_run r ON r.id = e.import_id
+            WHERE e.subscriber_id = known.id AND e.import_id IS DISTINCT FROM :import
+                AND CASE WHEN e.import_id IS NULL THEN {consent.own("e")} ELSE r.undone_at IS NULL END)
+        AND NOT EXISTS (SELECT FROM unproven u WHERE u.subscriber_id = known.id AND u.import_id <> :import)
 """)  # noqa: S608
 _SUBSCRIPTIONS = text("""
     WITH ended AS (

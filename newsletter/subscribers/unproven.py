@@ -61,7 +61,12 @@ def unasked(session: Session) -> dict[int, int]:
 
 
 def waiting(session: Session, import_id: int, *, most: int) -> list[Waiting]:
-    """Return those of an import who were not asked yet, the first so many; locked until the transaction ends."""
+    """Return those of an import who were not asked yet, the first so many; until the transaction ends nobody else is told of any.
+
+    By the rows alone the second of two who ask at once would still see what the first did not find written yet, and those of
+    another list it would not even wait for.
+    """
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtext('subscribers.asking'))"))
     rows = session.execute(_WAITING, {"import": import_id, "most": most}).all()
     details = recipients.details(session, [row.subscriber_id for row in rows])
     return [
@@ -79,8 +84,9 @@ def asked(session: Session, import_id: int, subscriber_ids: list[int]) -> None:
 def forget(session: Session, *, now: datetime, most: int) -> tuple[int, list[int]]:
     """Let go of those whose time is over, the first so many; return how many, and the mailboxes that are no reader's any more.
 
-    Whoever has anything else, a permission or a word of their own, loses the mark and stays. A question that can still be
-    answered is waited for. Of who was asked it is remembered, by a digest of the address, so that no list has them asked again.
+    Whoever has anything else, a permission or a word of their own, loses the mark and stays. A sign-up of theirs is waited for by
+    nobody: the list's own is over by then, and a yes to another makes them a reader anew. Whoever is being made one at this moment
+    is left for the next time. Of who was asked it is remembered, by a digest of the address, so that no list has them asked again.
     """
     rows = session.execute(_OVER, {"silent": now - SILENT, "unasked": now - UNASKED, "most": most}).all()
     remember(session, [row.subscriber_id for row in rows if row.asked_at], now=now)
@@ -125,9 +131,8 @@ _OVER = text("""
     WITH over AS (
         SELECT u.subscriber_id, u.digest_id, u.import_id, u.asked_at FROM unproven u
         JOIN import_run r ON r.id = u.import_id JOIN subscriber s ON s.id = u.subscriber_id
-        WHERE (u.asked_at < :silent OR u.asked_at IS NULL AND r.at < :unasked)
-            AND NOT EXISTS (SELECT FROM signup g WHERE g.mailbox_id = s.mailbox_id)
-        LIMIT :most FOR UPDATE OF u SKIP LOCKED
+        WHERE u.asked_at < :silent OR u.asked_at IS NULL AND r.at < :unasked
+        LIMIT :most FOR UPDATE OF u, s SKIP LOCKED
     )
     DELETE FROM unproven u USING over o WHERE o.subscriber_id = u.subscriber_id AND o.digest_id = u.digest_id
         AND (o.import_id = u.import_id OR o.asked_at IS NOT NULL)

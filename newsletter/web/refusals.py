@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from newsletter import languages
 from newsletter.assembly import Newsletter
-from newsletter.database import DatabaseUnreachable, DiskFull, NotMigrated
+from newsletter.database import DatabaseUnreachable, DiskFull, HeldUp, NotMigrated
 from newsletter.errors import NewsletterError
 from newsletter.journeys.spooling import NotKept
 from newsletter.operators.factors import NotFresh
@@ -43,6 +43,7 @@ FOR_PROGRAMS = {
 def word(app: FastAPI) -> None:
     """Let an application answer its failures so."""
     app.add_exception_handler(NewsletterError, _refused)
+    app.add_exception_handler(HeldUp, _held_up)
     app.add_exception_handler(HTTPException, _by_status)
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(ClientDisconnect, _gone)
@@ -61,6 +62,11 @@ def _refused(request: Request, refusal: Exception) -> Response:
     if isinstance(refusal, NotLoggedIn | NotFresh) and _path(request).startswith("/console"):
         return RedirectResponse(_way_in(request, refusal), status_code=303)
     return said(request, refusal.status, refusal.message, **refusal.facts)
+
+
+def _held_up(request: Request, _refusal: Exception) -> Response:
+    """A list that names them is being taken back, or two tabs pressed at once: nobody sits before a blank page until then."""
+    return said(request, 503, "web.held-up")
 
 
 def _path(request: Request) -> str:

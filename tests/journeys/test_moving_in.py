@@ -3,23 +3,27 @@
 import email
 import email.policy
 import re
+import threading
+import time
 
 import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
+from newsletter import database
 from newsletter.addresses import EmailAddress
 from newsletter.cli import moving
 from newsletter.issues import digests
-from newsletter.journeys import erasing, joining, mailing, moving_in, privacy, publish, retention, segmenting
+from newsletter.journeys import erasing, joining, mailing, moving_in, owners, privacy, publish, retention, segmenting
 from newsletter.operators import audit
-from newsletter.subscribers import segments, undoing
+from newsletter.subscribers import segments, signup, undoing
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.signup import Wish
 from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.web import create
 from tests import house
 from tests.fakes import exports
+from tests.journeys.test_beside_a_list import BLOCKED
 
 ITSELF = moving_in.Permission(Basis.IMPORTED, "")
 
@@ -185,9 +189,10 @@ def test_who_came_without_evidence_and_says_nothing_is_forgotten(newsletter, mov
     moving_in.ask(parts, moved.number)
     joining.work(parts)
     newsletter.deliver("transactional", seconds=5)
-    age("asked_at", 900)
+    age("asked_at", 30)
     retention.tidy(parts)
     assert ask(newsletter, "SELECT count(*) FROM unproven") == [(1,)], "the question can still be answered"
+    age("asked_at", 900)
     age("came_at", 900, "signup")
     joining.work(parts)
     assert overdue() == ["came without evidence, asked"]
@@ -196,7 +201,110 @@ def test_who_came_without_evidence_and_says_nothing_is_forgotten(newsletter, mov
     assert ask(newsletter, "SELECT count(*) FROM subscriber") == [(2,)], "who has a permission stays"
 
 
+def held_up(newsletter, *acts):
+    """Do some things, each begun when the one before waits: no question is written before all of them have come that far."""
+    threads = [threading.Thread(target=act) for act in acts]
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("LOCK TABLE signup IN SHARE ROW EXCLUSIVE MODE"))
+        for number, thread in enumerate(threads, start=1):
+            thread.start()
+            patience = time.monotonic() + 10
+            while ask(newsletter, BLOCKED)[0][0] < number and time.monotonic() < patience:
+                time.sleep(0.01)
+    for thread in threads:
+        thread.join(20)
+
+
+def test_who_is_being_asked_while_the_list_is_taken_back_is_not_asked_anew(newsletter, moved, tmp_path):
+    """The question was on its way, and nothing remembered it: the same list, brought again, had them asked a second time."""
+    held_up(
+        newsletter,
+        lambda: moving_in.ask(newsletter.parts, moved.number),
+        lambda: moving_in.undo(newsletter.parts, moved.number, suppressions_too=False),
+    )
+    assert bring(newsletter, tmp_path).silent == 1
+
+
+@pytest.mark.parametrize("of", ["the same list", "another list"])
+def test_two_who_ask_at_once_ask_nobody_twice(newsletter, moved, tmp_path, of):
+    """Two operators press at the same time, or a script runs twice: one person, one mail."""
+    other = moved.number if of == "the same list" else bring(newsletter, tmp_path).number
+    asked = []
+    held_up(
+        newsletter,
+        lambda: asked.append(moving_in.ask(newsletter.parts, moved.number)),
+        lambda: asked.append(moving_in.ask(newsletter.parts, other)),
+    )
+    assert sorted(asked) == [0, 1]
+    assert ask(newsletter, "SELECT count(*) FROM signup") == [(1,)]
+
+
 OLD = "old@example.org"
+
+
+@pytest.fixture
+def passing(newsletter, database_urls):
+    """Let days pass for who was asked, as workers see them."""
+
+    def pass_(days):
+        for table, columns in (("unproven", ["asked_at"]), ("signup", ["came_at", "asked_at", "refused_at"])):
+            for column in columns:
+                house.by_owner(database_urls, f"UPDATE {table} SET {column} = {column} - interval '{days} days'")
+        joining.work(newsletter.parts)
+        retention.tidy(newsletter.parts)
+
+    return pass_
+
+
+def asked_and_kept(newsletter):
+    people = "SELECT count(*) FROM unproven u JOIN subscriber s ON s.id = u.subscriber_id WHERE asked_at IS NOT NULL"
+    return ask(newsletter, people)[0][0], [one.category for one in retention.table(newsletter.parts) if not one.ok]
+
+
+def test_a_later_form_keeps_nobody_longer_whom_a_list_had_asked(newsletter, moved, passing):
+    """Anybody can fill in a form for an address: 31 days were promised, and the table of what is kept found it overdue."""
+    parts = newsletter.parts
+    moving_in.ask(parts, moved.number)
+    passing(0)
+    passing(25)
+    joining.ask(parts, Wish(OLD, "en", {house.DIGEST: "weekly"}))
+    passing(5)
+    assert asked_and_kept(newsletter) == (1, [])
+    passing(5)
+    assert asked_and_kept(newsletter) == (0, [])
+    [(number,)] = ask(newsletter, "SELECT max(id) FROM signup WHERE state = 'asked'")
+    assert joining.confirm_by_reply(parts, number)
+    joining.work(parts)
+    assert ask(newsletter, "SELECT count(*) FROM subscription WHERE ended_at IS NULL") == [(3,)], "her form still works"
+    assert ask(newsletter, "SELECT count(*) FROM stayed_silent") == [(0,)]
+
+
+def test_a_no_keeps_nobody_longer_whom_a_list_had_asked(newsletter, moved, passing):
+    """What they said no to is remembered for a month from then; their name and postcode are not kept for that."""
+    moving_in.ask(newsletter.parts, moved.number)
+    passing(0)
+    passing(20)
+    [(number,)] = ask(newsletter, "SELECT id FROM signup")
+    assert joining.refuse_by_reply(newsletter.parts, number)
+    passing(15)
+    assert asked_and_kept(newsletter) == (0, [])
+    assert ask(newsletter, "SELECT state FROM signup") == [("refused",)]
+
+
+def test_whoever_says_yes_on_the_last_day_is_not_forgotten_beside_it(newsletter, moved, passing, database_urls):
+    """Upkeep waited for the worker that brought her in, and then deleted her with what it had written."""
+    parts = newsletter.parts
+    moving_in.ask(parts, moved.number)
+    passing(0)
+    [(number,)] = ask(newsletter, "SELECT id FROM signup")
+    assert joining.confirm_by_reply(parts, number)
+    house.by_owner(database_urls, "UPDATE unproven SET asked_at = now() - interval '32 days'")
+    with parts.database.transaction() as turn:
+        owners.bring_in(turn, parts, signup.answered(turn, [number]), database.now(turn))
+        retention.tidy(parts)
+    retention.tidy(parts)
+    assert ask(newsletter, "SELECT count(*) FROM subscription WHERE ended_at IS NULL") == [(3,)]
+    assert asked_and_kept(newsletter) == (0, [])
 
 
 @pytest.fixture

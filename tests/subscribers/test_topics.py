@@ -3,7 +3,7 @@
 import pytest
 
 from newsletter.database import Database, now
-from newsletter.subscribers import segments, topics, unsubscribe
+from newsletter.subscribers import segments, tables, topics, unsubscribe
 from newsletter.vault import Keyring, Vault
 from tests.servers import Urls
 from tests.subscribers.conftest import NOW, Lists
@@ -130,6 +130,20 @@ def test_a_topic_that_is_removed_is_nobodys_and_can_come_back(lists: Lists, read
         again = topics.add(session, "water", name="Rivers")
         assert (again.id, again.name) == (1, "Rivers")
     assert keys(lists, reader[0]) == ["press"], "without readers"
+
+
+@pytest.mark.usefixtures("three")
+def test_no_topic_is_removed_while_a_list_comes_in_that_may_give_it(lists: Lists) -> None:
+    """It said "0 readers", and those whom the list brought had a topic that nobody showed, and again when it came back."""
+
+    def refused(*_: object) -> None:
+        with lists.database.transaction() as session, pytest.raises(tables.ImportBusy):
+            topics.remove(session, "water", chosen_too=False, now=NOW)
+
+    lists.bring("email,tags\nann@example.org,Water\n", before_commit=refused)
+    with lists.database.transaction() as session:
+        assert topics.remove(session, "water", chosen_too=True, now=NOW) == topics.Uses(1, 0)
+        assert topics.measure(session, topics.add(session, "water", name="Rivers").id) == 0
 
 
 @pytest.mark.usefixtures("three")
