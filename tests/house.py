@@ -94,9 +94,10 @@ def fresh_link(made: Newsletter, number: int, *, ago: timedelta = timedelta(0)) 
     with parts.database.transaction() as session:
         now, key_id = database.now(session), parts.database.vault.countersigner
         fresh.ask(session, number)
-        assert number in [one.subscriber_id for one in fresh.take(session, key_id=key_id, now=now - ago)]
+        [taken] = [one for one in fresh.take(session, key_id=key_id, now=now - ago) if one.subscriber_id == number]
         person = people.by_id(session, number)
         occasion = asking.to_prove(number, now - ago, key_id)
+        fresh.keep(session, taken, asking.countersign(session.vault, occasion, person.mailbox_id))
         asked = asking.asked(parts.tokens, parts.database.vault, occasion, mailbox_id=person.mailbox_id, now=now)
     return asked.action
 

@@ -16,7 +16,7 @@ from newsletter.errors import Forbidden
 from newsletter.issues import cutting, digests
 from newsletter.issues.digests import DigestView
 from newsletter.jobs import SIGNUPS
-from newsletter.journeys import consenting, leaving, lessening, styling
+from newsletter.journeys import consenting, leaving, lessening, proving, styling
 from newsletter.journeys.parts import Parts
 from newsletter.subscribers import (
     agreements,
@@ -118,7 +118,7 @@ def shown(parts: Parts, token: str) -> Page:
     """Return what a reader has. Raises tokens.BadToken, tokens.TooOld. Changes nothing."""
     with parts.database.transaction() as session:
         now = database.now(session)
-        link = parts.tokens.read(token, Purpose.PREFERENCES, Purpose.FRESH, Purpose.PREVIEW, now=now)
+        link = proving.read(session, parts, token, now=now)
         if link.purpose is Purpose.PREVIEW:
             return PREVIEW
         person = people.by_id(session, link.subscriber_id)
@@ -207,7 +207,7 @@ def _adds(session: Session, person: PersonView, details: Details, every: Mapping
 
 def _asked(session: Session, parts: Parts, token: str, person: PersonView, wish: Wish, now: datetime) -> Wish:
     """Return how mail is to look after this. A link that may have been forwarded ends nothing and costs no name."""
-    if _proof(parts, token, now) is Purpose.FRESH:
+    if _fresh(session, parts, token, now):
         return wish
     if wish.nameless:
         raise NeedsFreshLink
@@ -240,7 +240,7 @@ def pause(parts: Parts, token: str, *, until: date | None) -> None:
 def rename(parts: Parts, token: str, own: Own) -> None:
     """Write down how somebody is called and where they live. Raises tokens.BadToken, NeedsFreshLink, Unfit."""
     with parts.database.impatient() as session:
-        link = parts.tokens.read(token, Purpose.FRESH, Purpose.PREFERENCES, Purpose.PREVIEW, now=database.now(session))
+        link = proving.read(session, parts, token, now=database.now(session))
         if link.purpose is Purpose.PREFERENCES:
             raise NeedsFreshLink
         if link.purpose is Purpose.FRESH:
@@ -252,7 +252,7 @@ def _to_be_proven(session: Session, parts: Parts, token: str, person: PersonView
 
     Who takes something hears from us of what is added, and can end it; who has left everything would be subscribed again unheard.
     """
-    if _proof(parts, token, now) is Purpose.FRESH or subscriptions.of(session, person.id):
+    if _fresh(session, parts, token, now) or subscriptions.of(session, person.id):
         return False
     fresh.ask(session, person.id)
     return True
@@ -260,12 +260,12 @@ def _to_be_proven(session: Session, parts: Parts, token: str, person: PersonView
 
 def _come_back(session: Session, parts: Parts, token: str, person: PersonView, now: datetime, *, adds: bool) -> None:
     """Lift what kept a reader out who adds something by a fresh link, mailed to their own address: but for a complaint."""
-    if adds and _proof(parts, token, now) is Purpose.FRESH:
+    if adds and _fresh(session, parts, token, now):
         suppression.came_back(session, person.mailbox_id, now=now, answered=False)
 
 
-def _proof(parts: Parts, token: str, now: datetime) -> Purpose:
-    return parts.tokens.read(token, Purpose.PREFERENCES, Purpose.FRESH, Purpose.PREVIEW, now=now).purpose
+def _fresh(session: Session, parts: Parts, token: str, now: datetime) -> bool:
+    return proving.read(session, parts, token, now=now).purpose is Purpose.FRESH
 
 
 def _reader(session: Session, parts: Parts, token: str, now: datetime) -> PersonView | None:

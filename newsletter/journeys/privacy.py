@@ -222,10 +222,13 @@ def sent(parts: Parts, token: str, *, page: int = 1) -> Mails:
 
     page   from 1, SHOWN mails on each
 
-    Raises tokens.BadToken, UnknownPerson: no other link of ours shows it, since mails are forwarded (decision 7).
+    Raises tokens.BadToken, Refused, UnknownPerson: no other link of ours shows it, since mails are forwarded (decision 7).
     """
     with parts.database.transaction() as session:
-        person = people.by_id(session, _reader(session, parts, token))
+        link = parts.tokens.read(token, Purpose.FRESH, now=database.now(session))
+        if not fresh.was_mailed(session, link.subscriber_id, link.countersign):
+            raise Refused(NO_LINK)
+        person = people.by_id(session, link.subscriber_id)
         if person is None:
             raise people.UnknownPerson
         found = mails.sent(session, person.mailbox_id, limit=SHOWN + 1, skip=SHOWN * (page - 1))

@@ -1,11 +1,12 @@
 """A fresh link to the address on file: whoever reads that mailbox is whom the record is of (decision 7).
 
 The page, which may have been forwarded, only writes down that one was asked for; a worker mails it, to nobody else, and
-countersigns it: no page can make one that a worker believes (docs/adr/0028).
+countersigns it: no page can make one that a worker believes, and what was not mailed is no fresh link (docs/adr/0028).
 """
 
 from collections import defaultdict
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from newsletter import database, languages
 from newsletter.composer.content import NoticeContent, NoticeKind
@@ -18,7 +19,7 @@ from newsletter.journeys.notices import To
 from newsletter.journeys.parts import NoSender, Parts
 from newsletter.ledger.mailings import Lane
 from newsletter.subscribers import fresh, people, styles
-from newsletter.tokens import Purpose
+from newsletter.tokens import Link, Purpose
 
 KEEPS = timedelta(hours=24)
 
@@ -31,6 +32,17 @@ def ask(parts: Parts, token: str) -> None:
             return
         fresh.ask(session, link.subscriber_id)
     parts.nudger.nudge(SIGNUPS)
+
+
+def read(session: Session, parts: Parts, token: str, *, now: datetime) -> Link:
+    """Return what a link to preferences may do. A fresh one that no worker mailed may no more than one of a newsletter.
+
+    Whoever has the token keys, also old ones, makes those by themselves. Raises BadToken.
+    """
+    link = parts.tokens.read(token, Purpose.PREFERENCES, Purpose.FRESH, Purpose.PREVIEW, now=now)
+    if link.purpose is Purpose.FRESH and not fresh.was_mailed(session, link.subscriber_id, link.countersign):
+        return replace(link, purpose=Purpose.PREFERENCES)
+    return link
 
 
 def any_due(parts: Parts) -> bool:
@@ -64,7 +76,9 @@ def _mail(session: Session, parts: Parts) -> int:
         if person is not None:
             spoken = languages.or_english(person.language)
             look = styles.of(session, person.id).style
-            groups[spoken, look].append(To(person.mailbox_id, person.id, asking.to_prove(person.id, now, key_id)))
+            occasion = asking.to_prove(person.id, now, key_id)
+            fresh.keep(session, one, asking.countersign(session.vault, occasion, person.mailbox_id))
+            groups[spoken, look].append(To(person.mailbox_id, person.id, occasion))
     for (language, look), to in groups.items():
         frame = parts.letterhead.notice_frame(parts.letterhead.sender_name, language=language, style=look)
         compiled = notice.compose(NoticeContent(NoticeKind.PROVE, (), written_on=now.date()), frame, parts.layout)

@@ -9,7 +9,11 @@ from newsletter.models.base import Base, Key
 
 
 class FreshLink(Base):
-    """One link asked for by a button, and when a worker mailed it. key_id: which key countersigned it; None: it was not mailed."""
+    """One link asked for by a button, and when a worker mailed it.
+
+    key_id   which key countersigned it; None: it was not mailed
+    proof    a digest of that countersign, by which a page knows it; None as well where it went before this was kept
+    """
 
     __tablename__ = "fresh_link"
 
@@ -18,6 +22,7 @@ class FreshLink(Base):
     asked_at: Mapped[datetime] = mapped_column(server_default=func.now())
     done_at: Mapped[datetime | None]
     key_id: Mapped[int | None] = mapped_column(SmallInteger)
+    proof: Mapped[bytes | None]
 
     __table_args__ = (
         Index(None, "subscriber_id"),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import blake2b
 
 from sqlalchemy import func, select, text
 
@@ -44,6 +45,24 @@ def mailed(session: Session, subscriber_id: int, *, since: datetime) -> list[Mai
         FreshLink.subscriber_id == subscriber_id, FreshLink.done_at > since, FreshLink.key_id.is_not(None)
     )
     return [Mailed(at, key_id) for at, key_id in session.execute(mine) if at and key_id]
+
+
+def keep(session: Session, asked: Asked, countersign: str) -> None:
+    """Keep what a page knows the link by that is being mailed: no countersign, nor anything by which a wish could be proved."""
+    session.execute(_KEEP, {"id": asked.id, "proof": _proof(countersign)})
+
+
+_KEEP = text("UPDATE fresh_link SET proof = :proof WHERE id = :id")
+
+
+def was_mailed(session: Session, subscriber_id: int, countersign: str) -> bool:
+    """Whether a link to a reader's own mailbox had this countersign: whoever has the token keys alone cannot know it."""
+    mine = (FreshLink.subscriber_id == subscriber_id, FreshLink.proof == _proof(countersign))
+    return bool(countersign) and session.execute(select(FreshLink.proof).where(*mine).limit(1)).first() is not None
+
+
+def _proof(countersign: str) -> bytes:
+    return blake2b(countersign.encode(), digest_size=32, person=b"fresh link").digest()
 
 
 def resting(session: Session, key_id: int, *, since: datetime) -> int:

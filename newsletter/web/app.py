@@ -36,7 +36,7 @@ def create(newsletter: Newsletter | None = None) -> FastAPI:
     app.state.pages = Pages(made)
     app.state.fresh = Fresh()
     app.state.counts = Headcount()
-    app.state.exports = Turns(privacy.EXPORTS)
+    app.state.exports, app.state.tries = Turns(privacy.EXPORTS), Turns(joining.JUDGED)
     app.add_middleware(security.Guard, https=made.settings.base_url.startswith("https://"))
     app.include_router(public.router)
     app.include_router(joining.router)

@@ -5,6 +5,7 @@ that it could use.
 """
 
 import asyncio
+import time
 from functools import partial
 from typing import Annotated
 
@@ -16,6 +17,9 @@ from newsletter.errors import NewsletterError
 from newsletter.issues import digests
 from newsletter.issues.digests import DigestView
 from newsletter.journeys import confirming, consenting, joining
+from newsletter.journeys.confirming import Trial
+from newsletter.journeys.parts import Parts
+from newsletter.journeys.privacy import NotYet
 from newsletter.subscribers.agreements import Agreement
 from newsletter.subscribers.forms import Arrival
 from newsletter.subscribers.signup import Wish
@@ -27,7 +31,9 @@ from newsletter.web.speaking import spoken as spoken
 router = APIRouter()
 READ = ["GET", "HEAD"]
 WAIT_SECONDS, LOOK_SECONDS = 5.0, 0.1
-"""How long a page waits for a worker to judge figures, and how often it looks."""
+"""How long a page waits for a worker to judge figures, and how often it looks: a look is a transaction in a thread."""
+JUDGED = 20
+"""How many tries of a process wait at once; the next are told "not yet": leaving must never wait for them."""
 LONGEST_NAME, LONGEST_FORM, LONGEST_PAGE = 100, 40, 500
 
 Text = Annotated[str, Form()]
@@ -97,18 +103,27 @@ async def code(
 
 async def tried(request: Request, pending: str, code: str, wording: str) -> None:
     """Try figures, and wait for what a worker says of them: no page knows them. Raises WrongCode, NoTryLeft, NotJudged."""
-    parts = pages.product(request).parts
+    parts, until = pages.product(request).parts, time.monotonic() + WAIT_SECONDS
     trial = await run_in_threadpool(confirming.try_code, parts, pending, code, wording=wording)
-    # It sleeps in no thread: every other page needs those.
-    for _ in range(int(WAIT_SECONDS / LOOK_SECONDS)):
-        right = await run_in_threadpool(confirming.believed, parts, trial)
-        if right is not None:
-            break
-        await asyncio.sleep(LOOK_SECONDS)
-    if right is None:
-        raise confirming.NotJudged
+    try:
+        with request.app.state.tries.taken(trial.answer_id):
+            right = await _judged(parts, trial, until)
+    except NotYet:
+        raise confirming.NotJudged from None
     if not right:
         raise trial.refusal
+
+
+async def _judged(parts: Parts, trial: Trial, until: float) -> bool:
+    """Return whether a worker believes figures. until: of the monotonic clock. Raises NotJudged."""
+    while True:
+        right = await run_in_threadpool(confirming.believed, parts, trial)
+        if right is not None:
+            return right
+        if time.monotonic() + LOOK_SECONDS > until:
+            raise confirming.NotJudged
+        # It sleeps in no thread: every other page needs those.
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 @router.api_route("/c/{token}", methods=READ)

@@ -48,6 +48,14 @@ def test_whoever_answers_for_it_reads_what_a_theft_means(made, tmp_path, databas
     assert "test any list of addresses" in then["index"]
     assert "They take nobody's data out and erase nobody" in then["pages"]
     assert "each reader who opens a link" in then["pages"]
+    assert "and no more" not in then["pages"]
+    for more in (
+        "return paths for every mail",
+        "enough of these stop a mailing",
+        "a no in anybody's name",
+        "subscribe again",
+    ):
+        assert more in then["pages"], more
     assert "all 10 addresses" in then["both"]
     assert not any("{" in one for one in (*then.values(), *document["clear"].values()))
     assert "reader0" not in str(document)

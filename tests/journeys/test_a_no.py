@@ -46,6 +46,8 @@ def listed(made, tmp_path):
 
 
 def link(made, purpose="fresh"):
+    if purpose == "fresh":
+        return house.fresh_link(made, 1)
     with made.parts.database.transaction() as session:
         return getattr(made.parts.tokens, purpose)(1, now=database.now(session))
 

@@ -51,6 +51,7 @@ class Site:
     readers: dict[str, dict[str, int]] = field(default_factory=dict)
     issues: dict[str, int] = field(default_factory=dict)
     signups: dict[str, list[int]] = field(default_factory=dict)
+    fresh: dict[int, str] = field(default_factory=dict)
     gone: int = 0
     going: int = 0
     devices: int = 0
@@ -82,6 +83,12 @@ class Site:
         """Return the path of the link by which a reader leaves."""
         digest = self.count("SELECT id FROM digest WHERE key = :key", key=DIGESTS[language][0])
         return f"/u/{self.worker.parts.tokens.leave(self.readers[language][role], digest, self.issues[language])}"
+
+    def own(self, reader: int) -> str:
+        """Return what stands in the fresh link of a reader, the same each time: no reader is mailed more than three a day."""
+        if reader not in self.fresh:
+            self.fresh[reader] = house.fresh_link(self.worker, reader)
+        return self.fresh[reader]
 
     def work(self) -> None:
         """Do what pages asked for, and let the mail go."""
@@ -200,7 +207,7 @@ def looking(site, language):
     tokens, now, old = site.worker.parts.tokens, site.now(), datetime(2024, 1, 1, tzinfo=UTC)
     reader, key = site.readers[language]["looks"], DIGESTS[language][0]
     join = f"/join?language={language}&digest={key}"
-    choose, own = tokens.preferences(reader, now=now), tokens.fresh(reader, now=now)
+    choose, own = tokens.preferences(reader, now=now), site.own(reader)
     asked = house.yes_link(site.worker, site.signups[language][0])
     look = (Go(join), Type("#email", f"new.{language}@example.org"), Press("main form button"))
     return {

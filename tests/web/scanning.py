@@ -87,7 +87,7 @@ def ground(worker, tmp_path, now):
         old=tokens._make(2, 1, 0, 0),
         stop=tokens.stop(number, now=now),
         confirm=house.yes_link(worker, 1),
-        fresh=tokens.fresh(1, now=now),
+        fresh=house.fresh_link(worker, 1),
         invitation=invited,
         issue=composed.mailing,
         alert=number,

@@ -16,6 +16,7 @@ from newsletter.subscribers import people, suppression, topics
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.subscribers.suppression import Reason
+from newsletter.tokens import COUNTERSIGN
 from newsletter.web import create
 from tests import house
 
@@ -58,8 +59,8 @@ def link(worker, now):
 
 
 @pytest.fixture
-def fresh(worker, now):
-    return f"/p/{worker.parts.tokens.fresh(1, now=now)}"
+def fresh(worker):
+    return f"/p/{house.fresh_link(worker, 1)}"
 
 
 def ask(worker, sql):
@@ -227,6 +228,22 @@ def test_a_fresh_link_does(worker, pages, fresh) -> None:
     assert own(worker) == ("Anna Nováková", "N1 9GU")
     pages.post(f"{fresh}/own", data={"name": "", "postcode": "E1 6AN", "forget": "1"})
     assert own(worker) == ("", "E1 6AN")
+
+
+@pytest.mark.parametrize("sign", ["", "A" * COUNTERSIGN])
+def test_a_fresh_link_that_nobody_mailed_is_one_of_a_newsletter(worker, pages, fresh, now, sign) -> None:
+    """Whoever kept a token key makes them for everybody: without what stood in a mail they show and end nothing more."""
+    forged = f"/p/{worker.parts.tokens.fresh(1, now=now)}{sign}"
+    pages.post(f"{fresh}/more", data=MORE | {"style": ["discreet"]})
+    assert "What you told us" not in pages.get(forged).text
+    assert pages.get(f"{forged}/sent").status_code == 409
+    assert pages.post(f"{forged}/own", data={"name": "Mallory", "postcode": "E1 6AN"}).status_code == 403
+    assert own(worker) == ("Ann Novak", "N1 9GU")
+    pages.post(f"{forged}/more", data=MORE)
+    assert [row.style for row in ask(worker, ASKED)] == ["d"], "no style is ended"
+    pages.post(fresh, data={"action": "leave"})
+    assert "on its way" in pages.post(forged, data={"action": "level", "level": "everything"}).text
+    assert taken(worker) == {}
 
 
 def test_a_name_that_no_mail_can_carry_is_refused(pages, fresh, worker) -> None:

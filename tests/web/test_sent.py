@@ -54,7 +54,7 @@ def links(worker):
         now = database.now(session)
     tokens = worker.parts.tokens
     return {
-        "fresh": tokens.fresh(1, now=now),
+        "fresh": house.fresh_link(worker, 1),
         "old": tokens.fresh(1, now=now - timedelta(days=3)),
         "preferences": tokens.preferences(1, now=now),
         "leave": tokens.leave(1, 1, 1),
@@ -92,8 +92,7 @@ def test_no_other_link_shows_it(worker, pages, links) -> None:
 
 def test_it_is_nobody_else_s(worker, pages, links) -> None:
     """Ben's page must not tell him that Ann was asked and welcomed."""
-    with worker.parts.database.transaction() as session:
-        ben = worker.parts.tokens.fresh(2, now=database.now(session))
+    ben = house.fresh_link(worker, 2)
     assert len(told(pages.get(f"/p/{ben}").text)) == 1
 
 

@@ -10,7 +10,8 @@ branch_labels = None
 depends_on = None
 
 APPEND_ONLY = ("consent_event", "consent_detail", "import_run")
-# What the pages may write: a wish and its proof; never an address, and nothing that decides what goes out or to whom.
+# What the pages may write: what a reader says on them, and its proof. No address, and nothing that goes out; but they can
+# subscribe whom we know, with a permission that nobody gave. 0062 leaves them fewer columns, and no suppression.
 WEB_INSERTS = ("consent_event", "consent_detail", "subscription", "suppression", "key_check")
 WEB_UPDATES = ("subscription (ended_at, end_reason)", "delivery (state, reason, due_at, outcome_at)")
 
