@@ -70,6 +70,64 @@ def test_a_no_under_any_other_heading_refuses_the_file(moving: Moving, heading: 
 
 
 @pytest.mark.parametrize(
+    "cell",
+    [
+        " unsubscribed", "unsubscribed ", "UnSubscribed", "Un-subscribed", "unsubscribed.", "(Unsubscribed)", "left ", " Deleted",
+        "Opted Out", "Opted-Out", "opted_out", "Opt out", "Do Not Contact", "Do not e-mail",
+        "\u00a0unsubscribed", "opted\u00a0out", "\u200bunsubscribed", "unsub\u00adscribed", "\u200eunsubscribed",
+        "un\u2011subscribed", "\uff35\uff4e\uff53\uff55\uff42\uff53\uff43\uff52\uff49\uff42\uff45\uff44",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("sheet", [False, True])
+def test_a_word_of_leaving_is_known_however_it_is_spelt(moving: Moving, cell: str, sheet: bool) -> None:
+    """A blank, a capital, a hyphen or what nobody sees in the cell must not let in who left, whatever stands above it."""
+    path = moving.folder / ("people.xlsx" if sheet else "people.csv")
+    if sheet:
+        exports.xlsx(path, [["email", "state"], ["ann@example.org", "fine"], ["gone@example.org", cell]])
+    else:
+        path.write_text(f"email,state\nann@example.org,fine\ngone@example.org,{cell}\n", encoding="utf-8-sig")
+    with pytest.raises(BadMapping):
+        moving.bring(path, evidence="paper")
+    assert moving.people() == set()
+
+
+@pytest.mark.parametrize("cell", ["Un-subscribed", "unsubscribed.", "\u00a0unsubscribed", "\u200bUNSUBSCRIBED"])
+@pytest.mark.parametrize("heading", ["status", "permission"])
+def test_who_left_is_barred_however_it_is_spelt(moving: Moving, heading: str, cell: str) -> None:
+    """Left out alone, they would come in by the next list that says nothing of them."""
+    text = f"email,{heading}\nann@example.org,subscribed\ngone@example.org,{cell}\n"
+    moving.bring(moving.file("people.csv", text), evidence="paper")
+    assert (moving.readers(), moving.barred()) == ({"ann"}, {"gone": "left"})
+
+
+@pytest.mark.parametrize("cell", ["-", ".", "-1", "not subscribed", "?"])
+@pytest.mark.parametrize("heading", ["status", "permission"])
+def test_no_mark_makes_a_word_one_that_brings_in(moving: Moving, heading: str, cell: str) -> None:
+    """Only who left is looked for beneath marks: what was no yes, or no status of ours, must not become one."""
+    text = f"email,{heading}\nann@example.org,subscribed\nodd@example.org,{cell}\n"
+    moving.bring(moving.file("people.csv", text), evidence="paper")
+    assert (moving.readers(), moving.barred()) == ({"ann"}, {})
+
+
+@pytest.mark.parametrize(
+    ("yes", "no"),
+    [("\u200eyes", "no\u200b"), ("\u2714\ufe0f", "\u274c"), ("\uff59\uff45\uff53", "\uff4e\uff4f"), ("YES", "\u00a0No")],
+)  # fmt: skip
+def test_yes_and_no_are_read_as_they_look(moving: Moving, yes: str, no: str) -> None:
+    """A no that is not seen as one would make its column be about something else, and everybody in it come in."""
+    text = f"email,newsletter\nann@example.org,{yes}\ngone@example.org,{no}\n"
+    assert "“newsletter”" in refusal(moving, text)
+    moving.bring(moving.folder / "people.csv", evidence="paper", chosen=mapped("newsletter=permission"))
+    assert (moving.readers(), moving.barred()) == ({"ann"}, {})
+
+
+@pytest.mark.parametrize("heading", ["Opt\u00a0out", "Don’t contact", "\u200bDo not e\u00admail", "UN\u00adSUB"])
+def test_a_heading_is_read_as_it_looks(moving: Moving, heading: str) -> None:
+    """What a spreadsheet put between its letters hides no column that may say who wants no mail."""
+    refusal(moving, f"email,{heading}\nann@example.org,\ngone@example.org,by phone\n")
+
+
+@pytest.mark.parametrize(
     ("words", "refused"),
     [
         (["yes", "no"], True),
