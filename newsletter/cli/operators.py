@@ -10,7 +10,7 @@ import typer
 
 from newsletter import database
 from newsletter.assembly import Newsletter
-from newsletter.cli.door import AsJson, ask_address, listing, newsletter, page, screen, show
+from newsletter.cli.door import LARGEST, AsJson, Limit, ask_address, listing, newsletter, page, screen, show
 from newsletter.journeys import team
 from newsletter.operators import audit, people, tokens
 from newsletter.operators.audit import SHELL, Fault, Head, Verdict
@@ -23,7 +23,9 @@ programs = typer.Typer(no_args_is_help=True, help="Keys by which programs act as
 records = typer.Typer(no_args_is_help=True, help="Who did what, and whether the record still holds.")
 app.add_typer(programs, name="tokens")
 
-Number = Annotated[int, typer.Argument(metavar="NUMBER", help="Of the operator, as “operators list” shows it.")]
+Number = Annotated[
+    int, typer.Argument(metavar="NUMBER", min=1, max=LARGEST, help="Of the operator, as “operators list” shows it.")
+]
 Roles = Annotated[list[Role], typer.Option("--role", help="May be given several times.")]
 
 
@@ -158,7 +160,8 @@ def list_tokens(as_json: AsJson = False) -> None:
 
 @programs.command("revoke")
 def revoke_token(
-    number: Annotated[int, typer.Argument(metavar="NUMBER", help="Of the token.")], as_json: AsJson = False
+    number: Annotated[int, typer.Argument(metavar="NUMBER", min=1, max=LARGEST, help="Of the token.")],
+    as_json: AsJson = False,
 ) -> None:
     """End a token."""
     with newsletter() as made, made.parts.database.transaction() as session:
@@ -205,7 +208,7 @@ def _say(verdict: Verdict, *, compared: bool) -> None:
 
 
 @records.command("list")
-def list_entries(limit: int = 50, as_json: AsJson = False) -> None:
+def list_entries(limit: Limit = 50, as_json: AsJson = False) -> None:
     """List what was done, newest first. Operators stand there by number."""
     with newsletter() as made, made.parts.database.transaction() as session:
         rows = [

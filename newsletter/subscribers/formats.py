@@ -12,6 +12,7 @@ from enum import StrEnum
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from newsletter.errors import Invalid
+from newsletter.subscribers import spelling
 from newsletter.subscribers.suppression import Reason
 
 
@@ -142,14 +143,14 @@ _OWN: dict[Format, dict[str, str]] = {
 _PERMISSION = re.compile(r"(is |email |e mail |gdpr |newsletter )?(subscribed|consent|opt ?in|opted in)").fullmatch
 """What a list of one's own calls the column that says yes where somebody wants mail; blanks for what stands between words."""
 YES = frozenset((
-    "yes", "y", "true", "t", "1", "1.0", "x", "on", "ok", "✓", "✔", "☑", "ja", "j", "wahr", "oui", "o", "vrai", "si", "sí",
+    "yes", "y", "true", "t", "1", "1.0", "x", "on", "ok", "✓", "✔", "☑", "✅", "ja", "j", "wahr", "oui", "o", "vrai", "si", "sí",
     "sì", "s", "verdadero", "vero", "sim", "verdadeiro", "да", "tak", "evet", "بله", "بلی", "آری", "نعم", "أجل",
 ))  # fmt: skip
 NO = frozenset((
-    "no", "n", "false", "f", "0", "0.0", "off", "✗", "✘", "☐", "nein", "falsch", "non", "faux", "falso", "não", "nao", "нет",
-    "nie", "hayır", "نه", "خیر", "خير", "لا", "كلا",
+    "no", "n", "false", "f", "0", "0.0", "off", "✗", "✘", "✖", "❌", "☐", "nein", "falsch", "non", "faux", "falso", "não", "nao",
+    "нет", "nie", "hayır", "hayir", "نه", "خیر", "خير", "لا", "كلا",
 ))  # fmt: skip
-"""How columns that are ticked or not are written; in small letters."""
+"""How columns that are ticked or not are written; as `spelling.seen` returns it."""
 _STANDINGS = {
     "subscribed": Standing.SUBSCRIBED,
     "enabled": Standing.SUBSCRIBED,
@@ -170,8 +171,9 @@ _STANDINGS = {
     "pending": Standing.UNCONFIRMED,
 }
 _THEIRS = {Format.MAILPOET: {"inactive": Standing.SUBSCRIBED}}  # there: reads seldom, and takes it still
-LEAVING = frozenset(word for word, standing in _STANDINGS.items() if standing is not Standing.SUBSCRIBED)
-"""Words that keep their person out under "status"."""
+_KEEPING = {spelling.letters(word): said for word, said in _STANDINGS.items() if said is not Standing.SUBSCRIBED}
+LEAVING = frozenset(_KEEPING)
+"""Words that keep their person out under "status", as `spelling.letters` returns them."""
 # Where columns disagree, what keeps mail away for good holds, then what keeps a row out.
 _WEIGHT = (Standing.SUBSCRIBED, *NOT_TAKEN, *SUPPRESSED)
 
@@ -306,7 +308,7 @@ _NEVER = re.compile(
 
 def is_never(text: str) -> bool:
     """Return whether this is how a program writes that something never was. All other words count: whoever left stays out."""
-    said = text.strip().lower()
+    said = spelling.seen(text)
     return said in NO or (said not in YES and bool(_NEVER(said)))
 
 
@@ -330,15 +332,19 @@ def standing(values: Mapping[str, str], kind: Format) -> Standing:
 
 
 def _said(word: str, kind: Format) -> Standing:
-    said = word.strip().lower()
-    return _THEIRS.get(kind, {}).get(said) or _STANDINGS.get(said, Standing.OFF)
+    return _THEIRS.get(kind, {}).get(spelling.seen(word)) or _meant(word) or Standing.OFF
 
 
 def _permitted(word: str) -> Standing:
-    said = word.strip().lower()
+    said = spelling.seen(word)
     if said in YES:
         return Standing.SUBSCRIBED
-    return _STANDINGS.get(said, Standing.UNASKED) if said else Standing.UNASKED
+    return (_meant(word) if said else None) or Standing.UNASKED
+
+
+def _meant(word: str) -> Standing | None:
+    """Whoever takes mail is so in the very word; whoever left, with any mark between its letters as well."""
+    return _STANDINGS.get(spelling.seen(word)) or _KEEPING.get(spelling.letters(word))
 
 
 def tags(text: str) -> tuple[str, ...]:

@@ -183,7 +183,7 @@ def _watch(
     """Return what looks at what nobody reads; a table of those who left may say anything."""
     if standing in (None, Standing.SUBSCRIBED):
         return unread.watch(names, found, kind, mapping)
-    return unread.Watch((), frozenset(), frozenset(), ticks=False)
+    return unread.Watch((), frozenset(), frozenset(), own=False)
 
 
 def _there(mapping: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from newsletter.subscribers import formats
+from newsletter.subscribers import formats, spelling
 from newsletter.subscribers.formats import OWN, BadMapping, Format, Headings
 
 _DOUBTFUL = re.compile(
@@ -15,7 +15,11 @@ _PERMITTING = re.compile(
     "delet|remov|reject|declin|refus|allow|cancel|withdr|marketing|gdpr|preference|einwillig|abgemeldet|رضایت|موافق|حذف"
 ).search
 """The same of lists of one's own, where a column may be called anything; and what says who may be written to."""
-_OFF = frozenset(("inactive", "deleted", "removed", "rejected", "declined", "opted out", "opted-out", "do not contact"))
+_OFF = frozenset(map(spelling.letters, (
+    "inactive", "deleted", "removed", "rejected", "declined", "opted out", "opt out", "do not contact", "do not mail",
+    "do not email",
+)))  # fmt: skip
+"""What lists of one's own say besides of whoever wants no mail."""
 
 
 def require_clear(found: Headings, kind: Format, mapping: Mapping[str, str]) -> None:
@@ -23,7 +27,7 @@ def require_clear(found: Headings, kind: Format, mapping: Mapping[str, str]) -> 
     doubtful = [
         name
         for name in found.ignored
-        if name not in mapping and (_DOUBTFUL(name) or (kind in OWN and _PERMITTING(name)))
+        if name not in mapping and (_DOUBTFUL(spelling.seen(name)) or (kind in OWN and _permits(name)))
     ]
     if doubtful:
         raise BadMapping("standing", headings=_named(doubtful), heading=doubtful[0])
@@ -33,24 +37,33 @@ class Watch:
     """Looks at what is not read of one table, row by row.
 
     Many programs translate their headings and not what stands below: whoever is “unsubscribed” under “Statut global” has left.
-    And whatever its heading and language, a column of nothing but yes and no may be the one that says who wants mail.
+    In a list of one's own a column of nothing but yes and no may be the one that says who wants mail, whatever its heading and
+    language. The exports of other systems hold many such, and say elsewhere who takes mail: there a no counts under a heading
+    that may be about permission.
     """
 
-    def __init__(self, names: Sequence[str], passed: frozenset[int], words: frozenset[str], *, ticks: bool) -> None:
-        """passed: places of the columns that are read, or said to say nothing; words: of leaving; ticks: look for yes and no."""
-        self._names, self._passed, self._ticks = names, passed, ticks
-        self._words = frozenset(said for word in words for said in (word, word.capitalize(), word.upper()))
+    def __init__(self, names: Sequence[str], passed: frozenset[int], words: frozenset[str], *, own: bool) -> None:
+        """passed: places of the columns that are read, or said to say nothing; words: of leaving; own: a list of one's own."""
+        self._names, self._passed, self._ticks, self._words = names, passed, own, words
         self._width, self._open, self._ticked = 0, list[int](), set[int]()
+        # Of a list of one's own `require_clear` has refused these.
+        self._asked = [place for place, name in enumerate(names) if place not in passed and _permits(name)]
+        self._denied = dict[str, None]()
 
     def __call__(self, number: int, cells: Sequence[str]) -> None:
         """Look at all cells of a row. Raises BadMapping where one that is not read says who has left."""
-        if not self._words.isdisjoint(cells):
+        if not self._words.isdisjoint(spelling.all_letters(cells)):
             self._require_unsaid(number, cells)
         if self._ticks:
             self._tick(cells)
+        for place in self._asked:
+            if place < len(cells) and _denies(cells[place]):
+                self._denied[self._names[place]] = None
 
     def finish(self) -> None:
-        """Raise BadMapping where nothing but yes and no stood in a column that is not read."""
+        """Raise BadMapping where nothing but yes and no stood in a column that is not read, or a no to what it asks."""
+        if self._denied:
+            raise BadMapping("standing", headings=_named(self._denied), heading=next(iter(self._denied)))
         places = [place for place in self._open if place in self._ticked]
         names = [self._name(place) for place in places]
         if "" in names:
@@ -60,17 +73,17 @@ class Watch:
 
     def _require_unsaid(self, number: int, cells: Sequence[str]) -> None:
         for place, cell in enumerate(cells):
-            if cell in self._words and place not in self._passed:
+            if place not in self._passed and spelling.letters(cell) in self._words:
                 heading = self._name(place)
                 problem = "standing-told" if heading else "standing-unnamed"
-                raise BadMapping(problem, row=number, word=cell, heading=heading, place=place + 1)
+                raise BadMapping(problem, row=number, word=cell.strip(), heading=heading, place=place + 1)
 
     def _tick(self, cells: Sequence[str]) -> None:
         if len(cells) > self._width:
             self._open += [place for place in range(self._width, len(cells)) if place not in self._passed]
             self._width = len(cells)
         for place in self._open[:]:
-            said = cells[place].strip().lower() if place < len(cells) else ""
+            said = spelling.seen(cells[place]) if place < len(cells) else ""
             if said in formats.YES or said in formats.NO:
                 self._ticked.add(place)
             elif said and not formats.is_never(said):
@@ -80,12 +93,20 @@ class Watch:
         return self._names[place] if place < len(self._names) else ""
 
 
+def _permits(heading: str) -> bool:
+    return bool(_PERMITTING(spelling.seen(heading).replace("’", "'")))
+
+
+def _denies(cell: str) -> bool:
+    return spelling.seen(cell) in formats.NO or spelling.letters(cell) in _OFF
+
+
 def watch(names: Sequence[str], found: Headings, kind: Format, mapping: Mapping[str, str]) -> Watch:
     """Return what looks at the rows of a table whose people would come in."""
     passed = {place for place, name in enumerate(names) if mapping.get(name) == "-"}
     passed |= {names.index(name) for name in found.columns}
     own = kind in OWN
-    return Watch(names, frozenset(passed), formats.LEAVING | (_OFF if own else frozenset()), ticks=own)
+    return Watch(names, frozenset(passed), formats.LEAVING | (_OFF if own else frozenset()), own=own)
 
 
 def _named(headings: Iterable[str]) -> str:

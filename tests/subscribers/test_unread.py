@@ -1,5 +1,7 @@
 """What columns say that nobody reads: whoever said no under any heading must not come in, and never in silence."""
 
+from zipfile import ZipFile
+
 import pytest
 
 from newsletter import languages
@@ -67,6 +69,64 @@ def test_a_no_under_any_other_heading_refuses_the_file(moving: Moving, heading: 
     assert f'--map "{heading.lower()}=-"' in said
     moving.bring(moving.folder / "people.csv", evidence="paper", chosen=mapped(f"{heading}=-"))
     assert moving.readers() == {"ann", "gone"}
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        " unsubscribed", "unsubscribed ", "UnSubscribed", "Un-subscribed", "unsubscribed.", "(Unsubscribed)", "left ", " Deleted",
+        "Opted Out", "Opted-Out", "opted_out", "Opt out", "Do Not Contact", "Do not e-mail",
+        "\u00a0unsubscribed", "opted\u00a0out", "\u200bunsubscribed", "unsub\u00adscribed", "\u200eunsubscribed",
+        "un\u2011subscribed", "\uff35\uff4e\uff53\uff55\uff42\uff53\uff43\uff52\uff49\uff42\uff45\uff44",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("sheet", [False, True])
+def test_a_word_of_leaving_is_known_however_it_is_spelt(moving: Moving, cell: str, sheet: bool) -> None:
+    """A blank, a capital, a hyphen or what nobody sees in the cell must not let in who left, whatever stands above it."""
+    path = moving.folder / ("people.xlsx" if sheet else "people.csv")
+    if sheet:
+        exports.xlsx(path, [["email", "state"], ["ann@example.org", "fine"], ["gone@example.org", cell]])
+    else:
+        path.write_text(f"email,state\nann@example.org,fine\ngone@example.org,{cell}\n", encoding="utf-8-sig")
+    with pytest.raises(BadMapping):
+        moving.bring(path, evidence="paper")
+    assert moving.people() == set()
+
+
+@pytest.mark.parametrize("cell", ["Un-subscribed", "unsubscribed.", "\u00a0unsubscribed", "\u200bUNSUBSCRIBED"])
+@pytest.mark.parametrize("heading", ["status", "permission"])
+def test_who_left_is_barred_however_it_is_spelt(moving: Moving, heading: str, cell: str) -> None:
+    """Left out alone, they would come in by the next list that says nothing of them."""
+    text = f"email,{heading}\nann@example.org,subscribed\ngone@example.org,{cell}\n"
+    moving.bring(moving.file("people.csv", text), evidence="paper")
+    assert (moving.readers(), moving.barred()) == ({"ann"}, {"gone": "left"})
+
+
+@pytest.mark.parametrize("cell", ["-", ".", "-1", "not subscribed", "?"])
+@pytest.mark.parametrize("heading", ["status", "permission"])
+def test_no_mark_makes_a_word_one_that_brings_in(moving: Moving, heading: str, cell: str) -> None:
+    """Only who left is looked for beneath marks: what was no yes, or no status of ours, must not become one."""
+    text = f"email,{heading}\nann@example.org,subscribed\nodd@example.org,{cell}\n"
+    moving.bring(moving.file("people.csv", text), evidence="paper")
+    assert (moving.readers(), moving.barred()) == ({"ann"}, {})
+
+
+@pytest.mark.parametrize(
+    ("yes", "no"),
+    [("\u200eyes", "no\u200b"), ("\u2714\ufe0f", "\u274c"), ("\uff59\uff45\uff53", "\uff4e\uff4f"), ("YES", "\u00a0No")],
+)  # fmt: skip
+def test_yes_and_no_are_read_as_they_look(moving: Moving, yes: str, no: str) -> None:
+    """A no that is not seen as one would make its column be about something else, and everybody in it come in."""
+    text = f"email,newsletter\nann@example.org,{yes}\ngone@example.org,{no}\n"
+    assert "“newsletter”" in refusal(moving, text)
+    moving.bring(moving.folder / "people.csv", evidence="paper", chosen=mapped("newsletter=permission"))
+    assert (moving.readers(), moving.barred()) == ({"ann"}, {})
+
+
+@pytest.mark.parametrize("heading", ["Opt\u00a0out", "Don’t contact", "\u200bDo not e\u00admail", "UN\u00adSUB"])
+def test_a_heading_is_read_as_it_looks(moving: Moving, heading: str) -> None:
+    """What a spreadsheet put between its letters hides no column that may say who wants no mail."""
+    refusal(moving, f"email,{heading}\nann@example.org,\ngone@example.org,by phone\n")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +227,7 @@ def test_inactive_reads_seldom_in_mailpoet_and_nowhere_else(
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("people.csv", "Email Address,LEID,VIP,Consent\na@example.org,1,no,no\n"),
+        ("people.csv", "Email Address,LEID,VIP,Consent\na@example.org,1,no,yes\nb@example.org,2,no,\n"),
         ("people.csv", "uuid,email,attributes,status,tick\n1,a@example.org,{},enabled,false\n"),
         ("MailPoet_export_1.csv", "Email,List status,Global status,Terms\na@example.org,subscribed,subscribed,0\n"),
     ],
@@ -177,7 +237,36 @@ def test_exports_that_say_who_left_in_columns_of_their_own_go_on_as_before(
 ) -> None:
     """There a system says who takes mail, and a ticked field beside it is a question of somebody's form."""
     moving.bring(moving.file(name, text), evidence="paper")
-    assert moving.readers() == {"a"}
+    assert moving.readers() - {"b"} == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("people.csv", "Email Address,LEID,Consent,GDPR mail\na@example.org,1,yes,1\ngone@example.org,2,No ,0\n"),
+        ("people.csv", "uuid,email,attributes,status,Consent\n1,a@example.org,{},enabled,declined\n"),
+        ("MailPoet_export_1.csv", "Email,List status,Global status,Consent\na@example.org,subscribed,subscribed,نه\n"),
+    ],
+)
+def test_a_no_to_what_an_export_s_own_field_asks_refuses_it(moving: Moving, name: str, text: str) -> None:
+    """A team that asked for consent in a field of its own was told no there, whatever the system says beside it."""
+    assert "“consent”" in refusal(moving, text, name=name)
+    moving.bring(moving.folder / name, evidence="paper", chosen=Chosen(mapping={"consent": "permission"} | (
+        {"gdpr mail": "-"} if "GDPR" in text else {}
+    )))  # fmt: skip
+    assert (moving.readers(), moving.barred()) == ({"a"} if "yes" in text else set(), {})
+
+
+def test_a_whole_zip_whose_field_says_no_is_refused_until_it_is_explained(moving: Moving) -> None:
+    """The field stands in each of its tables; who left there stays barred and who agreed comes in."""
+    path = moving.folder / "audience.zip"
+    with ZipFile(path, "w") as package:
+        package.writestr("subscribed.csv", "Email Address,Consent,LEID\na@example.org,yes,1\nb@example.org,no,2\n")
+        package.writestr("unsubscribed.csv", "Email Address,Consent,UNSUB_TIME,LEID\nc@example.org,no,2024-01-01,3\n")
+    with pytest.raises(BadMapping):
+        moving.bring(path, evidence="paper")
+    moving.bring(path, evidence="paper", chosen=mapped("Consent=permission"))
+    assert (moving.readers(), moving.barred()) == ({"a"}, {"c": "left"})
 
 
 def test_usual_columns_need_no_explaining(moving: Moving) -> None:
