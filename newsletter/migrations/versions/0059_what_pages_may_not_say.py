@@ -7,7 +7,7 @@ link by what a worker kept of it as it went (docs/adr/0028): one that was mailed
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0062"
+revision = "0059"
 down_revision = "0058"
 branch_labels = None
 depends_on = None
