@@ -11,7 +11,7 @@ depends_on = None
 
 APPEND_ONLY = ("consent_event", "consent_detail", "import_run")
 # What the pages may write: what a reader says on them, and its proof. No address, and nothing that goes out; but they can
-# subscribe whom we know, with a permission that nobody gave. 0062 leaves them fewer columns, and no suppression.
+# subscribe whom we know, with a permission that nobody gave. 0059 leaves them fewer columns, and no suppression.
 WEB_INSERTS = ("consent_event", "consent_detail", "subscription", "suppression", "key_check")
 WEB_UPDATES = ("subscription (ended_at, end_reason)", "delivery (state, reason, due_at, outcome_at)")
 
