@@ -202,7 +202,7 @@ class Carrier:
         out = self._out[envelope.key]
         granted, late = out.window.granted, 0
         while not out.paid or (windows.boot_seconds() - granted > seconds.LATE / seconds.SLOTS and late < PUT_OFF):
-            if self._over or self._until():
+            if self._away.enough or self._until():
                 return False
             granted, late = windows.boot_seconds(), late + 1
             grant = await asyncio.to_thread(self._recorder.grant_anew, self._relay, self._work.lease, paid=out.paid)
@@ -453,19 +453,25 @@ TURNED_AWAY = 3
 
 
 class _TurnedAway:
-    """Whether a relay refuses us, told by its answers: so many in a row, or all there were. instead: as of `Turn`."""
+    """Whether a relay refuses us, told by its answers: so many in a row, or all there were.
+
+    instead  as of `Turn`
+    enough   it has refused us so often in a row, once: nothing more is introduced to it
+    """
 
     def __init__(self, instead: bool) -> None:
         self.instead = instead
+        self.enough = False
         self._answers, self._in_a_row = 0, 0
         self._last: Refusal | None = None
 
     def told(self, by: Refusal | None) -> bool:
-        """Hear of an answer, how it refused us or None; return whether that is enough."""
+        """Hear of an answer, how it refused us or None; return whether it was enough by now."""
         self._answers += 1
         self._in_a_row = self._in_a_row + 1 if by else 0
         self._last = by or self._last
-        return self._in_a_row >= TURNED_AWAY
+        self.enough |= self._in_a_row >= TURNED_AWAY
+        return self.enough
 
     @property
     def by(self) -> Refusal | None:

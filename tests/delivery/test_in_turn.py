@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from newsletter.delivery import pacing
 from newsletter.journeys import publish
@@ -25,6 +25,16 @@ class SlowToOpen(smtp.Sink):
 def used(made):
     with made.parts.database.transaction() as session:
         return session.execute(text("SELECT coalesce(sum(used), 0) FROM relay_use")).scalar_one()
+
+
+def leases(made):
+    with made.parts.database.transaction() as session:
+        return session.execute(text("SELECT sum(fence) FROM shard")).scalar_one()
+
+
+def slow_down(made, seconds):
+    """Have the database a way off: so long for each statement."""
+    event.listen(made.parts.database.engine, "before_cursor_execute", lambda *_all: time.sleep(seconds))
 
 
 def test_only_a_slow_pace_goes_in_turn():
@@ -64,4 +74,39 @@ def test_who_stops_while_a_turn_is_waited_for_pays_for_what_went(tmp_path, datab
         threading.Timer(2, halt.set).start()
         made.deliver("bulk", seconds=20, until=halt.is_set)
         assert 10 < len(sink.messages) == used(made) < 40
+        made.close()
+
+
+def test_the_last_message_goes_through_a_session_abroad_that_had_lain_idle(tmp_path, database_urls):
+    """Whether it is still there is asked first, and the answer alone takes longer than a turn: a service mail went never."""
+    with smtp.running(smtp.Sink(command_seconds=0.05)) as sink:
+        made = house.build(tmp_path, database_urls, f"{sink.url}?connections=4&rate=14&daily=1000")
+        composed = house.issue(made, tmp_path, addresses=["first@example.org", "second@example.com"])
+        publish.send(made.parts, composed.issue)
+        with made.parts.database.transaction() as session:
+            session.execute(
+                text("UPDATE delivery SET state = 'deferred', due_at = now() + interval '1 hour' WHERE position = 1")
+            )
+        made.deliver("bulk", seconds=3)
+        assert len(sink.messages) == 1
+        with made.parts.database.transaction() as session:
+            session.execute(text("UPDATE delivery SET due_at = now() WHERE state = 'deferred'"))
+        made.sweep()
+        time.sleep(1.5)
+        before, began = leases(made), time.monotonic()
+        made.deliver("bulk", seconds=10)
+        assert (len(sink.messages), leases(made) - before, used(made)) == (2, 1, 2)
+        assert sink.messages[1].at - began < 2
+        made.close()
+
+
+def test_the_last_message_goes_where_the_database_is_a_way_off(tmp_path, database_urls):
+    """Asking alone takes longer than a turn there: who is given up for that is leased again at once, for ever."""
+    with smtp.running(smtp.Sink()) as sink:
+        made = house.build(tmp_path, database_urls, f"{sink.url}?connections=4&rate=14&daily=1000")
+        composed = house.issue(made, tmp_path, addresses=house.addresses(1))
+        publish.send(made.parts, composed.issue)
+        slow_down(made, 0.003)
+        made.deliver("bulk", seconds=10)
+        assert (len(sink.messages), leases(made), used(made)) == (1, 1, 1)
         made.close()
