@@ -19,7 +19,7 @@ from functools import partial
 
 import structlog
 
-from newsletter.delivery import budget, outcomes, pacing, seconds, thresholds, windows
+from newsletter.delivery import budget, outcomes, pacing, thresholds, windows
 from newsletter.delivery.envelopes import Envelopes
 from newsletter.delivery.journal import Journal
 from newsletter.delivery.leasing import Work
@@ -27,7 +27,7 @@ from newsletter.delivery.pacing import WINDOW_MESSAGES, WINDOW_SECONDS
 from newsletter.delivery.recording import Recorder
 from newsletter.delivery.speed import Speed
 from newsletter.delivery.turns import Carried, Refusal, Turn
-from newsletter.delivery.windows import Clock, Window
+from newsletter.delivery.windows import Clock, Way, Window
 from newsletter.errors import Invalid
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
 from newsletter.ledger.mailings import AT_LEAST_ONCE
@@ -50,14 +50,14 @@ SHUT = Window(frozenset(), 0.0)
 
 
 class _Out:
-    """A row on its way, and the window under which its message may be begun. paid: whether it has its part of the budget."""
+    """A row on its way, the window under which its message may be begun, and when it got its part of the budget: None, not yet."""
 
-    __slots__ = ("paid", "row", "window")
+    __slots__ = ("granted", "row", "window")
 
     def __init__(self, row: Row, window: Window) -> None:
         self.row = row
         self.window = window
-        self.paid = True
+        self.granted = window.granted
 
 
 class Load:
@@ -107,6 +107,7 @@ class Carrier:
         self._in_turn = pacing.in_turn(self._relay)
         self._waiting = 0
         self._away = _TurnedAway(turn.instead)
+        self._way = Way()
         self._pool, self._envelopes, self._recorder = pool, envelopes, recorder
         self._load = load or Load(work.rows)
         self._load.carriers.append(self)
@@ -199,14 +200,13 @@ class Carrier:
 
     async def turn(self, envelope: Envelope) -> bool:
         """Wait for an envelope's turn in the relay's pace: asked for anew where it came too long before this moment."""
-        out = self._out[envelope.key]
-        granted, late = out.window.granted, 0
-        while not out.paid or (windows.boot_seconds() - granted > seconds.LATE / seconds.SLOTS and late < PUT_OFF):
+        out, asked = self._out[envelope.key], 0
+        while out.granted is None or (self._way.late(out.granted) and asked < PUT_OFF):
             if self._away.enough or self._until():
                 return False
-            granted, late = windows.boot_seconds(), late + 1
-            grant = await asyncio.to_thread(self._recorder.grant_anew, self._relay, self._work.lease, paid=out.paid)
-            out.paid = grant.messages > 0
+            anew = partial(self._recorder.grant_anew, self._relay, self._work.lease, paid=out.granted is not None)
+            grant, at = await asyncio.to_thread(anew)
+            out.granted, asked = at if grant.messages else None, asked + 1
             if grant.wait_seconds > budget.PATIENCE_SECONDS:
                 return False
             await asyncio.sleep(grant.wait_seconds)
@@ -236,7 +236,7 @@ class Carrier:
         """Leave an envelope for another turn."""
         out = self._out.pop(envelope.key)
         self._kept.append(out.row)
-        self._unspent += out.paid
+        self._unspent += out.granted is not None
 
     def done(self, envelope: Envelope, outcome: Outcome) -> None:
         """Keep what became of an envelope until there is enough to write."""
@@ -335,6 +335,8 @@ class Carrier:
         asking.add_done_callback(self._asking.discard)
         # Shielded: a session that dies while it waits takes nobody else's permission with it, and `_stop` waits for the answer.
         window = await asyncio.shield(asking)
+        if window and window.granted:
+            self._way.came(window.granted)
         if window and window.wait > budget.PATIENCE_SECONDS:
             log.info("budget spent", relay=self._relay.name, limit=window.why, wait=round(window.wait))
         return window

@@ -14,7 +14,7 @@ SLOTS = 100
 LATE = 2
 """So many pieces more: what is granted a moment later may be on the wire sooner than what was granted first.
 
-What is later than that is granted anew (`Carrier.turn`)."""
+What comes so much later than usual is granted anew (`Carrier.turn`)."""
 _SPAN = SLOTS + LATE
 _ASTRAY = 5 * SLOTS
 Given = Sequence[Sequence[int]]

@@ -100,6 +100,21 @@ def test_the_last_message_goes_through_a_session_abroad_that_had_lain_idle(tmp_p
         made.close()
 
 
+def test_a_pace_holds_where_the_database_is_a_way_off(tmp_path, database_urls):
+    """What each grant takes to come delays nobody: who granted every message three times over sent a third of the pace."""
+    heard = []
+    with smtp.running(smtp.Sink(refuse=lambda _recipient: heard.append(time.monotonic()))) as sink:
+        made = house.build(tmp_path, database_urls, f"{sink.url}?connections=6&rate=14&daily=1000")
+        composed = house.issue(made, tmp_path, addresses=house.addresses(120))
+        publish.send(made.parts, composed.issue)
+        slow_down(made, 0.002)
+        made.deliver("bulk", seconds=7)
+        made.close()
+    assert max(sum(start <= at < start + 0.99 for at in heard) for start in heard) <= 14
+    steady = heard[14:]
+    assert (len(steady) - 1) / (steady[-1] - steady[0]) >= 8, "13 and more where nobody else has the cores, and it was 4.5"
+
+
 def test_the_last_message_goes_where_the_database_is_a_way_off(tmp_path, database_urls):
     """Asking alone takes longer than a turn there: who is given up for that is leased again at once, for ever."""
     with smtp.running(smtp.Sink()) as sink:
