@@ -13,7 +13,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
 
@@ -118,7 +118,7 @@ class Carrier:
         self._wanted, self._given = asyncio.Event(), asyncio.Event()
         self._over = False
         self._wait = 0.0
-        self._unspent = 0
+        self._unspent: list[datetime] = []
         self._drawn = 0
         self._limits: set[Limit] = set()
         self._heed_at = time.monotonic() + HEED_SECONDS
@@ -178,7 +178,7 @@ class Carrier:
             except Invalid as error:
                 # One reader's values could not be written into the message: theirs fails, the others go.
                 self._results.append(Result(row.id, DeliveryState.REJECTED, reason=error.message))
-                self._unspent += 1
+                self._leave(window.granted)
                 continue
             self._out[row.id] = _Out(row, window)
             self._drawn += 1
@@ -204,7 +204,7 @@ class Carrier:
         while out.granted is None or (self._way.late(out.granted) and asked < PUT_OFF):
             if self._away.enough or self._until():
                 return False
-            anew = partial(self._recorder.grant_anew, self._relay, self._work.lease, paid=out.granted is not None)
+            anew = partial(self._recorder.grant_anew, self._relay, self._work.lease, granted=out.granted)
             grant, at = await asyncio.to_thread(anew)
             out.granted, asked = at if grant.messages else None, asked + 1
             if grant.wait_seconds > budget.PATIENCE_SECONDS:
@@ -236,7 +236,7 @@ class Carrier:
         """Leave an envelope for another turn."""
         out = self._out.pop(envelope.key)
         self._kept.append(out.row)
-        self._unspent += out.granted is not None
+        self._leave(out.granted)
 
     def done(self, envelope: Envelope, outcome: Outcome) -> None:
         """Keep what became of an envelope until there is enough to write."""
@@ -329,7 +329,7 @@ class Carrier:
                 await asyncio.to_thread(self._opened)
 
     async def _ask(self, rows: Sequence[Row], *, relay: Relay | None) -> Window | None:
-        unspent, self._unspent = (self._unspent, 0) if relay else (0, self._unspent)
+        unspent, self._unspent = (self._unspent, []) if relay else ([], self._unspent)
         asking = asyncio.get_running_loop().run_in_executor(None, self._open, rows, relay, unspent)
         self._asking.add(asking)
         asking.add_done_callback(self._asking.discard)
@@ -341,7 +341,7 @@ class Carrier:
             log.info("budget spent", relay=self._relay.name, limit=window.why, wait=round(window.wait))
         return window
 
-    def _open(self, rows: Sequence[Row], relay: Relay | None, unspent: int) -> Window | None:
+    def _open(self, rows: Sequence[Row], relay: Relay | None, unspent: Sequence[datetime]) -> Window | None:
         self._heeding()
         database, lease, first = self._recorder.database, self._work.lease, self._yields_to
         return windows.open(database, lease, rows, relay=relay, unspent=unspent, yields_to=first)
@@ -361,9 +361,15 @@ class Carrier:
 
     def _recall(self) -> None:
         """Take back what was allowed and not begun: its window has closed, or will."""
-        self._unspent += len(self._allowed)
+        for _, window in self._allowed:
+            self._leave(window.granted)
         self._put_back([row for row, _ in self._allowed])
         self._allowed.clear()
+
+    def _leave(self, granted: Clock | None) -> None:
+        """Remember to give back what was paid for then and is not begun."""
+        if granted:
+            self._unspent.append(granted.told)
 
     def _put_back(self, rows: Sequence[Row]) -> None:
         """Leave rows for another window, in the order of the shard: a window is opened from its first row to its last."""
@@ -402,10 +408,9 @@ class Carrier:
             self._pay_from_now_on()
 
     def _pay_from_now_on(self) -> None:
-        """Ask again for what was allowed, at the pace that holds now; what was not paid for is not given back."""
+        """Ask again for what was allowed, at the pace that holds now."""
         self._recall()
-        if not self._limited:
-            self._limited, self._unspent = True, 0
+        self._limited = True
 
     def _today(self) -> str:
         """What may go twice goes with the same bytes, the hour of its planning among them."""

@@ -2,8 +2,9 @@
 
 import math
 import time
+from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -114,19 +115,20 @@ class Recorder:
                 books.finish(session, lease.mailing_id)
         return ended
 
-    def refund(self, relay: Relay, lease: Lease, messages: int) -> None:
-        """Take back what was granted to a shard and not begun."""
+    def refund(self, relay: Relay, lease: Lease, granted: Sequence[datetime]) -> None:
+        """Take back what was granted to a shard then and not begun."""
         with self.database.transaction() as session:
-            throttle.refund(session, relay, lease.lane, lease.provider, messages, now=database.now(session))
+            throttle.refund(session, relay, lease.lane, lease.provider, granted, now=database.now(session))
 
-    def grant_anew(self, relay: Relay, lease: Lease, *, paid: bool) -> tuple[Grant, Clock]:
+    def grant_anew(self, relay: Relay, lease: Lease, *, granted: Clock | None) -> tuple[Grant, Clock]:
         """Grant a message at this moment, which is returned as well.
 
-        paid   it was granted before, and that is given back whether it is granted now or not
+        granted   when it was before: that is given back, whether it is granted now or not; None: it was not
         """
         with self.database.transaction() as session:
             throttle.lock(session, relay)
-            throttle.refund(session, relay, lease.lane, lease.provider, int(paid), now=database.now(session))
+            before = [granted.told] if granted else []
+            throttle.refund(session, relay, lease.lane, lease.provider, before, now=database.now(session))
             at = Clock(database.now(session), windows.boot_seconds())
             return throttle.grant(session, relay, lease.lane, lease.provider, 1, now=at.told), at
 

@@ -94,14 +94,14 @@ def open(
     rows: Sequence[Row],
     *,
     relay: Relay | None = None,
-    unspent: int = 0,
+    unspent: Sequence[datetime] = (),
     yields_to: Sequence[Relay] = (),
 ) -> Window | None:
     """Open a window over some rows of a leased shard, or return None when the shard may not be sent now.
 
     rows    in order of position, at least one; fewer are announced where the budget holds fewer
     relay   whose budget it is spent from; None where there is no limit, or it was spent already
-    unspent what the window before was granted and did not begin
+    unspent when each message was granted that the windows before did not begin
     yields_to  the relays of what comes first; none where this is not bulk
     """
     with database.transaction() as session:
@@ -122,10 +122,10 @@ def open(
         asked = boot_seconds()
         opened = shards.announce(session, lease, first=rows[0].position, upto=rows[-1].position + 1)
         clock = Clock(opened.at.astimezone(UTC), boot_seconds()) if opened else None
-        if relay is not None:
+        if relay is not None and granted is not None:
             # What may not go, all of it or some, was granted and is not spent.
             unused = len(rows) if opened is None else len(opened.not_now & {row.id for row in rows})
-            throttle.refund(session, relay, lease.lane, lease.provider, unused, now=now(session))
+            throttle.refund(session, relay, lease.lane, lease.provider, [granted.told] * unused, now=now(session))
     if opened is None:
         return None
     allowed = frozenset(row.id for row in rows) - opened.not_now
