@@ -23,6 +23,7 @@ from newsletter.delivery import budget, outcomes, pacing, thresholds, windows
 from newsletter.delivery.envelopes import Envelopes
 from newsletter.delivery.journal import Journal
 from newsletter.delivery.leasing import Work
+from newsletter.delivery.load import Load
 from newsletter.delivery.pacing import WINDOW_MESSAGES, WINDOW_SECONDS
 from newsletter.delivery.recording import Recorder
 from newsletter.delivery.speed import Speed
@@ -58,30 +59,6 @@ class _Out:
         self.row = row
         self.window = window
         self.granted = window.granted
-
-
-class Load:
-    """What is left of a shard, for all who carry it at once: each relay with a pace takes what it may begin, from the first on."""
-
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self.ahead = deque(rows)
-        self.carriers: list[Carrier] = []
-
-    @property
-    def left(self) -> int:
-        """How many nobody has begun: as told once all have come to their end."""
-        return len(self.ahead) + sum(one.kept for one in self.carriers)
-
-    @property
-    def unwritten(self) -> int:
-        """How many are out, or may be begun, of which nothing is written yet."""
-        return sum(one.unwritten for one in self.carriers)
-
-    def put_back(self, rows: Sequence[Row]) -> None:
-        """Leave rows for another window, in the order of the shard."""
-        left = sorted([*rows, *self.ahead], key=_position)
-        self.ahead.clear()
-        self.ahead.extend(left)
 
 
 class Carrier:
@@ -488,7 +465,3 @@ class _TurnedAway:
 
 def _place(out: _Out) -> int:
     return out.row.position
-
-
-def _position(row: Row) -> int:
-    return row.position
