@@ -13,21 +13,22 @@ import math
 import time
 from collections import deque
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
 
 import structlog
 
-from newsletter.delivery import budget, outcomes, pacing, seconds, thresholds, windows
+from newsletter.delivery import budget, outcomes, pacing, thresholds, windows
 from newsletter.delivery.envelopes import Envelopes
 from newsletter.delivery.journal import Journal
 from newsletter.delivery.leasing import Work
+from newsletter.delivery.load import Load
 from newsletter.delivery.pacing import WINDOW_MESSAGES, WINDOW_SECONDS
 from newsletter.delivery.recording import Recorder
 from newsletter.delivery.speed import Speed
 from newsletter.delivery.turns import Carried, Refusal, Turn
-from newsletter.delivery.windows import Clock, Window
+from newsletter.delivery.windows import Clock, Way, Window
 from newsletter.errors import Invalid
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
 from newsletter.ledger.mailings import AT_LEAST_ONCE
@@ -50,38 +51,14 @@ SHUT = Window(frozenset(), 0.0)
 
 
 class _Out:
-    """A row on its way, and the window under which its message may be begun. paid: whether it has its part of the budget."""
+    """A row on its way, the window under which its message may be begun, and when it got its part of the budget: None, not yet."""
 
-    __slots__ = ("paid", "row", "window")
+    __slots__ = ("granted", "row", "window")
 
     def __init__(self, row: Row, window: Window) -> None:
         self.row = row
         self.window = window
-        self.paid = True
-
-
-class Load:
-    """What is left of a shard, for all who carry it at once: each relay with a pace takes what it may begin, from the first on."""
-
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self.ahead = deque(rows)
-        self.carriers: list[Carrier] = []
-
-    @property
-    def left(self) -> int:
-        """How many nobody has begun: as told once all have come to their end."""
-        return len(self.ahead) + sum(one.kept for one in self.carriers)
-
-    @property
-    def unwritten(self) -> int:
-        """How many are out, or may be begun, of which nothing is written yet."""
-        return sum(one.unwritten for one in self.carriers)
-
-    def put_back(self, rows: Sequence[Row]) -> None:
-        """Leave rows for another window, in the order of the shard."""
-        left = sorted([*rows, *self.ahead], key=_position)
-        self.ahead.clear()
-        self.ahead.extend(left)
+        self.granted = window.granted
 
 
 class Carrier:
@@ -107,6 +84,7 @@ class Carrier:
         self._in_turn = pacing.in_turn(self._relay)
         self._waiting = 0
         self._away = _TurnedAway(turn.instead)
+        self._way = Way()
         self._pool, self._envelopes, self._recorder = pool, envelopes, recorder
         self._load = load or Load(work.rows)
         self._load.carriers.append(self)
@@ -117,7 +95,7 @@ class Carrier:
         self._wanted, self._given = asyncio.Event(), asyncio.Event()
         self._over = False
         self._wait = 0.0
-        self._unspent = 0
+        self._unspent: list[datetime] = []
         self._drawn = 0
         self._limits: set[Limit] = set()
         self._heed_at = time.monotonic() + HEED_SECONDS
@@ -177,7 +155,7 @@ class Carrier:
             except Invalid as error:
                 # One reader's values could not be written into the message: theirs fails, the others go.
                 self._results.append(Result(row.id, DeliveryState.REJECTED, reason=error.message))
-                self._unspent += 1
+                self._leave(window.granted)
                 continue
             self._out[row.id] = _Out(row, window)
             self._drawn += 1
@@ -199,14 +177,13 @@ class Carrier:
 
     async def turn(self, envelope: Envelope) -> bool:
         """Wait for an envelope's turn in the relay's pace: asked for anew where it came too long before this moment."""
-        out = self._out[envelope.key]
-        granted, late = out.window.granted, 0
-        while not out.paid or (windows.boot_seconds() - granted > seconds.LATE / seconds.SLOTS and late < PUT_OFF):
-            if self._over or self._until():
+        out, asked = self._out[envelope.key], 0
+        while out.granted is None or (self._way.late(out.granted) and asked < PUT_OFF):
+            if self._away.enough or self._until():
                 return False
-            granted, late = windows.boot_seconds(), late + 1
-            grant = await asyncio.to_thread(self._recorder.grant_anew, self._relay, self._work.lease, paid=out.paid)
-            out.paid = grant.messages > 0
+            anew = partial(self._recorder.grant_anew, self._relay, self._work.lease, granted=out.granted)
+            grant, at = await asyncio.to_thread(anew)
+            out.granted, asked = at if grant.messages else None, asked + 1
             if grant.wait_seconds > budget.PATIENCE_SECONDS:
                 return False
             await asyncio.sleep(grant.wait_seconds)
@@ -236,7 +213,7 @@ class Carrier:
         """Leave an envelope for another turn."""
         out = self._out.pop(envelope.key)
         self._kept.append(out.row)
-        self._unspent += out.paid
+        self._leave(out.granted)
 
     def done(self, envelope: Envelope, outcome: Outcome) -> None:
         """Keep what became of an envelope until there is enough to write."""
@@ -329,17 +306,19 @@ class Carrier:
                 await asyncio.to_thread(self._opened)
 
     async def _ask(self, rows: Sequence[Row], *, relay: Relay | None) -> Window | None:
-        unspent, self._unspent = (self._unspent, 0) if relay else (0, self._unspent)
+        unspent, self._unspent = (self._unspent, []) if relay else ([], self._unspent)
         asking = asyncio.get_running_loop().run_in_executor(None, self._open, rows, relay, unspent)
         self._asking.add(asking)
         asking.add_done_callback(self._asking.discard)
         # Shielded: a session that dies while it waits takes nobody else's permission with it, and `_stop` waits for the answer.
         window = await asyncio.shield(asking)
+        if window and window.granted:
+            self._way.came(window.granted)
         if window and window.wait > budget.PATIENCE_SECONDS:
             log.info("budget spent", relay=self._relay.name, limit=window.why, wait=round(window.wait))
         return window
 
-    def _open(self, rows: Sequence[Row], relay: Relay | None, unspent: int) -> Window | None:
+    def _open(self, rows: Sequence[Row], relay: Relay | None, unspent: Sequence[datetime]) -> Window | None:
         self._heeding()
         database, lease, first = self._recorder.database, self._work.lease, self._yields_to
         return windows.open(database, lease, rows, relay=relay, unspent=unspent, yields_to=first)
@@ -359,9 +338,15 @@ class Carrier:
 
     def _recall(self) -> None:
         """Take back what was allowed and not begun: its window has closed, or will."""
-        self._unspent += len(self._allowed)
+        for _, window in self._allowed:
+            self._leave(window.granted)
         self._put_back([row for row, _ in self._allowed])
         self._allowed.clear()
+
+    def _leave(self, granted: Clock | None) -> None:
+        """Remember to give back what was paid for then and is not begun."""
+        if granted:
+            self._unspent.append(granted.told)
 
     def _put_back(self, rows: Sequence[Row]) -> None:
         """Leave rows for another window, in the order of the shard: a window is opened from its first row to its last."""
@@ -400,10 +385,9 @@ class Carrier:
             self._pay_from_now_on()
 
     def _pay_from_now_on(self) -> None:
-        """Ask again for what was allowed, at the pace that holds now; what was not paid for is not given back."""
+        """Ask again for what was allowed, at the pace that holds now."""
         self._recall()
-        if not self._limited:
-            self._limited, self._unspent = True, 0
+        self._limited = True
 
     def _today(self) -> str:
         """What may go twice goes with the same bytes, the hour of its planning among them."""
@@ -453,19 +437,25 @@ TURNED_AWAY = 3
 
 
 class _TurnedAway:
-    """Whether a relay refuses us, told by its answers: so many in a row, or all there were. instead: as of `Turn`."""
+    """Whether a relay refuses us, told by its answers: so many in a row, or all there were.
+
+    instead  as of `Turn`
+    enough   it has refused us so often in a row, once: nothing more is introduced to it
+    """
 
     def __init__(self, instead: bool) -> None:
         self.instead = instead
+        self.enough = False
         self._answers, self._in_a_row = 0, 0
         self._last: Refusal | None = None
 
     def told(self, by: Refusal | None) -> bool:
-        """Hear of an answer, how it refused us or None; return whether that is enough."""
+        """Hear of an answer, how it refused us or None; return whether it was enough by now."""
         self._answers += 1
         self._in_a_row = self._in_a_row + 1 if by else 0
         self._last = by or self._last
-        return self._in_a_row >= TURNED_AWAY
+        self.enough |= self._in_a_row >= TURNED_AWAY
+        return self.enough
 
     @property
     def by(self) -> Refusal | None:
@@ -475,7 +465,3 @@ class _TurnedAway:
 
 def _place(out: _Out) -> int:
     return out.row.position
-
-
-def _position(row: Row) -> int:
-    return row.position

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from newsletter.database import Session
 from newsletter.delivery import budget, seconds
 from newsletter.delivery.budget import LEARNED, Lesson
+from newsletter.delivery.seconds import Given
 from newsletter.delivery.standing import SLOWEST
 from newsletter.ledger.mailings import Lane
 from newsletter.relay.target import Relay
@@ -69,15 +70,27 @@ class Pace:
         return replace(bucket, paid_until=honest)
 
     def pay(self, session: Session, lane: Lane, messages: int, *, now: datetime) -> None:
-        """Count messages as granted; fewer than none gives them back."""
+        """Count messages as granted."""
+        given = self._count(session, lane, messages, now=now)
+        if given is not None:
+            self._give(session, seconds.with_more(given, messages, now=now))
+
+    def take_back(self, session: Session, lane: Lane, granted: Sequence[datetime], *, now: datetime) -> None:
+        """Count messages as not begun that were granted then."""
+        given = self._count(session, lane, -len(granted), now=now)
+        if given is not None:
+            self._give(session, seconds.with_less(given, granted, now=now))
+
+    def _count(self, session: Session, lane: Lane, messages: int, *, now: datetime) -> Given | None:
+        """Have the buckets pay; return what was given in the last second, None where that does not matter."""
         rows = self._rows(session)
         own = self._own(lane, rows, now)
         for name, rate in ((ALL, self.rate), (str(lane), own)):
             session.execute(_PAY, self._place | {"lane": name, "seconds": messages / rate, "now": now})
-        if self.burst is None and ALL in rows:
-            change = seconds.with_more if messages > 0 else seconds.with_less
-            given = change(rows[ALL].given, abs(messages), now=now)
-            session.execute(_GIVE, self._place | {"lane": ALL, "given": given})
+        return rows[ALL].given if self.burst is None and ALL in rows else None
+
+    def _give(self, session: Session, given: Given) -> None:
+        session.execute(_GIVE, self._place | {"lane": ALL, "given": given})
 
     @property
     def _place(self) -> dict[str, object]:

@@ -2,8 +2,9 @@
 
 import math
 import time
+from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -12,7 +13,7 @@ from newsletter.database import PASSING, Database
 from newsletter.delivery import leasing, paces, standing, thresholds, throttle, watching, windows
 from newsletter.delivery.pacing import WINDOW_SECONDS
 from newsletter.delivery.throttle import Grant
-from newsletter.delivery.windows import Window
+from newsletter.delivery.windows import Clock, Window
 from newsletter.ledger import books, deliveries, shards, tallies
 from newsletter.ledger.deliveries import DeliveryState, Result
 from newsletter.ledger.shards import Lease
@@ -114,18 +115,22 @@ class Recorder:
                 books.finish(session, lease.mailing_id)
         return ended
 
-    def refund(self, relay: Relay, lease: Lease, messages: int) -> None:
-        """Take back what was granted to a shard and not begun."""
+    def refund(self, relay: Relay, lease: Lease, granted: Sequence[datetime]) -> None:
+        """Take back what was granted to a shard then and not begun."""
         with self.database.transaction() as session:
-            throttle.refund(session, relay, lease.lane, lease.provider, messages, now=database.now(session))
+            throttle.refund(session, relay, lease.lane, lease.provider, granted, now=database.now(session))
 
-    def grant_anew(self, relay: Relay, lease: Lease, *, paid: bool) -> Grant:
-        """Grant a message at this moment. paid: it was granted before, and that is given back whether it is granted now or not."""
+    def grant_anew(self, relay: Relay, lease: Lease, *, granted: Clock | None) -> tuple[Grant, Clock]:
+        """Grant a message at this moment, which is returned as well.
+
+        granted   when it was before: that is given back, whether it is granted now or not; None: it was not
+        """
         with self.database.transaction() as session:
             throttle.lock(session, relay)
-            now = database.now(session)
-            throttle.refund(session, relay, lease.lane, lease.provider, int(paid), now=now)
-            return throttle.grant(session, relay, lease.lane, lease.provider, 1, now=now)
+            before = [granted.told] if granted else []
+            throttle.refund(session, relay, lease.lane, lease.provider, before, now=database.now(session))
+            at = Clock(database.now(session), windows.boot_seconds())
+            return throttle.grant(session, relay, lease.lane, lease.provider, 1, now=at.told), at
 
     def limited(self, relay: Relay, provider: str) -> bool:
         """Return whether windows of this relay and provider group must be paid for."""

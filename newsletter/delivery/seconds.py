@@ -14,7 +14,7 @@ SLOTS = 100
 LATE = 2
 """So many pieces more: what is granted a moment later may be on the wire sooner than what was granted first.
 
-What is later than that is granted anew (`Carrier.turn`)."""
+What comes so much later than usual is granted anew (`Carrier.turn`)."""
 _SPAN = SLOTS + LATE
 _ASTRAY = 5 * SLOTS
 Given = Sequence[Sequence[int]]
@@ -58,9 +58,12 @@ def with_more(given: Given, messages: int, *, now: datetime) -> list[list[int]]:
     return [*alive, [slot, messages]]
 
 
-def with_less(given: Given, messages: int, *, now: datetime) -> list[list[int]]:
-    """Return what counts once so many were given back that were not begun: the oldest, since they count for the shortest time."""
-    left = []
+def with_less(given: Given, granted: Sequence[datetime], *, now: datetime) -> list[list[int]]:
+    """Return what counts once those that were granted then are given back: the oldest, since they count for the shortest time.
+
+    What does not count any more makes no room: somebody else's message would be forgotten for it.
+    """
+    left, messages = [], len(counting([(_slot(at), 1) for at in granted], now=now))
     for at, number in counting(given, now=now):
         part = min(number, messages)
         messages -= part

@@ -21,8 +21,9 @@ import uvloop
 from newsletter import database
 from newsletter.database import Database, Session
 from newsletter.delivery import journal, knocking, leasing, recovery, standing, throttle, vouching, yielding
-from newsletter.delivery.carrying import Carrier, Load
+from newsletter.delivery.carrying import Carrier
 from newsletter.delivery.envelopes import Envelopes, Identity
+from newsletter.delivery.load import Load
 from newsletter.delivery.recording import PATIENCE_SECONDS, Recorder
 from newsletter.delivery.turns import Carried, Refusal, Turn
 from newsletter.delivery.vouching import House, NotVouched

@@ -168,16 +168,21 @@ def _warn_of_haste(session: Session, relay: Relay, known: Standing, want: int, *
         log.warning("warm-up exceeded by an alert", relay=relay.name, most=most)
 
 
-def refund(session: Session, relay: Relay, lane: Lane, provider: str, messages: int, *, now: datetime) -> None:
-    """Take back what was granted and not begun: a window that closed early must cost neither a part of the pace nor of the day."""
-    if messages <= 0:
+def refund(
+    session: Session, relay: Relay, lane: Lane, provider: str, granted: Sequence[datetime], *, now: datetime
+) -> None:
+    """Take back what was granted and not begun: a window that closed early must cost neither a part of the pace nor of the day.
+
+    granted   when each of them was
+    """
+    if not granted:
         return
     known = standing.locked(session, relay)
     for pace in _paces(session, relay, known, provider, now=now):
-        pace.pay(session, lane, -messages, now=now)
+        pace.take_back(session, lane, granted, now=now)
     if lane is Lane.BULK and known.warming.since and not relay.near:
-        quotas.warm_up(session, relay, known, -messages, now=now)
-    quotas.give_back(session, relay, lane, messages)
+        quotas.warm_up(session, relay, known, -len(granted), now=now)
+    quotas.give_back(session, relay, lane, len(granted))
 
 
 def limited(session: Session, relay: Relay, provider: str) -> bool:

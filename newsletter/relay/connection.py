@@ -150,6 +150,7 @@ class Connection(asyncio.Protocol):
         if self.usable and self._loop.time() - self._last_used >= self._manners.idle:
             self._talk.noop()
             await self._exchange()
+            self._last_used = self._loop.time()  # whoever puts it back without a message need not ask again
         return self.usable
 
     async def close(self) -> None:

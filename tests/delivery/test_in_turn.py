@@ -3,14 +3,22 @@
 import asyncio
 import threading
 import time
+from types import SimpleNamespace
 
-from sqlalchemy import text
+from sqlalchemy import event, text
 
-from newsletter.delivery import pacing
+from newsletter.delivery import leasing, pacing
+from newsletter.delivery.carrying import Carrier
+from newsletter.delivery.recording import Recorder
+from newsletter.delivery.turns import Turn
 from newsletter.journeys import publish
+from newsletter.ledger.mailings import Lane
+from newsletter.relay.outcome import Accepted
+from newsletter.relay.reply import Reply
 from newsletter.relay.target import Relay
 from tests import house
 from tests.fakes import smtp
+from tests.fakes.cargo import envelope
 
 
 class SlowToOpen(smtp.Sink):
@@ -25,6 +33,16 @@ class SlowToOpen(smtp.Sink):
 def used(made):
     with made.parts.database.transaction() as session:
         return session.execute(text("SELECT coalesce(sum(used), 0) FROM relay_use")).scalar_one()
+
+
+def leases(made):
+    with made.parts.database.transaction() as session:
+        return session.execute(text("SELECT sum(fence) FROM shard")).scalar_one()
+
+
+def slow_down(made, seconds):
+    """Have the database a way off: so long for each statement."""
+    event.listen(made.parts.database.engine, "before_cursor_execute", lambda *_all: time.sleep(seconds))
 
 
 def test_only_a_slow_pace_goes_in_turn():
@@ -64,4 +82,109 @@ def test_who_stops_while_a_turn_is_waited_for_pays_for_what_went(tmp_path, datab
         threading.Timer(2, halt.set).start()
         made.deliver("bulk", seconds=20, until=halt.is_set)
         assert 10 < len(sink.messages) == used(made) < 40
+        made.close()
+
+
+class Asked(Recorder):
+    """Counts how often a grant was asked for anew."""
+
+    anew = 0
+
+    def grant_anew(self, *which, **before):
+        """Count it."""
+        self.anew += 1
+        return super().grant_anew(*which, **before)
+
+
+async def one_that_is_slow_and_one_that_waits(cargo, **_how):
+    """Have the window of both opened anew for the first, while the second has no session yet."""
+    drawn = []
+    while len(drawn) < 2:
+        if (one := cargo.draw()) is not None:
+            drawn.append(one)
+        else:
+            assert await cargo.more()
+    await asyncio.sleep(0.6)
+    for one in drawn:
+        assert one is drawn[0] or await cargo.turn(one)
+        assert await cargo.cleared(one)
+        cargo.done(one, Accepted(Reply(250, "2.0.0", "kept")))
+    return 2
+
+
+def test_who_waits_under_a_window_opened_anew_was_paid_for_when_it_was(tmp_path, database_urls):
+    """Its grant is as old as before, though the window is new: taken for fresh it would come on top of the next second."""
+    made = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9?rate=14&daily=1000")
+    composed = house.issue(made, tmp_path, addresses=house.addresses(2))
+    publish.send(made.parts, composed.issue)
+    with made.parts.database.transaction() as session:
+        work = leasing.lease(session, Lane.BULK, owner="a test", journals=tmp_path)
+    crew = SimpleNamespace(
+        send=one_that_is_slow_and_one_that_waits,
+        make=lambda _work, row, _date: envelope(row.id),
+        begin=lambda _place: None,
+        withdraw=lambda _place: None,
+        answered=lambda _place, **_how: None,
+        lasting=True,
+    )
+    turn = Turn(Relay.parse("smtp://127.0.0.1:9?rate=14&daily=1000"), True, lambda: False, lambda: False)
+    recorder = Asked(made.parts.database)
+
+    async def carry():
+        return await Carrier(work, crew, turn, pool=crew, envelopes=crew, recorder=recorder).carry()
+
+    assert asyncio.run(carry()).left == 0
+    assert (recorder.anew > 0, used(made)) == (True, 2)
+    made.close()
+
+
+def test_the_last_message_goes_through_a_session_abroad_that_had_lain_idle(tmp_path, database_urls):
+    """Whether it is still there is asked first, and the answer alone takes longer than a turn: a service mail went never."""
+    with smtp.running(smtp.Sink(command_seconds=0.05)) as sink:
+        made = house.build(tmp_path, database_urls, f"{sink.url}?connections=4&rate=14&daily=1000")
+        composed = house.issue(made, tmp_path, addresses=["first@example.org", "second@example.com"])
+        publish.send(made.parts, composed.issue)
+        with made.parts.database.transaction() as session:
+            session.execute(
+                text("UPDATE delivery SET state = 'deferred', due_at = now() + interval '1 hour' WHERE position = 1")
+            )
+        made.deliver("bulk", seconds=3)
+        assert len(sink.messages) == 1
+        with made.parts.database.transaction() as session:
+            session.execute(text("UPDATE delivery SET due_at = now() WHERE state = 'deferred'"))
+        made.sweep()
+        time.sleep(1.5)
+        before, began = leases(made), time.monotonic()
+        made.deliver("bulk", seconds=10)
+        assert (len(sink.messages), leases(made) - before, used(made)) == (2, 1, 2)
+        assert sink.messages[1].at - began < 2
+        made.close()
+
+
+def test_a_pace_holds_where_the_database_is_a_way_off(tmp_path, database_urls):
+    """What each grant takes to come delays nobody: who granted every message three times over sent a third of the pace."""
+    heard = []
+    with smtp.running(smtp.Sink(refuse=lambda _recipient: heard.append(time.monotonic()))) as sink:
+        made = house.build(tmp_path, database_urls, f"{sink.url}?connections=6&rate=14&daily=1000")
+        composed = house.issue(made, tmp_path, addresses=house.addresses(120))
+        publish.send(made.parts, composed.issue)
+        slow_down(made, 0.002)
+        made.deliver("bulk", seconds=7)
+        made.close()
+    assert max(sum(start <= at < start + 0.99 for at in heard) for start in heard) <= 14
+    steady = heard[14:]
+    assert (len(steady) - 1) / (steady[-1] - steady[0]) >= 8, (
+        "13 and more where nobody else has the cores, and it was 4.5"
+    )
+
+
+def test_the_last_message_goes_where_the_database_is_a_way_off(tmp_path, database_urls):
+    """Asking alone takes longer than a turn there: who is given up for that is leased again at once, for ever."""
+    with smtp.running(smtp.Sink()) as sink:
+        made = house.build(tmp_path, database_urls, f"{sink.url}?connections=4&rate=14&daily=1000")
+        composed = house.issue(made, tmp_path, addresses=house.addresses(1))
+        publish.send(made.parts, composed.issue)
+        slow_down(made, 0.003)
+        made.deliver("bulk", seconds=10)
+        assert (len(sink.messages), leases(made), used(made)) == (1, 1, 1)
         made.close()

@@ -168,6 +168,19 @@ def test_a_lane_that_asked_before_the_clock_was_set_back_takes_no_share(session)
     assert got >= 120
 
 
+def test_what_is_given_back_late_makes_no_room_for_a_fifteenth(session):
+    """A session that took two seconds to open gave back what had left the second, and 22 met there at fourteen a second."""
+    relay, soon = slowed(session, "relay", 14), NOON + timedelta(seconds=1.5)
+    assert grant(session, relay, Lane.BULK, 2, now=NOON).messages == 2
+    for step in range(14):
+        assert grant(session, relay, Lane.BULK, 1, now=soon + timedelta(seconds=0.07 * step)).messages == 1
+    now = soon + timedelta(seconds=0.95)
+    throttle.refund(session, relay, Lane.BULK, "google", [NOON, NOON], now=now)
+    assert paces.given_lately(session, relay, now=now) == 14
+    throttle.refund(session, relay, Lane.BULK, "google", [NOON, now], now=now)
+    assert paces.given_lately(session, relay, now=now) == 13
+
+
 def test_a_relay_that_was_closed_before_the_clock_was_set_back_is_asked_all_the_same(session):
     """It has been well for an hour, and nobody would knock."""
     relay = Relay.parse("smtp://127.0.0.1:9")

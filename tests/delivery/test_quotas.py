@@ -70,7 +70,7 @@ def test_what_is_given_back_leaves_the_minute_it_was_counted_in(session):
     """Given back to a later minute it would lower that one, and when the first is forgotten more would be free than there is."""
     relay = Relay.parse("smtp://127.0.0.1:9?hourly=1000")
     assert granted(session, relay, now=NOON, asks=3) == 750
-    throttle.refund(session, relay, Lane.BULK, "other", 250, now=NOON + timedelta(minutes=2))
+    throttle.refund(session, relay, Lane.BULK, "other", [NOON] * 250, now=NOON + timedelta(minutes=2))
     assert granted(session, relay, now=NOON + timedelta(minutes=30)) == 300
     later = NOON + timedelta(minutes=61)
     assert granted(session, relay, now=later) == 500, "the three hundred of half an hour ago still count"

@@ -57,6 +57,34 @@ def test_a_pace_that_is_no_whole_number_counts_as_the_next():
 def test_what_was_not_begun_makes_room_for_others():
     """A window that a stop has closed must not cost the next mailing a second."""
     lately = seconds.with_more(seconds.with_more([], 10, now=NOON), 4, now=NOON + timedelta(seconds=0.5))
-    less = seconds.with_less(lately, 10, now=NOON + timedelta(seconds=0.6))
+    less = seconds.with_less(lately, [NOON] * 10, now=NOON + timedelta(seconds=0.6))
     assert seconds.held(1, less, rate=14, now=NOON + timedelta(seconds=0.6)) == (10, 0.0)
     assert seconds.held(1, less, rate=14, now=NOON + timedelta(seconds=1.2)) == (10, 0.0), "the four are of half past"
+
+
+def test_what_is_given_back_late_takes_nobody_else_s_place():
+    """A session that took two seconds to open gave back what had left the second already, and a live message was forgotten."""
+    later = NOON + timedelta(seconds=1.5)
+    lately = seconds.with_more(seconds.with_more([], 8, now=NOON), 14, now=later)
+    less = seconds.with_less(lately, [NOON] * 8, now=later + timedelta(seconds=0.01))
+    assert seconds.held(1, less, rate=14, now=later + timedelta(seconds=0.02))[0] == 0
+
+
+@given(st.lists(st.tuples(st.floats(0, 0.4), st.integers(1, 30), st.floats(0, 3)), min_size=1, max_size=60))
+def test_no_second_holds_more_than_the_rate_whatever_is_given_back_and_when(asks):
+    """Whoever gives back makes room for one, and never for two. asks: pause, messages wanted, seconds until every other is back."""
+    now, lately, gone, back = NOON, [], [], []
+    for place, (pause, want, keeps) in enumerate(asks):
+        now += timedelta(seconds=pause)
+        for due in [one for one in back if one[0] <= now]:
+            back.remove(due)
+            lately = seconds.with_less(lately, due[1], now=now)
+        free, _ = seconds.held(1, lately, rate=14, now=now)
+        if taken := min(free, want):
+            lately = seconds.with_more(lately, taken, now=now)
+            if place % 2:
+                back.append((now + timedelta(seconds=keeps), [now] * taken))
+            else:
+                gone.append((now, taken))
+    for start, _ in gone:
+        assert sum(number for at, number in gone if start <= at < start + timedelta(seconds=1)) <= 14

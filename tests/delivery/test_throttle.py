@@ -375,7 +375,7 @@ def test_what_was_granted_and_not_begun_is_given_back_whole(newsletter):
         for _ in range(5):
             granted = throttle.grant(session, relay, Lane.BULK, "google", 250, now=now).messages
             assert granted == 10
-            throttle.refund(session, relay, Lane.BULK, "google", granted, now=now)
+            throttle.refund(session, relay, Lane.BULK, "google", [now] * granted, now=now)
         assert throttle.known(session, relay, Lane.BULK, now=now).left == 800
 
 

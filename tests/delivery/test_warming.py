@@ -62,7 +62,7 @@ def test_what_is_given_back_warms_nobody(session):
     """A window that a stop has closed was counted for the day, and nobody had it."""
     relay = Relay.parse("smtp://mail.example:587")
     send(session, relay, 500, now=NOON)
-    throttle.refund(session, relay, Lane.BULK, "other", 400, now=NOON + timedelta(seconds=1))
+    throttle.refund(session, relay, Lane.BULK, "other", [NOON] * 400, now=NOON + timedelta(seconds=1))
     assert room(session, relay, now=NOON + timedelta(days=2)) == 500
 
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from newsletter.delivery import leasing, standing, throttle, windows
 from newsletter.journeys import publish
@@ -33,3 +33,20 @@ def test_a_window_that_waited_for_the_budget_is_open_all_the_same(newsletter, tm
     window = windows.open(parts.database, work.lease, work.rows, relay=relay)
     holder.join(10)
     assert (len(window.allowed), window.is_open) == (5, True)
+
+
+def granted(ago):
+    """Return the moment of a grant so many seconds ago."""
+    return windows.Clock(datetime(2026, 6, 1, tzinfo=UTC), windows.boot_seconds() - ago)
+
+
+def test_a_grant_that_lies_longer_on_its_way_than_they_usually_do_is_late():
+    """From a database a tenth of a second away all come a tenth later: only what comes later than those can meet them."""
+    way = windows.Way()
+    assert way.late(granted(ago=0.05)), "nothing is known of a way yet"
+    for ago in (0.1, 0.11, 0.09):
+        way.came(granted(ago=ago))
+    assert [way.late(granted(ago=ago)) for ago in (0.01, 0.1, 0.115, 0.13)] == [False, False, False, True]
+    for _ in range(30):
+        way.came(granted(ago=0.01))
+    assert way.late(granted(ago=0.1)), "it is near again"

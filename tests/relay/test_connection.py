@@ -228,6 +228,22 @@ async def test_each_answer_has_its_own_time():
 
 
 @in_a_loop
+async def test_a_session_that_has_just_said_that_it_is_there_is_not_asked_again():
+    """Whoever is drawn and given up without a message would wait a round trip each time, and be given up for that."""
+    opened = Opened()
+    session = Connection(opened, Manners(idle=0.1, goodbye=1))
+    await asyncio.sleep(0.2)
+    asking = asyncio.create_task(session.still_there())
+    await asyncio.sleep(0.01)
+    assert opened.transport.taken() == b"NOOP\r\n"
+    opened.transport.say(b"250 here\r\n")
+    assert await asking
+    assert await session.still_there()
+    assert opened.transport.taken() == b""
+    session.abort()
+
+
+@in_a_loop
 async def test_the_server_s_patience_is_not_ours():
     """While we ask whether a message may begin it is the server that waits: our own timer must not end the session for it."""
     line, load, task = await carrying(manners=QUICK, clear=lambda envelope: None if envelope.key == 1 else True)
