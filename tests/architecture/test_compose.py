@@ -109,7 +109,7 @@ def test_every_setting_can_be_set() -> None:
 
 
 def test_a_relay_s_log_can_be_looked_in() -> None:
-    """Without it nothing that was in doubt is ever settled. The folder, since a log that is put aside leaves its file's mount behind."""
+    """Without it what was in doubt stays so. The folder is mounted: a log that is put aside leaves the mount of its file behind."""
     mount = "${NEWSLETTER_RELAY_LOG_FOLDER:-relay-log}:/relay-log:ro"
     assert "relay-log" in COMPOSE["volumes"], "no bind of nothing, where none is named"
     for name, service in OURS.items():
