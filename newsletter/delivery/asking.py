@@ -1,7 +1,8 @@
 """What a mail asks of one person: the link, the figures and the address by which they say yes, drawn from its occasion alone.
 
 An occasion is what makes a second mail of one mailing to one mailbox lawful; that of a question names what is asked about. It is
-dated by its planning, so a mail that is tried again tomorrow says the same as today.
+dated by its planning, so a mail that is tried again tomorrow says the same as today. But for a sign-up's question that goes again
+once the key that writes was replaced: its link, figures and address are by the new key then, and those of before hold as well.
 """
 
 import base64

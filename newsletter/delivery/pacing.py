@@ -5,11 +5,13 @@ from datetime import datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
-from newsletter.delivery.budget import worth
+from newsletter.delivery.budget import ASTRAY, worth
 from newsletter.ledger.mailings import Kind
 from newsletter.relay.target import Relay
 
 _STEPS = tuple(timedelta(minutes=minutes) for minutes in (5, 15, 30, 60, 120, 240, 480))
+FURTHEST = _STEPS[-1] * 1.2 + ASTRAY
+"""Nothing is put off for longer: it was before the clock was set back."""
 _PATIENCE = {
     Kind.DIGEST: timedelta(hours=72),
     Kind.MAILING: timedelta(hours=72),

@@ -10,9 +10,10 @@ from psycopg.errors import LockNotAvailable
 from sqlalchemy.exc import OperationalError
 
 from newsletter.database import Database, Session, now
-from newsletter.delivery import journal, leasing, paces, quotas
+from newsletter.delivery import journal, leasing, paces, pacing, quotas
+from newsletter.delivery.budget import ASTRAY
 from newsletter.delivery.relaylog import RelayLog
-from newsletter.ledger import books, deliveries, mailings, months, shards
+from newsletter.ledger import books, deliveries, mailings, months, shards, tallies
 from newsletter.tokens import Tokens
 
 log = structlog.get_logger()
@@ -36,11 +37,18 @@ def sweep(session: Session, *, now: datetime) -> Found:
     """Give up what is too old, gather retries, begin the pause after first tranches. Safe to run twice at once."""
     quotas.forget(session, now=now)
     paces.forget(session, now=now)
+    _set_right(session, now=now)
     expired = deliveries.expire(session, now=now)
     retries = deliveries.gather(session, now=now)
     deliveries.cancel_retries(session)
     shards.begin_rest(session)
     return Found(expired, retries, shards.lanes_with_work(session))
+
+
+def _set_right(session: Session, *, now: datetime) -> None:
+    """A clock that was set back silences nobody for longer than a hold or a step says."""
+    tallies.shorten(session, most=now + tallies.HOLD + ASTRAY)
+    deliveries.bring_forward(session, beyond=now + pacing.FURTHEST, now=now)
 
 
 def close_books(database: Database) -> int:

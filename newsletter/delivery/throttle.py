@@ -42,7 +42,7 @@ class Choice:
 
     probe    it did not answer, and this is to learn if it does
     others   another could be chosen, so that nobody need wait for this one
-    instead  another can take what this one refuses to take from us, at once or when it is back
+    instead  another can take what this one refuses to take from us, at once or when it is back or may be given more
     """
 
     relay: Relay | None
@@ -60,7 +60,7 @@ def choose(session: Session, relays: Sequence[Relay], lane: Lane, *, chance: flo
     One that has had enough of the hour or the day, by its own word, is asked only where no other is left.
 
     A relay that did not answer is chosen again by one process every ten seconds, which learns whether it is back. One that
-    is away for a while can have later what another refuses: for that nothing is halted.
+    is away for a while, or has used up its hour or day, can have later what another refuses: for that nothing is halted.
     """
     able: list[Relay] = []
     full: list[Relay] = []
@@ -74,6 +74,7 @@ def choose(session: Session, relays: Sequence[Relay], lane: Lane, *, chance: flo
                 waited_for.add(relay)
         elif why := _spent(session, relay, known, lane, now=now):
             whys.append(why)
+            waited_for.add(relay)
         else:
             (full if known.full_until(now) else able).append(relay)
     left = able or full

@@ -41,7 +41,7 @@ class Turn:
     yields_to the relays for whose shards this turn ends early; none where it is not bulk
     heed      called, in a thread, before each window is opened: wishes that waited elsewhere come first
     probing   the relay did not answer before: one session asks whether it is well
-    instead   another relay can take what this one refuses to take from us, now or once it is back
+    instead   another relay can take what this one refuses to take from us, now or once it is back or may be given more
     """
 
     relay: Relay

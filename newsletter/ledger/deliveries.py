@@ -292,6 +292,11 @@ def gather(session: Session, *, now: datetime) -> int:
 _GATHER = text("SELECT gather_retries(:now, :limit)")
 
 
+def bring_forward(session: Session, *, beyond: datetime, now: datetime) -> None:
+    """Let what is due beyond a moment be due now: no step leads there, so the clock was set back since."""
+    session.execute(text("UPDATE delivery SET due_at = :now WHERE due_at > :beyond"), {"beyond": beyond, "now": now})
+
+
 def expire(session: Session, *, now: datetime) -> int:
     """Give up what is left of mailings that are past their time; return how many rows.
 

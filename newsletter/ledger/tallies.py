@@ -105,6 +105,11 @@ def held(session: Session, mailing_id: int) -> dict[str, datetime]:
     return {provider: until for provider, until in session.execute(found) if until}
 
 
+def shorten(session: Session, *, most: datetime) -> None:
+    """Let no group be held beyond a moment: no hour leads there, so the clock was set back since."""
+    session.execute(text("UPDATE tally SET held_until = :most WHERE held_until > :most"), {"most": most})
+
+
 def lift(session: Session, mailing_id: int) -> bool:
     """Let a mailing go on to the groups that are held, and count anew; return whether any was."""
     return bool(session.execute(_LIFT, {"mailing": mailing_id}).rowcount)  # type: ignore[attr-defined]

@@ -80,7 +80,8 @@ class Connection(asyncio.Protocol):
         self.plainly = plainly
         self._manners = manners
         self._loop = asyncio.get_running_loop()
-        self._opened = self._last_used = self._loop.time()
+        self.opened = self._last_used = self._loop.time()
+        """`opened`: when the session was, in the time of its loop."""
         self._sent = 0
         self._load: Load | None = None
         self._resting: asyncio.Future[None] | None = None
@@ -112,7 +113,7 @@ class Connection(asyncio.Protocol):
         return (
             not (self._talk.closed or self._retired)
             and (manners.messages is None or self._sent < manners.messages)
-            and (manners.seconds is None or self._loop.time() - self._opened < manners.seconds)
+            and (manners.seconds is None or self._loop.time() - self.opened < manners.seconds)
         )
 
     @property

@@ -5,6 +5,7 @@ somebody is there to send it. Sessions stay open from one call to the next, in t
 """
 
 import asyncio
+import math
 import ssl
 import time
 from collections import deque
@@ -213,7 +214,7 @@ class _Run:
     def __init__(self, pool: Pool, cargo: Cargo, *, probing: bool, in_turn: bool) -> None:
         self._probing, self._in_turn = probing, in_turn
         self._answered, self._answered_or_over = asyncio.Event(), asyncio.Event()
-        self._anew = asyncio.Lock()
+        self._anew, self._well_at = asyncio.Lock(), -math.inf
         self._ended: set[int] = set()
         self._apart: deque[Envelope] = deque()
         self._plain: set[int] = set()
@@ -271,7 +272,7 @@ class _Run:
             self._answered_or_over.set()
 
     async def _draw_through_sessions(self) -> None:
-        deaths = 0
+        deaths, died = 0, None
         while deaths <= self._pool.reconnects and self._unreachable is None:
             # Drawn before a session is opened, so that three envelopes open three sessions and not eight.
             apart = bool(self._apart)
@@ -279,7 +280,7 @@ class _Run:
             if envelope is None:
                 return
             try:
-                connection = await self._session(plainly=apart, anew=deaths > 0)
+                connection = await self._session(plainly=apart, died=died)
             except BaseException as error:
                 self._again.appendleft(envelope)
                 if not isinstance(error, Unreachable):
@@ -294,17 +295,29 @@ class _Run:
                 await self._carry(connection, envelope)
             finally:
                 self._open -= 1
-            deaths += not connection.alive
+            if not connection.alive:
+                deaths, died = deaths + 1, asyncio.get_running_loop().time()
             await self._pool.give_back(connection)
 
-    async def _session(self, *, plainly: bool, anew: bool) -> Connection:
-        """Return a session. anew: one died before; then one asks at a time, since a relay may be gone for all of them."""
-        if not anew:
+    async def _session(self, *, plainly: bool, died: float | None) -> Connection:
+        """Return a session. died: when the last one did, in the loop's time: since a relay may be gone for all, one asks at a time.
+
+        Where one has been opened anew after that, the relay is well and only ends sessions early: then nobody waits for another.
+        """
+        if died is None:
             return await self._pool.borrow(plainly=plainly)
-        async with self._anew:
-            if self._unreachable is not None:
-                raise self._unreachable
-            return await self._pool.borrow(plainly=plainly)
+        if died >= self._well_at:
+            async with self._anew:
+                if self._unreachable is not None:
+                    raise self._unreachable
+                if died >= self._well_at:
+                    return await self._open_anew(plainly=plainly)
+        return await self._open_anew(plainly=plainly)
+
+    async def _open_anew(self, *, plainly: bool) -> Connection:
+        connection = await self._pool.borrow(plainly=plainly)
+        self._well_at = max(self._well_at, connection.opened)
+        return connection
 
     async def _carry(self, connection: Connection, envelope: Envelope) -> None:
         if self._in_turn and not await self._turn(envelope):

@@ -161,6 +161,7 @@ def minutes(made, lane, *, times):
         with made.parts.database.transaction() as session:
             session.execute(text("UPDATE relay_state SET closed_until = now() WHERE closed_until IS NOT NULL"))
             session.execute(text("UPDATE delivery SET due_at = now() WHERE state = 'deferred'"))
+            session.execute(text("UPDATE shard SET not_before = now() WHERE state = 'open'"))
         made.sweep()
 
 
@@ -187,6 +188,32 @@ def test_a_relay_that_is_away_for_a_while_is_waited_for(tmp_path, database_urls,
         passing.script.clear()
         minutes(made, lane, times=2)
         assert status(made, number).accepted == len(passing.messages) == 5
+        made.close()
+
+
+@pytest.mark.parametrize("lane", ["bulk", "urgent"])
+def test_a_relay_that_has_used_up_its_hour_is_waited_for(sink, tmp_path, database_urls, lane):
+    """A mailing was halted by the account of one relay although the other would have had it within the hour."""
+    strict = smtp.Scripted(script={"MAIL": SUSPENDED.encode() + b"\r\n"})
+    with smtp.running(strict):
+        relays = f"{sink.url}?weight=1000&connections=4&hourly=10 {strict.url}?connections=4"
+        made = house.build(tmp_path, database_urls, relays)
+        if lane == "bulk":
+            composed = house.issue(made, tmp_path, addresses=READERS[:30])
+            number = composed.mailing
+            publish.send(made.parts, composed.issue)
+        else:
+            number = alarmed(made, tmp_path, READERS[:30])
+        made.sweep()
+        minutes(made, lane, times=4)
+        found = status(made, number)
+        assert (found.state, found.halted, found.accepted) == ("sending", None, len(sink.messages))
+        assert 0 < found.accepted <= 10, "what the hour allows"
+        assert ask(made, "SELECT 1 FROM tally WHERE held_until IS NOT NULL") == []
+        with made.parts.database.transaction() as session:
+            session.execute(text("UPDATE relay_use SET minute = minute - interval '2 hours'"))
+        minutes(made, lane, times=2)
+        assert len(sink.messages) > found.accepted, "the next hour"
         made.close()
 
 

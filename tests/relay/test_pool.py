@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import uvloop
@@ -247,6 +248,31 @@ def test_a_relay_that_is_gone_for_all_sessions_is_asked_by_one_of_them():
         assert asyncio.run(main(f"{server.url}?connections=8")), "who sends next asks alone, before eight do"
     assert server.taken >= 30
     assert server.asked == 1
+
+
+class Brief(smtp.Sink):
+    """A server that takes 0.15 s to greet, and ten messages a session."""
+
+    async def serve(self, reader, writer):
+        reader.taken = 0
+        await asyncio.sleep(0.15)
+        await super().serve(reader, writer)
+
+    async def _data(self, reader, writer, sender, recipient):
+        answer = await super()._data(reader, writer, sender, recipient)
+        reader.taken += 1
+        return answer if reader.taken < 10 else f"{answer}\r\n421 4.7.0 ten a session"
+
+
+def test_a_relay_that_ends_sessions_early_has_them_opened_beside_each_other():
+    """Each waited for the greetings of all others though the first had shown that the relay is well: a fifth of its speed."""
+    with smtp.running(Brief()) as server:
+        began = time.monotonic()
+        _, outcomes = send(f"{server.url}?connections=8", envelopes(240), manners=replace(QUICK, reconnects=5))
+        took = time.monotonic() - began
+    assert len(outcomes) == 240
+    assert len(server.messages) > 200, "but for those at whom two sessions in a row ended"
+    assert took < 2.0, "sixteen greetings, one after the other, take 2.4 s"
 
 
 class Small(smtp.Scripted):
