@@ -91,7 +91,7 @@ def _tell(session: Session, parts: Parts, *, alert: int, said: list[Said], now: 
         return False
     if (last := _act(session, view, what)) is None:
         return False
-    if what != "resumed" and _on_the_wire(session, view.id) and now - last.at < ANSWERED:
+    if what != "resumed" and wire.busy_in_any(session, view.id) and now - last.at < ANSWERED:
         # It says how many have it, once and for all; the hook has rung already.
         return False
     parts.letterhead.require()
@@ -134,7 +134,7 @@ def _what(view: MailingView) -> str:
 def _news(session: Session, view: MailingView, what: str, last: Entry) -> News:
     if view.retracts is not None:
         return _of_retraction(session, view, what, last)
-    have, out = _have(session, view.id), _on_the_wire(session, view.id)
+    have, out = _have(session, view.id), wire.busy_in_any(session, view.id)
     # Of what is on the wire after all that waiting nothing is known.
     who = ("have",) if have else () if out else ("nobody",)
     said = {
@@ -167,8 +167,3 @@ def _by(last: Entry) -> int | str:
 def _have(session: Session, alert: int) -> int:
     """Return how many have an alert or may have it, in whatever language, as far as it is written."""
     return sum(hushed.have(session, one) for one in mailings.in_all_languages(session, alert))
-
-
-def _on_the_wire(session: Session, alert: int) -> bool:
-    """Return whether more may have it than is written."""
-    return any(wire.busy(session, one) for one in mailings.in_all_languages(session, alert))

@@ -51,6 +51,11 @@ def had(session: Session, mailing_id: int) -> bool:
     return have(session, mailing_id) > 0 or wire.busy(session, mailing_id)
 
 
+def reached(session: Session, alert: int) -> bool:
+    """Return whether anybody has an alert, or may have it, in whatever language: so there is something to take back."""
+    return any(had(session, one) for one in mailings.in_all_languages(session, alert))
+
+
 def have(session: Session, mailing_id: int) -> int:
     """Return how many have it or may have it, as far as it is written: those in doubt to whom it is to go again among them."""
     status = books.status(session, mailing_id)

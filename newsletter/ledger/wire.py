@@ -6,10 +6,17 @@ A shard that is given back has every answer written; that of a lost worker is se
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from newsletter.ledger import mailings
+
 
 def busy(session: Session, mailing_id: int) -> bool:
     """Return whether mail of a mailing is on the wire."""
     return bool(session.execute(_BUSY, {"mailing": mailing_id}).scalar_one())
+
+
+def busy_in_any(session: Session, alert: int) -> bool:
+    """Return whether mail of an alert is on the wire, in whatever language."""
+    return any(busy(session, one) for one in mailings.in_all_languages(session, alert))
 
 
 def close(session: Session, mailing_id: int) -> bool:
