@@ -16,11 +16,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
+from itertools import count
 
 import structlog
 
 from newsletter.delivery import budget, outcomes, pacing, thresholds, windows
 from newsletter.delivery.envelopes import Envelopes
+from newsletter.delivery.findings import FLUSH, WAIT_SECONDS, Findings
 from newsletter.delivery.journal import Journal
 from newsletter.delivery.leasing import Work
 from newsletter.delivery.load import Load
@@ -36,12 +38,12 @@ from newsletter.relay.envelope import Envelope
 from newsletter.relay.outcome import Accepted, Outcome, Uncertain
 from newsletter.relay.pool import Pool
 from newsletter.relay.target import Relay
-from newsletter.relay.verdict import Class, Limit
+from newsletter.relay.verdict import Limit
 
 log = structlog.get_logger()
 
-FLUSH = 500
-KEEP_LEASE_SECONDS = 20.0
+KEEP_LEASE_BEATS = 20
+"""A beat is as long as outcomes wait to be written."""
 LONGEST_WAIT_SECONDS = 60.0
 HEED_SECONDS = 1.0
 """How often a shard that pays nothing looks whether it must: at full speed every twentieth window."""
@@ -104,17 +106,13 @@ class Carrier:
         self._asking: set[asyncio.Future[Window | None]] = set()
         self._clock = Clock(work.lease.planned_at, windows.boot_seconds())  # until the first window tells
         self._date = ""
-        self._results: list[Result] = []
-        self._dead: list[int] = []
-        self._classes: list[Class | None] = []
-        self._refused = self._grave = False
+        self._findings = Findings(partial(recorder.flush, work, lasting=journal.lasting))
+        self._grave = False
         self._first = not (work.rows and work.rows[0].tries)
-        self._flush: asyncio.Future[None] | None = None
-        self._flushing = 0
 
     async def carry(self) -> Carried:
         """Send until nothing is left, the window is refused, or it is time to end; write every outcome."""
-        keeper, opener = asyncio.create_task(self._keep_lease()), asyncio.create_task(self._open_windows())
+        keeper, opener = asyncio.create_task(self._keep()), asyncio.create_task(self._open_windows())
         try:
             begun = await self._pool.send(self, probing=self._probing, in_turn=self._in_turn)
         finally:
@@ -124,7 +122,7 @@ class Carrier:
             self._recall()
             observed = self._speed.lately(self._drawn)
             # First: a database that cannot write what was learned must not cost us what became of the mail.
-            await self._write(everything=True)
+            await self._findings.write(everything=True)
             await self._learn(observed)
             await self._give_back_budget()
         opener.result()
@@ -154,7 +152,7 @@ class Carrier:
                 envelope = self._envelopes.make(self._work, row, self._date)
             except Invalid as error:
                 # One reader's values could not be written into the message: theirs fails, the others go.
-                self._results.append(Result(row.id, DeliveryState.REJECTED, reason=error.message))
+                self._findings.add_unmade(Result(row.id, DeliveryState.REJECTED, reason=error.message))
                 self._leave(window.granted)
                 continue
             self._out[row.id] = _Out(row, window)
@@ -225,11 +223,8 @@ class Carrier:
         now = self._clock.told if accepted else self._clock.now
         kind, instead = self._work.lease.kind, self._away.instead
         judged = outcomes.judge(row, outcome, kind=kind, now=now, instead=instead)
-        self._results.append(judged.result)
-        self._classes.append(judged.cls)
-        # Standards §16: it stops at once, and at fourteen a second five hundred outcomes are half a minute.
-        self._refused |= judged.cls in thresholds.AT_ONCE
-        if judged.cls and thresholds.breaches(self._classes, first=self._first):
+        self._findings.add(judged)
+        if judged.cls and thresholds.breaches(self._findings.classes, first=self._first):
             # What is still allowed waits: each further one would hear the same.
             self._grave = True
             self._recall()
@@ -243,8 +238,6 @@ class Carrier:
             # Learned now and not with the next window: what is still allowed was allowed at the pace that was too fast.
             self._limits.add(judged.limit)
             self._wanted.set()
-        if judged.dead:
-            self._dead.append(row.id)
 
     # Beside the wire.
 
@@ -259,7 +252,8 @@ class Carrier:
                 self._wanted.clear()
                 await self._learn(self._speed.lately(self._drawn))
                 # Without a journal nothing new is begun while what became of the rest cannot be written.
-                await self._write(everything=self._grave or not self._journal.lasting)
+                grave, self._grave = self._grave, False
+                await self._findings.write(everything=grave or not self._journal.lasting)
         finally:
             self._over = True
             self._given.set()
@@ -394,26 +388,6 @@ class Carrier:
         again = self._work.lease.kind in AT_LEAST_ONCE
         return format_datetime(self._work.lease.planned_at if again else self._clock.now)
 
-    async def _write(self, *, everything: bool = False) -> None:
-        """Write outcomes before they could be more than 500, or once our sender was refused, while the next window is opened.
-
-        One flush at a time, and no window beside it whose messages would be more than a window and a flush of which nothing is
-        written: that is what is in doubt where a machine is lost with its journal.
-        """
-        due = everything or self._refused or len(self._results) > FLUSH - WINDOW_MESSAGES
-        if self._flush is not None and (due or self._flush.done() or self._flushing + len(self._results) > FLUSH):
-            await self._flush
-            self._flush = None
-        if self._results and due:
-            found = (self._work, self._results, self._dead, self._classes)
-            flush = partial(self._recorder.flush, *found, lasting=self._journal.lasting)
-            self._flushing = len(self._results)
-            self._results, self._dead, self._classes, self._refused, self._grave = [], [], [], False, False
-            self._flush = asyncio.get_running_loop().run_in_executor(None, flush)
-        if everything and self._flush is not None:
-            await self._flush
-            self._flush = None
-
     @property
     def kept(self) -> int:
         """How many were drawn and not begun."""
@@ -422,14 +396,15 @@ class Carrier:
     @property
     def unwritten(self) -> int:
         """How many messages are out, or may be begun, of which nothing is written yet."""
-        flushing = self._flushing if self._flush is not None else 0
-        return flushing + len(self._results) + len(self._out) + len(self._allowed)
+        return len(self._findings) + len(self._out) + len(self._allowed)
 
-    async def _keep_lease(self) -> None:
-        """Extend the lease while a slow server is waited for; a window is extended by being opened."""
-        while True:
-            await asyncio.sleep(KEEP_LEASE_SECONDS)
-            await asyncio.to_thread(self._recorder.extend, self._work.lease)
+    async def _keep(self) -> None:
+        """Write what waits; extend the lease while a slow server is waited for: a window is extended by being opened."""
+        for beat in count(1):
+            await asyncio.sleep(WAIT_SECONDS)
+            self._findings.write_late()
+            if beat % KEEP_LEASE_BEATS == 0:
+                await asyncio.to_thread(self._recorder.extend, self._work.lease)
 
 
 TURNED_AWAY = 3

@@ -9,7 +9,7 @@ from datetime import datetime
 from newsletter import database
 from newsletter.database import Session
 from newsletter.errors import Conflict
-from newsletter.ledger import deliveries, mailings, shards, translating
+from newsletter.ledger import deliveries, mailings, translating, wire
 from newsletter.ledger.mailings import Kind, MailingView, State
 
 TRANSLATED = frozenset({State.SENDING, State.PAUSED, State.DONE})
@@ -182,6 +182,6 @@ def taken_back(session: Session, retraction: MailingView) -> MailingView:
     alert = mailings.get(session, retraction.retracts or 0)
     if alert.kind is not Kind.ALERT or alert.state is not State.RETRACTED:
         raise NotRetracted(alert.id)
-    if not shards.close_windows(session, alert.id):
+    if not wire.close(session, alert.id):
         raise OnTheWire(alert.id)
     return alert

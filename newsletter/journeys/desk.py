@@ -26,7 +26,7 @@ from newsletter.journeys.headcount import Headcount
 from newsletter.journeys.narrowing import Choice, Part
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.standings import Standing
-from newsletter.ledger import books, locks, mailings, translating, variants
+from newsletter.ledger import books, hushed, locks, mailings, translating, variants, wire
 from newsletter.ledger.books import Status
 from newsletter.ledger.mailings import Kind, Lane, MailingView, State
 from newsletter.ledger.manifest import Manifest
@@ -120,6 +120,8 @@ class Alert:
     wider       the alert it follows, which was for fewer of the digest's readers
     halt        who stopped, gave up or paused it, or what takes it back, where it stands so
     until       until when the authority's message holds of which it was made; outdated: that is over
+    reached     of what is stopped: somebody has it, or may have it
+    out         of what is halted: some of it is on the wire, so its figures are not the last
     latest      of what goes: up to when it may be given longer, by its lock
     styled      the versions that readers at risk get, in the words of the others
     """
@@ -141,6 +143,8 @@ class Alert:
     latest: datetime | None = None
     until: datetime | None = None
     outdated: bool = False
+    reached: bool = True
+    out: bool = False
 
     @property
     def subject(self) -> str:
@@ -212,6 +216,8 @@ def shown(parts: Parts, mailing_id: int, *, reader: int | None = None) -> Alert:
             latest=locked.latest if locked and view.state in (State.SENDING, State.PAUSED) else None,
             until=(over := lasting.until(session, view)),
             outdated=over is not None and over <= now,
+            reached=view.state is not State.STOPPED or hushed.reached(session, mailing_id),
+            out=view.state in (State.PAUSED, State.STOPPED) and wire.busy_in_any(session, mailing_id),
         )
 
 

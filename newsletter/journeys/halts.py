@@ -6,7 +6,7 @@ sweep finds it. What was paused and resumed between two sweeps is no news.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from newsletter import database
@@ -14,7 +14,7 @@ from newsletter.database import Session
 from newsletter.journeys import announcing, telling
 from newsletter.journeys.announcing import KEEPS, News
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import books, halts, mailings, variants
+from newsletter.ledger import books, halts, hushed, mailings, variants, wire
 from newsletter.ledger.halts import Told
 from newsletter.ledger.mailings import MailingView, State
 from newsletter.operators import audit, hooks, people
@@ -24,6 +24,8 @@ from newsletter.operators.hooks import Event, Said
 EVENTS = (Event.STOPPED, Event.PAUSED, Event.RESUMED)
 ACTS = {State.STOPPED: "alert.stopped", State.CANCELLED: "alert.stopped", State.PAUSED: "alert.paused"}
 """What is written of whoever halts an alert, by what it became."""
+ANSWERED = timedelta(minutes=2)
+"""So long the mail waits for what is on the wire: a lost worker's lease, its machine's turn, and a sweep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,9 @@ def _tell(session: Session, parts: Parts, *, alert: int, said: list[Said], now: 
         return False
     if (last := _act(session, view, what)) is None:
         return False
+    if what != "resumed" and wire.busy_in_any(session, view.id) and now - last.at < ANSWERED:
+        # It says how many have it, once and for all; the hook has rung already.
+        return False
     parts.letterhead.require()
     about = Told(news[-1].id, what, view.id).about(alert)
     announcing.halted(session, parts, _news(session, view, what, last), about=about, now=now)
@@ -129,11 +134,13 @@ def _what(view: MailingView) -> str:
 def _news(session: Session, view: MailingView, what: str, last: Entry) -> News:
     if view.retracts is not None:
         return _of_retraction(session, view, what, last)
-    have = _have(session, view.id)
+    have, out = _have(session, view.id), wire.busy_in_any(session, view.id)
+    # Of what is on the wire after all that waiting nothing is known.
+    who = ("have",) if have else () if out else ("nobody",)
     said = {
-        "stopped": ("text", "have", "back") if have else ("text", "nobody"),
+        "stopped": ("text", *who, "back") if have or out else ("text", *who),
         "given-up": ("text", "nobody"),
-        "paused": ("text", "have" if have else "nobody", "then"),
+        "paused": ("text", *who, "then"),
         "resumed": ("text",),
     }[what]
     page = f"/{view.id}?retract=1" if "back" in said else ""
@@ -158,6 +165,5 @@ def _by(last: Entry) -> int | str:
 
 
 def _have(session: Session, alert: int) -> int:
-    """Return how many have an alert or may have it, in whatever language."""
-    every = [books.status(session, one) for one in mailings.in_all_languages(session, alert)]
-    return sum(one.accepted + one.uncertain for one in every)
+    """Return how many have an alert or may have it, in whatever language, as far as it is written."""
+    return sum(hushed.have(session, one) for one in mailings.in_all_languages(session, alert))

@@ -9,7 +9,7 @@ from newsletter.database import Session
 from newsletter.jobs import HOOKS, SWEEP
 from newsletter.journeys import acting, mailing
 from newsletter.journeys.parts import Parts
-from newsletter.ledger import locks, mailings
+from newsletter.ledger import hushed, locks, mailings
 from newsletter.ledger.mailings import NOT_GONE, Kind, State, WrongState
 from newsletter.ledger.manifest import short
 from newsletter.operators import audit
@@ -27,6 +27,7 @@ class Offer:
 
     languages   those written later that would be stopped with it
     just        what this press has ended
+    reached     somebody has it, or may have it
     """
 
     mailing: int
@@ -37,6 +38,7 @@ class Offer:
     starts_at: datetime | None
     languages: tuple[int, ...] = ()
     just: tuple[int, ...] = ()
+    reached: bool = False
 
     @property
     def stoppable(self) -> bool:
@@ -46,7 +48,7 @@ class Offer:
     @property
     def had(self) -> bool:
         """Somebody may have it, and nobody has taken it back."""
-        return self.state is State.STOPPED or (self.state not in ENDED and bool(self.just))
+        return self.reached if self.state is State.STOPPED else self.state not in ENDED and bool(self.just)
 
     @property
     def ended(self) -> bool:
@@ -166,4 +168,5 @@ def _offer(session: Session, mailing_id: int) -> Offer:
         except locks.Broken:
             code = None  # all the more reason to stop it
     along = tuple(languages(session, mailing_id))
-    return Offer(mailing_id, view.state, view.subject, count, code, view.start_at, along)
+    reached = hushed.reached(session, mailing_id)
+    return Offer(mailing_id, view.state, view.subject, count, code, view.start_at, along, reached=reached)

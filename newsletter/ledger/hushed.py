@@ -3,7 +3,8 @@
 from sqlalchemy import CTE, ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from newsletter.ledger import books
+from newsletter.ledger import books, deliveries, mailings, wire
+from newsletter.models.delivery import DeliveryState
 from newsletter.models.mailing import Kind, Mailing, State
 
 
@@ -46,6 +47,20 @@ def is_one(session: Session, mailing_id: int) -> bool:
 
 
 def had(session: Session, mailing_id: int) -> bool:
-    """Return whether anybody has it, or may have it."""
+    """Return whether anybody has it, or may have it: also whoever it is on the wire for, or is to go to again."""
+    return have(session, mailing_id) > 0 or wire.busy(session, mailing_id)
+
+
+def reached(session: Session, alert: int) -> bool:
+    """Return whether anybody has an alert, or may have it, in whatever language: so there is something to take back."""
+    return any(had(session, one) for one in mailings.in_all_languages(session, alert))
+
+
+def have(session: Session, mailing_id: int) -> int:
+    """Return how many have it or may have it, as far as it is written: those in doubt to whom it is to go again among them."""
     status = books.status(session, mailing_id)
-    return status.accepted + status.uncertain > 0
+    again = sum(one.state in _AGAIN for one in deliveries.in_doubt(session, mailings.get(session, mailing_id)))
+    return status.accepted + status.uncertain + again
+
+
+_AGAIN = (DeliveryState.PLANNED, DeliveryState.DEFERRED)

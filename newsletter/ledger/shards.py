@@ -286,28 +286,6 @@ _TAKEN_BACK = text(f"""
 """)  # noqa: S608
 
 
-def close_windows(session: Session, mailing_id: int) -> bool:
-    """Let no window of a mailing that is over be opened any more; return whether none is open.
-
-    A holder who asked for one a moment ago, before the mailing was over, finds another fence; where it was faster, its
-    window is seen here.
-    """
-    facts = {"mailing": mailing_id}
-    if session.execute(_ON_THE_WIRE, facts).scalar_one():
-        return False
-    session.execute(_FENCE_OFF, facts)
-    return not session.execute(_ON_THE_WIRE, facts).scalar_one()
-
-
-_FENCE_OFF = text("""
-    UPDATE shard SET fence = fence + 1, owner = NULL, lease_until = NULL
-    WHERE mailing_id = :mailing AND state = 'open' AND announced = 0
-""")
-_ON_THE_WIRE = text(
-    "SELECT EXISTS (SELECT FROM shard WHERE mailing_id = :mailing AND state = 'open' AND announced > 0)"
-)
-
-
 def extend(session: Session, lease: Lease) -> bool:
     """Keep the lease while slow answers are awaited; return whether it is still ours."""
     facts = {"shard": lease.shard_id, "fence": lease.fence, "lease": LEASE}

@@ -209,6 +209,50 @@ def test_no_more_than_a_window_and_a_flush_are_out_of_which_nothing_is_written()
     assert slow.most <= 750
 
 
+class Watched(Desk):
+    """Knows when it was told of outcomes: (how many, when)."""
+
+    def __init__(self):
+        super().__init__()
+        self.flushes = []
+
+    def written(self, results):
+        self.flushes.append((len(results), time.monotonic()))
+
+
+def test_what_a_slow_wire_has_done_is_written_within_a_second_or_so():
+    """At fourteen a second the page said "0 handed over" for eighteen seconds, and of a stop meanwhile that nobody has it."""
+    answered = []
+
+    async def send(cargo, _desk):
+        while await cargo.more():
+            await take(cargo, [], 5)
+            answered.append(time.monotonic())
+            # At first five are left of the window; then there is nothing to ask for any more.
+            await asyncio.sleep(1.6)
+            cargo.draw()
+        return 10
+
+    watched = carry(send, count=10, desk=Watched())
+    assert [size for size, _ in watched.flushes] == [5, 5]
+    assert max(at - before for (_, at), before in zip(watched.flushes, answered, strict=True)) < 1.4
+
+
+def test_a_fast_wire_pays_nothing_for_those_who_look_on():
+    """At hundreds a second there is enough for a flush before the second is over: not one transaction more."""
+
+    async def send(cargo, _desk):
+        gone = []
+        while await cargo.more():
+            await take(cargo, gone, 10)
+            await asyncio.sleep(0.01)
+        return len(gone)
+
+    watched = carry(send, count=1500, desk=Watched())
+    assert sum(size for size, _ in watched.flushes) == 1500
+    assert min(size for size, _ in watched.flushes[:-1]) > 250
+
+
 class Far(Desk):
     """A database whose clock stands elsewhere than this machine's. results: what became of each."""
 

@@ -1,5 +1,6 @@
 """The team was told that an alert goes; whoever halts it, everybody hears that it does not."""
 
+import time
 from email import message_from_bytes, policy
 
 import pytest
@@ -12,21 +13,28 @@ from newsletter.journeys import (
     halting,
     halts,
     mailing,
+    publicity,
     publish,
     retracting,
     stopping,
     translating,
 )
+from newsletter.ledger import shards, wire
 from newsletter.ledger.mailings import Lane, State
 from newsletter.operators import people
 from newsletter.operators.roles import NotAllowed, Role
 from tests import house
+from tests.delivery.test_carrying import delivering, wait_for
 from tests.journeys import nights
 from tests.journeys.nights import approver as approver
 from tests.journeys.nights import author as author
 from tests.journeys.nights import crew as crew
 from tests.journeys.nights import made as made
 from tests.journeys.nights import pages as pages
+
+PAUSED_EARLIER = """ALTER TABLE audit DISABLE TRIGGER ALL;
+    UPDATE audit SET content = regexp_replace(content, '"at":"20..', '"at":"2020') WHERE content LIKE '%"alert.paused"%';
+    ALTER TABLE audit ENABLE TRIGGER ALL"""
 
 
 @pytest.fixture
@@ -71,6 +79,65 @@ def test_everybody_is_mailed_that_it_was_stopped_by_a_link(made, pages, number, 
     assert "Nobody has it." in text
     assert "UTC" in text
     assert told(made, sink) == {}
+
+
+@pytest.fixture
+def sender(tmp_path, database_urls, sink, number):
+    """The same product as a worker of its own runs it."""
+    sender = house.build(tmp_path, database_urls, f"{sink.url}?connections=4", **nights.RULES)
+    yield sender
+    sender.close()
+
+
+def on_the_wire(made, number):
+    with made.parts.database.transaction() as session:
+        return wire.busy(session, number)
+
+
+@pytest.mark.parametrize("to", [State.STOPPED, State.PAUSED])
+def test_nobody_has_it_is_not_said_of_what_is_on_the_wire(made, pages, sender, number, author, approver, sink, to):
+    """Halted while a relay thinks, two were about to have it: the mail said nobody has, and left out how it is taken back."""
+    sink.delay_seconds = lambda: 2.0
+    with delivering(sender, "urgent"):
+        wait_for(lambda: on_the_wire(made, number))
+        time.sleep(0.3)
+        stopping.by_hand(pages.parts, number, to, by=approver.id)
+        assert told(made, sink) == {}, "how many have it is not known yet"
+        assert publicity.page(pages.parts, number) is not None, "whoever has it may look whether it is true"
+        sink.delay_seconds = lambda: 0.0
+        wait_for(lambda: not on_the_wire(made, number))
+    _, text = told(made, sink)[author.address]
+    assert "surely or perhaps: 2." in text
+    assert "Nobody" not in text
+    assert ("?retract=1" in text) == (to is State.STOPPED)
+
+
+def announced(made, number):
+    """A worker took it, and was lost with its machine before it could write anything."""
+    with made.parts.database.transaction() as session:
+        lease = shards.take(session, "urgent", owner="a test").lease
+        assert shards.announce(session, lease, first=0, upto=2) is not None
+
+
+def test_a_lost_worker_s_mail_is_counted_once_it_is_settled(made, pages, number, approver, sink, database_urls):
+    """Its lease runs for a minute and a half, in which nobody can say who has it."""
+    announced(made, number)
+    stopping.by_hand(pages.parts, number, State.STOPPED, by=approver.id)
+    assert told(made, sink) == {}
+    house.by_owner(database_urls, "UPDATE shard SET lease_until = now() - interval '1 hour'")
+    assert "surely or perhaps: 2." in told(made, sink)[approver.address][1]
+
+
+def test_what_nobody_can_settle_keeps_no_mail_for_ever(made, pages, number, approver, sink, database_urls):
+    """A paused alert's lost worker is settled when it goes on: the team is told of the pause, and nothing that is not known."""
+    announced(made, number)
+    stopping.by_hand(pages.parts, number, State.PAUSED, by=approver.id)
+    assert told(made, sink) == {}
+    house.by_owner(database_urls, PAUSED_EARLIER)
+    subject, text = told(made, sink)[approver.address]
+    assert subject == f"Alert {number} is paused: it does not go"
+    assert "Nobody" not in text
+    assert "surely or perhaps" not in text
 
 
 def test_of_what_somebody_has_it_is_said_how_many_and_where_it_is_taken_back(

@@ -278,8 +278,11 @@ def test_the_link_leads_on_to_where_it_is_taken_back(made, tmp_path, author, app
         assert words in shown
     second = nights.locked(made, tmp_path, author, 2)
     alert.release(made.parts, second, by=author.id)
-    shown = client.post(link(mails(made, sink)[author.address])).text
-    assert f'href="/console/alerts/{second}?retract=1"' in shown
+    stop = link(mails(made, sink)[author.address])
+    sink.refuse = lambda to: "450 4.7.1 later" if to == "reader1@example.org" else None
+    made.deliver("urgent")
+    assert f'href="/console/alerts/{second}?retract=1"' in client.post(stop).text
+    sink.refuse = lambda _to: None
     given_up = nights.locked(made, tmp_path, author, 3)
     send_alone(made, given_up, author)
     [released] = [one for one in told(made, sink, author) if "will go out" in one["subject"]]

@@ -2,7 +2,9 @@
 
 import pytest
 
+from newsletter import database
 from newsletter.journeys import mailing
+from newsletter.ledger import shards
 from newsletter.operators.roles import Role
 from newsletter.web.console import gate
 from tests import house
@@ -148,6 +150,35 @@ def test_a_page_that_nobody_has_is_not_linked(going):
     assert browser.open(public).page.status_code == 404
     for page in (here, f"{here}?retract=1"):
         assert f'action="{here}/retract"' not in browser.open(page).text, "nor is there anything to take back"
+
+
+def test_while_mail_is_on_the_wire_the_way_to_take_it_back_is_there(going, worker):
+    """Stopped in its first second: whoever followed the link of the stop found a page without the button, which stood still."""
+    browser, number = going
+    here = f"/console/alerts/{number}"
+    with worker.parts.database.transaction() as session:
+        lease = shards.take(session, "urgent", owner="a test").lease
+        shards.announce(session, lease, first=0, upto=2)
+        token = worker.parts.tokens.stop(number, now=database.now(session))
+    stopped = browser.client.post(f"/h/{token}").text
+    assert f'href="{here}?retract=1"' in stopped
+    shown = browser.open(f"{here}?retract=1")
+    assert f'action="{here}/retract"' in shown.text
+    assert f'href="/alerts/{number}"' in shown.text
+    assert browser.open(f"/alerts/{number}").page.status_code == 200
+    assert browser.open(here).page.headers["refresh"] == "3", "its figures are not the last"
+    with worker.parts.database.transaction() as session:
+        shards.release(session, lease)
+    assert "refresh" not in browser.open(here).page.headers
+    assert f'action="{here}/retract"' not in browser.text, "nobody had it after all"
+
+
+def test_the_link_of_a_stop_leads_to_no_page_where_nothing_is_to_be_done(going, worker, now):
+    """Nothing of it had begun: the page said that whoever has it learns nothing, and led to one without a button."""
+    browser, number = going
+    stopped = browser.client.post(f"/h/{worker.parts.tokens.stop(number, now=now)}").text
+    assert f"Alert {number} is stopped" in stopped
+    assert "retract=1" not in stopped
 
 
 def test_what_takes_it_back_and_is_paused_is_said_on_its_page(going, worker):

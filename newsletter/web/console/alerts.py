@@ -152,7 +152,7 @@ def _looks(
 ) -> int | None:
     """Return after how many seconds a page on which nobody types asks anew; None: never. approvers: there are any."""
     state, starts = found.standing.state, found.standing.start_at
-    if state is State.SENDING:
+    if state is State.SENDING or found.out:
         return LOOKS["going"]
     if state is State.LOCKED:
         return LOOKS["locked"]
