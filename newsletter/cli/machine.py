@@ -99,7 +99,8 @@ def _once(made: Newsletter, lanes: list[str], ended: Callable[[], bool]) -> int:
 
 
 def up(
-    port: Annotated[int, typer.Option(help="Of the public pages, on this machine.")] = 8080, as_json: AsJson = False
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Of the public pages, on this machine.")] = 8080,
+    as_json: AsJson = False,
 ) -> None:
     """Run everything on this machine until Ctrl-C: servers, workers, beat, lifeboat and the public pages."""
     chosen = settings.read()

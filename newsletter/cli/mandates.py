@@ -30,7 +30,7 @@ def add(
     digest: Annotated[str, typer.Option(help="Key of the digest whose readers an alert may go to.")],
     cause: Annotated[str, typer.Option(help="What it is for, in a few words, for those who sign.")],
     frame: Annotated[list[str], typer.Option(help="Name of a frame, templates/frames/NAME.md; several times.")],
-    most_readers: Annotated[int, typer.Option(min=1, help="How many readers one alert may go to.")],
+    most_readers: Annotated[int, typer.Option(min=1, max=LARGEST, help="How many readers one alert may go to.")],
     most_alerts: Annotated[int, typer.Option(min=1, max=10, help="How many alerts it may let go.")] = 3,
     as_json: AsJson = False,
 ) -> None:

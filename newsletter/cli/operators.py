@@ -10,20 +10,22 @@ import typer
 
 from newsletter import database
 from newsletter.assembly import Newsletter
-from newsletter.cli.door import AsJson, ask_address, listing, newsletter, page, screen, show
+from newsletter.cli.door import LARGEST, AsJson, Limit, ask_address, listing, newsletter, page, screen, show
 from newsletter.journeys import team
 from newsletter.operators import audit, people, tokens
 from newsletter.operators.audit import SHELL, Fault, Head, Verdict
 from newsletter.operators.enrolment import Invited
 from newsletter.operators.roles import May, Role
-from newsletter.operators.tokens import USUAL
+from newsletter.operators.tokens import LONGEST, USUAL
 
 app = typer.Typer(no_args_is_help=True, help="People who log in, and what they may do.")
 programs = typer.Typer(no_args_is_help=True, help="Keys by which programs act as an operator.")
 records = typer.Typer(no_args_is_help=True, help="Who did what, and whether the record still holds.")
 app.add_typer(programs, name="tokens")
 
-Number = Annotated[int, typer.Argument(metavar="NUMBER", help="Of the operator, as “operators list” shows it.")]
+Number = Annotated[
+    int, typer.Argument(metavar="NUMBER", min=1, max=LARGEST, help="Of the operator, as “operators list” shows it.")
+]
 Roles = Annotated[list[Role], typer.Option("--role", help="May be given several times.")]
 
 
@@ -125,7 +127,7 @@ def add_token(
     number: Number,
     scope: Annotated[list[May], typer.Option("--scope", help="stop or audit; may be given several times.")],
     label: Annotated[str, typer.Option(help="What it is for.")],
-    days: Annotated[int, typer.Option(min=1, help="How long it is good for.")] = USUAL.days,
+    days: Annotated[int, typer.Option(min=1, max=LONGEST.days, help="How long it is good for.")] = USUAL.days,
     as_json: AsJson = False,
 ) -> None:
     """Make a token for a program that acts as an operator. It is printed once and kept nowhere."""
@@ -158,7 +160,8 @@ def list_tokens(as_json: AsJson = False) -> None:
 
 @programs.command("revoke")
 def revoke_token(
-    number: Annotated[int, typer.Argument(metavar="NUMBER", help="Of the token.")], as_json: AsJson = False
+    number: Annotated[int, typer.Argument(metavar="NUMBER", min=1, max=LARGEST, help="Of the token.")],
+    as_json: AsJson = False,
 ) -> None:
     """End a token."""
     with newsletter() as made, made.parts.database.transaction() as session:
@@ -205,7 +208,7 @@ def _say(verdict: Verdict, *, compared: bool) -> None:
 
 
 @records.command("list")
-def list_entries(limit: int = 50, as_json: AsJson = False) -> None:
+def list_entries(limit: Limit = 50, as_json: AsJson = False) -> None:
     """List what was done, newest first. Operators stand there by number."""
     with newsletter() as made, made.parts.database.transaction() as session:
         rows = [

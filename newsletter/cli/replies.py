@@ -5,19 +5,19 @@ from typing import Annotated
 import typer
 
 from newsletter import languages
-from newsletter.cli.door import AsJson, listing, newsletter, page, screen, show
+from newsletter.cli.door import LARGEST, AsJson, Limit, listing, newsletter, page, screen, show
 from newsletter.cli.privacy import Operator
 from newsletter.journeys import answering
 
 app = typer.Typer(no_args_is_help=True, help="What readers wrote back, kept sealed until it is dealt with.")
 
-Number = Annotated[int, typer.Argument(metavar="REPLY", help="As the list numbers it.")]
+Number = Annotated[int, typer.Argument(metavar="REPLY", min=1, max=LARGEST, help="As the list numbers it.")]
 
 
 @app.command("list")
 def list_(
     done: Annotated[bool, typer.Option("--done", help="Those already dealt with.")] = False,
-    limit: int = 50,
+    limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
     """List the letters that wait, the oldest first."""

@@ -8,14 +8,14 @@ import typer
 from newsletter.assembly import Newsletter
 from newsletter.cli.door import AsJson, DryRun, listing, newsletter, page, screen, show
 from newsletter.journeys import holding
-from newsletter.journeys.holding import Asked, Seen
+from newsletter.journeys.holding import MONTH, Asked, Seen
 from newsletter.subscribers.waves import Why
 
 app = typer.Typer(
     no_args_is_help=True, help="Sign-ups of the last month: what is held, and what to do with many at once."
 )
 
-Since = Annotated[int | None, typer.Option(min=1, help="Those that came in the last so many minutes.")]
+Since = Annotated[int | None, typer.Option(min=1, max=MONTH, help="Those that came in the last so many minutes.")]
 Net = Annotated[str, typer.Option(help="A network or an address in it, or the code that `held` shows.")]
 Provider = Annotated[str, typer.Option(help="Whose mailboxes: google, microsoft, yahoo … other.")]
 Form = Annotated[str, typer.Option(help="The form they came by: page, api, or the name of one of yours.")]

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 from newsletter.errors import Invalid, NewsletterError, NotFound
 from newsletter.journeys import desk, holding
 from newsletter.journeys.entering import Visitor
-from newsletter.journeys.holding import Asked
+from newsletter.journeys.holding import MONTH, Asked
 from newsletter.operators.roles import May
 from newsletter.subscribers.waves import Why
 from newsletter.web.console import gate
@@ -17,7 +17,6 @@ from newsletter.web.console import gate
 router = APIRouter(prefix="/console/signups")
 READ = ["GET", "HEAD"]
 HERE = "/console/signups"
-MONTH = 31 * 24 * 60
 Text = Annotated[str, Form(max_length=100)]
 Written = Annotated[str, Query(max_length=100)]
 
