@@ -219,7 +219,8 @@ def _end(session: Session, subscriber_id: int, topic_id: int, *, reason: str, no
 
 def _by_keys(session: Session, keys: Iterable[str]) -> list[TopicView]:
     wanted = list(dict.fromkeys(keys))
-    query = select(Topic).where(Topic.key.in_(wanted), Topic.removed_at.is_(None))
+    # What no key can be is not asked for: a form may hold anything.
+    query = select(Topic).where(Topic.key.in_(list(filter(_KEY, wanted))), Topic.removed_at.is_(None))
     found = {one.key: _view(one) for one in session.execute(query).scalars()}
     for key in wanted:
         if key not in found:

@@ -34,7 +34,11 @@ def on(worker, made, tmp_path, now):
     return scanning.ground(worker, tmp_path, now)
 
 
-def parts(value, *, names=("email", "name", "pending", "code", "address", "zone", "rhythm-weekly", "form")):
+FIELDS = ("email", "name", "pending", "code", "address", "zone", "rhythm-weekly", "topic", "language", "style", "wording", "digest",
+          "minutes", "provider", "segment", "part", "label", "until", "frame", "form")  # fmt: skip
+
+
+def parts(value, *, names=FIELDS):
     """Return a form as multipart, each of these fields with this value."""
     heads = [f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'.encode() for name in names]
     return b"".join(head + value + b"\r\n" for head in heads) + b"--b--\r\n"
@@ -58,6 +62,14 @@ def test_a_form_cannot_choose_how_it_is_read(pages, on) -> None:
         kind = f"multipart/form-data; boundary=b; Charset={codec}"
         answer = pages.post(path, content=parts(value), headers={"content-type": kind})
         assert answer.status_code < 500, (path, codec, value)
+
+
+@pytest.mark.parametrize("name", ["topic", "language", "zone", "style", "wording", "rhythm-weekly", "rhythm-\0"])
+def test_what_no_column_holds_is_refused_where_all_else_is_as_it_should_be(pages, on, name) -> None:
+    """PostgreSQL takes no NUL: a field that reached it as it came made a failure of the whole form."""
+    whole = {"rhythm-weekly": "weekly", "language": "en", "zone": "UTC"}
+    assert pages.post(f"/p/{on.fresh}/more", data=whole | {name: "a\0b"}).status_code < 500
+    assert pages.post(f"/p/{on.fresh}/more", data=whole | {name: "x" * 5000}).status_code < 500
 
 
 def test_a_form_with_a_charset_is_still_read(pages, worker) -> None:
