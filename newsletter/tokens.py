@@ -10,8 +10,8 @@ Layout, 24 bytes in URL-safe base64 (32 characters): purpose and key id (1 + 1),
 (5 + 3 + 5), check (9 bytes = 72 bits). The mask is drawn from the check, and the check from the ids: nothing else is needed.
 
 A fresh link and one that confirms are 22 characters longer as they are mailed: behind the token stands what workers alone can
-make, the *countersign*; behind the address that an answer confirms by, 12. Nothing here can tell a right one from a wrong one,
-nor can a page (docs/adr/0028, 0032).
+make, the *countersign*; behind the address that an answer confirms by, 12. A link that lost some of it reads as one without.
+Nothing here can tell a right one from a wrong one, nor can a page (docs/adr/0028, 0032).
 """
 
 import base64
@@ -32,7 +32,7 @@ _CHECK = 9
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _IDS = 13
 # Python's decoder skips what it does not know; a token has one spelling only.
-_TOKEN = re.compile(rf"([A-Za-z0-9_-]{{{LENGTH}}})([A-Za-z0-9_-]{{{COUNTERSIGN}}})?").fullmatch
+_TOKEN = re.compile(rf"([A-Za-z0-9_-]{{{LENGTH}}})([A-Za-z0-9_-]{{0,{COUNTERSIGN}}})").fullmatch
 _HEX = rf"[0-9a-f]{{{2 * (2 + _IDS + _CHECK)}}}"
 _RETURN = re.compile(rf"b-({_HEX})").fullmatch
 _PROBE = re.compile(rf"p-({_HEX})").fullmatch
@@ -241,7 +241,10 @@ class Tokens:
         link = self._read(base64.urlsafe_b64decode(found[1])) if found else None
         if found is None or link is None or not found[2]:
             return link
-        return replace(link, countersign=found[2]) if link.purpose in COUNTERSIGNED else None
+        if link.purpose not in COUNTERSIGNED:
+            return None
+        # Cut off on its way, what is left of a countersign is none.
+        return replace(link, countersign=found[2]) if len(found[2]) == COUNTERSIGN else link
 
     def _of_local(self, found: re.Match[str] | None) -> Link | None:
         return self._read(bytes.fromhex(found[1])) if found else None

@@ -144,6 +144,19 @@ def test_who_pressed_what_proves_nothing_is_asked_once_more(newsletter, thief, a
     assert len(ask(newsletter, "SELECT 1 FROM subscription WHERE ended_at IS NULL")) == 1
 
 
+@pytest.mark.parametrize("cut", [LENGTH, LENGTH + 10, LENGTH + COUNTERSIGN - 1])
+def test_whose_link_lost_its_end_is_asked_once_more(newsletter, thief, database_urls, cut):
+    """A mail program breaks a link at any letter: half of a proof is none, and no reason to turn somebody away who said yes."""
+    joining.ask(newsletter.parts, Wish(ANN, "en", {"weekly": "weekly"}))
+    joining.work(newsletter.parts)
+    later(newsletter, database_urls)
+    with TestClient(create(thief)) as pages:
+        assert pages.post(f"/c/{house.yes_link(newsletter, 1)[:cut]}").status_code == 200
+    joining.work(newsletter.parts)
+    assert not is_in(newsletter)
+    assert len(ask(newsletter, "SELECT 1 FROM signup WHERE state = 'asked'")) == 2
+
+
 def test_an_address_that_the_pages_keys_make_takes_no_yes(newsletter, asked, tmp_path, database_urls, sink):
     """Whoever has them can also write a mail; an answer to the very mail that asked goes on as before."""
     made = house.build(tmp_path, database_urls, sink.url, bounce_domain="bounce.example.org")

@@ -172,9 +172,10 @@ def test_no_key_of_the_pages_countersigns(worker, thief):
     assert len(ours.countersign(ours.countersigner, "x")) == COUNTERSIGN
 
 
-def test_a_link_without_what_the_mail_says_is_refused_at_once(pages, worker, number):
+@pytest.mark.parametrize("left", [0, 1, COUNTERSIGN - 1])
+def test_a_link_without_what_the_mail_says_is_refused_at_once(pages, worker, number, left):
     """One from before, or cut off by a mail program: nobody may be told "you are being erased" where no worker will."""
-    short = forged(worker, number, "")
+    short = forged(worker, number, "x" * left)
     assert pages.get(f"/p/{short}").status_code == 200
     for act in ("export", "erase"):
         refused = pages.post(f"/p/{short}/{act}")
