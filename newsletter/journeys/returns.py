@@ -29,7 +29,7 @@ from newsletter.relay.verdict import Class
 from newsletter.reports import parse, ses, verdict
 from newsletter.reports.parse import Bounce, Complaint, Letter
 from newsletter.reports.verdict import Fate, Meaning
-from newsletter.subscribers import consent, people, signup, suppression
+from newsletter.subscribers import consent, declining, people, signup, suppression
 from newsletter.subscribers.suppression import Reason, SaidBy, Word
 from newsletter.tokens import BadToken
 
@@ -84,7 +84,7 @@ def _answered_question(parts: Parts, mail: Arrived, signup_id: int, *, signed: s
         return Done.NOTHING
     match assent.of(letter, whole=processing.is_whole(mail.content)):
         case Said.YES if not confirming.is_signed(parts, signup_id, signed):
-            return Done.ASKED if joining.ask_once_more(parts, signup_id) else Done.NOTHING
+            return _unproven_yes(parts, mail, letter, signup_id)
         case Said.YES:
             if joining.confirm_by_reply(parts, signup_id):
                 return Done.CONFIRMED
@@ -96,6 +96,15 @@ def _answered_question(parts: Parts, mail: Arrived, signup_id: int, *, signed: s
             return Done.REFUSED if refused else Done.KEPT if kept else Done.NOTHING
         case Said.UNCLEAR:
             return Done.KEPT if _kept(parts, mail, letter, signup_id) else Done.NOTHING
+
+
+def _unproven_yes(parts: Parts, mail: Arrived, letter: Letter, signup_id: int) -> Done:
+    """Ask once more whose yes came to an address that a thief of keys can make; after a no it is for a person to read."""
+    if joining.ask_once_more(parts, signup_id):
+        return Done.ASKED
+    with parts.database.transaction() as session:
+        refused = declining.stands(session, signup_id)
+    return Done.KEPT if refused and assent.is_clear(letter) and _kept(parts, mail, letter, signup_id) else Done.NOTHING
 
 
 def _kept(parts: Parts, mail: Arrived, letter: Letter, signup_id: int, *, refused: bool = False) -> bool:

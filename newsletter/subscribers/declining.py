@@ -8,7 +8,7 @@ where the team has taken the sign-up back, and where they were erased since. Rea
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, text
+from sqlalchemy import ColumnElement, select, text
 
 from newsletter.database import Session
 from newsletter.models.signup import Signup
@@ -55,19 +55,27 @@ _REFUSE = text("""
 """)
 
 
+def stands(session: Session, signup_id: int) -> bool:
+    """Whether its owner said no to this question, and did not take that back."""
+    return session.execute(select(Signup.id).where(*_refused(signup_id))).first() is not None
+
+
 def take_back(session: Session, signup_id: int) -> Wish | None:
     """Let the owner of an inbox be asked again who said no, and return what was asked for; None where they did not say that.
 
     Their own way back, and the only one before its time: a clear yes in answer to the mail that they refused. It proves that they
     have that mail, and subscribes nobody: they are asked once more.
     """
-    refused = (Signup.id == signup_id, Signup.refused_at.is_not(None), Signup.undone_at.is_(None))
-    found = session.execute(select(Signup).where(*refused)).scalar_one_or_none()
+    found = session.execute(select(Signup).where(*_refused(signup_id))).scalar_one_or_none()
     if found is None:
         return None
     wish = signup.opened(session, found)
     session.execute(_TAKE_BACK, {"mailbox": found.mailbox_id, "inbox": found.inbox})
     return wish
+
+
+def _refused(signup_id: int) -> tuple[ColumnElement[bool], ...]:
+    return Signup.id == signup_id, Signup.refused_at.is_not(None), Signup.undone_at.is_(None)
 
 
 # They have answered: what they were asked before counts no more against asking them (standards §23).

@@ -178,3 +178,25 @@ def test_an_address_that_the_pages_keys_make_takes_no_yes(newsletter, asked, tmp
     assert answered(mailed.upper()) is Done.CONFIRMED
     assert is_in(made)
     made.close()
+
+
+@pytest.mark.parametrize("sign", ["", "abcdefgh2345"])
+def test_a_yes_after_a_no_that_proves_nothing_is_read_by_a_person(newsletter, tmp_path, database_urls, sink, sign):
+    """Our page says that such an answer has them asked again: from older mail, or by a key that is gone, it vanished in silence."""
+    joining.ask(newsletter.parts, Wish(ANN, "en", {"weekly": "weekly"}))
+    joining.work(newsletter.parts)
+    made = house.build(tmp_path, database_urls, sink.url, bounce_domain="bounce.example.org")
+    with made.parts.database.transaction() as session:
+        to = f"{made.parts.tokens.confirm_local(1, now=database.now(session))}{sign}@bounce.example.org"
+
+    def answered(word):
+        done = returns.take(made.parts, Arrived(ANN, to, letter(ANN, to, "Re: please confirm", word)))
+        joining.work(made.parts)
+        return done
+
+    assert answered("No") is Done.REFUSED
+    assert answered("Yes") is Done.KEPT
+    assert answered("Yes") is Done.NOTHING, "it is kept once"
+    assert ask(made, "SELECT state, refused_at IS NULL FROM signup") == [("refused", False)], "it lifts no no"
+    assert ask(made, "SELECT mailbox_id FROM reply") == ask(made, "SELECT mailbox_id FROM signup")
+    made.close()
