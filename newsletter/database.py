@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import psycopg
 import sqlalchemy
 from psycopg import errors as refusals
 from sqlalchemy import Engine, orm, text
@@ -48,7 +49,14 @@ class Session(orm.Session):
 
 
 class HeldUp(Exception):
-    """Another transaction holds what this one wants for longer than it waits, or was faster by a moment: to be had again."""
+    """Another transaction holds what this one wants for longer than it waits, or was faster by a moment: to be had again.
+
+    cause   what stood in its way, with no value of any row: "lock", or the constraint's name
+    """
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
 
 
 _HELD_UP = (refusals.LockNotAvailable, refusals.UniqueViolation, refusals.ForeignKeyViolation)
@@ -108,15 +116,21 @@ class Database:
                 session.execute(text(f"SET LOCAL lock_timeout = {milliseconds:d}"))
                 yield session
         except _HELD_UP as error:  # COPY goes past SQLAlchemy
-            raise HeldUp from error
+            raise HeldUp(_cause(error)) from error
         except DBAPIError as error:
             if isinstance(error.orig, _HELD_UP):
-                raise HeldUp from error
+                raise HeldUp(_cause(error.orig)) from error
             raise
 
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def _cause(error: psycopg.Error) -> str:
+    return error.diag.constraint_name or (
+        "lock" if isinstance(error, refusals.LockNotAvailable) else type(error).__name__
+    )
 
 
 def now(session: orm.Session) -> datetime:

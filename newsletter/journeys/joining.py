@@ -5,7 +5,8 @@ worker, a moment later (standards §23).
 """
 
 import secrets
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from html import escape
@@ -231,8 +232,8 @@ def work(parts: Parts) -> int:
     except NoSender:
         log.warning("sign-ups wait", why="no sender or postal address is set")
         return done
-    held_up = set[int]()
-    while due := _due(parts, but=held_up):
+    held_up = dict[int, str]()
+    while due := _due(parts, but=set(held_up)):
         waiting = len(held_up)
         count = _take(parts, due, held_up)
         done += count
@@ -240,9 +241,20 @@ def work(parts: Parts) -> int:
             break  # another worker is at it
         done += confirming.judge(parts)  # somebody waits before a page for this
     if held_up:
-        log.info("sign-ups wait", count=len(held_up), why="a list that names these people is coming in")
+        _say_held_up(parts, held_up)
     holding.watch(parts)
     return done
+
+
+def _say_held_up(parts: Parts, held_up: Mapping[int, str]) -> None:
+    """A list that comes in lets go of its people by itself; what stands in the way without one may do so for ever."""
+    with parts.database.transaction() as session:
+        alone = tables.none_comes_in(session)
+    facts = {"count": len(held_up), "numbers": sorted(held_up)[:10], "causes": dict(Counter(held_up.values()))}
+    if alone:
+        log.warning("sign-ups wait", why="something else stands in their way, and no list is coming in", **facts)
+    else:
+        log.info("sign-ups wait", why="a list is coming in", **facts)
 
 
 def _due(parts: Parts, *, but: set[int]) -> list[int]:
@@ -254,7 +266,7 @@ def _due(parts: Parts, *, but: set[int]) -> list[int]:
         return signup.due(session, but=but)
 
 
-def _take(parts: Parts, due: Sequence[int], held_up: set[int]) -> int:
+def _take(parts: Parts, due: Sequence[int], held_up: dict[int, str]) -> int:
     """Deal with some wishes in one turn, but for those that another transaction is at; return how many were.
 
     An import holds the rows of its people to its end, a minute on, and may come to wait for ours. A turn can be had again, a list
@@ -263,9 +275,9 @@ def _take(parts: Parts, due: Sequence[int], held_up: set[int]) -> int:
     """
     try:
         count = _turn(parts, due)
-    except database.HeldUp:
+    except database.HeldUp as held:
         if len(due) == 1:
-            held_up.update(due)
+            held_up[due[0]] = held.cause
             return 0
         step = -(-len(due) // _PORTIONS)
         return sum(_take(parts, due[place : place + step], held_up) for place in range(0, len(due), step))

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from newsletter import database
 from newsletter.issues import digests
@@ -14,6 +15,7 @@ from newsletter.subscribers import importing
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.signup import Wish
 from newsletter.subscribers.subscriptions import Rhythm
+from tests import house
 
 ANN, STRANGERS = "ann@example.org", [f"stranger-{number}@example.org" for number in range(6)]
 BLOCKED = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -65,8 +67,10 @@ def test_whoever_a_list_does_not_name_is_asked_at_once(newsletter, bring, place)
 
     def work():
         began = time.monotonic()
-        assert joining.work(newsletter.parts) == len(STRANGERS)
+        with capture_logs() as said:
+            assert joining.work(newsletter.parts) == len(STRANGERS)
         assert time.monotonic() - began < 10
+        assert [(one["log_level"], one["count"]) for one in said if one["event"] == "sign-ups wait"] == [("info", 1)]
         waiting = ["asked"] * 7
         waiting[place] = "waiting"
         assert states(newsletter) == waiting
@@ -121,3 +125,26 @@ def test_a_list_that_is_through_while_a_turn_waits_for_it_spoils_no_turn(newslet
     assert failed == []
     assert set(states(newsletter)) == {"settled" if said_yes else "asked"}
     assert ask(newsletter, "SELECT count(*) FROM mailbox WHERE id IN (SELECT mailbox_id FROM signup)") == [(7,)]
+
+
+# A fault of ours, such as a sign-up that a constraint never lets in.
+FAULT = """
+    CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN RAISE EXCEPTION 'duplicate key: %', NEW.id USING ERRCODE = '{code}', CONSTRAINT = 'one_of_a_kind'; END $$;
+    CREATE TRIGGER fault BEFORE UPDATE ON signup FOR EACH ROW WHEN (NEW.id = 2) EXECUTE FUNCTION fault()
+"""
+
+
+@pytest.mark.parametrize("code", ["unique_violation", "foreign_key_violation"])
+def test_what_waits_for_no_list_is_warned_of_by_its_cause(newsletter, database_urls, code):
+    """It was called a list that is coming in, at the level of what is as it should be: such a wish waited for ever, unseen."""
+    wish(newsletter, *STRANGERS)
+    house.by_owner(database_urls, FAULT.format(code=code))
+    with capture_logs() as said:
+        joining.work(newsletter.parts)
+    assert states(newsletter) == ["asked", "waiting", "asked", "asked", "asked", "asked"]
+    [warned] = [one for one in said if one["event"] == "sign-ups wait"]
+    assert warned["log_level"] == "warning"
+    assert (warned["causes"], warned["numbers"]) == ({"one_of_a_kind": 1}, [2])
+    assert "no list is coming in" in warned["why"]
+    assert "example.org" not in str(warned)
