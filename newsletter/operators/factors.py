@@ -15,7 +15,7 @@ from newsletter.errors import Conflict, Forbidden, NewsletterError
 from newsletter.models.operator import Factor as Factor
 from newsletter.models.operator import Operator, RecoveryCode
 from newsletter.models.operator import Passkey as Row
-from newsletter.operators import codes, passkeys, passwords
+from newsletter.operators import codes, labels, passkeys, passwords
 from newsletter.operators.passkeys import Known, Site
 from newsletter.operators.sessions import SessionView
 
@@ -199,7 +199,7 @@ def add_passkey(session: Session, operator_id: int, known: Known, *, label: str,
         credential=known.credential,
         public_key=known.public_key,
         count=known.count,
-        label=label.strip()[:60] or "Passkey",
+        label=labels.clean(label, otherwise="Passkey"),
         added_at=now,
     )
     session.add(row)

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from newsletter.database import Session
 from newsletter.errors import Forbidden, Invalid, NotFound
 from newsletter.models.operator import ApiToken
-from newsletter.operators import audit, people
+from newsletter.operators import audit, labels, people
 from newsletter.operators.people import Disabled, OperatorView
 from newsletter.operators.roles import May
 
@@ -106,7 +106,7 @@ def add(
     secret = PREFIX + secrets.token_urlsafe(32)
     row = ApiToken(
         operator_id=owner.id,
-        label=label.strip()[:60] or "token",
+        label=labels.clean(label, otherwise="token"),
         digest=session.vault.digest(PURPOSE, secret),
         scopes=sorted(wanted),
         made_at=now,

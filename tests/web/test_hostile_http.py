@@ -72,6 +72,20 @@ def test_what_no_column_holds_is_refused_where_all_else_is_as_it_should_be(pages
     assert pages.post(f"/p/{on.fresh}/more", data=whole | {name: "x" * 5000}).status_code < 500
 
 
+def test_what_no_column_holds_is_no_failure_inside_the_console(pages, browse, crew, now) -> None:
+    """Somebody of the team pastes a condition or a label out of another program, and what cannot be seen comes along."""
+    _, browser = inside(browse, crew, now, *Role)
+    usual = {"cookie": "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())}
+    own = {"form": browser.open("/console/account").form()}
+    for name in ("minutes", "net", "provider", "form", "digest", "why", "which"):
+        assert pages.get("/console/signups", params={name: "a\0b"}, headers=usual).status_code < 500, name
+        asked = own | {"upto": "5", "by_form" if name == "form" else name: "a\0b"}
+        assert pages.post("/console/signups/release", data=asked, headers=usual).status_code < 500, name
+    for label in ("a\0b", "\0"):
+        wanted = own | {"scope": "stop", "label": label}
+        assert pages.post("/console/account/tokens", data=wanted, headers=usual).status_code == 200, label
+
+
 def test_a_form_with_a_charset_is_still_read(pages, worker) -> None:
     """Old programs write it, and mean UTF-8."""
     kind = "multipart/form-data; charset=UTF-8; boundary=b"

@@ -84,7 +84,8 @@ def _visitor(request: Request) -> Visitor:
 
 def _fields(*written: str) -> dict[str, str]:
     names = ("minutes", "net", "provider", "form", "digest", "why", "which")
-    return {name: value.strip() for name, value in zip(names, written, strict=True)}
+    # PostgreSQL stores no NUL in a text: a condition that holds one would hold for nothing.
+    return {name: value.replace("\0", "").strip() for name, value in zip(names, written, strict=True)}
 
 
 def _asked(fields: dict[str, str], *, upto: str = "") -> Asked:
