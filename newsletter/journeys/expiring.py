@@ -134,7 +134,7 @@ def _ask(session: Session, parts: Parts, *, alert_id: int, now: datetime) -> boo
     parts.letterhead.require()
     latest = locks.current(session, alert.id).latest
     expires = alert.expires_at or now
-    write = partial(_question, session, parts, Ending(alert.id, due, expires, latest, alert.state is State.PAUSED))
+    write = partial(question, session, parts, Ending(alert.id, due, expires, latest, alert.state is State.PAUSED))
     team.tell(session, parts, everyone, write, expires_at=now + KEEPS, now=now)
     hooks.add(session, Event.EXPIRING, alert=alert.id, due=due, expires_at=expires.isoformat())
     audit.append(session, "alert.asked", by=audit.WORKER, now=now, mailing=alert.id, due=due)
@@ -189,7 +189,7 @@ class Ending:
     paused: bool
 
 
-def _question(session: Session, parts: Parts, ending: Ending, language: str) -> TeamContent:
+def question(session: Session, parts: Parts, ending: Ending, language: str) -> TeamContent:
     """Return the mail that asks what is to become of an alert's last readers."""
     hours = {name: telling.moment(parts, getattr(ending, name), language) for name in ("expires", "latest")}
     facts = {"mailing": ending.mailing, "due": ending.due} | hours

@@ -108,7 +108,7 @@ def readers(made) -> int:
     ("count", "victims", "clients"),
     [
         pytest.param(1_000, 100, 50),
-        pytest.param(10_000, 1_000, 500, marks=[pytest.mark.proof, pytest.mark.short]),
+        pytest.param(10_000, 1_000, 500, marks=pytest.mark.proof),
     ],
 )
 def test_a_bomb_brings_no_victim_more_than_two_mails(newsletter, database_urls, count, victims, clients) -> None:
@@ -132,7 +132,7 @@ def test_a_bomb_brings_no_victim_more_than_two_mails(newsletter, database_urls, 
     assert readers(newsletter) == 0
 
 
-@pytest.mark.parametrize("count", [100, pytest.param(3_000, marks=[pytest.mark.proof, pytest.mark.short])])
+@pytest.mark.parametrize("count", [100, pytest.param(3_000, marks=pytest.mark.proof)])
 def test_a_town_that_signs_during_an_alert_is_counted_to_the_last(newsletter, database_urls, count) -> None:
     """3,000 real people of one /24 in ten minutes, some of them through one address of their mobile network."""
     alert(database_urls)

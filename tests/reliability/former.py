@@ -15,7 +15,7 @@ PACKAGES = ("newsletter", "workers", "templates")
 CARRYING = ("newsletter/delivery", "newsletter/relay", "newsletter/ledger", "workers")
 """Where a difference counts."""
 OTHERWISE = (
-    ("newsletter/delivery/carrying.py", "FLUSH = 500\n", "FLUSH = 120\n"),
+    ("newsletter/delivery/findings.py", "FLUSH = 500\n", "FLUSH = 120\n"),
     ("newsletter/delivery/pacing.py", "WINDOW_MESSAGES = 250\n", "WINDOW_MESSAGES = 60\n"),
     ("newsletter/delivery/sending.py", 'log.info("shard", ', 'log.info("shard", version="former", '),
 )

@@ -132,7 +132,6 @@ def test_a_storm_of_kills_loses_nothing_and_doubles_nothing(estate, relay, figur
     ("form", "log"),
     [
         pytest.param(forms.SHORT, False, marks=pytest.mark.short, id="short"),
-        pytest.param(forms.SHORT, True, marks=pytest.mark.short, id="short-log"),
         pytest.param(forms.FULL, False, id="full"),
         pytest.param(forms.FULL, True, id="full-log"),
     ],

@@ -189,7 +189,6 @@ def test_no_route_fails_whatever_is_asked_of_it(pages, app, on) -> None:
 
 
 @pytest.mark.proof
-@pytest.mark.short
 @pytest.mark.parametrize("team", [False, True], ids=["from outside", "by somebody of the team"])
 def test_no_route_fails_whatever_is_asked_of_it_long(pages, app, on, browse, crew, now, team) -> None:
     """The same with everything there is, and inside the console, with forms that are its own."""

@@ -125,7 +125,9 @@ def test_pages_and_mails_of_a_night_tell_the_same_hour(holder, desk, readers, wo
 
 def test_whoever_is_asked_before_it_expires_reads_the_zone_too(worker):
     """Two hours are left: of which clock, somebody just woken cannot guess."""
-    asked = expiring.question(worker.parts, 7, 12, NIGHT, NIGHT + timedelta(days=1))
+    ending = expiring.Ending(7, 12, NIGHT, NIGHT + timedelta(days=1), paused=False)
+    with worker.parts.database.transaction() as session:
+        asked = expiring.question(session, worker.parts, ending, "en")
     assert "until 26 November, 02:10 UTC+03:30" in " ".join(asked.paragraphs)
     assert (
         telling.moment(replace(worker.parts, zone=ZoneInfo("Europe/Berlin")), NIGHT, "en") == "25 November, 23:40 CET"
