@@ -111,6 +111,14 @@ class Details:
     wording: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Whose link it is. fresh: a worker mailed it to their own address, so nobody has it from a mail that was passed on."""
+
+    person: PersonView
+    fresh: bool
+
+
 PREVIEW = Page("PREVIEW0", "en")
 
 
@@ -157,13 +165,13 @@ def choose(parts: Parts, token: str, level: Level, *, wording: str = "") -> bool
     """
     with parts.database.impatient() as session:
         now = database.now(session)
-        person = _reader(session, parts, token, now)
-        proven = not (person and _to_be_proven(session, parts, token, person, now))
-        if person and proven:
-            every = [one.id for one in digests.listed(session)]
+        reader = _reader(session, parts, token, now)
+        proven = not (reader and _to_be_proven(session, reader))
+        if reader and proven:
+            person, every = reader.person, [one.id for one in digests.listed(session)]
             taken = [one.digest_id for one in subscriptions.of(session, person.id)]
             wanted = preferences.rhythms(level, taken=taken, every=every)
-            _come_back(session, parts, token, person, now, adds=bool(wanted.keys() - set(taken)))
+            _come_back(session, reader, now, adds=bool(wanted.keys() - set(taken)))
             _take(session, person, wanted, _told(session, parts, wording, now), now)
     if not proven:
         parts.nudger.nudge(SIGNUPS)
@@ -178,8 +186,9 @@ def change(parts: Parts, token: str, details: Details) -> bool:
     """
     with parts.database.impatient() as session:
         now = database.now(session)
-        if not (person := _reader(session, parts, token, now)):
+        if not (reader := _reader(session, parts, token, now)):
             return True
+        person = reader.person
         if details.language != person.language and not languages.speaks(details.language):
             raise BadChoice("language")
         if details.zone != person.time_zone and details.zone not in pausing.zones():
@@ -188,10 +197,10 @@ def change(parts: Parts, token: str, details: Details) -> bool:
         if not details.rhythms.keys() <= every.keys():
             raise BadChoice("digest")
         adds = bool(details.rhythms or details.topics)
-        proven = not (adds and _to_be_proven(session, parts, token, person, now))
+        proven = not (adds and _to_be_proven(session, reader))
         if proven:
-            _come_back(session, parts, token, person, now, adds=_adds(session, person, details, every))
-            wish = _asked(session, parts, token, person, details.wish, now)
+            _come_back(session, reader, now, adds=_adds(session, person, details, every))
+            wish = _asked(session, reader, details.wish)
             _change(session, parts, person, replace(details, wish=wish), every, now)
     if not proven:
         parts.nudger.nudge(SIGNUPS)
@@ -205,13 +214,13 @@ def _adds(session: Session, person: PersonView, details: Details, every: Mapping
     return bool({every[key] for key in details.rhythms} - taken or set(details.topics) - chosen)
 
 
-def _asked(session: Session, parts: Parts, token: str, person: PersonView, wish: Wish, now: datetime) -> Wish:
+def _asked(session: Session, reader: _Reader, wish: Wish) -> Wish:
     """Return how mail is to look after this. A link that may have been forwarded ends nothing and costs no name."""
-    if _fresh(session, parts, token, now):
+    if reader.fresh:
         return wish
     if wish.nameless:
         raise NeedsFreshLink
-    before = wishes.of(session, person.id)
+    before = wishes.of(session, reader.person.id)
     return Wish(before.style | wish.style, before.nameless)
 
 
@@ -230,11 +239,12 @@ def pause(parts: Parts, token: str, *, until: date | None) -> None:
     """Give a reader a rest from all but alerts until a day, or end it with None. Raises tokens.BadToken, pausing.BadPause."""
     with parts.database.impatient() as session:
         now = database.now(session)
-        person = _reader(session, parts, token, now)
-        if person and until is None:
-            pausing.resume(session, person.id)
-        elif person and until:
-            lessening.rest(session, person, until=pausing.midnight(until, person.time_zone), now=now)
+        reader = _reader(session, parts, token, now)
+        if reader and until is None:
+            pausing.resume(session, reader.person.id)
+        elif reader and until:
+            midnight = pausing.midnight(until, reader.person.time_zone)
+            lessening.rest(session, reader.person, until=midnight, now=now)
 
 
 def rename(parts: Parts, token: str, own: Own) -> None:
@@ -247,31 +257,28 @@ def rename(parts: Parts, token: str, own: Own) -> None:
             people.rename(session, link.subscriber_id, own)
 
 
-def _to_be_proven(session: Session, parts: Parts, token: str, person: PersonView, now: datetime) -> bool:
+def _to_be_proven(session: Session, reader: _Reader) -> bool:
     """Whether nothing may be added by this link, and a fresh one is mailed for it: a mail of ours that anybody may hold by now.
 
     Who takes something hears from us of what is added, and can end it; who has left everything would be subscribed again unheard.
     """
-    if _fresh(session, parts, token, now) or subscriptions.of(session, person.id):
+    if reader.fresh or subscriptions.of(session, reader.person.id):
         return False
-    fresh.ask(session, person.id)
+    fresh.ask(session, reader.person.id)
     return True
 
 
-def _come_back(session: Session, parts: Parts, token: str, person: PersonView, now: datetime, *, adds: bool) -> None:
+def _come_back(session: Session, reader: _Reader, now: datetime, *, adds: bool) -> None:
     """Lift what kept a reader out who adds something by a fresh link, mailed to their own address: but for a complaint."""
-    if adds and _fresh(session, parts, token, now):
-        suppression.came_back(session, person.mailbox_id, now=now, answered=False)
+    if adds and reader.fresh:
+        suppression.came_back(session, reader.person.mailbox_id, now=now, answered=False)
 
 
-def _fresh(session: Session, parts: Parts, token: str, now: datetime) -> bool:
-    return proving.read(session, parts, token, now=now).purpose is Purpose.FRESH
-
-
-def _reader(session: Session, parts: Parts, token: str, now: datetime) -> PersonView | None:
+def _reader(session: Session, parts: Parts, token: str, now: datetime) -> _Reader | None:
     """Return whose link it is; None for a preview's, and for whoever was erased."""
-    link = parts.tokens.read(token, Purpose.PREFERENCES, Purpose.FRESH, Purpose.PREVIEW, now=now)
-    return None if link.purpose is Purpose.PREVIEW else people.hold(session, link.subscriber_id)
+    link = proving.read(session, parts, token, now=now)
+    person = None if link.purpose is Purpose.PREVIEW else people.hold(session, link.subscriber_id)
+    return None if person is None else _Reader(person, link.purpose is Purpose.FRESH)
 
 
 def _take(

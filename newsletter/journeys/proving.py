@@ -22,12 +22,14 @@ from newsletter.subscribers import fresh, people, styles
 from newsletter.tokens import Link, Purpose
 
 KEEPS = timedelta(hours=24)
+_LINKS = (Purpose.PREFERENCES, Purpose.FRESH, Purpose.PREVIEW)
+"""Those that lead to preferences."""
 
 
 def ask(parts: Parts, token: str) -> None:
     """Ask for a link, from the page behind any mail of ours. Raises BadToken."""
     with parts.database.impatient() as session:
-        link = parts.tokens.read(token, Purpose.PREFERENCES, Purpose.FRESH, Purpose.PREVIEW, now=database.now(session))
+        link = parts.tokens.read(token, *_LINKS, now=database.now(session))
         if link.purpose is Purpose.PREVIEW:
             return
         fresh.ask(session, link.subscriber_id)
@@ -39,7 +41,7 @@ def read(session: Session, parts: Parts, token: str, *, now: datetime) -> Link:
 
     Whoever has the token keys, also old ones, makes those by themselves. Raises BadToken.
     """
-    link = parts.tokens.read(token, Purpose.PREFERENCES, Purpose.FRESH, Purpose.PREVIEW, now=now)
+    link = parts.tokens.read(token, *_LINKS, now=now)
     if link.purpose is Purpose.FRESH and not fresh.was_mailed(session, link.subscriber_id, link.countersign):
         return replace(link, purpose=Purpose.PREFERENCES)
     return link
