@@ -91,12 +91,13 @@ def _tell(session: Session, parts: Parts, *, alert: int, said: list[Said], now: 
         return False
     if (last := _act(session, view, what)) is None:
         return False
-    if what != "resumed" and wire.busy_in_any(session, view.id) and now - last.at < ANSWERED:
+    out = wire.busy_in_any(session, view.id)
+    if what != "resumed" and out and now - last.at < ANSWERED:
         # It says how many have it, once and for all; the hook has rung already.
         return False
     parts.letterhead.require()
     about = Told(news[-1].id, what, view.id).about(alert)
-    announcing.halted(session, parts, _news(session, view, what, last), about=about, now=now)
+    announcing.halted(session, parts, _news(session, view, what, last, out=out), about=about, now=now)
     return True
 
 
@@ -131,11 +132,11 @@ def _what(view: MailingView) -> str:
             return ""
 
 
-def _news(session: Session, view: MailingView, what: str, last: Entry) -> News:
+def _news(session: Session, view: MailingView, what: str, last: Entry, *, out: bool) -> News:
+    """Return what is told. out: some of it is on the wire after all that waiting, and nothing is known of that."""
     if view.retracts is not None:
         return _of_retraction(session, view, what, last)
-    have, out = _have(session, view.id), wire.busy_in_any(session, view.id)
-    # Of what is on the wire after all that waiting nothing is known.
+    have = _have(session, view.id)
     who = ("have",) if have else () if out else ("nobody",)
     said = {
         "stopped": ("text", *who, "back") if have or out else ("text", *who),

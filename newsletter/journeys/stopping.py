@@ -27,7 +27,7 @@ class Offer:
 
     languages   those written later that would be stopped with it
     just        what this press has ended
-    reached     somebody has it, or may have it
+    reached     of what is stopped: somebody has it, or may have it
     """
 
     mailing: int
@@ -168,5 +168,5 @@ def _offer(session: Session, mailing_id: int) -> Offer:
         except locks.Broken:
             code = None  # all the more reason to stop it
     along = tuple(languages(session, mailing_id))
-    reached = hushed.reached(session, mailing_id)
+    reached = view.state is State.STOPPED and hushed.reached(session, mailing_id)
     return Offer(mailing_id, view.state, view.subject, count, code, view.start_at, along, reached=reached)

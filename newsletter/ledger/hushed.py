@@ -48,7 +48,7 @@ def is_one(session: Session, mailing_id: int) -> bool:
 
 def had(session: Session, mailing_id: int) -> bool:
     """Return whether anybody has it, or may have it: also whoever it is on the wire for, or is to go to again."""
-    return have(session, mailing_id) > 0 or wire.busy(session, mailing_id)
+    return _written(session, mailing_id) > 0 or wire.busy(session, mailing_id) or _again(session, mailing_id) > 0
 
 
 def reached(session: Session, alert: int) -> bool:
@@ -58,9 +58,14 @@ def reached(session: Session, alert: int) -> bool:
 
 def have(session: Session, mailing_id: int) -> int:
     """Return how many have it or may have it, as far as it is written: those in doubt to whom it is to go again among them."""
+    return _written(session, mailing_id) + _again(session, mailing_id)
+
+
+def _written(session: Session, mailing_id: int) -> int:
     status = books.status(session, mailing_id)
-    again = sum(one.state in _AGAIN for one in deliveries.in_doubt(session, mailings.get(session, mailing_id)))
-    return status.accepted + status.uncertain + again
+    return status.accepted + status.uncertain
 
 
-_AGAIN = (DeliveryState.PLANNED, DeliveryState.DEFERRED)
+def _again(session: Session, mailing_id: int) -> int:
+    doubts = deliveries.in_doubt(session, mailings.get(session, mailing_id))
+    return sum(one.state in (DeliveryState.PLANNED, DeliveryState.DEFERRED) for one in doubts)
