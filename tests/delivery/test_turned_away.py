@@ -38,6 +38,15 @@ def alarmed(made, tmp_path, readers=READERS):
     return alert.send(made.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
 
 
+def let_go(made, tmp_path, lane, readers):
+    """Send a digest, or an alert where the lane is the urgent one; return its number."""
+    if lane == "urgent":
+        return alarmed(made, tmp_path, readers)
+    composed = house.issue(made, tmp_path, addresses=readers)
+    publish.send(made.parts, composed.issue)
+    return composed.mailing
+
+
 def turns(made, lane, *, times=3):
     """Deliver, and again what was put off for a moment."""
     for _ in range(times):
@@ -174,12 +183,7 @@ def test_a_relay_that_is_away_for_a_while_is_waited_for(tmp_path, database_urls,
     strict = smtp.Scripted(script={refusing: b"550 5.7.1 Relaying denied: this account is suspended\r\n"})
     with smtp.running(passing), smtp.running(strict):
         made = two(tmp_path, database_urls, passing, strict)
-        if lane == "bulk":
-            composed = house.issue(made, tmp_path, addresses=READERS[:5])
-            number = composed.mailing
-            publish.send(made.parts, composed.issue)
-        else:
-            number = alarmed(made, tmp_path, READERS[:5])
+        number = let_go(made, tmp_path, lane, READERS[:5])
         made.sweep()
         minutes(made, lane, times=6)
         found = status(made, number)
@@ -198,12 +202,7 @@ def test_a_relay_that_has_used_up_its_hour_is_waited_for(sink, tmp_path, databas
     with smtp.running(strict):
         relays = f"{sink.url}?weight=1000&connections=4&hourly=10 {strict.url}?connections=4"
         made = house.build(tmp_path, database_urls, relays)
-        if lane == "bulk":
-            composed = house.issue(made, tmp_path, addresses=READERS[:30])
-            number = composed.mailing
-            publish.send(made.parts, composed.issue)
-        else:
-            number = alarmed(made, tmp_path, READERS[:30])
+        number = let_go(made, tmp_path, lane, READERS[:30])
         made.sweep()
         minutes(made, lane, times=4)
         found = status(made, number)
