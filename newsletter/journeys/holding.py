@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 BATCH = 500
 KEEPS = timedelta(hours=24)
-MONTH = 31 * 24 * 60
+MONTH = signup.KEPT // timedelta(minutes=1)
 """So many minutes back there are sign-ups to be asked for."""
 SEES = frozenset({May.PEOPLE, May.SEND})
 """Whoever has one of these sees how many are held, and lets them through or takes them back; an address is never shown."""

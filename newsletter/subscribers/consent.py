@@ -94,8 +94,7 @@ def granted(
 
     details   how it was given (wording, form, page, time, truncated address, by what it was confirmed): kept sealed
     """
-    said = {"kind": Consent.GRANTED, "basis": basis, "purpose": purpose, "at": now}
-    event = _said(session, subscriber_id=subscriber_id, **said)
+    event = _said(session, subscriber_id=subscriber_id, kind=Consent.GRANTED, basis=basis, purpose=purpose, at=now)
     if details:
         told = dict(details)
         if told.get("wording"):

@@ -104,8 +104,8 @@ def _lift(session: Session, facts: dict[str, Any]) -> int:
 def _forget(session: Session, number: int, people: Sequence[Any]) -> list[int]:
     """Delete those who have nothing else; return their mailboxes."""
     written_to = reading.written_to(session, [person.mailbox_id for person in people])
-    facts = {"ids": [person.id for person in people if person.mailbox_id not in written_to], "import": number}
-    facts["ids"] = list(session.execute(_ALONE, facts).scalars())
+    unwritten = [person.id for person in people if person.mailbox_id not in written_to]
+    facts = {"ids": list(session.execute(_ALONE, {"ids": unwritten, "import": number}).scalars())}
     for statement in (_DETAILS, _NO_SUBSCRIPTION, _NO_INTEREST):
         session.execute(statement, facts)
     return list(session.execute(_NOBODY, facts).scalars())
