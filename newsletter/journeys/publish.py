@@ -22,9 +22,8 @@ from newsletter.journeys.parts import Parts
 from newsletter.journeys.versions import Issue
 from newsletter.ledger import mailings, reading, variants
 from newsletter.ledger import planning as rows
-from newsletter.ledger.mailings import Draft, Kind, Lane, State
+from newsletter.ledger.mailings import Draft, Kind, Lane, MailingView, State
 from newsletter.ledger.variants import Group
-from newsletter.subscribers import recipients
 
 
 class NoSuchFile(NotFound):
@@ -123,7 +122,6 @@ def compose(parts: Parts, digest_key: str, *, rhythm: str | None = None, now: da
         cut = cutting.next_cut(session, digest.id, rhythm, upto=articles.last_ready(session))
         ready = articles.ready(session, after=0, upto=cut.upto)
         alerts = articles.alerts_among(session, ready)
-        groups = _groups(session, digest, rhythm, cut, alerts)
         covered = selection.covered(ready, languages=digest.languages, after=cut.after)
         if not covered:
             raise cutting.NothingNew(digest.key, rhythm)
@@ -140,6 +138,7 @@ def compose(parts: Parts, digest_key: str, *, rhythm: str | None = None, now: da
         mailing_id = mailings.draft(session, draft, now=now)
         issue = Issue(parts, digest, mailing_id, masthead, inbound.leave_address(session, parts))
         versions = _Versions(session, issue)
+        groups = _groups(session, digest, mailings.get(session, mailing_id), cut, alerts)
         chosen = {group: versions.of(group, _chosen(ready, group, alerts)) for group in groups}
         variants.assign(session, mailing_id, chosen)
         issue_id = cutting.record(
@@ -151,13 +150,12 @@ def compose(parts: Parts, digest_key: str, *, rhythm: str | None = None, now: da
 
 
 def _groups(
-    session: Session, digest: digests.DigestView, rhythm: str, cut: cutting.Cut, alerts: dict[int, int]
+    session: Session, digest: digests.DigestView, mailing: MailingView, cut: cutting.Cut, alerts: dict[int, int]
 ) -> list[Group]:
     """Return every group of readers; first, for each style and language, that of readers who have had all issues until now."""
-    audience = recipients.of_digest(digest.id, rhythm=rhythm, languages=digest.languages, urgent=False)
     looks = styling.of_readers(session, digest.id, kind=Kind.DIGEST)
     regular = [Group(language, cut.after, (), style) for style in looks for language in digest.languages]
-    found = reading.groups(session, audience, alerts=sorted(alerts.values()))
+    found = reading.groups(session, planning.audience(session, mailing), alerts=sorted(alerts.values()))
     return list(dict.fromkeys([*regular, *found]))
 
 
