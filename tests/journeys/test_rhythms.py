@@ -74,6 +74,19 @@ def test_what_came_as_it_happened_is_not_in_the_weekly_issue_again(newsletter, r
     assert (fourth, status(newsletter, composed.mailing).excluded) == ({}, {"nothing new": 1})
 
 
+@pytest.mark.parametrize("rhythms", [("each", None), (None, "each")])
+def test_two_issues_at_once_bring_nobody_an_article_twice(newsletter, readers, sink, tmp_path, rhythms):
+    """A script cuts both in one minute: nobody has had the first yet when the second is planned."""
+    house.add_articles(newsletter, tmp_path, "It rains")
+    both = [issue(newsletter, sink, rhythm=rhythm, deliver=False)[0] for rhythm in rhythms]
+    assert status(newsletter, both[1].mailing).excluded == {"another issue is on its way": 1}
+    found = got(newsletter, sink)
+    assert {reader: count(bodies, "It rains") for reader, bodies in found.items()} == {ANN: 1, BEN: 1}
+    house.add_articles(newsletter, tmp_path, "It snows")
+    _, later = issue(newsletter, sink)
+    assert {reader: count(bodies, "It snows") for reader, bodies in later.items()} == {ANN: 1, BEN: 1}
+
+
 def test_who_joins_for_everything_begins_after_the_last_issue_they_would_have_had(newsletter, sink, tmp_path):
     """Fifty weekly issues are no welcome, whatever rhythm somebody chose."""
     house.add_readers(newsletter, tmp_path, [BEN])
