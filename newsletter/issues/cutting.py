@@ -7,7 +7,7 @@ plays no part: an article that comes late is in the next issue, never lost betwe
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from newsletter.errors import Conflict, Invalid, NotFound
@@ -88,6 +88,12 @@ def last_cut(session: Session, digest_id: int, rhythm: str) -> int:
     theirs = rhythms.issues_for(rhythm, own=Rhythm(own))
     cuts = select(func.max(Issue.cut_to)).where(Issue.digest_id == digest_id)
     return session.execute(cuts.where(Issue.rhythm.in_(theirs)) if theirs else cuts).scalar_one() or 0
+
+
+def was_cut(session: Session, digest_id: int, rhythm: str, *, since: datetime) -> bool:
+    """Return whether an issue of a digest and rhythm was cut after some moment."""
+    cut = exists().where(Issue.digest_id == digest_id, Issue.rhythm == rhythm, Issue.cut_at > since)
+    return bool(session.execute(select(cut)).scalar_one())
 
 
 def record(

@@ -4,7 +4,12 @@ An issue in the digest's own rhythm goes to all who want it that often or more o
 that is cut besides, in another rhythm, goes to those who chose that. What a reader has had already, `had_to` leaves out.
 """
 
+from datetime import timedelta
+
 from newsletter.subscribers.subscriptions import ISSUED, Rhythm
+
+PERIOD = {Rhythm.DAILY: timedelta(days=1), Rhythm.WEEKLY: timedelta(days=7), Rhythm.MONTHLY: timedelta(days=31)}
+"""Within which time whoever waits for an issue of a rhythm expects one."""
 
 
 def readers_of(issue: str, *, own: Rhythm) -> tuple[Rhythm, ...]:

@@ -1,9 +1,9 @@
 """An article becomes an issue in an inbox: import, compose, preview, send."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -14,7 +14,7 @@ from newsletter.composer import lint
 from newsletter.database import Session
 from newsletter.delivery import hushing, planning
 from newsletter.errors import Conflict, Invalid, NotFound
-from newsletter.issues import articles, cutting, digests, feeds, selection
+from newsletter.issues import articles, cutting, digests, feeds, selection, waiting
 from newsletter.issues.articles import ArticleView
 from newsletter.jobs import DELIVER, PICTURES
 from newsletter.journeys import inbound, previews, styling
@@ -59,6 +59,7 @@ class Composed:
     """A composed issue: its number in the list of issues, how many articles and variants, and its mailing.
 
     warnings   ids of sentences of the catalogue that an operator should read before sending
+    waiting    how many readers want the digest more seldom and have no issue before one is cut for them, by their rhythm
     """
 
     issue: int
@@ -67,6 +68,7 @@ class Composed:
     variants: int
     mailing: int
     warnings: tuple[str, ...] = ()
+    waiting: Mapping[str, int] = field(default_factory=dict)
 
 
 def import_articles(parts: Parts, where: str, *, feed: str | None = None, as_news: bool = False) -> articles.Imported:
@@ -144,9 +146,8 @@ def compose(parts: Parts, digest_key: str, *, rhythm: str | None = None, now: da
         issue_id = cutting.record(
             session, digest.id, rhythm, cut, articles=len(covered), mailing_id=mailing_id, now=now
         )
-        return Composed(
-            issue_id, digest.key, len(covered), versions.count, mailing_id, tuple(sorted(versions.warnings))
-        )
+        warnings, seldom = tuple(sorted(versions.warnings)), waiting.readers(session, digest, now=now)
+        return Composed(issue_id, digest.key, len(covered), versions.count, mailing_id, warnings, seldom)
 
 
 def _groups(

@@ -1,10 +1,13 @@
 """Nobody loses their mail by choosing how often they want it, and nobody has an article twice by it."""
 
+from datetime import timedelta
+
 import pytest
 
 from newsletter import database
-from newsletter.issues import digests
-from newsletter.journeys import choosing, publish
+from newsletter.issues import digests, waiting
+from newsletter.journeys import choosing, lessening, mailing, publish
+from newsletter.journeys.lessening import Less
 from newsletter.subscribers import reach
 from newsletter.subscribers.preferences import Level
 from newsletter.subscribers.subscriptions import Rhythm
@@ -12,6 +15,7 @@ from tests import house
 from tests.journeys.alerting import status
 
 ANN, BEN = "ann@example.org", "ben@example.org"
+DAILY = "news"
 
 
 def press(made, reader, level):
@@ -48,12 +52,22 @@ def readers(newsletter, tmp_path):
     press(newsletter, 1, Level.EVERYTHING)
 
 
+@pytest.fixture
+def daily(newsletter, tmp_path):
+    """A digest that is cut daily, which Ann wants weekly and Ben as it is."""
+    with newsletter.parts.database.transaction() as session:
+        found = digests.add(session, DAILY, name="The News", languages=("en",), rhythm=Rhythm.DAILY)
+    house.add_readers(newsletter, tmp_path, [ANN, BEN], digest=DAILY)
+    lessening.take(newsletter.parts, newsletter.parts.tokens.leave(1, found.id, 1), Less.WEEKLY)
+    return found
+
+
 def test_who_asks_for_everything_gets_at_least_what_there_is(newsletter, readers, sink, tmp_path):
     """She was told that it is saved, and got nothing any more: neither she nor anybody else would have noticed."""
     house.add_articles(newsletter, tmp_path, "It rains")
     composed, found = issue(newsletter, sink)
     assert sorted(found) == [ANN, BEN]
-    assert status(newsletter, composed.mailing).excluded == {}
+    assert (status(newsletter, composed.mailing).excluded, composed.waiting) == ({}, {})
     with newsletter.parts.database.transaction() as session:
         assert reach.now(session).digests == {1: 2}
 
@@ -99,3 +113,26 @@ def test_who_joins_for_everything_begins_after_the_last_issue_they_would_have_ha
     house.add_articles(newsletter, tmp_path, "It snows")
     _, found = issue(newsletter, sink)
     assert [count(found[ANN], title) for title in ("It rains", "It snows")] == [0, 1]
+
+
+def test_who_wants_it_more_seldom_waits_and_whoever_composes_is_told(newsletter, daily, sink, tmp_path):
+    """Weekly instead of leaving is a promise: of a digest that is cut daily somebody has to cut a weekly issue for it."""
+    house.add_articles(newsletter, tmp_path, "It rains")
+    composed, found = issue(newsletter, sink, digest=DAILY)
+    assert (list(found), composed.waiting) == ([BEN], {"weekly": 1})
+    composed, found = issue(newsletter, sink, digest=DAILY, rhythm="weekly")
+    assert (list(found), composed.waiting) == ([ANN], {})
+    house.add_articles(newsletter, tmp_path, "It snows")
+    assert issue(newsletter, sink, digest=DAILY)[0].waiting == {}, "she has had hers this week"
+    with newsletter.parts.database.transaction() as session:
+        later = database.now(session) + timedelta(days=8)
+        assert waiting.readers(session, daily, now=later) == {Rhythm.WEEKLY: 1}
+
+
+def test_an_ordinary_mailing_waits_for_nobodys_rhythm(newsletter, daily, sink, tmp_path):
+    """It is no issue: so whoever waits for one may be mailed all the same, and counts to the reach."""
+    path = tmp_path / "words.md"
+    path.write_text("# What we did\n\nDear {{ name }}, thank you.\n")
+    number = mailing.draft(newsletter.parts, str(path), digest_key=DAILY).mailing
+    publish.release(newsletter.parts, number)
+    assert sorted(got(newsletter, sink)) == [ANN, BEN]
