@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from newsletter.cli import checking, waiting
+from newsletter.cli import checking, seldom, waiting
 from newsletter.cli.door import AsJson, DryRun, Number, Wait, listing, newsletter, page, show, warn
 from newsletter.issues import cutting, digests
 from newsletter.journeys import publish
@@ -26,6 +26,7 @@ def compose(
     with newsletter() as made:
         done = publish.compose(made.parts, digest, rhythm=rhythm, now=_aware(now))
     warn(done.warnings)
+    seldom.say(digest, done.waiting)
     show(done, as_json=as_json)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from newsletter.assembly import Newsletter
+from newsletter.cli import seldom
 from newsletter.cli.door import screen, warn
 from newsletter.journeys import moving_in
 from newsletter.subscribers.importing import ImportReport
@@ -86,6 +87,8 @@ def summary(made: Newsletter, done: ImportReport, brought: Luggage, *, digest: s
     assert done.reach is not None, "every import counts whom it reaches"
     reach = moving_in.spelled(made.parts, done.reach)
     _say(_reach(reach, None if dry_run else moving_in.unasked(made.parts)))
+    if not dry_run:
+        seldom.say(digest, moving_in.waiting_for(made.parts, digest))
     days = _pace(made, reach["digests"].get(digest, 0))
     return {
         "import": None if dry_run else done.number,

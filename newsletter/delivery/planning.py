@@ -13,7 +13,7 @@ from newsletter import errors
 from newsletter.database import Session
 from newsletter.delivery import alone, following, hushing, pacing
 from newsletter.errors import Conflict, NewsletterError
-from newsletter.issues import digests, withdrawal
+from newsletter.issues import digests, rhythms, withdrawal
 from newsletter.ledger import books, deliveries, locks, mailings, refusals, translating, variants
 from newsletter.ledger import planning as rows
 from newsletter.ledger.mailings import ORDINARY, Kind, Lane, State, WrongState
@@ -263,15 +263,15 @@ def whole(session: Session, mailing: mailings.MailingView) -> int:
 
 def reach(session: Session, digest: digests.DigestView) -> int:
     """Return to how many an alert to a whole digest would go now."""
-    everyone = recipients.of_digest(digest.id, rhythm=None, languages=digest.languages, urgent=True)
+    everyone = recipients.of_digest(digest.id, rhythms=None, languages=digest.languages, urgent=True)
     return recipients.count(session, everyone)
 
 
 def audience(session: Session, mailing: mailings.MailingView, *, near: recipients.Near | None = None) -> Select[Any]:
     """Return the query for a mailing's readers.
 
-    Those of a rhythm for an issue, all who take the digest for a mailing or an alert, all who have an alert for what takes
-    it back; for a language that came later those of the alert's readers who read it.
+    For an issue those who want it that often (`issues.rhythms`), all who take the digest for a mailing or an alert, all who have
+    an alert for what takes it back; for a language that came later those of the alert's readers who read it.
 
     near   of an alert, the first of those who live there; of a later language those alone who wait for it
     """
@@ -280,7 +280,7 @@ def audience(session: Session, mailing: mailings.MailingView, *, near: recipient
     if mailing.digest_id is None:
         raise NobodyChosen(mailing.id)
     digest = digests.get(session, mailing.digest_id)
-    rhythm = mailing.rhythm if mailing.kind == Kind.DIGEST else None
+    issue = mailing.rhythm if mailing.kind == Kind.DIGEST else None
     terms = translating.terms(mailing)
     if mailing.translates is not None:
         had = bool(terms["also_had"])
@@ -289,7 +289,7 @@ def audience(session: Session, mailing: mailings.MailingView, *, near: recipient
     later = terms.get("later", ())
     whole = recipients.of_digest(
         digest.id,
-        rhythm=rhythm,
+        rhythms=rhythms.readers_of(issue, own=digest.rhythm) if issue else None,
         languages=digest.languages,
         urgent=mailing.kind not in ORDINARY,
         written=written,
@@ -366,7 +366,7 @@ def late(
     terms = translating.terms(alert if but is None else mailings.get(session, but))
     only = terms.get("only", ())
     whole = recipients.of_digest(
-        digest.id, rhythm=None, languages=digest.languages, urgent=True, written=written, only=only, near=near
+        digest.id, rhythms=None, languages=digest.languages, urgent=True, written=written, only=only, near=near
     )
     whole = part(session, terms, whole)
     return translating.narrowed(whole, gone, wanted, also_had=also_had, waiting=near is not None)

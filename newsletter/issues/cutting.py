@@ -7,12 +7,13 @@ plays no part: an article that comes late is in the next issue, never lost betwe
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from newsletter.errors import Conflict, Invalid, NotFound
+from newsletter.issues import rhythms
 from newsletter.models.digest import Digest, Issue
-from newsletter.subscribers.subscriptions import ISSUED
+from newsletter.subscribers.subscriptions import ISSUED, Rhythm
 
 
 class NothingNew(Conflict):
@@ -79,12 +80,20 @@ def next_cut(session: Session, digest_id: int, rhythm: str, *, upto: int) -> Cut
 
 
 def last_cut(session: Session, digest_id: int, rhythm: str) -> int:
-    """Return where the last issue of a digest and rhythm was cut: what a new reader is taken to have had. 0 before the first.
+    """Return where the last issue for readers of a rhythm was cut: what a new one is taken to have had. 0 before the first.
 
     Of a rhythm in which none is cut, where the last of any was. Waits for nobody: the pages ask it too.
     """
+    own = session.execute(select(Digest.rhythm).where(Digest.id == digest_id)).scalar_one()
+    theirs = rhythms.issues_for(rhythm, own=Rhythm(own))
     cuts = select(func.max(Issue.cut_to)).where(Issue.digest_id == digest_id)
-    return session.execute(cuts.where(Issue.rhythm == rhythm) if rhythm in ISSUED else cuts).scalar_one() or 0
+    return session.execute(cuts.where(Issue.rhythm.in_(theirs)) if theirs else cuts).scalar_one() or 0
+
+
+def was_cut(session: Session, digest_id: int, rhythm: str, *, since: datetime) -> bool:
+    """Return whether an issue of a digest and rhythm was cut after some moment."""
+    cut = exists().where(Issue.digest_id == digest_id, Issue.rhythm == rhythm, Issue.cut_at > since)
+    return bool(session.execute(select(cut)).scalar_one())
 
 
 def record(

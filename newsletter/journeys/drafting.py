@@ -317,7 +317,7 @@ def rehearse(parts: Parts, wish: Wish) -> int:
         compose_all(session, parts, script.digest, script.texts)
         everyone = recipients.of_digest(
             script.digest.id,
-            rhythm=None,
+            rhythms=None,
             languages=script.digest.languages,
             urgent=True,
             written=script.languages,

@@ -112,7 +112,7 @@ def _team(session: Session, parts: Parts) -> list[OperatorView]:
 def _reach(session: Session) -> int:
     """Return how many an alert of the largest digest would go to."""
     every = [
-        recipients.of_digest(one.id, rhythm=None, languages=one.languages, urgent=True)
+        recipients.of_digest(one.id, rhythms=None, languages=one.languages, urgent=True)
         for one in digests.listed(session)
     ]
     return max((recipients.count(session, audience) for audience in every), default=0)

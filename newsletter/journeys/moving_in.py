@@ -11,7 +11,7 @@ from newsletter import database
 from newsletter.database import Session
 from newsletter.delivery import budget, quotas
 from newsletter.delivery.budget import Promise
-from newsletter.issues import cutting, digests
+from newsletter.issues import cutting, digests, waiting
 from newsletter.jobs import SIGNUPS
 from newsletter.journeys import acting, holding
 from newsletter.journeys.parts import Parts
@@ -128,6 +128,12 @@ def spelled(parts: Parts, reach: Reach) -> dict[str, Any]:
         keys = digests.keys(session)
     named = {keys[number]: count for number, count in reach.digests.items()}
     return {"digests": named, "alerts": reach.alerts, "unproven": reach.unproven}
+
+
+def waiting_for(parts: Parts, digest_key: str) -> dict[str, int]:
+    """Return who counts to the reach of a digest and has no issue of it before one is cut for them (`waiting.readers`)."""
+    with parts.database.transaction() as session:
+        return waiting.readers(session, digests.by_key(session, digest_key), now=database.now(session))
 
 
 def unasked(parts: Parts) -> dict[int, int]:

@@ -1,9 +1,9 @@
 """An article becomes an issue in an inbox: import, compose, preview, send."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -14,7 +14,7 @@ from newsletter.composer import lint
 from newsletter.database import Session
 from newsletter.delivery import hushing, planning
 from newsletter.errors import Conflict, Invalid, NotFound
-from newsletter.issues import articles, cutting, digests, feeds, selection
+from newsletter.issues import articles, cutting, digests, feeds, selection, waiting
 from newsletter.issues.articles import ArticleView
 from newsletter.jobs import DELIVER, PICTURES
 from newsletter.journeys import inbound, previews, styling
@@ -22,9 +22,8 @@ from newsletter.journeys.parts import Parts
 from newsletter.journeys.versions import Issue
 from newsletter.ledger import mailings, reading, variants
 from newsletter.ledger import planning as rows
-from newsletter.ledger.mailings import Draft, Kind, Lane, State
+from newsletter.ledger.mailings import Draft, Kind, Lane, MailingView, State
 from newsletter.ledger.variants import Group
-from newsletter.subscribers import recipients
 
 
 class NoSuchFile(NotFound):
@@ -60,6 +59,7 @@ class Composed:
     """A composed issue: its number in the list of issues, how many articles and variants, and its mailing.
 
     warnings   ids of sentences of the catalogue that an operator should read before sending
+    waiting    how many readers want the digest more seldom and have no issue before one is cut for them, by their rhythm
     """
 
     issue: int
@@ -68,6 +68,7 @@ class Composed:
     variants: int
     mailing: int
     warnings: tuple[str, ...] = ()
+    waiting: Mapping[str, int] = field(default_factory=dict)
 
 
 def import_articles(parts: Parts, where: str, *, feed: str | None = None, as_news: bool = False) -> articles.Imported:
@@ -123,7 +124,6 @@ def compose(parts: Parts, digest_key: str, *, rhythm: str | None = None, now: da
         cut = cutting.next_cut(session, digest.id, rhythm, upto=articles.last_ready(session))
         ready = articles.ready(session, after=0, upto=cut.upto)
         alerts = articles.alerts_among(session, ready)
-        groups = _groups(session, digest, rhythm, cut, alerts)
         covered = selection.covered(ready, languages=digest.languages, after=cut.after)
         if not covered:
             raise cutting.NothingNew(digest.key, rhythm)
@@ -140,24 +140,23 @@ def compose(parts: Parts, digest_key: str, *, rhythm: str | None = None, now: da
         mailing_id = mailings.draft(session, draft, now=now)
         issue = Issue(parts, digest, mailing_id, masthead, inbound.leave_address(session, parts))
         versions = _Versions(session, issue)
+        groups = _groups(session, digest, mailings.get(session, mailing_id), cut, alerts)
         chosen = {group: versions.of(group, _chosen(ready, group, alerts)) for group in groups}
         variants.assign(session, mailing_id, chosen)
         issue_id = cutting.record(
             session, digest.id, rhythm, cut, articles=len(covered), mailing_id=mailing_id, now=now
         )
-        return Composed(
-            issue_id, digest.key, len(covered), versions.count, mailing_id, tuple(sorted(versions.warnings))
-        )
+        warnings, seldom = tuple(sorted(versions.warnings)), waiting.readers(session, digest, now=now)
+        return Composed(issue_id, digest.key, len(covered), versions.count, mailing_id, warnings, seldom)
 
 
 def _groups(
-    session: Session, digest: digests.DigestView, rhythm: str, cut: cutting.Cut, alerts: dict[int, int]
+    session: Session, digest: digests.DigestView, mailing: MailingView, cut: cutting.Cut, alerts: dict[int, int]
 ) -> list[Group]:
     """Return every group of readers; first, for each style and language, that of readers who have had all issues until now."""
-    audience = recipients.of_digest(digest.id, rhythm=rhythm, languages=digest.languages, urgent=False)
     looks = styling.of_readers(session, digest.id, kind=Kind.DIGEST)
     regular = [Group(language, cut.after, (), style) for style in looks for language in digest.languages]
-    found = reading.groups(session, audience, alerts=sorted(alerts.values()))
+    found = reading.groups(session, planning.audience(session, mailing), alerts=sorted(alerts.values()))
     return list(dict.fromkeys([*regular, *found]))
 
 

@@ -187,7 +187,12 @@ def _choice(session: Session, mailing: MailingView) -> tuple[str, dict[str, Any]
     facts: dict[str, Any] = {"mailing": mailing.id}
     if mailing.kind == Kind.DIGEST:
         chosen = _style(variants.styles_of_groups(session, mailing.id), mailing.kind)
-        return _BY_GROUP.format(style=chosen), facts | {"alerts": mailing.content.get("alerts", [])}
+        others = session.execute(_OTHERS, facts).all()
+        facts |= {"alerts": mailing.content.get("alerts", [])}
+        if others:
+            months = {mailings.month_of(one.created_at) for one in others}
+            facts |= {"others": [one.id for one in others], "months": sorted(months)}
+        return _BY_GROUP.format(style=chosen, another=_ON_ITS_WAY if others else "false"), facts
     made = variants.styles(session, mailing.id)
     chosen = _style(made, mailing.kind)
     if mailing.kind == Kind.RETRACTION or mailing.translates is not None:
@@ -217,13 +222,23 @@ def literal(audience: Select[Any]) -> str:
 _WITHOUT_ROW = """NOT EXISTS (
     SELECT FROM delivery d WHERE d.month = :month AND d.mailing_id = :mailing AND d.mailbox_id = anyone.mailbox_id)"""
 _WITHOUT_PLAN = "NOT EXISTS (SELECT FROM plan p WHERE p.mailbox_id = anyone.mailbox_id)"
+# An issue of another rhythm that is under way may hold the same articles; who gets it has had them only once it is handed over.
+# What it does not hold comes with the next.
+_OTHERS = text("""
+    SELECT o.id, o.created_at FROM mailing o JOIN mailing m ON o.digest_id = m.digest_id AND o.rhythm <> m.rhythm
+    WHERE m.id = :mailing AND o.kind = 'digest' AND o.state IN ('sending', 'paused')
+""")
+_ON_ITS_WAY = """EXISTS (
+    SELECT FROM delivery o WHERE o.month = ANY (CAST(:months AS date[])) AND o.mailing_id = ANY (CAST(:others AS bigint[]))
+        AND o.mailbox_id = a.mailbox_id AND o.state IN ('planned', 'deferred'))"""
 # Readers of one edition who have had the same articles share a variant; a group with none has nothing new to read.
 _BY_GROUP = """
     SELECT a.mailbox_id, a.subscriber_id, a.provider, g.variant_id,
         CASE WHEN a.excluded IS NOT NULL THEN a.excluded
              WHEN {style} IS NULL THEN 'no version in their style'
              WHEN g.mailing_id IS NULL THEN 'joined after composing'
-             WHEN g.variant_id IS NULL THEN 'nothing new' END AS excluded,
+             WHEN g.variant_id IS NULL THEN 'nothing new'
+             WHEN {another} THEN 'another issue is on its way' END AS excluded,
         CAST(NULL AS text) AS zone, 0 AS place
     FROM audience a
     LEFT JOIN LATERAL (

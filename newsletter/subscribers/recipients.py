@@ -57,7 +57,7 @@ PAUSED, EMERGENCIES_ONLY = "paused", "emergencies only"
 def of_digest(
     digest_id: int,
     *,
-    rhythm: str | None,
+    rhythms: Sequence[str] | None,
     languages: Sequence[str],
     urgent: bool,
     written: Sequence[str] | None = None,
@@ -67,7 +67,7 @@ def of_digest(
 ) -> Select[Any]:
     """Return the audience of a digest as a query: everyone who takes it, with the reason where one is left out.
 
-    rhythm      None: whatever their rhythm (mailings and alerts)
+    rhythms     of those to whom an issue goes; None: whatever theirs is (mailings and alerts)
     languages   of the digest; a reader of none of them gets the first
     urgent      an alert: it goes to those as well who paused, or who take emergencies only
     written     those of an alert, whichever they are: a reader of none of them gets the first of the digest; None: its own
@@ -79,7 +79,7 @@ def of_digest(
     is impossible twice over: granted_by is a foreign key, and the event it names must still be a grant.
     """
     reader = Subscriber if near is None else aliased(Subscriber, _living(near))
-    rhythmic = true() if rhythm is None else Subscription.rhythm == rhythm
+    rhythmic = true() if rhythms is None else Subscription.rhythm.in_(rhythms)
     edition = _edition(reader.language, languages if written is None else [*written, *later], languages[0])
     read = _edition(reader.language, [*(written or ()), *languages], languages[0])
     return (

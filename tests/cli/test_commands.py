@@ -210,6 +210,23 @@ def test_an_alert_is_updated_given_longer_and_taken_back(program, files, sink):
     assert "cannot be retracted" in program.run("alerts", "retract", second, "--dry-run", code=1)[1]
 
 
+def test_whoever_composes_hears_who_waits_for_an_issue_in_their_own_rhythm(program, files):
+    """A reader who chose “weekly instead” of a daily digest has nothing until somebody knows that, and by what it is mended."""
+    program.json("digests", "add", "news", "--name", "The News", "--rhythm", "daily")
+    evidence = ("--digest", "news", "--basis", "imported", "--evidence", "forms in box 3")
+    _, said = program.run("subscribers", "import", files / "people.csv", *evidence, "--rhythm", "weekly")
+    cuts = "“newsletter issues compose news --rhythm weekly” cuts one for 2"
+    waits = f"2 readers want “news” more seldom than it is cut, and no issue was cut for them lately: {cuts}."
+    assert "May be mailed: news 2 · alerts 2." in said
+    assert waits in said
+    program.json("articles", "import", files / "feed.json", "--as-news")
+    out, said = program.run("issues", "compose", "news", "--json")
+    assert json.loads(out)["waiting"] == {"weekly": 2}
+    assert waits in said
+    out, said = program.run("issues", "compose", "news", "--rhythm", "weekly", "--json")
+    assert (json.loads(out)["waiting"], "more seldom" in said) == ({}, False)
+
+
 def test_dry_runs_change_nothing(program, files, database_urls):
     """Whoever asks first may ask on the night itself."""
     prepare(program, files)

@@ -72,4 +72,5 @@ def test_a_new_reader_begins_after_the_last_cut(newsletter, tmp_path):
     with newsletter.parts.database.transaction() as session:
         digest = cutting.get(session, 1).digest_id
         assert cutting.last_cut(session, digest, "weekly") == 1
-        assert cutting.last_cut(session, digest, "daily") == 0
+        assert cutting.last_cut(session, digest, "daily") == 1, "it would have come to them too"
+        assert cutting.last_cut(session, digest, "monthly") == 0

@@ -10,7 +10,7 @@ from tests.subscribers.conftest import NOW, Lists
 
 def would(lists: Lists, digest_id: int, *, urgent: bool) -> int:
     """Return how many a mailing to a digest would be written to."""
-    query = recipients.of_digest(digest_id, rhythm=None, languages=["en"], urgent=urgent)
+    query = recipients.of_digest(digest_id, rhythms=None, languages=["en"], urgent=urgent)
     with lists.database.transaction() as session:
         return recipients.count(session, query)
 

@@ -109,7 +109,7 @@ def test_a_segment_holds_whom_it_says_to_the_last(lists: Lists, people: list[Per
         assert segments.count(session, segment, digests=digests) == expected
         assert 0 < expected < len(people)
         # As the audience of a mailing: those of them who take its digest.
-        whole = recipients.of_digest(lists.digest_id, rhythm=None, languages=("en",), urgent=True)
+        whole = recipients.of_digest(lists.digest_id, rhythms=None, languages=("en",), urgent=True)
         narrow = whole.where(recipients.among(segments.members(session, segment, digests=digests)))
         takers = sum("weekly" in p["digests"] and not p["suppressed"] and meant(p) for p in people)
         assert recipients.count(session, narrow) == takers

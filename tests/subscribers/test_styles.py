@@ -93,7 +93,7 @@ def test_what_was_had_is_answered_in_the_style_of_now(lists: Lists) -> None:
     lists.bring("email\nann@example.org\nben@example.org\n")
     choose(lists, 0, DISCREET)
     with lists.database.transaction() as session:
-        audience = recipients.of_digest(lists.digest_id, rhythm=None, languages=("en",), urgent=True)
+        audience = recipients.of_digest(lists.digest_id, rhythms=None, languages=("en",), urgent=True)
         bare = audience.with_only_columns(*(one for one in audience.selected_columns if one.key != "style"))
         found = session.execute(recipients.styled(bare)).all()
         assert {row.subscriber_id: row.style for row in found} == {lists.reader(0)[0]: "dt", lists.reader(1)[0]: ""}
