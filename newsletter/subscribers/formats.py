@@ -307,9 +307,14 @@ _NEVER = re.compile(
 
 
 def is_never(text: str) -> bool:
-    """Return whether this is how a program writes that something never was. All other words count: whoever left stays out."""
+    """Return whether this says that something never was: a no, or no time. All other words count: whoever left stays out."""
+    return spelling.seen(text) in NO or is_unfilled(text)
+
+
+def is_unfilled(text: str) -> bool:
+    """Return whether this is how a program writes a time that it does not know."""
     said = spelling.seen(text)
-    return said in NO or (said not in YES and bool(_NEVER(said)))
+    return said not in YES and bool(_NEVER(said))
 
 
 def standing(values: Mapping[str, str], kind: Format) -> Standing:
@@ -365,21 +370,22 @@ _YEARS = range(1990, 2101)
 
 
 def moment(text: str) -> datetime | None:
-    """Return a time as exports write it (ISO 8601, UTC unless it says otherwise; a spreadsheet's day number), or None.
+    """Return a time as exports write it, or None; also None: a time that cannot be one of asking or leaving."""
+    found = written(text)
+    return found if found and found.year in _YEARS else None
 
-    Also None: a time that cannot be one of asking or leaving.
-    """
+
+def written(text: str) -> datetime | None:
+    """Return the time that a cell names, of whatever year: ISO 8601, UTC unless it says otherwise; a spreadsheet's day number."""
     if not text:
         return None
     if _SERIAL(text):
-        found = _DAY_ONE + timedelta(seconds=round(float(text) * 86_400))
-    else:
-        try:
-            found = datetime.fromisoformat(text)
-        except ValueError:
-            return None
-        found = found if found.tzinfo else found.replace(tzinfo=UTC)
-    return found if found.year in _YEARS else None
+        return _DAY_ONE + timedelta(seconds=round(float(text) * 86_400))
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 _LATER = 1462
