@@ -38,6 +38,8 @@ class Standing(StrEnum):
     UNCONFIRMED = "unconfirmed"
     OFF = "off"
     ELSEWHERE = "left the list"
+    UNCLEAR = "left one of several lists"
+    ANOTHER = "takes another list"
     UNASKED = "said no"
 
 
@@ -52,6 +54,8 @@ NOT_TAKEN = {
     Standing.UNCONFIRMED: "never confirmed it there",
     Standing.OFF: "has a status there that is not of somebody who takes mail",
     Standing.ELSEWHERE: "had left this list there",
+    Standing.UNCLEAR: "had left one of several lists there: --list says which of them moves",
+    Standing.ANOTHER: "does not take this list there",
     Standing.UNASKED: "says no there, or nothing that we know as a yes",
 }
 """What neither brings in nor keeps away: the row says why."""
@@ -170,7 +174,10 @@ _STANDINGS = {
     "unconfirmed": Standing.UNCONFIRMED,
     "pending": Standing.UNCONFIRMED,
 }
-_THEIRS = {Format.MAILPOET: {"inactive": Standing.SUBSCRIBED}}  # there: reads seldom, and takes it still
+_THEIRS = {
+    Format.MAILPOET: {"inactive": Standing.SUBSCRIBED},  # there: reads seldom, and takes it still
+    Format.LISTMONK: {str(Standing.UNCLEAR): Standing.UNCLEAR, str(Standing.ANOTHER): Standing.ANOTHER},
+}
 _KEEPING = {spelling.letters(word): said for word, said in _STANDINGS.items() if said is not Standing.SUBSCRIBED}
 LEAVING = frozenset(_KEEPING)
 """Words that keep their person out under "status", as `spelling.letters` returns them."""
