@@ -157,14 +157,15 @@ def _undated(number: int, values: Mapping[str, str], asked_from: date | None) ->
     """Say which time of asking cannot be read, or contradicts a permission that was possible only from a day on."""
     for column in formats.PROOF:
         said = values.get(column, "")
-        if not said or formats.is_unfilled(said):
-            continue
         asked = formats.written(said)
         if asked is None:
-            return Reject(number, column, _FORMS)
-        if asked_from and asked < datetime.combine(asked_from, time.min, UTC):
-            day = f"{asked_from.day} {asked_from:%B %Y}"
-            return Reject(number, column, f"is before {day}: who asked earlier cannot be taken on this basis")
+            why = _FORMS
+        elif asked_from and asked < datetime.combine(asked_from, time.min, UTC):
+            why = f"is before {asked_from.day} {asked_from:%B %Y}: who asked earlier cannot be taken on this basis"
+        else:
+            continue
+        if said and not formats.is_unfilled(said):
+            return Reject(number, column, why)
     return None
 
 
