@@ -55,6 +55,9 @@ def import_(
     encoding: Annotated[
         str | None, typer.Option(help="utf-8, utf-16, windows-1252 or windows-1256; guessed without it.")
     ] = None,
+    moved: Annotated[
+        str, typer.Option("--list", metavar="NAME", help="Of listmonk's JSON: the list that moves; without it, all.")
+    ] = "",
     tags: Annotated[Tags, typer.Option(help="Which tags become topics; readers see topics.")] = Tags.KNOWN,
     rhythm: Annotated[Rhythm | None, typer.Option(help="Without it, the digest's own.")] = None,
     came: Annotated[
@@ -74,7 +77,7 @@ def import_(
 ) -> None:
     """Import people. Importing again changes nothing; who has left, here or there, or is on the do-not-mail list stays away."""
     soft = SoftOptIn(came, collected.date(), refusal) if came and collected else None
-    chosen = Chosen(kind, encoding, parse_mapping(mapped or ()))
+    chosen = Chosen(kind, encoding, parse_mapping(mapped or ()), moved.strip())
     brought = moving_in.look(file, chosen)
     moving.say_what(brought, in_full=dry_run)
     with newsletter() as made, progress("rows read") as advance:

@@ -36,6 +36,7 @@ from newsletter.subscribers import (
     meanwhile,
     people,
     signup,
+    spelling,
     subscriptions,
     suppression,
     tables,
@@ -119,6 +120,12 @@ def form(parts: Parts, *, stamp: str = "") -> Asking:
         return Asking(digests.listed(session), shown, held.wave(session) is not None)
 
 
+def form_name(given: str) -> str:
+    """Return the name that a form gives itself; another for one under which workers write consents that came by no form."""
+    return f"form-{spelling.seen(given)}" if spelling.seen(given) in _OURS else given
+
+
+_OURS = frozenset({"import", "preferences"})
 # Hidden by the attribute: a site's own rules may forbid styles in a page, and a person who sees the field fills it in.
 _LURE = '<div hidden><input name="website" type="text" tabindex="-1" autocomplete="off" aria-hidden="true"></div>'
 
@@ -133,7 +140,7 @@ def embedded(parts: Parts, keys: Sequence[str], *, language: str, name: str) -> 
     with parts.database.transaction() as session:
         chosen = [digests.by_key(session, key) for key in keys]
         agreements.keep(session, [agreement])
-    hidden = {"language": spoken, "form": name, "wording": agreement.version}
+    hidden = {"language": spoken, "form": form_name(name), "wording": agreement.version}
     fields = [f'<input type="hidden" name="{field}" value="{escape(value)}">' for field, value in hidden.items()]
     fields += [f'<input type="hidden" name="digest" value="{digest.key}">' for digest in chosen]
     address = escape(languages.say("web.join-address", spoken))

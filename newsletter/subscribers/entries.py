@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from functools import cache
 from zoneinfo import available_timezones
 
@@ -93,7 +93,9 @@ def read(
     lenient      what else a foreign system says is left out where it cannot be understood; only the address must be sound
     asked_from   the first day on which the permission that is claimed for everybody could be given; None: any
     """
-    if fault := _fault(number, values) or (_too_early(number, values, asked_from) if asked_from else None):
+    if fault := _fault(number, values):
+        return fault
+    if (asked_from or not lenient) and (fault := _undated(number, values, asked_from)):
         return fault
     try:
         address = EmailAddress.parse(values["email"])
@@ -151,14 +153,26 @@ def _proof(values: Mapping[str, str]) -> tuple[Mapping[str, str] | None, datetim
     return {name: value for name, value in said.items() if value}, since
 
 
-def _too_early(number: int, values: Mapping[str, str], asked_from: date) -> Reject | None:
-    """A row that says itself when its person asked contradicts a permission that was possible only later."""
+def _undated(number: int, values: Mapping[str, str], asked_from: date | None) -> Reject | None:
+    """Say which time of asking cannot be read, or contradicts a permission that was possible only from a day on."""
     for column in formats.PROOF:
-        asked = formats.moment(values.get(column, ""))
-        if asked and asked.astimezone(UTC).date() < asked_from:
-            day = f"{asked_from.day} {asked_from:%B %Y}"
-            return Reject(number, column, f"is before {day}: who asked earlier cannot be taken on this basis")
+        said = values.get(column, "")
+        asked = formats.written(said)
+        if asked is None:
+            why = _FORMS
+        elif asked_from and asked < datetime.combine(asked_from, time.min, UTC):
+            why = f"is before {asked_from.day} {asked_from:%B %Y}: who asked earlier cannot be taken on this basis"
+        else:
+            continue
+        if said and not formats.is_unfilled(said):
+            return Reject(number, column, why)
     return None
+
+
+_FORMS = (
+    "is no time as we read it: write 2019-04-18, 2019-04-18 13:51 or 2019-04-18T13:51+01:00 (UTC unless it says otherwise),"
+    " or let it be a date of the spreadsheet"
+)
 
 
 def _fault(number: int, values: Mapping[str, str]) -> Reject | None:

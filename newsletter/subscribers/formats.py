@@ -38,6 +38,8 @@ class Standing(StrEnum):
     UNCONFIRMED = "unconfirmed"
     OFF = "off"
     ELSEWHERE = "left the list"
+    UNCLEAR = "left one of several lists"
+    ANOTHER = "takes another list"
     UNASKED = "said no"
 
 
@@ -52,6 +54,8 @@ NOT_TAKEN = {
     Standing.UNCONFIRMED: "never confirmed it there",
     Standing.OFF: "has a status there that is not of somebody who takes mail",
     Standing.ELSEWHERE: "had left this list there",
+    Standing.UNCLEAR: "had left one of several lists there: --list says which of them moves",
+    Standing.ANOTHER: "does not take this list there",
     Standing.UNASKED: "says no there, or nothing that we know as a yes",
 }
 """What neither brings in nor keeps away: the row says why."""
@@ -170,7 +174,10 @@ _STANDINGS = {
     "unconfirmed": Standing.UNCONFIRMED,
     "pending": Standing.UNCONFIRMED,
 }
-_THEIRS = {Format.MAILPOET: {"inactive": Standing.SUBSCRIBED}}  # there: reads seldom, and takes it still
+_THEIRS = {
+    Format.MAILPOET: {"inactive": Standing.SUBSCRIBED},  # there: reads seldom, and takes it still
+    Format.LISTMONK: {str(Standing.UNCLEAR): Standing.UNCLEAR, str(Standing.ANOTHER): Standing.ANOTHER},
+}
 _KEEPING = {spelling.letters(word): said for word, said in _STANDINGS.items() if said is not Standing.SUBSCRIBED}
 LEAVING = frozenset(_KEEPING)
 """Words that keep their person out under "status", as `spelling.letters` returns them."""
@@ -307,9 +314,14 @@ _NEVER = re.compile(
 
 
 def is_never(text: str) -> bool:
-    """Return whether this is how a program writes that something never was. All other words count: whoever left stays out."""
+    """Return whether this says that something never was: a no, or no time. All other words count: whoever left stays out."""
+    return spelling.seen(text) in NO or is_unfilled(text)
+
+
+def is_unfilled(text: str) -> bool:
+    """Return whether this is how a program writes a time that it does not know."""
     said = spelling.seen(text)
-    return said in NO or (said not in YES and bool(_NEVER(said)))
+    return said not in YES and bool(_NEVER(said))
 
 
 def standing(values: Mapping[str, str], kind: Format) -> Standing:
@@ -365,21 +377,22 @@ _YEARS = range(1990, 2101)
 
 
 def moment(text: str) -> datetime | None:
-    """Return a time as exports write it (ISO 8601, UTC unless it says otherwise; a spreadsheet's day number), or None.
+    """Return a time as exports write it, or None; also None: a time that cannot be one of asking or leaving."""
+    found = written(text)
+    return found if found and found.year in _YEARS else None
 
-    Also None: a time that cannot be one of asking or leaving.
-    """
+
+def written(text: str) -> datetime | None:
+    """Return the time that a cell names, of whatever year: ISO 8601, UTC unless it says otherwise; a spreadsheet's day number."""
     if not text:
         return None
     if _SERIAL(text):
-        found = _DAY_ONE + timedelta(seconds=round(float(text) * 86_400))
-    else:
-        try:
-            found = datetime.fromisoformat(text)
-        except ValueError:
-            return None
-        found = found if found.tzinfo else found.replace(tzinfo=UTC)
-    return found if found.year in _YEARS else None
+        return _DAY_ONE + timedelta(seconds=round(float(text) * 86_400))
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 _LATER = 1462

@@ -9,11 +9,12 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo, is_zipfile
 
-from newsletter.subscribers import alphabets, formats, sheets, tables, unread
+from newsletter.subscribers import alphabets, documents, formats, sheets, tables, unread
 from newsletter.subscribers.formats import Format, Headings, Standing
 from newsletter.subscribers.tables import BadTable, Rows
 
@@ -38,11 +39,16 @@ class UnknownEncoding(BadTable):
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What an operator says of a file; None: it shows. mapping: column by heading, in small letters."""
+    """What an operator says of a file; None: it shows.
+
+    mapping   column by heading, in small letters
+    moved     the list of listmonk's that moves, by its name; "": all of them do
+    """
 
     kind: Format | None = None
     encoding: str | None = None
     mapping: Mapping[str, str] = field(default_factory=dict)
+    moved: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +98,14 @@ def open_(path: Path, chosen: Chosen) -> Luggage:
         raise UnknownEncoding(chosen.encoding)
     if path.stat().st_size > MOST_BYTES:
         raise BadTable("too-large", most="2 GB")
-    if is_zipfile(path):
-        return _zip(path, chosen)
     with path.open("rb") as stream:
         start = stream.read(1 << 16).lstrip(b"\xef\xbb\xbf \t\r\n")
     if start[:1] in (b"{", b"["):
         return _json(path, chosen)
+    if chosen.moved:
+        raise BadTable("no-lists")
+    if is_zipfile(path):
+        return _zip(path, chosen)
     if chosen.kind is Format.MAILMAN or (chosen.kind is None and _is_roll(start)):
         return _roll(path, chosen)
     part, kind = _table(_file(path), path.name, chosen)
@@ -293,58 +301,30 @@ def _json(path: Path, chosen: Chosen) -> Luggage:
         document = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
         raise BadTable("bad-json") from None
-    people = _people(document)
-    roll = any("delivery_mode" in one or "list_id" in one for one in people)
-    kind = chosen.kind or (Format.MAILMAN if roll else Format.LISTMONK)
-    listed = [_of_mailman(one) if kind is Format.MAILMAN else _of_listmonk(one) for one in people]
-    columns = {column: column for column in ("email", "name", "status")}
+    people = documents.people(document)
+    kind = chosen.kind or documents.guess(people)
+    if chosen.moved:
+        documents.require_list(people, chosen.moved)
+    listed = [documents.row(one, kind, chosen.moved) for one in people]
+    names = tuple(dict.fromkeys(chain(documents.COLUMNS, chain.from_iterable(listed))))
+    found, _ = _understood(names, path.name, kind, chosen.mapping)
+    unread.require_unsaid(listed, found, chosen.mapping)
 
     def rows() -> Rows:
-        return iter(enumerate(listed, start=1))
+        for number, one in enumerate(listed, start=1):
+            yield number, {column: one.get(name, "") for name, column in found.columns.items()}
 
-    part = Part("", None, Headings(columns, ()), "", rows)
+    part = Part("", None, found, "", rows)
+    return Luggage(kind, chosen.kind is None, (part,), doubts=tuple(_unsaid(people, listed, kind)))
+
+
+def _unsaid(people: Iterable[Mapping[str, Any]], rows: Iterable[Mapping[str, str]], kind: Format) -> Iterator[str]:
+    """Yield what JSON leaves open: who left, or which of several lists moves."""
     says, doubt = ("delivery_status", "import.roll") if kind is Format.MAILMAN else ("lists", "import.listmonk-table")
-    doubts = () if all(says in one for one in people) else (doubt,)
-    return Luggage(kind, chosen.kind is None, (part,), doubts=doubts)
-
-
-def _people(document: Any) -> list[dict[str, Any]]:
-    """Return the people of a document: listmonk keeps them in data.results, Mailman in entries."""
-    for key in ("data", "results", "entries"):
-        if isinstance(document, dict) and key in document:
-            document = document[key]
-    found = document if isinstance(document, list) else [document]
-    if not all(isinstance(one, dict) and isinstance(one.get("email"), str) and _listed(one) for one in found):
-        raise BadTable("bad-json")
-    return found
-
-
-def _listed(one: Mapping[str, Any]) -> bool:
-    """Whether a person's lists are such, if there are any: what cannot be read there may say that they left."""
-    lists = one.get("lists") or []
-    return isinstance(lists, list) and all(isinstance(each, dict) for each in lists)
-
-
-def _of_listmonk(one: Mapping[str, Any]) -> dict[str, str]:
-    """Who left each of their lists has left, whatever their record says."""
-    lists = [each.get("subscription_status") for each in one.get("lists") or ()]
-    status = str(one.get("status") or "")
-    if lists and all(each == "unsubscribed" for each in lists):
-        status = status if status == "blocklisted" else "unsubscribed"
-    elif lists and not any(each == "confirmed" for each in lists) and status == "enabled" and _asked_twice(one):
-        status = "unconfirmed"
-    return {"email": one["email"], "name": str(one.get("name") or ""), "status": status}
-
-
-def _asked_twice(one: Mapping[str, Any]) -> bool:
-    """Whether all of a person's lists wait for a confirmation that never came."""
-    return all(each.get("optin") == "double" for each in one["lists"])
-
-
-def _of_mailman(one: Mapping[str, Any]) -> dict[str, str]:
-    role, status = str(one.get("role") or "member"), str(one.get("delivery_status") or "enabled")
-    said = "off" if role != "member" or status in ("by_user", "by_moderator", "unknown") else status
-    return {"email": one["email"], "name": str(one.get("display_name") or ""), "status": said}
+    if not all(says in one for one in people):
+        yield doubt
+    if any(row.get("list_status") == Standing.UNCLEAR for row in rows):
+        yield "import.listmonk-lists"
 
 
 def _is_roll(start: bytes) -> bool:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from newsletter.subscribers import formats, spelling
+from newsletter.subscribers import documents, formats, spelling
 from newsletter.subscribers.formats import OWN, BadMapping, Format, Headings
 
 _DOUBTFUL = re.compile(
@@ -33,6 +33,19 @@ def require_clear(found: Headings, kind: Format, mapping: Mapping[str, str]) -> 
         raise BadMapping("standing", headings=_named(doubtful), heading=doubtful[0])
 
 
+def require_unsaid(rows: Iterable[Mapping[str, str]], found: Headings, mapping: Mapping[str, str]) -> None:
+    """Raise BadMapping where a field that nobody reads says who has left, or no to what it asks. Each row may have its own."""
+    denied = set[str]()
+    for number, row in enumerate(rows, start=1):
+        for name in row.keys() - found.columns.keys() - mapping.keys():
+            if spelling.letters(row[name]) in formats.LEAVING:
+                raise BadMapping("standing-told", row=number, word=row[name], heading=name)
+            if _refuses(name, row[name]):
+                denied.add(name)
+    if denied:
+        raise BadMapping("standing", headings=_named(sorted(denied)), heading=min(denied))
+
+
 class Watch:
     """Looks at what is not read of one table, row by row.
 
@@ -42,13 +55,25 @@ class Watch:
     that may be about permission.
     """
 
-    def __init__(self, names: Sequence[str], passed: frozenset[int], words: frozenset[str], *, own: bool) -> None:
-        """passed: places of the columns that are read, or said to say nothing; words: of leaving; own: a list of one's own."""
+    def __init__(
+        self,
+        names: Sequence[str],
+        passed: frozenset[int],
+        words: frozenset[str],
+        *,
+        own: bool,
+        attributes: int | None = None,
+    ) -> None:
+        """passed: places of the columns that are read, or said to say nothing; words: of leaving; own: a list of one's own.
+
+        attributes   where listmonk has fields of one's own, all in one cell
+        """
         self._names, self._passed, self._ticks, self._words = names, passed, own, words
         self._width, self._open, self._ticked = 0, list[int](), set[int]()
         # Of a list of one's own `require_clear` has refused these.
         self._asked = [place for place, name in enumerate(names) if place not in passed and _permits(name)]
-        self._denied = dict[str, None]()
+        self._denied, self._packed = dict[str, None](), dict[str, None]()
+        self._attributes = attributes
 
     def __call__(self, number: int, cells: Sequence[str]) -> None:
         """Look at all cells of a row. Raises BadMapping where one that is not read says who has left."""
@@ -59,9 +84,15 @@ class Watch:
         for place in self._asked:
             if place < len(cells) and _denies(cells[place]):
                 self._denied[self._names[place]] = None
+        if self._attributes is not None and self._attributes < len(cells):
+            self._packed |= dict.fromkeys(
+                name for name, cell in documents.of_cell(cells[self._attributes]) if _refuses(name, cell)
+            )
 
     def finish(self) -> None:
         """Raise BadMapping where nothing but yes and no stood in a column that is not read, or a no to what it asks."""
+        if self._packed:
+            raise BadMapping("attributes", headings=_named(self._packed), heading=next(iter(self._packed)))
         if self._denied:
             raise BadMapping("standing", headings=_named(self._denied), heading=next(iter(self._denied)))
         places = [place for place in self._open if place in self._ticked]
@@ -101,12 +132,19 @@ def _denies(cell: str) -> bool:
     return spelling.seen(cell) in formats.NO or spelling.letters(cell) in _OFF
 
 
+def _refuses(heading: str, cell: str) -> bool:
+    return spelling.letters(cell) in formats.LEAVING or (_permits(heading) and _denies(cell))
+
+
 def watch(names: Sequence[str], found: Headings, kind: Format, mapping: Mapping[str, str]) -> Watch:
     """Return what looks at the rows of a table whose people would come in."""
     passed = {place for place, name in enumerate(names) if mapping.get(name) == "-"}
     passed |= {names.index(name) for name in found.columns}
     own = kind in OWN
-    return Watch(names, frozenset(passed), formats.LEAVING | (_OFF if own else frozenset()), own=own)
+    words = formats.LEAVING | (_OFF if own else frozenset())
+    packed = kind is Format.LISTMONK and "attributes" in names and mapping.get("attributes") != "-"
+    attributes = names.index("attributes") if packed else None
+    return Watch(names, frozenset(passed), words, own=own, attributes=attributes)
 
 
 def _named(headings: Iterable[str]) -> str:

@@ -164,7 +164,7 @@ def wished(
         language=language,
         choices={key: rhythms.get(key, "weekly") for key in keys},
         name=name.strip()[:LONGEST_NAME],
-        form=form[:LONGEST_FORM],
+        form=joining.form_name(form[:LONGEST_FORM]),
         page=_page(request),
         network=security.network(_client(request)),
         given=wording[:LONGEST_FORM],

@@ -218,3 +218,23 @@ def test_a_list_that_comes_again_names_the_import_by_which_its_people_are_asked(
     assert lines[-1].startswith("   undone 20")
     program.json("segments", "add", "some", "--digest", "weekly", "--not-language", "fa")
     assert "digest: weekly; not language: fa" in program.run("segments", "list")[0]
+
+
+def test_the_list_that_moves_is_named_and_its_columns_are_shown(program, tmp_path):
+    """Who moves one of listmonk's lists sees in the dry run that others are left behind, and why."""
+    people = [
+        {"email": f"{who}@example.org", "status": "enabled", "lists": [
+            {"name": "Weekly", "subscription_status": said}, {"name": "Events", "subscription_status": "confirmed"}
+        ]}
+        for who, said in (("ann", "confirmed"), ("bob", "unsubscribed"))
+    ]  # fmt: skip
+    path = tmp_path / "people.json"
+    path.write_text(json.dumps(people))
+    brings = ("subscribers", "import", path, "--digest", "weekly", "--evidence", "paper", "--dry-run")
+    _, said = program.run(*brings)
+    assert 'name it, for example --list "Weekly"' in said
+    out, said = program.run(*brings, "--list", "Events", "--json")
+    assert "“list_status” → list_status" in said
+    assert 'for example --list "Weekly"' not in said
+    assert json.loads(out)["added"] == 2
+    assert json.loads(program.run(*brings, "--list", "Weekly", "--json")[0])["added"] == 1

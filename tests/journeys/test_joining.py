@@ -395,6 +395,19 @@ def test_a_form_on_another_site_lands_on_our_page(newsletter, browser, desk) -> 
     assert "https://camp.example" in told
 
 
+@pytest.mark.parametrize("name", ["import", "preferences", " Import ", "im\u200bport"])
+def test_no_form_is_named_like_what_came_by_none(newsletter, browser, desk, name) -> None:
+    """A proof that says “import” says that an operator brought a list: no stranger's form may write that of anybody."""
+    assert browser.post("/join", data={"email": ANN, "digest": "weekly", "form": name}).status_code == 200
+    [question] = desk()
+    browser.post(link(question))
+    desk()
+    [(event, sealed)] = ask(newsletter, "SELECT event_id, details_sealed FROM consent_detail")
+    told = json.loads(newsletter.parts.database.vault.unseal("consent_detail", "details", event, bytes(sealed)))
+    assert told["form"] in ("form-import", "form-preferences")
+    assert f'value="{told["form"]}"' in joining.embedded(newsletter.parts, ["weekly"], language="en", name=name)
+
+
 def test_a_program_that_fills_in_all_of_a_form_on_another_site_is_not_believed(newsletter, browser, desk) -> None:
     """It fills in whatever has a name, and a person does not see that field: nobody is written to for it."""
     html = joining.embedded(newsletter.parts, ["weekly"], language="en", name="camp page")

@@ -65,3 +65,17 @@ def test_who_asked_before_a_soft_opt_in_could_hold_is_not_taken_on_one(newslette
                 ["2", "optin_time"], ["3", "optin_time"], ["4", "confirm_time"],
             ]  # fmt: skip
             assert "is before 5 February 2026: who asked earlier cannot be taken on this basis" in refused[0]
+
+
+@pytest.mark.parametrize("heading", ["email", "Email Address,LEID"])
+@pytest.mark.parametrize("when", ["18/04/2019 13:51", "1985-04-18", "32873.9", "spring of 2019"])
+def test_a_time_that_cannot_be_read_is_taken_on_no_soft_opt_in(newsletter, tmp_path, heading, when):
+    """British charities write 18/04/2019: unread it contradicts nothing, and 2019 would be mailed, whose export it ever is."""
+    path = tmp_path / "supporters.csv"
+    blank = "," * heading.count(",")
+    path.write_text(f"{heading},optin_time\nold@example.org{blank},{when}\nnew@example.org{blank},\n")
+    soft = consent.SoftOptIn(consent.Came.SUPPORT, consent.SOFT_FROM, "Tick here and we will not write")
+    permission = moving_in.Permission(consent.Basis.SOFT_OPT_IN, "donations of spring", soft)
+    done = moving_in.import_subscribers(newsletter.parts, str(path), digest_key="weekly", permission=permission)
+    assert (done.added, done.rejected) == (1, 1)
+    assert done.rejects.read_text().splitlines()[1].startswith("2,optin_time,")

@@ -301,6 +301,46 @@ def test_a_time_that_nobody_filled_in_proves_nothing(moving: Moving, when: str) 
     assert moving.readers() == set()
 
 
+BRITISH = ["18/04/2019 13:51", "18/04/2019", "18.04.2019", "April 2019", "yes", "no", "t", "2019"]
+
+
+@pytest.mark.parametrize("when", BRITISH)
+@pytest.mark.parametrize("column", formats.PROOF)
+@pytest.mark.parametrize("evidence", ["", "paper"])
+def test_a_time_of_asking_that_cannot_be_read_refuses_its_row_of_an_own_list(
+    moving: Moving, when: str, column: str, evidence: str
+) -> None:
+    """Charities write dates as their country does: passed over, they would be no evidence, and nobody would know why."""
+    text = f"email,optin_time,confirm_time\nann@example.org,2019-04-18,2019-04-18T13:51\nbo@example.org,{when},{when}\n"
+    text = text if column == "optin_time" else text.replace(f",{when},", ",,")
+    done = moving.bring(moving.file("people.csv", text), evidence=evidence)
+    assert (done.added, done.unproven, done.rejected) == (1, 0, 1)
+    assert done.rejects is not None
+    assert f'3,{column},"is no time as we read it: write 2019-04-18' in done.rejects.read_text()
+
+
+@pytest.mark.parametrize("when", BRITISH)
+def test_a_sheet_s_text_that_looks_like_a_date_refuses_its_row(moving: Moving, when: str) -> None:
+    """A cell that a spreadsheet took for text is none of its days."""
+    rows: list[list[str | float]] = [["email", "Opt-in time"], ["ann@example.org", 43573.5], ["bo@example.org", when]]
+    done = moving.bring(exports.xlsx(moving.folder / "people.xlsx", rows))
+    assert (done.added, done.unproven, done.rejected) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("when", ["", "NULL", "0000-00-00", "n/a", "-", "never", *NO_TIMES])
+def test_a_time_that_never_was_refuses_no_row(moving: Moving, when: str) -> None:
+    """Their person comes in and waits to be asked, as whoever has an empty cell."""
+    done = moving.bring(moving.file("people.csv", f"email,optin_time\nann@example.org,{when}\n"))
+    assert (done.added, done.unproven, done.rejected) == (1, 1, 0)
+
+
+def test_a_time_that_cannot_be_read_refuses_no_row_of_another_system_s_export(moving: Moving) -> None:
+    """Nobody can mend those: their person comes in without evidence, and is asked."""
+    text = "Email Address,MEMBER_RATING,LEID,OPTIN_TIME\nann@example.org,4,1,18/04/2019 13:51\n"
+    done = moving.bring(moving.file("people.csv", text))
+    assert (done.added, done.unproven, done.rejected) == (1, 1, 0)
+
+
 def test_the_first_and_the_last_time_that_can_be_one() -> None:
     """The bounds are wide: mail is older than the web."""
     assert formats.moment("1990-01-01 00:00:00") == datetime(1990, 1, 1, tzinfo=UTC)

@@ -1,0 +1,107 @@
+"""People as JSON: what the APIs of listmonk and Mailman answer, each person as a row of a table. Pure."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from newsletter.subscribers import spelling
+from newsletter.subscribers.formats import Format, Standing
+from newsletter.subscribers.tables import BadTable
+
+COLUMNS = ("email", "name", "status")
+
+
+def people(document: Any) -> list[dict[str, Any]]:
+    """Return the people of a document: listmonk keeps them in data.results, Mailman in entries. Raises BadTable."""
+    for key in ("data", "results", "entries"):
+        if isinstance(document, dict) and key in document:
+            document = document[key]
+    found = document if isinstance(document, list) else [document]
+    if not all(isinstance(one, dict) and isinstance(one.get("email"), str) and _listed(one) for one in found):
+        raise BadTable("bad-json")
+    return found
+
+
+def _listed(one: Mapping[str, Any]) -> bool:
+    """Whether a person's lists are such, if there are any: what cannot be read there may say that they left."""
+    lists = one.get("lists") or []
+    return isinstance(lists, list) and all(isinstance(each, dict) for each in lists)
+
+
+def guess(found: Iterable[Mapping[str, Any]]) -> Format:
+    """Return whose people these are."""
+    return Format.MAILMAN if any("delivery_mode" in one or "list_id" in one for one in found) else Format.LISTMONK
+
+
+def require_list(found: Iterable[Mapping[str, Any]], moved: str) -> None:
+    """Raise BadTable where nobody is on a list of this name: it is a misspelling, and nobody would come in."""
+    names = dict.fromkeys(_name(each) for one in found for each in one.get("lists") or ())
+    if not names:
+        raise BadTable("no-lists")
+    if spelling.seen(moved) not in map(spelling.seen, names):
+        raise BadTable("no-such-list", name=moved, lists=", ".join(f"“{name}”" for name in names))
+
+
+def _name(each: Mapping[str, Any]) -> str:
+    return str(each.get("name") or "")
+
+
+def row(one: Mapping[str, Any], kind: Format, moved: str) -> dict[str, str]:
+    """Return a person by heading. moved: the list of listmonk's that moves; "": none was named."""
+    if kind is Format.MAILMAN:
+        return _of_mailman(one)
+    return _of_listmonk(one, moved) | dict(own_fields(one.get("attribs")))
+
+
+def _of_listmonk(one: Mapping[str, Any], moved: str) -> dict[str, str]:
+    """Who left each of their lists has left, whatever their record says; who left one alone may take another."""
+    lists = one.get("lists") or []
+    status = str(one.get("status") or "")
+    if lists and all(each.get("subscription_status") == "unsubscribed" for each in lists):
+        status = status if status == "blocklisted" else "unsubscribed"
+    said = {"email": one["email"], "name": str(one.get("name") or ""), "status": status}
+    return said | {"list_status": _on_list(lists, moved)}
+
+
+def _on_list(lists: list[Mapping[str, Any]], moved: str) -> str:
+    """Return what a person is on the list that moves, or on all their lists where none was named."""
+    mine = [each for each in lists if not moved or spelling.seen(_name(each)) == spelling.seen(moved)]
+    if moved and not mine:
+        return Standing.ANOTHER
+    said = {each.get("subscription_status") for each in mine}
+    if "unsubscribed" in said:
+        return "unsubscribed" if moved else Standing.UNCLEAR
+    # A confirmation that never came, on each of them.
+    waits = mine and "confirmed" not in said and all(each.get("optin") == "double" for each in mine)
+    return "unconfirmed" if waits else "confirmed"
+
+
+def of_cell(cell: str) -> Iterator[tuple[str, str]]:
+    """Yield the same of a table, whose cell holds them as JSON; nothing where it is none."""
+    try:
+        yield from own_fields(json.loads(cell))
+    except (ValueError, RecursionError):
+        return
+
+
+def own_fields(attribs: Any) -> Iterator[tuple[str, str]]:
+    """Yield what an organisation keeps of a person in fields of its own, at any depth: ("attribs.gdpr.consent", "false")."""
+    rest = [("attribs", attribs)]
+    while rest:
+        name, found = rest.pop()
+        if isinstance(found, dict):
+            rest += [(f"{name}.{key}".strip().lower(), each) for key, each in found.items()]
+        else:
+            yield name, ", ".join(map(_spelled, found)) if isinstance(found, list) else _spelled(found)
+
+
+def _spelled(found: Any) -> str:
+    if isinstance(found, bool):
+        return str(found).lower()
+    return "" if found is None else str(found).strip()
+
+
+def _of_mailman(one: Mapping[str, Any]) -> dict[str, str]:
+    role, status = str(one.get("role") or "member"), str(one.get("delivery_status") or "enabled")
+    said = "off" if role != "member" or status in ("by_user", "by_moderator", "unknown") else status
+    return {"email": one["email"], "name": str(one.get("display_name") or ""), "status": said}
