@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from psycopg.errors import UniqueViolation
-from sqlalchemy import ARRAY, BigInteger, cast, delete, func, select, text, tuple_, update
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, cast, delete, func, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql
 
 from newsletter.addresses import BadAddress, EmailAddress
@@ -157,6 +157,11 @@ def _numbers(session: Session, count: int) -> Sequence[int]:
     return numbers
 
 
+def among(mailbox_ids: Iterable[int]) -> ColumnElement[int]:
+    """Return SQL that a column equals where it is one of these: one array, since of thousands an `IN` costs a parameter each."""
+    return func.any(cast(list(mailbox_ids), ARRAY(BigInteger)))
+
+
 def open(session: Session, mailbox_id: int) -> EmailAddress:
     """Return the address of a mailbox. Raises UnknownMailbox, vault.CannotUnseal."""
     sealed = session.execute(select(Mailbox.address_sealed).where(Mailbox.id == mailbox_id)).scalar_one_or_none()
@@ -176,7 +181,7 @@ def hint(session: Session, mailbox_id: int) -> str:
 def open_all(session: Session, mailbox_ids: Iterable[int]) -> dict[int, str]:
     """Return the addresses (wire form) of many mailboxes by id; erased and damaged ones are left out."""
     # One array, where IN would be compiled anew for thousands of parameters.
-    wanted = func.any(cast(list(mailbox_ids), ARRAY(BigInteger)))
+    wanted = among(mailbox_ids)
     statement = select(Mailbox.id, Mailbox.address_sealed).where(Mailbox.id == wanted)
     unseal = session.vault.unseal
     opened = {}
@@ -199,7 +204,7 @@ def entrust(session: Session, mailbox_id: int) -> None:
 
 def providers(session: Session, mailbox_ids: Iterable[int]) -> dict[int, str]:
     """Return the provider groups of some mailboxes, by id."""
-    wanted = func.any(cast(list(mailbox_ids), ARRAY(BigInteger)))
+    wanted = among(mailbox_ids)
     return dict(session.execute(select(Mailbox.id, Mailbox.provider).where(Mailbox.id == wanted)).all())
 
 
@@ -212,9 +217,7 @@ def _revive(session: Session, mailbox_id: int, address: EmailAddress) -> None:
 def revive_all(session: Session, found: Iterable[tuple[int, EmailAddress]]) -> None:
     """Seal the addresses of those of some mailboxes of which a fingerprint alone was left."""
     addresses = dict(found)
-    gone = select(Mailbox.id).where(
-        Mailbox.id == func.any(cast(list(addresses), ARRAY(BigInteger))), Mailbox.address_sealed.is_(None)
-    )
+    gone = select(Mailbox.id).where(Mailbox.id == among(addresses), Mailbox.address_sealed.is_(None))
     for mailbox_id in session.execute(gone).scalars().all() if addresses else ():
         _revive(session, mailbox_id, addresses[mailbox_id])
 
@@ -257,7 +260,7 @@ def export(session: Session, whose: Whose) -> dict[str, Any]:
 
 def hold(session: Session, mailbox_ids: Iterable[int]) -> None:
     """Let nobody take up any of these mailboxes until the transaction ends: before it is asked whether anybody needs them."""
-    these = select(Mailbox.id).where(Mailbox.id == func.any(cast(list(mailbox_ids), ARRAY(BigInteger))))
+    these = select(Mailbox.id).where(Mailbox.id == among(mailbox_ids))
     session.execute(these.order_by(Mailbox.id).with_for_update())
 
 
@@ -266,10 +269,10 @@ def forget(session: Session, mailbox_ids: Iterable[int], *, keep_index: bool = F
 
     keep_index   the keyed digest stays, by which the same address is known again and turned away
     """
-    gone = cast(list(mailbox_ids), ARRAY(BigInteger))
+    gone = among(mailbox_ids)
     if not keep_index:
-        session.execute(delete(AddressIndex).where(AddressIndex.mailbox_id == func.any(gone)))
-    session.execute(update(Mailbox).where(Mailbox.id == func.any(gone)).values(address_sealed=None, domain_index=b""))
+        session.execute(delete(AddressIndex).where(AddressIndex.mailbox_id == gone))
+    session.execute(update(Mailbox).where(Mailbox.id == gone).values(address_sealed=None, domain_index=b""))
 
 
 def reindex(session: Session, *, after: int, most: int = 500) -> tuple[int, int]:

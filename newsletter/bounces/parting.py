@@ -7,6 +7,7 @@ that is believed, is for others to say: anyone can write in anybody's name.
 import html
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from newsletter.reports.parse import Letter
 
@@ -46,9 +47,32 @@ WISHES = {
 POLITE = (
     "please, pls, plz, kindly, thanks, thank you, thx, hi, hello, dear all, bitte, danke, hallo, merci, bonjour,"
     " s'il vous plaît, svp, لطفا، لطفاً، خواهشمندم، خواهش می‌کنم، ممنون، متشکرم، مرسی، با سلام، سلام، من فضلك، من فضلكم،"
-    " رجاء، رجاءً، شكرا، شكراً، مرحبا"
+    " رجاء، رجاءً، أرجو، أرجوكم، شكرا، شكراً، مرحبا"
 )
 """What may stand before or after."""
+
+SHORT = (
+    "stop, stop it, stop this, remove, leave, i want to leave, stopp, kündigen, arrêtez, لغو، انصراف، حذف، توقف، نفرستید،"
+    " دیگر نفرستید، نمی‌خواهم، دیگر نمی‌خواهم، إلغاء، توقفوا، لا ترسلوا"
+)
+"""Wishes that say not of what. Behind a salutation they may be meant for whomever that calls: "Dear Minister, stop this"."""
+
+GREETINGS = (
+    "dear, hi, hello, hey, greetings, good day, good morning, good afternoon, good evening, to whom it may concern, guten tag,"
+    " hallo, liebe, lieber, sehr geehrte, sehr geehrter, bonjour, bonsoir, cher, chère, chers, chères, سلام، با سلام، سلام علیکم،"
+    " درود، با درود، وقت بخیر، وقت به خیر، روز بخیر، صبح بخیر، عصر بخیر، شب بخیر، دوست، دوستان، همکاران، جناب، سرکار،"
+    " السلام عليكم، سلام عليكم، مرحبا، أهلا، أهلا وسهلا، تحية، تحية طيبة، صباح الخير، مساء الخير، عزيزي، عزيزتي، أعزائي،"
+    " الأعزاء، الأصدقاء، أصدقاءنا، السادة، السيد، السيدة، حضرة"
+)
+"""How a letter begins."""
+
+CALLED = (
+    "all, everyone, everybody, there, again, team, friend, friends, folks, colleagues, sir, sirs, madam, editor, editors, the, of,"
+    " at, or, and, to, you, your, my, damen, herren, freunde, und, tous, toutes, amis, amies, madame, monsieur, et, de,"
+    " و، احترام، ادب، عزیز، گرامی، محترم، عزیزم، دوست، دوستان، همه، همگی، به، بر، شما، آقای، خانم، همکاران،"
+    " ورحمة، الله، وبركاته، طيبة، وبعد، الكرام، المحترمون، المحترمين، الأعزاء، أصدقائي، الأصدقاء، جميعا، بكم، لكم، أيها"
+)
+"""Whom a greeting is for, word by word, beside names."""
 
 _ANSWERED = re.compile(
     r"^(?:\s*(?:re|aw|antw|sv|vs|odp|ynt|rif|res|réf|ref|fwd?|wg|tr|پاسخ|رد|回复|答复)\s*(?:\[\d+\])?\s*[:：])+\s*",
@@ -85,16 +109,42 @@ _UNSEEN = re.compile(r"<(style|script|head|title)\b.{0,5000}?</\1>|<!--.{0,5000}
 _TAG = re.compile(r"<[^<>]*>")
 _SAME = str.maketrans({"ی": "ي", "ى": "ي", "ک": "ك", "ة": "ه", "ۀ": "ه", "ؤ": "و", "\u200c": " ", "’": "'"})
 _LONGEST, _MOST = 200, 20_000
+_STOPS, _CALLED_AT_MOST = " .,:!،", 6
+_COMMA, _BREAKS, _SENTENCE = re.compile(r"[,،!]\s+(?=\w)"), re.compile(r"[,;:.!?…،؛؟–—]"), re.compile(r"[.!?…؟]")
 
 
 def wants_to_leave(letter: Letter, *, answered: str = "") -> bool:
-    """Whether the subject, or the first line of what they wrote themselves, is nothing but the wish to leave.
+    """Whether the subject, or the first line of their own that is no salutation and not polite, is nothing but the wish to leave.
 
     answered   the subject of the mail that it answers: what a mail program repeats of it ("Re: Stop") was said by us
     """
-    lines, subject = own_lines(letter.text), subject_of(letter)
-    said = is_wish(subject) and plain(subject) != plain(answered)
-    return said or bool(lines and is_wish(lines[0]))
+    subject, (called, said) = subject_of(letter), _first_said(own_lines(letter.text))
+    wished = is_wish(subject) and plain(subject) != plain(answered)
+    return wished or (is_wish(said) and not (called and is_one_of(said, _SHORT)))
+
+
+def may_want_to_leave(letter: Letter) -> bool:
+    """Whether any line of theirs is the wish to leave: too little to act on by itself, and a person is told."""
+    return wants_to_leave(letter) or any(map(_asks_to_leave, written(letter.text)))
+
+
+def _asks_to_leave(line: str) -> bool:
+    sentences = (one for one in _SENTENCE.split(line) if not is_one_of(one, _SHORT))
+    return is_wish(line) or any(is_wish(_uncalled(one)) for one in sentences)
+
+
+def _first_said(lines: Sequence[str]) -> tuple[bool, str]:
+    """Return whether somebody is called, and the first line that says something, without that."""
+    called = False
+    for line in lines:
+        if is_wish(line):
+            return called, line
+        if is_salutation(line):
+            called = called or not is_polite(line)
+        elif not is_polite(line):
+            said = _uncalled(line)
+            return called or said != line, said
+    return called, ""
 
 
 def subject_of(letter: Letter) -> str:
@@ -104,7 +154,8 @@ def subject_of(letter: Letter) -> str:
 
 def says_more(letter: Letter) -> bool:
     """Whether there is something for a person to read beside the wish."""
-    return any(not is_wish(line) and not is_polite(line) for line in own_lines(letter.text))
+    lines = (line for line in own_lines(letter.text) if not is_salutation(line) and not is_polite(line))
+    return not all(is_wish(_uncalled(line)) for line in lines)
 
 
 def own_lines(text: str) -> list[str]:
@@ -187,6 +238,8 @@ def phrases(listed: str) -> frozenset[str]:
 
 
 _POLITE = phrases(POLITE)
+_SHORT = phrases(SHORT)
+_GREETINGS, _CALLED = phrases(GREETINGS), phrases(CALLED)
 _WISHES = frozenset[str]().union(*map(phrases, WISHES.values()))
 
 
@@ -198,6 +251,38 @@ def is_wish(line: str) -> bool:
 def is_polite(line: str) -> bool:
     """Whether a line is a greeting or thanks, and nothing else."""
     return plain(line) in _POLITE
+
+
+def is_salutation(line: str) -> bool:
+    """Whether a line only calls somebody: a greeting and whom it is for ("Dear Friends"), or names before a comma."""
+    names = line.rstrip(_STOPS).split()
+    return _greets(line) or (line.endswith(",") and 0 < len(names) <= 3 and all(map(_is_name, names)))
+
+
+def _greets(line: str) -> bool:
+    """Whether it begins with a greeting. Strange words in small letters may begin a sentence: "Hello please do not"."""
+    words = line.rstrip(_STOPS).split()
+    most = next((most for most in (5, 4, 3, 2, 1) if plain(" ".join(words[:most])) in _GREETINGS), 0)
+    called = words[most:]
+    if not most or len(called) > _CALLED_AT_MOST or _BREAKS.search(" ".join(called)):
+        return False
+    strange = [word for word in called if plain(word) not in _CALLED and not _is_name(word)]
+    # Persian and Arabic have no capitals: there a comma shows that it was no sentence.
+    return not strange or (line.endswith((",", "،", "!")) and not any(map(_has_case, strange)))
+
+
+def _has_case(word: str) -> bool:
+    return word[0].lower() != word[0].upper()
+
+
+def _is_name(word: str) -> bool:
+    return word[0].isupper() and not word.isupper()
+
+
+def _uncalled(line: str) -> str:
+    """Return what follows a greeting in its line ("Dear Ann, remove me"), else the line."""
+    comma = _COMMA.search(line)
+    return line[comma.end() :].strip() if comma and _greets(line[: comma.end()]) else line
 
 
 def is_one_of(line: str, known: frozenset[str]) -> bool:

@@ -39,10 +39,10 @@ class ReplyView:
 
     @property
     def wish(self) -> str:
-        """What it wants, as far as a machine can tell: "left" was done, "leave" is not proven and waits for a person."""
+        """What it wants, as far as a machine can tell: "left" was done, "leave" is not proven, or not plain: a person decides."""
         if self.left_at:
             return "left"
-        return "leave" if parting.wants_to_leave(self.letter) else ""
+        return "leave" if parting.may_want_to_leave(self.letter) else ""
 
 
 def keep(

@@ -6,9 +6,10 @@ before the reader is told that it is done; the spool is drained before any lease
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from newsletter import database, mailboxes
-from newsletter.database import Session
+from newsletter.database import HeldUp, Session
 from newsletter.issues import digests
 from newsletter.journeys import lessening, spooling
 from newsletter.journeys.lessening import Less, less_than
@@ -18,6 +19,9 @@ from newsletter.ledger import deliveries
 from newsletter.subscribers import consent, people, subscriptions, unsubscribe
 from newsletter.subscribers.people import PersonView
 from newsletter.tokens import Link, Purpose, TooOld
+
+PATIENCE, SHORT_PATIENCE = 500, 20
+"""Milliseconds in which what is at a reader lets go of them: all wishes of the spool wait so long, then each that must wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +136,22 @@ def _read(parts: Parts, token: str) -> Link:
 
 
 def drain(parts: Parts) -> int:
-    """Act on every wish in the spool, then empty it; return how many there were. Raises DatabaseUnreachable."""
+    """Act on the wishes in the spool, then forget them; return how many were done. Raises DatabaseUnreachable.
 
-    def act(wishes: list[Wish]) -> None:
-        with parts.database.transaction() as session:
+    Those whose readers another transaction holds are tried again as often as the sweep comes, and hold up no mail.
+    """
+    return spooling.drain(parts.home, partial(_write, parts))
+
+
+def _write(parts: Parts, wishes: list[Wish], patience: int = PATIENCE) -> list[Wish]:
+    """Write wishes at once, or half by half until those are found that must wait; return these."""
+    try:
+        with parts.database.impatient(patience) as session:
             for wish in wishes:
                 end(session, wish.subscriber, wish.digest, said=wish.said)
-
-    return spooling.drain(parts.home, act)
+    except HeldUp:
+        if len(wishes) == 1:
+            return wishes
+        half = len(wishes) // 2
+        return _write(parts, wishes[:half], SHORT_PATIENCE) + _write(parts, wishes[half:], SHORT_PATIENCE)
+    return []

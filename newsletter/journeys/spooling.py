@@ -1,13 +1,15 @@
 """Wishes to leave on disk, while the database cannot take them: a line of JSON each, ids only (ADR 0006).
 
 A wish is kept whole or not at all, so that nobody is told "done" who is not. A line that cannot be read (a machine lost its power
-within it) is put aside into a file of its own for an operator to look at, and stops neither other wishes nor mail.
+within it) is put aside into a file of its own for an operator to look at, and stops neither other wishes nor mail. Nor does a wish
+whose reader somebody holds at this moment: it waits in another file and is tried again as often as the sweep comes.
 """
 
 import errno
 import fcntl
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -20,6 +22,8 @@ from newsletter.database import DatabaseUnreachable
 
 log = structlog.get_logger()
 
+AGAIN_SECONDS = 5.0
+"""How long a wish that could not be written waits for its next try: as often as the sweep comes."""
 _LARGEST = 2**63 - 1
 
 
@@ -50,6 +54,11 @@ def aside(home: Path) -> Path:
     return home / "spool" / "unread.jsonl"
 
 
+def later(home: Path) -> Path:
+    """Return where the wishes lie that could not be written yet, since somebody held their readers."""
+    return home / "spool" / "later.jsonl"
+
+
 def keep(home: Path, wish: Wish) -> None:
     """Keep a wish; when this returns it is on the disk. Raises NotKept, and then nothing of it is there."""
     try:
@@ -61,21 +70,45 @@ def keep(home: Path, wish: Wish) -> None:
     log.warning("leaving spooled")
 
 
-def drain(home: Path, act: Callable[[list[Wish]], object]) -> int:
-    """Let `act` do what is wished, then forget it; return how many wishes there were. What `act` raises keeps them all."""
-    path = file(home)
-    if waiting(home) == 0:
+def drain(home: Path, act: Callable[[list[Wish]], list[Wish]]) -> int:
+    """Let `act` do what is wished, then forget it; return how many wishes were done. What `act` raises keeps them all.
+
+    act   returns those that must wait: they are tried again with those that wait already, AGAIN_SECONDS later
+    """
+    done = _drain(home, later(home), act) if _is_time(later(home)) else 0
+    return done + _drain(home, file(home), act)
+
+
+def _drain(home: Path, path: Path, act: Callable[[list[Wish]], list[Wish]]) -> int:
+    if _size(path) == 0:
         return 0
     with _locked(path, reading=True) as spool:
+        if path == later(home) and not _is_time(path):
+            return 0  # another process has just tried
         lines = [line for line in os.pread(spool, os.fstat(spool).st_size, 0).split(b"\n") if line]
         read = [(line, _wish(line)) for line in lines]
         wishes = [wish for _, wish in read if wish]
-        if wishes:
-            act(wishes)
-        if _put_aside(home, [line for line, wish in read if wish is None]):
+        held = act(wishes) if wishes else []
+        wait = [line for line, wish in read if wish in held]
+        if path == later(home) and wait:
+            _touch(spool)  # rewritten, what is left could be lost with the power: done again they change nothing
+        elif _put_aside(home, [line for line, wish in read if wish is None]) and _put_off(home, wait):
             _empty(spool)
-    log.info("spool drained", wishes=len(wishes))
-    return len(wishes)
+    if done := len(wishes) - len(wait):
+        log.info("spool drained", wishes=done)
+    return done
+
+
+def _is_time(path: Path) -> bool:
+    try:
+        return not 0 <= time.time() - path.stat().st_mtime < AGAIN_SECONDS
+    except FileNotFoundError:
+        return False
+
+
+def _touch(spool: int) -> None:
+    with suppress(OSError):
+        os.utime(spool)
 
 
 def _empty(spool: int) -> None:
@@ -89,8 +122,12 @@ def _empty(spool: int) -> None:
 
 def waiting(home: Path) -> int:
     """Return how many octets of wishes wait."""
+    return _size(file(home)) + _size(later(home))
+
+
+def _size(path: Path) -> int:
     with suppress(FileNotFoundError):
-        return file(home).stat().st_size
+        return path.stat().st_size
     return 0
 
 
@@ -126,12 +163,22 @@ def _is_id(value: object) -> bool:
 
 def _put_aside(home: Path, lines: list[bytes]) -> bool:
     """Keep lines apart; return False where the disk has no room for them, so that they stay where they are."""
-    if not lines:
-        return True
-    log.error("wishes unread", lines=len(lines), file=str(aside(home)))
+    if lines:
+        log.error("wishes unread", lines=len(lines), file=str(aside(home)))
+    return _kept(aside(home), lines)
+
+
+def _put_off(home: Path, lines: list[bytes]) -> bool:
+    if lines:
+        log.warning("leaving waits", wishes=len(lines), why="somebody holds their readers")
+    return _kept(later(home), lines)
+
+
+def _kept(path: Path, lines: list[bytes]) -> bool:
     try:
-        with _locked(aside(home)) as kept:
-            _append(kept, b"".join(line + b"\n" for line in lines))
+        if lines:
+            with _locked(path) as kept:
+                _append(kept, b"".join(line + b"\n" for line in lines))
     except OSError:
         return False
     return True

@@ -177,7 +177,8 @@ def find(session: Session, address: EmailAddress) -> OperatorView | None:
 
 def of_mailboxes(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
     """Return those of some mailboxes that are an operator's."""
-    return set(session.execute(select(Operator.mailbox_id).where(Operator.mailbox_id.in_(list(mailbox_ids)))).scalars())
+    theirs = select(Operator.mailbox_id).where(Operator.mailbox_id == mailboxes.among(mailbox_ids))
+    return set(session.execute(theirs).scalars())
 
 
 def mailboxes_of_all(session: Session) -> list[int]:

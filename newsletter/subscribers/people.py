@@ -88,7 +88,7 @@ def hold(session: Session, subscriber_id: int) -> PersonView | None:
 
 def hold_of(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
     """Return those of some mailboxes that are somebody's, each of whom stays as by `hold`."""
-    mine = select(Subscriber.mailbox_id).where(Subscriber.mailbox_id.in_(list(mailbox_ids)))
+    mine = select(Subscriber.mailbox_id).where(Subscriber.mailbox_id == mailboxes.among(mailbox_ids))
     return set(session.execute(mine.order_by(Subscriber.id).with_for_update(read=True, key_share=True)).scalars())
 
 
@@ -158,7 +158,7 @@ def settle(session: Session, subscriber_id: int, *, language: str, time_zone: st
 
 def of_mailboxes(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
     """Return those of some mailboxes that are somebody's."""
-    mine = select(Subscriber.mailbox_id).where(Subscriber.mailbox_id.in_(list(mailbox_ids)))
+    mine = select(Subscriber.mailbox_id).where(Subscriber.mailbox_id == mailboxes.among(mailbox_ids))
     return set(session.execute(mine).scalars())
 
 

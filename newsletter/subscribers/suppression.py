@@ -175,7 +175,7 @@ _ARRIVED = text("""
 
 def of_mailboxes(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
     """Return those of some mailboxes of which anything was ever said: it must be known again when they come back."""
-    known = select(Suppression.mailbox_id).where(Suppression.mailbox_id.in_(list(mailbox_ids)))
+    known = select(Suppression.mailbox_id).where(Suppression.mailbox_id == mailboxes.among(mailbox_ids))
     return set(session.execute(known).scalars())
 
 

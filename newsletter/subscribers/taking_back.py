@@ -9,6 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import ARRAY, BigInteger, cast, delete, func, select, text, update
 
+from newsletter import mailboxes
 from newsletter.database import Session
 from newsletter.models.consent import ConsentDetail
 from newsletter.models.signup import Signup, SignupState
@@ -104,5 +105,5 @@ def done(session: Session, found: Collection[Marked]) -> None:
 
 def left_of(session: Session, mailbox_ids: Collection[int]) -> set[int]:
     """Return those of some mailboxes of which a sign-up is left."""
-    query = select(Signup.mailbox_id).where(Signup.mailbox_id.in_(list(mailbox_ids)))
+    query = select(Signup.mailbox_id).where(Signup.mailbox_id == mailboxes.among(mailbox_ids))
     return {box for box in session.execute(query).scalars() if box is not None}

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, text
 
+from newsletter import mailboxes
 from newsletter.database import Session
 from newsletter.models.consent import StayedSilent
 from newsletter.subscribers import consent, grounds, recipients
@@ -107,7 +108,7 @@ def asked_of(session: Session, import_id: int) -> list[int]:
 
 def remembered(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
     """Return those of some mailboxes whose owners were asked and stayed silent: by a digest they must be known again."""
-    marked = select(StayedSilent.mailbox_id).where(StayedSilent.mailbox_id.in_(list(mailbox_ids)))
+    marked = select(StayedSilent.mailbox_id).where(StayedSilent.mailbox_id == mailboxes.among(mailbox_ids))
     return set(session.execute(marked).scalars())
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.bounces import parting
-from newsletter.bounces.parting import own_lines, says_more, wants_to_leave
+from newsletter.bounces.parting import may_want_to_leave, own_lines, says_more, wants_to_leave
 from newsletter.reports import parse
 from newsletter.reports.parse import Letter
 from tests.fakes import answers
@@ -87,6 +87,87 @@ def test_what_only_sounds_like_it_is_a_letter(program, text):
     assert not wants_to_leave(read(program, text))
 
 
+GREETED = [
+    "Hello,\n\nplease unsubscribe me.",
+    "Dear Friends,\nPlease remove me from your list.\n\nThank you",
+    "Dear Friends of Sarand\n\nplease take me off your mailing list",
+    "Hi Anna\nUnsubscribe",
+    "Hi Anna, please unsubscribe me.",
+    "Good morning, Anna Miller!\n\nI want to unsubscribe",
+    "Anna,\nplease remove me from the list",
+    "To whom it may concern:\n\nUnsubscribe me.",
+    "Sehr geehrte Damen und Herren,\n\nbitte tragen Sie mich aus",
+    "سلام\nلطفا مرا حذف کنید",
+    "با سلام و احترام\n\nلطفاً اشتراک مرا لغو کنید",
+    "دوستان گرامی،\nلطفا مرا حذف کنید",
+    "سلام آنا،\nمرا حذف کنید",
+    "السلام عليكم ورحمة الله وبركاته\nأرجو إلغاء الاشتراك",
+    "مرحبا\n\nألغوا اشتراكي من فضلكم",
+    "السادة الكرام،\nاحذفوني من القائمة",
+    "Hello\nStop",
+]
+
+
+@pytest.mark.parametrize("program", WRITE)
+@pytest.mark.parametrize("text", GREETED)
+def test_who_greets_before_they_ask_has_asked(program, text):
+    """The politest letters left nobody, and the operator was told of none of them."""
+    found = read(program, text)
+    assert wants_to_leave(found)
+    assert not says_more(found)
+
+
+FOR_A_PERSON = [
+    "I have loved your letters for years.\n\nPlease unsubscribe me.\n\nAnn",
+    "Dear Friends, I am moving house. Please remove me from your list.",
+    "Dear Minister,\nStop this.",
+    "Dear Minister, stop this.",
+    "Hello please do not\nremove me from your list",
+    "hi he said,\nunsubscribe me",
+    "If you write of him again,\nunsubscribe me",
+    "سلام\nنامه‌های شما زیاد است.\nلطفا مرا حذف کنید",
+    "مرحبا\nرسائلكم كثيرة.\nألغوا اشتراكي",
+]
+
+
+@pytest.mark.parametrize("program", WRITE)
+@pytest.mark.parametrize("text", FOR_A_PERSON)
+def test_a_wish_among_other_words_is_for_a_person_and_marked(program, text):
+    """Whether they mean it only a person can tell; without a mark it lies among a hundred letters."""
+    found = read(program, text)
+    assert not wants_to_leave(found)
+    assert may_want_to_leave(found)
+
+
+ABOUT_IT = [
+    "Why do people unsubscribe from you? I never would.",
+    "Hello,\n\nHow do I unsubscribe my late mother?",
+    "Dear Friends,\nyour unsubscribe link does not work for my brother.",
+    "Dear Friends, stop the war",
+    "Dear Friends,\nPlease do not remove me from your list!",
+    "Hello",
+    "Dear Friends,",
+    "سلام\nچرا مردم لغو اشتراک می‌کنند؟",
+    "مرحبا\nلماذا يلغي الناس الاشتراك؟",
+]
+
+
+@pytest.mark.parametrize("program", WRITE)
+@pytest.mark.parametrize("text", ABOUT_IT)
+def test_a_letter_about_leaving_is_no_wish_and_bears_no_mark(program, text):
+    """Each of these quotes our "Unsubscribe" too: a mark on every letter would be looked at by nobody."""
+    found = read(program, text)
+    assert not wants_to_leave(found)
+    assert not may_want_to_leave(found)
+
+
+def test_a_wish_beneath_the_quote_is_marked_and_not_acted_on():
+    """Some write below; where a line begins that our mail ended nobody can tell for certain."""
+    found = letter("On Thu, 26 Nov 2026, Friends wrote:\n> Stop\n> Unsubscribe\n\nPlease unsubscribe me")
+    assert not wants_to_leave(found)
+    assert may_want_to_leave(found)
+
+
 def test_every_phrase_of_the_table_is_a_wish_and_no_polite_word_is():
     """A phrase that the comparing itself cannot find would be there for nothing."""
     for written in parting.WISHES.values():
@@ -150,16 +231,17 @@ def test_what_is_quoted_is_not_said(quoted):
 @given(st.text(max_size=300), st.text(max_size=80))
 def test_no_letter_breaks_the_reading(text, subject):
     """It is a stranger's text."""
-    wants_to_leave(letter(text, subject))
+    may_want_to_leave(letter(text, subject))
     says_more(letter(text, subject))
 
 
 @pytest.mark.parametrize(
-    "piece", ["<", "<style", "<!--", "<div ", "> ", "On 1 ", "a" * 70 + "\n", "\u0654", "<br", "From: "]
+    "piece",
+    ["<", "<style", "<!--", "<div ", "> ", "On 1 ", "a" * 70 + "\n", "\u0654", "<br", "From: ", "Dear ", "Dear A\n"],
 )
 def test_a_letter_made_to_be_slow_is_read_at_once(piece):
     """One letter must not hold up the bounces of a night."""
     began = time.process_time()
     for start in ("", "<p>", "On 1 "):
-        wants_to_leave(letter(start + piece * (100_000 // len(piece)), piece * 100))
+        may_want_to_leave(letter(start + piece * (100_000 // len(piece)), piece * 100))
     assert time.process_time() - began < 2

@@ -55,7 +55,16 @@ def test_who_answers_unsubscribe_leaves_the_digest_it_was_of(made, mails, progra
     assert everything(made) == before, "twice is the same"
 
 
-@pytest.mark.parametrize("words", ["لغو اشتراک", "إلغاء الاشتراك"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "لغو اشتراک",
+        "إلغاء الاشتراك",
+        "سلام\nلطفا مرا حذف کنید",
+        "السلام عليكم\nألغوا اشتراكي من فضلكم",
+        "Dear Friends,\n\nplease remove me",
+    ],
+)
 def test_it_is_heard_in_the_reader_s_own_words(made, mails, words):
     """Readers at risk write in their own language, and an English answer may be read over their shoulder."""
     letter = answers.gmail(mails["ben@example.org"][1], "ben@example.org", words)
@@ -109,9 +118,10 @@ def test_a_letter_that_says_more_is_kept_and_marked(made, mails):
         mails["ann@example.org"][1], "ann@example.org", "Unsubscribe\n\nMy mother, who read you, has died."
     )
     assert take(made, "ann@example.org", more) is Done.LEFT
-    plain = answers.gmail(mails["ben@example.org"][1], "ben@example.org", "Stop the war")
-    assert take(made, "ben@example.org", plain) is Done.KEPT
-    assert [wish for wish, _ in letters(made)] == ["left", ""]
+    for words in ("Stop the war", "It was good.\nPlease unsubscribe me.", "Why do people unsubscribe? I never would."):
+        plain = answers.gmail(mails["ben@example.org"][1], "ben@example.org", words)
+        assert take(made, "ben@example.org", plain) is Done.KEPT
+    assert [wish for wish, _ in letters(made)] == ["left", "", "leave", ""]
     assert ask(made, TAKE) == ALL[1:]
 
 

@@ -1,5 +1,6 @@
 """The spool of wishes to leave: each is kept whole or refused, and no line in it can stop other wishes or mail."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -11,12 +12,13 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import create_engine, text
 from starlette.testclient import TestClient
+from structlog.testing import capture_logs
 
 from newsletter.cli import checking
 from newsletter.database import DiskFull
 from newsletter.issues import digests
-from newsletter.journeys import leaving, publish, spooling
-from newsletter.subscribers import consent, subscriptions
+from newsletter.journeys import joining, leaving, publish, spooling
+from newsletter.subscribers import consent, signup, subscriptions
 from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.web import create
 from tests import house
@@ -144,6 +146,62 @@ def test_a_wish_that_was_kept_counts_before_the_next_window(newsletter, sink, tm
     assert len(sink.messages) == 599
 
 
+@contextmanager
+def held(made, *readers):
+    """Somebody is at what these readers take, as an undoing of their list is for seconds."""
+    with made.parts.database.transaction() as other:
+        rows = text("SELECT id FROM subscription WHERE subscriber_id = ANY(:readers) FOR UPDATE")
+        other.execute(rows, {"readers": list(readers)}).all()
+        yield
+
+
+def test_a_wish_that_must_wait_stops_no_mail_and_no_other_wish(newsletter, sink, tmp_path):
+    """The undoing of a list held a reader who had left: every lane stood still for twenty seconds at a time, alerts too."""
+    house.add_readers(newsletter, tmp_path, house.addresses(5))
+    joining.ask(newsletter.parts, signup.Wish("new@example.org", "en", {house.DIGEST: "weekly"}))
+    joining.work(newsletter.parts)
+    home = newsletter.settings.home
+    for reader in range(1, 5):
+        spooling.keep(home, spooling.Wish(reader, None))
+    with held(newsletter, 2, 3), capture_logs() as said:
+        began = time.monotonic()
+        newsletter.deliver("transactional")
+        assert (ended(newsletter), len(sink.messages)) == ([1, 4], 1)
+        newsletter.sweep()
+        assert checking.of_the_spool(newsletter.settings).ok is None
+        spooling.keep(home, spooling.Wish(5, None))
+        newsletter.deliver("urgent")
+        assert ended(newsletter) == [1, 4, 5], "who leaves meanwhile waits for nobody"
+        assert time.monotonic() - began < 5
+    assert [one["wishes"] for one in said if one["event"] == "leaving waits"] == [2], "it is said once"
+    _let_time_pass(home)
+    newsletter.sweep()
+    assert ended(newsletter) == [1, 2, 3, 4, 5]
+    assert spooling.waiting(home) == 0
+
+
+def test_wishes_that_wait_are_kept_until_the_last_of_them_is_done(newsletter, tmp_path):
+    """To write one of two anew could lose both with the power; what is done already is done again, and changes nothing."""
+    house.add_readers(newsletter, tmp_path, house.addresses(2))
+    home = newsletter.settings.home
+    for reader in (1, 2):
+        spooling.keep(home, spooling.Wish(reader, None))
+    with held(newsletter, 1, 2):
+        assert leaving.drain(newsletter.parts) == 0
+    _let_time_pass(home)
+    with held(newsletter, 2):
+        assert leaving.drain(newsletter.parts) == 1
+        assert leaving.drain(newsletter.parts) == 0, "tried again no sooner than the sweep comes"
+    assert ended(newsletter) == [1]
+    _let_time_pass(home)
+    assert (leaving.drain(newsletter.parts), ended(newsletter)) == (2, [1, 2])
+
+
+def _let_time_pass(home):
+    ago = time.time() - spooling.AGAIN_SECONDS
+    os.utime(spooling.later(home), (ago, ago))
+
+
 YES_SINCE = """
     WITH yes AS (INSERT INTO consent_event (subscriber_id, kind, basis, purpose)
         VALUES (1, 'granted', 'consent', 'digest:1') RETURNING id)
@@ -230,7 +288,10 @@ home, heard = Path(sys.argv[1]), []
 subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(home)], check=True)
 spooling.keep(home, spooling.Wish(7, None))
 subprocess.run(["mount", "-o", "remount,ro", str(home)], check=True)
-assert [spooling.drain(home, heard.extend), spooling.drain(home, heard.extend)] == [1, 1]
+def act(wishes):
+    heard.extend(wishes)
+    return []
+assert [spooling.drain(home, act), spooling.drain(home, act)] == [1, 1]
 print([wish.subscriber for wish in heard])
 """
 

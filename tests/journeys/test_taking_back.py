@@ -166,3 +166,9 @@ def test_nothing_is_taken_back_while_a_list_comes_in(newsletter, database_urls, 
     assert rests(newsletter) == [("weekly", None)]
     joining.work(newsletter.parts)
     assert rests(newsletter) == [("weekly", 1)]
+
+
+def test_more_mailboxes_than_a_statement_has_parameters_are_asked_about_at_once(newsletter) -> None:
+    """With a parameter for each, half the time in which the undoing of a long list holds its readers went into reading them."""
+    with newsletter.parts.database.transaction() as session:
+        assert holding.forget_boxes(session, range(1, 70_001)) == 70_000
