@@ -76,7 +76,8 @@ def judge(session: Session, found: Sequence[SignupView], *, keys: Mapping[str, i
         elif why := _why(room, one, now):
             waits[why].append(one.id)
         else:
-            room.take(one.origin)
+            if not one.vouched:
+                room.take(one.origin)
             box.unanswered.append(now)
             # Also where there is one: of whom was erased it holds no address.
             box.id, box.asked = mailboxes.find_or_make(session, box.address), True

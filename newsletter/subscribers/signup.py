@@ -68,7 +68,8 @@ class SignupView:
 
     answered_wording   the version of the words by which its owner said yes; "" where there were none
     wish               None: it cannot be opened
-    released           an operator let it through
+    released           an operator let it through, or asked
+    vouched            an operator asked (`vouch`): no stranger sent it
     named              the digests that the mail named which asked about it
     """
 
@@ -81,6 +82,7 @@ class SignupView:
     wish: Wish | None
     origin: Origin = NOWHERE
     released: bool = False
+    vouched: bool = False
     named: frozenset[int] = frozenset()
 
 
@@ -484,6 +486,7 @@ def _view(session: Session, found: Signup) -> SignupView:
         wish,
         origin=origin,
         released=found.released_at is not None,
+        vouched=found.released_at is not None and found.held_at is None,
         named=frozenset(found.named),
     )
 
