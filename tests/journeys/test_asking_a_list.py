@@ -1,9 +1,12 @@
-"""People of a list that shows no permission are asked in their own way: at no stranger's cost, and only silent once they were asked."""
+"""People of a list that shows no permission are asked in their own way: at no stranger's cost, and silent only once asked."""
+
+import email
+import email.policy
 
 import pytest
 from sqlalchemy import text
 
-from newsletter.journeys import joining, moving_in
+from newsletter.journeys import confirming, joining, moving_in
 from newsletter.subscribers import held
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.signup import Wish
@@ -24,6 +27,10 @@ def bring(made, tmp_path, count, *, again=""):
     path.write_text(f"email,optin_time\n{rows}", encoding="utf-8")
     permission = moving_in.Permission(Basis.IMPORTED, "")
     return moving_in.import_subscribers(made.parts, str(path), digest_key=house.DIGEST, permission=permission).number
+
+
+def recipients(sink, before=0):
+    return sorted(message.recipient for message in sink.messages[before:])
 
 
 def form(made, address):
@@ -51,3 +58,72 @@ def test_whatever_a_stranger_calls_their_form_counts(newsletter):
     joining.work(newsletter.parts)
     states = dict(tuple(row) for row in ask(newsletter, "SELECT state, count(*) FROM signup GROUP BY state"))
     assert states == {"asked": 600, "held": 10}
+
+
+def test_a_stranger_is_not_kept_waiting_by_whom_an_operator_asks(newsletter, tmp_path, sink):
+    """Somebody stands before the page and waits for the mail; nobody of the list waits for anything."""
+    moving_in.ask(newsletter.parts, bring(newsletter, tmp_path, 30))
+    joining.work(newsletter.parts)
+    form(newsletter, "new@example.net")
+    joining.work(newsletter.parts)
+    newsletter.deliver("transactional", seconds=5)
+    assert recipients(sink) == ["new@example.net"]
+    newsletter.sweep()
+    newsletter.deliver("bulk", seconds=10)
+    assert len(recipients(sink)) == 31
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["a moment later", "in the same turn"])
+def test_who_signs_up_does_not_wait_for_the_question_of_a_list(newsletter, tmp_path, sink, database_urls, together):
+    """Their address stands in an old list that is asked just now: that mail may come in weeks, and they stand before the page."""
+    moving_in.ask(newsletter.parts, bring(newsletter, tmp_path, 1))
+    if not together:
+        joining.work(newsletter.parts)
+    form(newsletter, "old0@example.org")
+    joining.work(newsletter.parts)
+    house.by_owner(
+        database_urls,
+        "UPDATE signup SET asked_at = asked_at - interval '16 minutes', again_at = again_at - interval '16 minutes'",
+    )
+    joining.work(newsletter.parts)
+    newsletter.deliver("transactional", seconds=5)
+    assert recipients(sink) == ["old0@example.org"]
+
+
+def test_a_list_that_is_dead_is_asked_no_further(newsletter, tmp_path, sink):
+    """An old list is where the dead addresses are: what protects the name of a digest's sender protects it here as well."""
+    sink.refuse = lambda _recipient: "550 5.1.1 no such user"
+    moving_in.ask(newsletter.parts, bring(newsletter, tmp_path, 30))
+    joining.work(newsletter.parts)
+    newsletter.deliver("bulk", seconds=10)
+    assert ask(newsletter, "SELECT state, halted FROM mailing") == [("paused", "dead")]
+
+
+def test_who_has_answered_or_left_meanwhile_is_not_asked(newsletter, tmp_path, sink, database_urls):
+    """A question may wait for weeks: whoever said yes elsewhere, or wants no mail, has said it."""
+    moving_in.ask(newsletter.parts, bring(newsletter, tmp_path, 3))
+    joining.work(newsletter.parts)
+    (yes, _), (_, barred), _ = ask(newsletter, "SELECT id, mailbox_id FROM signup ORDER BY id")
+    confirming.confirm(newsletter.parts, house.yes_link(newsletter, yes))
+    house.by_owner(database_urls, f"INSERT INTO suppression (mailbox_id, reason) VALUES ({barred}, 'left')")
+    joining.work(newsletter.parts)
+    newsletter.deliver("bulk", seconds=5)
+    assert recipients(sink) == ["old2@example.org"]
+
+
+def test_the_question_says_why_it_comes(newsletter, tmp_path, sink):
+    """Nobody asked for anything: “someone, we hope you, asked us” and “the page where you asked” were lies to all of them."""
+    moving_in.ask(newsletter.parts, bring(newsletter, tmp_path, 1))
+    joining.work(newsletter.parts)
+    newsletter.deliver("bulk", seconds=5)
+    [message] = sink.messages
+    read = email.message_from_bytes(message.content, policy=email.policy.default)
+    assert read["Subject"] == "May we write to you? The Weekly"
+    for kind in ("plain", "html"):
+        said = " ".join(read.get_body((kind,)).get_content().split())
+        assert "asked" not in said
+        assert "Type these" not in said
+        assert "This is Friends of Sarand." in said
+        assert "Your address stands on our list for “The Weekly” from before" in said
+        assert "To stay away you need do nothing" in said
+        assert "/c/" in said
