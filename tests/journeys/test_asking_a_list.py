@@ -6,7 +6,7 @@ import email.policy
 import pytest
 from sqlalchemy import text
 
-from newsletter.journeys import confirming, joining, moving_in
+from newsletter.journeys import confirming, joining, moving_in, retention
 from newsletter.subscribers import held
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.signup import Wish
@@ -31,6 +31,21 @@ def bring(made, tmp_path, count, *, again=""):
 
 def recipients(sink, before=0):
     return sorted(message.recipient for message in sink.messages[before:])
+
+
+def pass_days(made, urls, days):
+    """Let days pass for who was asked and for the mail to them, and do what a worker does of a day."""
+    columns = {
+        "unproven": ["asked_at"],
+        "signup": ["came_at", "asked_at"],
+        "mailing": ["created_at", "expires_at"],
+    }
+    for table, names in columns.items():
+        for name in names:
+            house.by_owner(urls, f"UPDATE {table} SET {name} = {name} - interval '{days} days'")
+    made.sweep()
+    joining.work(made.parts)
+    retention.tidy(made.parts)
 
 
 def form(made, address):
@@ -58,6 +73,30 @@ def test_whatever_a_stranger_calls_their_form_counts(newsletter):
     joining.work(newsletter.parts)
     states = dict(tuple(row) for row in ask(newsletter, "SELECT state, count(*) FROM signup GROUP BY state"))
     assert states == {"asked": 600, "held": 10}
+
+
+def test_only_whom_the_question_reached_was_silent(tmp_path, database_urls, sink):
+    """Three of eight were mailed by a relay of three a day: the other five were “silent”, and for two years asked by nobody."""
+    made = house.build(tmp_path, database_urls, f"{sink.url}?daily=3")
+    number = bring(made, tmp_path, 8)
+    assert moving_in.ask(made.parts, number) == 8
+    joining.work(made.parts)
+    made.deliver("bulk", seconds=5)
+    assert len(recipients(sink)) == 3
+    pass_days(made, database_urls, 27)
+    assert ask(made, "SELECT state, count(*) FROM delivery GROUP BY state ORDER BY 1") == [
+        ("accepted", 3),
+        ("planned", 5),
+    ]
+    pass_days(made, database_urls, 5)
+    assert ask(made, "SELECT count(*) FROM stayed_silent") == [(3,)]
+    assert moving_in.unasked(made.parts) == {number: 5}
+    assert moving_in.ask(made.parts, number) == 5
+    house.by_owner(database_urls, "DELETE FROM relay_use")
+    joining.work(made.parts)
+    made.deliver("bulk", seconds=5)
+    assert len(set(recipients(sink))) == 6, "three more, and nobody twice"
+    made.close()
 
 
 def test_a_stranger_is_not_kept_waiting_by_whom_an_operator_asks(newsletter, tmp_path, sink):
