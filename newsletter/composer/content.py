@@ -174,20 +174,24 @@ class LetterContent:
 
 
 class NoticeKind(StrEnum):
-    """The mails a person causes by their own act. None says goodbye: one more mail is what whoever left did not want."""
+    """The mails a person causes by their own act. None says goodbye: one more mail is what whoever left did not want.
+
+    LISTED   the one that they did not cause: asks somebody whom a list named, and who asked for nothing
+    """
 
     CONFIRM = "confirm"
     WELCOME = "welcome"
     PROVE = "prove"
+    LISTED = "listed"
 
 
 @dataclass(frozen=True, slots=True)
 class NoticeContent:
-    """A confirmation, a welcome or a fresh link.
+    """A confirmation, a welcome, a fresh link, or a question to somebody whom a list named.
 
     lists          names of the digests or topics it is about, at least one
     written_on     day on which it is written: what a discreet subject says
-    agreement      what whoever says yes to a confirmation agrees to
+    agreement      what whoever says yes to a question agrees to
     """
 
     kind: NoticeKind

@@ -1,4 +1,4 @@
-"""Service mail: what a person causes by their own act (confirm, welcome, prove), and what operators are told."""
+"""Service mail: what a person causes by their own act (confirm, welcome, prove), what we ask of a list, what operators are told."""
 
 from typing import TYPE_CHECKING
 

@@ -13,9 +13,9 @@ from newsletter.composer import styles
 from newsletter.database import Session
 from newsletter.delivery import following, journal
 from newsletter.ledger import deliveries, mailings, planning, shards, variants
-from newsletter.ledger.mailings import ORDINARY, Kind
+from newsletter.ledger.mailings import ORDINARY, Kind, Lane
 from newsletter.mailboxes import UnknownMailbox
-from newsletter.subscribers import recipients, subscriptions
+from newsletter.subscribers import recipients, subscriptions, suppression
 from newsletter.subscribers.recipients import Detail
 from newsletter.vault import CannotUnseal
 
@@ -78,11 +78,20 @@ def moved(session: Session, lease: shards.Lease, readers: Sequence[int]) -> None
 def _bar(session: Session, taken: shards.Lease, rows: list[deliveries.Row]) -> dict[int, str]:
     """Cancel the rows of those who may no longer be written to, whatever was planned hours ago."""
     if taken.digest_id is None:
-        return {}
+        return _uninvited(session, taken, rows)
     ids = [row.subscriber_id for row in rows if row.subscriber_id is not None]
     reasons = recipients.barred(session, taken.digest_id, ids, urgent=taken.kind not in ORDINARY)
     barred = {row.id: reasons[row.subscriber_id] for row in rows if row.subscriber_id in reasons}
     barred |= _restyled(session, taken, [row for row in rows if row.id not in barred])
+    deliveries.bar(session, taken, barred)
+    return barred
+
+
+def _uninvited(session: Session, taken: shards.Lease, rows: list[deliveries.Row]) -> dict[int, str]:
+    """Cancel what nobody asked for to those who may not be written to since: a question to people of a list may wait for weeks."""
+    if taken.kind != Kind.NOTICE or taken.lane != Lane.BULK:
+        return {}
+    barred = {row.id: "suppressed" for row in rows if suppression.reasons(session, row.mailbox_id)}
     deliveries.bar(session, taken, barred)
     return barred
 

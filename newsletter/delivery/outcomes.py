@@ -116,15 +116,18 @@ def _is_ours(row: Row, cls: verdict.Class, reply: Reply, stage: Stage, kind: Kin
     alike: a reader is asked three times. Not at RCPT it is nobody's by name, so that what goes on by itself, without a person
     who resumes it, is tried for as long as its kind is.
     What we may send in a second or a day is never this reader's, whatever the code: at a pace that fits, it is taken.
+    A notice is not stopped for any of this (`thresholds.stops`), so it is tried for its day instead: whoever wished to join while
+    our relay was out of order is asked once it is mended.
     A test is there to hear the answer, and is asked again by hand.
     """
+    again = kind is Kind.NOTICE or row.tries + 1 < ASKED
     if cls is verdict.Class.RATE:
         return True
     if cls in (verdict.Class.CONTENT, verdict.Class.PROTOCOL):
-        return row.tries + 1 < ASKED and reply.enhanced not in _OF_THE_ADDRESS
+        return again and reply.enhanced not in _OF_THE_ADDRESS
     if cls in _STILL and kind not in HEARD_AT_ONCE:
         patient = cls is verdict.Class.TRANSIENT and stage is not Stage.RCPT and kind in AT_LEAST_ONCE
-        return patient or row.tries + 1 < ASKED
+        return patient or again
     return cls is verdict.Class.SENDER or (cls is verdict.Class.POLICY and stage is Stage.MAIL)
 
 

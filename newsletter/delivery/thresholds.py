@@ -2,6 +2,7 @@
 
 from itertools import takewhile
 
+from newsletter.ledger.mailings import Lane
 from newsletter.ledger.tallies import Counts
 from newsletter.relay.verdict import Class
 
@@ -16,6 +17,7 @@ OF_ALL = frozenset((Class.CONTENT, Class.PROTOCOL))
 STILL = frozenset((Class.TRANSIENT, Class.QUOTA))
 """Refused for good, with the words of a moment, of an account asleep or of a full mailbox: of one in ten it is no mailbox."""
 AT_ONCE = OF_ALL | {Class.SENDER}
+SENDER = "sender"
 
 
 def breached(counts: Counts) -> str | None:
@@ -26,7 +28,7 @@ def breached(counts: Counts) -> str | None:
     displease one server that is behind our relay, so others must not have taken it meanwhile.
     """
     if counts.sender >= SENDER_LEAST or counts.sender == counts.tried > 0:
-        return "sender"
+        return SENDER
     of_all = counts.content + counts.protocol
     if counts.in_a_row >= IN_A_ROW or of_all == counts.tried >= ALL_LEAST:
         return "content" if counts.content >= counts.protocol else "protocol"
@@ -40,6 +42,16 @@ def breached(counts: Counts) -> str | None:
     if counts.dead >= DEAD_LEAST and counts.dead > DEAD_SHARE * counts.tried:
         return "dead"
     return None
+
+
+def stops(counts: Counts, lane: Lane) -> str | None:
+    """Return which threshold stops a mailing of a lane; None while it may go on.
+
+    Service mail is stopped for our account alone. Whom it goes to strangers chose, by a form: a few addresses of theirs, dead or
+    at a server that says whatever they like, would keep back the question of everybody who signed up in the same moment.
+    """
+    why = breached(counts)
+    return why if lane is not Lane.TRANSACTIONAL or why == SENDER else None
 
 
 def count(classes: list[Class | None], *, first: bool = True) -> Counts:

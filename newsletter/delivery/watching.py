@@ -51,7 +51,7 @@ def look(session: Session, mailing_id: int, lane: Lane, provider: str, *, now: d
         if why := thresholds.breached(tallies.of(session, mailing_id, provider)):
             _hold(session, mailing_id, provider, why, now=now or database.now(session))
         return
-    if (why := thresholds.breached(tallies.of(session, mailing_id))) and tallies.halt(session, mailing_id, why):
+    if (why := thresholds.stops(tallies.of(session, mailing_id), lane)) and tallies.halt(session, mailing_id, why):
         log.warning("mailing halted", mailing=mailing_id, why=why)
 
 

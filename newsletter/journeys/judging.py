@@ -76,10 +76,12 @@ def judge(session: Session, found: Sequence[SignupView], *, keys: Mapping[str, i
         elif why := _why(room, one, now):
             waits[why].append(one.id)
         else:
-            room.take(one.origin)
+            if not one.vouched:
+                room.take(one.origin)
             box.unanswered.append(now)
             # Also where there is one: of whom was erased it holds no address.
-            box.id, box.asked = mailboxes.find_or_make(session, box.address), True
+            # What an operator asks may be mailed in weeks: no wish of its owner's waits for that mail.
+            box.id, box.asked = mailboxes.find_or_make(session, box.address), not one.vouched
             asked.append((one, wish, box))
     signup.refused(session, refused)
     if beside:
@@ -125,7 +127,7 @@ def _asked(
         signup.asked(session, one.id, number, inbox=box.inbox, named=names, now=now)
         tos.append(To(one, wish, number, names))
     if found:
-        signup.are_named(session, boxes)
+        signup.are_named(session, [number for number, (one, _, _) in zip(boxes, found, strict=True) if not one.vouched])
     return tos
 
 

@@ -188,8 +188,8 @@ def undo(parts: Parts, number: int, *, suppressions_too: bool, dry_run: bool = F
 def ask(parts: Parts, number: int, *, dry_run: bool = False, by: int | None = None) -> int:
     """Ask those of an import who came without evidence whether they want it, each once; return how many.
 
-    They are asked as if they had come by the form: who does not answer is forgotten as a wish, and gets nothing. Raises what
-    `acting.officer` raises.
+    They come in as by the form, are asked in words of their own (`owners`), and get nothing where they do not answer. Whom no
+    question reached may be asked again. Raises what `acting.officer` raises.
     """
     parts.letterhead.require()
     asked = 0
@@ -214,7 +214,8 @@ def _ask_some(session: Session, number: int) -> int:
     named = {one.id: one for one in digests.listed(session)}
     for one in people:
         digest = named[one.digest_id]
-        wish = Wish(one.address, one.language, {digest.key: digest.rhythm}, name=one.name, form="import")
+        chosen = {digest.key: digest.rhythm}
+        wish = Wish(one.address, one.language, chosen, name=one.name, form="import", listed=True)
         added = signup.add(session, secrets.token_urlsafe(16), wish, now=now, digest_ids=[digest.id])
         signup.vouch(session, added, now=now)
     unproven.asked(session, number, [one.subscriber_id for one in people])

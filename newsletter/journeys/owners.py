@@ -15,6 +15,8 @@ from newsletter.issues.digests import DigestView
 from newsletter.journeys import consenting, inbound, judging, notices
 from newsletter.journeys.notices import To
 from newsletter.journeys.parts import Parts
+from newsletter.ledger import deliveries
+from newsletter.ledger.mailings import Lane
 from newsletter.subscribers import (
     agreements,
     consent,
@@ -30,16 +32,24 @@ from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.signup import Answer, SignupView, Wish
 from newsletter.subscribers.subscriptions import Rhythm
 
-QUESTION_KEEPS, WELCOME_KEEPS = timedelta(days=3), timedelta(days=3)
+KEEPS = timedelta(days=3)
+LISTED_KEEPS = signup.KEPT - KEEPS
+"""How long a question to somebody whom a list named is worth mailing: as long as its answer counts, and there is time for one.
+
+It goes with bulk mail, at the pace of a relay that is warming up or of its quota: three thousand may take weeks.
+"""
 
 Group = tuple[str, tuple[str, ...], str]
 """Those who get the same mail: a language, the names of what they asked for, and the style that they chose."""
 
 
+_QUESTIONS = (NoticeKind.CONFIRM, NoticeKind.LISTED)
+
+
 def ask(session: Session, parts: Parts, found: Sequence[SignupView], now: datetime) -> None:
     """Mail a question to each owner who may be asked, in their language; it names all that is pending for them."""
     named = {digest.id: digest for digest in digests.listed(session)}
-    groups: defaultdict[Group, list[To]] = defaultdict(list)
+    groups: dict[NoticeKind, defaultdict[Group, list[To]]] = {kind: defaultdict(list) for kind in _QUESTIONS}
     asked = judging.judge(session, found, keys={one.key: one.id for one in named.values()}, now=now)
     # Whoever reads us already and may not be named by a mail is not named by a question either, whoever has it sent.
     looks = styles.of_mailboxes(session, [one.mailbox_id for one in asked])
@@ -47,11 +57,13 @@ def ask(session: Session, parts: Parts, found: Sequence[SignupView], now: dateti
     for one in asked:
         to = To(one.mailbox_id, None, asking.to_join(one.one.id))
         names = tuple(named[number].name for number in one.names if number in named)
-        groups[one.wish.language, names, looks.get(one.mailbox_id, "")].append(to)
+        kind = NoticeKind.LISTED if one.wish.listed else NoticeKind.CONFIRM
+        groups[kind][one.wish.language, names, looks.get(one.mailbox_id, "")].append(to)
         spoken[languages.or_english(one.wish.language)].append(one.one.id)
     for language, numbers in spoken.items():
         signup.worded(session, numbers, consenting.agreement(parts, language).version)
-    _post(session, parts, NoticeKind.CONFIRM, groups, keeps=QUESTION_KEEPS, now=now)
+    for kind, these in groups.items():
+        _post(session, parts, kind, these, now=now)
 
 
 def _names(keys: Iterable[str], named: dict[str, DigestView]) -> tuple[str, ...]:
@@ -93,7 +105,7 @@ def bring_in(session: Session, parts: Parts, found: Sequence[SignupView], now: d
         groups[wish.language, _names(taken, named), look].append(To(mailbox_id, person.id, f"welcome:{answered.id}"))
     if found:
         signup.look_at_inboxes(session, [one.id for one in found])
-    _post(session, parts, NoticeKind.WELCOME, groups, keeps=WELCOME_KEEPS, now=now)
+    _post(session, parts, NoticeKind.WELCOME, groups, now=now)
 
 
 def _settled(
@@ -118,6 +130,9 @@ def _settled(
         assert answered.answered_by is not None
         numbers = [one.one.id for one in came if one.answered is answered]
         signup.settled(session, numbers, by=answered.answered_by, now=now)
+    # A list's question may have waited for days: whoever said yes to another mail is not asked any more.
+    boxes = {one.one.mailbox_id or 0 for one in came}
+    deliveries.cancel_asked(session, boxes, [asking.to_join(one.one.id) for one in came], reason="answered")
     if left:
         signup.look_at(session, left)
     return sorted(came, key=lambda one: answers.index(one.answered))
@@ -177,19 +192,30 @@ def _post(
     kind: NoticeKind,
     groups: dict[Group, list[To]],
     *,
-    keeps: timedelta,
     now: datetime,
 ) -> None:
+    """Mail a notice to each. What nobody waits for goes with bulk mail, begun by a sweep: nobody who waits stands behind it."""
     # Every worker loads this story, and those that only send never load premailer and lxml (decision 4).
     from newsletter.composer import notice
 
-    reply_domain = inbound.reply_domain(session, parts) if kind is NoticeKind.CONFIRM else ""
+    asks, listed = kind in _QUESTIONS, kind is NoticeKind.LISTED
+    lane, expires_at = (Lane.BULK, now + LISTED_KEEPS) if listed else (Lane.TRANSACTIONAL, now + KEEPS)
+    reply_domain = inbound.reply_domain(session, parts) if asks else ""
     for (language, lists, look), to in groups.items():
         spoken = languages.or_english(language)
         frame = parts.letterhead.notice_frame(
             lists[0] if lists else "", language=spoken, reply_domain=reply_domain, style=Style.parse(look)
         )
-        words = consenting.wording(parts, spoken) if kind is NoticeKind.CONFIRM else ""
+        words = consenting.wording(parts, spoken) if asks else ""
         content = NoticeContent(kind, lists, written_on=now.date(), agreement=words)
         compiled = notice.compose(content, frame, parts.layout)
-        notices.post(session, compiled, to, subject=str(kind), language=spoken, expires_at=now + keeps, now=now)
+        notices.post(
+            session,
+            compiled,
+            to,
+            subject=str(kind),
+            language=spoken,
+            expires_at=expires_at,
+            now=now,
+            lane=lane,
+        )

@@ -86,7 +86,7 @@ _SENT = text("""
     FROM delivery d JOIN mailing m ON m.id = d.mailing_id LEFT JOIN variant v ON v.id = d.variant_id
     WHERE d.mailbox_id = :mailbox
       AND (m.kind IN ('digest', 'mailing', 'alert', 'retraction', 'test')
-           OR m.kind = 'notice' AND m.subject IN ('confirm', 'welcome', 'prove'))
+           OR m.kind = 'notice' AND m.subject IN ('confirm', 'welcome', 'prove', 'listed'))
       AND (d.state IN ('accepted', 'uncertain', 'rejected') OR d.uncertain_at IS NOT NULL OR d.tries > 0)
     ORDER BY at DESC, m.id DESC, d.occasion DESC LIMIT :limit OFFSET :skip
 """)

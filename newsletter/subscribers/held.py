@@ -94,7 +94,7 @@ def network(session: Session, written: str) -> bytes:
 
 
 def taken(session: Session, origins: Sequence[Origin], *, alert: bool, now: datetime) -> Taken:
-    """Return how much of the room for some wishes is taken by questions that nobody answered."""
+    """Return how much of the room for some wishes is taken by questions to strangers' wishes that nobody answered."""
     facts = {
         "short": now - SHORT,
         "long": now - LONG,
@@ -108,8 +108,10 @@ def taken(session: Session, origins: Sequence[Origin], *, alert: bool, now: date
     return Taken(alert=alert, wave=wave(session) is not None, counts=counts)
 
 
+# Of what an operator asks by themselves no stranger's room is taken: `signup.vouch` alone releases what was never held.
+_A_STRANGER = "NOT (released_at IS NOT NULL AND held_at IS NULL)"
 # What an operator took back leaves room for everybody again, but not for whence it came.
-_TAKEN = text("""
+_TAKEN = text(f"""
     SELECT 'client', client, count(*) FILTER (WHERE asked_at > :short), count(*) FROM signup
     WHERE client = ANY (CAST(:clients AS bytea[])) AND asked_at > :long AND answered_at IS NULL GROUP BY client
     UNION ALL
@@ -117,11 +119,11 @@ _TAKEN = text("""
     WHERE net = ANY (CAST(:nets AS bytea[])) AND asked_at > :long AND answered_at IS NULL GROUP BY net
     UNION ALL
     SELECT 'provider', convert_to(provider, 'UTF8'), count(*) FILTER (WHERE asked_at > :short), count(*) FROM signup
-    WHERE asked_at > :long AND answered_at IS NULL AND state <> 'undone' GROUP BY provider
+    WHERE asked_at > :long AND answered_at IS NULL AND state <> 'undone' AND {_A_STRANGER} GROUP BY provider
     UNION ALL
     SELECT 'overall', '', count(*) FILTER (WHERE asked_at > :short), count(*) FROM signup
-    WHERE asked_at > :long AND answered_at IS NULL AND state <> 'undone'
-""")
+    WHERE asked_at > :long AND answered_at IS NULL AND state <> 'undone' AND {_A_STRANGER}
+""")  # noqa: S608
 
 
 def let_go(session: Session, *, alert: bool, now: datetime) -> int:

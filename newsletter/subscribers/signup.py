@@ -48,6 +48,7 @@ class Wish:
     form        which form: "page", "api", or the name an embedded one gave itself
     page        the address of the page it stood on, "" where no browser said
     network     the truncated address the request came from: "203.0.113.0/24"
+    listed      a list named them, and an operator asks: they asked for nothing. No form can say so
     """
 
     address: str
@@ -60,6 +61,7 @@ class Wish:
     network: str = ""
     shown: str = ""
     given: str = ""
+    listed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class SignupView:
 
     answered_wording   the version of the words by which its owner said yes; "" where there were none
     wish               None: it cannot be opened
-    released           an operator let it through
+    released, vouched  an operator let it through; an operator asked (`vouch`), and no stranger sent it
     named              the digests that the mail named which asked about it
     """
 
@@ -81,12 +83,13 @@ class SignupView:
     wish: Wish | None
     origin: Origin = NOWHERE
     released: bool = False
+    vouched: bool = False
     named: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question to the owner of a mailbox. named: the digests in its mail, as long as that can be answered.
+    """A question to the owner of a mailbox. named: the digests in its mail, while that can be answered; of an operator's none.
 
     inbox        the digest of where that mailbox's mail ends; empty: asked before this was kept
     refused_at   when they said that they had not asked for it
@@ -263,7 +266,8 @@ def questions(session: Session, mailbox_ids: Iterable[int], inboxes: Iterable[by
 
 _QUESTIONS = text("""
     SELECT mailbox_id, coalesce(inbox, '') AS inbox, coalesce(asked_at, came_at) AS asked_at, answered_at, refused_at,
-        CASE WHEN undone_at IS NULL AND state <> 'refused' THEN named ELSE '{}' END AS named
+        CASE WHEN undone_at IS NULL AND state <> 'refused' AND (released_at IS NULL OR held_at IS NOT NULL)
+            THEN named ELSE '{}' END AS named
     FROM signup
     WHERE (mailbox_id = ANY (CAST(:ids AS bigint[])) OR inbox = ANY (CAST(:inboxes AS bytea[])))
         AND mailbox_id IS NOT NULL AND (asked_at > :since OR answered_at IS NOT NULL OR refused_at IS NOT NULL)
@@ -471,19 +475,18 @@ def forget(session: Session, *, now: datetime) -> list[int]:
 
 
 def _view(session: Session, found: Signup) -> SignupView:
-    by = Answer(found.answered_by) if found.answered_by else None
-    wish = opened(session, found)
     origin = Origin(found.client, found.net, found.provider, found.quick, found.proved)
     return SignupView(
         found.id,
         found.mailbox_id,
         found.came_at,
         found.answered_at,
-        by,
+        Answer(found.answered_by) if found.answered_by else None,
         found.answered_wording or "",
-        wish,
+        opened(session, found),
         origin=origin,
         released=found.released_at is not None,
+        vouched=found.released_at is not None and found.held_at is None,
         named=frozenset(found.named),
     )
 

@@ -1,12 +1,13 @@
-"""Whom lists named without evidence: they are asked once, as if they had come by the form, and get nothing before they say yes.
+"""Whom lists named without evidence: they are asked once, come in as by the form, and get nothing before they say yes.
 
 Each list is kept, also of who takes the digest on something else: when that is taken back they can still be asked. One question is
 for all of them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import delete, select, text
 
@@ -78,21 +79,51 @@ def waiting(session: Session, import_id: int, *, most: int) -> list[Waiting]:
 
 
 def asked(session: Session, import_id: int, subscriber_ids: list[int]) -> None:
-    """Write down that they are being asked: nobody is asked twice because of one list."""
+    """Write down that they are being asked: nobody whom the question reaches is asked twice because of one list."""
     session.execute(_ASKED, {"import": import_id, "ids": subscriber_ids})
 
 
-def forget(session: Session, *, now: datetime, most: int) -> tuple[int, list[int]]:
-    """Let go of those whose time is over, the first so many; return how many, and the mailboxes that are no reader's any more.
+@dataclass(frozen=True, slots=True)
+class Over:
+    """Somebody whose time is over, as one list named them. asked_at None: nobody asked them."""
+
+    subscriber_id: int
+    digest_id: int
+    import_id: int
+    asked_at: datetime | None
+    mailbox_id: int
+
+
+def over(session: Session, *, now: datetime, most: int) -> list[Over]:
+    """Return those whose time is over, the first so many; who is being made a reader at this moment is left for the next time."""
+    rows = session.execute(_OVER, {"silent": now - SILENT, "unasked": now - UNASKED, "most": most})
+    return [Over(*row) for row in rows]
+
+
+def forget(session: Session, found: Sequence[Over], *, now: datetime) -> list[int]:
+    """Let go of those whose time is over; return the mailboxes that are no reader's any more.
 
     Whoever has anything else, a permission or a word of their own, loses the mark and stays. A sign-up of theirs is waited for by
-    nobody: the list's own is over by then, and a yes to another makes them a reader anew. Whoever is being made one at this moment
-    is left for the next time. Of who was asked it is remembered, by a digest of the address, so that no list has them asked again.
+    nobody: the list's own is over by then, and a yes to another makes them a reader anew. Of who was asked it is remembered, by a
+    digest of the address, so that no list has them asked again.
     """
-    rows = session.execute(_OVER, {"silent": now - SILENT, "unasked": now - UNASKED, "most": most}).all()
+    rows = session.execute(_FORGET, _facts(found)).all()
     remember(session, [row.subscriber_id for row in rows if row.asked_at], now=now)
-    gone = session.execute(_NOBODY, {"ids": [row.subscriber_id for row in rows]}).scalars()
-    return len(rows), list(gone)
+    return list(session.execute(_NOBODY, {"ids": [row.subscriber_id for row in rows]}).scalars())
+
+
+def ask_anew(session: Session, found: Sequence[Over]) -> set[int]:
+    """Let those be asked again who were asked in vain; return them: none who said anything meanwhile, or must not be mailed."""
+    return set(session.execute(_ASK_ANEW, {"ids": [one.subscriber_id for one in found]}).scalars())
+
+
+def _facts(found: Sequence[Over]) -> dict[str, list[Any]]:
+    return {
+        "ids": [one.subscriber_id for one in found],
+        "digests": [one.digest_id for one in found],
+        "imports": [one.import_id for one in found],
+        "asked": [one.asked_at is not None for one in found],
+    }
 
 
 def remember(session: Session, subscriber_ids: Iterable[int], *, now: datetime) -> None:
@@ -127,16 +158,18 @@ def tidy(session: Session, *, now: datetime, most: int) -> list[int]:
     return list(session.execute(_NO_LONGER, {"over": now - REMEMBERED, "most": most}).scalars())
 
 
-# Who was asked because of one list and stayed silent is asked because of none.
 _OVER = text("""
-    WITH over AS (
-        SELECT u.subscriber_id, u.digest_id, u.import_id, u.asked_at FROM unproven u
-        JOIN import_run r ON r.id = u.import_id JOIN subscriber s ON s.id = u.subscriber_id
-        WHERE u.asked_at < :silent OR u.asked_at IS NULL AND r.at < :unasked
-        LIMIT :most FOR UPDATE OF u, s SKIP LOCKED
-    )
-    DELETE FROM unproven u USING over o WHERE o.subscriber_id = u.subscriber_id AND o.digest_id = u.digest_id
-        AND (o.import_id = u.import_id OR o.asked_at IS NOT NULL)
+    SELECT u.subscriber_id, u.digest_id, u.import_id, u.asked_at, s.mailbox_id FROM unproven u
+    JOIN import_run r ON r.id = u.import_id JOIN subscriber s ON s.id = u.subscriber_id
+    WHERE u.asked_at < :silent OR u.asked_at IS NULL AND r.at < :unasked
+    LIMIT :most FOR UPDATE OF u, s SKIP LOCKED
+""")
+# Who was asked because of one list and stayed silent is asked because of none.
+_FORGET = text("""
+    DELETE FROM unproven u
+    USING unnest(CAST(:ids AS bigint[]), CAST(:digests AS bigint[]), CAST(:imports AS bigint[]), CAST(:asked AS boolean[]))
+        AS o (subscriber_id, digest_id, import_id, asked)
+    WHERE o.subscriber_id = u.subscriber_id AND o.digest_id = u.digest_id AND (o.import_id = u.import_id OR o.asked)
     RETURNING u.subscriber_id, u.asked_at
 """)
 _REMEMBER = text(f"""
@@ -170,6 +203,12 @@ UNDECIDED = f"""
 _ASKED_BY_NONE = """NOT EXISTS (SELECT FROM unproven o
     WHERE o.subscriber_id = u.subscriber_id AND o.digest_id = u.digest_id AND o.asked_at IS NOT NULL)"""
 _OPEN = f"FROM {UNDECIDED} AND u.import_id = :import AND {_ASKED_BY_NONE}"
+_ASK_ANEW = text(f"""
+    UPDATE unproven a SET asked_at = NULL
+    FROM (SELECT u.subscriber_id, u.digest_id FROM {UNDECIDED} AND u.subscriber_id = ANY (CAST(:ids AS bigint[]))) AS open
+    WHERE a.subscriber_id = open.subscriber_id AND a.digest_id = open.digest_id AND a.asked_at IS NOT NULL
+    RETURNING a.subscriber_id
+""")  # noqa: S608
 _COUNT = text(f"SELECT count(*) {_OPEN}")
 _UNASKED = text(f"""
     SELECT import_id, count(*) AS people FROM (

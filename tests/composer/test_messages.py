@@ -29,7 +29,8 @@ TEAM = TeamContent(
 PERSIAN = replace(FRAME, language="fa", list_name="خبرنامه", organisation="کارزار نمونه")
 ARABIC = replace(FRAME, language="ar", list_name="النشرة الأسبوعية", organisation="حملة مثال")
 BULK = ("digest", "mailing", "alert", "letter")
-KINDS = (*BULK, "confirm", "welcome", "prove", "team")
+NOTICES = ("confirm", "welcome", "prove", "listed")
+KINDS = (*BULK, *NOTICES, "team")
 
 
 def made(kind: str, layout: Layout, frame: Frame = FRAME) -> Compiled:
@@ -70,11 +71,11 @@ def test_both_parts_lead_to_the_same_places(kind: str, frame: Frame, layout: Lay
 
 def test_each_notice_says_why_it_came(layout: Layout) -> None:
     """“Someone gave your address on our page” is a strange answer to a person who has asked for a link."""
-    said = {kind: part(delivered(made(kind, layout)), "plain") for kind in ("confirm", "welcome", "prove")}
+    said = {kind: part(delivered(made(kind, layout)), "plain") for kind in NOTICES}
     why = {
         kind: next(line for line in text.splitlines() if line.startswith("You get this")) for kind, text in said.items()
     }
-    assert len(set(why.values())) == 3
+    assert len(set(why.values())) == len(NOTICES)
 
 
 @pytest.mark.parametrize("frame", [FRAME, PERSIAN, ARABIC], ids=["en", "fa", "ar"])
@@ -97,7 +98,7 @@ def test_the_text_part_is_set_in_paragraphs(kind: str, layout: Layout) -> None:
 
 
 @pytest.mark.parametrize(("frame", "row"), [(FRAME, "Week, Day"), (PERSIAN, "Week، Day"), (ARABIC, "Week، Day")])
-@pytest.mark.parametrize("kind", ["confirm", "welcome"])
+@pytest.mark.parametrize("kind", ["confirm", "welcome", "listed"])
 def test_names_in_a_row_are_parted_as_the_language_does(kind: str, frame: Frame, row: str, layout: Layout) -> None:
     """A comma that bends the other way is the first thing that a reader of Persian sees."""
     read = delivered(notice.compose(NoticeContent(NoticeKind(kind), ("Week", "Day")), frame, layout))
@@ -139,7 +140,7 @@ def test_mailto_comes_second_and_only_where_it_is_read(layout: Layout) -> None:
     assert re.findall(r"<([^>]*)>", read["List-Unsubscribe"]) == wanted
 
 
-@pytest.mark.parametrize("kind", ["confirm", "welcome", "prove"])
+@pytest.mark.parametrize("kind", NOTICES)
 def test_a_mail_a_person_asked_for_is_no_list_mail(kind: str, layout: Layout) -> None:
     """There is nothing to leave before anything was confirmed."""
     read = delivered(made(kind, layout))

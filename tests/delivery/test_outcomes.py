@@ -158,6 +158,20 @@ def test_an_alert_that_the_relay_has_no_room_for_is_tried_all_day():
 
 
 @pytest.mark.parametrize(
+    "reply", [NOT_NOW, Reply(550, "5.6.0", "invalid header"), Reply(503, "5.5.1", "need MAIL command")], ids=str
+)
+def test_a_question_is_tried_all_day_for_what_halts_other_mail(reply):
+    """No fault of this kind halts it, so three tries in twenty minutes would lose whoever signed up while the relay was ill."""
+    refused = Rejected(reply, Stage.RCPT)
+    later = replace(ROW, tries=5, first_tried=NOW - timedelta(hours=5))
+    assert outcomes.judge(later, refused, kind=Kind.NOTICE, now=NOW).result.state is DeliveryState.DEFERRED
+    old = replace(ROW, tries=9, first_tried=NOW - timedelta(hours=23))
+    assert outcomes.judge(old, refused, kind=Kind.NOTICE, now=NOW).result.state is DeliveryState.EXPIRED
+    nobody = Rejected(Reply(550, "5.1.1", "User unknown"), Stage.RCPT)
+    assert outcomes.judge(ROW, nobody, kind=Kind.NOTICE, now=NOW).result.state is DeliveryState.REJECTED
+
+
+@pytest.mark.parametrize(
     ("outcome", "elsewhere"),
     [
         (Rejected(NOT_OURS_TO_SEND, Stage.RCPT), True),

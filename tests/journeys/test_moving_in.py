@@ -87,7 +87,7 @@ def test_who_came_without_evidence_is_asked_once_and_gets_nothing_before(
     assert moving_in.ask(parts, moved.number) == 1
     assert moving_in.ask(parts, moved.number) == 0
     joining.work(parts)
-    newsletter.deliver("transactional", seconds=5)
+    newsletter.deliver("bulk", seconds=5)
     assert recipients(sink) == ["old@example.org"]
     house.add_articles(newsletter, tmp_path, "The well runs dry")
     publish.release(parts, publish.compose(parts, house.DIGEST).mailing)
@@ -188,7 +188,7 @@ def test_who_came_without_evidence_and_says_nothing_is_forgotten(newsletter, mov
     assert ask(newsletter, "SELECT count(*) FROM unproven") == [(1,)], "asking them is still possible"
     moving_in.ask(parts, moved.number)
     joining.work(parts)
-    newsletter.deliver("transactional", seconds=5)
+    newsletter.deliver("bulk", seconds=5)
     age("asked_at", 30)
     retention.tidy(parts)
     assert ask(newsletter, "SELECT count(*) FROM unproven") == [(1,)], "the question can still be answered"
@@ -313,7 +313,7 @@ def silent(newsletter, moved, sink, database_urls):
     parts = newsletter.parts
     moving_in.ask(parts, moved.number)
     joining.work(parts)
-    newsletter.deliver("transactional", seconds=5)
+    newsletter.deliver("bulk", seconds=5)
     assert recipients(sink) == [OLD]
 
     def pass_(days):
@@ -342,7 +342,7 @@ def test_who_said_nothing_is_not_asked_because_the_list_comes_again(newsletter, 
     assert OLD not in done.rejects.read_text()
     assert moving_in.ask(newsletter.parts, done.number) == 0
     joining.work(newsletter.parts)
-    newsletter.deliver("transactional", seconds=2)
+    newsletter.deliver("bulk", seconds=2)
     assert recipients(sink) == [OLD], "once"
 
 
@@ -400,6 +400,7 @@ def test_who_was_asked_is_not_asked_anew_because_the_list_was_taken_back(newslet
     """Taken back and brought again, it is the same list; and nobody is kept meanwhile of whom nothing may be."""
     moving_in.ask(newsletter.parts, moved.number)
     joining.work(newsletter.parts)
+    newsletter.deliver("bulk", seconds=5)
     undone = moving_in.undo(newsletter.parts, moved.number, suppressions_too=False)
     assert (undone.forgotten, undone.kept) == (2, 1), "whom the question has reached may still answer it"
     for table, column in (("unproven", "asked_at"), ("signup", "came_at")):

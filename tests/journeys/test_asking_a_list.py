@@ -1,0 +1,168 @@
+"""People of a list that shows no permission are asked in their own way: at no stranger's cost, and silent only once asked."""
+
+import email
+import email.policy
+
+import pytest
+from sqlalchemy import text
+
+from newsletter.journeys import confirming, joining, moving_in, retention
+from newsletter.subscribers import held
+from newsletter.subscribers.consent import Basis
+from newsletter.subscribers.signup import Wish
+from tests import house
+
+LISTED, STRANGERS = 590, 30
+
+
+def ask(made, sql, **facts):
+    with made.parts.database.transaction() as session:
+        return session.execute(text(sql), facts).all()
+
+
+def bring(made, tmp_path, count, *, again=""):
+    """Import a list of so many people of whom nothing is shown; return the import's number."""
+    path = tmp_path / f"old{again}.csv"
+    rows = "".join(f"old{number}@example.org,\n" for number in range(count))
+    path.write_text(f"email,optin_time\n{rows}", encoding="utf-8")
+    permission = moving_in.Permission(Basis.IMPORTED, "")
+    return moving_in.import_subscribers(made.parts, str(path), digest_key=house.DIGEST, permission=permission).number
+
+
+def recipients(sink, before=0):
+    return sorted(message.recipient for message in sink.messages[before:])
+
+
+def pass_days(made, urls, days):
+    """Let days pass for who was asked and for the mail to them, and do what a worker does of a day."""
+    columns = {
+        "unproven": ["asked_at"],
+        "signup": ["came_at", "asked_at"],
+        "mailing": ["created_at", "expires_at"],
+    }
+    for table, names in columns.items():
+        for name in names:
+            house.by_owner(urls, f"UPDATE {table} SET {name} = {name} - interval '{days} days'")
+    made.sweep()
+    joining.work(made.parts)
+    retention.tidy(made.parts)
+
+
+def form(made, address):
+    joining.ask(made.parts, Wish(address, "en", {house.DIGEST: "weekly"}, form="import"))
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["a moment later", "in the same turn"])
+def test_whom_an_operator_asks_takes_no_strangers_room(newsletter, tmp_path, together):
+    """Six hundred of a list in ten minutes: fifty of sixty who signed up meanwhile were held, and the team read of an attack."""
+    moving_in.ask(newsletter.parts, bring(newsletter, tmp_path, LISTED))
+    if not together:
+        joining.work(newsletter.parts)
+    for number in range(STRANGERS):
+        form(newsletter, f"new{number}@example.net")
+    joining.work(newsletter.parts)
+    assert ask(newsletter, "SELECT state, count(*) FROM signup GROUP BY state") == [("asked", LISTED + STRANGERS)]
+    with newsletter.parts.database.transaction() as session:
+        assert held.wave(session) is None
+
+
+def test_whatever_a_stranger_calls_their_form_counts(newsletter):
+    """The name of a form is whatever its sender says: else everybody would call theirs the operator's."""
+    for number in range(610):
+        form(newsletter, f"new{number}@example.net")
+    joining.work(newsletter.parts)
+    states = dict(tuple(row) for row in ask(newsletter, "SELECT state, count(*) FROM signup GROUP BY state"))
+    assert states == {"asked": 600, "held": 10}
+
+
+def test_only_whom_the_question_reached_was_silent(tmp_path, database_urls, sink):
+    """Three of eight were mailed by a relay of three a day: the other five were “silent”, and for two years asked by nobody."""
+    made = house.build(tmp_path, database_urls, f"{sink.url}?daily=3")
+    number = bring(made, tmp_path, 8)
+    assert moving_in.ask(made.parts, number) == 8
+    joining.work(made.parts)
+    made.deliver("bulk", seconds=5)
+    assert len(recipients(sink)) == 3
+    pass_days(made, database_urls, 27)
+    assert ask(made, "SELECT state, count(*) FROM delivery GROUP BY state ORDER BY 1") == [
+        ("accepted", 3),
+        ("planned", 5),
+    ]
+    pass_days(made, database_urls, 5)
+    assert ask(made, "SELECT count(*) FROM stayed_silent") == [(3,)]
+    assert moving_in.unasked(made.parts) == {number: 5}
+    assert moving_in.ask(made.parts, number) == 5
+    house.by_owner(database_urls, "DELETE FROM relay_use")
+    joining.work(made.parts)
+    made.deliver("bulk", seconds=5)
+    assert len(set(recipients(sink))) == 6, "three more, and nobody twice"
+    made.close()
+
+
+def test_a_stranger_is_not_kept_waiting_by_whom_an_operator_asks(newsletter, tmp_path, sink):
+    """Somebody stands before the page and waits for the mail; nobody of the list waits for anything."""
+    moving_in.ask(newsletter.parts, bring(newsletter, tmp_path, 30))
+    joining.work(newsletter.parts)
+    form(newsletter, "new@example.net")
+    joining.work(newsletter.parts)
+    newsletter.deliver("transactional", seconds=5)
+    assert recipients(sink) == ["new@example.net"]
+    newsletter.sweep()
+    newsletter.deliver("bulk", seconds=10)
+    assert len(recipients(sink)) == 31
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["a moment later", "in the same turn"])
+def test_who_signs_up_does_not_wait_for_the_question_of_a_list(newsletter, tmp_path, sink, database_urls, together):
+    """Their address stands in an old list that is asked just now: that mail may come in weeks, and they stand before the page."""
+    moving_in.ask(newsletter.parts, bring(newsletter, tmp_path, 1))
+    if not together:
+        joining.work(newsletter.parts)
+    form(newsletter, "old0@example.org")
+    joining.work(newsletter.parts)
+    house.by_owner(
+        database_urls,
+        "UPDATE signup SET asked_at = asked_at - interval '16 minutes', again_at = again_at - interval '16 minutes'",
+    )
+    joining.work(newsletter.parts)
+    newsletter.deliver("transactional", seconds=5)
+    assert recipients(sink) == ["old0@example.org"]
+
+
+def test_a_list_that_is_dead_is_asked_no_further(newsletter, tmp_path, sink):
+    """An old list is where the dead addresses are: what protects the name of a digest's sender protects it here as well."""
+    sink.refuse = lambda _recipient: "550 5.1.1 no such user"
+    moving_in.ask(newsletter.parts, bring(newsletter, tmp_path, 30))
+    joining.work(newsletter.parts)
+    newsletter.deliver("bulk", seconds=10)
+    assert ask(newsletter, "SELECT state, halted FROM mailing") == [("paused", "dead")]
+
+
+def test_who_has_answered_or_left_meanwhile_is_not_asked(newsletter, tmp_path, sink, database_urls):
+    """A question may wait for weeks: whoever said yes elsewhere, or wants no mail, has said it."""
+    moving_in.ask(newsletter.parts, bring(newsletter, tmp_path, 3))
+    joining.work(newsletter.parts)
+    (yes, _), (_, barred), _ = ask(newsletter, "SELECT id, mailbox_id FROM signup ORDER BY id")
+    confirming.confirm(newsletter.parts, house.yes_link(newsletter, yes))
+    house.by_owner(database_urls, f"INSERT INTO suppression (mailbox_id, reason) VALUES ({barred}, 'left')")
+    joining.work(newsletter.parts)
+    newsletter.deliver("bulk", seconds=5)
+    assert recipients(sink) == ["old2@example.org"]
+
+
+def test_the_question_says_why_it_comes(newsletter, tmp_path, sink):
+    """Nobody asked for anything: “someone, we hope you, asked us” and “the page where you asked” were lies to all of them."""
+    moving_in.ask(newsletter.parts, bring(newsletter, tmp_path, 1))
+    joining.work(newsletter.parts)
+    newsletter.deliver("bulk", seconds=5)
+    [message] = sink.messages
+    read = email.message_from_bytes(message.content, policy=email.policy.default)
+    assert read["Subject"] == "May we write to you? The Weekly"
+    for kind in ("plain", "html"):
+        said = " ".join(read.get_body((kind,)).get_content().split())
+        assert "asked" not in said
+        assert "Type these" not in said
+        assert "This is Friends of Sarand." in said
+        assert "Your address stands on our list for “The Weekly” from before" in said
+        assert "To stay away you need do nothing" in said
+        assert "/c/" in said
