@@ -173,6 +173,38 @@ def test_while_mail_is_on_the_wire_the_way_to_take_it_back_is_there(going, worke
     assert f'action="{here}/retract"' not in browser.text, "nobody had it after all"
 
 
+@pytest.mark.parametrize("act", ["stop", "pause"])
+def test_what_is_halted_moves_under_no_thumb_either(going, worker, act):
+    """Stopped in its first second its page reloads until all answers are in, and shut “It was wrong” under the thumb each time."""
+    browser, number = going
+    here = f"/console/alerts/{number}"
+    with worker.parts.database.transaction() as session:
+        lease = shards.take(session, "urgent", owner="a test").lease
+        shards.announce(session, lease, first=0, upto=2)
+    browser.post(f"{here}/{act}")
+    assert browser.open(here).page.headers["refresh"] == "3"
+    assert "<details" not in browser.text, "nothing that a reload shuts"
+    assert 'class="words"' not in browser.text, "nor what is read at length"
+    for own, there in (("retract", f'action="{here}/retract"'), ("words", 'class="words"')):
+        assert f'href="{here}?{own}=1"' in browser.open(here).text
+        assert there in browser.open(f"{here}?{own}=1").text
+        assert "refresh" not in browser.page.headers
+
+
+def test_a_page_does_not_wait_for_a_machine_that_was_lost(going, worker, database_urls):
+    """What is paused is taken by nobody: it asked for itself every three seconds, all night, and none of its figures moved."""
+    browser, number = going
+    here = f"/console/alerts/{number}"
+    with worker.parts.database.transaction() as session:
+        lease = shards.take(session, "urgent", owner="a test").lease
+        shards.announce(session, lease, first=0, upto=2)
+    browser.post(f"{here}/pause")
+    house.by_owner(database_urls, "UPDATE shard SET lease_until = now() - interval '1 second'")
+    assert "refresh" not in browser.open(here).page.headers
+    assert f'action="{here}/retract"' in browser.text
+    assert 'class="words"' in browser.text
+
+
 def test_the_link_of_a_stop_leads_to_no_page_where_nothing_is_to_be_done(going, worker, now):
     """Nothing of it had begun: the page said that whoever has it learns nothing, and led to one without a button."""
     browser, number = going
