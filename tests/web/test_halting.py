@@ -8,13 +8,14 @@ from newsletter.ledger import shards
 from newsletter.operators.roles import Role
 from newsletter.web.console import gate
 from tests import house
+from tests.operators.crew import PASSWORD
 from tests.web.test_alerts import desk as desk
 from tests.web.test_alerts import few as few
 from tests.web.test_alerts import made as made
 from tests.web.test_alerts import readers as readers
 from tests.web.test_alerts import worker as worker
 from tests.web.test_alerts import written
-from tests.web.visiting import inside, rows
+from tests.web.visiting import inside, rows, step
 
 IDLE = "UPDATE operator_session SET seen_at = now() - interval '31 minutes', began_at = now() - interval '40 minutes'"
 OVER = "UPDATE operator_session SET seen_at = now() - interval '31 minutes', began_at = now() - interval '13 hours'"
@@ -65,6 +66,24 @@ def test_the_page_that_sends_them_to_the_door_leaves_them_the_button(going, work
     browser.open(f"/console/login?back=/console/alerts/{number}")
     assert "/stop" not in browser.text
     assert "/stop" not in browser.open("/console/login?back=/console/alerts/999").text
+
+
+def test_the_way_in_leads_to_the_very_page_of_a_mail_s_link(going, browse, crew, now, worker):
+    """“Take it back” of the mail about a stop led through the log-in to another page. Nothing else is kept."""
+    _, number = going
+    member, _ = inside(browse, crew, now, Role.APPROVER)
+    here, phone = f"/console/alerts/{number}?retract=1", browse()
+    assert phone.open(here).path == "/console/login"
+    assert f'name="back" value="{here}"' in phone.text
+    phone.post("/console/login", address=member.address, password=PASSWORD, back=here)
+    phone.post("/console/second", factor="totp", answer=step(member, now, 1), back=here)
+    assert str(phone.page.url.raw_path, "ascii") == here
+    assert "<details open>" in phone.text
+    for foreign in ("retract=1&to=//x.example", "to=https://x.example", "token=abc", "code=123456"):
+        stranger = browse().open(f"/console/alerts/{number}?{foreign}")
+        assert f'name="back" value="/console/alerts/{number}"' in stranger.text, foreign
+        led = browse().open(f"/console/login?back=/console/alerts/{number}?{foreign}")
+        assert foreign not in led.text
 
 
 def test_a_word_that_lets_something_go_wants_somebody_who_is_there(going, worker, database_urls):
