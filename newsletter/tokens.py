@@ -7,7 +7,8 @@ links to leave for ever, and every other for that time at most. The ids in it ar
 do not have neighbouring links.
 
 Layout, 24 bytes in URL-safe base64 (32 characters): purpose and key id (1 + 1), masked subscriber, digest or hour, and mailing
-(5 + 3 + 5), check (9 bytes = 72 bits). The mask is drawn from the check, and the check from the ids: nothing else is needed.
+or mailbox (5 + 3 + 5), check (9 bytes = 72 bits). The mask is drawn from the check, and the check from the ids: nothing else is
+needed.
 
 A fresh link and one that confirms are 22 characters longer as they are mailed: behind the token stands what workers alone can
 make, the *countersign*; behind the address that an answer confirms by, 12. A link that lost some of it reads as one without.
@@ -120,6 +121,11 @@ class Link:
         """The sign-up that a token to confirm is for."""
         return self.subscriber_id
 
+    @property
+    def mailbox_id(self) -> int:
+        """To whom a token to confirm was mailed; 0: it does not say, as none did before."""
+        return self.mailing_id
+
     def in_time(self, *, now: datetime) -> bool:
         """Whether it may still do what it is for."""
         if self.purpose not in LIFETIMES:
@@ -172,9 +178,12 @@ class Tokens:
         """
         return self._make(Purpose.FRESH, subscriber_id, self._hour(now), 0)
 
-    def confirm(self, signup_id: int, *, now: datetime) -> str:
-        """Return the link by which a sign-up is confirmed. Whoever holds the token keys makes one: it is mailed countersigned."""
-        return self._make(Purpose.CONFIRM, signup_id, self._hour(now), 0)
+    def confirm(self, signup_id: int, mailbox_id: int = 0, *, now: datetime) -> str:
+        """Return the link by which a sign-up is confirmed. Whoever holds the token keys makes one: it is mailed countersigned.
+
+        mailbox_id   to whom, so that its page can say so; 0: it says nothing
+        """
+        return self._make(Purpose.CONFIRM, signup_id, self._hour(now), mailbox_id)
 
     def confirm_local(self, signup_id: int, *, now: datetime) -> str:
         """Return the local part of the address to which an answer confirms a sign-up, 50 characters: 62 as it is mailed."""

@@ -1,11 +1,12 @@
 """Templates: an organisation's own first, strict about facts, escaped where it is HTML."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from newsletter import languages
-from newsletter.templating import BrokenTemplate, NoTemplate, Templates
+from newsletter.templating import BrokenTemplate, NoTemplate, Templates, bundled
 
 
 @pytest.fixture
@@ -52,3 +53,12 @@ def test_a_missing_template_is_said_by_name(own: Templates, name: str) -> None:
     assert name in languages.say(missing.value.message, "en", **missing.value.facts)
     with pytest.raises(NoTemplate):
         own.source(name)
+
+
+def test_no_page_spaces_or_slants_letters_that_are_joined() -> None:
+    """An English page shows Persian names of houses, digests and alerts: spaced they come apart, slanted they lean backwards."""
+    sheet = (bundled() / "web" / "style.css").read_text(encoding="utf-8")
+    assert not re.search(r"letter-spacing|text-transform|small-caps|italic|oblique", sheet)
+    for page in sorted((bundled() / "web").rglob("*.html")):
+        # What browsers slant by themselves. Of an alert's own words `composer.prose` sees to it.
+        assert not re.search(r"<(em|i|cite|address|dfn|var)\b|style=", page.read_text(encoding="utf-8")), page

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import markupsafe
 import nh3
 
-from newsletter.composer import plaintext
+from newsletter.composer import plaintext, prose
 
 _TAGS = {
     *("p", "br", "a", "em", "strong", "b", "i", "u", "s", "blockquote", "ul", "ol", "li", "hr", "pre", "code", "q"),
@@ -28,6 +28,8 @@ _CLASSES = {
     "dt": "p",
     "dd": "p",
 } | dict.fromkeys(("h2", "h3", "h4", "h5", "h6"), "h")
+# What mail programs slant, which nobody does with joined letters: in an article that has some, all of it is upright.
+_UPRIGHT = dict.fromkeys(("em", "i", "cite"), "upright")
 _SCHEMES = {"https", "http", "mailto"}
 # Above them stands the article's own title, a heading of the second level.
 _HEADING = re.compile(r"<(/?)h[2-6]\b")
@@ -35,13 +37,14 @@ _HEADING = re.compile(r"<(/?)h[2-6]\b")
 
 def html(body: str) -> markupsafe.Markup:
     """Return a body as it may stand in a mail."""
+    classes = _CLASSES | (_UPRIGHT if prose.joined(body) else {})
     cleaned = nh3.clean(
         body,
         tags=_TAGS,
         attributes={"a": {"href"}, "ol": {"start"}, "*": {"dir", "lang"}},
         url_schemes=_SCHEMES,
         link_rel=None,
-        set_tag_attribute_values={tag: {"class": name} for tag, name in _CLASSES.items()},
+        set_tag_attribute_values={tag: {"class": name} for tag, name in classes.items()},
     )
     return markupsafe.Markup(_HEADING.sub(r"<\1h3", cleaned))  # noqa: S704 (nh3 has cleaned it)
 

@@ -24,7 +24,7 @@ import markupsafe
 import premailer
 
 from newsletter import languages
-from newsletter.composer import bodies, calendars, plaintext
+from newsletter.composer import bodies, calendars, plaintext, prose
 from newsletter.composer.content import ArticleContent
 from newsletter.composer.message import Block, Gap, Kind, Piece, Slot
 from newsletter.errors import Forbidden
@@ -194,6 +194,7 @@ def _words(language: str) -> dict[str, Any]:
         "whole": bodies.html,
         "whole_text": bodies.text,
         "flow": _flow,
+        "joined": prose.joined,
     }
 
 

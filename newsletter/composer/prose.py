@@ -124,6 +124,11 @@ def preheader(markdown: str, layout: "Layout", *, fallback: str) -> markupsafe.M
     return titled(words, layout, fallback=fallback)
 
 
+def joined(text: str) -> bool:
+    """Return whether a text holds letters that are joined, as Arabic's: those are neither spaced nor slanted."""
+    return _JOINED.search(text) is not None
+
+
 def _prepare(tokens: Iterable[Token], layout: "Layout") -> None:
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
@@ -142,7 +147,7 @@ def _prepare(tokens: Iterable[Token], layout: "Layout") -> None:
 def _upright(tokens: Sequence[Token]) -> None:
     """Set emphasis upright where it holds Arabic letters: slanted they lean against the way in which they are read."""
     for place, token in enumerate(tokens):
-        if token.type == "em_open" and any(_JOINED.search(one.content) for one in _within(tokens[place:])):
+        if token.type == "em_open" and any(joined(one.content) for one in _within(tokens[place:])):
             token.attrSet("class", "upright")
 
 

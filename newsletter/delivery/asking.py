@@ -92,7 +92,7 @@ def asked(tokens: Tokens, vault: Vault, occasion: str, *, mailbox_id: int, now: 
 def _question(tokens: Tokens, vault: Vault, signup_id: int, mailbox_id: int, now: datetime) -> Asked:
     live = next(iter(signs(vault, signup_id, mailbox_id)), None)
     assert live is not None, "the pages mail nothing"
-    link, local = tokens.confirm(signup_id, now=now), tokens.confirm_local(signup_id, now=now)
+    link, local = tokens.confirm(signup_id, mailbox_id, now=now), tokens.confirm_local(signup_id, now=now)
     return Asked(link + live.link, _spaced(live.code), local + live.reply)
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import structlog
 
-from newsletter import database
+from newsletter import database, mailboxes
 from newsletter.database import Session
 from newsletter.delivery import asking
 from newsletter.errors import Invalid, NewsletterError, NotFound
@@ -69,11 +69,16 @@ class Trial:
         return WrongCode(self.left) if self.left else NoTryLeft()
 
 
-def look(parts: Parts, token: str, *, now: datetime | None = None) -> bool:
-    """Whether a link would confirm something; False for a preview's. Changes nothing. Raises BadToken."""
+def look(parts: Parts, token: str, *, now: datetime | None = None) -> str:
+    """Return a hint of whose link it is; "" where that is not known, or nothing can be confirmed. Changes nothing. Raises BadToken.
+
+    By the link alone: the pages' role does not read to whom a sign-up was mailed.
+    """
     with parts.database.transaction() as session:
         link = parts.tokens.read(token, Purpose.CONFIRM, Purpose.PREVIEW, now=now or database.now(session))
-    return link.purpose is Purpose.CONFIRM
+        if link.purpose is Purpose.PREVIEW or not link.mailbox_id or not signup.is_asked(session, link.signup_id):
+            return ""
+        return mailboxes.hint(session, link.mailbox_id)
 
 
 def confirm(parts: Parts, token: str, *, wording: str = "", now: datetime | None = None) -> bool:

@@ -121,7 +121,7 @@ class Alert:
     halt        who stopped, gave up or paused it, or what takes it back, where it stands so
     until       until when the authority's message holds of which it was made; outdated: that is over
     reached     of what is stopped: somebody has it, or may have it
-    out         of what is halted: some of it is on the wire, so its figures are not the last
+    out         of what is halted: some of it is on the wire and its answers are to come, so its figures are not the last
     latest      of what goes: up to when it may be given longer, by its lock
     styled      the versions that readers at risk get, in the words of the others
     """
@@ -217,8 +217,15 @@ def shown(parts: Parts, mailing_id: int, *, reader: int | None = None) -> Alert:
             until=(over := lasting.until(session, view)),
             outdated=over is not None and over <= now,
             reached=view.state is not State.STOPPED or hushed.reached(session, mailing_id),
-            out=view.state in (State.PAUSED, State.STOPPED) and wire.busy_in_any(session, mailing_id),
+            out=_out(session, view),
         )
+
+
+def _out(session: Session, view: MailingView) -> bool:
+    # What a lost machine had on the wire a worker settles once it is stopped, and while it is paused nobody.
+    if view.state is State.PAUSED:
+        return wire.held_in_any(session, view.id)
+    return view.state is State.STOPPED and wire.busy_in_any(session, view.id)
 
 
 def _halt(session: Session, view: MailingView) -> Halt | None:

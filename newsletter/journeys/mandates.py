@@ -167,6 +167,9 @@ def _require_signer(session: Session, parts: Parts, mandate_id: int, shown: Show
         raise NotEnough(Fault.MANDATE_OVER)
     if shown.by == found.terms.holder:
         raise NotEnough(Fault.OWN)
+    if shown.by in _held(session, found, now=now).lost:
+        # A signature is added once and never taken out: what counts no more is not given anew.
+        raise BadMandate("came-back")
     word, rules = Word(Rule.TWO, shown.by, shown.factor, shown.assertion, now), parts.house.rules
     try:
         trusted = vouching.keys(parts.house, [word])

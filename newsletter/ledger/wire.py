@@ -3,7 +3,7 @@
 A shard that is given back has every answer written; that of a lost worker is settled by whoever takes it next.
 """
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
 from newsletter.ledger import mailings
@@ -11,12 +11,24 @@ from newsletter.ledger import mailings
 
 def busy(session: Session, mailing_id: int) -> bool:
     """Return whether mail of a mailing is on the wire."""
-    return bool(session.execute(_BUSY, {"mailing": mailing_id}).scalar_one())
+    return _asked(session, _BUSY, mailing_id)
+
+
+def _asked(session: Session, question: TextClause, mailing_id: int) -> bool:
+    return bool(session.execute(question, {"mailing": mailing_id}).scalar_one())
 
 
 def busy_in_any(session: Session, alert: int) -> bool:
     """Return whether mail of an alert is on the wire, in whatever language."""
     return any(busy(session, one) for one in mailings.in_all_languages(session, alert))
+
+
+def held_in_any(session: Session, alert: int) -> bool:
+    """Return whether mail of an alert is on the wire whose holder is there, in whatever language: its answers are still to come.
+
+    A halted mailing is taken by nobody, so where the holder's machine was lost nothing changes before it goes on.
+    """
+    return any(_asked(session, _HELD, one) for one in mailings.in_all_languages(session, alert))
 
 
 def close(session: Session, mailing_id: int) -> bool:
@@ -36,3 +48,9 @@ _FENCE_OFF = text("""
     WHERE mailing_id = :mailing AND state = 'open' AND announced = 0
 """)
 _BUSY = text("SELECT EXISTS (SELECT FROM shard WHERE mailing_id = :mailing AND state = 'open' AND announced > 0)")
+_HELD = text("""
+    SELECT EXISTS (
+        SELECT FROM shard
+        WHERE mailing_id = :mailing AND state = 'open' AND announced > 0 AND lease_until > clock_timestamp()
+    )
+""")

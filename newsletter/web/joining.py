@@ -128,13 +128,11 @@ async def _judged(parts: Parts, trial: Trial, until: float) -> bool:
 
 @router.api_route("/c/{token}", methods=READ)
 def offer(request: Request, token: str, language: str = "") -> HTMLResponse:
-    """Show the button. Mail scanners follow this link: nothing changes."""
+    """Show the button, and for whom it acts. Mail scanners follow this link: nothing changes."""
     tongue = spoken(request, language)
-    confirming.look(pages.product(request).parts, token)
-    agree = _agreement(request, tongue)
-    return pages.of(request).show(
-        "public/confirm.html", language=tongue, token=token, choices=choices(request), agree=agree
-    )
+    who = confirming.look(pages.product(request).parts, token)
+    facts = {"token": token, "who": who, "agree": _agreement(request, tongue), "choices": choices(request)}
+    return pages.of(request).show("public/confirm.html", language=tongue, status=200, **facts)
 
 
 @router.post("/c/{token}")

@@ -80,7 +80,11 @@ def _way_in(request: Request, refusal: NotLoggedIn | NotFresh) -> str:
     if isinstance(refusal, NotFresh):
         return f"/console/prove?back={'/'.join(path.split('/')[:3])}"
     # What was pressed is no page: of an alert it is the one with the number.
-    asked = path if request.method in gate.READ else "/".join(path.split("/")[: 4 if "/alerts/" in path else 3])
+    asked = (
+        gate.asked(request)
+        if request.method in gate.READ
+        else "/".join(path.split("/")[: 4 if "/alerts/" in path else 3])
+    )
     return gate.way("/console/login", asked)
 
 

@@ -1,5 +1,7 @@
 """The whole text of an article: clean in the HTML part, readable in the text part."""
 
+import re
+
 from newsletter.composer import bodies
 
 BODY = (
@@ -50,3 +52,14 @@ def test_text_that_was_never_closed_is_not_lost() -> None:
     assert bodies.text("<p>One<ul><li>Two") == "One\n\n- Two"
     assert bodies.text("Just words &amp; more") == "Just words & more"
     assert bodies.text("") == ""
+
+
+def test_joined_letters_are_never_slanted() -> None:
+    """A mail program slants <em>, <i> and <cite> by itself, and Arabic letters lean backwards then; English ones are left to it."""
+    found = str(bodies.html("<p><em>غزة</em>, <i dir='ltr'>x</i> <cite>كتاب</cite></p>"))
+    assert re.findall(r"<(?:em|i|cite)\b[^>]*>", found) == [
+        '<em class="upright">',
+        '<i dir="ltr" class="upright">',
+        '<cite class="upright">',
+    ]
+    assert "upright" not in bodies.html("<p><em>Gaza</em> <i>x</i></p>")

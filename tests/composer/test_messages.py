@@ -237,6 +237,9 @@ def test_joined_letters_are_never_spaced(layout: Layout) -> None:
     page = part(delivered(digest.compose(content, PERSIAN, layout)), "html")
     assert re.search(r'class="kicker" lang="fa"[^>]*>هشدار فوری', page)
     assert "letter-spacing" not in page
+    # A line that begins in Latin letters is one, and has others behind them.
+    content = samples.digest(lead=(samples.article(1, kind="article", categories=("Sarand", "سرند")),), others=())
+    assert "letter-spacing" not in part(delivered(digest.compose(content, FRAME, layout)), "html")
 
 
 def test_a_hostile_article_stays_text(layout: Layout) -> None:

@@ -8,13 +8,14 @@ from newsletter.ledger import shards
 from newsletter.operators.roles import Role
 from newsletter.web.console import gate
 from tests import house
+from tests.operators.crew import PASSWORD
 from tests.web.test_alerts import desk as desk
 from tests.web.test_alerts import few as few
 from tests.web.test_alerts import made as made
 from tests.web.test_alerts import readers as readers
 from tests.web.test_alerts import worker as worker
 from tests.web.test_alerts import written
-from tests.web.visiting import inside, rows
+from tests.web.visiting import inside, rows, step
 
 IDLE = "UPDATE operator_session SET seen_at = now() - interval '31 minutes', began_at = now() - interval '40 minutes'"
 OVER = "UPDATE operator_session SET seen_at = now() - interval '31 minutes', began_at = now() - interval '13 hours'"
@@ -65,6 +66,24 @@ def test_the_page_that_sends_them_to_the_door_leaves_them_the_button(going, work
     browser.open(f"/console/login?back=/console/alerts/{number}")
     assert "/stop" not in browser.text
     assert "/stop" not in browser.open("/console/login?back=/console/alerts/999").text
+
+
+def test_the_way_in_leads_to_the_very_page_of_a_mail_s_link(going, browse, crew, now, worker):
+    """“Take it back” of the mail about a stop led through the log-in to another page. Nothing else is kept."""
+    _, number = going
+    member, _ = inside(browse, crew, now, Role.APPROVER)
+    here, phone = f"/console/alerts/{number}?retract=1", browse()
+    assert phone.open(here).path == "/console/login"
+    assert f'name="back" value="{here}"' in phone.text
+    phone.post("/console/login", address=member.address, password=PASSWORD, back=here)
+    phone.post("/console/second", factor="totp", answer=step(member, now, 1), back=here)
+    assert str(phone.page.url.raw_path, "ascii") == here
+    assert "<details open>" in phone.text
+    for foreign in ("retract=1&to=//x.example", "to=https://x.example", "token=abc", "code=123456"):
+        stranger = browse().open(f"/console/alerts/{number}?{foreign}")
+        assert f'name="back" value="/console/alerts/{number}"' in stranger.text, foreign
+        led = browse().open(f"/console/login?back=/console/alerts/{number}?{foreign}")
+        assert foreign not in led.text
 
 
 def test_a_word_that_lets_something_go_wants_somebody_who_is_there(going, worker, database_urls):
@@ -171,6 +190,38 @@ def test_while_mail_is_on_the_wire_the_way_to_take_it_back_is_there(going, worke
         shards.release(session, lease)
     assert "refresh" not in browser.open(here).page.headers
     assert f'action="{here}/retract"' not in browser.text, "nobody had it after all"
+
+
+@pytest.mark.parametrize("act", ["stop", "pause"])
+def test_what_is_halted_moves_under_no_thumb_either(going, worker, act):
+    """Stopped in its first second its page reloads until all answers are in, and shut “It was wrong” under the thumb each time."""
+    browser, number = going
+    here = f"/console/alerts/{number}"
+    with worker.parts.database.transaction() as session:
+        lease = shards.take(session, "urgent", owner="a test").lease
+        shards.announce(session, lease, first=0, upto=2)
+    browser.post(f"{here}/{act}")
+    assert browser.open(here).page.headers["refresh"] == "3"
+    assert "<details" not in browser.text, "nothing that a reload shuts"
+    assert 'class="words"' not in browser.text, "nor what is read at length"
+    for own, there in (("retract", f'action="{here}/retract"'), ("words", 'class="words"')):
+        assert f'href="{here}?{own}=1"' in browser.open(here).text
+        assert there in browser.open(f"{here}?{own}=1").text
+        assert "refresh" not in browser.page.headers
+
+
+def test_a_page_does_not_wait_for_a_machine_that_was_lost(going, worker, database_urls):
+    """What is paused is taken by nobody: it asked for itself every three seconds, all night, and none of its figures moved."""
+    browser, number = going
+    here = f"/console/alerts/{number}"
+    with worker.parts.database.transaction() as session:
+        lease = shards.take(session, "urgent", owner="a test").lease
+        shards.announce(session, lease, first=0, upto=2)
+    browser.post(f"{here}/pause")
+    house.by_owner(database_urls, "UPDATE shard SET lease_until = now() - interval '1 second'")
+    assert "refresh" not in browser.open(here).page.headers
+    assert f'action="{here}/retract"' in browser.text
+    assert 'class="words"' in browser.text
 
 
 def test_the_link_of_a_stop_leads_to_no_page_where_nothing_is_to_be_done(going, worker, now):

@@ -192,6 +192,32 @@ def test_whose_signature_counts_no_more_is_said(holder, trustees, desk, readers,
         assert "Waits for signatures: 1 of 2" in text
 
 
+def test_who_came_back_since_they_signed_is_told_what_to_do(holder, trustees, desk, readers, database_urls, now):
+    """Their signature counts no more and no second one is added: the press said nothing, and “1 of 2” stood there all night."""
+    readers(4)
+    here = asked(holder[1], holder[0])
+    signed(here, trustees, now)
+    member, back = trustees[0]
+    house.by_owner(database_urls, "UPDATE operator SET readmitted_at = now() WHERE id = %s", member.id)
+    told = "nobody signs one mandate twice. Have it written down anew"
+    assert told in back.open(here).text
+    assert told not in trustees[1][1].open(here).text
+    back.post(f"{here}/sign", factor="totp", answer=step(member, now, 2))
+    assert told in back.problem
+
+
+def test_nobody_is_asked_to_sign_for_who_may_not_hold_it(holder, trustees, desk, readers, worker, now):
+    """No signature makes it hold: its page says that its holder is out, and asked for one all the same."""
+    readers(4)
+    here = asked(holder[1], holder[0])
+    _, trustee = trustees[0]
+    assert "Sign with this code" in trustee.open(here).text
+    with worker.parts.database.transaction() as session:
+        people.disable(session, holder[0].id, by=SHELL, now=now)
+    assert "Sign with this code" not in trustee.open(here).text
+    assert 'action="/console/mandates' in trustee.text, "ending it is all that is left"
+
+
 def test_anyone_ends_one_without_a_code(holder, trustees, browse, crew, desk, readers, worker, now):
     """Whoever sees it misused need not find their phone's app first."""
     readers(4)

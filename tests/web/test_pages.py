@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from newsletter.journeys import leaving, publish
+from newsletter.journeys import joining, leaving, publish
+from newsletter.subscribers.signup import Wish
 from newsletter.web import create
 from tests import house
 
@@ -316,6 +317,39 @@ def test_pages_without_the_key_of_readers_say_nothing_of_them(pages, worker):
     assert "You act as" not in pages.get(path).text
     assert pages.post(path).status_code == 200
     assert ask(worker, "SELECT count(*) FROM subscription WHERE ended_at IS NULL") == [(1,)]
+
+
+@pytest.fixture
+def asked(worker):
+    """Return the number of a sign-up whose owner has the question before them."""
+    joining.ask(worker.parts, Wish("sarah@gate.com", "en", {"weekly": "weekly"}))
+    joining.work(worker.parts)
+    [(number,)] = ask(worker, "SELECT id FROM signup WHERE state = 'asked'")
+    return number
+
+
+def test_so_does_the_page_by_which_somebody_joins(worker, asked, tmp_path, database_urls):
+    """It gives consent in somebody's name. A link of before, one whose wish is forgotten and a preview's say nothing."""
+    whole = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9", web=True, keys=tmp_path / "keys" / "keys.json")
+    now, made = datetime.now(UTC), worker.parts.tokens
+    with TestClient(create(whole), raise_server_exceptions=False) as pages:
+        path = f"/c/{house.yes_link(worker, asked)}"
+        shown = pages.get(path).text
+        assert "You act as s…@g….com. Not you?" in shown
+        assert "gate" not in shown
+        for silent in (made.confirm(asked, now=now), made.confirm(asked + 1, 1, now=now), made.harmless()):
+            assert "You act as" not in pages.get(f"/c/{silent}").text
+        house.by_owner(database_urls, "UPDATE signup SET undone_at = now()")
+        assert "You act as" not in pages.get(path).text
+    whole.close()
+
+
+def test_pages_without_that_key_ask_for_a_yes_all_the_same(pages, worker, asked):
+    """Whoever has the pages' keys and a mailed link learns no address by it; its owner presses as ever."""
+    path = f"/c/{house.yes_link(worker, asked)}"
+    shown = pages.get(path)
+    assert (shown.status_code, "You act as" in shown.text) == (200, False)
+    assert f'action="{path}' in shown.text
 
 
 def says_for_whom(pages, worker):

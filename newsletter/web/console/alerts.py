@@ -98,9 +98,12 @@ def _shown(
     signing = asking.signing(request, who, Rule.ALONE, bytes.fromhex(locked.fingerprint)) if locked and alone else None
     offer = mandates.offer(parts, number, by=who.operator.id) if alone and locked and not locked.few else None
     whom = calling.whom(parts, number)
+    typed = problem or still or (offer and not offer.refusal)
+    looks = None if typed else _looks(parts, found, checked, approvers=bool(whom.approvers), now=who.now)
     answer = gate.show(
         request,
         "alert.html",
+        moves=looks is not None,
         script=signing is not None,
         signing=signing,
         thumb=_thumb(request, who, found, offer),
@@ -125,8 +128,6 @@ def _shown(
         few=locked is not None and locked.few,
         offer=offer,
     )
-    typed = problem or still or (offer and not offer.refusal)
-    looks = None if typed else _looks(parts, found, checked, approvers=bool(whom.approvers), now=who.now)
     if looks is not None:
         answer.headers["refresh"] = str(looks)
     return answer

@@ -39,7 +39,7 @@ def ask(request: Request, back: str = "") -> Response:
 
 def _halts(request: Request, back: str) -> int | None:
     """Return the alert that somebody watched until their session was idle: they halt it from here, and see nothing of it."""
-    watched = re.fullmatch(r"/console/alerts/(\d{1,18})", back)
+    watched = re.fullmatch(r"/console/alerts/(\d{1,18})", back.partition("?")[0])
     if watched is None:
         return None
     try:

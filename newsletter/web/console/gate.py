@@ -28,7 +28,10 @@ Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 SESSION, DEVICE, FORM = "__Host-session", "__Host-device", "__Host-form"
 DEVICE_SECONDS = 180 * 24 * 3600
 READ = ("GET", "HEAD")
-_INSIDE = re.compile(r"/console(/[a-z0-9-]+)*").fullmatch
+_INSIDE = re.compile(
+    r"/console(/[a-z0-9-]+)*(\?(all|alone|retract|words)=1|\?(translates|updates)=\d{1,18})?"
+).fullmatch
+"""A page of ours, and of what may stand behind its "?" what our own links say."""
 _WRITING = re.compile(r"/console/alerts(?:/\d+/edit)?").fullmatch
 """Where words are posted that somebody wrote for half an hour."""
 _HALTING = re.compile(r"/console/alerts/(\d{1,18})/(?:pause|stop|retract)").fullmatch
@@ -185,7 +188,13 @@ def language(request: Request, who: OperatorView | None = None) -> str:
 
 def inside(path: str) -> str:
     """Return a path of the console, or its front: nobody is led elsewhere by a link to us."""
-    return path if _INSIDE(path) and path not in _DOORS else "/console"
+    return path if _INSIDE(path) and path.partition("?")[0] not in _DOORS else "/console"
+
+
+def asked(request: Request) -> str:
+    """Return the page that somebody wanted to see: with what stands behind its "?" where it is of our own links."""
+    path, query = str(request.scope["path"]), request.scope["query_string"].decode("latin-1")
+    return f"{path}?{query}" if query and _INSIDE(f"{path}?{query}") else path
 
 
 def way(door: str, back: str) -> str:

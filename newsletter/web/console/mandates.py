@@ -132,7 +132,7 @@ def show(request: Request, number: Id) -> HTMLResponse:
 def _shown(request: Request, who: Visitor, number: int, problem: NewsletterError | None = None) -> HTMLResponse:
     parts = gate.made(request).parts
     found, (names, _) = journey.paper(parts, number), journey.team(parts)
-    signs = _signs(found, who)
+    signs, lost = _signs(found, who), who.operator.id in found.held.lost
     signing = asking.signing(request, who, SIGNING, found.mandate.fingerprint) if signs else None
     facts = {
         "paper": found,
@@ -140,6 +140,7 @@ def _shown(request: Request, who: Visitor, number: int, problem: NewsletterError
         "named": _named(names),
         "code": short(found.mandate.fingerprint),
         "signs": signs,
+        "came_back": May.APPROVE in who.operator.may and who.operator.id in found.mandate.signers and lost,
         "signing": signing,
         "codes": found.codes,
     }
@@ -147,9 +148,10 @@ def _shown(request: Request, who: Visitor, number: int, problem: NewsletterError
 
 
 def _signs(found: Paper, who: Visitor) -> bool:
-    """Return whether it is theirs to sign: another's, not signed by them yet, and every word of it before their eyes."""
+    """Return whether it is theirs to sign: another's who may hold it, not signed by them yet, and every word before their eyes."""
     mandate, me = found.mandate, who.operator.id
-    theirs = me != mandate.terms.holder and me not in mandate.signers
+    holder = mandate.terms.holder
+    theirs = me != holder and me not in mandate.signers and holder not in found.held.lost
     return May.APPROVE in who.operator.may and theirs and not found.over and found.whole
 
 
