@@ -22,6 +22,8 @@ from newsletter.tokens import Link, Purpose, TooOld
 
 PATIENCE, SHORT_PATIENCE = 500, 20
 """Milliseconds in which what is at a reader lets go of them: all wishes of the spool wait so long, then each that must wait."""
+READERS_PATIENCE = 3_000
+"""Milliseconds a reader looks at a blank page at most: what is at them then may last, and the spool keeps their wish as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +90,10 @@ def leave_everything(parts: Parts, token: str) -> None:
 
 def _leave_or_spool(parts: Parts, subscriber_id: int, digest_id: int | None) -> None:
     try:
-        with parts.database.transaction() as session:
+        with parts.database.impatient(READERS_PATIENCE) as session:
             end(session, subscriber_id, digest_id)
-    except database.FAILURES:
-        # This machine's clock: the other is away. It says only whether they said yes to something since.
+    except (HeldUp, *database.FAILURES):
+        # This machine's clock: the other is away, or is held up. It says only whether they said yes to something since.
         spooling.keep(parts.home, Wish(subscriber_id, digest_id, datetime.now(UTC)))
 
 

@@ -197,6 +197,19 @@ def test_wishes_that_wait_are_kept_until_the_last_of_them_is_done(newsletter, tm
     assert (leaving.drain(newsletter.parts), ended(newsletter)) == (2, [1, 2])
 
 
+def test_who_leaves_while_somebody_is_at_them_is_told_done_within_seconds(newsletter, tmp_path):
+    """Who pressed stood before a blank page for twenty seconds, and thought that leaving does not work."""
+    house.add_readers(newsletter, tmp_path, house.addresses(1))
+    link = newsletter.parts.tokens.leave(1, 1, 0)
+    with held(newsletter, 1):
+        began = time.monotonic()
+        leaving.leave(newsletter.parts, link)
+        assert time.monotonic() - began < 6
+    assert ended(newsletter) == []
+    newsletter.sweep()
+    assert ended(newsletter) == [1]
+
+
 def _let_time_pass(home):
     ago = time.time() - spooling.AGAIN_SECONDS
     os.utime(spooling.later(home), (ago, ago))
