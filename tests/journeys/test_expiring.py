@@ -42,15 +42,36 @@ def expires_in(made, number, minutes):
         session.execute(text(moment), {"minutes": minutes, "it": number})
 
 
-def left_over(made, tmp_path, words, sink):
+def left_over(made, tmp_path, words, sink, *, reply="451 4.7.1 slow down"):
     """Return an alert of which a relay has taken some and puts the others off."""
-    sink.refuse = lambda recipient: None if recipient < "reader3" else "451 4.7.1 slow down"
+    sink.refuse = lambda recipient: None if recipient < "reader3" else reply
     number = sent(made, tmp_path, words, READERS)
     made.deliver("urgent")
     sink.refuse = lambda _recipient: None
     assert status(made, number).due == 7
     sink.messages.clear()
     return number
+
+
+def put_off_for(made, *, hours):
+    """Have whoever waits be put off since so long ago: by then the steps are of eight hours."""
+    with made.parts.database.transaction() as session:
+        old = "UPDATE delivery SET tries = 8, first_tried = now() - interval '1 hour' * :hours WHERE state = 'deferred'"
+        session.execute(text(old), {"hours": hours})
+
+
+def again(made):
+    """Let whoever waits be tried now."""
+    with made.parts.database.transaction() as session:
+        session.execute(text("UPDATE delivery SET due_at = now() - interval '1 s' WHERE state = 'deferred'"))
+    made.sweep()
+    made.deliver("urgent")
+
+
+def dues(made):
+    """Return when each of those who wait is tried again."""
+    with made.parts.database.transaction() as session:
+        return session.execute(text("SELECT due_at FROM delivery WHERE state = 'deferred'")).scalars().all()
 
 
 def asked(made, sink):
@@ -112,20 +133,41 @@ def test_a_relay_too_slow_for_all_is_said_at_once(slow, crew, tmp_path, words, s
     assert told == [f"Alert {number} goes out now", f"Alert {number} expires with 198 still to be told"]
 
 
-def test_longer_reaches_those_who_were_left(newsletter, crew, tmp_path, words, sink):
-    """The answer to the question: a day more, and the rest get it."""
-    number = left_over(newsletter, tmp_path, words, sink)
+@pytest.mark.parametrize("reply", ["452 4.2.2 mailbox full", "451 4.7.1 greylisted"])
+def test_longer_reaches_those_who_were_left(newsletter, crew, tmp_path, words, sink, reply):
+    """The answer to the question is a day more, for whoever was put off all day as well: the next "later" was their last."""
+    number = left_over(newsletter, tmp_path, words, sink, reply=reply)
     member = crew.member(Role.SENDER)
-    expires_in(newsletter, number, 1)
-    done = expiring.extend(newsletter.parts, number, timedelta(hours=5), by=member.id)
-    assert not done.shortened
-    with newsletter.parts.database.transaction() as session:
-        now = database.now(session)
-        session.execute(text("UPDATE delivery SET due_at = now() - interval '1 s' WHERE state = 'deferred'"))
-    assert timedelta(hours=4, minutes=59) < done.expires_at - now < timedelta(hours=5, minutes=2)
+    expires_in(newsletter, number, 60)
+    put_off_for(newsletter, hours=23)
     newsletter.sweep()
-    newsletter.deliver("urgent")
+    assert len(asked(newsletter, sink)) == 1
+    done = expiring.extend(newsletter.parts, number, timedelta(hours=24), by=member.id)
+    assert not done.shortened
+    sink.refuse = lambda _recipient: reply
+    again(newsletter)
+    found = status(newsletter, number)
+    assert (found.state, found.due, found.expired) == ("sending", 7, 0), "put off once more, and not given up"
+    assert all(due < done.expires_at for due in dues(newsletter)), "and asked for again before the end"
+    sink.refuse = lambda _recipient: None
+    again(newsletter)
     assert (status(newsletter, number).accepted, status(newsletter, number).expired) == (READERS, 0)
+
+
+def test_nobody_is_given_up_before_the_team_is_asked(newsletter, crew, tmp_path, words, sink):
+    """Put off for seventeen hours, they were expired at the next "later", seven hours before anybody was to be asked."""
+    number = left_over(newsletter, tmp_path, words, sink)
+    crew.member(Role.SENDER)
+    expires_in(newsletter, number, 7 * 60)
+    put_off_for(newsletter, hours=17)
+    sink.refuse = lambda _recipient: "452 4.2.2 mailbox full"
+    again(newsletter)
+    assert (status(newsletter, number).due, status(newsletter, number).expired) == (7, 0)
+    sink.refuse = lambda _recipient: None
+    expires_in(newsletter, number, 110)
+    newsletter.sweep()
+    [mail] = asked(newsletter, sink)
+    assert read(mail)["Subject"] == f"Alert {number} expires with 7 still to be told"
 
 
 def test_unanswered_it_expires(newsletter, crew, tmp_path, words, sink):
