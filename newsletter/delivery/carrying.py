@@ -221,8 +221,8 @@ class Carrier:
             self._journal.answered(row.position, accepted=accepted)
         # What was taken is not tried again, whatever the time: seven thousand a second need not ask for it.
         now = self._clock.told if accepted else self._clock.now
-        kind, instead = self._work.lease.kind, self._away.instead
-        judged = outcomes.judge(row, outcome, kind=kind, now=now, instead=instead)
+        lease, instead = self._work.lease, self._away.instead
+        judged = outcomes.judge(row, outcome, kind=lease.kind, now=now, ends=lease.expires_at, instead=instead)
         self._findings.add(judged)
         if judged.cls and thresholds.breaches(self._findings.classes, first=self._first):
             # What is still allowed waits: each further one would hear the same.

@@ -43,13 +43,17 @@ class Judged:
     elsewhere: Refusal | None = None
 
 
-def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime, instead: bool = False) -> Judged:
+def judge(
+    row: Row, outcome: Outcome, *, kind: Kind, now: datetime, ends: datetime | None = None, instead: bool = False
+) -> Judged:
     """Return what becomes of a delivery after one attempt.
 
+    ends      until when its mailing goes; None: for as long as anybody is due
     instead   another relay could have it
     """
     instead = instead and kind is not Kind.TEST
-    if instead and isinstance(outcome, Deferred | Rejected) and (left := _elsewhere(row, outcome, kind=kind, now=now)):
+    refused = outcome if instead and isinstance(outcome, Deferred | Rejected) else None
+    if refused and (left := _elsewhere(row, refused, kind=kind, now=now, ends=ends)):
         return left
     match outcome:
         case Accepted(reply):
@@ -58,20 +62,22 @@ def judge(row: Row, outcome: Outcome, *, kind: Kind, now: datetime, instead: boo
             found = verdict.of(outcome)
             counts = None if found.cls in _STILL and row.tries else found.cls
             if kind is not Kind.TEST and _is_ours(row, found.cls, reply, stage, kind):
-                return Judged(_deferred(row, reply, found, kind=kind, now=now), False, found.limit, counts)
+                return Judged(_deferred(row, reply, found, kind=kind, now=now, ends=ends), False, found.limit, counts)
             dead = found.cls is verdict.Class.DEAD
             return Judged(_result(row, DeliveryState.REJECTED, reply, reason=str(found.cls)), dead, found.limit, counts)
         case Deferred(reply):
             found = verdict.of(outcome)
             counts = None if found.cls in _STILL else found.cls
-            return Judged(_deferred(row, reply, found, kind=kind, now=now), False, found.limit, counts)
+            return Judged(_deferred(row, reply, found, kind=kind, now=now, ends=ends), False, found.limit, counts)
         case Uncertain(_, stage):
             return Judged(_doubted(row, f"no answer after {stage}", kind=kind, now=now))
         case _:
             assert_never(outcome)
 
 
-def _elsewhere(row: Row, refused: Deferred | Rejected, *, kind: Kind, now: datetime) -> Judged | None:
+def _elsewhere(
+    row: Row, refused: Deferred | Rejected, *, kind: Kind, now: datetime, ends: datetime | None
+) -> Judged | None:
     """Return what becomes of mail that another relay could have; None where this refusal is no word of the relay's own.
 
     It is due at once, and by the usual steps where the others had their turns in vain. Who we are is refused to all readers
@@ -83,7 +89,7 @@ def _elsewhere(row: Row, refused: Deferred | Rejected, *, kind: Kind, now: datet
         return None
     result = _result(row, DeliveryState.DEFERRED, refused.reply, reason=str(found.cls), due_at=now + AT_ONCE)
     if again:
-        result = _deferred(row, refused.reply, found, kind=kind, now=now)
+        result = _deferred(row, refused.reply, found, kind=kind, now=now, ends=ends)
     lasting = isinstance(refused, Rejected) or found.cls is not verdict.Class.TRANSIENT
     return Judged(result, limit=found.limit, elsewhere=Refusal(found.cls, lasting))
 
@@ -136,27 +142,28 @@ def _doubted(row: Row, reason: str, *, kind: Kind, now: datetime) -> Result:
 
     Each further time later: a server that takes it and never says so must not have it each minute for a day.
     """
-    due = _next(row, patience=pacing.patience_for(kind), now=now) if kind in AT_LEAST_ONCE else None
-    if due is None:
+    if kind not in AT_LEAST_ONCE or _next(row, patience=pacing.patience_for(kind), now=now) is None:
         return Result(row.id, DeliveryState.UNCERTAIN, reason=reason, in_doubt=True)
     soon = now + DOUBT * LONGER ** min(row.tries, LONGEST)
-    return Result(row.id, DeliveryState.DEFERRED, reason=reason, due_at=min(due, soon), in_doubt=True)
+    return Result(row.id, DeliveryState.DEFERRED, reason=reason, due_at=soon, in_doubt=True)
 
 
-def _deferred(row: Row, reply: Reply, found: verdict.Verdict, *, kind: Kind, now: datetime) -> Result:
+def _deferred(
+    row: Row, reply: Reply, found: verdict.Verdict, *, kind: Kind, now: datetime, ends: datetime | None
+) -> Result:
     """Try again when the steps say so, and not before the server wants.
 
     What we may send in a day is nobody's who waits for it: told "too fast", a reader stays due for as long as the mailing lives.
     """
     ours = found.cls is verdict.Class.RATE and kind not in HEARD_AT_ONCE
-    due = _next(row, patience=None if ours else pacing.patience_for(kind), now=now)
+    due = _next(row, patience=None if ours else pacing.patience_for(kind), now=now, ends=ends)
     if due and found.wait:
         due = max(due, now + min(found.wait, LONGEST_WAIT))
     state = DeliveryState.DEFERRED if due else DeliveryState.EXPIRED
     return _result(row, state, reply, reason=str(found.cls), due_at=due)
 
 
-def _next(row: Row, *, patience: timedelta | None, now: datetime) -> datetime | None:
+def _next(row: Row, *, patience: timedelta | None, now: datetime, ends: datetime | None = None) -> datetime | None:
     tries = row.tries + 1
     return pacing.next_attempt(
         tries,
@@ -164,6 +171,7 @@ def _next(row: Row, *, patience: timedelta | None, now: datetime) -> datetime | 
         now=now,
         patience=patience,
         spread=pacing.spread_of(row.id, tries),
+        ends=ends,
     )
 
 

@@ -15,7 +15,7 @@ FURTHEST = _STEPS[-1] * 1.2 + ASTRAY
 _PATIENCE = {
     Kind.DIGEST: timedelta(hours=72),
     Kind.MAILING: timedelta(hours=72),
-    Kind.ALERT: timedelta(hours=24),
+    Kind.ALERT: None,
     Kind.RETRACTION: timedelta(hours=24),
     Kind.NOTICE: timedelta(hours=24),
     Kind.TEST: timedelta(minutes=30),
@@ -42,7 +42,13 @@ def _zones() -> tuple[ZoneInfo, ...]:
 
 
 def next_attempt(
-    tries: int, *, first_tried: datetime, now: datetime, patience: timedelta | None, spread: float
+    tries: int,
+    *,
+    first_tried: datetime,
+    now: datetime,
+    patience: timedelta | None,
+    spread: float,
+    ends: datetime | None = None,
 ) -> datetime | None:
     """Return when to try a deferred delivery again, or None to give up.
 
@@ -50,16 +56,23 @@ def next_attempt(
     first_tried  aware, UTC
     patience     how long this kind of mail is worth trying: `patience_for`; None: for as long as there is a mailing
     spread       -1.0 … 1.0, from a hash of the delivery (`spread_of`), so the rule stays pure
+    ends         until when there is a mailing, where that is known
 
-    5, 15, 30 min, 1, 2, 4, then every 8 h, each ±20 % (RFC 5321 §4.5.4.1 asks for at least 30 min on average).
+    5, 15, 30 min, 1, 2, 4, then every 8 h, each ±20 % (RFC 5321 §4.5.4.1 asks for at least 30 min on average). What is tried for
+    as long as there is a mailing waits for half of what is left of it at most: no step leads past its end.
     """
     step = _STEPS[min(tries, len(_STEPS)) - 1]
+    if patience is None and ends is not None:
+        step = max(min(step, (ends - now) / 2), _STEPS[0])
     due = now + step * (1 + 0.2 * spread)
     return due if patience is None or due - first_tried <= patience else None
 
 
-def patience_for(kind: Kind) -> timedelta:
-    """Return how long a kind of mail is worth trying: a digest three days, what is urgent one (standards §16)."""
+def patience_for(kind: Kind) -> timedelta | None:
+    """Return how long a kind of mail is worth trying: a digest three days, what is urgent one (standards §16).
+
+    None: for as long as there is a mailing. So is an alert, before whose end people are asked (ADR 0033).
+    """
     return _PATIENCE[kind]
 
 

@@ -342,7 +342,8 @@ def _waits(parts: Parts, row: Row, who: OperatorView, still: Sentence | None, *,
     if step is not Step.STARTS:
         return Waits(row, step)
     if alert.standing(parts, row.mailing).seconded:
-        return Waits(row, Step.SEND if May.SEND in who.may else step)
+        step = Step.SEND if May.SEND in who.may else step
+        return Waits(row, step) if still is None else Waits(row, Step.BLOCKED, still)
     with parts.database.transaction() as session:
         view = mailings.get(session, row.mailing)
         why, alone = _blocked(session, view, now=now), solo.waits(session, view)

@@ -25,7 +25,7 @@ from newsletter.operators.roles import May
 log = structlog.get_logger()
 
 ASK_BEFORE = timedelta(hours=2)
-"""How long before it expires the team is asked at the latest."""
+"""How long before it expires the team is asked at the latest, but about what is short."""
 KEEPS = timedelta(hours=24)
 """How long the question itself is worth sending."""
 
@@ -76,9 +76,10 @@ def extend(parts: Parts, mailing_id: int, longer: timedelta, *, by: int | None =
     with parts.database.transaction() as session:
         now = database.now(session)
         acting.an_alert(session, mailing_id)
-        made = _extended(session, mailings.take(session, mailing_id), longer, now=now)
+        alert = mailings.take(session, mailing_id)
+        made = _extended(session, alert, longer, now=now)
         expiry.expire(session, mailing_id, made.expires_at)
-        if now + ASK_BEFORE < made.expires_at < made.latest:
+        if now < _asks_from(alert, made.expires_at) and made.expires_at < made.latest:
             expiry.ask_again(session, mailing_id)
         facts = {"mailing": mailing_id, "expires_at": made.expires_at.isoformat()}
         audit.append(session, "alert.extended", by=by or audit.SHELL, now=now, **facts)
@@ -96,12 +97,25 @@ def _extended(session: Session, alert: MailingView, longer: timedelta, *, now: d
     return Extended(alert.id, found.until, latest, found.less)
 
 
+def asks_before(began: datetime | None, ends: datetime) -> timedelta:
+    """Return how long before its end the team is asked about an alert: two hours, of a short one half of its time.
+
+    began   when its time began: as it was locked or, of one that goes, as it was let go; None: nobody knows
+    """
+    return min(ASK_BEFORE, (ends - began) / 2) if began else ASK_BEFORE
+
+
+def _asks_from(alert: MailingView, ends: datetime) -> datetime:
+    return ends - asks_before(alert.planned_at, ends)
+
+
 def ask(parts: Parts) -> int:
     """Ask the team about each alert that will expire before all have it; return how many. Safe to repeat: each is asked once."""
     with parts.database.transaction() as session:
         now = database.now(session)
         soon = [alert.id for alert in expiry.expiring(session) if _runs_out(session, parts, alert, now=now)]
-        unwritten = expiry.unwritten(session, before=now + ASK_BEFORE, now=now)
+        found = expiry.unwritten(session, before=now + ASK_BEFORE, now=now)
+        unwritten = [(one, of) for one, of in found if now >= _asks_from(one, one.expires_at or now)]
     tried = partial(telling.tried, parts, failed="the team is not asked")
     asked = sum([tried(alert, partial(_ask, alert_id=alert)) for alert in soon])
     asked += sum([tried(one.id, partial(_ask_for, alert_id=one.id, languages=of)) for one, of in unwritten])
@@ -115,7 +129,7 @@ def _runs_out(session: Session, parts: Parts, alert: MailingView, *, now: dateti
     expires = alert.expires_at
     if expires is None:
         return False
-    if expires <= now + ASK_BEFORE:
+    if now >= _asks_from(alert, expires):
         return True
     bears = quotas.bearing(session, parts.relays, alert.lane, now=now)
     left = shards.left(session, alert.id)

@@ -13,8 +13,6 @@ from newsletter.journeys import telling
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings
 from newsletter.ledger.mailings import Kind, Lane, MailingView
-from newsletter.operators import hooks
-from newsletter.operators.hooks import Event
 
 log = structlog.get_logger()
 
@@ -75,8 +73,7 @@ def _put_back(session: Session, parts: Parts, mailing: MailingView, *, now: date
         return False
     mailings.start_at(session, mailing.id, at)
     if taken.start_at is not None and at - taken.start_at >= LATE:
-        facts = telling.facts_of(locks.current(session, mailing.id))
-        hooks.add(session, Event.RELEASED, **facts, starts_at=at.isoformat())
+        telling.told(session, locks.current(session, mailing.id), starts_at=at)
         parts.nudger.nudge(HOOKS)
     log.warning("put back", mailing=mailing.id, starts_at=at.isoformat())
     return True

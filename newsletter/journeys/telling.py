@@ -88,8 +88,8 @@ def released(
     session: Session, parts: Parts, manifest: Manifest, *, by: int | None, start_at: datetime, now: datetime
 ) -> int:
     """Tell everyone in the team that an alert goes, or when it will, with a link that stops it; return how many were told."""
-    hooks.add(session, Event.RELEASED, **facts_of(manifest), starts_at=start_at.isoformat())
     later, still, base_url = start_at > now, Lane.URGENT in lanes.paused(session), parts.letterhead.base_url
+    told(session, manifest, starts_at=None if still and not later else start_at)
     how, mark = ("later", "-later") if later else ("paused", "-paused") if still else ("now", "")
     sooner = later and bool(
         approvers(session, (by if isinstance(by, int) else None, manifest.author, *manifest.writers))
@@ -116,6 +116,12 @@ def released(
         expires = manifest.expires_at
         return _tell(session, parts, people.active(session), write, expires_at=expires, now=now, about=about)
     return tell(session, parts, people.active(session), write, expires_at=manifest.expires_at, now=now)
+
+
+def told(session: Session, manifest: Manifest, *, starts_at: datetime | None) -> None:
+    """Tell the hook that an alert goes, or when it will; None: once its lane goes on, and nobody knows when that is."""
+    hour, still = starts_at.isoformat() if starts_at else None, Lane.URGENT in lanes.paused(session)
+    hooks.add(session, Event.RELEASED, **facts_of(manifest), starts_at=hour, paused=still)
 
 
 def moment(parts: Parts, at: datetime, language: str) -> str:

@@ -10,7 +10,7 @@ from newsletter import database
 from newsletter.database import Session
 from newsletter.journeys import agreeing, announcing, telling
 from newsletter.journeys.announcing import KEEPS
-from newsletter.journeys.expiring import ASK_BEFORE
+from newsletter.journeys.expiring import ASK_BEFORE, asks_before
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import expiry, locks, mailings
 from newsletter.ledger.mailings import MailingView, State
@@ -36,7 +36,7 @@ def _tell(session: Session, parts: Parts, *, alert_id: int, now: datetime) -> bo
         return False
     manifest = locks.current(session, alert_id)
     expires = view.expires_at or manifest.expires_at
-    if now < asks_from(manifest, expires) or not people.active(session):
+    if now < expires - asks_before(manifest.written_at, manifest.expires_at) or not people.active(session):
         return False
     parts.letterhead.require()
     what = _over(session, view, now=now) if expires <= now else _lacks(session, parts, view, manifest, now=now)
@@ -58,9 +58,3 @@ def _over(session: Session, view: MailingView, *, now: datetime) -> str:
 
     message = lasting.until(session, view)
     return "then" if message is None or message > now else "over"
-
-
-def asks_from(manifest: Manifest, expires: datetime) -> datetime:
-    """Return when the team is asked about an alert: two hours before its time is over, of a short one at half of its time."""
-    short = (manifest.expires_at - manifest.written_at) / 2 if manifest.written_at else ASK_BEFORE
-    return expires - min(ASK_BEFORE, short)

@@ -29,7 +29,10 @@ AWAY = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to send one shard, as long as `fence` is still the shard's. planned_at: when its mailing was planned."""
+    """The right to send one shard, as long as `fence` is still the shard's.
+
+    planned_at   when its mailing was planned; expires_at: until when it goes, as it was leased
+    """
 
     shard_id: int
     fence: int
@@ -43,6 +46,7 @@ class Lease:
     had_to: int | None
     fingerprint: bytes
     planned_at: datetime
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,7 @@ def _lease(found: Row[Any]) -> Lease:
         had_to=found.had_to,
         fingerprint=bytes(found.fingerprint),
         planned_at=found.planned_at,
+        expires_at=found.expires_at,
     )
 
 
@@ -150,7 +155,7 @@ _FREE = f"""{_NOBODY_S} AND s.not_before <= clock_timestamp() AND s.tranche_paus
     AND s.lane NOT IN (SELECT lane FROM paused_lane) AND {_NOT_HELD}"""  # noqa: S608
 # date_trunc in UTC: the session's time zone is UTC (database.py).
 _COLUMNS = """s.id, s.fence, s.mailing_id, m.kind, s.lane, s.provider, s.size, m.digest_id, m.had_to, m.fingerprint,
-    m.planned_at, date_trunc('month', m.created_at)::date AS month"""
+    m.planned_at, m.expires_at, date_trunc('month', m.created_at)::date AS month"""
 _LEASE = f"""
     UPDATE shard s SET owner = :owner, fence = s.fence + 1, lease_until = clock_timestamp() + :lease,
         leased_at = clock_timestamp(), announced = 0

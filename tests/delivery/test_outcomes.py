@@ -145,7 +145,7 @@ def test_later_and_full_with_a_code_for_good_are_asked_three_times_and_count(rep
     assert outcomes.judge(ROW, Rejected(reply, stage), kind=Kind.TEST, now=NOW).result.state is DeliveryState.REJECTED
 
 
-def test_an_alert_that_the_relay_has_no_room_for_is_tried_all_day():
+def test_an_alert_that_the_relay_has_no_room_for_is_tried_as_long_as_it_goes():
     """Its hold ends by itself each hour: three tries would be used up before anybody is awake to mend the relay."""
     refused = Rejected(NOT_NOW, Stage.BODY)
     later = replace(ROW, tries=5, first_tried=NOW - timedelta(hours=5))
@@ -154,7 +154,27 @@ def test_an_alert_that_the_relay_has_no_room_for_is_tried_all_day():
         "it is heard now"
     )
     old = replace(ROW, tries=9, first_tried=NOW - timedelta(hours=23))
-    assert outcomes.judge(old, refused, kind=Kind.ALERT, now=NOW).result.state is DeliveryState.EXPIRED
+    assert outcomes.judge(old, refused, kind=Kind.ALERT, now=NOW).result.state is DeliveryState.DEFERRED
+    assert outcomes.judge(old, refused, kind=Kind.RETRACTION, now=NOW).result.state is DeliveryState.EXPIRED
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Deferred(Reply(452, "4.2.2", "mailbox full"), Stage.RCPT),
+        Deferred(Reply(451, "4.7.1", "Greylisted"), Stage.RCPT),
+        Deferred(Reply(421, "4.7.28", "unusual rate of mail"), Stage.BODY),
+    ],
+)
+def test_who_is_put_off_has_the_alert_tried_again_before_it_ends(outcome):
+    """A step of eight hours led past the end, and who was asked to give it longer gave it to nobody."""
+    old = replace(ROW, tries=9, first_tried=NOW - timedelta(hours=40))
+    for left in (timedelta(minutes=10), timedelta(hours=2), timedelta(hours=8)):
+        found = outcomes.judge(old, outcome, kind=Kind.ALERT, now=NOW, ends=NOW + left).result
+        assert found.state is DeliveryState.DEFERRED
+        assert NOW + timedelta(minutes=4) <= found.due_at < NOW + left
+    digest = outcomes.judge(replace(old, first_tried=NOW), outcome, kind=Kind.DIGEST, now=NOW).result
+    assert digest.due_at > NOW + timedelta(hours=6)
 
 
 @pytest.mark.parametrize(
@@ -240,9 +260,10 @@ def test_an_alert_in_doubt_goes_again_within_a_minute_and_a_digest_never():
 def test_a_server_that_takes_it_and_never_says_so_is_asked_a_dozen_times_a_day():
     """Each minute, for a day, one reader had an alert of yesterday fourteen hundred times, and whoever wrote it heard of that."""
     lost, row, now, times = Uncertain("connection lost", Stage.BODY), ROW, NOW, 1
-    while (found := outcomes.judge(row, lost, kind=Kind.ALERT, now=now).result).due_at:
+    ends = NOW + timedelta(days=1)
+    while (found := outcomes.judge(row, lost, kind=Kind.ALERT, now=now, ends=ends).result).due_at < ends:
         assert found.due_at > now
         now, times = found.due_at, times + 1
         row = replace(row, tries=row.tries + 1, first_tried=row.first_tried or NOW)
-    assert found.state is DeliveryState.UNCERTAIN
-    assert times <= 13
+    assert (found.state, found.in_doubt) == (DeliveryState.DEFERRED, True), "its end leaves it in doubt"
+    assert times <= 12

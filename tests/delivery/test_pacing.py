@@ -21,7 +21,7 @@ def test_a_refused_message_is_tried_again_ever_more_rarely():
 
 
 def test_nobody_is_written_to_after_patience_has_run_out():
-    """News of last week is no news; an alert is worth a day."""
+    """News of last week is no news."""
     late = NOW + timedelta(hours=71, minutes=55)
     assert pacing.next_attempt(9, first_tried=NOW, now=late, patience=timedelta(hours=72), spread=0.0) is None
 
@@ -34,11 +34,28 @@ def test_the_spread_is_the_same_every_time_and_within_bounds(delivery, tries):
     assert spread == pacing.spread_of(delivery, tries)
 
 
-def test_an_alert_is_worth_a_day_and_a_digest_three():
-    """Patience follows the kind of mail (standards §16)."""
-    assert pacing.patience_for(Kind.ALERT) == timedelta(hours=24)
+def test_a_digest_is_worth_three_days_and_an_alert_its_own_time():
+    """Standards §16 gives a day to what is urgent; an alert has until its end, before which people are asked (ADR 0033)."""
     assert pacing.patience_for(Kind.DIGEST) == timedelta(hours=72)
-    assert pacing.patience_for(Kind.RETRACTION) == pacing.patience_for(Kind.ALERT), "what is urgent is urgent"
+    assert pacing.patience_for(Kind.RETRACTION) == timedelta(hours=24), "nobody is asked about it"
+    assert pacing.patience_for(Kind.ALERT) is None
+
+
+@given(tries=st.integers(1, 50), minutes=st.floats(7, 72 * 60), spread=st.floats(-1, 1))
+def test_no_step_leads_past_the_end_of_what_is_tried_until_then(tries, minutes, spread):
+    """Whoever is put off at hour sixteen of a day is asked for again within it, and of an hour's warning within the hour."""
+    ends = NOW + timedelta(minutes=minutes)
+    due = pacing.next_attempt(tries, first_tried=NOW, now=NOW, patience=None, spread=spread, ends=ends)
+    assert NOW + timedelta(minutes=4) <= due < ends
+
+
+def test_an_alert_s_day_holds_no_more_than_fifteen_tries():
+    """Cut steps get shorter towards the end, and must not become a hail."""
+    now, ends, times = NOW, NOW + timedelta(days=1), 1
+    for tries in range(1, 100):
+        now = pacing.next_attempt(tries, first_tried=NOW, now=now, patience=None, spread=0.0, ends=ends)
+        times += now < ends
+    assert times == 15
 
 
 def test_a_window_never_announces_more_than_the_wire_can_begin():

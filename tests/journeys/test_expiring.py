@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from newsletter import database
 from newsletter.journeys import alert, drafting, expiring, retracting, translating
 from newsletter.ledger import locks
 from newsletter.operators.roles import NotAllowed, Role
@@ -42,15 +41,43 @@ def expires_in(made, number, minutes):
         session.execute(text(moment), {"minutes": minutes, "it": number})
 
 
-def left_over(made, tmp_path, words, sink):
-    """Return an alert of which a relay has taken some and puts the others off."""
-    sink.refuse = lambda recipient: None if recipient < "reader3" else "451 4.7.1 slow down"
+def gone_for(urls, number, *, minutes):
+    """Have an alert gone out so long ago, which none of our roles may say."""
+    ago = "UPDATE mailing SET planned_at = now() - interval '1 minute' * %s WHERE id = %s"
+    house.by_owner(urls, ago, minutes, number)
+
+
+def left_over(made, urls, tmp_path, words, sink, *, reply="451 4.7.1 slow down"):
+    """Return an alert that went out four hours ago, of which a relay has taken some and puts the others off."""
+    sink.refuse = lambda recipient: None if recipient < "reader3" else reply
     number = sent(made, tmp_path, words, READERS)
     made.deliver("urgent")
     sink.refuse = lambda _recipient: None
     assert status(made, number).due == 7
     sink.messages.clear()
+    gone_for(urls, number, minutes=240)
     return number
+
+
+def put_off_for(made, *, hours):
+    """Have whoever waits be put off since so long ago: by then the steps are of eight hours."""
+    with made.parts.database.transaction() as session:
+        old = "UPDATE delivery SET tries = 8, first_tried = now() - interval '1 hour' * :hours WHERE state = 'deferred'"
+        session.execute(text(old), {"hours": hours})
+
+
+def again(made):
+    """Let whoever waits be tried now."""
+    with made.parts.database.transaction() as session:
+        session.execute(text("UPDATE delivery SET due_at = now() - interval '1 s' WHERE state = 'deferred'"))
+    made.sweep()
+    made.deliver("urgent")
+
+
+def dues(made):
+    """Return when each of those who wait is tried again."""
+    with made.parts.database.transaction() as session:
+        return session.execute(text("SELECT due_at FROM delivery WHERE state = 'deferred'")).scalars().all()
 
 
 def asked(made, sink):
@@ -59,9 +86,9 @@ def asked(made, sink):
     return [message for message in sink.messages if "expires" in read(message)["Subject"]]
 
 
-def test_each_of_the_team_is_asked_once(newsletter, crew, tmp_path, words, sink):
+def test_each_of_the_team_is_asked_once(newsletter, database_urls, crew, tmp_path, words, sink):
     """Whoever wakes first decides; a second mail every five seconds would only be turned off."""
-    number = left_over(newsletter, tmp_path, words, sink)
+    number = left_over(newsletter, database_urls, tmp_path, words, sink)
     team = [crew.member(Role.SENDER), crew.member(Role.APPROVER, name="Noor Holm")]
     newsletter.sweep()
     assert asked(newsletter, sink) == [], "a day is long"
@@ -78,6 +105,26 @@ def test_each_of_the_team_is_asked_once(newsletter, crew, tmp_path, words, sink)
     assert "do nothing: it expires by itself" in " ".join(body.split())
 
 
+def test_a_short_alert_is_asked_about_at_half_of_its_time(newsletter, database_urls, crew, tmp_path, words, sink):
+    """A warning holds for an hour: asked as it was released, everyone is woken for nothing, and by nobody when it matters."""
+    number = left_over(newsletter, database_urls, tmp_path, words, sink)
+    crew.member(Role.SENDER)
+    expires_in(newsletter, number, 60)
+    gone_for(database_urls, number, minutes=0)
+    newsletter.sweep()
+    assert asked(newsletter, sink) == []
+    gone_for(database_urls, number, minutes=62)
+    newsletter.sweep()
+    assert len(asked(newsletter, sink)) == 1
+    expiring.extend(newsletter.parts, number, timedelta(minutes=90))
+    newsletter.sweep()
+    assert len(asked(newsletter, sink)) == 1
+    expires_in(newsletter, number, 100)
+    gone_for(database_urls, number, minutes=112)
+    newsletter.sweep()
+    assert len(asked(newsletter, sink)) == 2, "and once more before that is over"
+
+
 def test_nobody_is_asked_about_an_alert_that_all_have(newsletter, crew, tmp_path, words, sink):
     """A question without a matter teaches people to delete it unread."""
     number = sent(newsletter, tmp_path, words, 2)
@@ -88,9 +135,9 @@ def test_nobody_is_asked_about_an_alert_that_all_have(newsletter, crew, tmp_path
     assert asked(newsletter, sink) == []
 
 
-def test_without_anybody_to_ask_the_question_stays(newsletter, crew, tmp_path, words, sink):
+def test_without_anybody_to_ask_the_question_stays(newsletter, database_urls, crew, tmp_path, words, sink):
     """Somebody who joins at half past one is asked then."""
-    number = left_over(newsletter, tmp_path, words, sink)
+    number = left_over(newsletter, database_urls, tmp_path, words, sink)
     expires_in(newsletter, number, 60)
     newsletter.sweep()
     assert asked(newsletter, sink) == []
@@ -112,25 +159,46 @@ def test_a_relay_too_slow_for_all_is_said_at_once(slow, crew, tmp_path, words, s
     assert told == [f"Alert {number} goes out now", f"Alert {number} expires with 198 still to be told"]
 
 
-def test_longer_reaches_those_who_were_left(newsletter, crew, tmp_path, words, sink):
-    """The answer to the question: a day more, and the rest get it."""
-    number = left_over(newsletter, tmp_path, words, sink)
+@pytest.mark.parametrize("reply", ["452 4.2.2 mailbox full", "451 4.7.1 greylisted"])
+def test_longer_reaches_those_who_were_left(newsletter, database_urls, crew, tmp_path, words, sink, reply):
+    """The answer to the question is a day more, for whoever was put off all day as well: the next "later" was their last."""
+    number = left_over(newsletter, database_urls, tmp_path, words, sink, reply=reply)
     member = crew.member(Role.SENDER)
-    expires_in(newsletter, number, 1)
-    done = expiring.extend(newsletter.parts, number, timedelta(hours=5), by=member.id)
-    assert not done.shortened
-    with newsletter.parts.database.transaction() as session:
-        now = database.now(session)
-        session.execute(text("UPDATE delivery SET due_at = now() - interval '1 s' WHERE state = 'deferred'"))
-    assert timedelta(hours=4, minutes=59) < done.expires_at - now < timedelta(hours=5, minutes=2)
+    expires_in(newsletter, number, 60)
+    put_off_for(newsletter, hours=23)
     newsletter.sweep()
-    newsletter.deliver("urgent")
+    assert len(asked(newsletter, sink)) == 1
+    done = expiring.extend(newsletter.parts, number, timedelta(hours=24), by=member.id)
+    assert not done.shortened
+    sink.refuse = lambda _recipient: reply
+    again(newsletter)
+    found = status(newsletter, number)
+    assert (found.state, found.due, found.expired) == ("sending", 7, 0), "put off once more, and not given up"
+    assert all(due < done.expires_at for due in dues(newsletter)), "and asked for again before the end"
+    sink.refuse = lambda _recipient: None
+    again(newsletter)
     assert (status(newsletter, number).accepted, status(newsletter, number).expired) == (READERS, 0)
 
 
-def test_unanswered_it_expires(newsletter, crew, tmp_path, words, sink):
+def test_nobody_is_given_up_before_the_team_is_asked(newsletter, database_urls, crew, tmp_path, words, sink):
+    """Put off for seventeen hours, they were expired at the next "later", seven hours before anybody was to be asked."""
+    number = left_over(newsletter, database_urls, tmp_path, words, sink)
+    crew.member(Role.SENDER)
+    expires_in(newsletter, number, 7 * 60)
+    put_off_for(newsletter, hours=17)
+    sink.refuse = lambda _recipient: "452 4.2.2 mailbox full"
+    again(newsletter)
+    assert (status(newsletter, number).due, status(newsletter, number).expired) == (7, 0)
+    sink.refuse = lambda _recipient: None
+    expires_in(newsletter, number, 110)
+    newsletter.sweep()
+    [mail] = asked(newsletter, sink)
+    assert read(mail)["Subject"] == f"Alert {number} expires with 7 still to be told"
+
+
+def test_unanswered_it_expires(newsletter, database_urls, crew, tmp_path, words, sink):
     """Doing nothing is an answer as well."""
-    number = left_over(newsletter, tmp_path, words, sink)
+    number = left_over(newsletter, database_urls, tmp_path, words, sink)
     crew.member(Role.SENDER)
     expires_in(newsletter, number, 30)
     newsletter.sweep()
@@ -140,9 +208,9 @@ def test_unanswered_it_expires(newsletter, crew, tmp_path, words, sink):
     assert (found.state, found.accepted, found.expired) == ("done", READERS - 7, 7)
 
 
-def test_no_longer_than_was_locked(newsletter, crew, tmp_path, words, sink):
+def test_no_longer_than_was_locked(newsletter, database_urls, crew, tmp_path, words, sink):
     """What people agreed to has an end; beyond it a worker would not send, so the command does not pretend."""
-    number = left_over(newsletter, tmp_path, words, sink)
+    number = left_over(newsletter, database_urls, tmp_path, words, sink)
     done = expiring.extend(newsletter.parts, number, timedelta(hours=500))
     with newsletter.parts.database.transaction() as session:
         latest = locks.current(session, number).latest
@@ -156,9 +224,9 @@ def test_no_longer_than_was_locked(newsletter, crew, tmp_path, words, sink):
     assert status(newsletter, number).accepted == READERS, "the worker agrees with the last moment"
 
 
-def test_only_senders_give_longer_and_only_what_is_under_way(newsletter, crew, tmp_path, words, sink):
+def test_only_senders_give_longer_and_only_what_is_under_way(newsletter, database_urls, crew, tmp_path, words, sink):
     """To send longer is to send; and what is over stays over."""
-    number = left_over(newsletter, tmp_path, words, sink)
+    number = left_over(newsletter, database_urls, tmp_path, words, sink)
     with pytest.raises(NotAllowed):
         expiring.extend(newsletter.parts, number, timedelta(hours=1), by=crew.member(Role.APPROVER).id)
     retracting.retract(newsletter.parts, number)
@@ -169,9 +237,9 @@ def test_only_senders_give_longer_and_only_what_is_under_way(newsletter, crew, t
         expiring.extend(newsletter.parts, fresh, timedelta(hours=1))
 
 
-def test_who_has_longer_is_asked_again_before_that_ends(newsletter, crew, tmp_path, words, sink):
+def test_who_has_longer_is_asked_again_before_that_ends(newsletter, database_urls, crew, tmp_path, words, sink):
     """The second night is asked about like the first; at the very end there is nothing left to ask but to know."""
-    number = left_over(newsletter, tmp_path, words, sink)
+    number = left_over(newsletter, database_urls, tmp_path, words, sink)
     crew.member(Role.SENDER)
     expires_in(newsletter, number, 60)
     newsletter.sweep()
@@ -183,9 +251,9 @@ def test_who_has_longer_is_asked_again_before_that_ends(newsletter, crew, tmp_pa
     assert len(asked(newsletter, sink)) == 2
 
 
-def test_the_hook_is_told_as_well(newsletter, crew, tmp_path, words, sink):
+def test_the_hook_is_told_as_well(newsletter, database_urls, crew, tmp_path, words, sink):
     """Mail wakes nobody, and in two hours nothing can be done any more."""
-    number = left_over(newsletter, tmp_path, words, sink)
+    number = left_over(newsletter, database_urls, tmp_path, words, sink)
     crew.member(Role.SENDER)
     expires_in(newsletter, number, 100)
     newsletter.sweep()
@@ -195,7 +263,9 @@ def test_the_hook_is_told_as_well(newsletter, crew, tmp_path, words, sink):
     assert told["expires_at"].startswith("20")
 
 
-def test_the_team_is_asked_for_the_language_that_readers_wait_for(newsletter, crew, readers, files, sink):
+def test_the_team_is_asked_for_the_language_that_readers_wait_for(
+    newsletter, database_urls, crew, readers, files, sink
+):
     """Five were to wait for Arabic, and whoever writes it fell asleep: the alert is done, and they have nothing of it."""
     member = crew.member(Role.WRITER)
     number = alert.send(newsletter.parts, [files["en"], files["fa"]], digest_key=house.DIGEST, later=["ar"])
@@ -203,6 +273,7 @@ def test_the_team_is_asked_for_the_language_that_readers_wait_for(newsletter, cr
     assert status(newsletter, number).state == "done"
     newsletter.sweep()
     assert asked(newsletter, sink) == [], "a day is long"
+    gone_for(database_urls, number, minutes=240)
     expires_in(newsletter, number, 119)
     newsletter.sweep()
     newsletter.sweep()
@@ -215,7 +286,7 @@ def test_the_team_is_asked_for_the_language_that_readers_wait_for(newsletter, cr
 
 
 @pytest.mark.parametrize("why", ["it went", "it was followed", "it is over"])
-def test_nobody_is_asked_for_a_language_that_helps_nobody(newsletter, crew, readers, files, sink, why):
+def test_nobody_is_asked_for_a_language_that_helps_nobody(newsletter, database_urls, crew, readers, files, sink, why):
     """They have it, or another alert in its place, or its time is over: there is nothing left to decide."""
     crew.member(Role.WRITER)
     number = alert.send(newsletter.parts, [files["en"], files["fa"]], digest_key=house.DIGEST, later=["ar"])
@@ -224,6 +295,7 @@ def test_nobody_is_asked_for_a_language_that_helps_nobody(newsletter, crew, read
         alert.send_draft(newsletter.parts, translating.draft(newsletter.parts, [files["ar"]], of=number))
     elif why == "it was followed":
         alert.send(newsletter.parts, [files["en"]], digest_key=house.DIGEST, updates=number)
+    gone_for(database_urls, number, minutes=240)
     expires_in(newsletter, number, 0 if why == "it is over" else 60)
     newsletter.sweep()
     assert asked(newsletter, sink) == []

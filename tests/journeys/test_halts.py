@@ -112,6 +112,12 @@ def test_nobody_has_it_is_not_said_of_what_is_on_the_wire(made, pages, sender, n
     assert ("?retract=1" in text) == (to is State.STOPPED)
 
 
+def nearly_over(urls, number):
+    """Have an alert that went out two hours ago be over in one."""
+    moments = "planned_at = now() - interval '2 hours', expires_at = now() + interval '1 hour'"
+    house.by_owner(urls, f"UPDATE mailing SET {moments} WHERE id = %s", number)
+
+
 def announced(made, number):
     """A worker took it, and was lost with its machine before it could write anything."""
     with made.parts.database.transaction() as session:
@@ -201,7 +207,7 @@ def test_two_sweeps_at_once_tell_once(made, pages, number, author, sink):
 
 def test_the_question_before_it_expires_says_that_it_is_paused(made, pages, number, author, sink, database_urls):
     """“Longer?” is the wrong question of what does not go."""
-    house.by_owner(database_urls, "UPDATE mailing SET expires_at = now() + interval '1 hour' WHERE id = %s", number)
+    nearly_over(database_urls, number)
     assert expiring.ask(made.parts) == 1
     made.deliver("transactional")
     assert "It is paused" not in said(message_from_bytes(sink.messages[0].content, policy=policy.default))
@@ -210,7 +216,7 @@ def test_the_question_before_it_expires_says_that_it_is_paused(made, pages, numb
 def test_of_a_paused_one_it_does(made, pages, number, author, sink, database_urls):
     """The one sentence that somebody can act on."""
     stopping.by_hand(pages.parts, number, State.PAUSED, by=author.id)
-    house.by_owner(database_urls, "UPDATE mailing SET expires_at = now() + interval '1 hour' WHERE id = %s", number)
+    nearly_over(database_urls, number)
     assert expiring.ask(made.parts) == 1
     made.deliver("transactional")
     assert "It is paused: nothing of it goes until" in said(
@@ -230,7 +236,9 @@ def test_a_lane_that_stands_still_is_said_in_what_tells_of_an_alert(
     subject, text = told(made, sink)[approver.address]
     assert subject == f"Alert {number} is released, and does not go yet"
     assert "It does not go yet. The urgent lane has been paused since" in text
-    house.by_owner(database_urls, "UPDATE mailing SET expires_at = now() + interval '1 hour' WHERE id = %s", number)
+    [hook] = [facts for event, facts in nights.calls(made) if event == "released"]
+    assert (hook["starts_at"], hook["paused"]) == (None, True), "and a pager says the same as the mail"
+    nearly_over(database_urls, number)
     text = told(made, sink)[approver.address][1]
     assert "have not got it yet. The urgent lane has been paused since" in text
     assert "It is paused" not in text

@@ -1,5 +1,7 @@
 """An alert is given longer on a phone: as far as its lock allows, and the button says how far that is."""
 
+from sqlalchemy import text
+
 from tests import house
 from tests.web.test_alerts import author as author
 from tests.web.test_alerts import desk as desk
@@ -8,6 +10,7 @@ from tests.web.test_alerts import made as made
 from tests.web.test_alerts import readers as readers
 from tests.web.test_alerts import worker as worker
 from tests.web.test_alerts import written
+from tests.web.test_night import plain
 
 
 def test_it_is_given_longer_as_far_as_its_lock_allows(author, desk, readers, worker):
@@ -44,3 +47,19 @@ def test_the_button_for_longer_promises_no_more_than_its_lock_allows(author, des
     author.post(f"{here}/extend")
     assert author.problem == ""
     assert "Its lock allows it no longer than" in author.text
+
+
+def test_whoever_was_not_reached_in_time_has_a_place_in_the_figures(author, desk, readers, worker, sink):
+    """Five of twelve, none due, none refused, none unsure: whoever reads that looks for the other seven, and finds them nowhere."""
+    readers(2)
+    number = written(author)
+    here = f"/console/alerts/{number}"
+    author.post(f"{here}/lock")
+    sink.refuse = lambda recipient: None if "reader1" in recipient else "452 4.2.2 mailbox full"
+    author.post(f"{here}/release")
+    worker.deliver("urgent")
+    assert "not reached in time" not in author.open(here).text
+    with worker.parts.database.transaction() as session:
+        session.execute(text("UPDATE mailing SET expires_at = now() WHERE id = :it"), {"it": number})
+    worker.sweep()
+    assert "0 refused, 0 unsure · not reached in time: 1" in plain(author.open(here))

@@ -3,7 +3,8 @@
 import pytest
 
 from newsletter import database
-from newsletter.journeys import alert
+from newsletter.journeys import alert, halting
+from newsletter.ledger.mailings import Lane
 from newsletter.operators import people
 from newsletter.operators.roles import Role
 from newsletter.operators.sessions import Factor
@@ -93,6 +94,11 @@ def test_a_word_that_no_worker_settled_offers_to_send(sender, trustee, made, wor
     seen = alert.standing(made.parts, number).locked.fingerprint
     who = trustee[0]
     alert.sign(made.parts, number, by=who.id, factor=Factor.TOTP, answer=step(who, now, 1), seen=seen)
+    assert "Approved: it can be sent" in front(sender[1])
+    halting.pause(worker.parts, [Lane.URGENT])
+    for one in (sender[1], trustee[1]):
+        assert "It does not go yet. The urgent lane has been paused since" in front(one), "at its hour no more than now"
+    halting.resume(worker.parts, [Lane.URGENT])
     assert "Approved: it can be sent" in front(sender[1])
     browser = sender[1].open(f"/console/alerts/{number}")
     assert "Send now to 4 readers" in plain(browser)
