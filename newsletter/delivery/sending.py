@@ -20,8 +20,9 @@ import uvloop
 
 from newsletter import database
 from newsletter.database import Database, Session
-from newsletter.delivery import journal, knocking, leasing, recovery, standing, throttle, vouching, yielding
+from newsletter.delivery import crowding, journal, knocking, leasing, recovery, standing, throttle, vouching, yielding
 from newsletter.delivery.carrying import Carrier
+from newsletter.delivery.crowding import Room
 from newsletter.delivery.envelopes import Envelopes, Identity
 from newsletter.delivery.load import Load
 from newsletter.delivery.recording import PATIENCE_SECONDS, Recorder
@@ -79,6 +80,7 @@ class Sender:
         self._relays = relays
         self._identity = identity
         self._pools: dict[Relay, Pool] = {}
+        self._rooms: dict[Relay, Room] = {}
         self._dice = random.Random()  # noqa: S311  (weights of relays are no secret)
         self._house = house
         self._envelopes = Envelopes(database, tokens, identity)
@@ -103,14 +105,30 @@ class Sender:
         opened   called when a first window is open: there may be more for others
         until    asked before each message: True ends with what is on the wire, writes its outcomes and gives back
 
+        Its sessions end with it: nobody knows when the next work comes, and others may need them.
+
         Raises Unreachable when nothing was begun because no relay answers, and what the database raises.
         """
+        try:
+            return self._work(lane, seconds=seconds, heed=heed, opened=opened, until=until)
+        finally:
+            self._runner.run(self._rest())
+
+    def _work(
+        self,
+        lane: str,
+        *,
+        seconds: float,
+        heed: Callable[[], object],
+        opened: Callable[[], object],
+        until: Callable[[], bool],
+    ) -> int:
         if not self._identity.sender:
             # Its every message would be refused as one reader's fault; whoever released them had a sender.
             log.error("nothing is sent", lane=lane, why="NEWSLETTER_SENDER is not set where this worker runs")
             return 0
         end = time.monotonic() + seconds
-        begun, unreachable = 0, None
+        begun, unreachable, pauses = 0, None, crowding.pauses()
         yields_to = self._relays[Lane.URGENT] if lane == Lane.BULK else ()
         while time.monotonic() < end and not until():
             heed()
@@ -121,15 +139,21 @@ class Sender:
                     "no relay", lane=lane, why=choice.why, relays=[one.name for one in self._relays[Lane(lane)]]
                 )
                 break
+            if not self._has_room(choice.relay, Lane(lane)):
+                break
             over = partial(_over, end, until)
             turn = Turn(choice.relay, False, over, until, opened, yields_to, heed, choice.probe, choice.instead)
             try:
                 carried = self._carry_next(lane, turn, choice)
             except Unreachable as error:
                 if error.crowded:
-                    # It answers, and others have all the sessions that it bears: they go on, and we look again later.
+                    # It answers, and others have all the sessions that it bears: bulk mail looks again later.
                     self._mark(standing.answered, choice.relay)
-                    break
+                    if lane == Lane.BULK:
+                        break
+                    self._mark(standing.crowded, choice.relay)
+                    time.sleep(next(pauses))
+                    continue
                 unreachable = error
                 self._leave_out(choice.relay, Lane(lane), error)
                 continue
@@ -155,7 +179,22 @@ class Sender:
             return None
         if not self._vouch(work):
             return Carried(0, len(work.rows))
-        return self._carry(work, [turn, *self._beside(turn, work.lease)])
+        turns = [turn, *self._beside(turn, work.lease)]
+        return self._carry(work, [self._as_guest(one) for one in turns])
+
+    def _has_room(self, relay: Relay, lane: Lane) -> bool:
+        """Give up sessions that what comes first is in need of; return whether a lane may use any at a relay now."""
+        return self._runner.run(self._room(relay).make(lane, self._pools.get(relay)))
+
+    def _as_guest(self, turn: Turn) -> Turn:
+        """Return a turn that ends once its sessions are wanted: what is not on the wire by then goes in another."""
+        room = self._room(turn.relay)
+
+        def heed() -> None:
+            turn.heed()
+            room.look()
+
+        return replace(turn, heed=heed, until=lambda: room.wanted or turn.until())
 
     def _beside(self, turn: Turn, lease: shards.Lease) -> list[Turn]:
         """Return the turns of the other relays with a pace: one sender gives a shard to all of them at once."""
@@ -165,7 +204,8 @@ class Sender:
         with self.database.transaction() as session:
             now = database.now(session)
             found = throttle.beside(session, relays, lane, lease.provider, turn.relay, now=now)
-        return [replace(turn, relay=relay, limited=True, opened=_nothing, instead=True) for relay in found]
+        free = [relay for relay in found if self._has_room(relay, lane)]
+        return [replace(turn, relay=relay, limited=True, opened=_nothing, instead=True) for relay in free]
 
     def _answers(self, choice: throttle.Choice, lane: str) -> bool:
         """Have a session with a relay of which nobody here knows whether it answers, before mail is taken for it.
@@ -324,12 +364,19 @@ class Sender:
 
     def close(self) -> None:
         """Say QUIT on every connection and end the loop."""
-        for pool in self._pools.values():
-            self._runner.run(pool.close())
+        self._runner.run(self._rest())
         self._runner.close()
+
+    async def _rest(self) -> None:
+        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
 
     def _pool(self, relay: Relay) -> Pool:
         """Return the pool of connections to a relay, made on first use and kept."""
         if relay not in self._pools:
             self._pools[relay] = Pool(relay, helo=self._identity.domain)
         return self._pools[relay]
+
+    def _room(self, relay: Relay) -> Room:
+        if relay not in self._rooms:
+            self._rooms[relay] = Room(self.database, relay)
+        return self._rooms[relay]

@@ -105,6 +105,7 @@ class Pool:
         another  asked, in a thread, before another session is tried beside one that waits: False gives it up
         """
         self._settle_in()
+        self.doubted = True
         await self.give_back(await self._idle_one() or await self._patiently(brief, another))
         self.doubted = False
 
@@ -192,6 +193,18 @@ class Pool:
             await connection.close()
 
     @property
+    def idle(self) -> int:
+        """How many sessions rest: between two calls, all that are open."""
+        return len(self._idle)
+
+    async def keep(self, most: int) -> None:
+        """End all sessions that rest but so many, and have no more than these for a while."""
+        if self._idle:
+            self.crowded(most)
+        surplus = [self._idle.popleft() for _ in range(len(self._idle) - most)]
+        await asyncio.gather(*(connection.close() for connection in surplus))
+
+    @property
     def sessions(self) -> int:
         """How many sessions to have at once: what the URL says, or fewer where the relay bore no more, one more each minute."""
         if self._most < self.relay.connections and time.monotonic() > self._most_until:
@@ -223,7 +236,7 @@ class _Run:
         self._again: deque[Envelope] = deque()
         self._earlier: dict[int, Outcome] = {}
         self._begun = 0
-        self._open = 0
+        self._open = self._most = 0
         self._failure: Exception | None = None
         self._unreachable: Unreachable | None = None
 
@@ -234,6 +247,9 @@ class _Run:
             )
         finally:
             self._leave()
+        if self._most and self._unreachable is not None and self._unreachable.crowded:
+            # Counted now: it says no at its greeting, while the others of ours still log in.
+            self._pool.crowded(self._most)
         # One that fails waits for the others: nothing is on the wire any more when this is told.
         for surprise in ended:
             if surprise is not None:
@@ -286,11 +302,10 @@ class _Run:
                 if not isinstance(error, Unreachable):
                     raise
                 self._unreachable = error
-                if error.crowded:
-                    self._pool.crowded(self._open)
-                self._pool.doubted = not error.crowded
+                self._pool.doubted = True
                 return
             self._open += 1
+            self._most = max(self._most, self._open)
             try:
                 await self._carry(connection, envelope)
             finally:
