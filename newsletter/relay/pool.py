@@ -200,7 +200,7 @@ class Pool:
 
     def crowded(self, open_now: int) -> None:
         """Learn that the relay wanted no session beside so many."""
-        self._most, self._most_until = max(1, open_now), time.monotonic() + CROWDED_SECONDS
+        self._most, self._most_until = max(1, open_now + len(self._idle)), time.monotonic() + CROWDED_SECONDS
 
     @property
     def reconnects(self) -> int:

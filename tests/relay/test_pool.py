@@ -311,6 +311,30 @@ def test_a_relay_that_bears_few_sessions_is_not_asked_for_more_at_each_turn():
         assert server.knocks <= 8 + 3
 
 
+class Thoughtful(Small):
+    """A server that thinks before it turns anybody away."""
+
+    async def serve(self, reader, writer):
+        if self.now >= 3:
+            await asyncio.sleep(0.2)
+        await super().serve(reader, writer)
+
+
+def test_sessions_that_lie_idle_are_borne_as_well():
+    """Those that had done with their mail when the next was turned away did not count: a third of the pace for a minute."""
+
+    async def main(url):
+        pool = Pool(Relay.parse(url), helo="sender.example", manners=QUICK)
+        try:
+            await pool.send(Batch(envelopes(8)))
+            return pool.sessions
+        finally:
+            await pool.close()
+
+    with smtp.running(Thoughtful()) as server:
+        assert asyncio.run(main(f"{server.url}?connections=8")) == 3
+
+
 def test_who_is_not_cleared_costs_the_next_one_nothing():
     """The next envelope is ready before the last question is asked: when the answer is no, it must not vanish."""
     cargo = Batch(envelopes(30), clear=lambda envelope: envelope.key % 5 != 3 or envelope.key in cargo.kept)
