@@ -335,7 +335,7 @@ class _Run:
     async def _first(self) -> Envelope | None:
         """Return an envelope for a session that has none, waiting for it if need be."""
         while (envelope := self._draw()) is None:
-            if self._failure is not None or not await self._cargo.more():
+            if self._failure is not None or not await self._cargo.more() or self._unreachable is not None:
                 return None
         return envelope
 
