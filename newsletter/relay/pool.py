@@ -105,7 +105,7 @@ class Pool:
         another  asked, in a thread, before another session is tried beside one that waits: False gives it up
         """
         self._settle_in()
-        await self.give_back(await self._idle_one() or await self._patiently(brief, another))
+        await self.give_back(await self.idle() or await self._patiently(brief, another))
         self.doubted = False
 
     async def _patiently(self, brief: float | None, another: Callable[[], bool]) -> Connection:
@@ -145,7 +145,7 @@ class Pool:
 
     async def borrow(self, *, plainly: bool = False) -> Connection:
         """Return a living session, opened now if none lies idle; raises opening.Unreachable."""
-        if not plainly and (connection := await self._idle_one()):
+        if not plainly and (connection := await self.idle()):
             return connection
         manners = self._manners
         if self._greeted:
@@ -153,7 +153,8 @@ class Pool:
             manners = replace(manners, greeting=min(manners.greeting, manners.prompt))
         return await self._open(manners, plainly=plainly)
 
-    async def _idle_one(self) -> Connection | None:
+    async def idle(self) -> Connection | None:
+        """Return a living session that lay idle, None where none does."""
         plainly = self._plainly
         while self._idle:
             connection = self._idle.pop()
@@ -272,7 +273,7 @@ class _Run:
             self._answered_or_over.set()
 
     async def _draw_through_sessions(self) -> None:
-        deaths, died = 0, None
+        deaths, died = 0, -math.inf
         while deaths <= self._pool.reconnects and self._unreachable is None:
             # Drawn before a session is opened, so that three envelopes open three sessions and not eight.
             apart = bool(self._apart)
@@ -299,13 +300,14 @@ class _Run:
                 deaths, died = deaths + 1, asyncio.get_running_loop().time()
             await self._pool.give_back(connection)
 
-    async def _session(self, *, plainly: bool, died: float | None) -> Connection:
+    async def _session(self, *, plainly: bool, died: float) -> Connection:
         """Return a session. died: when the last one did, in the loop's time: since a relay may be gone for all, one asks at a time.
 
-        Where one has been opened anew after that, the relay is well and only ends sessions early: then nobody waits for another.
+        Where one has been opened after that, the relay is well and only ends sessions early: then nobody waits for another. Whether
+        those that lie idle are still there is asked of all at once: of a relay that vanished each answer takes minutes.
         """
-        if died is None:
-            return await self._pool.borrow(plainly=plainly)
+        if not plainly and (idle := await self._pool.idle()):
+            return idle
         if died >= self._well_at:
             async with self._anew:
                 if self._unreachable is not None:
