@@ -13,6 +13,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
@@ -47,6 +48,8 @@ KEEP_LEASE_BEATS = 20
 LONGEST_WAIT_SECONDS = 60.0
 HEED_SECONDS = 1.0
 """How often a shard that pays nothing looks whether it must: at full speed every twentieth window."""
+LOOK_SECONDS = 1.0
+"""How often it is looked whether the turn is over while no further window is wanted."""
 PUT_OFF = 3
 """So often a turn is asked for anew: on a machine that is busier than that it comes late all the same."""
 SHUT = Window(frozenset(), 0.0)
@@ -167,6 +170,8 @@ class Carrier:
         while not self._allowed:
             if self._over:
                 return False
+            # What was given may have gone to others: who waits on wakes whoever opens the next, and does so for itself.
+            self._wanted.set()
             self._waiting += 1
             await self._given.wait()
             self._waiting -= 1
@@ -248,8 +253,7 @@ class Carrier:
                 await self._next_window()
                 if self._over:
                     break
-                await self._wanted.wait()
-                self._wanted.clear()
+                await self._until_wanted()
                 await self._learn(self._speed.lately(self._drawn))
                 # Without a journal nothing new is begun while what became of the rest cannot be written.
                 grave, self._grave = self._grave, False
@@ -257,6 +261,13 @@ class Carrier:
         finally:
             self._over = True
             self._given.set()
+
+    async def _until_wanted(self) -> None:
+        """Wait until another window is, or until it is time to end: nobody may be left to say so."""
+        while not (self._wanted.is_set() or self._until()):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wanted.wait(), LOOK_SECONDS)
+        self._wanted.clear()
 
     async def _next_window(self) -> None:
         """Open a window over the next rows, as large as the wire has shown that it can use."""

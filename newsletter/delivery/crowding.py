@@ -53,7 +53,7 @@ class Room:
         """Give up what is wanted of the sessions that rest; return whether this lane may use any now."""
         needed = self._needed()
         if needed not in (None, self._heeded):
-            self._kept = kept(pool.idle, lane) if pool else 0
+            self._kept = kept(pool.resting, lane) if pool else 0
             if pool:
                 await pool.keep(self._kept)
             self._heeded = self._needed()  # what was asked for meanwhile has been given

@@ -131,8 +131,9 @@ def _settled(
         numbers = [one.one.id for one in came if one.answered is answered]
         signup.settled(session, numbers, by=answered.answered_by, now=now)
     # A list's question may have waited for days: whoever said yes to another mail is not asked any more.
-    boxes = {one.one.mailbox_id or 0 for one in came}
-    deliveries.cancel_asked(session, boxes, [asking.to_join(one.one.id) for one in came], reason="answered")
+    if listed := [one.one for one in came if one.one.wish and one.one.wish.listed]:
+        boxes = {one.mailbox_id or 0 for one in listed}
+        deliveries.cancel_asked(session, boxes, [asking.to_join(one.id) for one in listed], reason="answered")
     if left:
         signup.look_at(session, left)
     return sorted(came, key=lambda one: answers.index(one.answered))

@@ -106,7 +106,7 @@ class Pool:
         """
         self._settle_in()
         self.doubted = True
-        await self.give_back(await self._idle_one() or await self._patiently(brief, another))
+        await self.give_back(await self.idle() or await self._patiently(brief, another))
         self.doubted = False
 
     async def _patiently(self, brief: float | None, another: Callable[[], bool]) -> Connection:
@@ -146,7 +146,7 @@ class Pool:
 
     async def borrow(self, *, plainly: bool = False) -> Connection:
         """Return a living session, opened now if none lies idle; raises opening.Unreachable."""
-        if not plainly and (connection := await self._idle_one()):
+        if not plainly and (connection := await self.idle()):
             return connection
         manners = self._manners
         if self._greeted:
@@ -154,7 +154,8 @@ class Pool:
             manners = replace(manners, greeting=min(manners.greeting, manners.prompt))
         return await self._open(manners, plainly=plainly)
 
-    async def _idle_one(self) -> Connection | None:
+    async def idle(self) -> Connection | None:
+        """Return a living session that lay idle, None where none does."""
         plainly = self._plainly
         while self._idle:
             connection = self._idle.pop()
@@ -193,15 +194,15 @@ class Pool:
             await connection.close()
 
     @property
-    def idle(self) -> int:
+    def resting(self) -> int:
         """How many sessions rest: between two calls, all that are open."""
         return len(self._idle)
 
     async def keep(self, most: int) -> None:
         """End all sessions that rest but so many, and have no more than these for a while."""
-        if self._idle:
-            self.crowded(most)
         surplus = [self._idle.popleft() for _ in range(len(self._idle) - most)]
+        if self._idle or surplus:
+            self.crowded(0)  # none is at work now, and those that rest are counted there
         await asyncio.gather(*(connection.close() for connection in surplus))
 
     @property
@@ -213,7 +214,7 @@ class Pool:
 
     def crowded(self, open_now: int) -> None:
         """Learn that the relay wanted no session beside so many."""
-        self._most, self._most_until = max(1, open_now), time.monotonic() + CROWDED_SECONDS
+        self._most, self._most_until = max(1, open_now + len(self._idle)), time.monotonic() + CROWDED_SECONDS
 
     @property
     def reconnects(self) -> int:
@@ -288,7 +289,7 @@ class _Run:
             self._answered_or_over.set()
 
     async def _draw_through_sessions(self) -> None:
-        deaths, died = 0, None
+        deaths, died = 0, -math.inf
         while deaths <= self._pool.reconnects and self._unreachable is None:
             # Drawn before a session is opened, so that three envelopes open three sessions and not eight.
             apart = bool(self._apart)
@@ -314,13 +315,14 @@ class _Run:
                 deaths, died = deaths + 1, asyncio.get_running_loop().time()
             await self._pool.give_back(connection)
 
-    async def _session(self, *, plainly: bool, died: float | None) -> Connection:
+    async def _session(self, *, plainly: bool, died: float) -> Connection:
         """Return a session. died: when the last one did, in the loop's time: since a relay may be gone for all, one asks at a time.
 
-        Where one has been opened anew after that, the relay is well and only ends sessions early: then nobody waits for another.
+        Where one has been opened after that, the relay is well and only ends sessions early: then nobody waits for another. Whether
+        those that lie idle are still there is asked of all at once: of a relay that vanished each answer takes minutes.
         """
-        if died is None:
-            return await self._pool.borrow(plainly=plainly)
+        if not plainly and (idle := await self._pool.idle()):
+            return idle
         if died >= self._well_at:
             async with self._anew:
                 if self._unreachable is not None:
@@ -350,7 +352,7 @@ class _Run:
     async def _first(self) -> Envelope | None:
         """Return an envelope for a session that has none, waiting for it if need be."""
         while (envelope := self._draw()) is None:
-            if self._failure is not None or not await self._cargo.more():
+            if self._failure is not None or not await self._cargo.more() or self._unreachable is not None:
                 return None
         return envelope
 

@@ -72,14 +72,14 @@ class Crew:
         self.database.written(results)
 
 
-def carry(send, *, count, desk=None, kind=Kind.MAILING, tries=0, first_tried=None):
-    """Carry so many rows by what `send` does; return the desk."""
+def carry(send, *, count, desk=None, kind=Kind.MAILING, tries=0, first_tried=None, pace=""):
+    """Carry so many rows by what `send` does; return the desk. pace: of the relay, of whose budget nobody asks here."""
     desk = desk or Desk()
     rows = [Row(place, place, 1, place, place, "", tries, first_tried) for place in range(count)]
     marks = SimpleNamespace(
         begin=lambda _place: None, withdraw=lambda _place: None, answered=lambda _place, **_how: None, lasting=True
     )
-    turn = Turn(Relay.parse("smtp://127.0.0.1:9"), limited=False, until=lambda: False, halt=lambda: False)
+    turn = Turn(Relay.parse(f"smtp://127.0.0.1:9{pace}"), limited=False, until=lambda: False, halt=lambda: False)
     crew = Crew(desk)
 
     async def main():
@@ -87,7 +87,7 @@ def carry(send, *, count, desk=None, kind=Kind.MAILING, tries=0, first_tried=Non
         work = Work(replace(LEASE, kind=kind), rows, {})
         return await Carrier(work, marks, turn, pool=crew, envelopes=crew, recorder=crew).carry()
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    asyncio.run(asyncio.wait_for(main(), 10))
     return desk
 
 
@@ -120,6 +120,59 @@ def test_a_window_that_closes_while_the_next_is_asked_for_doubles_and_forgets_no
     assert sorted(gone) == list(range(400))
     assert gone == sorted(gone), "in the order of the shard"
     assert all(first < upto for first, upto in desk.asked), "a window over nothing would let through who has left"
+
+
+async def one_by_one(cargo, gone, most=400):
+    """Hand over up to so many messages as their turn comes, as a session of the pool does."""
+    while most:
+        if (drawn := cargo.draw()) is None:
+            if not await cargo.more():
+                return
+            continue
+        assert cargo.clear(drawn)
+        cargo.done(drawn, KEPT)
+        gone.append(drawn.key)
+        most -= 1
+
+
+def test_a_session_that_leaves_with_the_last_message_keeps_no_other_waiting():
+    """Two waited, one message was granted, and whoever took it never came again: the other waited for ever, deaf to a stop."""
+    gone = []
+
+    async def send(cargo, _desk):
+        await asyncio.gather(one_by_one(cargo, gone, most=3), one_by_one(cargo, gone))
+        return len(gone)
+
+    carry(send, count=20, pace="?rate=14")
+    assert gone == list(range(20))
+
+
+class Choosy(Desk):
+    """Leaves these places out of every window, as those of readers who left since the lease."""
+
+    def __init__(self, *places):
+        super().__init__()
+        self.left_out = set(places)
+
+    def execute(self, statement, facts):
+        found = super().execute(statement, facts)
+        found.scalars = lambda: self.left_out
+        return found
+
+
+@pytest.mark.parametrize(
+    ("pace", "left"), [("?rate=14", {7}), ("", set(range(250, 900)))], ids=["in turn", "at full speed"]
+)
+def test_a_window_in_which_nobody_may_go_is_followed_by_the_next(pace, left):
+    """A reader who left was the only one of a window: all sessions waited for what nobody would ask for."""
+    gone = []
+
+    async def send(cargo, _desk):
+        await one_by_one(cargo, gone, most=1000)
+        return len(gone)
+
+    carry(send, count=1000, desk=Choosy(*left), pace=pace)
+    assert sorted(gone) == sorted(set(range(1000)) - left)
 
 
 class Moody(Desk):

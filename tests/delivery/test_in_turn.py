@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from contextlib import suppress
 from types import SimpleNamespace
 
 from sqlalchemy import event, text
@@ -13,6 +14,7 @@ from newsletter.delivery.recording import Recorder
 from newsletter.delivery.turns import Turn
 from newsletter.journeys import publish
 from newsletter.ledger.mailings import Lane
+from newsletter.relay.opening import Unreachable
 from newsletter.relay.outcome import Accepted
 from newsletter.relay.reply import Reply
 from newsletter.relay.target import Relay
@@ -28,6 +30,43 @@ class SlowToOpen(smtp.Sink):
         """Keep them waiting, then hold one session."""
         await asyncio.sleep(0.9)
         await super().serve(reader, writer)
+
+
+class Small(smtp.Sink):
+    """Bears four sessions at once, and thinks for 0.2 s about each message. connects: how many came."""
+
+    delay_seconds = staticmethod(lambda: 0.2)
+    now = connects = 0
+    away = False
+
+    async def serve(self, reader, writer):
+        """Hold one session, or none."""
+        self.now, self.connects = self.now + 1, self.connects + 1
+        try:
+            if self.away or self.now > 4:
+                writer.write(b"" if self.away else b"421 4.7.0 Error: too many concurrent connections\r\n")
+                writer.close()
+            else:
+                await super().serve(reader, writer)
+        finally:
+            self.now -= 1
+
+    async def _data(self, *session):
+        if self.away:
+            raise ConnectionResetError
+        return await super()._data(*session)
+
+
+def delivering(made, ended):
+    """Deliver in a thread of its own, which is given up where it does not end; what it raises is of no interest."""
+
+    def run():
+        with suppress(Unreachable):
+            made.deliver("bulk", seconds=30, until=ended.is_set)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
 
 
 def used(made):
@@ -187,4 +226,45 @@ def test_the_last_message_goes_where_the_database_is_a_way_off(tmp_path, databas
         slow_down(made, 0.003)
         made.deliver("bulk", seconds=10)
         assert (len(sink.messages), leases(made), used(made)) == (1, 1, 1)
+        made.close()
+
+
+def test_a_relay_that_bears_few_sessions_has_all_of_a_slow_pace_and_ends_when_asked(tmp_path, database_urls):
+    """One session that could not be opened kept the others waiting for ever, and SIGTERM with them."""
+    with smtp.running(Small()) as sink:
+        made = house.build(tmp_path, database_urls, f"{sink.url}?connections=8&rate=14&daily=1000")
+        composed = house.issue(made, tmp_path, addresses=house.addresses(100))
+        publish.send(made.parts, composed.issue)
+        ended = threading.Event()
+        thread = delivering(made, ended)
+        time.sleep(4)
+        taken = len(sink.messages)
+        ended.set()
+        thread.join(5)
+        assert not thread.is_alive()
+        assert 20 < taken < 70
+        assert len(sink.messages) == used(made) < 70
+        made.close()
+
+
+def test_a_slow_pace_outlives_a_relay_that_was_away(tmp_path, database_urls):
+    """Sessions that died left the others waiting: nothing went on its return, and nobody else could have the shard."""
+    with smtp.running(Small()) as sink:
+        made = house.build(tmp_path, database_urls, f"{sink.url}?connections=4&rate=14&daily=1000")
+        composed = house.issue(made, tmp_path, addresses=house.addresses(60))
+        publish.send(made.parts, composed.issue)
+        thread = delivering(made, threading.Event())
+        time.sleep(1.5)
+        before, sink.away = sink.connects, True
+        thread.join(10)
+        assert not thread.is_alive()
+        assert sink.connects - before <= 2, "one session asks, and who sends next once more"
+        sink.away, taken = False, len(sink.messages)
+        with made.parts.database.transaction() as session:
+            session.execute(text("UPDATE relay_state SET closed_until = now() - interval '1 second'"))
+        made.deliver("bulk", seconds=15)
+        with made.parts.database.transaction() as session:
+            found = dict(session.execute(text("SELECT state, count(*) FROM delivery GROUP BY state")).all())
+        assert 0 < taken < len(sink.messages) == found["accepted"]
+        assert sum(found.values()) - found["accepted"] <= 4, "what was on the wire"
         made.close()

@@ -250,6 +250,43 @@ def test_a_relay_that_is_gone_for_all_sessions_is_asked_by_one_of_them():
     assert server.asked == 1
 
 
+class Closed(smtp.Sink):
+    """A server that hangs up on whoever comes, once it is `away`; `asked` counts these."""
+
+    away = False
+    asked = 0
+    writers = ()
+
+    async def serve(self, reader, writer):
+        self.loop, self.writers = asyncio.get_running_loop(), (*self.writers, writer)
+        if self.away:
+            self.asked += 1
+            writer.close()
+        else:
+            await super().serve(reader, writer)
+
+
+def test_a_relay_that_went_while_all_sessions_lay_idle_is_asked_by_one_of_them():
+    """None of them had died under a message, so each asked for itself: eight connects where one tells."""
+    closed = Closed(delay_seconds=lambda: 0.01)
+
+    async def main(url):
+        pool = Pool(Relay.parse(url), helo="sender.example", manners=QUICK)
+        await pool.send(Batch(envelopes(80)))
+        closed.away, sessions = True, len(closed.writers)
+        for writer in closed.writers:
+            closed.loop.call_soon_threadsafe(writer.transport.abort)
+        await asyncio.sleep(0.2)
+        with pytest.raises(Unreachable):
+            await pool.send(Batch(envelopes(80)))
+        await pool.close()
+        return sessions
+
+    with smtp.running(closed):
+        assert asyncio.run(main(f"{closed.url}?connections=8")) == 8
+    assert closed.asked == 1
+
+
 class Brief(smtp.Sink):
     """A server that takes 0.15 s to greet, and ten messages a session."""
 
@@ -309,6 +346,30 @@ def test_a_relay_that_bears_few_sessions_is_not_asked_for_more_at_each_turn():
         assert 1 <= asyncio.run(main(f"{server.url}?connections=8")) <= 3
         assert len(server.messages) == 200
         assert server.knocks <= 8 + 3
+
+
+class Thoughtful(Small):
+    """A server that thinks before it turns anybody away."""
+
+    async def serve(self, reader, writer):
+        if self.now >= 3:
+            await asyncio.sleep(0.2)
+        await super().serve(reader, writer)
+
+
+def test_sessions_that_lie_idle_are_borne_as_well():
+    """Those that had done with their mail when the next was turned away did not count: a third of the pace for a minute."""
+
+    async def main(url):
+        pool = Pool(Relay.parse(url), helo="sender.example", manners=QUICK)
+        try:
+            await pool.send(Batch(envelopes(8)))
+            return pool.sessions
+        finally:
+            await pool.close()
+
+    with smtp.running(Thoughtful()) as server:
+        assert asyncio.run(main(f"{server.url}?connections=8")) == 3
 
 
 def test_who_is_not_cleared_costs_the_next_one_nothing():
