@@ -200,9 +200,9 @@ class Pool:
 
     async def keep(self, most: int) -> None:
         """End all sessions that rest but so many, and have no more than these for a while."""
+        if self._idle:
+            self.crowded(most)
         surplus = [self._idle.popleft() for _ in range(len(self._idle) - most)]
-        if self._idle or surplus:
-            self.crowded(0)  # none is at work now, and those that rest are counted there
         await asyncio.gather(*(connection.close() for connection in surplus))
 
     @property
@@ -212,9 +212,9 @@ class Pool:
             self._most, self._most_until = self._most + 1, time.monotonic() + CROWDED_SECONDS
         return self._most
 
-    def crowded(self, open_now: int) -> None:
+    def crowded(self, borne: int) -> None:
         """Learn that the relay wanted no session beside so many."""
-        self._most, self._most_until = max(1, open_now + len(self._idle)), time.monotonic() + CROWDED_SECONDS
+        self._most, self._most_until = max(1, borne), time.monotonic() + CROWDED_SECONDS
 
     @property
     def reconnects(self) -> int:
@@ -306,7 +306,7 @@ class _Run:
                 self._pool.doubted = True
                 return
             self._open += 1
-            self._most = max(self._most, self._open)
+            self._most = max(self._most, self._open + self._pool.resting)
             try:
                 await self._carry(connection, envelope)
             finally:
