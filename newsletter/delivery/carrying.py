@@ -48,6 +48,8 @@ KEEP_LEASE_BEATS = 20
 LONGEST_WAIT_SECONDS = 60.0
 HEED_SECONDS = 1.0
 """How often a shard that pays nothing looks whether it must: at full speed every twentieth window."""
+REST_SECONDS = 1.0
+"""How long nobody takes a shard whose first window was refused."""
 LOOK_SECONDS = 1.0
 """How often it is looked whether the turn is over while no further window is wanted."""
 PUT_OFF = 3
@@ -298,7 +300,7 @@ class Carrier:
         finally:
             self._put_back(rows[len(window.asked) if window else 0 :])
         if window is None or window.wait > budget.PATIENCE_SECONDS:
-            self._wait = min(window.wait if window else 0.0, LONGEST_WAIT_SECONDS)
+            self._wait = min(window.wait, LONGEST_WAIT_SECONDS) if window else self._rest
             self._over = True
         elif not window.asked:
             self._wanted.set()
@@ -309,6 +311,11 @@ class Carrier:
                 self._recall()  # refused, while this one was asked for
             if first and window.allowed:
                 await asyncio.to_thread(self._opened)
+
+    @property
+    def _rest(self) -> float:
+        """Seconds for which a shard rests that may not be sent now: taken again at once it would be given back at once."""
+        return 0.0 if self._drawn else REST_SECONDS
 
     async def _ask(self, rows: Sequence[Row], *, relay: Relay | None) -> Window | None:
         unspent, self._unspent = (self._unspent, []) if relay else ([], self._unspent)

@@ -109,6 +109,8 @@ def open(
             throttle.refund(session, relay, lease.lane, lease.provider, unspent, now=now(session))
         if yields_to and yielding.wanted(session, yields_to):
             return None
+        if lease.retry and shards.first_attempts_wait(session, lease.lane):
+            return None
         granted = None
         if relay is not None:
             throttle.lock(session, relay)

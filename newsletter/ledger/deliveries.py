@@ -279,7 +279,7 @@ _CANCEL_RETRIES = text(f"""
 def gather(session: Session, *, now: datetime) -> int:
     """Put deferred rows whose time has come into shards of their own; return how many rows.
 
-    First attempts never wait behind retries: a retry shard is leased only when the lane has no first attempt.
+    First attempts never wait behind retries: a retry shard is leased, and opens a window, only when the lane has no first attempt.
     """
     # One at a time: two sweeps at once must not gather the same row twice.
     if not session.execute(text("SELECT pg_try_advisory_xact_lock(hashtext('ledger.gather'))")).scalar_one():

@@ -32,6 +32,7 @@ class Lease:
     """The right to send one shard, as long as `fence` is still the shard's.
 
     planned_at   when its mailing was planned; expires_at: until when it goes, as it was leased
+    retry        it holds no first attempts
     """
 
     shard_id: int
@@ -47,6 +48,7 @@ class Lease:
     fingerprint: bytes
     planned_at: datetime
     expires_at: datetime | None = None
+    retry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,7 @@ def _lease(found: Row[Any]) -> Lease:
         fingerprint=bytes(found.fingerprint),
         planned_at=found.planned_at,
         expires_at=found.expires_at,
+        retry=found.retry,
     )
 
 
@@ -154,7 +157,7 @@ _NOBODY_S = """(s.lease_until IS NULL
 _FREE = f"""{_NOBODY_S} AND s.not_before <= clock_timestamp() AND s.tranche_pause IS NULL AND m.state = 'sending'
     AND s.lane NOT IN (SELECT lane FROM paused_lane) AND {_NOT_HELD}"""  # noqa: S608
 # date_trunc in UTC: the session's time zone is UTC (database.py).
-_COLUMNS = """s.id, s.fence, s.mailing_id, m.kind, s.lane, s.provider, s.size, m.digest_id, m.had_to, m.fingerprint,
+_COLUMNS = """s.id, s.fence, s.retry, s.mailing_id, m.kind, s.lane, s.provider, s.size, m.digest_id, m.had_to, m.fingerprint,
     m.planned_at, m.expires_at, date_trunc('month', m.created_at)::date AS month"""
 _LEASE = f"""
     UPDATE shard s SET owner = :owner, fence = s.fence + 1, lease_until = clock_timestamp() + :lease,
@@ -173,6 +176,18 @@ _TAKE_STOPPED = text(f"""
         SELECT s.id, s.announced, s.leased_at FROM shard s JOIN mailing m ON m.id = s.mailing_id
         WHERE {_NOBODY_S} AND m.state IN ('stopped', 'retracted') LIMIT 1 FOR UPDATE OF s SKIP LOCKED
     ) {_LEASE}
+""")  # noqa: S608
+
+
+def first_attempts_wait(session: Session, lane: Lane) -> bool:
+    """Return whether a shard of first attempts could be leased in a lane at this moment."""
+    return session.execute(_FIRST, {"lane": lane, "away": AWAY}).scalar_one_or_none() is not None
+
+
+# As they are taken: one that somebody keeps locked cannot be, and whoever stood aside for it would do so again and again.
+_FIRST = text(f"""
+    SELECT s.id FROM shard s JOIN mailing m ON m.id = s.mailing_id WHERE s.lane = :lane AND NOT s.retry AND {_FREE}
+    LIMIT 1 FOR SHARE OF s SKIP LOCKED
 """)  # noqa: S608
 
 
