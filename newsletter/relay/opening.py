@@ -5,6 +5,7 @@ A failure here has begun no message, so it is an error with its reason in words 
 
 import asyncio
 import ipaddress
+import re
 import socket
 import ssl
 from enum import StrEnum
@@ -50,13 +51,22 @@ class Unreachable(NotFound):
         self.cause = cause
         self.refused = _refused(cause, said)
         self._reason = reason
+        self._later = said is not None and said.first_digit == 4
 
     @property
     def crowded(self) -> bool:
-        """Whether the relay answers and has all the sessions that it bears: not away, and no reason to ask for another."""
-        return self.cause is Cause.GREETING and verdict.judge(Stage.GREETING, 421, None, self._reason).cls is Class.RATE
+        """Whether the relay answers and has all the sessions that it bears: not away, and no reason to ask for another.
+
+        What it bears of one account it says once it knows the account.
+        """
+        logging_in = self.cause is Cause.LOGIN and self._later and not _ATTEMPTS.search(self._reason)
+        if not logging_in and self.cause is not Cause.GREETING:
+            return False
+        return verdict.judge(Stage.GREETING, 421, None, self._reason).cls is Class.RATE
 
 
+_ATTEMPTS = re.compile(r"attempt|authenticat|fail", re.IGNORECASE)
+"""What was too much is not how many sessions there are: whoever logs in again at once makes it worse."""
 _STAGES = {Cause.GREETING: Stage.GREETING, Cause.TLS: Stage.TLS, Cause.LOGIN: Stage.AUTH}
 _OURS = (Class.SENDER, Class.POLICY)
 
