@@ -108,6 +108,25 @@ AWAY = [
 ]
 
 
+def test_a_slow_relay_that_was_away_has_its_pace_again(estate, relay, figures):
+    """At a slow pace a session that could not be opened left the others waiting for ever, on a lease that never ran out."""
+    made = estate.product(relay_url=f"{relay.url}?connections=8&rate=14")
+    composed = house.issue(made, estate.folder, addresses=house.addresses(600))
+    machine = estate.machine()
+    machine.worker("worker", "bulk,upkeep", children=2)
+    machine.beat()
+    publish.send(made.parts, composed.issue)
+    wait_for(lambda: relay.taken > 60)
+    relay.be(listening="no")
+    time.sleep(8)
+    before = relay.be(listening="yes")["taken"]
+    wait_for(lambda: relay.taken > before + 14 * 5, seconds=90, what="five seconds of its pace after its return")
+    wait_for(lambda: status(made, composed.mailing).over or (made.sweep() and hurry(made)), seconds=200, every=0.5)
+    found = audit(made, relay.record(), composed.mailing).sound()
+    figures("2 paced", "a relay of fourteen a second is away", **found.figures())
+    assert (found.state, found.accepted + found.uncertain) == ("done", 600)
+
+
 @pytest.mark.parametrize(("listening", "away"), AWAY)
 def test_a_relay_that_is_away_is_asked_seldom_and_found_again(estate, relay, figures, listening, away):
     """Refusing, hanging up, silent or black-holed: mail waits, and flows again within a minute of its return."""
