@@ -96,19 +96,19 @@ def test_a_relay_slower_than_a_window_still_gets_everything_once(newsletter, sin
 
 def test_who_leaves_while_a_slow_relay_is_waited_for_gets_nothing_and_costs_nobody_else(newsletter, sink, tmp_path):
     """They are introduced already, and their window has closed: what is asked for anew must not go, and the others go once."""
-    sink.command_seconds = 0.25
+    sink.command_seconds = 0.6
     sink.hang_up = lambda recipient: recipient.startswith("reader11@")
-    mailing = under_way(newsletter, tmp_path, count=24)
+    mailing = under_way(newsletter, tmp_path, count=12)
     with delivering(newsletter):
         wait_for(lambda: len(sink.said) >= 8)
         with newsletter.parts.database.transaction() as session:
-            left = session.execute(text("SELECT mailbox_id FROM delivery ORDER BY position LIMIT 3")).scalars().all()
-            for mailbox in left:
+            left = session.execute(text("SELECT mailbox_id FROM delivery ORDER BY position OFFSET 1 LIMIT 3")).scalars()
+            for mailbox in left.all():
                 deliveries.cancel(session, mailbox, reason="left")
         wait_for(lambda: status(newsletter, mailing).over, seconds=30)
     found = status(newsletter, mailing)
-    assert (found.state, found.accepted, found.cancelled, found.uncertain) == ("done", 20, 3, 1)
-    assert len(sink.messages) == len({message.recipient for message in sink.messages}) == 21
+    assert (found.state, found.accepted, found.cancelled, found.uncertain) == ("done", 8, 3, 1)
+    assert len(sink.messages) == len({message.recipient for message in sink.messages}) == 9
 
 
 def test_a_paused_lane_hands_nothing_over_until_resumed(newsletter, sink, tmp_path):

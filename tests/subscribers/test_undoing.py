@@ -322,6 +322,7 @@ def test_who_is_named_by_many_lists_without_evidence_is_asked_once_and_counted_o
     assert waits(moving, done[1].number) == set()
     moving.lists.ask("UPDATE unproven SET asked_at = now() - interval '32 days' WHERE asked_at IS NOT NULL")
     with moving.lists.database.transaction() as session:
-        unproven.forget(session, now=database.now(session), most=9)
+        now = database.now(session)
+        unproven.forget(session, unproven.over(session, now=now, most=9), now=now)
     assert moving.people() == set()
     assert moving.bring(path).silent == 1
