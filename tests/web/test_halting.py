@@ -1,5 +1,7 @@
 """Halting asks for no code: not of whoever has only watched, and whoever is out is told that nothing was halted."""
 
+import time
+
 import pytest
 
 from newsletter import database
@@ -22,13 +24,16 @@ OVER = "UPDATE operator_session SET seen_at = now() - interval '31 minutes', beg
 
 
 @pytest.fixture
-def going(browse, crew, now, desk, readers):
+def going(browse, crew, now, desk, readers, worker):
     """Return somebody's browser on the page of an alert that goes, and its number."""
     readers(2)
     _, browser = inside(browse, crew, now, Role.SENDER)
     number = written(browser)
     browser.post(f"/console/alerts/{number}/lock")
     browser.post(f"/console/alerts/{number}/release")
+    patience = time.monotonic() + 20
+    while state(worker, number) != "sending" and time.monotonic() < patience:
+        time.sleep(0.05)  # a desk that is busy answers later than the page waits
     return browser, number
 
 
