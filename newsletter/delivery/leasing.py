@@ -91,7 +91,8 @@ def _uninvited(session: Session, taken: shards.Lease, rows: list[deliveries.Row]
     """Cancel what nobody asked for to those who may not be written to since: a question to people of a list may wait for weeks."""
     if taken.kind != Kind.NOTICE or taken.lane != Lane.BULK:
         return {}
-    barred = {row.id: "suppressed" for row in rows if suppression.reasons(session, row.mailbox_id)}
+    suppressed = suppression.suppressed(session, [row.mailbox_id for row in rows])
+    barred = {row.id: "suppressed" for row in rows if row.mailbox_id in suppressed}
     deliveries.bar(session, taken, barred)
     return barred
 

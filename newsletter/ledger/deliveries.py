@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Select, Text, and_, case, cast, func, null, or_, select, text, update
+from sqlalchemy import Select, Text, and_, case, cast, func, null, or_, select, text, update
 from sqlalchemy.orm import Session
 
+from newsletter import mailboxes
 from newsletter.ledger import mailings
 from newsletter.ledger.mailings import ORDINARY, Kind, MailingView
 from newsletter.ledger.shards import CANCELLED, EXPIRED, Lease
@@ -346,7 +347,7 @@ def had(session: Session, gone: Sequence[MailingView], readers: Sequence[int]) -
     arrived = or_(
         Delivery.state.in_((DeliveryState.ACCEPTED, DeliveryState.UNCERTAIN)), Delivery.uncertain_at.is_not(None)
     )
-    theirs = Delivery.mailbox_id == func.any(cast(list(readers), ARRAY(BigInteger)))
+    theirs = Delivery.mailbox_id == mailboxes.among(readers)
     found: dict[int, set[int]] = {}
     for mailbox, mailing in session.execute(
         select(Delivery.mailbox_id, Delivery.mailing_id).where(mine, arrived, theirs)

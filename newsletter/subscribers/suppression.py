@@ -179,6 +179,12 @@ def of_mailboxes(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
     return set(session.execute(known).scalars())
 
 
+def suppressed(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
+    """Return those of some mailboxes that are suppressed now."""
+    theirs = (Suppression.mailbox_id == mailboxes.among(mailbox_ids), Suppression.lifted_at.is_(None))
+    return set(session.execute(select(Suppression.mailbox_id).where(*theirs)).scalars())
+
+
 def reasons(session: Session, mailbox_id: int) -> list[str]:
     """Return why a mailbox is suppressed now."""
     live = (Suppression.mailbox_id == mailbox_id, Suppression.lifted_at.is_(None))

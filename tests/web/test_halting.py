@@ -37,6 +37,14 @@ def going(browse, crew, now, desk, readers, worker):
     return browser, number
 
 
+def on_the_wire(worker):
+    """Begin with the alert's readers, and hear nothing of them yet; return the lease."""
+    with worker.parts.database.transaction() as session:
+        lease = shards.take(session, "urgent", owner="a test").lease
+        shards.announce(session, lease, first=0, upto=2)
+    return lease
+
+
 def state(worker, number):
     return rows(worker, f"SELECT state FROM mailing WHERE id = {number}")[0][0]
 
@@ -180,9 +188,8 @@ def test_while_mail_is_on_the_wire_the_way_to_take_it_back_is_there(going, worke
     """Stopped in its first second: whoever followed the link of the stop found a page without the button, which stood still."""
     browser, number = going
     here = f"/console/alerts/{number}"
+    lease = on_the_wire(worker)
     with worker.parts.database.transaction() as session:
-        lease = shards.take(session, "urgent", owner="a test").lease
-        shards.announce(session, lease, first=0, upto=2)
         token = worker.parts.tokens.stop(number, now=database.now(session))
     stopped = browser.client.post(f"/h/{token}").text
     assert f'href="{here}?retract=1"' in stopped
@@ -202,9 +209,7 @@ def test_what_is_halted_moves_under_no_thumb_either(going, worker, act):
     """Stopped in its first second its page reloads until all answers are in, and shut “It was wrong” under the thumb each time."""
     browser, number = going
     here = f"/console/alerts/{number}"
-    with worker.parts.database.transaction() as session:
-        lease = shards.take(session, "urgent", owner="a test").lease
-        shards.announce(session, lease, first=0, upto=2)
+    on_the_wire(worker)
     browser.post(f"{here}/{act}")
     assert browser.open(here).page.headers["refresh"] == "3"
     assert "<details" not in browser.text, "nothing that a reload shuts"
@@ -219,9 +224,7 @@ def test_a_page_does_not_wait_for_a_machine_that_was_lost(going, worker, databas
     """What is paused is taken by nobody: it asked for itself every three seconds, all night, and none of its figures moved."""
     browser, number = going
     here = f"/console/alerts/{number}"
-    with worker.parts.database.transaction() as session:
-        lease = shards.take(session, "urgent", owner="a test").lease
-        shards.announce(session, lease, first=0, upto=2)
+    on_the_wire(worker)
     browser.post(f"{here}/pause")
     house.by_owner(database_urls, "UPDATE shard SET lease_until = now() - interval '1 second'")
     assert "refresh" not in browser.open(here).page.headers
