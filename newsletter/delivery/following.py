@@ -1,10 +1,12 @@
 """What an alert means for the ones before it: an update replaces them, a retraction waits until they are off the wire.
 
+So does an update, for those alone whom a worker has one of them on the wire for: the newer never comes before the older.
+
 A language that comes later stands beside the alert of which it is one, and under the mail that its reader had of that.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from newsletter import database
 from newsletter.database import Session
@@ -14,6 +16,9 @@ from newsletter.ledger.mailings import Kind, MailingView, State
 
 TRANSLATED = frozenset({State.SENDING, State.PAUSED, State.DONE})
 """What takes a further language: it is on its way, or has gone to all."""
+
+REST, LONGEST_REST = timedelta(seconds=0.2), timedelta(seconds=10)
+"""How long a shard rests at least and at most in which all wait for the older mail: a quick relay answers within the first."""
 
 
 class Retracted(Conflict):
@@ -132,6 +137,18 @@ def supersede(session: Session, update: MailingView, *, now: datetime) -> list[i
     # Not before the update was planned: by that it is known that nobody stopped them (`ledger.hushed`).
     ended_at = max(now, database.now(session))
     return [one for one in every if _end(session, mailings.get(session, one), now=ended_at)]
+
+
+def overtaken(session: Session, mailing: MailingView, readers: Sequence[int]) -> set[int]:
+    """Return which of these mailboxes would have an alert before the one that it follows, in whatever language: they wait."""
+    before = mailings.followed(session, mailing.translates or mailing.id)
+    every = [two for one in before for two in mailings.in_all_languages(session, one)]
+    return wire.reaching(session, every, readers) if every and readers else set()
+
+
+def rest(planned_at: datetime, *, now: datetime) -> timedelta:
+    """Return how long a shard rests in which all wait since then: a tenth of that, so that a wire that hangs is asked seldom."""
+    return min(max((now - planned_at) / 10, REST), LONGEST_REST)
 
 
 def answered(session: Session, mailing: MailingView) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from newsletter import mailboxes
+from newsletter import database, mailboxes
 from newsletter.composer import styles
 from newsletter.database import Session
 from newsletter.delivery import following, journal
@@ -33,6 +33,7 @@ class Work:
 
     thread   the mailings that it answers, the first of the thread first
     threads  the same by mailbox, where it is another: of whoever had a language that came later
+    waits    how many more are due, and would have it before what it follows; where there are no others it is given back by now
     """
 
     lease: shards.Lease
@@ -40,6 +41,7 @@ class Work:
     readers: dict[int, Detail]
     thread: tuple[int, ...] = ()
     threads: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    waits: int = 0
 
 
 def lease(session: Session, lane: str, *, owner: str, journals: Path) -> Work | None:
@@ -51,7 +53,9 @@ def lease(session: Session, lane: str, *, owner: str, journals: Path) -> Work | 
     if taken is None:
         return None
     moved(session, taken.lease, taken.handed)
-    rows = deliveries.due(session, taken.lease)
+    due = deliveries.due(session, taken.lease)
+    rows = _in_order(session, taken.lease, due)
+    waits = len(due) - len(rows)
     barred = _bar(session, taken.lease, rows)
     rows = [row for row in rows if row.id not in barred]
     readers = _readers(session, rows)
@@ -62,17 +66,28 @@ def lease(session: Session, lane: str, *, owner: str, journals: Path) -> Work | 
         deliveries.bar(session, taken.lease, unreadable)
         log.warning("unreadable", shard=taken.lease.shard_id, deliveries=sorted(unreadable))
     left = [row for row in rows if row.id not in unreadable]
+    if waits and not left:
+        shards.release(session, taken.lease, after=following.rest(taken.lease.planned_at, now=database.now(session)))
     if taken.lease.kind not in _THREADED:
         return Work(taken.lease, left, readers)
     mailing = mailings.get(session, taken.lease.mailing_id)
     threads = following.answered_by_each(session, mailing, [row.mailbox_id for row in left])
-    return Work(taken.lease, left, readers, following.answered(session, mailing), threads)
+    return Work(taken.lease, left, readers, following.answered(session, mailing), threads, waits)
 
 
 def moved(session: Session, lease: shards.Lease, readers: Sequence[int]) -> None:
     """Remember how far the subscribers who were handed a digest, or may have been, have had it."""
     if lease.kind == Kind.DIGEST and lease.digest_id is not None and lease.had_to is not None and readers:
         subscriptions.moved(session, lease.digest_id, list(readers), had_to=lease.had_to)
+
+
+def _in_order(session: Session, taken: shards.Lease, rows: list[deliveries.Row]) -> list[deliveries.Row]:
+    """Return the rows that do not come before what their alert follows."""
+    if taken.kind != Kind.ALERT:
+        return rows
+    mailing = mailings.get(session, taken.mailing_id)
+    wait = following.overtaken(session, mailing, [row.mailbox_id for row in rows])
+    return [row for row in rows if row.mailbox_id not in wait]
 
 
 def _bar(session: Session, taken: shards.Lease, rows: list[deliveries.Row]) -> dict[int, str]:

@@ -93,8 +93,8 @@ class Recorder:
         with suppress(*PASSING), self.database.transaction() as session:
             shards.extend(session, lease)
 
-    def give_back(self, lease: Lease, *, after: timedelta = timedelta(0)) -> None:
-        """Return a shard of which every begun message has its outcome."""
+    def give_back(self, lease: Lease, *, after: timedelta | None = timedelta(0)) -> None:
+        """Return a shard of which every begun message has its outcome. after: as for `shards.release`."""
         with self.database.transaction() as session:
             shards.release(session, lease, after=after)
 

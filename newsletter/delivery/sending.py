@@ -20,7 +20,18 @@ import uvloop
 
 from newsletter import database
 from newsletter.database import Database, Session
-from newsletter.delivery import crowding, journal, knocking, leasing, recovery, standing, throttle, vouching, yielding
+from newsletter.delivery import (
+    crowding,
+    following,
+    journal,
+    knocking,
+    leasing,
+    recovery,
+    standing,
+    throttle,
+    vouching,
+    yielding,
+)
 from newsletter.delivery.carrying import Carrier
 from newsletter.delivery.crowding import Room
 from newsletter.delivery.envelopes import Envelopes, Identity
@@ -40,6 +51,9 @@ log = structlog.get_logger()
 
 STUCK = timedelta(minutes=1)
 """How long a shard rests that has neither mail to send nor an outcome for each row."""
+
+LOOK_SECONDS = following.REST.total_seconds() + 0.05
+"""How long after the last of the others it is looked again for readers who wait for an older mail; after that a sweep does."""
 
 
 def _nothing() -> None:
@@ -129,6 +143,7 @@ class Sender:
             return 0
         end = time.monotonic() + seconds
         begun, unreachable, pauses = 0, None, crowding.pauses()
+        waits = False
         yields_to = self._relays[Lane.URGENT] if lane == Lane.BULK else ()
         while time.monotonic() < end and not until():
             heed()
@@ -158,17 +173,27 @@ class Sender:
                 self._leave_out(choice.relay, Lane(lane), error)
                 continue
             if carried is None:
-                break
+                if not waits:
+                    break
+                waits = False
+                time.sleep(LOOK_SECONDS)
+                continue
             begun += carried.begun
+            waits |= carried.waits
             if begun:
                 opened = _nothing
-            if carried.refused:
-                self._turned_away(choice.relay, carried.refused)
-            elif choice.probe:
-                self._mark(standing.answered, choice.relay)
+            self._heard(choice, carried)
         if unreachable and not begun:
             raise unreachable
         return begun
+
+    def _heard(self, choice: throttle.Choice, carried: Carried) -> None:
+        """Tell all senders what a turn showed of its relay."""
+        assert choice.relay is not None
+        if carried.refused:
+            self._turned_away(choice.relay, carried.refused)
+        elif choice.probe:
+            self._mark(standing.answered, choice.relay)
 
     def _carry_next(self, lane: str, turn: Turn, choice: throttle.Choice) -> Carried | None:
         """Carry the next shard of a lane; return what was done, None where nothing is due. Raises Unreachable."""
@@ -177,6 +202,8 @@ class Sender:
         work, turn = self._take(lane, turn)
         if work is None:
             return None
+        if work.waits and not work.rows:
+            return Carried(0, work.waits, waits=True)
         if not self._vouch(work):
             return Carried(0, len(work.rows))
         turns = [turn, *self._beside(turn, work.lease)]
@@ -330,7 +357,8 @@ class Sender:
         for turn, by in zip(turns[1:], refused[1:], strict=True):
             if by:
                 self._turned_away(turn.relay, by)
-        return Carried(sum(one.begun for one in done), load.left, min(one.wait for one in done), refused[0])
+        begun, wait = sum(one.begun for one in done), min(one.wait for one in done)
+        return Carried(begun, load.left + work.waits, wait, refused[0], waits=work.waits > 0)
 
     async def _together(self, carriers: Sequence[Carrier], turns: Sequence[Turn]) -> list[Carried | BaseException]:
         """Return what became of each: nobody is left on the wire when it does."""
@@ -353,7 +381,8 @@ class Sender:
         Such a shard rests for a while and says so: taken at once, it would be taken for ever, and by everybody.
         """
         if carried.left:
-            self._recorder.give_back(lease, after=carried.wait)
+            # Who waits for an older mail is asked for again before the others: they have read what is no longer true.
+            self._recorder.give_back(lease, after=None if carried.begun and carried.waits else carried.wait)
             return True
         if ended := self._recorder.finish(lease):
             return ended

@@ -21,12 +21,14 @@ class Carried:
     """What a turn did: messages begun, rows of the shard that are left for another, and how long these must wait.
 
     refused  how the relay turned us away, so that another is to have what is left; None: it did not
+    waits    some of those left wait for an older mail to be answered for
     """
 
     begun: int
     left: int
     wait: timedelta = timedelta(0)
     refused: Refusal | None = None
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

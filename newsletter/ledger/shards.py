@@ -317,14 +317,18 @@ _EXTEND = text(
 )
 
 
-def release(session: Session, lease: Lease, *, after: timedelta = timedelta(0)) -> None:
-    """Give a shard back, to be taken again after a while. Only when every announced row has been answered or not begun."""
+def release(session: Session, lease: Lease, *, after: timedelta | None = timedelta(0)) -> None:
+    """Give a shard back, to be taken again after a while, behind the others; None: it keeps its place.
+
+    Only when every announced row has been answered or not begun.
+    """
     facts = {"shard": lease.shard_id, "fence": lease.fence, "after": after}
     session.execute(_RELEASE, facts)
 
 
 _RELEASE = text("""
-    UPDATE shard SET owner = NULL, lease_until = NULL, announced = 0, not_before = clock_timestamp() + :after
+    UPDATE shard SET owner = NULL, lease_until = NULL, announced = 0,
+        not_before = coalesce(clock_timestamp() + CAST(:after AS interval), not_before)
     WHERE id = :shard AND fence = :fence AND state = 'open'
 """)
 

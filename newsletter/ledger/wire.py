@@ -3,6 +3,8 @@
 A shard that is given back has every answer written; that of a lost worker is settled by whoever takes it next.
 """
 
+from collections.abc import Sequence
+
 from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
@@ -43,6 +45,29 @@ def close(session: Session, mailing_id: int) -> bool:
     return not busy(session, mailing_id)
 
 
+def reaching(session: Session, over: Sequence[int], readers: Sequence[int]) -> set[int]:
+    """Return which of these mailboxes mail of mailings that are over may still reach: announced, unanswered, its holder there.
+
+    Asked by what was planned as they ended: they open no further window, and one that is being opened is waited for. That of a
+    holder who vanished counts until its lease has run out, or its shard is settled.
+    """
+    months = {mailings.get(session, one).month for one in over}
+    facts = {"over": list(over), "months": sorted(months), "readers": list(readers)}
+    return set(session.execute(_REACHING, facts).scalars())
+
+
+# A row that ended after the lease may have been on the wire by then, as in shards._SETTLE.
+_REACHING = text("""
+    WITH held AS (
+        SELECT id, announced, leased_at FROM shard
+        WHERE mailing_id = ANY (CAST(:over AS bigint[])) AND state = 'open' AND lease_until > clock_timestamp()
+        ORDER BY id FOR SHARE
+    )
+    SELECT d.mailbox_id FROM held s JOIN delivery d ON d.shard_id = s.id AND d.position < s.announced
+    WHERE d.month = ANY (CAST(:months AS date[])) AND d.mailbox_id = ANY (CAST(:readers AS bigint[]))
+      AND (d.state = 'planned' OR d.state = 'deferred' AND d.due_at <= s.leased_at
+           OR d.state IN ('cancelled', 'expired', 'uncertain') AND d.outcome_at > s.leased_at)
+""")
 _FENCE_OFF = text("""
     UPDATE shard SET fence = fence + 1, owner = NULL, lease_until = NULL
     WHERE mailing_id = :mailing AND state = 'open' AND announced = 0
