@@ -5,10 +5,11 @@ import hashlib
 import psycopg
 import pytest
 
-from newsletter.journeys import desk, stopping
+from newsletter.journeys import desk, retracting, stopping
 from newsletter.ledger.mailings import State
 from newsletter.operators import audit
 from tests.journeys import traces
+from tests.journeys.alerting import recipients, status
 from tests.journeys.nights import approver as approver
 from tests.journeys.nights import author as author
 from tests.journeys.nights import crew as crew
@@ -16,6 +17,8 @@ from tests.journeys.nights import made as made
 from tests.journeys.nights import pages as pages
 from tests.journeys.test_halts import number as number
 from tests.journeys.test_halts import told
+
+UNSAY = "UPDATE delivery SET state = 'cancelled', reason = 'left' WHERE mailing_id = %s"
 
 
 @pytest.fixture
@@ -60,3 +63,21 @@ def test_the_audit_takes_no_row_without_its_number_at_its_end_or_that_is_too_lon
     """One row by which `verify` calls the whole chain changed hides, from then on, what really is."""
     with pytest.raises(psycopg.errors.IntegrityError):
         spoil(sql, content)
+
+
+def test_who_has_an_alert_is_owed_its_retraction_whatever_the_pages_write(made, number, author, sql, sink):
+    """By one statement nobody had it any more, and two who believed it were told nothing."""
+    made.deliver("urgent")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        sql.execute(UNSAY, (number,))
+    sink.messages.clear()
+    retracting.retract(made.parts, number, by=author.id)
+    made.sweep()
+    made.deliver("urgent")
+    assert len(recipients(sink, back=True)) == 2
+
+
+def test_what_is_due_is_cancelled_as_ever(made, number, sql):
+    """A wish to leave on a page is this very statement."""
+    sql.execute(UNSAY, (number,))
+    assert status(made, number).cancelled == 2

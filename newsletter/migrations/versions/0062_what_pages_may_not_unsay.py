@@ -1,4 +1,4 @@
-"""The pages' role spoils no audit."""
+"""The pages' role unsays no delivery, and spoils no audit."""
 
 from alembic import op
 
@@ -7,6 +7,19 @@ down_revision = "0060"
 branch_labels = None
 depends_on = None
 
+READERS_MAIL = """
+CREATE OR REPLACE FUNCTION readers_mail_alone() RETURNS trigger
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    IF OLD.state NOT IN ('planned', 'deferred')
+       OR NEW.state <> (CASE WHEN OLD.uncertain_at IS NULL THEN 'cancelled' ELSE 'uncertain' END) OR NOT EXISTS (
+        SELECT FROM mailing WHERE id = NEW.mailing_id AND kind IN ('digest', 'mailing', 'alert', 'retraction')
+    ) THEN
+        RAISE EXCEPTION 'the pages cancel mail to readers that is due, and nothing else' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN NEW;
+END $$
+"""
 # Looked at as text: what a row says is no reason to parse it here.
 CONTINUES = """
 CREATE OR REPLACE FUNCTION audit_continues() RETURNS trigger
@@ -29,4 +42,5 @@ END $$
 
 def upgrade() -> None:
     """Write the functions anew; those who may call them, and the triggers, stay."""
+    op.execute(READERS_MAIL)
     op.execute(CONTINUES)
