@@ -5,7 +5,7 @@ them says so (`servers="start"`).
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -29,7 +29,7 @@ from newsletter.delivery.relaylog import RelayLog
 from newsletter.delivery.sending import Sender
 from newsletter.delivery.vouching import House
 from newsletter.errors import Invalid, NotFound
-from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, LINKS, PICTURES, PRIVACY, RETURNS, SIGNUPS, Nudger
+from newsletter.jobs import DELIVER, DRILL, ERRANDS, HOOKS, LINKS, PICTURES, PRIVACY, RETURNS, SIGNUPS, Job, Nudger
 from newsletter.journeys import (
     drilling,
     erasing,
@@ -51,7 +51,7 @@ from newsletter.journeys import (
 from newsletter.journeys.parts import Letterhead, Parts
 from newsletter.ledger import mailings
 from newsletter.ledger.mailings import Lane
-from newsletter.lifeboat import TURN_SECONDS, Chores, Lifeboat
+from newsletter.lifeboat import TURN_SECONDS, Chores, Lifeboat, attempt, each
 from newsletter.operators import pins
 from newsletter.operators.night import Night
 from newsletter.relay.target import Relay
@@ -223,54 +223,78 @@ class Newsletter:
         return found
 
     def _look(self) -> recovery.Found:
-        """Do all of a sweep that takes no time."""
-        erasing.after_restore(self.parts)
-        leaving.drain(self.parts)
-        meanwhile.settle_all(self.parts.database)
-        recovery.reclaim(self.parts.database, self._journals)
-        recovery.close_stopped(self.parts.database, self._journals, owner=f"sweep:{os.getpid()}")
+        """Do all of a sweep that takes no time: what fails keeps nothing else from its turn."""
+        each(self._to_settle())
+        found = attempt(self._recover, recovery.Found(0, 0, []))
+        each(self._to_tell())
+        return found
+
+    def _to_settle(self) -> Iterable[Callable[[], object]]:
+        """Return what comes first: what was done elsewhere, what died, what is in doubt, and what goes at an hour."""
+        parts, database = self.parts, self.parts.database
+        return (
+            partial(erasing.after_restore, parts),
+            self._drain,
+            partial(meanwhile.settle_all, database),
+            partial(recovery.reclaim, database, self._journals),
+            partial(recovery.close_stopped, database, self._journals, owner=f"sweep:{os.getpid()}"),
+            self._hush,
+            self._ask_the_log,
+            partial(rejects.sweep, parts.home / "rejects"),
+            partial(starting.start_due, parts, (Lane.URGENT, Lane.TRANSACTIONAL)),
+        )
+
+    def _hush(self) -> None:
         with self.parts.database.transaction() as session:
             hushing.hush(session, now=database.now(session))
+
+    def _ask_the_log(self) -> None:
         if self._relay_log:
             domain = self.parts.letterhead.domain
             recovery.settle_by_log(self.parts.database, self._relay_log, self.parts.tokens, domain=domain)
-        rejects.sweep(self.parts.home / "rejects")
-        starting.start_due(self.parts, (Lane.URGENT, Lane.TRANSACTIONAL))
+
+    def _recover(self) -> recovery.Found:
+        """Set going again what lies in rows, and nudge the lanes that have work."""
         with self.parts.database.transaction() as session:
-            now = database.now(session)
-            found = recovery.sweep(session, now=now)
-        recovery.close_books(self.parts.database)
-        recovery.open_months(self.parts.database, now=now)
+            found = recovery.sweep(session, now=database.now(session))
         for lane in found.lanes:
             self.parts.nudger.nudge(DELIVER[lane])
-        if picturing.any_due(self.parts):
-            self.parts.nudger.nudge(PICTURES)
-        if returns.any_waiting(self.parts):
-            self.parts.nudger.nudge(RETURNS)
-        refusing.tell(self.parts)
-        halts.tell(self.parts)
-        expiring.ask(self.parts)
-        unreleased.tell(self.parts)
-        drilling.look(self.parts)
-        if drilling.due(self.parts):
-            self.parts.nudger.nudge(DRILL)
-        for job, links in ((ERRANDS, False), (LINKS, True)):
-            if self._errands_wait(links=links):
-                self.parts.nudger.nudge(job)
-        if joining.any_due(self.parts) or proving.any_due(self.parts):
-            self.parts.nudger.nudge(SIGNUPS)
-        if privacy.any_due(self.parts):
-            self.parts.nudger.nudge(PRIVACY)
-        if hooking.any_due(self.parts):
-            self.parts.nudger.nudge(HOOKS)
         return found
+
+    def _to_tell(self) -> Iterable[Callable[[], object]]:
+        """Return what follows: books that end, what the team is told and asked, and who is nudged for all else."""
+        parts = self.parts
+        return (
+            partial(recovery.close_books, parts.database),
+            self._open_months,
+            *(
+                partial(tell, parts)
+                for tell in (refusing.tell, halts.tell, expiring.ask, unreleased.tell, drilling.look)
+            ),
+            partial(self._nudge, PICTURES, picturing.any_due),
+            partial(self._nudge, RETURNS, returns.any_waiting),
+            partial(self._nudge, DRILL, drilling.due),
+            partial(self._nudge, ERRANDS, lambda _parts: self._errands_wait()),
+            partial(self._nudge, LINKS, lambda _parts: self._errands_wait(links=True)),
+            partial(self._nudge, SIGNUPS, lambda parts: joining.any_due(parts) or proving.any_due(parts)),
+            partial(self._nudge, PRIVACY, privacy.any_due),
+            partial(self._nudge, HOOKS, hooking.any_due),
+        )
+
+    def _open_months(self) -> None:
+        with self.parts.database.transaction() as session:
+            now = database.now(session)
+        recovery.open_months(self.parts.database, now=now)
+
+    def _nudge(self, job: Job, due: Callable[[Parts], object]) -> None:
+        if due(self.parts):
+            self.parts.nudger.nudge(job)
 
     def _write_rows(self) -> None:
         """Write the rows of many: they take a minute, and nothing urgent waits for those of an issue."""
         with self.parts.database.transaction() as session:
             further = mailings.growing(session)
-        for mailing_id in further:
-            growing.grow(self.parts, mailing_id)
+        each(partial(growing.grow, self.parts, one) for one in further)
         starting.start_due(self.parts, (Lane.BULK,))
 
     def _errands_wait(self, *, links: bool = False) -> bool:

@@ -6,13 +6,14 @@ when no broker takes anything.
 
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
-from newsletter.database import PASSING, Database, DatabaseUnreachable
+from newsletter.database import PASSING, Database, DatabaseUnreachable, NotMigrated
 from newsletter.delivery.sending import Sender
 from newsletter.ledger import shards
 from newsletter.relay.opening import Unreachable
@@ -23,6 +24,29 @@ TURN_SECONDS = 30.0
 """How long a sender stays with a lane before others have their turn."""
 PATIENCE_SECONDS = 10.0
 """How long work may lie untouched before it is taken here."""
+
+
+Result = TypeVar("Result")
+
+
+def attempt(chore: Callable[[], Result], otherwise: Result) -> Result:
+    """Return what a chore returns; `otherwise` where it fails, and the log says so: it keeps no other from its turn.
+
+    Raises PASSING and NotMigrated: while the database is away the others would fail as well.
+    """
+    try:
+        return chore()
+    except (*PASSING, NotMigrated):
+        raise
+    except Exception:
+        log.exception("chore failed")
+        return otherwise
+
+
+def each(chores: Iterable[Callable[[], object]]) -> None:
+    """Do chores one after the other, whatever becomes of one of them. Raises as `attempt` does."""
+    for chore in chores:
+        attempt(chore, None)
 
 
 class Aside:
@@ -124,9 +148,8 @@ class Lifeboat:
         if alone:
             for one in self._beside:
                 one.start()
-            for chore in self._chores.quick:
-                chore()
-        self._chores.always()
+            each(self._chores.quick)
+        attempt(self._chores.always, None)
         return self._left_lying(waiting, alone=alone)
 
     def _left_lying(self, waiting: dict[str, float], *, alone: bool) -> list[str]:

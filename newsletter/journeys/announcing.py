@@ -17,7 +17,7 @@ from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings
 from newsletter.ledger.mailings import MailingView
 from newsletter.ledger.manifest import Manifest, Version, short
-from newsletter.operators import hooks, people
+from newsletter.operators import audit, hooks, people
 from newsletter.operators.hooks import Event
 from newsletter.operators.people import OperatorView
 from newsletter.operators.roles import May
@@ -34,7 +34,7 @@ class News:
     """A mail to the team about an alert.
 
     name      its sentences in the catalogue: "mail.NAME-subject", "-title", "-button", and "-…" for each of `said`
-    by        who did it: an operator's number; else whoever runs the machine
+    by        who did it: an operator's number; NOBODY: somebody of whom nothing is known; else whoever runs the machine
     words     versions whose words stand below
     code      what two people read to each other, or somebody types
     page      where its button leads, below the team's alerts; "": to the alert, or where it is of none to all of them
@@ -203,7 +203,8 @@ def _tell(
 
 def _written(session: Session, parts: Parts, news: News, language: str) -> TeamContent:
     moments = {name: telling.moment(parts, at, language) for name, at in news.moments.items()}
-    facts = {"mailing": news.alert, "by": telling.name(session, news.by, language), **news.facts, **moments}
+    by = team.say("by-somebody", language) if news.by == audit.NOBODY else telling.name(session, news.by, language)
+    facts = {"mailing": news.alert, "by": by, **news.facts, **moments}
 
     def say(what: str) -> str:
         return team.say(f"{news.name}-{what}", language, **facts)

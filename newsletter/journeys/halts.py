@@ -1,11 +1,12 @@
 """The team is told by mail that an alert does not go on, and why: somebody stopped it, gave it up, paused it, or lets it go on.
 
-Whoever halts something does it as the pages' role, which plans no mail: the act writes down a call of the hook, by which the next
-sweep finds it. What was paused and resumed between two sweeps is no news.
+Whoever halts something does it as the pages' role, which plans no mail: the database writes down a call of the hook with it, by
+whatever statement, by which the next sweep finds it. Who did it stands in the audit; where it does not, it was somebody. What was
+paused and resumed between two sweeps is no news.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -20,21 +21,24 @@ from newsletter.ledger.mailings import MailingView, State
 from newsletter.operators import audit, hooks, people
 from newsletter.operators.audit import Entry
 from newsletter.operators.hooks import Event, Said
+from newsletter.operators.people import OperatorView
 
 EVENTS = (Event.STOPPED, Event.PAUSED, Event.RESUMED)
 ACTS = {State.STOPPED: "alert.stopped", State.CANCELLED: "alert.stopped", State.PAUSED: "alert.paused"}
 """What is written of whoever halts an alert, by what it became."""
+_HEARD = {"stopped": Event.STOPPED, "given-up": Event.STOPPED, "paused": Event.PAUSED, "resumed": Event.RESUMED}
+_DIGITS = 18  # of a number that the database takes
 ANSWERED = timedelta(minutes=2)
 """So long the mail waits for what is on the wire: a lost worker's lease, its machine's turn, and a sweep."""
 
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """Who halted an alert and when. by: their name, None: nobody who could be named; link: by the one in a mail."""
+    """Who halted an alert and when. by: their name, None: nobody who could be named; how: as "link", "shell" or "somebody" then."""
 
     state: State
     by: str | None
-    link: bool
+    how: str
     at: datetime
 
 
@@ -44,8 +48,17 @@ def halt_of(session: Session, view: MailingView) -> Halt | None:
     if not entries:
         return None
     last = entries[-1]
-    name = people.by_id(session, int(last.actor)).name if last.actor.isdecimal() else None
-    return Halt(view.state, name, last.actor == audit.LINK, last.at)
+    found = _operator(session, last.actor)
+    how = last.actor if last.actor in (audit.LINK, audit.SHELL) else "somebody"
+    return Halt(view.state, found.name if found else None, how, last.at)
+
+
+def _operator(session: Session, actor: str) -> OperatorView | None:
+    """Return the operator of an audit's row; None where it names none, or one that there is not: pages write such a row, too."""
+    try:
+        return people.by_id(session, int(actor)) if actor.isdecimal() and len(actor) <= _DIGITS else None
+    except people.UnknownOperator:
+        return None
 
 
 def tell_of_lanes(parts: Parts, lanes: Sequence[str], act: str, *, by: int | str) -> None:
@@ -89,10 +102,12 @@ def _tell(session: Session, parts: Parts, *, alert: int, said: list[Said], now: 
     what = _what(view)
     if not what or (what, view.id) == (told.what, told.mailing) or (what == "resumed" and told.what != "paused"):
         return False
-    if (last := _act(session, view, what)) is None:
+    mine = [one.at for one in news if one.event is _HEARD[what] and _number(one) == view.id]
+    if not mine:
         return False
+    last = _act(session, view, what, since=mine[-1])
     out = wire.busy_in_any(session, view.id)
-    if what != "resumed" and out and now - last.at < ANSWERED:
+    if what != "resumed" and out and now - mine[-1] < ANSWERED:
         # It says how many have it, once and for all; the hook has rung already.
         return False
     parts.letterhead.require()
@@ -109,9 +124,13 @@ def _subject(session: Session, alert: int, news: list[Said]) -> int:
     return alert if alert in numbers or mailings.get(session, alert).state in ACTS else max(numbers)
 
 
-def _act(session: Session, view: MailingView, what: str) -> Entry | None:
-    entries = audit.of_mailing(session, "alert.resumed" if what == "resumed" else ACTS[view.state], view.id)
-    return entries[-1] if entries else None
+def _act(session: Session, view: MailingView, what: str, *, since: datetime) -> Entry:
+    """Return who did it, as it was signed with it: NOBODY where it was done past the program, or in the name of nobody there is."""
+    act = "alert.resumed" if what == "resumed" else ACTS[view.state]
+    signed = [one for one in audit.of_mailing(session, act, view.id) if one.at >= since]
+    last = replace(signed[-1], at=since) if signed else Entry(0, since, audit.NOBODY, act, {})
+    known = last.actor in (audit.LINK, audit.SHELL) or _operator(session, last.actor)
+    return last if known else replace(last, actor=audit.NOBODY)
 
 
 def _what(view: MailingView) -> str:

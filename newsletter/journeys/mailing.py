@@ -282,14 +282,14 @@ def pause(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> list
     with parts.database.transaction() as session:
         if mailings.get(session, mailing_id).state is State.SENDING or not _under_way(session, mailing_id):
             mailings.pause(session, mailing_id)
-            note(session, Event.PAUSED, mailing_id, by=by)
+            sign(session, Event.PAUSED, mailing_id, by=by)
             halted.append(mailing_id)
     with parts.database.transaction() as session:
         languages = _under_way(session, mailing_id)
     for one in languages:
         with suppress(WrongState), parts.database.transaction() as session:
             mailings.pause_along(session, one)
-            note(session, Event.PAUSED, one, by=by)
+            sign(session, Event.PAUSED, one, by=by)
             halted.append(one)
     _to_tell(parts)
     return halted
@@ -302,9 +302,10 @@ def _under_way(session: Session, mailing_id: int) -> list[int]:
 
 
 def note(session: Session, what: Event, mailing_id: int, *, by: int | str) -> None:
-    """Write down who paused, resumed or stopped a mailing: the audit, and what the hook and the team are told of (`halts`).
+    """Write down who resumed or stopped a mailing: the audit, and what the hook and the team are told of (`halts`).
 
-    They are told of alerts, and of what takes one back: of nothing else were they told that it goes.
+    They are told of alerts, and of what takes one back: of nothing else were they told that it goes. What a function of the
+    owner's halts (`mailings.stop`, `mailings.pause`) is told of by that: it is only signed.
     """
     view = mailings.get(session, mailing_id)
     became = {"state": view.state} if what is Event.STOPPED else {}
@@ -313,6 +314,12 @@ def note(session: Session, what: Event, mailing_id: int, *, by: int | str) -> No
             hooks.add(session, what, alert=mailing_id, **became)
         case Kind.RETRACTION:
             hooks.add(session, what, alert=view.retracts, retraction=mailing_id, **became)
+    sign(session, what, mailing_id, by=by)
+
+
+def sign(session: Session, what: Event, mailing_id: int, *, by: int | str) -> None:
+    """Write into the audit who paused, resumed or stopped a mailing."""
+    view = mailings.get(session, mailing_id)
     act = "alert" if view.kind in (Kind.ALERT, Kind.RETRACTION) else "mailing"
     audit.append(session, f"{act}.{what}", by=by, now=database.now(session), mailing=mailing_id)
 

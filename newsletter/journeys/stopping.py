@@ -85,7 +85,7 @@ def by_link(parts: Parts, token: str) -> Offer:
 def end(session: Session, mailing_id: int, *, by: int | str, now: datetime) -> State:
     """End an alert for good, or give up one that has not begun, as whichever role; return its state. Raises WrongState."""
     became = mailings.stop(session, mailing_id)
-    mailing.note(session, Event.STOPPED, mailing_id, by=by)
+    mailing.sign(session, Event.STOPPED, mailing_id, by=by)
     return became
 
 

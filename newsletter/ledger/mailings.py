@@ -388,8 +388,8 @@ def started_at(session: Session, mailing_id: int) -> datetime | None:
 def stop(session: Session, mailing_id: int) -> State:
     """End a mailing for good, or give up an alert that has not begun; return what it is by that. Raises WrongState, UnknownMailing.
 
-    A function of the owner's moves it, so that the pages' role stops what the worker's does, in the same way. What is left of
-    it is cancelled by a worker.
+    A function of the owner's moves it, so that the pages' role stops what the worker's does, in the same way, and has hook and
+    team told of an alert and of what takes one back. What is left of it is cancelled by a worker.
     """
     return _by_owner(session, "stop_mailing", mailing_id, State.STOPPED)
 

@@ -63,6 +63,7 @@ class Said:
     id: int
     event: Event
     facts: dict[str, Any]
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,10 @@ class Health:
 
 
 def add(session: Session, event: Event, **facts: Any) -> None:
-    """Write down that the hook is to be told, in the transaction of what it tells. facts: ids, counts and codes alone."""
-    # No RETURNING: the pages' role may add a call and read none.
+    """Write down that the hook is to be told, in the transaction of what it tells. facts: ids, counts and codes alone.
+
+    Of what the pages' role adds nothing is kept: the sweep goes by these rows (`said`, `lately`).
+    """
     session.execute(insert(HookCall).values(event=event, facts=facts).inline())
 
 
@@ -98,8 +101,9 @@ def said(session: Session, event: Event, **facts: Any) -> bool:
 def lately(session: Session, events: Iterable[Event], *, since: datetime) -> list[Said]:
     """Return what came to pass of some events since then, oldest first. The pages' role may not ask."""
     chosen = HookCall.event.in_(list(events)), HookCall.made_at > since
-    rows = session.execute(select(HookCall.id, HookCall.event, HookCall.facts).where(*chosen).order_by(HookCall.id))
-    return [Said(row.id, Event(row.event), row.facts) for row in rows]
+    columns = select(HookCall.id, HookCall.event, HookCall.facts, HookCall.made_at)
+    rows = session.execute(columns.where(*chosen).order_by(HookCall.id))
+    return [Said(row.id, Event(row.event), row.facts, row.made_at) for row in rows]
 
 
 def next_try(tries: int, *, made_at: datetime, now: datetime) -> datetime | None:

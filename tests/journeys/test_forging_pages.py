@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from newsletter.journeys import alert, desk, previews, publicity
+from newsletter.ledger import locks
 from tests import house
 from tests.journeys.test_alert import approver as approver
 from tests.journeys.test_alert import author as author
@@ -19,6 +20,7 @@ from tests.journeys.test_forging import attacker, sending
 
 FALSE = "# No lorries at Sarand\n\nNothing stands at the second gate.\n"
 REWRITE = "UPDATE mailing SET content = jsonb_set(content, '{words,0}', to_jsonb(%s::text)) WHERE id = %s"
+ADD = "INSERT INTO lock (mailing_id, number, fingerprint, manifest) VALUES (%s, 2, %s, %s)"
 ELSEWHERE = (
     "UPDATE mailing SET content = jsonb_set(content, '{page}', '\"https://elsewhere.example/alerts/1\"') WHERE id = %s"
 )
@@ -90,13 +92,23 @@ def test_of_what_went_otherwise_than_it_is_stored_nothing_is_shown(
     false = json.dumps({"mailing": number, "number": 2} if lie == "a lock that is none" else manifest)
     mine = hashlib.sha256(false.encode()).digest()
     if lie != "another fingerprint":
-        add = "INSERT INTO lock (mailing_id, number, fingerprint, manifest) VALUES (%s, 2, %s, %s)"
-        as_worker(database_urls, add, number, mine, false)
+        as_worker(database_urls, ADD, number, mine, false)
     as_worker(database_urls, "UPDATE mailing SET fingerprint = %s WHERE id = %s", mine, number)
     assert shown(pages, number) == [None, None, None]
     made.deliver("urgent")
     assert [message for message in sink.messages if b"lorries" in message.content] == []
     assert books(made, number).state == "paused"
+
+
+def test_a_lock_that_nobody_can_read_hides_none_before_it(made, tmp_path, words, author, database_urls):
+    """Brackets in brackets left an approver without page and without the difference."""
+    number, nest = locked(made, tmp_path, words, author, 4), "[" * 2_000 + "]" * 2_000
+    deep = f'{{"mailing":{number},"number":2,"count":{nest}}}'
+    as_worker(database_urls, ADD, number, hashlib.sha256(deep.encode()).digest(), deep)
+    with made.parts.database.transaction() as session:
+        found = locks.before(session, number, 3, read=[])
+        assert (found.manifest.number, found.between) == (1, 0)
+        assert locks.most(session, number, [1, 2]) == 4
 
 
 def test_the_archive_shows_no_bytes_that_were_not_locked(made, pages, tmp_path, words, author, approver, database_urls):

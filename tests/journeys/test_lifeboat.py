@@ -8,14 +8,17 @@ from contextlib import suppress
 import pytest
 
 from newsletter.campaigns.errands import Act
+from newsletter.database import DatabaseUnreachable
 from newsletter.journeys import alert, drafting, errands, publish
 from newsletter.journeys import mailing as journey
+from newsletter.lifeboat import each
 from newsletter.operators.roles import Role
 from tests import house
 from tests.delivery.test_carrying import wait_for
 from tests.journeys import nights
 from tests.operators.crew import Crew
 
+NO_ALERT = "INSERT INTO hook_call (event, facts) VALUES ('stopped', '{}')"
 FULL = """
     CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$;
@@ -159,3 +162,30 @@ def test_without_a_broker_a_press_waits_neither_for_a_digest_nor_for_links(tmp_p
 
 def _tried(made):
     return nights.ask(made, "SELECT 1 FROM errand WHERE act = 'check' AND begun_at IS NOT NULL AND done_at IS NULL")
+
+
+def test_a_chore_that_fails_keeps_neither_a_sweep_nor_the_boat_from_the_rest(newsletter, tmp_path, sink, database_urls):
+    """A row that nobody had thought of ended each sweep at its place; without a broker it ended the process that was left."""
+    house.by_owner(database_urls, NO_ALERT)
+    house.add_readers(newsletter, tmp_path, house.addresses(2))
+    release(newsletter, tmp_path)
+    ends = time.monotonic() + 15
+    over = lambda: len(sink.messages) == 2 or time.monotonic() > ends  # noqa: E731
+    assert newsletter.lifeboat(["urgent"], until=over, pause_seconds=0.05) == 2
+    assert newsletter.sweep().lanes == []
+
+
+def test_what_fails_keeps_no_other_from_its_turn_but_a_database_that_is_away():
+    """The others would fail as well, each after its patience."""
+    done = []
+
+    def fails():
+        raise KeyError("alert")
+
+    def away():
+        raise DatabaseUnreachable("here")
+
+    each([fails, lambda: done.append(1)])
+    with pytest.raises(DatabaseUnreachable):
+        each([away, lambda: done.append(2)])
+    assert done == [1]

@@ -1,0 +1,156 @@
+"""Whoever holds the pages' database role may stop an alert: they keep that from no team, and a retraction from no reader."""
+
+import hashlib
+import json
+
+import psycopg
+import pytest
+
+from newsletter.journeys import desk, mailing, retracting, stopping
+from newsletter.ledger.mailings import State
+from newsletter.operators import audit
+from tests import house
+from tests.journeys import nights, traces
+from tests.journeys.alerting import recipients, status
+from tests.journeys.nights import approver as approver
+from tests.journeys.nights import author as author
+from tests.journeys.nights import crew as crew
+from tests.journeys.nights import made as made
+from tests.journeys.nights import pages as pages
+from tests.journeys.test_halts import number as number
+from tests.journeys.test_halts import told
+
+RING = "INSERT INTO hook_call (event, facts) VALUES (%s, %s)"
+UNSAY = "UPDATE delivery SET state = 'cancelled', reason = 'left' WHERE mailing_id = %s"
+
+
+@pytest.fixture
+def sql(made, database_urls):
+    """A connection as the role of the pages."""
+    with psycopg.connect(traces.plain(database_urls.web), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("facts", ["{}", '{"alert": 987654}', '{"alert": "x"}', "[]"])
+def test_no_row_of_theirs_keeps_a_stop_from_the_team(made, pages, number, author, approver, sql, sink, facts):
+    """One such row ended every sweep for a day: nobody heard of a real stop, and nobody was asked before an alert expired."""
+    sql.execute(RING, ("stopped", facts))
+    stopping.by_hand(pages.parts, number, State.STOPPED, by=approver.id)
+    assert told(made, sink)[author.address][0] == f"Alert {number} is stopped"
+
+
+def test_what_the_pages_ring_is_not_rung(made, number, sql):
+    """What is told is what came to pass: the pager wakes nobody for what a stranger wrote."""
+    before = nights.calls(made)
+    for event in ("released", "expiring", "stopped", "lanes"):
+        sql.execute(RING, (event, json.dumps({"alert": number})))
+    assert nights.calls(made) == before
+
+
+@pytest.mark.parametrize(("halt", "subject"), [("stop", "is stopped"), ("pause", "is paused")])
+def test_a_halt_past_the_program_is_told_as_any(made, number, author, approver, sql, sink, halt, subject):
+    """Stopping is easy on purpose; an alert that is dead while everybody believes in it is what somebody would stop it for."""
+    sql.execute(f"SELECT {halt}_mailing(%s)", (number,))
+    assert nights.calls(made)[-1][1]["alert"] == number, "the pager rings"
+    found = told(made, sink)
+    assert set(found) == {author.address, approver.address}
+    assert f"Alert {number} {subject}" in found[author.address][0]
+    assert "Somebody has" in found[author.address][1]
+
+
+def test_so_is_one_of_what_takes_an_alert_back(made, number, author, sql, sink):
+    """Two go on believing what is wrong, and the team is sure that they were told."""
+    made.deliver("urgent")
+    back = retracting.retract(made.parts, number, by=author.id).retraction
+    told(made, sink)
+    sql.execute("SELECT stop_mailing(%s)", (back,))
+    assert told(made, sink)[author.address][0] == f"What takes back alert {number} is stopped"
+
+
+def test_who_paused_it_an_hour_ago_is_not_who_does_now(made, pages, number, author, approver, sql, sink):
+    """An old row of the audit puts a stranger's act on nobody."""
+    stopping.by_hand(pages.parts, number, State.PAUSED, by=approver.id)
+    told(made, sink)
+    mailing.resume(made.parts, number, by=author.id)
+    told(made, sink)
+    sql.execute("SELECT pause_mailing(%s)", (number,))
+    assert "Somebody has paused it" in told(made, sink)[author.address][1]
+
+
+@pytest.mark.parametrize("actor", ["987654", "9" * 5_000, "nobody's"])
+def test_an_actor_whom_nobody_knows_is_somebody(made, pages, number, author, approver, sink, actor):
+    """A row in the name of an operator that there is not kept news and page of the stop from everybody."""
+    stopping.by_hand(pages.parts, number, State.STOPPED, by=approver.id)
+    with pages.parts.database.transaction() as session:
+        audit.append(session, "alert.stopped", by=actor, now=nights.now(made), mailing=number)
+    assert desk.shown(pages.parts, number).halt.how == "somebody"
+    assert "Somebody has stopped it" in told(made, sink)[author.address][1]
+
+
+DEEP = '{"act":"alert.stopped","mailing":%d,"facts":%s,"n":%d}'
+
+
+def spoil(sql, content):
+    """Add the next row of the audit, in whatever words."""
+    last, before = sql.execute("SELECT number, digest FROM audit ORDER BY number DESC LIMIT 1").fetchone()
+    content = content(last + 1)
+    digest = hashlib.sha256(bytes(before) + content.encode()).digest()
+    sql.execute("INSERT INTO audit (number, content, digest) VALUES (%s, %s, %s)", (last + 1, content, digest))
+
+
+def test_a_row_that_nobody_can_read_spoils_no_audit(made, pages, number, author, approver, sql, sink):
+    """Brackets in brackets: no chain was verified or listed any more, and the alert they named had neither page nor mail."""
+    stopping.by_hand(pages.parts, number, State.STOPPED, by=approver.id)
+    spoil(sql, lambda row: DEEP % (number, "[" * 60_000, row))
+    with made.parts.database.transaction() as session:
+        assert audit.verify(session).sound
+        assert [one.act for one in audit.listed(session, limit=2)] == ["unreadable", "alert.stopped"]
+    assert desk.shown(pages.parts, number).halt.by == "Noor Holm"
+    assert "Noor Holm has stopped it" in told(made, sink)[author.address][1]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda row: "{}",
+        lambda row: DEEP % (1, "[]", row + 1),
+        lambda row: DEEP % (1, "[]", row) + " ",
+        lambda row: DEEP % (1, "[" * 70_000, row),
+    ],
+)
+def test_the_audit_takes_no_row_without_its_number_at_its_end_or_that_is_too_long(made, sql, author, content):
+    """One row by which `verify` calls the whole chain changed hides, from then on, what really is."""
+    with pytest.raises(psycopg.errors.IntegrityError):
+        spoil(sql, content)
+
+
+def test_who_has_an_alert_is_owed_its_retraction_whatever_the_pages_write(made, number, author, sql, sink):
+    """By one statement nobody had it any more, and two who believed it were told nothing."""
+    made.deliver("urgent")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        sql.execute(UNSAY, (number,))
+    sink.messages.clear()
+    retracting.retract(made.parts, number, by=author.id)
+    made.sweep()
+    made.deliver("urgent")
+    assert len(recipients(sink, back=True)) == 2
+
+
+def test_what_is_due_is_cancelled_as_ever(made, number, sql):
+    """A wish to leave on a page is this very statement."""
+    sql.execute(UNSAY, (number,))
+    assert status(made, number).cancelled == 2
+
+
+def test_the_question_what_is_to_become_of_an_alert_is_taken_away_by_nobody(
+    made, tmp_path, author, approver, sql, sink, database_urls
+):
+    """A call of the hook counts as asked: written beforehand, it let an alert expire on a desk."""
+    number = nights.locked(made, tmp_path, author, 2)
+    house.by_owner(database_urls, "UPDATE mailing SET expires_at = now() + interval '1 hour' WHERE id = %s", number)
+    [[expires]] = nights.ask(made, "SELECT expires_at FROM mailing WHERE id = :number", number=number)
+    facts = {"alert": number, "expires_at": expires.isoformat(), "unreleased": True}
+    sql.execute(RING, ("expiring", json.dumps(facts)))
+    made.deliver("transactional")
+    assert author.address in told(made, sink)
+    assert ("expiring", facts) in nights.calls(made)
