@@ -55,7 +55,7 @@ class News:
 
 def halted(session: Session, parts: Parts, news: News, *, about: dict[str, int | str], now: datetime) -> None:
     """Tell everyone in the team that an alert was stopped, given up, paused or resumed. about: by which the mail is found again."""
-    everyone, write = people.active(session), partial(_written, session, parts, news)
+    everyone, write = people.informed(session, now=now), partial(_written, session, parts, news)
     team.tell(session, parts, everyone, write, expires_at=now + KEEPS, now=now, about=about)
 
 
