@@ -37,6 +37,13 @@ class NotUnderWay(Conflict):
         super().__init__("alert.not-under-way", mailing=mailing_id, state=state)
 
 
+class NobodyDue(Conflict):
+    """Everyone has the alert, or its time was over before it reached them: what is paused gives its readers up at its end."""
+
+    def __init__(self, mailing_id: int) -> None:
+        super().__init__("alert.nobody-due", mailing=mailing_id)
+
+
 class NoLonger(Conflict):
     """The alert may be sent as long as its lock allows, and that is over or reached."""
 
@@ -71,7 +78,7 @@ def offer(expires: datetime, latest: datetime, longer: timedelta, *, now: dateti
 
 
 def extend(parts: Parts, mailing_id: int, longer: timedelta, *, by: int | None = None) -> Extended:
-    """Give an alert longer, as far as its lock allows. Raises NotUnderWay, NoLonger, NotAnAlert, NotAllowed."""
+    """Give an alert longer, as far as its lock allows. Raises NotUnderWay, NobodyDue, NoLonger, NotAnAlert, NotAllowed."""
     acting.allowed(parts, by, May.SEND)
     with parts.database.transaction() as session:
         now = database.now(session)
@@ -90,6 +97,8 @@ def extend(parts: Parts, mailing_id: int, longer: timedelta, *, by: int | None =
 def _extended(session: Session, alert: MailingView, longer: timedelta, *, now: datetime) -> Extended:
     if alert.state not in (State.SENDING, State.PAUSED):
         raise NotUnderWay(alert.id, alert.state)
+    if not books.status(session, alert.id).anyone_due:
+        raise NobodyDue(alert.id)
     latest = locks.current(session, alert.id).latest
     found = offer(alert.expires_at or now, latest, longer, now=now)
     if found is None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from newsletter.journeys import alert, drafting, expiring, retracting, translating
+from newsletter.journeys import alert, drafting, expiring, mailing, retracting, translating
 from newsletter.ledger import locks
 from newsletter.operators.roles import NotAllowed, Role
 from tests import house
@@ -206,6 +206,17 @@ def test_unanswered_it_expires(newsletter, database_urls, crew, tmp_path, words,
     newsletter.sweep()
     found = status(newsletter, number)
     assert (found.state, found.accepted, found.expired) == ("done", READERS - 7, 7)
+
+
+def test_no_longer_for_nobody(newsletter, database_urls, tmp_path, words, sink):
+    """What is paused gives its readers up at its end; a button that still gave it twelve hours promised them to nobody."""
+    number = left_over(newsletter, database_urls, tmp_path, words, sink)
+    mailing.pause(newsletter.parts, number)
+    expires_in(newsletter, number, -1)
+    newsletter.sweep()
+    assert (status(newsletter, number).state, status(newsletter, number).due) == ("paused", 0)
+    with pytest.raises(expiring.NobodyDue):
+        expiring.extend(newsletter.parts, number, timedelta(hours=12))
 
 
 def test_no_longer_than_was_locked(newsletter, database_urls, crew, tmp_path, words, sink):

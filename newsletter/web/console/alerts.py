@@ -134,8 +134,8 @@ def _shown(
 
 
 def _longer(found: desk.Alert, *, now: datetime) -> Longer | None:
-    """Return what the button for longer would give; None: its lock allows no more, or it does not go."""
-    if found.expires_at is None or found.latest is None:
+    """Return what the button for longer would give; None: its lock allows no more, nobody is due, or it does not go."""
+    if found.expires_at is None or found.latest is None or not found.status.anyone_due:
         return None
     return expiring.offer(found.expires_at, found.latest, timedelta(hours=LONGER_HOURS), now=now)
 
