@@ -11,6 +11,7 @@ import typer
 from newsletter import database
 from newsletter.assembly import Newsletter
 from newsletter.cli.door import LARGEST, AsJson, Limit, ask_address, listing, newsletter, page, screen, show
+from newsletter.jobs import OPERATORS
 from newsletter.journeys import team
 from newsletter.operators import audit, people, tokens
 from newsletter.operators.audit import SHELL, Fault, Head, Verdict
@@ -117,8 +118,10 @@ def roles(number: Number, role: Roles, as_json: AsJson = False) -> None:
 @app.command()
 def disable(number: Number, as_json: AsJson = False) -> None:
     """End an operator's access, with every session, token and open invitation."""
-    with newsletter() as made, made.parts.database.transaction() as session:
-        people.disable(session, number, by=SHELL, now=database.now(session))
+    with newsletter() as made:
+        with made.parts.database.transaction() as session:
+            people.disable(session, number, by=SHELL, now=database.now(session))
+        made.parts.nudger.nudge(OPERATORS)
     show({"operator": number, "disabled": True}, as_json=as_json)
 
 

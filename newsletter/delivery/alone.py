@@ -4,7 +4,7 @@ and once somebody else has had the link that stops it for as long as the delay."
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from newsletter import errors
+from newsletter import database, errors
 from newsletter.database import Session
 from newsletter.errors import Conflict
 from newsletter.ledger import deliveries, locks
@@ -99,9 +99,15 @@ def put_off(session: Session, mailing: MailingView) -> bool:
 
 
 def _heard(session: Session, mailing: MailingView, own: set[int]) -> bool:
-    """Return whether anybody else has the link that stops an alert; of a team of one there is nobody to tell."""
+    """Return whether anybody else has the link that stops an alert; of a team of one there is nobody to tell.
+
+    Who was disabled within a day is somebody: else whoever disables the others sends alone unheard.
+    """
     links = _links(session, mailing, own)
-    return bool(links.accepted) if links.written else not people.mailboxes_of_active(session) - own
+    if links.written:
+        return bool(links.accepted)
+    team = {one.mailbox_id for one in people.informed(session, now=database.now(session))}
+    return not team - own
 
 
 def _links(session: Session, mailing: MailingView, own: set[int]) -> StopLinks:

@@ -15,6 +15,7 @@ from newsletter.database import Session
 from newsletter.journeys import team, telling
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import locks, mailings
+from newsletter.ledger.books import Status
 from newsletter.ledger.mailings import MailingView
 from newsletter.ledger.manifest import Manifest, Version, short
 from newsletter.operators import audit, hooks, people
@@ -55,7 +56,7 @@ class News:
 
 def halted(session: Session, parts: Parts, news: News, *, about: dict[str, int | str], now: datetime) -> None:
     """Tell everyone in the team that an alert was stopped, given up, paused or resumed. about: by which the mail is found again."""
-    everyone, write = people.active(session), partial(_written, session, parts, news)
+    everyone, write = people.informed(session, now=now), partial(_written, session, parts, news)
     team.tell(session, parts, everyone, write, expires_at=now + KEEPS, now=now, about=about)
 
 
@@ -184,6 +185,20 @@ def unreleased(
     write, until = partial(_written, session, parts, news), now + KEEPS if over else expires
     team.tell(session, parts, people.active(session), write, expires_at=until, now=now)
     return True
+
+
+def unreached(session: Session, parts: Parts, status: Status, *, ended: datetime, now: datetime) -> None:
+    """Tell everyone in the team of an alert that ended with people not reached, of which nobody was asked before.
+
+    Raises where the mail cannot be written: the next sweep does it again.
+    """
+    have, hour = status.accepted + status.uncertain, ended.isoformat()
+    hooks.add(session, Event.EXPIRED, alert=status.mailing, unreached=status.expired, expires_at=hour)
+    facts = {"unreached": status.expired, "have": have}
+    said = ("text", "have" if have else "nobody", "then")
+    news = News("unreached", status.mailing, said, facts=facts, moments={"ended": ended})
+    write = partial(_written, session, parts, news)
+    team.tell(session, parts, people.active(session), write, expires_at=now + KEEPS, now=now)
 
 
 def _gone(session: Session, mailing_id: int) -> Manifest | None:

@@ -1,4 +1,7 @@
-"""Before an alert expires with people still due, the team is asked; afterwards nobody could do anything about it."""
+"""Before an alert expires with people still due, the team is asked; afterwards nobody could do anything about it.
+
+Where nothing ran in those hours it was asked nothing, and is told at least.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +16,7 @@ from newsletter.database import Session
 from newsletter.delivery import budget, quotas
 from newsletter.errors import Conflict
 from newsletter.jobs import DELIVER
-from newsletter.journeys import acting, team, telling
+from newsletter.journeys import acting, announcing, team, telling
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.waiting import waits
 from newsletter.ledger import books, expiry, locks, mailings, shards, tallies
@@ -28,6 +31,8 @@ ASK_BEFORE = timedelta(hours=2)
 """How long before it expires the team is asked at the latest, but about what is short."""
 KEEPS = timedelta(hours=24)
 """How long the question itself is worth sending."""
+LOOKS_BACK = timedelta(days=7)
+"""How long after its end the team is told of an alert that left people out unasked: whoever mends a dead machine reads it then."""
 
 
 class NotUnderWay(Conflict):
@@ -35,6 +40,13 @@ class NotUnderWay(Conflict):
 
     def __init__(self, mailing_id: int, state: State) -> None:
         super().__init__("alert.not-under-way", mailing=mailing_id, state=state)
+
+
+class NobodyDue(Conflict):
+    """Everyone has the alert, or its time was over before it reached them: what is paused gives its readers up at its end."""
+
+    def __init__(self, mailing_id: int) -> None:
+        super().__init__("alert.nobody-due", mailing=mailing_id)
 
 
 class NoLonger(Conflict):
@@ -71,7 +83,7 @@ def offer(expires: datetime, latest: datetime, longer: timedelta, *, now: dateti
 
 
 def extend(parts: Parts, mailing_id: int, longer: timedelta, *, by: int | None = None) -> Extended:
-    """Give an alert longer, as far as its lock allows. Raises NotUnderWay, NoLonger, NotAnAlert, NotAllowed."""
+    """Give an alert longer, as far as its lock allows. Raises NotUnderWay, NobodyDue, NoLonger, NotAnAlert, NotAllowed."""
     acting.allowed(parts, by, May.SEND)
     with parts.database.transaction() as session:
         now = database.now(session)
@@ -90,6 +102,8 @@ def extend(parts: Parts, mailing_id: int, longer: timedelta, *, by: int | None =
 def _extended(session: Session, alert: MailingView, longer: timedelta, *, now: datetime) -> Extended:
     if alert.state not in (State.SENDING, State.PAUSED):
         raise NotUnderWay(alert.id, alert.state)
+    if not books.status(session, alert.id).anyone_due:
+        raise NobodyDue(alert.id)
     latest = locks.current(session, alert.id).latest
     found = offer(alert.expires_at or now, latest, longer, now=now)
     if found is None:
@@ -110,15 +124,20 @@ def _asks_from(alert: MailingView, ends: datetime) -> datetime:
 
 
 def ask(parts: Parts) -> int:
-    """Ask the team about each alert that will expire before all have it; return how many. Safe to repeat: each is asked once."""
+    """Ask the team about each alert that will expire before all have it, and say of each that did so unasked; return how many.
+
+    Safe to repeat: of each it is asked or told once.
+    """
     with parts.database.transaction() as session:
         now = database.now(session)
         soon = [alert.id for alert in expiry.expiring(session) if _runs_out(session, parts, alert, now=now)]
         found = expiry.unwritten(session, before=now + ASK_BEFORE, now=now)
+        lapsed = [one.id for one in expiry.lapsed(session, since=now - LOOKS_BACK, now=now)]
         unwritten = [(one, of) for one, of in found if now >= _asks_from(one, one.expires_at or now)]
     tried = partial(telling.tried, parts, failed="the team is not asked")
     asked = sum([tried(alert, partial(_ask, alert_id=alert)) for alert in soon])
     asked += sum([tried(one.id, partial(_ask_for, alert_id=one.id, languages=of)) for one, of in unwritten])
+    asked += sum([telling.tried(parts, one, partial(_tell_unreached, alert_id=one)) for one in lapsed])
     if asked:
         telling.nudge(parts.nudger)
     return asked
@@ -153,6 +172,20 @@ def _ask(session: Session, parts: Parts, *, alert_id: int, now: datetime) -> boo
     hooks.add(session, Event.EXPIRING, alert=alert.id, due=due, expires_at=expires.isoformat())
     audit.append(session, "alert.asked", by=audit.WORKER, now=now, mailing=alert.id, due=due)
     log.warning("alert expires", mailing=alert.id, due=due)
+    return True
+
+
+def _tell_unreached(session: Session, parts: Parts, *, alert_id: int, now: datetime) -> bool:
+    if not people.active(session):
+        return False
+    status = books.status(session, alert_id)
+    # Noted of one that all have as well: each is counted once.
+    if status.anyone_due or not expiry.ask_once(session, alert_id, now=now) or not status.expired:
+        return False
+    parts.letterhead.require()
+    ended = mailings.get(session, alert_id).expires_at or now
+    announcing.unreached(session, parts, status, ended=ended, now=now)
+    log.warning("alert expired", mailing=alert_id, unreached=status.expired)
     return True
 
 

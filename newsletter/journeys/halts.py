@@ -96,7 +96,7 @@ def _number(one: Said) -> int:
 def _tell(session: Session, parts: Parts, *, alert: int, said: list[Said], now: datetime) -> bool:
     told = halts.told(session, alert)
     news = [one for one in said if told is not None and one.id > told.upto]
-    if told is None or not news or not people.active(session):
+    if told is None or not news or not people.informed(session, now=now):
         return False
     view = mailings.get(session, _subject(session, alert, news))
     what = _what(view)
@@ -155,21 +155,25 @@ def _news(session: Session, view: MailingView, what: str, last: Entry, *, out: b
     """Return what is told. out: some of it is on the wire after all that waiting, and nothing is known of that."""
     if view.retracts is not None:
         return _of_retraction(session, view, what, last)
-    have = _have(session, view.id)
+    have, ended = _have(session, view.id), view.expires_at
+    # What is paused gives its readers up at its end: to go on means nothing any more.
+    name = "resumed-over" if what == "resumed" and ended is not None and ended <= last.at else what
     who = ("have",) if have else () if out else ("nobody",)
     said = {
         "stopped": ("text", *who, "back") if have or out else ("text", *who),
         "given-up": ("text", "nobody"),
         "paused": ("text", *who, "then"),
         "resumed": ("text",),
-    }[what]
+        "resumed-over": ("text", *who, "then"),
+    }[name]
     page = f"/{view.id}?retract=1" if "back" in said else ""
     facts: dict[str, object] = {"have": have}
     if view.translates is not None:
         codes = ", ".join(dict.fromkeys(variants.languages(session, [view.id])))
         facts |= {"of": str(view.translates), "language": codes}
     whose = "halt-language" if view.translates is not None else ""
-    return News(what, view.id, said, _by(last), facts=facts, moments={"at": last.at}, page=page, whose=whose)
+    moments = {"at": last.at, "ended": ended or last.at}
+    return News(name, view.id, said, _by(last), facts=facts, moments=moments, page=page, whose=whose)
 
 
 def _of_retraction(session: Session, view: MailingView, what: str, last: Entry) -> News:

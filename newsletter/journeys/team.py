@@ -13,15 +13,16 @@ from newsletter.addresses import EmailAddress
 from newsletter.composer.content import Action, TeamContent
 from newsletter.database import Session
 from newsletter.errors import Conflict
-from newsletter.jobs import DELIVER, OPERATORS
+from newsletter.jobs import DELIVER, HOOKS, OPERATORS
 from newsletter.journeys import notices
 from newsletter.journeys.entering import Visitor
 from newsletter.journeys.notices import To
 from newsletter.journeys.parts import NoSender, Parts
 from newsletter.ledger.mailings import Lane
-from newsletter.operators import audit, enrolment, factors, people, pins, sessions, throttle
+from newsletter.operators import audit, enrolment, factors, hooks, people, pins, sessions, throttle
 from newsletter.operators.audit import SHELL, WORKER
 from newsletter.operators.enrolment import SIGNATURES, Calling, Given, Invited, Open, Vouching
+from newsletter.operators.hooks import Event
 from newsletter.operators.passkeys import Site
 from newsletter.operators.people import OperatorView
 from newsletter.operators.pins import Pin, Pins
@@ -33,6 +34,9 @@ log = structlog.get_logger()
 HEAD_AT = 5
 """The hour, UTC, from which the day's head is mailed."""
 HEAD_KEEPS = timedelta(days=3)
+DISABLED_KEEPS = timedelta(days=3)
+NEWEST_ACTS = 500
+"""Among so many it is looked up who disabled somebody: that was a minute ago."""
 
 
 class NoSite(Conflict):
@@ -140,12 +144,13 @@ def vouch(parts: Parts, visitor: Visitor, operator_id: int) -> Vouching:
 
 
 def disable(parts: Parts, visitor: Visitor, operator_id: int) -> None:
-    """End another's access. Raises NotAllowed, NotFresh, UnknownOperator, NotOneself."""
+    """End another's access; a worker tells the team. Raises NotAllowed, NotFresh, UnknownOperator, NotOneself."""
     visitor.require(May.DISABLE)
     visitor.fresh()
     with parts.database.transaction() as session:
         people.disable(session, operator_id, by=visitor.operator.id, now=visitor.now)
         sessions.end_all(session, operator_id, now=visitor.now)
+    parts.nudger.nudge(OPERATORS)
 
 
 def end_sessions(parts: Parts, visitor: Visitor, operator_id: int) -> int:
@@ -160,7 +165,7 @@ def end_sessions(parts: Parts, visitor: Visitor, operator_id: int) -> int:
 
 
 def tend(parts: Parts, *, now: datetime | None = None) -> int:
-    """Do what happens by itself: mail links that two have signed for, mail the day's head, forget what is over; return mails.
+    """Do what happens by itself: mail links that two have signed for, who was disabled, and the day's head; return mails.
 
     Safe to repeat: a rescue ends as its link is made, a day is claimed before its mail is written.
     """
@@ -169,7 +174,7 @@ def tend(parts: Parts, *, now: datetime | None = None) -> int:
         moment = now or database.now(session)
         sessions.clear(session, now=moment)
         throttle.clear(session, now=moment)
-        if not people.active(session):
+        if not people.informed(session, now=moment):
             return 0
         try:
             parts.letterhead.require()
@@ -178,9 +183,12 @@ def tend(parts: Parts, *, now: datetime | None = None) -> int:
             return 0
         for operator_id in enrolment.due(session, now=moment):
             mailed += _mail_link(session, parts, operator_id, now=moment)
+        for one in people.claim_disabled(session, now=moment):
+            mailed += _mail_disabled(session, parts, one, now=moment)
         mailed += _mail_head(session, parts, now=moment)
     if mailed:
-        parts.nudger.nudge(DELIVER[Lane.TRANSACTIONAL])
+        for job in (HOOKS, DELIVER[Lane.TRANSACTIONAL]):
+            parts.nudger.nudge(job)
     return mailed
 
 
@@ -193,7 +201,7 @@ def _mail_head(session: Session, parts: Parts, *, now: datetime) -> int:
     day = head_day(now)
     if day is None or audit.mailed(session, day):
         return 0
-    everyone = people.active(session)
+    everyone = people.informed(session, now=now)
     head = audit.head(session)
     if not everyone or not audit.claim_day(session, day, number=head.number):
         return 0
@@ -208,6 +216,37 @@ def _mail_head(session: Session, parts: Parts, *, now: datetime) -> int:
 
     tell(session, parts, everyone, write, expires_at=now + HEAD_KEEPS, now=now)
     return len(everyone)
+
+
+def _mail_disabled(session: Session, parts: Parts, gone: OperatorView, *, now: datetime) -> int:
+    """Tell everyone, and whoever it is as well, that somebody was disabled: on a page, at the command line or past both."""
+    # Every worker loads this story, and those that only send never load babel (decision 4).
+    from newsletter.composer import calendars
+
+    everyone, at = people.informed(session, now=now), gone.disabled_at or now
+    actor, names = _who_disabled(session, gone.id), {str(one.id): one.name for one in people.listed(session)}
+    hooks.add(session, Event.DISABLED, operator=gone.id)
+
+    def write(language: str) -> TeamContent:
+        by = say("by-shell", language) if actor == SHELL else names.get(actor, "")
+        facts = {"name": gone.name, "by": by, "at": calendars.moment(at, language, parts.zone)}
+        said = ("text" if by else "unknown", "day", "wrong")
+        return TeamContent(
+            subject=say("disabled-subject", language),
+            title=say("disabled-title", language, **facts),
+            paragraphs=tuple(say(f"disabled-{one}", language, **facts) for one in said),
+            code=f"newsletter operators invite {gone.id}",
+        )
+
+    tell(session, parts, everyone, write, expires_at=now + DISABLED_KEEPS, now=now)
+    return len(everyone)
+
+
+def _who_disabled(session: Session, operator_id: int) -> str:
+    """Return as whom the audit names them; "": it does not, as where it was written past the program."""
+    acts = audit.listed(session, limit=NEWEST_ACTS)
+    found = (one for one in acts if one.act == "operator.disabled" and one.facts.get("operator") == operator_id)
+    return next((one.actor for one in found), "")
 
 
 def _mail_link(session: Session, parts: Parts, operator_id: int, *, now: datetime) -> int:

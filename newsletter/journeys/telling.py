@@ -87,8 +87,12 @@ def approvers(session: Session, wrote: Iterable[int | None]) -> list[OperatorVie
 def released(
     session: Session, parts: Parts, manifest: Manifest, *, by: int | None, start_at: datetime, now: datetime
 ) -> int:
-    """Tell everyone in the team that an alert goes, or when it will, with a link that stops it; return how many were told."""
+    """Tell everyone in the team that an alert goes, or when it will, with a link that stops it; return how many were told.
+
+    Also who was disabled within a day: the link asks for no log-in.
+    """
     later, still, base_url = start_at > now, Lane.URGENT in lanes.paused(session), parts.letterhead.base_url
+    everyone = people.informed(session, now=now)
     told(session, manifest, starts_at=None if still and not later else start_at)
     how, mark = ("later", "-later") if later else ("paused", "-paused") if still else ("now", "")
     sooner = later and bool(
@@ -114,8 +118,8 @@ def released(
         # What one sends alone waits for the others to be told (`delivery.alone` looks): where they cannot be, it does not go.
         about = {deliveries.STOPS: manifest.mailing, "lock": manifest.number}
         expires = manifest.expires_at
-        return _tell(session, parts, people.active(session), write, expires_at=expires, now=now, about=about)
-    return tell(session, parts, people.active(session), write, expires_at=manifest.expires_at, now=now)
+        return _tell(session, parts, everyone, write, expires_at=expires, now=now, about=about)
+    return tell(session, parts, everyone, write, expires_at=manifest.expires_at, now=now)
 
 
 def told(session: Session, manifest: Manifest, *, starts_at: datetime | None) -> None:

@@ -44,6 +44,11 @@ class Status:
         """Whether nothing more will happen by itself."""
         return self.state in (State.DONE, State.STOPPED, State.RETRACTED, State.CANCELLED)
 
+    @property
+    def anyone_due(self) -> bool:
+        """Whether anybody is still to get it, also of those whose rows are yet to be written."""
+        return bool(self.due) or self.growing
+
 
 def status(session: Session, mailing_id: int) -> Status:
     """Return the books of a mailing, counted from its rows. Raises mailings.UnknownMailing."""

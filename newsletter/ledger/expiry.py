@@ -1,4 +1,4 @@
-"""Until when a mailing goes, and whether the team was asked what is to become of it before then."""
+"""Until when a mailing goes, and whether the team was asked what is to become of it before then, or told afterwards."""
 
 from datetime import datetime
 from typing import Any
@@ -32,6 +32,14 @@ def unreleased(session: Session, *, since: datetime, before: datetime) -> list[M
     return [mailings.get(session, one) for one in session.execute(found).scalars()]
 
 
+def lapsed(session: Session, *, since: datetime, now: datetime) -> list[MailingView]:
+    """Return the alerts that went and ended in that time with nobody asked before: some may not have reached all."""
+    gone = Mailing.kind == Kind.ALERT, Mailing.state.in_((State.SENDING, State.PAUSED, State.DONE))
+    over = Mailing.asked_at.is_(None), Mailing.expires_at > since, Mailing.expires_at <= now
+    found = select(Mailing.id).where(*gone, *over).order_by(Mailing.id)
+    return [mailings.get(session, one) for one in session.execute(found).scalars()]
+
+
 def unwritten(session: Session, *, before: datetime, now: datetime) -> list[tuple[MailingView, list[str]]]:
     """Return the alerts that expire until `before`, are not over, and have languages of which nothing has gone, with these.
 
@@ -53,7 +61,7 @@ def _unwritten(session: Session, mailing_id: int) -> list[str]:
 
 
 def ask_once(session: Session, mailing_id: int, *, now: datetime) -> bool:
-    """Note that the team is asked about a mailing; return whether nobody did so before."""
+    """Note that the team is asked about a mailing, or that it need not be any more; return whether nobody did so before."""
     return _set(session, mailing_id, Mailing.asked_at.is_(None), asked_at=now)
 
 

@@ -57,6 +57,7 @@ class Operator(Base):
     totp_step     the last time step that was used: each counts once
     tries         second factors that failed since the last that did not; `locked_until` follows the fifth
     readmitted_at when they were let back in, last: what they said before counts no more
+    told_at       when a worker took it on to tell the team that they were disabled
     language      of the pages and mails they get; NULL: as their browser asks, and mails in English
     """
 
@@ -74,6 +75,7 @@ class Operator(Base):
     disabled_at: Mapped[datetime | None]
     language: Mapped[str | None]
     readmitted_at: Mapped[datetime | None]
+    told_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (

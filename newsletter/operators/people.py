@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, or_, select, update
 
 from newsletter import languages, mailboxes
 from newsletter.addresses import EmailAddress
@@ -13,6 +13,9 @@ from newsletter.errors import Conflict, Invalid, NotFound
 from newsletter.models.operator import Invitation, Operator, OperatorRole, Rescue
 from newsletter.operators import audit, roles
 from newsletter.operators.roles import May, Role
+
+HEARS_FOR = timedelta(days=1)
+"""How long whoever was disabled still learns what alerts do: who ends the others' access must not send alone unheard."""
 
 
 class UnknownOperator(NotFound):
@@ -147,7 +150,7 @@ def disable(session: Session, operator_id: int, *, by: int | str, now: datetime)
 
 def readmit(session: Session, operator_id: int, *, by: int | str, now: datetime) -> None:
     """Take back that an operator was disabled; they log in once they have enrolled anew."""
-    anew = {"disabled_at": None, "enrolled_at": None, "readmitted_at": now}
+    anew = {"disabled_at": None, "enrolled_at": None, "readmitted_at": now, "told_at": None}
     session.execute(update(Operator).where(Operator.id == operator_id).values(anew))
     audit.append(session, "operator.readmitted", by=by, now=now, operator=operator_id)
 
@@ -194,6 +197,21 @@ def listed(session: Session) -> list[OperatorView]:
 def active(session: Session) -> list[OperatorView]:
     """Return those who may log in."""
     return [one for one in listed(session) if one.active]
+
+
+def informed(session: Session, *, now: datetime) -> list[OperatorView]:
+    """Return who learns that an alert goes or is stopped: those who may log in, and who was disabled within a day."""
+    hears = or_(Operator.disabled_at.is_(None), Operator.disabled_at > now - HEARS_FOR)
+    found = select(Operator).where(Operator.enrolled_at.is_not(None), hears).order_by(Operator.id)
+    return _views(session, list(session.execute(found).scalars()))
+
+
+def claim_disabled(session: Session, *, now: datetime) -> list[OperatorView]:
+    """Take on those who were disabled and of whom the team was not told, whoever disabled them; of two at once one has each."""
+    untold = Operator.disabled_at.is_not(None), Operator.told_at.is_(None)
+    taken = update(Operator).where(*untold).values(told_at=now).returning(Operator.id)
+    found = session.execute(taken.execution_options(synchronize_session=False)).scalars()
+    return [by_id(session, one) for one in sorted(found)]
 
 
 def mailboxes_of_active(session: Session) -> frozenset[int]:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from newsletter.journeys import alert, drafting, expiring, retracting, translating
+from newsletter.journeys import alert, drafting, expiring, mailing, retracting, translating
 from newsletter.ledger import locks
 from newsletter.operators.roles import NotAllowed, Role
 from tests import house
@@ -206,6 +206,57 @@ def test_unanswered_it_expires(newsletter, database_urls, crew, tmp_path, words,
     newsletter.sweep()
     found = status(newsletter, number)
     assert (found.state, found.accepted, found.expired) == ("done", READERS - 7, 7)
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_what_ended_while_nothing_ran_is_told_of_once(newsletter, database_urls, crew, tmp_path, words, sink, paused):
+    """The machine was down all night: seven were not reached, nobody had been asked, and in the morning nothing said so."""
+    number = left_over(newsletter, database_urls, tmp_path, words, sink)
+    crew.member(Role.SENDER)
+    if paused:
+        mailing.pause(newsletter.parts, number)
+    expires_in(newsletter, number, -60)
+    for _ in range(3):
+        newsletter.sweep()
+        newsletter.deliver("urgent")
+    newsletter.deliver("transactional")
+    [mail] = [read(one) for one in sink.messages if "expired" in read(one)["Subject"]]
+    assert mail["Subject"] == f"Alert {number} has expired: 7 did not get it"
+    assert f"surely or perhaps: {READERS - 7}." in mail.get_body(("plain",)).get_content()
+    [(_, facts)] = [one for one in calls(newsletter) if one[0] == "expired"]
+    assert (facts["alert"], facts["unreached"]) == (number, 7)
+
+
+@pytest.mark.parametrize("why", ["asked", "all have it"])
+def test_nobody_is_told_of_an_end_that_left_nobody_out_unasked(
+    newsletter, database_urls, crew, tmp_path, words, sink, why
+):
+    """Who did nothing on purpose, or has nothing to do, needs no mail about it."""
+    crew.member(Role.SENDER)
+    if why == "asked":
+        number = left_over(newsletter, database_urls, tmp_path, words, sink)
+        expires_in(newsletter, number, 30)
+        newsletter.sweep()
+    else:
+        number = sent(newsletter, tmp_path, words, 2)
+        newsletter.deliver("urgent")
+    expires_in(newsletter, number, -1)
+    for _ in range(2):
+        newsletter.sweep()
+        newsletter.deliver("urgent")
+    newsletter.deliver("transactional")
+    assert [one for one in sink.messages if "expired" in read(one)["Subject"]] == []
+
+
+def test_no_longer_for_nobody(newsletter, database_urls, tmp_path, words, sink):
+    """What is paused gives its readers up at its end; a button that still gave it twelve hours promised them to nobody."""
+    number = left_over(newsletter, database_urls, tmp_path, words, sink)
+    mailing.pause(newsletter.parts, number)
+    expires_in(newsletter, number, -1)
+    newsletter.sweep()
+    assert (status(newsletter, number).state, status(newsletter, number).due) == ("paused", 0)
+    with pytest.raises(expiring.NobodyDue):
+        expiring.extend(newsletter.parts, number, timedelta(hours=12))
 
 
 def test_no_longer_than_was_locked(newsletter, database_urls, crew, tmp_path, words, sink):

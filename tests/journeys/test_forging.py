@@ -312,14 +312,25 @@ def _print(made, number):
     return alert.standing(made.parts, number).locked.fingerprint
 
 
-def test_the_pages_role_silences_nobody(made, tmp_path, words, author, approver, database_urls):
-    """The mail that tells the team is not cancelled from the pages, and whoever was disabled stays so."""
-    locked(made, tmp_path, words, author, 4)
+@pytest.mark.parametrize("since", ["now()", "now() - interval '30 days'", "now() + interval '1 day'"])
+def test_the_pages_role_silences_nobody(made, tmp_path, words, author, approver, sink, database_urls, since):
+    """Neither the mail that tells the team is cancelled from the pages, nor is anybody left out of it: not as disabled, whenever,
+    and not as somebody who never enrolled. Else one person sends alone, and nobody else could stop it.
+    """
+    number = locked(made, tmp_path, words, author, 4)
     with attacker(database_urls.web) as web:
         silence = "UPDATE delivery d SET state = 'cancelled', reason = 'unsubscribed' FROM mailing m WHERE m.id = d.mailing_id"
         refused(web, f"{silence} AND m.kind = 'notice'")
-        web.execute("UPDATE operator SET disabled_at = now() WHERE id = %s", (approver.id,))
+        refused(web, "UPDATE operator SET enrolled_at = NULL WHERE id = %s", (approver.id,))
+        refused(web, "UPDATE operator SET told_at = now() WHERE id = %s", (approver.id,))
+        web.execute(f"UPDATE operator SET disabled_at = {since} WHERE id = %s", (approver.id,))
+        web.commit()
         refused(web, "UPDATE operator SET disabled_at = NULL WHERE id = %s", (approver.id,))
+        refused(web, "UPDATE operator SET disabled_at = now() - interval '2 days' WHERE id = %s", (approver.id,))
+    nights.alone(made, number, author)
+    made.deliver("transactional")
+    [told] = [one for one in sink.messages_for(approver.address) if b"will go out" in one.content]
+    assert b"/h/" in told.content
 
 
 def test_who_wrote_a_word_of_it_approves_none_of_it(made, tmp_path, words, crew, author):

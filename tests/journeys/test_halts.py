@@ -110,6 +110,12 @@ def test_nobody_has_it_is_not_said_of_what_is_on_the_wire(made, pages, sender, n
     assert ("?retract=1" in text) == (to is State.STOPPED)
 
 
+def over(database_urls, number):
+    """Its time has come while it was paused."""
+    ended = "UPDATE mailing SET planned_at = now() - interval '24 hours', expires_at = now() - interval '1 minute' WHERE id = %s"
+    house.by_owner(database_urls, ended, number)
+
+
 def nearly_over(urls, number):
     """Have an alert that went out two hours ago be over in one."""
     moments = "planned_at = now() - interval '2 hours', expires_at = now() + interval '1 hour'"
@@ -185,6 +191,25 @@ def test_everybody_is_mailed_that_it_is_paused_and_then_that_it_goes_on(made, pa
     assert [one for one in events(made) if one != "released"] == ["paused", "resumed"]
     stopping.by_hand(pages.parts, number, State.PAUSED, by=approver.id)
     assert told(made, sink)[author.address][0] == f"Alert {number} is paused: it does not go"
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_what_is_let_go_on_after_its_end_is_not_said_to_go_on(
+    made, pages, number, author, approver, sink, database_urls, reached
+):
+    """“It goes on” was mailed of an alert that went to nobody, and everybody slept on it."""
+    if reached:
+        sink.refuse = lambda to: "450 4.7.1 later" if to == "reader1@example.org" else None
+        made.deliver("urgent")
+    stopping.by_hand(pages.parts, number, State.PAUSED, by=approver.id)
+    told(made, sink)
+    over(database_urls, number)
+    made.sweep()
+    mailing.resume(made.parts, number, by=author.id)
+    subject, text = told(made, sink)[approver.address]
+    assert subject == f"Alert {number} is over: it goes to nobody any more"
+    assert "Mina Moradi has let it go on" in text
+    assert ("surely or perhaps: 1." if reached else "Nobody has it.") in text
 
 
 def test_a_pause_of_a_moment_is_no_news(made, pages, number, author, sink):

@@ -261,6 +261,19 @@ def test_in_a_team_of_one_there_is_nobody_to_tell(made, tmp_path, words, author,
     assert books(made, number).state == "sending"
 
 
+@pytest.mark.parametrize(("ago", "goes"), [("23 hours", False), ("25 hours", True)])
+def test_who_was_disabled_within_a_day_is_somebody_to_tell(
+    made, tmp_path, words, author, approver, database_urls, ago, goes
+):
+    """Whoever ends the others' access is no team of one by that, before they had a day to say that it was wrong."""
+    disabled = "UPDATE operator SET disabled_at = now() - %s::interval WHERE id = %s"
+    house.by_owner(database_urls, disabled, ago, approver.id)
+    number = sent_alone(made, tmp_path, words, author)
+    overdue(database_urls, number)
+    made.sweep()
+    assert books(made, number).state == ("sending" if goes else "approved")
+
+
 def test_one_that_cannot_begin_keeps_no_other_waiting(made, tmp_path, words, author, issue, database_urls):
     """A row that somebody damaged must not silence every alert and digest that comes after it."""
     number = sent_alone(made, tmp_path, words, author)

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from newsletter import database
-from newsletter.journeys import alert, drafting, mailing
+from newsletter.journeys import alert, drafting, entering, mailing, team
 from newsletter.ledger import mailings
 from newsletter.ledger.mailings import State, WrongState
 from newsletter.operators.roles import Role
@@ -115,6 +115,21 @@ def test_everyone_learns_of_a_release_and_can_stop_what_one_sends_alone(made, tm
     sink.messages.clear()
     assert made.deliver("urgent") == 0
     assert any('"by":"link"' in act and '"alert.stopped"' in act for act in nights.acts(made))
+
+
+def test_whoever_disables_the_others_sends_nothing_past_them(made, pages, crew, tmp_path, sink, client):
+    """One account that signs and sends ends every other access, and sends alone: the others can stop it all the same."""
+    hostile, noor = crew.member(Role.SENDER, Role.APPROVER), crew.member(Role.APPROVER, name="Noor Holm")
+    token, _ = crew.session(hostile)
+    team.disable(pages.parts, entering.acting(pages.parts, token), noor.id)
+    number = nights.locked(made, tmp_path, hostile, 4)
+    send_alone(made, number, hostile)
+    mail = mails(made, sink)[noor.address]
+    assert f"Alert {number} will go out" in mail["subject"]
+    assert client.post(link(mail)).status_code == 200
+    assert alert.standing(made.parts, number).state is State.CANCELLED
+    made.sweep()
+    assert mails(made, sink)[noor.address]["subject"] == f"Alert {number} is given up"
 
 
 def test_a_long_alert_in_three_languages_is_told_all_the_same(made, tmp_path, author, approver, sink):

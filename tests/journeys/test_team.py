@@ -6,17 +6,19 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from newsletter import database
 from newsletter.journeys import entering, team
 from newsletter.journeys.entering import Answer, Where
-from newsletter.operators import audit, enrolment, factors, roles
+from newsletter.operators import audit, enrolment, factors, people, roles
 from newsletter.operators.audit import Head
 from newsletter.operators.roles import Role
 from newsletter.operators.sessions import Factor
 from newsletter.operators.throttle import TooMany
 from tests import house
+from tests.journeys import nights, traces
 from tests.operators.crew import PASSWORD, Crew
 
 HERE = Where("192.0.2.7", "Firefox, Android")
@@ -129,6 +131,60 @@ def test_an_approver_ends_another_s_access(pages, crew):
     assert entering.who(pages.parts, token) is None
     with pytest.raises(entering.WrongLogin):
         entering.enter(pages.parts, mina.address, PASSWORD, HERE)
+
+
+def test_whoever_is_disabled_learns_of_it_as_the_others_do(newsletter, pages, crew, sink):
+    """By a mistake, or by somebody who wants nobody to be there at night: nobody is taken out of the team in silence."""
+    mina, chair = crew.member(), crew.member(Role.APPROVER, name="Noor Holm")
+    team.disable(pages.parts, visitor(pages, crew, chair), mina.id)
+    assert team.tend(newsletter.parts, now=at_night(newsletter)) == 2
+    assert team.tend(newsletter.parts, now=at_night(newsletter)) == 0
+    newsletter.deliver("transactional")
+    for member in (mina, chair):
+        [mail] = read(sink, member)
+        assert mail["subject"] == "Somebody can no longer log in"
+        text = " ".join(plain(mail).split())
+        assert "Noor Holm has ended the access of Mina Moradi to the team's pages" in text
+        assert f"newsletter operators invite {mina.id}" in text
+    assert nights.calls(newsletter) == [("disabled", {"operator": mina.id})]
+
+
+def test_who_came_back_and_is_disabled_again_learns_of_it_again(newsletter, pages, crew, sink):
+    """The second time is no echo of the first."""
+    mina, chair = crew.member(), crew.member(Role.APPROVER, name="Noor Holm")
+    for _ in range(2):
+        team.disable(pages.parts, visitor(pages, crew, chair), mina.id)
+        assert team.tend(newsletter.parts, now=at_night(newsletter)) == 2
+        crew.enrol(team.invite(newsletter.parts, mina.id).token)
+    newsletter.deliver("transactional")
+    assert len(read(sink, mina)) == 2
+
+
+@pytest.mark.parametrize("actor", [None, "4711", "link"])
+def test_who_was_disabled_past_the_program_is_told_of_as_that(newsletter, pages, crew, sink, database_urls, actor):
+    """The password of the pages' role is enough for it, and for whatever it likes in the audit: the team must hear all the more."""
+    mina, noor = crew.member(), crew.member(name="Noor Holm")
+    with psycopg.connect(traces.plain(database_urls.web), autocommit=True) as web:
+        web.execute("UPDATE operator SET disabled_at = now() WHERE id = %s", (mina.id,))
+    if actor:
+        with pages.parts.database.transaction() as session:
+            audit.append(session, "operator.disabled", by=actor, now=database.now(session), operator=mina.id)
+    assert team.tend(newsletter.parts, now=at_night(newsletter)) == 2
+    newsletter.deliver("transactional")
+    for member in (mina, noor):
+        [mail] = read(sink, member)
+        assert "the record does not say by whom" in " ".join(plain(mail).split())
+
+
+def test_who_is_disabled_has_the_day_s_head_once_more(newsletter, crew, sink):
+    """What somebody rewrites after they have ended every other access still lies in another's mailbox."""
+    mina, noor = crew.member(), crew.member(name="Noor Holm")
+    with newsletter.parts.database.transaction() as session:
+        now = database.now(session)
+        people.disable(session, mina.id, by=noor.id, now=now)
+    team.tend(newsletter.parts, now=now.replace(hour=5, minute=0))
+    newsletter.deliver("transactional")
+    assert any("audit verify" in plain(mail) for mail in read(sink, mina))
 
 
 def test_a_found_link_is_not_a_place_to_guess_passwords(newsletter, pages, crew):

@@ -251,3 +251,19 @@ def test_what_takes_it_back_and_is_paused_is_said_on_its_page(going, worker):
     assert said in browser.open(f"/console/alerts/{number}").text
     browser.post(f"/console/alerts/{number}/resume")
     assert said not in browser.text
+
+
+def test_the_page_of_what_is_taken_back_follows_that(going, worker):
+    """“0 of 2 handed over” stood still on the phone of whoever took it back, and they pressed again or called somebody."""
+    browser, number = going
+    worker.deliver("urgent")
+    browser.post(f"/console/alerts/{number}/retract")
+    [(back,)] = rows(worker, f"SELECT id FROM mailing WHERE retracts = {number}")
+    assert browser.open(f"/console/alerts/{number}").page.headers["refresh"] == "3"
+    mailing.pause(worker.parts, back)
+    assert "refresh" not in browser.open(f"/console/alerts/{number}").page.headers
+    mailing.resume(worker.parts, back)
+    assert browser.open(f"/console/alerts/{number}").page.headers["refresh"] == "3"
+    worker.deliver("urgent")
+    assert state(worker, back) == "done"
+    assert "refresh" not in browser.open(f"/console/alerts/{number}").page.headers

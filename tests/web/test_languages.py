@@ -100,8 +100,10 @@ def test_one_button_pauses_the_later_languages_and_one_lets_them_go_on(
     author.post(f"{late}/release")
     _, auditor = inside(browse, crew, now, Role.AUDITOR)
     assert f'action="{here}/pause"' in auditor.open(here).text
+    assert auditor.page.headers["refresh"] == "3", "the language goes, and the page follows it"
     auditor.post(f"{here}/pause")
     assert auditor.problem == ""
+    assert "refresh" not in auditor.page.headers
     assert f'action="{here}/pause"' not in auditor.text
     assert f'action="{here}/resume"' not in auditor.text, "whoever may not send lets nothing go"
     assert "It was paused together with the alert" in author.open(late).text

@@ -49,6 +49,24 @@ def test_the_button_for_longer_promises_no_more_than_its_lock_allows(author, des
     assert "Its lock allows it no longer than" in author.text
 
 
+def test_longer_is_not_offered_for_nobody(author, desk, readers, worker, database_urls):
+    """It was paused past its end: whoever presses “12 hours more” believes that somebody is still to be told."""
+    readers(2)
+    number = written(author)
+    here = f"/console/alerts/{number}"
+    author.post(f"{here}/lock")
+    author.post(f"{here}/release")
+    author.post(f"{here}/pause")
+    assert "Nobody waits for it any more" not in author.text
+    over = "UPDATE mailing SET planned_at = now() - interval '1 day', expires_at = now() WHERE id = %s"
+    house.by_owner(database_urls, over, number)
+    worker.sweep()
+    assert "Nobody waits for it any more, and longer would reach nobody" in plain(author.open(here))
+    assert f"{here}/extend" not in author.text
+    author.post(f"{here}/extend")
+    assert "there is nobody to give longer to" in author.problem
+
+
 def test_whoever_was_not_reached_in_time_has_a_place_in_the_figures(author, desk, readers, worker, sink):
     """Five of twelve, none due, none refused, none unsure: whoever reads that looks for the other seven, and finds them nowhere."""
     readers(2)

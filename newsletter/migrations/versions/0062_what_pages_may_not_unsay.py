@@ -8,7 +8,7 @@ that still run write such a row with each stop, and no stop may be refused for i
 from alembic import op
 
 revision = "0062"
-down_revision = "0060"
+down_revision = "0061"
 branch_labels = None
 depends_on = None
 

@@ -99,7 +99,9 @@ def _shown(
     offer = mandates.offer(parts, number, by=who.operator.id) if alone and locked and not locked.few else None
     whom = calling.whom(parts, number)
     typed = problem or still or (offer and not offer.refusal)
-    looks = None if typed else _looks(parts, found, checked, approvers=bool(whom.approvers), now=who.now)
+    back, place = desk.taken_back(parts, found), translating.languages(parts, number)
+    goes = place.sending or (back is not None and not back.over and back.state != State.PAUSED)
+    looks = None if typed else _looks(parts, found, checked, goes=goes, approvers=bool(whom.approvers), now=who.now)
     answer = gate.show(
         request,
         "alert.html",
@@ -114,9 +116,9 @@ def _shown(
         alert=found,
         whom=whom,
         cancelled=bulletins.cancelled(parts, among=number),
-        back=desk.taken_back(parts, found),
+        back=back,
         trying=errands.is_checked(parts, number, since=CHECK_PATIENCE),
-        place=translating.languages(parts, number),
+        place=place,
         waiting=checked.waiting if checked else None,
         halted=found.status.halted and f"halted.{found.status.halted}",
         along=found.status.halted == WITH_ALERT,
@@ -134,8 +136,8 @@ def _shown(
 
 
 def _longer(found: desk.Alert, *, now: datetime) -> Longer | None:
-    """Return what the button for longer would give; None: its lock allows no more, or it does not go."""
-    if found.expires_at is None or found.latest is None:
+    """Return what the button for longer would give; None: its lock allows no more, nobody is due, or it does not go."""
+    if found.expires_at is None or found.latest is None or not found.status.anyone_due:
         return None
     return expiring.offer(found.expires_at, found.latest, timedelta(hours=LONGER_HOURS), now=now)
 
@@ -149,11 +151,15 @@ def _thumb(request: Request, who: Visitor, found: desk.Alert, offer: mandates.Of
 
 
 def _looks(
-    parts: Parts, found: desk.Alert, checked: desk.Checks | None, *, approvers: bool, now: datetime
+    parts: Parts, found: desk.Alert, checked: desk.Checks | None, *, goes: bool, approvers: bool, now: datetime
 ) -> int | None:
-    """Return after how many seconds a page on which nobody types asks anew; None: never. approvers: there are any."""
+    """Return after how many seconds a page on which nobody types asks anew; None: never.
+
+    goes       what takes it back goes, or a language of it that was written later
+    approvers  there are any
+    """
     state, starts = found.standing.state, found.standing.start_at
-    if state is State.SENDING or found.out:
+    if goes or state is State.SENDING or found.out:
         return LOOKS["going"]
     if state is State.LOCKED:
         return LOOKS["locked"]
