@@ -20,27 +20,33 @@ WISHES = {
         " remove me from your list, remove me from your mailing list,"
         " take me off, take me off this list, take me off the list, take me off your list, take me off your mailing list,"
         " leave, i want to leave, cancel my subscription, cancel subscription, opt out, optout, opt me out, sign me off,"
-        " no more emails, no more mail, no more mails"
+        " no more emails, no more mail, no more mails, do not email me, don't email me, do not email me again,"
+        " don't email me again, do not write to me, don't write to me, do not write to me again, don't write to me again,"
+        " do not contact me, don't contact me, do not contact me again, don't contact me again, never email me again,"
+        " never write to me again, never contact me again, i do not want your emails, i don't want your emails,"
+        " i do not want these emails, i don't want these emails, do not send me any more emails, don't send me any more emails"
     ),
     "fa": (
         "لغو، لغو اشتراک، لغو عضویت، اشتراکم را لغو کنید، اشتراک مرا لغو کنید، اشتراک من را لغو کنید، عضویت مرا لغو کنید، انصراف،"
         " حذف، حذفم کنید، مرا حذف کنید، من را حذف کنید، نامم را حذف کنید، نام مرا حذف کنید، مرا از فهرست حذف کنید،"
-        " من را از لیست حذف کنید، توقف، نفرستید، دیگر نفرستید، دیگر ایمیل نفرستید، دیگر برایم نفرستید، نمی‌خواهم، دیگر نمی‌خواهم"
+        " من را از لیست حذف کنید، توقف، نفرستید، دیگر نفرستید، دیگر ایمیل نفرستید، دیگر برایم نفرستید، نمی‌خواهم، دیگر نمی‌خواهم،"
+        " به من ننویسید، دیگر به من ننویسید، برایم نفرستید، دیگر برایم ایمیل نفرستید، نامه‌های شما را نمی‌خواهم"
     ),
     "ar": (
         "إلغاء، إلغاء الاشتراك، إلغاء اشتراكي، أريد إلغاء الاشتراك، أرغب في إلغاء الاشتراك، ألغوا اشتراكي، ألغ اشتراكي،"
         " احذفوني، احذفني، احذفوا اسمي، أزيلوني، أزيلوا اسمي، احذفوني من القائمة، أزيلوني من القائمة، توقف، توقفوا، أوقفوا الرسائل،"
-        " أوقفوا الإرسال، لا ترسلوا، لا ترسلوا لي، لا ترسلوا لي رسائل، لا أريد رسائلكم"
+        " أوقفوا الإرسال، لا ترسلوا، لا ترسلوا لي، لا ترسلوا لي رسائل، لا أريد رسائلكم،"
+        " لا تكتبوا لي، لا تكتبوا إلي، لا تكتبوا لي مجددا، لا تراسلوني، لا تراسلوني مجددا"
     ),
     "de": (
         "abmelden, abmeldung, abbestellen, abbestellung, austragen, newsletter abbestellen, newsletter abmelden, mich abmelden,"
         " mich austragen, ich möchte mich abmelden, ich will mich abmelden, melden sie mich ab, tragen sie mich aus,"
-        " stopp, kündigen, keine mails mehr, keine e-mails mehr"
+        " stopp, kündigen, keine mails mehr, keine e-mails mehr, schreiben sie mir nicht, schreiben sie mir nicht mehr"
     ),
     "fr": (
         "désabonner, désabonnement, désinscrire, désinscription, me désabonner, me désinscrire, je veux me désabonner,"
         " je souhaite me désabonner, je souhaite me désinscrire, désabonnez-moi, désinscrivez-moi, retirez-moi,"
-        " retirez-moi de la liste, retirez-moi de votre liste, arrêtez, plus de mails"
+        " retirez-moi de la liste, retirez-moi de votre liste, arrêtez, plus de mails, ne m'écrivez plus"
     ),
 }
 """What people write, by language, between commas. Only the whole sentence counts: "stop the war" is a letter."""

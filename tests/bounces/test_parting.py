@@ -132,6 +132,10 @@ def test_who_greets_before_they_ask_has_asked(program, text):
 
 
 SIGNED = [
+    "Please unsubscribe me.\nNever write to me again!",
+    "Don't contact me again\n\nAnn",
+    "مرا حذف کنید.\nدیگر به من ننویسید.",
+    "ألغوا اشتراكي.\nلا تراسلوني مجددا.",
     "Unsubscribe\nAnn Miller",
     "Please remove me from your list\nKind regards\nann",
     "Unsubscribe me.\n\nI am moving to a house without a letterbox.",
@@ -143,7 +147,7 @@ SIGNED = [
 @pytest.mark.parametrize("program", WRITE)
 @pytest.mark.parametrize("text", SIGNED)
 def test_who_signs_the_wish_or_gives_a_reason_has_asked(program, text):
-    """A name below it, or a second sentence, makes it no less a whole one."""
+    """A name below it, or a second sentence, makes it no less a whole one; nor does a no that is the same wish again."""
     assert wants_to_leave(read(program, text))
 
 
