@@ -35,28 +35,27 @@ NO = {
         "no, no no, nope, never, not me, no not me, it was not me, it wasn't me, this was not me, this wasn't me, that was not me,"
         " that wasn't me, i did not ask for this, i didn't ask for this, i never asked for this, i did not sign up,"
         " i didn't sign up, i never signed up, i did not subscribe, i didn't subscribe, i never subscribed, i do not want this,"
-        " i don't want this, i do not want it, i don't want it, do not subscribe me, don't subscribe me, do not write to me,"
-        " don't write to me, do not write to me again, don't write to me again, never write to me again, do not contact me,"
-        " don't contact me, leave me alone, go away, not interested, i am not interested, i'm not interested, wrong address,"
+        " i don't want this, i do not want it, i don't want it, do not subscribe me, don't subscribe me,"
+        " leave me alone, go away, not interested, i am not interested, i'm not interested, wrong address,"
         " wrong person, spam, this is spam"
     ),
     "fa": (
         "نه، خیر، نخیر، هرگز، من نبودم، نه من نبودم، کار من نبود، من نخواسته‌ام، من درخواست نکرده‌ام، درخواست نکرده‌ام،"
-        " من درخواست نکردم، من ثبت نام نکرده‌ام، من ثبت نام نکردم، من عضو نشده‌ام، عضو نمی‌شوم، به من ننویسید، دیگر به من ننویسید،"
-        " برایم نفرستید، مزاحم نشوید، اشتباه است، نشانی اشتباه است، موافق نیستم، هرزنامه"
+        " من درخواست نکردم، من ثبت نام نکرده‌ام، من ثبت نام نکردم، من عضو نشده‌ام، عضو نمی‌شوم،"
+        " مزاحم نشوید، اشتباه است، نشانی اشتباه است، موافق نیستم، هرزنامه"
     ),
     "ar": (
         "لا، كلا، أبدا، أبداً، لست أنا، لا لست أنا، لم أكن أنا، لم أطلب هذا، لم أطلب ذلك، أنا لم أطلب هذا، لم أشترك، لم أسجل،"
-        " لا أريد، لا أريد هذا، لا أريد ذلك، لا أوافق، غير موافق، لا تكتبوا لي، لا تكتبوا إلي، لا تراسلوني، اتركوني،"
+        " لا أريد، لا أريد هذا، لا أريد ذلك، لا أوافق، غير موافق، اتركوني،"
         " عنوان خاطئ، العنوان خطأ، بريد مزعج"
     ),
     "de": (
         "nein, nein danke, niemals, ich nicht, das war ich nicht, ich war das nicht, ich habe das nicht angefordert,"
-        " ich habe mich nicht angemeldet, schreiben sie mir nicht, schreiben sie mir nicht mehr, kein interesse, falsche adresse"
+        " ich habe mich nicht angemeldet, kein interesse, falsche adresse"
     ),
     "fr": (
         "non, non merci, jamais, pas moi, ce n'est pas moi, ce n'était pas moi, je n'ai rien demandé, je n'ai pas demandé cela,"
-        " je ne me suis pas inscrit, je ne me suis pas inscrite, ne m'écrivez plus, laissez-moi tranquille, pas intéressé,"
+        " je ne me suis pas inscrit, je ne me suis pas inscrite, laissez-moi tranquille, pas intéressé,"
         " pas intéressée, mauvaise adresse"
     ),
 }

@@ -1,13 +1,14 @@
-"""Whether a letter says nothing but that its writer wants to leave: pure, in the words that people use.
+"""Whether a letter says that its writer wants to leave: pure, in the words that people use.
 
 It is read as the writer wrote it: what they quote and what their mail program adds says nothing. Whose wish it is, and whether
-that is believed, is for others to say: anyone can write in anybody's name.
+that is believed, is for others to say: anyone can write in anybody's name. Nobody is told when they are taken off by it, so that
+needs a whole sentence that says so and no word that may deny it; whatever else sounds like it is marked for a person.
 """
 
 import html
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from newsletter.reports.parse import Letter
 
@@ -19,35 +20,51 @@ WISHES = {
         " remove me from your list, remove me from your mailing list,"
         " take me off, take me off this list, take me off the list, take me off your list, take me off your mailing list,"
         " leave, i want to leave, cancel my subscription, cancel subscription, opt out, optout, opt me out, sign me off,"
-        " no more emails, no more mail, no more mails"
+        " no more emails, no more mail, no more mails, do not email me, don't email me, do not email me again,"
+        " don't email me again, do not write to me, don't write to me, do not write to me again, don't write to me again,"
+        " do not contact me, don't contact me, do not contact me again, don't contact me again, never email me again,"
+        " never write to me again, never contact me again, i do not want your emails, i don't want your emails,"
+        " i do not want these emails, i don't want these emails, do not send me any more emails, don't send me any more emails"
     ),
     "fa": (
         "لغو، لغو اشتراک، لغو عضویت، اشتراکم را لغو کنید، اشتراک مرا لغو کنید، اشتراک من را لغو کنید، عضویت مرا لغو کنید، انصراف،"
         " حذف، حذفم کنید، مرا حذف کنید، من را حذف کنید، نامم را حذف کنید، نام مرا حذف کنید، مرا از فهرست حذف کنید،"
-        " من را از لیست حذف کنید، توقف، نفرستید، دیگر نفرستید، دیگر ایمیل نفرستید، دیگر برایم نفرستید، نمی‌خواهم، دیگر نمی‌خواهم"
+        " من را از لیست حذف کنید، توقف، نفرستید، دیگر نفرستید، دیگر ایمیل نفرستید، دیگر برایم نفرستید، نمی‌خواهم، دیگر نمی‌خواهم،"
+        " به من ننویسید، دیگر به من ننویسید، برایم نفرستید، دیگر برایم ایمیل نفرستید، نامه‌های شما را نمی‌خواهم"
     ),
     "ar": (
         "إلغاء، إلغاء الاشتراك، إلغاء اشتراكي، أريد إلغاء الاشتراك، أرغب في إلغاء الاشتراك، ألغوا اشتراكي، ألغ اشتراكي،"
         " احذفوني، احذفني، احذفوا اسمي، أزيلوني، أزيلوا اسمي، احذفوني من القائمة، أزيلوني من القائمة، توقف، توقفوا، أوقفوا الرسائل،"
-        " أوقفوا الإرسال، لا ترسلوا، لا ترسلوا لي، لا ترسلوا لي رسائل، لا أريد رسائلكم"
+        " أوقفوا الإرسال، لا ترسلوا، لا ترسلوا لي، لا ترسلوا لي رسائل، لا أريد رسائلكم،"
+        " لا تكتبوا لي، لا تكتبوا إلي، لا تكتبوا لي مجددا، لا تراسلوني، لا تراسلوني مجددا"
     ),
     "de": (
         "abmelden, abmeldung, abbestellen, abbestellung, austragen, newsletter abbestellen, newsletter abmelden, mich abmelden,"
         " mich austragen, ich möchte mich abmelden, ich will mich abmelden, melden sie mich ab, tragen sie mich aus,"
-        " stopp, kündigen, keine mails mehr, keine e-mails mehr"
+        " stopp, kündigen, keine mails mehr, keine e-mails mehr, schreiben sie mir nicht, schreiben sie mir nicht mehr"
     ),
     "fr": (
         "désabonner, désabonnement, désinscrire, désinscription, me désabonner, me désinscrire, je veux me désabonner,"
         " je souhaite me désabonner, je souhaite me désinscrire, désabonnez-moi, désinscrivez-moi, retirez-moi,"
-        " retirez-moi de la liste, retirez-moi de votre liste, arrêtez, plus de mails"
+        " retirez-moi de la liste, retirez-moi de votre liste, arrêtez, plus de mails, ne m'écrivez plus"
     ),
 }
-"""What people write, by language, between commas. Only the whole line counts: "stop the war" is a letter."""
+"""What people write, by language, between commas. Only the whole sentence counts: "stop the war" is a letter."""
+
+DENIALS = (
+    "not, no, never, none, nothing, nobody, neither, nor, cannot, cant, dont, didnt, wont, hardly, if, unless, until, except,"
+    " instead, joke, joking, kidding, wait, said, says, nicht, nein, nie, niemals, kein, keine, keinen, wenn, falls, außer, scherz,"
+    " warte, sagt, sagte, non, ne, pas, jamais, aucun, rien, si, sauf, attendez, blague, dit,"
+    " نه، نیست، نیستم، هرگز، هیچ، هیچوقت، هیچگاه، مبادا، اگر، مگر، تا، وقتی، شوخی، صبر، گفت، گفتند، گوید،"
+    " لا، لم، لن، ليس، ليست، لست، غير، أبدا، كلا، مطلقا، إلا، إذا، لو، حتى، عندما، أمزح، مزحة، مزاح، انتظروا، قال، قالت، يقول"
+)
+"""A no, a condition, a jest, somebody else's words: a wish that stands beside one of these may be none."""
 
 POLITE = (
-    "please, pls, plz, kindly, thanks, thank you, thx, hi, hello, dear all, bitte, danke, hallo, merci, bonjour,"
-    " s'il vous plaît, svp, لطفا، لطفاً، خواهشمندم، خواهش می‌کنم، ممنون، متشکرم، مرسی، با سلام، سلام، من فضلك، من فضلكم،"
-    " رجاء، رجاءً، أرجو، أرجوكم، شكرا، شكراً، مرحبا"
+    "please, pls, plz, kindly, thanks, thank you, thx, hi, hello, dear all, regards, kind regards, best regards, best wishes,"
+    " sincerely, bitte, danke, hallo, viele grüße, mit freundlichen grüßen, merci, bonjour, cordialement, s'il vous plaît, svp,"
+    " لطفا، لطفاً، خواهشمندم، خواهش می‌کنم، ممنون، متشکرم، مرسی، با سلام، سلام، با احترام، با تشکر، با سپاس،"
+    " من فضلك، من فضلكم، رجاء، رجاءً، أرجو، أرجوكم، شكرا، شكراً، مرحبا، مع التحية، مع الشكر، تحياتي"
 )
 """What may stand before or after."""
 
@@ -55,7 +72,7 @@ SHORT = (
     "stop, stop it, stop this, remove, leave, i want to leave, stopp, kündigen, arrêtez, لغو، انصراف، حذف، توقف، نفرستید،"
     " دیگر نفرستید، نمی‌خواهم، دیگر نمی‌خواهم، إلغاء، توقفوا، لا ترسلوا"
 )
-"""Wishes that say not of what. Behind a salutation they may be meant for whomever that calls: "Dear Minister, stop this"."""
+"""Wishes that say not of what. Beside a salutation, or more, they may be meant for somebody else: "Dear Minister, stop this"."""
 
 GREETINGS = (
     "dear, hi, hello, hey, greetings, good day, good morning, good afternoon, good evening, to whom it may concern, guten tag,"
@@ -109,41 +126,98 @@ _UNSEEN = re.compile(r"<(style|script|head|title)\b.{0,5000}?</\1>|<!--.{0,5000}
 _TAG = re.compile(r"<[^<>]*>")
 _SAME = str.maketrans({"ی": "ي", "ى": "ي", "ک": "ك", "ة": "ه", "ۀ": "ه", "ؤ": "و", "\u200c": " ", "’": "'"})
 _LONGEST, _MOST = 200, 20_000
-_STOPS, _CALLED_AT_MOST = " .,:!،", 6
-_COMMA, _BREAKS, _SENTENCE = re.compile(r"[,،!]\s+(?=\w)"), re.compile(r"[,;:.!?…،؛؟–—]"), re.compile(r"[.!?…؟]")
+_STOPS, _CALLED_AT_MOST, _NAMES_AT_MOST = " .,:!،-–—", 6, 2
+_PAUSE = re.compile(r"(?:[,،!:]|\s[-–—])\s+(?=\w)")
+_BREAKS = re.compile(r"[,;:.!?…،؛؟–—]|\s-\s")
+_SENTENCE = re.compile(r"(?<=[.!?…؟])\s+")
+_ASKS, _SPEAKS_FOR_ANOTHER = re.compile(r"[?؟]"), re.compile('["“”„«»]')
+# Forms that no list can hold: "don't", "n'arrêtez", and the Persian verb, which is denied by its first letter.
+_DENYING = re.compile(r".+n't|n'.+|نمي.*|ن(?:كن|شو|فرست|خواه|بايد|دار).*").fullmatch
 
 
 def wants_to_leave(letter: Letter, *, answered: str = "") -> bool:
-    """Whether the subject, or the first line of their own that is no salutation and not polite, is nothing but the wish to leave.
+    """Whether the subject, or the first sentence of their own that only greets nobody, is the wish to leave, and nothing denies it.
 
     answered   the subject of the mail that it answers: what a mail program repeats of it ("Re: Stop") was said by us
     """
-    subject, (called, said) = subject_of(letter), _first_said(own_lines(letter.text))
-    wished = is_wish(subject) and plain(subject) != plain(answered)
-    return wished or (is_wish(said) and not (called and is_one_of(said, _SHORT)))
+    return _wants_to_leave(letter, written(letter.text), answered)
+
+
+def _wants_to_leave(letter: Letter, lines: Sequence[str], answered: str = "") -> bool:
+    if any(map(_denies, _pieces(lines))):
+        return False
+    sentences = _sentences(_own(letter.text))
+    subject, (called, said) = subject_of(letter), _first_said(sentences)
+    alone = not called and not _say_more(sentences)
+    wishes = [said] if plain(subject) == plain(answered) else [said, subject]
+    return any(_says_so(one) and (alone or not _may_mean_another(one)) for one in wishes)
+
+
+def _says_so(sentence: str) -> bool:
+    return is_wish(sentence) and not _ASKS.search(sentence)
+
+
+def _may_mean_another(wish: str) -> bool:
+    return is_one_of(wish, _SHORT) or bool(_SPEAKS_FOR_ANOTHER.search(wish))
 
 
 def may_want_to_leave(letter: Letter) -> bool:
-    """Whether any line of theirs is the wish to leave: too little to act on by itself, and a person is told."""
-    return wants_to_leave(letter) or any(map(_asks_to_leave, written(letter.text)))
+    """Whether any line, sentence or part of one is the wish to leave: too little to act on by itself, and a person is told."""
+    lines = written(letter.text)
+    said = {subject_of(letter), *lines, *_sentences(lines)}
+    called = {_uncalled(one) for one in _pieces(said)}
+    # A short one is none by itself: "Stop, in the name of love".
+    clauses = {clause for one in said for clause in _BREAKS.split(one)}
+    return (
+        _wants_to_leave(letter, lines)
+        or any(map(is_wish, said | called))
+        or any(is_wish(one) and not is_one_of(one, _SHORT) for one in clauses)
+    )
 
 
-def _asks_to_leave(line: str) -> bool:
-    sentences = (one for one in _SENTENCE.split(line) if not is_one_of(one, _SHORT))
-    return is_wish(line) or any(is_wish(_uncalled(one)) for one in sentences)
+def _pieces(lines: Iterable[str]) -> set[str]:
+    return {one for line in lines for one in _split(line)}
 
 
-def _first_said(lines: Sequence[str]) -> tuple[bool, str]:
-    """Return whether somebody is called, and the first line that says something, without that."""
+def _split(line: str) -> list[str]:
+    return list(filter(None, _SENTENCE.split(line)))
+
+
+def _denies(piece: str) -> bool:
+    """Whether somebody says other than a wish what may deny one."""
+    return _has_denial(piece) and not is_wish(_uncalled(piece))
+
+
+def _has_denial(said: str) -> bool:
+    return any(word in _DENIALS or _DENYING(word) for word in _compared(said).split())
+
+
+def _sentences(lines: Sequence[str]) -> list[str]:
+    """Return what is said, sentence by sentence. The end of a line ends none: "Stop sending me mails⏎about growth".
+
+    An empty line does, and a line that is whole: a greeting, thanks, or the names below a letter.
+    """
+    parts: list[list[str]] = [[]]
+    for place, line in enumerate(lines):
+        signs = place > 0 and not any(lines[place + 1 :]) and _are_names(line.rstrip(_STOPS).split())
+        if not line or signs or is_salutation(line) or is_polite(line):
+            parts += [[line], []]
+        else:
+            parts[-1].append(line)
+    return [one for part in parts for one in _split(" ".join(part))]
+
+
+def _first_said(sentences: Sequence[str]) -> tuple[bool, str]:
+    """Return whether somebody is called, and the first sentence that says something, without that."""
     called = False
-    for line in lines:
-        if is_wish(line):
-            return called, line
-        if is_salutation(line):
-            called = called or not is_polite(line)
-        elif not is_polite(line):
-            said = _uncalled(line)
-            return called or said != line, said
+    for one in sentences:
+        if is_wish(one):
+            return called, one
+        if is_salutation(one):
+            called = called or not is_polite(one)
+        elif not is_polite(one):
+            said = _uncalled(one)
+            return called or said != one, said
     return called, ""
 
 
@@ -154,13 +228,21 @@ def subject_of(letter: Letter) -> str:
 
 def says_more(letter: Letter) -> bool:
     """Whether there is something for a person to read beside the wish."""
-    lines = (line for line in own_lines(letter.text) if not is_salutation(line) and not is_polite(line))
-    return not all(is_wish(_uncalled(line)) for line in lines)
+    return _say_more(_sentences(_own(letter.text)))
+
+
+def _say_more(sentences: Sequence[str]) -> bool:
+    said = (one for one in sentences if not is_salutation(one) and not is_polite(one))
+    return not all(is_wish(_uncalled(one)) for one in said)
 
 
 def own_lines(text: str) -> list[str]:
     """Return the lines that the writer wrote, without blank ones, quoted ones and the signature, forty at most."""
-    found: list[str] = []
+    return list(filter(None, _own(text)))[:40]
+
+
+def _own(text: str) -> list[str]:
+    """Return the lines that the writer wrote, and the blank ones between them."""
     lines = [_seen(line) for line in _without_markup(text).split("\n")[:400]]
     for place, line in enumerate(lines):
         if (
@@ -168,10 +250,8 @@ def own_lines(text: str) -> list[str]:
             or _ADDED.search(line)
             or _quotes(line, lines[place + 1] if place + 1 < len(lines) else "")
         ):
-            break
-        if line:
-            found.append(line)
-    return found[:40]
+            return lines[:place]
+    return lines
 
 
 def written(text: str) -> list[str]:
@@ -227,7 +307,11 @@ def _seen(line: str) -> str:
 
 def plain(line: str) -> str:
     """Return a line as it is compared: small letters without marks, points and blanks; one spelling of each Arabic letter."""
-    spread = unicodedata.normalize("NFKD", _seen(line[:_LONGEST]).casefold().translate(_SAME))
+    return _compared(line[:_LONGEST])
+
+
+def _compared(said: str) -> str:
+    spread = unicodedata.normalize("NFKD", _seen(said[:_MOST]).casefold().translate(_SAME))
     kept = (" " if unicodedata.category(one)[0] in "PSZC" and one != "'" else one for one in spread)
     return " ".join("".join(one for one in kept if unicodedata.category(one) != "Mn").translate(_SAME).split())
 
@@ -238,7 +322,7 @@ def phrases(listed: str) -> frozenset[str]:
 
 
 _POLITE = phrases(POLITE)
-_SHORT = phrases(SHORT)
+_SHORT, _DENIALS = phrases(SHORT), phrases(DENIALS)
 _GREETINGS, _CALLED = phrases(GREETINGS), phrases(CALLED)
 _WISHES = frozenset[str]().union(*map(phrases, WISHES.values()))
 
@@ -255,8 +339,13 @@ def is_polite(line: str) -> bool:
 
 def is_salutation(line: str) -> bool:
     """Whether a line only calls somebody: a greeting and whom it is for ("Dear Friends"), or names before a comma."""
-    names = line.rstrip(_STOPS).split()
-    return _greets(line) or (line.endswith(",") and 0 < len(names) <= 3 and all(map(_is_name, names)))
+    return _greets(line) or (line.endswith(",") and _are_names(line.rstrip(_STOPS).split()))
+
+
+def _are_names(words: Sequence[str]) -> bool:
+    """Whether these may be somebody's names: "Never," is none, nor is "Unsubscribe,"."""
+    said = " ".join(words)
+    return 0 < len(words) <= 3 and all(map(_is_name, words)) and not is_wish(said) and not _has_denial(said)
 
 
 def _greets(line: str) -> bool:
@@ -264,11 +353,13 @@ def _greets(line: str) -> bool:
     words = line.rstrip(_STOPS).split()
     most = next((most for most in (5, 4, 3, 2, 1) if plain(" ".join(words[:most])) in _GREETINGS), 0)
     called = words[most:]
-    if not most or len(called) > _CALLED_AT_MOST or _BREAKS.search(" ".join(called)):
+    whom = " ".join(called)
+    if not most or len(called) > _CALLED_AT_MOST or _BREAKS.search(whom) or _has_denial(whom):
         return False
     strange = [word for word in called if plain(word) not in _CALLED and not _is_name(word)]
     # Persian and Arabic have no capitals: there a comma shows that it was no sentence.
-    return not strange or (line.endswith((",", "،", "!")) and not any(map(_has_case, strange)))
+    calls = len(strange) <= _NAMES_AT_MOST and line.endswith((",", "،", "!"))
+    return not strange or (calls and not any(map(_has_case, strange)))
 
 
 def _has_case(word: str) -> bool:
@@ -280,9 +371,9 @@ def _is_name(word: str) -> bool:
 
 
 def _uncalled(line: str) -> str:
-    """Return what follows a greeting in its line ("Dear Ann, remove me"), else the line."""
-    comma = _COMMA.search(line)
-    return line[comma.end() :].strip() if comma and _greets(line[: comma.end()]) else line
+    """Return what follows a salutation in its line ("Dear Ann, remove me", "Hi Ann - remove me"), else the line."""
+    pause = _PAUSE.search(line)
+    return line[pause.end() :].strip() if pause and is_salutation(line[: pause.end()].strip()) else line
 
 
 def is_one_of(line: str, known: frozenset[str]) -> bool:

@@ -72,11 +72,14 @@ class Trial:
 def look(parts: Parts, token: str, *, now: datetime | None = None) -> str:
     """Return a hint of whose link it is; "" where that is not known, or nothing can be confirmed. Changes nothing. Raises BadToken.
 
-    By the link alone: the pages' role does not read to whom a sign-up was mailed.
+    By the link alone: the pages' role does not read to whom a sign-up was mailed. Only if a worker mailed it: the token key names
+    anybody.
     """
     with parts.database.transaction() as session:
         link = parts.tokens.read(token, Purpose.CONFIRM, Purpose.PREVIEW, now=now or database.now(session))
-        if link.purpose is Purpose.PREVIEW or not link.mailbox_id or not signup.is_asked(session, link.signup_id):
+        made = [one.link for one in asking.signs(session.vault, link.signup_id, link.mailbox_id)]
+        mailed = any(secrets.compare_digest(one, link.countersign) for one in made)
+        if link.purpose is Purpose.PREVIEW or not mailed or not signup.is_asked(session, link.signup_id):
             return ""
         return mailboxes.hint(session, link.mailbox_id)
 

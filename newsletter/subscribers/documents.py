@@ -9,6 +9,7 @@ from newsletter.subscribers.formats import Format, Standing
 from newsletter.subscribers.tables import BadTable
 
 COLUMNS = ("email", "name", "status")
+_DEEPEST = 20
 
 
 def people(document: Any) -> list[dict[str, Any]]:
@@ -46,11 +47,22 @@ def _name(each: Mapping[str, Any]) -> str:
     return str(each.get("name") or "")
 
 
-def row(one: Mapping[str, Any], kind: Format, moved: str) -> dict[str, str]:
-    """Return a person by heading. moved: the list of listmonk's that moves; "": none was named."""
+def said(one: Mapping[str, Any], kind: Format, moved: str) -> list[tuple[str, str]]:
+    """Return all that is said of a person, by heading; one heading may say several things. Raises BadTable.
+
+    moved   the list of listmonk's that moves; "": none was named
+    """
     if kind is Format.MAILMAN:
-        return _of_mailman(one)
-    return _of_listmonk(one, moved) | dict(own_fields(one.get("attribs")))
+        return list(_of_mailman(one).items())
+    return [*_of_listmonk(one, moved).items(), *own_fields(one.get("attribs"))]
+
+
+def row(told: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return a person as a row, by heading: what one heading says several times with commas between."""
+    found: dict[str, str] = {}
+    for name, word in told:
+        found[name] = ", ".join(filter(None, (found.get(name), word)))
+    return found
 
 
 def _of_listmonk(one: Mapping[str, Any], moved: str) -> dict[str, str]:
@@ -77,22 +89,31 @@ def _on_list(lists: list[Mapping[str, Any]], moved: str) -> str:
 
 
 def of_cell(cell: str) -> Iterator[tuple[str, str]]:
-    """Yield the same of a table, whose cell holds them as JSON; nothing where it is none."""
+    """Yield the same of a table, whose cell holds them as JSON; nothing where it is none. Raises BadTable."""
     try:
         yield from own_fields(json.loads(cell))
-    except (ValueError, RecursionError):
+    except RecursionError:
+        raise BadTable("too-deep") from None
+    except ValueError:
         return
 
 
 def own_fields(attribs: Any) -> Iterator[tuple[str, str]]:
-    """Yield what an organisation keeps of a person in fields of its own, at any depth: ("attribs.gdpr.consent", "false")."""
-    rest = [("attribs", attribs)]
+    """Yield each word of what an organisation keeps of a person in fields of its own: ("attribs.gdpr.consent", "false").
+
+    Also those in lists, one by one under the name of their list. Raises BadTable for what is nested deeper than anybody nests it.
+    """
+    rest = [("attribs", attribs, 0)]
     while rest:
-        name, found = rest.pop()
+        name, found, depth = rest.pop()
+        if depth > _DEEPEST:
+            raise BadTable("too-deep")
         if isinstance(found, dict):
-            rest += [(f"{name}.{key}".strip().lower(), each) for key, each in found.items()]
+            rest += [(f"{name}.{key}".strip().lower(), each, depth + 1) for key, each in found.items()]
+        elif isinstance(found, list) and found:
+            rest += [(name, each, depth + 1) for each in reversed(found)]
         else:
-            yield name, ", ".join(map(_spelled, found)) if isinstance(found, list) else _spelled(found)
+            yield name, "" if isinstance(found, list) else _spelled(found)
 
 
 def _spelled(found: Any) -> str:

@@ -299,16 +299,19 @@ def _json(path: Path, chosen: Chosen) -> Luggage:
         raise BadTable("too-large", most="128 MB")
     try:
         document = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
+    except RecursionError:
+        raise BadTable("too-deep") from None
+    except ValueError:
         raise BadTable("bad-json") from None
     people = documents.people(document)
     kind = chosen.kind or documents.guess(people)
     if chosen.moved:
         documents.require_list(people, chosen.moved)
-    listed = [documents.row(one, kind, chosen.moved) for one in people]
+    said = [documents.said(one, kind, chosen.moved) for one in people]
+    listed = list(map(documents.row, said))
     names = tuple(dict.fromkeys(chain(documents.COLUMNS, chain.from_iterable(listed))))
     found, _ = _understood(names, path.name, kind, chosen.mapping)
-    unread.require_unsaid(listed, found, chosen.mapping)
+    unread.require_unsaid(said, found, chosen.mapping)
 
     def rows() -> Rows:
         for number, one in enumerate(listed, start=1):

@@ -20,6 +20,7 @@ _OFF = frozenset(map(spelling.letters, (
     "do not email",
 )))  # fmt: skip
 """What lists of one's own say besides of whoever wants no mail."""
+_LEAVING_OWN = formats.LEAVING | _OFF
 
 
 def require_clear(found: Headings, kind: Format, mapping: Mapping[str, str]) -> None:
@@ -27,23 +28,54 @@ def require_clear(found: Headings, kind: Format, mapping: Mapping[str, str]) -> 
     doubtful = [
         name
         for name in found.ignored
-        if name not in mapping and (_DOUBTFUL(spelling.seen(name)) or (kind in OWN and _permits(name)))
+        if name not in mapping and _is_doubtful(name, own=kind in OWN or name.startswith("attribs."))
     ]
     if doubtful:
         raise BadMapping("standing", headings=_named(doubtful), heading=doubtful[0])
 
 
-def require_unsaid(rows: Iterable[Mapping[str, str]], found: Headings, mapping: Mapping[str, str]) -> None:
-    """Raise BadMapping where a field that nobody reads says who has left, or no to what it asks. Each row may have its own."""
-    denied = set[str]()
-    for number, row in enumerate(rows, start=1):
-        for name in row.keys() - found.columns.keys() - mapping.keys():
-            if spelling.letters(row[name]) in formats.LEAVING:
-                raise BadMapping("standing-told", row=number, word=row[name], heading=name)
-            if _refuses(name, row[name]):
-                denied.add(name)
-    if denied:
-        raise BadMapping("standing", headings=_named(sorted(denied)), heading=min(denied))
+def require_unsaid(people: Iterable[Iterable[tuple[str, str]]], found: Headings, mapping: Mapping[str, str]) -> None:
+    """Raise BadMapping where a field that nobody reads says who has left, or holds nothing but yes and no.
+
+    people   what is said of each, by heading; each may have fields of their own
+    """
+    fields = _Fields(frozenset((*found.columns, *mapping)))
+    for number, said in enumerate(people, start=1):
+        fields(number, said)
+    for heading, (number, word) in fields.told.items():
+        raise BadMapping("standing-told", row=number, word=word, heading=heading)
+    if names := fields.ticked():
+        raise BadMapping("ticks", headings=_named(names), heading=names[0])
+
+
+class _Fields:
+    """Looks at fields that each person may have others of: they are read as the columns of a list of one's own."""
+
+    def __init__(self, passed: frozenset[str] = frozenset()) -> None:
+        """passed: names of those that are read, or said to say nothing."""
+        self._passed, self._only = passed, dict[str, bool]()
+        self.told, self.doubtful = dict[str, tuple[int, str]](), dict[str, bool]()
+
+    def __call__(self, number: int, said: Iterable[tuple[str, str]]) -> None:
+        for name, word in said:
+            if name in self._passed:
+                continue
+            if name not in self.doubtful:
+                self.doubtful[name] = _is_doubtful(name, own=True)
+            if spelling.letters(word) in _LEAVING_OWN:
+                self.told.setdefault(name, (number, word))
+            ticked = _is_tick(word)
+            if ticked is not None:
+                self._only[name] = ticked and self._only.get(name, True)
+
+    def ticked(self) -> list[str]:
+        """Return the names under which nothing but yes and no stood."""
+        return [name for name, only in self._only.items() if only]
+
+    def refused(self) -> list[str]:
+        """Return all names that may say who wants no mail, by what they are called or by what stood there."""
+        doubtful = (name for name, doubted in self.doubtful.items() if doubted)
+        return list(dict.fromkeys((*doubtful, *self.told, *self.ticked())))
 
 
 class Watch:
@@ -72,7 +104,7 @@ class Watch:
         self._width, self._open, self._ticked = 0, list[int](), set[int]()
         # Of a list of one's own `require_clear` has refused these.
         self._asked = [place for place, name in enumerate(names) if place not in passed and _permits(name)]
-        self._denied, self._packed = dict[str, None](), dict[str, None]()
+        self._denied, self._packed = dict[str, None](), _Fields()
         self._attributes = attributes
 
     def __call__(self, number: int, cells: Sequence[str]) -> None:
@@ -85,14 +117,12 @@ class Watch:
             if place < len(cells) and _denies(cells[place]):
                 self._denied[self._names[place]] = None
         if self._attributes is not None and self._attributes < len(cells):
-            self._packed |= dict.fromkeys(
-                name for name, cell in documents.of_cell(cells[self._attributes]) if _refuses(name, cell)
-            )
+            self._packed(number, documents.of_cell(cells[self._attributes]))
 
     def finish(self) -> None:
         """Raise BadMapping where nothing but yes and no stood in a column that is not read, or a no to what it asks."""
-        if self._packed:
-            raise BadMapping("attributes", headings=_named(self._packed), heading=next(iter(self._packed)))
+        if packed := self._packed.refused():
+            raise BadMapping("attributes", headings=_named(packed), heading=packed[0])
         if self._denied:
             raise BadMapping("standing", headings=_named(self._denied), heading=next(iter(self._denied)))
         places = [place for place in self._open if place in self._ticked]
@@ -114,10 +144,10 @@ class Watch:
             self._open += [place for place in range(self._width, len(cells)) if place not in self._passed]
             self._width = len(cells)
         for place in self._open[:]:
-            said = spelling.seen(cells[place]) if place < len(cells) else ""
-            if said in formats.YES or said in formats.NO:
+            ticked = _is_tick(cells[place]) if place < len(cells) else None
+            if ticked:
                 self._ticked.add(place)
-            elif said and not formats.is_never(said):
+            elif ticked is False:
                 self._open.remove(place)
 
     def _name(self, place: int) -> str:
@@ -132,8 +162,16 @@ def _denies(cell: str) -> bool:
     return spelling.seen(cell) in formats.NO or spelling.letters(cell) in _OFF
 
 
-def _refuses(heading: str, cell: str) -> bool:
-    return spelling.letters(cell) in formats.LEAVING or (_permits(heading) and _denies(cell))
+def _is_doubtful(heading: str, *, own: bool) -> bool:
+    return bool(_DOUBTFUL(spelling.seen(heading))) or (own and _permits(heading))
+
+
+def _is_tick(cell: str) -> bool | None:
+    """Whether a cell is a yes or a no; None: it says nothing."""
+    said = spelling.seen(cell)
+    if said in formats.YES or said in formats.NO:
+        return True
+    return False if said and not formats.is_never(said) else None
 
 
 def watch(names: Sequence[str], found: Headings, kind: Format, mapping: Mapping[str, str]) -> Watch:
@@ -141,7 +179,7 @@ def watch(names: Sequence[str], found: Headings, kind: Format, mapping: Mapping[
     passed = {place for place, name in enumerate(names) if mapping.get(name) == "-"}
     passed |= {names.index(name) for name in found.columns}
     own = kind in OWN
-    words = formats.LEAVING | (_OFF if own else frozenset())
+    words = _LEAVING_OWN if own else formats.LEAVING
     packed = kind is Format.LISTMONK and "attributes" in names and mapping.get("attributes") != "-"
     attributes = names.index("attributes") if packed else None
     return Watch(names, frozenset(passed), words, own=own, attributes=attributes)

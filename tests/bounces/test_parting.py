@@ -105,6 +105,20 @@ GREETED = [
     "مرحبا\n\nألغوا اشتراكي من فضلكم",
     "السادة الكرام،\nاحذفوني من القائمة",
     "Hello\nStop",
+    "Dear all - please take me off your list",
+    "Anna, please remove me",
+    "Good evening Ms Khan: cancel my subscription",
+    "Hi Anna! Please unsubscribe me. Regards",
+    "Maryam, please take me off\nyour mailing list.",
+    "Please\nunsubscribe me",
+    "Bonjour Madame - désabonnez-moi",
+    "سلام - لطفا مرا حذف کنید",
+    "دوستان گرامی: لطفا نام مرا حذف کنید",
+    "سلام مریم جان، لطفا اشتراک من را لغو کنید",
+    "لطفا مرا از فهرست\nحذف کنید",
+    "أعزائي الأصدقاء: ألغوا اشتراكي",
+    "مرحبا - احذفوني من فضلكم",
+    "صباح الخير يا مريم، ألغوا اشتراكي",
 ]
 
 
@@ -117,11 +131,100 @@ def test_who_greets_before_they_ask_has_asked(program, text):
     assert not says_more(found)
 
 
+SIGNED = [
+    "Please unsubscribe me.\nNever write to me again!",
+    "Don't contact me again\n\nAnn",
+    "مرا حذف کنید.\nدیگر به من ننویسید.",
+    "ألغوا اشتراكي.\nلا تراسلوني مجددا.",
+    "Unsubscribe\nAnn Miller",
+    "Please remove me from your list\nKind regards\nann",
+    "Unsubscribe me.\n\nI am moving to a house without a letterbox.",
+    "لطفا مرا حذف کنید\nبا تشکر\nمریم",
+    "ألغوا اشتراكي\nمع التحية\nمريم",
+]
+
+
+@pytest.mark.parametrize("program", WRITE)
+@pytest.mark.parametrize("text", SIGNED)
+def test_who_signs_the_wish_or_gives_a_reason_has_asked(program, text):
+    """A name below it, or a second sentence, makes it no less a whole one; nor does a no that is the same wish again."""
+    assert wants_to_leave(read(program, text))
+
+
+DENIED = [
+    "Never,\nremove me",
+    "Please Do Not,\nunsubscribe me",
+    "Hardly,\nunsubscribe me",
+    "If Ever,\nremove me",
+    "No thanks,\nremove me",
+    "Do not\nunsubscribe me",
+    "Unsubscribe me. Not!",
+    "Please unsubscribe me.\n\nJust kidding, I love you.",
+    "Remove me from your list.\nUnless you write of Ana again.",
+    "Cancel my subscription\nnot yet!",
+    "Unsubscribe? Never.",
+    "Unsubscribe?",
+    "He told me:\nunsubscribe me",
+    "Unsubscribe me\nI beg you never to do it",
+    "Bitte melden Sie mich ab.\nNein, doch nicht!",
+    "Ne me\ndésabonnez-moi",
+    "سلام من هرگز،\nمرا حذف کنید",
+    "سلام اگر باز بنویسید،\nمرا حذف کنید",
+    "سلام او گفت،\nمرا حذف کنید",
+    "مرا حذف کنید\nنه، شوخی کردم",
+    "مرا حذف کنید.\nاین کار را نکنید!",
+    "مرا حذف کنید؟",
+    "مرحبا لا،\nألغوا اشتراكي",
+    "مرحبا إذا كتبتم عنه،\nاحذفوني",
+    "قال لي:\nألغوا اشتراكي",
+    "ألغوا اشتراكي\nأمزح",
+    "ألغوا اشتراكي؟",
+]
+GOES_ON = [
+    "Dear Prime Minister,\nStop sending me emails\nabout growth while Ana is in jail",
+    "Dear Minister,\nRemove me from the list\nof those who believe you",
+    "Please take me off your list\nYour Minister lies to us all.",
+    "Unsubscribe,\nsays the Minister",
+    "Stop this!\nFree Ana now.",
+    "Stop it\nand release her",
+    '"Unsubscribe me." That is what my uncle writes.',
+    "Take me off your list - yours, and that of every liar",
+    "لا ترسلوا لي رسائل\nكاذبة",
+    "أوقفوا الرسائل\nعن النمو وآنا في السجن",
+    "توقف!\nآنا را آزاد کنید.",
+]
+
+
+@pytest.mark.parametrize("program", WRITE)
+@pytest.mark.parametrize("text", DENIED + GOES_ON)
+def test_a_wish_that_is_denied_or_goes_on_is_acted_on_by_a_person_alone(program, text):
+    """Nobody is told that they were taken off: a campaigner who wrote “stop … about growth” would hear of no alert any more."""
+    found = read(program, text)
+    assert not wants_to_leave(found)
+    assert may_want_to_leave(found)
+
+
+def test_a_subject_is_no_wish_where_the_letter_denies_it():
+    """Subject and text are one letter, and a short word above a letter to a minister is meant for him."""
+    assert not wants_to_leave(letter("Please do not take me off, as they did.", "Unsubscribe"))
+    assert not wants_to_leave(letter("Dear Minister,\nshe is ill.", "Stop this"))
+    assert not wants_to_leave(letter("", "Unsubscribe?"))
+    assert may_want_to_leave(letter("Dear Minister,\nshe is ill.", "Stop this"))
+
+
+def test_what_takes_it_back_beneath_the_quote_counts():
+    """Many write above and below."""
+    assert not wants_to_leave(letter("Unsubscribe\n\n> Our news\n> of this week\n\nNo, wait."))
+
+
 FOR_A_PERSON = [
     "I have loved your letters for years.\n\nPlease unsubscribe me.\n\nAnn",
     "Dear Friends, I am moving house. Please remove me from your list.",
     "Dear Minister,\nStop this.",
     "Dear Minister, stop this.",
+    "I am moving house, so please do: take me off your list",
+    "آدرس من عوض شد، لطفا مرا حذف کنید",
+    "سافرت أمس، ألغوا اشتراكي",
     "Hello please do not\nremove me from your list",
     "hi he said,\nunsubscribe me",
     "If you write of him again,\nunsubscribe me",
@@ -237,7 +340,24 @@ def test_no_letter_breaks_the_reading(text, subject):
 
 @pytest.mark.parametrize(
     "piece",
-    ["<", "<style", "<!--", "<div ", "> ", "On 1 ", "a" * 70 + "\n", "\u0654", "<br", "From: ", "Dear ", "Dear A\n"],
+    [
+        "<",
+        "<style",
+        "<!--",
+        "<div ",
+        "> ",
+        "On 1 ",
+        "a" * 70 + "\n",
+        "\u0654",
+        "<br",
+        "From: ",
+        "Dear ",
+        "Dear A\n",
+        "! ",
+        "A, ",
+        "no. ",
+        " - ",
+    ],
 )
 def test_a_letter_made_to_be_slow_is_read_at_once(piece):
     """One letter must not hold up the bounces of a night."""

@@ -7,7 +7,8 @@ import pytest
 
 from newsletter import languages
 from newsletter.errors import NewsletterError
-from newsletter.subscribers import formats, luggage
+from newsletter.subscribers import documents, formats, luggage
+from newsletter.subscribers.formats import Format
 from newsletter.subscribers.luggage import Chosen
 from tests.fakes import exports
 from tests.subscribers.test_moving_in import Moving, moving
@@ -128,6 +129,10 @@ def test_a_list_that_is_not_there_is_refused_in_words(
         ({"Consent": False}, "attribs.consent"),
         ({"gdpr": {"mail": 0}}, "attribs.gdpr.mail"),
         ({"marketing": ["No"]}, "attribs.marketing"),
+        ({"consent": [True, False]}, "attribs.consent"),
+        ({"consents": [{"newsletter": False}]}, "attribs.consents.newsletter"),
+        ({"asked": [[{"weekly": {"mail": "نه"}}], "by phone"]}, "attribs.asked.weekly.mail"),
+        ({"tags": ["vegan"], "brief": [{"ok": True}, {"ok": False}]}, "attribs.brief.ok"),
         ({"wants_email_consent": "نه"}, "attribs.wants_email_consent"),
     ],
 )
@@ -160,11 +165,71 @@ def test_a_field_of_listmonk_s_people_may_be_the_permission(moving: Moving) -> N
     assert (moving.readers(), moving.barred()) == ({"ann"}, {})
 
 
+@pytest.mark.parametrize("table", [False, True])
+@pytest.mark.parametrize("name", ["dnc", "no_mail", "blocked", "gone", "vip"])
+def test_a_bare_tick_among_the_fields_of_listmonk_s_people_must_be_explained(
+    moving: Moving, name: str, table: bool
+) -> None:
+    """Nobody can tell from “blocked: true” whether that is a yes to mail: in a list of one's own it has refused the file."""
+    words = {"ann": False, "gone": True}
+    data = json.dumps([
+        {"email": f"{who}@example.org", "status": "enabled", "lists": [], "attribs": {name: word, "city": "Ely"}}
+        for who, word in words.items()
+    ])  # fmt: skip
+    cells = [json.dumps({name: word}).replace('"', '""') for word in words.values()]
+    if table:
+        lines = [f'1,{who}@example.org,"{cell}",enabled' for who, cell in zip(words, cells, strict=True)]
+        data = "\n".join(["uuid,email,attributes,status", *lines])
+    said = refusal(moving, data, name=f"people.{'csv' if table else 'json'}")
+    assert said.startswith(f"“attribs.{name}”: ")
+    if not table:
+        meant = mapped(**{f"attribs.{name}": "left_time"})
+        moving.bring(moving.folder / "people.json", evidence="paper", chosen=meant)
+        assert (moving.readers(), moving.barred()) == ({"ann"}, {"gone": "left"})
+
+
+@pytest.mark.parametrize(
+    "words", [[True, "perhaps"], [[True, "by phone"]], [{"since": True}, {"since": "2019"}], [None, ""], [[], {}]]
+)
+def test_a_field_that_also_holds_other_words_is_about_something_else(moving: Moving, words: list[Any]) -> None:
+    """A tick is doubted where it stands alone, in a person's list as well: else every field would have to be explained."""
+    people = [
+        {"email": f"r{number}@example.org", "status": "enabled", "lists": [], "attribs": {"told": word}}
+        for number, word in enumerate(words)
+    ]
+    moving.bring(moving.file("people.json", json.dumps(people)), evidence="paper")
+    assert moving.readers() == {f"r{number}" for number in range(len(words))}
+
+
+def test_topics_in_a_list_of_listmonk_s_are_read_as_tags(moving: Moving) -> None:
+    """Each is looked at by itself, and mapped they are one cell, in their order."""
+    told = documents.said({"email": "a@example.org", "attribs": {"likes": ["water", "law"]}}, Format.LISTMONK, "")
+    assert documents.row(told)["attribs.likes"] == "water, law"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.json", "[" * 100_000),
+        ("a.json", '[{"email": "a@example.org", "attribs": ' + '{"a": ' * 30 + "false" + "}" * 31 + "]"),
+        ("a.json", '[{"email": "a@example.org", "attribs": ' + "[" * 30 + "false" + "]" * 30 + "}]"),
+        ("a.csv", f"uuid,email,attributes,status\n1,a@example.org,{'[' * 100_000},enabled\n"),
+        ("a.csv", f"uuid,email,attributes,status\n1,a@example.org,{'[' * 30}{']' * 30},enabled\n"),
+    ],
+)
+def test_what_is_nested_deeper_than_people_nest_it_is_refused_in_words(moving: Moving, name: str, data: str) -> None:
+    """A no can be hidden there, or a program be brought down: neither comes in, and it ends in no traceback."""
+    assert refusal(moving, data, name=name).startswith("This file is nested deeper than a list of people can be.")
+
+
 @pytest.mark.parametrize(
     ("attribs", "word"),
     [
         ({"state": "Unsubscribed"}, "Row 1 says “Unsubscribed” under the heading “attribs.state”"),
+        ({"state": ["2019", "Unsubscribed"]}, "Row 1 says “Unsubscribed” under the heading “attribs.state”"),
+        ({"state": "do not mail"}, "Row 1 says “do not mail” under the heading “attribs.state”"),
         ({"unsub_reason": "x"}, "“attribs.unsub_reason”"),
+        ({"do_not_mail": "by phone"}, "“attribs.do_not_mail”"),
     ],
 )
 def test_what_says_that_somebody_left_must_be_explained(moving: Moving, attribs: dict[str, Any], word: str) -> None:
@@ -173,10 +238,10 @@ def test_what_says_that_somebody_left_must_be_explained(moving: Moving, attribs:
 
 
 @pytest.mark.parametrize(
-    "attribs", [{}, {"city": "Ely", "vip": False, "consent": "yes"}, ["no"], "no", {"a": {"b": [{}]}}]
+    "attribs", [{}, {"city": "Ely", "since": 2019, "age": None}, ["Ely"], "Ely", {"a": {"b": [{}]}}]
 )
 def test_other_fields_of_listmonk_s_people_are_nobody_s_business(moving: Moving, attribs: Any) -> None:
-    """A ticked field beside what says who takes mail is about something else."""
+    """Where somebody lives, and since when they read, says nothing of whether they want mail."""
     moving.bring(
         moving.file("people.json", listmonk({"ann": {"Weekly": "confirmed"}}, attribs=attribs)), evidence="paper"
     )
@@ -202,7 +267,7 @@ def test_a_no_among_the_attributes_of_a_table_refuses_it(moving: Moving, sheet: 
     assert moving.readers() == {"ann"}
 
 
-@pytest.mark.parametrize("cell", ["", "{}", "no", "{", "[" * 100_000, '""consent: no""', "null"])
+@pytest.mark.parametrize("cell", ["", "{}", "no", "{", '""consent: no""', "null"])
 def test_attributes_that_cannot_be_read_say_nothing(moving: Moving, cell: str) -> None:
     """They are listmonk's own, and whatever else stands there ends in no traceback."""
     moving.bring(

@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from newsletter.journeys import joining, leaving, publish
 from newsletter.subscribers.signup import Wish
+from newsletter.tokens import COUNTERSIGN, LENGTH
 from newsletter.web import create
 from tests import house
 
@@ -341,6 +342,22 @@ def test_so_does_the_page_by_which_somebody_joins(worker, asked, tmp_path, datab
             assert "You act as" not in pages.get(f"/c/{silent}").text
         house.by_owner(database_urls, "UPDATE signup SET undone_at = now()")
         assert "You act as" not in pages.get(path).text
+    whole.close()
+
+
+def test_a_link_that_no_worker_mailed_does_not_say_whose_a_mailbox_is(worker, asked, tmp_path, database_urls):
+    """The token key and a sign-up of one's own would read out everybody's hint, also of whoever wants no mail, number by number."""
+    whole = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9", web=True, keys=tmp_path / "keys" / "keys.json")
+    mailed, now = house.yes_link(worker, asked), datetime.now(UTC)
+    with TestClient(create(whole), raise_server_exceptions=False) as pages:
+        assert "You act as" in pages.get(f"/c/{mailed}").text
+        [(own,)] = ask(worker, "SELECT mailbox_id FROM signup WHERE state = 'asked'")
+        others = [box for (box,) in ask(worker, "SELECT id FROM mailbox") if box != own]
+        assert len(others) == 2
+        forged = [(box, sign) for box in (own, *others) for sign in ("", "A" * COUNTERSIGN)]
+        for box, sign in [*forged, *((box, mailed[LENGTH:]) for box in others)]:
+            shown = pages.get(f"/c/{worker.parts.tokens.confirm(asked, box, now=now)}{sign}")
+            assert (shown.status_code, "You act as" in shown.text) == (200, False)
     whole.close()
 
 
