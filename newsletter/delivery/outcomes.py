@@ -151,14 +151,16 @@ def _doubted(row: Row, reason: str, *, kind: Kind, now: datetime) -> Result:
 def _deferred(
     row: Row, reply: Reply, found: verdict.Verdict, *, kind: Kind, now: datetime, ends: datetime | None
 ) -> Result:
-    """Try again when the steps say so, and not before the server wants.
+    """Try again when the steps say so, and not before the server wants; but once more before the mailing is over.
 
     What we may send in a day is nobody's who waits for it: told "too fast", a reader stays due for as long as the mailing lives.
     """
     ours = found.cls is verdict.Class.RATE and kind not in HEARD_AT_ONCE
-    due = _next(row, patience=None if ours else pacing.patience_for(kind), now=now, ends=ends)
+    patience = None if ours else pacing.patience_for(kind)
+    due = _next(row, patience=patience, now=now, ends=ends)
     if due and found.wait:
-        due = max(due, now + min(found.wait, LONGEST_WAIT))
+        wait = min(found.wait, LONGEST_WAIT)
+        due = max(due, now + (wait if patience else pacing.within(wait, now=now, ends=ends)))
     state = DeliveryState.DEFERRED if due else DeliveryState.EXPIRED
     return _result(row, state, reply, reason=str(found.cls), due_at=due)
 

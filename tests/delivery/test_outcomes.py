@@ -164,6 +164,7 @@ def test_an_alert_that_the_relay_has_no_room_for_is_tried_as_long_as_it_goes():
         Deferred(Reply(452, "4.2.2", "mailbox full"), Stage.RCPT),
         Deferred(Reply(451, "4.7.1", "Greylisted"), Stage.RCPT),
         Deferred(Reply(421, "4.7.28", "unusual rate of mail"), Stage.BODY),
+        Deferred(Reply(451, "4.7.1", "Not now, try again in 8 hours"), Stage.RCPT),
     ],
 )
 def test_who_is_put_off_has_the_alert_tried_again_before_it_ends(outcome):
@@ -175,6 +176,13 @@ def test_who_is_put_off_has_the_alert_tried_again_before_it_ends(outcome):
         assert NOW + timedelta(minutes=4) <= found.due_at < NOW + left
     digest = outcomes.judge(replace(old, first_tried=NOW), outcome, kind=Kind.DIGEST, now=NOW).result
     assert digest.due_at > NOW + timedelta(hours=6)
+
+
+def test_a_server_that_says_when_is_not_asked_before():
+    """Half of what is left of an alert is the most that its word is stretched to, and never a reason to knock sooner."""
+    soon = Deferred(Reply(451, "4.7.1", "Greylisted, try again in 20 minutes"), Stage.RCPT)
+    found = outcomes.judge(ROW, soon, kind=Kind.ALERT, now=NOW, ends=NOW + timedelta(hours=8)).result
+    assert found.due_at == NOW + timedelta(minutes=20)
 
 
 @pytest.mark.parametrize(
