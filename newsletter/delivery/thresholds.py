@@ -18,6 +18,8 @@ STILL = frozenset((Class.TRANSIENT, Class.QUOTA))
 """Refused for good, with the words of a moment, of an account asleep or of a full mailbox: of one in ten it is no mailbox."""
 AT_ONCE = OF_ALL | {Class.SENDER}
 SENDER = "sender"
+UNSTOPPED = Lane.TRANSACTIONAL
+"""What goes on whatever is refused of it but our account: `stops`."""
 
 
 def breached(counts: Counts) -> str | None:
@@ -51,7 +53,7 @@ def stops(counts: Counts, lane: Lane) -> str | None:
     at a server that says whatever they like, would keep back the question of everybody who signed up in the same moment.
     """
     why = breached(counts)
-    return why if lane is not Lane.TRANSACTIONAL or why == SENDER else None
+    return why if lane is not UNSTOPPED or why == SENDER else None
 
 
 def count(classes: list[Class | None], *, first: bool = True) -> Counts:
