@@ -30,9 +30,11 @@ from newsletter.journeys import (
     halting,
     hooking,
     inbound,
+    refusing,
     retention,
     spooling,
 )
+from newsletter.journeys.parts import Parts
 from newsletter.ledger.mailings import Lane
 from newsletter.operators import pins
 from newsletter.operators.roles import May
@@ -68,6 +70,7 @@ def examine() -> list[Finding]:
     findings.append(_guarded("lanes", lambda: _lanes(chosen)))
     for lane, url in chosen.relays.items():
         findings.append(_guarded(f"relay ({lane})", lambda url=url, lane=lane: _relay(url, lane)))  # type: ignore[misc]
+    findings.append(_guarded("service mail", lambda: _service_mail(chosen)))
     findings.append(_guarded("signing", lambda: _signing(chosen)))
     findings.append(_guarded("inbound", lambda: _inbound(chosen)))
     findings.append(_guarded("pinned keys", lambda: of_the_keys(chosen.pins)))
@@ -249,6 +252,23 @@ def _silence(relay: Relay) -> str | None:
     except OSError as error:
         return error.strerror or str(error)
     return None if greeting.startswith(b"220") else "it does not greet as a mail server"
+
+
+def _service_mail(chosen: Settings) -> Finding:
+    made = assembly.assemble(chosen)
+    try:
+        return of_service_mail(made.parts)
+    finally:
+        made.close()
+
+
+def of_service_mail(parts: Parts) -> Finding:
+    """It is halted for nothing but our account, so no mailing's page says that a block list keeps the questions of sign-ups."""
+    fared = refusing.service_mail(parts)
+    if not fared.refused:
+        return Finding("service mail", True, f"{fared.tried} tried within a day, none of it is refused by policy")
+    blocked = languages.say("mailing.blocked", refused=fared.refused, tried=fared.tried)
+    return Finding("service mail", False if refusing.is_blocked(fared) else None, blocked)
 
 
 def _signing(chosen: Settings) -> Finding:

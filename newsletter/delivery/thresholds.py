@@ -56,6 +56,16 @@ def stops(counts: Counts, lane: Lane) -> str | None:
     return why if lane is not UNSTOPPED or why == SENDER else None
 
 
+def blocked(tried: int, refused: int) -> bool:
+    """Return whether so much service mail is refused by policy that it is no matter of a few servers: people are told.
+
+    As one mailing of it is often one letter, this is asked of a day's. Of a house that writes few, few are enough where most of
+    them are refused: the team's own mail may be taken next door.
+    """
+    most = refused >= ALL_LEAST and 2 * refused > tried
+    return most or (refused >= POLICY_LEAST and refused > POLICY_SHARE * tried)
+
+
 def count(classes: list[Class | None], *, first: bool = True) -> Counts:
     """Return the counts of some attempts in their order, each by the class that its refusal counts as (`outcomes.Judged`) or None.
 

@@ -43,6 +43,7 @@ class Event(StrEnum):
     EXPIRED = "expired"
     DRILL_FAILED = "drill-failed"
     SIGNUPS_HELD = "signups-held"
+    BLOCKED = "blocked"
 
 
 @dataclass(frozen=True, slots=True)
