@@ -3,7 +3,7 @@
 import os
 import socket
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,9 +30,11 @@ from newsletter.journeys import (
     halting,
     hooking,
     inbound,
+    refusing,
     retention,
     spooling,
 )
+from newsletter.journeys.parts import Parts
 from newsletter.ledger.mailings import Lane
 from newsletter.operators import pins
 from newsletter.operators.roles import May
@@ -68,6 +70,8 @@ def examine() -> list[Finding]:
     findings.append(_guarded("lanes", lambda: _lanes(chosen)))
     for lane, url in chosen.relays.items():
         findings.append(_guarded(f"relay ({lane})", lambda url=url, lane=lane: _relay(url, lane)))  # type: ignore[misc]
+    findings.append(_guarded("sessions", lambda: of_sessions(_asked(urls, CROWDED), _relays(chosen))))
+    findings.append(_guarded("service mail", lambda: _service_mail(chosen)))
     findings.append(_guarded("signing", lambda: _signing(chosen)))
     findings.append(_guarded("inbound", lambda: _inbound(chosen)))
     findings.append(_guarded("pinned keys", lambda: of_the_keys(chosen.pins)))
@@ -240,6 +244,10 @@ def _relay(url: str, lane: str) -> Finding:
     return Finding(f"relay ({lane})", True, ", ".join(relay.name for relay in relays) + " answers")
 
 
+def _relays(chosen: Settings) -> list[Relay]:
+    return [relay for url in chosen.relays.values() for relay in Relay.parse_all(url)]
+
+
 def _silence(relay: Relay) -> str | None:
     """Return why a relay does not greet, or None when it does."""
     try:
@@ -249,6 +257,44 @@ def _silence(relay: Relay) -> str | None:
     except OSError as error:
         return error.strerror or str(error)
     return None if greeting.startswith(b"220") else "it does not greet as a mail server"
+
+
+def of_sessions(rows: list[tuple[object, ...]], relays: Collection[Relay]) -> Finding:
+    """Return which relays bear fewer sessions than our processes open: how many those are, no setting says.
+
+    rows   of `CROWDED`: under a host, host:port or an account there
+    """
+    known = {name for relay in relays for name in (relay.host, relay.name, relay.key)}
+    said = "; ".join(
+        f"{name} last had no session left for an alert or a service mail on {at:%Y-%m-%d %H:%M} UTC: give it fewer"
+        " connections= or run fewer workers, or ask it for more sessions"
+        for name, at in rows
+        if name in known
+    )
+    return Finding("sessions", None if said else True, said or "no relay lacked one for an alert within a week")
+
+
+CROWDED = """
+    SELECT name, crowded_at AT TIME ZONE 'UTC' FROM relay_state
+    WHERE crowded_at > clock_timestamp() - interval '7 days' ORDER BY name
+"""
+
+
+def _service_mail(chosen: Settings) -> Finding:
+    made = assembly.assemble(chosen)
+    try:
+        return of_service_mail(made.parts)
+    finally:
+        made.close()
+
+
+def of_service_mail(parts: Parts) -> Finding:
+    """It is halted for nothing but our account, so no mailing's page says that a block list keeps the questions of sign-ups."""
+    fared = refusing.service_mail(parts)
+    if not fared.refused:
+        return Finding("service mail", True, f"{fared.tried} tried within a day, none of it is refused by policy")
+    blocked = languages.say("mailing.blocked", refused=fared.refused, tried=fared.tried)
+    return Finding("service mail", False if refusing.is_blocked(fared) else None, blocked)
 
 
 def _signing(chosen: Settings) -> Finding:
@@ -375,7 +421,7 @@ def _disk(chosen: Settings) -> Finding:
 
 def _dns(chosen: Settings) -> list[Finding]:
     try:
-        relays = {relay.host for url in chosen.relays.values() for relay in Relay.parse_all(url)}
+        relays = {relay.host for relay in _relays(chosen)}
     except NewsletterError:
         relays = set()  # the checks of the relays say so
     return _published(chosen, relays)

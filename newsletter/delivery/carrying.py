@@ -228,8 +228,7 @@ class Carrier:
             self._journal.answered(row.position, accepted=accepted)
         # What was taken is not tried again, whatever the time: seven thousand a second need not ask for it.
         now = self._clock.told if accepted else self._clock.now
-        lease, instead = self._work.lease, self._away.instead
-        judged = outcomes.judge(row, outcome, kind=lease.kind, now=now, ends=lease.expires_at, instead=instead)
+        judged = self._judged(row, outcome, now=now)
         self._findings.add(judged)
         if judged.cls and thresholds.breaches(self._findings.classes, first=self._first):
             # What is still allowed waits: each further one would hear the same.
@@ -245,6 +244,13 @@ class Carrier:
             # Learned now and not with the next window: what is still allowed was allowed at the pace that was too fast.
             self._limits.add(judged.limit)
             self._wanted.set()
+
+    def _judged(self, row: Row, outcome: Outcome, *, now: datetime) -> outcomes.Judged:
+        lease, instead = self._work.lease, self._away.instead
+        unstopped = lease.lane is thresholds.UNSTOPPED
+        return outcomes.judge(
+            row, outcome, kind=lease.kind, now=now, ends=lease.expires_at, instead=instead, unstopped=unstopped
+        )
 
     # Beside the wire.
 

@@ -44,12 +44,20 @@ class Judged:
 
 
 def judge(
-    row: Row, outcome: Outcome, *, kind: Kind, now: datetime, ends: datetime | None = None, instead: bool = False
+    row: Row,
+    outcome: Outcome,
+    *,
+    kind: Kind,
+    now: datetime,
+    ends: datetime | None = None,
+    instead: bool = False,
+    unstopped: bool = False,
 ) -> Judged:
     """Return what becomes of a delivery after one attempt.
 
-    ends      until when its mailing goes; None: for as long as anybody is due
-    instead   another relay could have it
+    ends        until when its mailing goes; None: for as long as anybody is due
+    instead     another relay could have it
+    unstopped   its mailing goes on whatever is refused of it but our account (`thresholds.stops`)
     """
     instead = instead and kind is not Kind.TEST
     refused = outcome if instead and isinstance(outcome, Deferred | Rejected) else None
@@ -58,10 +66,10 @@ def judge(
     match outcome:
         case Accepted(reply):
             return Judged(_result(row, DeliveryState.ACCEPTED, reply))
-        case Rejected(reply, stage):
+        case Rejected(reply):
             found = verdict.of(outcome)
             counts = None if found.cls in _STILL and row.tries else found.cls
-            if kind is not Kind.TEST and _is_ours(row, found.cls, reply, stage, kind):
+            if kind is not Kind.TEST and _is_ours(row, found.cls, outcome, kind, unstopped=unstopped):
                 return Judged(_deferred(row, reply, found, kind=kind, now=now, ends=ends), False, found.limit, counts)
             dead = found.cls is verdict.Class.DEAD
             return Judged(_result(row, DeliveryState.REJECTED, reply, reason=str(found.cls)), dead, found.limit, counts)
@@ -109,7 +117,7 @@ def _of_the_relay(found: verdict.Verdict, refused: Deferred | Rejected) -> bool:
     return found.cls is verdict.Class.SENDER or (found.cls is verdict.Class.POLICY and stage is Stage.MAIL)
 
 
-def _is_ours(row: Row, cls: verdict.Class, reply: Reply, stage: Stage, kind: Kind) -> bool:
+def _is_ours(row: Row, cls: verdict.Class, refused: Rejected, kind: Kind, *, unstopped: bool) -> bool:
     """Return whether a final refusal was about us and not about this mail to this reader, who stays due until we are mended.
 
     Standards §16: a refused sender stops the mailing at once, so few are asked in vain; it goes on when an operator has mended
@@ -122,19 +130,20 @@ def _is_ours(row: Row, cls: verdict.Class, reply: Reply, stage: Stage, kind: Kin
     alike: a reader is asked three times. Not at RCPT it is nobody's by name, so that what goes on by itself, without a person
     who resumes it, is tried for as long as its kind is.
     What we may send in a second or a day is never this reader's, whatever the code: at a pace that fits, it is taken.
-    A notice is not stopped for any of this (`thresholds.stops`), so it is tried for its day instead: whoever wished to join while
-    our relay was out of order is asked once it is mended.
+    What is not stopped for any of this is tried for its day instead, policy anywhere in the session too: whoever wished to join
+    while our relay was out of order, or our machine on a block list, is asked once it is mended. The steps bound what such a
+    server hears of it: nine times.
     A test is there to hear the answer, and is asked again by hand.
     """
-    again = kind is Kind.NOTICE or row.tries + 1 < ASKED
+    again = unstopped or row.tries + 1 < ASKED
     if cls is verdict.Class.RATE:
         return True
     if cls in (verdict.Class.CONTENT, verdict.Class.PROTOCOL):
-        return again and reply.enhanced not in _OF_THE_ADDRESS
+        return again and refused.reply.enhanced not in _OF_THE_ADDRESS
     if cls in _STILL and kind not in HEARD_AT_ONCE:
-        patient = cls is verdict.Class.TRANSIENT and stage is not Stage.RCPT and kind in AT_LEAST_ONCE
+        patient = cls is verdict.Class.TRANSIENT and refused.stage is not Stage.RCPT and kind in AT_LEAST_ONCE
         return patient or again
-    return cls is verdict.Class.SENDER or (cls is verdict.Class.POLICY and stage is Stage.MAIL)
+    return cls is verdict.Class.SENDER or (cls is verdict.Class.POLICY and (unstopped or refused.stage is Stage.MAIL))
 
 
 def _doubted(row: Row, reason: str, *, kind: Kind, now: datetime) -> Result:
@@ -151,14 +160,16 @@ def _doubted(row: Row, reason: str, *, kind: Kind, now: datetime) -> Result:
 def _deferred(
     row: Row, reply: Reply, found: verdict.Verdict, *, kind: Kind, now: datetime, ends: datetime | None
 ) -> Result:
-    """Try again when the steps say so, and not before the server wants.
+    """Try again when the steps say so, and not before the server wants; but once more before the mailing is over.
 
     What we may send in a day is nobody's who waits for it: told "too fast", a reader stays due for as long as the mailing lives.
     """
     ours = found.cls is verdict.Class.RATE and kind not in HEARD_AT_ONCE
-    due = _next(row, patience=None if ours else pacing.patience_for(kind), now=now, ends=ends)
+    patience = None if ours else pacing.patience_for(kind)
+    due = _next(row, patience=patience, now=now, ends=ends)
     if due and found.wait:
-        due = max(due, now + min(found.wait, LONGEST_WAIT))
+        wait = min(found.wait, LONGEST_WAIT)
+        due = max(due, now + (wait if patience else pacing.within(wait, now=now, ends=ends)))
     state = DeliveryState.DEFERRED if due else DeliveryState.EXPIRED
     return _result(row, state, reply, reason=str(found.cls), due_at=due)
 

@@ -62,10 +62,18 @@ def next_attempt(
     as long as there is a mailing waits for half of what is left of it at most: no step leads past its end.
     """
     step = _STEPS[min(tries, len(_STEPS)) - 1]
-    if patience is None and ends is not None:
-        step = max(min(step, (ends - now) / 2), _STEPS[0])
+    if patience is None:
+        step = within(step, now=now, ends=ends)
     due = now + step * (1 + 0.2 * spread)
     return due if patience is None or due - first_tried <= patience else None
+
+
+def within(wait: timedelta, *, now: datetime, ends: datetime | None) -> timedelta:
+    """Return a wait, or half of what is left of a mailing where that is less; never less than the first step for that.
+
+    ends   until when there is a mailing, where that is known
+    """
+    return wait if ends is None else min(wait, max((ends - now) / 2, _STEPS[0]))
 
 
 def patience_for(kind: Kind) -> timedelta | None:

@@ -18,6 +18,8 @@ STILL = frozenset((Class.TRANSIENT, Class.QUOTA))
 """Refused for good, with the words of a moment, of an account asleep or of a full mailbox: of one in ten it is no mailbox."""
 AT_ONCE = OF_ALL | {Class.SENDER}
 SENDER = "sender"
+UNSTOPPED = Lane.TRANSACTIONAL
+"""What goes on whatever is refused of it but our account: `stops`."""
 
 
 def breached(counts: Counts) -> str | None:
@@ -51,7 +53,17 @@ def stops(counts: Counts, lane: Lane) -> str | None:
     at a server that says whatever they like, would keep back the question of everybody who signed up in the same moment.
     """
     why = breached(counts)
-    return why if lane is not Lane.TRANSACTIONAL or why == SENDER else None
+    return why if lane is not UNSTOPPED or why == SENDER else None
+
+
+def blocked(tried: int, refused: int) -> bool:
+    """Return whether so much service mail is refused by policy that it is no matter of a few servers: people are told.
+
+    As one mailing of it is often one letter, this is asked of a day's. Of a house that writes few, few are enough where most of
+    them are refused: the team's own mail may be taken next door.
+    """
+    most = refused >= ALL_LEAST and 2 * refused > tried
+    return most or (refused >= POLICY_LEAST and refused > POLICY_SHARE * tried)
 
 
 def count(classes: list[Class | None], *, first: bool = True) -> Counts:

@@ -1,14 +1,14 @@
 """What answers and late reports say of addresses and of the mailing itself: suppressed, lifted, halted."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
 from newsletter import database
 from newsletter.database import Session
 from newsletter.delivery import thresholds
-from newsletter.ledger import refusals, tallies
+from newsletter.ledger import refusals, service, tallies
 from newsletter.ledger.deliveries import DeliveryState, Result, Row
 from newsletter.ledger.mailings import Kind, Lane
 from newsletter.ledger.shards import Lease
@@ -20,6 +20,7 @@ from newsletter.subscribers.suppression import Reason, SaidBy, Word
 
 log = structlog.get_logger()
 
+DAY = timedelta(days=1)
 _GIVEN_UP = (DeliveryState.REJECTED, DeliveryState.EXPIRED)
 # Mail to readers was checked at the lease, so nothing of it reaches a suppressed address; these go to anyone.
 _UNCHECKED = (Kind.NOTICE, Kind.TEST, Kind.DRILL)
@@ -53,6 +54,21 @@ def look(session: Session, mailing_id: int, lane: Lane, provider: str, *, now: d
         return
     if (why := thresholds.stops(tallies.of(session, mailing_id), lane)) and tallies.halt(session, mailing_id, why):
         log.warning("mailing halted", mailing=mailing_id, why=why)
+    if lane is thresholds.UNSTOPPED:
+        _say_blocked(session, mailing_id, now=now or database.now(session))
+
+
+def _say_blocked(session: Session, mailing_id: int, *, now: datetime) -> None:
+    """Have the team and its hook told, once a day, that servers refuse service mail by policy: nobody looks at one letter.
+
+    Standards §16: it is never the reader's fault, and only an operator mends it.
+    """
+    fared = service.lately(session)
+    news = refusals.Blocked(fared.refused, fared.tried)
+    if thresholds.blocked(fared.tried, fared.refused) and not refusals.lately(session, news.message, since=now - DAY):
+        log.error("service mail blocked", refused=fared.refused, tried=fared.tried)
+        refusals.add(session, mailing_id, news, halted=False)
+        hooks.add(session, Event.BLOCKED, refused=fared.refused, tried=fared.tried)
 
 
 def _hold(session: Session, mailing_id: int, provider: str, why: str, *, now: datetime) -> None:

@@ -10,12 +10,14 @@ from functools import partial
 from newsletter import database, languages
 from newsletter.composer.content import Action, TeamContent
 from newsletter.database import Session
+from newsletter.delivery import thresholds
 from newsletter.journeys import team, telling
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.team import say
-from newsletter.ledger import books, mailings, refusals
+from newsletter.ledger import books, mailings, refusals, service
 from newsletter.ledger.mailings import Kind, MailingView
 from newsletter.ledger.refusals import RefusalView
+from newsletter.ledger.service import Fared
 from newsletter.operators import people
 
 KEEPS = timedelta(hours=24)
@@ -32,6 +34,17 @@ def tell(parts: Parts) -> int:
     return told
 
 
+def service_mail(parts: Parts) -> Fared:
+    """Return how much service mail of the last day servers refuse by policy."""
+    with parts.database.transaction() as session:
+        return service.lately(session)
+
+
+def is_blocked(fared: Fared) -> bool:
+    """Return whether that is so much that the team is told."""
+    return thresholds.blocked(fared.tried, fared.refused)
+
+
 def _tell(session: Session, parts: Parts, *, refusal: RefusalView, now: datetime) -> bool:
     everyone = people.active(session)
     if not everyone or not refusals.tell_once(session, refusal.id, now=now):
@@ -43,6 +56,13 @@ def _tell(session: Session, parts: Parts, *, refusal: RefusalView, now: datetime
 
 def _news(session: Session, parts: Parts, refusal: RefusalView, language: str) -> TeamContent:
     """Return the mail: what did not go, why, what of it stands, and where to look."""
+    if refusal.blocked:
+        return TeamContent(
+            subject=say("blocked-subject", language),
+            title=say("blocked-title", language),
+            paragraphs=(*_why(refusal, language), say("blocked-text", language)),
+            code="newsletter doctor",
+        )
     view = mailings.get(session, refusal.mailing)
     what, alert = _what(view, language), view.retracts or view.id
     status, kind = books.status(session, view.id), _kind(refusal)

@@ -25,6 +25,13 @@ class Held(Conflict):
         super().__init__("mailing.held", provider=provider, why=why, until=errors.fact(until))
 
 
+class Blocked(Conflict):
+    """Servers refuse service mail by policy; it is tried for its day, and until that is mended who signs up is not asked."""
+
+    def __init__(self, refused: int, tried: int) -> None:
+        super().__init__("mailing.blocked", refused=refused, tried=tried)
+
+
 @dataclass(frozen=True, slots=True)
 class RefusalView:
     """One refusal. why: an id of the catalogue, with its facts; halted: paused by it, else a draft again."""
@@ -41,12 +48,23 @@ class RefusalView:
         """It is kept from one provider group only, and tried again by itself."""
         return self.why == "mailing.held"
 
+    @property
+    def blocked(self) -> bool:
+        """It is of service mail as a whole."""
+        return self.why == "mailing.blocked"
+
 
 def add(session: Session, mailing_id: int, refused: NewsletterError, *, halted: bool) -> None:
     """Write down that a mailing does not go, in the transaction that sees to it."""
     number = locks.newest(session, mailing_id)
     row = {"mailing_id": mailing_id, "number": number, "why": refused.message, "facts": refused.facts}
     session.execute(insert(Refusal).values(**row, halted=halted))
+
+
+def lately(session: Session, why: str, *, since: datetime) -> bool:
+    """Return whether something of this kind was written down since a moment."""
+    query = select(exists().where(Refusal.why == why, Refusal.at > since))
+    return bool(session.execute(query).scalar_one())
 
 
 def untold(session: Session, *, since: datetime) -> list[RefusalView]:

@@ -334,13 +334,14 @@ _RELEASE = text("""
 
 
 def not_begun(session: Session, lease: Lease) -> None:
-    """Forget that a mailing began when its first window found no relay: its clock runs from the first envelope."""
+    """Forget that a mailing began when its first window, given back, found no relay, unless another shard's is out by now."""
     session.execute(_NOT_BEGUN, {"mailing": lease.mailing_id, "month": lease.month})
 
 
 _NOT_BEGUN = text("""
     UPDATE mailing SET started_at = NULL WHERE id = :mailing AND started_at IS NOT NULL
       AND NOT EXISTS (SELECT FROM delivery WHERE month = :month AND mailing_id = :mailing AND tries > 0)
+      AND NOT EXISTS (SELECT FROM shard WHERE mailing_id = :mailing AND announced > 0)
 """)
 
 

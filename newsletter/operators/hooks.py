@@ -44,6 +44,7 @@ class Event(StrEnum):
     DRILL_FAILED = "drill-failed"
     SIGNUPS_HELD = "signups-held"
     DISABLED = "disabled"
+    BLOCKED = "blocked"
 
 
 @dataclass(frozen=True, slots=True)

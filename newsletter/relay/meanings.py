@@ -159,6 +159,27 @@ COURTESY = _words(r"""
 try again|\bretry
 """)
 
+# So many sessions as there are: one that ends makes room. "Too many errors on this connection" is said of what came through one.
+AT_ONCE = _words(r"""
+too many (?:(?!(?:on|in|per|this|during|for|from|over|within|new)\b)[\w+-]+ ){0,3}(?:connections|sessions)\b
+too many (?:[\w+-]+ ){0,2}(?:connection|session) from\b
+\b(?:concurrent|simultaneous|parallel) (?:\w+ ){0,2}(?:connections?|sessions?)\b|too many (?:concurrent|simultaneous|parallel)\b
+\b(?:connections?|sessions?|threads?|concurren\w+)(?: (?:count|number))? limits?\b
+limits? (?:of|on|for|to) (?:the )?(?:number of )?(?:[\w+-]+ ){0,2}(?:connections|sessions)\b
+(?:max\w*|exceed\w*) (?:(?!(?:on|in|per|this|during|for|from|over|within|new)\b)[\w+-]+ ){0,5}(?:connections|sessions)\b
+(?:connections|sessions)\b (?:\S{1,80} ){0,4}(?:exceed\w*|reached|in use|busy|(?:already )?open)\b
+\bno (?:more|free|further) (?:[\w+-]+ ){0,2}(?:connections?|sessions?|slots?|channels?)\b
+\b(?:all|no) (?:[\w+-]+ ){0,2}(?:ports|slots|connections|sessions|channels) (?:are )?(?:busy|in use|taken|available|free|left)
+trop de (?:connexions|sessions)|zu viele (?:\w+ )?(?:verbindungen|sitzungen)|demasiadas (?:conexiones|sesiones)
+""")
+# So many in a time, or so many that failed: asked once more at once, it only becomes more.
+IN_TIME = _words(r"""
+\brates?\b|\brate[ -]?(?:limit|control)|frequen|throttl|too (?:fast|quick)|slow down
+attempt|fail|invalid|wrong|\bbad\b|\berrors?\b(?! ?:)
+\b(?:sec(?:ond)?|min(?:ute)?|hr|hour|day|week)s?\b|\bper (?:\w+ )?(?:connection|session)\b
+\bblock(?:s|ed|ing)?\b|(?:black|block|deny) ?-?list|\bbanned\b|\babus
+""")
+
 # Of the sender, "unknown" is not of the reader; servers keep it until RCPT (Postfix's default).
 OF_SENDER = _words(r"""
 \bsender|\bmail ?from\b|return[- ](?:path|address)|bounce address|envelope from

@@ -5,7 +5,6 @@ A failure here has begun no message, so it is an error with its reason in words 
 
 import asyncio
 import ipaddress
-import re
 import socket
 import ssl
 from enum import StrEnum
@@ -50,8 +49,7 @@ class Unreachable(NotFound):
         super().__init__(f"relay.unreachable-{cause}", relay=relay.name, reason=reason)
         self.cause = cause
         self.refused = _refused(cause, said)
-        self._reason = reason
-        self._later = said is not None and said.first_digit == 4
+        self._said = said
 
     @property
     def crowded(self) -> bool:
@@ -59,14 +57,11 @@ class Unreachable(NotFound):
 
         What it bears of one account it says once it knows the account.
         """
-        logging_in = self.cause is Cause.LOGIN and self._later and not _ATTEMPTS.search(self._reason)
-        if not logging_in and self.cause is not Cause.GREETING:
+        if self._said is None or self.cause not in (Cause.GREETING, Cause.LOGIN):
             return False
-        return verdict.judge(Stage.GREETING, 421, None, self._reason).cls is Class.RATE
+        return verdict.crowded(self._said.code, self._said.text)
 
 
-_ATTEMPTS = re.compile(r"attempt|authenticat|fail", re.IGNORECASE)
-"""What was too much is not how many sessions there are: whoever logs in again at once makes it worse."""
 _STAGES = {Cause.GREETING: Stage.GREETING, Cause.TLS: Stage.TLS, Cause.LOGIN: Stage.AUTH}
 _OURS = (Class.SENDER, Class.POLICY)
 

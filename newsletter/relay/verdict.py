@@ -256,6 +256,19 @@ def _wait(text: str) -> timedelta | None:
     return timedelta(hours=int(found[1]), minutes=int(found[2]), seconds=int(found[3])) if found else None
 
 
+def crowded(code: int, text: str) -> bool:
+    """Return whether a server that opens no session has as many as it bears for now: the next goes once one has ended.
+
+    code, text   as of `judge`
+
+    Not where it counts them in a time, or what failed in them, or says when to come back: that is longer than a session lasts.
+    """
+    words = _plain(" ".join(text[:TEXT_LIMIT].lower().split()))
+    if code // 100 != 4 or not meanings.AT_ONCE.search(words):
+        return False
+    return _wait(words) is None and not meanings.IN_TIME.search(words)
+
+
 def of(outcome: Deferred | Rejected) -> Verdict:
     """Return what an outcome's refusal means."""
     match outcome:

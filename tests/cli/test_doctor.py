@@ -1,7 +1,11 @@
 """What is wrong with a machine: named by the command that meets it, and by `newsletter doctor` before anybody meets it."""
 
 import pytest
+from sqlalchemy import text
 
+from newsletter import database
+from newsletter.cli import checking
+from newsletter.ledger.mailings import Lane
 from newsletter.vault import Keyring
 from tests.cli.test_commands import program
 from tests.fakes.program import Program
@@ -65,3 +69,22 @@ def test_doctor_says_what_to_do_where_no_addresses_of_our_own_live_in_the_list(p
     [found] = [one for one in asked.json("doctor", code=1)["checks"] if one["check"] == "canaries"]
     assert found["ok"] is None
     assert said in found["found"]
+
+
+@pytest.mark.parametrize("whose", ["host", "name", "key"])
+def test_doctor_says_which_relay_bears_fewer_sessions_than_we_open(newsletter, whose):
+    """An alert waits until others have given one up, which costs a second each time and is nobody's fault but the settings'."""
+    relays = newsletter.parts.relays[Lane.URGENT]
+
+    def found():
+        return checking.of_sessions(database.ask(newsletter.parts.database, checking.CROWDED), relays)
+
+    assert found().ok is True
+    name = getattr(relays[0], whose)
+    with newsletter.parts.database.transaction() as session:
+        add = text("INSERT INTO relay_state (name, crowded_at) VALUES (:name, now() - make_interval(days => :days))")
+        session.execute(add, [{"name": name, "days": 2}, {"name": "long.ago", "days": 9}, {"name": "gone", "days": 0}])
+    assert found().ok is None
+    assert found().found.startswith(f"{name} last had no session left for an alert or a service mail on 20")
+    assert "fewer connections=" in found().found
+    assert "gone" not in found().found, "it is in no setting any more"

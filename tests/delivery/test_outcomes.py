@@ -164,6 +164,7 @@ def test_an_alert_that_the_relay_has_no_room_for_is_tried_as_long_as_it_goes():
         Deferred(Reply(452, "4.2.2", "mailbox full"), Stage.RCPT),
         Deferred(Reply(451, "4.7.1", "Greylisted"), Stage.RCPT),
         Deferred(Reply(421, "4.7.28", "unusual rate of mail"), Stage.BODY),
+        Deferred(Reply(451, "4.7.1", "Not now, try again in 8 hours"), Stage.RCPT),
     ],
 )
 def test_who_is_put_off_has_the_alert_tried_again_before_it_ends(outcome):
@@ -177,18 +178,41 @@ def test_who_is_put_off_has_the_alert_tried_again_before_it_ends(outcome):
     assert digest.due_at > NOW + timedelta(hours=6)
 
 
+def test_a_server_that_says_when_is_not_asked_before():
+    """Half of what is left of an alert is the most that its word is stretched to, and never a reason to knock sooner."""
+    soon = Deferred(Reply(451, "4.7.1", "Greylisted, try again in 20 minutes"), Stage.RCPT)
+    found = outcomes.judge(ROW, soon, kind=Kind.ALERT, now=NOW, ends=NOW + timedelta(hours=8)).result
+    assert found.due_at == NOW + timedelta(minutes=20)
+
+
+BLOCKED = Reply(550, "5.7.1", "Service unavailable; client host [192.0.2.1] blocked using zen.spamhaus.org")
+
+
 @pytest.mark.parametrize(
-    "reply", [NOT_NOW, Reply(550, "5.6.0", "invalid header"), Reply(503, "5.5.1", "need MAIL command")], ids=str
+    "reply",
+    [NOT_NOW, BLOCKED, Reply(550, "5.6.0", "invalid header"), Reply(503, "5.5.1", "need MAIL command")],
+    ids=str,
 )
-def test_a_question_is_tried_all_day_for_what_halts_other_mail(reply):
+@pytest.mark.parametrize("stage", [Stage.RCPT, Stage.BODY])
+def test_a_question_is_tried_all_day_for_what_halts_other_mail(reply, stage):
     """No fault of this kind halts it, so three tries in twenty minutes would lose whoever signed up while the relay was ill."""
-    refused = Rejected(reply, Stage.RCPT)
+    refused = Rejected(reply, stage)
     later = replace(ROW, tries=5, first_tried=NOW - timedelta(hours=5))
-    assert outcomes.judge(later, refused, kind=Kind.NOTICE, now=NOW).result.state is DeliveryState.DEFERRED
+    found = outcomes.judge(later, refused, kind=Kind.NOTICE, now=NOW, unstopped=True)
+    assert (found.result.state, found.dead) == (DeliveryState.DEFERRED, False)
     old = replace(ROW, tries=9, first_tried=NOW - timedelta(hours=23))
-    assert outcomes.judge(old, refused, kind=Kind.NOTICE, now=NOW).result.state is DeliveryState.EXPIRED
+    assert outcomes.judge(old, refused, kind=Kind.NOTICE, now=NOW, unstopped=True).result.state is DeliveryState.EXPIRED
+    listed = outcomes.judge(later, Rejected(reply, Stage.RCPT), kind=Kind.NOTICE, now=NOW).result.state
+    assert listed is DeliveryState.REJECTED, "of a list's readers many are asked, and what halts them bounds it"
+    tested = outcomes.judge(ROW, refused, kind=Kind.TEST, now=NOW, unstopped=True).result.state
+    assert tested is DeliveryState.REJECTED, "whoever sends a test waits for the answer"
+
+
+def test_a_dead_address_is_asked_nothing_twice():
+    """Strangers name it by a form: only what may be ours keeps a question due."""
     nobody = Rejected(Reply(550, "5.1.1", "User unknown"), Stage.RCPT)
-    assert outcomes.judge(ROW, nobody, kind=Kind.NOTICE, now=NOW).result.state is DeliveryState.REJECTED
+    found = outcomes.judge(ROW, nobody, kind=Kind.NOTICE, now=NOW, unstopped=True)
+    assert (found.result.state, found.dead) == (DeliveryState.REJECTED, True)
 
 
 @pytest.mark.parametrize(

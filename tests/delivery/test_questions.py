@@ -7,6 +7,7 @@ from newsletter.journeys import joining
 from newsletter.subscribers.signup import Wish
 
 BOTS, PEOPLE = 14, 20
+BLOCKED = "550 5.7.1 Service unavailable; client host [192.0.2.1] blocked using zen.spamhaus.org"
 OUR_ACCOUNT = "550 5.7.60 Client does not have permissions to send as this sender"
 
 
@@ -51,3 +52,18 @@ def test_an_account_that_is_refused_still_halts_them(newsletter, sink):
     asked(newsletter)
     assert ask(newsletter, "SELECT state, halted FROM mailing") == [("paused", "sender")]
     assert ask(newsletter, "SELECT count(*) FROM delivery WHERE state IN ('planned', 'deferred')") == [(BOTS + PEOPLE,)]
+
+
+def test_who_signed_up_while_we_were_on_a_block_list_is_asked_once_we_are_not(newsletter, sink):
+    """Thirty people were given up at the first word, and nobody can sign up for what they wait for a second time unasked."""
+    sink.refuse = lambda _recipient: BLOCKED
+    asked(newsletter)
+    everybody = [("deferred", "policy", BOTS + PEOPLE)]
+    assert ask(newsletter, "SELECT state, reason, count(*) FROM delivery GROUP BY state, reason") == everybody
+    assert ask(newsletter, "SELECT state, halted FROM mailing") == [("sending", None)]
+    sink.refuse = lambda _recipient: None
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("UPDATE delivery SET due_at = clock_timestamp()"))
+    newsletter.sweep()
+    newsletter.deliver("transactional", seconds=20)
+    assert len({message.recipient for message in sink.messages}) == BOTS + PEOPLE

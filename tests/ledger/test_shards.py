@@ -193,3 +193,19 @@ def test_a_shard_that_does_not_end_rests_also_when_its_journal_gives_it_back(new
         shards.put_off(session, lease, after=timedelta(minutes=1))
         assert shards.reclaim(session, lease.shard_id, lease.fence, shards.Marks((), ())) is not None
     assert take(newsletter) is None
+
+
+def test_a_mailing_whose_sibling_is_on_the_wire_has_begun(newsletter, tmp_path):
+    """One's first window found no session, another's was out and unwritten: the clock began anew behind it, or never."""
+    composed = house.issue(newsletter, tmp_path, addresses=["ann@gmail.com", "bob@outlook.com"])
+    publish.send(newsletter.parts, composed.issue)
+    mine, sibling = take(newsletter), take(newsletter)
+    with newsletter.parts.database.transaction() as session:
+        assert shards.announce(session, mine, first=0, upto=1)
+        assert shards.announce(session, sibling, first=0, upto=1)
+    began = states(newsletter, composed.mailing).started_at
+    for lease, left in ((mine, began), (sibling, None)):
+        with newsletter.parts.database.transaction() as session:
+            shards.release(session, lease)
+            shards.not_begun(session, lease)
+        assert states(newsletter, composed.mailing).started_at == left

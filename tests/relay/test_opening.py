@@ -22,6 +22,7 @@ from newsletter.relay.manners import Manners
 from newsletter.relay.opening import Cause, Unreachable
 from newsletter.relay.outcome import Accepted
 from newsletter.relay.pool import Pool
+from newsletter.relay.reply import Reply
 from newsletter.relay.target import Relay
 from newsletter.relay.verdict import Class
 from tests.fakes import smtp
@@ -190,6 +191,64 @@ def test_a_relay_that_bears_no_more_sessions_of_an_account_is_not_away(said, cro
     with smtp.running(Secure(context=context, at_once=True, login=said)) as server, pytest.raises(Unreachable) as why:
         hand_over(f"smtps://user:secret@127.0.0.1:{server.port}?connections=1", trust=trust)
     assert why.value.crowded is crowded
+
+
+def unreachable(cause, line):
+    said = Reply.parse(line)
+    return Unreachable(Relay.parse("smtp://user:secret@relay.example:587"), cause, str(said), said=said)
+
+
+@pytest.mark.parametrize("cause", [Cause.GREETING, Cause.LOGIN])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "421 4.7.0 mx.example.net Error: too many connections from unknown[192.0.2.7]",  # Postfix
+        "421 4.3.2 All server ports are busy",  # Postfix, postscreen
+        "421 Too many concurrent SMTP connections from this IP address; please try again later.",  # Exim
+        "421 4.3.2 The maximum number of concurrent connections has exceeded a limit, closing transmission channel",  # Exchange
+        "432 4.3.2 Concurrent connections limit exceeded. Visit https://relay.example/concurrent for more",  # Exchange Online
+        "421 4.3.2 Too many open connections.",  # Sendmail
+        "421 Too many concurrent SMTP connections for authenticated user",  # SES
+        "421 4.7.0 Too many open sessions for this account, close one and try again later",  # Gmail
+        "421 4.7.0 account example.org: simultaneous connection allowance used up (10)",  # Mailgun
+        "421 4.7.1 Trop de connexions, maximum atteint",  # OVH
+        "421-mx.example.net\r\n421 Maximum number of connections from user+IP exceeded (limit=10)",  # Dovecot
+        "421 The mail server IP has exceeded the connection limit allowed",  # Outlook
+    ],
+)
+def test_a_relay_that_has_all_the_sessions_it_bears_is_crowded(cause, line):
+    """One of ours that ends makes room, in whatever words it is said: an alert waits for that and for nothing longer."""
+    assert unreachable(cause, line).crowded
+
+
+@pytest.mark.parametrize("cause", [Cause.GREETING, Cause.LOGIN])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "454 4.7.0 Too many logins, slow down",
+        "454 4.7.0 Too many invalid logins from your IP, throttled",
+        "451 4.7.1 rate limit exceeded for this user, try again in 10 minutes",
+        "421 4.7.0 Too many failed sessions from your host",
+        "421 4.7.0 mx.example.net Error: too many new TLS sessions from unknown[192.0.2.7]",  # Postfix: counted in a time
+        "450 4.7.1 Error: too many AUTH commands from unknown[192.0.2.7]",  # Postfix
+        "421 4.3.2 Connection rate limit exceeded.",  # Sendmail, Exchange
+        "421 Too many connections per minute from your network",  # Exim
+        "421 4.7.0 Too many connections; come back in 30 minutes",
+        "421 4.7.0 Too many concurrent sessions, you are blocked for one hour",
+        "454 Throttling failure: Maximum sending rate exceeded.",  # SES
+        "421 4.7.1 Too many connections in the last 60 s (rate controlled)",  # OVH
+        "421 4.7.0 Too many messages per connection, limit exceeded",
+        "421 Too many errors on this connection",
+        "421 4.7.0 Too many messages in open sessions",
+        "554 5.7.1 too many connections, you are blocked for one hour",
+        "554 5.7.1 Too many concurrent connections",
+        "421 4.3.0 Temporary System Problem. Try again later",  # Gmail
+        "421 4.7.0 Connection limited by policy",
+    ],
+)
+def test_what_is_counted_in_a_time_is_no_want_of_sessions(cause, line):
+    """Knocking on, once in two seconds, is what a count of logins or of connections in an hour punishes."""
+    assert not unreachable(cause, line).crowded
 
 
 def test_a_relay_that_has_lost_its_starttls_hears_no_password(tmp_path):
