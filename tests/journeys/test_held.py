@@ -5,9 +5,11 @@ import time
 from datetime import UTC, datetime
 
 from sqlalchemy import text
+from starlette.testclient import TestClient
 
 from newsletter.journeys import joining, leaving, publish, spooling
 from newsletter.subscribers.signup import Wish
+from newsletter.web import create
 from tests import house
 from tests.journeys.test_spooling import ended, held
 
@@ -65,6 +67,18 @@ def test_pages_answer_while_many_who_leave_are_held(newsletter, tmp_path):
             one.join(20)
     leaving.drain(newsletter.parts)
     assert ended(newsletter) == list(range(1, 31))
+
+
+def test_the_page_after_leaving_everything_says_so_while_somebody_is_at_it(newsletter, tmp_path):
+    """She read "saved" above her digests, each as ticked as before, and took it that leaving does not work."""
+    house.add_readers(newsletter, tmp_path, house.addresses(1))
+    link = f"/p/{_preferences(newsletter, 1)}"
+    with TestClient(create(newsletter)) as pages:
+        with held(newsletter, 1):
+            page = pages.post(link, data={"action": "leave"}).text
+            assert ("You have left" in page, " checked" in page) == (True, False)
+        leaving.drain(newsletter.parts)
+        assert " checked" not in pages.post(link, data={"action": "leave"}).text
 
 
 def _preferences(newsletter, reader):
