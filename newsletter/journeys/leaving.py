@@ -1,10 +1,15 @@
 """A reader leaves: one click, at once, for good; even while the database is away.
 
 The link alone proves the wish, by its key. When PostgreSQL cannot take it, the wish is kept in a spool on disk (`spooling`)
-before the reader is told that it is done; the spool is drained before any lease is given (`drain`).
+before the reader is told that it is done; the spool is drained before any lease is given (`drain`). While somebody else is at the
+reader's rows, their no is written down beside these, and nothing more is sent; what they take is ended from the spool later.
 """
 
-from dataclasses import dataclass
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -15,15 +20,13 @@ from newsletter.journeys import lessening, spooling
 from newsletter.journeys.lessening import Less, less_than
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.spooling import Wish
-from newsletter.ledger import deliveries
+from newsletter.ledger import deliveries, leavers
 from newsletter.subscribers import consent, people, subscriptions, unsubscribe
 from newsletter.subscribers.people import PersonView
 from newsletter.tokens import Link, Purpose, TooOld
 
-PATIENCE, SHORT_PATIENCE = 500, 20
-"""Milliseconds in which what is at a reader lets go of them: all wishes of the spool wait so long, then each that must wait."""
-READERS_PATIENCE = 3_000
-"""Milliseconds a reader looks at a blank page at most: what is at them then may last, and the spool keeps their wish as well."""
+PATIENCE_SECONDS, PAUSE_SECONDS = 0.5, 0.1
+"""How long a page tries to end what a reader takes, and how far apart: who records that they had a mail is at them for a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,46 +75,40 @@ def leave(parts: Parts, token: str) -> None:
     """
     link = parts.tokens.read_leaving(token)
     if link.purpose is not Purpose.PREVIEW:
-        _leave_or_spool(parts, link.subscriber_id, link.digest_id)
+        _leave_or_spool(parts, Wish(link.subscriber_id, link.digest_id))
 
 
-def leave_everything(parts: Parts, token: str) -> None:
+def leave_everything(parts: Parts, token: str) -> bool:
     """End all that a reader takes, from their preferences page. Safe to repeat. Raises tokens.BadToken, spooling.NotKept.
 
     A link that is too old for anything else still does this: it is what whoever digs up an old mail most often wants.
+    Returns False where the database shows it later only, since it is away or somebody holds what they take.
     """
     try:
         link = _read(parts, token)
     except TooOld as old:
         link = old.link
-    if link.purpose is not Purpose.PREVIEW:
-        _leave_or_spool(parts, link.subscriber_id, None)
+    return link.purpose is Purpose.PREVIEW or _leave_or_spool(parts, Wish(link.subscriber_id, None))
 
 
-def _leave_or_spool(parts: Parts, subscriber_id: int, digest_id: int | None) -> None:
-    try:
-        with parts.database.impatient(READERS_PATIENCE) as session:
-            end(session, subscriber_id, digest_id)
-    except (HeldUp, *database.FAILURES):
-        # This machine's clock: the other is away, or is held up. It says only whether they said yes to something since.
-        spooling.keep(parts.home, Wish(subscriber_id, digest_id, datetime.now(UTC)))
+def _leave_or_spool(parts: Parts, wish: Wish) -> bool:
+    """Write a wish down at once; return False where the spool keeps it. No connection is held while somebody is waited for."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    with suppress(HeldUp, *database.FAILURES):
+        while True:
+            with parts.database.impatient() as session:
+                if not _write(session, [wish]):
+                    return True
+            if time.monotonic() > until:
+                break
+            time.sleep(PAUSE_SECONDS)
+    # This machine's clock: the other may be away. It says only whether they said yes to something since.
+    spooling.keep(parts.home, replace(wish, said=datetime.now(UTC)))
+    return False
 
 
-def end(session: Session, subscriber_id: int, digest_id: int | None, *, said: datetime | None = None) -> None:
-    """End what a reader takes, of one digest or all of it, and cancel what is planned. Safe to repeat.
-
-    said   when they wished it, where that is a while ago: what they have said yes to since goes on
-    """
-    since = consent.digests_granted_after(session, subscriber_id, said) if said else frozenset()
-    if digest_id is None and since:
-        for one in digests.listed(session):
-            if one.id not in since:
-                _end(session, subscriber_id, one.id)
-    elif digest_id not in since:
-        _end(session, subscriber_id, digest_id)
-
-
-def _end(session: Session, subscriber_id: int, digest_id: int | None) -> None:
+def end(session: Session, subscriber_id: int, digest_id: int | None) -> None:
+    """End what a reader takes, of one digest or all of it, and cancel what is planned. Safe to repeat."""
     now = database.now(session)
     unsubscribe.leave(session, subscriber_id, digest_id, reason="unsubscribed", now=now)
     person = people.by_id(session, subscriber_id)
@@ -140,20 +137,44 @@ def _read(parts: Parts, token: str) -> Link:
 def drain(parts: Parts) -> int:
     """Act on the wishes in the spool, then forget them; return how many were done. Raises DatabaseUnreachable.
 
-    Those whose readers another transaction holds are tried again as often as the sweep comes, and hold up no mail.
+    However many readers another transaction holds, they hold up neither mail nor other wishes: their no is written down, and what
+    they take is tried again as often as the sweep comes.
     """
-    return spooling.drain(parts.home, partial(_write, parts))
+    return spooling.drain(parts.home, partial(_write_kept, parts))
 
 
-def _write(parts: Parts, wishes: list[Wish], patience: int = PATIENCE) -> list[Wish]:
-    """Write wishes at once, or half by half until those are found that must wait; return these."""
+def _write_kept(parts: Parts, wishes: list[Wish]) -> list[Wish]:
     try:
-        with parts.database.impatient(patience) as session:
-            for wish in wishes:
-                end(session, wish.subscriber, wish.digest, said=wish.said)
+        with parts.database.impatient() as session:
+            unsubscribe.in_turn(session)
+            return _write(session, wishes)
     except HeldUp:
-        if len(wishes) == 1:
-            return wishes
-        half = len(wishes) // 2
-        return _write(parts, wishes[:half], SHORT_PATIENCE) + _write(parts, wishes[half:], SHORT_PATIENCE)
-    return []
+        return wishes
+
+
+def _write(session: Session, wishes: list[Wish]) -> list[Wish]:
+    """Write wishes down, and end what nobody holds; return those of whose readers somebody holds anything."""
+    ends = _ends(session, wishes)
+    held = unsubscribe.leave_at_once(session, ends, reason="unsubscribed", now=database.now(session))
+    boxes = people.boxes(session, {reader for reader, _ in ends})
+    leavers.cancel(session, {(boxes[one], digest) for one, digest in ends if one in boxes}, reason="unsubscribed")
+    return [wish for wish in wishes if wish.subscriber in held]
+
+
+def _ends(session: Session, wishes: list[Wish]) -> set[tuple[int, int | None]]:
+    """Return what wishes end, as (reader, digest or None for all): what a reader said yes to after theirs goes on."""
+    if not (oldest := min((wish.said for wish in wishes if wish.said), default=None)):
+        return {(wish.subscriber, wish.digest) for wish in wishes}
+    yes = defaultdict[int, dict[int, datetime]](dict)
+    for reader, digest, at in consent.digests_granted_after(session, {wish.subscriber for wish in wishes}, oldest):
+        yes[reader][digest] = max(at, yes[reader].get(digest, at))
+    every = [one.id for one in digests.listed(session)] if yes else []
+    return {(wish.subscriber, one) for wish in wishes for one in _of(wish, yes.get(wish.subscriber, {}), every)}
+
+
+def _of(wish: Wish, yes: Mapping[int, datetime], every: Sequence[int]) -> Sequence[int | None]:
+    """Return the digests that a wish ends, [None] for all. yes: when its reader last said it to one; every: all there are."""
+    since = {digest for digest, at in yes.items() if wish.said and at > wish.said}
+    if wish.digest is None and since:
+        return [one for one in every if one not in since]
+    return [] if wish.digest in since else [wish.digest]

@@ -2,7 +2,8 @@
 
 A wish is kept whole or not at all, so that nobody is told "done" who is not. A line that cannot be read (a machine lost its power
 within it) is put aside into a file of its own for an operator to look at, and stops neither other wishes nor mail. Nor does a wish
-whose reader somebody holds at this moment: it waits in another file and is tried again as often as the sweep comes.
+whose reader somebody holds at this moment: it waits in another file and is tried again as often as the sweep comes. Nobody who
+keeps a wish waits while others are acted on: the file is locked to read it, and to empty it if nothing came meanwhile.
 """
 
 import errno
@@ -59,6 +60,11 @@ def later(home: Path) -> Path:
     return home / "spool" / "later.jsonl"
 
 
+def tried(home: Path) -> Path:
+    """Return the file whose hour is that of the last try of those that wait: who comes to them makes none wait longer."""
+    return home / "spool" / "tried"
+
+
 def keep(home: Path, wish: Wish) -> None:
     """Keep a wish; when this returns it is on the disk. Raises NotKept, and then nothing of it is there."""
     try:
@@ -73,9 +79,13 @@ def keep(home: Path, wish: Wish) -> None:
 def drain(home: Path, act: Callable[[list[Wish]], list[Wish]]) -> int:
     """Let `act` do what is wished, then forget it; return how many wishes were done. What `act` raises keeps them all.
 
-    act   returns those that must wait: they are tried again with those that wait already, AGAIN_SECONDS later
+    act   returns those that must wait: they are tried again with those that wait already, AGAIN_SECONDS after these were. It may
+          hear a wish again that it has done
     """
-    done = _drain(home, later(home), act) if _is_time(later(home)) else 0
+    done = 0
+    if _size(later(home)) and _is_time(home):
+        _try_now(home)
+        done = _drain(home, later(home), act)
     return done + _drain(home, file(home), act)
 
 
@@ -83,32 +93,41 @@ def _drain(home: Path, path: Path, act: Callable[[list[Wish]], list[Wish]]) -> i
     if _size(path) == 0:
         return 0
     with _locked(path, reading=True) as spool:
-        if path == later(home) and not _is_time(path):
-            return 0  # another process has just tried
-        lines = [line for line in os.pread(spool, os.fstat(spool).st_size, 0).split(b"\n") if line]
-        read = [(line, _wish(line)) for line in lines]
-        wishes = [wish for _, wish in read if wish]
-        held = act(wishes) if wishes else []
-        wait = [line for line, wish in read if wish in held]
-        if path == later(home) and wait:
-            _touch(spool)  # rewritten, what is left could be lost with the power: done again they change nothing
-        elif _put_aside(home, [line for line, wish in read if wish is None]) and _put_off(home, wait):
-            _empty(spool)
+        kept = _read(spool)
+    read = [(line, _wish(line)) for line in kept.split(b"\n") if line]
+    wishes = [wish for _, wish in read if wish]
+    held = set(act(wishes)) if wishes else set()
+    wait = [line for line, wish in read if wish in held]
+    # What must wait stays where it is, in the one file: rewritten, it could be lost with the power. Done again it changes nothing.
+    if not (path == later(home) and wait):
+        with _locked(path, reading=True) as spool:
+            # Else others came, or another process was faster: the next time.
+            if _read(spool) == kept and _apart(home, [line for line, wish in read if wish is None], wait):
+                _empty(spool)
     if done := len(wishes) - len(wait):
         log.info("spool drained", wishes=done)
     return done
 
 
-def _is_time(path: Path) -> bool:
+def _read(spool: int) -> bytes:
+    return os.pread(spool, os.fstat(spool).st_size, 0)
+
+
+def _is_time(home: Path) -> bool:
     try:
-        return not 0 <= time.time() - path.stat().st_mtime < AGAIN_SECONDS
+        return not 0 <= time.time() - tried(home).stat().st_mtime < AGAIN_SECONDS
     except FileNotFoundError:
-        return False
+        return True
 
 
-def _touch(spool: int) -> None:
+def _try_now(home: Path) -> None:
     with suppress(OSError):
-        os.utime(spool)
+        tried(home).touch(mode=0o600)
+
+
+def _apart(home: Path, torn: list[bytes], wait: list[bytes]) -> bool:
+    """Put lines aside, and off; return False where the disk has no room for them, so that all stay where they are."""
+    return _put_aside(home, torn) and _put_off(home, wait)
 
 
 def _empty(spool: int) -> None:
@@ -171,6 +190,8 @@ def _put_aside(home: Path, lines: list[bytes]) -> bool:
 def _put_off(home: Path, lines: list[bytes]) -> bool:
     if lines:
         log.warning("leaving waits", wishes=len(lines), why="somebody holds their readers")
+        if _size(later(home)) == 0:
+            _try_now(home)
     return _kept(later(home), lines)
 
 

@@ -1,7 +1,7 @@
 """The proof of a permission: events that nobody can change."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -153,15 +153,42 @@ def said_no_to(session: Session, subscriber_id: int, digest_id: int) -> bool:
 
 def refused(session: Session, subscriber_id: int, *, digest_id: int, now: datetime) -> None:
     """Record that a reader does not want a digest which they do not take. Safe to repeat, also for whoever was erased."""
-    purposes = [of_digest(digest_id), EVERYTHING]
-    facts = {"person": subscriber_id, "purpose": purposes[0], "purposes": purposes, "now": now}
+    refused_by(session, [(subscriber_id, digest_id)], now=now)
+
+
+def refused_by(session: Session, wished: Collection[tuple[int, int | None]], *, now: datetime) -> None:
+    """Record of many readers that each does not want a digest, or with None any. Safe to repeat; it waits for nobody."""
+    one = [(person, of_digest(digest_id)) for person, digest_id in wished if digest_id is not None]
+    facts = {"people": [person for person, _ in one], "purposes": [purpose for _, purpose in one], "now": now}
     session.execute(_REFUSED, facts)
+    session.execute(_REFUSED_ALL, {"people": [person for person, digest_id in wished if digest_id is None], "now": now})
 
 
 _REFUSED = text(f"""
     INSERT INTO consent_event (subscriber_id, kind, purpose, at)
-    SELECT s.id, 'withdrawn', :purpose, :now FROM subscriber s
-    WHERE s.id = :person AND NOT {said_no("s.id", "CAST(:purposes AS text[])")}
+    SELECT s.id, 'withdrawn', no.purpose, :now
+    FROM unnest(CAST(:people AS bigint[]), CAST(:purposes AS text[])) AS no (person, purpose)
+    JOIN subscriber s ON s.id = no.person WHERE NOT {said_no("s.id", f"ARRAY[no.purpose, '{EVERYTHING}']")}
+""")  # noqa: S608
+# But for whom that is the last word of all: what they said yes to since is among what they leave.
+_REFUSED_ALL = text(f"""
+    INSERT INTO consent_event (subscriber_id, kind, purpose, at)
+    SELECT s.id, 'withdrawn', '{EVERYTHING}', :now
+    FROM unnest(CAST(:people AS bigint[])) AS no (person) JOIN subscriber s ON s.id = no.person
+    WHERE (SELECT (array_agg(e.kind || ' ' || e.purpose ORDER BY e.id DESC))[1] FROM consent_event e
+        WHERE e.subscriber_id = s.id) IS DISTINCT FROM 'withdrawn {EVERYTHING}'
+""")  # noqa: S608
+
+
+def refusing(session: Session, subscriber_ids: Iterable[int], digest_id: int) -> set[int]:
+    """Return those of some readers whose last word about a digest, or about all of them, was no."""
+    facts = {"people": list(subscriber_ids), "purposes": [of_digest(digest_id), EVERYTHING]}
+    return set(session.execute(_REFUSING, facts).scalars())
+
+
+_REFUSING = text(f"""
+    SELECT known.person FROM unnest(CAST(:people AS bigint[])) AS known (person)
+    WHERE {said_no("known.person", "CAST(:purposes AS text[])")}
 """)  # noqa: S608
 
 
@@ -190,11 +217,18 @@ def digests_granted_at(session: Session, subscriber_id: int, at: datetime) -> li
     return _digests(session.execute(select(ConsentEvent.purpose).where(*then).order_by(ConsentEvent.id)).scalars())
 
 
-def digests_granted_after(session: Session, subscriber_id: int, at: datetime) -> frozenset[int]:
-    """Return the digests to which a person has said yes after a moment: by their own word, and not by a list's."""
-    own = (ConsentEvent.subscriber_id == subscriber_id, ConsentEvent.import_id.is_(None), ConsentEvent.at > at)
-    granted_ = select(ConsentEvent.purpose).where(*own, ConsentEvent.kind == Consent.GRANTED)
-    return frozenset(_digests(session.execute(granted_).scalars()))
+def digests_granted_after(
+    session: Session, subscriber_ids: Iterable[int], at: datetime
+) -> list[tuple[int, int, datetime]]:
+    """Return (person, digest, when) of each yes that some said after a moment: by their own word, and not by a list's."""
+    found = session.execute(_GRANTED_AFTER, {"people": list(subscriber_ids), "at": at})
+    return [(row.subscriber_id, one, row.at) for row in found for one in _digests([row.purpose])]
+
+
+_GRANTED_AFTER = text("""
+    SELECT subscriber_id, purpose, at FROM consent_event
+    WHERE subscriber_id = ANY (CAST(:people AS bigint[])) AND kind = 'granted' AND import_id IS NULL AND at > :at
+""")
 
 
 def _digests(purposes: Iterable[str]) -> list[int]:

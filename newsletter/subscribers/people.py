@@ -162,6 +162,12 @@ def of_mailboxes(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
     return set(session.execute(mine).scalars())
 
 
+def boxes(session: Session, subscriber_ids: Iterable[int]) -> dict[int, int]:
+    """Return the mailboxes of some subscribers, by id; erased ones are missing."""
+    found = select(Subscriber.id, Subscriber.mailbox_id).where(Subscriber.id.in_(list(subscriber_ids)))
+    return dict(session.execute(found).all())
+
+
 def of_mailbox(session: Session, mailbox_id: int, *, alone: bool = False) -> PersonView | None:
     """Return the person whose mailbox it is, or None where there is none.
 

@@ -28,6 +28,7 @@ from newsletter.models.consent import Consent, ConsentEvent
 from newsletter.models.mailbox import Mailbox
 from newsletter.models.subscriber import Rhythm, Subscriber, Subscription
 from newsletter.models.suppression import Suppression
+from newsletter.subscribers import consent
 from newsletter.vault import CannotUnseal
 
 
@@ -243,8 +244,10 @@ def barred(session: Session, digest_id: int, subscriber_ids: Iterable[int], *, u
     reason = case({"": literal("unsubscribed"), **spared}, value=taken, else_=others)
     query = select(Subscriber.id, reason.label("reason")).join(Mailbox, Mailbox.id == Subscriber.mailbox_id)
     found = {row.id: row.reason for row in session.execute(query.where(_among(ids)))}
+    # Their own no counts from the moment it is said, also while somebody holds what it is to end.
+    no = dict.fromkeys(consent.refusing(session, found, digest_id), "unsubscribed")
     gone = dict.fromkeys(set(ids) - set(found), "erased")
-    return {subscriber_id: why for subscriber_id, why in found.items() if why} | gone
+    return {subscriber_id: why for subscriber_id, why in found.items() if why} | no | gone
 
 
 def styles(session: Session, subscriber_ids: Iterable[int]) -> dict[int, str]:

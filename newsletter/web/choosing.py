@@ -1,5 +1,6 @@
 """The page behind "change what you get": three choices first, everything else behind them, and what a fresh link adds."""
 
+from contextlib import suppress
 from datetime import date
 from typing import Annotated
 
@@ -43,8 +44,7 @@ def choose(
     """Take one of the three choices, or leave everything. wording: the version of the words above the button."""
     parts = pages.product(request).parts
     if action == "leave":
-        leaving.leave_everything(parts, token)
-        return _left(request, token)
+        return _left(request, token, shown=leaving.leave_everything(parts, token))
     if action != "level" or level is None:
         raise BadChoice("action")
     done = choosing.choose(parts, token, level, wording=wording)
@@ -121,14 +121,14 @@ def _own_name(tag: str) -> str:
         return tag
 
 
-def _left(request: Request, token: str) -> HTMLResponse:
-    """What stands there after leaving everything; while the database is away, that it is done."""
-    try:
-        return _page(request, token, saved=True)
-    except DatabaseUnreachable:
-        tongue = spoken(request)
-        offer = leaving.Offer(None, tongue, subscribed=False)
-        return pages.of(request).show("public/old.html", language=tongue, offer=offer, token=token, saved=True)
+def _left(request: Request, token: str, *, shown: bool) -> HTMLResponse:
+    """What stands there after leaving everything: that it is done, also while the database does not show it."""
+    if shown:
+        with suppress(DatabaseUnreachable):
+            return _page(request, token, saved=True)
+    tongue = spoken(request)
+    offer = leaving.Offer(None, tongue, subscribed=False)
+    return pages.of(request).show("public/old.html", language=tongue, offer=offer, token=token, saved=True)
 
 
 def _page(request: Request, token: str, *, saved: bool = False, mailed: bool = False) -> HTMLResponse:

@@ -197,6 +197,53 @@ def test_wishes_that_wait_are_kept_until_the_last_of_them_is_done(newsletter, tm
     assert (leaving.drain(newsletter.parts), ended(newsletter)) == (2, [1, 2])
 
 
+def test_who_comes_to_those_that_wait_makes_none_of_them_wait_longer(newsletter, tmp_path):
+    """One held reader who pressed every three seconds kept another, free for long, from being done at all."""
+    house.add_readers(newsletter, tmp_path, house.addresses(2))
+    home = newsletter.settings.home
+    for reader in (1, 2):
+        spooling.keep(home, spooling.Wish(reader, None))
+        with held(newsletter, reader):
+            leaving.drain(newsletter.parts)
+            if reader == 1:
+                _let_time_pass(home, spooling.AGAIN_SECONDS - 1)
+    with held(newsletter, 2):
+        time.sleep(1)
+        leaving.drain(newsletter.parts)
+    assert ended(newsletter) == [1]
+
+
+def test_who_keeps_a_wish_waits_for_nobody_who_acts_on_others(tmp_path):
+    """To act on what is kept may take as long as a database is silent, and a reader stood before a blank page for it."""
+    spooling.keep(tmp_path, spooling.Wish(1, None))
+    heard = []
+
+    def act(wishes):
+        heard.append([wish.subscriber for wish in wishes])
+        if len(heard) == 1:
+            keeping = threading.Thread(target=spooling.keep, args=(tmp_path, spooling.Wish(2, None)), daemon=True)
+            keeping.start()
+            keeping.join(5)
+            assert not keeping.is_alive()
+        return []
+
+    assert (spooling.drain(tmp_path, act), spooling.drain(tmp_path, act), spooling.drain(tmp_path, act)) == (1, 2, 0)
+    assert heard == [[1], [1, 2]], "what came meanwhile is lost to nobody"
+    assert spooling.waiting(tmp_path) == 0
+
+
+def test_what_another_process_has_done_meanwhile_is_put_off_by_nobody(tmp_path):
+    """Two workers hear the same wishes at once: the second found their reader held by the first."""
+    spooling.keep(tmp_path, spooling.Wish(1, None))
+
+    def second(wishes):
+        assert spooling.drain(tmp_path, lambda _: []) == 1
+        return wishes
+
+    assert spooling.drain(tmp_path, second) == 0
+    assert spooling.waiting(tmp_path) == 0
+
+
 def test_who_leaves_while_somebody_is_at_them_is_told_done_within_seconds(newsletter, tmp_path):
     """Who pressed stood before a blank page for twenty seconds, and thought that leaving does not work."""
     house.add_readers(newsletter, tmp_path, house.addresses(1))
@@ -210,9 +257,9 @@ def test_who_leaves_while_somebody_is_at_them_is_told_done_within_seconds(newsle
     assert ended(newsletter) == [1]
 
 
-def _let_time_pass(home):
-    ago = time.time() - spooling.AGAIN_SECONDS
-    os.utime(spooling.later(home), (ago, ago))
+def _let_time_pass(home, seconds=spooling.AGAIN_SECONDS):
+    ago = time.time() - seconds
+    os.utime(spooling.tried(home), (ago, ago))
 
 
 YES_SINCE = """

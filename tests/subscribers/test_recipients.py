@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 
-from newsletter.subscribers import pausing, recipients, suppression, unsubscribe
+from newsletter.subscribers import consent, pausing, recipients, suppression, unsubscribe
+from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.recipients import Detail
 from newsletter.subscribers.subscriptions import Rhythm
 from tests.subscribers.conftest import NOW, Lists
@@ -132,6 +133,21 @@ def test_details_are_opened_for_those_who_are_still_there(lists: Lists) -> None:
         ids[1]: Detail("maryam@gmail.com", "مریم", references[ids[1]]),
         ids[3]: Detail("noname@example.org", "", references[ids[3]]),
     }
+
+
+def test_the_last_look_hears_a_no_that_has_ended_nothing_yet(lists: Lists) -> None:
+    """While somebody holds what a reader takes their no stands in the events alone, and they were told that nothing more comes."""
+    lists.bring("email\n" + "".join(f"reader{number}@example.org\n" for number in range(4)))
+    takes, said_no, to_all, came_back = (lists.reader(number)[0] for number in range(4))
+    no = {(said_no, lists.digest_id), (to_all, None), (came_back, lists.digest_id), (takes, lists.digest("other"))}
+    with lists.database.transaction() as session:
+        consent.refused_by(session, no, now=NOW)
+        purpose = consent.of_digest(lists.digest_id)
+        consent.granted(session, came_back, basis=Basis.CONSENT, purpose=purpose, now=NOW)
+        everybody = [takes, said_no, to_all, came_back]
+        for urgent in (True, False):
+            barred = recipients.barred(session, lists.digest_id, everybody, urgent=urgent)
+            assert barred == {said_no: "unsubscribed", to_all: "unsubscribed"}
 
 
 def test_the_last_look_finds_everyone_who_may_not_be_written_to_any_more(lists: Lists) -> None:

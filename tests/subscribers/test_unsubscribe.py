@@ -69,6 +69,56 @@ def test_leaving_everything_ends_all_and_twice_is_the_same(lists: Lists, reader:
     assert lists.ask(EVENTS)[-1][2] == consent.EVERYTHING
 
 
+@pytest.mark.parametrize("everything", [True, False], ids=["everything", "one digest"])
+def test_who_leaves_at_once_leaves_as_one_who_waits(
+    lists: Lists, database_urls: Urls, keyring: Keyring, everything: bool
+) -> None:
+    """Pages let people leave by the one way, and the rest of the house by the other: the proof must not tell them apart."""
+    lists.bring("email\nann@example.org\nbob@example.org\n")
+    lists.bring("email\nann@example.org\nbob@example.org\n", digest_id=lists.digest("other"))
+    ann, bob = lists.reader(0)[0], lists.reader(1)[0]
+    digest = None if everything else lists.digest_id
+    web = Database(database_urls.web, Vault(keyring))
+    try:
+        for _ in range(2):
+            with web.transaction() as session:
+                unsubscribe.leave(session, ann, digest, reason="unsubscribed", now=NOW)
+                gone = {(bob, digest), (999, digest)}
+                assert unsubscribe.leave_at_once(session, gone, reason="unsubscribed", now=NOW) == set()
+    finally:
+        web.close()
+    said = (
+        "SELECT kind, purpose FROM consent_event WHERE import_id IS NULL AND subscriber_id = :it ORDER BY purpose, id"
+    )
+    ended = "SELECT digest_id, ended_at, end_reason FROM subscription WHERE subscriber_id = :it ORDER BY 1"
+    for sql in (said, ended):
+        assert lists.ask(sql, it=bob) == lists.ask(sql, it=ann)
+    assert lists.ask("SELECT 1 FROM consent_event WHERE subscriber_id = 999") == []
+
+
+def test_the_no_of_who_is_held_is_said_at_once_and_once(lists: Lists) -> None:
+    """Somebody is at one of two readers: the other has left, and of the held one stands what keeps mail away; no call waits."""
+    lists.bring("email\nann@example.org\nbob@example.org\n")
+    ann, bob = lists.reader(0)[0], lists.reader(1)[0]
+    gone = {(ann, None), (bob, lists.digest_id)}
+
+    def leave() -> set[int]:
+        with lists.database.impatient(1) as session:
+            return unsubscribe.leave_at_once(session, gone, reason="unsubscribed", now=NOW)
+
+    with lists.database.transaction() as other:
+        other.execute(text("SELECT id FROM subscription WHERE subscriber_id = :it FOR UPDATE"), {"it": ann}).all()
+        assert (leave(), leave()) == ({ann}, {ann})
+        assert lists.ask("SELECT subscriber_id FROM subscription WHERE ended_at IS NULL") == [(ann,)]
+        with lists.database.transaction() as session:
+            assert consent.refusing(session, [ann, bob], lists.digest_id) == {ann, bob}
+    assert leave() == set()
+    assert lists.ask("SELECT 1 FROM subscription WHERE ended_at IS NULL") == []
+    weekly = consent.of_digest(lists.digest_id)
+    said = [("withdrawn", weekly), ("withdrawn", weekly), ("withdrawn", consent.EVERYTHING)]
+    assert lists.ask("SELECT kind, purpose FROM consent_event WHERE import_id IS NULL ORDER BY purpose") == said
+
+
 def test_whoever_comes_back_by_their_own_wish_is_let_in(lists: Lists, reader: tuple[int, int]) -> None:
     """Leaving keeps lists away, not the reader."""
     with lists.database.transaction() as session:
