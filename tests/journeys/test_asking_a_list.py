@@ -6,10 +6,14 @@ import email.policy
 import pytest
 from sqlalchemy import text
 
-from newsletter.journeys import confirming, joining, moving_in, retention
+from newsletter import database
+from newsletter.issues import digests
+from newsletter.journeys import choosing, confirming, joining, leaving, moving_in, retention
 from newsletter.subscribers import held
 from newsletter.subscribers.consent import Basis
+from newsletter.subscribers.preferences import Level
 from newsletter.subscribers.signup import Wish
+from newsletter.subscribers.subscriptions import Rhythm
 from tests import house
 
 LISTED, STRANGERS = 590, 30
@@ -20,13 +24,37 @@ def ask(made, sql, **facts):
         return session.execute(text(sql), facts).all()
 
 
-def bring(made, tmp_path, count, *, again=""):
-    """Import a list of so many people of whom nothing is shown; return the import's number."""
-    path = tmp_path / f"old{again}.csv"
+def bring(made, tmp_path, count, *, digest=house.DIGEST, evidence=""):
+    """Import a list of so many people, of whom nothing is shown without evidence; return the import's number."""
+    path = tmp_path / "old.csv"
     rows = "".join(f"old{number}@example.org,\n" for number in range(count))
     path.write_text(f"email,optin_time\n{rows}", encoding="utf-8")
-    permission = moving_in.Permission(Basis.IMPORTED, "")
-    return moving_in.import_subscribers(made.parts, str(path), digest_key=house.DIGEST, permission=permission).number
+    permission = moving_in.Permission(Basis.IMPORTED, evidence)
+    return moving_in.import_subscribers(made.parts, str(path), digest_key=digest, permission=permission).number
+
+
+def second(made):
+    """Let there be another digest beside the weekly one."""
+    with made.parts.database.transaction() as session:
+        digests.add(session, "news", name="The News", languages=("en",), rhythm=Rhythm.DAILY)
+
+
+def have_asked(made, *numbers):
+    """Have those of some imports asked, and plan their questions."""
+    for number in numbers:
+        moving_in.ask(made.parts, number)
+    joining.work(made.parts)
+
+
+def mail(made):
+    """Mail what is due in the bulk lane."""
+    made.sweep()
+    made.deliver("bulk", seconds=4)
+
+
+def subjects(sink):
+    read = (email.message_from_bytes(one.content, policy=email.policy.default) for one in sink.messages)
+    return [one["Subject"] for one in read]
 
 
 def recipients(sink, before=0):
@@ -138,15 +166,50 @@ def test_a_list_that_is_dead_is_asked_no_further(newsletter, tmp_path, sink):
     assert ask(newsletter, "SELECT state, halted FROM mailing") == [("paused", "dead")]
 
 
-def test_who_has_answered_or_left_meanwhile_is_not_asked(newsletter, tmp_path, sink, database_urls):
-    """A question may wait for weeks: whoever said yes elsewhere, or wants no mail, has said it."""
-    moving_in.ask(newsletter.parts, bring(newsletter, tmp_path, 3))
-    joining.work(newsletter.parts)
-    (yes, _), (_, barred), _ = ask(newsletter, "SELECT id, mailbox_id FROM signup ORDER BY id")
+def pages_of(made, reader):
+    """Return the token of a reader's own page."""
+    with made.parts.database.transaction() as session:
+        return made.parts.tokens.preferences(reader, now=database.now(session))
+
+
+LEFT = {
+    "leaves everything": lambda made, _: leaving.leave_everything(made.parts, pages_of(made, 1)),
+    "refuses that digest": lambda made, _: leaving.leave(made.parts, made.parts.tokens.leave(1, 2, 1)),
+    "takes it by preferences": lambda made, _: choosing.choose(made.parts, house.fresh_link(made, 1), Level.EVERYTHING),
+    "is on a list with evidence": lambda made, folder: bring(made, folder, 1, digest="news", evidence="paper"),
+}
+
+
+@pytest.mark.parametrize("act", LEFT.values(), ids=LEFT)
+def test_a_reader_who_has_said_it_meanwhile_is_not_asked(newsletter, tmp_path, sink, act):
+    """Whoever pressed "leave everything" was mailed for four weeks more: "May we write to you? The News"."""
+    second(newsletter)
+    bring(newsletter, tmp_path, 1, evidence="paper")
+    have_asked(newsletter, bring(newsletter, tmp_path, 1, digest="news"))
+    assert ask(newsletter, "SELECT state FROM delivery") == [("planned",)]
+    act(newsletter, tmp_path)
+    mail(newsletter)
+    assert subjects(sink) == []
+    assert ask(newsletter, "SELECT state FROM delivery") == [("cancelled",)]
+
+
+def test_who_leaves_everything_is_not_asked_by_a_worker_that_holds_her_question(newsletter, tmp_path):
+    """A slow relay has a shard for minutes: leaving holds from the next half second on, and not from the next lease."""
+    second(newsletter)
+    bring(newsletter, tmp_path, 1, evidence="paper")
+    have_asked(newsletter, bring(newsletter, tmp_path, 1, digest="news"))
+    leaving.leave_everything(newsletter.parts, pages_of(newsletter, 1))
+    assert ask(newsletter, "SELECT state, reason FROM delivery") == [("cancelled", "unsubscribed")]
+
+
+def test_who_has_answered_meanwhile_is_not_asked(newsletter, tmp_path, sink):
+    """Whoever said yes by another mail, or no to this one, has answered."""
+    have_asked(newsletter, bring(newsletter, tmp_path, 3))
+    yes, no, _ = [number for (number,) in ask(newsletter, "SELECT id FROM signup ORDER BY id")]
     confirming.confirm(newsletter.parts, house.yes_link(newsletter, yes))
-    house.by_owner(database_urls, f"INSERT INTO suppression (mailbox_id, reason) VALUES ({barred}, 'left')")
+    assert joining.refuse_by_reply(newsletter.parts, no)
     joining.work(newsletter.parts)
-    newsletter.deliver("bulk", seconds=5)
+    mail(newsletter)
     assert recipients(sink) == ["old2@example.org"]
 
 
