@@ -57,6 +57,11 @@ def subjects(sink):
     return [one["Subject"] for one in read]
 
 
+def a_quarter_later(urls):
+    for column in ("came_at", "asked_at", "again_at"):
+        house.by_owner(urls, f"UPDATE signup SET {column} = {column} - interval '16 minutes'")
+
+
 def recipients(sink, before=0):
     return sorted(message.recipient for message in sink.messages[before:])
 
@@ -211,6 +216,25 @@ def test_who_has_answered_meanwhile_is_not_asked(newsletter, tmp_path, sink):
     joining.work(newsletter.parts)
     mail(newsletter)
     assert recipients(sink) == ["old2@example.org"]
+
+
+CUT = {
+    "by the page": lambda made, number: confirming.confirm(made.parts, house.yes_link(made, number)[:32]),
+    "by an unsigned reply": lambda made, number: joining.ask_once_more(made.parts, number),
+}
+
+
+@pytest.mark.parametrize("act", CUT.values(), ids=CUT)
+def test_who_comes_by_a_cut_link_is_asked_at_once(newsletter, tmp_path, sink, database_urls, act):
+    """She stands before the page that says "look for the mail": by the bulk lane that may come in weeks."""
+    have_asked(newsletter, bring(newsletter, tmp_path, 1))
+    mail(newsletter)
+    [(number,)] = ask(newsletter, "SELECT id FROM signup")
+    a_quarter_later(database_urls)
+    act(newsletter, number)
+    joining.work(newsletter.parts)
+    newsletter.deliver("transactional", seconds=3)
+    assert recipients(sink) == ["old0@example.org"] * 2
 
 
 def test_the_question_says_why_it_comes(newsletter, tmp_path, sink):
