@@ -218,6 +218,46 @@ def test_who_has_answered_meanwhile_is_not_asked(newsletter, tmp_path, sink):
     assert recipients(sink) == ["old2@example.org"]
 
 
+@pytest.mark.parametrize("together", [True, False], ids=["in one turn", "a turn later"])
+def test_one_question_is_for_all_lists(newsletter, tmp_path, sink, database_urls, together):
+    """Two lists, two digests, one person: she had two mails, each of which named both."""
+    second(newsletter)
+    one, two = bring(newsletter, tmp_path, 1), bring(newsletter, tmp_path, 1, digest="news")
+    have_asked(newsletter, *([one, two] if together else [one]))
+    if not together:
+        have_asked(newsletter, two)
+    mail(newsletter)
+    a_quarter_later(database_urls)
+    joining.work(newsletter.parts)
+    mail(newsletter)
+    assert subjects(sink) == ["May we write to you? The Weekly" + ", The News" * together]
+    [(asked,)] = ask(newsletter, "SELECT id FROM signup WHERE state = 'asked'")
+    confirming.confirm(newsletter.parts, house.yes_link(newsletter, asked))
+    joining.work(newsletter.parts)
+    taken = ask(newsletter, "SELECT digest_id FROM subscription ORDER BY 1")
+    assert taken == [(1,), (2,)][: 1 + together]
+    mail(newsletter)
+    assert subjects(sink)[1:] == ["May we write to you? The News"] * (not together), (
+        "she has answered: she may be asked"
+    )
+
+
+def test_it_names_nothing_that_a_stranger_typed(newsletter, tmp_path, sink, database_urls):
+    """ "Your address stands on our list for The News from before" was a form of sixteen minutes ago; one press took both."""
+    second(newsletter)
+    number = bring(newsletter, tmp_path, 1)
+    joining.ask(newsletter.parts, Wish("old0@example.org", "en", {"news": "daily"}, form="import"))
+    joining.work(newsletter.parts)
+    a_quarter_later(database_urls)
+    have_asked(newsletter, number)
+    mail(newsletter)
+    assert subjects(sink) == ["May we write to you? The Weekly"]
+    [(asked,)] = ask(newsletter, "SELECT id FROM signup WHERE released_at IS NOT NULL")
+    confirming.confirm(newsletter.parts, house.yes_link(newsletter, asked))
+    joining.work(newsletter.parts)
+    assert ask(newsletter, "SELECT digest_id FROM subscription") == [(1,)]
+
+
 CUT = {
     "by the page": lambda made, number: confirming.confirm(made.parts, house.yes_link(made, number)[:32]),
     "by an unsigned reply": lambda made, number: joining.ask_once_more(made.parts, number),
