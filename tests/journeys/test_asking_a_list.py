@@ -9,6 +9,7 @@ from sqlalchemy import text
 from newsletter import database
 from newsletter.issues import digests
 from newsletter.journeys import choosing, confirming, joining, leaving, moving_in, retention
+from newsletter.journeys import mailing as mailings
 from newsletter.subscribers import held
 from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.preferences import Level
@@ -218,6 +219,22 @@ def test_who_has_answered_meanwhile_is_not_asked(newsletter, tmp_path, sink):
     assert recipients(sink) == ["old2@example.org"]
 
 
+def test_who_said_no_to_half_of_a_question_can_be_asked_about_the_rest(newsletter, tmp_path, sink, database_urls):
+    """The mail is written and names both: its one button would bring back what she refused. So it does not go."""
+    second(newsletter)
+    one, two = bring(newsletter, tmp_path, 1), bring(newsletter, tmp_path, 1, digest="news")
+    have_asked(newsletter, one, two)
+    assert ask(newsletter, "SELECT named FROM signup WHERE state = 'asked'") == [([1, 2],)]
+    leaving.leave(newsletter.parts, newsletter.parts.tokens.leave(1, 1, 1))
+    mail(newsletter)
+    assert subjects(sink) == []
+    pass_days(newsletter, database_urls, 32)
+    assert moving_in.unasked(newsletter.parts) == {two: 1}
+    have_asked(newsletter, two)
+    mail(newsletter)
+    assert subjects(sink) == ["May we write to you? The News"]
+
+
 @pytest.mark.parametrize("together", [True, False], ids=["in one turn", "a turn later"])
 def test_one_question_is_for_all_lists(newsletter, tmp_path, sink, database_urls, together):
     """Two lists, two digests, one person: she had two mails, each of which named both."""
@@ -275,6 +292,65 @@ def test_who_comes_by_a_cut_link_is_asked_at_once(newsletter, tmp_path, sink, da
     joining.work(newsletter.parts)
     newsletter.deliver("transactional", seconds=3)
     assert recipients(sink) == ["old0@example.org"] * 2
+
+
+def test_who_was_silent_to_one_question_is_asked_by_no_other(newsletter, tmp_path, sink, database_urls):
+    """The second list's question never reached her, and by that her silence to the first was forgotten: both could be asked."""
+    second(newsletter)
+    one, two = bring(newsletter, tmp_path, 1), bring(newsletter, tmp_path, 1, digest="news")
+    have_asked(newsletter, one)
+    mail(newsletter)
+    assert len(subjects(sink)) == 1
+    have_asked(newsletter, two)
+    pass_days(newsletter, database_urls, 40)
+    assert ask(newsletter, "SELECT count(*) FROM stayed_silent") == [(1,)]
+    assert moving_in.unasked(newsletter.parts) == {}
+    assert ask(newsletter, "SELECT count(*) FROM unproven") == [(0,)]
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["planned", "stopped before"])
+def test_a_wrong_list_that_is_taken_back_asks_nobody(newsletter, tmp_path, sink, database_urls, stopped):
+    """Whom no question had reached were "silent" for two years, and were mailed all the same; the right list asks them, once."""
+    number = bring(newsletter, tmp_path, 3)
+    have_asked(newsletter, number)
+    if stopped:
+        [(mailing,)] = ask(newsletter, "SELECT id FROM mailing")
+        mailings.stop(newsletter.parts, mailing)
+    undone = moving_in.undo(newsletter.parts, number, suppressions_too=False)
+    assert (undone.forgotten, undone.kept) == (3, 0)
+    mail(newsletter)
+    assert recipients(sink) == []
+    for table in ("stayed_silent", "unproven", "signup", "subscriber", "address_index"):
+        assert ask(newsletter, f"SELECT count(*) FROM {table}") == [(0,)], table
+    have_asked(newsletter, bring(newsletter, tmp_path, 3))
+    mail(newsletter)
+    assert recipients(sink) == [f"old{number}@example.org" for number in range(3)]
+
+
+def test_who_was_reached_before_a_list_was_taken_back_is_asked_by_none(tmp_path, database_urls, sink):
+    """Two of five had been mailed: they may answer still and are not asked again, and the other three never heard of it."""
+    made = house.build(tmp_path, database_urls, f"{sink.url}?daily=2")
+    number = bring(made, tmp_path, 5)
+    have_asked(made, number)
+    mail(made)
+    assert len(recipients(sink)) == 2
+    undone = moving_in.undo(made.parts, number, suppressions_too=False)
+    assert (undone.forgotten, undone.kept) == (3, 2)
+    assert ask(made, "SELECT count(*) FROM stayed_silent") == [(2,)]
+    assert moving_in.ask(made.parts, bring(made, tmp_path, 5), dry_run=True) == 3
+    made.close()
+
+
+@pytest.mark.parametrize("wrong", [0, 1], ids=["the first list", "the second list"])
+def test_what_another_list_asks_as_well_is_asked_by_itself(newsletter, tmp_path, sink, wrong):
+    """One mail was planned for both lists: it names what nobody asks about any more, so another takes its place."""
+    second(newsletter)
+    lists = [bring(newsletter, tmp_path, 1), bring(newsletter, tmp_path, 1, digest="news")]
+    have_asked(newsletter, *lists)
+    moving_in.undo(newsletter.parts, lists[wrong], suppressions_too=False)
+    joining.work(newsletter.parts)
+    mail(newsletter)
+    assert subjects(sink) == [f"May we write to you? {('The News', 'The Weekly')[wrong]}"]
 
 
 def test_the_question_says_why_it_comes(newsletter, tmp_path, sink):
