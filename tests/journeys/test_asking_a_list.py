@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import text
 
 from newsletter import database
+from newsletter.bounces.routing import Arrived
 from newsletter.issues import digests
-from newsletter.journeys import choosing, confirming, joining, leaving, moving_in, retention
+from newsletter.journeys import choosing, confirming, inbound, joining, leaving, moving_in, retention, returns
 from newsletter.journeys import mailing as mailings
 from newsletter.subscribers import held
 from newsletter.subscribers.consent import Basis
@@ -16,6 +17,7 @@ from newsletter.subscribers.preferences import Level
 from newsletter.subscribers.signup import Wish
 from newsletter.subscribers.subscriptions import Rhythm
 from tests import house
+from tests.fakes import answers
 
 LISTED, STRANGERS = 590, 30
 
@@ -369,3 +371,25 @@ def test_the_question_says_why_it_comes(newsletter, tmp_path, sink):
         assert "Your address stands on our list for “The Weekly” from before" in said
         assert "To stay away you need do nothing" in said
         assert "/c/" in said
+        assert "answer" not in said, "nobody would read it"
+
+
+@pytest.mark.parametrize("evidence", ["", "the paper forms"])
+def test_whoever_answers_no_hears_of_it_never_again(tmp_path, database_urls, sink, evidence):
+    """It is bulk mail that nobody asked for, and its only way out was silence: the mail names one, and that holds."""
+    made = house.build(tmp_path, database_urls, sink.url, bounce_domain="back.sarand.example")
+    inbound.self_test(made.parts, lambda probe: returns.take(made.parts, Arrived("", probe, b"")) and None)
+    have_asked(made, bring(made, tmp_path, 1))
+    mail(made)
+    [message] = sink.messages
+    read = email.message_from_bytes(message.content, policy=email.policy.default)
+    for kind in ("plain", "html"):
+        said = " ".join(read.get_body((kind,)).get_content().split())
+        assert "If you answer this mail with “no”, no list will have us ask you about this again." in said
+    no = Arrived("old0@example.org", str(read["Reply-To"]), answers.gmail(message.content, "old0@example.org", "No"))
+    assert returns.take(made.parts, no) is returns.Done.REFUSED
+    pass_days(made, database_urls, 70)
+    again = bring(made, tmp_path, 1, evidence=evidence)
+    assert moving_in.ask(made.parts, again) == 0
+    assert ask(made, "SELECT 1 FROM subscription") == []
+    made.close()
