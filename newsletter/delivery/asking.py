@@ -45,6 +45,12 @@ def to_join(signup_id: int) -> str:
     return f"join:{signup_id}"
 
 
+def sign_up(occasion: str) -> int | None:
+    """Return the sign-up that a mail of some occasion asks about; None where it asks about none."""
+    found = _JOIN(occasion)
+    return int(found[1]) if found else None
+
+
 def to_prove(subscriber_id: int, asked_at: datetime, key_id: int) -> str:
     """Return the occasion of mailing a fresh link to the address on file.
 
@@ -82,8 +88,8 @@ def asked(tokens: Tokens, vault: Vault, occasion: str, *, mailbox_id: int, now: 
     """Return what the mail of an occasion asks by. mailbox_id: to whom it goes. now: when it was planned."""
     if not occasion:
         return NOTHING
-    if found := _JOIN(occasion):
-        return _question(tokens, vault, int(found[1]), mailbox_id, now)
+    if (number := sign_up(occasion)) is not None:
+        return _question(tokens, vault, number, mailbox_id, now)
     if found := _FRESH(occasion):
         return Asked(tokens.fresh(int(found[1]), now=now) + countersign(vault, occasion, mailbox_id))
     return NOTHING

@@ -11,11 +11,11 @@ import structlog
 from newsletter import database, mailboxes
 from newsletter.composer import styles
 from newsletter.database import Session
-from newsletter.delivery import following, journal
+from newsletter.delivery import asking, following, journal
 from newsletter.ledger import deliveries, mailings, planning, shards, variants
 from newsletter.ledger.mailings import ORDINARY, Kind, Lane
 from newsletter.mailboxes import UnknownMailbox
-from newsletter.subscribers import recipients, subscriptions, suppression
+from newsletter.subscribers import listed, recipients, subscriptions, suppression
 from newsletter.subscribers.recipients import Detail
 from newsletter.vault import CannotUnseal
 
@@ -103,11 +103,17 @@ def _bar(session: Session, taken: shards.Lease, rows: list[deliveries.Row]) -> d
 
 
 def _uninvited(session: Session, taken: shards.Lease, rows: list[deliveries.Row]) -> dict[int, str]:
-    """Cancel what nobody asked for to those who may not be written to since: a question to people of a list may wait for weeks."""
+    """Cancel what nobody asked for to those who may not be written to since, or have answered it at whatever door.
+
+    A question to people of a list may wait for weeks.
+    """
     if taken.kind != Kind.NOTICE or taken.lane != Lane.BULK:
         return {}
+    about = {row.id: number for row in rows if (number := asking.sign_up(row.occasion)) is not None}
+    open_ = listed.still_ask(session, about.values())
+    barred = {row: "answered" for row, number in about.items() if number not in open_}
     suppressed = suppression.suppressed(session, [row.mailbox_id for row in rows])
-    barred = {row.id: "suppressed" for row in rows if row.mailbox_id in suppressed}
+    barred |= {row.id: "suppressed" for row in rows if row.mailbox_id in suppressed}
     deliveries.bar(session, taken, barred)
     return barred
 

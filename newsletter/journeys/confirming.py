@@ -5,7 +5,7 @@ nothing follows before a worker has found in it what the question was mailed wit
 """
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -172,12 +172,14 @@ def is_signed(parts: Parts, signup_id: int, reply: str) -> bool:
 def ask_anew(session: Session, signup_id: int) -> bool:
     """Put a wish forward once more whose yes proves nothing: its mail is from before a key, or the answer from somebody else.
 
-    It is held and counted as whatever strangers send. False where nothing is open.
+    It is held and counted as whatever strangers send, also where a list had named them: now somebody stands before the page that
+    says "look for the mail". False where nothing is open.
     """
     wish = signup.open_wish(session, signup_id)
     if wish is None:
         return False
     known = {key: number for number, key in digests.keys(session).items()}
     wanted = [known[key] for key in wish.choices if key in known]
-    signup.add(session, secrets.token_urlsafe(16), wish, now=database.now(session), digest_ids=wanted)
+    asks = replace(wish, listed=False)
+    signup.add(session, secrets.token_urlsafe(16), asks, now=database.now(session), digest_ids=wanted)
     return True

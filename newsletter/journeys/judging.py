@@ -10,7 +10,7 @@ from newsletter import mailboxes
 from newsletter.addresses import BadAddress, EmailAddress
 from newsletter.database import Session
 from newsletter.ledger import lanes
-from newsletter.subscribers import held, signup, waves
+from newsletter.subscribers import held, naming, signup, waves
 from newsletter.subscribers.signup import Asked, SignupView, Wish
 from newsletter.subscribers.waves import Taken, Why
 
@@ -34,8 +34,9 @@ class _Box:
 
     inbox        the digest of where its mail ends
     unanswered   when the owner of that inbox was asked: one list for all mailboxes that share it
-    named        the digests in the mails that asked at this address; latest: when the last of them did
+    named        the digests in the mails that asked at this address, but because of lists; latest: when the last of them did
     asked        its owner is asked by this batch, and the mail names all that waits beside it
+    by_list      its owner is being asked because of a list: one question is for all of these
     refused      the owner of that inbox said lately that they had not asked for it
     """
 
@@ -46,6 +47,7 @@ class _Box:
     named: frozenset[int] = frozenset()
     latest: datetime | None = None
     asked: bool = False
+    by_list: bool = False
     refused: bool = False
 
 
@@ -70,6 +72,7 @@ def judge(session: Session, found: Sequence[SignupView], *, keys: Mapping[str, i
         if (
             _old(box, one, now)
             or _mailed_since(box, one, _wanted(wish, keys))
+            or (wish.listed and box.by_list)
             or not signup.may_ask(box.unanswered, now=now)
         ):
             beside.append((one, wish, box))
@@ -80,13 +83,14 @@ def judge(session: Session, found: Sequence[SignupView], *, keys: Mapping[str, i
                 room.take(one.origin)
             box.unanswered.append(now)
             # Also where there is one: of whom was erased it holds no address.
-            # What an operator asks may be mailed in weeks: no wish of its owner's waits for that mail.
-            box.id, box.asked = mailboxes.find_or_make(session, box.address), not one.vouched
+            box.id = mailboxes.find_or_make(session, box.address)
+            # What is asked because of a list may be mailed in weeks: no wish of its owner's own waits for that mail.
+            box.by_list, box.asked = box.by_list or wish.listed, box.asked or not wish.listed
             asked.append((one, wish, box))
     signup.refused(session, refused)
     if beside:
         again = [
-            (one.id, box.id, box.inbox, None if _old(box, one, now) else _again(box, _wanted(wish, keys)))
+            (one.id, box.id, box.inbox, None if _old(box, one, now) else _again(box, wish, _wanted(wish, keys)))
             for one, wish, box in beside
         ]
         signup.beside(session, again)
@@ -109,25 +113,35 @@ def _mailed_since(box: _Box, one: SignupView, wanted: list[int]) -> bool:
     return box.latest is not None and one.came_at < box.latest and box.named.issuperset(wanted)
 
 
-def _again(box: _Box, wanted: list[int]) -> datetime | None:
-    """Return from when to ask about a wish by itself; None where a mail that its owner has names all of it, or no more may go."""
-    named = box.asked or box.named.issuperset(wanted)
+def _again(box: _Box, wish: Wish, wanted: list[int]) -> datetime | None:
+    """Return from when to ask about a wish by itself; None where a mail that its owner has names all of it, or no more may go.
+
+    Whom a list is asking hears nothing of another list before they answer: if they do, they are asked about that as well.
+    """
+    named = box.asked or box.named.issuperset(wanted) or (wish.listed and box.by_list)
     return None if named else signup.next_chance(box.unanswered)
 
 
 def _asked(
     session: Session, found: list[tuple[SignupView, Wish, _Box]], keys: Mapping[str, int], now: datetime
 ) -> list[To]:
-    """Write down who is asked, each about all that is pending for them: their yes is one to what the mail names."""
+    """Write down who is asked, each about all that is pending for them: their yes is one to what the mail names.
+
+    Whom a list named is asked about what lists named them for: for what may be a stranger's form that mail has no words.
+    """
     boxes = [box.id or 0 for _, _, box in found]
-    pending = signup.pending(session, boxes) if found else {}
+    pending = naming.pending(session, boxes) if found else {}
+    of_lists = naming.of_lists(session, boxes) if found else {}
     tos = []
     for number, (one, wish, box) in zip(boxes, found, strict=True):
-        names = tuple(dict.fromkeys([*_wanted(wish, keys), *pending.get(number, ())]))
+        waits = (of_lists if wish.listed else pending).get(number, ())
+        names = tuple(dict.fromkeys([*_wanted(wish, keys), *waits]))
         signup.asked(session, one.id, number, inbox=box.inbox, named=names, now=now)
         tos.append(To(one, wish, number, names))
     if found:
-        signup.are_named(session, [number for number, (one, _, _) in zip(boxes, found, strict=True) if not one.vouched])
+        signup.are_named(
+            session, [number for number, (_, wish, _) in zip(boxes, found, strict=True) if not wish.listed]
+        )
     return tos
 
 
@@ -157,9 +171,11 @@ def _boxes(session: Session, found: Sequence[SignupView], *, now: datetime) -> d
         index, inbox = keys[number][0][1], inboxes[number][0]
         box = known.get(index)
         here = signup.still_open(own.get(box or 0, ()))
-        named = frozenset(chain.from_iterable(one.named for one in here))
-        latest = here[-1].asked_at if here else None
+        mailed = [one for one in here if not one.listed]
+        named = frozenset(chain.from_iterable(one.named for one in mailed))
+        latest = mailed[-1].asked_at if mailed else None
         made = _Box(address, inbox, unanswered.setdefault(inbox, []), box, named, latest, refused=inbox in closed)
+        made.by_list = any(one.listed and one.named for one in here)
         boxes.setdefault(index, made)
     return {number: boxes[index[0][1]] for number, index in keys.items()}
 

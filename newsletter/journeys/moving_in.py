@@ -20,6 +20,7 @@ from newsletter.ledger.mailings import Lane
 from newsletter.operators import audit
 from newsletter.subscribers import importing, luggage, signup, undoing, unproven
 from newsletter.subscribers.consent import Basis, NotSoft, SoftOptIn
+from newsletter.subscribers.listed import FORM
 from newsletter.subscribers.luggage import Chosen, Luggage
 from newsletter.subscribers.reach import Reach
 from newsletter.subscribers.signup import Wish
@@ -215,8 +216,8 @@ def _ask_some(session: Session, number: int) -> int:
     for one in people:
         digest = named[one.digest_id]
         chosen = {digest.key: digest.rhythm}
-        wish = Wish(one.address, one.language, chosen, name=one.name, form="import", listed=True)
+        wish = Wish(one.address, one.language, chosen, name=one.name, form=FORM, listed=True)
         added = signup.add(session, secrets.token_urlsafe(16), wish, now=now, digest_ids=[digest.id])
-        signup.vouch(session, added, now=now)
+        signup.vouch(session, added, now=now, mailbox_id=one.mailbox_id)
     unproven.asked(session, number, [one.subscriber_id for one in people])
     return len(people)

@@ -1,13 +1,11 @@
 """How long what is kept, shown beside the oldest row that is there; and what is over is deleted."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from newsletter import database
 from newsletter.bounces import arrivals, replies
 from newsletter.bounces import personal as letters
-from newsletter.database import Session
 from newsletter.journeys import holding
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import personal as mails
@@ -15,7 +13,6 @@ from newsletter.ledger import questions
 from newsletter.operators import personal as team
 from newsletter.subscribers import personal as readers
 from newsletter.subscribers import tables, unproven, wishes
-from newsletter.subscribers.unproven import Over
 
 SLACK = timedelta(days=1)
 """How long after its time a row may still be there: upkeep comes by each minute, unless nothing runs."""
@@ -60,22 +57,19 @@ def tidy(parts: Parts) -> int:
 
 
 def _forget_unproven(parts: Parts) -> int:
+    """Let go of who came without evidence; whose question no server took has not been silent, and can be asked again."""
     with parts.database.transaction() as session:
         if not tables.none_comes_in(session):
             return 0
         now = database.now(session)
         found = unproven.over(session, now=now, most=_PORTION)
-        spared = unproven.ask_anew(session, _in_vain(session, found))
-        boxes = unproven.forget(session, [one for one in found if one.subscriber_id not in spared], now=now)
-        holding.forget_boxes(session, boxes)
+        reached = questions.handed(session, [(one.mailbox_id, one.asked_at) for one in found if one.asked_at])
+        silent = {one for one in found if (one.mailbox_id, one.asked_at) in reached}
+        unproven.remember(session, [one.subscriber_id for one in silent], now=now)
+        # After it: whoever was silent to one question is asked by no other, whichever of them a server took.
+        spared = set(unproven.ask_anew(session, [one for one in found if one.asked_at and one not in silent]))
+        holding.forget_boxes(session, unproven.forget(session, [one for one in found if one not in spared]))
     return len(found)
-
-
-def _in_vain(session: Session, found: Sequence[Over]) -> list[Over]:
-    """Return those who were asked by a mail that no server took: they have not been silent."""
-    asked = {one.mailbox_id: one.asked_at for one in found if one.asked_at}
-    reached = questions.handed(session, asked)
-    return [one for one in found if one.asked_at and one.mailbox_id not in reached]
 
 
 def _forget_silent(parts: Parts) -> int:

@@ -175,11 +175,12 @@ def cancel(
     """Cancel everything not yet handed over to a mailbox, of one digest or of all; return how many rows.
 
     kinds   by themselves all newsletter mail: service mail (confirmations, goodbyes) is none, and a person who leaves still
-            gets the answer they asked for
+            gets the answer they asked for. What they did not ask for, a question because of a list, goes with all of it
 
     Called in the transaction of the wish it follows. Only what is inside an open window (≤ 0.5 s) still goes.
     """
     facts = {"mailbox": mailbox_id, "reason": reason, "digest": digest_id, "kinds": sorted(kinds)}
+    facts["unasked"] = digest_id is None and kinds is NEWSLETTER
     return int(session.execute(_CANCEL, facts).rowcount)  # type: ignore[attr-defined]
 
 
@@ -187,8 +188,9 @@ _CANCEL = text(f"""
     UPDATE delivery d SET state = {CANCELLED}, reason = :reason, due_at = NULL, outcome_at = clock_timestamp()
     FROM mailing m
     WHERE d.mailbox_id = :mailbox AND d.state IN ('planned', 'deferred') AND m.id = d.mailing_id
-      AND m.kind = ANY(CAST(:kinds AS text[])) AND m.state IN ('sending', 'paused')
-      AND (CAST(:digest AS bigint) IS NULL OR m.digest_id = :digest)
+      AND m.state IN ('sending', 'paused')
+      AND (m.kind = ANY(CAST(:kinds AS text[])) AND (CAST(:digest AS bigint) IS NULL OR m.digest_id = :digest)
+           OR :unasked AND m.kind = 'notice' AND m.lane = 'bulk')
 """)  # noqa: S608
 
 

@@ -38,13 +38,14 @@ _GROUPS = """
 
 
 def written_to(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
-    """Return those of some mailboxes for which there is any row of any mailing."""
+    """Return those of some mailboxes for which there is any row of any mailing, but for questions cancelled before they went."""
     return set(session.execute(_WRITTEN_TO, {"boxes": list(mailbox_ids)}).scalars())
 
 
 _WRITTEN_TO = text("""
     SELECT b.box FROM unnest(CAST(:boxes AS bigint[])) AS b (box)
-    WHERE EXISTS (SELECT FROM delivery d WHERE d.mailbox_id = b.box)
+    WHERE EXISTS (SELECT FROM delivery d WHERE d.mailbox_id = b.box
+        AND NOT (d.occasion LIKE 'join:%' AND d.state = 'cancelled' AND d.uncertain_at IS NULL))
 """)
 
 

@@ -9,7 +9,6 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import chain
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, text, update
@@ -19,6 +18,7 @@ from newsletter.database import Session
 from newsletter.models.signup import Answer as Answer
 from newsletter.models.signup import Signup
 from newsletter.models.signup import SignupState as SignupState
+from newsletter.subscribers import listed
 from newsletter.subscribers.waves import NOWHERE, Origin, Why
 from newsletter.vault import CannotUnseal
 
@@ -89,10 +89,11 @@ class SignupView:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question to the owner of a mailbox. named: the digests in its mail, while that can be answered; of an operator's none.
+    """A question to the owner of a mailbox. named: the digests in its mail, while that can be answered.
 
     inbox        the digest of where that mailbox's mail ends; empty: asked before this was kept
     refused_at   when they said that they had not asked for it
+    listed       it is about what a list named them for: its mail may come in weeks
     """
 
     mailbox_id: int
@@ -101,6 +102,7 @@ class Asked:
     answered_at: datetime | None
     named: frozenset[int]
     refused_at: datetime | None = None
+    listed: bool = False
 
 
 def still_open(found: Collection[Asked]) -> list[Asked]:
@@ -190,9 +192,9 @@ _ADD = text("""
 """)
 
 
-def vouch(session: Session, signup_id: int, *, now: datetime) -> None:
-    """Say that an operator asks: it is held by no limit, which is there for what strangers send."""
-    _become(session, signup_id, released_at=now)
+def vouch(session: Session, signup_id: int, *, now: datetime, mailbox_id: int | None = None) -> None:
+    """Say that an operator asks, the owner of a mailbox where it is known: no limit holds it, these are for what strangers send."""
+    _become(session, signup_id, released_at=now, mailbox_id=mailbox_id)
 
 
 def claim(session: Session) -> bool:
@@ -259,33 +261,20 @@ def questions(session: Session, mailbox_ids: Iterable[int], inboxes: Iterable[by
     since = now - max(span for span, _ in LIMITS)
     rows = session.execute(_QUESTIONS, {"ids": list(mailbox_ids), "inboxes": list(inboxes), "since": since})
     return [
-        Asked(row.mailbox_id, row.inbox, row.asked_at, row.answered_at, frozenset(row.named), row.refused_at)
+        Asked(
+            row.mailbox_id, row.inbox, row.asked_at, row.answered_at, frozenset(row.named), row.refused_at, row.listed
+        )
         for row in rows
     ]
 
 
-_QUESTIONS = text("""
+_QUESTIONS = text(f"""
     SELECT mailbox_id, coalesce(inbox, '') AS inbox, coalesce(asked_at, came_at) AS asked_at, answered_at, refused_at,
-        CASE WHEN undone_at IS NULL AND state <> 'refused' AND (released_at IS NULL OR held_at IS NOT NULL)
-            THEN named ELSE '{}' END AS named
+        CASE WHEN undone_at IS NULL AND state <> 'refused' THEN named ELSE '{{}}' END AS named, {listed.IS} AS listed
     FROM signup
     WHERE (mailbox_id = ANY (CAST(:ids AS bigint[])) OR inbox = ANY (CAST(:inboxes AS bytea[])))
         AND mailbox_id IS NOT NULL AND (asked_at > :since OR answered_at IS NOT NULL OR refused_at IS NOT NULL)
-""")
-
-
-def pending(session: Session, mailbox_ids: Iterable[int]) -> dict[int, list[int]]:
-    """Return which digests were asked for with mailboxes, and neither given nor taken back: the oldest wish's first."""
-    found = session.execute(_PENDING, {"ids": list(mailbox_ids)})
-    return {row.mailbox_id: list(dict.fromkeys(chain.from_iterable(row.digests))) for row in found}
-
-
-_PENDING = text("""
-    SELECT mailbox_id, jsonb_agg(to_jsonb(digest_ids) ORDER BY id) AS digests FROM signup
-    WHERE mailbox_id = ANY (CAST(:ids AS bigint[])) AND state IN ('asked', 'beside') AND answered_at IS NULL
-        AND undone_at IS NULL
-    GROUP BY mailbox_id
-""")
+""")  # noqa: S608
 
 
 def asked(

@@ -9,8 +9,10 @@ from sqlalchemy import text
 
 from newsletter.database import Session
 from newsletter.errors import Conflict, NotFound
-from newsletter.ledger import reading
-from newsletter.subscribers import consent, grounds, tables, topics, unproven
+from newsletter.ledger import questions, reading
+from newsletter.subscribers import consent, grounds, signup, tables, topics, unproven
+from newsletter.subscribers.listed import call_in
+from newsletter.subscribers.unproven import Named
 
 UNDONE = "import undone"
 _BATCH = 50_000
@@ -76,9 +78,8 @@ def undo(session: Session, number: int, *, suppressions_too: bool, now: datetime
     handed = sum(grounds.hand_over(session, batch) for batch in _batches([person.id for person in people]))
     ended, interests = (len(session.execute(one, facts).all()) for one in (_SUBSCRIPTIONS, _INTERESTS))
     # Whom somebody is asking at this moment is waited for by this, and has been asked by the next.
-    session.execute(_WAITING, facts)
-    # The same list, brought again, must not have them asked once more; whom our question reached waits as long as they may answer.
-    unproven.remember(session, unproven.asked_of(session, number), now=now)
+    unproven.unname(session, number, ())
+    _call_in(session, number, unproven.asked_of(session, number), now=now)
     boxes: list[int] = []
     for batch in _batches(people):
         boxes += _forget(session, number, batch)
@@ -92,6 +93,22 @@ def undo(session: Session, number: int, *, suppressions_too: bool, now: datetime
 def _batches(found: Sequence[Any]) -> Iterator[Sequence[Any]]:
     for place in range(0, len(found), _BATCH):
         yield found[place : place + _BATCH]
+
+
+def _call_in(session: Session, number: int, asked: Sequence[Named], *, now: datetime) -> None:
+    """Have nobody asked any more because of an import; whom its question reached may answer it for as long as was said.
+
+    The same list, brought again, must not have those asked once more, and may have the others, who never heard of it.
+    """
+    for batch in _batches(asked):
+        reached = questions.handed(session, [(one.mailbox_id, one.asked_at) for one in batch])
+        silent = {one.subscriber_id for one in batch if (one.mailbox_id, one.asked_at) in reached}
+        unproven.remember(session, silent, now=now)
+        if left := [one for one in batch if one.subscriber_id not in silent]:
+            # A worker that is planning their questions ends first.
+            signup.wait(session)
+            call_in(session, [one.mailbox_id for one in left], digest_id=left[0].digest_id)
+            unproven.unname(session, number, [one.subscriber_id for one in left])
 
 
 def _lift(session: Session, facts: dict[str, Any]) -> int:
@@ -145,7 +162,6 @@ _INTERESTS = text("""
     INSERT INTO consent_event (subscriber_id, kind, purpose, import_id, at)
     SELECT subscriber_id, 'withdrawn', 'topic:' || topic_id, :import, :now FROM ended RETURNING id
 """)
-_WAITING = text("DELETE FROM unproven WHERE import_id = :import AND asked_at IS NULL")
 _MINE = "subscriber_id = ANY (CAST(:ids AS bigint[]))"
 _DETAILS = text(
     f"DELETE FROM consent_detail d USING consent_event e WHERE e.id = d.event_id AND e.{_MINE}"  # noqa: S608

@@ -27,6 +27,7 @@ class Waiting:
     """Somebody who was not asked yet. address in wire form."""
 
     subscriber_id: int
+    mailbox_id: int
     digest_id: int
     address: str
     name: str
@@ -72,7 +73,7 @@ def waiting(session: Session, import_id: int, *, most: int) -> list[Waiting]:
     rows = session.execute(_WAITING, {"import": import_id, "most": most}).all()
     details = recipients.details(session, [row.subscriber_id for row in rows])
     return [
-        Waiting(row.subscriber_id, row.digest_id, known.address, known.name, row.language)
+        Waiting(row.subscriber_id, row.mailbox_id, row.digest_id, known.address, known.name, row.language)
         for row in rows
         if (known := details.get(row.subscriber_id))
     ]
@@ -84,8 +85,8 @@ def asked(session: Session, import_id: int, subscriber_ids: list[int]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
-    """Somebody whose time is over, as one list named them. asked_at None: nobody asked them."""
+class Named:
+    """Somebody as one list named them. asked_at None: nobody asked them."""
 
     subscriber_id: int
     digest_id: int
@@ -94,30 +95,31 @@ class Over:
     mailbox_id: int
 
 
-def over(session: Session, *, now: datetime, most: int) -> list[Over]:
+def over(session: Session, *, now: datetime, most: int) -> list[Named]:
     """Return those whose time is over, the first so many; who is being made a reader at this moment is left for the next time."""
     rows = session.execute(_OVER, {"silent": now - SILENT, "unasked": now - UNASKED, "most": most})
-    return [Over(*row) for row in rows]
+    return [Named(*row) for row in rows]
 
 
-def forget(session: Session, found: Sequence[Over], *, now: datetime) -> list[int]:
+def forget(session: Session, found: Sequence[Named]) -> list[int]:
     """Let go of those whose time is over; return the mailboxes that are no reader's any more.
 
     Whoever has anything else, a permission or a word of their own, loses the mark and stays. A sign-up of theirs is waited for by
-    nobody: the list's own is over by then, and a yes to another makes them a reader anew. Of who was asked it is remembered, by a
-    digest of the address, so that no list has them asked again.
+    nobody: the list's own is over by then, and a yes to another makes them a reader anew. Of whom a question reached it has been
+    remembered by then (`remember`).
     """
-    rows = session.execute(_FORGET, _facts(found)).all()
-    remember(session, [row.subscriber_id for row in rows if row.asked_at], now=now)
-    return list(session.execute(_NOBODY, {"ids": [row.subscriber_id for row in rows]}).scalars())
+    people = list(session.execute(_FORGET, _facts(found)).scalars())
+    return list(session.execute(_NOBODY, {"ids": people}).scalars())
 
 
-def ask_anew(session: Session, found: Sequence[Over]) -> set[int]:
+def ask_anew(session: Session, found: Sequence[Named]) -> list[Named]:
     """Let those be asked again who were asked in vain; return them: none who said anything meanwhile, or must not be mailed."""
-    return set(session.execute(_ASK_ANEW, {"ids": [one.subscriber_id for one in found]}).scalars())
+    facts = _facts(found)
+    spared = {(row.subscriber_id, row.digest_id) for row in session.execute(_ASK_ANEW, facts)}
+    return [one for one in found if (one.subscriber_id, one.digest_id) in spared]
 
 
-def _facts(found: Sequence[Over]) -> dict[str, list[Any]]:
+def _facts(found: Sequence[Named]) -> dict[str, list[Any]]:
     return {
         "ids": [one.subscriber_id for one in found],
         "digests": [one.digest_id for one in found],
@@ -127,14 +129,21 @@ def _facts(found: Sequence[Over]) -> dict[str, list[Any]]:
 
 
 def remember(session: Session, subscriber_ids: Iterable[int], *, now: datetime) -> None:
-    """Write down that these were asked because of a list, but for who said yes; the mark outlives their record. Safe to repeat."""
+    """Write down that a question reached these because of a list, but for who said yes. Safe to repeat.
+
+    By a digest of the address, which outlives their record: no list has them asked again.
+    """
     session.execute(_REMEMBER, {"ids": list(subscriber_ids), "now": now})
 
 
-def asked_of(session: Session, import_id: int) -> list[int]:
+def asked_of(session: Session, import_id: int) -> list[Named]:
     """Return those of an import who were asked and have not answered yet."""
-    mine = text("SELECT subscriber_id FROM unproven WHERE import_id = :import AND asked_at IS NOT NULL")
-    return list(session.execute(mine, {"import": import_id}).scalars())
+    return [Named(*row) for row in session.execute(_ASKED_OF, {"import": import_id})]
+
+
+def unname(session: Session, import_id: int, subscriber_ids: Iterable[int]) -> None:
+    """Let go of those of an import whom nobody asked, and of some more."""
+    session.execute(_UNNAME, {"import": import_id, "ids": list(subscriber_ids)})
 
 
 def remembered(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
@@ -158,9 +167,16 @@ def tidy(session: Session, *, now: datetime, most: int) -> list[int]:
     return list(session.execute(_NO_LONGER, {"over": now - REMEMBERED, "most": most}).scalars())
 
 
-_OVER = text("""
-    SELECT u.subscriber_id, u.digest_id, u.import_id, u.asked_at, s.mailbox_id FROM unproven u
-    JOIN import_run r ON r.id = u.import_id JOIN subscriber s ON s.id = u.subscriber_id
+_NAMED = "SELECT u.subscriber_id, u.digest_id, u.import_id, u.asked_at, s.mailbox_id FROM unproven u"
+_ASKED_OF = text(f"""
+    {_NAMED} JOIN subscriber s ON s.id = u.subscriber_id WHERE u.import_id = :import AND u.asked_at IS NOT NULL
+""")
+_UNNAME = text("""
+    DELETE FROM unproven
+    WHERE import_id = :import AND (asked_at IS NULL OR subscriber_id = ANY (CAST(:ids AS bigint[])))
+""")
+_OVER = text(f"""
+    {_NAMED} JOIN import_run r ON r.id = u.import_id JOIN subscriber s ON s.id = u.subscriber_id
     WHERE u.asked_at < :silent OR u.asked_at IS NULL AND r.at < :unasked
     LIMIT :most FOR UPDATE OF u, s SKIP LOCKED
 """)
@@ -170,7 +186,7 @@ _FORGET = text("""
     USING unnest(CAST(:ids AS bigint[]), CAST(:digests AS bigint[]), CAST(:imports AS bigint[]), CAST(:asked AS boolean[]))
         AS o (subscriber_id, digest_id, import_id, asked)
     WHERE o.subscriber_id = u.subscriber_id AND o.digest_id = u.digest_id AND (o.import_id = u.import_id OR o.asked)
-    RETURNING u.subscriber_id, u.asked_at
+    RETURNING u.subscriber_id
 """)
 _REMEMBER = text(f"""
     INSERT INTO stayed_silent (mailbox_id, at) SELECT DISTINCT s.mailbox_id, CAST(:now AS timestamptz) FROM subscriber s
@@ -190,13 +206,14 @@ _NOBODY = text("""
 """)
 
 
-# Who has said yes or no meanwhile, or must not be written to, is not asked. What the last word was is looked up of those alone who
-# ever took anything back.
+# Who has said yes or no meanwhile, stayed silent, or must not be written to, is not asked. What the last word was is looked up of
+# those alone who ever took anything back.
 UNDECIDED = f"""
     unproven u JOIN subscriber s ON s.id = u.subscriber_id
     WHERE NOT EXISTS (SELECT FROM subscription l WHERE l.subscriber_id = s.id AND l.digest_id = u.digest_id
             AND l.ended_at IS NULL)
         AND NOT EXISTS (SELECT FROM suppression p WHERE p.mailbox_id = s.mailbox_id AND p.lifted_at IS NULL)
+        AND NOT EXISTS (SELECT FROM stayed_silent q WHERE q.mailbox_id = s.mailbox_id)
         AND NOT EXISTS (SELECT FROM consent_event w WHERE w.subscriber_id = s.id AND w.kind = 'withdrawn'
             AND {consent.said_no("w.subscriber_id", f"ARRAY['digest:' || u.digest_id, '{consent.EVERYTHING}']")})
 """  # noqa: S608
@@ -205,9 +222,11 @@ _ASKED_BY_NONE = """NOT EXISTS (SELECT FROM unproven o
 _OPEN = f"FROM {UNDECIDED} AND u.import_id = :import AND {_ASKED_BY_NONE}"
 _ASK_ANEW = text(f"""
     UPDATE unproven a SET asked_at = NULL
-    FROM (SELECT u.subscriber_id, u.digest_id FROM {UNDECIDED} AND u.subscriber_id = ANY (CAST(:ids AS bigint[]))) AS open
+    FROM (SELECT u.subscriber_id, u.digest_id FROM {UNDECIDED} AND u.subscriber_id = ANY (CAST(:ids AS bigint[]))) AS open,
+        unnest(CAST(:ids AS bigint[]), CAST(:digests AS bigint[])) AS o (subscriber_id, digest_id)
     WHERE a.subscriber_id = open.subscriber_id AND a.digest_id = open.digest_id AND a.asked_at IS NOT NULL
-    RETURNING a.subscriber_id
+        AND o.subscriber_id = a.subscriber_id AND o.digest_id = a.digest_id
+    RETURNING a.subscriber_id, a.digest_id
 """)  # noqa: S608
 _COUNT = text(f"SELECT count(*) {_OPEN}")
 _UNASKED = text(f"""
@@ -217,7 +236,7 @@ _UNASKED = text(f"""
     GROUP BY import_id ORDER BY import_id
 """)  # noqa: S608
 _WAITING = text(
-    f"SELECT u.subscriber_id, u.digest_id, s.language {_OPEN} ORDER BY u.subscriber_id LIMIT :most FOR UPDATE OF u"
+    f"SELECT u.subscriber_id, s.mailbox_id, u.digest_id, s.language {_OPEN} ORDER BY u.subscriber_id LIMIT :most FOR UPDATE OF u"
 )
 _ASKED = text("""
     UPDATE unproven SET asked_at = now() WHERE import_id = :import AND subscriber_id = ANY (CAST(:ids AS bigint[]))

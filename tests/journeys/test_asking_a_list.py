@@ -6,11 +6,18 @@ import email.policy
 import pytest
 from sqlalchemy import text
 
-from newsletter.journeys import confirming, joining, moving_in, retention
+from newsletter import database
+from newsletter.bounces.routing import Arrived
+from newsletter.issues import digests
+from newsletter.journeys import choosing, confirming, inbound, joining, leaving, moving_in, retention, returns
+from newsletter.journeys import mailing as mailings
 from newsletter.subscribers import held
 from newsletter.subscribers.consent import Basis
+from newsletter.subscribers.preferences import Level
 from newsletter.subscribers.signup import Wish
+from newsletter.subscribers.subscriptions import Rhythm
 from tests import house
+from tests.fakes import answers
 
 LISTED, STRANGERS = 590, 30
 
@@ -20,13 +27,42 @@ def ask(made, sql, **facts):
         return session.execute(text(sql), facts).all()
 
 
-def bring(made, tmp_path, count, *, again=""):
-    """Import a list of so many people of whom nothing is shown; return the import's number."""
-    path = tmp_path / f"old{again}.csv"
+def bring(made, tmp_path, count, *, digest=house.DIGEST, evidence=""):
+    """Import a list of so many people, of whom nothing is shown without evidence; return the import's number."""
+    path = tmp_path / "old.csv"
     rows = "".join(f"old{number}@example.org,\n" for number in range(count))
     path.write_text(f"email,optin_time\n{rows}", encoding="utf-8")
-    permission = moving_in.Permission(Basis.IMPORTED, "")
-    return moving_in.import_subscribers(made.parts, str(path), digest_key=house.DIGEST, permission=permission).number
+    permission = moving_in.Permission(Basis.IMPORTED, evidence)
+    return moving_in.import_subscribers(made.parts, str(path), digest_key=digest, permission=permission).number
+
+
+def second(made):
+    """Let there be another digest beside the weekly one."""
+    with made.parts.database.transaction() as session:
+        digests.add(session, "news", name="The News", languages=("en",), rhythm=Rhythm.DAILY)
+
+
+def have_asked(made, *numbers):
+    """Have those of some imports asked, and plan their questions."""
+    for number in numbers:
+        moving_in.ask(made.parts, number)
+    joining.work(made.parts)
+
+
+def mail(made):
+    """Mail what is due in the bulk lane."""
+    made.sweep()
+    made.deliver("bulk", seconds=4)
+
+
+def subjects(sink):
+    read = (email.message_from_bytes(one.content, policy=email.policy.default) for one in sink.messages)
+    return [one["Subject"] for one in read]
+
+
+def a_quarter_later(urls):
+    for column in ("came_at", "asked_at", "again_at"):
+        house.by_owner(urls, f"UPDATE signup SET {column} = {column} - interval '16 minutes'")
 
 
 def recipients(sink, before=0):
@@ -138,16 +174,185 @@ def test_a_list_that_is_dead_is_asked_no_further(newsletter, tmp_path, sink):
     assert ask(newsletter, "SELECT state, halted FROM mailing") == [("paused", "dead")]
 
 
-def test_who_has_answered_or_left_meanwhile_is_not_asked(newsletter, tmp_path, sink, database_urls):
-    """A question may wait for weeks: whoever said yes elsewhere, or wants no mail, has said it."""
-    moving_in.ask(newsletter.parts, bring(newsletter, tmp_path, 3))
-    joining.work(newsletter.parts)
-    (yes, _), (_, barred), _ = ask(newsletter, "SELECT id, mailbox_id FROM signup ORDER BY id")
+def pages_of(made, reader):
+    """Return the token of a reader's own page."""
+    with made.parts.database.transaction() as session:
+        return made.parts.tokens.preferences(reader, now=database.now(session))
+
+
+LEFT = {
+    "leaves everything": lambda made, _: leaving.leave_everything(made.parts, pages_of(made, 1)),
+    "refuses that digest": lambda made, _: leaving.leave(made.parts, made.parts.tokens.leave(1, 2, 1)),
+    "takes it by preferences": lambda made, _: choosing.choose(made.parts, house.fresh_link(made, 1), Level.EVERYTHING),
+    "is on a list with evidence": lambda made, folder: bring(made, folder, 1, digest="news", evidence="paper"),
+}
+
+
+@pytest.mark.parametrize("act", LEFT.values(), ids=LEFT)
+def test_a_reader_who_has_said_it_meanwhile_is_not_asked(newsletter, tmp_path, sink, act):
+    """Whoever pressed "leave everything" was mailed for four weeks more: "May we write to you? The News"."""
+    second(newsletter)
+    bring(newsletter, tmp_path, 1, evidence="paper")
+    have_asked(newsletter, bring(newsletter, tmp_path, 1, digest="news"))
+    assert ask(newsletter, "SELECT state FROM delivery") == [("planned",)]
+    act(newsletter, tmp_path)
+    mail(newsletter)
+    assert subjects(sink) == []
+    assert ask(newsletter, "SELECT state FROM delivery") == [("cancelled",)]
+
+
+def test_who_leaves_everything_is_not_asked_by_a_worker_that_holds_her_question(newsletter, tmp_path):
+    """A slow relay has a shard for minutes: leaving holds from the next half second on, and not from the next lease."""
+    second(newsletter)
+    bring(newsletter, tmp_path, 1, evidence="paper")
+    have_asked(newsletter, bring(newsletter, tmp_path, 1, digest="news"))
+    leaving.leave_everything(newsletter.parts, pages_of(newsletter, 1))
+    assert ask(newsletter, "SELECT state, reason FROM delivery") == [("cancelled", "unsubscribed")]
+
+
+def test_who_has_answered_meanwhile_is_not_asked(newsletter, tmp_path, sink):
+    """Whoever said yes by another mail, or no to this one, has answered."""
+    have_asked(newsletter, bring(newsletter, tmp_path, 3))
+    yes, no, _ = [number for (number,) in ask(newsletter, "SELECT id FROM signup ORDER BY id")]
     confirming.confirm(newsletter.parts, house.yes_link(newsletter, yes))
-    house.by_owner(database_urls, f"INSERT INTO suppression (mailbox_id, reason) VALUES ({barred}, 'left')")
+    assert joining.refuse_by_reply(newsletter.parts, no)
     joining.work(newsletter.parts)
-    newsletter.deliver("bulk", seconds=5)
+    mail(newsletter)
     assert recipients(sink) == ["old2@example.org"]
+
+
+def test_who_said_no_to_half_of_a_question_can_be_asked_about_the_rest(newsletter, tmp_path, sink, database_urls):
+    """The mail is written and names both: its one button would bring back what she refused. So it does not go."""
+    second(newsletter)
+    one, two = bring(newsletter, tmp_path, 1), bring(newsletter, tmp_path, 1, digest="news")
+    have_asked(newsletter, one, two)
+    assert ask(newsletter, "SELECT named FROM signup WHERE state = 'asked'") == [([1, 2],)]
+    leaving.leave(newsletter.parts, newsletter.parts.tokens.leave(1, 1, 1))
+    mail(newsletter)
+    assert subjects(sink) == []
+    pass_days(newsletter, database_urls, 32)
+    assert moving_in.unasked(newsletter.parts) == {two: 1}
+    have_asked(newsletter, two)
+    mail(newsletter)
+    assert subjects(sink) == ["May we write to you? The News"]
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one turn", "a turn later"])
+def test_one_question_is_for_all_lists(newsletter, tmp_path, sink, database_urls, together):
+    """Two lists, two digests, one person: she had two mails, each of which named both."""
+    second(newsletter)
+    one, two = bring(newsletter, tmp_path, 1), bring(newsletter, tmp_path, 1, digest="news")
+    have_asked(newsletter, *([one, two] if together else [one]))
+    if not together:
+        have_asked(newsletter, two)
+    mail(newsletter)
+    a_quarter_later(database_urls)
+    joining.work(newsletter.parts)
+    mail(newsletter)
+    assert subjects(sink) == ["May we write to you? The Weekly" + ", The News" * together]
+    [(asked,)] = ask(newsletter, "SELECT id FROM signup WHERE state = 'asked'")
+    confirming.confirm(newsletter.parts, house.yes_link(newsletter, asked))
+    joining.work(newsletter.parts)
+    taken = ask(newsletter, "SELECT digest_id FROM subscription ORDER BY 1")
+    assert taken == [(1,), (2,)][: 1 + together]
+    mail(newsletter)
+    assert subjects(sink)[1:] == ["May we write to you? The News"] * (not together), (
+        "she has answered: she may be asked"
+    )
+
+
+def test_it_names_nothing_that_a_stranger_typed(newsletter, tmp_path, sink, database_urls):
+    """ "Your address stands on our list for The News from before" was a form of sixteen minutes ago; one press took both."""
+    second(newsletter)
+    number = bring(newsletter, tmp_path, 1)
+    joining.ask(newsletter.parts, Wish("old0@example.org", "en", {"news": "daily"}, form="import"))
+    joining.work(newsletter.parts)
+    a_quarter_later(database_urls)
+    have_asked(newsletter, number)
+    mail(newsletter)
+    assert subjects(sink) == ["May we write to you? The Weekly"]
+    [(asked,)] = ask(newsletter, "SELECT id FROM signup WHERE released_at IS NOT NULL")
+    confirming.confirm(newsletter.parts, house.yes_link(newsletter, asked))
+    joining.work(newsletter.parts)
+    assert ask(newsletter, "SELECT digest_id FROM subscription") == [(1,)]
+
+
+CUT = {
+    "by the page": lambda made, number: confirming.confirm(made.parts, house.yes_link(made, number)[:32]),
+    "by an unsigned reply": lambda made, number: joining.ask_once_more(made.parts, number),
+}
+
+
+@pytest.mark.parametrize("act", CUT.values(), ids=CUT)
+def test_who_comes_by_a_cut_link_is_asked_at_once(newsletter, tmp_path, sink, database_urls, act):
+    """She stands before the page that says "look for the mail": by the bulk lane that may come in weeks."""
+    have_asked(newsletter, bring(newsletter, tmp_path, 1))
+    mail(newsletter)
+    [(number,)] = ask(newsletter, "SELECT id FROM signup")
+    a_quarter_later(database_urls)
+    act(newsletter, number)
+    joining.work(newsletter.parts)
+    newsletter.deliver("transactional", seconds=3)
+    assert recipients(sink) == ["old0@example.org"] * 2
+
+
+def test_who_was_silent_to_one_question_is_asked_by_no_other(newsletter, tmp_path, sink, database_urls):
+    """The second list's question never reached her, and by that her silence to the first was forgotten: both could be asked."""
+    second(newsletter)
+    one, two = bring(newsletter, tmp_path, 1), bring(newsletter, tmp_path, 1, digest="news")
+    have_asked(newsletter, one)
+    mail(newsletter)
+    assert len(subjects(sink)) == 1
+    have_asked(newsletter, two)
+    pass_days(newsletter, database_urls, 40)
+    assert ask(newsletter, "SELECT count(*) FROM stayed_silent") == [(1,)]
+    assert moving_in.unasked(newsletter.parts) == {}
+    assert ask(newsletter, "SELECT count(*) FROM unproven") == [(0,)]
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["planned", "stopped before"])
+def test_a_wrong_list_that_is_taken_back_asks_nobody(newsletter, tmp_path, sink, database_urls, stopped):
+    """Whom no question had reached were "silent" for two years, and were mailed all the same; the right list asks them, once."""
+    number = bring(newsletter, tmp_path, 3)
+    have_asked(newsletter, number)
+    if stopped:
+        [(mailing,)] = ask(newsletter, "SELECT id FROM mailing")
+        mailings.stop(newsletter.parts, mailing)
+    undone = moving_in.undo(newsletter.parts, number, suppressions_too=False)
+    assert (undone.forgotten, undone.kept) == (3, 0)
+    mail(newsletter)
+    assert recipients(sink) == []
+    for table in ("stayed_silent", "unproven", "signup", "subscriber", "address_index"):
+        assert ask(newsletter, f"SELECT count(*) FROM {table}") == [(0,)], table
+    have_asked(newsletter, bring(newsletter, tmp_path, 3))
+    mail(newsletter)
+    assert recipients(sink) == [f"old{number}@example.org" for number in range(3)]
+
+
+def test_who_was_reached_before_a_list_was_taken_back_is_asked_by_none(tmp_path, database_urls, sink):
+    """Two of five had been mailed: they may answer still and are not asked again, and the other three never heard of it."""
+    made = house.build(tmp_path, database_urls, f"{sink.url}?daily=2")
+    number = bring(made, tmp_path, 5)
+    have_asked(made, number)
+    mail(made)
+    assert len(recipients(sink)) == 2
+    undone = moving_in.undo(made.parts, number, suppressions_too=False)
+    assert (undone.forgotten, undone.kept) == (3, 2)
+    assert ask(made, "SELECT count(*) FROM stayed_silent") == [(2,)]
+    assert moving_in.ask(made.parts, bring(made, tmp_path, 5), dry_run=True) == 3
+    made.close()
+
+
+@pytest.mark.parametrize("wrong", [0, 1], ids=["the first list", "the second list"])
+def test_what_another_list_asks_as_well_is_asked_by_itself(newsletter, tmp_path, sink, wrong):
+    """One mail was planned for both lists: it names what nobody asks about any more, so another takes its place."""
+    second(newsletter)
+    lists = [bring(newsletter, tmp_path, 1), bring(newsletter, tmp_path, 1, digest="news")]
+    have_asked(newsletter, *lists)
+    moving_in.undo(newsletter.parts, lists[wrong], suppressions_too=False)
+    joining.work(newsletter.parts)
+    mail(newsletter)
+    assert subjects(sink) == [f"May we write to you? {('The News', 'The Weekly')[wrong]}"]
 
 
 def test_the_question_says_why_it_comes(newsletter, tmp_path, sink):
@@ -166,3 +371,25 @@ def test_the_question_says_why_it_comes(newsletter, tmp_path, sink):
         assert "Your address stands on our list for “The Weekly” from before" in said
         assert "To stay away you need do nothing" in said
         assert "/c/" in said
+        assert "answer" not in said, "nobody would read it"
+
+
+@pytest.mark.parametrize("evidence", ["", "the paper forms"])
+def test_whoever_answers_no_hears_of_it_never_again(tmp_path, database_urls, sink, evidence):
+    """It is bulk mail that nobody asked for, and its only way out was silence: the mail names one, and that holds."""
+    made = house.build(tmp_path, database_urls, sink.url, bounce_domain="back.sarand.example")
+    inbound.self_test(made.parts, lambda probe: returns.take(made.parts, Arrived("", probe, b"")) and None)
+    have_asked(made, bring(made, tmp_path, 1))
+    mail(made)
+    [message] = sink.messages
+    read = email.message_from_bytes(message.content, policy=email.policy.default)
+    for kind in ("plain", "html"):
+        said = " ".join(read.get_body((kind,)).get_content().split())
+        assert "If you answer this mail with “no”, no list will have us ask you about this again." in said
+    no = Arrived("old0@example.org", str(read["Reply-To"]), answers.gmail(message.content, "old0@example.org", "No"))
+    assert returns.take(made.parts, no) is returns.Done.REFUSED
+    pass_days(made, database_urls, 70)
+    again = bring(made, tmp_path, 1, evidence=evidence)
+    assert moving_in.ask(made.parts, again) == 0
+    assert ask(made, "SELECT 1 FROM subscription") == []
+    made.close()

@@ -222,7 +222,11 @@ def test_who_is_being_asked_while_the_list_is_taken_back_is_not_asked_anew(newsl
         lambda: moving_in.ask(newsletter.parts, moved.number),
         lambda: moving_in.undo(newsletter.parts, moved.number, suppressions_too=False),
     )
-    assert bring(newsletter, tmp_path).silent == 1
+    done = bring(newsletter, tmp_path)
+    assert (done.silent, done.unproven) == (0, 1), "their question was called in: they never heard of it"
+    assert moving_in.ask(newsletter.parts, done.number) == 1
+    joining.work(newsletter.parts)
+    assert ask(newsletter, "SELECT count(*) FROM signup") == [(1,)]
 
 
 @pytest.mark.parametrize("of", ["the same list", "another list"])
@@ -415,12 +419,15 @@ def test_who_was_asked_is_not_asked_anew_because_the_list_was_taken_back(newslet
 
 
 def test_who_is_about_to_be_asked_is_not_asked_anew_either(newsletter, moved, tmp_path):
-    """Taken back in the minute in which its people were to be asked: their record goes, and they are asked once."""
+    """Taken back in the minute in which its people were to be asked: they are not, and the right list may have them asked, once."""
     moving_in.ask(newsletter.parts, moved.number)
     undone = moving_in.undo(newsletter.parts, moved.number, suppressions_too=False)
     assert (undone.forgotten, undone.kept) == (3, 0)
+    joining.work(newsletter.parts)
+    assert ask(newsletter, "SELECT count(*) FROM signup") == [(0,)]
     done = bring(newsletter, tmp_path)
-    assert (done.silent, done.unproven) == (1, 0)
+    assert (done.silent, done.unproven) == (0, 1)
+    moving_in.ask(newsletter.parts, done.number)
     joining.work(newsletter.parts)
     assert ask(newsletter, "SELECT count(*) FROM signup") == [(1,)]
 

@@ -323,6 +323,8 @@ def test_who_is_named_by_many_lists_without_evidence_is_asked_once_and_counted_o
     moving.lists.ask("UPDATE unproven SET asked_at = now() - interval '32 days' WHERE asked_at IS NOT NULL")
     with moving.lists.database.transaction() as session:
         now = database.now(session)
-        unproven.forget(session, unproven.over(session, now=now, most=9), now=now)
+        found = unproven.over(session, now=now, most=9)
+        unproven.remember(session, [one.subscriber_id for one in found], now=now)
+        unproven.forget(session, found)
     assert moving.people() == set()
     assert moving.bring(path).silent == 1
