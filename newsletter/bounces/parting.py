@@ -2,7 +2,7 @@
 
 It is read as the writer wrote it: what they quote and what their mail program adds says nothing. Whose wish it is, and whether
 that is believed, is for others to say: anyone can write in anybody's name. Nobody is told when they are taken off by it, so that
-needs a whole sentence that says so and no word that may deny it; whatever else sounds like it is marked for a person.
+needs a whole sentence that says so and nothing that takes it back; whatever else sounds like it is marked for a person.
 """
 
 import html
@@ -58,7 +58,12 @@ DENIALS = (
     " نه، نیست، نیستم، هرگز، هیچ، هیچوقت، هیچگاه، مبادا، اگر، مگر، تا، وقتی، شوخی، صبر، گفت، گفتند، گوید،"
     " لا، لم، لن، ليس، ليست، لست، غير، أبدا، كلا، مطلقا، إلا، إذا، لو، حتى، عندما، أمزح، مزحة، مزاح، انتظروا، قال، قالت، يقول"
 )
-"""A no, a condition, a jest, somebody else's words: a wish that stands beside one of these may be none."""
+"""A no, a condition, a jest, somebody else's words: what begins with one of these greets nobody, and is nobody's name."""
+
+JESTS = "joke, joking, kidding, scherz, blague, شوخی, أمزح, مزحة, مزاح"
+UNLESS = "unless, except, only if, only when, außer, es sei denn, sauf, مگر, إلا"
+LITTLE = "do, it, that, so, yet, now, really, after all, please, doch, noch, encore, لطفا"
+"""What a no is made of that says nothing else: "Not yet!", "No, wait". "Not interested" gives a reason."""
 
 POLITE = (
     "please, pls, plz, kindly, thanks, thank you, thx, hi, hello, dear all, regards, kind regards, best regards, best wishes,"
@@ -131,6 +136,12 @@ _PAUSE = re.compile(r"(?:[,،!:]|\s[-–—])\s+(?=\w)")
 _BREAKS = re.compile(r"[,;:.!?…،؛؟–—]|\s-\s")
 _SENTENCE = re.compile(r"(?<=[.!?…؟])\s+")
 _ASKS, _SPEAKS_FOR_ANOTHER = re.compile(r"[?؟]"), re.compile('["“”„«»]')
+# Whoever asks to be kept names what is not to be done: "never remove me". "I cannot unsubscribe by your link" asks for it.
+_KEEPS = re.compile(
+    r"\b(?:do not|don't|dont|never|not to)\s+(?:\w+\s+){0,2}?(?:unsubscribe|remove me|take me off|cancel my|opt me out|do it)\b"
+    r"|\bnicht (?:ab|aus|abmelden|austragen|abbestellen)\b|\bne (?:me |m')?(?:desabonn|desinscri|retir)\w+"
+    r"|(?:لغو|حذف) ن\w+|\bلا (?:تلغ|تحذف|تزيل)\w*"
+)
 # Forms that no list can hold: "don't", "n'arrêtez", and the Persian verb, which is denied by its first letter.
 _DENYING = re.compile(r".+n't|n'.+|نمي.*|ن(?:كن|شو|فرست|خواه|بايد|دار).*").fullmatch
 
@@ -144,7 +155,7 @@ def wants_to_leave(letter: Letter, *, answered: str = "") -> bool:
 
 
 def _wants_to_leave(letter: Letter, lines: Sequence[str], answered: str = "") -> bool:
-    if any(map(_denies, _pieces(lines))):
+    if any(map(_takes_back, _pieces(lines))):
         return False
     sentences = _sentences(_own(letter.text))
     subject, (called, said) = subject_of(letter), _first_said(sentences)
@@ -183,13 +194,23 @@ def _split(line: str) -> list[str]:
     return list(filter(None, _SENTENCE.split(line)))
 
 
-def _denies(piece: str) -> bool:
-    """Whether somebody says other than a wish what may deny one."""
-    return _has_denial(piece) and not is_wish(_uncalled(piece))
+def _takes_back(piece: str) -> bool:
+    """Whether this denies a wish that stands beside it. A reason denies none, whatever it says no to: "I never signed up"."""
+    if is_wish(_uncalled(piece)):
+        return False
+    said = _compared(piece)
+    words = said.split()
+    says_only_no = any(map(_is_denial, words)) and all(_is_denial(one) or one in _LITTLE for one in words)
+    begins = {" ".join(words[:most]) for most in (1, 2, 3)}
+    return says_only_no or not _JESTS.isdisjoint(words) or not _UNLESS.isdisjoint(begins) or bool(_KEEPS.search(said))
 
 
 def _has_denial(said: str) -> bool:
-    return any(word in _DENIALS or _DENYING(word) for word in _compared(said).split())
+    return any(map(_is_denial, _compared(said).split()))
+
+
+def _is_denial(word: str) -> bool:
+    return word in _DENIALS or bool(_DENYING(word))
 
 
 def _sentences(lines: Sequence[str]) -> list[str]:
@@ -323,6 +344,7 @@ def phrases(listed: str) -> frozenset[str]:
 
 _POLITE = phrases(POLITE)
 _SHORT, _DENIALS = phrases(SHORT), phrases(DENIALS)
+_JESTS, _UNLESS, _LITTLE = phrases(JESTS), phrases(UNLESS), phrases(LITTLE)
 _GREETINGS, _CALLED = phrases(GREETINGS), phrases(CALLED)
 _WISHES = frozenset[str]().union(*map(phrases, WISHES.values()))
 
