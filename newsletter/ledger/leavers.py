@@ -26,8 +26,9 @@ _CANCEL = text(f"""
     WITH free AS (
         SELECT d.month, d.id FROM unnest(CAST(:boxes AS bigint[]), CAST(:digests AS bigint[])) AS gone (box, digest)
         JOIN delivery d ON d.mailbox_id = gone.box AND d.state IN ('planned', 'deferred')
-        JOIN mailing m ON m.id = d.mailing_id AND m.kind = ANY (CAST(:kinds AS text[])) AND m.state IN ('sending', 'paused')
-            AND (gone.digest IS NULL OR m.digest_id = gone.digest)
+        JOIN mailing m ON m.id = d.mailing_id AND m.state IN ('sending', 'paused')
+            AND (m.kind = ANY (CAST(:kinds AS text[])) AND (gone.digest IS NULL OR m.digest_id = gone.digest)
+                 OR gone.digest IS NULL AND m.kind = 'notice' AND m.lane = 'bulk')
         FOR UPDATE OF d SKIP LOCKED
     )
     UPDATE delivery d SET state = {CANCELLED}, reason = :reason, due_at = NULL, outcome_at = clock_timestamp()
