@@ -8,7 +8,7 @@ next window is already under way.
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -20,24 +20,14 @@ import uvloop
 
 from newsletter import database
 from newsletter.database import Database, Session
-from newsletter.delivery import (
-    crowding,
-    following,
-    journal,
-    knocking,
-    leasing,
-    recovery,
-    standing,
-    throttle,
-    vouching,
-    yielding,
-)
+from newsletter.delivery import journal, knocking, leasing, recovery, standing, throttle, vouching, yielding
 from newsletter.delivery.carrying import Carrier
 from newsletter.delivery.crowding import Room
 from newsletter.delivery.envelopes import Envelopes, Identity
 from newsletter.delivery.load import Load
 from newsletter.delivery.recording import PATIENCE_SECONDS, Recorder
-from newsletter.delivery.turns import Carried, Refusal, Turn
+from newsletter.delivery.resting import SLOW_SECONDS, Rest
+from newsletter.delivery.turns import Carried, Refusal, Term, Turn
 from newsletter.delivery.vouching import House, NotVouched
 from newsletter.ledger import shards, tallies
 from newsletter.ledger.mailings import Kind, Lane
@@ -52,21 +42,17 @@ log = structlog.get_logger()
 STUCK = timedelta(minutes=1)
 """How long a shard rests that has neither mail to send nor an outcome for each row."""
 
-LOOK_SECONDS = following.REST.total_seconds() + 0.05
-"""How long after the last of the others it is looked again for readers who wait for an older mail; after that a sweep does."""
+LOOK_SECONDS, LOOK_ON_SECONDS = 0.25, 1.25
+"""How often, and for how long, it is looked again for readers who wait for an older mail; after that a sweep does."""
 
 
 def _nothing() -> None:
     """Nobody wants to be told."""
 
 
-def _away(found: Carried | BaseException) -> bool:
+def _away(found: BaseException) -> bool:
     """Surprises first: that a relay does not answer is none."""
     return isinstance(found, Unreachable)
-
-
-def _over(end: float, until: Callable[[], bool]) -> bool:
-    return time.monotonic() > end or until()
 
 
 class Sender:
@@ -93,7 +79,6 @@ class Sender:
         self._journals = journals
         self._relays = relays
         self._identity = identity
-        self._pools: dict[Relay, Pool] = {}
         self._rooms: dict[Relay, Room] = {}
         self._dice = random.Random()  # noqa: S311  (weights of relays are no secret)
         self._house = house
@@ -103,6 +88,7 @@ class Sender:
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         # A window and a flush at once; every further thread would keep a heap of its own (10 MB a child).
         self._runner.get_loop().set_default_executor(ThreadPoolExecutor(max_workers=2))
+        self._rest = Rest(self._wanted, self._quit)
 
     def work(
         self,
@@ -119,67 +105,59 @@ class Sender:
         opened   called when a first window is open: there may be more for others
         until    asked before each message: True ends with what is on the wire, writes its outcomes and gives back
 
-        Its sessions end with it: nobody knows when the next work comes, and others may need them.
+        A relay is knocked at in time of its own, however long it takes to answer. Sessions end with the work, since nobody knows
+        when the next comes and others may need them; but those of what comes first rest where it took long to open one.
 
         Raises Unreachable when nothing was begun because no relay answers, and what the database raises.
         """
+        self._rest.over()
         try:
-            return self._work(lane, seconds=seconds, heed=heed, opened=opened, until=until)
+            return self._work(Lane(lane), Term(seconds, until), heed=heed, opened=opened)
         finally:
-            self._runner.run(self._rest())
+            self._leave(Lane(lane))
 
-    def _work(
-        self,
-        lane: str,
-        *,
-        seconds: float,
-        heed: Callable[[], object],
-        opened: Callable[[], object],
-        until: Callable[[], bool],
-    ) -> int:
+    def _work(self, lane: Lane, term: Term, *, heed: Callable[[], object], opened: Callable[[], object]) -> int:
         if not self._identity.sender:
             # Its every message would be refused as one reader's fault; whoever released them had a sender.
             log.error("nothing is sent", lane=lane, why="NEWSLETTER_SENDER is not set where this worker runs")
             return 0
-        end = time.monotonic() + seconds
-        begun, unreachable, pauses = 0, None, crowding.pauses()
-        waits = False
-        yields_to = self._relays[Lane.URGENT] if lane == Lane.BULK else ()
-        while time.monotonic() < end and not until():
+        begun, unreachable = 0, None
+        crowded = set[Relay]()
+        look_until = 0.0
+        yields_to = self._relays[Lane.URGENT] if lane is Lane.BULK else ()
+        while not term.over():
             heed()
             recovery.reclaim(self.database, self._journals)
-            choice = self._choose(Lane(lane))
+            choice = self._choose(lane, crowded)
             if choice.relay is None:
-                log.warning(
-                    "no relay", lane=lane, why=choice.why, relays=[one.name for one in self._relays[Lane(lane)]]
-                )
+                log.warning("no relay", lane=lane, why=choice.why, relays=[one.name for one in self._relays[lane]])
                 break
-            if not self._has_room(choice.relay, Lane(lane)):
-                break
-            over = partial(_over, end, until)
-            turn = Turn(choice.relay, False, over, until, opened, yields_to, heed, choice.probe, choice.instead)
+            if not choice.probe and not self._has_room(choice.relay, lane):
+                if choice.relay in crowded and not self._waits(choice.relay, lane, term):
+                    break
+                crowded.add(choice.relay)
+                continue
+            turn = Turn(
+                choice.relay, False, term.over, term.until, opened, yields_to, heed, choice.probe, choice.instead
+            )
             try:
-                carried = self._carry_next(lane, turn, choice)
+                carried = self._carry_next(turn, choice, lane, term)
             except Unreachable as error:
                 if error.crowded:
-                    # It answers, and others have all the sessions that it bears: bulk mail looks again later.
-                    self._mark(standing.answered, choice.relay)
-                    if lane == Lane.BULK:
-                        break
-                    self._mark(standing.crowded, choice.relay)
-                    time.sleep(next(pauses))
-                    continue
-                unreachable = error
-                self._leave_out(choice.relay, Lane(lane), error)
+                    self._found_none(choice.relay, lane)
+                    crowded.add(choice.relay)
+                else:
+                    unreachable = error
+                    self._leave_out(choice.relay, lane, error)
                 continue
             if carried is None:
-                if not waits:
+                if time.monotonic() > look_until:
                     break
-                waits = False
                 time.sleep(LOOK_SECONDS)
                 continue
             begun += carried.begun
-            waits |= carried.waits
+            if carried.waits:
+                look_until = time.monotonic() + LOOK_ON_SECONDS
             if begun:
                 opened = _nothing
             self._heard(choice, carried)
@@ -195,9 +173,9 @@ class Sender:
         elif choice.probe:
             self._mark(standing.answered, choice.relay)
 
-    def _carry_next(self, lane: str, turn: Turn, choice: throttle.Choice) -> Carried | None:
+    def _carry_next(self, turn: Turn, choice: throttle.Choice, lane: Lane, term: Term) -> Carried | None:
         """Carry the next shard of a lane; return what was done, None where nothing is due. Raises Unreachable."""
-        if not self._answers(choice, lane):
+        if not self._answers(choice, lane, term):
             return None
         work, turn = self._take(lane, turn)
         if work is None:
@@ -209,9 +187,20 @@ class Sender:
         turns = [turn, *self._beside(turn, work.lease)]
         return self._carry(work, [self._as_guest(one) for one in turns])
 
+    def _waits(self, relay: Relay, lane: Lane, term: Term) -> bool:
+        """Wait until a crowded relay may be asked again, where no other is left. False: bulk mail looks again later."""
+        if lane is not Lane.BULK:
+            self._room(relay).wait(term.over)
+        return lane is not Lane.BULK
+
+    def _found_none(self, relay: Relay, lane: Lane) -> None:
+        """It answers, and others have all the sessions that it bears."""
+        self._mark(standing.answered, relay)
+        self._room(relay).found_none(lane)
+
     def _has_room(self, relay: Relay, lane: Lane) -> bool:
         """Give up sessions that what comes first is in need of; return whether a lane may use any at a relay now."""
-        return self._runner.run(self._room(relay).make(lane, self._pools.get(relay)))
+        return self._runner.run(self._room(relay).make(lane))
 
     def _as_guest(self, turn: Turn) -> Turn:
         """Return a turn that ends once its sessions are wanted: what is not on the wire by then goes in another."""
@@ -231,25 +220,32 @@ class Sender:
         with self.database.transaction() as session:
             now = database.now(session)
             found = throttle.beside(session, relays, lane, lease.provider, turn.relay, now=now)
-        free = [relay for relay in found if self._has_room(relay, lane)]
-        return [replace(turn, relay=relay, limited=True, opened=_nothing, instead=True) for relay in free]
+        return [replace(turn, relay=relay, limited=True, opened=_nothing, instead=True) for relay in found]
 
-    def _answers(self, choice: throttle.Choice, lane: str) -> bool:
+    def _answers(self, choice: throttle.Choice, lane: Lane, term: Term) -> bool:
         """Have a session with a relay of which nobody here knows whether it answers, before mail is taken for it.
 
         False: nothing is due, so that nobody need know. Raises Unreachable.
         """
         assert choice.relay is not None
-        known = self._pools.get(choice.relay)
-        if known and not known.doubted and not choice.probe:
+        room = self._room(choice.relay)
+        if room.pool.resting and not room.pool.doubted and not choice.probe:
             return True
         with self.database.transaction() as session:
             if shards.next_mailing(session, lane) is None:
                 return False
-        self._runner.run(knocking.knock(self._pool(choice.relay), choice, self.database))
+        term.lengthen(self._runner.run(self._knock(choice, choice.relay, lane)))
         return True
 
-    def _take(self, lane: str, turn: Turn) -> tuple[leasing.Work | None, Turn]:
+    async def _knock(self, choice: throttle.Choice, relay: Relay, lane: Lane) -> float:
+        """Have a session with a relay; return how many seconds that took. Raises Unreachable."""
+        room, began = self._room(relay), time.monotonic()
+        await knocking.knock(room.pool, choice, self.database)
+        took = time.monotonic() - began
+        room.had(opened_in=took, lane=lane)
+        return took
+
+    def _take(self, lane: Lane, turn: Turn) -> tuple[leasing.Work | None, Turn]:
         """Lease the next shard of a lane, unless hands are wanted elsewhere; return it with how it is to be carried."""
         with self.database.transaction() as session:
             if turn.yields_to and yielding.wanted(session, turn.yields_to):
@@ -258,10 +254,10 @@ class Sender:
             limited = work is not None and throttle.limited(session, turn.relay, work.lease.provider)
         return work, replace(turn, limited=limited)
 
-    def _choose(self, lane: Lane) -> throttle.Choice:
+    def _choose(self, lane: Lane, crowded: Collection[Relay]) -> throttle.Choice:
         with self.database.transaction() as session:
-            now = database.now(session)
-            return throttle.choose(session, self._relays[lane], lane, chance=self._dice.random(), now=now)
+            now, chance = database.now(session), self._dice.random()
+            return throttle.choose(session, self._relays[lane], lane, chance=chance, now=now, crowded=crowded)
 
     def _vouch(self, work: leasing.Work) -> bool:
         """Look at an alert or a drill before any of it goes; where it is not what was approved, halt it and say so."""
@@ -345,14 +341,17 @@ class Sender:
         """Carry a shard through all of these relays at once. Raises what one raises, and Unreachable where none of them answers."""
         load = Load(work.rows)
         carriers = [self._carrier(work, marks, turn, load) for turn in turns]
-        found = self._runner.run(self._together(carriers, turns))
+        found = self._runner.run(self._together(carriers, turns, work.lease.lane))
         done = [one for one in found if isinstance(one, Carried)]
         away = [(turn, one) for turn, one in zip(turns, found, strict=True) if isinstance(one, Unreachable)]
-        if len(done) + len(away) < len(found) or not done:
-            raise next(one for one in sorted(found, key=_away) if isinstance(one, BaseException))
+        failed = [one for one in found if isinstance(one, BaseException)]
+        if len(failed) > len(away) or not done:
+            raise min(failed, key=_away)
         for turn, error in away:
             if not error.crowded:
                 self._leave_out(turn.relay, work.lease.lane, error)
+            else:
+                self._found_none(turn.relay, work.lease.lane)
         refused = [one.refused if isinstance(one, Carried) else None for one in found]
         for turn, by in zip(turns[1:], refused[1:], strict=True):
             if by:
@@ -360,19 +359,36 @@ class Sender:
         begun, wait = sum(one.begun for one in done), min(one.wait for one in done)
         return Carried(begun, load.left + work.waits, wait, refused[0], waits=work.waits > 0)
 
-    async def _together(self, carriers: Sequence[Carrier], turns: Sequence[Turn]) -> list[Carried | BaseException]:
+    async def _together(
+        self, carriers: Sequence[Carrier], turns: Sequence[Turn], lane: Lane
+    ) -> list[Carried | BaseException | None]:
         """Return what became of each: nobody is left on the wire when it does."""
-        first, others = carriers[0], zip(carriers[1:], turns[1:], strict=True)
-        company = (self._after_a_knock(one, turn.relay) for one, turn in others)
-        return await asyncio.gather(first.carry(), *company, return_exceptions=True)
+        first = asyncio.ensure_future(carriers[0].carry())
+        others = zip(carriers[1:], turns[1:], strict=True)
+        company = (self._after_a_knock(one, turn.relay, lane, first) for one, turn in others)
+        return await asyncio.gather(first, *company, return_exceptions=True)
 
-    async def _after_a_knock(self, carrier: Carrier, relay: Relay) -> Carried:
-        """A relay that keeps us waiting keeps nothing of the shard waiting."""
-        await knocking.knock(self._pool(relay), throttle.Choice(relay, others=True), self.database)
-        return await carrier.carry()
+    async def _after_a_knock(
+        self, carrier: Carrier, relay: Relay, lane: Lane, first: asyncio.Future[Carried]
+    ) -> Carried | None:
+        """Carry what a relay beside the first takes. One that keeps us waiting keeps nothing of the shard waiting.
+
+        None: it was crowded until the first had done.
+        """
+        choice = throttle.Choice(relay, others=True)
+        while await self._room(relay).made(lane, first):
+            try:
+                await self._knock(choice, relay, lane)
+            except Unreachable as error:
+                if not error.crowded:
+                    raise
+                await asyncio.to_thread(self._found_none, relay, lane)
+            else:
+                return await carrier.carry()
+        return None
 
     def _carrier(self, work: leasing.Work, marks: journal.Journal, turn: Turn, load: Load) -> Carrier:
-        pool = self._pool(turn.relay)
+        pool = self._room(turn.relay).pool
         return Carrier(work, marks, turn, pool=pool, envelopes=self._envelopes, recorder=self._recorder, load=load)
 
     def _put_down(self, lease: shards.Lease, carried: Carried) -> bool:
@@ -393,19 +409,32 @@ class Sender:
 
     def close(self) -> None:
         """Say QUIT on every connection and end the loop."""
-        self._runner.run(self._rest())
+        self._rest.over()
+        self._quit()
         self._runner.close()
 
-    async def _rest(self) -> None:
-        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+    def _leave(self, lane: Lane) -> None:
+        """End the sessions of a lane's work, or let them rest."""
+        pools = [room.pool for room in self._rooms.values()]
+        resting = [one for one in pools if one.resting and one.opened_in > SLOW_SECONDS and lane is not Lane.BULK]
+        self._quit(but=resting)
+        for one in resting:
+            one.doubted = True  # it may fall silent meanwhile: the next work asks before it takes mail
+        if resting:
+            self._rest.begin()
 
-    def _pool(self, relay: Relay) -> Pool:
-        """Return the pool of connections to a relay, made on first use and kept."""
-        if relay not in self._pools:
-            self._pools[relay] = Pool(relay, helo=self._identity.domain)
-        return self._pools[relay]
+    def _quit(self, *, but: Collection[Pool] = ()) -> None:
+        async def close() -> None:
+            await asyncio.gather(*(room.pool.close() for room in self._rooms.values() if room.pool not in but))
+
+        self._runner.run(close())
+
+    def _wanted(self) -> bool:
+        """Return whether anybody needs the room of sessions that rest."""
+        return any(room.needed() for room in self._rooms.values() if room.pool.resting)
 
     def _room(self, relay: Relay) -> Room:
+        """Return the room at a relay with our connections there, made on first use and kept."""
         if relay not in self._rooms:
-            self._rooms[relay] = Room(self.database, relay)
+            self._rooms[relay] = Room(self.database, relay, Pool(relay, helo=self._identity.domain))
         return self._rooms[relay]

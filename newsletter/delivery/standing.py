@@ -1,7 +1,7 @@
 """What is known of a relay beside its URL: whether it answers, what its refusals taught, how old it is. Rows for all workers.
 
 A row is one account at one relay (`Relay.key`). What was written before accounts were told apart stands under host:port alone
-and holds for each account there until it has a row of its own.
+and holds for each account there until it has a row of its own. One under the host alone is of `delivery.needs`.
 """
 
 from collections.abc import Sequence
@@ -26,8 +26,6 @@ With the sweep that finds its mail it is in use again within a minute of its cha
 """
 LONGEST = timedelta(minutes=2)
 """Nobody closes a relay for so long: it was closed before the clock was set back."""
-CROWDED = timedelta(seconds=10)
-"""So long after somebody found no session left there, others hold back."""
 SLOWEST = 0.1
 FULL = {Limit.ACCOUNT_DAY: timedelta(hours=1), Limit.ACCOUNT_HOUR: timedelta(minutes=10)}
 """How long bulk mail, and all else while another relay has room, stays away from one that has had enough of it."""
@@ -168,26 +166,6 @@ _ANSWERED = text(
     "UPDATE relay_state SET closed_until = NULL, closed_since = NULL, refuses = false"
     " WHERE name = :relay AND closed_until IS NOT NULL"
 )
-
-
-def crowded(session: Session, relay: Relay) -> None:
-    """Remember that what comes first found no session left at a relay."""
-    _have(session, relay)
-    session.execute(_CROWDED, _names(relay))
-
-
-_CROWDED = text("UPDATE relay_state SET crowded_at = clock_timestamp() WHERE name = :relay")
-
-
-def crowded_at(session: Session, relay: Relay, *, within: timedelta = CROWDED) -> datetime | None:
-    """Return when what comes first last found no session left at a relay; None where that is longer ago."""
-    return session.execute(_CROWDED_AT, _names(relay) | {"within": within}).scalar_one_or_none()
-
-
-_CROWDED_AT = text("""
-    SELECT crowded_at FROM relay_state
-    WHERE name = :relay AND crowded_at BETWEEN clock_timestamp() - :within AND clock_timestamp()
-""")
 
 
 def warmed(session: Session, relay: Relay, warming: Warming) -> None:

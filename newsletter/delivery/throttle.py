@@ -7,7 +7,7 @@ Locked in one order: what is known of the relay (`standing`), its pace, the pace
 Whoever grants or gives back holds the first, so what is read of the quota (`quotas`) is what is spent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -52,18 +52,29 @@ class Choice:
     instead: bool = False
 
 
-def choose(session: Session, relays: Sequence[Relay], lane: Lane, *, chance: float, now: datetime) -> Choice:
+def choose(
+    session: Session,
+    relays: Sequence[Relay],
+    lane: Lane,
+    *,
+    chance: float,
+    now: datetime,
+    crowded: Collection[Relay] = (),
+) -> Choice:
     """Choose a relay by weight among those that answer and have some of their quota left.
 
     chance   0.0 … 1.0, the caller's dice
+    crowded  those that had no session for the caller
 
-    One that has had enough of the hour or the day, by its own word, is asked only where no other is left.
+    One that has had enough of the hour or the day, by its own word, is asked only where no other is left; and one that is
+    crowded only where not even such a one is.
 
     A relay that did not answer is chosen again by one process every ten seconds, which learns whether it is back. One that
     is away for a while, or has used up its hour or day, can have later what another refuses: for that nothing is halted.
     """
     able: list[Relay] = []
     full: list[Relay] = []
+    busy: list[Relay] = []
     away, waited_for, whys = list[Relay](), set[Relay](), list[str]()
     for relay in relays:
         known = standing.of(session, relay)
@@ -75,13 +86,18 @@ def choose(session: Session, relays: Sequence[Relay], lane: Lane, *, chance: flo
         elif why := _spent(session, relay, known, lane, now=now):
             whys.append(why)
             waited_for.add(relay)
+        elif relay in crowded:
+            busy.append(relay)
+            waited_for.add(relay)
         else:
             (full if known.full_until(now) else able).append(relay)
-    left = able or full
+    free = able or full
     for relay in away:
-        if standing.probe(session, relay, patient=not left):
-            return Choice(relay, probe=True, others=bool(left), instead=bool(left or waited_for - {relay}))
-    others, why = len(able) + len(full) > 1, None if left else min(whys, default=None)
+        if standing.probe(session, relay, patient=not free):
+            return Choice(relay, probe=True, others=bool(free), instead=bool(free or waited_for - {relay}))
+    left = free or busy
+    others = len(able) + len(full) > 1 or (not free and len(busy) > 1)
+    why = None if left else min(whys, default=None)
     return Choice(_weighted(left, chance), why, others=others, instead=bool(able) and (others or bool(waited_for)))
 
 

@@ -1,5 +1,6 @@
-"""How a shard is to be carried, and what was done of it: values."""
+"""How a shard is to be carried, for how long, and what was done of it."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -55,3 +56,22 @@ class Turn:
     heed: Callable[[], object] = lambda: None
     probing: bool = False
     instead: bool = False
+
+
+class Term:
+    """How long a sender works at a lane.
+
+    until   asked again and again: True ends it at once
+    """
+
+    def __init__(self, seconds: float, until: Callable[[], bool]) -> None:
+        self.until = until
+        self._end = time.monotonic() + seconds
+
+    def over(self) -> bool:
+        """Return whether no further message may be begun."""
+        return time.monotonic() > self._end or self.until()
+
+    def lengthen(self, seconds: float) -> None:
+        """Add what it took until a relay had greeted: one that takes longer than a turn would never have any mail."""
+        self._end += seconds

@@ -15,7 +15,8 @@ class RelayState(Base):
     refuses                     it is closed because it refuses us, which time alone does not mend
     slowed_to, slowed_until     messages a second, as its refusals taught us
     full_until                  it said that the day's quota is used up
-    crowded_at                  when an alert or a service mail last found no session left there (`delivery.crowding`)
+    crowded_at                  when an alert or a service mail last found no session left there; in a row of the host alone, like
+    crowded_lane, crowded_since whose turn it is there, and since when (`delivery.needs`)
     first_used_at               where its warm-up would have begun, had every day since counted (`delivery.warming`)
     young_since, young_used     the day of the warm-up that it is at, and what bulk mail used of it
     """
@@ -30,6 +31,8 @@ class RelayState(Base):
     slowed_until: Mapped[datetime | None]
     full_until: Mapped[datetime | None]
     crowded_at: Mapped[datetime | None]
+    crowded_lane: Mapped[str | None]
+    crowded_since: Mapped[datetime | None]
     first_used_at: Mapped[datetime | None]
     young_since: Mapped[datetime | None]
     young_used: Mapped[int] = mapped_column(BIGINT, server_default="0")

@@ -319,6 +319,9 @@ class Connection(asyncio.Protocol):
             await asyncio.wait_for(self._resting, self._manners.goodbye)
         except TimeoutError:
             self._end("no answer in time")
+        except asyncio.CancelledError:
+            self._end("interrupted")
+            raise
 
     def _wait(self, seconds: float) -> None:
         self._deadline = self._loop.time() + seconds

@@ -1,7 +1,7 @@
 """Connections to one relay, and how envelopes are drawn through them.
 
 Up to `relay.connections` sessions draw from one cargo, so the fast one takes more, and each message is stamped only when
-somebody is there to send it. Sessions stay open from one call to the next, in the loop they were opened in.
+somebody is there to send it. Sessions rest from one call to the next, in the loop they were opened in, until somebody ends them.
 """
 
 import asyncio
@@ -79,6 +79,8 @@ class Pool:
         self._greeted = False
         self.doubted = False
         """Whether the last session could not be opened: who asks next asks alone, by `knock`."""
+        self.opened_in = 0.0
+        """How many seconds it took to open the last session."""
         self._plainly_until = 0.0
         self._idle: deque[Connection] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -106,8 +108,16 @@ class Pool:
         """
         self._settle_in()
         self.doubted = True
-        await self.give_back(await self.idle() or await self._patiently(brief, another))
+        await self.give_back(await self._rested(brief) or await self._patiently(brief, another))
         self.doubted = False
+
+    async def _rested(self, brief: float | None) -> Connection | None:
+        """Return a session that still lives, None where none rested. The relay may have gone silent since, with all of them."""
+        try:
+            async with asyncio.timeout(brief):
+                return await self.idle()
+        except TimeoutError:
+            raise Unreachable(self.relay, Cause.SILENT, f"no answer within {brief:g} s") from None
 
     async def _patiently(self, brief: float | None, another: Callable[[], bool]) -> Connection:
         """Open a session with a relay that may be ill: one that is not greeted has another tried beside it.
@@ -165,6 +175,7 @@ class Pool:
         return None
 
     async def _open(self, manners: Manners, *, plainly: bool = False) -> Connection:
+        began = time.monotonic()
         connection = await Connection.open(
             self.relay,
             helo=self._helo,
@@ -172,7 +183,7 @@ class Pool:
             manners=manners,
             plainly=plainly or self._plainly,
         )
-        self._greeted = True
+        self._greeted, self.opened_in = True, time.monotonic() - began
         return connection
 
     @property

@@ -3,12 +3,13 @@
 import threading
 import time
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate, chain, takewhile
 
 import pytest
 from sqlalchemy import text
 
-from newsletter.delivery import crowding, standing
+from newsletter.delivery import crowding, needs
 from newsletter.issues import digests
 from newsletter.journeys import alert, joining, publish
 from newsletter.ledger.mailings import Lane
@@ -20,15 +21,16 @@ from tests.fakes import smtp
 
 
 class Small(smtp.Sink):
-    """A server that bears so many sessions at once."""
+    """A server that bears so many sessions at once; those `beside` it, by another port, count as well."""
 
     most = 4
     now = 0
+    beside = None
 
     async def serve(self, reader, writer):
         self.now += 1
         try:
-            if self.now > self.most:
+            if self.now + (self.beside.now if self.beside else 0) > self.most:
                 writer.write(b"421 4.7.0 Error: too many concurrent connections from this client\r\n")
                 writer.close()
             else:
@@ -48,12 +50,16 @@ def crew(small, tmp_path, database_urls, request):
     """Return a product for each of several processes, and whom to alert."""
     url = f"{small.url}?{getattr(request, 'param', 'connections=4')}"
     found = [house.build(tmp_path, database_urls, url) for _ in range(4)]
-    with found[0].parts.database.transaction() as session:
-        digests.add(session, "few", name="few", languages=("en",), rhythm=Rhythm.WEEKLY)
-    house.add_readers(found[0], tmp_path, [f"few{number}@example.net" for number in range(5)], digest="few")
+    few(found[0], tmp_path)
     yield found
     for one in found:
         one.close()
+
+
+def few(made, tmp_path, readers=5):
+    with made.parts.database.transaction() as session:
+        digests.add(session, "few", name="few", languages=("en",), rhythm=Rhythm.WEEKLY)
+    house.add_readers(made, tmp_path, [f"few{number}@example.net" for number in range(readers)], digest="few")
 
 
 def digest(made, tmp_path, readers):
@@ -139,6 +145,96 @@ def test_a_service_mail_has_one_beside_an_alert(small, crew, tmp_path):
     assert len(small.messages) < 300, "beside an alert"
 
 
+@pytest.mark.parametrize(("most", "senders"), [(1, 1), (2, 2)], ids=["one", "two"])
+def test_a_service_mail_has_its_turn_where_alerts_hold_each_session(small, crew, tmp_path, most, senders):
+    """Each sender of the alert kept its last session to its end, and compose.yml runs two: no confirmation so long."""
+    transactional, *urgent = crew[: senders + 1]
+    small.most = most
+    house.add_readers(transactional, tmp_path, [f"few{number}@example.org" for number in range(300)], digest="few")
+    house.add_readers(transactional, tmp_path, [f"few{number}@gmail.com" for number in range(300)], digest="few")
+    alarm(transactional, tmp_path)
+    with working("urgent", *urgent):
+        handed_over(small, "few")
+        time.sleep(1.0)
+        joining.ask(transactional.parts, Wish("ann@example.org", "en", {"few": "weekly"}))
+        joining.work(transactional.parts)
+        with working("transactional", transactional):
+            assert handed_over(small, "ann") < 8.0
+            at = len(small.messages)
+            time.sleep(3.0)
+            assert len(small.messages) - at > 3, "the alert goes on"
+    assert len(small.messages) < 600, "beside an alert"
+
+
+def test_an_alert_does_not_wait_for_the_end_of_service_mail(small, crew, tmp_path):
+    """It had no session of the only one until all thirty-five had gone; and these go on beside it, in turns."""
+    service, urgent, *_ = crew
+    small.most = 1
+    house.add_readers(service, tmp_path, [f"few{number}@example.org" for number in range(200)], digest="few")
+    for number in range(100):
+        joining.ask(service.parts, Wish(f"ann{number}@example.org", "en", {"few": "weekly"}))
+    joining.work(service.parts)
+    with working("transactional", service):
+        handed_over(small, "ann")
+        alarm(urgent, tmp_path)
+        with working("urgent", urgent):
+            assert handed_over(small, "few") < 2.0
+            began = len(small.messages)
+            time.sleep(13)
+    since = [one.recipient[:3] for one in small.messages[began:]]
+    assert min(since.count("few"), since.count("ann")) >= 0.2 * len(since)
+
+
+def test_an_alert_has_a_session_through_another_door_of_the_same_server(small, tmp_path, database_urls):
+    """Servers count by our address: bulk mail through one port kept alerts of another out, and nobody told it of the need."""
+    with smtp.running(Small(delay_seconds=small.delay_seconds)) as door:
+        door.beside, small.beside = small, door
+        made = [
+            house.build(
+                tmp_path, database_urls, f"{small.url}?connections=4", relay_url_urgent=f"{door.url}?connections=4"
+            )
+            for _ in range(2)
+        ]
+        bulk, urgent = made
+        few(urgent, tmp_path)
+        digest(bulk, tmp_path, 800)
+        with working("bulk", bulk):
+            time.sleep(1)
+            alarm(urgent, tmp_path)
+            with working("urgent", urgent):
+                assert handed_over(door, "few") < 2.0
+        for one in made:
+            one.close()
+
+
+def test_an_alert_asks_for_a_session_at_its_second_relay_too(small, sink, tmp_path, database_urls):
+    """Half of its promised pace stayed away for as long as a digest held the only session there, and nobody was asked for it."""
+    small.most = 1
+    urgently = f"{sink.url}?rate=10&weight=1000 {small.url}?rate=10"
+    made = [
+        house.build(tmp_path, database_urls, f"{small.url}?connections=4", relay_url_urgent=urgently) for _ in range(2)
+    ]
+    bulk, urgent = made
+    few(urgent, tmp_path, 200)
+    digest(bulk, tmp_path, 800)
+    with working("bulk", bulk):
+        time.sleep(1)
+        alarm(urgent, tmp_path)
+        with working("urgent", urgent):
+            handed_over(sink, "few")
+            assert handed_over(small, "few") < 3.0
+    for one in made:
+        one.close()
+
+
+def test_a_stranger_who_has_all_sessions_is_not_pressed():
+    """A server that counts connections in a minute, those it turns away among them, would keep us out for as long as we ask."""
+    found = crowding.pauses()
+    first = [next(found) for _ in range(4)]
+    assert sum(first) <= 2.0, "ours give way within a moment"
+    assert sum(1 for _ in takewhile(lambda at: at < 60, accumulate(chain(first, found)))) <= 18
+
+
 def test_bulk_mail_goes_on_beside_an_alert_and_after_it(small, crew, tmp_path):
     """It gives up half, not all: a digest that stops for each service mail would never be over."""
     urgent, bulk, *_ = crew
@@ -156,30 +252,67 @@ def test_bulk_mail_goes_on_beside_an_alert_and_after_it(small, crew, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("held", "lane", "stay"),
+    ("held", "lane", "turn", "stay"),
     [
-        (8, "bulk", 4),
-        (3, "bulk", 1),
-        (1, "bulk", 0),
-        (0, "bulk", 0),
-        (8, "urgent", 4),
-        (1, "urgent", 1),
-        (0, "urgent", 0),
-        (1, "transactional", 1),
+        (8, "bulk", "urgent", 4),
+        (3, "bulk", "urgent", 1),
+        (1, "bulk", "transactional", 0),
+        (0, "bulk", "urgent", 0),
+        (8, "urgent", "transactional", 4),
+        (8, "urgent", "urgent", 4),
+        (1, "urgent", "urgent", 1),
+        (0, "urgent", "urgent", 0),
+        (1, "urgent", "transactional", 0),
+        (1, "transactional", "transactional", 1),
+        (1, "transactional", "urgent", 0),
     ],
 )
-def test_who_holds_sessions_keeps_half_of_them(held, lane, stay):
-    """An alert never loses its last one, or two lanes would take it from each other for ever."""
-    assert crowding.kept(held, Lane(lane)) == stay
+def test_who_holds_sessions_keeps_half_of_them(held, lane, turn, stay):
+    """An alert loses its last one in the turn of service mail alone: two alerts would take it from each other for ever."""
+    assert crowding.kept(held, Lane(lane), Lane(turn)) == stay
 
 
 def test_one_that_found_none_is_remembered_for_a_moment(newsletter):
-    """Bulk mail holds back for ten seconds, and after the clock was set back not for an hour."""
-    relay = Relay.parse("smtp://127.0.0.1:9")
+    """Bulk mail holds back for ten seconds, and after the clock was set back not for an hour; by whichever port the alert goes."""
+    relay, door = Relay.parse("smtp://127.0.0.1:9"), Relay.parse("smtp://127.0.0.1:10")
     with newsletter.parts.database.transaction() as session:
-        assert standing.crowded_at(session, relay) is None
-        standing.crowded(session, relay)
-        assert standing.crowded_at(session, relay)
-        assert standing.crowded_at(session, relay, within=timedelta(0)) is None
+        assert needs.known(session, relay)[0] is None
+        needs.tell(session, relay, Lane.URGENT)
+        need, now = needs.known(session, door)
+        assert need == needs.Need(need.at, Lane.URGENT, need.at)
+        assert need.at <= now
+        assert needs.known(session, relay, within=timedelta(0))[0] is None
         session.execute(text("UPDATE relay_state SET crowded_at = now() + interval '1 hour'"))
-        assert standing.crowded_at(session, relay) is None
+        assert needs.known(session, relay)[0] is None
+
+
+NOW = datetime(2026, 11, 27, 9, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("lane", "seconds", "turn"),
+    [
+        ("transactional", 3.9, "urgent"),
+        ("transactional", 4, "transactional"),
+        ("urgent", 5.9, "urgent"),
+        ("urgent", 6, "anew"),
+        ("transactional", -1, "transactional"),
+    ],
+)
+def test_alerts_and_service_mail_have_the_room_in_turns(lane, seconds, turn):
+    """Neither waits until the other is over, and the other has two seconds in which nobody begins its own turn anew."""
+    need = needs.Need(NOW, Lane.URGENT, NOW)
+    then = NOW + timedelta(seconds=seconds)
+    following = need.again(Lane(lane), then)
+    assert following.at == then
+    assert following.lane is (Lane.URGENT if turn == "anew" else Lane(turn))
+    assert following.since == (NOW if turn == "urgent" else then)
+
+
+def test_a_lane_leaves_the_room_to_the_other_for_a_moment():
+    """Who gave its session up would else have it back before the other, that tries once a second, has asked."""
+    need = needs.Need(NOW, Lane.TRANSACTIONAL, NOW)
+    assert need.left(Lane.URGENT, NOW + timedelta(seconds=1)) == timedelta(seconds=1.5)
+    assert need.left(Lane.URGENT, NOW + timedelta(seconds=3)) == timedelta(0)
+    assert need.left(Lane.URGENT, NOW - timedelta(hours=1)) == timedelta(0), "the clock was set back"
+    assert need.left(Lane.TRANSACTIONAL, NOW) == timedelta(0)

@@ -15,7 +15,9 @@ from newsletter.ledger.mailings import Lane
 from newsletter.relay.manners import Manners
 from newsletter.relay.opening import Unreachable
 from newsletter.relay.pool import Pool
+from newsletter.relay.target import Relay
 from tests import house
+from tests.delivery.test_carrying import under_way
 from tests.fakes import smtp
 
 QUICK = replace(Manners(), connect=2, greeting=1.5, knock=0.3)
@@ -97,3 +99,90 @@ def test_a_silent_relay_is_asked_on_by_one_of_many(mute, newsletter):
     with newsletter.parts.database.transaction() as session:
         assert standing.of(session, relay).closed_since is not None
         assert not standing.probe(session, relay, patient=True)
+
+
+@dataclass
+class Full(smtp.Sink):
+    """A server that has no session for anybody. ever: how many asked."""
+
+    ever: int = 0
+
+    async def serve(self, reader, writer):
+        self.ever += 1
+        writer.write(b"421 4.7.0 Error: too many concurrent connections from this client\r\n")
+        writer.close()
+
+
+@pytest.mark.parametrize("lane", ["urgent", "bulk"])
+def test_a_crowded_relay_is_left_to_itself_while_another_has_room(sink, tmp_path, database_urls, lane):
+    """It was asked again and again by its weight, for a turn and the next, while the other idled: none of fifty in a minute."""
+    with smtp.running(Full()) as full:
+        url = f"{full.url}?weight=1000 {sink.url}"
+        made = alarmed(tmp_path, database_urls, url) if lane == "urgent" else house.build(tmp_path, database_urls, url)
+        if lane == "bulk":
+            under_way(made, tmp_path, 50)
+        assert made.deliver(lane, seconds=5) == len(sink.messages) == 50
+        made.close()
+    assert full.ever <= 2
+
+
+def test_a_crowded_relay_is_asked_again_where_no_other_answers(tmp_path, database_urls):
+    """It had no session for a moment; the other is gone."""
+
+    class Once(Full):
+        async def serve(self, reader, writer):
+            await (super().serve if self.ever < 2 else super(Full, self).serve)(reader, writer)
+
+    with smtp.running(Once()) as crowded:
+        made = alarmed(tmp_path, database_urls, f"{crowded.url}?weight=1000 smtp://127.0.0.1:9")
+        assert made.deliver("urgent", seconds=5) == len(crowded.messages) == 50
+        made.close()
+
+
+@dataclass
+class Turns(smtp.Sink):
+    """A server that falls silent."""
+
+    mute: bool = False
+
+    async def serve(self, reader, writer):
+        if self.mute:
+            await reader.read()
+        else:
+            await super().serve(reader, writer)
+
+
+def test_a_relay_that_went_silent_since_the_last_turn_keeps_no_alert_waiting(sink, tmp_path, database_urls):
+    """Nobody knocked at a relay that had been well, though no session was left there: half a minute, with readers in hand."""
+    with smtp.running(Turns()) as other:
+        made = alarmed(tmp_path, database_urls, f"{other.url}?weight=1000 {sink.url}")
+        assert made.deliver("urgent", seconds=20) == 50
+        other.mute = True
+        (tmp_path / "alert.md").write_text("# Again\n\nPlease call again.\n")
+        alert.send(made.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
+        made.sweep()
+        began = time.monotonic()
+        assert made.deliver("urgent", seconds=20) == 50
+        assert time.monotonic() - began < knocking.BRIEF_SECONDS + 3
+        made.close()
+
+
+def test_a_session_that_rested_is_asked_no_longer_than_its_relay_is_waited_for():
+    """A machine that lost its power says nothing to NOOP either, and each of eight sessions was asked for five seconds."""
+
+    async def main(url):
+        pool = Pool(Relay.parse(url), helo="sender.example", manners=replace(Manners(), idle=0))
+        await pool.knock()
+        for one in [await pool.borrow(plainly=True) for _ in range(2)]:
+            await pool.give_back(one)
+        assert pool.resting == 3
+        began = time.monotonic()
+        with pytest.raises(Unreachable):
+            await pool.knock(brief=0.3)
+        took = time.monotonic() - began
+        await pool.close()
+        return took
+
+    server = smtp.Scripted(script={"NOOP": b""})
+    with smtp.running(server):
+        assert asyncio.run(main(server.url)) < 1.0
