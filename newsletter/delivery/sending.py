@@ -42,7 +42,7 @@ log = structlog.get_logger()
 STUCK = timedelta(minutes=1)
 """How long a shard rests that has neither mail to send nor an outcome for each row."""
 
-LOOK_SECONDS, LOOK_ON_SECONDS = 0.25, 1.25
+LOOK_SECONDS, LOOK_ON_SECONDS = 0.25, 0.75
 """How often, and for how long, it is looked again for readers who wait for an older mail; after that a sweep does."""
 
 

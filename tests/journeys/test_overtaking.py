@@ -166,16 +166,16 @@ def test_a_worker_killed_on_the_machine_is_not_waited_for(newsletter, tmp_path, 
 
 
 def test_waiting_asks_the_database_a_few_times_a_second_and_then_the_sweep(newsletter, tmp_path, words, sink):
-    """A wire may hang for ten minutes: a turn looks for three seconds, and leaves its process to others."""
+    """A wire may hang for ten minutes: a turn looks for some eight seconds, and leaves its process to others."""
     number = sent(newsletter, tmp_path, words, 2)
     announce(newsletter, number, upto=2)
     better = update(newsletter, tmp_path, number)
     began = time.monotonic()
     newsletter.deliver("urgent")
-    assert 2 < time.monotonic() - began < 8
+    assert 4 < time.monotonic() - began < 15
     with newsletter.parts.database.transaction() as session:
         fence = session.execute(text("SELECT fence FROM shard WHERE mailing_id = :it"), {"it": better}).scalar_one()
-    assert 2 < fence <= 13
+    assert 2 < fence <= 25
     assert sink.messages == []
     time.sleep(1)
     assert "urgent" in newsletter.sweep().lanes
