@@ -63,9 +63,11 @@ def _say_blocked(session: Session, mailing_id: int, *, now: datetime) -> None:
 
     Standards §16: it is never the reader's fault, and only an operator mends it.
     """
+    if refusals.lately(session, refusals.Blocked(0, 0).message, since=now - DAY):
+        return  # to count costs a look at all of the day's service mail
     fared = service.lately(session)
-    news = refusals.Blocked(fared.refused, fared.tried)
-    if thresholds.blocked(fared.tried, fared.refused) and not refusals.lately(session, news.message, since=now - DAY):
+    if thresholds.blocked(fared.tried, fared.refused):
+        news = refusals.Blocked(fared.refused, fared.tried)
         log.error("service mail blocked", refused=fared.refused, tried=fared.tried)
         refusals.add(session, mailing_id, news, halted=False)
         hooks.add(session, Event.BLOCKED, refused=fared.refused, tried=fared.tried)
