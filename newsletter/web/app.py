@@ -1,19 +1,21 @@
 """The application: routes, and the product it stands on."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
+import structlog
 from fastapi import FastAPI
 
-from newsletter import assembly, logs
+from newsletter import assembly, database, logs
 from newsletter.assembly import Newsletter
-from newsletter.database import DatabaseUnreachable, DiskFull
 from newsletter.journeys import leaving
 from newsletter.journeys.headcount import Headcount
 from newsletter.web import api, choosing, console, hooks, joining, privacy, public, refusals, security, stopping
 from newsletter.web.fresh import Fresh
 from newsletter.web.pages import Pages
 from newsletter.web.turns import Turns
+
+log = structlog.get_logger()
 
 
 def create(newsletter: Newsletter | None = None) -> FastAPI:
@@ -23,9 +25,12 @@ def create(newsletter: Newsletter | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        # What this machine accepted while the database was away, or its disk full: pages start all the same.
-        with suppress(DatabaseUnreachable, DiskFull):
+        # What this machine accepted while the database was away, or its disk full. Whatever becomes of it, the pages start: by
+        # them people leave, and alerts are stopped.
+        try:
             leaving.drain(made.parts)
+        except database.FAILURES:
+            log.exception("wishes wait")
         yield
         made.close()
 

@@ -210,6 +210,18 @@ def test_who_leaves_everything_is_not_asked_by_a_worker_that_holds_her_question(
     assert ask(newsletter, "SELECT state, reason FROM delivery") == [("cancelled", "unsubscribed")]
 
 
+def test_who_leaves_everything_by_a_page_is_not_asked(newsletter, tmp_path, database_urls, sink):
+    """The pages may end that question as well: the wish was refused as a whole there, and lay in a spool."""
+    second(newsletter)
+    bring(newsletter, tmp_path, 1, evidence="paper")
+    have_asked(newsletter, bring(newsletter, tmp_path, 1, digest="news"))
+    web = house.build(tmp_path, database_urls, sink.url, web=True)
+    assert leaving.leave_everything(web.parts, pages_of(newsletter, 1))
+    web.close()
+    assert ask(newsletter, "SELECT state FROM delivery") == [("cancelled",)]
+    assert ask(newsletter, "SELECT ended_at FROM subscription WHERE ended_at IS NULL") == []
+
+
 def test_who_has_answered_meanwhile_is_not_asked(newsletter, tmp_path, sink):
     """Whoever said yes by another mail, or no to this one, has answered."""
     have_asked(newsletter, bring(newsletter, tmp_path, 3))
