@@ -138,9 +138,10 @@ _SENTENCE = re.compile(r"(?<=[.!?…؟])\s+")
 _ASKS, _SPEAKS_FOR_ANOTHER = re.compile(r"[?؟]"), re.compile('["“”„«»]')
 # Whoever asks to be kept names what is not to be done: "never remove me". "I cannot unsubscribe by your link" asks for it.
 _KEEPS = re.compile(
-    r"\b(?:do not|don't|dont|never|not to)\s+(?:\w+\s+){0,2}?(?:unsubscribe|remove me|take me off|cancel my|opt me out|do it)\b"
-    r"|\bnicht (?:ab|aus|abmelden|austragen|abbestellen)\b|\bne (?:me |m')?(?:desabonn|desinscri|retir)\w+"
-    r"|(?:لغو|حذف) ن\w+|\bلا (?:تلغ|تحذف|تزيل)\w*"
+    r"\b(?:do not|don't|dont|never|not to)\s+(?:(?:ever|please|yet|want to|want you to|mean to)\s+)*"
+    r"(?:unsubscribe|remove me|take me off|cancel my|opt me out|do it)\b(?!\s+(?:link|button|option|page))"
+    r"|\b(?:melden|tragen) sie mich (?:\w+ )?nicht (?:ab|aus)\b|\bne (?:me |m')?(?:desabonn|desinscri|retir)\w+"
+    r"|(?:لغو|حذف) نكن\w*|\bلا (?:تلغ|تحذف|تزيل)\w*"
 )
 # Forms that no list can hold: "don't", "n'arrêtez", and the Persian verb, which is denied by its first letter.
 _DENYING = re.compile(r".+n't|n'.+|نمي.*|ن(?:كن|شو|فرست|خواه|بايد|دار).*").fullmatch
