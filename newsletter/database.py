@@ -70,6 +70,11 @@ PASSING = (DatabaseUnreachable, DiskFull, OperationalError)
 """What passes: it restarts, somebody makes room on its disk, another transaction lets go of its rows."""
 
 
+def held_up(error: BaseException) -> bool:
+    """Return whether something failed for rows alone that somebody else holds: all others can be had."""
+    return isinstance(getattr(error, "orig", None) or error, (refusals.LockNotAvailable, refusals.DeadlockDetected))
+
+
 class Database:
     """An engine and the vault. Made once per process, after any fork."""
 

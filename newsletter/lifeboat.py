@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import structlog
 
-from newsletter.database import PASSING, Database, DatabaseUnreachable, NotMigrated
+from newsletter.database import PASSING, Database, DatabaseUnreachable, NotMigrated, held_up
 from newsletter.delivery.sending import Sender
 from newsletter.ledger import shards
 from newsletter.relay.opening import Unreachable
@@ -32,12 +32,16 @@ Result = TypeVar("Result")
 def attempt(chore: Callable[[], Result], otherwise: Result) -> Result:
     """Return what a chore returns; `otherwise` where it fails, and the log says so: it keeps no other from its turn.
 
-    Raises PASSING and NotMigrated: while the database is away the others would fail as well.
+    Raises PASSING and NotMigrated: while the database is away the others would fail as well. Rows that somebody keeps locked are
+    the matter of one chore.
     """
     try:
         return chore()
-    except (*PASSING, NotMigrated):
-        raise
+    except (*PASSING, NotMigrated) as error:
+        if not held_up(error):
+            raise
+        log.exception("chore failed")
+        return otherwise
     except Exception:
         log.exception("chore failed")
         return otherwise

@@ -5,7 +5,9 @@ import threading
 import time
 from contextlib import suppress
 
+import psycopg
 import pytest
+from sqlalchemy import text
 
 from newsletter.campaigns.errands import Act
 from newsletter.database import DatabaseUnreachable
@@ -15,7 +17,7 @@ from newsletter.lifeboat import each
 from newsletter.operators.roles import Role
 from tests import house
 from tests.delivery.test_carrying import wait_for
-from tests.journeys import nights
+from tests.journeys import nights, traces
 from tests.operators.crew import Crew
 
 NO_ALERT = "INSERT INTO hook_call (event, facts) VALUES ('stopped', '{}')"
@@ -188,4 +190,19 @@ def test_what_fails_keeps_no_other_from_its_turn_but_a_database_that_is_away():
     each([fails, lambda: done.append(1)])
     with pytest.raises(DatabaseUnreachable):
         each([away, lambda: done.append(2)])
+    assert done == [1]
+
+
+def test_rows_that_somebody_keeps_locked_end_one_chore_alone(newsletter, database_urls):
+    """The pages' role can lock a delivery for hours, and the team would hear of no stop meanwhile."""
+    done = []
+
+    def waits():
+        with newsletter.parts.database.transaction() as session:
+            session.execute(text("SET LOCAL lock_timeout = '100ms'"))
+            session.execute(text("LOCK TABLE refusal"))
+
+    with psycopg.connect(traces.plain(database_urls.owner)) as somebody:
+        somebody.execute("LOCK TABLE refusal")
+        each([waits, lambda: done.append(1)])
     assert done == [1]
