@@ -35,6 +35,8 @@ HEAD_AT = 5
 """The hour, UTC, from which the day's head is mailed."""
 HEAD_KEEPS = timedelta(days=3)
 DISABLED_KEEPS = timedelta(days=3)
+A_MOMENT = timedelta(minutes=1)
+"""So far apart may stand what was done and what was written down of it."""
 NEWEST_ACTS = 500
 """Among so many it is looked up who disabled somebody: that was a minute ago."""
 
@@ -224,7 +226,10 @@ def _mail_disabled(session: Session, parts: Parts, gone: OperatorView, *, now: d
     from newsletter.composer import calendars
 
     everyone, at = people.informed(session, now=now), gone.disabled_at or now
-    actor, names = _who_disabled(session, gone.id), {str(one.id): one.name for one in people.listed(session)}
+    actor, names = (
+        _who_disabled(session, gone.id, since=at - A_MOMENT),
+        {str(one.id): one.name for one in people.listed(session)},
+    )
     hooks.add(session, Event.DISABLED, operator=gone.id)
 
     def write(language: str) -> TeamContent:
@@ -242,9 +247,12 @@ def _mail_disabled(session: Session, parts: Parts, gone: OperatorView, *, now: d
     return len(everyone)
 
 
-def _who_disabled(session: Session, operator_id: int) -> str:
-    """Return as whom the audit names them; "": it does not, as where it was written past the program."""
-    acts = audit.listed(session, limit=NEWEST_ACTS)
+def _who_disabled(session: Session, operator_id: int, *, since: datetime) -> str:
+    """Return as whom the audit names them; "": it does not, as where it was written past the program.
+
+    since   an earlier act was another's: they had been let back in
+    """
+    acts = (one for one in audit.listed(session, limit=NEWEST_ACTS) if one.at >= since)
     found = (one for one in acts if one.act == "operator.disabled" and one.facts.get("operator") == operator_id)
     return next((one.actor for one in found), "")
 

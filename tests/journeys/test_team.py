@@ -176,6 +176,20 @@ def test_who_was_disabled_past_the_program_is_told_of_as_that(newsletter, pages,
         assert "the record does not say by whom" in " ".join(plain(mail).split())
 
 
+def test_nobody_is_named_for_what_they_did_once_before(newsletter, pages, crew, sink, database_urls):
+    """Noor ended it in May, and Mina came back: today it is past the program, and not Noor's."""
+    mina, noor = crew.member(), crew.member(name="Noor Holm")
+    with newsletter.parts.database.transaction() as session:
+        long_ago = database.now(session) - timedelta(days=2)
+        audit.append(session, "operator.disabled", by=str(noor.id), now=long_ago, operator=mina.id)
+    with psycopg.connect(traces.plain(database_urls.web), autocommit=True) as web:
+        web.execute("UPDATE operator SET disabled_at = now() WHERE id = %s", (mina.id,))
+    assert team.tend(newsletter.parts, now=at_night(newsletter)) == 2
+    newsletter.deliver("transactional")
+    [mail] = read(sink, noor)
+    assert "the record does not say by whom" in " ".join(plain(mail).split())
+
+
 def test_who_is_disabled_has_the_day_s_head_once_more(newsletter, crew, sink):
     """What somebody rewrites after they have ended every other access still lies in another's mailbox."""
     mina, noor = crew.member(), crew.member(name="Noor Holm")
