@@ -177,8 +177,8 @@ def ask_again(parts: Parts, signup_id: int) -> bool:
             return False
         known, now = {key: number for number, key in digests.keys(session).items()}, database.now(session)
         wanted = [known[key] for key in wish.choices if key in known]
-        # Also where a list had named them: now it is they who ask.
-        asks = replace(wish, listed=False)
+        # Also where a list had named them: now it is they who ask, and no undo of the list takes that back.
+        asks = replace(wish, listed=False, form="" if wish.listed else wish.form)
         added = signup.add(session, secrets.token_urlsafe(16), asks, now=now, digest_ids=wanted)
         signup.vouch(session, added, now=now)
     parts.nudger.nudge(SIGNUPS)
