@@ -8,6 +8,7 @@ of the other of the two lanes: these have the room in turns. What was given up i
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import chain, repeat
@@ -22,6 +23,8 @@ from newsletter.relay.target import Relay
 
 LOOK_SECONDS = 0.25
 """A sender looks no more often than this whether its sessions are wanted."""
+IN_TURN_SECONDS = 2.0
+"""A lane asks this often while it is its turn, however long it waited before: the turn is over after four."""
 FORGET_SECONDS = 120.0
 """So long after a relay had no room for us, the next no is the first again."""
 
@@ -39,6 +42,29 @@ def pauses() -> Iterator[float]:
     return chain((0.25, 0.25, 0.5), repeat(1.0, 8), repeat(8.0))
 
 
+class _Tries:
+    """How often a lane has asked a relay in vain, and from when on it may again. In the clock of `time.monotonic`."""
+
+    def __init__(self) -> None:
+        self.not_before = 0.0
+        self._pauses, self._last = pauses(), 0.0
+
+    def failed(self) -> None:
+        """Hear that there was no session."""
+        now = time.monotonic()
+        if now - self._last > FORGET_SECONDS:
+            self._pauses = pauses()
+        self._last, self.not_before = now, now + next(self._pauses)
+
+    def soon(self) -> None:
+        """Wait no longer than ours need to give a session up: it is this lane's turn."""
+        self.not_before = min(self.not_before, self._last + IN_TURN_SECONDS)
+
+    def leave(self, seconds: float) -> None:
+        """Leave the room to others for so long."""
+        self.not_before = max(self.not_before, time.monotonic() + seconds)
+
+
 class Room:
     """What one sender knows of the room at one relay, and its sessions there.
 
@@ -51,54 +77,69 @@ class Room:
         self._database, self._relay = database, relay
         self._heeded: datetime | None = None
         self._kept = 0
-        self._look_at = 0.0
-        self._ours_until = self._not_before = self._tried_at = 0.0
-        self._pauses = pauses()
+        self._look_at = self._ours_until = 0.0
+        self._tries: defaultdict[Lane, _Tries] = defaultdict(_Tries)
 
     def look(self) -> None:
         """Learn whether somebody was in need; from any thread, and as often as one likes."""
         if time.monotonic() >= max(self._look_at, self._ours_until):
             self._look_at = time.monotonic() + LOOK_SECONDS
-            self.wanted = self.needed()
+            self.wanted = self._new(self._known()[0])
 
-    def needed(self) -> bool:
-        """Return whether somebody was in need since this sender gave up what it could."""
-        return self._new(self._known()[0])
+    def needed_at_rest(self) -> bool:
+        """Return whether anybody was in need of what rests, which for bulk mail is given up as well."""
+        with self._database.transaction() as session:
+            need, _ = needs.known(session, self._relay)
+            return self._new(need) or needs.of_bulk(session, self._relay)
 
     async def make(self, lane: Lane) -> bool:
         """Give up what is wanted of the sessions that rest; return whether this lane may use any, or ask for one, now."""
         need, now = await asyncio.to_thread(self._known)
         if need and self._new(need) and time.monotonic() >= self._ours_until:
-            self._kept = kept(self.pool.resting, lane, need.lane)
+            held = self.pool.resting
+            self._kept = kept(held, lane, need.lane)
             await self.pool.keep(self._kept)
+            if held and not self._kept and lane is not Lane.BULK:
+                # From now on, whatever is left of the turn: only now can the other have it.
+                self._tries[lane].leave(needs.TURNS[need.lane].total_seconds())
             need, now = await asyncio.to_thread(self._known)
             self._heeded = need.at if need else None  # what was asked for meanwhile has been given
         self.wanted = False
-        if need and lane is not Lane.BULK and not self.pool.resting:
-            self._not_before = max(self._not_before, time.monotonic() + need.left(lane, now).total_seconds())
-        if need and lane is Lane.BULK and not self._kept:
-            return False
-        return time.monotonic() >= self._not_before
+        if need and lane is Lane.BULK:
+            return self._kept > 0 and not self.shut(lane)
+        if need and not self.pool.resting:
+            self._in_turn(need, lane, now)
+        return not self.shut(lane)
+
+    def _in_turn(self, need: Need, lane: Lane, now: datetime) -> None:
+        if need.runs(lane, now):
+            self._tries[lane].soon()
+        else:
+            self._tries[lane].leave(need.left(lane, now).total_seconds())
 
     def found_none(self, lane: Lane) -> None:
-        """Say that the relay had no session for us. For bulk mail nobody gives up any."""
-        now = time.monotonic()
-        if now - self._tried_at > FORGET_SECONDS:
-            self._pauses = pauses()
-        self._tried_at, self._not_before = now, now + next(self._pauses)
-        if lane is not Lane.BULK:
-            with self._database.transaction() as session:
+        """Say that the relay had no session for us. For bulk mail nobody who works gives up any."""
+        self._tries[lane].failed()
+        with self._database.transaction() as session:
+            if lane is Lane.BULK:
+                needs.tell_bulk(session, self._relay)
+            else:
                 needs.tell(session, self._relay, lane)
 
     def had(self, *, opened_in: float, lane: Lane) -> None:
         """Hear that there is a session. One of what comes first is used for as long as it took to open, before it is given up."""
-        self._pauses, self._not_before = pauses(), 0.0
+        self._tries.pop(lane, None)
         if lane is not Lane.BULK:
             self._ours_until = max(self._ours_until, time.monotonic() + opened_in)
 
-    def wait(self, over: Callable[[], bool]) -> None:
-        """Wait until it may be tried again, or a turn is over."""
-        while (left := self._not_before - time.monotonic()) > 0 and not over():
+    def shut(self, lane: Lane) -> float:
+        """Return in how many seconds a lane may ask again, 0.0 for now."""
+        return max(0.0, self._tries[lane].not_before - time.monotonic())
+
+    def wait(self, lane: Lane, over: Callable[[], bool]) -> None:
+        """Wait until it may be tried again, or a turn is over. A turn that begins meanwhile is looked for now and then."""
+        until = time.monotonic() + IN_TURN_SECONDS
+        while (left := min(self.shut(lane), until - time.monotonic())) > 0 and not over():
             time.sleep(min(left, LOOK_SECONDS))
 
     async def made(self, lane: Lane, meanwhile: asyncio.Future[Any]) -> bool:

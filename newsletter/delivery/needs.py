@@ -41,6 +41,10 @@ class Need:
             return nothing
         return max(nothing, self.since + TURNS[self.lane] - now)
 
+    def runs(self, lane: Lane, now: datetime) -> bool:
+        """Return whether it is a lane's turn."""
+        return lane is self.lane and self.since <= now < self.since + TURNS[lane]
+
     def again(self, lane: Lane, now: datetime) -> "Need":
         """Return what holds once a lane found no session either: its turn begins where the last one is over."""
         over = self.since + TURNS[self.lane] + (HEAD_START if lane is self.lane else timedelta(0)) <= now
@@ -60,6 +64,26 @@ def tell(session: Session, relay: Relay, lane: Lane) -> None:
 _HAVE = text("INSERT INTO relay_state (name) VALUES (:host) ON CONFLICT (name) DO NOTHING")
 _LOCK = text("SELECT crowded_at, crowded_lane, crowded_since FROM relay_state WHERE name = :host FOR UPDATE")
 _TELL = text("UPDATE relay_state SET crowded_at = :at, crowded_lane = :lane, crowded_since = :since WHERE name = :host")
+
+
+def tell_bulk(session: Session, relay: Relay) -> None:
+    """Remember that bulk mail found no session left at a relay: nobody who works there heeds it, and what rests does."""
+    session.execute(_HAVE, {"host": relay.host})
+    session.execute(_TELL_BULK, {"host": relay.host})
+
+
+_TELL_BULK = text("UPDATE relay_state SET bulk_crowded_at = clock_timestamp() WHERE name = :host")
+
+
+def of_bulk(session: Session, relay: Relay, *, within: timedelta = CROWDED) -> bool:
+    """Return whether bulk mail found no session left there of late."""
+    return session.execute(_OF_BULK, {"host": relay.host, "within": within}).one_or_none() is not None
+
+
+_OF_BULK = text("""
+    SELECT 1 FROM relay_state
+    WHERE name = :host AND bulk_crowded_at BETWEEN clock_timestamp() - :within AND clock_timestamp()
+""")
 
 
 def known(session: Session, relay: Relay, *, within: timedelta = CROWDED) -> tuple[Need | None, datetime]:

@@ -1,14 +1,16 @@
 """Sessions that took long to open rest between two turns: a relay that greets after ten seconds would cost each service mail these.
 
-Whoever else needs the room has it: what rests is unused, so all of it ends when anybody found none. Where a session is opened at
-once nothing rests, and no thread looks.
+Whoever else needs the room has it: what rests is unused, so all of it ends when anybody found none, bulk mail too. Where a
+session is opened at once nothing rests, and no thread looks.
 """
 
 import threading
 import time
 from collections.abc import Callable
 
-from newsletter import database
+import structlog
+
+log = structlog.get_logger()
 
 SLOW_SECONDS = 1.0
 """A session that was opened more quickly is not kept: to open another costs less than to hold one that others may need."""
@@ -53,5 +55,6 @@ class Rest:
     def _asked(self) -> bool:
         try:
             return self._wanted()
-        except database.PASSING:
+        except Exception:
+            log.warning("nobody can say whether the room is wanted", exc_info=True)
             return True  # nobody can say, so nobody is kept out

@@ -190,7 +190,7 @@ class Sender:
     def _waits(self, relay: Relay, lane: Lane, term: Term) -> bool:
         """Wait until a crowded relay may be asked again, where no other is left. False: bulk mail looks again later."""
         if lane is not Lane.BULK:
-            self._room(relay).wait(term.over)
+            self._room(relay).wait(lane, term.over)
         return lane is not Lane.BULK
 
     def _found_none(self, relay: Relay, lane: Lane) -> None:
@@ -255,9 +255,10 @@ class Sender:
         return work, replace(turn, limited=limited)
 
     def _choose(self, lane: Lane, crowded: Collection[Relay]) -> throttle.Choice:
+        shut = {relay: self._room(relay).shut(lane) for relay in crowded}
         with self.database.transaction() as session:
             now, chance = database.now(session), self._dice.random()
-            return throttle.choose(session, self._relays[lane], lane, chance=chance, now=now, crowded=crowded)
+            return throttle.choose(session, self._relays[lane], lane, chance=chance, now=now, crowded=shut)
 
     def _vouch(self, work: leasing.Work) -> bool:
         """Look at an alert or a drill before any of it goes; where it is not what was approved, halt it and say so."""
@@ -431,7 +432,7 @@ class Sender:
 
     def _wanted(self) -> bool:
         """Return whether anybody needs the room of sessions that rest."""
-        return any(room.needed() for room in self._rooms.values() if room.pool.resting)
+        return any(room.needed_at_rest() for room in self._rooms.values() if room.pool.resting)
 
     def _room(self, relay: Relay) -> Room:
         """Return the room at a relay with our connections there, made on first use and kept."""

@@ -7,9 +7,10 @@ Locked in one order: what is known of the relay (`standing`), its pace, the pace
 Whoever grants or gives back holds the first, so what is read of the quota (`quotas`) is what is spent.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 import structlog
 from sqlalchemy import text
@@ -59,15 +60,15 @@ def choose(
     *,
     chance: float,
     now: datetime,
-    crowded: Collection[Relay] = (),
+    crowded: Mapping[Relay, float] = MappingProxyType({}),
 ) -> Choice:
     """Choose a relay by weight among those that answer and have some of their quota left.
 
     chance   0.0 … 1.0, the caller's dice
-    crowded  those that had no session for the caller
+    crowded  those that had no session for the caller, and in how many seconds each may be asked again
 
     One that has had enough of the hour or the day, by its own word, is asked only where no other is left; and one that is
-    crowded only where not even such a one is.
+    crowded only where not even such a one is: the one that may be asked first.
 
     A relay that did not answer is chosen again by one process every ten seconds, which learns whether it is back. One that
     is away for a while, or has used up its hour or day, can have later what another refuses: for that nothing is halted.
@@ -91,12 +92,12 @@ def choose(
             waited_for.add(relay)
         else:
             (full if known.full_until(now) else able).append(relay)
-    free = able or full
+    soonest = min((crowded[relay] for relay in busy), default=0.0)
+    left = able or full or [relay for relay in busy if crowded[relay] <= soonest]
     for relay in away:
-        if standing.probe(session, relay, patient=not free):
-            return Choice(relay, probe=True, others=bool(free), instead=bool(free or waited_for - {relay}))
-    left = free or busy
-    others = len(able) + len(full) > 1 or (not free and len(busy) > 1)
+        if standing.probe(session, relay, patient=not left):
+            return Choice(relay, probe=True, others=bool(left), instead=bool(left or waited_for - {relay}))
+    others = len(able) + len(full) + len(busy) > 1
     why = None if left else min(whys, default=None)
     return Choice(_weighted(left, chance), why, others=others, instead=bool(able) and (others or bool(waited_for)))
 

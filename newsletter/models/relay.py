@@ -17,6 +17,7 @@ class RelayState(Base):
     full_until                  it said that the day's quota is used up
     crowded_at                  when an alert or a service mail last found no session left there; in a row of the host alone, like
     crowded_lane, crowded_since whose turn it is there, and since when (`delivery.needs`)
+    bulk_crowded_at             when bulk mail last found none
     first_used_at               where its warm-up would have begun, had every day since counted (`delivery.warming`)
     young_since, young_used     the day of the warm-up that it is at, and what bulk mail used of it
     """
@@ -33,6 +34,7 @@ class RelayState(Base):
     crowded_at: Mapped[datetime | None]
     crowded_lane: Mapped[str | None]
     crowded_since: Mapped[datetime | None]
+    bulk_crowded_at: Mapped[datetime | None]
     first_used_at: Mapped[datetime | None]
     young_since: Mapped[datetime | None]
     young_used: Mapped[int] = mapped_column(BIGINT, server_default="0")

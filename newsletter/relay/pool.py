@@ -26,6 +26,8 @@ PLAINLY = 3600.0
 """Seconds for which a relay that has shown that it misunderstands pipelines or parameters is spared them."""
 ILL = 3
 """Sessions that end under as many envelopes, while nobody hears anything else, are no accident: the relay is ill."""
+RESTED_SECONDS = 5.0
+"""How long it is waited for whether sessions that rested still live, where no other relay could take the mail."""
 CROWDED_SECONDS = 60.0
 """How long a number of sessions that a relay taught is kept before one more is tried."""
 
@@ -112,12 +114,17 @@ class Pool:
         self.doubted = False
 
     async def _rested(self, brief: float | None) -> Connection | None:
-        """Return a session that still lives, None where none rested. The relay may have gone silent since, with all of them."""
+        """Return a session that still lives, None where none does.
+
+        A path that fell silent took all of them with it: the first that does not answer speaks for the others.
+        """
         try:
-            async with asyncio.timeout(brief):
+            async with asyncio.timeout(brief / 2 if brief else RESTED_SECONDS):
                 return await self.idle()
         except TimeoutError:
-            raise Unreachable(self.relay, Cause.SILENT, f"no answer within {brief:g} s") from None
+            while self._idle:
+                self._idle.pop().abort()
+            return None
 
     async def _patiently(self, brief: float | None, another: Callable[[], bool]) -> Connection:
         """Open a session with a relay that may be ill: one that is not greeted has another tried beside it.

@@ -1,5 +1,6 @@
 """A relay that bears few sessions: bulk mail leaves one to whoever comes first, before anybody notices."""
 
+import asyncio
 import threading
 import time
 from contextlib import contextmanager
@@ -233,6 +234,46 @@ def test_a_stranger_who_has_all_sessions_is_not_pressed():
     first = [next(found) for _ in range(4)]
     assert sum(first) <= 2.0, "ours give way within a moment"
     assert sum(1 for _ in takewhile(lambda at: at < 60, accumulate(chain(first, found)))) <= 18
+
+
+@pytest.fixture
+def rooms(newsletter):
+    """Two senders' rooms at one relay, which are seen to give their sessions up and have them again."""
+    relay = newsletter.parts.relays[Lane.URGENT][0]
+    return [crowding.Room(newsletter.parts.database, relay, Held()) for _ in range(2)]
+
+
+class Held:
+    """A pool of one session."""
+
+    resting = 1
+
+    async def keep(self, most):
+        self.resting = min(self.resting, most)
+
+
+def test_who_has_waited_long_is_there_in_its_own_turn(rooms):
+    """It slept eight seconds through four of its own: the other had given its session up for it, and taken it again."""
+    theirs, ours = rooms
+    ours.pool.resting = 0
+    for _ in range(12):
+        ours.found_none(Lane.URGENT)
+    assert ours.shut(Lane.URGENT) > 7
+    assert asyncio.run(theirs.make(Lane.TRANSACTIONAL)) is False
+    assert theirs.pool.resting == 0
+    assert not asyncio.run(ours.make(Lane.URGENT))
+    assert ours.shut(Lane.URGENT) < 2
+    assert 3 < theirs.shut(Lane.TRANSACTIONAL) <= 4
+
+
+def test_what_bulk_mail_was_refused_keeps_no_alert_of_the_same_process_waiting(rooms):
+    """A worker may serve every lane: the alert has not asked yet, and nobody gives way before it has."""
+    ours = rooms[0]
+    ours.pool.resting = 0
+    for _ in range(12):
+        ours.found_none(Lane.BULK)
+    assert asyncio.run(ours.make(Lane.URGENT))
+    assert not asyncio.run(ours.make(Lane.BULK))
 
 
 def test_bulk_mail_goes_on_beside_an_alert_and_after_it(small, crew, tmp_path):

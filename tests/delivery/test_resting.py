@@ -101,6 +101,27 @@ def test_what_rests_ends_when_anybody_needs_the_room(slow, tmp_path, database_ur
     made.close()
 
 
+def test_what_rests_ends_for_bulk_mail_too(slow, tmp_path, database_urls):
+    """A sign-up each minute would keep a digest away from a relay of one session for ever."""
+    made = house.build(tmp_path, database_urls, slow.url)
+    confirm(made, "ann")
+    with made.parts.database.transaction() as session:
+        needs.tell_bulk(session, made.parts.relays[Lane.BULK][0])
+    assert until(lambda: slow.now == 0, within=2.0)
+    made.close()
+
+
+def test_whatever_keeps_it_from_asking_ends_what_rests():
+    """Nobody can say then that the room is free, and a thread that died would keep the sessions for good."""
+    ended = threading.Event()
+
+    def wanted():
+        raise ValueError("no such lane")
+
+    Rest(wanted, ended.set).begin()
+    assert ended.wait(3)
+
+
 def test_a_quick_relay_keeps_no_session_and_no_thread(sink, tmp_path, database_urls):
     """To open another costs a moment, and each that rests may be the one that somebody else lacks."""
     made = house.build(tmp_path, database_urls, sink.url)
