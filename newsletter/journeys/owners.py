@@ -93,7 +93,6 @@ def bring_in(session: Session, parts: Parts, found: Sequence[SignupView], now: d
             continue
         wish = answered.wish
         person = people.join(session, mailbox_id, language=wish.language, name=wish.name, now=now)
-        suppression.came_back(session, mailbox_id, now=now)
         unproven.answered(session, mailbox_id)
         taken: dict[str, None] = {}
         made = None if mailbox_id in known else person.id
@@ -101,6 +100,9 @@ def bring_in(session: Session, parts: Parts, found: Sequence[SignupView], now: d
             permitted = _permit(session, parts, person.id, true, named, now)
             signup.came_of(session, true.one.id, events=list(permitted.values()), made_person=made)
             taken |= dict.fromkeys(permitted)
+        if not taken:
+            continue
+        suppression.came_back(session, mailbox_id, now=now)
         look = styles.of(session, person.id).style.code
         groups[wish.language, _names(taken, named), look].append(To(mailbox_id, person.id, f"welcome:{answered.id}"))
     if found:
@@ -153,6 +155,13 @@ def _permit(
         return {}
     told = _proof(session, parts, wish, came)
     chosen = {key: Rhythm(rhythm) for key, rhythm in wish.choices.items() if key in named}
+    if said := came.answered.answered_at:
+        # Their yes may have waited for a worker while they left.
+        chosen = {
+            key: one
+            for key, one in chosen.items()
+            if not consent.left_since(session, subscriber_id, named[key].id, said)
+        }
     events: dict[str, int] = {}
     for key, rhythm in chosen.items():
         digest = named[key]

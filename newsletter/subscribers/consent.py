@@ -151,6 +151,20 @@ def said_no_to(session: Session, subscriber_id: int, digest_id: int) -> bool:
     return bool(session.execute(asked, facts).scalar_one())
 
 
+def left_since(session: Session, subscriber_id: int, digest_id: int, at: datetime) -> bool:
+    """Return whether a person's last word about a digest, or about all of them, was no, and later than a moment."""
+    facts = {"person": subscriber_id, "purposes": [of_digest(digest_id), EVERYTHING], "at": at}
+    return bool(session.execute(_LEFT_SINCE, facts).scalar_one())
+
+
+_LEFT_SINCE = text(f"""
+    SELECT {said_no(":person", "CAST(:purposes AS text[])")} AND EXISTS (
+        SELECT FROM consent_event e WHERE e.subscriber_id = :person AND e.kind = 'withdrawn' AND e.at > :at
+            AND e.purpose = ANY (CAST(:purposes AS text[])) AND {own("e")}
+    )
+""")  # noqa: S608
+
+
 def refused(session: Session, subscriber_id: int, *, digest_id: int, now: datetime) -> None:
     """Record that a reader does not want a digest which they do not take. Safe to repeat, also for whoever was erased."""
     refused_by(session, [(subscriber_id, digest_id)], now=now)

@@ -405,3 +405,31 @@ def test_whoever_answers_no_hears_of_it_never_again(tmp_path, database_urls, sin
     assert moving_in.ask(made.parts, again) == 0
     assert ask(made, "SELECT 1 FROM subscription") == []
     made.close()
+
+
+def test_who_leaves_before_a_worker_hears_their_yes_stays_away(newsletter, tmp_path, sink):
+    """The workers were down for an hour: she said yes to one more digest, then left everything, and was subscribed again."""
+    second(newsletter)
+    bring(newsletter, tmp_path, 1, evidence="paper")
+    joining.ask(newsletter.parts, Wish("old0@example.org", "en", {"news": "daily"}))
+    joining.work(newsletter.parts)
+    [(number,)] = ask(newsletter, "SELECT id FROM signup WHERE state = 'asked'")
+    confirming.confirm(newsletter.parts, house.yes_link(newsletter, number))
+    leaving.leave_everything(newsletter.parts, pages_of(newsletter, 1))
+    joining.work(newsletter.parts)
+    newsletter.deliver("transactional")
+    assert ask(newsletter, "SELECT 1 FROM subscription WHERE ended_at IS NULL") == []
+    assert not any("Welcome" in one for one in subjects(sink))
+
+
+def test_who_says_yes_after_they_left_is_back(newsletter, tmp_path):
+    """The later word counts, whenever a worker hears of it."""
+    second(newsletter)
+    bring(newsletter, tmp_path, 1, evidence="paper")
+    joining.ask(newsletter.parts, Wish("old0@example.org", "en", {"news": "daily"}))
+    joining.work(newsletter.parts)
+    leaving.leave_everything(newsletter.parts, pages_of(newsletter, 1))
+    [(number,)] = ask(newsletter, "SELECT id FROM signup WHERE state = 'asked'")
+    confirming.confirm(newsletter.parts, house.yes_link(newsletter, number))
+    joining.work(newsletter.parts)
+    assert len(ask(newsletter, "SELECT 1 FROM subscription WHERE ended_at IS NULL")) == 1
