@@ -262,7 +262,7 @@ def _to_be_proven(session: Session, reader: _Reader) -> bool:
 
     Who takes something hears from us of what is added, and can end it; who has left everything would be subscribed again unheard.
     """
-    if reader.fresh or subscriptions.of(session, reader.person.id):
+    if reader.fresh or _mine(session, reader.person.id):
         return False
     fresh.ask(session, reader.person.id)
     return True
@@ -281,6 +281,12 @@ def _reader(session: Session, parts: Parts, token: str, now: datetime) -> _Reade
     return None if person is None else _Reader(person, link.purpose is Purpose.FRESH)
 
 
+def _mine(session: Session, subscriber_id: int) -> dict[int, Rhythm]:
+    """Return what a reader takes, without what they have left while somebody was at it: that ends by itself in a moment."""
+    taken = subscriptions.of(session, subscriber_id)
+    return {one.digest_id: one.rhythm for one in taken if not consent.said_no_to(session, subscriber_id, one.digest_id)}
+
+
 def _take(
     session: Session,
     person: PersonView,
@@ -291,7 +297,7 @@ def _take(
     only: bool = False,
 ) -> None:
     """Let a reader have these digests; with `only`, no others. What is new is a permission of its own, with its proof."""
-    mine = {one.digest_id: one.rhythm for one in subscriptions.of(session, person.id)}
+    mine = _mine(session, person.id)
     for digest_id, rhythm in wanted.items():
         if digest_id not in mine:
             _add(session, person, digests.get(session, digest_id), rhythm, told, now)

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from newsletter.journeys import joining, leaving, publish, spooling
+from newsletter.journeys import choosing, joining, leaving, publish, spooling
+from newsletter.subscribers.preferences import Level
 from newsletter.subscribers.signup import Wish
 from newsletter.web import create
 from tests import house
@@ -79,6 +80,20 @@ def test_the_page_after_leaving_everything_says_so_while_somebody_is_at_it(newsl
             assert ("You have left" in page, " checked" in page) == (True, False)
         leaving.drain(newsletter.parts)
         assert " checked" not in pages.post(link, data={"action": "leave"}).text
+
+
+def test_a_yes_that_follows_is_no_part_of_what_waits(newsletter, tmp_path):
+    """Her page said "saved", and five seconds later the wish of before ended it: of the two the later one is hers."""
+    house.add_readers(newsletter, tmp_path, house.addresses(2))
+    with held(newsletter, 1, 2):
+        for reader in (1, 2):
+            assert leaving.leave_everything(newsletter.parts, _preferences(newsletter, reader)) is False
+    assert choosing.choose(newsletter.parts, house.fresh_link(newsletter, 1), Level.EVERYTHING)
+    assert not choosing.choose(newsletter.parts, _preferences(newsletter, 2), Level.EVERYTHING), "any old mail would do"
+    leaving.drain(newsletter.parts)
+    with newsletter.parts.database.transaction() as session:
+        live = session.execute(text("SELECT subscriber_id FROM subscription WHERE ended_at IS NULL")).scalars().all()
+    assert live == [1]
 
 
 def _preferences(newsletter, reader):
