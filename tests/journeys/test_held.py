@@ -4,6 +4,7 @@ import threading
 import time
 from datetime import UTC, datetime
 
+import psycopg
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
@@ -12,6 +13,7 @@ from newsletter.subscribers.preferences import Level
 from newsletter.subscribers.signup import Wish
 from newsletter.web import create
 from tests import house
+from tests.journeys import traces
 from tests.journeys.test_spooling import ended, held
 
 MANY = 300
@@ -80,6 +82,19 @@ def test_the_page_after_leaving_everything_says_so_while_somebody_is_at_it(newsl
             assert ("You have left" in page, " checked" in page) == (True, False)
         leaving.drain(newsletter.parts)
         assert " checked" not in pages.post(link, data={"action": "leave"}).text
+
+
+def test_the_pages_start_whatever_becomes_of_what_they_kept(newsletter, tmp_path, database_urls, sink):
+    """By them people leave and alerts are stopped: one wish that cannot be written must not keep all that from everybody."""
+    house.add_readers(newsletter, tmp_path, house.addresses(1))
+    web = house.build(tmp_path, database_urls, sink.url, web=True)
+    spooling.keep(web.settings.home, spooling.Wish(1, None))
+    with psycopg.connect(traces.plain(database_urls.owner), autocommit=True) as owner:
+        owner.execute("REVOKE ALL ON consent_event FROM newsletter_web")
+    with TestClient(create(web)) as pages:
+        assert pages.get("/").status_code == 200
+    leaving.drain(newsletter.parts)
+    assert ended(newsletter) == [1]
 
 
 def test_a_yes_that_follows_is_no_part_of_what_waits(newsletter, tmp_path):
