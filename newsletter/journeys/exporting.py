@@ -3,7 +3,7 @@
 import csv
 import os
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from datetime import timedelta
@@ -214,10 +214,11 @@ def _write(parts: Parts, found: ExportView, file: IO[str]) -> tuple[int, int]:
 
 def _marked(parts: Parts, export: int, batch: list[tuple[int, Line]], ours: Mapping[int, EmailAddress]) -> list[Line]:
     lines = [line for _, line in batch]
-    for place, (box, line) in enumerate(batch):
-        if canary := ours.get(box):
-            known = replace(line, email=listing.marked(parts.database.vault, export, canary).wire)
-            lines[place] = listing.alike(known, _near(lines, place, but=place))
+    places = {place: ours[box] for place, (box, _) in enumerate(batch) if box in ours}
+    for place, canary in places.items():
+        known = replace(lines[place], email=listing.marked(parts.database.vault, export, canary).wire)
+        # Not in the likeness of one another: two nameless lines side by side would both stand out.
+        lines[place] = listing.alike(known, _near(lines, place, but=places))
     return lines
 
 
@@ -230,9 +231,9 @@ def _hide(parts: Parts, export: int, lines: list[Line], reference: str, canary: 
     lines.insert(place, listing.alike(line, _near(lines, place)))
 
 
-def _near(lines: list[Line], place: int, *, but: int | None = None) -> list[Line]:
+def _near(lines: list[Line], place: int, *, but: Collection[int] = ()) -> list[Line]:
     around = range(max(0, place - _AROUND), min(len(lines), place + _AROUND))
-    return [lines[one] for one in around if one != but]
+    return [lines[one] for one in around if one not in but]
 
 
 @dataclass(frozen=True, slots=True)
