@@ -37,12 +37,9 @@ def attempt(chore: Callable[[], Result], otherwise: Result) -> Result:
     """
     try:
         return chore()
-    except (*PASSING, NotMigrated) as error:
-        if not held_up(error):
+    except Exception as error:
+        if isinstance(error, (*PASSING, NotMigrated)) and not held_up(error):
             raise
-        log.exception("chore failed")
-        return otherwise
-    except Exception:
         log.exception("chore failed")
         return otherwise
 

@@ -167,6 +167,8 @@ _BAR = text(f"""
 
 NEWSLETTER = ORDINARY | {Kind.ALERT, Kind.RETRACTION}
 """What a reader gets because they take a digest, and no more once they left it."""
+UNASKED = "m.kind = 'notice' AND m.lane = 'bulk'"
+"""SQL for a question because of a list, which nobody asked for: who leaves everything is not asked."""
 
 
 def cancel(
@@ -190,7 +192,7 @@ _CANCEL = text(f"""
     WHERE d.mailbox_id = :mailbox AND d.state IN ('planned', 'deferred') AND m.id = d.mailing_id
       AND m.state IN ('sending', 'paused')
       AND (m.kind = ANY(CAST(:kinds AS text[])) AND (CAST(:digest AS bigint) IS NULL OR m.digest_id = :digest)
-           OR :unasked AND m.kind = 'notice' AND m.lane = 'bulk')
+           OR :unasked AND {UNASKED})
 """)  # noqa: S608
 
 

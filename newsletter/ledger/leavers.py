@@ -5,7 +5,7 @@ from collections.abc import Collection
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from newsletter.ledger.deliveries import NEWSLETTER
+from newsletter.ledger.deliveries import NEWSLETTER, UNASKED
 from newsletter.ledger.shards import CANCELLED
 
 
@@ -28,7 +28,7 @@ _CANCEL = text(f"""
         JOIN delivery d ON d.mailbox_id = gone.box AND d.state IN ('planned', 'deferred')
         JOIN mailing m ON m.id = d.mailing_id AND m.state IN ('sending', 'paused')
             AND (m.kind = ANY (CAST(:kinds AS text[])) AND (gone.digest IS NULL OR m.digest_id = gone.digest)
-                 OR gone.digest IS NULL AND m.kind = 'notice' AND m.lane = 'bulk')
+                 OR gone.digest IS NULL AND {UNASKED})
         FOR UPDATE OF d SKIP LOCKED
     )
     UPDATE delivery d SET state = {CANCELLED}, reason = :reason, due_at = NULL, outcome_at = clock_timestamp()

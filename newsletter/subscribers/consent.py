@@ -146,9 +146,7 @@ def said_no(person: str, purposes: str) -> str:
 
 def said_no_to(session: Session, subscriber_id: int, digest_id: int) -> bool:
     """Whether the last word of a person about a digest, or about all of them, was no."""
-    facts = {"person": subscriber_id, "purposes": [of_digest(digest_id), EVERYTHING]}
-    asked = text(f"SELECT {said_no(':person', 'CAST(:purposes AS text[])')}")
-    return bool(session.execute(asked, facts).scalar_one())
+    return bool(refusing(session, [subscriber_id], digest_id))
 
 
 def left_since(session: Session, subscriber_id: int, digest_id: int, at: datetime) -> bool:
