@@ -31,9 +31,12 @@ def app(made):
 
 
 @pytest.fixture
-def browse(app):
-    """Make as many browsers as a story needs."""
-    return lambda **more: Browser(TestClient(app, base_url=BASE, raise_server_exceptions=False, **more))
+def browse(app, request):
+    """Make as many browsers as a story needs: patient ones where somebody sits at the desk."""
+    patient = "desk" in request.fixturenames
+    return lambda **more: Browser(
+        TestClient(app, base_url=BASE, raise_server_exceptions=False, **more), patient=patient
+    )
 
 
 @pytest.fixture

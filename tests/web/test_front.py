@@ -1,7 +1,5 @@
 """The first page asks of somebody only what they can do, and what is to be done."""
 
-import time
-
 from sqlalchemy import text
 
 from newsletter.journeys import halting
@@ -19,16 +17,6 @@ from tests.web.test_night import approve, locked, over, plain
 from tests.web.visiting import inside, step
 
 
-def settled(browser):
-    """Wait as a browser does for a desk that takes longer than a page waits."""
-    for _ in range(200):
-        if not browser.path.startswith("/console/alerts/errands/"):
-            return browser
-        time.sleep(0.1)
-        browser.open(browser.path)
-    raise AssertionError(browser.path)
-
-
 def front(browser):
     """Return what the first page says of alerts."""
     return plain(browser.open("/console")).partition("What you may do here")[0]
@@ -39,12 +27,9 @@ def test_what_goes_by_itself_is_not_offered_to_be_sent(browse, crew, now, truste
     readers(4)
     member, author = inside(browse, crew, now, Role.SENDER)
     here = f"/console/alerts/{written(author)}"
-    settled(author.post(f"{here}/lock"))
+    author.post(f"{here}/lock")
     seen = fingerprint(author.open(f"{here}?alone=1"))
-    assert (
-        "goes at"
-        in settled(author.post(f"{here}/alone", fingerprint=seen, factor="totp", answer=step(member, now, 1))).text
-    )
+    assert "goes at" in author.post(f"{here}/alone", fingerprint=seen, factor="totp", answer=step(member, now, 1)).text
     for one in (author, trustee[1]):
         assert "Goes by itself at" in front(one)
         assert "UTC, unless somebody stops it" in front(one)
@@ -56,7 +41,6 @@ def test_nobody_is_asked_to_approve_what_is_over(author, trustee, desk, readers,
     """Who is woken for that finds no button. Whoever may lock is asked whether it is still true."""
     readers(4)
     number, _here = locked(author)
-    settled(author)
     assert "Waits for your approval" in front(trustee[1])
     over(worker, number)
     assert "Lorries at Sarand" not in front(trustee[1])
@@ -67,10 +51,8 @@ def test_what_was_approved_and_is_over_is_not_offered_either(author, trustee, de
     """It would be refused, at the moment at which somebody believes that it goes."""
     readers(4)
     number, here = locked(author)
-    settled(author)
     member, phone = trustee
     approve(phone, here, step(member, now, 1))
-    settled(phone)
     assert "Approved: it can be sent" in front(author)
     over(worker, number)
     assert "it can be sent" not in front(author)
@@ -81,7 +63,6 @@ def test_what_waits_is_not_hidden_by_drafts(author, trustee, desk, readers, work
     """A feed or an authority writes thirty in a night; the one that is to be approved, or stopped, stays in sight."""
     readers(4)
     number, _here = locked(author)
-    settled(author)
     with worker.parts.database.transaction() as session:
         session.execute(
             text("""
@@ -98,8 +79,7 @@ def test_a_lane_that_stands_still_is_said_wherever_alerts_are_listed(author, des
     """“It goes now” on the first page, while nothing leaves the house: nobody looks further at 02:10."""
     readers(2)
     _, here = locked(author)
-    settled(author)
-    settled(author.post(f"{here}/release"))
+    author.post(f"{here}/release")
     assert "It goes now" in front(author)
     halting.pause(worker.parts, [Lane.URGENT])
     still = "The urgent lane has been paused since"
@@ -118,9 +98,9 @@ def test_what_would_go_by_itself_is_not_promised_while_its_lane_stands_still(
     readers(4)
     member, author = inside(browse, crew, now, Role.SENDER)
     here = f"/console/alerts/{written(author)}"
-    settled(author.post(f"{here}/lock"))
+    author.post(f"{here}/lock")
     seen = fingerprint(author.open(f"{here}?alone=1"))
-    settled(author.post(f"{here}/alone", fingerprint=seen, factor="totp", answer=step(member, now, 1)))
+    author.post(f"{here}/alone", fingerprint=seen, factor="totp", answer=step(member, now, 1))
     halting.pause(worker.parts, [Lane.URGENT])
     for one in (author, trustee[1]):
         assert "Goes by itself" not in front(one)

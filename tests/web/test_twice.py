@@ -36,7 +36,7 @@ def twice(browser, path, **fields):
     form = hidden(browser) | fields
     for _ in range(2):
         browser.page = browser.client.post(path, data=form)
-    return browser
+    return browser.settled()
 
 
 def settled(browser, here):

@@ -16,7 +16,7 @@ from tests.web.test_alerts import made as made
 from tests.web.test_alerts import readers as readers
 from tests.web.test_alerts import trustee as trustee
 from tests.web.test_alerts import worker as worker
-from tests.web.test_front import front, settled
+from tests.web.test_front import front
 from tests.web.test_night import plain
 from tests.web.visiting import inside, step
 
@@ -35,9 +35,9 @@ def number(sender, trustee, desk, readers, now):
     member, author = sender
     number = written(author)
     here = f"/console/alerts/{number}"
-    settled(author.post(f"{here}/lock"))
+    author.post(f"{here}/lock")
     seen = fingerprint(author.open(f"{here}?alone=1"))
-    settled(author.post(f"{here}/alone", fingerprint=seen, factor="totp", answer=step(member, now, 1)))
+    author.post(f"{here}/alone", fingerprint=seen, factor="totp", answer=step(member, now, 1))
     return number
 
 
@@ -103,5 +103,5 @@ def test_a_word_that_no_worker_settled_offers_to_send(sender, trustee, made, wor
     browser = sender[1].open(f"/console/alerts/{number}")
     assert "Send now to 4 readers" in plain(browser)
     assert "unless somebody stops it" not in plain(browser)
-    settled(browser.post(f"/console/alerts/{number}/release"))
+    browser.post(f"/console/alerts/{number}/release")
     assert worker.deliver("urgent") == 4

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -19,11 +20,12 @@ BASE = "https://news.sarand.example"
 
 @dataclass
 class Browser:
-    """One device. page: the last answer, redirects followed."""
+    """One device. page: the last answer, redirects followed. patient: it looks again by itself at a page that waits."""
 
     client: TestClient
     page: object = field(default=None)
     value: str = ""
+    patient: bool = False
 
     @property
     def text(self) -> str:
@@ -51,7 +53,16 @@ class Browser:
         seen = re.search(r'name="seen" value="([^"]*)"', self.text) if self.page is not None else None
         hidden = {"form": self.form()} | ({"seen": seen[1]} if seen else {})
         self.page = self.client.post(path, data=hidden | fields)
-        return self
+        return self.settled() if self.patient else self
+
+    def settled(self) -> "Browser":
+        """Wait for a desk that takes longer than a page waits, as it does on a machine under load."""
+        for _ in range(200):
+            if not self.path.startswith("/console/alerts/errands/"):
+                return self
+            time.sleep(0.1)
+            self.open(self.path)
+        raise AssertionError(self.path)
 
     def form(self) -> str:
         """Return the value that makes a form ours: of this page, or of the last that had one."""
