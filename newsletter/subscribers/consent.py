@@ -198,9 +198,12 @@ def refusing(session: Session, subscriber_ids: Iterable[int], digest_id: int) ->
     return set(session.execute(_REFUSING, facts).scalars())
 
 
+# Who ever said no is looked up first: it is asked for each window of mail, and most never did.
 _REFUSING = text(f"""
-    SELECT known.person FROM unnest(CAST(:people AS bigint[])) AS known (person)
-    WHERE {said_no("known.person", "CAST(:purposes AS text[])")}
+    SELECT known.person FROM (
+        SELECT DISTINCT subscriber_id AS person FROM consent_event WHERE subscriber_id = ANY (CAST(:people AS bigint[]))
+            AND purpose = ANY (CAST(:purposes AS text[])) AND kind = 'withdrawn'
+    ) known WHERE {said_no("known.person", "CAST(:purposes AS text[])")}
 """)  # noqa: S608
 
 
