@@ -20,7 +20,7 @@ import uvloop
 
 from newsletter import database
 from newsletter.database import Database, Session
-from newsletter.delivery import journal, knocking, leasing, recovery, standing, throttle, vouching, yielding
+from newsletter.delivery import journal, knocking, leasing, recovery, standing, throttle, vouching, watching, yielding
 from newsletter.delivery.carrying import Carrier
 from newsletter.delivery.crowding import Room
 from newsletter.delivery.envelopes import Envelopes, Identity
@@ -29,7 +29,7 @@ from newsletter.delivery.recording import PATIENCE_SECONDS, Recorder
 from newsletter.delivery.resting import SLOW_SECONDS, Rest
 from newsletter.delivery.turns import Carried, Refusal, Term, Turn
 from newsletter.delivery.vouching import House, NotVouched
-from newsletter.ledger import shards, tallies
+from newsletter.ledger import shards
 from newsletter.ledger.mailings import Kind, Lane
 from newsletter.relay.opening import Cause, Unreachable
 from newsletter.relay.pool import Pool
@@ -298,8 +298,8 @@ class Sender:
             if error.refused and lane is Lane.BULK and standing.all_refuse(session, self._relays[lane]):
                 why = "login" if error.cause is Cause.LOGIN else "unwelcome"
                 mailing = shards.next_mailing(session, lane)
-                if mailing and tallies.halt(session, mailing, why):
-                    log.warning("mailing halted", mailing=mailing, why=why)
+                if mailing:
+                    watching.halt(session, mailing, lane, why, now=database.now(session))
 
     def _turned_away(self, relay: Relay, by: Refusal) -> None:
         """Leave to the others what a relay refuses to take from us: it counts as away, and is asked again in a minute.

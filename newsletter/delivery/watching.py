@@ -52,10 +52,26 @@ def look(session: Session, mailing_id: int, lane: Lane, provider: str, *, now: d
         if why := thresholds.breached(tallies.of(session, mailing_id, provider)):
             _hold(session, mailing_id, provider, why, now=now or database.now(session))
         return
-    if (why := thresholds.stops(tallies.of(session, mailing_id), lane)) and tallies.halt(session, mailing_id, why):
-        log.warning("mailing halted", mailing=mailing_id, why=why)
+    now = now or database.now(session)
+    if why := thresholds.stops(tallies.of(session, mailing_id), lane):
+        halt(session, mailing_id, lane, why, now=now)
     if lane is thresholds.UNSTOPPED:
-        _say_blocked(session, mailing_id, now=now or database.now(session))
+        _say_blocked(session, mailing_id, now=now)
+
+
+def halt(session: Session, mailing_id: int, lane: Lane, why: str, *, now: datetime) -> None:
+    """Halt a mailing that is being sent, and write down that the team and its hook are to be told (standards §16).
+
+    Of service mail the hook alone hears, once a day: the team's mail would be refused with it, and each letter is a mailing.
+    """
+    if not tallies.halt(session, mailing_id, why):
+        return
+    log.warning("mailing halted", mailing=mailing_id, why=why)
+    if lane is not thresholds.UNSTOPPED:
+        refusals.add(session, mailing_id, refusals.Halted(why), halted=True)
+    elif any(one.facts["lane"] == lane for one in hooks.lately(session, (Event.HALTED,), since=now - DAY)):
+        return
+    hooks.add(session, Event.HALTED, mailing=mailing_id, lane=str(lane), why=why)
 
 
 def _say_blocked(session: Session, mailing_id: int, *, now: datetime) -> None:

@@ -86,7 +86,11 @@ def _what(view: MailingView, language: str) -> str:
 
 
 def _kind(refusal: RefusalView) -> str:
-    return "held" if refusal.held else "halted" if refusal.halted else "refused"
+    if refusal.held:
+        return "held"
+    if refusal.by_itself:
+        return "stood"
+    return "halted" if refusal.halted else "refused"
 
 
 def _why(refusal: RefusalView, language: str) -> tuple[str, ...]:

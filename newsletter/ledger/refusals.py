@@ -32,6 +32,13 @@ class Blocked(Conflict):
         super().__init__("mailing.blocked", refused=refused, tried=tried)
 
 
+class Halted(Conflict):
+    """A mailing halted by itself, and waits for somebody who has looked. why: as in `Mailing.halted`."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"halted.{why}")
+
+
 @dataclass(frozen=True, slots=True)
 class RefusalView:
     """One refusal. why: an id of the catalogue, with its facts; halted: paused by it, else a draft again."""
@@ -47,6 +54,11 @@ class RefusalView:
     def held(self) -> bool:
         """It is kept from one provider group only, and tried again by itself."""
         return self.why == "mailing.held"
+
+    @property
+    def by_itself(self) -> bool:
+        """It halted for what servers and readers answer."""
+        return self.why.startswith("halted.")
 
     @property
     def blocked(self) -> bool:

@@ -131,11 +131,3 @@ def along(session: Session, alert_id: int) -> list[int]:
     """Return the later languages of an alert that were paused with it, not those that somebody paused, or that halted."""
     mine = Mailing.translates == alert_id, Mailing.state == State.PAUSED, Mailing.halted == WITH_ALERT
     return list(session.execute(select(Mailing.id).where(*mine).order_by(Mailing.id)).scalars())
-
-
-def halted(session: Session) -> list[tuple[int, str]]:
-    """Return the mailings that stopped by themselves and wait for an operator, with the reason."""
-    found = session.execute(
-        select(Mailing.id, Mailing.halted).where(Mailing.state == State.PAUSED, Mailing.halted.is_not(None))
-    )
-    return [(mailing_id, why or "") for mailing_id, why in found]

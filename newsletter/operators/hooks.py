@@ -38,6 +38,7 @@ class Event(StrEnum):
     CANCELLED = "cancelled-by-issuer"
     REFUSED = "refused"
     HELD = "held"
+    HALTED = "halted"
     UNHEARD = "unheard"
     EXPIRING = "expiring"
     EXPIRED = "expired"
