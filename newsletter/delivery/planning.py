@@ -162,11 +162,10 @@ def measure(session: Session, mailing: mailings.MailingView) -> tuple[int, ...]:
         figures += recipients.spoken(session, [*written, *terms.get("later", ()), *digest.languages])
     for topic in terms.get("topics", ()):
         figures += (topics.measure(session, int(topic["id"])),)
-    if "segment" not in terms:
-        return figures
-    segment, keys = segments.from_data(terms["segment"]["all"]), _keys(session)
-    part = segments.measure(session, segment, digests=keys)
-    return () if part is None else figures + part
+    if "segment" in terms:
+        segment = segments.from_data(terms["segment"]["all"])
+        figures += segments.measure(session, segment, digests=_keys(session))
+    return figures
 
 
 def _require_count(locked: Manifest, count: int) -> None:

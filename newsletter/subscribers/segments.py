@@ -262,15 +262,13 @@ def members(session: Session, segment: Segment, *, digests: Mapping[str, int]) -
     return people.where(~_suppressed(people.selected_columns[0]))
 
 
-def measure(session: Session, segment: Segment, *, digests: Mapping[str, int]) -> tuple[int, ...] | None:
-    """Return what a count depends on, a figure a condition, each counted in a moment; None: it must be counted.
+def measure(session: Session, segment: Segment, *, digests: Mapping[str, int]) -> tuple[int, ...]:
+    """Return what a count depends on, a figure a condition, each counted in a moment.
 
     Who is in a segment changes only with one of them: by as many as they did, or fewer.
     """
     ask = _Ask(session, digests)
-    figures = [ask.figure(one) for one in _leaves(spelled(session, segment))]
-    known = [one for one in figures if one is not None]
-    return tuple(known) if len(known) == len(figures) else None
+    return tuple(ask.figure(one) for one in _leaves(spelled(session, segment)))
 
 
 def _leaves(segment: Segment) -> Iterator[Condition]:
@@ -320,7 +318,7 @@ class _Ask:
     def __init__(self, session: Session, digests: Mapping[str, int]) -> None:
         self.session, self.digests = session, digests
 
-    def figure(self, condition: Condition) -> int | None:
+    def figure(self, condition: Condition) -> int:
         """Return how many one condition, taken alone, holds for; of a digest, a topic or a mailing, all that stand there."""
         value = condition.value
         some: tuple[ColumnElement[bool], ...]

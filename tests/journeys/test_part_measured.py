@@ -106,11 +106,47 @@ def test_a_part_that_has_moved_is_refused_before_the_first_row(made, files, kind
     assert status(made, number).planned == 0
 
 
-def test_what_is_still_being_handed_over_is_counted(made, files, counts):
-    """While one mailing goes, who had it changes by the second: no figure says how many have."""
-    number = locked(made, files, "had")
+def hand_over(made, count):
+    """Let so many of a mailing under way be taken, as its sender writes it down."""
+    more = (
+        "UPDATE delivery SET state = 'accepted' WHERE id IN (SELECT id FROM delivery WHERE state = 'planned' LIMIT :n)"
+    )
     with made.parts.database.transaction() as session:
-        session.execute(text("UPDATE shard SET state = 'open' WHERE id = (SELECT min(id) FROM shard)"))
+        assert session.execute(text(more), {"n": count}).rowcount == count
+
+
+@pytest.fixture
+def under_way(made):
+    """What ten have had is still going: four of them are to get it yet."""
+    with made.parts.database.transaction() as session:
+        session.execute(text("UPDATE shard SET state = 'open', accepted = 0 WHERE id = (SELECT min(id) FROM shard)"))
+        session.execute(text("UPDATE delivery SET state = 'planned' WHERE id IN (SELECT id FROM delivery LIMIT 4)"))
+
+
+@pytest.mark.parametrize("kind", ["had", "not-had"])
+def test_what_is_still_being_handed_over_is_not_counted_again_either(made, under_way, files, counts, kind):
+    """A digest goes all night: an alert to whom it has not reached waited seconds for its count, and none is exact for long."""
+    number = locked(made, files, kind)
+    hand_over(made, 1)
     counts.clear()
     alert.release(made.parts, number)
-    assert len(counts) == 1
+    assert counts == []
+
+
+@pytest.mark.parametrize("kind", ["had", "not-had"])
+def test_what_was_handed_over_meanwhile_moves_the_count(made, under_way, files, kind):
+    """Whoever approved so many readers did not approve those who had it since."""
+    number = locked(made, files, kind)
+    hand_over(made, 3)
+    with pytest.raises(CountMoved):
+        alert.release(made.parts, number)
+
+
+def test_who_is_in_doubt_counts_as_handed_over(made, under_way, files):
+    """A server may have it: they are asked of as if they had, and stay so whatever is found later."""
+    number = locked(made, files, "not-had")
+    doubt = "SET state = 'uncertain', uncertain_at = now() WHERE state = 'planned'"
+    with made.parts.database.transaction() as session:
+        assert session.execute(text(f"UPDATE delivery {doubt}")).rowcount == 4
+    with pytest.raises(CountMoved):
+        alert.release(made.parts, number)
