@@ -230,6 +230,43 @@ def test_a_subject_is_no_wish_where_the_letter_denies_it():
     assert may_want_to_leave(letter("Dear Minister,\nshe is ill.", "Stop this"))
 
 
+STAYS = [
+    ("Unsubscribe", "I don't wish to unsubscribe, I only have a new address."),
+    ("Unsubscribe", "I never asked to unsubscribe. Please keep sending!"),
+    ("Unsubscribe", "I never wanted to unsubscribe."),
+    ("Unsubscribe me", "Do not let anybody unsubscribe me."),
+    ("Abmelden", "Ich möchte mich nicht abmelden, nur weniger oft lesen."),
+    ("Abmelden", "Bitte nicht abmelden!"),
+    ("Abbestellen", "Ich will den Brief nicht abbestellen."),
+    ("Désabonnement", "Je ne veux pas me désabonner."),
+    ("لغو اشتراک", "لطفا اشتراک من لغو نشود."),
+    ("لغو اشتراک", "من اشتراکم را لغو نمی‌کنم."),
+    ("لغو اشتراک", "نمی‌خواهم اشتراکم لغو شود."),
+]
+
+
+@pytest.mark.parametrize(("subject", "body"), STAYS)
+def test_who_writes_beneath_it_that_they_stay_stays(subject, body):
+    """Who answers "Unsubscribe" to keep their mail must not be taken off in silence."""
+    assert not wants_to_leave(letter(body, subject))
+
+
+GOES = [
+    ("Unsubscribe", "I don't know how to unsubscribe."),
+    ("Unsubscribe", "I never managed to unsubscribe by your page."),
+    ("Abmelden", "Ich konnte mich nicht abmelden."),
+    ("Abmelden", "Warum kann ich mich nicht abmelden."),
+    ("Désabonnement", "Je ne peux pas me désabonner."),
+    ("لغو اشتراک", "اشتراکم لغو نشد."),
+]
+
+
+@pytest.mark.parametrize(("subject", "body"), GOES)
+def test_who_writes_beneath_it_that_it_did_not_work_goes(subject, body):
+    """They asked for it twice."""
+    assert wants_to_leave(letter(body, subject))
+
+
 def test_what_takes_it_back_beneath_the_quote_counts():
     """Many write above and below."""
     assert not wants_to_leave(letter("Unsubscribe\n\n> Our news\n> of this week\n\nNo, wait."))
