@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy import Select
+from sqlalchemy import ColumnElement, Select
 
 from newsletter import errors
 from newsletter.database import Session
@@ -321,15 +321,16 @@ def part(session: Session, terms: Mapping[str, Any], whole: Select[Any]) -> Sele
 def require_part(session: Session, terms: Mapping[str, Any]) -> None:
     """Raise what `part` would raise."""
     if terms.get("segment"):
-        _members(session, terms["segment"]["all"])
+        _in_segment(session, terms["segment"]["all"])
 
 
 def _inside(session: Session, conditions: Any, whole: Select[Any]) -> Select[Any]:
-    return whole.where(recipients.among(_members(session, conditions)))
+    return whole.where(_in_segment(session, conditions))
 
 
-def _members(session: Session, conditions: Any) -> Select[Any]:
-    return segments.members(session, segments.from_data(conditions), digests=_keys(session))
+def _in_segment(session: Session, conditions: Any) -> ColumnElement[bool]:
+    meant, keys = segments.from_data(conditions), _keys(session)
+    return segments.holds(session, meant, recipients.READER, digests=keys)
 
 
 def _keys(session: Session) -> dict[str, int]:

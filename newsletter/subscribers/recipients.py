@@ -114,9 +114,13 @@ def styled(readers: Select[Any]) -> Select[Any]:
     return select(*rows.c, func.coalesce(Subscriber.style, "").label("style")).outerjoin(Subscriber, chose)
 
 
+READER = Subscription.subscriber_id
+"""By which a condition on a reader of an audience asks for them."""
+
+
 def among(people: Select[Any]) -> ColumnElement[bool]:
     """Return the condition that a reader of an audience is one of these subscribers."""
-    return Subscription.subscriber_id.in_(people)
+    return READER.in_(people)
 
 
 def _living(near: Near) -> Subquery:

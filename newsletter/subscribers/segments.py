@@ -262,6 +262,18 @@ def members(session: Session, segment: Segment, *, digests: Mapping[str, int]) -
     return people.where(~_suppressed(people.selected_columns[0]))
 
 
+def holds(session: Session, segment: Segment, reader: Any, *, digests: Mapping[str, int]) -> ColumnElement[bool]:
+    """Return the condition that a reader, found in any way, is in a segment; raises as `members`.
+
+    reader   the column of their number
+
+    Of a large audience the first few are found by it in half the time that it takes to ask who is in the segment.
+    """
+    ask = _Ask(session, digests)
+    conditions = spelled(session, segment).conditions
+    return and_(*(ask.holds(one, reader) for one in conditions), ~_suppressed(reader))
+
+
 def measure(session: Session, segment: Segment, *, digests: Mapping[str, int]) -> tuple[int, ...]:
     """Return what a count depends on, a figure a condition, each counted in a moment.
 
