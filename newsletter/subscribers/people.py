@@ -164,7 +164,7 @@ def of_mailboxes(session: Session, mailbox_ids: Iterable[int]) -> set[int]:
 
 def boxes(session: Session, subscriber_ids: Iterable[int]) -> dict[int, int]:
     """Return the mailboxes of some subscribers, by id; erased ones are missing."""
-    found = select(Subscriber.id, Subscriber.mailbox_id).where(Subscriber.id.in_(list(subscriber_ids)))
+    found = select(Subscriber.id, Subscriber.mailbox_id).where(Subscriber.id == mailboxes.among(subscriber_ids))
     return dict(session.execute(found).all())
 
 

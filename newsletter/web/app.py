@@ -1,15 +1,17 @@
 """The application: routes, and the product it stands on."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 from fastapi import FastAPI
 
 from newsletter import assembly, database, logs
 from newsletter.assembly import Newsletter
-from newsletter.journeys import leaving
+from newsletter.journeys import leaving, spooling
 from newsletter.journeys.headcount import Headcount
+from newsletter.journeys.parts import Parts
 from newsletter.web import api, choosing, console, hooks, joining, privacy, public, refusals, security, stopping
 from newsletter.web.fresh import Fresh
 from newsletter.web.pages import Pages
@@ -25,13 +27,12 @@ def create(newsletter: Newsletter | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        # What this machine accepted while the database was away, or its disk full. Whatever becomes of it, the pages start: by
-        # them people leave, and alerts are stopped.
-        try:
-            leaving.drain(made.parts)
-        except database.FAILURES:
-            log.exception("wishes wait")
+        _drain(made.parts)
+        draining = asyncio.create_task(_drain_again_and_again(made.parts))
         yield
+        draining.cancel()
+        with suppress(asyncio.CancelledError):
+            await draining
         made.close()
 
     # The description is our own, of the API alone (api/describing). A redirect to the path without its last slash would repeat
@@ -53,3 +54,21 @@ def create(newsletter: Newsletter | None = None) -> FastAPI:
     app.include_router(stopping.router)
     refusals.word(app)
     return app
+
+
+def _drain(parts: Parts) -> None:
+    """Act on what this machine accepted while the database was away, or its disk full.
+
+    Whatever becomes of it, the pages go on: by them people leave, and alerts are stopped.
+    """
+    try:
+        leaving.drain(parts)
+    except database.FAILURES:
+        log.exception("wishes wait")
+
+
+async def _drain_again_and_again(parts: Parts) -> None:
+    """Do so as often as the sweep comes: where the pages have a folder of their own no worker sees what they keep."""
+    while True:
+        await asyncio.sleep(spooling.AGAIN_SECONDS)
+        await asyncio.to_thread(_drain, parts)

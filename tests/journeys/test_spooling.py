@@ -363,3 +363,28 @@ def test_wishes_on_a_disk_that_failed_are_heard_and_stop_no_mail(tmp_path):
     command = [*APART, sys.executable, "-c", ON_A_DISK_THAT_FAILED, str(tmp_path)]
     ran = subprocess.run(command, cwd=workers.ROOT, capture_output=True, text=True, timeout=60)
     assert ran.stdout.splitlines()[-1:] == ["[7, 7]"], ran.stderr
+
+
+def test_pages_with_a_folder_of_their_own_act_on_what_they_kept(newsletter, tmp_path, database_urls, sink):
+    """No worker sees their spool, and they looked into it at their start alone: who was told "done" had mail for weeks."""
+    house.add_readers(newsletter, tmp_path, house.addresses(1))
+    web = house.build(tmp_path, database_urls, sink.url, web=True, home=tmp_path / "home-of-the-pages")
+    with TestClient(create(web)):
+        spooling.keep(web.settings.home, spooling.Wish(1, 1))
+        deadline = time.monotonic() + 4 * spooling.AGAIN_SECONDS
+        while not ended(newsletter) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    assert ended(newsletter) == [1]
+
+
+def test_however_many_left_meanwhile_mail_goes_on(newsletter, sink, tmp_path):
+    """A database away for a day, or a backup that is restored: more wishes than a statement takes parameters stopped every lane."""
+    house.add_readers(newsletter, tmp_path, house.addresses(1))
+    joining.ask(newsletter.parts, signup.Wish("new@example.org", "en", {house.DIGEST: "weekly"}))
+    joining.work(newsletter.parts)
+    spool = spooling.file(newsletter.settings.home)
+    spool.parent.mkdir(parents=True, exist_ok=True)
+    spool.write_text("".join(f'{{"subscriber": {one}, "digest": 1}}\n' for one in range(1, 66_001)))
+    newsletter.deliver("transactional", seconds=3)
+    assert len(sink.messages) == 1
+    assert ended(newsletter) == [1]
