@@ -138,7 +138,7 @@ def shown(parts: Parts, token: str) -> Page:
 
 def _page(session: Session, person: PersonView, own: Own | None, now: datetime) -> Page:
     every = digests.listed(session)
-    mine = {one.digest_id: one.rhythm for one in subscriptions.of(session, person.id)}
+    mine = _mine(session, person.id)
     chosen = {topic.key for topic in topics.of(session, person.id)}
     return Page(
         person.reference,
@@ -169,7 +169,7 @@ def choose(parts: Parts, token: str, level: Level, *, wording: str = "") -> bool
         proven = not (reader and _to_be_proven(session, reader))
         if reader and proven:
             person, every = reader.person, [one.id for one in digests.listed(session)]
-            taken = [one.digest_id for one in subscriptions.of(session, person.id)]
+            taken = list(_mine(session, person.id))
             wanted = preferences.rhythms(level, taken=taken, every=every)
             _come_back(session, reader, now, adds=bool(wanted.keys() - set(taken)))
             _take(session, person, wanted, _told(session, parts, wording, now), now)
@@ -209,7 +209,7 @@ def change(parts: Parts, token: str, details: Details) -> bool:
 
 def _adds(session: Session, person: PersonView, details: Details, every: Mapping[str, int]) -> bool:
     """Whether there is anything in a form that a reader does not have."""
-    taken = {one.digest_id for one in subscriptions.of(session, person.id)}
+    taken = _mine(session, person.id).keys()
     chosen = {topic.key for topic in topics.of(session, person.id)}
     return bool({every[key] for key in details.rhythms} - taken or set(details.topics) - chosen)
 
@@ -271,7 +271,7 @@ def _to_be_proven(session: Session, reader: _Reader) -> bool:
 def _come_back(session: Session, reader: _Reader, now: datetime, *, adds: bool) -> None:
     """Lift what kept a reader out who adds something by a fresh link, mailed to their own address: but for a complaint."""
     if adds and reader.fresh:
-        suppression.came_back(session, reader.person.mailbox_id, now=now, answered=False)
+        suppression.came_back(session, reader.person.mailbox_id, now=now, answered_at=None)
 
 
 def _reader(session: Session, parts: Parts, token: str, now: datetime) -> _Reader | None:

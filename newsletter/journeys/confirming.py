@@ -89,7 +89,8 @@ def confirm(parts: Parts, token: str, *, wording: str = "", now: datetime | None
 
     wording   the version of the page's words
 
-    Returns False for a link without a countersign, as it was mailed before there was one: its owner is asked once more.
+    Returns False where its owner is asked once more: by a link without a countersign, as it was mailed before there was one, and
+    where they have left since what it brought them.
     """
     with parts.database.transaction() as session:
         link = parts.tokens.read(token, Purpose.CONFIRM, Purpose.PREVIEW, now=now or database.now(session))
@@ -97,10 +98,10 @@ def confirm(parts: Parts, token: str, *, wording: str = "", now: datetime | None
             return True
         if not signup.is_asked(session, link.signup_id):
             raise TooLate
-        version = _kept(session, parts, wording)
+        version, late = _kept(session, parts, wording), answers.is_late(session, link.signup_id, link.mailbox_id)
         answers.add(session, link.signup_id, by=Answer.LINK, secret=link.countersign, wording=version)
     parts.nudger.nudge(SIGNUPS)
-    return bool(link.countersign)
+    return bool(link.countersign) and not late
 
 
 def try_code(parts: Parts, pending: str, written: str, *, wording: str = "", now: datetime | None = None) -> Trial:
@@ -146,7 +147,7 @@ def judge(parts: Parts) -> int:
                 return done
             found = _is_proved(session, said)
             if found:
-                signup.answer(session, said.signup_id, by=said.by, now=said.said_at, wording=said.wording)
+                hear(session, said.signup_id, by=said.by, now=said.said_at, wording=said.wording)
             elif said.by is Answer.LINK:
                 log.info("an answer is not believed", signup=said.signup_id)
                 ask_anew(session, said.signup_id)
@@ -169,13 +170,25 @@ def is_signed(parts: Parts, signup_id: int, reply: str) -> bool:
     return bool(reply) and any(secrets.compare_digest(one.reply, reply) for one in made)
 
 
-def ask_anew(session: Session, signup_id: int) -> bool:
+def hear(session: Session, signup_id: int, *, by: Answer, now: datetime, wording: str = "") -> bool:
+    """Write down a yes that is proved; return False where there is no such wish any more. Safe to repeat.
+
+    Who has left since what it brought them is asked once more: the mail of before brings nobody back by itself.
+    """
+    if answers.is_late(session, signup_id, signup.mailbox_of(session, signup_id) or 0):
+        return ask_anew(session, signup_id, settled=True)
+    return signup.answer(session, signup_id, by=by, now=now, wording=wording)
+
+
+def ask_anew(session: Session, signup_id: int, *, settled: bool = False) -> bool:
     """Put a wish forward once more whose yes proves nothing: its mail is from before a key, or the answer from somebody else.
+
+    settled   it came true, and its owner has left since
 
     It is held and counted as whatever strangers send, also where a list had named them: now somebody stands before the page that
     says "look for the mail". False where nothing is open.
     """
-    wish = signup.open_wish(session, signup_id)
+    wish = signup.open_wish(session, signup_id, settled=settled)
     if wish is None:
         return False
     known = {key: number for number, key in digests.keys(session).items()}

@@ -163,7 +163,7 @@ def confirm_by_reply(parts: Parts, signup_id: int) -> bool:
     Whoever calls it has seen that the answer came to an address that was mailed (`confirming.is_signed`).
     """
     with parts.database.transaction() as session:
-        known = signup.answer(session, signup_id, by=Answer.REPLY, now=database.now(session))
+        known = confirming.hear(session, signup_id, by=Answer.REPLY, now=database.now(session))
     if known:
         parts.nudger.nudge(SIGNUPS)
     return known

@@ -102,7 +102,7 @@ def bring_in(session: Session, parts: Parts, found: Sequence[SignupView], now: d
             taken |= dict.fromkeys(permitted)
         if not taken:
             continue
-        suppression.came_back(session, mailbox_id, now=now)
+        suppression.came_back(session, mailbox_id, now=now, answered_at=answered.answered_at)
         look = styles.of(session, person.id).style.code
         groups[wish.language, _names(taken, named), look].append(To(mailbox_id, person.id, f"welcome:{answered.id}"))
     if found:

@@ -78,6 +78,18 @@ def outcome(session: Session, answer_id: int) -> bool | None:
     return session.execute(select(SignupAnswer.believed).where(SignupAnswer.id == answer_id)).scalar_one_or_none()
 
 
+def is_late(session: Session, signup_id: int, mailbox_id: int) -> bool:
+    """Whether a wish came true and its owner takes nothing of it any more: a yes to that mail is heard no second time."""
+    return bool(session.execute(_LATE, {"signup": signup_id, "mailbox": mailbox_id}).scalar_one())
+
+
+_LATE = text("""
+    SELECT EXISTS (SELECT FROM signup s WHERE s.id = :signup AND s.state = 'settled' AND NOT EXISTS (
+        SELECT FROM subscriber p JOIN subscription l ON l.subscriber_id = p.id AND l.ended_at IS NULL
+        WHERE p.mailbox_id = :mailbox AND l.digest_id = ANY (s.digest_ids)))
+""")
+
+
 def any_due(session: Session) -> bool:
     """Whether an answer waits to be judged."""
     return session.execute(select(SignupAnswer.id).where(SignupAnswer.believed.is_(None)).limit(1)).first() is not None

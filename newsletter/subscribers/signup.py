@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, text, update
 
 from newsletter.addresses import EmailAddress
 from newsletter.database import Session
@@ -149,11 +149,12 @@ def answer_for(one: SignupView, digest_ids: Collection[int], answers: Sequence[S
 
     digest_ids   what it asks for
 
-    A yes is one to what its mail named, and to nothing else: also to another wish, where that asks for no more.
+    A yes is one to what its mail named, and to nothing else: also to another wish, where that asks for no more and came before.
     """
     if one in answers:
         return one
-    return next((said for said in reversed(answers) if said.named.issuperset(digest_ids)), None)
+    later = (said for said in reversed(answers) if said.answered_at and said.answered_at >= one.came_at)
+    return next((said for said in later if said.named.issuperset(digest_ids)), None)
 
 
 def add(
@@ -377,11 +378,11 @@ def answer(session: Session, signup_id: int, *, by: Answer, now: datetime, wordi
     return session.execute(_ANSWER, facts).rowcount > 0  # type: ignore[attr-defined, no-any-return]
 
 
-# Only what was asked about can be answered: by whoever got the mail.
+# Only what was asked about can be answered: by whoever got the mail. Until it is heard the last yes counts: a no may be before it.
 _ANSWER = text("""
-    UPDATE signup SET answered_at = coalesce(answered_at, :now), answered_by = CASE WHEN answered_at IS NULL THEN :by
-        ELSE answered_by END, answered_wording = CASE WHEN answered_at IS NULL AND NOT :replied THEN :wording
-        ELSE answered_wording END
+    UPDATE signup SET answered_at = CASE WHEN state = 'settled' THEN answered_at ELSE greatest(answered_at, :now) END,
+        answered_by = CASE WHEN answered_at IS NULL THEN :by ELSE answered_by END,
+        answered_wording = CASE WHEN answered_at IS NULL AND NOT :replied THEN :wording ELSE answered_wording END
     WHERE id = :id AND asked_at IS NOT NULL AND undone_at IS NULL AND state <> 'refused'
 """)
 
@@ -392,9 +393,10 @@ def is_asked(session: Session, signup_id: int) -> bool:
     return session.execute(select(Signup.id).where(Signup.id == signup_id, *these)).first() is not None
 
 
-def open_wish(session: Session, signup_id: int) -> Wish | None:
-    """Return what was asked for where its owner was asked and has not answered; None for all else."""
-    these = (Signup.state == SignupState.ASKED, Signup.answered_at.is_(None), Signup.undone_at.is_(None))
+def open_wish(session: Session, signup_id: int, *, settled: bool = False) -> Wish | None:
+    """Return what was asked for where its owner was asked and has not answered, or where it came true; None for all else."""
+    unheard = and_(Signup.state == SignupState.ASKED, Signup.answered_at.is_(None))
+    these = (Signup.state == SignupState.SETTLED if settled else unheard, Signup.undone_at.is_(None))
     found = session.execute(select(Signup).where(Signup.id == signup_id, *these)).scalar_one_or_none()
     return opened(session, found) if found else None
 

@@ -8,7 +8,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, cast, func, literal, literal_column, select, text, update
+from sqlalchemy import ARRAY, BigInteger, Boolean, cast, func, literal, literal_column, or_, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.dml import ReturningInsert
 
@@ -196,25 +196,31 @@ def own_words(session: Session, mailbox_id: int) -> list[str]:
     return [reason for reason in reasons(session, mailbox_id) if reason not in MAY_LIFT[Who.OPERATOR]]
 
 
-def lift(session: Session, mailbox_id: int, *, by: Who, why: str, now: datetime) -> Lifted:
-    """Lift what somebody may lift of what suppresses a mailbox; the entries stay, with the reason of lifting. Raises BadWhy."""
+def lift(
+    session: Session, mailbox_id: int, *, by: Who, why: str, now: datetime, said_at: datetime | None = None
+) -> Lifted:
+    """Lift what somebody may lift of what suppresses a mailbox; the entries stay, with the reason of lifting. Raises BadWhy.
+
+    said_at   when they said so, where it is heard later: what the owner said since stands
+    """
     if not why.strip() or "@" in why:
         raise BadWhy
-    live = (Suppression.mailbox_id == mailbox_id, Suppression.lifted_at.is_(None))
+    before = or_(Suppression.at <= (said_at or now), Suppression.reason.in_(sorted(MAY_LIFT[Who.OPERATOR])))
+    live = (Suppression.mailbox_id == mailbox_id, Suppression.lifted_at.is_(None), before)
     theirs = Suppression.reason.in_(sorted(MAY_LIFT[by]))
     lifting = update(Suppression).where(*live, theirs).values(lifted_at=now, lifted_why=why.strip(), lifted_by=by)
     found = session.execute(lifting.returning(Suppression.reason)).scalars()
     return Lifted(tuple(map(Reason, found)), tuple(map(Reason, reasons(session, mailbox_id))))
 
 
-def came_back(session: Session, mailbox_id: int, *, now: datetime, answered: bool = True) -> Lifted:
+def came_back(session: Session, mailbox_id: int, *, now: datetime, answered_at: datetime | None) -> Lifted:
     """A person came back by a sign-up of their own: lift what they may, and return what stays.
 
-    answered   they answered a confirmation that was mailed to this mailbox; False where they acted by another link of ours,
-               which lifts neither a complaint nor "never again"
+    answered_at   when they answered a confirmation that was mailed to this mailbox; None where they acted by another link of
+                  ours, which lifts neither a complaint nor "never again"
     """
-    by = Who.ANSWERED if answered else Who.PERSON
-    return lift(session, mailbox_id, by=by, why="came back", now=now)
+    by = Who.ANSWERED if answered_at else Who.PERSON
+    return lift(session, mailbox_id, by=by, why="came back", now=now, said_at=answered_at)
 
 
 def listed(session: Session, *, limit: int) -> list[dict[str, Any]]:

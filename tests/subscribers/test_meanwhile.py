@@ -166,7 +166,7 @@ def test_who_must_not_be_written_to_meanwhile_is_brought_into_nothing(lists: Lis
     lists.bring(ANN, before_commit=complain)
     with lists.database.transaction() as session:
         assert subscriptions.of(session, ann) == []
-        suppression.came_back(session, box, now=databases.now(session))
+        suppression.came_back(session, box, now=databases.now(session), answered_at=databases.now(session))
     assert taken(lists, ann) == []
 
 

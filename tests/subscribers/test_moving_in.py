@@ -190,7 +190,7 @@ def test_who_came_back_by_their_own_hand_is_not_sent_away_by_an_old_zip(moving: 
     with moving.lists.database.transaction() as session:
         box = mailboxes.find(session, EmailAddress.parse("gone@example.org"))
         assert box is not None
-        suppression.came_back(session, box, now=NOW)
+        suppression.came_back(session, box, now=NOW, answered_at=NOW)
     assert moving.bring(path).suppressed == 0
     assert "gone" not in moving.barred()
 

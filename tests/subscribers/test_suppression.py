@@ -95,10 +95,10 @@ def test_a_person_who_comes_back_is_taken_at_their_word(
     with lists.database.transaction() as session:
         for reason in Reason:
             suppression.add(session, reader[1], reason=reason, now=NOW)
-        done = suppression.came_back(session, reader[1], now=NOW, answered=answered)
+        done = suppression.came_back(session, reader[1], now=NOW, answered_at=NOW if answered else None)
         assert set(done.lifted) == set(Reason) - set(stays)
         assert done.kept == stays
-        assert suppression.came_back(session, 4711, now=NOW) == Lifted()
+        assert suppression.came_back(session, 4711, now=NOW, answered_at=NOW) == Lifted()
 
 
 def test_a_list_that_names_somebody_again_lifts_nothing(lists: Lists, reader: tuple[int, int]) -> None:
