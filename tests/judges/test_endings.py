@@ -86,7 +86,12 @@ def test_an_alert_is_changed_halted_ended_and_taken_back_on_phones(
         eye.look("end-update")
         author.goto(base + here)
         browsing.press(author, "Let it go on", then=SAYS.format("On its way"))
+        sink.refuse = lambda recipient: None if recipient == house.addresses(1)[0] else "451 4.2.1 later"
+        browsing.apart(worker.deliver, "urgent", seconds=3)
+        author.goto(base + here)
+        assert "1 of 6 handed over" in author.evaluate("document.body.innerText")
         browsing.press(author, "Stop for good", then=SAYS.format("Stopped"))
+        assert "still to go" not in author.evaluate("document.body.innerText"), "to nobody, from this second on"
         eye.look("end-stopped")
         browsing.press(author, "It was wrong", then="document.querySelector('details[open] form.press')")
         eye.look("end-retract")
@@ -108,6 +113,6 @@ def test_an_alert_is_changed_halted_ended_and_taken_back_on_phones(
         eye.look("end-held")
         author.goto(f"{base}/console/alerts/new?frame=raid&frame=raid-fa")
         eye.look("end-frames")
-    assert sink.messages == []
+    assert [one.recipient for one in sink.messages] == house.addresses(1)
     assert eye.found == []
     assert objections(judges, tmp_path, eye.files, RULES) == {}
