@@ -67,8 +67,8 @@ def choose(
     chance   0.0 … 1.0, the caller's dice
     crowded  those that had no session for the caller, and in how many seconds each may be asked again
 
-    One that has had enough of the hour or the day, by its own word, is asked only where no other is left; and one that is
-    crowded only where not even such a one is: the one that may be asked first.
+    One that is crowded is asked only where no other is left: the one that may be asked first. And one that has had enough of
+    the hour or the day, by its own word, only where not even such a one is: it would put off every reader for minutes.
 
     A relay that did not answer is chosen again by one process every ten seconds, which learns whether it is back. One that
     is away for a while, or has used up its hour or day, can have later what another refuses: for that nothing is halted.
@@ -93,13 +93,15 @@ def choose(
         else:
             (full if known.full_until(now) else able).append(relay)
     soonest = min((crowded[relay] for relay in busy), default=0.0)
-    left = able or full or [relay for relay in busy if crowded[relay] <= soonest]
+    left = able or [relay for relay in busy if crowded[relay] <= soonest] or full
     for relay in away:
         if standing.probe(session, relay, patient=not left):
             return Choice(relay, probe=True, others=bool(left), instead=bool(left or waited_for - {relay}))
+    chosen = _weighted(left, chance)
     others = len(able) + len(full) + len(busy) > 1
     why = None if left else min(whys, default=None)
-    return Choice(_weighted(left, chance), why, others=others, instead=bool(able) and (others or bool(waited_for)))
+    instead = chosen in [*able, *busy] and bool(others or waited_for - {chosen})
+    return Choice(chosen, why, others=others, instead=instead)
 
 
 def beside(

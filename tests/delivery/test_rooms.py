@@ -1,0 +1,58 @@
+"""A relay that had no session for us, beside another of the setting: who has the mail, and who is waited for how long."""
+
+import time
+
+import pytest
+from sqlalchemy import text
+
+from newsletter.delivery import standing, throttle
+from newsletter.ledger.mailings import Lane
+from newsletter.relay.target import Relay
+from newsletter.relay.verdict import Limit
+from tests.delivery.test_failover import Full, alarmed
+from tests.fakes import smtp
+
+SPENT = "454 4.7.0 Throttling failure: Daily message quota exceeded"
+
+
+class Once(Full):
+    """A server that has no session for the first who asks."""
+
+    async def serve(self, reader, writer):
+        await (super().serve if self.ever < 1 else super(Full, self).serve)(reader, writer)
+
+
+def fill(session, relay):
+    """Let a relay have said that its day is used up; return the time."""
+    now = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+    standing.fill(session, relay, Limit.ACCOUNT_DAY, now=now)
+    return now
+
+
+def test_an_alert_waits_a_moment_for_a_session_and_asks_no_relay_whose_day_is_used_up(tmp_path, database_urls):
+    """Each reader was put off by the other relay, for five minutes, a quarter of an hour, a half: again and again, for hours."""
+    with smtp.running(Once()) as crowded, smtp.running(smtp.Sink(refuse=lambda _: SPENT)) as spent:
+        made = alarmed(tmp_path, database_urls, f"{crowded.url}?weight=1000 {spent.url}")
+        with made.parts.database.transaction() as session:
+            fill(session, made.parts.relays[Lane.URGENT][1])
+        began = time.monotonic()
+        assert made.deliver("urgent", seconds=20) == len(crowded.messages) == 50
+        assert time.monotonic() - began < 5
+        assert not any(line.startswith("RCPT") for line in spent.said)
+        made.close()
+
+
+@pytest.mark.parametrize("lane", [Lane.URGENT, Lane.TRANSACTIONAL])
+def test_a_full_relay_is_the_last_choice(newsletter, lane):
+    """What a crowded one refuses to take from us the full one can have once its hour is over; and the full one alone is asked."""
+    full, crowded = (Relay.parse(f"smtp://127.0.0.1:{port}") for port in (1, 2))
+    with newsletter.parts.database.transaction() as session:
+        now = fill(session, full)
+
+        def choice(relays, **busy):
+            return throttle.choose(session, relays, lane, chance=0.01, now=now, **busy)
+
+        beside = throttle.Choice(crowded, others=True, instead=True)
+        assert choice([full, crowded], crowded={crowded: 8.0}) == beside
+        assert choice([full]) == throttle.Choice(full)
+        assert choice([crowded], crowded={crowded: 8.0}) == throttle.Choice(crowded)
