@@ -364,7 +364,7 @@ class Sender:
         self, carriers: Sequence[Carrier], turns: Sequence[Turn], lane: Lane
     ) -> list[Carried | BaseException | None]:
         """Return what became of each: nobody is left on the wire when it does."""
-        first = asyncio.ensure_future(carriers[0].carry())
+        first = asyncio.ensure_future(self._carry_there(carriers[0], turns[0].relay, lane))
         others = zip(carriers[1:], turns[1:], strict=True)
         company = (self._after_a_knock(one, turn.relay, lane, first) for one, turn in others)
         return await asyncio.gather(first, *company, return_exceptions=True)
@@ -385,8 +385,15 @@ class Sender:
                     raise
                 await asyncio.to_thread(self._found_none, relay, lane)
             else:
-                return await carrier.carry()
+                return await self._carry_there(carrier, relay, lane)
         return None
+
+    async def _carry_there(self, carrier: Carrier, relay: Relay, lane: Lane) -> Carried:
+        """Carry what a relay takes. Where its room is wanted it is given up at once, however long others carry the shard."""
+        carried = await carrier.carry()
+        if self._room(relay).wanted:
+            await self._room(relay).make(lane)
+        return carried
 
     def _carrier(self, work: leasing.Work, marks: journal.Journal, turn: Turn, load: Load) -> Carrier:
         pool = self._room(turn.relay).pool

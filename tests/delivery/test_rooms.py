@@ -6,9 +6,13 @@ import pytest
 from sqlalchemy import text
 
 from newsletter.delivery import standing, throttle
+from newsletter.journeys import joining
 from newsletter.ledger.mailings import Lane
 from newsletter.relay.target import Relay
 from newsletter.relay.verdict import Limit
+from newsletter.subscribers.signup import Wish
+from tests import house
+from tests.delivery.test_crowding import Small, alarm, digest, few, handed_over, working
 from tests.delivery.test_failover import Full, alarmed
 from tests.fakes import smtp
 
@@ -56,3 +60,35 @@ def test_a_full_relay_is_the_last_choice(newsletter, lane):
         assert choice([full, crowded], crowded={crowded: 8.0}) == beside
         assert choice([full]) == throttle.Choice(full)
         assert choice([crowded], crowded={crowded: 8.0}) == throttle.Choice(crowded)
+
+
+def ask_for(made, tmp_path, lane):
+    """Have something first to send: an alert, or a question to confirm."""
+    if lane == "urgent":
+        alarm(made, tmp_path)
+    else:
+        joining.ask(made.parts, Wish("few@example.org", "en", {"few": "weekly"}))
+        joining.work(made.parts)
+
+
+@pytest.mark.parametrize(("lane", "weight"), [("urgent", 1), ("transactional", 1000)], ids=["second", "first"])
+def test_a_digest_keeps_no_session_while_its_shard_goes_on_elsewhere(tmp_path, database_urls, lane, weight):
+    """It had ended its part there for the alert, and kept the session unused until its other relay had done: half a minute."""
+    with (
+        smtp.running(Small(delay_seconds=lambda: 0.1)) as small,
+        smtp.running(smtp.Sink(), host="127.0.0.2") as wide,  # needs stand under the host
+    ):
+        small.most = 1
+        ordinary = f"smtp://127.0.0.2:{wide.port}?rate=10&weight=30 {small.url}?rate=10&connections=1&weight={weight}"
+        first = {f"relay_url_{lane}": f"{small.url}?rate=10&connections=1"}
+        bulk, other = (house.build(tmp_path, database_urls, ordinary, **first) for _ in range(2))
+        few(other, tmp_path)
+        digest(bulk, tmp_path, 1600)
+        with working("bulk", bulk):
+            time.sleep(2)
+            assert small.messages
+            ask_for(other, tmp_path, lane)
+            with working(lane, other):
+                assert handed_over(small, "few", within=20.0) < 5.0
+        for one in (bulk, other):
+            one.close()
