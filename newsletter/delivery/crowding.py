@@ -25,6 +25,8 @@ LOOK_SECONDS = 0.25
 """A sender looks no more often than this whether its sessions are wanted."""
 IN_TURN_SECONDS = 2.0
 """A lane asks this often while it is its turn, however long it waited before: the turn is over after four."""
+LONG_PAUSE = 8.0
+"""Of a stranger's relay it is asked so often: ours would have given way by then."""
 FORGET_SECONDS = 120.0
 """So long after a relay had no room for us, the next no is the first again."""
 
@@ -39,7 +41,7 @@ def pauses() -> Iterator[float]:
 
     Some servers count connections in a minute, those that they turn away among them.
     """
-    return chain((0.25, 0.25, 0.5), repeat(1.0, 8), repeat(8.0))
+    return chain((0.25, 0.25, 0.5), repeat(1.0, 8), repeat(LONG_PAUSE))
 
 
 class _Tries:
@@ -47,14 +49,20 @@ class _Tries:
 
     def __init__(self) -> None:
         self.not_before = 0.0
-        self._pauses, self._last = pauses(), 0.0
+        self._pauses, self._pause, self._last = pauses(), 0.0, 0.0
 
     def failed(self) -> None:
         """Hear that there was no session."""
         now = time.monotonic()
         if now - self._last > FORGET_SECONDS:
             self._pauses = pauses()
-        self._last, self.not_before = now, now + next(self._pauses)
+        self._last, self._pause = now, next(self._pauses)
+        self.not_before = now + self._pause
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether ours would have given way by now."""
+        return self._pause >= LONG_PAUSE and time.monotonic() - self._last <= FORGET_SECONDS
 
     def soon(self) -> None:
         """Wait no longer than ours need to give a session up: it is this lane's turn."""
@@ -135,6 +143,10 @@ class Room:
     def shut(self, lane: Lane) -> float:
         """Return in how many seconds a lane may ask again, 0.0 for now."""
         return max(0.0, self._tries[lane].not_before - time.monotonic())
+
+    def strange(self, lane: Lane) -> bool:
+        """Return whether a stranger holds the room, so that nobody knows when a lane has a session."""
+        return self._tries[lane].in_vain
 
     def wait(self, lane: Lane, over: Callable[[], bool]) -> None:
         """Wait until it may be tried again, or a turn is over. A turn that begins meanwhile is looked for now and then."""

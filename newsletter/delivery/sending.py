@@ -256,9 +256,11 @@ class Sender:
 
     def _choose(self, lane: Lane, crowded: Collection[Relay]) -> throttle.Choice:
         shut = {relay: self._room(relay).shut(lane) for relay in crowded}
+        strange = {relay for relay in crowded if self._room(relay).strange(lane)}
         with self.database.transaction() as session:
             now, chance = database.now(session), self._dice.random()
-            return throttle.choose(session, self._relays[lane], lane, chance=chance, now=now, crowded=shut)
+            relays = self._relays[lane]
+            return throttle.choose(session, relays, lane, chance=chance, now=now, crowded=shut, strange=strange)
 
     def _vouch(self, work: leasing.Work) -> bool:
         """Look at an alert or a drill before any of it goes; where it is not what was approved, halt it and say so."""

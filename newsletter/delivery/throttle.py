@@ -7,7 +7,7 @@ Locked in one order: what is known of the relay (`standing`), its pace, the pace
 Whoever grants or gives back holds the first, so what is read of the quota (`quotas`) is what is spent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -43,6 +43,7 @@ class Choice:
 
     probe    it did not answer, and this is to learn if it does
     others   another could be chosen, so that nobody need wait for this one
+    later    another could be, and nobody knows when it takes mail: so this one is waited for, and not for minutes
     instead  another can take what this one refuses to take from us, at once or when it is back or may be given more
     """
 
@@ -50,6 +51,7 @@ class Choice:
     why: str | None = None
     probe: bool = False
     others: bool = False
+    later: bool = False
     instead: bool = False
 
 
@@ -61,11 +63,13 @@ def choose(
     chance: float,
     now: datetime,
     crowded: Mapping[Relay, float] = MappingProxyType({}),
+    strange: Collection[Relay] = (),
 ) -> Choice:
     """Choose a relay by weight among those that answer and have some of their quota left.
 
     chance   0.0 … 1.0, the caller's dice
     crowded  those that had no session for the caller, and in how many seconds each may be asked again
+    strange  those of the crowded that strangers hold: ours would have given way
 
     One that is crowded is asked only where no other is left: the one that may be asked first. And one that has had enough of
     the hour or the day, by its own word, only where not even such a one is: it would put off every reader for minutes.
@@ -94,14 +98,17 @@ def choose(
             (full if known.full_until(now) else able).append(relay)
     soonest = min((crowded[relay] for relay in busy), default=0.0)
     left = able or [relay for relay in busy if crowded[relay] <= soonest] or full
+    soon = {*able, *busy} - {*strange}
+    later = {*busy, *full} - soon
     for relay in away:
-        if standing.probe(session, relay, patient=not left):
-            return Choice(relay, probe=True, others=bool(left), instead=bool(left or waited_for - {relay}))
+        if standing.probe(session, relay, patient=not soon):
+            instead = bool(left or waited_for - {relay})
+            return Choice(relay, probe=True, others=bool(soon), later=bool(later), instead=instead)
     chosen = _weighted(left, chance)
-    others = len(able) + len(full) + len(busy) > 1
     why = None if left else min(whys, default=None)
-    instead = chosen in [*able, *busy] and bool(others or waited_for - {chosen})
-    return Choice(chosen, why, others=others, instead=instead)
+    others, later = soon - {chosen}, later - {chosen}
+    instead = chosen in [*able, *busy] and bool(others or later or waited_for - {chosen})
+    return Choice(chosen, why, others=bool(others), later=bool(later), instead=instead)
 
 
 def beside(

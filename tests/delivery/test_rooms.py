@@ -1,11 +1,12 @@
 """A relay that had no session for us, beside another of the setting: who has the mail, and who is waited for how long."""
 
 import time
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 
-from newsletter.delivery import standing, throttle
+from newsletter.delivery import knocking, standing, throttle
 from newsletter.journeys import joining
 from newsletter.ledger.mailings import Lane
 from newsletter.relay.target import Relay
@@ -14,6 +15,7 @@ from newsletter.subscribers.signup import Wish
 from tests import house
 from tests.delivery.test_crowding import Small, alarm, digest, few, handed_over, working
 from tests.delivery.test_failover import Full, alarmed
+from tests.delivery.test_resting import Slow
 from tests.fakes import smtp
 
 SPENT = "454 4.7.0 Throttling failure: Daily message quota exceeded"
@@ -56,10 +58,40 @@ def test_a_full_relay_is_the_last_choice(newsletter, lane):
         def choice(relays, **busy):
             return throttle.choose(session, relays, lane, chance=0.01, now=now, **busy)
 
-        beside = throttle.Choice(crowded, others=True, instead=True)
+        beside = throttle.Choice(crowded, later=True, instead=True)
         assert choice([full, crowded], crowded={crowded: 8.0}) == beside
         assert choice([full]) == throttle.Choice(full)
         assert choice([crowded], crowded={crowded: 8.0}) == throttle.Choice(crowded)
+
+
+def test_a_relay_that_greets_slowly_has_the_mail_while_strangers_fill_the_other(tmp_path, database_urls):
+    """It was given two seconds, since the other might have a session in a moment, and counted as away: no mail, for ever."""
+    with smtp.running(Full()) as full, smtp.running(Slow(banner=3.0)) as slow:
+        made = alarmed(tmp_path, database_urls, f"{full.url}?weight=1000 {slow.url}")
+        assert made.deliver("urgent", seconds=40) == len(slow.messages) == 50
+        made.close()
+
+
+def test_who_waits_for_a_session_of_ours_waits_for_no_silent_relay(newsletter):
+    """Ours give way within ten seconds, and then nobody knows: an alert waits two seconds for a silent one, then twenty."""
+    crowded, slow = (Relay.parse(f"smtp://127.0.0.1:{port}") for port in (1, 2))
+    with newsletter.parts.database.transaction() as session:
+        now = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+
+        def choice(**how):
+            return throttle.choose(session, [crowded, slow], Lane.URGENT, chance=0.5, now=now, **how)
+
+        def due():
+            standing.closed(session, slow, probe=-timedelta(seconds=1))
+
+        ours, strangers = {"crowded": {crowded: 1.0}}, {"crowded": {crowded: 8.0}, "strange": {crowded}}
+        assert choice(**ours) == throttle.Choice(slow, others=True, instead=True)
+        assert choice(**strangers) == throttle.Choice(slow, later=True, instead=True)
+        due()
+        assert choice(**ours) == throttle.Choice(slow, probe=True, others=True, instead=True)
+        due()
+        assert choice(**strangers) == throttle.Choice(slow, probe=True, later=True, instead=True)
+        assert knocking.BRIEF_SECONDS < knocking.LATER_SECONDS <= 20
 
 
 def ask_for(made, tmp_path, lane):
