@@ -24,7 +24,7 @@ from newsletter.relay.target import Relay
 LOOK_SECONDS = 0.25
 """A sender looks no more often than this whether its sessions are wanted."""
 IN_TURN_SECONDS = 2.0
-"""A lane asks this often while it is its turn, however long it waited before: the turn is over after four."""
+"""A lane asks so soon where a session was given up for it, however long it waited before: its turn is over after four."""
 LONG_PAUSE = 8.0
 """Of a stranger's relay it is asked so often: ours would have given way by then."""
 FORGET_SECONDS = 120.0
@@ -45,10 +45,14 @@ def pauses() -> Iterator[float]:
 
 
 class _Tries:
-    """How often a lane has asked a relay in vain, and from when on it may again. In the clock of `time.monotonic`."""
+    """How often a lane has asked a relay in vain, and from when on it may again. In the clock of `time.monotonic`.
+
+    turn   since when the turn went in which it last asked, by the database's
+    """
 
     def __init__(self) -> None:
         self.not_before = 0.0
+        self.turn: datetime | None = None
         self._pauses, self._pause, self._last = pauses(), 0.0, 0.0
 
     def failed(self) -> None:
@@ -64,9 +68,13 @@ class _Tries:
         """Whether ours would have given way by now."""
         return self._pause >= LONG_PAUSE and time.monotonic() - self._last <= FORGET_SECONDS
 
-    def soon(self) -> None:
-        """Wait no longer than ours need to give a session up: it is this lane's turn."""
-        self.not_before = min(self.not_before, self._last + IN_TURN_SECONDS)
+    def in_turn(self, since: datetime) -> None:
+        """Wait no longer than a moment where this lane's turn began since its last try: somebody gave a session up for it.
+
+        A turn that its own no began tells nothing of who holds the room, and a stranger is not asked more often for it.
+        """
+        if since != self.turn:
+            self.not_before = min(self.not_before, self._last + IN_TURN_SECONDS)
 
     def leave(self, seconds: float) -> None:
         """Leave the room to others for so long."""
@@ -108,8 +116,9 @@ class Room:
             self._kept = kept(held, lane, need.lane)
             await self.pool.keep(self._kept)
             if held and not self._kept and lane is not Lane.BULK:
-                # From now on, whatever is left of the turn: only now can the other have it.
+                # The turn goes from now on, whatever was left of it: only now can the other have it.
                 self._tries[lane].leave(needs.TURNS[need.lane].total_seconds())
+                await asyncio.to_thread(self._given, need.lane)
             need, now = await asyncio.to_thread(self._known)
             self._heeded = need.at if need else None  # what was asked for meanwhile has been given
         self.wanted = False
@@ -121,18 +130,19 @@ class Room:
 
     def _in_turn(self, need: Need, lane: Lane, now: datetime) -> None:
         if need.runs(lane, now):
-            self._tries[lane].soon()
+            self._tries[lane].in_turn(need.since)
         else:
             self._tries[lane].leave(need.left(lane, now).total_seconds())
 
     def found_none(self, lane: Lane) -> None:
         """Say that the relay had no session for us. For bulk mail nobody who works gives up any."""
-        self._tries[lane].failed()
+        tries = self._tries[lane]
+        tries.failed()
         with self._database.transaction() as session:
             if lane is Lane.BULK:
                 needs.tell_bulk(session, self._relay)
             else:
-                needs.tell(session, self._relay, lane)
+                tries.turn = needs.tell(session, self._relay, lane).since
 
     def had(self, *, opened_in: float, lane: Lane) -> None:
         """Hear that there is a session. One of what comes first is used for as long as it took to open, before it is given up."""
@@ -164,6 +174,10 @@ class Room:
 
     def _new(self, need: Need | None) -> bool:
         return need is not None and need.at != self._heeded
+
+    def _given(self, lane: Lane) -> None:
+        with self._database.transaction() as session:
+            needs.given(session, self._relay, lane)
 
     def _known(self) -> tuple[Need | None, datetime]:
         with self._database.transaction() as session:
