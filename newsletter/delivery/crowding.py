@@ -14,6 +14,8 @@ from datetime import datetime
 from itertools import chain, repeat
 from typing import Any
 
+import structlog
+
 from newsletter.database import Database
 from newsletter.delivery import needs
 from newsletter.delivery.needs import Need
@@ -21,12 +23,16 @@ from newsletter.ledger.mailings import Lane
 from newsletter.relay.pool import Pool
 from newsletter.relay.target import Relay
 
+log = structlog.get_logger()
+
 LOOK_SECONDS = 0.25
 """A sender looks no more often than this whether its sessions are wanted."""
 IN_TURN_SECONDS = 2.0
 """A lane asks so soon where a session was given up for it, however long it waited before: its turn is over after four."""
 LONG_PAUSE = 8.0
 """Of a stranger's relay it is asked so often: ours would have given way by then."""
+SAY_SECONDS = 60.0
+"""A log says no more often that there was no session."""
 FORGET_SECONDS = 120.0
 """So long after a relay had no room for us, the next no is the first again."""
 
@@ -93,7 +99,7 @@ class Room:
         self._database, self._relay = database, relay
         self._heeded: datetime | None = None
         self._kept = 0
-        self._look_at = self._ours_until = 0.0
+        self._look_at = self._ours_until = self._say_at = 0.0
         self._tries: defaultdict[Lane, _Tries] = defaultdict(_Tries)
 
     def look(self) -> None:
@@ -134,8 +140,11 @@ class Room:
         else:
             self._tries[lane].leave(need.left(lane, now).total_seconds())
 
-    def found_none(self, lane: Lane) -> None:
-        """Say that the relay had no session for us. For bulk mail nobody who works gives up any."""
+    def found_none(self, lane: Lane, why: str = "") -> None:
+        """Say that the relay had no session for us, and why in its own words. For bulk mail nobody who works gives up any."""
+        if time.monotonic() >= self._say_at:
+            self._say_at = time.monotonic() + SAY_SECONDS
+            log.warning("no session left at a relay", relay=self._relay.name, lane=lane, why=why)
         tries = self._tries[lane]
         tries.failed()
         with self._database.transaction() as session:

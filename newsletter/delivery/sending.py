@@ -144,7 +144,7 @@ class Sender:
                 carried = self._carry_next(turn, choice, lane, term)
             except Unreachable as error:
                 if error.crowded:
-                    self._found_none(choice.relay, lane)
+                    self._found_none(choice.relay, lane, error)
                     crowded.add(choice.relay)
                 else:
                     unreachable = error
@@ -193,10 +193,10 @@ class Sender:
             self._room(relay).wait(lane, term.over)
         return lane is not Lane.BULK
 
-    def _found_none(self, relay: Relay, lane: Lane) -> None:
+    def _found_none(self, relay: Relay, lane: Lane, error: Unreachable) -> None:
         """It answers, and others have all the sessions that it bears."""
         self._mark(standing.answered, relay)
-        self._room(relay).found_none(lane)
+        self._room(relay).found_none(lane, str(error.facts["reason"]))
 
     def _has_room(self, relay: Relay, lane: Lane) -> bool:
         """Give up sessions that what comes first is in need of; return whether a lane may use any at a relay now."""
@@ -354,7 +354,7 @@ class Sender:
             if not error.crowded:
                 self._leave_out(turn.relay, work.lease.lane, error)
             else:
-                self._found_none(turn.relay, work.lease.lane)
+                self._found_none(turn.relay, work.lease.lane, error)
         refused = [one.refused if isinstance(one, Carried) else None for one in found]
         for turn, by in zip(turns[1:], refused[1:], strict=True):
             if by:
@@ -385,7 +385,7 @@ class Sender:
             except Unreachable as error:
                 if not error.crowded:
                     raise
-                await asyncio.to_thread(self._found_none, relay, lane)
+                await asyncio.to_thread(self._found_none, relay, lane, error)
             else:
                 return await self._carry_there(carrier, relay, lane)
         return None

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from newsletter.delivery import knocking, standing, throttle
 from newsletter.journeys import joining
@@ -26,6 +27,18 @@ class Once(Full):
 
     async def serve(self, reader, writer):
         await (super().serve if self.ever < 1 else super(Full, self).serve)(reader, writer)
+
+
+def test_the_log_says_that_no_session_is_left_and_no_more_often_than_once_a_minute(tmp_path, database_urls):
+    """Nothing was said of it anywhere, while `alerts send --wait` ended with: the worker's log says why."""
+    with smtp.running(Full()) as full, capture_logs() as said:
+        made = alarmed(tmp_path, database_urls, full.url)
+        made.deliver("urgent", seconds=2)
+        made.close()
+    assert full.ever > 3
+    [found] = [one for one in said if one["event"] == "no session left at a relay"]
+    assert (found["log_level"], found["relay"], found["lane"]) == ("warning", f"127.0.0.1:{full.port}", "urgent")
+    assert "too many concurrent connections" in found["why"]
 
 
 def fill(session, relay):
