@@ -38,6 +38,7 @@ from newsletter.journeys.parts import Parts
 from newsletter.ledger.mailings import Lane
 from newsletter.operators import pins
 from newsletter.operators.roles import May
+from newsletter.relay.reply import Reply
 from newsletter.relay.target import Relay
 from newsletter.settings import Settings
 from newsletter.vault import Keyring, Vault
@@ -236,11 +237,9 @@ def _lanes(chosen: Settings) -> Finding:
 
 def _relay(url: str, lane: str) -> Finding:
     relays = Relay.parse_all(url)
-    silent = {relay.name: why for relay in relays if (why := _silence(relay))}
-    if silent:
-        return Finding(
-            f"relay ({lane})", False, "; ".join(f"{name} does not answer: {why}" for name, why in silent.items())
-        )
+    ill = {relay.name: why for relay in relays if (why := _illness(relay))}
+    if ill:
+        return Finding(f"relay ({lane})", False, "; ".join(f"{name} {why}" for name, why in ill.items()))
     return Finding(f"relay ({lane})", True, ", ".join(relay.name for relay in relays) + " answers")
 
 
@@ -248,15 +247,18 @@ def _relays(chosen: Settings) -> list[Relay]:
     return [relay for url in chosen.relays.values() for relay in Relay.parse_all(url)]
 
 
-def _silence(relay: Relay) -> str | None:
-    """Return why a relay does not greet, or None when it does."""
+def _illness(relay: Relay) -> str | None:
+    """Return what a relay does instead of greeting us, or None when it greets."""
     try:
         with socket.create_connection((relay.host, relay.port), timeout=3) as connection:
             connection.settimeout(5)
             greeting = b"220" if relay.implicit_tls else connection.recv(200)
     except OSError as error:
-        return error.strerror or str(error)
-    return None if greeting.startswith(b"220") else "it does not greet as a mail server"
+        return f"does not answer: {error.strerror or error}"
+    said = Reply.parse(greeting)
+    if said.first_digit in (4, 5):
+        return f"answers, and {'takes nothing from us now' if said.first_digit == 4 else 'refuses us'}: {said}"
+    return None if said.code == 220 else "answers, and does not greet as a mail server"
 
 
 def of_sessions(rows: list[tuple[object, ...]], relays: Collection[Relay]) -> Finding:

@@ -14,6 +14,8 @@ from datetime import datetime
 from itertools import chain, repeat
 from typing import Any
 
+import structlog
+
 from newsletter.database import Database
 from newsletter.delivery import needs
 from newsletter.delivery.needs import Need
@@ -21,10 +23,16 @@ from newsletter.ledger.mailings import Lane
 from newsletter.relay.pool import Pool
 from newsletter.relay.target import Relay
 
+log = structlog.get_logger()
+
 LOOK_SECONDS = 0.25
 """A sender looks no more often than this whether its sessions are wanted."""
 IN_TURN_SECONDS = 2.0
-"""A lane asks this often while it is its turn, however long it waited before: the turn is over after four."""
+"""A lane asks so soon where a session was given up for it, however long it waited before: its turn is over after four."""
+LONG_PAUSE = 8.0
+"""Of a stranger's relay it is asked so often: ours would have given way by then."""
+SAY_SECONDS = 60.0
+"""A log says no more often that there was no session."""
 FORGET_SECONDS = 120.0
 """So long after a relay had no room for us, the next no is the first again."""
 
@@ -39,26 +47,40 @@ def pauses() -> Iterator[float]:
 
     Some servers count connections in a minute, those that they turn away among them.
     """
-    return chain((0.25, 0.25, 0.5), repeat(1.0, 8), repeat(8.0))
+    return chain((0.25, 0.25, 0.5), repeat(1.0, 8), repeat(LONG_PAUSE))
 
 
 class _Tries:
-    """How often a lane has asked a relay in vain, and from when on it may again. In the clock of `time.monotonic`."""
+    """How often a lane has asked a relay in vain, and from when on it may again. In the clock of `time.monotonic`.
+
+    turn   since when the turn went in which it last asked, by the database's
+    """
 
     def __init__(self) -> None:
         self.not_before = 0.0
-        self._pauses, self._last = pauses(), 0.0
+        self.turn: datetime | None = None
+        self._pauses, self._pause, self._last = pauses(), 0.0, 0.0
 
     def failed(self) -> None:
         """Hear that there was no session."""
         now = time.monotonic()
         if now - self._last > FORGET_SECONDS:
             self._pauses = pauses()
-        self._last, self.not_before = now, now + next(self._pauses)
+        self._last, self._pause = now, next(self._pauses)
+        self.not_before = now + self._pause
 
-    def soon(self) -> None:
-        """Wait no longer than ours need to give a session up: it is this lane's turn."""
-        self.not_before = min(self.not_before, self._last + IN_TURN_SECONDS)
+    @property
+    def in_vain(self) -> bool:
+        """Whether ours would have given way by now."""
+        return self._pause >= LONG_PAUSE and time.monotonic() - self._last <= FORGET_SECONDS
+
+    def in_turn(self, since: datetime) -> None:
+        """Wait no longer than a moment where this lane's turn began since its last try: somebody gave a session up for it.
+
+        A turn that its own no began tells nothing of who holds the room, and a stranger is not asked more often for it.
+        """
+        if since != self.turn:
+            self.not_before = min(self.not_before, self._last + IN_TURN_SECONDS)
 
     def leave(self, seconds: float) -> None:
         """Leave the room to others for so long."""
@@ -77,7 +99,7 @@ class Room:
         self._database, self._relay = database, relay
         self._heeded: datetime | None = None
         self._kept = 0
-        self._look_at = self._ours_until = 0.0
+        self._look_at = self._ours_until = self._say_at = 0.0
         self._tries: defaultdict[Lane, _Tries] = defaultdict(_Tries)
 
     def look(self) -> None:
@@ -100,8 +122,9 @@ class Room:
             self._kept = kept(held, lane, need.lane)
             await self.pool.keep(self._kept)
             if held and not self._kept and lane is not Lane.BULK:
-                # From now on, whatever is left of the turn: only now can the other have it.
+                # The turn goes from now on, whatever was left of it: only now can the other have it.
                 self._tries[lane].leave(needs.TURNS[need.lane].total_seconds())
+                await asyncio.to_thread(self._given, need.lane)
             need, now = await asyncio.to_thread(self._known)
             self._heeded = need.at if need else None  # what was asked for meanwhile has been given
         self.wanted = False
@@ -113,18 +136,22 @@ class Room:
 
     def _in_turn(self, need: Need, lane: Lane, now: datetime) -> None:
         if need.runs(lane, now):
-            self._tries[lane].soon()
+            self._tries[lane].in_turn(need.since)
         else:
             self._tries[lane].leave(need.left(lane, now).total_seconds())
 
-    def found_none(self, lane: Lane) -> None:
-        """Say that the relay had no session for us. For bulk mail nobody who works gives up any."""
-        self._tries[lane].failed()
+    def found_none(self, lane: Lane, why: str = "") -> None:
+        """Say that the relay had no session for us, and why in its own words. For bulk mail nobody who works gives up any."""
+        if time.monotonic() >= self._say_at:
+            self._say_at = time.monotonic() + SAY_SECONDS
+            log.warning("no session left at a relay", relay=self._relay.name, lane=lane, why=why)
+        tries = self._tries[lane]
+        tries.failed()
         with self._database.transaction() as session:
             if lane is Lane.BULK:
                 needs.tell_bulk(session, self._relay)
             else:
-                needs.tell(session, self._relay, lane)
+                tries.turn = needs.tell(session, self._relay, lane).since
 
     def had(self, *, opened_in: float, lane: Lane) -> None:
         """Hear that there is a session. One of what comes first is used for as long as it took to open, before it is given up."""
@@ -135,6 +162,10 @@ class Room:
     def shut(self, lane: Lane) -> float:
         """Return in how many seconds a lane may ask again, 0.0 for now."""
         return max(0.0, self._tries[lane].not_before - time.monotonic())
+
+    def strange(self, lane: Lane) -> bool:
+        """Return whether a stranger holds the room, so that nobody knows when a lane has a session."""
+        return self._tries[lane].in_vain
 
     def wait(self, lane: Lane, over: Callable[[], bool]) -> None:
         """Wait until it may be tried again, or a turn is over. A turn that begins meanwhile is looked for now and then."""
@@ -152,6 +183,10 @@ class Room:
 
     def _new(self, need: Need | None) -> bool:
         return need is not None and need.at != self._heeded
+
+    def _given(self, lane: Lane) -> None:
+        with self._database.transaction() as session:
+            needs.given(session, self._relay, lane)
 
     def _known(self) -> tuple[Need | None, datetime]:
         with self._database.transaction() as session:

@@ -8,6 +8,8 @@ from newsletter.relay.target import Relay
 
 BRIEF_SECONDS = 2.0
 """How long a relay is waited for where another one could take the mail; else it is given the minutes of RFC 5321."""
+LATER_SECONDS = 20.0
+"""How long, where another could that strangers fill, or whose day is used up: one that greets after three is the only one then."""
 
 
 async def knock(pool: Pool, choice: Choice, database: Database) -> None:
@@ -15,7 +17,7 @@ async def knock(pool: Pool, choice: Choice, database: Database) -> None:
 
     While it is silent it counts as away, and one process alone asks on.
     """
-    brief = BRIEF_SECONDS if choice.others else None
+    brief = BRIEF_SECONDS if choice.others else LATER_SECONDS if choice.later else None
     await pool.knock(brief=brief, another=_Hold(database, pool.relay, mine=choice.probe).still)
 
 

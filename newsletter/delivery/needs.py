@@ -51,19 +51,28 @@ class Need:
         return Need(now, lane, now) if over or now < self.since else Need(now, self.lane, self.since)
 
 
-def tell(session: Session, relay: Relay, lane: Lane) -> None:
-    """Remember that a lane that comes first found no session left at a relay."""
+def tell(session: Session, relay: Relay, lane: Lane) -> Need:
+    """Remember that a lane that comes first found no session left at a relay; return what holds now."""
     session.execute(_HAVE, {"host": relay.host})
     row = session.execute(_LOCK, {"host": relay.host}).one()
     now = database.now(session)
     known = Need(row.crowded_at, Lane(row.crowded_lane), row.crowded_since) if row.crowded_lane else None
     need = known.again(lane, now) if known else Need(now, lane, now)
     session.execute(_TELL, {"host": relay.host, "at": need.at, "lane": need.lane, "since": need.since})
+    return need
 
 
 _HAVE = text("INSERT INTO relay_state (name) VALUES (:host) ON CONFLICT (name) DO NOTHING")
 _LOCK = text("SELECT crowded_at, crowded_lane, crowded_since FROM relay_state WHERE name = :host FOR UPDATE")
 _TELL = text("UPDATE relay_state SET crowded_at = :at, crowded_lane = :lane, crowded_since = :since WHERE name = :host")
+
+
+def given(session: Session, relay: Relay, lane: Lane) -> None:
+    """Begin the turn of a lane anew: the other gave its last session up for it just now."""
+    session.execute(_GIVEN, {"host": relay.host, "lane": lane})
+
+
+_GIVEN = text("UPDATE relay_state SET crowded_since = clock_timestamp() WHERE name = :host AND crowded_lane = :lane")
 
 
 def tell_bulk(session: Session, relay: Relay) -> None:

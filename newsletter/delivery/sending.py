@@ -144,7 +144,7 @@ class Sender:
                 carried = self._carry_next(turn, choice, lane, term)
             except Unreachable as error:
                 if error.crowded:
-                    self._found_none(choice.relay, lane)
+                    self._found_none(choice.relay, lane, error)
                     crowded.add(choice.relay)
                 else:
                     unreachable = error
@@ -193,10 +193,10 @@ class Sender:
             self._room(relay).wait(lane, term.over)
         return lane is not Lane.BULK
 
-    def _found_none(self, relay: Relay, lane: Lane) -> None:
+    def _found_none(self, relay: Relay, lane: Lane, error: Unreachable) -> None:
         """It answers, and others have all the sessions that it bears."""
         self._mark(standing.answered, relay)
-        self._room(relay).found_none(lane)
+        self._room(relay).found_none(lane, str(error.facts["reason"]))
 
     def _has_room(self, relay: Relay, lane: Lane) -> bool:
         """Give up sessions that what comes first is in need of; return whether a lane may use any at a relay now."""
@@ -256,9 +256,11 @@ class Sender:
 
     def _choose(self, lane: Lane, crowded: Collection[Relay]) -> throttle.Choice:
         shut = {relay: self._room(relay).shut(lane) for relay in crowded}
+        strange = {relay for relay in crowded if self._room(relay).strange(lane)}
         with self.database.transaction() as session:
             now, chance = database.now(session), self._dice.random()
-            return throttle.choose(session, self._relays[lane], lane, chance=chance, now=now, crowded=shut)
+            relays = self._relays[lane]
+            return throttle.choose(session, relays, lane, chance=chance, now=now, crowded=shut, strange=strange)
 
     def _vouch(self, work: leasing.Work) -> bool:
         """Look at an alert or a drill before any of it goes; where it is not what was approved, halt it and say so."""
@@ -352,7 +354,7 @@ class Sender:
             if not error.crowded:
                 self._leave_out(turn.relay, work.lease.lane, error)
             else:
-                self._found_none(turn.relay, work.lease.lane)
+                self._found_none(turn.relay, work.lease.lane, error)
         refused = [one.refused if isinstance(one, Carried) else None for one in found]
         for turn, by in zip(turns[1:], refused[1:], strict=True):
             if by:
@@ -364,7 +366,7 @@ class Sender:
         self, carriers: Sequence[Carrier], turns: Sequence[Turn], lane: Lane
     ) -> list[Carried | BaseException | None]:
         """Return what became of each: nobody is left on the wire when it does."""
-        first = asyncio.ensure_future(carriers[0].carry())
+        first = asyncio.ensure_future(self._carry_there(carriers[0], turns[0].relay, lane))
         others = zip(carriers[1:], turns[1:], strict=True)
         company = (self._after_a_knock(one, turn.relay, lane, first) for one, turn in others)
         return await asyncio.gather(first, *company, return_exceptions=True)
@@ -383,10 +385,17 @@ class Sender:
             except Unreachable as error:
                 if not error.crowded:
                     raise
-                await asyncio.to_thread(self._found_none, relay, lane)
+                await asyncio.to_thread(self._found_none, relay, lane, error)
             else:
-                return await carrier.carry()
+                return await self._carry_there(carrier, relay, lane)
         return None
+
+    async def _carry_there(self, carrier: Carrier, relay: Relay, lane: Lane) -> Carried:
+        """Carry what a relay takes. Where its room is wanted it is given up at once, however long others carry the shard."""
+        carried = await carrier.carry()
+        if self._room(relay).wanted:
+            await self._room(relay).make(lane)
+        return carried
 
     def _carrier(self, work: leasing.Work, marks: journal.Journal, turn: Turn, load: Load) -> Carrier:
         pool = self._room(turn.relay).pool

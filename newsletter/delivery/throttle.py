@@ -7,7 +7,7 @@ Locked in one order: what is known of the relay (`standing`), its pace, the pace
 Whoever grants or gives back holds the first, so what is read of the quota (`quotas`) is what is spent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -43,6 +43,7 @@ class Choice:
 
     probe    it did not answer, and this is to learn if it does
     others   another could be chosen, so that nobody need wait for this one
+    later    another could be, and nobody knows when it takes mail: so this one is waited for, and not for minutes
     instead  another can take what this one refuses to take from us, at once or when it is back or may be given more
     """
 
@@ -50,6 +51,7 @@ class Choice:
     why: str | None = None
     probe: bool = False
     others: bool = False
+    later: bool = False
     instead: bool = False
 
 
@@ -61,14 +63,16 @@ def choose(
     chance: float,
     now: datetime,
     crowded: Mapping[Relay, float] = MappingProxyType({}),
+    strange: Collection[Relay] = (),
 ) -> Choice:
     """Choose a relay by weight among those that answer and have some of their quota left.
 
     chance   0.0 … 1.0, the caller's dice
     crowded  those that had no session for the caller, and in how many seconds each may be asked again
+    strange  those of the crowded that strangers hold: ours would have given way
 
-    One that has had enough of the hour or the day, by its own word, is asked only where no other is left; and one that is
-    crowded only where not even such a one is: the one that may be asked first.
+    One that is crowded is asked only where no other is left: the one that may be asked first. And one that has had enough of
+    the hour or the day, by its own word, only where not even such a one is: it would put off every reader for minutes.
 
     A relay that did not answer is chosen again by one process every ten seconds, which learns whether it is back. One that
     is away for a while, or has used up its hour or day, can have later what another refuses: for that nothing is halted.
@@ -93,13 +97,18 @@ def choose(
         else:
             (full if known.full_until(now) else able).append(relay)
     soonest = min((crowded[relay] for relay in busy), default=0.0)
-    left = able or full or [relay for relay in busy if crowded[relay] <= soonest]
+    left = able or [relay for relay in busy if crowded[relay] <= soonest] or full
+    soon = {*able, *busy} - {*strange}
+    later = {*busy, *full} - soon
     for relay in away:
-        if standing.probe(session, relay, patient=not left):
-            return Choice(relay, probe=True, others=bool(left), instead=bool(left or waited_for - {relay}))
-    others = len(able) + len(full) + len(busy) > 1
+        if standing.probe(session, relay, patient=not soon):
+            instead = bool(left or waited_for - {relay})
+            return Choice(relay, probe=True, others=bool(soon), later=bool(later), instead=instead)
+    chosen = _weighted(left, chance)
     why = None if left else min(whys, default=None)
-    return Choice(_weighted(left, chance), why, others=others, instead=bool(able) and (others or bool(waited_for)))
+    others, later = soon - {chosen}, later - {chosen}
+    instead = chosen in [*able, *busy] and bool(others or later or waited_for - {chosen})
+    return Choice(chosen, why, others=bool(others), later=bool(later), instead=instead)
 
 
 def beside(

@@ -8,6 +8,7 @@ from newsletter.cli import checking
 from newsletter.ledger.mailings import Lane
 from newsletter.vault import Keyring
 from tests.cli.test_commands import program
+from tests.fakes import smtp
 from tests.fakes.program import Program
 
 __all__ = ["program"]
@@ -69,6 +70,23 @@ def test_doctor_says_what_to_do_where_no_addresses_of_our_own_live_in_the_list(p
     [found] = [one for one in asked.json("doctor", code=1)["checks"] if one["check"] == "canaries"]
     assert found["ok"] is None
     assert said in found["found"]
+
+
+@pytest.mark.parametrize(
+    ("greeting", "said"),
+    [
+        (b"421 4.7.0 too many connections\r\n", "takes nothing from us now: 421 4.7.0 too many connections"),
+        (b"554 5.7.1 not you\r\n", "refuses us: 554 5.7.1 not you"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "does not greet as a mail server"),
+    ],
+)
+def test_doctor_says_what_a_relay_says_that_answers_and_does_not_greet(program, greeting, said):
+    """It was called silent while all of its sessions were in use, and whoever read that looked for a broken wire."""
+    server = smtp.Scripted(script={"BANNER": greeting})
+    with smtp.running(server):
+        asked = Program(program.environment | {"NEWSLETTER_RELAY_URL": server.url})
+        [found] = [one for one in asked.json("doctor", code=1)["checks"] if one["check"] == "relay (urgent)"]
+        assert (found["ok"], found["found"].partition(" answers, and ")[2]) == (False, said)
 
 
 @pytest.mark.parametrize("whose", ["host", "name", "key"])

@@ -266,6 +266,21 @@ def test_who_has_waited_long_is_there_in_its_own_turn(rooms):
     assert 3 < theirs.shut(Lane.TRANSACTIONAL) <= 4
 
 
+def test_a_stranger_s_relay_is_not_asked_more_often_for_the_turns_that_its_own_no_begins(rooms, newsletter):
+    """With nobody else waiting each try began a turn and was made again twice in it: fifteen in a minute instead of eight."""
+    ours = rooms[0]
+    ours.pool.resting = 0
+    for _ in range(12):
+        ours.found_none(Lane.URGENT)
+    for _ in range(3):
+        with newsletter.parts.database.transaction() as session:
+            session.execute(text("UPDATE relay_state SET crowded_since = crowded_since - interval '8 seconds'"))
+        ours.found_none(Lane.URGENT)
+        assert not asyncio.run(ours.make(Lane.URGENT))
+        assert ours.shut(Lane.URGENT) > 7
+    assert ours.strange(Lane.URGENT)
+
+
 def test_what_bulk_mail_was_refused_keeps_no_alert_of_the_same_process_waiting(rooms):
     """A worker may serve every lane: the alert has not asked yet, and nobody gives way before it has."""
     ours = rooms[0]

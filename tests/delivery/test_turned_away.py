@@ -281,10 +281,10 @@ def test_a_full_relay_is_chosen_where_no_other_is_left(newsletter, lane):
         def choice(relays, lane=lane):
             return {throttle.choose(session, relays, lane, chance=place / 10, now=now) for place in range(10)}
 
-        assert choice([full, free]) == {throttle.Choice(free, others=True, instead=True)}
+        assert choice([full, free]) == {throttle.Choice(free, later=True, instead=True)}
         assert choice([full]) == {throttle.Choice(full)}
         assert choice([full], Lane.BULK) == {throttle.Choice(None, "full")}
         standing.fill(session, free, Limit.ACCOUNT_HOUR, now=now)
         both = choice([full, free])
         assert {one.relay for one in both} == {full, free}
-        assert {(one.others, one.instead) for one in both} == {(True, False)}, "the other would say the same"
+        assert {(one.later, one.instead) for one in both} == {(True, False)}, "the other would say the same"
