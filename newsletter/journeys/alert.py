@@ -271,7 +271,7 @@ def let_go(
 def _admit(
     session: Session, parts: Parts, manifest: Manifest, *, by: int | None, now: datetime
 ) -> Callable[[], object] | None:
-    """Take a locked alert for approved: somebody's word is there, and nobody settled it, as an errand may be lost; or it needs none.
+    """Take a locked alert for approved: somebody's word is there and an errand was lost that would settle it, or it needs none.
 
     Return how that is written down; None of what one person sends, whose own word is a row. Raises NotEnough.
     """

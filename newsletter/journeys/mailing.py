@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -282,14 +283,16 @@ def pause(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> list
     with parts.database.transaction() as session:
         if mailings.get(session, mailing_id).state is State.SENDING or not _under_way(session, mailing_id):
             mailings.pause(session, mailing_id)
-            sign(session, Event.PAUSED, mailing_id, by=by)
             halted.append(mailing_id)
+    for one in halted:
+        sign_after(parts, Event.PAUSED, one, by=by)
     with parts.database.transaction() as session:
         languages = _under_way(session, mailing_id)
     for one in languages:
-        with suppress(WrongState), parts.database.transaction() as session:
-            mailings.pause_along(session, one)
-            sign(session, Event.PAUSED, one, by=by)
+        with suppress(WrongState):
+            with parts.database.transaction() as session:
+                mailings.pause_along(session, one)
+            sign_after(parts, Event.PAUSED, one, by=by)
             halted.append(one)
     _to_tell(parts)
     return halted
@@ -301,8 +304,8 @@ def _under_way(session: Session, mailing_id: int) -> list[int]:
     return [one.id for one in mailings.translations(session, mailing_id) if one.state in going]
 
 
-def note(session: Session, what: Event, mailing_id: int, *, by: int | str) -> None:
-    """Write down who resumed or stopped a mailing: the audit, and what the hook and the team are told of (`halts`).
+def note(session: Session, what: Event, mailing_id: int) -> None:
+    """Write down that a mailing was resumed or stopped: what the hook and the team are told of (`halts`).
 
     They are told of alerts, and of what takes one back: of nothing else were they told that it goes. What a function of the
     owner's halts (`mailings.stop`, `mailings.pause`) is told of by that: it is only signed.
@@ -314,7 +317,6 @@ def note(session: Session, what: Event, mailing_id: int, *, by: int | str) -> No
             hooks.add(session, what, alert=mailing_id, **became)
         case Kind.RETRACTION:
             hooks.add(session, what, alert=view.retracts, retraction=mailing_id, **became)
-    sign(session, what, mailing_id, by=by)
 
 
 def sign(session: Session, what: Event, mailing_id: int, *, by: int | str) -> None:
@@ -322,6 +324,11 @@ def sign(session: Session, what: Event, mailing_id: int, *, by: int | str) -> No
     view = mailings.get(session, mailing_id)
     act = "alert" if view.kind in (Kind.ALERT, Kind.RETRACTION) else "mailing"
     audit.append(session, f"{act}.{what}", by=by, now=database.now(session), mailing=mailing_id)
+
+
+def sign_after(parts: Parts, what: Event, mailing_id: int, *, by: int | str) -> None:
+    """Sign a pause or a stop that stands already (`acting.sign_after`)."""
+    acting.sign_after(parts, partial(sign, what=what, mailing_id=mailing_id, by=by))
 
 
 def asks(parts: Parts, operator: int | None, act: May) -> int | str:
@@ -361,13 +368,15 @@ def resume(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> lis
         view, along = mailings.get(session, mailing_id), tallies.along(session, mailing_id)
         lifted = [one for one in _held(session, mailing_id) if tallies.lift(session, one)]
         for one in lifted:
-            note(session, Event.RESUMED, one, by=by)
+            note(session, Event.RESUMED, one)
+            sign(session, Event.RESUMED, one, by=by)
     resumed = [mailing_id] if view.state is State.PAUSED or not (along or lifted) else []
     for one in (*resumed, *along):
         with parts.database.transaction() as session:
             mailings.resume(session, one)
             tallies.forget(session, one)
-            note(session, Event.RESUMED, one, by=by)
+            note(session, Event.RESUMED, one)
+            sign(session, Event.RESUMED, one, by=by)
     parts.nudger.nudge(DELIVER[view.lane])
     _to_tell(parts)
     return list(dict.fromkeys([*resumed, *lifted, *along]))
@@ -399,8 +408,9 @@ def stop(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> int:
         stopped = [one for one in every if one == mailing_id or mailings.get(session, one).state in under_way]
         for one in stopped:
             mailings.move(session, one, State.STOPPED, finished_at=now)
-        for one in stopped:
-            note(session, Event.STOPPED, one, by=by)
+            note(session, Event.STOPPED, one)
+    for one in stopped:
+        sign_after(parts, Event.STOPPED, one, by=by)
     _to_tell(parts)
     return sum(cancel_rest(parts, one) for one in stopped)
 
