@@ -90,6 +90,19 @@ def test_a_halt_is_signed_once_and_what_halts_nothing_is_not(made, pages, number
         assert len(nights.acts(made)) == before + 1
 
 
+def test_no_lock_of_theirs_keeps_a_stop_from_the_team(made, pages, number, author, approver, sql, sink):
+    """A sweep took it for another one that was telling: nothing failed, nothing was logged, and nobody heard of the stop."""
+    sql.execute("SELECT pg_advisory_lock(hashtext('halts'), %s::int)", (number,))
+    stopping.by_hand(pages.parts, number, State.STOPPED, by=approver.id)
+    assert author.address in told(made, sink)
+
+
+def test_what_is_held_while_the_team_is_told_is_out_of_their_reach(made, number, sql):
+    """Two sweeps take turns by the lock of rows: the pages may hold none of these."""
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        sql.execute("SELECT FROM hook_call FOR KEY SHARE")
+
+
 def test_what_the_pages_ring_is_not_rung(made, number, sql):
     """What is told is what came to pass: the pager wakes nobody for what a stranger wrote."""
     before = nights.calls(made)
