@@ -274,6 +274,45 @@ def test_who_was_disabled_within_a_day_is_somebody_to_tell(
     assert books(made, number).state == ("sending" if goes else "approved")
 
 
+def disabled(made, who):
+    with made.parts.database.transaction() as session:
+        people.disable(session, who.id, by=audit.SHELL, now=database.now(session))
+
+
+def answering(made, sink, who, refusal):
+    """Have the relay refuse the mails to somebody, and hand over what waits."""
+    sink.refuse = lambda recipient: refusal if recipient == who.address else None
+    made.deliver("transactional")
+    made.sweep()
+    made.deliver("transactional")
+
+
+def test_whose_mailbox_went_with_them_keeps_no_alert(made, tmp_path, words, author, approver, sink, database_urls):
+    """Noor left today, and her mailbox was deleted: what the one who is left sends at night waited for her for good."""
+    disabled(made, approver)
+    number = sent_alone(made, tmp_path, words, author)
+    answering(made, sink, approver, "550 5.1.1 no such user")
+    overdue(database_urls, number)
+    made.sweep()
+    assert books(made, number).state == "sending"
+
+
+@pytest.mark.parametrize(
+    ("left", "refusal"), [(True, "451 4.3.0 later"), (False, "550 5.1.1 no such user")], ids=["away", "refused"]
+)
+def test_a_mailbox_that_may_come_back_is_somebody_s(
+    made, tmp_path, words, author, approver, sink, database_urls, left, refusal
+):
+    """A server that is away for a quarter of an hour makes nobody of a colleague, nor does one that refuses who is still there."""
+    if left:
+        disabled(made, approver)
+    number = sent_alone(made, tmp_path, words, author)
+    answering(made, sink, approver, refusal)
+    overdue(database_urls, number)
+    made.sweep()
+    assert alert.standing(made.parts, number).waits_for.fault is Fault.UNHEARD
+
+
 def test_one_that_cannot_begin_keeps_no_other_waiting(made, tmp_path, words, author, issue, database_urls):
     """A row that somebody damaged must not silence every alert and digest that comes after it."""
     number = sent_alone(made, tmp_path, words, author)
