@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from newsletter import database
 from newsletter.delivery.alone import HeardLate, Unheard
-from newsletter.journeys import alert, drafting, publish, stopping
+from newsletter.journeys import alert, drafting, publish, stopping, team
 from newsletter.ledger.mailings import State
 from newsletter.operators import audit, people
 from newsletter.operators.night import Fault
@@ -311,6 +311,18 @@ def test_a_mailbox_that_may_come_back_is_somebody_s(
     overdue(database_urls, number)
     made.sweep()
     assert alert.standing(made.parts, number).waits_for.fault is Fault.UNHEARD
+
+
+def test_who_is_let_back_in_hears_as_before(made, tmp_path, words, author, approver, sink, database_urls):
+    """The mail that says that somebody was disabled names the command that lets them in: by that they heard of nothing any more."""
+    disabled(made, approver)
+    team.invite(made.parts, approver.id)
+    number = sent_alone(made, tmp_path, words, author)
+    overdue(database_urls, number)
+    made.sweep()
+    assert books(made, number).state == "approved", "they are somebody to tell"
+    made.deliver("transactional")
+    assert any(b"/h/" in one.content for one in sink.messages_for(approver.address))
 
 
 def test_one_that_cannot_begin_keeps_no_other_waiting(made, tmp_path, words, author, issue, database_urls):
