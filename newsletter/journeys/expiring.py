@@ -16,7 +16,7 @@ from newsletter.database import Session
 from newsletter.delivery import budget, quotas
 from newsletter.errors import Conflict
 from newsletter.jobs import DELIVER
-from newsletter.journeys import acting, announcing, mailing, team, telling
+from newsletter.journeys import acting, announcing, team, telling
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.waiting import waits
 from newsletter.ledger import books, expiry, locks, mailings, shards, tallies
@@ -163,7 +163,7 @@ def _ask(session: Session, parts: Parts, *, alert_id: int, now: datetime) -> boo
     alert, everyone = mailings.get(session, alert_id), people.active(session)
     due = books.status(session, alert.id).due if everyone else 0
     if everyone and alert.expires_at is not None and now < alert.expires_at:
-        due += mailing.to_come(session, alert)
+        due += locks.to_come(session, alert)
     if not due or not expiry.ask_once(session, alert.id, now=now):
         return False
     parts.letterhead.require()
@@ -182,7 +182,7 @@ def _tell_unreached(session: Session, parts: Parts, *, alert_id: int, now: datet
         return False
     status = books.status(session, alert_id)
     # Whoever never had a row, since writing them failed, has it no more than those whose row is over.
-    unwritten = mailing.to_come(session, mailings.get(session, alert_id))
+    unwritten = locks.to_come(session, mailings.get(session, alert_id))
     status = replace(status, expired=status.expired + unwritten)
     # Noted of one that all have as well: each is counted once.
     if status.due or not expiry.ask_once(session, alert_id, now=now) or not status.expired:

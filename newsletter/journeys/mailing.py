@@ -154,7 +154,7 @@ def promise(parts: Parts, mailing_id: int, *, readers: int | None = None) -> Pro
             due = _audience(session, mailing) if readers is None else readers
         else:
             groups = shards.due_by_provider(session, mailing_id)
-            due = sum(groups.values()) + to_come(session, mailing)
+            due = sum(groups.values()) + locks.to_come(session, mailing)
         begins = max(now, mailing.start_at or now)
         promised = _promised(session, parts, mailing.lane, due, groups, begins=begins)
         return budget.not_before(promised, due, _waiting(session, mailing_id, groups).until)
@@ -232,13 +232,6 @@ def _waiting(session: Session, mailing_id: int, groups: Mapping[str, int] | None
     by = shards.due_by_provider(session, mailing_id) if groups is None else groups
     waits = {provider: until for provider, until in held.items() if by.get(provider)}
     return _Waiting(sum(by[one] for one in waits), max(waits.values(), default=None))
-
-
-def to_come(session: Session, mailing: MailingView) -> int:
-    """Return how many readers of an alert have no rows yet."""
-    if not mailing.growing or mailing.kind is not Kind.ALERT:
-        return 0
-    return max(0, locks.current(session, mailing.id).count - mailings.planned(session, mailing.id))
 
 
 def road(parts: Parts, mailing_id: int, *, due: int) -> tuple[Sentence, ...]:
