@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from newsletter import database, errors
 from newsletter.database import Session
 from newsletter.errors import Conflict
-from newsletter.ledger import deliveries, locks
-from newsletter.ledger.deliveries import StopLinks
+from newsletter.ledger import locks, stop_links
 from newsletter.ledger.mailings import Kind, MailingView, State
+from newsletter.ledger.stop_links import StopLinks
 from newsletter.operators import approval, people
 from newsletter.operators.approval import Over
 from newsletter.operators.night import Rule
@@ -101,17 +101,17 @@ def put_off(session: Session, mailing: MailingView) -> bool:
 def _heard(session: Session, mailing: MailingView, own: set[int]) -> bool:
     """Return whether anybody else has the link that stops an alert; of a team of one there is nobody to tell.
 
-    Who was disabled within a day is somebody: else whoever disables the others sends alone unheard.
+    Who was disabled within a day is somebody: else whoever disables the others sends alone unheard. Where their mailbox has gone
+    with them, and the link was refused for good, they are nobody.
     """
     links = _links(session, mailing, own)
-    if links.written:
-        return bool(links.accepted)
-    team = {one.mailbox_id for one in people.informed(session, now=database.now(session))}
-    return not team - own
+    team = {one.mailbox_id for one in people.informed(session, now=database.now(session))} - own
+    gone = links.refused - people.mailboxes_of_active(session)
+    return bool(links.accepted) or not (team | links.refused | links.open) - gone
 
 
 def _links(session: Session, mailing: MailingView, own: set[int]) -> StopLinks:
-    return deliveries.stop_links(session, mailing.id, locks.current(session, mailing.id).number, but=own)
+    return stop_links.of(session, mailing.id, locks.current(session, mailing.id).number, but=own)
 
 
 def _senders(session: Session, mailing: MailingView) -> list[OperatorView]:

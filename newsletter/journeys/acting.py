@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+import structlog
+
 from newsletter import database
 from newsletter.database import Session
 from newsletter.errors import Conflict, Forbidden
@@ -14,7 +16,12 @@ from newsletter.operators.factors import WrongFactor
 from newsletter.operators.roles import May
 from newsletter.operators.sessions import Factor
 
+log = structlog.get_logger()
+
 Made = TypeVar("Made")
+
+SIGNS_WITHIN = 2_000
+"""Milliseconds so long somebody's halt waits for its place in the audit: usually none has to."""
 
 
 class NotAnAlert(Conflict):
@@ -91,3 +98,16 @@ def by_factor(
         if not coded or factors.check_totp(session, by, answer, now=database.now(session)):
             return act(session)
     raise WrongFactor
+
+
+def sign_after(parts: Parts, write: Callable[[Session], object]) -> None:
+    """Write into the audit who halted something, once it is halted, in a transaction of its own.
+
+    Any role may hold the audit shut, and a stop that waited for it would be none. Where it is held, or somebody dies between the
+    two, the halt stands unsigned: it was somebody's (`halts`).
+    """
+    try:
+        with parts.database.impatient(SIGNS_WITHIN) as session:
+            write(session)
+    except (database.HeldUp, *database.FAILURES) as fault:
+        log.error("halt not signed", why=str(fault))

@@ -4,8 +4,9 @@ What is locked is fixed word for word (`ledger.manifest`); who must agree is a r
 at once more by the worker that sends (`delivery.vouching`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from newsletter import database
 from newsletter.database import Session
@@ -177,8 +178,8 @@ def _agreed(
         _approve(session, parts, manifest, by=by, now=now, **facts)
         return None
     solo.require_sender(session, view)
-    _note(session, manifest, by=by, now=now, **facts)
-    return let_go(session, parts, view.id, by=by, seen=manifest.fingerprint.hex())
+    note = partial(_note, session, manifest, by=by, now=now, **facts)
+    return let_go(session, parts, view.id, by=by, seen=manifest.fingerprint.hex(), note=note)
 
 
 def _after(parts: Parts, mailing_id: int, superseded: list[int] | None) -> None:
@@ -187,15 +188,6 @@ def _after(parts: Parts, mailing_id: int, superseded: list[int] | None) -> None:
         telling.nudge(parts.nudger)
     else:
         went(parts, mailing_id, superseded)
-
-
-def _settled(session: Session, parts: Parts, manifest: Manifest, *, by: int | None, now: datetime) -> bool:
-    """Take a locked alert for approved where somebody's word is there, and nobody has settled it: an errand may be lost."""
-    if not agreeing.approved(session, parts, manifest, now=now):
-        return False
-    mailings.approve(session, manifest.mailing, start_at=None)
-    _note(session, manifest, by=by or audit.SHELL, now=now)
-    return True
 
 
 def _approve(session: Session, parts: Parts, manifest: Manifest, *, by: int, now: datetime, **facts: object) -> None:
@@ -241,14 +233,26 @@ def release(parts: Parts, mailing_id: int, *, by: int | None = None, seen: str |
     return went(parts, mailing_id, superseded)
 
 
-def let_go(session: Session, parts: Parts, mailing_id: int, *, by: int | None, seen: str | None) -> list[int]:
-    """Release an alert in the transaction of the caller, and return what it supersedes: `went` follows. Raises as `release`."""
+def let_go(
+    session: Session,
+    parts: Parts,
+    mailing_id: int,
+    *,
+    by: int | None,
+    seen: str | None,
+    note: Callable[[], object] | None = None,
+) -> list[int]:
+    """Release an alert in the transaction of the caller, and return what it supersedes: `went` follows. Raises as `release`.
+
+    note   writes down by whose word it goes, once what it follows is held: whoever stops that holds it as they write that down,
+           and two who took the audit and the alert in two orders would wait for each other
+    """
     now = database.now(session)
     acting.an_alert(session, mailing_id)
     view = mailings.take(session, mailing_id)
     manifest = _as_seen(locks.current(session, mailing_id), seen)
-    if view.state is not State.APPROVED and not _settled(session, parts, manifest, by=by, now=now):
-        _by_one(session, parts, mailing_id, by=by, now=now)
+    if view.state is not State.APPROVED:
+        note = _admit(session, parts, manifest, by=by, now=now)
     said = _words(session, manifest)
     _enough(session, parts, manifest, said, now=now)
     if not agreeing.by_others(session, parts, manifest, said, now=now):
@@ -258,8 +262,24 @@ def let_go(session: Session, parts: Parts, mailing_id: int, *, by: int | None, s
     # Once more, of the moment by which the worker asks: a mandate that was over while rows were written would go to nobody.
     planned = mailings.get(session, mailing_id).planned_at
     _enough(session, parts, manifest, _words(session, manifest, went=planned), now=database.now(session))
+    if note is not None:
+        note()
     _released(session, parts, manifest, by=by, start_at=now, now=now)
     return [one for each in mailings.followed(session, mailing_id) for one in mailings.in_all_languages(session, each)]
+
+
+def _admit(
+    session: Session, parts: Parts, manifest: Manifest, *, by: int | None, now: datetime
+) -> Callable[[], object] | None:
+    """Take a locked alert for approved: somebody's word is there and an errand was lost that would settle it, or it needs none.
+
+    Return how that is written down; None of what one person sends, whose own word is a row. Raises NotEnough.
+    """
+    if not agreeing.approved(session, parts, manifest, now=now):
+        _by_one(session, parts, manifest.mailing, by=by, now=now)
+        return None
+    mailings.approve(session, manifest.mailing, start_at=None)
+    return partial(_note, session, manifest, by=by or audit.SHELL, now=now)
 
 
 def went(parts: Parts, mailing_id: int, superseded: Sequence[int]) -> State:

@@ -4,7 +4,7 @@ Where nothing ran in those hours it was asked nothing, and is told at least.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -162,6 +162,8 @@ def _runs_out(session: Session, parts: Parts, alert: MailingView, *, now: dateti
 def _ask(session: Session, parts: Parts, *, alert_id: int, now: datetime) -> bool:
     alert, everyone = mailings.get(session, alert_id), people.active(session)
     due = books.status(session, alert.id).due if everyone else 0
+    if everyone and alert.expires_at is not None and now < alert.expires_at:
+        due += locks.to_come(session, alert)
     if not due or not expiry.ask_once(session, alert.id, now=now):
         return False
     parts.letterhead.require()
@@ -179,8 +181,11 @@ def _tell_unreached(session: Session, parts: Parts, *, alert_id: int, now: datet
     if not people.active(session):
         return False
     status = books.status(session, alert_id)
+    # Whoever never had a row, since writing them failed, has it no more than those whose row is over.
+    unwritten = locks.to_come(session, mailings.get(session, alert_id))
+    status = replace(status, expired=status.expired + unwritten)
     # Noted of one that all have as well: each is counted once.
-    if status.anyone_due or not expiry.ask_once(session, alert_id, now=now) or not status.expired:
+    if status.due or not expiry.ask_once(session, alert_id, now=now) or not status.expired:
         return False
     parts.letterhead.require()
     ended = mailings.get(session, alert_id).expires_at or now

@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 
 from newsletter import database
 from newsletter.database import Session
 from newsletter.delivery import standing, throttle
 from newsletter.errors import NotFound
 from newsletter.jobs import DELIVER, HOOKS, SWEEP
-from newsletter.journeys import halts, mailing
+from newsletter.journeys import acting, halts, mailing
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import books, lanes, mailings, shards
 from newsletter.ledger.mailings import Lane, State, WrongState
@@ -38,15 +39,20 @@ def pause(parts: Parts, chosen: Iterable[Lane], *, by: int | None = None) -> Non
     chosen, who = list(chosen), mailing.asks(parts, by, May.STOP)
     with parts.database.transaction() as session:
         news = lanes.pause(session, chosen, now=database.now(session))
-        _note(session, "paused", chosen, news, by=who)
+        _ring(session, "paused", news)
+    acting.sign_after(parts, partial(_sign, act="paused", chosen=chosen, by=who))
     _tell(parts, news, "paused", by=who)
 
 
-def _note(session: Session, act: str, chosen: list[Lane], news: list[Lane], *, by: int | str) -> None:
-    """Write down who asked for what, and of which lanes the hook is to be told: with the act itself, which waits for no mail."""
-    audit.append(session, f"lanes.{act}", by=by, now=database.now(session), lanes=chosen)
+def _ring(session: Session, act: str, news: list[Lane]) -> None:
+    """Write down of which lanes the hook is to be told: with the act itself, which waits for no mail."""
     if news:
         hooks.add(session, Event.LANES, act=act, lanes=news)
+
+
+def _sign(session: Session, act: str, chosen: list[Lane], by: int | str) -> None:
+    """Write into the audit who asked for what."""
+    audit.append(session, f"lanes.{act}", by=by, now=database.now(session), lanes=chosen)
 
 
 def _tell(parts: Parts, news: list[Lane], act: str, *, by: int | str) -> None:
@@ -59,7 +65,8 @@ def resume(parts: Parts, chosen: Iterable[Lane], *, by: int | None = None) -> No
     chosen, who = list(chosen), mailing.asks(parts, by, May.SEND)
     with parts.database.transaction() as session:
         news = lanes.resume(session, chosen)
-        _note(session, "resumed", chosen, news, by=who)
+        _ring(session, "resumed", news)
+        _sign(session, "resumed", chosen, who)
     for lane in chosen:
         parts.nudger.nudge(DELIVER[lane])
     _tell(parts, news, "resumed", by=who)
@@ -75,7 +82,8 @@ def stop(parts: Parts, chosen: Iterable[Lane], *, by: int | None = None) -> dict
     with parts.database.transaction() as session:
         lanes.pause(session, chosen, now=database.now(session))
         # Of lanes that were paused too: what waited in them is over now.
-        _note(session, "stopped", chosen, chosen, by=who)
+        _ring(session, "stopped", chosen)
+    acting.sign_after(parts, partial(_sign, act="stopped", chosen=chosen, by=who))
     _tell(parts, chosen, "stopped", by=who)
     with parts.database.transaction() as session:
         running = lanes.under_way(session, chosen)
@@ -89,9 +97,10 @@ def _ended(parts: Parts, mailing_id: int, *, by: int | str) -> bool:
     try:
         with parts.database.transaction() as session:
             mailings.move(session, mailing_id, State.STOPPED, finished_at=database.now(session))
-            mailing.note(session, Event.STOPPED, mailing_id, by=by)
+            mailing.note(session, Event.STOPPED, mailing_id)
     except WrongState:
         return False  # it ended a moment ago, by itself or by somebody else
+    mailing.sign_after(parts, Event.STOPPED, mailing_id, by=by)
     return True
 
 

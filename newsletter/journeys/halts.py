@@ -94,9 +94,10 @@ def _number(one: Said) -> int:
 
 
 def _tell(session: Session, parts: Parts, *, alert: int, said: list[Said], now: datetime) -> bool:
+    hooks.hold(session, said)
     told = halts.told(session, alert)
-    news = [one for one in said if told is not None and one.id > told.upto]
-    if told is None or not news or not people.informed(session, now=now):
+    news = [one for one in said if one.id > told.upto]
+    if not news or not people.informed(session, now=now):
         return False
     view = mailings.get(session, _subject(session, alert, news))
     what = _what(view)

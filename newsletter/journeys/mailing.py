@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,7 @@ def promise(parts: Parts, mailing_id: int, *, readers: int | None = None) -> Pro
             due = _audience(session, mailing) if readers is None else readers
         else:
             groups = shards.due_by_provider(session, mailing_id)
-            due = sum(groups.values()) + _to_come(session, mailing)
+            due = sum(groups.values()) + locks.to_come(session, mailing)
         begins = max(now, mailing.start_at or now)
         promised = _promised(session, parts, mailing.lane, due, groups, begins=begins)
         return budget.not_before(promised, due, _waiting(session, mailing_id, groups).until)
@@ -233,13 +234,6 @@ def _waiting(session: Session, mailing_id: int, groups: Mapping[str, int] | None
     return _Waiting(sum(by[one] for one in waits), max(waits.values(), default=None))
 
 
-def _to_come(session: Session, mailing: MailingView) -> int:
-    """Return how many readers of an alert have no rows yet."""
-    if not mailing.growing or mailing.kind is not Kind.ALERT:
-        return 0
-    return max(0, locks.current(session, mailing.id).count - mailings.planned(session, mailing.id))
-
-
 def road(parts: Parts, mailing_id: int, *, due: int) -> tuple[Sentence, ...]:
     """Return in sentences by which relays an alert will travel to so many, at what pace, and beside what."""
     with parts.database.transaction() as session:
@@ -282,14 +276,16 @@ def pause(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> list
     with parts.database.transaction() as session:
         if mailings.get(session, mailing_id).state is State.SENDING or not _under_way(session, mailing_id):
             mailings.pause(session, mailing_id)
-            sign(session, Event.PAUSED, mailing_id, by=by)
             halted.append(mailing_id)
+    for one in halted:
+        sign_after(parts, Event.PAUSED, one, by=by)
     with parts.database.transaction() as session:
         languages = _under_way(session, mailing_id)
     for one in languages:
-        with suppress(WrongState), parts.database.transaction() as session:
-            mailings.pause_along(session, one)
-            sign(session, Event.PAUSED, one, by=by)
+        with suppress(WrongState):
+            with parts.database.transaction() as session:
+                mailings.pause_along(session, one)
+            sign_after(parts, Event.PAUSED, one, by=by)
             halted.append(one)
     _to_tell(parts)
     return halted
@@ -301,8 +297,8 @@ def _under_way(session: Session, mailing_id: int) -> list[int]:
     return [one.id for one in mailings.translations(session, mailing_id) if one.state in going]
 
 
-def note(session: Session, what: Event, mailing_id: int, *, by: int | str) -> None:
-    """Write down who resumed or stopped a mailing: the audit, and what the hook and the team are told of (`halts`).
+def note(session: Session, what: Event, mailing_id: int) -> None:
+    """Write down that a mailing was resumed or stopped: what the hook and the team are told of (`halts`).
 
     They are told of alerts, and of what takes one back: of nothing else were they told that it goes. What a function of the
     owner's halts (`mailings.stop`, `mailings.pause`) is told of by that: it is only signed.
@@ -314,7 +310,6 @@ def note(session: Session, what: Event, mailing_id: int, *, by: int | str) -> No
             hooks.add(session, what, alert=mailing_id, **became)
         case Kind.RETRACTION:
             hooks.add(session, what, alert=view.retracts, retraction=mailing_id, **became)
-    sign(session, what, mailing_id, by=by)
 
 
 def sign(session: Session, what: Event, mailing_id: int, *, by: int | str) -> None:
@@ -322,6 +317,11 @@ def sign(session: Session, what: Event, mailing_id: int, *, by: int | str) -> No
     view = mailings.get(session, mailing_id)
     act = "alert" if view.kind in (Kind.ALERT, Kind.RETRACTION) else "mailing"
     audit.append(session, f"{act}.{what}", by=by, now=database.now(session), mailing=mailing_id)
+
+
+def sign_after(parts: Parts, what: Event, mailing_id: int, *, by: int | str) -> None:
+    """Sign a pause or a stop that stands already (`acting.sign_after`)."""
+    acting.sign_after(parts, partial(sign, what=what, mailing_id=mailing_id, by=by))
 
 
 def asks(parts: Parts, operator: int | None, act: May) -> int | str:
@@ -361,13 +361,15 @@ def resume(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> lis
         view, along = mailings.get(session, mailing_id), tallies.along(session, mailing_id)
         lifted = [one for one in _held(session, mailing_id) if tallies.lift(session, one)]
         for one in lifted:
-            note(session, Event.RESUMED, one, by=by)
+            note(session, Event.RESUMED, one)
+            sign(session, Event.RESUMED, one, by=by)
     resumed = [mailing_id] if view.state is State.PAUSED or not (along or lifted) else []
     for one in (*resumed, *along):
         with parts.database.transaction() as session:
             mailings.resume(session, one)
             tallies.forget(session, one)
-            note(session, Event.RESUMED, one, by=by)
+            note(session, Event.RESUMED, one)
+            sign(session, Event.RESUMED, one, by=by)
     parts.nudger.nudge(DELIVER[view.lane])
     _to_tell(parts)
     return list(dict.fromkeys([*resumed, *lifted, *along]))
@@ -399,8 +401,9 @@ def stop(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> int:
         stopped = [one for one in every if one == mailing_id or mailings.get(session, one).state in under_way]
         for one in stopped:
             mailings.move(session, one, State.STOPPED, finished_at=now)
-        for one in stopped:
-            note(session, Event.STOPPED, one, by=by)
+            note(session, Event.STOPPED, one)
+    for one in stopped:
+        sign_after(parts, Event.STOPPED, one, by=by)
     _to_tell(parts)
     return sum(cancel_rest(parts, one) for one in stopped)
 

@@ -8,6 +8,7 @@ alert is compared with that.
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import partial
 
 from newsletter import database
 from newsletter.database import Session
@@ -236,8 +237,8 @@ def _let_go(session: Session, parts: Parts, mailing_id: int, mandate: int, shown
     )
     mailings.approve(session, mailing_id, start_at=None)
     facts = {"mailing": mailing_id, "number": manifest.number, "mandate": mandate, "factor": shown.factor}
-    audit.append(session, "alert.mandated", by=shown.by, now=database.now(session), **facts)
-    return alert.let_go(session, parts, mailing_id, by=shown.by, seen=manifest.fingerprint.hex())
+    note = partial(audit.append, session, "alert.mandated", by=shown.by, now=database.now(session), **facts)
+    return alert.let_go(session, parts, mailing_id, by=shown.by, seen=manifest.fingerprint.hex(), note=note)
 
 
 def _require_word(session: Session, parts: Parts, mailing_id: int, mandate: int, shown: Shown) -> Manifest:

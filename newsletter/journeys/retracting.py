@@ -75,8 +75,10 @@ def retract(
         now = database.now(session)
         gone = mailings.take_all(session, lambda: _affected(session, mailing_id)[0])
         _, languages = _affected(session, mailing_id)
-        backs = [take_back(session, one, by=who, now=now) for one in gone]
+        backs = [take_back(session, one, now=now) for one in gone]
         announcing.retracted(session, parts, mailing_id, by=by, now=now)
+    for one, retraction in zip(gone, backs, strict=True):
+        _sign(parts, "alert.retracted", by=who, mailing=one, retraction=retraction)
     # One after the other: the alert waits for no language that is being planned, and that finds it taken back.
     for one in languages:
         if (back := _take_language_back(parts, one, by=who)) is not None:
@@ -110,12 +112,18 @@ def _take_language_back(parts: Parts, mailing_id: int, *, by: int | str) -> int 
     """Take a language back and return its retraction; None where it had not gone: it is given up."""
     with parts.database.transaction() as session:
         now, state = database.now(session), mailings.take(session, mailing_id).state
-        if state in GONE:
-            return take_back(session, mailing_id, by=by, now=now)
+        back = take_back(session, mailing_id, now=now) if state in GONE else None
         if state in NOT_GONE:
             mailings.move(session, mailing_id, State.CANCELLED)
-            audit.append(session, "alert.stopped", by=by, now=now, mailing=mailing_id)
-        return None
+    if back is not None:
+        _sign(parts, "alert.retracted", by=by, mailing=mailing_id, retraction=back)
+    elif state in NOT_GONE:
+        _sign(parts, "alert.stopped", by=by, mailing=mailing_id)
+    return back
+
+
+def _sign(parts: Parts, act: str, *, by: int | str, **facts: int) -> None:
+    acting.sign_after(parts, lambda session: audit.append(session, act, by=by, now=database.now(session), **facts))
 
 
 def _gone_after(session: Session, mailing_id: int) -> list[int]:
@@ -123,10 +131,8 @@ def _gone_after(session: Session, mailing_id: int) -> list[int]:
     return [one for one in mailings.followers(session, mailing_id) if mailings.get(session, one).state in GONE]
 
 
-def take_back(session: Session, mailing_id: int, *, by: int | str, now: datetime) -> int:
+def take_back(session: Session, mailing_id: int, *, now: datetime) -> int:
     """Take an alert back in the transaction of the caller, and return the mailing that tells its readers: a sweep lets it go.
-
-    by   as for audit.append
 
     Raises what `retract` raises, but asks nobody.
     """
@@ -140,7 +146,6 @@ def take_back(session: Session, mailing_id: int, *, by: int | str, now: datetime
     mailings.approve(session, back, start_at=now)
     for article in withdrawal.of_alert(session, alert.id, now=now):
         mailings.hold(session, article, why=mailings.WITHDRAWN)
-    audit.append(session, "alert.retracted", by=by, now=now, mailing=alert.id, retraction=back)
     return back
 
 

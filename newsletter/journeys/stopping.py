@@ -83,7 +83,7 @@ def by_link(parts: Parts, token: str) -> Offer:
 
 
 def end(session: Session, mailing_id: int, *, by: int | str, now: datetime) -> State:
-    """End an alert for good, or give up one that has not begun, as whichever role; return its state. Raises WrongState."""
+    """End an alert in the transaction of the caller, or give up one that has not begun; return its state. Raises WrongState."""
     became = mailings.stop(session, mailing_id)
     mailing.sign(session, Event.STOPPED, mailing_id, by=by)
     return became
@@ -97,15 +97,22 @@ def end_all(parts: Parts, mailing_id: int, *, by: int | str) -> list[int]:
     """
     with parts.database.transaction() as session:
         along = languages(session, mailing_id)
-        ended = []
-        if not along or mailings.get(session, mailing_id).state in STOPPABLE:
-            end(session, mailing_id, by=by, now=database.now(session))
-            ended.append(mailing_id)
+        itself = not along or mailings.get(session, mailing_id).state in STOPPABLE
+    ended = []
+    if itself:
+        _end(parts, mailing_id, by=by)
+        ended.append(mailing_id)
     for one in along:
-        with parts.database.transaction() as session, suppress(WrongState):
-            end(session, one, by=by, now=database.now(session))
+        with suppress(WrongState):
+            _end(parts, one, by=by)
             ended.append(one)
     return ended
+
+
+def _end(parts: Parts, mailing_id: int, *, by: int | str) -> None:
+    with parts.database.transaction() as session:
+        mailings.stop(session, mailing_id)
+    mailing.sign_after(parts, Event.STOPPED, mailing_id, by=by)
 
 
 def languages(session: Session, mailing_id: int) -> list[int]:

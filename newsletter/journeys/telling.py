@@ -20,7 +20,7 @@ from newsletter.journeys import team
 from newsletter.journeys.narrowing import Limits
 from newsletter.journeys.parts import Parts
 from newsletter.journeys.team import say
-from newsletter.ledger import deliveries, lanes
+from newsletter.ledger import lanes, stop_links
 from newsletter.ledger.mailings import Lane
 from newsletter.ledger.manifest import Manifest, Version, short
 from newsletter.operators import audit, hooks, people
@@ -116,7 +116,7 @@ def released(
 
     if later:
         # What one sends alone waits for the others to be told (`delivery.alone` looks): where they cannot be, it does not go.
-        about = {deliveries.STOPS: manifest.mailing, "lock": manifest.number}
+        about = {stop_links.STOPS: manifest.mailing, "lock": manifest.number}
         expires = manifest.expires_at
         return _tell(session, parts, everyone, write, expires_at=expires, now=now, about=about)
     return tell(session, parts, everyone, write, expires_at=manifest.expires_at, now=now)

@@ -9,17 +9,14 @@ from sqlalchemy import Select, Text, and_, case, cast, func, null, or_, select, 
 from sqlalchemy.orm import Session
 
 from newsletter import mailboxes
-from newsletter.ledger import mailings
 from newsletter.ledger.mailings import ORDINARY, Kind, MailingView
 from newsletter.ledger.shards import CANCELLED, EXPIRED, Lease
 from newsletter.models.delivery import Delivery, Shard
 from newsletter.models.delivery import DeliveryState as DeliveryState
-from newsletter.models.mailing import Mailing, Variant
+from newsletter.models.mailing import Variant
 
 DUE = (DeliveryState.PLANNED, DeliveryState.DEFERRED)
 RETRY_BATCH = 20_000
-STOPS = "stops"
-"""In the content of a mail to the team: which alert its link stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,30 +355,6 @@ def had(session: Session, gone: Sequence[MailingView], readers: Sequence[int]) -
     ):
         found.setdefault(mailbox, set()).add(mailing)
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class StopLinks:
-    """How many mails carry the link that stops an alert, how many of these a server has taken, and when the first."""
-
-    written: int
-    accepted: int
-    first_at: datetime | None = None
-
-
-def stop_links(session: Session, alert: int, lock: int, *, but: Iterable[int]) -> StopLinks:
-    """Return what became of the mails with the link that stops an alert as it is locked. but: mailboxes that do not count."""
-    about = Mailing.content.contains({STOPS: alert, "lock": lock})
-    mails = session.execute(
-        select(Mailing.id, Mailing.created_at).where(Mailing.kind == Kind.NOTICE, Mailing.id > alert, about)
-    )
-    found = [and_(Delivery.month == mailings.month_of(at), Delivery.mailing_id == one) for one, at in mails]
-    if not found:
-        return StopLinks(0, 0)
-    accepted = Delivery.state == DeliveryState.ACCEPTED
-    taken = func.count().filter(accepted), func.min(Delivery.outcome_at).filter(accepted)
-    rows = select(func.count(), *taken).where(or_(*found), Delivery.mailbox_id.not_in(list(but)))
-    return StopLinks(*session.execute(rows).one())
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter.models.mailing import Kind, Mailing
@@ -29,18 +29,10 @@ class Told:
         return {ABOUT: alert, "upto": self.upto, "what": self.what, "mailing": self.mailing}
 
 
-def told(session: Session, alert: int) -> Told | None:
-    """Return what the team was told last of an alert's halts. None: somebody else is telling it at this moment.
-
-    Nobody else will until the transaction is over; no stop waits for that.
-    """
-    if not session.execute(_ALONE, {"alert": alert}).scalar_one():
-        return None
+def told(session: Session, alert: int) -> Told:
+    """Return what the team was told last of an alert's halts."""
     mine = Mailing.kind == Kind.NOTICE, Mailing.id > alert, Mailing.content.contains({ABOUT: alert})
     last = session.execute(
         select(Mailing.content).where(*mine).order_by(Mailing.id.desc()).limit(1)
     ).scalar_one_or_none()
     return Told(int(last["upto"]), str(last["what"]), int(last["mailing"])) if last else Told()
-
-
-_ALONE = text("SELECT pg_try_advisory_xact_lock(hashtext('halts'), CAST(:alert AS int))")

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.errors import Conflict
 from newsletter.ledger import mailings
-from newsletter.ledger.mailings import MailingView, State
+from newsletter.ledger.mailings import Kind, MailingView, State
 from newsletter.ledger.manifest import Manifest
 from newsletter.models.lock import Lock
 
@@ -154,3 +154,10 @@ def before(session: Session, mailing_id: int, number: int, *, read: Collection[i
         return None
     place = max((place for place, (one, _) in enumerate(found) if one in read), default=0)
     return Before(found[place][1], len(found) - place - 1)
+
+
+def to_come(session: Session, mailing: MailingView) -> int:
+    """Return how many readers of an alert have no rows yet."""
+    if not mailing.growing or mailing.kind is not Kind.ALERT:
+        return 0
+    return max(0, current(session, mailing.id).count - mailings.planned(session, mailing.id))

@@ -109,6 +109,15 @@ def lately(session: Session, events: Iterable[Event], *, since: datetime) -> lis
     return [Said(row.id, Event(row.event), row.facts, row.made_at) for row in rows]
 
 
+def hold(session: Session, said: Iterable[Said]) -> None:
+    """Keep every other sweep from telling of these until the transaction is over; one that comes later finds what was told.
+
+    No stop waits for it, since each adds a row of its own; and the pages' role, which may take any advisory lock, can hold none.
+    """
+    mine = select(HookCall.id).where(HookCall.id.in_([one.id for one in said])).order_by(HookCall.id)
+    session.execute(mine.with_for_update(key_share=True)).all()
+
+
 def next_try(tries: int, *, made_at: datetime, now: datetime) -> datetime | None:
     """Return when to call again after so many tries, or None to give up: 15, 30 s, 1, 2, 4, 8, then every 15 min, for an hour."""
     pause = min(FIRST_PAUSE * 2 ** (tries - 1), LONGEST_PAUSE)

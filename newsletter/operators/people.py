@@ -200,9 +200,14 @@ def active(session: Session) -> list[OperatorView]:
 
 
 def informed(session: Session, *, now: datetime) -> list[OperatorView]:
-    """Return who learns that an alert goes or is stopped: those who may log in, and who was disabled within a day."""
-    hears = or_(Operator.disabled_at.is_(None), Operator.disabled_at > now - HEARS_FOR)
-    found = select(Operator).where(Operator.enrolled_at.is_not(None), hears).order_by(Operator.id)
+    """Return who learns that an alert goes or is stopped: those who may log in, and who was disabled within a day.
+
+    Whoever was let back in has enrolled no more, and hears of it as before.
+    """
+    since = now - HEARS_FOR
+    hears = or_(Operator.disabled_at.is_(None), Operator.disabled_at > since)
+    known = or_(Operator.enrolled_at.is_not(None), Operator.readmitted_at > since)
+    found = select(Operator).where(known, hears).order_by(Operator.id)
     return _views(session, list(session.execute(found).scalars()))
 
 

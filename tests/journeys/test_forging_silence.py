@@ -6,12 +6,12 @@ import json
 import psycopg
 import pytest
 
-from newsletter.journeys import desk, mailing, retracting, stopping
-from newsletter.ledger.mailings import State
+from newsletter.journeys import alert, desk, halting, mailing, retracting, stopping
+from newsletter.ledger.mailings import Lane, State, WrongState
 from newsletter.operators import audit
 from tests import house
 from tests.journeys import nights, traces
-from tests.journeys.alerting import recipients, status
+from tests.journeys.alerting import read, recipients, status
 from tests.journeys.nights import approver as approver
 from tests.journeys.nights import author as author
 from tests.journeys.nights import crew as crew
@@ -37,6 +37,70 @@ def test_no_row_of_theirs_keeps_a_stop_from_the_team(made, pages, number, author
     sql.execute(RING, ("stopped", facts))
     stopping.by_hand(pages.parts, number, State.STOPPED, by=approver.id)
     assert told(made, sink)[author.address][0] == f"Alert {number} is stopped"
+
+
+HALTS = {
+    "page": lambda made, pages, number, by: stopping.by_hand(pages.parts, number, State.STOPPED, by=by),
+    "pause": lambda made, pages, number, by: stopping.by_hand(pages.parts, number, State.PAUSED, by=by),
+    "link": lambda made, pages, number, by: stopping.by_link(
+        pages.parts, pages.parts.tokens.stop(number, now=nights.now(made))
+    ),
+    "shell": lambda made, pages, number, by: alert.stop(made.parts, number),
+    "mailing": lambda made, pages, number, by: mailing.stop(made.parts, number),
+    "lane": lambda made, pages, number, by: halting.stop(made.parts, [Lane.URGENT]),
+    "lane paused": lambda made, pages, number, by: halting.pause(made.parts, [Lane.URGENT]),
+    "retraction": lambda made, pages, number, by: retracting.retract(made.parts, number, by=by),
+}
+
+
+@pytest.mark.parametrize("halt", HALTS)
+def test_the_audit_that_is_held_shut_keeps_nobody_from_halting(made, pages, number, author, approver, sql, sink, halt):
+    """Any role may take its lock: whoever wanted to stop an alert waited twenty seconds for it, and the stop was undone."""
+    before = nights.acts(made)
+    sql.execute("SELECT pg_advisory_lock(hashtext('audit'))")
+    HALTS[halt](made, pages, number, approver.id)
+    assert nights.acts(made) == before, "nobody has signed it"
+    sink.messages.clear()
+    made.deliver("urgent")
+    assert not [
+        one for one in sink.messages if "Lorries" in read(one)["Subject"] and one.recipient.startswith("reader")
+    ]
+    sql.execute("SELECT pg_advisory_unlock(hashtext('audit'))")
+    assert author.address in told(made, sink), "the team hears of it all the same"
+
+
+@pytest.mark.parametrize("halt", HALTS)
+def test_a_halt_is_signed_once_and_what_halts_nothing_is_not(made, pages, number, author, approver, halt):
+    """Who did it is written down as soon as it is done; of a second press nothing is."""
+    before = len(nights.acts(made))
+    HALTS[halt](made, pages, number, approver.id)
+    written = [json.loads(one) for one in nights.acts(made)[before:]]
+    acts = {
+        "pause": ["alert.paused"],
+        "lane": ["lanes.stopped", "alert.stopped"],
+        "lane paused": ["lanes.paused"],
+        "retraction": ["alert.retracted"],
+    }
+    assert [one["act"] for one in written] == acts.get(halt, ["alert.stopped"])
+    by = {"link": "link", "shell": "shell", "mailing": "shell", "lane": "shell", "lane paused": "shell"}
+    assert {one["by"] for one in written} == {by.get(halt, str(approver.id))}
+    if halt in ("page", "pause", "shell", "mailing", "retraction"):
+        with pytest.raises(WrongState):
+            HALTS[halt](made, pages, number, approver.id)
+        assert len(nights.acts(made)) == before + 1
+
+
+def test_no_lock_of_theirs_keeps_a_stop_from_the_team(made, pages, number, author, approver, sql, sink):
+    """A sweep took it for another one that was telling: nothing failed, nothing was logged, and nobody heard of the stop."""
+    sql.execute("SELECT pg_advisory_lock(hashtext('halts'), %s::int)", (number,))
+    stopping.by_hand(pages.parts, number, State.STOPPED, by=approver.id)
+    assert author.address in told(made, sink)
+
+
+def test_what_is_held_while_the_team_is_told_is_out_of_their_reach(made, number, sql):
+    """Two sweeps take turns by the lock of rows: the pages may hold none of these."""
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        sql.execute("SELECT FROM hook_call FOR KEY SHARE")
 
 
 def test_what_the_pages_ring_is_not_rung(made, number, sql):

@@ -7,15 +7,18 @@ from sqlalchemy import text
 
 from newsletter import database
 from newsletter.delivery import planning
-from newsletter.journeys import alert, drafting, growing, retracting
+from newsletter.journeys import alert, drafting, expiring, growing, retracting
 from newsletter.ledger import locks, mailings
 from newsletter.operators import approval
 from newsletter.operators.approval import Over
 from newsletter.operators.night import Rule
+from newsletter.operators.roles import Role
 from newsletter.subscribers import suppression
 from tests import house
-from tests.journeys.alerting import TEXT, recipients, status
+from tests.journeys import nights
+from tests.journeys.alerting import TEXT, read, recipients, status
 from tests.journeys.zones import living, waking
+from tests.operators.crew import Crew
 
 FEW = planning.Portions(large=10, first=7, huge=30, next=20)
 
@@ -163,6 +166,27 @@ def test_two_who_add_readers_at_once_add_them_once(newsletter, locked, sink):
     assert status(newsletter, locked).planned == 7
     growing.grow(parts, locked)
     assert status(newsletter, locked).planned == 60
+
+
+def test_whose_rows_are_not_written_are_asked_about_and_told_of(newsletter, locked, sink, database_urls):
+    """Growing failed at each sweep: nothing was due, so nobody was asked, and of fifty-three without it nobody ever heard."""
+    made, member = newsletter, Crew(newsletter.parts.database, newsletter.parts.database).member(Role.SENDER)
+    begun(made, locked)
+    made.deliver("urgent", seconds=5)
+    ends = (
+        "UPDATE mailing SET planned_at = now() - interval '23 hours', expires_at = now() + {}::interval WHERE id = %s"
+    )
+    house.by_owner(database_urls, ends.format("'10 minutes'"), locked)
+    with made.parts.database.transaction() as session:
+        assert mailings.alone(session, locked)
+        assert expiring.ask(made.parts) == 1
+        made.deliver("transactional")
+        assert "53" in str(read(sink.messages_for(member.address)[-1]))
+        house.by_owner(database_urls, "UPDATE mailing SET asked_at = NULL WHERE id = %s", locked)
+        house.by_owner(database_urls, ends.format("'-1 minutes'"), locked)
+        assert expiring.ask(made.parts) == 1
+        assert expiring.ask(made.parts) == 0
+    assert nights.calls(made)[-1][1]["unreached"] == 53
 
 
 def test_an_audience_that_has_moved_is_refused_before_the_first_row(newsletter, locked, tmp_path):

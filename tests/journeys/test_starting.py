@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from newsletter import database
 from newsletter.delivery.alone import HeardLate, Unheard
-from newsletter.journeys import alert, drafting, publish, stopping
+from newsletter.journeys import alert, drafting, publish, stopping, team
 from newsletter.ledger.mailings import State
 from newsletter.operators import audit, people
 from newsletter.operators.night import Fault
@@ -272,6 +272,57 @@ def test_who_was_disabled_within_a_day_is_somebody_to_tell(
     overdue(database_urls, number)
     made.sweep()
     assert books(made, number).state == ("sending" if goes else "approved")
+
+
+def disabled(made, who):
+    with made.parts.database.transaction() as session:
+        people.disable(session, who.id, by=audit.SHELL, now=database.now(session))
+
+
+def answering(made, sink, who, refusal):
+    """Have the relay refuse the mails to somebody, and hand over what waits."""
+    sink.refuse = lambda recipient: refusal if recipient == who.address else None
+    made.deliver("transactional")
+    made.sweep()
+    made.deliver("transactional")
+
+
+def test_whose_mailbox_went_with_them_keeps_no_alert(made, tmp_path, words, author, approver, sink, database_urls):
+    """Noor left today, and her mailbox was deleted: what the one who is left sends at night waited for her for good."""
+    disabled(made, approver)
+    number = sent_alone(made, tmp_path, words, author)
+    answering(made, sink, approver, "550 5.1.1 no such user")
+    overdue(database_urls, number)
+    made.sweep()
+    assert books(made, number).state == "sending"
+
+
+@pytest.mark.parametrize(
+    ("left", "refusal"), [(True, "451 4.3.0 later"), (False, "550 5.1.1 no such user")], ids=["away", "refused"]
+)
+def test_a_mailbox_that_may_come_back_is_somebody_s(
+    made, tmp_path, words, author, approver, sink, database_urls, left, refusal
+):
+    """A server that is away for a quarter of an hour makes nobody of a colleague, nor does one that refuses who is still there."""
+    if left:
+        disabled(made, approver)
+    number = sent_alone(made, tmp_path, words, author)
+    answering(made, sink, approver, refusal)
+    overdue(database_urls, number)
+    made.sweep()
+    assert alert.standing(made.parts, number).waits_for.fault is Fault.UNHEARD
+
+
+def test_who_is_let_back_in_hears_as_before(made, tmp_path, words, author, approver, sink, database_urls):
+    """The mail that says that somebody was disabled names the command that lets them in: by that they heard of nothing any more."""
+    disabled(made, approver)
+    team.invite(made.parts, approver.id)
+    number = sent_alone(made, tmp_path, words, author)
+    overdue(database_urls, number)
+    made.sweep()
+    assert books(made, number).state == "approved", "they are somebody to tell"
+    made.deliver("transactional")
+    assert any(b"/h/" in one.content for one in sink.messages_for(approver.address))
 
 
 def test_one_that_cannot_begin_keeps_no_other_waiting(made, tmp_path, words, author, issue, database_urls):

@@ -2,24 +2,35 @@
 
 import threading
 from contextlib import contextmanager
+from datetime import timedelta
 
+import pytest
 from sqlalchemy import text
 
 from newsletter import database
 from newsletter.campaigns import cap
 from newsletter.campaigns.cap import Kind
 from newsletter.delivery import following
-from newsletter.journeys import alert, bulletins, drafting, halting, retracting, stopping
+from newsletter.journeys import alert, bulletins, drafting, halting, mandates, retracting, stopping
 from newsletter.journeys.heeding import Heeding
 from newsletter.ledger import mailings
 from newsletter.ledger.mailings import Lane, State, WrongState
 from newsletter.operators import audit
+from newsletter.operators.roles import Role
+from newsletter.operators.sessions import Factor
 from tests import house
 from tests.campaigns.samples import said
 from tests.delivery.test_carrying import wait_for
+from tests.journeys import nights
 from tests.journeys.alerting import recipients, sent
+from tests.journeys.nights import author as author
+from tests.journeys.nights import crew as crew
+from tests.journeys.nights import made as made
+from tests.journeys.nights import pages as pages
 from tests.journeys.test_following import AGAIN, THIRD, following_file, update
 from tests.journeys.test_heeding import ALERT, UPDATE, U
+from tests.journeys.test_mandates import sign
+from tests.journeys.test_mandates import words as raid
 
 
 def locked_update(made, tmp_path, of, words):
@@ -28,11 +39,16 @@ def locked_update(made, tmp_path, of, words):
     return number
 
 
-def blocked(parts):
-    """Whether anybody waits for anything that somebody else has."""
+def waits(parts):
+    """Return how many wait for anything that somebody else has."""
     with parts.database.transaction() as session:
         mine = "datname = current_database() AND wait_event_type = 'Lock'"
-        return session.execute(text(f"SELECT count(*) FROM pg_stat_activity WHERE {mine}")).scalar_one() > 0
+        return session.execute(text(f"SELECT count(*) FROM pg_stat_activity WHERE {mine}")).scalar_one()
+
+
+def blocked(parts):
+    """Whether anybody waits for anything that somebody else has."""
+    return waits(parts) > 0
 
 
 def waiting(made):
@@ -161,6 +177,58 @@ def test_the_authorities_end_an_alert_in_the_second_in_which_somebody_stops_it(n
     stop.join(30)
     assert isinstance(stop.refused, WrongState), "it came second, and is told so"
     assert states(newsletter, number) == [State.CANCELLED]
+
+
+def by_a_second_word(made, update, author, others):
+    """Somebody sent it alone, and another agrees before its time: it goes at once."""
+    nights.alone(made, update, author)
+    one = others[0]
+    return lambda: alert.approve_by_code(made.parts, update, by=one.id, code=one.code(nights.now(made)))
+
+
+def by_a_word_that_nobody_settled(made, update, author, others):
+    """Another's word is there, and its errand was lost: whoever lets it go settles it."""
+    one, seen = others[0], alert.standing(made.parts, update).locked.fingerprint
+    alert.sign(made.parts, update, by=one.id, factor=Factor.TOTP, answer=one.code(nights.now(made)), seen=seen)
+    return lambda: alert.release(made.parts, update, by=author.id)
+
+
+def by_a_mandate(made, update, author, others):
+    """One thumb at night, by what two signed in the evening."""
+    until = nights.now(made) + timedelta(hours=6)
+    wish = mandates.Wish(author.id, house.DIGEST, "Sarand camp", until, ("raid",), 2, 5)
+    given = mandates.add(made.parts, wish).id
+    sign(made, given, *others)
+    code = author.code(nights.now(made))
+    return lambda: mandates.release_by_code(made.parts, update, mandate=given, by=author.id, code=code)
+
+
+@pytest.mark.parametrize("halt", ["stop", "retract"])
+@pytest.mark.parametrize("way", [by_a_second_word, by_a_word_that_nobody_settled, by_a_mandate])
+def test_a_stop_comes_in_the_second_in_which_an_update_is_let_go(made, tmp_path, crew, author, way, halt):
+    """Whoever stops what it follows takes that and then the audit: a release that took them the other way round undid the stop."""
+    *others, trustee = [crew.member(Role.APPROVER, name=name) for name in ("Omid Keller", "Lale Aksoy", "Noor Holm")]
+    first = nights.locked(made, tmp_path, author, 4)
+    alert.approve_by_code(made.parts, first, by=trustee.id, code=trustee.code(nights.now(made)))
+    alert.release(made.parts, first, by=author.id)
+    text_of = following_file(tmp_path, raid(made) if way is by_a_mandate else AGAIN)
+    update = drafting.draft(made.parts, text_of, digest_key=house.DIGEST, by=author.id, updates=first)
+    alert.lock(made.parts, update, by=author.id)
+    go = way(made, update, author, others)
+    halts = {
+        "stop": lambda: stopping.end_all(made.parts, first, by=trustee.id),
+        "retract": lambda: retracting.retract(made.parts, first, by=trustee.id),
+    }
+    with made.parts.database.transaction() as session:
+        audit.append(session, "test.held", by=audit.SHELL, now=database.now(session))
+        gone = Act(go)
+        wait_for(lambda: waits(made.parts) == 1, seconds=20)
+        halted = Act(halts[halt])
+        wait_for(lambda: waits(made.parts) == 2, seconds=20)
+    for one in (gone, halted):
+        one.join(30)
+    assert gone.refused is None
+    assert halted.refused is None or isinstance(halted.refused, WrongState), "the update has ended it"
 
 
 def test_everything_is_stopped_while_an_update_goes(newsletter, tmp_path, words, sink):
