@@ -271,7 +271,7 @@ def test_whoever_died_between_two_languages_is_followed_by_another(newsletter, s
     number = sent(newsletter, [files["en"]], later=["ar"])
     later = late(newsletter, [files["ar"]], number)
     with newsletter.parts.database.transaction() as session:
-        retracting.take_back(session, number, by="shell", now=database.now(session))
+        retracting.take_back(session, number, now=database.now(session))
     assert states(newsletter, number, later) == ["retracted", "done"]
     retracting.retract(newsletter.parts, number)
     assert states(newsletter, number, later) == ["retracted", "retracted"]
