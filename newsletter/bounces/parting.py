@@ -136,16 +136,17 @@ _PAUSE = re.compile(r"(?:[,،!:]|\s[-–—])\s+(?=\w)")
 _BREAKS = re.compile(r"[,;:.!?…،؛؟–—]|\s-\s")
 _SENTENCE = re.compile(r"(?<=[.!?…؟])\s+")
 _ASKS, _SPEAKS_FOR_ANOTHER = re.compile(r"[?؟]"), re.compile('["“”„«»]')
+_MEANS = r"(?:want|wanted|wish|wished|ask|asked|mean|meant|need|intend|intended)(?: you)? to"
 # Whoever asks to be kept names what is not to be done: "never remove me". "I cannot unsubscribe by your link" asks for it.
 _KEEPS = re.compile(
-    r"\b(?:do not|don't|dont|did not|didn't|never|not to)"
-    r"(?: (?:ever|please|yet|(?:want|wanted|wish|wished|ask|asked|mean|meant|need|intend|intended)(?: you)? to"
-    r"|let (?:anybody|anyone|them)))*"
+    rf"\b(?:(?:do not|don't|dont|never|not to)(?: (?:ever|please|yet|{_MEANS}|let (?:anybody|anyone|them)))*"
+    rf"|(?:did not|didn't) {_MEANS})"
     r" (?:unsubscribe|remove me|take me off|cancel my|opt me out|do it)\b(?! (?:link|button|option|page))"
     r"|\b(?:melden|tragen) sie mich (?:\w+ )?nicht (?:ab|aus)\b"
-    r"|\b(?:bitte|will|wollte|mochte|wunsche)\b[^.!?]{0,40}\bnicht (?:abmelden|austragen|abbestellen)\b"
+    r"|\b(?:bitte|will|wollte|mochte|wunsche)\b(?:(?!kann|konnte|lass|geht)[^.!?]){0,40}"
+    r"\bnicht (?:abmelden|austragen|abbestellen)\b"
     r"|\bne (?:(?:veux|voulais|souhaite|desire) pas )?(?:me |m')?(?:desabonn|desinscri|retir)\w+"
-    r"|(?:لغو|حذف) (?:نكن\w*|نشود|نمي ?كنم)|نمي ?خواهم [^.!?؟]{0,30}(?:لغو|حذف)|\bلا (?:تلغ|تحذف|تزيل)\w*"
+    r"|(?:لغو|حذف) (?:نكن\w*|نشود|نمي ?كنم)|نمي ?خواهم [^.!?؟]{0,30}(?:لغو|حذف) (?:شو|بشو|كنم)\w*|\bلا (?:تلغ|تحذف|تزيل)\w*"
 )
 # Forms that no list can hold: "don't", "n'arrêtez", and the Persian verb, which is denied by its first letter.
 _DENYING = re.compile(r".+n't|n'.+|نمي.*|ن(?:كن|شو|فرست|خواه|بايد|دار).*").fullmatch

@@ -100,14 +100,15 @@ def by_factor(
     raise WrongFactor
 
 
-def sign_after(parts: Parts, write: Callable[[Session], object]) -> None:
-    """Write into the audit who halted something, once it is halted, in a transaction of its own.
+def sign_after(parts: Parts, *writes: Callable[[Session], object]) -> None:
+    """Write into the audit who halted something, once all of it is halted, in a transaction of its own.
 
     Any role may hold the audit shut, and a stop that waited for it would be none. Where it is held, or somebody dies between the
     two, the halt stands unsigned: it was somebody's (`halts`).
     """
     try:
         with parts.database.impatient(SIGNS_WITHIN) as session:
-            write(session)
+            for write in writes:
+                write(session)
     except (database.HeldUp, *database.FAILURES) as fault:
         log.error("halt not signed", why=str(fault))

@@ -87,20 +87,23 @@ def stop(parts: Parts, chosen: Iterable[Lane], *, by: int | None = None) -> dict
     _tell(parts, chosen, "stopped", by=who)
     with parts.database.transaction() as session:
         running = lanes.under_way(session, chosen)
-    stopped = [one for one in running if _ended(parts, one, by=who)]
+    stopped: list[int] = []
+    try:
+        stopped += (one for one in running if _ended(parts, one))
+    finally:
+        mailing.sign_after(parts, Event.STOPPED, stopped, by=who)
     for job in (SWEEP, HOOKS):
         parts.nudger.nudge(job)
     return {mailing_id: mailing.cancel_rest(parts, mailing_id) for mailing_id in stopped}
 
 
-def _ended(parts: Parts, mailing_id: int, *, by: int | str) -> bool:
+def _ended(parts: Parts, mailing_id: int) -> bool:
     try:
         with parts.database.transaction() as session:
             mailings.move(session, mailing_id, State.STOPPED, finished_at=database.now(session))
             mailing.note(session, Event.STOPPED, mailing_id)
     except WrongState:
         return False  # it ended a moment ago, by itself or by somebody else
-    mailing.sign_after(parts, Event.STOPPED, mailing_id, by=by)
     return True
 
 

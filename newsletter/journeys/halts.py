@@ -43,11 +43,13 @@ class Halt:
 
 
 def halt_of(session: Session, view: MailingView) -> Halt | None:
-    """Return who halted an alert, where somebody did and it stands so."""
+    """Return who halted an alert, where somebody did and it stands so. None where that is not signed (`acting.sign_after`)."""
     entries = audit.of_mailing(session, ACTS[view.state], view.id) if view.state in ACTS else []
     if not entries:
         return None
     last = entries[-1]
+    if any(one.number > last.number for one in audit.of_mailing(session, "alert.resumed", view.id)):
+        return None  # whoever paused it before that is not who does now
     found = _operator(session, last.actor)
     how = last.actor if last.actor in (audit.LINK, audit.SHELL) else "somebody"
     return Halt(view.state, found.name if found else None, how, last.at)

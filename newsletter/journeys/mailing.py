@@ -1,6 +1,6 @@
 """An ordinary mailing: drafted from a text, tried on one address, sent or scheduled, paused, stopped."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -272,21 +272,22 @@ def pause(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> list
     As whichever role, and one after the other: the alert itself waits for no language that is being planned. Raises
     WrongState where nothing of it is under way.
     """
-    halted = []
-    with parts.database.transaction() as session:
-        if mailings.get(session, mailing_id).state is State.SENDING or not _under_way(session, mailing_id):
-            mailings.pause(session, mailing_id)
-            halted.append(mailing_id)
-    for one in halted:
-        sign_after(parts, Event.PAUSED, one, by=by)
-    with parts.database.transaction() as session:
-        languages = _under_way(session, mailing_id)
-    for one in languages:
-        with suppress(WrongState):
-            with parts.database.transaction() as session:
-                mailings.pause_along(session, one)
-            sign_after(parts, Event.PAUSED, one, by=by)
-            halted.append(one)
+    halted: list[int] = []
+    try:
+        with parts.database.transaction() as session:
+            itself = mailings.get(session, mailing_id).state is State.SENDING or not _under_way(session, mailing_id)
+            if itself:
+                mailings.pause(session, mailing_id)
+        halted += [mailing_id] * itself
+        with parts.database.transaction() as session:
+            languages = _under_way(session, mailing_id)
+        for one in languages:
+            with suppress(WrongState):
+                with parts.database.transaction() as session:
+                    mailings.pause_along(session, one)
+                halted.append(one)
+    finally:
+        sign_after(parts, Event.PAUSED, halted, by=by)
     _to_tell(parts)
     return halted
 
@@ -319,9 +320,10 @@ def sign(session: Session, what: Event, mailing_id: int, *, by: int | str) -> No
     audit.append(session, f"{act}.{what}", by=by, now=database.now(session), mailing=mailing_id)
 
 
-def sign_after(parts: Parts, what: Event, mailing_id: int, *, by: int | str) -> None:
-    """Sign a pause or a stop that stands already (`acting.sign_after`)."""
-    acting.sign_after(parts, partial(sign, what=what, mailing_id=mailing_id, by=by))
+def sign_after(parts: Parts, what: Event, mailing_ids: Iterable[int], *, by: int | str) -> None:
+    """Sign a pause or a stop that stands already, of one mailing or several (`acting.sign_after`)."""
+    if signs := [partial(sign, what=what, mailing_id=one, by=by) for one in mailing_ids]:
+        acting.sign_after(parts, *signs)
 
 
 def asks(parts: Parts, operator: int | None, act: May) -> int | str:
@@ -402,8 +404,7 @@ def stop(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> int:
         for one in stopped:
             mailings.move(session, one, State.STOPPED, finished_at=now)
             note(session, Event.STOPPED, one)
-    for one in stopped:
-        sign_after(parts, Event.STOPPED, one, by=by)
+    sign_after(parts, Event.STOPPED, stopped, by=by)
     _to_tell(parts)
     return sum(cancel_rest(parts, one) for one in stopped)
 

@@ -1,6 +1,7 @@
 """An alert that is wrong is taken back: on every page at once, and by mail to all who have it or may have it."""
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -77,15 +78,20 @@ def retract(
         _, languages = _affected(session, mailing_id)
         backs = [take_back(session, one, now=now) for one in gone]
         announcing.retracted(session, parts, mailing_id, by=by, now=now)
-    for one, retraction in zip(gone, backs, strict=True):
-        _sign(parts, "alert.retracted", by=who, mailing=one, retraction=retraction)
-    # One after the other: the alert waits for no language that is being planned, and that finds it taken back.
-    for one in languages:
-        if (back := _take_language_back(parts, one, by=who)) is not None:
-            gone.append(one)
-            backs.append(back)
-    for one in backs:
-        _begin(parts, one, patience_seconds=patience_seconds)
+    given_up = []
+    try:
+        # One after the other: the alert waits for no language that is being planned, and that finds it taken back.
+        for one in languages:
+            became, back = _take_language_back(parts, one)
+            if back is not None:
+                gone.append(one)
+                backs.append(back)
+            elif became is State.CANCELLED:
+                given_up.append(one)
+        for one in backs:
+            _begin(parts, one, patience_seconds=patience_seconds)
+    finally:
+        _sign(parts, dict(zip(gone, backs, strict=True)), given_up, by=who)
     parts.nudger.nudge(DELIVER[Lane.URGENT])
     telling.nudge(parts.nudger)
     for one in backs:
@@ -108,22 +114,28 @@ def _affected(session: Session, mailing_id: int) -> tuple[list[int], list[int]]:
     return alerts, [one.id for one in languages if one.state in GONE | NOT_GONE]
 
 
-def _take_language_back(parts: Parts, mailing_id: int, *, by: int | str) -> int | None:
-    """Take a language back and return its retraction; None where it had not gone: it is given up."""
+def _take_language_back(parts: Parts, mailing_id: int) -> tuple[State | None, int | None]:
+    """Take a language back, or give it up where it had not gone; return what it became, if it had not ended, and its retraction."""
     with parts.database.transaction() as session:
         now, state = database.now(session), mailings.take(session, mailing_id).state
         back = take_back(session, mailing_id, now=now) if state in GONE else None
         if state in NOT_GONE:
             mailings.move(session, mailing_id, State.CANCELLED)
-    if back is not None:
-        _sign(parts, "alert.retracted", by=by, mailing=mailing_id, retraction=back)
-    elif state in NOT_GONE:
-        _sign(parts, "alert.stopped", by=by, mailing=mailing_id)
-    return back
+    became = State.RETRACTED if back is not None else State.CANCELLED if state in NOT_GONE else None
+    return became, back
 
 
-def _sign(parts: Parts, act: str, *, by: int | str, **facts: int) -> None:
-    acting.sign_after(parts, lambda session: audit.append(session, act, by=by, now=database.now(session), **facts))
+def _sign(parts: Parts, backs: Mapping[int, int], given_up: Sequence[int], *, by: int | str) -> None:
+    """Sign once all of it is taken back (`acting.sign_after`). backs: what takes it back, by what was taken back."""
+
+    def write(session: Session) -> None:
+        now = database.now(session)
+        for one, retraction in backs.items():
+            audit.append(session, "alert.retracted", by=by, now=now, mailing=one, retraction=retraction)
+        for one in given_up:
+            audit.append(session, "alert.stopped", by=by, now=now, mailing=one)
+
+    acting.sign_after(parts, write)
 
 
 def _gone_after(session: Session, mailing_id: int) -> list[int]:

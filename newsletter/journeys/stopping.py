@@ -99,20 +99,22 @@ def end_all(parts: Parts, mailing_id: int, *, by: int | str) -> list[int]:
         along = languages(session, mailing_id)
         itself = not along or mailings.get(session, mailing_id).state in STOPPABLE
     ended = []
-    if itself:
-        _end(parts, mailing_id, by=by)
-        ended.append(mailing_id)
-    for one in along:
-        with suppress(WrongState):
-            _end(parts, one, by=by)
-            ended.append(one)
+    try:
+        if itself:
+            _end(parts, mailing_id)
+            ended.append(mailing_id)
+        for one in along:
+            with suppress(WrongState):
+                _end(parts, one)
+                ended.append(one)
+    finally:
+        mailing.sign_after(parts, Event.STOPPED, ended, by=by)
     return ended
 
 
-def _end(parts: Parts, mailing_id: int, *, by: int | str) -> None:
+def _end(parts: Parts, mailing_id: int) -> None:
     with parts.database.transaction() as session:
         mailings.stop(session, mailing_id)
-    mailing.sign_after(parts, Event.STOPPED, mailing_id, by=by)
 
 
 def languages(session: Session, mailing_id: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import structlog
 from fastapi import FastAPI
@@ -31,8 +31,7 @@ def create(newsletter: Newsletter | None = None) -> FastAPI:
         draining = asyncio.create_task(_drain_again_and_again(made.parts))
         yield
         draining.cancel()
-        with suppress(asyncio.CancelledError):
-            await draining
+        await asyncio.gather(draining, return_exceptions=True)
         made.close()
 
     # The description is our own, of the API alone (api/describing). A redirect to the path without its last slash would repeat
@@ -63,7 +62,7 @@ def _drain(parts: Parts) -> None:
     """
     try:
         leaving.drain(parts)
-    except database.FAILURES:
+    except (*database.FAILURES, OSError):  # no file can be opened at this moment
         log.exception("wishes wait")
 
 

@@ -234,6 +234,7 @@ STAYS = [
     ("Unsubscribe", "I don't wish to unsubscribe, I only have a new address."),
     ("Unsubscribe", "I never asked to unsubscribe. Please keep sending!"),
     ("Unsubscribe", "I never wanted to unsubscribe."),
+    ("Unsubscribe", "I did not ask to unsubscribe."),
     ("Unsubscribe me", "Do not let anybody unsubscribe me."),
     ("Abmelden", "Ich möchte mich nicht abmelden, nur weniger oft lesen."),
     ("Abmelden", "Bitte nicht abmelden!"),
@@ -258,6 +259,14 @@ GOES = [
     ("Abmelden", "Warum kann ich mich nicht abmelden."),
     ("Désabonnement", "Je ne peux pas me désabonner."),
     ("لغو اشتراک", "اشتراکم لغو نشد."),
+    ("Unsubscribe", "Your link did not unsubscribe me."),
+    ("Unsubscribe", "You didn't remove me last time."),
+    ("Abmelden", "Bitte helfen Sie mir, ich kann mich nicht abmelden."),
+    ("Abmelden", "Ich will keine Mails mehr und kann mich nicht abmelden."),
+    ("Abmelden", "Ich möchte raus, kann mich aber nicht abmelden."),
+    ("لغو عضویت", "دیگر نمی‌خواهم، مرا حذف کنید."),
+    ("لغو عضویت", "نمی‌خواهم ایمیل بگیرم، لطفا نامم را حذف کنید."),
+    ("لغو عضویت", "نامه‌های شما را نمی‌خواهم، لطفا اشتراکم را لغو کنید."),
 ]
 
 

@@ -139,6 +139,7 @@ def test_who_paused_it_an_hour_ago_is_not_who_does_now(made, pages, number, auth
     told(made, sink)
     sql.execute("SELECT pause_mailing(%s)", (number,))
     assert "Somebody has paused it" in told(made, sink)[author.address][1]
+    assert desk.shown(pages.parts, number).halt is None, "and its page names nobody"
 
 
 @pytest.mark.parametrize("actor", ["987654", "9" * 5_000, "nobody's"])

@@ -369,7 +369,11 @@ def test_pages_with_a_folder_of_their_own_act_on_what_they_kept(newsletter, tmp_
     """No worker sees their spool, and they looked into it at their start alone: who was told "done" had mail for weeks."""
     house.add_readers(newsletter, tmp_path, house.addresses(1))
     web = house.build(tmp_path, database_urls, sink.url, web=True, home=tmp_path / "home-of-the-pages")
+    spool = spooling.file(web.settings.home)
+    spool.mkdir(parents=True)
     with TestClient(create(web)):
+        # It could not be opened, as where a process has no descriptor left: that is no reason to look no more.
+        spool.rmdir()
         spooling.keep(web.settings.home, spooling.Wish(1, 1))
         deadline = time.monotonic() + 4 * spooling.AGAIN_SECONDS
         while not ended(newsletter) and time.monotonic() < deadline:

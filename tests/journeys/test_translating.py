@@ -1,6 +1,7 @@
 """A language of an alert that is finished later: to those who wait, marked to those who had another, to nobody twice."""
 
 import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -10,7 +11,7 @@ from sqlalchemy import text
 from newsletter import database
 from newsletter.delivery import following, planning
 from newsletter.delivery.planning import CountMoved
-from newsletter.journeys import alert, drafting, growing, leaving, retracting, stopping, translating
+from newsletter.journeys import acting, alert, drafting, growing, leaving, retracting, stopping, translating
 from newsletter.ledger import locks, mailings
 from newsletter.ledger.mailings import State
 from newsletter.ledger.translating import Waiting
@@ -198,6 +199,18 @@ def test_one_stop_stops_all_languages(newsletter, sink, files, readers):
     assert states(newsletter, number, running, written) == ["done", "stopped", "cancelled"]
     newsletter.deliver("urgent")
     assert len(sink.messages) == 5
+
+
+def test_no_language_goes_on_while_a_stop_waits_to_be_signed(newsletter, files, readers):
+    """Whoever holds the audit delayed each further language by two seconds, and it went on meanwhile."""
+    number = sent(newsletter, [files["en"]], later=["fa", "ar"])
+    running = [send_late(newsletter, [files[one]], number) for one in ("fa", "ar")]
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("SELECT pg_advisory_xact_lock(hashtext('audit'))"))
+        began = time.monotonic()
+        alert.stop(newsletter.parts, number)
+        assert time.monotonic() - began < 2 * acting.SIGNS_WITHIN / 1000
+    assert states(newsletter, number, *running) == ["done", "stopped", "stopped"]
 
 
 def states(made, *numbers):
