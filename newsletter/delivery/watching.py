@@ -52,11 +52,10 @@ def look(session: Session, mailing_id: int, lane: Lane, provider: str, *, now: d
         if why := thresholds.breached(tallies.of(session, mailing_id, provider)):
             _hold(session, mailing_id, provider, why, now=now or database.now(session))
         return
-    now = now or database.now(session)
     if why := thresholds.stops(tallies.of(session, mailing_id), lane):
-        halt(session, mailing_id, lane, why, now=now)
+        halt(session, mailing_id, lane, why, now=now or database.now(session))
     if lane is thresholds.UNSTOPPED:
-        _say_blocked(session, mailing_id, now=now)
+        _say_blocked(session, mailing_id, now=now or database.now(session))
 
 
 def halt(session: Session, mailing_id: int, lane: Lane, why: str, *, now: datetime) -> None:

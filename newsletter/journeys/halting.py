@@ -87,11 +87,8 @@ def stop(parts: Parts, chosen: Iterable[Lane], *, by: int | None = None) -> dict
     _tell(parts, chosen, "stopped", by=who)
     with parts.database.transaction() as session:
         running = lanes.under_way(session, chosen)
-    stopped: list[int] = []
-    try:
+    with mailing.signed_after(parts, Event.STOPPED, by=who) as stopped:
         stopped += (one for one in running if _ended(parts, one))
-    finally:
-        mailing.sign_after(parts, Event.STOPPED, stopped, by=who)
     for job in (SWEEP, HOOKS):
         parts.nudger.nudge(job)
     return {mailing_id: mailing.cancel_rest(parts, mailing_id) for mailing_id in stopped}

@@ -71,7 +71,7 @@ class Heeding:
         states = [acting.an_alert(session, one).state for one in thread]
         for one, state in zip(thread, states, strict=True):
             if state in stopping.STOPPABLE:
-                stopping.end(session, one, by=self.by, now=now)
+                stopping.end(session, one, by=self.by)
         gone = any(state in GONE for state in states)
         if gone or any(state in stopping.STOPPABLE for state in states):
             announcing.cancelled(session, self.parts, mailing_id, gone=gone, now=now)

@@ -1,7 +1,7 @@
 """An ordinary mailing: drafted from a text, tried on one address, sent or scheduled, paused, stopped."""
 
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -272,8 +272,7 @@ def pause(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> list
     As whichever role, and one after the other: the alert itself waits for no language that is being planned. Raises
     WrongState where nothing of it is under way.
     """
-    halted: list[int] = []
-    try:
+    with signed_after(parts, Event.PAUSED, by=by) as halted:
         with parts.database.transaction() as session:
             itself = mailings.get(session, mailing_id).state is State.SENDING or not _under_way(session, mailing_id)
             if itself:
@@ -286,8 +285,6 @@ def pause(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> list
                 with parts.database.transaction() as session:
                     mailings.pause_along(session, one)
                 halted.append(one)
-    finally:
-        sign_after(parts, Event.PAUSED, halted, by=by)
     _to_tell(parts)
     return halted
 
@@ -313,6 +310,11 @@ def note(session: Session, what: Event, mailing_id: int) -> None:
             hooks.add(session, what, alert=view.retracts, retraction=mailing_id, **became)
 
 
+def _note_resumed(session: Session, mailing_id: int, *, by: int | str) -> None:
+    note(session, Event.RESUMED, mailing_id)
+    sign(session, Event.RESUMED, mailing_id, by=by)
+
+
 def sign(session: Session, what: Event, mailing_id: int, *, by: int | str) -> None:
     """Write into the audit who paused, resumed or stopped a mailing."""
     view = mailings.get(session, mailing_id)
@@ -320,10 +322,15 @@ def sign(session: Session, what: Event, mailing_id: int, *, by: int | str) -> No
     audit.append(session, f"{act}.{what}", by=by, now=database.now(session), mailing=mailing_id)
 
 
-def sign_after(parts: Parts, what: Event, mailing_ids: Iterable[int], *, by: int | str) -> None:
-    """Sign a pause or a stop that stands already, of one mailing or several (`acting.sign_after`)."""
-    if signs := [partial(sign, what=what, mailing_id=one, by=by) for one in mailing_ids]:
-        acting.sign_after(parts, *signs)
+@contextmanager
+def signed_after(parts: Parts, what: Event, *, by: int | str) -> Iterator[list[int]]:
+    """Sign, once all of it stands, for each mailing that is put into this list as it is halted; whatever fails of the others."""
+    halted: list[int] = []
+    try:
+        yield halted
+    finally:
+        if halted:
+            acting.sign_after(parts, *(partial(sign, what=what, mailing_id=one, by=by) for one in halted))
 
 
 def asks(parts: Parts, operator: int | None, act: May) -> int | str:
@@ -363,15 +370,13 @@ def resume(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> lis
         view, along = mailings.get(session, mailing_id), tallies.along(session, mailing_id)
         lifted = [one for one in _held(session, mailing_id) if tallies.lift(session, one)]
         for one in lifted:
-            note(session, Event.RESUMED, one)
-            sign(session, Event.RESUMED, one, by=by)
+            _note_resumed(session, one, by=by)
     resumed = [mailing_id] if view.state is State.PAUSED or not (along or lifted) else []
     for one in (*resumed, *along):
         with parts.database.transaction() as session:
             mailings.resume(session, one)
             tallies.forget(session, one)
-            note(session, Event.RESUMED, one)
-            sign(session, Event.RESUMED, one, by=by)
+            _note_resumed(session, one, by=by)
     parts.nudger.nudge(DELIVER[view.lane])
     _to_tell(parts)
     return list(dict.fromkeys([*resumed, *lifted, *along]))
@@ -404,7 +409,8 @@ def stop(parts: Parts, mailing_id: int, *, by: int | str = audit.SHELL) -> int:
         for one in stopped:
             mailings.move(session, one, State.STOPPED, finished_at=now)
             note(session, Event.STOPPED, one)
-    sign_after(parts, Event.STOPPED, stopped, by=by)
+    with signed_after(parts, Event.STOPPED, by=by) as halted:
+        halted += stopped
     _to_tell(parts)
     return sum(cancel_rest(parts, one) for one in stopped)
 

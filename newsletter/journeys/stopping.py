@@ -82,7 +82,7 @@ def by_link(parts: Parts, token: str) -> Offer:
     return replace(offer(parts, token), just=tuple(just))
 
 
-def end(session: Session, mailing_id: int, *, by: int | str, now: datetime) -> State:
+def end(session: Session, mailing_id: int, *, by: int | str) -> State:
     """End an alert in the transaction of the caller, or give up one that has not begun; return its state. Raises WrongState."""
     became = mailings.stop(session, mailing_id)
     mailing.sign(session, Event.STOPPED, mailing_id, by=by)
@@ -98,8 +98,7 @@ def end_all(parts: Parts, mailing_id: int, *, by: int | str) -> list[int]:
     with parts.database.transaction() as session:
         along = languages(session, mailing_id)
         itself = not along or mailings.get(session, mailing_id).state in STOPPABLE
-    ended = []
-    try:
+    with mailing.signed_after(parts, Event.STOPPED, by=by) as ended:
         if itself:
             _end(parts, mailing_id)
             ended.append(mailing_id)
@@ -107,8 +106,6 @@ def end_all(parts: Parts, mailing_id: int, *, by: int | str) -> list[int]:
             with suppress(WrongState):
                 _end(parts, one)
                 ended.append(one)
-    finally:
-        mailing.sign_after(parts, Event.STOPPED, ended, by=by)
     return ended
 
 
