@@ -110,6 +110,7 @@ def up(
         machine.ready()
         if not chosen.sender:
             screen.print(languages.say("up.no-sender"), soft_wrap=True)
+        machine.heed()  # whoever reads that it is ready may end it in the same moment, and it ended well
         document = {"base_url": machine.base_url, "home": str(machine.home), "keys": str(machine.keys)}
         show(document, as_json=as_json, words=lambda: _welcome(machine))
         machine.wait()

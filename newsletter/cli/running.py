@@ -63,10 +63,14 @@ class Machine:
                 raise PagesSilent(self.home / "logs" / "web.log")
             time.sleep(0.1)
 
-    def wait(self) -> None:
-        """Watch the parts until asked to end; start again what died."""
+    def heed(self) -> None:
+        """From now on take a signal as the wish that `wait` ends, and let it interrupt nothing."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.ended.set())
+
+    def wait(self) -> None:
+        """Watch the parts until asked to end; start again what died."""
+        self.heed()
         while not self.ended.wait(RESTART_SECONDS):
             for name, process in list(self.processes.items()):
                 if process.poll() is not None:

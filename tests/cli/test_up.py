@@ -111,3 +111,17 @@ def test_the_readme_s_first_steps_work_as_they_stand(up, files, sink):
         # The README's feed is new; ours is of a day in summer.
         reader.run(*step, *(["--as-news"] if step[:2] == ["articles", "import"] else []))
     assert len(sink.messages) == 4, "two readers, a digest and an alert each"
+
+
+def test_a_signal_that_comes_before_it_waits_ends_it_well(tmp_path):
+    """A script ends it as soon as it reads that all is ready; that it had not yet begun to wait made an error of it."""
+    machine = running.Machine("http://127.0.0.1", 80, tmp_path, tmp_path, {}, {})
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        machine.heed()
+        signal.raise_signal(signal.SIGTERM)
+        machine.wait()
+        assert machine.ended.is_set()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
