@@ -293,7 +293,7 @@ class Carrier:
             size = min(size, max(1, math.ceil(part)))
         if self._in_turn:
             size = min(size, self._waiting)  # what nobody can introduce at once would have to be granted anew
-        size = max(1, min(size, FLUSH + WINDOW_MESSAGES - self._load.unwritten))
+        size = max(1, min(size, await self._room()))
         # Out of the queue while they are asked for: a window that closes meanwhile puts back what it leaves, wherever it belongs.
         rows = [self._load.ahead.popleft() for _ in range(min(size, len(self._load.ahead)))]
         if not rows:
@@ -317,6 +317,14 @@ class Carrier:
                 self._recall()  # refused, while this one was asked for
             if first and window.allowed:
                 await asyncio.to_thread(self._opened)
+
+    async def _room(self) -> int:
+        """Return how many more may be begun before what became of others is written."""
+        room = FLUSH + WINDOW_MESSAGES - self._load.unwritten
+        if room < 1:
+            await self._findings.write(everything=True)
+            room = FLUSH + WINDOW_MESSAGES - self._load.unwritten
+        return room
 
     @property
     def _rest(self) -> float:

@@ -228,7 +228,7 @@ def test_no_text_takes_long(fragments, stage, code):
     text = ("".join(fragments) * 4096)[:4096]
     began = time.process_time()
     assert isinstance(judge(stage, code, "5.1.1", text), Verdict)
-    assert time.process_time() - began < 0.2
+    assert time.process_time() - began < 1.0
 
 
 @patient
