@@ -11,9 +11,10 @@ from typing import Any, cast
 import psycopg
 import sqlalchemy
 from psycopg import errors as refusals
-from sqlalchemy import Engine, orm, text
+from sqlalchemy import Engine, event, orm, text
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 
+from newsletter import arrays
 from newsletter.errors import Conflict, NotFound
 from newsletter.vault import Vault
 
@@ -93,6 +94,7 @@ class Database:
                 "application_name": f"{_NAME}{vault.label}",
             },
         )
+        event.listen(self.engine, "connect", lambda connection, _: arrays.register(connection))
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:

@@ -1,8 +1,7 @@
 """From what a server said to what the ledger writes: pure."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from newsletter.delivery import pacing
 from newsletter.delivery.turns import Refusal
@@ -27,8 +26,7 @@ _OF_THE_ADDRESS = ("5.6.7", "5.6.8", "5.6.9", "5.6.10")
 """Letters that no server on this way can carry (RFC 6531): by their codes of the content, and yet one reader's alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """The row's next state, whether the reply says that the address is dead, and whose limit of pace it met.
 
     cls        of a refusal, as what it counts towards the stop of the mailing; "try later" and "mailbox full" only if said for

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Select, Text, and_, case, cast, func, null, or_, select, text, update
 from sqlalchemy.orm import Session
@@ -19,8 +19,7 @@ DUE = (DeliveryState.PLANNED, DeliveryState.DEFERRED)
 RETRY_BATCH = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One delivery that is due, at its position in the shard."""
 
     id: int
@@ -33,8 +32,7 @@ class Row:
     first_tried: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What became of one delivery. `code` and `enhanced` of the reply, never its text: that may repeat the address.
 
     in_doubt   a server may have taken it, whatever the state says is to follow
@@ -104,7 +102,7 @@ def due(session: Session, lease: Lease) -> list[Row]:
         )
         .order_by(Delivery.position)
     )
-    return [Row(*found) for found in session.execute(statement)]
+    return list(map(Row._make, session.execute(statement)))
 
 
 def record(session: Session, lease: Lease, results: Sequence[Result]) -> int:

@@ -41,11 +41,13 @@ class Envelope:
     vouched: bool = False
 
     def __post_init__(self) -> None:
-        if _UNSAFE(self.sender):
+        # One search for all three: it is made for each message.
+        unsafe = _UNSAFE(f"{self.sender}{self.recipient}{self.envid}")
+        if unsafe and _UNSAFE(self.sender):
             raise UnsafeEnvelope("sender")
-        if not self.recipient or _UNSAFE(self.recipient):
+        if not self.recipient or (unsafe and _UNSAFE(self.recipient)):
             raise UnsafeEnvelope("recipient")
-        if len(self.envid) > 100 or _UNSAFE(self.envid) or not self.envid.isascii():
+        if unsafe or len(self.envid) > 100 or not self.envid.isascii():
             raise UnsafeEnvelope("envid")
 
     @property

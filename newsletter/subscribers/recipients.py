@@ -246,8 +246,8 @@ def barred(session: Session, digest_id: int, subscriber_ids: Iterable[int], *, u
     )
     taken = func.coalesce(rhythm, "")
     reason = case({"": literal("unsubscribed"), **spared}, value=taken, else_=others)
-    query = select(Subscriber.id, reason.label("reason")).join(Mailbox, Mailbox.id == Subscriber.mailbox_id)
-    found = {row.id: row.reason for row in session.execute(query.where(_among(ids)))}
+    query = select(Subscriber.id, reason).join(Mailbox, Mailbox.id == Subscriber.mailbox_id)
+    found: dict[int, str | None] = dict(session.execute(query.where(_among(ids))).all())
     # Their own no counts from the moment it is said, also while somebody holds what it is to end.
     no = dict.fromkeys(consent.refusing(session, found, digest_id), "unsubscribed")
     gone = dict.fromkeys(set(ids) - set(found), "erased")

@@ -283,7 +283,7 @@ def test_a_letter_is_signed_by_the_readers_own_link(layout: Layout) -> None:
 
 def test_names_and_fallbacks_reach_every_place(layout: Layout) -> None:
     """The same tag in subject, heading, text and preheader."""
-    named, nameless = (delivered(made("mailing", layout), replace(PERSON, name=name)) for name in ("Zoë <3", ""))
+    named, nameless = (delivered(made("mailing", layout), PERSON._replace(name=name)) for name in ("Zoë <3", ""))
     assert (named["Subject"], nameless["Subject"]) == ("A word to Zoë <3", "A word to friend")
     assert part(named, "html").count("Zoë &lt;3") == 3
     assert part(named, "plain").count("Zoë <3") == 2

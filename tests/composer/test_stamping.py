@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -30,7 +29,7 @@ def _whole(text: str) -> bool:
 
 
 def _person(name: str) -> Person:
-    return replace(PERSON, name=name)
+    return PERSON._replace(name=name)
 
 
 def test_what_is_stamped_is_what_is_shown() -> None:
@@ -105,14 +104,14 @@ def test_a_name_with_a_line_break_is_refused(evil: str) -> None:
 def test_an_address_that_breaks_out_is_refused(evil: str) -> None:
     """The address stands between angle brackets and must stay there."""
     with pytest.raises(BadAddress):
-        Stamper(compiled(("x",))).stamp(replace(PERSON, address=evil))
+        Stamper(compiled(("x",))).stamp(PERSON._replace(address=evil))
 
 
 @pytest.mark.parametrize("slot", ["leave_token", "preferences_token", "action_token", "reference"])
 def test_a_token_that_is_none_is_refused(slot: str) -> None:
     """A token is written into a header as it is."""
     with pytest.raises(BadToken):
-        Stamper(compiled(("x",))).stamp(replace(PERSON, **{slot: "a>\r\nX: y"}))
+        Stamper(compiled(("x",))).stamp(PERSON._replace(**{slot: "a>\r\nX: y"}))
 
 
 def test_stamping_twice_gives_the_same_bytes() -> None:
@@ -125,7 +124,7 @@ def test_people_do_not_leak_into_each_other() -> None:
     """One Stamper serves a million people; what it made for one must not reach the next."""
     stamper = Stamper(compiled(("Dear ", NAME_HTML, LEAVE)))
     first = stamper.stamp(PERSON)
-    stamper.stamp(replace(PERSON, name="Someone Else", leave_token="other"))
+    stamper.stamp(PERSON._replace(name="Someone Else", leave_token="other"))
     assert stamper.stamp(PERSON) == first
 
 

@@ -1,7 +1,5 @@
 """What a mail answers: mail programs put an update and a retraction under the mail that they are about."""
 
-from dataclasses import replace
-
 import pytest
 
 from newsletter.composer import headers
@@ -43,7 +41,7 @@ BAD = ("", "no-at", "a@b\r\nBcc: x@example.org", "a@b> <c@example.org", "a b@exa
 def test_no_id_breaks_out_of_its_brackets(bad: str) -> None:
     """An id is worked out from numbers in the database, and what is there may be anything."""
     with pytest.raises(BadAddress):
-        Stamper(THREADED).stamp(replace(PERSON, thread=(bad,)))
+        Stamper(THREADED).stamp(PERSON._replace(thread=(bad,)))
 
 
 def test_what_answers_nothing_says_nothing() -> None:

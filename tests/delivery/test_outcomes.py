@@ -1,6 +1,5 @@
 """What becomes of a delivery after one attempt: pure."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -96,7 +95,7 @@ def test_who_was_refused_because_of_our_pace_stays_due_whatever_the_code(reply, 
 )
 def test_nobody_is_lost_to_our_pace_however_long_they_have_waited(outcome):
     """A relay of a hundred a day takes eight days for eight hundred readers: the last of them must not be given up on the third."""
-    waiting = replace(ROW, tries=12, first_tried=NOW - timedelta(hours=73))
+    waiting = ROW._replace(tries=12, first_tried=NOW - timedelta(hours=73))
     for kind in (Kind.DIGEST, Kind.MAILING, Kind.ALERT, Kind.RETRACTION, Kind.NOTICE):
         result = outcomes.judge(waiting, outcome, kind=kind, now=NOW).result
         assert (result.state, result.reason) == (DeliveryState.DEFERRED, "too fast")
@@ -116,7 +115,7 @@ def test_a_refused_sender_is_not_tried_for_ever_and_a_test_hears_it_at_once():
 def test_who_is_refused_what_others_are_given_is_asked_three_times():
     """RFC 5321 §4.2.1: what got 5yz is not repeated as it is; twice more is for a relay that is mended meanwhile."""
     refused = Rejected(Reply(550, "5.6.0", "attachment refused"), Stage.BODY)
-    again = [replace(ROW, tries=tries, first_tried=NOW) for tries in range(4)]
+    again = [ROW._replace(tries=tries, first_tried=NOW) for tries in range(4)]
     states = [outcomes.judge(row, refused, kind=Kind.DIGEST, now=NOW).result.state for row in again]
     assert states == [DeliveryState.DEFERRED] * 2 + [DeliveryState.REJECTED] * 2
 
@@ -136,7 +135,7 @@ NOT_NOW = Reply(550, "5.3.2", "System is down for maintenance")
 )
 def test_later_and_full_with_a_code_for_good_are_asked_three_times_and_count(reply, stage):
     """Where it was the relay that is full, or asleep, five thousand readers were given up at the first word."""
-    again = [replace(ROW, tries=tries, first_tried=NOW) for tries in range(3)]
+    again = [ROW._replace(tries=tries, first_tried=NOW) for tries in range(3)]
     found = [outcomes.judge(row, Rejected(reply, stage), kind=Kind.DIGEST, now=NOW) for row in again]
     states = [one.result.state for one in found]
     assert states == [DeliveryState.DEFERRED] * 2 + [DeliveryState.REJECTED]
@@ -148,12 +147,12 @@ def test_later_and_full_with_a_code_for_good_are_asked_three_times_and_count(rep
 def test_an_alert_that_the_relay_has_no_room_for_is_tried_as_long_as_it_goes():
     """Its hold ends by itself each hour: three tries would be used up before anybody is awake to mend the relay."""
     refused = Rejected(NOT_NOW, Stage.BODY)
-    later = replace(ROW, tries=5, first_tried=NOW - timedelta(hours=5))
+    later = ROW._replace(tries=5, first_tried=NOW - timedelta(hours=5))
     assert outcomes.judge(later, refused, kind=Kind.ALERT, now=NOW).result.state is DeliveryState.DEFERRED
     assert outcomes.judge(ROW, refused, kind=Kind.DRILL, now=NOW).result.state is DeliveryState.REJECTED, (
         "it is heard now"
     )
-    old = replace(ROW, tries=9, first_tried=NOW - timedelta(hours=23))
+    old = ROW._replace(tries=9, first_tried=NOW - timedelta(hours=23))
     assert outcomes.judge(old, refused, kind=Kind.ALERT, now=NOW).result.state is DeliveryState.DEFERRED
     assert outcomes.judge(old, refused, kind=Kind.RETRACTION, now=NOW).result.state is DeliveryState.EXPIRED
 
@@ -169,12 +168,12 @@ def test_an_alert_that_the_relay_has_no_room_for_is_tried_as_long_as_it_goes():
 )
 def test_who_is_put_off_has_the_alert_tried_again_before_it_ends(outcome):
     """A step of eight hours led past the end, and who was asked to give it longer gave it to nobody."""
-    old = replace(ROW, tries=9, first_tried=NOW - timedelta(hours=40))
+    old = ROW._replace(tries=9, first_tried=NOW - timedelta(hours=40))
     for left in (timedelta(minutes=10), timedelta(hours=2), timedelta(hours=8)):
         found = outcomes.judge(old, outcome, kind=Kind.ALERT, now=NOW, ends=NOW + left).result
         assert found.state is DeliveryState.DEFERRED
         assert NOW + timedelta(minutes=4) <= found.due_at < NOW + left
-    digest = outcomes.judge(replace(old, first_tried=NOW), outcome, kind=Kind.DIGEST, now=NOW).result
+    digest = outcomes.judge(old._replace(first_tried=NOW), outcome, kind=Kind.DIGEST, now=NOW).result
     assert digest.due_at > NOW + timedelta(hours=6)
 
 
@@ -197,10 +196,10 @@ BLOCKED = Reply(550, "5.7.1", "Service unavailable; client host [192.0.2.1] bloc
 def test_a_question_is_tried_all_day_for_what_halts_other_mail(reply, stage):
     """No fault of this kind halts it, so three tries in twenty minutes would lose whoever signed up while the relay was ill."""
     refused = Rejected(reply, stage)
-    later = replace(ROW, tries=5, first_tried=NOW - timedelta(hours=5))
+    later = ROW._replace(tries=5, first_tried=NOW - timedelta(hours=5))
     found = outcomes.judge(later, refused, kind=Kind.NOTICE, now=NOW, unstopped=True)
     assert (found.result.state, found.dead) == (DeliveryState.DEFERRED, False)
-    old = replace(ROW, tries=9, first_tried=NOW - timedelta(hours=23))
+    old = ROW._replace(tries=9, first_tried=NOW - timedelta(hours=23))
     assert outcomes.judge(old, refused, kind=Kind.NOTICE, now=NOW, unstopped=True).result.state is DeliveryState.EXPIRED
     listed = outcomes.judge(later, Rejected(reply, Stage.RCPT), kind=Kind.NOTICE, now=NOW).result.state
     assert listed is DeliveryState.REJECTED, "of a list's readers many are asked, and what halts them bounds it"
@@ -242,7 +241,7 @@ def test_what_one_relay_refuses_us_another_has_at_once(outcome, elsewhere):
         assert (found.result.state, found.cls) == (DeliveryState.DEFERRED, None)
         assert found.result.due_at == NOW + timedelta(seconds=1)
         assert found.limit == alone.limit, "whose pace it was is learned all the same"
-        often = replace(ROW, tries=3, first_tried=NOW)
+        often = ROW._replace(tries=3, first_tried=NOW)
         at_last = outcomes.judge(often, outcome, kind=Kind.ALERT, now=NOW, instead=True)
         assert at_last.result.due_at is None or at_last.result.due_at > NOW + timedelta(minutes=20), (
             "at once not for ever"
@@ -288,6 +287,6 @@ def test_a_server_that_takes_it_and_never_says_so_is_asked_a_dozen_times_a_day()
     while (found := outcomes.judge(row, lost, kind=Kind.ALERT, now=now, ends=ends).result).due_at < ends:
         assert found.due_at > now
         now, times = found.due_at, times + 1
-        row = replace(row, tries=row.tries + 1, first_tried=row.first_tried or NOW)
+        row = row._replace(tries=row.tries + 1, first_tried=row.first_tried or NOW)
     assert (found.state, found.in_doubt) == (DeliveryState.DEFERRED, True), "its end leaves it in doubt"
     assert times <= 12
