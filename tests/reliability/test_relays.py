@@ -103,7 +103,6 @@ class Knocks:
 
 AWAY = [
     pytest.param("no", 25, marks=pytest.mark.short, id="no-short"),
-    pytest.param("hole", 40, marks=pytest.mark.short, id="hole-short"),
     *[pytest.param(how, 65, id=how) for how in ("no", "hangup", "silent", "hole")],
 ]
 
