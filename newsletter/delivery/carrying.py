@@ -258,7 +258,8 @@ class Carrier:
         """Open one window after the other, each a little before it is needed."""
         try:
             while not (self._over or self._until()) and (self._load.ahead or self._allowed):
-                await self._next_window()
+                if not self._plenty:
+                    await self._next_window()
                 if self._over:
                     break
                 await self._until_wanted()
@@ -269,6 +270,11 @@ class Carrier:
         finally:
             self._over = True
             self._given.set()
+
+    @property
+    def _plenty(self) -> bool:
+        """Whether what is allowed lasts for a while: who asked for more while the last window was opened has it by now."""
+        return not self._in_turn and len(self._allowed) >= self._low and self._allowed[0][1].is_open
 
     async def _until_wanted(self) -> None:
         """Wait until another window is, or until it is time to end: nobody may be left to say so."""

@@ -359,3 +359,31 @@ def test_a_database_too_slow_to_open_a_window_is_named():
         carry(send, count=10, desk=Tired())
     assert gone == list(range(10)), "it was put back, and went with the next window"
     assert [line["log_level"] for line in said if line["event"] == "window born closed"] == ["error"]
+
+
+class Hesitating(Desk):
+    """Takes a moment for each window."""
+
+    def execute(self, statement, facts):
+        time.sleep(0.01)
+        return super().execute(statement, facts)
+
+
+def test_who_waits_for_a_window_has_no_second_one_opened_behind_it():
+    """Four of ten windows were of a few rows each: a transaction that cost a tenth of all that a message costs."""
+
+    async def session(cargo):
+        while await cargo.more():
+            if drawn := cargo.draw():
+                assert cargo.clear(drawn) is not False
+                await asyncio.sleep(0.0005)
+                cargo.done(drawn, KEPT)
+
+    async def send(cargo, _desk):
+        await asyncio.gather(*(session(cargo) for _ in range(6)))
+        return 3000
+
+    desk = carry(send, count=3000, desk=Hesitating())
+    sizes = [upto - first for first, upto in desk.asked]
+    assert sum(sizes) == 3000
+    assert sum(size < 50 for size in sizes) <= 2, "the first, of a wire that nobody knows, and the last"
