@@ -98,12 +98,12 @@ def _number(one: Said) -> int:
 def _tell(session: Session, parts: Parts, *, alert: int, said: list[Said], now: datetime) -> bool:
     hooks.hold(session, said)
     told = halts.told(session, alert)
-    news = [one for one in said if one.id > told.upto]
+    news = [one for one in said if not told or one.id > told[0].upto]
     if not news or not people.informed(session, now=now):
         return False
     view = mailings.get(session, _subject(session, alert, news))
     what = _what(view)
-    if not what or (what, view.id) == (told.what, told.mailing) or (what == "resumed" and told.what != "paused"):
+    if not what or not _is_news(what, view, alert, told):
         return False
     mine = [one.at for one in news if one.event is _HEARD[what] and _number(one) == view.id]
     if not mine:
@@ -119,12 +119,20 @@ def _tell(session: Session, parts: Parts, *, alert: int, said: list[Said], now: 
     return True
 
 
+def _is_news(what: str, view: MailingView, alert: int, told: Sequence[Told]) -> bool:
+    """Return whether the team does not know it: what was told of the alert was told of its languages, not of what takes it back."""
+    about = {view.id} if view.retracts is not None else {view.id, alert}
+    known = next((one.what for one in told if one.mailing in about), "")
+    return what != known and (what != "resumed" or known == "paused")
+
+
 def _subject(session: Session, alert: int, news: list[Said]) -> int:
     """Return of what is told: what takes it back; else the alert with its languages, or a language that alone was halted."""
     if back := [_number(one) for one in news if "retraction" in one.facts]:
         return back[-1]
     numbers = {_number(one) for one in news}
-    return alert if alert in numbers or mailings.get(session, alert).state in ACTS else max(numbers)
+    ended = mailings.get(session, alert).state in (State.STOPPED, State.CANCELLED)
+    return alert if alert in numbers or ended else max(numbers)
 
 
 def _act(session: Session, view: MailingView, what: str, *, since: datetime) -> Entry:

@@ -13,26 +13,24 @@ ABOUT = "halt_of"
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the team was told last.
+    """What the team was told once.
 
     upto      of what came to pass by then
-    what      a name for it; "" for nothing
+    what      a name for it
     mailing   of the alert itself, or of a language of it
     """
 
-    upto: int = 0
-    what: str = ""
-    mailing: int = 0
+    upto: int
+    what: str
+    mailing: int
 
     def about(self, alert: int) -> dict[str, int | str]:
         """Return what stands in such a mail about an alert."""
         return {ABOUT: alert, "upto": self.upto, "what": self.what, "mailing": self.mailing}
 
 
-def told(session: Session, alert: int) -> Told:
-    """Return what the team was told last of an alert's halts."""
+def told(session: Session, alert: int) -> list[Told]:
+    """Return what the team was told of an alert's halts, the last first."""
     mine = Mailing.kind == Kind.NOTICE, Mailing.id > alert, Mailing.content.contains({ABOUT: alert})
-    last = session.execute(
-        select(Mailing.content).where(*mine).order_by(Mailing.id.desc()).limit(1)
-    ).scalar_one_or_none()
-    return Told(int(last["upto"]), str(last["what"]), int(last["mailing"])) if last else Told()
+    found = session.execute(select(Mailing.content).where(*mine).order_by(Mailing.id.desc())).scalars()
+    return [Told(int(one["upto"]), str(one["what"]), int(one["mailing"])) for one in found]

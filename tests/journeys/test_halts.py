@@ -351,6 +351,23 @@ def test_of_a_language_that_came_later_it_is_said_whose_it_is(made, pages, numbe
     assert f"It is the version in “fa” of alert {number}, written later." in text
 
 
+def test_a_language_of_a_paused_alert_that_is_stopped_is_told(
+    made, pages, number, author, approver, tmp_path, sink, database_urls
+):
+    """Whoever lets the alert go on believes that its Persian goes on with it."""
+    later = nights.locked(made, tmp_path, author, 2)
+    alert.release(made.parts, later, by=author.id)
+    house.by_owner(database_urls, "UPDATE mailing SET translates = %s WHERE id = %s", number, later)
+    made.deliver("transactional")
+    stopping.by_hand(pages.parts, number, State.PAUSED, by=approver.id)
+    assert told(made, sink)[author.address][0].startswith(f"Alert {number} is paused")
+    stopping.by_hand(pages.parts, later, State.STOPPED, by=approver.id)
+    assert told(made, sink)[author.address][0] == f"Alert {later} is stopped"
+    mailing.resume(made.parts, number, by=author.id)
+    assert told(made, sink)[author.address][0] == f"Alert {number} goes on"
+    assert told(made, sink) == {}
+
+
 def persian(made, tmp_path, number, author):
     """Let the Persian of an alert go, which is written later, also to those who had the English; return its number."""
     nights.ask(made, "UPDATE digest SET languages = '{en,fa}' RETURNING id")
