@@ -1,0 +1,40 @@
+"""Turns that workers take by rows which the pages' role cannot lock.
+
+Any role may take any advisory lock: held by whoever has the pages' password, a large alert stayed at its first readers, nobody who
+signed up was asked, and no later language was planned, all of it in silence.
+
+Workers of before this that still run go by the advisory locks, so an old and a new one may be at the same at once. Two that grow
+a mailing write the same rows: the later waits for the former, is refused by `one_delivery_a_mailbox`, and comes again with the
+next sweep. Two that ask who signed up may mail the question twice.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0065"
+down_revision = "0064"
+branch_labels = None
+depends_on = None
+
+WHAT = ("growing", "later language", "sign-ups")
+PLACES = 64
+ROLES = "newsletter_web, newsletter_worker"
+
+
+def upgrade() -> None:
+    """Make the rows, of which there are never others, and give workers what locking one takes."""
+    op.create_table(
+        "turn",
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("place", sa.SmallInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("what", "place", name="pk_turn"),
+    )
+    for what in WHAT:
+        op.execute(f"INSERT INTO turn (what, place) SELECT '{what}', generate_series(0, {PLACES - 1})")
+    op.execute(f"REVOKE ALL ON turn FROM {ROLES}")
+    op.execute("GRANT SELECT, UPDATE (place) ON turn TO newsletter_worker")
+
+
+def downgrade() -> None:
+    """Drop the rows."""
+    op.drop_table("turn")

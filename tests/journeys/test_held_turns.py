@@ -1,0 +1,55 @@
+"""Whoever has the password of the pages holds what locks they can and stays connected: what is due goes all the same."""
+
+from dataclasses import replace
+
+import psycopg
+import pytest
+
+from newsletter.journeys import growing, joining
+from newsletter.subscribers.signup import Wish
+from tests.journeys import traces
+from tests.journeys.alerting import status
+from tests.journeys.test_growing import FEW, begun
+from tests.journeys.test_growing import locked as locked
+from tests.journeys.test_translating import files as files
+from tests.journeys.test_translating import readers as readers
+from tests.journeys.test_translating import send_late, sent
+
+KEYS = (
+    "hashtext('growing'), n::int",
+    "hashtext('signups')",
+    "hashtextextended('later language', n)",
+)
+
+
+@pytest.fixture
+def held(database_urls):
+    """Hold, as the role of the pages, each lock by which workers took turns."""
+    with psycopg.connect(traces.plain(database_urls.web), autocommit=True) as connection:
+        for key in KEYS:
+            connection.execute(f"SELECT pg_advisory_lock({key}) FROM generate_series(1, 100) AS n")
+        yield
+
+
+def test_a_large_alert_grows(newsletter, locked, held, sink):
+    """It stayed at its first portion for as long as they were connected, and nothing was logged."""
+    newsletter.parts = replace(newsletter.parts, portions=FEW)
+    begun(newsletter, locked)
+    growing.grow(newsletter.parts, locked)
+    while newsletter.deliver("urgent", seconds=5):
+        pass
+    assert status(newsletter, locked).accepted == 60
+
+
+def test_who_signs_up_is_asked(newsletter, held):
+    """Each worker took it for another one that asked: nobody could join, and nobody's no was heard."""
+    joining.ask(newsletter.parts, Wish("ann@example.org", "en", {"weekly": "weekly"}))
+    assert joining.work(newsletter.parts) == 1
+
+
+def test_a_later_language_is_planned(newsletter, files, readers, held):
+    """Its five waited for as long as that connection stayed."""
+    number = sent(newsletter, [files["en"]], later=["ar"])
+    later = send_late(newsletter, [files["ar"]], number)
+    newsletter.deliver("urgent")
+    assert status(newsletter, later).accepted == 5
