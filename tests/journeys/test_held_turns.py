@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from sqlalchemy import text
 
-from newsletter.journeys import growing, joining
+from newsletter.journeys import growing, joining, publish
 from newsletter.subscribers.signup import Wish
+from tests import house
 from tests.journeys import traces
 from tests.journeys.alerting import status
 from tests.journeys.test_growing import FEW, begun
@@ -17,6 +19,7 @@ from tests.journeys.test_translating import send_late, sent
 
 KEYS = (
     "hashtext('growing'), n::int",
+    "hashtext('ledger.gather')",
     "hashtext('signups')",
     "hashtextextended('later language', n)",
 )
@@ -39,6 +42,20 @@ def test_a_large_alert_grows(newsletter, locked, held, sink):
     while newsletter.deliver("urgent", seconds=5):
         pass
     assert status(newsletter, locked).accepted == 60
+
+
+def test_what_was_put_off_is_tried_again(newsletter, held, sink, tmp_path):
+    """Each sweep took it for another one that gathered: who was greylisted never had their mail."""
+    sink.refuse = lambda _recipient: "451 4.7.1 Greylisted"
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(6))
+    publish.send(newsletter.parts, composed.issue)
+    newsletter.deliver("bulk", seconds=10)
+    sink.refuse = lambda _recipient: None
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("UPDATE delivery SET due_at = now() - interval '1 second'"))
+    newsletter.sweep()
+    newsletter.deliver("bulk", seconds=10)
+    assert status(newsletter, composed.mailing).accepted == 6
 
 
 def test_who_signs_up_is_asked(newsletter, held):

@@ -1,7 +1,8 @@
 """Turns that workers take by rows which the pages' role cannot lock.
 
 Any role may take any advisory lock: held by whoever has the pages' password, a large alert stayed at its first readers, nobody who
-signed up was asked, and no later language was planned, all of it in silence.
+signed up was asked, and no later language was planned, all of it in silence. The same of retries, which take turns by the rows
+themselves since 0021.
 
 Workers of before this that still run go by the advisory locks, so an old and a new one may be at the same at once. Two that grow
 a mailing write the same rows: the later waits for the former, is refused by `one_delivery_a_mailbox`, and comes again with the
