@@ -46,11 +46,13 @@ TOUCHES = (
     "UPDATE turn SET place = place",
     "DELETE FROM turn",
     "INSERT INTO turn VALUES ('growing', 999)",
+    "SELECT deliveries_of_month('2199-01-01')",
+    "SELECT refresh_statistics('{delivery}')",
 )
 
 
 @pytest.mark.parametrize("touch", TOUCHES)
-def test_the_pages_hold_no_turn(web, touch):
-    """Whoever has their password and stays connected kept the further readers of an alert from it."""
+def test_the_pages_hold_no_turn_and_nothing_that_all_mail_waits_for(web, touch):
+    """Whoever has their password and stays connected kept the further readers of an alert from it, or everybody from their mail."""
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         web.execute(touch)

@@ -1,8 +1,9 @@
-"""Turns that workers take by rows which the pages' role cannot lock.
+"""Turns that workers take by rows which the pages' role cannot lock, and two functions that it calls no more.
 
 Any role may take any advisory lock: held by whoever has the pages' password, a large alert stayed at its first readers, nobody who
 signed up was asked, and no later language was planned, all of it in silence. The same of retries, which take turns by the rows
-themselves since 0021.
+themselves since 0021. And a month was made, or statistics were looked at, by whoever asked: in a transaction that never ended
+the first held the whole table of deliveries.
 
 Workers of before this that still run go by the advisory locks, so an old and a new one may be at the same at once. Two that grow
 a mailing write the same rows: the later waits for the former, is refused by `one_delivery_a_mailbox`, and comes again with the
@@ -20,6 +21,7 @@ depends_on = None
 WHAT = ("growing", "later language", "sign-ups")
 PLACES = 64
 ROLES = "newsletter_web, newsletter_worker"
+WORKERS = ("deliveries_of_month(date)", "refresh_statistics(text[])")
 
 
 def upgrade() -> None:
@@ -34,8 +36,13 @@ def upgrade() -> None:
         op.execute(f"INSERT INTO turn (what, place) SELECT '{what}', generate_series(0, {PLACES - 1})")
     op.execute(f"REVOKE ALL ON turn FROM {ROLES}")
     op.execute("GRANT SELECT, UPDATE (place) ON turn TO newsletter_worker")
+    for function in WORKERS:
+        op.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
+        op.execute(f"GRANT EXECUTE ON FUNCTION {function} TO newsletter_worker")
 
 
 def downgrade() -> None:
-    """Drop the rows."""
+    """Let pages call the functions again, and drop the rows."""
+    for function in WORKERS:
+        op.execute(f"GRANT EXECUTE ON FUNCTION {function} TO PUBLIC")
     op.drop_table("turn")
