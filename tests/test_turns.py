@@ -45,6 +45,8 @@ TOUCHES = (
     "DO $$ BEGIN LOCK TABLE turn IN ACCESS SHARE MODE; END $$",
     "UPDATE turn SET place = place",
     "DELETE FROM turn",
+    "DO $$ BEGIN LOCK TABLE leaving IN SHARE MODE; END $$",
+    "SELECT FROM leaving",
     "INSERT INTO turn VALUES ('growing', 999)",
     "SELECT deliveries_of_month('2199-01-01')",
     "SELECT refresh_statistics('{delivery}')",

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from newsletter.journeys import growing, joining, publish
+from newsletter.journeys import growing, joining, leaving, publish, spooling
 from newsletter.subscribers.signup import Wish
 from tests import house
 from tests.journeys import traces
@@ -22,6 +22,7 @@ KEYS = (
     "hashtext('ledger.gather')",
     "hashtext('signups')",
     "hashtextextended('later language', n)",
+    "hashtext('subscribers.leaving')",
 )
 
 
@@ -70,3 +71,17 @@ def test_a_later_language_is_planned(newsletter, files, readers, held):
     later = send_late(newsletter, [files["ar"]], number)
     newsletter.deliver("urgent")
     assert status(newsletter, later).accepted == 5
+
+
+def test_who_leaves_has_left(newsletter, held, database_urls, tmp_path):
+    """Every wish was kept on the disk of whoever heard it, for as long as they were connected, and mail went on."""
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(2))
+    publish.send(newsletter.parts, composed.issue)
+    pages = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9", web=True)
+    with psycopg.connect(traces.plain(database_urls.web)) as connection:
+        connection.execute("LOCK TABLE leaving IN ROW EXCLUSIVE MODE")
+        for made, reader in ((newsletter, 1), (pages, 2)):
+            leaving.leave(made.parts, made.parts.tokens.leave(reader, 1, composed.mailing))
+            assert not spooling.waiting(made.parts.home)
+    assert status(newsletter, composed.mailing).cancelled == 2
+    pages.close()
