@@ -280,10 +280,8 @@ def gather(session: Session, *, now: datetime) -> int:
     """Put deferred rows whose time has come into shards of their own; return how many rows.
 
     First attempts never wait behind retries: a retry shard is leased, and opens a window, only when the lane has no first attempt.
+    Two sweeps at once gather no row twice: neither takes what the other holds, or has just moved.
     """
-    # One at a time: two sweeps at once must not gather the same row twice.
-    if not session.execute(text("SELECT pg_try_advisory_xact_lock(hashtext('ledger.gather'))")).scalar_one():
-        return 0
     return int(session.execute(_GATHER, {"now": now, "limit": RETRY_BATCH}).scalar_one())
 
 

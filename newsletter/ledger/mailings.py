@@ -9,12 +9,14 @@ from typing import Any
 from sqlalchemy import Row, Select, func, not_, or_, select, text, true, update
 from sqlalchemy.orm import Session
 
+from newsletter import turns
 from newsletter.errors import Conflict, NotFound
 from newsletter.models.mailing import ORDINARY as ORDINARY
 from newsletter.models.mailing import Kind as Kind
 from newsletter.models.mailing import Lane as Lane
 from newsletter.models.mailing import Mailing
 from newsletter.models.mailing import State as State
+from newsletter.turns import What
 
 # Every legal move, as data: from → to. (architecture, Data: States)
 MOVES: dict[State, frozenset[State]] = {
@@ -374,10 +376,7 @@ def growing(session: Session) -> list[int]:
 
 def alone(session: Session, mailing_id: int) -> bool:
     """Return whether nobody else adds readers to a mailing; nobody will until the transaction is over."""
-    return bool(session.execute(_ALONE, {"mailing": mailing_id}).scalar_one())
-
-
-_ALONE = text("SELECT pg_try_advisory_xact_lock(hashtext('growing'), CAST(:mailing AS int))")
+    return turns.take(session, What.GROWING, mailing_id)
 
 
 def started_at(session: Session, mailing_id: int) -> datetime | None:

@@ -10,10 +10,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, not_, null, or_, select, text, true
 from sqlalchemy.orm import Session
 
+from newsletter import turns
 from newsletter.ledger import locks, mailings
 from newsletter.ledger.mailings import Kind, MailingView
 from newsletter.models.delivery import Delivery, DeliveryState
 from newsletter.models.mailing import Mailing, Variant
+from newsletter.turns import What
 
 LIMITS = ("only", "topics", "segment")
 """What keeps an alert from some of its digest's readers: the languages they read, the topics they chose, a segment they are in.
@@ -38,7 +40,7 @@ class Waiting:
 
 def one_at_a_time(session: Session, mailing_id: int) -> None:
     """Wait until no other language of an alert is being planned: of two of the same, the second sees what the first gave out."""
-    session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('later language', :of))"), {"of": mailing_id})
+    turns.wait(session, What.LANGUAGE, mailing_id)
 
 
 def terms(mailing: MailingView) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from newsletter.models import (  # noqa: F401
     subscriber,
     suppression,
     topic,
+    turn,
 )
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=base.Base.metadata)

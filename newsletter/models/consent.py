@@ -142,3 +142,13 @@ class Unproven(Base):
     asked_at: Mapped[datetime | None]
 
     __table_args__ = (Index(None, "import_id"),)
+
+
+class Leaving(Base):
+    """Holds no row. Whoever wishes to leave holds the table for a moment (`subscribers.meanwhile`)."""
+
+    __tablename__ = "leaving"
+
+    nothing: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+    __table_args__ = (CheckConstraint("nothing IS NULL", name="has_no_row"),)

@@ -4,6 +4,7 @@ An import is one transaction of a minute. Whoever leaves within it finds none of
 of it asked for earlier words only. So every wish to leave holds a lock, which all of them share, for the moment that it takes; and
 an import waits before it begins, and again once it is committed, until no wish is on its way that began before. What was said in
 between is then looked up and heeded. Nobody who leaves waits for an import: it asks for the lock in short tries, holding nothing.
+The lock is one of a table: whoever has the pages' role holds it as wishes do, and never so that a wish would wait.
 """
 
 import time
@@ -25,7 +26,7 @@ _PAUSE_SECONDS = 0.1
 
 def speak(session: Session) -> None:
     """Hold, until the transaction ends, that a wish to leave is on its way; before anything is looked up for it."""
-    session.execute(text("SELECT pg_advisory_xact_lock_shared(hashtext('subscribers.leaving'))"))
+    session.execute(text("LOCK TABLE leaving IN ROW EXCLUSIVE MODE"))
 
 
 def begin(database: Database) -> int:
@@ -72,7 +73,7 @@ def _quiet(database: Database, tries: int) -> bool:
     for left in reversed(range(tries)):
         try:
             with database.impatient(100) as session:
-                session.execute(text("SELECT pg_advisory_xact_lock(hashtext('subscribers.leaving'))"))
+                session.execute(text("LOCK TABLE leaving IN SHARE MODE"))
             return True
         except databases.HeldUp:
             if left:

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, text, update
 
+from newsletter import turns
 from newsletter.addresses import EmailAddress
 from newsletter.database import Session
 from newsletter.models.signup import Answer as Answer
@@ -20,6 +21,7 @@ from newsletter.models.signup import Signup
 from newsletter.models.signup import SignupState as SignupState
 from newsletter.subscribers import listed
 from newsletter.subscribers.waves import NOWHERE, Origin, Why
+from newsletter.turns import What
 from newsletter.vault import CannotUnseal
 
 PURPOSE = "signup"
@@ -200,12 +202,12 @@ def vouch(session: Session, signup_id: int, *, now: datetime, mailbox_id: int | 
 
 def claim(session: Session) -> bool:
     """Whether this worker may deal with wishes now: one at a time, so that nobody is asked twice by two of them."""
-    return bool(session.execute(text("SELECT pg_try_advisory_xact_lock(hashtext('signups'))")).scalar_one())
+    return turns.take(session, What.SIGNUPS)
 
 
 def wait(session: Session) -> None:
     """Let no worker deal with wishes until the transaction ends; one that is at it ends first."""
-    session.execute(text("SELECT pg_advisory_xact_lock(hashtext('signups'))"))
+    turns.wait(session, What.SIGNUPS)
 
 
 def due(session: Session, *, but: Collection[int]) -> list[int]:

@@ -36,6 +36,7 @@ OWNERS = {
     "inbound": ("newsletter.bounces",),
     "cap": ("newsletter.campaigns",),
     "drill": ("newsletter.campaigns",),
+    "turn": ("newsletter.turns",),
 }
 # Each exception with its reason.
 EXCEPTIONS = {

@@ -1,5 +1,7 @@
 """The auditor is audited: each rule of the books is seen to fail where it is broken."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from sqlalchemy import text
 
@@ -102,17 +104,18 @@ def test_a_shard_of_another_size_than_its_rows_ends_all_the_same(newsletter, sin
         assert session.execute(text("SELECT size, fence FROM shard ORDER BY id")).all() == [(3, 1), (0, 1)]
 
 
+MANY = text("""
+    INSERT INTO delivery (month, mailing_id, variant_id, mailbox_id, occasion, shard_id, position, state, due_at, tries)
+    SELECT d.month, d.mailing_id, d.variant_id, d.mailbox_id, n::text, d.shard_id, 0, 'deferred', now(), 1
+    FROM (SELECT * FROM delivery LIMIT 1) d, generate_series(1, 4500) AS n
+""")
+
+
 def test_many_retries_go_into_several_shards_and_each_has_its_place(newsletter, mailing, database_urls):
     """A provider that greylists a whole list: what comes back at once must not outgrow a shard."""
     house.by_owner(database_urls, "UPDATE mailing SET state = 'sending', finished_at = NULL")
     with newsletter.parts.database.transaction() as session:
-        session.execute(
-            text("""
-                INSERT INTO delivery (month, mailing_id, variant_id, mailbox_id, occasion, shard_id, position, state, due_at, tries)
-                SELECT d.month, d.mailing_id, d.variant_id, d.mailbox_id, n::text, d.shard_id, 0, 'deferred', now(), 1
-                FROM (SELECT * FROM delivery LIMIT 1) d, generate_series(1, 4500) AS n
-            """)
-        )
+        session.execute(MANY)
         now = session.execute(text("SELECT clock_timestamp()")).scalar_one()
         assert deliveries.gather(session, now=now) == 4500
         shards = session.execute(text("SELECT size, retry FROM shard WHERE state = 'open' ORDER BY size")).all()
@@ -120,3 +123,35 @@ def test_many_retries_go_into_several_shards_and_each_has_its_place(newsletter, 
         places = "SELECT count(DISTINCT (shard_id, position)) FROM delivery WHERE state = 'deferred'"
         assert session.execute(text(places)).scalar_one() == 4500
         assert deliveries.gather(session, now=now) == 0, "nothing is gathered twice"
+
+
+def test_sweeps_at_once_gather_nothing_twice(newsletter, mailing, database_urls):
+    """They do not wait for each other: what one holds, or has just moved, the other leaves; else a shard ends never."""
+    house.by_owner(database_urls, "UPDATE mailing SET state = 'sending', finished_at = NULL")
+    database = newsletter.parts.database
+    with database.transaction() as session:
+        session.execute(MANY)
+    with database.transaction() as first, database.transaction() as second:
+        second.execute(text("SET LOCAL lock_timeout = '2s'"))
+        now = first.execute(text("SELECT clock_timestamp()")).scalar_one()
+        some = text("SELECT gather_retries(:now, 20)")
+        assert first.execute(some, {"now": now}).scalar_one() == 20
+        assert second.execute(some, {"now": now}).scalar_one() == 20
+
+    def sweep(_which):
+        gathered = 0
+        while True:
+            with database.transaction() as session:
+                found = session.execute(some, {"now": now}).scalar_one()
+            if not found:
+                return gathered
+            gathered += found
+
+    with ThreadPoolExecutor(3) as sweeps:
+        assert sum(sweeps.map(sweep, range(3))) == 4460
+    with database.transaction() as session:
+        odd = """
+            SELECT s.id FROM shard s LEFT JOIN delivery d ON d.shard_id = s.id WHERE s.retry
+            GROUP BY s.id HAVING s.size <> count(d.id) OR s.size <> count(DISTINCT d.position)
+        """
+        assert session.execute(text(odd)).all() == []

@@ -1,0 +1,87 @@
+"""Whoever has the password of the pages holds what locks they can and stays connected: what is due goes all the same."""
+
+from dataclasses import replace
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from newsletter.journeys import growing, joining, leaving, publish, spooling
+from newsletter.subscribers.signup import Wish
+from tests import house
+from tests.journeys import traces
+from tests.journeys.alerting import status
+from tests.journeys.test_growing import FEW, begun
+from tests.journeys.test_growing import locked as locked
+from tests.journeys.test_translating import files as files
+from tests.journeys.test_translating import readers as readers
+from tests.journeys.test_translating import send_late, sent
+
+KEYS = (
+    "hashtext('growing'), n::int",
+    "hashtext('ledger.gather')",
+    "hashtext('signups')",
+    "hashtextextended('later language', n)",
+    "hashtext('subscribers.leaving')",
+)
+
+
+@pytest.fixture
+def held(database_urls):
+    """Hold, as the role of the pages, each lock by which workers took turns."""
+    with psycopg.connect(traces.plain(database_urls.web), autocommit=True) as connection:
+        for key in KEYS:
+            connection.execute(f"SELECT pg_advisory_lock({key}) FROM generate_series(1, 100) AS n")
+        yield
+
+
+def test_a_large_alert_grows(newsletter, locked, held, sink):
+    """It stayed at its first portion for as long as they were connected, and nothing was logged."""
+    newsletter.parts = replace(newsletter.parts, portions=FEW)
+    begun(newsletter, locked)
+    growing.grow(newsletter.parts, locked)
+    while newsletter.deliver("urgent", seconds=5):
+        pass
+    assert status(newsletter, locked).accepted == 60
+
+
+def test_what_was_put_off_is_tried_again(newsletter, held, sink, tmp_path):
+    """Each sweep took it for another one that gathered: who was greylisted never had their mail."""
+    sink.refuse = lambda _recipient: "451 4.7.1 Greylisted"
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(6))
+    publish.send(newsletter.parts, composed.issue)
+    newsletter.deliver("bulk", seconds=10)
+    sink.refuse = lambda _recipient: None
+    with newsletter.parts.database.transaction() as session:
+        session.execute(text("UPDATE delivery SET due_at = now() - interval '1 second'"))
+    newsletter.sweep()
+    newsletter.deliver("bulk", seconds=10)
+    assert status(newsletter, composed.mailing).accepted == 6
+
+
+def test_who_signs_up_is_asked(newsletter, held):
+    """Each worker took it for another one that asked: nobody could join, and nobody's no was heard."""
+    joining.ask(newsletter.parts, Wish("ann@example.org", "en", {"weekly": "weekly"}))
+    assert joining.work(newsletter.parts) == 1
+
+
+def test_a_later_language_is_planned(newsletter, files, readers, held):
+    """Its five waited for as long as that connection stayed."""
+    number = sent(newsletter, [files["en"]], later=["ar"])
+    later = send_late(newsletter, [files["ar"]], number)
+    newsletter.deliver("urgent")
+    assert status(newsletter, later).accepted == 5
+
+
+def test_who_leaves_has_left(newsletter, held, database_urls, tmp_path):
+    """Every wish was kept on the disk of whoever heard it, for as long as they were connected, and mail went on."""
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(2))
+    publish.send(newsletter.parts, composed.issue)
+    pages = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9", web=True)
+    with psycopg.connect(traces.plain(database_urls.web)) as connection:
+        connection.execute("LOCK TABLE leaving IN ROW EXCLUSIVE MODE")
+        for made, reader in ((newsletter, 1), (pages, 2)):
+            leaving.leave(made.parts, made.parts.tokens.leave(reader, 1, composed.mailing))
+            assert not spooling.waiting(made.parts.home)
+    assert status(newsletter, composed.mailing).cancelled == 2
+    pages.close()
