@@ -155,9 +155,13 @@ def _before(session: Session, manifest: Manifest, house: House, *, now: datetime
     found = lately.alerts(
         session, manifest.audience["digest"]["id"], since=until - DAY, until=until, but=manifest.mailing
     )
-    weak = [(one, count) for one, count in found if not _by_passkey(session, one, house, now=now)]
+    ids = [one.id for one, _ in found]
+    numbers, keyed = approval.numbers(session, ids), approval.keyed(session, ids)
+    weak = [
+        (one, count) for one, count in found if one.id not in keyed or not _by_passkey(session, one, house, now=now)
+    ]
     # Whoever has a worker's password may plan several and let the last one go first: those before it have no rows, but a word.
-    return sum(max(count, locks.most(session, one.id, approval.numbers(session, one.id))) for one, count in weak)
+    return sum(max(count, locks.most(session, one.id, numbers.get(one.id, []))) for one, count in weak)
 
 
 def _by_passkey(session: Session, mailing: mailings.MailingView, house: House, *, now: datetime) -> bool:

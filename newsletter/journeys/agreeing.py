@@ -107,7 +107,8 @@ def seconds(session: Session, manifest: Manifest) -> list[Word]:
 
 def approved(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> bool:
     """Return whether somebody else agreed, so that it suffices."""
-    return judged(session, parts, manifest, seconds(session, manifest), now=now) is None
+    said = seconds(session, manifest)
+    return bool(said) and judged(session, parts, manifest, said, now=now) is None
 
 
 def by_others(session: Session, parts: Parts, manifest: Manifest, said: Sequence[Word], *, now: datetime) -> bool:

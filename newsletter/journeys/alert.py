@@ -255,7 +255,8 @@ def let_go(
         note = _admit(session, parts, manifest, by=by, now=now)
     said = _words(session, manifest)
     _enough(session, parts, manifest, said, now=now)
-    if not agreeing.by_others(session, parts, manifest, said, now=now):
+    alone = any(word.rule is Rule.ALONE for word in said)
+    if alone and not agreeing.by_others(session, parts, manifest, said, now=now):
         solo.require_heard(session, view, delay=parts.house.rules.alone or timedelta(0), now=now)
     mailings.start_at(session, mailing_id, now)
     planning.plan(session, mailing_id, now=now, portions=parts.portions)

@@ -20,8 +20,11 @@ def alerts(
     """Return the alerts to a digest that were planned from `since` and before `until`, but one, each with its readers."""
     planned = Mailing.planned_at >= since, Mailing.planned_at < until
     mine = Mailing.kind == Kind.ALERT, Mailing.digest_id == digest_id, Mailing.id != but
-    found = [mailings.get(session, one) for one in session.execute(select(Mailing.id).where(*mine, *planned)).scalars()]
-    return [(one, translating.extent(session, one)) for one in found]
+    # All at once, and held: each look at one of them by itself was a question to the database.
+    held = session.execute(select(Mailing).where(*mine, *planned)).scalars().all()
+    found = [mailings.get(session, one.id) for one in held]
+    rooms = translating.rooms(session, [one.id for one in found])
+    return [(one, translating.extent(session, one, room=rooms.get(one.id, 0))) for one in found]
 
 
 def with_readers(session: Session, mailing_ids: Collection[int]) -> dict[int, str]:

@@ -92,19 +92,26 @@ def gone(session: Session, mailing_id: int, *, but: int) -> list[tuple[MailingVi
     What a shard holds, which alert it is of, of which a language is, and when it was planned, nobody but the owner writes over.
     """
     every = [mailings.get(session, one) for one in mailings.in_all_languages(session, mailing_id) if one != but]
-    return [(one, extent(session, one)) for one in every]
+    room = rooms(session, [one.id for one in every])
+    return [(one, extent(session, one, room=room.get(one.id, 0))) for one in every]
 
 
-def extent(session: Session, mailing: MailingView) -> int:
+def extent(session: Session, mailing: MailingView, *, room: int) -> int:
     """Return for how many a mailing has room in shards, or for how many more it was planned or locked, whatever is said of it."""
-    room = int(session.execute(_ROOM, {"mailing": mailing.id}).scalar_one())
     try:
         return max(_reached(session, mailing), room)
     except (locks.Broken, locks.NotLocked):
         return room
 
 
-_ROOM = text("SELECT coalesce(sum(size), 0) FROM shard WHERE mailing_id = :mailing AND NOT retry")
+def rooms(session: Session, mailing_ids: Sequence[int]) -> dict[int, int]:
+    """Return for how many mailings have room in shards, by number."""
+    return {one: int(room) for one, room in session.execute(_ROOMS, {"mailings": list(mailing_ids)})}
+
+
+_ROOMS = text("""
+    SELECT mailing_id, sum(size) FROM shard WHERE mailing_id = ANY (CAST(:mailings AS bigint[])) AND NOT retry GROUP BY mailing_id
+""")
 
 
 def narrowed(

@@ -1,5 +1,6 @@
 """What was said of an alert, row by row: added and read, never changed."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -83,10 +84,19 @@ def of(session: Session, over: Over) -> list[Word]:
     ]
 
 
-def numbers(session: Session, mailing_id: int) -> list[int]:
-    """Return the numbers of a mailing's locks over which anybody has given their word."""
-    found = select(Approval.lock_number).where(Approval.mailing_id == mailing_id).distinct()
-    return list(session.execute(found).scalars())
+def numbers(session: Session, mailing_ids: Collection[int]) -> dict[int, list[int]]:
+    """Return the numbers of mailings' locks over which anybody has given their word, by mailing."""
+    found = select(Approval.mailing_id, Approval.lock_number).where(Approval.mailing_id.in_(mailing_ids)).distinct()
+    given: dict[int, list[int]] = {}
+    for mailing_id, number in session.execute(found):
+        given.setdefault(mailing_id, []).append(number)
+    return given
+
+
+def keyed(session: Session, mailing_ids: Collection[int]) -> set[int]:
+    """Return those of some mailings over which any word was given by a passkey."""
+    by_passkey = Approval.mailing_id.in_(mailing_ids), Approval.assertion.is_not(None)
+    return set(session.execute(select(Approval.mailing_id).where(*by_passkey)).scalars())
 
 
 def approved(session: Session, mailing_id: int, *, by: int | None = None) -> list[int]:
