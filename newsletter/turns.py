@@ -2,7 +2,7 @@
 
 An advisory lock would do, but any role may take any of these: whoever has the password of the pages, and stays connected, keeps
 mail back in silence by one. Nobody locks a row that they may not change, and to these the pages' role has no right. What pages do
-in turn themselves (wishes to leave, the audit, presses) has advisory locks.
+in turn themselves (the audit, presses, what lies in the spool) has advisory locks.
 """
 
 from enum import StrEnum

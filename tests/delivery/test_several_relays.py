@@ -19,7 +19,9 @@ def other_sink():
         yield serving
 
 
-@pytest.mark.parametrize("whose", ["the relay's", "taught by the relay", "taught by the provider"])
+@pytest.mark.parametrize(
+    "whose", ["the relay's", pytest.param("taught by the relay", marks=pytest.mark.proof), "taught by the provider"]
+)
 def test_one_sender_uses_the_paces_of_two_relays(sink, other_sink, tmp_path, database_urls, whose):
     """Two relays at six a second were promised as twelve, and one sender used one of them: twice as long as was said."""
     rate = "rate=6&" if whose == "the relay's" else ""

@@ -44,7 +44,7 @@ def sent(made, tmp_path, addresses):
 
 
 @pytest.mark.parametrize("said", [RELAY, PROVIDER])
-@pytest.mark.parametrize(("rate", "least"), [(14, 5), (50, 15)])
+@pytest.mark.parametrize(("rate", "least"), [(14, 5), pytest.param(50, 15, marks=pytest.mark.proof)])
 def test_one_refusal_halves_the_pace_and_it_is_raised_step_by_step(sink, tmp_path, database_urls, said, rate, least):
     """A relay of fourteen a second was taken to one in ten seconds by one word, and a digest to the day after."""
     sink.refuse = Refusing(said, {2 * rate + 2})

@@ -104,6 +104,7 @@ def test_all_others_have_it_at_once(newsletter, tmp_path, words, sink):
     assert (found.state, found.accepted, len(sink.messages)) == ("done", 40, 40)
 
 
+@pytest.mark.proof
 def test_an_update_of_an_update_waits_for_the_first_as_well(newsletter, tmp_path, words, sink):
     """The third says that all is well, while the first still hangs on a wire for two: of the second these never hear."""
     number = sent(newsletter, tmp_path, words, 6)
@@ -121,6 +122,7 @@ def test_an_update_of_an_update_waits_for_the_first_as_well(newsletter, tmp_path
     assert (status(newsletter, middle).cancelled, status(newsletter, last).state) == (2, "done")
 
 
+@pytest.mark.proof
 def test_it_waits_for_a_language_of_the_alert_that_came_later(newsletter, tmp_path, words, sink):
     """Whoever waited for Persian has the wrong alert in Persian, and that on the wire: it is the one that counts for them."""
     house.add_readers(newsletter, tmp_path, house.addresses(3))
@@ -188,6 +190,7 @@ def test_the_longer_a_wire_hangs_the_seldomer_it_is_asked(waited, rest):
     assert following.rest(planned, now=planned + timedelta(seconds=waited)) == timedelta(seconds=rest)
 
 
+@pytest.mark.proof
 def test_who_waits_is_due_and_may_still_be_stopped_or_run_out_of_time(newsletter, tmp_path, words, sink):
     """The books count them as due all the while; whatever ends the update ends it for them."""
     number = sent(newsletter, tmp_path, words, 6)
