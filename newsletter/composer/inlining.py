@@ -49,10 +49,13 @@ cssutils.util._defaultFetcher = _refuse
 cssutils.log.enabled = False
 
 
+_Sheets = dict[tuple[str, int], Any]
+
+
 class _Inliner(premailer.Premailer):  # type: ignore[misc]  # it has no types
     """premailer that reads a style sheet once for all documents: nine tenths of its work, and templates have few sheets."""
 
-    def __init__(self, html: str, sheets: "_Sheets", **how: Any) -> None:
+    def __init__(self, html: str, sheets: _Sheets, **how: Any) -> None:
         super().__init__(html, **how)
         self._sheets = sheets
 
@@ -61,9 +64,6 @@ class _Inliner(premailer.Premailer):  # type: ignore[misc]  # it has no types
         if sheet not in self._sheets:
             self._sheets[sheet] = super()._parse_style_rules(css_body, ruleset_index)
         return self._sheets[sheet]
-
-
-_Sheets = dict[tuple[str, int], Any]
 
 
 class Layout:

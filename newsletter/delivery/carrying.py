@@ -326,11 +326,10 @@ class Carrier:
 
     async def _room(self) -> int:
         """Return how many more may be begun before what became of others is written."""
-        room = FLUSH + WINDOW_MESSAGES - self._load.unwritten
-        if room < 1:
+        most = FLUSH + WINDOW_MESSAGES
+        if self._load.unwritten >= most:
             await self._findings.write(everything=True)
-            room = FLUSH + WINDOW_MESSAGES - self._load.unwritten
-        return room
+        return most - self._load.unwritten
 
     @property
     def _rest(self) -> float:

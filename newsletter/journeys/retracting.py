@@ -76,28 +76,24 @@ def retract(
         now = database.now(session)
         gone = mailings.take_all(session, lambda: _affected(session, mailing_id)[0])
         _, languages = _affected(session, mailing_id)
-        backs = [take_back(session, one, now=now) for one in gone]
+        backs = {one: take_back(session, one, now=now) for one in gone}
         announcing.retracted(session, parts, mailing_id, by=by, now=now)
-    given_up = []
+    given_up: list[int] = []
     try:
         # One after the other: the alert waits for no language that is being planned, and that finds it taken back.
         for one in languages:
-            became, back = _take_language_back(parts, one)
-            if back is not None:
-                gone.append(one)
-                backs.append(back)
-            elif became is State.CANCELLED:
-                given_up.append(one)
-        for one in backs:
+            _take_language_back(parts, one, backs, given_up)
+        for one in backs.values():
             _begin(parts, one, patience_seconds=patience_seconds)
     finally:
-        _sign(parts, dict(zip(gone, backs, strict=True)), given_up, by=who)
+        _sign(parts, backs, given_up, by=who)
     parts.nudger.nudge(DELIVER[Lane.URGENT])
     telling.nudge(parts.nudger)
-    for one in backs:
+    for one in backs.values():
         growing.grow(parts, one)
-    spared = sum(mailing.cancel_rest(parts, one) for one in gone)
-    return Retracted(mailing_id, backs[0], spared, tuple(backs[1:]))
+    spared = sum(mailing.cancel_rest(parts, one) for one in backs)
+    first, *others = backs.values()
+    return Retracted(mailing_id, first, spared, tuple(others))
 
 
 def _affected(session: Session, mailing_id: int) -> tuple[list[int], list[int]]:
@@ -114,15 +110,17 @@ def _affected(session: Session, mailing_id: int) -> tuple[list[int], list[int]]:
     return alerts, [one.id for one in languages if one.state in GONE | NOT_GONE]
 
 
-def _take_language_back(parts: Parts, mailing_id: int) -> tuple[State | None, int | None]:
-    """Take a language back, or give it up where it had not gone; return what it became, if it had not ended, and its retraction."""
+def _take_language_back(parts: Parts, mailing_id: int, backs: dict[int, int], given_up: list[int]) -> None:
+    """Take a language back, or give it up where it had not gone, and put it to those once that is committed."""
     with parts.database.transaction() as session:
         now, state = database.now(session), mailings.take(session, mailing_id).state
         back = take_back(session, mailing_id, now=now) if state in GONE else None
         if state in NOT_GONE:
             mailings.move(session, mailing_id, State.CANCELLED)
-    became = State.RETRACTED if back is not None else State.CANCELLED if state in NOT_GONE else None
-    return became, back
+    if back is not None:
+        backs[mailing_id] = back
+    elif state in NOT_GONE:
+        given_up.append(mailing_id)
 
 
 def _sign(parts: Parts, backs: Mapping[int, int], given_up: Sequence[int], *, by: int | str) -> None:

@@ -22,9 +22,7 @@ def alerts(
     mine = Mailing.kind == Kind.ALERT, Mailing.digest_id == digest_id, Mailing.id != but
     # All at once, and held: each look at one of them by itself was a question to the database.
     held = session.execute(select(Mailing).where(*mine, *planned)).scalars().all()
-    found = [mailings.get(session, one.id) for one in held]
-    rooms = translating.rooms(session, [one.id for one in found])
-    return [(one, translating.extent(session, one, room=rooms.get(one.id, 0))) for one in found]
+    return translating.extents(session, [mailings.get(session, one.id) for one in held])
 
 
 def with_readers(session: Session, mailing_ids: Collection[int]) -> dict[int, str]:

@@ -92,21 +92,22 @@ def gone(session: Session, mailing_id: int, *, but: int) -> list[tuple[MailingVi
     What a shard holds, which alert it is of, of which a language is, and when it was planned, nobody but the owner writes over.
     """
     every = [mailings.get(session, one) for one in mailings.in_all_languages(session, mailing_id) if one != but]
-    room = rooms(session, [one.id for one in every])
-    return [(one, extent(session, one, room=room.get(one.id, 0))) for one in every]
+    return extents(session, every)
 
 
-def extent(session: Session, mailing: MailingView, *, room: int) -> int:
-    """Return for how many a mailing has room in shards, or for how many more it was planned or locked, whatever is said of it."""
+def extents(session: Session, every: Sequence[MailingView]) -> list[tuple[MailingView, int]]:
+    """Return with each mailing for how many it has room in shards, or for how many more it was planned or locked, whatever is said
+    of it.
+    """
+    rooms: dict[int, int] = dict(session.execute(_ROOMS, {"mailings": [one.id for one in every]}).all())
+    return [(one, _extent(session, one, int(rooms.get(one.id, 0)))) for one in every]
+
+
+def _extent(session: Session, mailing: MailingView, room: int) -> int:
     try:
         return max(_reached(session, mailing), room)
     except (locks.Broken, locks.NotLocked):
         return room
-
-
-def rooms(session: Session, mailing_ids: Sequence[int]) -> dict[int, int]:
-    """Return for how many mailings have room in shards, by number."""
-    return {one: int(room) for one, room in session.execute(_ROOMS, {"mailings": list(mailing_ids)})}
 
 
 _ROOMS = text("""

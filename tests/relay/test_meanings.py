@@ -1,8 +1,10 @@
 """What servers of many families say, and what must not matter in how they say it."""
 
+import gc
 import json
 import re
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -217,6 +219,16 @@ FRAGMENTS = [
 ]
 
 
+@contextmanager
+def uncollected():
+    """Keep Python from collecting the garbage of all other tests of the process, which takes longer than what is measured."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 @patient
 @given(
     st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=12),
@@ -226,9 +238,10 @@ FRAGMENTS = [
 def test_no_text_takes_long(fragments, stage, code):
     """A hostile server must not buy a second of a worker with four kilobytes; the worst measured is 4 ms."""
     text = ("".join(fragments) * 4096)[:4096]
-    began = time.process_time()
-    assert isinstance(judge(stage, code, "5.1.1", text), Verdict)
-    assert time.process_time() - began < 1.0
+    with uncollected():
+        began = time.thread_time()
+        assert isinstance(judge(stage, code, "5.1.1", text), Verdict)
+        assert time.thread_time() - began < 0.2
 
 
 @patient
