@@ -7,6 +7,7 @@ worker, a moment later (standards §23).
 import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from html import escape
@@ -199,17 +200,29 @@ def refuse_by_reply(parts: Parts, signup_id: int) -> bool:
     What a yes to the same mail had brought ends; whatever else they take goes on, and no list brings them what that mail named. Who
     takes nothing stands on the do-not-mail list from then on: no list brings them in, and a yes of their own lifts it.
     """
+    # It has the turn of sign-ups, and wants rows of its reader's; a list that is being undone has these, and waits for the turn.
+    for _ in range(_GIVES_WAY):
+        with suppress(database.HeldUp), parts.database.impatient() as session:
+            return _refuse(session, signup_id)
     with parts.database.transaction() as session:
-        now = database.now(session)
-        closed = declining.refuse(session, signup_id, now=now)
-        if closed is None:
-            return False
-        due = [asking.to_join(number) for number in closed.questions]
-        deliveries.cancel_asked(session, [closed.mailbox_id], due, reason="refused")
-        person = people.of_mailbox(session, closed.mailbox_id)
-        if not (person and _still_takes(session, person.id, closed, now)):
-            # Else the next list that names them, with whatever evidence, has them mailed who said that they want none of it.
-            suppression.add(session, closed.mailbox_id, reason=Reason.LEFT, now=now)
+        return _refuse(session, signup_id)
+
+
+_GIVES_WAY = 20
+"""How often a no lets others have the turn that wait for it, half a second apart."""
+
+
+def _refuse(session: Session, signup_id: int) -> bool:
+    now = database.now(session)
+    closed = declining.refuse(session, signup_id, now=now)
+    if closed is None:
+        return False
+    due = [asking.to_join(number) for number in closed.questions]
+    deliveries.cancel_asked(session, [closed.mailbox_id], due, reason="refused")
+    person = people.of_mailbox(session, closed.mailbox_id)
+    if not (person and _still_takes(session, person.id, closed, now)):
+        # Else the next list that names them, with whatever evidence, has them mailed who said that they want none of it.
+        suppression.add(session, closed.mailbox_id, reason=Reason.LEFT, now=now)
     return True
 
 

@@ -12,6 +12,7 @@ from newsletter import database
 from newsletter.addresses import EmailAddress
 from newsletter.issues import digests
 from newsletter.journeys import confirming, erasing, joining, leaving, moving_in
+from newsletter.subscribers.consent import Basis
 from newsletter.subscribers.signup import Wish
 from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.web import create
@@ -22,8 +23,12 @@ BOB = "bob@example.org"
 
 
 def wait_until_blocked(made):
+    wait_until(made, BLOCKED)
+
+
+def wait_until(made, sql):
     patience = time.monotonic() + 10
-    while not ask(made, BLOCKED)[0][0] and time.monotonic() < patience:
+    while not ask(made, sql)[0][0] and time.monotonic() < patience:
         time.sleep(0.01)
 
 
@@ -179,3 +184,41 @@ def test_whose_sign_up_is_taken_up_beside_the_undoing_is_asked(newsletter, tmp_p
         wait_until_blocked(newsletter)
     thread.join(20)
     assert ask(newsletter, "SELECT address_sealed IS NOT NULL FROM mailbox ORDER BY id") == [(False,), (True,)]
+
+
+def test_a_no_that_has_the_turn_lets_the_undoing_have_it(newsletter, tmp_path):
+    """Each waited for what the other had, and PostgreSQL ended one: a long list had to be taken back from the beginning."""
+    (tmp_path / "list.csv").write_text(f"email,optin_time\n{BOB},2025-01-01 10:00\n{ANN},\n", encoding="utf-8")
+    permission = moving_in.Permission(Basis.IMPORTED, "")
+    number = moving_in.import_subscribers(
+        newsletter.parts, str(tmp_path / "list.csv"), digest_key="weekly", permission=permission
+    ).number
+    joining.ask(newsletter.parts, Wish(BOB, "en", {"weekly": "weekly"}))
+    joining.work(newsletter.parts)
+    confirming.confirm(newsletter.parts, house.yes_link(newsletter, 1))
+    # Ann's question is what the undoing calls in, for which it needs the turn.
+    assert moving_in.ask(newsletter.parts, number) == 1
+    joining.work(newsletter.parts)
+    failed = []
+
+    def tried(act):
+        try:
+            act()
+        except Exception as error:
+            failed.append(error)
+
+    no = threading.Thread(target=tried, args=(lambda: joining.refuse_by_reply(newsletter.parts, 1),))
+    undo = threading.Thread(
+        target=tried, args=(lambda: moving_in.undo(newsletter.parts, number, suppressions_too=False),)
+    )
+    with newsletter.parts.database.transaction() as other:
+        other.execute(text("SELECT id FROM signup WHERE id = 1 FOR UPDATE")).all()
+        no.start()
+        wait_until_blocked(newsletter)
+        undo.start()
+        wait_until(newsletter, "SELECT count(*) > 1 FROM pg_locks WHERE NOT granted")
+    no.join(30)
+    undo.join(30)
+    assert failed == []
+    assert ask(newsletter, "SELECT count(*) FROM subscription WHERE ended_at IS NULL") == [(0,)]
+    assert ask(newsletter, "SELECT state FROM signup") == [("refused",)]
