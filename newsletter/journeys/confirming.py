@@ -146,12 +146,14 @@ def judge(parts: Parts) -> int:
             if said is None:
                 return done
             found = _is_proved(session, said)
+            late = found and answers.is_late(session, said.signup_id, said.mailbox_id or 0)
             if found:
                 hear(session, said.signup_id, by=said.by, now=said.said_at, wording=said.wording)
             elif said.by is Answer.LINK:
                 log.info("an answer is not believed", signup=said.signup_id)
                 ask_anew(session, said.signup_id)
-            answers.judged(session, said, believed=found)
+            # Whoever is asked once more must not read on the page that waits that they are on the list.
+            answers.judged(session, said, believed=found and not late)
     return signup.BATCH
 
 

@@ -5,6 +5,7 @@ from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from newsletter import database
+from newsletter.delivery import asking
 from newsletter.issues import digests
 from newsletter.journeys import choosing, confirming, joining, leaving
 from newsletter.subscribers import suppression
@@ -101,6 +102,24 @@ def test_so_is_who_answers_that_mail_once_more(made, left):
     joining.work(made.parts)
     assert takes(made) == []
     assert ask(made, "SELECT max(id) FROM signup WHERE state = 'asked'")[0][0] > left
+
+
+def test_so_is_who_types_the_figures_of_that_mail_once_more(made):
+    """The page that waited for the judgement thanked her, and nothing came."""
+    pending = joining.ask(made.parts, Wish(ANN, "en", {"weekly": "weekly"}))
+    joining.work(made.parts)
+    [(number, mailbox)] = ask(made, "SELECT id, mailbox_id FROM signup")
+    with made.parts.database.transaction() as session:
+        code = asking.signs(session.vault, number, mailbox)[0].code
+    first = confirming.try_code(made.parts, pending, code)
+    joining.work(made.parts)
+    assert (confirming.believed(made.parts, first), takes(made)) == (True, ["weekly"])
+    leaving.leave_everything(made.parts, preferences(made))
+    change(made, "UPDATE signup SET asked_at = asked_at - interval '16 minutes'")
+    again = confirming.try_code(made.parts, pending, code)
+    joining.work(made.parts)
+    assert (confirming.believed(made.parts, again), takes(made)) == (False, [])
+    assert ask(made, "SELECT max(id) FROM signup WHERE state = 'asked'")[0][0] > number
 
 
 def test_nobody_else_brings_her_that_question(made, left):
