@@ -256,6 +256,8 @@ def work(parts: Parts) -> int:
         return done
     held_up = dict[int, str]()
     while due := _due(parts, but=set(held_up)):
+        # A yes that is heard counts from now on: whoever left since they said it, while the database was away, is heard before.
+        leaving.drain(parts)
         waiting = len(held_up)
         count = _take(parts, due, held_up)
         done += count

@@ -1,5 +1,7 @@
 """The last word of a person counts, whenever a worker hears of it: a yes, a no, a complaint, and a yes once more."""
 
+from datetime import UTC, datetime
+
 import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
@@ -7,7 +9,7 @@ from starlette.testclient import TestClient
 from newsletter import database
 from newsletter.delivery import asking
 from newsletter.issues import digests
-from newsletter.journeys import choosing, confirming, joining, leaving
+from newsletter.journeys import choosing, confirming, joining, leaving, spooling
 from newsletter.subscribers import suppression
 from newsletter.subscribers.preferences import Level
 from newsletter.subscribers.signup import Wish
@@ -147,6 +149,15 @@ def test_less_of_the_rest_brings_back_nothing(reader, tmp_path, how):
         assert choosing.change(reader.parts, token, choosing.Details(rhythms, (), "fa", "UTC", choosing.PLAIN))
     leaving.drain(reader.parts)
     assert takes(reader) == ["weekly"]
+
+
+def test_a_no_that_lies_in_the_spool_counts_over_the_yes_before_it(reader):
+    """The database was away as she left; a worker heard her yes before her no, and held the yes for the later word."""
+    says_yes(reader, signs_up(reader))
+    spooling.keep(reader.parts.home, spooling.Wish(1, None, datetime.now(UTC)))
+    joining.work(reader.parts)
+    leaving.drain(reader.parts)
+    assert takes(reader) == []
 
 
 @pytest.mark.parametrize("again", ["the same button", "a new form"])
