@@ -9,47 +9,82 @@ import html
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from itertools import product
 
 from newsletter.reports.parse import Letter
 
+
+def _each(*parts: str) -> str:
+    """Return every phrase of one alternative of each part, between commas as these are."""
+    return ", ".join(map(" ".join, product(*(part.split(", ") for part in parts))))
+
+
+_I_WANT = "i want to, i would like to, i'd like to, i wish to"
+_IT = _each("this, the, your", "list, mailing list, email list, newsletter, emails, mails")
+_MAIL = "emails, mails, mail, these emails, your emails, your mails, your newsletter, this newsletter, any more emails"
+_AT_LENGTH = (
+    ("unsubscribe, unsubscribe me, remove me, remove my name, remove my address, remove my email address", "from", _IT),
+    ("take me off, take my name off", _IT),
+    (_I_WANT, "unsubscribe, cancel my subscription"),
+    (_I_WANT, "unsubscribe from, be removed from, be taken off", _IT),
+    ("stop, stop sending, stop sending me", _MAIL),
+    ("i do not, i don't, i no longer", "want, want to get, want to receive, wish to receive", _MAIL),
+    ("unsubscribe", "this address, this email address, my address, my email, my email address"),
+    ("remove", "this email address, my email address"),
+    ("unsubscribe me, remove me", "now, immediately"),
+)
 WISHES = {
     "en": (
-        "unsubscribe, unsubscribe me, unsubscribe me from this list, i want to unsubscribe,"
-        " i would like to unsubscribe, stop, stop it, stop this, stop sending me emails, stop sending me mail,"
-        " stop emailing me, stop mailing me, remove, remove me, remove me from this list, remove me from the list,"
-        " remove me from your list, remove me from your mailing list,"
-        " take me off, take me off this list, take me off the list, take me off your list, take me off your mailing list,"
-        " leave, i want to leave, cancel my subscription, cancel subscription, opt out, optout, opt me out, sign me off,"
+        "unsubscribe, unsubscribe me, unsubscribe now, stop, stop it, stop this, stop emailing me, stop mailing me, remove,"
+        " remove me, take me off, leave, i want to leave, cancel my subscription, cancel subscription, opt out, optout,"
+        " opt me out, sign me off,"
         " no more emails, no more mail, no more mails, do not email me, don't email me, do not email me again,"
         " don't email me again, do not write to me, don't write to me, do not write to me again, don't write to me again,"
         " do not contact me, don't contact me, do not contact me again, don't contact me again, never email me again,"
-        " never write to me again, never contact me again, i do not want your emails, i don't want your emails,"
-        " i do not want these emails, i don't want these emails, do not send me any more emails, don't send me any more emails"
+        " never write to me again, never contact me again, do not send me any more emails, don't send me any more emails, "
+        + ", ".join(_each(*parts) for parts in _AT_LENGTH)
     ),
     "fa": (
         "لغو، لغو اشتراک، لغو عضویت، اشتراکم را لغو کنید، اشتراک مرا لغو کنید، اشتراک من را لغو کنید، عضویت مرا لغو کنید، انصراف،"
         " حذف، حذفم کنید، مرا حذف کنید، من را حذف کنید، نامم را حذف کنید، نام مرا حذف کنید، مرا از فهرست حذف کنید،"
         " من را از لیست حذف کنید، توقف، نفرستید، دیگر نفرستید، دیگر ایمیل نفرستید، دیگر برایم نفرستید، نمی‌خواهم، دیگر نمی‌خواهم،"
-        " به من ننویسید، دیگر به من ننویسید، برایم نفرستید، دیگر برایم ایمیل نفرستید، نامه‌های شما را نمی‌خواهم"
+        " به من ننویسید، دیگر به من ننویسید، برایم نفرستید، دیگر برایم ایمیل نفرستید، نامه‌های شما را نمی‌خواهم،"
+        " دیگر برای من ایمیل نفرستید، دیگر به من ایمیل نفرستید، نام من را حذف کنید، نام من را از لیست حذف کنید،"
+        " نام مرا از لیست حذف کنید، نام مرا از فهرست حذف کنید، نامم را از فهرست حذف کنید، مرا از لیست حذف کنید،"
+        " عضویت من را لغو کنید، عضویتم را لغو کنید، اشتراکم را لغو نمایید، اشتراک مرا لغو نمایید، اشتراک بنده را لغو کنید،"
+        " اشتراک بنده را لغو نمایید، می‌خواهم اشتراکم را لغو کنم"
     ),
     "ar": (
         "إلغاء، إلغاء الاشتراك، إلغاء اشتراكي، أريد إلغاء الاشتراك، أرغب في إلغاء الاشتراك، ألغوا اشتراكي، ألغ اشتراكي،"
         " احذفوني، احذفني، احذفوا اسمي، أزيلوني، أزيلوا اسمي، احذفوني من القائمة، أزيلوني من القائمة، توقف، توقفوا، أوقفوا الرسائل،"
         " أوقفوا الإرسال، لا ترسلوا، لا ترسلوا لي، لا ترسلوا لي رسائل، لا أريد رسائلكم،"
-        " لا تكتبوا لي، لا تكتبوا إلي، لا تكتبوا لي مجددا، لا تراسلوني، لا تراسلوني مجددا"
+        " لا تكتبوا لي، لا تكتبوا إلي، لا تكتبوا لي مجددا، لا تراسلوني، لا تراسلوني مجددا، حذفي من القائمة، حذف اسمي من القائمة،"
+        " احذفوا اسمي من القائمة، احذفوني من قائمتكم، أزيلوني من قائمتكم، لا أريد استلام رسائلكم، لا أريد تلقي رسائلكم"
     ),
     "de": (
         "abmelden, abmeldung, abbestellen, abbestellung, austragen, newsletter abbestellen, newsletter abmelden, mich abmelden,"
         " mich austragen, ich möchte mich abmelden, ich will mich abmelden, melden sie mich ab, tragen sie mich aus,"
-        " stopp, kündigen, keine mails mehr, keine e-mails mehr, schreiben sie mir nicht, schreiben sie mir nicht mehr"
+        " stopp, kündigen, keine mails mehr, keine e-mails mehr, schreiben sie mir nicht, schreiben sie mir nicht mehr,"
+        " ich möchte keine mails mehr, ich möchte keine e-mails mehr, ich möchte keine e-mails mehr erhalten,"
+        " melden sie mich bitte ab, melden sie mich vom newsletter ab, tragen sie mich bitte aus, nehmen sie mich von der liste,"
+        " nehmen sie mich aus dem verteiler, streichen sie mich aus dem verteiler, ich möchte den newsletter abbestellen"
     ),
     "fr": (
         "désabonner, désabonnement, désinscrire, désinscription, me désabonner, me désinscrire, je veux me désabonner,"
         " je souhaite me désabonner, je souhaite me désinscrire, désabonnez-moi, désinscrivez-moi, retirez-moi,"
-        " retirez-moi de la liste, retirez-moi de votre liste, arrêtez, plus de mails, ne m'écrivez plus"
+        " retirez-moi de la liste, retirez-moi de votre liste, arrêtez, plus de mails, ne m'écrivez plus,"
+        " de me désabonner, de me désinscrire, de me retirer de votre liste, veuillez me désabonner, veuillez me désinscrire,"
+        " je ne souhaite plus recevoir vos mails, je ne souhaite plus recevoir vos messages, je ne veux plus recevoir vos mails"
     ),
 }
 """What people write, by language, between commas. Only the whole sentence counts: "stop the war" is a letter."""
+
+MORE = "delete me, delete my address, delete my email address, delete my data, " + _each(
+    "unsubscribe, unsubscribe me, remove me, delete me",
+    "from",
+    "all emails, all mails, all lists, all your emails, all your lists, everything, your database, your list, your mailing list",
+)
+"""What is asked for by these is more than to leave the digest whose mail is answered: a person does it."""
 
 DENIALS = (
     "not, no, never, none, nothing, nobody, neither, nor, cannot, cant, dont, didnt, wont, hardly, if, unless, until, except,"
@@ -69,7 +104,7 @@ POLITE = (
     "please, pls, plz, kindly, thanks, thank you, thx, hi, hello, dear all, regards, kind regards, best regards, best wishes,"
     " sincerely, bitte, danke, hallo, viele grüße, mit freundlichen grüßen, merci, bonjour, cordialement, s'il vous plaît, svp,"
     " لطفا، لطفاً، خواهشمندم، خواهش می‌کنم، ممنون، متشکرم، مرسی، با سلام، سلام، با احترام، با تشکر، با سپاس،"
-    " من فضلك، من فضلكم، رجاء، رجاءً، أرجو، أرجوكم، شكرا، شكراً، مرحبا، مع التحية، مع الشكر، تحياتي"
+    " من فضلك، من فضلكم، رجاء، رجاءً، الرجاء، يرجى، أرجو، أرجوكم، شكرا، شكراً، مرحبا، مع التحية، مع الشكر، تحياتي"
 )
 """What may stand before or after."""
 
@@ -187,7 +222,7 @@ def may_want_to_leave(letter: Letter) -> bool:
     clauses = {clause for one in said for clause in _BREAKS.split(one)}
     return (
         _wants_to_leave(letter, lines)
-        or any(map(is_wish, said | called))
+        or any(is_wish(one) or is_one_of(one, _MORE) for one in said | called)
         or any(is_wish(one) and not is_one_of(one, _SHORT) for one in clauses)
     )
 
@@ -353,6 +388,8 @@ _SHORT, _DENIALS = phrases(SHORT), phrases(DENIALS)
 _JESTS, _UNLESS, _LITTLE = phrases(JESTS), phrases(UNLESS), phrases(LITTLE)
 _GREETINGS, _CALLED = phrases(GREETINGS), phrases(CALLED)
 _WISHES = frozenset[str]().union(*map(phrases, WISHES.values()))
+_MORE = phrases(MORE)
+_WISHES |= {one.replace("email", "e mail") for one in _WISHES}
 
 
 def is_wish(line: str) -> bool:
