@@ -183,6 +183,10 @@ _KEEPS = re.compile(
     r"|\bne (?:(?:veux|voulais|souhaite|desire) pas )?(?:me |m')?(?:desabonn|desinscri|retir)\w+"
     r"|(?:لغو|حذف) (?:نكن\w*|نشود|نمي ?كنم)|نمي ?خواهم [^.!?؟]{0,30}(?:لغو|حذف) (?:شو|بشو|كنم)\w*|\bلا (?:تلغ|تحذف|تزيل)\w*"
 )
+# The footers of companies begin so, and none of them is about the wish above.
+_DISCLAIMS = re.compile(
+    r"(?:unless|except) (?:otherwise|expressly|explicitly|specifically|clearly|where|as|stated|indicated|noted|required)\b"
+).match
 # Forms that no list can hold: "don't", "n'arrêtez", and the Persian verb, which is denied by its first letter.
 _DENYING = re.compile(r".+n't|n'.+|نمي.*|ن(?:كن|شو|فرست|خواه|بايد|دار).*").fullmatch
 
@@ -243,7 +247,9 @@ def _takes_back(piece: str) -> bool:
     words = said.split()
     says_only_no = any(map(_is_denial, words)) and all(_is_denial(one) or one in _LITTLE for one in words)
     begins = {" ".join(words[:most]) for most in (1, 2, 3)}
-    return says_only_no or not _JESTS.isdisjoint(words) or not _UNLESS.isdisjoint(begins) or bool(_KEEPS.search(said))
+    if not _UNLESS.isdisjoint(begins) and not _DISCLAIMS(said):
+        return True
+    return says_only_no or not _JESTS.isdisjoint(words) or bool(_KEEPS.search(said))
 
 
 def _has_denial(said: str) -> bool:

@@ -168,6 +168,8 @@ SIGNED = [
     "Bitte melden Sie mich ab. Ich kann mich nicht abmelden.",
     "اشتراکم را لغو کنید.\nاشتراکم لغو نشد.",
     "Unsubscribe\n\nThis message is confidential. If you are not the intended recipient you must not copy it.",
+    "Unsubscribe\n\nAnn Miller\n\nUnless otherwise stated, this e-mail is confidential.",
+    "Please unsubscribe me.\n\nExcept where stated, opinions are those of their author.",
     "Melden Sie mich ab.\nIch habe mich nie angemeldet.",
     "Désabonnez-moi.\nJe ne me suis jamais inscrit.",
     "لطفا مرا حذف کنید.\nمن هرگز عضو نشده‌ام و وقت ندارم.",
