@@ -144,12 +144,13 @@ def drain(parts: Parts) -> int:
 
 
 def _write_kept(parts: Parts, wishes: list[Wish]) -> list[Wish]:
-    try:
-        with parts.database.impatient() as session:
-            unsubscribe.in_turn(session)
+    """Write wishes in turn with whoever else does, or without: any role may keep that turn for itself, for as long as it likes."""
+    for in_turn in (unsubscribe.in_turn, None):
+        with suppress(HeldUp), parts.database.impatient() as session:
+            if in_turn:
+                in_turn(session)
             return _write(session, wishes)
-    except HeldUp:
-        return wishes
+    return wishes
 
 
 def _write(session: Session, wishes: list[Wish]) -> list[Wish]:

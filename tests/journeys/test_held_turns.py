@@ -1,6 +1,7 @@
 """Whoever has the password of the pages holds what locks they can and stays connected: what is due goes all the same."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -23,6 +24,7 @@ KEYS = (
     "hashtext('signups')",
     "hashtextextended('later language', n)",
     "hashtext('subscribers.leaving')",
+    "hashtext('subscribers.kept')",
 )
 
 
@@ -85,3 +87,12 @@ def test_who_leaves_has_left(newsletter, held, database_urls, tmp_path):
             assert not spooling.waiting(made.parts.home)
     assert status(newsletter, composed.mailing).cancelled == 2
     pages.close()
+
+
+def test_whoever_left_while_the_database_was_away_has_left(newsletter, held, tmp_path):
+    """What lies in the spool is written in turn, and that turn was theirs: mail went on for as long as they were connected."""
+    composed = house.issue(newsletter, tmp_path, addresses=house.addresses(2))
+    publish.send(newsletter.parts, composed.issue)
+    spooling.keep(newsletter.parts.home, spooling.Wish(1, 1, datetime.now(UTC)))
+    assert leaving.drain(newsletter.parts) == 1
+    assert status(newsletter, composed.mailing).cancelled == 1
