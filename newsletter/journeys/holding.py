@@ -146,20 +146,25 @@ def tend(parts: Parts) -> int:
 
 
 def _take_back(parts: Parts) -> int:
-    with parts.database.transaction() as session:
-        if not signup.claim(session) or not tables.none_comes_in(session):
-            return 0
-        now = database.now(session)
-        found = taking_back.marked(session, limit=BATCH)
-        for one in taking_back.take_back(session, found, now=now):
-            for digest in one.digest_ids:
-                deliveries.cancel(session, one.mailbox_id, reason="undone", digest_id=digest)
-        questions = [(one.mailbox_id, asking.to_join(one.id)) for one in found if one.mailbox_id is not None]
-        deliveries.cancel_asked(
-            session, [box for box, _ in questions], [what for _, what in questions], reason="undone"
-        )
-        taking_back.done(session, found)
-        forget_boxes(session, {box for box, _ in questions})
+    try:
+        with parts.database.impatient() as session:
+            return _taken_back(session) if signup.claim(session) and tables.none_comes_in(session) else 0
+    except database.HeldUp:
+        # Whoever signs up meanwhile is not to wait for it.
+        log.warning("sign-ups are not taken back", why="somebody holds their rows")
+        return 0
+
+
+def _taken_back(session: Session) -> int:
+    now = database.now(session)
+    found = taking_back.marked(session, limit=BATCH)
+    for one in taking_back.take_back(session, found, now=now):
+        for digest in one.digest_ids:
+            deliveries.cancel(session, one.mailbox_id, reason="undone", digest_id=digest)
+    questions = [(one.mailbox_id, asking.to_join(one.id)) for one in found if one.mailbox_id is not None]
+    deliveries.cancel_asked(session, [box for box, _ in questions], [what for _, what in questions], reason="undone")
+    taking_back.done(session, found)
+    forget_boxes(session, {box for box, _ in questions})
     return len(found)
 
 

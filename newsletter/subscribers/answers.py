@@ -96,7 +96,10 @@ def any_due(session: Session) -> bool:
 
 
 def take(session: Session) -> Said | None:
-    """Return the oldest answer that waits, and keep others from it meanwhile; None where there is none."""
+    """Return the oldest answer that waits, and keep others from it meanwhile; None where there is none.
+
+    Neither one whose sign-up somebody holds: the pages' role may, and all other answers would wait behind it.
+    """
     row = session.execute(_TAKE).one_or_none()
     if row is None:
         return None
@@ -118,7 +121,7 @@ def take(session: Session) -> Said | None:
 _TAKE = text("""
     SELECT a.id, a.signup_id, s.mailbox_id, a.by, a.wording, a.proof, a.said_at, s.came_at
     FROM signup_answer a JOIN signup s ON s.id = a.signup_id
-    WHERE a.believed IS NULL ORDER BY a.id LIMIT 1 FOR UPDATE OF a SKIP LOCKED
+    WHERE a.believed IS NULL ORDER BY a.id LIMIT 1 FOR UPDATE OF a, s SKIP LOCKED
 """)
 
 

@@ -153,9 +153,13 @@ def _free(session: Session, *, alert: bool, now: datetime) -> list[int]:
     return free
 
 
+# But what somebody holds: the pages' role may, and all others would wait for it.
 _LET_GO = text("""
-    UPDATE signup SET state = 'waiting'
-    WHERE state = 'held' AND undone_at IS NULL AND (released_at IS NOT NULL OR id = ANY (CAST(:ids AS bigint[])))
+    UPDATE signup SET state = 'waiting' WHERE id IN (
+        SELECT id FROM signup
+        WHERE state = 'held' AND undone_at IS NULL AND (released_at IS NOT NULL OR id = ANY (CAST(:ids AS bigint[])))
+        FOR UPDATE SKIP LOCKED
+    )
 """)
 
 

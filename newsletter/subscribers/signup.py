@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, text, update
 
 from newsletter import turns
 from newsletter.addresses import EmailAddress
@@ -326,7 +326,7 @@ _ARE_NAMED = text("""
 def look_again(session: Session, *, now: datetime) -> None:
     """Let wishes be looked at that no mail named, and whose owners may be asked again."""
     due = select(Signup.id).where(_UNNAMED, Signup.again_at <= now).order_by(Signup.again_at).limit(BATCH)
-    look_at(session, session.execute(due).scalars())
+    look_at(session, session.execute(due.with_for_update(skip_locked=True)).scalars())
 
 
 def look_at(session: Session, signup_ids: Iterable[int]) -> None:
@@ -459,12 +459,17 @@ _SETTLED = text("""
 def forget(session: Session, *, now: datetime) -> list[int]:
     """Delete the wishes whose time is over, and whence older ones came; return the mailboxes for which no other wish is."""
     known = (Signup.client.is_not(None), Signup.came_at < now - ORIGIN_KEPT)
-    session.execute(update(Signup).where(*known).values(client=None, net=None))
+    session.execute(update(Signup).where(Signup.id.in_(_free(*known))).values(client=None, net=None))
     over = (Signup.came_at < now - KEPT, or_(Signup.refused_at.is_(None), Signup.refused_at < now - REFUSED_FOR))
-    gone = delete(Signup).where(*over).returning(Signup.mailbox_id)
+    gone = delete(Signup).where(Signup.id.in_(_free(*over))).returning(Signup.mailbox_id)
     boxes = {box for box in session.execute(gone).scalars() if box is not None}
     left = select(Signup.mailbox_id).where(Signup.mailbox_id.in_(boxes))
     return sorted(boxes - set(session.execute(left).scalars()))
+
+
+def _free(*these: ColumnElement[bool]) -> Select[Any]:
+    """Those of some wishes that nobody holds: the pages' role may hold any, and the others are not to wait for it."""
+    return select(Signup.id).where(*these).with_for_update(skip_locked=True)
 
 
 def _view(session: Session, found: Signup) -> SignupView:

@@ -36,10 +36,10 @@ class Ended:
 
 
 def marked(session: Session, *, limit: int) -> list[Marked]:
-    """Return the oldest sign-ups that are to be taken back."""
+    """Return the oldest sign-ups that are to be taken back, but those that somebody holds."""
     due = Signup.undone_at.is_not(None) & (Signup.state != SignupState.UNDONE)
     query = select(Signup.id, Signup.mailbox_id, Signup.asked_at.is_not(None)).where(due).order_by(Signup.id)
-    return [Marked(*row) for row in session.execute(query.limit(limit))]
+    return [Marked(*row) for row in session.execute(query.limit(limit).with_for_update(skip_locked=True))]
 
 
 def take_back(session: Session, found: Sequence[Marked], *, now: datetime) -> list[Ended]:

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from newsletter.journeys import growing, joining, leaving, publish, spooling
+from newsletter.journeys import confirming, growing, joining, leaving, publish, spooling
 from newsletter.subscribers.signup import Wish
 from tests import house
 from tests.journeys import traces
@@ -26,6 +26,16 @@ KEYS = (
     "hashtext('subscribers.leaving')",
     "hashtext('subscribers.kept')",
 )
+
+
+CHORES = (
+    "state = 'beside', again_at = now()",
+    "came_at = now() - interval '40 days'",
+    "came_at = now() - interval '8 days', client = '\\x00', net = '\\x00'",
+    "state = 'held', held_at = now(), held_why = 'net', released_at = now()",
+    "undone_at = now()",
+)
+"""What makes work of a sign-up: it is looked at anew, forgotten, its origin is, it is let go, and taken back."""
 
 
 @pytest.fixture
@@ -65,6 +75,42 @@ def test_who_signs_up_is_asked(newsletter, held):
     """Each worker took it for another one that asked: nobody could join, and nobody's no was heard."""
     joining.ask(newsletter.parts, Wish("ann@example.org", "en", {"weekly": "weekly"}))
     assert joining.work(newsletter.parts) == 1
+
+
+def test_sign_ups_whose_rows_are_held_keep_nobody_else_waiting(newsletter, database_urls):
+    """One row, of the answer that was the oldest or of a chore, and nobody was asked and no yes was heard."""
+    for number in range(7):
+        joining.ask(newsletter.parts, Wish(f"ann{number}@example.org", "en", {"weekly": "weekly"}))
+    joining.work(newsletter.parts)
+    for number in (1, 2):
+        confirming.confirm(newsletter.parts, house.yes_link(newsletter, number))
+    for number, what in enumerate(CHORES, start=3):
+        house.by_owner(database_urls, f"UPDATE signup SET {what} WHERE id = {number}")
+    joining.ask(newsletter.parts, Wish("eve@example.org", "en", {"weekly": "weekly"}))
+    with psycopg.connect(traces.plain(database_urls.web)) as pages:
+        pages.execute("SELECT id FROM signup WHERE id NOT IN (2, 8) FOR UPDATE")
+        joining.work(newsletter.parts)
+        with newsletter.parts.database.transaction() as session:
+            found = session.execute(text("SELECT state FROM signup WHERE id IN (2, 8) ORDER BY id"))
+            assert list(found.scalars()) == ["settled", "asked"]
+
+
+def test_who_is_to_be_taken_back_and_is_held_keeps_nobody_else_waiting(newsletter, database_urls):
+    """The team took a wave back, and by one row of a reader of it nobody could join any more."""
+    joining.ask(newsletter.parts, Wish("ann@example.org", "en", {"weekly": "weekly"}))
+    joining.work(newsletter.parts)
+    confirming.confirm(newsletter.parts, house.yes_link(newsletter, 1))
+    joining.work(newsletter.parts)
+    house.by_owner(database_urls, "UPDATE signup SET undone_at = now()")
+    joining.ask(newsletter.parts, Wish("eve@example.org", "en", {"weekly": "weekly"}))
+    with psycopg.connect(traces.plain(database_urls.web)) as pages:
+        pages.execute("SELECT id FROM subscription FOR UPDATE")
+        joining.work(newsletter.parts)
+        with newsletter.parts.database.transaction() as session:
+            assert list(session.execute(text("SELECT state FROM signup ORDER BY id")).scalars()) == ["settled", "asked"]
+    joining.work(newsletter.parts)
+    with newsletter.parts.database.transaction() as session:
+        assert session.execute(text("SELECT count(*) FROM subscriber")).scalar_one() == 0, "it is done once they let go"
 
 
 def test_a_later_language_is_planned(newsletter, files, readers, held):
