@@ -90,6 +90,13 @@ def test_a_halt_is_signed_once_and_what_halts_nothing_is_not(made, pages, number
         assert len(nights.acts(made)) == before + 1
 
 
+def test_nor_keeps_it_an_alert_that_was_let_go_from_its_readers(made, number, sql, sink):
+    """A worker wrote down first that it vouched for it, and gave up after twenty seconds, for as long as they were connected."""
+    sql.execute("SELECT pg_advisory_lock(hashtext('audit'))")
+    made.deliver("urgent")
+    assert status(made, number).accepted == 2
+
+
 def test_no_lock_of_theirs_keeps_a_stop_from_the_team(made, pages, number, author, approver, sql, sink):
     """A sweep took it for another one that was telling: nothing failed, nothing was logged, and nobody heard of the stop."""
     sql.execute("SELECT pg_advisory_lock(hashtext('halts'), %s::int)", (number,))
