@@ -6,7 +6,8 @@ import json
 import psycopg
 import pytest
 
-from newsletter.journeys import alert, desk, halting, mailing, retracting, stopping
+from newsletter.campaigns.errands import Act
+from newsletter.journeys import alert, desk, errands, halting, mailing, retracting, stopping
 from newsletter.ledger.mailings import Lane, State, WrongState
 from newsletter.operators import audit
 from tests import house
@@ -157,6 +158,29 @@ def test_an_actor_whom_nobody_knows_is_somebody(made, pages, number, author, app
         audit.append(session, "alert.stopped", by=actor, now=nights.now(made), mailing=number)
     assert desk.shown(pages.parts, number).halt.how == "somebody"
     assert "Somebody has stopped it" in told(made, sink)[author.address][1]
+
+
+@pytest.mark.parametrize("moment", ["infinity", "-infinity", "0044-03-15 BC"])
+@pytest.mark.parametrize("column", ["enrolled_at", "locked_until"])
+def test_no_moment_of_theirs_keeps_the_team_from_reading(
+    made, pages, number, author, approver, sql, sink, column, moment
+):
+    """One such hour beside one name: nobody was mailed anything, asked anything or let in any more, and it stayed so."""
+    sql.execute(f"UPDATE operator SET {column} = %s WHERE id = %s", (moment, approver.id))
+    sql.execute("SELECT stop_mailing(%s)", (number,))
+    assert set(told(made, sink)) == {author.address, approver.address}
+
+
+def test_nor_a_press_from_being_done(made, pages, number, author, sql):
+    """It was the oldest that waited, and no worker got past it: nothing was released or taken back by phone."""
+    sql.execute(
+        "INSERT INTO errand (act, operator_id, mailing_id, facts, asked_at) VALUES ('resume', %s, %s, '{}', 'infinity')",
+        (author.id, number),
+    )
+    asked = errands.ask(pages.parts, Act.RETRACT, by=author.id, mailing=number)
+    errands.run(made.parts)
+    assert errands.wait(pages.parts, asked, by=author.id, seconds=0).done_at is not None
+    assert status(made, number).state == State.RETRACTED
 
 
 DEEP = '{"act":"alert.stopped","mailing":%d,"facts":%s,"n":%d}'
