@@ -171,12 +171,20 @@ def test_no_moment_of_theirs_keeps_the_team_from_reading(
     assert set(told(made, sink)) == {author.address, approver.address}
 
 
-def test_nor_a_press_from_being_done(made, pages, number, author, sql):
+PRESSES = {
+    "moment": {"asked_at": "infinity"},
+    "no refusal": {"refused": "{}"},
+    "no answer": {"refused": '"x"'},
+    "no facts": {"facts": "[]"},
+    "deep": {"facts": '{"seen":' + "[" * 2_000 + "]" * 2_000 + "}"},
+}
+
+
+@pytest.mark.parametrize("row", PRESSES)
+def test_nor_a_press_from_being_done(made, pages, number, author, sql, row):
     """It was the oldest that waited, and no worker got past it: nothing was released or taken back by phone."""
-    sql.execute(
-        "INSERT INTO errand (act, operator_id, mailing_id, facts, asked_at) VALUES ('resume', %s, %s, '{}', 'infinity')",
-        (author.id, number),
-    )
+    press = {"act": "resume", "operator_id": author.id, "mailing_id": number, "facts": "{}"} | PRESSES[row]
+    sql.execute(f"INSERT INTO errand ({', '.join(press)}) VALUES ({', '.join(['%s'] * len(press))})", [*press.values()])
     asked = errands.ask(pages.parts, Act.RETRACT, by=author.id, mailing=number)
     errands.run(made.parts)
     assert errands.wait(pages.parts, asked, by=author.id, seconds=0).done_at is not None
