@@ -14,7 +14,7 @@ from psycopg import errors as refusals
 from sqlalchemy import Engine, event, orm, text
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 
-from newsletter import arrays
+from newsletter import arrays, moments
 from newsletter.errors import Conflict, NotFound
 from newsletter.vault import Vault
 
@@ -94,7 +94,7 @@ class Database:
                 "application_name": f"{_NAME}{vault.label}",
             },
         )
-        event.listen(self.engine, "connect", lambda connection, _: arrays.register(connection))
+        event.listen(self.engine, "connect", _adapt)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -132,6 +132,11 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def _adapt(connection: psycopg.Connection[Any], _record: object) -> None:
+    arrays.register(connection)
+    moments.register(connection)
 
 
 def _cause(error: psycopg.Error) -> str:

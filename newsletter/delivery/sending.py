@@ -42,6 +42,9 @@ log = structlog.get_logger()
 STUCK = timedelta(minutes=1)
 """How long a shard rests that has neither mail to send nor an outcome for each row."""
 
+REMEMBERS_WITHIN = 1_000
+"""Milliseconds so long an alert waits for a place in the audit: usually it has one at once."""
+
 LOOK_SECONDS, LOOK_ON_SECONDS = 0.25, 0.75
 """How often, and for how long, it is looked again for readers who wait for an older mail; after that a sweep does."""
 
@@ -271,16 +274,26 @@ class Sender:
                 if manifest is not None:
                     for variant in {row.variant_id for row in work.rows}:
                         self._envelopes.require(session, manifest, lease, variant)
-                first = lease.kind is Kind.ALERT and lease.fingerprint not in self._remembered
-                if first:
-                    vouching.remember(session, lease, now=database.now(session))
-            if first:
-                self._remembered.add(lease.fingerprint)
         except NotVouched as refused:
             with self.database.transaction() as session:
                 vouching.refuse(session, lease, refused, now=database.now(session))
             return False
+        if lease.kind is Kind.ALERT and lease.fingerprint not in self._remembered:
+            self._remember(lease)
         return True
+
+    def _remember(self, lease: shards.Lease) -> None:
+        """Write down that an alert goes as it was locked. Any role may hold the audit shut: it goes all the same.
+
+        Then whoever takes its next shard tries again; where nobody can, what takes it back is judged by the rules of that day.
+        """
+        try:
+            with self.database.impatient(REMEMBERS_WITHIN) as session:
+                vouching.remember(session, lease, now=database.now(session))
+        except database.HeldUp as held:
+            log.error("vouched for, and not written down", mailing=lease.mailing_id, why=held.cause)
+        else:
+            self._remembered.add(lease.fingerprint)
 
     def _mark(self, what: Callable[[Session, Relay], None], relay: Relay) -> None:
         """Tell all senders that a relay does not answer, or does again."""

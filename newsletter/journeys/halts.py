@@ -96,43 +96,51 @@ def _number(one: Said) -> int:
 
 
 def _tell(session: Session, parts: Parts, *, alert: int, said: list[Said], now: datetime) -> bool:
+    """Tell of the alert, of its languages and of what takes them back, each by itself: none hides what came to pass of another."""
     hooks.hold(session, said)
-    told = halts.told(session, alert)
-    news = [one for one in said if not told or one.id > told[0].upto]
-    if not news or not people.informed(session, now=now):
-        return False
-    view = mailings.get(session, _subject(session, alert, news))
-    what = _what(view)
-    if not what or not _is_news(what, view, alert, told):
-        return False
-    mine = [one.at for one in news if one.event is _HEARD[what] and _number(one) == view.id]
-    if not mine:
-        return False
-    last = _act(session, view, what, since=mine[-1])
-    out = wire.busy_in_any(session, view.id)
-    if what != "resumed" and out and now - mine[-1] < ANSWERED:
-        # It says how many have it, once and for all; the hook has rung already.
-        return False
+    told = False
+    for last in _lately(alert, said) if people.informed(session, now=now) else ():
+        view = mailings.get(session, _number(last))
+        if not _is_news(view, last, halts.told(session, alert)):
+            continue
+        out = wire.busy_in_any(session, view.id)
+        if last.event is not Event.RESUMED and out and now - last.at < ANSWERED:
+            # It says how many have it, once and for all; the hook has rung already.
+            if view.id == alert:
+                break  # its languages are told with it
+            continue
+        _mail(session, parts, alert, view, last, out=out, now=now)
+        told = True
+    return told
+
+
+def _lately(alert: int, said: Iterable[Said]) -> list[Said]:
+    """Return what came to pass last of each that was halted, of the alert first: what is told of it is told of its languages."""
+    last = {_number(one): one for one in said}
+    return [last[number] for number in sorted(last, key=lambda number: (number != alert, number))]
+
+
+def _mail(
+    session: Session, parts: Parts, alert: int, view: MailingView, said: Said, *, out: bool, now: datetime
+) -> None:
     parts.letterhead.require()
-    about = Told(news[-1].id, what, view.id).about(alert)
-    announcing.halted(session, parts, _news(session, view, what, last, out=out), about=about, now=now)
-    return True
+    what = _what(view)
+    act = _act(session, view, what, since=said.at)
+    about = Told(said.id, what, view.id).about(alert)
+    announcing.halted(session, parts, _news(session, view, what, act, out=out), about=about, now=now)
 
 
-def _is_news(what: str, view: MailingView, alert: int, told: Sequence[Told]) -> bool:
-    """Return whether the team does not know it: what was told of the alert was told of its languages, not of what takes it back."""
-    about = {view.id} if view.retracts is not None else {view.id, alert}
+def _is_news(view: MailingView, said: Said, told: Sequence[Told]) -> bool:
+    """Return whether it stands as it came to pass, and the team does not know that.
+
+    What was told of the alert was told of its languages, not of what takes it back.
+    """
+    what = _what(view)
+    if said.event is not _HEARD.get(what) or any(one.upto >= said.id for one in told if one.mailing == view.id):
+        return False
+    about = {view.id} if view.retracts is not None else {view.id, view.translates}
     known = next((one.what for one in told if one.mailing in about), "")
-    return what != known and (what != "resumed" or known == "paused")
-
-
-def _subject(session: Session, alert: int, news: list[Said]) -> int:
-    """Return of what is told: what takes it back; else the alert with its languages, or a language that alone was halted."""
-    if back := [_number(one) for one in news if "retraction" in one.facts]:
-        return back[-1]
-    numbers = {_number(one) for one in news}
-    ended = mailings.get(session, alert).state in (State.STOPPED, State.CANCELLED)
-    return alert if alert in numbers or ended else max(numbers)
+    return _HEARD.get(known) is not said.event and (what != "resumed" or known == "paused")
 
 
 def _act(session: Session, view: MailingView, what: str, *, since: datetime) -> Entry:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from newsletter.ledger import mailings
@@ -22,7 +22,7 @@ class StopLinks:
 
     accepted   whose a server has taken
     first_at   when it took the first
-    refused    whose was refused for good
+    refused    whose was refused for good, or whose mailbox is disabled by its server's word: that is tried for its day all the same
     open       all others who have been written to
     """
 
@@ -41,10 +41,15 @@ def of(session: Session, alert: int, lock: int, *, but: Iterable[int]) -> StopLi
     found = [and_(Delivery.month == mailings.month_of(at), Delivery.mailing_id == one) for one, at in mails]
     if not found:
         return StopLinks()
-    columns = Delivery.state, func.array_agg(Delivery.mailbox_id), func.min(Delivery.outcome_at)
+    state = case((_DISABLED, DeliveryState.REJECTED), else_=Delivery.state).label("became")
+    columns = state, func.array_agg(Delivery.mailbox_id), func.min(Delivery.outcome_at)
     mine = or_(*found), Delivery.mailbox_id.not_in(list(but))
-    rows = session.execute(select(*columns).where(*mine).group_by(Delivery.state)).all()
+    rows = session.execute(select(*columns).where(*mine).group_by(state)).all()
     by = {state: frozenset(boxes) for state, boxes, _ in rows}
     taken, refused = by.pop(DeliveryState.ACCEPTED, frozenset()), by.pop(DeliveryState.REJECTED, frozenset())
     first = next((at for state, _, at in rows if state == DeliveryState.ACCEPTED), None)
     return StopLinks(taken, first, refused, frozenset().union(*by.values()))
+
+
+# RFC 3463 §3.3: "mailbox disabled, not accepting messages", and for good.
+_DISABLED = and_(Delivery.state == DeliveryState.DEFERRED, Delivery.enhanced == "5.2.1")

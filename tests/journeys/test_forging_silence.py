@@ -6,7 +6,8 @@ import json
 import psycopg
 import pytest
 
-from newsletter.journeys import alert, desk, halting, mailing, retracting, stopping
+from newsletter.campaigns.errands import Act
+from newsletter.journeys import alert, desk, errands, halting, mailing, retracting, stopping
 from newsletter.ledger.mailings import Lane, State, WrongState
 from newsletter.operators import audit
 from tests import house
@@ -90,6 +91,13 @@ def test_a_halt_is_signed_once_and_what_halts_nothing_is_not(made, pages, number
         assert len(nights.acts(made)) == before + 1
 
 
+def test_nor_keeps_it_an_alert_that_was_let_go_from_its_readers(made, number, sql, sink):
+    """A worker wrote down first that it vouched for it, and gave up after twenty seconds, for as long as they were connected."""
+    sql.execute("SELECT pg_advisory_lock(hashtext('audit'))")
+    made.deliver("urgent")
+    assert status(made, number).accepted == 2
+
+
 def test_no_lock_of_theirs_keeps_a_stop_from_the_team(made, pages, number, author, approver, sql, sink):
     """A sweep took it for another one that was telling: nothing failed, nothing was logged, and nobody heard of the stop."""
     sql.execute("SELECT pg_advisory_lock(hashtext('halts'), %s::int)", (number,))
@@ -150,6 +158,37 @@ def test_an_actor_whom_nobody_knows_is_somebody(made, pages, number, author, app
         audit.append(session, "alert.stopped", by=actor, now=nights.now(made), mailing=number)
     assert desk.shown(pages.parts, number).halt.how == "somebody"
     assert "Somebody has stopped it" in told(made, sink)[author.address][1]
+
+
+@pytest.mark.parametrize("moment", ["infinity", "-infinity", "0044-03-15 BC"])
+@pytest.mark.parametrize("column", ["enrolled_at", "locked_until"])
+def test_no_moment_of_theirs_keeps_the_team_from_reading(
+    made, pages, number, author, approver, sql, sink, column, moment
+):
+    """One such hour beside one name: nobody was mailed anything, asked anything or let in any more, and it stayed so."""
+    sql.execute(f"UPDATE operator SET {column} = %s WHERE id = %s", (moment, approver.id))
+    sql.execute("SELECT stop_mailing(%s)", (number,))
+    assert set(told(made, sink)) == {author.address, approver.address}
+
+
+PRESSES = {
+    "moment": {"asked_at": "infinity"},
+    "no refusal": {"refused": "{}"},
+    "no answer": {"refused": '"x"'},
+    "no facts": {"facts": "[]"},
+    "deep": {"facts": '{"seen":' + "[" * 2_000 + "]" * 2_000 + "}"},
+}
+
+
+@pytest.mark.parametrize("row", PRESSES)
+def test_nor_a_press_from_being_done(made, pages, number, author, sql, row):
+    """It was the oldest that waited, and no worker got past it: nothing was released or taken back by phone."""
+    press = {"act": "resume", "operator_id": author.id, "mailing_id": number, "facts": "{}"} | PRESSES[row]
+    sql.execute(f"INSERT INTO errand ({', '.join(press)}) VALUES ({', '.join(['%s'] * len(press))})", [*press.values()])
+    asked = errands.ask(pages.parts, Act.RETRACT, by=author.id, mailing=number)
+    errands.run(made.parts)
+    assert errands.wait(pages.parts, asked, by=author.id, seconds=0).done_at is not None
+    assert status(made, number).state == State.RETRACTED
 
 
 DEEP = '{"act":"alert.stopped","mailing":%d,"facts":%s,"n":%d}'

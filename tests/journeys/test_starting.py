@@ -287,11 +287,16 @@ def answering(made, sink, who, refusal):
     made.deliver("transactional")
 
 
-def test_whose_mailbox_went_with_them_keeps_no_alert(made, tmp_path, words, author, approver, sink, database_urls):
-    """Noor left today, and her mailbox was deleted: what the one who is left sends at night waited for her for good."""
+@pytest.mark.parametrize(
+    "refusal", ["550 5.1.1 no such user", "550 5.2.1 The account that you tried to reach is disabled."]
+)
+def test_whose_mailbox_went_with_them_keeps_no_alert(
+    made, tmp_path, words, author, approver, sink, database_urls, refusal
+):
+    """Noor left today, and her mailbox with her: what the one who is left sends at night waited for her for good."""
     disabled(made, approver)
     number = sent_alone(made, tmp_path, words, author)
-    answering(made, sink, approver, "550 5.1.1 no such user")
+    answering(made, sink, approver, refusal)
     overdue(database_urls, number)
     made.sweep()
     assert books(made, number).state == "sending"
