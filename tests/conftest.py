@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.dialects import registry
 
 from newsletter.assembly import Newsletter
 from newsletter.database import Database, Session
@@ -14,6 +15,8 @@ from tests.fakes import smtp
 from tests.servers import Servers, Urls
 
 _RUN = pytest.StashKey[Path]()
+
+registry.register("postgresql.psycopg", "tests.fakes.dialect", "OneForAll")
 
 
 def pytest_configure(config: pytest.Config) -> None:

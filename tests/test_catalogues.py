@@ -5,6 +5,8 @@ COMPLETE names the domains that must be whole in every language: one is added to
 
 import gettext
 import re
+from collections.abc import Iterable
+from functools import cache
 
 import babel
 import pytest
@@ -38,16 +40,18 @@ FILES = [(language, domain) for language in catalogues.tongues() for domain in c
 TEMPLATES = sayings.readers_templates()
 
 
-def known() -> set[str]:
+@cache
+def known() -> frozenset[str]:
     """Return every message id."""
-    return {name for domain in catalogues.domains() for name in catalogues.entries(template(domain))}
+    return frozenset(name for domain in catalogues.domains() for name in catalogues.entries(template(domain)))
 
 
+@cache
 def template(domain: str) -> Catalog:
     return catalogues.read(catalogues.place("en", domain))
 
 
-def unworded(said: dict[str, str], ids: set[str]) -> list[str]:
+def unworded(said: dict[str, str], ids: Iterable[str]) -> list[str]:
     """Return what is said without being worded, each with language, file and id."""
     return [
         f"en: {where} says {one.replace(chr(92), '').replace(sayings.ANY, '…')}, and no template words it."
