@@ -53,7 +53,11 @@ def tried(parts: Parts, mailing: int, tell: Callable[..., bool], *, failed: str 
             return tell(session, parts, now=database.now(session))
     except NewsletterError as fault:
         log.error(failed, mailing=mailing, why=fault.message)
-        return False
+    except Exception as error:
+        if isinstance(error, (*database.PASSING, database.NotMigrated)) and not database.held_up(error):
+            raise
+        log.exception(failed, mailing=mailing)
+    return False
 
 
 def wanted(session: Session, parts: Parts, manifest: Manifest, *, now: datetime) -> int:

@@ -1,10 +1,11 @@
 """Whatever becomes of an alert, those who sit before a page or sleep beside a phone are told, once, and by the hook as well."""
 
 import pytest
+from sqlalchemy import text
 
 from newsletter.campaigns.cap import Kind
 from newsletter.delivery.planning import CountMoved
-from newsletter.journeys import alert, bulletins, drafting, heeding, retracting, wanting
+from newsletter.journeys import alert, bulletins, drafting, heeding, retracting, telling, wanting
 from newsletter.ledger.mailings import State, WrongState
 from newsletter.operators.night import Fault
 from newsletter.operators.roles import Role
@@ -200,3 +201,21 @@ def test_the_team_reads_an_alert_and_not_its_file(made, tmp_path, author, approv
     code = alert.standing(made.parts, number).locked.code
     named = "they must be the same on both sides" if asked == "approval" else "that they speak of the same lock:"
     assert found.index(named) < found.index(code)
+
+
+def test_what_fails_over_one_alert_keeps_no_other_from_the_team(made):
+    """A row that nobody can read, or that somebody holds, would silence every alert of the night."""
+    heard = []
+
+    def unread(*_, **__):
+        raise ValueError
+
+    def held(session, *_, **__):
+        session.execute(text("SET lock_timeout = '50ms'"))
+        session.execute(text("LOCK TABLE delivery IN SHARE MODE"))
+
+    with made.parts.database.transaction() as other:
+        other.execute(text("LOCK TABLE delivery IN ROW EXCLUSIVE MODE"))
+        for tell in (unread, held, lambda *_, **__: heard.append(1) is None):
+            telling.tried(made.parts, 1, tell)
+    assert heard == [1]
