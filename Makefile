@@ -5,8 +5,8 @@ READY := .venv/.ready
 PROVABLE := .venv/.provable
 # djlint: J018 is Flask's url_for; H023 forbids the entities that keep invisible characters visible in mail templates.
 NOT_OURS := J018,H023
-# Tests wait for servers more than they work: one more at once than there are cores.
-WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)))
+# Tests wait for servers and paces about as long as they work: two at once for each core.
+WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) * 2)))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test proof night reliability check words bench clean
