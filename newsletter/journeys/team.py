@@ -185,7 +185,7 @@ def tend(parts: Parts, *, now: datetime | None = None) -> int:
             return 0
         for operator_id in enrolment.due(session, now=moment):
             mailed += _mail_link(session, parts, operator_id, now=moment)
-        for one in people.claim_disabled(session, now=moment):
+        for one in people.claim_disabled(session):
             mailed += _mail_disabled(session, parts, one, now=moment)
         mailed += _mail_head(session, parts, now=moment)
     if mailed:
