@@ -151,3 +151,20 @@ def test_what_was_given_up_and_takes_an_alert_back_lies_ready_again(empty_databa
         assert [state for (state,) in found] == [after for _, _, after in made]
         with pytest.raises(psycopg.errors.CheckViolation, match="a_retraction_stays"):
             owner.execute("UPDATE mailing SET state = 'cancelled' WHERE kind = 'retraction'")
+
+
+def test_of_whom_the_team_was_told_it_is_not_told_again(empty_database_urls):
+    """After the update a mail would say of everybody who ever left that they were disabled just now."""
+    url = empty_database_urls.owner
+    at(url, "0065")
+    with connect(url) as owner:
+        for told in ("now()", "NULL"):
+            owner.execute(
+                "WITH box AS (INSERT INTO mailbox (provider, domain_index) VALUES ('other', '') RETURNING id)"
+                f" INSERT INTO operator (mailbox_id, name_sealed, disabled_at, told_at) SELECT id, '', now(), {told} FROM box"
+            )
+        migrations.upgrade(url)
+        found = owner.execute(
+            "SELECT operator_id FROM disabling d JOIN operator o ON (o.id, o.disabled_at) = (operator_id, at)"
+        )
+        assert found.fetchall() == [(1,)]

@@ -91,7 +91,7 @@ def pictures(**_later: Any) -> int:
 
 @shared_task(name=OPERATORS.name, queue=OPERATORS.queue)
 def operators(**_later: Any) -> int:
-    """Mail operators what is due to them: links after a lost phone, the day's head of the audit."""
+    """Mail operators what is due to them: who was disabled, the day's head of the audit, links after a lost phone."""
     return team.tend(_newsletter().parts)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -167,31 +168,41 @@ def end_sessions(parts: Parts, visitor: Visitor, operator_id: int) -> int:
 
 
 def tend(parts: Parts, *, now: datetime | None = None) -> int:
-    """Do what happens by itself: mail links that two have signed for, who was disabled, and the day's head; return mails.
+    """Do what happens by itself: mail who was disabled, the day's head, and links that two have signed for; return mails.
 
-    Safe to repeat: a rescue ends as its link is made, a day is claimed before its mail is written.
+    Safe to repeat: who was disabled and a day are claimed before their mail is written, a rescue ends as its link is made.
+    Each by itself, what the pages' role may lock last: no such lock keeps back who was disabled or the day's head.
     """
-    mailed = 0
     with parts.database.transaction() as session:
         moment = now or database.now(session)
-        sessions.clear(session, now=moment)
-        throttle.clear(session, now=moment)
-        if not people.informed(session, now=moment):
-            return 0
-        try:
-            parts.letterhead.require()
-        except NoSender:
-            log.warning("operators are not written to", why="no sender or postal address is set")
-            return 0
-        for operator_id in enrolment.due(session, now=moment):
-            mailed += _mail_link(session, parts, operator_id, now=moment)
-        for one in people.claim_disabled(session, now=moment):
-            mailed += _mail_disabled(session, parts, one, now=moment)
-        mailed += _mail_head(session, parts, now=moment)
+        team = people.informed(session, now=moment)
+    mails = (_mail_all_disabled, _mail_head, _mail_links) if team and _has_sender(parts) else ()
+    mailed = sum(_alone(parts, partial(mail, parts=parts), now=moment) for mail in mails)
     if mailed:
         for job in (HOOKS, DELIVER[Lane.TRANSACTIONAL]):
             parts.nudger.nudge(job)
+    for clear in (sessions.clear, throttle.clear):
+        _alone(parts, clear, now=moment)
     return mailed
+
+
+def _has_sender(parts: Parts) -> bool:
+    try:
+        parts.letterhead.require()
+    except NoSender:
+        log.warning("operators are not written to", why="no sender or postal address is set")
+        return False
+    return True
+
+
+def _alone(parts: Parts, chore: Callable[..., int], *, now: datetime) -> int:
+    """Return what a chore returns in a transaction of its own; where it fails the log says so, and the next has its turn."""
+    try:
+        with parts.database.impatient() as session:
+            return chore(session, now=now)
+    except Exception:
+        log.exception("chore failed")
+        return 0
 
 
 def head_day(now: datetime) -> date | None:
@@ -199,7 +210,15 @@ def head_day(now: datetime) -> date | None:
     return now.date() if now.hour >= HEAD_AT else None
 
 
-def _mail_head(session: Session, parts: Parts, *, now: datetime) -> int:
+def _mail_all_disabled(session: Session, *, parts: Parts, now: datetime) -> int:
+    return sum(_mail_disabled(session, parts, one, now=now) for one in people.claim_disabled(session))
+
+
+def _mail_links(session: Session, *, parts: Parts, now: datetime) -> int:
+    return sum(_mail_link(session, parts, one, now=now) for one in enrolment.due(session, now=now))
+
+
+def _mail_head(session: Session, *, parts: Parts, now: datetime) -> int:
     day = head_day(now)
     if day is None or audit.mailed(session, day):
         return 0

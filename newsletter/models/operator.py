@@ -57,7 +57,6 @@ class Operator(Base):
     totp_step     the last time step that was used: each counts once
     tries         second factors that failed since the last that did not; `locked_until` follows the fifth
     readmitted_at when they were let back in, last: what they said before counts no more
-    told_at       when a worker took it on to tell the team that they were disabled
     language      of the pages and mails they get; NULL: as their browser asks, and mails in English
     """
 
@@ -75,7 +74,6 @@ class Operator(Base):
     disabled_at: Mapped[datetime | None]
     language: Mapped[str | None]
     readmitted_at: Mapped[datetime | None]
-    told_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (
@@ -95,6 +93,18 @@ class OperatorRole(Base):
     role: Mapped[str] = mapped_column(primary_key=True)
 
     __table_args__ = (CheckConstraint(one_of("role", Role), name="role_is_known"),)
+
+
+class Disabling(Base):
+    """That somebody was disabled, which a worker took on to tell the team: the pages' role can lock no such row.
+
+    at   `operator.disabled_at` of then: whoever comes back and is disabled again is told of again
+    """
+
+    __tablename__ = "disabling"
+
+    operator_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(primary_key=True)
 
 
 class Passkey(Base):

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy.dialects import postgresql
 
 from newsletter import languages, mailboxes
 from newsletter.addresses import EmailAddress
 from newsletter.database import Session
 from newsletter.errors import Conflict, Invalid, NotFound
-from newsletter.models.operator import Invitation, Operator, OperatorRole, Rescue
+from newsletter.models.operator import Disabling, Invitation, Operator, OperatorRole, Rescue
 from newsletter.operators import audit, roles
 from newsletter.operators.roles import May, Role
 
@@ -150,7 +151,7 @@ def disable(session: Session, operator_id: int, *, by: int | str, now: datetime)
 
 def readmit(session: Session, operator_id: int, *, by: int | str, now: datetime) -> None:
     """Take back that an operator was disabled; they log in once they have enrolled anew."""
-    anew = {"disabled_at": None, "enrolled_at": None, "readmitted_at": now, "told_at": None}
+    anew = {"disabled_at": None, "enrolled_at": None, "readmitted_at": now}
     session.execute(update(Operator).where(Operator.id == operator_id).values(anew))
     audit.append(session, "operator.readmitted", by=by, now=now, operator=operator_id)
 
@@ -211,11 +212,14 @@ def informed(session: Session, *, now: datetime) -> list[OperatorView]:
     return _views(session, list(session.execute(found).scalars()))
 
 
-def claim_disabled(session: Session, *, now: datetime) -> list[OperatorView]:
-    """Take on those who were disabled and of whom the team was not told, whoever disabled them; of two at once one has each."""
-    untold = Operator.disabled_at.is_not(None), Operator.told_at.is_(None)
-    taken = update(Operator).where(*untold).values(told_at=now).returning(Operator.id)
-    found = session.execute(taken.execution_options(synchronize_session=False)).scalars()
+def claim_disabled(session: Session) -> list[OperatorView]:
+    """Take on those who were disabled and of whom the team was not told, whoever disabled them; of two at once one has each.
+
+    Their own rows are only read: whoever disabled them by the password of the pages' role may hold them.
+    """
+    gone = select(Operator.id, Operator.disabled_at).where(Operator.disabled_at.is_not(None))
+    made = postgresql.insert(Disabling).from_select(["operator_id", "at"], gone).on_conflict_do_nothing()
+    found = session.execute(made.returning(Disabling.operator_id)).scalars()
     return [by_id(session, one) for one in sorted(found)]
 
 

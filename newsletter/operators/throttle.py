@@ -82,9 +82,10 @@ def forget(session: Session, knocks: Sequence[Knock]) -> None:
     session.execute(delete(Throttle).where(Throttle.digest.in_(digests)))
 
 
-def clear(session: Session, *, now: datetime) -> None:
-    """Remove counts whose window has passed."""
-    session.execute(delete(Throttle).where(Throttle.since <= now - WINDOW))
+def clear(session: Session, *, now: datetime) -> int:
+    """Remove counts whose window has passed; return how many."""
+    gone = delete(Throttle).where(Throttle.since <= now - WINDOW)
+    return int(session.execute(gone).rowcount)  # type: ignore[attr-defined]
 
 
 def _digest(session: Session, knock: Knock) -> bytes:

@@ -322,7 +322,7 @@ def test_the_pages_role_silences_nobody(made, tmp_path, words, author, approver,
         silence = "UPDATE delivery d SET state = 'cancelled', reason = 'unsubscribed' FROM mailing m WHERE m.id = d.mailing_id"
         refused(web, f"{silence} AND m.kind = 'notice'")
         refused(web, "UPDATE operator SET enrolled_at = NULL WHERE id = %s", (approver.id,))
-        refused(web, "UPDATE operator SET told_at = now() WHERE id = %s", (approver.id,))
+        refused(web, "INSERT INTO disabling (operator_id, at) VALUES (%s, now())", (approver.id,))
         web.execute(f"UPDATE operator SET disabled_at = {since} WHERE id = %s", (approver.id,))
         web.commit()
         refused(web, "UPDATE operator SET disabled_at = NULL WHERE id = %s", (approver.id,))

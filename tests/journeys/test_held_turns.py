@@ -7,13 +7,17 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from newsletter.journeys import confirming, growing, joining, leaving, publish, spooling
+from newsletter.journeys import confirming, growing, joining, leaving, publish, spooling, team
+from newsletter.operators import people
 from newsletter.subscribers.signup import Wish
 from tests import house
 from tests.journeys import traces
 from tests.journeys.alerting import status
 from tests.journeys.test_growing import FEW, begun
 from tests.journeys.test_growing import locked as locked
+from tests.journeys.test_team import at_night, plain, read
+from tests.journeys.test_team import crew as crew
+from tests.journeys.test_team import pages as pages
 from tests.journeys.test_translating import files as files
 from tests.journeys.test_translating import readers as readers
 from tests.journeys.test_translating import send_late, sent
@@ -142,3 +146,57 @@ def test_whoever_left_while_the_database_was_away_has_left(newsletter, held, tmp
     spooling.keep(newsletter.parts.home, spooling.Wish(1, 1, datetime.now(UTC)))
     assert leaving.drain(newsletter.parts) == 1
     assert status(newsletter, composed.mailing).cancelled == 1
+
+
+ROWS = (
+    "INSERT INTO login_throttle (digest, tries, since) VALUES ('x', 1, now() - interval '30 days')",
+    "UPDATE operator_session SET began_at = now() - interval '30 days'",
+    "INSERT INTO rescue (operator_id, expires_at) SELECT min(id), now() + interval '1 day' FROM operator",
+    "INSERT INTO rescue_signature (rescue_id, operator_id, signer_id)"
+    " SELECT r.id, r.operator_id, o.id FROM rescue r JOIN operator o ON o.id > r.operator_id WHERE o.disabled_at IS NULL",
+)
+"""What makes work that the team's mail came after: counts and sessions that are over, and a lost phone that two have signed for."""
+TEAM_LOCKS = (
+    "SELECT FROM operator FOR UPDATE",
+    "LOCK TABLE login_throttle, passkey, recovery_code IN ACCESS EXCLUSIVE MODE",
+    "SELECT FROM login_throttle FOR UPDATE",
+    "SELECT FROM operator_session FOR UPDATE",
+    "SELECT FROM rescue FOR UPDATE",
+    "SELECT pg_advisory_lock(hashtext('audit'))",
+)
+
+
+@pytest.mark.parametrize("lock", TEAM_LOCKS)
+def test_the_team_is_told_who_was_disabled_and_has_the_day_s_head(newsletter, pages, crew, sink, database_urls, lock):
+    """Whoever disabled somebody past the program held one row or table, and nobody heard of it nor had a head to compare with."""
+    everyone = [crew.member(name=name) for name in ("Mina Moradi", "Noor Holm", "Omid Keller", "Lale Aksoy")]
+    crew.session(everyone[1])
+    morning = at_night(newsletter).replace(hour=5)
+    with psycopg.connect(traces.plain(database_urls.web)) as web:
+        web.execute("UPDATE operator SET disabled_at = now() WHERE id = %s", (everyone[3].id,))
+        web.commit()
+        for statement in ROWS:
+            house.by_owner(database_urls, statement)
+        web.execute(lock)
+        team.tend(newsletter.parts, now=morning)
+        assert team.tend(newsletter.parts, now=morning) == 0
+        newsletter.deliver("transactional")
+        for member in everyone:
+            mailed = [plain(mail) for mail in read(sink, member)]
+            assert sum("access of" in one for one in mailed) == 1
+            assert sum("audit verify" in one for one in mailed) == 1
+    team.tend(newsletter.parts, now=morning)
+    with newsletter.parts.database.transaction() as session:
+        left = "SELECT (SELECT count(*) FROM operator_session) + (SELECT count(*) FROM login_throttle)"
+        assert session.execute(text(left)).scalar_one() == 0, "it is cleared once they let go"
+
+
+def test_of_two_sweeps_at_once_one_tells_who_was_disabled(newsletter, pages, crew):
+    """Each would mail the whole team: of two mails about one act nobody knows whether it was two."""
+    mina, noor = crew.member(), crew.member(name="Noor Holm")
+    with newsletter.parts.database.transaction() as session:
+        people.disable(session, mina.id, by=noor.id, now=at_night(newsletter))
+    with newsletter.parts.database.transaction() as other:
+        assert [one.id for one in people.claim_disabled(other)] == [mina.id]
+        assert team.tend(newsletter.parts, now=at_night(newsletter)) == 0
+    assert team.tend(newsletter.parts, now=at_night(newsletter)) == 0
