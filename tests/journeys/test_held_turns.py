@@ -1,7 +1,7 @@
 """Whoever has the password of the pages holds what locks they can and stays connected: what is due goes all the same."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -171,7 +171,8 @@ def test_the_team_is_told_who_was_disabled_and_has_the_day_s_head(newsletter, pa
     """Whoever disabled somebody past the program held one row or table, and nobody heard of it nor had a head to compare with."""
     everyone = [crew.member(name=name) for name in ("Mina Moradi", "Noor Holm", "Omid Keller", "Lale Aksoy")]
     crew.session(everyone[1])
-    morning = at_night(newsletter).replace(hour=5)
+    # Of the day before: whatever the hour is here, what is mailed by it is due.
+    morning = at_night(newsletter).replace(hour=5) - timedelta(days=1)
     with psycopg.connect(traces.plain(database_urls.web)) as web:
         web.execute("UPDATE operator SET disabled_at = now() WHERE id = %s", (everyone[3].id,))
         web.commit()

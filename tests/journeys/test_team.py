@@ -196,7 +196,7 @@ def test_who_is_disabled_has_the_day_s_head_once_more(newsletter, crew, sink):
     with newsletter.parts.database.transaction() as session:
         now = database.now(session)
         people.disable(session, mina.id, by=noor.id, now=now)
-    team.tend(newsletter.parts, now=now.replace(hour=5, minute=0))
+    team.tend(newsletter.parts, now=now.replace(hour=5, minute=0) - timedelta(days=1))
     newsletter.deliver("transactional")
     assert any("audit verify" in plain(mail) for mail in read(sink, mina))
 
