@@ -76,6 +76,11 @@ def held_up(error: BaseException) -> bool:
     return isinstance(getattr(error, "orig", None) or error, (refusals.LockNotAvailable, refusals.DeadlockDetected))
 
 
+def fails_all(error: BaseException) -> bool:
+    """Return whether all else fails as well, as while the database is away; rows that somebody holds are one's own matter."""
+    return isinstance(error, (*PASSING, NotMigrated)) and not held_up(error)
+
+
 class Database:
     """An engine and the vault. Made once per process, after any fork."""
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import structlog
 
-from newsletter.database import PASSING, Database, DatabaseUnreachable, NotMigrated, held_up
+from newsletter.database import PASSING, Database, DatabaseUnreachable, fails_all
 from newsletter.delivery.sending import Sender
 from newsletter.ledger import shards
 from newsletter.relay.opening import Unreachable
@@ -32,13 +32,12 @@ Result = TypeVar("Result")
 def attempt(chore: Callable[[], Result], otherwise: Result) -> Result:
     """Return what a chore returns; `otherwise` where it fails, and the log says so: it keeps no other from its turn.
 
-    Raises PASSING and NotMigrated: while the database is away the others would fail as well. Rows that somebody keeps locked are
-    the matter of one chore.
+    Raises PASSING and NotMigrated where the others would fail as well.
     """
     try:
         return chore()
     except Exception as error:
-        if isinstance(error, (*PASSING, NotMigrated)) and not held_up(error):
+        if fails_all(error):
             raise
         log.exception("chore failed")
         return otherwise

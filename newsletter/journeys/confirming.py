@@ -148,7 +148,7 @@ def judge(parts: Parts) -> int:
             found = _is_proved(session, said)
             late = found and answers.is_late(session, said.signup_id, said.mailbox_id or 0)
             if found:
-                hear(session, said.signup_id, by=said.by, now=said.said_at, wording=said.wording)
+                _hear(session, said.signup_id, late=late, by=said.by, now=said.said_at, wording=said.wording)
             elif said.by is Answer.LINK:
                 log.info("an answer is not believed", signup=said.signup_id)
                 ask_anew(session, said.signup_id)
@@ -177,7 +177,12 @@ def hear(session: Session, signup_id: int, *, by: Answer, now: datetime, wording
 
     Who has left since what it brought them is asked once more: the mail of before brings nobody back by itself.
     """
-    if answers.is_late(session, signup_id, signup.mailbox_of(session, signup_id) or 0):
+    late = answers.is_late(session, signup_id, signup.mailbox_of(session, signup_id) or 0)
+    return _hear(session, signup_id, late=late, by=by, now=now, wording=wording)
+
+
+def _hear(session: Session, signup_id: int, *, late: bool, by: Answer, now: datetime, wording: str) -> bool:
+    if late:
         return ask_anew(session, signup_id, settled=True)
     return signup.answer(session, signup_id, by=by, now=now, wording=wording)
 

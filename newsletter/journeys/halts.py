@@ -98,8 +98,10 @@ def _number(one: Said) -> int:
 def _tell(session: Session, parts: Parts, *, alert: int, said: list[Said], now: datetime) -> bool:
     """Tell of the alert, of its languages and of what takes them back, each by itself: none hides what came to pass of another."""
     hooks.hold(session, said)
+    if not people.informed(session, now=now):
+        return False
     told = False
-    for last in _lately(alert, said) if people.informed(session, now=now) else ():
+    for last in _lately(alert, said):
         view = mailings.get(session, _number(last))
         if not _is_news(view, last, halts.told(session, alert)):
             continue

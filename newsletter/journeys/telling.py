@@ -54,7 +54,7 @@ def tried(parts: Parts, mailing: int, tell: Callable[..., bool], *, failed: str 
     except NewsletterError as fault:
         log.error(failed, mailing=mailing, why=fault.message)
     except Exception as error:
-        if isinstance(error, (*database.PASSING, database.NotMigrated)) and not database.held_up(error):
+        if database.fails_all(error):
             raise
         log.exception(failed, mailing=mailing)
     return False
