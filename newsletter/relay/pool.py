@@ -246,7 +246,7 @@ class _Run:
     def __init__(self, pool: Pool, cargo: Cargo, *, probing: bool, in_turn: bool) -> None:
         self._probing, self._in_turn = probing, in_turn
         self._answered, self._answered_or_over = asyncio.Event(), asyncio.Event()
-        self._anew, self._well_at = asyncio.Lock(), -math.inf
+        self._anew, self._well_at, self._died_at = asyncio.Lock(), -math.inf, -math.inf
         self._ended: set[int] = set()
         self._apart: deque[Envelope] = deque()
         self._plain: set[int] = set()
@@ -315,7 +315,7 @@ class _Run:
             if envelope is None:
                 return
             try:
-                connection = await self._session(plainly=apart, died=died)
+                connection = await self._session(plainly=apart, died=died if deaths else self._died_at)
             except BaseException as error:
                 self._again.appendleft(envelope)
                 if not isinstance(error, Unreachable):
@@ -331,13 +331,15 @@ class _Run:
                 self._open -= 1
             if not connection.alive:
                 deaths, died = deaths + 1, asyncio.get_running_loop().time()
+                self._died_at = died
             await self._pool.give_back(connection)
 
     async def _session(self, *, plainly: bool, died: float) -> Connection:
         """Return a session. died: when the last one did, in the loop's time: since a relay may be gone for all, one asks at a time.
 
-        Where one has been opened after that, the relay is well and only ends sessions early: then nobody waits for another. Whether
-        those that lie idle are still there is asked of all at once: of a relay that vanished each answer takes minutes.
+        Whoever has lost none yet goes by what another lost. Where one has been opened after that, the relay is well and only ends
+        sessions early: then nobody waits for another. Whether those that lie idle are still there is asked of all at once: of a
+        relay that vanished each answer takes minutes.
         """
         if not plainly and (idle := await self._pool.idle()):
             return idle

@@ -45,20 +45,21 @@ def test_a_relay_that_dies_in_the_middle_is_not_asked_again_by_every_session():
 
 
 class Gone(smtp.Sink):
-    """A server that cuts all sessions off after thirty messages and greets none that comes after; it counts these."""
+    """A server that cuts all sessions off at its `last` message and greets none that comes after; it counts these."""
 
+    last: int = 30
     taken: int = 0
     asked: int = 0
 
     async def serve(self, reader, writer):
-        if self.taken >= 30:
+        if self.taken >= self.last:
             self.asked += 1
             await asyncio.sleep(30)
         await super().serve(reader, writer)
 
     async def _data(self, reader, writer, sender, recipient):
         self.taken += 1
-        if self.taken >= 30:
+        if self.taken >= self.last:
             raise ConnectionResetError
         return await super()._data(reader, writer, sender, recipient)
 
@@ -79,6 +80,39 @@ def test_a_relay_that_is_gone_for_all_sessions_is_asked_by_one_of_them():
         assert asyncio.run(main(f"{server.url}?connections=8")), "who sends next asks alone, before eight do"
     assert server.taken >= 30
     assert server.asked == 1
+
+
+class Following(Batch):
+    """Gives one envelope, a second to whoever lost its session by that, and the others once that one asks for a new one."""
+
+    def __init__(self, server, count):
+        super().__init__(envelopes(count))
+        self.server, self.given = server, 0
+
+    def draw(self):
+        if self.given > len(self.told) and not self.server.asked:
+            return None
+        self.given += 1
+        return super().draw()
+
+    async def more(self):
+        while not self.server.asked:  # noqa: ASYNC110 (it is set in another thread)
+            await asyncio.sleep(0.01)
+        return not self.over
+
+
+def test_who_has_its_first_session_yet_to_open_waits_for_whoever_lost_one():
+    """Only they waited whose own session had ended: at a slow pace the others asked a relay that was away beside it."""
+
+    async def main(url):
+        pool = Pool(Relay.parse(url), helo="sender.example", manners=QUICK)
+        await pool.send(Following(server, 8))
+        await pool.close()
+
+    with smtp.running(Gone()) as server:
+        server.last = 1
+        asyncio.run(main(f"{server.url}?connections=8"))
+    assert (server.taken, server.asked) == (1, 1)
 
 
 class Closed(smtp.Sink):
