@@ -1,19 +1,16 @@
 """A nudge is a courtesy: it is quick, it may be lost, and it never hangs whoever sends it."""
 
-import socket
 import time
 
 import redis
 
 from newsletter.jobs import DELIVER, Nudger, eviction_policy, require_noeviction
+from tests.fakes.ports import free_port
 
 
 def test_a_dead_broker_costs_no_time(tmp_path):
     """Someone who unsubscribes must not wait for a machine that is down."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        dead = probe.getsockname()[1]
-    nudger = Nudger(f"redis://127.0.0.1:{dead}/0")
+    nudger = Nudger(f"redis://127.0.0.1:{free_port()}/0")
     began = time.monotonic()
     assert not any(nudger.nudge(DELIVER["bulk"]) for _ in range(10))
     assert time.monotonic() - began < 1.5

@@ -5,7 +5,6 @@ import json
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from newsletter import settings
 from newsletter.cli import running
 from tests.cli.test_commands import files as files
 from tests.cli.test_commands import program as program
+from tests.fakes.ports import free_port
 from tests.fakes.program import Program
 from tests.test_docs import ROOT
 
@@ -23,9 +23,7 @@ from tests.test_docs import ROOT
 @pytest.fixture
 def up(program, redis_url):
     """`newsletter up` on a free port, ready; yields the program beside it, its port and its document."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     more = {"NEWSLETTER_BASE_URL": f"http://127.0.0.1:{port}", "NEWSLETTER_REDIS_URL": redis_url}
     # A proxy that the environment names must not be asked for pages of our own.
     beside = Program(program.environment | more | {"http_proxy": "http://127.0.0.1:9"})

@@ -11,7 +11,8 @@ import redis
 
 from newsletter.embedded.programs import choose_redis
 from newsletter.embedded.state import State
-from tests.reliability.machine import free_port, wait_for
+from tests.fakes.ports import free_port
+from tests.reliability.machine import wait_for
 
 
 class Broker:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.fakes.ports import free_port
+
 PROGRAM = shutil.which("postfix") or "/usr/sbin/postfix"
 MASTER = Path("/usr/share/postfix/master.cf.dist")
 _MAIN = """
@@ -48,7 +50,7 @@ def running(*, onward: int, more: str, files: dict[str, str]) -> Iterator[int]:
     more     further lines of main.cf; {home} stands for the folder of `files`
     """
     home = Path(tempfile.mkdtemp(prefix="newsletter-postfix-"))
-    port = _free()
+    port = free_port()
     try:
         _write(home, port, onward, more, files)
         _do(home, "start")
@@ -81,11 +83,6 @@ def _write(home: Path, port: int, onward: int, more: str, files: dict[str, str])
 
 def _do(home: Path, what: str) -> None:
     subprocess.run([PROGRAM, "-c", str(home / "etc"), what], check=what == "start", capture_output=True, timeout=60)
-
-
-def _free() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 def _until_it_answers(port: int) -> None:

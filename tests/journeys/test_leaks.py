@@ -10,7 +10,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from newsletter.journeys import exporting
 from newsletter.operators.roles import Role
 from newsletter.web import create
 from tests.fakes import answers, exports, hound, returns
+from tests.fakes.ports import free_port
 from tests.journeys import traces
 from tests.operators.crew import Crew
 from tests.reliability.machine import wait_for
@@ -87,12 +87,6 @@ PEOPLE = {
     },
     "writes": {"address": "cuthbert.wobblegate@tin-drum.example", "local part": "wobblegate", "name": "Cuthbert Wob"},
 }
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

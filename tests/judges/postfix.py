@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.ports import free_port
+
 _MASTER = """
 127.0.0.1:{port} inet n - n - - smtpd
 pickup unix n - n 60 1 pickup
@@ -85,9 +87,7 @@ def relaying(behind: int) -> Iterator[Postfix]:
     if os.geteuid() != 0:
         pytest.skip("Postfix is started by root only")
     home = Path(tempfile.mkdtemp(prefix="newsletter-postfix-"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     try:
         _lay_out(home, port=port, behind=behind, daemons=daemons)
         _ask(home, "start")

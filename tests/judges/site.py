@@ -4,7 +4,6 @@ import csv
 import email
 import email.policy
 import re
-import socket
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from newsletter.subscribers.subscriptions import Rhythm
 from newsletter.web import create
 from tests import house
 from tests.fakes import smtp
+from tests.fakes.ports import free_port
 from tests.judges import browsing
 from tests.web import scanning
 
@@ -111,9 +111,7 @@ class Site:
 @contextmanager
 def standing(folder, urls, sink):
     """Yield a site with readers, issues, and an alert that has gone out and one that is going."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     more = {"base_url": f"http://localhost:{port}", "exit_url": EXIT, "trusted_proxies": "127.0.0.1/32"}
     worker = house.build(folder, urls, sink.url, **more)
     web = house.build(folder, urls, sink.url, web=True, **more)

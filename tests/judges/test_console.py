@@ -1,7 +1,6 @@
 """The console in a real browser on a phone of 320 px: enrolled, logged in by code and by passkey, rescued; judged by axe."""
 
 import os
-import socket
 import threading
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from newsletter.operators import codes
 from newsletter.operators.roles import Role
 from newsletter.web import create
 from tests import house
+from tests.fakes.ports import free_port
 from tests.judges import browsing
 from tests.judges.test_looks import objections
 from tests.operators.crew import PASSWORD, Crew
@@ -33,9 +33,7 @@ RULES = {
 
 @pytest.fixture
 def port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture

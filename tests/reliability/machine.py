@@ -274,13 +274,6 @@ def attempts_at(server_port: int) -> set[int]:
     return {int(one[1].rpartition(":")[2], 16) for one in asking}
 
 
-def free_port() -> int:
-    """Return a port of this machine that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def answers(url: str, data: bytes | None = None) -> bool:
     """Whether a page answers with 200; `data` posts."""
     try:

@@ -12,9 +12,10 @@ from sqlalchemy import text
 from newsletter import embedded
 from newsletter.journeys import alert, mailing, publish
 from tests import house
+from tests.fakes.ports import free_port
 from tests.reliability import forms
 from tests.reliability.auditor import audit
-from tests.reliability.machine import Killer, children_of, free_port, hurry, ports_of, wait_for
+from tests.reliability.machine import Killer, children_of, hurry, ports_of, wait_for
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(1500)]
 CONNECTIONS = 4

@@ -15,9 +15,10 @@ from newsletter.ledger import deliveries
 from newsletter.subscribers import people
 from newsletter.subscribers.subscriptions import Rhythm
 from tests import house
+from tests.fakes.ports import free_port
 from tests.reliability import forms
 from tests.reliability.auditor import audit
-from tests.reliability.machine import answers, free_port, hurry, wait_for
+from tests.reliability.machine import answers, hurry, wait_for
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(1500)]
 PROMISE = 0.5

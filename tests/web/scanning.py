@@ -1,6 +1,5 @@
 """A scanner's view of the pages: every route with real tokens in it, and what the database held before and after."""
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from newsletter.operators import audit, enrolment, people
 from newsletter.operators.roles import Role
 from newsletter.subscribers.signup import Wish
 from tests import house
+from tests.fakes.ports import free_port
 
 ALERT = "# Lorries at Sarand\n\nFourteen lorries stand at the second gate.\n"
 
@@ -227,9 +227,7 @@ def answers(on):
 @contextmanager
 def served(app, port=None) -> Iterator[str]:
     """Serve the pages on loopback; yield their address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = port or free.getsockname()[1]
+    port = port or free_port()
     server = uvicorn.Server(
         uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", timeout_keep_alive=60)
     )

@@ -16,6 +16,7 @@ from newsletter import database
 from newsletter.journeys import alert, mailing
 from newsletter.ledger.mailings import State
 from tests import house
+from tests.fakes.ports import free_port
 from tests.journeys.workers import ROOT, environment
 
 RATE, SECONDS = 300, 10
@@ -26,9 +27,7 @@ TOKENS = 50
 
 @pytest.fixture
 def port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture
