@@ -11,10 +11,11 @@ import io
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, Any
+
+from newsletter.once import once
 
 if TYPE_CHECKING:
     from babel.messages.catalog import Catalog
@@ -117,10 +118,17 @@ def base(language: str) -> str:
     return language.split("-")[0].lower()
 
 
-@cache
+@once
 def spoken() -> tuple[str, ...]:
     """Return the languages there are catalogues of, English first."""
     return ("en", *sorted(entry.name for entry in _locales().iterdir() if _files(entry.name)))
+
+
+def learn() -> None:
+    """Read every catalogue now: for whoever is soon asked by many at once."""
+    for language in spoken():
+        _spoken_in(language)
+    _english()
 
 
 def speaks(language: str) -> bool:
@@ -151,7 +159,7 @@ def _files(language: str) -> list[Traversable]:
     return [file for file in folder.iterdir() if file.name.endswith(".po")] if folder.is_dir() else []
 
 
-@cache
+@once
 def _english() -> dict[str, _Sentence]:
     found = {}
     for file in _locales().iterdir():
@@ -164,7 +172,7 @@ def _english() -> dict[str, _Sentence]:
     return found
 
 
-@cache
+@once
 def _spoken_in(language: str) -> gettext.NullTranslations:
     """Return the translations of a language; of English, and of one we do not speak, none: what is asked comes back."""
     if language not in spoken()[1:]:

@@ -4,11 +4,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from functools import cache
 from zoneinfo import available_timezones
 
 from newsletter import languages
 from newsletter.addresses import BadAddress, EmailAddress
+from newsletter.once import once
 from newsletter.subscribers import formats
 from newsletter.subscribers.formats import NOT_TAKEN, SUPPRESSED, Standing
 
@@ -192,6 +192,6 @@ def _unfit(character: str) -> str:
     return "holds characters that cannot be read"
 
 
-@cache
+@once
 def _zones() -> frozenset[str]:
     return frozenset(available_timezones())

@@ -1,7 +1,6 @@
 """A reader wants nothing for a while: no issue and no ordinary mailing until a day. Alerts come all the same."""
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from sqlalchemy import update
@@ -9,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.errors import Invalid
 from newsletter.models.subscriber import Subscriber
+from newsletter.once import once
 
 SHORTEST, LONGEST = timedelta(days=1), timedelta(days=366)
 USUAL = timedelta(days=28)
@@ -50,7 +50,7 @@ def midnight(day: date, time_zone: str) -> datetime:
         raise BadPause from None
 
 
-@cache
+@once
 def zones() -> tuple[str, ...]:
     """Return the time zones that people may choose, in the order of their names."""
     kept = ("Africa/", "America/", "Asia/", "Atlantic/", "Australia/", "Europe/", "Indian/", "Pacific/")
