@@ -1,15 +1,17 @@
 """Alerts that somebody stopped for good: whoever has one keeps it, and nobody else is told of it any more."""
 
-from sqlalchemy import CTE, ColumnElement, Select, func, or_, select
+from sqlalchemy import CTE, ColumnElement, Select, bindparam, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from newsletter.ledger import books, deliveries, mailings, wire
 from newsletter.models.delivery import DeliveryState
 from newsletter.models.mailing import Kind, Mailing, State
+from newsletter.once import once
 
 
+@once
 def numbers() -> Select[int]:
-    """Return the query for their numbers, those of their later languages among them.
+    """Return the query for their numbers, those of their later languages among them: made once, it takes longer than to ask it.
 
     What an update ended is none of these: it went as far as it did, and the update names it.
     """
@@ -43,7 +45,12 @@ def listed(session: Session) -> list[int]:
 
 def is_one(session: Session, mailing_id: int) -> bool:
     """Return whether somebody stopped this one, or the alert of which it is a language."""
-    return session.execute(numbers().where(Mailing.id == mailing_id)).first() is not None
+    return session.execute(_this_one(), {"asked": mailing_id}).first() is not None
+
+
+@once
+def _this_one() -> Select[int]:
+    return numbers().where(Mailing.id == bindparam("asked"))
 
 
 def had(session: Session, mailing_id: int) -> bool:
