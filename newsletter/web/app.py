@@ -8,13 +8,13 @@ import structlog
 from fastapi import APIRouter, FastAPI
 from starlette.routing import BaseRoute
 
-from newsletter import assembly, database, logs
+from newsletter import assembly, database, languages, logs
 from newsletter.assembly import Newsletter
 from newsletter.journeys import leaving, spooling
 from newsletter.journeys.headcount import Headcount
 from newsletter.journeys.parts import Parts
 from newsletter.web import api, choosing, console, hooks, joining, privacy, public, refusals, security, stopping
-from newsletter.web.fresh import Fresh
+from newsletter.web.fresh import Doorstep, Fresh
 from newsletter.web.pages import Pages
 from newsletter.web.turns import Turns
 
@@ -39,6 +39,7 @@ def create(newsletter: Newsletter | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        languages.learn()
         _drain(made.parts)
         draining = asyncio.create_task(_drain_again_and_again(made.parts))
         yield
@@ -56,6 +57,7 @@ def create(newsletter: Newsletter | None = None) -> FastAPI:
     app.state.fresh = Fresh()
     app.state.counts = Headcount()
     app.state.exports, app.state.tries = Turns(privacy.EXPORTS), Turns(joining.JUDGED)
+    app.add_middleware(Doorstep, fresh=app.state.fresh)
     app.add_middleware(security.Guard, https=made.settings.base_url.startswith("https://"))
     refusals.word(app)
     return app

@@ -11,9 +11,12 @@ from typing import Any
 
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 SECONDS = 0.5
 MOST = 256
+READ = ("GET", "HEAD")
 KEPT_HEADERS = ("content-language", "content-security-policy", "vary")
 
 
@@ -73,5 +76,23 @@ def _copy(answer: Response) -> Response:
 async def shared(request: Request, make: Callable[..., Response], *facts: Any) -> Response:
     """Answer a page that is the same for everyone who asks for this address in these languages: `make(request, *facts)`."""
     cache: Fresh = request.app.state.fresh
-    wanted = request.headers.get("accept-language", ""), request.headers.get("host", "")
-    return await cache.answer((request.scope["path"], request.url.query, *wanted), lambda: make(request, *facts))
+    return await cache.answer(_key(request.scope), lambda: make(request, *facts))
+
+
+class Doorstep:
+    """Hands out what is fresh before it is looked up whose page that is, which takes longer than all else of it."""
+
+    def __init__(self, app: ASGIApp, *, fresh: Fresh) -> None:
+        self._app = app
+        self._fresh = fresh
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or pass it on."""
+        reads = scope["type"] == "http" and scope["method"] in READ
+        await ((self._fresh.get(_key(scope)) if reads else None) or self._app)(scope, receive, send)
+
+
+def _key(scope: Scope) -> Hashable:
+    """Return all that a page which is the same for everyone may depend on."""
+    headers = Headers(scope=scope)
+    return scope["path"], scope["query_string"], headers.get("accept-language", ""), headers.get("host", "")
