@@ -27,8 +27,6 @@ from newsletter.operators.roles import May
 
 log = structlog.get_logger()
 
-ASK_BEFORE = timedelta(hours=2)
-"""How long before it expires the team is asked at the latest, but about what is short."""
 KEEPS = timedelta(hours=24)
 """How long the question itself is worth sending."""
 LOOKS_BACK = timedelta(days=7)
@@ -111,27 +109,19 @@ def _extended(session: Session, alert: MailingView, longer: timedelta, *, now: d
     return Extended(alert.id, found.until, latest, found.less)
 
 
-def asks_before(began: datetime | None, ends: datetime) -> timedelta:
-    """Return how long before its end the team is asked about an alert: two hours, of a short one half of its time.
-
-    began   when its time began: as it was locked or, of one that goes, as it was let go; None: nobody knows
-    """
-    return min(ASK_BEFORE, (ends - began) / 2) if began else ASK_BEFORE
-
-
 def _asks_from(alert: MailingView, ends: datetime) -> datetime:
-    return ends - asks_before(alert.planned_at, ends)
+    return ends - expiry.asks_before(alert.planned_at, ends)
 
 
 def ask(parts: Parts) -> int:
     """Ask the team about each alert that will expire before all have it, and say of each that did so unasked; return how many.
 
-    Safe to repeat: of each it is asked or told once.
+    Safe to repeat: of each it is asked or told once, and once more shortly before the end if that was long before it.
     """
     with parts.database.transaction() as session:
         now = database.now(session)
         soon = [alert.id for alert in expiry.expiring(session) if _runs_out(session, parts, alert, now=now)]
-        found = expiry.unwritten(session, before=now + ASK_BEFORE, now=now)
+        found = expiry.unwritten(session, before=now + expiry.ASK_BEFORE, now=now)
         lapsed = [one.id for one in expiry.lapsed(session, since=now - LOOKS_BACK, now=now)]
         unwritten = [(one, of) for one, of in found if now >= _asks_from(one, one.expires_at or now)]
     tried = partial(telling.tried, parts, failed="the team is not asked")

@@ -10,7 +10,6 @@ from newsletter import database
 from newsletter.database import Session
 from newsletter.journeys import agreeing, announcing, telling
 from newsletter.journeys.announcing import KEEPS
-from newsletter.journeys.expiring import ASK_BEFORE, asks_before
 from newsletter.journeys.parts import Parts
 from newsletter.ledger import expiry, locks, mailings
 from newsletter.ledger.mailings import MailingView, State
@@ -22,7 +21,7 @@ def tell(parts: Parts) -> int:
     """Ask about each such alert before its time is over, and say of each that it was; return how many. Safe to repeat."""
     with parts.database.transaction() as session:
         now = database.now(session)
-        found = [one.id for one in expiry.unreleased(session, since=now - KEEPS, before=now + ASK_BEFORE)]
+        found = [one.id for one in expiry.unreleased(session, since=now - KEEPS, before=now + expiry.ASK_BEFORE)]
     told = sum([telling.tried(parts, alert, partial(_tell, alert_id=alert)) for alert in found])
     if told:
         telling.nudge(parts.nudger)
@@ -36,7 +35,7 @@ def _tell(session: Session, parts: Parts, *, alert_id: int, now: datetime) -> bo
         return False
     manifest = locks.current(session, alert_id)
     expires = view.expires_at or manifest.expires_at
-    if now < expires - asks_before(manifest.written_at, manifest.expires_at) or not people.active(session):
+    if now < expires - expiry.asks_before(manifest.written_at, manifest.expires_at) or not people.active(session):
         return False
     parts.letterhead.require()
     what = _over(session, view, now=now) if expires <= now else _lacks(session, parts, view, manifest, now=now)

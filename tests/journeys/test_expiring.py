@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from newsletter import database
 from newsletter.journeys import alert, drafting, expiring, mailing, retracting, translating
-from newsletter.ledger import locks
+from newsletter.ledger import expiry, locks
 from newsletter.operators.roles import NotAllowed, Role
 from tests import house
 from tests.journeys.alerting import read, sent, status
@@ -157,6 +158,24 @@ def test_a_relay_too_slow_for_all_is_said_at_once(slow, crew, tmp_path, words, s
         assert session.execute(text("SELECT asked_at IS NOT NULL FROM mailing WHERE id = :it"), {"it": number}).scalar()
         told = session.execute(text("SELECT subject FROM mailing WHERE kind = 'notice' ORDER BY id")).scalars().all()
     assert told == [f"Alert {number} goes out now", f"Alert {number} expires with 198 still to be told"]
+
+
+def test_who_was_asked_early_is_asked_once_more_before_the_end(newsletter, database_urls, crew, tmp_path, words, sink):
+    """At its first minute a relay seemed too slow, and came right; of the seven left at the end nobody was asked or told."""
+    number = left_over(newsletter, database_urls, tmp_path, words, sink)
+    crew.member(Role.SENDER)
+    with newsletter.parts.database.transaction() as session:
+        early, later = (expiry.ask_once(session, number, now=database.now(session)) for _ in range(2))
+    assert (early, later) == (True, False)
+    newsletter.sweep()
+    assert asked(newsletter, sink) == []
+    gone_for(database_urls, number, minutes=24 * 60)
+    expires_in(newsletter, number, 119)
+    at_first = "UPDATE mailing SET asked_at = planned_at + interval '1 minute' WHERE id = %s"
+    house.by_owner(database_urls, at_first, number)
+    newsletter.sweep()
+    newsletter.sweep()
+    assert len(asked(newsletter, sink)) == 1
 
 
 @pytest.mark.parametrize("reply", ["452 4.2.2 mailbox full", "451 4.7.1 greylisted"])
