@@ -31,7 +31,7 @@ def find(
     digest: Annotated[str | None, typer.Option(help="Who takes this digest.")] = None,
     topic: Annotated[str | None, typer.Option(help="Who chose this topic.")] = None,
     language: Annotated[str, typer.Option(help="Such as fa.")] = "",
-    area: Annotated[str, typer.Option(help="As it stands in the record.")] = "",
+    area: Annotated[str, typer.Option(help="As the list had it in its column “area”.")] = "",
     since: Day = None,
     until: Day = None,
     limit: Limit = 50,

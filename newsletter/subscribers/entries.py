@@ -17,6 +17,7 @@ Index = Callable[[str], list[tuple[int, bytes]]]
 _LONGEST = 320
 _LONGEST_TAGS = 8_000
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*").fullmatch
+_AREA = re.compile(r"\w[\w .,'’&()/-]{0,59}").fullmatch
 _POSTCODE = re.compile(r"[A-Za-z0-9 -]{2,12}").fullmatch
 # Standards §7: controls, separators, bidi overrides; and lone surrogates, which stand for bytes that are not UTF-8.
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]").search
@@ -27,6 +28,7 @@ _WHY = {"empty": "is empty", "too-long": "is too long", "domain": "has no valid 
 class Person:
     """A row that can be taken. Empty values say nothing; they never erase what is known.
 
+    area        the code or name of a place, as the list says it
     tags        what they read of, as the system that is left calls it
     proof       when and from where they asked for mail, as far as their row says
     since       when that was; None: the row does not say
@@ -39,6 +41,7 @@ class Person:
     language: str
     time_zone: str
     postcode: str
+    area: str = ""
     tags: tuple[str, ...] = ()
     proof: Mapping[str, str] | None = None
     since: datetime | None = None
@@ -101,7 +104,7 @@ def read(
         address = EmailAddress.parse(values["email"])
     except BadAddress as error:
         return Reject(number, "email", _WHY.get(error.problem, "is no e-mail address"))
-    language, zone, postcode = (values.get(name, "") for name in ("language", "time_zone", "postcode"))
+    language, zone, postcode, area = (values.get(name, "") for name in ("language", "time_zone", "postcode", "area"))
     if language and not _LANGUAGE(language):
         if not lenient:
             return Reject(number, "language", "is no language tag such as en or fa")
@@ -115,14 +118,18 @@ def read(
         if not lenient:
             return Reject(number, "postcode", "is no postcode")
         postcode = ""
+    if area and not _AREA(area):
+        if not lenient:
+            return Reject(number, "area", "is no code or name of a place")
+        area = ""
     name = values.get("name", "")
     if "first_name" in values or "last_name" in values:
         name = " ".join(filter(None, (values.get("first_name"), values.get("last_name"))))
     keys = index(address.normal)
     if "topics" not in values and "optin_time" not in values and "confirm_time" not in values:
-        return Person(number, address, keys, name, language, zone, postcode.upper())
+        return Person(number, address, keys, name, language, zone, postcode.upper(), area)
     tags = formats.tags(values.get("topics", ""))
-    return Person(number, address, keys, name, language, zone, postcode.upper(), tags, *_proof(values))
+    return Person(number, address, keys, name, language, zone, postcode.upper(), area, tags, *_proof(values))
 
 
 def left(number: int, values: Mapping[str, str], standing: Standing) -> Barred | Reject:

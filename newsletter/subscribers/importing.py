@@ -407,13 +407,14 @@ class _Run:
                 seal("subscriber", "postcode", number, person.postcode) if person.postcode else None,
                 person.language or languages.canonical(terms.language),
                 person.time_zone or "UTC",
+                person.area or None,
                 self._since(person),
             )
             for number, reference, (person, box) in zip(ids, drawn, newcomers, strict=True)
         )
-        target = "subscriber (id, mailbox_id, reference, name_sealed, postcode_sealed, language, time_zone, created_at)"
-        types = ("int8", "int8", "text", "bytea", "bytea", "text", "text", "timestamptz")
-        mailboxes.copy_rows(self._session, target, types, rows)
+        said = "name_sealed, postcode_sealed, language, time_zone, area, created_at"
+        types = ("int8", "int8", "text", "bytea", "bytea", "text", "text", "text", "timestamptz")
+        mailboxes.copy_rows(self._session, f"subscriber (id, mailbox_id, reference, {said})", types, rows)
         return list(zip(ids, (person for person, _ in newcomers), strict=True))
 
     def _permit(self, joining: list[Pair], taken: _Taken) -> None:

@@ -204,6 +204,7 @@ def test_a_mailbox_that_was_nobodys_gets_its_reader(lists: Lists) -> None:
         (b"ann@example.org,Ann,english!,UTC,", "language", "is no language tag such as en or fa"),
         (b"ann@example.org,Ann,en,London,", "time_zone", "is no time zone such as Europe/London"),
         (b"ann@example.org,Ann,en,UTC,<script>", "postcode", "is no postcode"),
+        (b"ann@example.org,Ann,en,UTC,AB1 2CD,ann@example.org", "area", "is no code or name of a place"),
         (
             b"ann@example.org,Ann\xe9,en,UTC,",
             "name",
@@ -217,9 +218,9 @@ def test_a_mailbox_that_was_nobodys_gets_its_reader(lists: Lists) -> None:
 def test_a_bad_row_is_named_and_the_others_come_in(lists: Lists, row: bytes, column: str, reason: str) -> None:
     """One bad row of a million must not stop the list, and whoever mends the list needs row, column and reason."""
     report = lists.bring(
-        "email,name,language,time_zone,postcode\ngood1@example.org,مریم احمدی\n".encode()
+        "email,name,language,time_zone,postcode,area\ngood1@example.org,مریم احمدی\n".encode()
         + row
-        + b"\ngood2@example.org,,,,\n"
+        + b"\ngood2@example.org,,,,,\n"
     )
     assert counts(report) == (3, 2, 0, 0, 1)
     ((number, where, why),) = lists.ask("SELECT row, column_name, reason FROM import_reject")
