@@ -369,7 +369,7 @@ def make_keys(chosen: Settings, url: str) -> bool:
     """
     if chosen.keys.exists():
         return False
-    looking = Database(url, Vault(Keyring.make()), pool_size=1)
+    looking = Database(url, Vault(Keyring.make()))
     try:
         with looking.transaction() as session:
             if mailboxes.has_keys(session):

@@ -84,12 +84,13 @@ def fails_all(error: BaseException) -> bool:
 class Database:
     """An engine and the vault. Made once per process, after any fork."""
 
-    def __init__(self, url: str, vault: Vault, *, pool_size: int = 5) -> None:
+    def __init__(self, url: str, vault: Vault) -> None:
         self.vault = vault
         self.engine: Engine = sqlalchemy.create_engine(
             url,
-            pool_size=pool_size,
-            max_overflow=10,
+            # One beyond the pool would be opened and closed for each transaction, just when there is least time for it.
+            pool_size=15,
+            max_overflow=0,
             pool_pre_ping=True,
             hide_parameters=True,  # what a statement that failed was about is nobody's business
             connect_args={

@@ -120,7 +120,7 @@ def _sender(chosen: Settings) -> Finding:
 
 def _keys_fit(chosen: Settings, urls: assembly.Urls) -> Finding:
     """A key file of another installation opens nothing here, and what it sealed nobody else could open."""
-    opened = Database(urls.database, Vault(Keyring.load(chosen.keys)), pool_size=1)
+    opened = Database(urls.database, Vault(Keyring.load(chosen.keys)))
     try:
         with opened.transaction() as session:
             mailboxes.verify_keys(session)
@@ -160,7 +160,7 @@ def of_the_keys(path: Path) -> Finding:
 
 def _asked(urls: assembly.Urls, sql: str) -> list[tuple[object, ...]]:
     # Nothing sealed is read, so a lost key file hides none of these answers.
-    opened = Database(urls.database, Vault(Keyring.make()), pool_size=1)
+    opened = Database(urls.database, Vault(Keyring.make()))
     try:
         return database.ask(opened, sql)
     finally:

@@ -122,7 +122,7 @@ def _owner(chosen: Settings) -> str:
 @contextmanager
 def _opened() -> Iterator[Database]:
     chosen = settings.read()
-    database = Database(_owner(chosen), Vault(Keyring.load(chosen.keys)), pool_size=1)
+    database = Database(_owner(chosen), Vault(Keyring.load(chosen.keys)))
     try:
         yield database
     finally:

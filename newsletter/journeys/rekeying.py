@@ -132,7 +132,7 @@ def _resting(session: Session, purpose: str, key_id: int) -> int | None:
 
 @contextmanager
 def _asking(url: str, keys: Keyring) -> Iterator[Session]:
-    opened = Database(url, Vault(keys), pool_size=1)
+    opened = Database(url, Vault(keys))
     try:
         with opened.transaction() as session:
             yield session
@@ -275,7 +275,7 @@ def drop(path: Path, url: str, key: str) -> Path:
     with keyring.held(path):
         keys = Keyring.load(path)
         purpose, key_id = _named(keys, key)
-        opened = Database(url, Vault(keys), pool_size=1)
+        opened = Database(url, Vault(keys))
         try:
             with opened.transaction() as session:
                 _require_unused(session, purpose, key_id)

@@ -8,7 +8,7 @@ import structlog
 from fastapi import APIRouter, FastAPI
 from starlette.routing import BaseRoute
 
-from newsletter import assembly, database, languages, logs
+from newsletter import assembly, database, logs
 from newsletter.assembly import Newsletter
 from newsletter.journeys import leaving, spooling
 from newsletter.journeys.headcount import Headcount
@@ -39,7 +39,7 @@ def create(newsletter: Newsletter | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        languages.learn()
+        app.state.pages.learn()
         _drain(made.parts)
         draining = asyncio.create_task(_drain_again_and_again(made.parts))
         yield

@@ -25,6 +25,12 @@ class Pages:
         self.sums = self._templates.source("web/public/join.js")
         self.script = self._templates.source("web/console/passkey.js")
 
+    def learn(self) -> None:
+        """Read the languages and what readers are shown now: the first of a crowd would wait for it, and all behind them."""
+        languages.learn()
+        for name in self._templates.names("web/public", "html"):
+            self._templates.get(f"web/public/{name}.html")
+
     def show(self, name: str, *, language: str = "en", status: int = 200, **facts: Any) -> HTMLResponse:
         """Return a page as an answer. A language we do not speak is answered in English.
 

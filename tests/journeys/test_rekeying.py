@@ -35,7 +35,7 @@ from newsletter.journeys import rekeying
 from newsletter.vault import Keyring, Vault
 path, url, what = sys.argv[1:]
 end = lambda done: os.kill(os.getpid(), 9)
-getattr(rekeying, what)(Database(url, Vault(Keyring.load(Path(path))), pool_size=1), told=end)
+getattr(rekeying, what)(Database(url, Vault(Keyring.load(Path(path)))), told=end)
 """
 
 
@@ -69,7 +69,7 @@ def owner(path, database_urls):
     opened = []
 
     def now():
-        opened.append(Database(database_urls.owner, Vault(Keyring.load(path)), pool_size=1))
+        opened.append(Database(database_urls.owner, Vault(Keyring.load(path))))
         return opened[-1]
 
     yield now

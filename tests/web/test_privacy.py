@@ -249,7 +249,7 @@ def test_a_link_outlives_a_change_of_keys(worker, pages, number, tmp_path, datab
     assert rekeying.rotate(path, database_urls.owner, "seal").live
     again = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9")
     assert again.parts.database.vault.countersigner == 2
-    opened = Database(database_urls.owner, again.parts.database.vault, pool_size=1)
+    opened = Database(database_urls.owner, again.parts.database.vault)
     assert rekeying.reseal(opened).left == 0
     opened.close()
     with pytest.raises(rekeying.StillMailed):
