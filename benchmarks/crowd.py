@@ -14,12 +14,15 @@ from collections.abc import Sequence
 from itertools import cycle
 from urllib.parse import urlencode
 
+TONGUES = ("en-GB", "fa-IR", "ar", "de-DE", "tr", "fr-FR", "ku")
 
-async def visit(port: int, head: str, body: bytes = b"") -> tuple[int, float]:
+
+async def visit(port: int, head: str, tongues: str, body: bytes = b"") -> tuple[int, float]:
     """Return the status of the answer and after how many seconds it was there, from the attempt to connect."""
     began = time.monotonic()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"{head} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n".encode())
+    writer.write(f"accept-language: {tongues}\r\n".encode())
     if body:
         writer.write(f"content-type: application/x-www-form-urlencoded\r\ncontent-length: {len(body)}\r\n".encode())
     writer.write(b"\r\n" + body)
@@ -31,12 +34,14 @@ async def visit(port: int, head: str, body: bytes = b"") -> tuple[int, float]:
 async def come(port: int, rate: float, seconds: float, joining: int, pages: Sequence[str]) -> dict[str, list[float]]:
     """Let them come, and return how long each visit took by its kind; anything but a good answer counts as "failed"."""
     took: defaultdict[str, list[float]] = defaultdict(list)
-    places = cycle(pages)
+    places, tongues = cycle(pages), cycle(f"{one},en;q=0.{rest}" for one in TONGUES for rest in range(2, 9))
 
     async def one(number: int) -> None:
         joins = number % 100 < joining
         form = urlencode({"email": f"visitor{number}-{time.time_ns()}@example.org", "name": "Ann", "digest": "weekly"})
-        asked = visit(port, "POST /join", form.encode()) if joins else visit(port, f"GET {next(places)}")
+        # Every third comes from a network that hangs its mark on each link.
+        place = f"{next(places)}?fbclid={time.time_ns()}" if number % 3 == 0 else next(places)
+        asked = visit(port, "POST /join" if joins else f"GET {place}", next(tongues), form.encode() if joins else b"")
         try:
             status, spent = await asked
         except (OSError, IndexError, ValueError):

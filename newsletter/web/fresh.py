@@ -14,6 +14,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from newsletter.web.speaking import asked_for, liked
+
 SECONDS = 0.5
 MOST = 256
 READ = ("GET", "HEAD")
@@ -73,10 +75,16 @@ def _copy(answer: Response) -> Response:
     return Response(bytes(answer.body), answer.status_code, headers, media_type=answer.headers["content-type"])
 
 
-async def shared(request: Request, make: Callable[..., Response], *facts: Any) -> Response:
-    """Answer a page that is the same for everyone who asks for this address in these languages: `make(request, *facts)`."""
+async def shared(
+    request: Request, make: Callable[..., Response], *facts: Any, in_one_language: bool = False
+) -> Response:
+    """Answer a page that is the same for everyone who asks for this address in this language: `make(request, *facts)`.
+
+    in_one_language   it is the same whatever a browser likes
+    """
     cache: Fresh = request.app.state.fresh
-    return await cache.answer(_key(request.scope), lambda: make(request, *facts))
+    key = _place(request.scope) if in_one_language else _key(request.scope)
+    return await cache.answer(key, lambda: make(request, *facts))
 
 
 class Doorstep:
@@ -89,10 +97,15 @@ class Doorstep:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""
         reads = scope["type"] == "http" and scope["method"] in READ
-        await ((self._fresh.get(_key(scope)) if reads else None) or self._app)(scope, receive, send)
+        answer = (self._fresh.get(_place(scope)) or self._fresh.get(_key(scope))) if reads else None
+        await (answer or self._app)(scope, receive, send)
 
 
-def _key(scope: Scope) -> Hashable:
-    """Return all that a page which is the same for everyone may depend on."""
-    headers = Headers(scope=scope)
-    return scope["path"], scope["query_string"], headers.get("accept-language", ""), headers.get("host", "")
+def _place(scope: Scope) -> tuple[Hashable, ...]:
+    """Return what each page which is the same for everyone may depend on: not the whole address, on which networks hang marks."""
+    return scope["path"], asked_for(scope), Headers(scope=scope).get("host", "")
+
+
+def _key(scope: Scope) -> tuple[Hashable, ...]:
+    """Return that, and the language that a browser likes: of a thousand phones each has its own list of them."""
+    return *_place(scope), liked(Headers(scope=scope).get("accept-language", ""))

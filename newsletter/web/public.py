@@ -70,8 +70,12 @@ def _archive(request: Request, digest: str) -> HTMLResponse:
 
 
 @router.api_route("/archive/{digest}/{mailing}/{number}", methods=READ)
-def mail_in_browser(request: Request, digest: str, mailing: Id, number: Place) -> Response:
-    """Show a mail as it was sent, with links that do nothing, in a sandbox of its own."""
+async def mail_in_browser(request: Request, digest: str, mailing: Id, number: Place) -> Response:
+    """Show a mail as it was sent, with links that do nothing, in a sandbox of its own. Every mail of an alert links here."""
+    return await shared(request, _mail, digest, mailing, number, in_one_language=True)
+
+
+def _mail(request: Request, digest: str, mailing: int, number: int) -> Response:
     shown = previews.shown(pages.product(request).parts, digest, mailing, number)
     if shown is None:
         raise HTTPException(404)
@@ -81,8 +85,12 @@ def mail_in_browser(request: Request, digest: str, mailing: Id, number: Place) -
 
 
 @router.api_route("/alerts/{number}/cap.xml", methods=READ)
-def bulletin(request: Request, number: Id) -> Response:
+async def bulletin(request: Request, number: Id) -> Response:
     """Give an alert to machines: CAP 1.2."""
+    return await shared(request, _bulletin, number, in_one_language=True)
+
+
+def _bulletin(request: Request, number: int) -> Response:
     found = publicity.bulletin(pages.product(request).parts, number)
     if found is None:
         raise HTTPException(404)
@@ -106,7 +114,7 @@ def _alerts(request: Request) -> Response:
 @router.api_route("/alerts/{number}/{language}", methods=READ)
 async def alert(request: Request, number: Id, language: str | None = None) -> Response:
     """Show an alert to anyone, in a language. Thousands come at once: for half a second all of them are shown one page."""
-    return await shared(request, _alert, number, language)
+    return await shared(request, _alert, number, language, in_one_language=True)
 
 
 def _alert(request: Request, number: int, language: str | None) -> Response:

@@ -4,10 +4,15 @@ There is no cookie for it: a page's links to further pages name its language.
 """
 
 from collections.abc import Iterator
+from urllib.parse import urlencode
 
 from fastapi import Request
+from starlette.datastructures import QueryParams
+from starlette.types import Scope
 
 from newsletter import languages
+
+ASKED = ("digest", "form", "language", "page")
 
 
 def spoken(request: Request, asked: str = "", *, otherwise: str = "en") -> str:
@@ -31,8 +36,14 @@ def chosen(asked: str, accepted: str, *, otherwise: str = "en") -> str:
 
     accepted   Accept-Language (RFC 9110 §12.5.4): the best liked first
     """
-    wanted = (languages.base(one) for one in (asked, *_ranked(accepted), otherwise))
+    wanted = (languages.base(asked), liked(accepted), languages.base(otherwise))
     return next((one for one in wanted if one in languages.spoken()), "en")
+
+
+def liked(accepted: str) -> str:
+    """Return what a browser likes best of the languages that we speak, "" where it names none of these."""
+    wanted = (languages.base(one) for one in _ranked(accepted))
+    return next((one for one in wanted if one in languages.spoken()), "")
 
 
 def _ranked(accepted: str) -> Iterator[str]:
@@ -51,4 +62,13 @@ def choices(request: Request) -> list[tuple[str, str]]:
     """Return the languages a page can be had in, with the address of each; none for what a form sent: it would be lost."""
     if request.method not in ("GET", "HEAD"):
         return []
-    return [(one, f"?{request.url.include_query_params(language=one).query}") for one in languages.spoken()]
+    kept = [(name, value) for name, value in asked_for(request.scope) if name != "language"]
+    return [(one, f"?{urlencode([*kept, ('language', one)])}") for one in languages.spoken()]
+
+
+def asked_for(scope: Scope) -> tuple[tuple[str, str], ...]:
+    """Return what an address asks of a page that is for everyone.
+
+    Networks hang a mark on it ("?fbclid=…"), another for each visitor: nothing depends on that, and no link of ours repeats it.
+    """
+    return tuple(one for one in QueryParams(scope["query_string"]).multi_items() if one[0] in ASKED)

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from newsletter import database
-from newsletter.journeys import alert, mailing
+from newsletter.journeys import alert, joining, mailing
 from newsletter.ledger.mailings import State
 from tests import house
 from tests.fakes.ports import free_port
@@ -72,6 +72,7 @@ def sending(newsletter, sink, tmp_path):
     def carry():
         while not stopped.is_set():
             newsletter.deliver("urgent", seconds=1)
+            joining.work(newsletter.parts)
 
     carrying = threading.Thread(target=carry)
     carrying.start()

@@ -83,6 +83,21 @@ def test_who_asks_for_anything_else_is_let_in(house, other):
     assert len(house.came) == 2
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"query_string": b"fbclid=IwAR2&utm_source=x"},
+        {"headers": [(b"host", b"news.example"), (b"accept-language", b"fa-IR,fa;q=0.9,de;q=0.3")]},
+        {"headers": [(b"host", b"news.example"), (b"accept-language", b"de-DE, FA-af;q=0.5, en;q=0.4")]},
+    ],
+)
+def test_who_comes_by_another_way_to_the_same_page_is_handed_it(house, other):
+    """Each phone has its own list of languages, and each click out of a network its own mark: nobody shared a page with anybody."""
+    first = house.asks()
+    assert house.asks(**other) == first
+    assert len(house.came) == 1
+
+
 def test_nothing_is_handed_out_once_it_is_no_longer_fresh(house):
     """What was taken back is gone from every page within the second."""
     house.asks()
