@@ -10,12 +10,13 @@ from newsletter.bounces.sns import BadNotice, NotBelieved, Notice, NotNow, Recei
 from newsletter.fetching import Fetched, NotPublic, TooSlow, Unreachable
 from tests.fakes.sns import CERTIFICATE, HOST, TOPIC, Sns
 
+# Signed then as well: a whole run may last longer than a notice may lie ahead.
 NOW = datetime.now(UTC)
 
 
 @pytest.fixture
 def amazon():
-    return Sns()
+    return Sns(now=NOW)
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_a_certificate_comes_from_our_region_of_amazon_or_not_at_all(receiver, a
 
 def test_a_certificate_out_of_date_signs_nothing():
     """Its key may be anybody's by now."""
-    old = Sns(valid_for=timedelta(days=-1))
+    old = Sns(valid_for=timedelta(days=-1), now=NOW)
     with pytest.raises(NotBelieved, match="out of date"):
         Receiver(TOPIC, old.fetch).believe(old.notice(), now=NOW)
 

@@ -20,10 +20,11 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {"1": hashes.SHA1(), "2": hashes.SHA2
 
 
 class Sns:
-    """One account's topic. fetched: the addresses asked for, in order."""
+    """One account's topic. fetched: the addresses asked for, in order; now: when it signs, None: as the clock says."""
 
-    def __init__(self, *, valid_for: timedelta = timedelta(days=1)) -> None:
+    def __init__(self, *, valid_for: timedelta = timedelta(days=1), now: datetime | None = None) -> None:
         self.fetched: list[str] = []
+        self._now = now
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
         now = datetime.now(UTC)
         made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(_KEY.public_key())
@@ -46,7 +47,7 @@ class Sns:
             "MessageId": "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324",
             "TopicArn": TOPIC,
             "Message": message,
-            "Timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "Timestamp": (self._now or datetime.now(UTC)).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             **more,
         }
         fields |= {"SignatureVersion": version, "Signature": _sign(fields, version)}
