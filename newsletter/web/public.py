@@ -70,12 +70,8 @@ def _archive(request: Request, digest: str) -> HTMLResponse:
 
 
 @router.api_route("/archive/{digest}/{mailing}/{number}", methods=READ)
-async def mail_in_browser(request: Request, digest: str, mailing: Id, number: Place) -> Response:
-    """Show a mail as it was sent, with links that do nothing, in a sandbox of its own. Every mail of an alert links here."""
-    return await shared(request, _mail, digest, mailing, number, in_one_language=True)
-
-
-def _mail(request: Request, digest: str, mailing: int, number: int) -> Response:
+def mail_in_browser(request: Request, digest: str, mailing: Id, number: Place) -> Response:
+    """Show a mail as it was sent, with links that do nothing, in a sandbox of its own."""
     shown = previews.shown(pages.product(request).parts, digest, mailing, number)
     if shown is None:
         raise HTTPException(404)
@@ -85,12 +81,8 @@ def _mail(request: Request, digest: str, mailing: int, number: int) -> Response:
 
 
 @router.api_route("/alerts/{number}/cap.xml", methods=READ)
-async def bulletin(request: Request, number: Id) -> Response:
+def bulletin(request: Request, number: Id) -> Response:
     """Give an alert to machines: CAP 1.2."""
-    return await shared(request, _bulletin, number, in_one_language=True)
-
-
-def _bulletin(request: Request, number: int) -> Response:
     found = publicity.bulletin(pages.product(request).parts, number)
     if found is None:
         raise HTTPException(404)
