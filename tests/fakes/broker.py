@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import redis
@@ -38,7 +38,8 @@ class Broker:
         """Make room again."""
         shutil.rmtree(self._in_the_way)
         with self.client as client:
-            client.bgsave()
+            with suppress(redis.ResponseError):  # it is at one of its own, which it tries each few seconds
+                client.bgsave()
             wait_for(lambda: not self._refuses(client), seconds=20, every=0.1)
 
     def _refuses(self, client: redis.Redis) -> bool:
