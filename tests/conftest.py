@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy.dialects import registry
 
 from newsletter.assembly import Newsletter
@@ -17,6 +18,13 @@ from tests.servers import Servers, Urls
 _RUN = pytest.StashKey[Path]()
 
 registry.register("postgresql.psycopg", "tests.fakes.dialect", "OneForAll")
+# As the program logs a failure: without all that its frames hold, which of an engine is some hundred thousand lines, and minutes.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
