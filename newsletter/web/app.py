@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import structlog
+from anyio import CapacityLimiter
 from fastapi import APIRouter, FastAPI
 from starlette.routing import BaseRoute
 
@@ -57,6 +58,7 @@ def create(newsletter: Newsletter | None = None) -> FastAPI:
     app.state.fresh = Fresh()
     app.state.counts = Headcount()
     app.state.exports, app.state.tries = Turns(privacy.EXPORTS), Turns(joining.JUDGED)
+    app.state.joining = CapacityLimiter(joining.JOINING)
     app.add_middleware(Doorstep, fresh=app.state.fresh)
     app.add_middleware(security.Guard, https=made.settings.base_url.startswith("https://"))
     refusals.word(app)

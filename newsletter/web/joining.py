@@ -6,11 +6,14 @@ that it could use.
 
 import asyncio
 import time
+from collections.abc import Callable
 from functools import partial
-from typing import Annotated
+from typing import Annotated, TypeVar
 
+from anyio import to_thread
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
+from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from newsletter.errors import NewsletterError
@@ -32,12 +35,14 @@ router = APIRouter()
 READ = ["GET", "HEAD"]
 WAIT_SECONDS, LOOK_SECONDS = 5.0, 0.1
 """How long a page waits for a worker to judge figures, and how often it looks: a look is a transaction in a thread."""
+JOINING = 4
+"""How many sign-ups of a process are kept at once. The others wait in no thread, for leaving and stopping need those."""
 JUDGED = 20
 """How many tries of a process wait at once; the next are told "not yet": leaving must never wait for them."""
 LONGEST_NAME, LONGEST_FORM, LONGEST_PAGE = 100, 40, 500
 
 Text = Annotated[str, Form()]
-Texts = Annotated[list[str], Form()]
+Answer = TypeVar("Answer")
 
 
 @router.api_route("/join", methods=READ)
@@ -50,37 +55,57 @@ def _empty(request: Request, language: str, digest: str, form: str) -> HTMLRespo
     return _form(request, spoken(request, language), chosen=(digest,), form=form)
 
 
-@router.post("/join")
-def join(
-    request: Request,
-    email: Text = "",
-    digest: Texts = [],  # noqa: B006 FastAPI copies it
-    language: Text = "",
-    name: Text = "",
-    form: Text = "page",
-    website: Text = "",
-    stamp: Text = "",
-    proof: Text = "",
-    wording: Text = "",
-) -> HTMLResponse:
-    """Keep the wish and say where to look: the same page whoever it is. website: no person sees it, so only programs fill it in.
+class Filled(BaseModel):
+    """The form as it was filled in. website: no person sees it, so only programs fill it in.
 
     stamp, proof: what our own form brings along; wording: the version of the words that a form shows
     """
-    tongue = spoken(request, language)
+
+    email: str = ""
+    digest: list[str] = []
+    language: str = ""
+    name: str = ""
+    form: str = "page"
+    website: str = ""
+    stamp: str = ""
+    proof: str = ""
+    wording: str = ""
+
+
+@router.post("/join")
+async def join(request: Request, filled: Annotated[Filled, Form()]) -> HTMLResponse:
+    """Keep the wish and say where to look: the same page whoever it is."""
+    return await in_turn(request, partial(_join, request, filled))
+
+
+async def in_turn(request: Request, keep: Callable[[], Answer]) -> Answer:
+    """Keep a wish to join in a thread: whoever waits for one waits for others who join, and only they do."""
+    return await to_thread.run_sync(keep, limiter=request.app.state.joining)
+
+
+def _join(request: Request, filled: Filled) -> HTMLResponse:
+    tongue = spoken(request, filled.language)
     found = _digests(request)
-    only = [found[0].key] if len(found) == 1 and not digest else digest
-    form_ = _trapped(form, website)
-    wish = wished(request, found, email=email, keys=only, language=tongue, name=name, form=form_, wording=wording)
+    only = [found[0].key] if len(found) == 1 and not filled.digest else filled.digest
+    wish = wished(
+        request,
+        found,
+        email=filled.email,
+        keys=only,
+        language=tongue,
+        name=filled.name,
+        form=_trapped(filled.form, filled.website),
+        wording=filled.wording,
+    )
+    came = arrival(request, stamp=filled.stamp, proof=filled.proof)
     try:
-        pending = joining.ask(pages.product(request).parts, wish, arrival(request, stamp=stamp, proof=proof))
+        pending = joining.ask(pages.product(request).parts, wish, came)
     except NewsletterError as refusal:
         if refusal.status != 422:
             raise
+        again = {"form": filled.form, "email": filled.email, "stamp": filled.stamp}
         problem = (refusal.message, refusal.facts)
-        return _form(
-            request, tongue, chosen=tuple(digest), form=form, email=email, stamp=stamp, problem=problem, status=422
-        )
+        return _form(request, tongue, chosen=tuple(filled.digest), problem=problem, status=422, **again)
     return _look_for_mail(request, tongue, pending)
 
 

@@ -1,4 +1,4 @@
-"""Figures that no worker judges: their pages wait for seconds, a few of them, and nobody who leaves waits for them."""
+"""What waits behind a form: tries that no worker judges, sign-ups that cannot be kept. Nobody who leaves waits for them."""
 
 import threading
 import time
@@ -59,3 +59,29 @@ def test_figures_that_nobody_judges_wait_for_seconds_and_keep_nobody_from_leavin
     assert left < 1.0
     assert max(seconds for seconds, _ in took) < WAIT_SECONDS + 3
     assert {status for _, status in took} == {503}
+
+
+def test_sign_ups_that_all_wait_keep_nobody_from_leaving(worker, tmp_path, database_urls):
+    """More people than the pages have threads fill in the form while none can be kept: whoever leaves goes past them."""
+    made = house.build(tmp_path, database_urls, "smtp://127.0.0.1:9", web=True)
+    leave, kept = worker.parts.tokens.leave(1, 1, 1), []
+    limits = httpx.Limits(max_connections=None)
+    with scanning.served(create(made)) as base, httpx.Client(base_url=base, timeout=60, limits=limits) as client:
+
+        def press(one):
+            kept.append(client.post("/join", data={"email": f"new{one}@example.org", "digest": "weekly"}).status_code)
+
+        pressing = [threading.Thread(target=press, args=(one,)) for one in range(TRIES)]
+        with worker.parts.database.transaction() as session:
+            session.execute(text("LOCK TABLE signup IN ACCESS EXCLUSIVE MODE"))
+            for one in pressing:
+                one.start()
+            time.sleep(1)
+            began = time.monotonic()
+            assert client.post(f"/u/{leave}").status_code == 200
+            left, before = time.monotonic() - began, len(kept)
+        for one in pressing:
+            one.join()
+    made.close()
+    assert left < 1.0
+    assert (before, kept) == (0, [200] * TRIES)

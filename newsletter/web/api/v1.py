@@ -4,6 +4,7 @@ What each operation takes and answers, with which status, is its description (`d
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Security
@@ -81,11 +82,15 @@ def scoped(act: May) -> Callable[[Bearer], Bearer]:
         }
     },
 )
-def sign_up(request: Request, body: SignupIn) -> Pending:
+async def sign_up(request: Request, body: SignupIn) -> Pending:
     """Keep a wish to join, whosever address it is: its owner is asked by mail, and comes in by their own yes.
 
     Too many from one place are held for an operator and answered like all others. Let your server pass on `X-Forwarded-For`.
     """
+    return await joining.in_turn(request, partial(_sign_up, request, body))
+
+
+def _sign_up(request: Request, body: SignupIn) -> Pending:
     made = pages.product(request)
     with made.parts.database.transaction() as session:
         found = digests.listed(session)
