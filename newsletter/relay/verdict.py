@@ -105,7 +105,7 @@ _PROBED = re.compile(
     r"\bun(?:deliverable|verified) address: ((?:.{0,500}?(?:said|talk to me): ([45]\d\d)[ -](?:([45]\.\d{1,3}\.\d{1,3})(?!\.?\d))?)?.*)"
 )
 _WAIT = re.compile(
-    r"(?:again|retry|later|wait|expect|back|gr[ae]ylist\w*).{0,20}?\b(?:in|after|for)?\s*"
+    r"(?:again|retry|later|wait|expect|back|gr[ae]ylist\w{0,20}).{0,20}?\b(?:in|after|for)?\s*"
     r"(\d{1,5})\s*(s|sec|secs|seconds?|m|min|mins|minutes?|h|hours?)\b"
 )
 _CLOCK = re.compile(
