@@ -35,7 +35,7 @@ router = APIRouter()
 READ = ["GET", "HEAD"]
 WAIT_SECONDS, LOOK_SECONDS = 5.0, 0.1
 """How long a page waits for a worker to judge figures, and how often it looks: a look is a transaction in a thread."""
-JOINING = 4
+JOINING = 2
 """How many sign-ups of a process are kept at once. The others wait in no thread, for leaving and stopping need those."""
 JUDGED = 20
 """How many tries of a process wait at once; the next are told "not yet": leaving must never wait for them."""
