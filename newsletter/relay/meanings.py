@@ -15,20 +15,21 @@ _LISTS = {
     "BOX": r"(?:user|mail ?box|recipient|address|account|e-?mail|addressee|alias|person|destination|local ?part|rcpt|customer"
     r"|subscriber|inbox|member|user ?id|mail ?drop)",
     "NOT": r"(?:not|n[o']?t)",
-    "STILL": r"(?:suspend\w{0,20}|paus(?:ed|ing)|disabl\w{0,20}|deactivat\w{0,20}|inactive|not active|locked|blocked|frozen|on hold"
-    r"|terminat\w{0,20}|revoked|cancell?ed|closed|restricted|overdue|past due|(?:has|is) expired)",
+    "STILL": r"(?:suspend\w*|paus(?:ed|ing)|disabl\w*|deactivat\w*|inactive|not active|locked|blocked|frozen|on hold|terminat\w*"
+    r"|revoked|cancell?ed|closed|restricted|overdue|past due|(?:has|is) expired)",
 }
 
 
 def _words(phrases: str) -> Words:
     """Return the pattern of any of the phrases, one a line.
 
-    The rest of a word is bounded: a hostile text may repeat its beginning for four kilobytes, and each is looked at to its end.
+    The rest of a word, as in "exceed\\w*", is taken as at most twenty letters: a hostile text may repeat its beginning for four
+    kilobytes, and each would be followed to the end.
     """
     lines = "|".join(phrases.split("\n")[1:-1])
     for name, words in _LISTS.items():
         lines = lines.replace(name, words)
-    return re.compile(lines)
+    return re.compile(re.sub(r"(?<=[a-z])\\w\+", r"\\w{1,20}", lines.replace(r"\w*", r"\w{0,20}")))
 
 
 RATE = _words(r"""
@@ -38,20 +39,19 @@ too many (?:concurrent|simultaneous)|too much mail|too (?:fast|frequent|quick)|m
 \brate[ -]?limit|throttl|(?:messages|e?-?mails|recipients) (?:per|an|a) (?:second|minute|hour|day)\b
 (?:sending|message|connection|unusual|quota) rate
 (?:(?:dai|hour|week|month)ly|per[ -](?:day|hour|month)|sending|relay) (?:\w+ ){0,2}(?:quota|limit)s?\b(?!.{0,20}\b(?:size|storage))
-(?:message|messaging|send(?:ing)?|connections?|concurren\w{1,20}|session|thread|credits?|recipients?|hour(?:ly)?) limits?\b
+(?:message|messaging|send(?:ing)?|connections?|concurren\w+|session|thread|credits?|recipients?|hour(?:ly)?) limits?\b
 credits? exceeded
-exceed\w{0,20} (?:the |your |its |their )?(?:max\w{0,20} |allowed )?(?:rate\b|number of)
-exceed\w{0,20} (?:the |your |its |their )?(?:max\w{0,20} |allowed )?limits? (?:for|on|of) (?:the )?(?:number|messages)
+exceed\w* (?:the |your |its |their )?(?:max\w* |allowed )?(?:rate\b|number of|limits? (?:for|on|of) (?:the )?(?:number|messages))
 """)
 QUOTA = _words(r"""
-(?:over|exceed\w{0,20}|out of|above|beyond|exhausted).{0,30}(?:quota|storage|disk|space|allocation)
+(?:over|exceed\w*|out of|above|beyond|exhausted).{0,30}(?:quota|storage|disk|space|allocation)
 quota.{0,30}(?:exceed|full|reached|violat)|overquota
 (?:mailbox|mail box|inbox|account|user|storage|recipient).{0,40}\bfull\b(?! (?:name|detail|list|text|address|expla|error|log))
 insufficient (?:storage|space)|not enough (?:space|storage|room)|too many messages on the server
-mailbox.{0,30}(?:size limit|too large|max\w{0,20} number of messages)
-(?:postfach|mailbox|konto).{0,30}\b(?:voll|(?:ue|ü)berf(?:ue|ü)llt)\b|(?:speicher\w{0,20}|quota) (?:ist )?(?:ue|ü)berschritten
+mailbox.{0,30}(?:size limit|too large|max\w* number of messages)
+(?:postfach|mailbox|konto).{0,30}\b(?:voll|(?:ue|ü)berf(?:ue|ü)llt)\b|(?:speicher\w*|quota) (?:ist )?(?:ue|ü)berschritten
 bo[iî]te.{0,40}\bpleine\b|buz[oó]n.{0,40}\blleno\b|casella.{0,20}\bpiena\b|caixa.{0,30}\b(?:cheia|lotada)\b|cuota.{0,20}excedid
-переполнен|skrzynk\w{1,20}.{0,30}przepe[lł]nion|容量(?:不足|オーバー|を超)|邮箱(?:已满|空间)|postvak.{0,20}\bvol\b
+переполнен|skrzynk\w+.{0,30}przepe[lł]nion|容量(?:不足|オーバー|を超)|邮箱(?:已满|空间)|postvak.{0,20}\bvol\b
 """)
 # Proofs of who we are: of our domain, but at one receiver's door.
 PROOF = _words(r"""
@@ -59,7 +59,7 @@ PROOF = _words(r"""
 """)
 # What our own relay says when it is not set up for us: the next message would hear the same.
 SENDER = _words(r"""
-(?:issue|requires?|need|use) (?:a )?starttls|must authenticate|authenticat\w{1,20} (?:first|before)
+(?:issue|requires?|need|use) (?:a )?starttls|must authenticate|authenticat\w+ (?:first|before)
 authentication (?:is )?required (?:to|before|for) (?:send|relay|submi)
 (?:client|user) (?:was|is|does) not (?:authenticated|have permissions?)|not logged in
 sender.{0,40}(?:not owned by|not allowed to|not verified|unverified|not confirmed)|(?:e-?mail )?address is not verified
@@ -82,15 +82,14 @@ filtered|forbidden
 reputation|reverse dns|\bptr\b|\brdns\b|reverse (?:mapping|lookup|hostname)|\bhelo\b|\behlo\b.{0,20}(?:invalid|reject)
 cannot find your|unsolicited|bulk mail|\babuse|suspicious|complaint|junk ?mail|\bharvest|\bpermission to (?:post|send|mail)\b
 unauthenticated|not (?:pass|authenticated)|authentication (?:fail|required|check)|(?:fails?|requires?) (?:\w+ )?authentication
-relay(?:ing)?\b.{0,20}(?:denied|not permitted|not allowed|prohibited|access|reject)
-(?:not|unable|cannot|refuse\w{0,20}) (?:to )?relay
+relay(?:ing)?\b.{0,20}(?:denied|not permitted|not allowed|prohibited|access|reject)|(?:not|unable|cannot|refuse\w*) (?:to )?relay
 \b(?:ips?|client|host|network|server|sender)\b.{0,40}\b(?<!temporarily )(?:denied|prohibited|refused|reject(?:ed)?|not allowed)\b
 \bconnection(?! refused)\b.{0,40}\b(?:denied|prohibited|refused|reject(?:ed)?|not allowed)\b
 (?:rejected|refused) by (?:the )?(?:recipient|user)|\bip address (?:does|do|has|is|not|could|can)
 only accepts?|restrict(?:ed|ion)|must be listed|not accepting.{0,20}(?:from|your)|allowed rcpthosts|allowed.senders
 sender (?:address )?(?:rejected|verif|denied|domain|not|unknown|does)|permanently deferred|will not succeed
 (?:your|sending|sender'?s?) (?:domain|ip|host|server|address|mail server)\b
-\b(?:gesperrt|abgelehnt)\b|\bbloqu[eéi]\w{0,20}|\bbloccat\w{0,20}|заблокирован|拒绝
+\b(?:gesperrt|abgelehnt)\b|\bbloqu[eéi]\w*|\bbloccat\w*|заблокирован|拒绝
 """)
 CONTENT = _words(r"""
 virus|malware|attachment|infected|phish
@@ -130,7 +129,7 @@ unknown or (?:illegal|invalid) BOX
 \bBOXs?\b.{0,60}?(?:no longer|\binvalid|undeliverable|isn'?t (?:found|known|valid|here|listed|registered)|non-?existent)
 \bBOXs?\b.{0,60}?(?:has (?:moved|left)|is dead|never (?:existed|logged))
 \bBOXs?\b.{0,60}?(?:been|was|is) (?:closed|deleted|removed|terminated|cancel)
-(?:account|mailbox) (?:closed|deleted|removed|terminated)|BOX verif\w{1,20} failed.{0,20}(?:unknown|no such|not found)
+(?:account|mailbox) (?:closed|deleted|removed|terminated)|BOX verif\w+ failed.{0,20}(?:unknown|no such|not found)
 (?:does|do|did) ?NOT exists?\b|not exists?\b|no mailbox|no one (?:here|by|with)|nobody (?:here|by|with)|not our (?:customer|user)
 do not have an? BOX|not in (?:the|our|this) (?:directory|user|list of)|mailbox name (?:not allowed|invalid)
 (?:does|did) ?NOT have an? (?:\S{1,60} )?account|not (?:a )?local user|no such person
@@ -151,15 +150,14 @@ nu exist[aă]|necunoscut|bulunamad[iı]|kullan[iı]c[iı] yok|ge[cç]ersiz al[i�
 """)
 # The least that is said of a reader who is not there: believed where nothing else is said.
 TURNED_AWAY = _words(r"""
-BOX\b.{0,30}\b(?:un|not )available|(?:recipient|address|user) verif\w{1,20} failed|recipient cannot be verified
+BOX\b.{0,30}\b(?:un|not )available|(?:recipient|address|user) verif\w+ failed|recipient cannot be verified
 \b(?:recipient|rcpt|address)\b.{0,40}\b(?:rejected|refused)\b(?!: ?\w)|(?:rejected|refused)\b.{0,20}\brecipient
 @\W{0,3}\s?rejected\W{0,3}$
 (?:does not|doesn't) (?:accept|receive) (?:e-?mail|mail)|cannot (?:deliver|accept) mail for|NOT handle mail for
 """)
 REFUSED = _words(r"""
 access denied|not (?:authori[sz]ed|permitted|allowed)|disallowed|declined|prohibited
-\b(?:message|mail|e-?mail|content|connection|delivery|transaction)\b.{0,40}\b(?:denied|refused|rejected|refus[eé])\b
-\b(?:message|mail|e-?mail|content|connection|delivery|transaction)\b.{0,40}\bnot accept\w{0,20}\b
+\b(?:message|mail|e-?mail|content|connection|delivery|transaction)\b.{0,40}\b(?:denied|refused|rejected|not accept\w*|refus[eé])\b
 """)
 COURTESY = _words(r"""
 try again|\bretry
@@ -170,10 +168,10 @@ AT_ONCE = _words(r"""
 too many (?:(?!(?:on|in|per|this|during|for|from|over|within|new)\b)[\w+-]+ ){0,3}(?:connections|sessions)\b
 too many (?:[\w+-]+ ){0,2}(?:connection|session) from\b
 \b(?:concurrent|simultaneous|parallel) (?:\w+ ){0,2}(?:connections?|sessions?)\b|too many (?:concurrent|simultaneous|parallel)\b
-\b(?:connections?|sessions?|threads?|concurren\w{1,20})(?: (?:count|number))? limits?\b
+\b(?:connections?|sessions?|threads?|concurren\w+)(?: (?:count|number))? limits?\b
 limits? (?:of|on|for|to) (?:the )?(?:number of )?(?:[\w+-]+ ){0,2}(?:connections|sessions)\b
-(?:max\w{0,20}|exceed\w{0,20}) (?:(?!(?:on|in|per|this|during|for|from|over|within|new)\b)[\w+-]+ ){0,5}(?:connections|sessions)\b
-(?:connections|sessions)\b (?:\S{1,80} ){0,4}(?:exceed\w{0,20}|reached|in use|busy|(?:already )?open)\b
+(?:max\w*|exceed\w*) (?:(?!(?:on|in|per|this|during|for|from|over|within|new)\b)[\w+-]+ ){0,5}(?:connections|sessions)\b
+(?:connections|sessions)\b (?:\S{1,80} ){0,4}(?:exceed\w*|reached|in use|busy|(?:already )?open)\b
 \bno (?:more|free|further) (?:[\w+-]+ ){0,2}(?:connections?|sessions?|slots?|channels?)\b
 \b(?:all|no) (?:[\w+-]+ ){0,2}(?:ports|slots|connections|sessions|channels) (?:are )?(?:busy|in use|taken|available|free|left)
 trop de (?:connexions|sessions)|zu viele (?:\w+ )?(?:verbindungen|sitzungen)|demasiadas (?:conexiones|sesiones)
@@ -190,7 +188,7 @@ attempt|fail|invalid|wrong|\bbad\b|\berrors?\b(?! ?:)
 OF_SENDER = _words(r"""
 \bsender|\bmail ?from\b|return[- ](?:path|address)|bounce address|envelope from
 your (?:domain|address|e-?mail address)|reverse[- ]path|originator
-\b(?:helo|ehlo|client)(?: (?:host|domain|name|ip))+\b|\bauth\w{0,20} user\b
+\b(?:helo|ehlo|client)(?: (?:host|domain|name|ip))+\b|\bauth\w* user\b
 exp[eé]diteur|\babsender|remitente|mittente|отправител
 """)
 # Said by servers that refused every RCPT and are asked for DATA all the same: whatever the stage, RCPT was refused.
