@@ -52,7 +52,7 @@ async def form(request: Request, language: str = "", digest: str = "", form: str
 
 
 def _empty(request: Request, language: str, digest: str, form: str) -> HTMLResponse:
-    return _form(request, spoken(request, language), chosen=(digest,), form=form)
+    return _form(request, Filled(language=language, digest=[digest], form=form))
 
 
 class Filled(BaseModel):
@@ -83,30 +83,20 @@ async def in_turn(request: Request, keep: Callable[[], Answer]) -> Answer:
     return await to_thread.run_sync(keep, limiter=request.app.state.joining)
 
 
+def ask(request: Request, filled: Filled) -> str:
+    """Keep a wish to join, and return by what its figures are tried."""
+    came = _arrival(request, stamp=filled.stamp, proof=filled.proof)
+    return joining.ask(pages.product(request).parts, _wished(request, filled), came)
+
+
 def _join(request: Request, filled: Filled) -> HTMLResponse:
-    tongue = spoken(request, filled.language)
-    found = _digests(request)
-    only = [found[0].key] if len(found) == 1 and not filled.digest else filled.digest
-    wish = wished(
-        request,
-        found,
-        email=filled.email,
-        keys=only,
-        language=tongue,
-        name=filled.name,
-        form=_trapped(filled.form, filled.website),
-        wording=filled.wording,
-    )
-    came = arrival(request, stamp=filled.stamp, proof=filled.proof)
     try:
-        pending = joining.ask(pages.product(request).parts, wish, came)
+        pending = ask(request, filled)
     except NewsletterError as refusal:
         if refusal.status != 422:
             raise
-        again = {"form": filled.form, "email": filled.email, "stamp": filled.stamp}
-        problem = (refusal.message, refusal.facts)
-        return _form(request, tongue, chosen=tuple(filled.digest), problem=problem, status=422, **again)
-    return _look_for_mail(request, tongue, pending)
+        return _form(request, filled, problem=(refusal.message, refusal.facts), status=422)
+    return _look_for_mail(request, spoken(request, filled.language), pending)
 
 
 @router.post("/join/code")
@@ -169,32 +159,24 @@ def confirm(request: Request, token: str, language: Text = "", wording: Text = "
     return pages.of(request).show("public/joined.html", language=tongue)
 
 
-def wished(
-    request: Request,
-    found: list[DigestView],
-    *,
-    email: str,
-    keys: list[str],
-    language: str,
-    name: str,
-    form: str,
-    wording: str,
-) -> Wish:
+def _wished(request: Request, filled: Filled) -> Wish:
     """Return what a form asks for, each digest in its own rhythm, with what shows later how it was asked."""
+    found = _digests(request)
     rhythms = {digest.key: str(digest.rhythm) for digest in found}
+    keys = filled.digest or (list(rhythms) if len(rhythms) == 1 else [])
     return Wish(
-        address=email.strip(),
-        language=language,
+        address=filled.email.strip(),
+        language=spoken(request, filled.language),
         choices={key: rhythms.get(key, "weekly") for key in keys},
-        name=name.strip()[:LONGEST_NAME],
-        form=joining.form_name(form[:LONGEST_FORM]),
+        name=filled.name.strip()[:LONGEST_NAME],
+        form=joining.form_name(_trapped(filled.form, filled.website)[:LONGEST_FORM]),
         page=_page(request),
         network=security.network(_client(request)),
-        given=wording[:LONGEST_FORM],
+        given=filled.wording[:LONGEST_FORM],
     )
 
 
-def arrival(request: Request, *, stamp: str = "", proof: str = "") -> Arrival:
+def _arrival(request: Request, *, stamp: str = "", proof: str = "") -> Arrival:
     """Return how a form came in: from where, behind the proxies that are trusted, and what our own form brought along."""
     address = _client(request)
     return Arrival(client=address, net=security.network(address), stamp=stamp, proof=proof)
@@ -222,20 +204,12 @@ def _digests(request: Request) -> list[DigestView]:
 
 
 def _form(
-    request: Request,
-    language: str,
-    *,
-    chosen: tuple[str, ...] = (),
-    form: str = "page",
-    email: str = "",
-    stamp: str = "",
-    problem: tuple[str, dict[str, object]] | None = None,
-    status: int = 200,
+    request: Request, filled: Filled, *, problem: tuple[str, dict[str, object]] | None = None, status: int = 200
 ) -> HTMLResponse:
-    asking = joining.form(pages.product(request).parts, stamp=stamp)
-    facts = {"asking": asking, "chosen": chosen, "form": form, "email": email, "problem": problem}
-    facts |= {"choices": choices(request)}
-    facts |= {"agree": _agreement(request, language)}
+    language = spoken(request, filled.language)
+    asking = joining.form(pages.product(request).parts, stamp=filled.stamp)
+    facts = {"asking": asking, "chosen": tuple(filled.digest), "form": filled.form, "email": filled.email}
+    facts |= {"problem": problem, "choices": choices(request), "agree": _agreement(request, language)}
     return pages.of(request).show("public/join.html", language=language, status=status, **facts)
 
 

@@ -10,14 +10,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from newsletter.issues import digests
-from newsletter.journeys import joining as journey
 from newsletter.journeys import keeping, stopping
 from newsletter.ledger.mailings import State
 from newsletter.operators import audit, roles
 from newsletter.operators.roles import May
 from newsletter.operators.tokens import BadBearer, Bearer
-from newsletter.web import joining, pages, speaking
+from newsletter.web import joining, pages
 from newsletter.web.api.reading import StrictRoute
 from newsletter.web.api.shapes import (
     Caller,
@@ -87,26 +85,15 @@ async def sign_up(request: Request, body: SignupIn) -> Pending:
 
     Too many from one place are held for an operator and answered like all others. Let your server pass on `X-Forwarded-For`.
     """
-    return await joining.in_turn(request, partial(_sign_up, request, body))
-
-
-def _sign_up(request: Request, body: SignupIn) -> Pending:
-    made = pages.product(request)
-    with made.parts.database.transaction() as session:
-        found = digests.listed(session)
-    keys = body.digests or ([found[0].key] if len(found) == 1 else [])
-    language = speaking.spoken(request, body.language)
-    wish = joining.wished(
-        request,
-        found,
+    filled = joining.Filled(
         email=body.email,
-        keys=keys,
-        language=language,
+        digest=body.digests,
+        language=body.language,
         name=body.name,
         form=body.form,
         wording=body.wording_version,
     )
-    return Pending(pending=journey.ask(made.parts, wish, joining.arrival(request)))
+    return Pending(pending=await joining.in_turn(request, partial(joining.ask, request, filled)))
 
 
 @router.post(
