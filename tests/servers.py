@@ -52,6 +52,7 @@ class Servers:
         self._name = name
         self._admin_url = admin_url or os.environ.get(ADMIN_URL)
         self._redis_url = redis_url or os.environ.get(REDIS_URL)
+        self._open: psycopg.Connection | None = None
 
     @cached_property
     def _embedded(self) -> embedded.Servers:
@@ -131,9 +132,13 @@ class Servers:
         roles = (logins.owner, logins.worker, logins.web, logins.admin)
         return Urls(*(_text(make_url(url).set(database=name)) for url in roles))
 
-    def _admin(self, url: str | None = None) -> psycopg.Connection:
-        chosen = make_url(url or self._logins.admin).set(drivername="postgresql", database="postgres")
-        return psycopg.connect(_text(chosen), autocommit=True, connect_timeout=10)
+    @contextmanager
+    def _admin(self, url: str | None = None) -> Iterator[psycopg.Connection]:
+        """Lend the superuser's connection: one for all that this process asks, since a new one costs as much as a database."""
+        if self._open is None or self._open.closed:
+            chosen = make_url(url or self._logins.admin).set(drivername="postgresql", database="postgres")
+            self._open = psycopg.connect(_text(chosen), autocommit=True, connect_timeout=10)
+        yield self._open
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
