@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psycopg
 import redis
+from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from newsletter import embedded, migrations
@@ -116,12 +117,28 @@ class Servers:
         name, draft = f"template_{self._token}", f"draft_{self._token}"
         with self._lock(), self._admin() as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+                self._hasten(connection)
                 connection.execute(f"DROP DATABASE IF EXISTS {draft}")
                 connection.execute(f"CREATE DATABASE {draft} OWNER {ROLES[0]} TEMPLATE template0")
                 migrations.upgrade(self._on(draft).owner)
                 connection.execute(f"ALTER DATABASE {draft} RENAME TO {name}")
                 connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         return name
+
+    def _hasten(self, connection: psycopg.Connection) -> None:
+        """Have the run's own logins proven by one round instead of 4096: 3 ms of a client's CPU, some ten times in each test.
+
+        Their passwords are long and random, and live as long as the run.
+        """
+        if self._admin_url:
+            return
+        connection.execute("SET scram_iterations = 1")
+        logins = self._logins
+        for url in map(make_url, (logins.admin, logins.owner, logins.worker, logins.web)):
+            chosen = sql.SQL("ALTER ROLE {} PASSWORD {}").format(
+                sql.Identifier(url.username), sql.Literal(url.password)
+            )
+            connection.execute(chosen)
 
     @property
     def _token(self) -> str:
