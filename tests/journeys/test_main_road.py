@@ -1,5 +1,5 @@
-"""The main road on real input: the seed feed, twenty thousand readers, a real Celery worker, a real SMTP server, and fifty who
-leave while it is going out."""
+"""The main road on real input: the seed feed, thousands of readers, a real Celery worker, a real SMTP server, and fifty who leave
+while it is going out."""
 
 import csv
 import email
@@ -24,7 +24,7 @@ from tests import house
 from tests.journeys import workers
 
 SEED = Path(__file__).parents[2] / "../shared/data/articles/seed-news.json"
-READERS = 20_000
+FIRST = 1_000
 LEAVING = 50
 WINDOW_SECONDS = 0.5
 
@@ -51,28 +51,29 @@ def pages(newsletter, tmp_path, database_urls):
     thread.join(10)
 
 
-def import_readers(made, tmp_path):
-    path = tmp_path / "twenty-thousand.csv"
+def import_readers(made, tmp_path, count):
+    path = tmp_path / "readers.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("email", "name", "language", "time_zone", "postcode"))
-        writer.writerows((f"reader{n}@example.org", f"Réader {n}", "en", "Europe/London", "") for n in range(READERS))
+        writer.writerows((f"reader{n}@example.org", f"Réader {n}", "en", "Europe/London", "") for n in range(count))
     done = moving_in.import_subscribers(
         made.parts,
         str(path),
         digest_key=house.DIGEST,
         permission=moving_in.Permission(Basis.IMPORTED, "generated for this test"),
     )
-    assert done.added == READERS
+    assert done.added == count
 
 
 @pytest.mark.timeout(240)
-def test_an_article_reaches_twenty_thousand_inboxes_and_nobody_who_has_left(
-    newsletter, sink, tmp_path, database_urls, redis_url, seed, pages
+@pytest.mark.parametrize("count", [5_000, pytest.param(20_000, marks=pytest.mark.proof)])  # of three shards, and of ten
+def test_an_article_reaches_thousands_of_inboxes_and_nobody_who_has_left(
+    newsletter, sink, tmp_path, database_urls, redis_url, seed, pages, count
 ):
     """The whole point of the product, with everything real: each reader once, each body personal, and leaving means leaving."""
     made = house.build(tmp_path, database_urls, f"{sink.url}?connections=6", redis_url=redis_url)
-    import_readers(made, tmp_path)
+    import_readers(made, tmp_path, count)
     assert publish.import_articles(made.parts, str(seed), as_news=True).added == 5
     composed = publish.compose(made.parts, house.DIGEST)
     assert (composed.articles, composed.variants) == (5, 1)
@@ -86,7 +87,7 @@ def test_an_article_reaches_twenty_thousand_inboxes_and_nobody_who_has_left(
     received = Counter(message.recipient for message in sink.messages)
     assert set(received.values()) == {1}, "somebody got it twice"
     assert len(received) == status.accepted
-    assert status.accepted + status.cancelled == READERS
+    assert status.accepted + status.cancelled == count
     assert status.cancelled > 0, "nobody left in time: the test proved nothing"
     for address, returned_at in left.items():
         late = [message for message in sink.messages_for(address) if message.at > returned_at + WINDOW_SECONDS]
@@ -95,9 +96,13 @@ def test_an_article_reaches_twenty_thousand_inboxes_and_nobody_who_has_left(
 
 
 def leave_in_flight(made, sink, pages, mailing_id):
-    """Unsubscribe fifty readers who have not had it yet, as mail programs do; return when each POST returned."""
-    while len(sink.messages) < 1000:
+    """Unsubscribe fifty readers who have not had it yet, as mail programs do; return when each POST returned.
+
+    Meanwhile the relay takes its time, so that however slow the pages are it has not come to them.
+    """
+    while len(sink.messages) < FIRST:
         time.sleep(0.01)
+    sink.delay_seconds = lambda: 0.1
     token = made.parts.tokens.leave
     with made.parts.database.transaction() as session:
         from sqlalchemy import text
@@ -118,7 +123,9 @@ def leave_in_flight(made, sink, pages, mailing_id):
         return addresses[row.subscriber_id], time.monotonic()
 
     with ThreadPoolExecutor(4) as threads:
-        return dict(threads.map(leave, rows))
+        left = dict(threads.map(leave, rows))
+    sink.delay_seconds = lambda: 0.0
+    return left
 
 
 def addresses_of(made, subscriber_ids):
