@@ -3,6 +3,7 @@
 import csv
 import time
 import zipfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,9 +14,16 @@ from newsletter.subscribers import formats, listing, luggage, tables
 from newsletter.subscribers.formats import Format
 from newsletter.subscribers.luggage import Chosen
 from tests.fakes import exports
-from tests.subscribers.test_moving_in import Moving, moving
+from tests.subscribers.conftest import Emptied
+from tests.subscribers.test_moving_in import Moving
 
-__all__ = ["moving"]
+
+@pytest.fixture
+def moving(emptied: Emptied, tmp_path: Path) -> Iterator[Moving]:
+    """A digest, and a folder for what is brought: in the file's one database, emptied after each test."""
+    with emptied.lent(tmp_path / "rejects") as lists:
+        yield Moving(lists, tmp_path)
+
 
 MAILPOET_SHEET: list[list[str | float]] = [
     ["Email", "First name", "List status", "Global status", "List"],

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -15,15 +15,22 @@ from newsletter.ledger import planning
 from newsletter.subscribers import people as readers
 from newsletter.subscribers import recipients, segments
 from newsletter.subscribers.segments import BadSegment, Condition, Joined, Segment, Word
-from tests.subscribers.conftest import Lists
+from tests.servers import Servers
+from tests.subscribers.conftest import Lists, for_many
 
 FIRST = datetime(2026, 1, 1, 12, tzinfo=UTC)
 Person = dict[str, Any]
 
 
-@pytest.fixture
-def people(lists: Lists) -> list[Person]:
-    """Two hundred people: what each takes, chose, reads and had, drawn by lot; some are suppressed."""
+@pytest.fixture(scope="module")
+def readership(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lists, list[Person]]]:
+    """Two hundred people, made once: whoever counts them changes nothing, but for the segments that all name alike."""
+    with for_many(servers, tmp_path_factory.mktemp("rejects")) as (lists, _):
+        yield lists, _people(lists)
+
+
+def _people(lists: Lists) -> list[Person]:
+    """Make two hundred people: what each takes, chose, reads and had, drawn by lot; some are suppressed."""
     lists.digest("daily")
     for key in ("water", "press"):
         lists.ask("INSERT INTO topic (key, name) VALUES (:key, :key)", key=key)
@@ -98,8 +105,9 @@ CASES: dict[str, tuple[list[dict[str, Any]], Callable[[Person], bool]]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_segment_holds_whom_it_says_to_the_last(lists: Lists, people: list[Person], name: str) -> None:
+def test_a_segment_holds_whom_it_says_to_the_last(readership: tuple[Lists, list[Person]], name: str) -> None:
     """A mail to the wrong two hundred is worse than none, and "about" is no number."""
+    lists, people = readership
     data, meant = CASES[name]
     expected = sum(bool(p["digests"]) and not p["suppressed"] and meant(p) for p in people)
     digests = dict(lists.ask("SELECT key, id FROM digest"))
@@ -150,8 +158,9 @@ def _drawn(draw: random.Random, kept: dict[str, list[dict[str, Any]]], deep: int
     return [{"not": said} if draw.random() < 0.4 else said for said in plain]
 
 
-def test_any_segment_is_counted_as_one_would_by_hand(lists: Lists, people: list[Person]) -> None:
+def test_any_segment_is_counted_as_one_would_by_hand(readership: tuple[Lists, list[Person]]) -> None:
     """Conditions meet in ways that no list of examples names; each query is chosen by which of them stand together."""
+    lists, people = readership
     draw, kept = random.Random(11), dict[str, list[dict[str, Any]]]()
     digests = dict(lists.ask("SELECT key, id FROM digest"))
     kept["english"] = [{"language": "en"}, {"not": {"topic": "water"}}]

@@ -1,5 +1,7 @@
 """What columns say that nobody reads: whoever said no under any heading must not come in, and never in silence."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
@@ -9,9 +11,15 @@ from newsletter.subscribers import formats, luggage
 from newsletter.subscribers.formats import BadMapping, Format
 from newsletter.subscribers.luggage import Chosen
 from tests.fakes import exports
-from tests.subscribers.test_moving_in import Moving, moving
+from tests.subscribers.conftest import Emptied
+from tests.subscribers.test_moving_in import Moving
 
-__all__ = ["moving"]
+
+@pytest.fixture
+def moving(emptied: Emptied, tmp_path: Path) -> Iterator[Moving]:
+    """A digest, and a folder for what is brought: in the file's one database, emptied after each test."""
+    with emptied.lent(tmp_path / "rejects") as lists:
+        yield Moving(lists, tmp_path)
 
 
 def mapped(*texts: str) -> Chosen:
