@@ -13,6 +13,7 @@ from newsletter.vault import Keyring, Vault
 from tests import house
 from tests import servers as running
 from tests.fakes import smtp
+from tests.moulds import Moulds
 from tests.servers import Servers, Urls
 
 _RUN = pytest.StashKey[Path]()
@@ -46,9 +47,18 @@ def servers(request: pytest.FixtureRequest) -> Servers:
     return running.of_this_run(worker["workerid"])
 
 
+@pytest.fixture(scope="session")
+def moulds(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Moulds:
+    """What this process has made once and copies for each test."""
+    return Moulds(servers, tmp_path_factory.mktemp("moulds"))
+
+
 @pytest.fixture
-def database_urls(servers: Servers) -> Iterator[Urls]:
-    """A fresh migrated database: its URLs by role."""
+def database_urls(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Urls]:
+    """A fresh migrated database, or the copy of a mould where a test asks for what has `begun`: its URLs by role."""
+    if "begun" in request.fixturenames:
+        yield request.getfixturevalue("begun").urls
+        return
     with servers.database() as urls:
         yield urls
 
