@@ -1,5 +1,6 @@
 """Each morning the urgent lane is tried on the team's own mailboxes, and nobody else's, and a lamp says what was found."""
 
+from contextlib import closing
 from datetime import time, timedelta
 
 import pytest
@@ -40,14 +41,32 @@ def made(make):
     return make()
 
 
+def enrolled(urls, folder):
+    """Make a product whose team has enrolled."""
+    with (
+        closing(house.build(folder, urls, "smtp://127.0.0.1:9")) as made,
+        closing(house.build(folder, urls, "smtp://127.0.0.1:9", web=True)) as web,
+    ):
+        crew = Crew(made.parts.database, web.parts.database)
+        senders = crew.member(Role.SENDER), crew.member(Role.APPROVER, name="Noor Holm")
+        return {"team": [*senders, crew.member(name="Omid Keller")]}
+
+
+@pytest.fixture
+def begun(moulds, tmp_path):
+    """A copy of it."""
+    with moulds.copied(__name__, enrolled, tmp_path) as begun:
+        yield begun
+
+
 @pytest.fixture
 def crew(made, make):
     return Crew(made.parts.database, make(web=True).parts.database)
 
 
 @pytest.fixture
-def team(crew):
-    return [crew.member(Role.SENDER), crew.member(Role.APPROVER, name="Noor Holm"), crew.member(name="Omid Keller")]
+def team(begun, made):
+    return begun.facts["team"]
 
 
 def done(made):
@@ -147,7 +166,7 @@ def test_each_in_their_language(made, tmp_path, team, sink):
         assert subjects[one.address].startswith(subject), subjects
 
 
-def test_a_relay_s_quota_is_told_before_the_night(make, crew, tmp_path, team, sink):
+def test_a_relay_s_quota_is_told_before_the_night(make, tmp_path, team, sink):
     """38,000 readers and 12,000 messages left for today: known at breakfast, not at two in the morning."""
     small = make(f"{sink.url}?rate=14&daily=8&hourly=2&connections=1")
     house.add_readers(small, tmp_path, house.addresses(9))
@@ -240,7 +259,7 @@ def test_who_was_disabled_is_not_drilled(made, team, sink):
 
 @pytest.mark.proof
 @pytest.mark.short
-def test_the_beat_makes_it_by_itself(tmp_path, database_urls, redis_url, crew, team, sink):
+def test_the_beat_makes_it_by_itself(tmp_path, database_urls, redis_url, team, sink):
     """Nobody types anything: real beats, two of them, a desk and a worker of the urgent lane, and the lamp is lit."""
     made = house.build(tmp_path, database_urls, sink.url, redis_url=redis_url)
     house.add_readers(made, tmp_path, house.addresses(1))

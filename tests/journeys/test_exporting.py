@@ -4,6 +4,7 @@ import csv
 import email
 import email.policy
 import json
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
@@ -29,22 +30,35 @@ CANARIES = ("lamp@sarand.example", "wells@sarand.example")
 PEOPLE = [f"reader{number}@example.org" for number in range(6)]
 
 
+SET = {"canaries": " ".join(CANARIES), "export_alone_up_to": 5}
+
+
 @pytest.fixture
 def made(tmp_path, database_urls, sink):
-    made = house.build(tmp_path, database_urls, sink.url, canaries=" ".join(CANARIES), export_alone_up_to=5)
+    made = house.build(tmp_path, database_urls, sink.url, **SET)
     yield made
     made.close()
 
 
-@pytest.fixture
-def crew(made):
-    return Crew(made.parts.database, made.parts.database)
+def enrolled(urls, folder):
+    """Make a product whose team has enrolled."""
+    with closing(house.build(folder, urls, "smtp://127.0.0.1:9", **SET)) as made:
+        crew = Crew(made.parts.database, made.parts.database)
+        officers = crew.member(Role.DATA_OFFICER), crew.member(Role.DATA_OFFICER, name="Omid")
+        return {"officers": (*officers, crew.member(Role.SENDER))}
 
 
 @pytest.fixture
-def officers(crew):
+def begun(moulds, tmp_path):
+    """A copy of it."""
+    with moulds.copied(__name__, enrolled, tmp_path) as begun:
+        yield begun
+
+
+@pytest.fixture
+def officers(begun, made):
     """Two who deal with people's data, and one who does not."""
-    return crew.member(Role.DATA_OFFICER), crew.member(Role.DATA_OFFICER, name="Omid"), crew.member(Role.SENDER)
+    return begun.facts["officers"]
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import secrets
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import psycopg
 import pytest
@@ -22,6 +22,7 @@ from newsletter.subscribers import erasures, suppression, topics
 from newsletter.subscribers.signup import Wish
 from newsletter.subscribers.suppression import Reason
 from tests import house
+from tests.fakes import smtp
 from tests.servers import Urls
 
 ANN, NAME, POSTCODE = "ann.moradi@example.org", "Ann Moradi", "SW1A 2AA"
@@ -35,9 +36,26 @@ def ask(made, sql, **facts):
 
 
 @pytest.fixture
-def ann(newsletter, sink, tmp_path):
-    """Somebody of whom everything is known that can be: joined by a form, got mail, wrote to us, was suppressed once."""
-    made = newsletter
+def begun(moulds, tmp_path):
+    """A copy of a product that knows Ann, by whom most of these tests begin."""
+
+    def make(urls, folder):
+        with smtp.running(smtp.Sink()) as sink, closing(house.build(folder, urls, sink.url)) as made:
+            return {"ann": known(made, folder), "had": sink.messages}
+
+    with moulds.copied(__name__, make, tmp_path) as begun:
+        yield begun
+
+
+@pytest.fixture
+def ann(begun, newsletter, sink):
+    """Somebody of whom everything is known that can be: her reference. The sink has what she had."""
+    sink.messages += begun.facts["had"]
+    return begun.facts["ann"]
+
+
+def known(made, tmp_path):
+    """Make somebody of whom everything is known that can be: joined by a form, got mail, wrote to us, was suppressed once."""
     wish = Wish(
         ANN, "en", {"weekly": "weekly"}, NAME, WORDING, "spring", "https://sarand.example/join", "203.0.113.0/24"
     )

@@ -1,5 +1,7 @@
 """What was in doubt once is called sent only by a server's word, and never called not sent."""
 
+from contextlib import closing
+
 import pytest
 from sqlalchemy import text
 
@@ -15,12 +17,25 @@ EXPIRED = text("UPDATE mailing SET expires_at = now() - interval '1 minute' WHER
 READERS = 5
 
 
+def alert_to_five(urls, folder):
+    """Make a product with an alert to five, released."""
+    with closing(house.build(folder, urls, "smtp://127.0.0.1:9")) as made:
+        house.add_readers(made, folder, house.addresses(READERS))
+        (folder / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
+        return {"sent": alert.send(made.parts, [str(folder / "alert.md")], digest_key=house.DIGEST)}
+
+
 @pytest.fixture
-def sent(newsletter, tmp_path):
+def begun(moulds, tmp_path):
+    """A copy of it: all of these tests begin with one."""
+    with moulds.copied(__name__, alert_to_five, tmp_path) as begun:
+        yield begun
+
+
+@pytest.fixture
+def sent(newsletter, begun):
     """An alert to five, released."""
-    house.add_readers(newsletter, tmp_path, house.addresses(READERS))
-    (tmp_path / "alert.md").write_text("# Soldiers at the gate\n\nPlease call.\n")
-    return alert.send(newsletter.parts, [str(tmp_path / "alert.md")], digest_key=house.DIGEST)
+    return begun.facts["sent"]
 
 
 @pytest.fixture
