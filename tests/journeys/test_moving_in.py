@@ -5,6 +5,7 @@ import email.policy
 import re
 import threading
 import time
+from contextlib import closing
 
 import pytest
 from sqlalchemy import text
@@ -33,11 +34,25 @@ def ask(newsletter, sql, **facts):
         return session.execute(text(sql), facts).all()
 
 
+def brought(urls, folder):
+    """Make a product into which a Mailchimp zip came."""
+    path = exports.mailchimp(folder / "export.zip")
+    with closing(house.build(folder, urls, "smtp://127.0.0.1:9")) as made:
+        done = moving_in.import_subscribers(made.parts, str(path), digest_key=house.DIGEST, permission=ITSELF)
+    return {"moved": done}
+
+
 @pytest.fixture
-def moved(newsletter, tmp_path):
+def begun(moulds, tmp_path):
+    """A copy of it."""
+    with moulds.copied(__name__, brought, tmp_path) as begun:
+        yield begun
+
+
+@pytest.fixture
+def moved(begun, newsletter):
     """The report of a Mailchimp zip that came in: two may be mailed, one is to be asked, two left."""
-    path = exports.mailchimp(tmp_path / "export.zip")
-    return moving_in.import_subscribers(newsletter.parts, str(path), digest_key=house.DIGEST, permission=ITSELF)
+    return begun.facts["moved"]
 
 
 def recipients(sink, before=0):
