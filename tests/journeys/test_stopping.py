@@ -180,7 +180,8 @@ def test_a_stop_by_the_pages_role_ends_an_alert_in_flight_within_half_a_second(
     made, tmp_path, author, approver, sink, client, pages, crew
 ):
     """Stop needs one person, no second factor, and no worker: after the answer nothing new is handed over."""
-    sink.delay_seconds = lambda: 0.02
+    # However slow this machine is with the page, the relay is slower with the rest.
+    sink.delay_seconds = lambda: 0.02 if len(sink.messages) <= 20 else 0.1
     number = nights.locked(made, tmp_path, author, 300)
     phone = nights.phone_of(crew, made, approver)
     nights.by_passkey(pages, made, number, approver, nights.signature(made, phone, number))
