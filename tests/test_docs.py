@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,15 @@ def test_every_link_leads_somewhere(page):
             assert (page.parent / target).exists(), target
 
 
+@cache
+def program():
+    """Return the tree of commands: half a second's work to make, and the same for every line."""
+    return get_command(app)
+
+
 def known(words):
     """Return whether words begin with a command path of the program, and what looks like an option is one of it."""
-    command = get_command(app)
+    command = program()
     for place, word in enumerate(words):
         if word in ("COMMAND", "…"):
             return True
@@ -59,7 +66,7 @@ def commands(command, *path):
 
 def test_every_command_takes_json_but_the_one_that_prints_nothing_else():
     """The README promises it to whoever writes a program around ours."""
-    found = dict(commands(get_command(app)))
+    found = dict(commands(program()))
     assert len(found) > 50
     without = [
         path for path, one in found.items() if "--json" not in {name for each in one.params for name in each.opts}

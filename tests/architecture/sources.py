@@ -21,9 +21,14 @@ def modules() -> dict[str, ast.Module]:
     return found
 
 
-def imports(module: str) -> Iterator[str]:
-    """Yield the dotted name of everything a module imports, names of `from` imports included."""
-    for node in ast.walk(modules()[module]):
+@cache
+def imports(module: str) -> tuple[str, ...]:
+    """Return the dotted name of everything a module imports, names of `from` imports included."""
+    return tuple(_imports(modules()[module]))
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
