@@ -3,8 +3,6 @@
 import json
 import os
 import pty
-import subprocess
-import sys
 
 import pytest
 
@@ -111,43 +109,30 @@ def test_what_is_locked_anew_while_somebody_reads_is_not_released(
     """At a terminal it is shown and asked for; the answer is for what was shown, and “no” sends nothing."""
     approved(made, number, approver)
     ours, theirs = pty.openpty()
-    reading = subprocess.Popen(
-        [sys.executable, "-m", "newsletter", "alerts", "release", str(number)],
-        env=program.environment,
-        stdin=theirs,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while "Its code: " not in (line := reading.stderr.readline()):
-        assert line, "it ended without showing anything"
-    if answer == "y":
-        corrected(made, path, number, author)
-    os.write(ours, f"{answer}\n".encode())
-    _, said = reading.communicate(timeout=60)
+    with program.begin("alerts", "release", number, terminal=os.ttyname(theirs)) as reading:
+        while "Its code: " not in (line := reading.stderr.readline()):
+            assert line, "it ended without showing anything"
+        if answer == "y":
+            corrected(made, path, number, author)
+        os.write(ours, f"{answer}\n".encode())
+        said = reading.stderr.read()
+        assert reading.wait() == 1
     os.close(ours)
     os.close(theirs)
-    assert reading.returncode == 1
     assert ("locked anew while you were reading" in said) is (answer == "y")
     assert alert.standing(made.parts, number).state is (State.LOCKED if answer == "y" else State.APPROVED)
 
 
 def test_what_is_locked_anew_while_somebody_reads_is_not_approved(program, made, path, number, author, approver):
     """The code is typed under the words that were read, and is good for no others."""
-    words = ["alerts", "approve", str(number), "--operator", str(approver.id)]
-    reading = subprocess.Popen(
-        [sys.executable, "-m", "newsletter", *words],
-        env=program.environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while "Its code: " not in (line := reading.stderr.readline()):
-        assert line, "it ended without showing anything"
-    corrected(made, path, number, author)
-    _, said = reading.communicate(approver.code(nights.now(made)) + "\n", timeout=60)
-    assert reading.returncode == 1
+    with program.begin("alerts", "approve", number, "--operator", approver.id) as reading:
+        while "Its code: " not in (line := reading.stderr.readline()):
+            assert line, "it ended without showing anything"
+        corrected(made, path, number, author)
+        reading.stdin.write(approver.code(nights.now(made)) + "\n")
+        reading.stdin.flush()
+        said = reading.stderr.read()
+        assert reading.wait() == 1
     assert "locked anew while you were reading" in said
     assert alert.standing(made.parts, number).state is State.LOCKED
 

@@ -1,12 +1,14 @@
 """The command line for tests: each command a process of its own, forked from one that has loaded it already.
 
 A suite runs hundreds of commands, and loading the program is most of each. What a command finds is what it would find anyway:
-its own arguments, environment, folder, standard streams and exit code. `python -m newsletter` itself is run where a test says so.
+its own arguments, environment, folder, standard streams and exit code; one may go on beside the test. `python -m newsletter`
+itself is run where a test says so.
 """
 
 import gc
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,6 +39,58 @@ class Program:
         assert "\x1b" not in out
         return json.loads(out)
 
+    def begin(self, *words, terminal=None):
+        """Begin a command that goes on, and return it: `with` ends it. terminal: the path of one, as its standard input."""
+        return Begun(_loaded(), [*map(str, words)], self.environment, self.folder, terminal)
+
+
+class Begun:
+    """A command under way: `pid`; `stdout` and `stderr`, to be read as they are written; `stdin`, where it is no terminal."""
+
+    def __init__(self, loaded, words, environment, folder, terminal):
+        self._loaded, self._code = loaded, None
+        with tempfile.TemporaryDirectory() as place:
+            streams = [str(Path(place) / name) for name in ("in", "out", "err")]
+            for one in streams:
+                os.mkfifo(one, 0o600)
+            facts = _facts(words, environment, folder, [terminal or streams[0], *streams[1:]])
+            self.pid = loaded.ask(facts | {"goes_on": True})
+            # It opens them in the same order, and each of us waits for the other.
+            self.stdin = None if terminal else os.fdopen(os.open(streams[0], os.O_WRONLY), "w")
+            self.stdout, self.stderr = (os.fdopen(os.open(one, os.O_RDONLY)) for one in streams[1:])
+
+    def wait(self):
+        """Wait until it has ended by itself; return its exit code."""
+        if self.stdin:
+            self.stdin.close()
+        if self._code is None:
+            self._code = self._loaded.ask({"wait": self.pid})
+        return self._code
+
+    def terminate(self):
+        """Tell it to end, as a service manager does, and return its exit code."""
+        os.kill(self.pid, signal.SIGTERM)
+        return self.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self._code is None:
+            os.kill(self.pid, signal.SIGKILL)
+            self.wait()
+        self.stdout.close()
+        self.stderr.close()
+
+
+def _facts(words, environment, folder, streams):
+    return {
+        "words": words,
+        "environment": dict(environment),
+        "folder": str(folder or Path.cwd()),
+        "streams": streams,
+    }
+
 
 class _Loaded:
     """The process that has loaded the program and forks."""
@@ -52,19 +106,17 @@ class _Loaded:
             text=True,
         )
 
+    def ask(self, facts):
+        """Say what is to be done, and return the number that is the answer."""
+        print(json.dumps(facts), file=self.process.stdin, flush=True)
+        return int(self.process.stdout.readline())
+
     def run(self, words, environment, folder, stdin):
         """Return (exit code, stdout, stderr) of one command; -9 for one that was not done in time."""
         with tempfile.TemporaryDirectory() as place:
             streams = [str(Path(place) / name) for name in ("in", "out", "err")]
             Path(streams[0]).write_text(stdin)
-            facts = {
-                "words": words,
-                "environment": dict(environment),
-                "folder": str(folder or Path.cwd()),
-                "streams": streams,
-            }
-            print(json.dumps(facts), file=self.process.stdin, flush=True)
-            ended = int(self.process.stdout.readline())
+            ended = self.ask(_facts(words, environment, folder, streams))
             return ended, *(Path(one).read_text() for one in streams[1:])
 
 
@@ -74,25 +126,32 @@ def _loaded():
 
 
 def serve():
-    """Fork for each line of standard input, until its end; answer with the exit code."""
+    """Fork for each line of standard input, until its end; answer with the exit code, or with the pid of what goes on."""
     run = _load()
     for line in sys.stdin:
         facts = json.loads(line)
+        if child := facts.get("wait"):
+            print(_wait(child), flush=True)
+            continue
         child = os.fork()
         if child == 0:
             _become(facts, run)
-        print(_wait(child), flush=True)
+        print(child if facts.get("goes_on") else _wait(child), flush=True)
 
 
 def _load():
-    """Return what runs a command, with all done that is the same for every one: three quarters of the time of a short one."""
+    """Return what runs a command, with all done that is the same for every one: most of the time of each."""
     from sqlalchemy import orm
     from typer.main import get_command
 
+    from newsletter import languages
     from newsletter.cli import commands, door
+    from newsletter.composer import inlining
 
     tree = get_command(commands.app)
     orm.configure_mappers()
+    languages.worded("mail.friend")  # by which the English is read
+    inlining.layout_of(None).inline("<p>A page, for the style sheet to be read.</p>")
     gc.collect()
     gc.freeze()  # a fork's collector need not walk through it, nor copy its pages
     return lambda: door.run(tree)

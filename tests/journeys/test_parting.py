@@ -147,9 +147,9 @@ def test_an_answer_to_an_old_mail_counts_for_a_year(made, mails):
     assert letters(made)[0][0] == "leave"
 
 
-def test_through_the_intake(made, tmp_path, mails):
+def test_through_the_intake(made, mails):
     """The whole way: a mail server hands it over, and the reader is gone."""
-    with intaking(made, tmp_path) as ready:
+    with intaking(made) as ready:
         port = int(ready["lmtp"].rpartition(":")[2])
         letter = answers.outlook(mails["ann@example.org"][1], "ann@example.org", "Remove me", only_html=True)
         assert fakes.hand_over(port, "ann@example.org", US, letter)[0] == 250

@@ -1,10 +1,11 @@
-"""What comes back, through the doors: real PostgreSQL, a real relay, the intake as a process of its own, LMTP over a socket."""
+"""What comes back, through the doors: real PostgreSQL, a real relay, the intake as a process of its own, LMTP over a socket.
+
+The intake is a fork of the loaded program (tests/fakes/program.py); the real one is begun by tests/cli/test_intake.py.
+"""
 
 import email
 import email.policy
 import json
-import subprocess
-import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -16,6 +17,7 @@ from newsletter.ledger import books
 from newsletter.subscribers.consent import Basis
 from tests import house
 from tests.fakes import returns
+from tests.fakes.program import Program
 from tests.fakes.relay import Relay
 from tests.journeys import workers
 
@@ -42,23 +44,18 @@ def made(tmp_path, database_urls, relay):
 
 
 @contextmanager
-def intaking(made, tmp_path, *more):
+def intaking(made, *more):
     """Run the intake until the block ends; yield its ready document."""
     environment = workers.environment(made) | {"NEWSLETTER_BOUNCE_DOMAIN": DOMAIN, "NEWSLETTER_LMTP": "127.0.0.1:0"}
-    command = [sys.executable, "-m", "newsletter", "intake", "--json", *more]
-    with (tmp_path / "intake.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=workers.ROOT, env=environment, stdout=subprocess.PIPE, stderr=log)
-        try:
-            yield json.loads(process.stdout.readline())
-        finally:
-            process.terminate()
-            assert process.wait(20) == 0
+    with Program(environment).begin("intake", "--json", *more) as intake:
+        yield json.loads(intake.stdout.readline())
+        assert intake.terminate() == 0
 
 
 @pytest.fixture
-def port(made, tmp_path):
+def port(made):
     """The port of a running intake whose self-test has passed."""
-    with intaking(made, tmp_path) as ready:
+    with intaking(made) as ready:
         assert (ready["domain"], ready["self_test"]) == (DOMAIN, True)
         yield int(ready["lmtp"].rpartition(":")[2])
 
@@ -387,7 +384,7 @@ def test_the_mailto_is_printed_only_where_mail_is_read(made, tmp_path, relay):
     house.add_readers(made, tmp_path, READERS)
     send(made, tmp_path, "The well runs dry")
     assert b"mailto:" not in relay.of("ann@example.org")[1].partition(b"\r\n\r\n")[0]
-    with intaking(made, tmp_path):
+    with intaking(made):
         send(made, tmp_path, "It rains")
     head = relay.of("ann@example.org")[1].partition(b"\r\n\r\n")[0]
     assert b"<mailto:leave@bounce.sarand.example?subject=" in head
@@ -405,7 +402,7 @@ def test_a_folder_of_mail_is_worked_off(made, tmp_path, relay):
     report = f"Return-Path: <>\r\nDelivered-To: {path}\r\n".encode() + returns.dsn(message, "ann@example.org")
     (box / "new" / "1.again").write_bytes(report)
     (box / "new" / "2.again").write_bytes(report)
-    with intaking(made, tmp_path, "--maildir", str(box)) as ready:
+    with intaking(made, "--maildir", str(box)) as ready:
         assert ready["self_test"] is True
     assert list((box / "new").iterdir()) == []
     assert {file.name.partition(":")[0] for file in (box / "cur").iterdir()} >= {"1.again", "2.again"}
