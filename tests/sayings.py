@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -85,6 +85,13 @@ def _part(node: ast.expr) -> str:
 def _ids(pattern: str) -> Iterator[str]:
     if _ID.fullmatch(pattern) and not pattern.startswith(ANY):
         yield pattern
+
+
+def meant(pattern: str, ids: Set[str]) -> Set[str]:
+    """Return the ids that a pattern stands for: most are one id, letter by letter."""
+    if ANY in pattern:
+        return {name for name in ids if re.fullmatch(pattern, name)}
+    return {re.sub(r"\\(.)", r"\1", pattern)} & ids
 
 
 def in_templates() -> dict[str, str]:

@@ -7,7 +7,7 @@ import gettext
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Set
 from functools import cache
 
 import babel
@@ -53,12 +53,12 @@ def template(domain: str) -> Catalog:
     return catalogues.read(catalogues.place("en", domain))
 
 
-def unworded(said: dict[str, str], ids: Iterable[str]) -> list[str]:
+def unworded(said: dict[str, str], ids: Set[str]) -> list[str]:
     """Return what is said without being worded, each with language, file and id."""
     return [
         f"en: {where} says {one.replace(chr(92), '').replace(sayings.ANY, '…')}, and no template words it."
         for one, where in said.items()
-        if not any(re.fullmatch(one, name) for name in ids)
+        if not sayings.meant(one, ids)
     ]
 
 
@@ -81,7 +81,7 @@ def test_a_file_is_whole_and_true(language: str, domain: str) -> None:
 def test_whatever_a_page_can_say_is_there_in_every_language() -> None:
     """Whoever approves an alert at night is refused in their own language, whichever part of the house refuses."""
     said = reaching.said(reaching.reached(DOORS))
-    ids = {name for name in known() if any(re.fullmatch(one, name) for one in said)}
+    ids = {name for one in said for name in sayings.meant(one, known())}
     assert len(ids) > 400, "the walk still finds what pages say"
     assert not ids & {"keys.live", "embedded.no-redis"}, "and not all there is"
     whole = {name for domain in COMPLETE for name in catalogues.entries(template(domain))}
@@ -100,8 +100,7 @@ def test_what_a_reader_s_template_says_is_a_reader_s_sentence(path) -> None:
     """A sentence of the team's domains may be there in English alone."""
     before = sayings.PREFIX[path.relative_to(sayings.ROOT).parts[1]]
     for one in sayings.of_template(path.read_text(encoding="utf-8"), before):
-        meant = [name for name in known() if re.fullmatch(one, name)]
-        assert any(languages.for_readers(name) for name in meant), one
+        assert any(languages.for_readers(name) for name in sayings.meant(one, known())), one
 
 
 def test_an_id_stands_in_one_place() -> None:
