@@ -39,22 +39,11 @@ def test_a_migration_that_fails_in_the_middle_leaves_the_database_as_it_was(empt
     assert migrations.upgrade(url)[:3] == ["0020", "0021", "0022"]
 
 
-def test_errands_that_were_done_hold_no_refusal_afterwards(empty_database_urls):
-    """They held JSON's null, which no question for NULL finds."""
-    url = empty_database_urls.owner
-    at(url, "0036")
-    with connect(url) as owner:
-        owner.execute("""
-            INSERT INTO errand (act, done_at, refused) VALUES
-                ('check', now(), 'null'), ('check', now(), '{"message": "errand.failed", "facts": {}}'), ('check', NULL, NULL)
-        """)
-        assert "0037" in migrations.upgrade(url)
-        found = owner.execute("SELECT refused IS NULL, refused ->> 'message' FROM errand ORDER BY id").fetchall()
-    assert found == [(True, None), (False, "errand.failed"), (True, None)]
+def test_errands_and_questions_of_before_the_update_mean_what_they_did(empty_database_urls):
+    """Errands held JSON's null, which no question for NULL finds.
 
-
-def test_what_was_asked_before_the_update_means_what_it_said_then(empty_database_urls):
-    """A mail that lies in somebody's box must not be worth less, or more, than on the day it went; nobody is asked after weeks."""
+    A mail that asks must not be worth less, or more, than on the day it went, in whosever box it lies; nobody is asked after weeks.
+    """
     url = empty_database_urls.owner
     at(url, "0036")
     rows = (
@@ -65,6 +54,10 @@ def test_what_was_asked_before_the_update_means_what_it_said_then(empty_database
         (b"4", "beside", False, "9 days", [2]),
     )
     with connect(url) as owner:
+        owner.execute("""
+            INSERT INTO errand (act, done_at, refused) VALUES
+                ('check', now(), 'null'), ('check', now(), '{"message": "errand.failed", "facts": {}}'), ('check', NULL, NULL)
+        """)
         owner.execute("INSERT INTO mailbox (provider, domain_index) VALUES ('other', '')")
         for pending, state, asked, ago, wanted in rows:
             owner.execute(
@@ -72,10 +65,11 @@ def test_what_was_asked_before_the_update_means_what_it_said_then(empty_database
                 " SELECT %s, '', %s, min(id), now() - %s::interval, CASE WHEN %s THEN now() END, %s FROM mailbox",
                 (pending, state, ago, asked, wanted),
             )
-    migrations.upgrade(url)
-    with connect(url) as owner:
-        found = owner.execute("SELECT named, again_at IS NOT NULL FROM signup ORDER BY pending").fetchall()
-    assert found == [([1], False), ([], False), ([], True), ([], False)]
+        assert "0037" in migrations.upgrade(url)
+        errands = owner.execute("SELECT refused IS NULL, refused ->> 'message' FROM errand ORDER BY id").fetchall()
+        asked = owner.execute("SELECT named, again_at IS NOT NULL FROM signup ORDER BY pending").fetchall()
+    assert errands == [(True, None), (False, "errand.failed"), (True, None)]
+    assert asked == [([1], False), ([], False), ([], True), ([], False)]
 
 
 def test_languages_have_one_spelling_afterwards(empty_database_urls):
@@ -100,8 +94,25 @@ def test_languages_have_one_spelling_afterwards(empty_database_urls):
             owner.execute("UPDATE subscriber SET language = 'FA' WHERE language = 'en'")
 
 
-def test_what_operators_took_back_before_the_update_is_nobody_s_word(empty_database_urls):
-    """Else the readers of an attack that was taken back last year stay barred by a no that they never said."""
+ALERTS = (
+    # state of the alert, state of what takes it back, and what that is afterwards
+    ("done", "cancelled", "draft"),
+    ("retracted", "cancelled", "cancelled"),
+    ("done", "draft", "draft"),
+    ("retracted", "done", "done"),
+)
+ADD = (
+    "INSERT INTO mailing (kind, lane, subject, state, fingerprint, retracts)"
+    " VALUES (%s, 'urgent', '', %s, 'x', %s) RETURNING id"
+)
+
+
+def test_what_was_taken_back_or_given_up_before_the_update(empty_database_urls):
+    """What operators took back is nobody's word: else readers of last year's attack stay barred by a no that they never said.
+
+    What takes an alert back lies ready again: it was cancelled like any draft, and the wrong page could never be taken back; one of
+    long ago mails nobody now.
+    """
     url = empty_database_urls.owner
     at(url, "0054")
     with connect(url) as owner:
@@ -120,35 +131,15 @@ def test_what_operators_took_back_before_the_update_is_nobody_s_word(empty_datab
                 (1, 'withdrawn', 'digest:1', '2026-03-02 09:00Z'), (1, 'withdrawn', 'topic:1', '2026-03-02 10:00Z'),
                 (1, 'withdrawn', 'digest:1', '2026-03-02 11:00Z')
         """)
-        migrations.upgrade(url)
-        found = owner.execute(
-            "SELECT undoes, purpose FROM consent_event WHERE kind = 'withdrawn' ORDER BY id"
-        ).fetchall()
-    assert found == [(1, "digest:1"), (2, "topic:1"), (None, "digest:1"), (3, "topic:1")]
-
-
-def test_what_was_given_up_and_takes_an_alert_back_lies_ready_again(empty_database_urls):
-    """It was cancelled like any draft, and the wrong page could never be taken back; one of long ago mails nobody now."""
-    url = empty_database_urls.owner
-    at(url, "0054")
-    made = (
-        # state of the alert, state of what takes it back, and what that is afterwards
-        ("done", "cancelled", "draft"),
-        ("retracted", "cancelled", "cancelled"),
-        ("done", "draft", "draft"),
-        ("retracted", "done", "done"),
-    )
-    add = (
-        "INSERT INTO mailing (kind, lane, subject, state, fingerprint, retracts)"
-        " VALUES (%s, 'urgent', '', %s, 'x', %s) RETURNING id"
-    )
-    with connect(url) as owner:
-        for alert, back, _ in made:
-            number = owner.execute(add, ("alert", alert, None)).fetchone()[0]
-            owner.execute(add, ("retraction", back, number))
+        for alert, back, _ in ALERTS:
+            number = owner.execute(ADD, ("alert", alert, None)).fetchone()[0]
+            owner.execute(ADD, ("retraction", back, number))
         assert "0058" in migrations.upgrade(url)
+        withdrawn = "SELECT undoes, purpose FROM consent_event WHERE kind = 'withdrawn' ORDER BY id"
+        found = owner.execute(withdrawn).fetchall()
+        assert found == [(1, "digest:1"), (2, "topic:1"), (None, "digest:1"), (3, "topic:1")]
         found = owner.execute("SELECT state FROM mailing WHERE kind = 'retraction' ORDER BY id").fetchall()
-        assert [state for (state,) in found] == [after for _, _, after in made]
+        assert [state for (state,) in found] == [after for _, _, after in ALERTS]
         with pytest.raises(psycopg.errors.CheckViolation, match="a_retraction_stays"):
             owner.execute("UPDATE mailing SET state = 'cancelled' WHERE kind = 'retraction'")
 
