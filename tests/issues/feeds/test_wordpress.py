@@ -195,11 +195,11 @@ def growth(count: int) -> tuple[int, int]:
     return number, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - settled) // 1024
 
 
-def test_memory_stays_flat_over_20_000_posts() -> None:
-    """A site's whole history on a small machine: one item in memory at a time, in a process of its own that can be measured."""
-    code = "from tests.issues.feeds.test_wordpress import growth; print(*growth(20_000))"
+def test_memory_stays_flat_over_a_site_s_whole_history() -> None:
+    """On a small machine: one item in memory at a time, in a process of its own that can be measured."""
+    code = "from tests.issues.feeds.test_wordpress import growth; print(*growth(5_000))"
     root = Path(__file__).parents[3]
     ran = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     number, grown = map(int, ran.stdout.split())
-    assert number == 20_000
-    assert grown < 10
+    assert number == 5_000
+    assert grown < 2, "half a kilobyte of each post that was read"
