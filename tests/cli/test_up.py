@@ -38,19 +38,17 @@ def up(program, redis_url):
 
 @pytest.mark.timeout(240)
 def test_everything_says_when_it_is_ready(up):
-    """A script that waits for the document of `up` opens a page next; a second `up` must not run beside the first."""
+    """A script that waits for the document of `up` opens a page next; a second `up` must not run beside the first.
+
+    The drill has an hour by itself: nobody sets what they have not heard of, and a lane that is never tried fails in the night in
+    which it is needed.
+    """
     beside, port, document = up
     assert document["base_url"] == f"http://127.0.0.1:{port}"
     page = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     page.request("GET", "/readyz")
     assert page.getresponse().status == 200
     assert "in use" in beside.run("up", "--port", str(port), code=1)[1]
-
-
-@pytest.mark.timeout(240)
-def test_the_drill_has_an_hour_by_itself(up):
-    """Nobody sets what they have not heard of; a lane that is never tried fails in the night in which it is needed."""
-    _, _, document = up
     ours = f"NEWSLETTER_BASE_URL={document['base_url']}".encode()
     found = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/environ") if readable(path)]
     parts = [one for one in found if ours in one and b"NEWSLETTER_DRILL_AT=06:10" in one]
@@ -78,16 +76,21 @@ def readable(path):
         ({"DRILL_AT_FILE": "/run/secrets/hour"}, False),
     ],
 )
-def test_it_is_drilled_where_mail_could_go_and_nobody_said_otherwise(program, said, drills):
+def test_it_is_drilled_where_mail_could_go_and_nobody_said_otherwise(tmp_path, said, drills):
     """A machine on which nobody has set a sender yet must not call people each morning to say so."""
-    environment = program.environment | {f"NEWSLETTER_{name}": value for name, value in said.items()}
+    usual = {
+        "SENDER": "Friends of Sarand <news@sarand.example>",
+        "POSTAL_ADDRESS": "7 Lantern Yard, London",
+        "RELAY_URL": "smtp://127.0.0.1:9",
+    }
+    environment = {f"NEWSLETTER_{name}": value for name, value in (usual | said).items()}
     chosen = settings.read(
         sender=environment["NEWSLETTER_SENDER"],
         postal_address=environment["NEWSLETTER_POSTAL_ADDRESS"],
         relay_url=environment["NEWSLETTER_RELAY_URL"],
         relay_url_urgent=environment.get("NEWSLETTER_RELAY_URL_URGENT"),
-        home=environment["NEWSLETTER_HOME"],
-        keys=environment["NEWSLETTER_KEYS"],
+        home=tmp_path / "home",
+        keys=tmp_path / "keys.json",
     )
     assert running.morning(chosen, environment) == ({"NEWSLETTER_DRILL_AT": "06:10"} if drills else {})
 
