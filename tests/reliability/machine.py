@@ -28,12 +28,13 @@ def wait_for(seen: Callable[[], object], *, seconds: float = 60, every: float = 
     """Wait until something is so, and fail when it is not in time.
 
     The time of a busy machine counts for less: what is late because others have the cores has not failed. Claims about time are
-    measured by themselves.
+    measured by themselves. What takes long is looked for less often: a look may cost as much as what is waited for.
     """
     spent, last = 0.0, time.monotonic()
+    began = last
     while not seen():
         assert spent < seconds, f"not within {seconds:g} s: {what or seen}"
-        time.sleep(every)
+        time.sleep(max(every, (last - began) / 50))
         now = time.monotonic()
         spent += (now - last) / max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
         last = now
