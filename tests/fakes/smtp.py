@@ -28,6 +28,7 @@ class Sink:
 
     delay_seconds     how long each final dot waits for its answer
     command_seconds   how long every other command does
+    held              whether a message waits for its answer still, by its content
     said              every MAIL and RCPT command
     holding           messages that are here and have no answer yet
     tls               offers STARTTLS with these certificates; `always_tls` speaks it from the first byte
@@ -39,6 +40,7 @@ class Sink:
     extensions: tuple[str, ...] = ("SIZE 33554432", "8BITMIME", "SMTPUTF8", "PIPELINING")
     delay_seconds: Callable[[], float] = lambda: 0.0
     command_seconds: float = 0.0
+    held: Callable[[bytes], bool] = lambda _content: False
     hang_up: Callable[[str], bool] = lambda _recipient: False
     tls: ssl.SSLContext | None = None
     always_tls: bool = False
@@ -108,6 +110,10 @@ class Sink:
             self.holding += 1
             await asyncio.sleep(delay)
             self.holding -= 1
+        self.holding += 1
+        while self.held(body):  # noqa: ASYNC110 (whoever says so sits in another thread)
+            await asyncio.sleep(0.02)
+        self.holding -= 1
         if refusal := self.refuse_body(recipient):
             return refusal
         self.messages.append(Message(sender, recipient, body[:-3].replace(b"\r\n..", b"\r\n."), time.monotonic()))
