@@ -1,8 +1,6 @@
 """What the documents say is true of the code: links lead somewhere, commands exist, states are named."""
 
 import re
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -88,12 +86,6 @@ def test_the_glossary_names_every_state():
     """One word for each thing: also for the person who reads the books."""
     text = (ROOT / "docs/glossary.md").read_text(encoding="utf-8").lower()
     assert [state for state in (*DeliveryState, *State) if state not in text] == []
-
-
-def test_the_readme_s_first_command_runs():
-    """`newsletter --help` is what everybody tries first."""
-    found = subprocess.run([sys.executable, "-m", "newsletter", "--help"], capture_output=True, text=True, check=True)
-    assert "alerts" in found.stdout
 
 
 def test_the_api_of_the_documents_is_the_one_of_its_description():

@@ -2,12 +2,7 @@
 
 import typing
 
-import pytest
-
 from newsletter.cli.commands import app
-from tests.cli.test_commands import program
-
-__all__ = ["program"]
 
 
 def commands(group, path=()):
@@ -33,18 +28,3 @@ def test_every_number_that_is_asked_for_has_bounds():
                 bounds[*words, name] = getattr(told, "min", None), getattr(told, "max", None)
     assert len(bounds) > 50
     assert [one for one, (least, most) in bounds.items() if least is None or most is None] == []
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("replies", "show", "99999999999999999999"),
-        ("replies", "list", "--limit", "-1"),
-        ("operators", "disable", "99999999999999999999"),
-        ("signups", "held", "--since", "99999999999"),
-    ],
-)
-def test_a_number_beyond_its_bounds_is_a_sentence(program, words):
-    """Each of these was a page of Python."""
-    out, sentence = program.run(*words, code=2)
-    assert (out, len(sentence.strip()) > 20) == ("", True)
