@@ -42,34 +42,37 @@ def letters(made):
 ALL = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 2)]
 
 
-@pytest.mark.parametrize("program", WRITE)
-def test_who_answers_unsubscribe_leaves_the_digest_it_was_of(made, mails, program):
+def test_who_answers_unsubscribe_leaves_the_digest_it_was_of(made, mails):
     """Many know no other way. They leave what they answered, at once, and nothing else; there is nothing to be read."""
-    letter = WRITE[program](mails["ann@example.org"][1], "Ann <Ann@example.org>", "Please unsubscribe me")
-    assert take(made, "ann@example.org", letter) is Done.LEFT
-    assert ask(made, TAKE) == ALL[1:]
-    assert ask(made, "SELECT purpose FROM consent_event WHERE kind = 'withdrawn'") == [("digest:1",)]
-    assert letters(made) == []
-    before = everything(made)
-    assert take(made, "ann@example.org", letter) is Done.LEFT
-    assert everything(made) == before, "twice is the same"
+    left = set()
+    for number, (reader, write) in enumerate(zip(READERS, WRITE.values(), strict=True), 1):
+        letter = write(mails[reader][1], f"Reader <{reader.capitalize()}>", "Please unsubscribe me")
+        assert take(made, reader, letter) is Done.LEFT, write
+        left.add((number, 1))
+        assert ask(made, TAKE) == [one for one in ALL if one not in left], write
+        assert ask(made, "SELECT purpose FROM consent_event WHERE kind = 'withdrawn'") == [("digest:1",)] * number
+        assert letters(made) == [], write
+        before = everything(made)
+        assert take(made, reader, letter) is Done.LEFT, write
+        assert everything(made) == before, "twice is the same"
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
+def test_it_is_heard_in_the_reader_s_own_words(made, tmp_path, relay):
+    """Readers at risk write in their own language, and an English answer may be read over their shoulder."""
+    said = (
         "لغو اشتراک",
         "إلغاء الاشتراك",
         "سلام\nلطفا مرا حذف کنید",
         "السلام عليكم\nألغوا اشتراكي من فضلكم",
         "Dear Friends,\n\nplease remove me",
-    ],
-)
-def test_it_is_heard_in_the_reader_s_own_words(made, mails, words):
-    """Readers at risk write in their own language, and an English answer may be read over their shoulder."""
-    letter = answers.gmail(mails["ben@example.org"][1], "ben@example.org", words)
-    assert take(made, "ben@example.org", letter) is Done.LEFT
-    assert (2, 1) not in ask(made, TAKE)
+    )
+    readers = house.addresses(len(said))
+    house.add_readers(made, tmp_path, readers)
+    send(made, tmp_path, "The well runs dry")
+    for number, (reader, words) in enumerate(zip(readers, said, strict=True), 1):
+        letter = answers.gmail(relay.of(reader)[1], reader, words)
+        assert take(made, reader, letter) is Done.LEFT, words
+        assert [one for one, _ in ask(made, TAKE)] == list(range(number + 1, len(said) + 1)), words
 
 
 def test_what_is_planned_for_them_is_cancelled(made, mails, tmp_path):
