@@ -37,8 +37,8 @@ def addresses(
         return
     now = database.now(session)
     for ids, reason in ((dead, Reason.DEAD), (full, Reason.QUOTA)):
-        for delivery_id in ids:
-            suppression.weigh(session, rows[delivery_id].mailbox_id, Word(reason, SaidBy.REPLY), now=now)
+        said_of = [rows[delivery_id].mailbox_id for delivery_id in ids]
+        suppression.weigh_all(session, said_of, Word(reason, SaidBy.REPLY), now=now)
     suppression.arrived(session, taken, said_by=SaidBy.REPLY, at=now, now=now)
 
 

@@ -121,10 +121,20 @@ def weigh(session: Session, mailbox_id: int, word: Word, *, now: datetime) -> bo
     A dead address and a complaint are enough at once. A full mailbox is when it was full on three days over a fortnight at
     least, and nothing arrived there meanwhile (standards §16).
     """
-    if word.reason is Reason.QUOTA and not _full_for_long(session, mailbox_id, now=now):
-        return False
-    facts = {"mailbox_id": mailbox_id, "reason": word.reason, "at": now, "said_by": word.said_by}
-    return any(session.execute(_first_hand(postgresql.insert(Suppression).values(facts))).scalars())
+    return weigh_all(session, [mailbox_id], word, now=now) > 0
+
+
+def weigh_all(session: Session, mailbox_ids: Iterable[int], word: Word, *, now: datetime) -> int:
+    """Weigh the same of several mailboxes; return how many are suppressed by this."""
+    enough = sorted(set(mailbox_ids))
+    if word.reason is Reason.QUOTA:
+        enough = [one for one in enough if _full_for_long(session, one, now=now)]
+    if not enough:
+        return 0
+    said = (literal(word.reason.value), literal(now), literal(word.said_by.value))
+    entries = select(func.unnest(cast(enough, ARRAY(BigInteger))), *said)
+    made = postgresql.insert(Suppression).from_select(["mailbox_id", "reason", "at", "said_by"], entries)
+    return sum(session.execute(_first_hand(made)).scalars())
 
 
 def _full_for_long(session: Session, mailbox_id: int, *, now: datetime) -> bool:
