@@ -5,7 +5,7 @@ less has its own at each relay, with the same shares: it counts what one relay b
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -71,26 +71,26 @@ class Pace:
 
     def pay(self, session: Session, lane: Lane, messages: int, *, now: datetime) -> None:
         """Count messages as granted."""
-        given = self._count(session, lane, messages, now=now)
-        if given is not None:
-            self._give(session, seconds.with_more(given, messages, now=now))
+        self._count(session, lane, messages, lambda given: seconds.with_more(given, messages, now=now), now=now)
 
     def take_back(self, session: Session, lane: Lane, granted: Sequence[datetime], *, now: datetime) -> None:
         """Count messages as not begun that were granted then."""
-        given = self._count(session, lane, -len(granted), now=now)
-        if given is not None:
-            self._give(session, seconds.with_less(given, granted, now=now))
+        self._count(session, lane, -len(granted), lambda given: seconds.with_less(given, granted, now=now), now=now)
 
-    def _count(self, session: Session, lane: Lane, messages: int, *, now: datetime) -> Given | None:
-        """Have the buckets pay; return what was given in the last second, None where that does not matter."""
+    def _count(
+        self, session: Session, lane: Lane, messages: int, following: Callable[[Given], Given], *, now: datetime
+    ) -> None:
+        """Have the buckets pay, and write down what was given in the last second where that matters."""
         rows = self._rows(session)
-        own = self._own(lane, rows, now)
-        for name, rate in ((ALL, self.rate), (str(lane), own)):
-            session.execute(_PAY, self._place | {"lane": name, "seconds": messages / rate, "now": now})
-        return rows[ALL].given if self.burst is None and ALL in rows else None
-
-    def _give(self, session: Session, given: Given) -> None:
-        session.execute(_GIVE, self._place | {"lane": ALL, "given": given})
+        rates = {ALL: self.rate, str(lane): self._own(lane, rows, now)}
+        facts = {
+            "now": now,
+            "all": ALL,
+            "lanes": list(rates),
+            "seconds": [messages / rate for rate in rates.values()],
+            "given": following(rows[ALL].given) if self.burst is None and ALL in rows else None,
+        }
+        session.execute(_PAY, self._place | facts)
 
     @property
     def _place(self) -> dict[str, object]:
@@ -143,12 +143,12 @@ _GIVEN = text("SELECT given FROM relay_pace WHERE relay = :relay AND provider = 
 _FORGIVE = text("""
     UPDATE relay_pace SET paid_until = :until WHERE relay = :relay AND provider = :provider AND lane = :lane
 """)
-_GIVE = text("""
-    UPDATE relay_pace SET given = CAST(:given AS bigint[]) WHERE relay = :relay AND provider = :provider AND lane = :lane
-""")
 _PAY = text("""
-    UPDATE relay_pace SET paid_until = greatest(paid_until, CAST(:now AS timestamptz)) + make_interval(secs => :seconds)
-    WHERE relay = :relay AND provider = :provider AND lane = :lane
+    UPDATE relay_pace p
+    SET paid_until = greatest(p.paid_until, CAST(:now AS timestamptz)) + make_interval(secs => w.seconds),
+        given = CASE WHEN p.lane = :all THEN coalesce(CAST(:given AS bigint[]), p.given) ELSE p.given END
+    FROM unnest(CAST(:lanes AS text[]), CAST(:seconds AS float8[])) AS w (lane, seconds)
+    WHERE p.relay = :relay AND p.provider = :provider AND p.lane = w.lane
 """)
 
 
