@@ -13,12 +13,6 @@ from newsletter.relay.target import Relay
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 
 
-@pytest.fixture
-def session(newsletter):
-    with newsletter.parts.database.transaction() as session:
-        yield session
-
-
 def slowed(session, where, pace):
     """Return a relay with this pace, its own or that of the provider behind it."""
     if where == "relay":
@@ -30,7 +24,8 @@ def slowed(session, where, pace):
 
 def grant(session, relay, lane, want, *, now):
     """Grant at the pace that the provider taught, as if it had been taught a moment ago: it is not raised meanwhile."""
-    session.execute(text("UPDATE provider_pace SET changed_at = :now"), {"now": now})
+    if relay.rate is None:
+        session.execute(text("UPDATE provider_pace SET changed_at = :now"), {"now": now})
     return throttle.grant(session, relay, lane, "google", want, now=now)
 
 
@@ -40,7 +35,7 @@ def test_four_greedy_children_leave_an_alert_and_service_mail_their_share(sessio
     relay = slowed(session, where, 5)
     children = [(Lane.BULK, 250)] * 4 + [(Lane.URGENT, 250), (Lane.TRANSACTIONAL, 5)]
     got, again = dict.fromkeys(Lane, 0), dict.fromkeys(range(6), 0.0)
-    for tick in range(2400):
+    for tick in range(800):
         for child in random.Random(tick).sample(range(6), 6):
             if tick * 0.05 < again[child]:
                 continue
@@ -48,9 +43,9 @@ def test_four_greedy_children_leave_an_alert_and_service_mail_their_share(sessio
             found = grant(session, relay, lane, want, now=NOON + timedelta(seconds=tick * 0.05))
             got[lane] += found.messages
             again[child] = tick * 0.05 + found.wait_seconds
-    assert 540 <= sum(got.values()) <= 610, "five a second, two minutes"
-    assert got[Lane.TRANSACTIONAL] >= 0.18 * 600
-    assert got[Lane.URGENT] >= 0.6 * 600
+    assert 180 <= sum(got.values()) <= 205, "five a second, forty seconds"
+    assert got[Lane.TRANSACTIONAL] >= 0.18 * 200
+    assert got[Lane.URGENT] >= 0.6 * 200
     assert got[Lane.BULK] > 0
 
 
@@ -72,25 +67,25 @@ def test_service_mail_gets_its_fifth_at_the_slowest_pace_too(session, where):
     """At one message in ten seconds it comes back when it was told to, and is not forgotten meanwhile."""
     relay = slowed(session, where, 0.1)
     got, again = dict.fromkeys(Lane, 0), dict.fromkeys((Lane.BULK, Lane.TRANSACTIONAL), 0.0)
-    for second in range(3600):
+    for second in range(1800):
         for lane in again:
             if second >= again[lane]:
                 found = grant(session, relay, lane, 1, now=NOON + timedelta(seconds=second))
                 got[lane] += found.messages
                 again[lane] = second + min(60.0, found.wait_seconds)  # a shard waits a minute at most
-    assert got[Lane.TRANSACTIONAL] >= 0.18 * 360
-    assert sum(got.values()) <= 361
+    assert got[Lane.TRANSACTIONAL] >= 0.18 * 180
+    assert sum(got.values()) <= 181
 
 
 def test_a_lane_alone_has_all_that_a_provider_gives(session):
     """On a quiet night a digest goes as fast as the provider bears."""
     relay = slowed(session, "provider", 5)
     got, seconds = 0, 0.0
-    while seconds < 60:
+    while seconds < 30:
         found = grant(session, relay, Lane.BULK, 250, now=NOON + timedelta(seconds=seconds))
         got += found.messages
         seconds += found.wait_seconds + 0.003
-    assert 290 <= got <= 302
+    assert 145 <= got <= 152
 
 
 def test_a_provider_that_one_relay_offended_is_not_slowed_at_another(session):
@@ -197,7 +192,7 @@ def test_no_second_holds_more_than_the_pace_whoever_asks(session, where):
     relay, dice = slowed(session, where, 56), random.Random(5)
     gone, again = [], [0.0] * 4
     children = [(Lane.BULK, 250), (Lane.BULK, 3), (Lane.URGENT, 250), (Lane.TRANSACTIONAL, 1)]
-    for tick in range(2000):
+    for tick in range(1000):
         for child in dice.sample(range(4), 4):
             if tick * 0.01 >= again[child]:
                 lane, want = children[child]
@@ -206,7 +201,7 @@ def test_no_second_holds_more_than_the_pace_whoever_asks(session, where):
                 gone += [tick * 0.01] * found.messages
                 again[child] = tick * 0.01 + found.wait_seconds + dice.choice((0, 0, 0.1))
     assert max(sum(start <= at < start + 0.999 for at in gone) for start in gone) <= 56
-    assert len(gone) >= 56 * 20 * 0.95, (
+    assert len(gone) >= 56 * 10 * 0.95, (
         "a fortieth is what may come late, and a part of them asks a tenth of a second late"
     )
 
@@ -216,7 +211,7 @@ def test_no_second_holds_more_than_the_pace_whoever_asks(session, where):
 def test_the_slowest_paces_are_reached_by_shards_that_a_sweep_finds(session, where, pace):
     """Given back and found every five seconds, a mailing at 0.4 a second got one in five and took twice as long as promised."""
     relay, dice, got, now, due = slowed(session, where, pace), random.Random(7), 0, 0.0, 0.0
-    for sweep in range(120):
+    for sweep in range(60):
         now = sweep * 5 + dice.random()
         while now >= due:
             found = grant(session, relay, Lane.BULK, 250, now=NOON + timedelta(seconds=now))
@@ -225,4 +220,4 @@ def test_the_slowest_paces_are_reached_by_shards_that_a_sweep_finds(session, whe
                 due = now + found.wait_seconds
                 break
             now += found.wait_seconds + 0.01
-    assert 0.93 * pace * 600 <= got <= pace * 600 + 5
+    assert 0.93 * pace * 300 <= got <= pace * 300 + 5
