@@ -30,11 +30,11 @@ def delivering(made, lane="bulk"):
         assert not thread.is_alive()
 
 
-def wait_for(seen, *, seconds=20):
+def wait_for(seen, *, seconds=20, every=0.01):
     deadline = time.monotonic() + seconds
     while not seen():
         assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.01)
+        time.sleep(every)
 
 
 def under_way(made, tmp_path, count=400):
@@ -105,7 +105,7 @@ def test_who_leaves_while_a_slow_relay_is_waited_for_gets_nothing_and_costs_nobo
             left = session.execute(text("SELECT mailbox_id FROM delivery ORDER BY position OFFSET 1 LIMIT 3")).scalars()
             for mailbox in left.all():
                 deliveries.cancel(session, mailbox, reason="left")
-        wait_for(lambda: status(newsletter, mailing).over, seconds=30)
+        wait_for(lambda: status(newsletter, mailing).over, seconds=30, every=0.2)
     found = status(newsletter, mailing)
     assert (found.state, found.accepted, found.cancelled, found.uncertain) == ("done", 8, 3, 1)
     assert len(sink.messages) == len({message.recipient for message in sink.messages}) == 9

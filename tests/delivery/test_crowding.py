@@ -185,8 +185,8 @@ def test_an_alert_does_not_wait_for_the_end_of_service_mail(small, crew, tmp_pat
     """It had no session of the only one until all thirty-five had gone; and these go on beside it, in turns."""
     service, urgent, *_ = crew
     small.most = 1
-    house.add_readers(service, tmp_path, [f"few{number}@example.org" for number in range(200)], digest="few")
-    for number in range(100):
+    house.add_readers(service, tmp_path, [f"few{number}@example.org" for number in range(120)], digest="few")
+    for number in range(70):
         joining.ask(service.parts, Wish(f"ann{number}@example.org", "en", {"few": "weekly"}))
     joining.work(service.parts)
     with working("transactional", service):

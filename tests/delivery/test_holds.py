@@ -73,7 +73,7 @@ def first(count, said):
 def test_after_its_hour_one_more_refusal_holds_nobody(made, sink, tmp_path):
     """What was refused before the hold held the whole group again, hour after hour, until the alert expired."""
     sink.refuse = first(300, BLOCKED)
-    number = sent(made, tmp_path, "gmail.com", each=1500)
+    number = sent(made, tmp_path, "gmail.com", each=400)
     made.deliver("urgent", seconds=20)
     assert status(made, number).due > 0
     sink.refuse = first(5, BLOCKED)
@@ -85,7 +85,7 @@ def test_after_its_hour_one_more_refusal_holds_nobody(made, sink, tmp_path):
 def test_what_comes_back_while_it_is_held_counts_no_more(made, sink, tmp_path):
     """Answers to what was in hand, and returns of what went before, would hold it for another hour as that one ends."""
     sink.refuse = first(300, BLOCKED)
-    number = sent(made, tmp_path, "gmail.com", each=1500)
+    number = sent(made, tmp_path, "gmail.com", each=400)
     made.deliver("urgent", seconds=20)
     with made.parts.database.transaction() as session:
         tallies.add(session, number, "google", Counts(policy=50))
@@ -96,7 +96,7 @@ def test_the_team_and_its_hook_are_told_once_and_the_page_says_until_when(made, 
     """It was silent: no mail, no call, and a page that promised everything for seven minutes past the hour."""
     author = crew.member(Role.SENDER)
     sink.refuse = first(300, BLOCKED)
-    number = sent(made, tmp_path, "gmail.com", "a.example", each=1100)
+    number = sent(made, tmp_path, "gmail.com", "a.example", each=400)
     made.deliver("urgent", seconds=20)
     found = alert.standing(pages.parts, number)
     [held] = found.refusals
@@ -116,11 +116,11 @@ def test_the_team_and_its_hook_are_told_once_and_the_page_says_until_when(made, 
 def test_a_promise_says_who_waits_and_until_when(made, sink, tmp_path):
     """All by 15:08, it said, with thirteen hundred held until four."""
     sink.refuse = first(300, BLOCKED)
-    number = sent(made, tmp_path, "gmail.com", each=1500)
+    number = sent(made, tmp_path, "gmail.com", each=1200)
     before = nights.now(made)
     with made.parts.database.transaction() as session:
-        all_soon = Promise(before + timedelta(minutes=1), (1500,), "rate")
-        promises.keep(session, number, Promised(1500, before, all_soon).facts)
+        all_soon = Promise(before + timedelta(minutes=1), (1200,), "rate")
+        promises.keep(session, number, Promised(1200, before, all_soon).facts)
     made.deliver("urgent", seconds=20)
     found = status(made, number)
     *_, (said, facts) = mailing.promise_kept(made.parts, found)
@@ -132,7 +132,7 @@ def test_a_promise_says_who_waits_and_until_when(made, sink, tmp_path):
 def test_whoever_has_looked_lets_it_go_on(made, sink, tmp_path):
     """Resume said that it was not paused: at night nobody guesses that one must pause it first."""
     sink.refuse = first(300, BLOCKED)
-    number = sent(made, tmp_path, "gmail.com", each=1500)
+    number = sent(made, tmp_path, "gmail.com", each=400)
     made.deliver("urgent", seconds=20)
     assert status(made, number).state == "sending"
     mailing.may(made.parts, number, State.SENDING)
@@ -152,7 +152,7 @@ def test_dead_addresses_hold_once_and_policy_again(made, sink, tmp_path, said, a
     Whether anybody pressed Resume or slept: the same dead addresses are no news in the next hour.
     """
     sink.refuse = lambda recipient: said if int(recipient[6:].split("@")[0]) % 4 == 0 else None
-    number = sent(made, tmp_path, "gmail.com", each=3000)
+    number = sent(made, tmp_path, "gmail.com", each=1000)
     made.deliver("urgent", seconds=20)
     assert status(made, number).due > 0
     if after == "its hour":
@@ -169,7 +169,7 @@ def test_dead_addresses_hold_once_and_policy_again(made, sink, tmp_path, said, a
 def test_dead_addresses_are_news_after_another_hold(made, sink, tmp_path):
     """Whoever let it go on after a block has not heard of the dead addresses: of these it is held once as well."""
     sink.refuse = first(300, BLOCKED)
-    number = sent(made, tmp_path, "gmail.com", each=3000)
+    number = sent(made, tmp_path, "gmail.com", each=1000)
     made.deliver("urgent", seconds=20)
     mailing.resume(made.parts, number)
     sink.refuse = lambda recipient: GONE if int(recipient[6:].split("@")[0]) % 4 == 0 else None

