@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 from sqlalchemy.dialects import registry
@@ -17,6 +18,10 @@ from tests.moulds import Moulds
 from tests.servers import Servers, Urls
 
 _RUN = pytest.StashKey[Path]()
+
+# A machine that has other things to do makes no example wrong: what must be quick is measured where it matters.
+hypothesis.settings.register_profile("patient", parent=hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("patient")
 
 registry.register("postgresql.psycopg", "tests.fakes.dialect", "OneForAll")
 # As the program logs a failure: without all that its frames hold, which of an engine is some hundred thousand lines, and minutes.
