@@ -1,6 +1,7 @@
 """Several relays with a pace each: a sender gives to all of them at once."""
 
 import time
+from collections import Counter
 
 import pytest
 from sqlalchemy import text
@@ -41,8 +42,12 @@ def test_one_sender_uses_the_paces_of_two_relays(sink, other_sink, tmp_path, dat
     while status(made, mailing).due and time.monotonic() < began + 30:
         if not made.deliver("bulk", seconds=15):
             time.sleep(0.05)
-    took = time.monotonic() - began
-    assert took < 96 / 12 * 1.3
+    went = sorted((message.at, one.port) for one in (sink, other_sink) for message in one.messages)
+    for many in (24, 48, 72):
+        assert min(Counter(port for _, port in went[:many]).get(one.port, 0) for one in (sink, other_sink)) >= many / 3
+    # A machine that has other things to do holds it up here and there, but not all along.
+    quickest = min(after - before for (before, _), (after, _) in zip(went, went[24:], strict=False))
+    assert quickest < 24 / 12 * 1.3, "one of them takes four seconds for as many"
     assert min(len(sink.messages), len(other_sink.messages)) >= 40
     had = [message.recipient for one in (sink, other_sink) for message in one.messages]
     assert sorted(had) == sorted(house.addresses(96)), "each of them once"
