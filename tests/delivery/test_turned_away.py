@@ -18,7 +18,7 @@ from tests import house
 from tests.fakes import smtp
 
 HOSTS = ("gmail.com", "outlook.com", "a.example")
-READERS = [f"reader{number}@{host}" for host in HOSTS for number in range(30)]
+READERS = [f"reader{number}@{host}" for host in HOSTS for number in range(20)]
 ALL = len(READERS)
 
 
