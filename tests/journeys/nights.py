@@ -1,5 +1,8 @@
 """What the stories of the night share: a product in which two readers are few, its pages, its team, and a text."""
 
+from contextlib import ExitStack, closing
+from functools import partial
+
 import pytest
 from sqlalchemy import text
 from webauthn.helpers import bytes_to_base64url
@@ -12,6 +15,7 @@ from newsletter.operators.passkeys import Site
 from newsletter.operators.roles import Role
 from newsletter.operators.sessions import Factor
 from tests import house
+from tests.fakes import smtp
 from tests.fakes.authenticator import Authenticator
 from tests.operators.crew import Crew
 
@@ -19,6 +23,32 @@ HOST = "news.sarand.example"
 SITE = Site(HOST, f"https://{HOST}", "Friends of Sarand")
 RULES = {"one_person_up_to": 2, "alone_after": 15, "codes_up_to": 5, "base_url": SITE.origin}
 TEXT = "# Lorries at Sarand\n\nFourteen lorries stand at the second gate.\n\n- Write <now>\n- Tell {{ name }}\n"
+
+TEAM = {
+    "author": lambda crew: crew.member(Role.SENDER),
+    "approver": lambda crew: crew.member(Role.APPROVER, name="Noor Holm"),
+    "holder": lambda crew: crew.member(Role.SENDER),
+    "signers": lambda crew: [crew.member(Role.APPROVER, name=name) for name in ("Noor Holm", "Omid Keller")],
+}
+BEGINNINGS = {*TEAM, "on_its_way"}
+
+
+@pytest.fixture
+def begun(request, moulds, tmp_path):
+    """How the night begins: a copy of a product in which those have enrolled already for whom the test asks."""
+    asked = frozenset(BEGINNINGS & set(request.fixturenames))
+    with moulds.copied(("night", asked), partial(begin, asked=asked), tmp_path) as begun:
+        yield begun
+
+
+@pytest.fixture
+def database_urls(request, servers):
+    """A fresh migrated database, or that of the night where a test asks for its people."""
+    if "begun" in request.fixturenames:
+        yield request.getfixturevalue("begun").urls
+        return
+    with servers.database() as urls:
+        yield urls
 
 
 @pytest.fixture
@@ -38,18 +68,50 @@ def pages(tmp_path, database_urls, sink, made):
 
 
 @pytest.fixture
-def crew(made, pages):
-    return Crew(made.parts.database, pages.parts.database)
+def crew(made, pages, begun):
+    return Crew(made.parts.database, pages.parts.database, before=begun.facts["enrolled"])
 
 
 @pytest.fixture
-def author(crew):
-    return crew.member(Role.SENDER)
+def author(begun):
+    return begun.facts["author"]
 
 
 @pytest.fixture
-def approver(crew):
-    return crew.member(Role.APPROVER, name="Noor Holm")
+def approver(begun):
+    return begun.facts["approver"]
+
+
+@pytest.fixture
+def holder(begun):
+    return begun.facts["holder"]
+
+
+@pytest.fixture
+def signers(begun):
+    return begun.facts["signers"]
+
+
+@pytest.fixture
+def on_its_way(begun):
+    """The number of an alert on its way to two, of which the team was told."""
+    return begun.facts["on_its_way"]
+
+
+def begin(urls, folder, *, asked):
+    """Make what a night begins with, of a fresh database: who of the team is asked for, and the alert on its way (`BEGINNINGS`)."""
+    with ExitStack() as stack:
+        sink = stack.enter_context(smtp.running(smtp.Sink()))
+        made = stack.enter_context(closing(house.build(folder, urls, sink.url, **RULES)))
+        web = stack.enter_context(closing(house.build(folder, urls, sink.url, web=True, **RULES)))
+        crew = Crew(made.parts.database, web.parts.database)
+        facts = {name: enrol(crew) for name, enrol in TEAM.items() if name in asked}
+        facts["enrolled"] = crew.count
+        if "on_its_way" in asked:
+            facts["on_its_way"] = locked(made, folder, facts["author"], 2)
+            alert.release(made.parts, facts["on_its_way"], by=facts["author"].id)
+            made.deliver("transactional")
+    return facts
 
 
 def write(tmp_path, words, name="alert.md"):

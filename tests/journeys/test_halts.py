@@ -31,6 +31,7 @@ from tests.journeys.nights import approver as approver
 from tests.journeys.nights import author as author
 from tests.journeys.nights import crew as crew
 from tests.journeys.nights import made as made
+from tests.journeys.nights import on_its_way as on_its_way
 from tests.journeys.nights import pages as pages
 from tests.journeys.test_turns import Act, waits
 
@@ -38,13 +39,9 @@ PAUSED_EARLIER = "UPDATE hook_call SET made_at = now() - interval '1 hour' WHERE
 
 
 @pytest.fixture
-def number(made, tmp_path, author, approver, sink):
+def number(made, author, approver, on_its_way):
     """An alert on its way to two, of which the team was told."""
-    number = nights.locked(made, tmp_path, author, 2)
-    alert.release(made.parts, number, by=author.id)
-    made.deliver("transactional")
-    sink.messages.clear()
-    return number
+    return on_its_way
 
 
 def told(made, sink):

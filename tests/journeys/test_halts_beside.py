@@ -10,6 +10,7 @@ from tests.journeys.nights import approver as approver
 from tests.journeys.nights import author as author
 from tests.journeys.nights import crew as crew
 from tests.journeys.nights import made as made
+from tests.journeys.nights import on_its_way as on_its_way
 from tests.journeys.nights import pages as pages
 from tests.journeys.test_halts import announced, mails, persian
 from tests.journeys.test_halts import number as number

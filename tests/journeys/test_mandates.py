@@ -23,6 +23,8 @@ from newsletter.operators.night import Fault, Rule
 from newsletter.operators.roles import NotAllowed, Role
 from tests import house
 from tests.journeys import nights
+from tests.journeys.nights import holder as holder
+from tests.journeys.nights import signers as signers
 from tests.journeys.test_forging import EDITED, attacker, forced, refused
 from tests.operators.crew import Crew
 
@@ -44,20 +46,10 @@ def made(tmp_path, database_urls, sink):
 
 
 @pytest.fixture
-def crew(made, tmp_path, database_urls, sink):
+def crew(made, tmp_path, database_urls, begun, sink):
     web = house.build(tmp_path, database_urls, sink.url, web=True, **nights.RULES)
-    yield Crew(made.parts.database, web.parts.database)
+    yield Crew(made.parts.database, web.parts.database, before=begun.facts["enrolled"])
     web.close()
-
-
-@pytest.fixture
-def holder(crew):
-    return crew.member(Role.SENDER)
-
-
-@pytest.fixture
-def signers(crew):
-    return [crew.member(Role.APPROVER, name="Noor Holm"), crew.member(Role.APPROVER, name="Omid Keller")]
 
 
 def words(made, frame="raid", **more):

@@ -30,16 +30,16 @@ class Member:
 
 
 class Crew:
-    """Adds operators as the worker, enrols them as the pages."""
+    """Adds operators as the worker, enrols them as the pages. before: how many there are already."""
 
-    def __init__(self, worker: Database, web: Database) -> None:
+    def __init__(self, worker: Database, web: Database, *, before: int = 0) -> None:
         self.worker, self.web = worker, web
-        self._number = 0
+        self.count = before
 
     def add(self, *roles: Role, name: str = "Mina Moradi", address: str = "") -> tuple[int, str]:
         """Add an operator and return their number and the link's token."""
-        self._number += 1
-        written = address or f"operator{self._number}@sarand.example"
+        self.count += 1
+        written = address or f"operator{self.count}@sarand.example"
         with self.worker.transaction() as session:
             now = database.now(session)
             added = people.add(session, EmailAddress.parse(written), name=name, given=roles or (Role.SENDER,), now=now)
@@ -61,7 +61,7 @@ class Crew:
         """Return an operator who may log in."""
         _, token = self.add(*roles, name=name)
         member = self.enrol(token, password=password)
-        member.address = f"operator{self._number}@sarand.example"
+        member.address = f"operator{self.count}@sarand.example"
         return member
 
     def session(self, member: Member, *, now: datetime | None = None) -> tuple[str, SessionView]:
