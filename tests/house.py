@@ -4,7 +4,7 @@ import csv
 import json
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ DIGEST = "weekly"
 def build(
     tmp_path: Path, urls: Urls, relay_url: str, *, redis_url: str | None = None, web: bool = False, **more: Any
 ) -> Newsletter:
-    """Return a product with keys of its own, and a weekly digest in English. `more`: further settings.
+    """Return a product with keys of its own, and a weekly digest, in English where there was none. `more`: further settings.
 
     web   as the pages run it: their role, and their part of the keys
     """
@@ -53,7 +53,7 @@ def build(
     }
     chosen = settings.read(**(usual | more))
     made = assembly.assemble(chosen, role="web" if web else "worker")
-    with made.parts.database.transaction() as session:
+    with made.parts.database.transaction() as session, suppress(digests.DigestExists):
         digests.add(session, DIGEST, name="The Weekly", languages=("en",), rhythm=Rhythm.WEEKLY)
     return made
 

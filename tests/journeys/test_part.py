@@ -41,11 +41,15 @@ def chosen(made, key, name, addresses):
 
 @pytest.fixture
 def water(newsletter, readers):
-    """Numbers of those who chose water: two who read English, three who read Persian; one of all chose the press."""
-    ids = [row.id for row in rows(newsletter, "SELECT id FROM subscriber ORDER BY id")]
+    return choose_water(newsletter)
+
+
+def choose_water(made):
+    """Return the numbers of those who choose water: two who read English, three who read Persian; one of all chooses the press."""
+    ids = [row.id for row in rows(made, "SELECT id FROM subscriber ORDER BY id")]
     found = [*ids[3:5], *ids[5:8]]
-    chosen(newsletter, "water", "Water", found)
-    chosen(newsletter, "press", "The press", [ids[14]])
+    chosen(made, "water", "Water", found)
+    chosen(made, "press", "The press", [ids[14]])
     return found
 
 

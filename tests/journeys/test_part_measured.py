@@ -1,5 +1,6 @@
 """An alert to a part of a digest is on the wire as soon as one to all: nobody waits until a million are counted once more."""
 
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -11,10 +12,11 @@ from newsletter.journeys import alert, drafting, segmenting
 from newsletter.journeys.drafting import Wish
 from newsletter.journeys.narrowing import Part
 from tests import house
+from tests.fakes import smtp
 from tests.journeys.alerting import status
-from tests.journeys.test_part import water as water
+from tests.journeys.test_part import choose_water
 from tests.journeys.test_translating import files as files
-from tests.journeys.test_translating import readers as readers
+from tests.journeys.test_translating import speakers, written
 
 SEGMENTS = {
     "persian": {"language": ["fa"]},
@@ -49,16 +51,30 @@ MOVES = {
 }
 
 
+def begin(urls, folder):
+    """Make a product with an alert that ten of fifteen have had; five chose water, and there are segments."""
+    with smtp.running(smtp.Sink()) as sink, closing(house.build(folder, urls, sink.url)) as made:
+        speakers(made, folder)
+        choose_water(made)
+        first = Wish(drafting.read_files([written(folder)["en"]]), house.DIGEST, only=("en", "fa"))
+        number = drafting.draft_words(made.parts, first, by=None)
+        alert.send_draft(made.parts, number)
+        made.deliver("urgent")
+        for name, said in SEGMENTS.items():
+            segmenting.add(made.parts, name, segmenting.said(**(said | ({"had": [number]} if name == "had" else {}))))
+    return {}
+
+
 @pytest.fixture
-def made(newsletter, files, readers, water):
-    """A product for which four are many, with an alert that ten of fifteen have had."""
-    first = Wish(drafting.read_files([files["en"]]), house.DIGEST, only=("en", "fa"))
-    number = drafting.draft_words(newsletter.parts, first, by=None)
-    alert.send_draft(newsletter.parts, number)
-    newsletter.deliver("urgent")
+def database_urls(moulds, tmp_path):
+    with moulds.copied("measured", begin, tmp_path) as begun:
+        yield begun.urls
+
+
+@pytest.fixture
+def made(newsletter):
+    """That product, for which four are many."""
     newsletter.parts = replace(newsletter.parts, portions=Portions(large=3, first=2, huge=100, next=50))
-    for name, said in SEGMENTS.items():
-        segmenting.add(newsletter.parts, name, segmenting.said(**(said | ({"had": [number]} if name == "had" else {}))))
     return newsletter
 
 

@@ -31,22 +31,31 @@ MARK = {"fa": "ترجمهٔ پیام ما", "ar": "ترجمة رسالتنا"}
 
 @pytest.fixture
 def files(tmp_path):
+    return written(tmp_path)
+
+
+@pytest.fixture
+def readers(newsletter, tmp_path):
+    return speakers(newsletter, tmp_path)
+
+
+def written(folder):
+    """Return files with the alert in three languages."""
     found = {}
     for language, words in (("en", ENGLISH), ("fa", PERSIAN), ("ar", ARABIC)):
-        path = tmp_path / f"{language}.md"
+        path = folder / f"{language}.md"
         path.write_text(words)
         found[language] = str(path)
     return found
 
 
-@pytest.fixture
-def readers(newsletter, tmp_path):
-    """Five readers each of English, Persian and Arabic, of one digest in the three."""
+def speakers(made, folder):
+    """Add five readers each of English, Persian and Arabic, of one digest in the three; return their addresses by language."""
     found = {language: [f"{language}{place}@example.org" for place in range(5)] for language in ("en", "fa", "ar")}
-    with newsletter.parts.database.transaction() as session:
+    with made.parts.database.transaction() as session:
         session.execute(text("UPDATE digest SET languages = '{en,fa,ar}'"))
-    house.add_readers(newsletter, tmp_path, [one for each in found.values() for one in each])
-    with newsletter.parts.database.transaction() as session:
+    house.add_readers(made, folder, [one for each in found.values() for one in each])
+    with made.parts.database.transaction() as session:
         for place, language in enumerate(found):
             ids = "SELECT id FROM subscriber ORDER BY id LIMIT 5 OFFSET :skip"
             session.execute(
