@@ -13,17 +13,17 @@ from newsletter.subscribers.subscriptions import Rhythm
 from tests import house
 from tests.operators.crew import Crew
 
-ALONE = 3
+ALONE, READERS = 3, 16
 
 
 @pytest.fixture
 def build(tmp_path, database_urls, sink):
-    """Return what builds a house of sixty readers in which one may take so many alone."""
+    """Return what builds a house of readers in which one may take so many alone."""
     built = []
 
     def build(alone=ALONE):
         built.append(house.build(tmp_path, database_urls, sink.url, export_alone_up_to=alone))
-        house.add_readers(built[-1], tmp_path, house.addresses(60))
+        house.add_readers(built[-1], tmp_path, house.addresses(READERS))
         return built[-1]
 
     yield build
@@ -43,7 +43,7 @@ def officers(made):
 
 
 def references(made, by):
-    return [one["reference"] for one in finding.newest(made.parts, digest=None, by=by, limit=60)]
+    return [one["reference"] for one in finding.newest(made.parts, digest=None, by=by, limit=READERS)]
 
 
 def report(made, reference, by):
@@ -93,7 +93,7 @@ def test_a_list_taken_person_by_person_takes_two(made, officers):
         report(made, everybody[-1], officer.id)
     assert (refused.value.message, refused.value.facts) == ("people.needs-another", {"most": ALONE})
     refusals = [facts for facts in rows(made, "person.reported") if facts.get("refused")]
-    assert len(refusals) == (60 - ALONE) * 2 + 1, "whoever is refused has asked as well"
+    assert len(refusals) == (READERS - ALONE) * 2 + 1, "whoever is refused has asked as well"
     assert {facts["entries"] for facts in refusals} == {0}
 
 
@@ -157,7 +157,7 @@ def test_a_yes_of_which_nobody_was_told_opens_nobody(made, officers, tmp_path):
 
 def test_who_was_shown_counts_with_what_is_taken_out(build, tmp_path):
     """Half of a list by its file and half by reports is the whole list."""
-    made = build(alone=61)
+    made = build(alone=READERS + 1)
     officer = Crew(made.parts.database, made.parts.database).member(Role.DATA_OFFICER)
     everybody = references(made, officer.id)
     assert exporting.ask(made.parts, by=officer.id, reason="a move").alone
@@ -165,7 +165,7 @@ def test_who_was_shown_counts_with_what_is_taken_out(build, tmp_path):
     assert not exporting.ask(made.parts, by=officer.id, reason="a move").alone
 
 
-@pytest.mark.parametrize("alone", [0, 60])
+@pytest.mark.parametrize("alone", [0, READERS])
 def test_a_few_are_shown_on_any_day(build, tmp_path, alone):
     """A regulator's question is answered by one person, where every export takes two and where the list was taken just now."""
     made = build(alone)
@@ -192,5 +192,5 @@ def test_a_month_later_it_counts_no_more(made, officers):
 def test_before_there_is_a_team_nothing_is_counted(made):
     """There is no second person then, and whoever types has the keys."""
     everybody = references(made, None)
-    assert len(taken(made, everybody, None, report)) == 60
+    assert len(taken(made, everybody, None, report)) == READERS
     assert not any("refused" in facts for facts in rows(made, "person.reported"))
