@@ -18,8 +18,11 @@ from newsletter.subscribers.signup import Wish
 from newsletter.subscribers.subscriptions import Rhythm
 from tests import house
 from tests.fakes import answers
+from tests.journeys.crowds import crowd
 
-LISTED, STRANGERS = 590, 30
+LISTED, STRANGERS = 30, 30
+ALREADY = 560
+"""So many strangers were asked a moment ago: with those who come there is room for them, and not for those of a list besides."""
 
 
 def ask(made, sql, **facts):
@@ -89,22 +92,26 @@ def form(made, address):
 
 
 @pytest.mark.parametrize("together", [False, True], ids=["a moment later", "in the same turn"])
-def test_whom_an_operator_asks_takes_no_strangers_room(newsletter, tmp_path, together):
+def test_whom_an_operator_asks_takes_no_strangers_room(newsletter, tmp_path, database_urls, together):
     """Six hundred of a list in ten minutes: fifty of sixty who signed up meanwhile were held, and the team read of an attack."""
+    crowd(newsletter, database_urls, ALREADY)
     moving_in.ask(newsletter.parts, bring(newsletter, tmp_path, LISTED))
     if not together:
         joining.work(newsletter.parts)
     for number in range(STRANGERS):
         form(newsletter, f"new{number}@example.net")
     joining.work(newsletter.parts)
-    assert ask(newsletter, "SELECT state, count(*) FROM signup GROUP BY state") == [("asked", LISTED + STRANGERS)]
+    assert ask(newsletter, "SELECT state, count(*) FROM signup GROUP BY state") == [
+        ("asked", ALREADY + LISTED + STRANGERS)
+    ]
     with newsletter.parts.database.transaction() as session:
         assert held.wave(session) is None
 
 
-def test_whatever_a_stranger_calls_their_form_counts(newsletter):
+def test_whatever_a_stranger_calls_their_form_counts(newsletter, database_urls):
     """The name of a form is whatever its sender says: else everybody would call theirs the operator's."""
-    for number in range(610):
+    crowd(newsletter, database_urls, 580, form="import")
+    for number in range(30):
         form(newsletter, f"new{number}@example.net")
     joining.work(newsletter.parts)
     states = dict(tuple(row) for row in ask(newsletter, "SELECT state, count(*) FROM signup GROUP BY state"))
