@@ -262,9 +262,9 @@ def test_what_has_ended_lets_nothing_go(made, tmp_path, holder, mandate):
 
 def test_after_its_hour_it_is_over(made, tmp_path, holder, signers, database_urls):
     """At 08:00 the others are awake again."""
+    number = locked(made, tmp_path, holder)
     found = mandates.add(made.parts, wish(made, holder, until=nights.now(made) + timedelta(seconds=6)))
     sign(made, found.id, *signers)
-    number = locked(made, tmp_path, holder)
     with made.parts.database.transaction() as session:
         session.execute(
             text("SELECT pg_sleep(greatest(0, extract(epoch FROM :until - clock_timestamp()) + 0.1))"),

@@ -69,10 +69,10 @@ def test_a_word_that_was_left_lying_holds_no_longer_than_its_mandate(
     made, tmp_path, holder, signers, sink, database_urls, over
 ):
     """Whoever writes the holder's word past the desk, or has one of before, lets nothing go by it when the mandate is over."""
+    number = locked(made, tmp_path, holder, 3)
     ends = nights.now(made) + (timedelta(seconds=6) if over == "until" else timedelta(hours=1))
     found = mandates.add(made.parts, wish(made, holder, until=ends))
     sign(made, found.id, *signers)
-    number = locked(made, tmp_path, holder, 3)
     with attacker(database_urls.worker) as worker:
         worker.execute(BY_MANDATE, (holder.id, "totp", None, found.id, number))
         worker.execute("UPDATE mailing SET state = 'approved' WHERE id = %s", (number,))
@@ -95,10 +95,10 @@ def test_a_word_that_was_left_lying_holds_no_longer_than_its_mandate(
 @pytest.mark.parametrize("over", ["ended", "until"])
 def test_what_it_let_go_in_time_goes_on_when_it_is_over(made, tmp_path, holder, signers, sink, over):
     """Ending a mandate is no stop: what went by it while it held goes whole, and is stopped by a stop."""
+    number = locked(made, tmp_path, holder, 3)
     ends = nights.now(made) + (timedelta(seconds=6) if over == "until" else timedelta(hours=1))
     found = mandates.add(made.parts, wish(made, holder, until=ends))
     sign(made, found.id, *signers)
-    number = locked(made, tmp_path, holder, 3)
     assert by_thumb(made, number, found.id, holder) is State.SENDING
     if over == "ended":
         mandates.end(made.parts, found.id)
@@ -110,9 +110,9 @@ def test_what_it_let_go_in_time_goes_on_when_it_is_over(made, tmp_path, holder, 
 
 def test_what_its_hour_overtakes_while_it_is_planned_is_refused(made, tmp_path, holder, signers, sink, database_urls):
     """A thumb in its last second: it was planned, and halted by the worker, while its holder went to sleep over “it goes”."""
+    number = locked(made, tmp_path, holder, 3)
     found = mandates.add(made.parts, wish(made, holder, until=nights.now(made) + timedelta(seconds=8)))
     sign(made, found.id, *signers)
-    number = locked(made, tmp_path, holder, 3)
     fresh(made, holder)
     refusals = []
 
