@@ -1,13 +1,13 @@
 """The product as the pages' role over https, and as many browsers as a story needs."""
 
 import pytest
-from starlette.testclient import TestClient
 
 from newsletter import database
 from newsletter.web import create
 from tests import house
 from tests.operators.crew import Crew
-from tests.web.visiting import BASE, Browser
+from tests.web.evenings import browsing
+from tests.web.visiting import BASE
 
 
 @pytest.fixture
@@ -34,9 +34,8 @@ def app(made):
 def browse(app, request):
     """Make as many browsers as a story needs: patient ones where somebody sits at the desk."""
     patient = "desk" in request.fixturenames
-    return lambda **more: Browser(
-        TestClient(app, base_url=BASE, raise_server_exceptions=False, **more), patient=patient
-    )
+    with browsing(app, patient=patient) as one:
+        yield one
 
 
 @pytest.fixture
