@@ -1,6 +1,6 @@
 """Halting asks for no code: not of whoever has only watched, and whoever is out is told that nothing was halted."""
 
-import time
+from itertools import product
 
 import pytest
 
@@ -10,31 +10,54 @@ from newsletter.ledger import shards
 from newsletter.operators.roles import Role
 from newsletter.web.console import gate
 from tests import house
-from tests.operators.crew import PASSWORD
+from tests.operators.crew import PASSWORD, Crew
+from tests.web import evenings
 from tests.web.test_alerts import desk as desk
 from tests.web.test_alerts import few as few
 from tests.web.test_alerts import made as made
-from tests.web.test_alerts import readers as readers
 from tests.web.test_alerts import worker as worker
 from tests.web.test_alerts import written
-from tests.web.visiting import inside, rows, step
+from tests.web.visiting import carry, inside, rows, step
 
 IDLE = "UPDATE operator_session SET seen_at = now() - interval '31 minutes', began_at = now() - interval '40 minutes'"
 OVER = "UPDATE operator_session SET seen_at = now() - interval '31 minutes', began_at = now() - interval '13 hours'"
+ENDED = "UPDATE operator_session SET ended_at = now()"
+THERE = "UPDATE operator_session SET seen_at = now(), began_at = now() - interval '1 minute', ended_at = NULL"
 
 
-@pytest.fixture
-def going(browse, crew, now, desk, readers, worker):
-    """Return somebody's browser on the page of an alert that goes, and its number."""
-    readers(2)
-    _, browser = inside(browse, crew, now, Role.SENDER)
+def released(stage):
+    """Tell how somebody sends an alert to two readers; leave their browser on its page, and its number."""
+    stage.readers(2)
+    _, browser = inside(stage.browse, stage.crew, stage.now, Role.SENDER)
     number = written(browser)
     browser.post(f"/console/alerts/{number}/lock")
     browser.post(f"/console/alerts/{number}/release")
-    patience = time.monotonic() + 20
-    while state(worker, number) != "sending" and time.monotonic() < patience:
-        time.sleep(0.05)  # a desk that is busy answers later than the page waits
+    assert state(stage.worker, number) == "sending"
     return browser, number
+
+
+@pytest.fixture(scope="module")
+def evening(servers, tmp_path_factory):
+    with evenings.told(servers, tmp_path_factory.mktemp("evening"), released, one_person_up_to=2) as one:
+        yield one
+
+
+@pytest.fixture
+def database_urls(servers, evening, tmp_path):
+    with evenings.copied(servers, evening, tmp_path) as urls:
+        yield urls
+
+
+@pytest.fixture
+def crew(worker, made):
+    return Crew(worker.parts.database, made.parts.database, there=1)
+
+
+@pytest.fixture
+def going(evening, browse, desk):
+    """Return somebody's browser on the page of an alert that goes, and its number."""
+    browser, number = evening.left
+    return evenings.again(browse, browser), number
 
 
 def on_the_wire(worker):
@@ -108,21 +131,25 @@ def test_a_word_that_lets_something_go_wants_somebody_who_is_there(going, worker
     assert (browser.path, state(worker, number)) == ("/console/login", "paused")
 
 
-@pytest.mark.parametrize("act", ["stop", "pause", "retract"])
-@pytest.mark.parametrize("gone", ["over", "ended", "no cookie"])
-def test_whose_session_is_over_is_told_that_nothing_was_halted(going, worker, database_urls, act, gone):
+def test_whose_session_is_over_is_told_that_nothing_was_halted(going, worker, database_urls):
     """A bare log-in looks as if it were done; the mail's button needs none."""
     browser, number = going
-    if gone == "no cookie":
-        browser.client.cookies.delete(gate.SESSION)
-    else:
-        house.by_owner(database_urls, OVER if gone == "over" else "UPDATE operator_session SET ended_at = now()")
-    browser.post(f"/console/alerts/{number}/{act}")
-    assert state(worker, number) == "sending"
-    assert browser.page.status_code == 401
-    assert "so nothing was stopped, paused or taken back" in browser.problem
-    assert f"alert {number} goes out stops it without logging in" in browser.problem
-    assert f'name="back" value="/console/alerts/{number}"' in browser.text
+    cookie = browser.client.cookies.get(gate.SESSION)
+    for gone, act in product((OVER, ENDED, None), ("stop", "pause", "retract")):
+        house.by_owner(database_urls, THERE)
+        carry(browser, gate.SESSION, cookie)
+        assert browser.open(f"/console/alerts/{number}").page.status_code == 200
+        assert browser.path != "/console/login", "each begins with somebody who is there"
+        if gone:
+            house.by_owner(database_urls, gone)
+        else:
+            browser.client.cookies.delete(gate.SESSION)
+        browser.post(f"/console/alerts/{number}/{act}")
+        assert state(worker, number) == "sending", (gone, act)
+        assert browser.page.status_code == 401, (gone, act)
+        assert "so nothing was stopped, paused or taken back" in browser.problem, (gone, act)
+        assert f"alert {number} goes out stops it without logging in" in browser.problem, (gone, act)
+        assert f'name="back" value="/console/alerts/{number}"' in browser.text, (gone, act)
 
 
 def test_a_foreign_page_halts_nothing_by_an_idle_session(going, worker, database_urls):
