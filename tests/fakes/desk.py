@@ -1,6 +1,7 @@
 """The desk at its work, in a thread of the test: it does what pages ask for."""
 
 import threading
+import time
 from contextlib import contextmanager
 
 import psycopg
@@ -32,3 +33,11 @@ def working(made):
     finally:
         over.set()
         thread.join(timeout=20)
+
+
+def rest(made):
+    """Wait until the desk has done all that was asked for: links are tried beside the story."""
+    until = time.monotonic() + 60
+    while errands.waits(made.parts) or errands.waits(made.parts, links=True):
+        assert time.monotonic() < until, "the desk is away"
+        time.sleep(0.05)

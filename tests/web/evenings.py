@@ -1,7 +1,6 @@
 """What happened before a story begins, told once for a file: each of its tests has a copy of the database, keys and browsers."""
 
 import shutil
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from tests import house
 from tests.fakes import desk, smtp
 from tests.operators.crew import Crew
 from tests.servers import Urls
-from tests.web.visiting import BASE, Browser, rows
+from tests.web.visiting import BASE, Browser
 
 
 @dataclass(frozen=True)
@@ -67,18 +66,10 @@ def told(servers, folder, story, **rules):
                     now = database.now(session)
                 crew = Crew(worker.parts.database, made.parts.database)
                 left = story(Stage(worker, crew, browse, now, folder))
-                _rest(worker)
+                desk.rest(worker)
             made.close()
             worker.close()
         yield Evening(urls, folder / "keys", left)
-
-
-def _rest(worker):
-    """Wait until the desk has done all that was asked for: links are tried beside the story."""
-    until = time.monotonic() + 60
-    while rows(worker, "SELECT count(*) FROM errand WHERE done_at IS NULL") != [(0,)]:
-        assert time.monotonic() < until, "the desk is away"
-        time.sleep(0.05)
 
 
 @contextmanager

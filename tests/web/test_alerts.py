@@ -252,10 +252,8 @@ def test_the_check_list_names_what_a_tired_person_overlooks(author, desk, reader
     number = written(
         author, **{"text-en": "They are held at Sarand. Call Sarrand now.", "url-en-0": "https://127.0.0.1:9/act"}
     )
-    for _ in range(100):
-        if "They are being tried" not in author.open(f"/console/alerts/{number}").text:
-            break
-        time.sleep(0.05)
+    at_desk.rest(worker)
+    assert "They are being tried" not in author.open(f"/console/alerts/{number}").text
     assert "“Sarand”: elsewhere it is “Sarrand”" in author.text
     assert "https://127.0.0.1:9/act" in author.text
     assert "answers" not in author.text.partition("Links")[2].partition("Names")[0]

@@ -64,12 +64,12 @@ def test_a_form_cannot_choose_how_it_is_read(pages, on) -> None:
         assert answer.status_code < 500, (path, codec, value)
 
 
-@pytest.mark.parametrize("name", ["topic", "language", "zone", "style", "wording", "rhythm-weekly", "rhythm-\0"])
-def test_what_no_column_holds_is_refused_where_all_else_is_as_it_should_be(pages, on, name) -> None:
+def test_what_no_column_holds_is_refused_where_all_else_is_as_it_should_be(pages, on) -> None:
     """PostgreSQL takes no NUL: a field that reached it as it came made a failure of the whole form."""
     whole = {"rhythm-weekly": "weekly", "language": "en", "zone": "UTC"}
-    assert pages.post(f"/p/{on.fresh}/more", data=whole | {name: "a\0b"}).status_code < 500
-    assert pages.post(f"/p/{on.fresh}/more", data=whole | {name: "x" * 5000}).status_code < 500
+    for name in ("topic", "language", "zone", "style", "wording", "rhythm-weekly", "rhythm-\0"):
+        for value in ("a\0b", "x" * 5000):
+            assert pages.post(f"/p/{on.fresh}/more", data=whole | {name: value}).status_code < 500, (name, value[:9])
 
 
 def test_what_no_column_holds_is_no_failure_inside_the_console(pages, browse, crew, now) -> None:

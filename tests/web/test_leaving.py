@@ -211,14 +211,14 @@ def test_a_reader_pauses_until_a_day_and_goes_on(pages, worker):
     assert ask(worker, PAUSED) == []
 
 
-@pytest.mark.parametrize("until", ["", "yesterday", "2020-01-01", "9999-12-31", "0001-01-01", "2026-13-01"])
-def test_a_day_that_cannot_be_pauses_nothing(pages, worker, until):
+def test_a_day_that_cannot_be_pauses_nothing(pages, worker):
     """A form is filled in by people and by machines; each gets a sentence."""
     token = worker.parts.tokens.preferences(1, now=datetime.now(UTC))
-    answer = pages.post(f"/p/{token}/pause", data={"until": until})
-    assert answer.status_code == 422
-    assert "<h1>" in answer.text
-    assert ask(worker, PAUSED) == []
+    for until in ("", "yesterday", "2020-01-01", "9999-12-31", "0001-01-01", "2026-13-01"):
+        answer = pages.post(f"/p/{token}/pause", data={"until": until})
+        assert answer.status_code == 422, until
+        assert "<h1>" in answer.text, until
+        assert ask(worker, PAUSED) == [], until
 
 
 def old_links(tokens):

@@ -9,12 +9,11 @@ from newsletter.operators import people
 from newsletter.operators.roles import Role
 from newsletter.operators.sessions import Factor
 from tests.journeys.test_starting import heard, overdue
+from tests.web import evenings
 from tests.web.test_alerts import desk as desk
 from tests.web.test_alerts import few as few
 from tests.web.test_alerts import fingerprint, written
 from tests.web.test_alerts import made as made
-from tests.web.test_alerts import readers as readers
-from tests.web.test_alerts import trustee as trustee
 from tests.web.test_alerts import worker as worker
 from tests.web.test_front import front
 from tests.web.test_night import plain
@@ -23,22 +22,46 @@ from tests.web.visiting import inside, step
 WAITS = "no mail server has taken the link that stops it for anybody else"
 
 
-@pytest.fixture
-def sender(browse, crew, now):
-    return inside(browse, crew, now, Role.SENDER)
-
-
-@pytest.fixture
-def number(sender, trustee, desk, readers, now):
-    """An alert that its sender sends alone; the mails that say so have gone to nobody."""
-    readers(4)
-    member, author = sender
+def alone(stage):
+    """Tell how somebody sends an alert alone, beside a trustee; leave the two and its number. The mails have gone to nobody."""
+    stage.readers(4)
+    member, author = inside(stage.browse, stage.crew, stage.now, Role.SENDER)
+    trusted = inside(stage.browse, stage.crew, stage.now, Role.APPROVER)
     number = written(author)
     here = f"/console/alerts/{number}"
     author.post(f"{here}/lock")
     seen = fingerprint(author.open(f"{here}?alone=1"))
-    author.post(f"{here}/alone", fingerprint=seen, factor="totp", answer=step(member, now, 1))
-    return number
+    author.post(f"{here}/alone", fingerprint=seen, factor="totp", answer=step(member, stage.now, 1))
+    return (member, author), trusted, number
+
+
+@pytest.fixture(scope="module")
+def evening(servers, tmp_path_factory):
+    with evenings.told(servers, tmp_path_factory.mktemp("evening"), alone, one_person_up_to=2, codes_up_to=5) as one:
+        yield one
+
+
+@pytest.fixture
+def database_urls(servers, evening, tmp_path):
+    with evenings.copied(servers, evening, tmp_path) as urls:
+        yield urls
+
+
+@pytest.fixture
+def sender(evening, browse):
+    member, author = evening.left[0]
+    return member, evenings.again(browse, author)
+
+
+@pytest.fixture
+def trustee(evening, browse):
+    member, phone = evening.left[1]
+    return member, evenings.again(browse, phone)
+
+
+@pytest.fixture
+def number(evening, desk):
+    return evening.left[2]
 
 
 def test_before_its_time_its_hour_is_told(sender, trustee, number):
