@@ -2,7 +2,7 @@
 
 from newsletter.journeys import alert
 from newsletter.operators.sessions import Factor
-from tests.web.test_alerts import WORDS, fingerprint, written
+from tests.web.test_alerts import WORDS, fingerprint
 from tests.web.test_alerts import author as author
 from tests.web.test_alerts import desk as desk
 from tests.web.test_alerts import few as few
@@ -13,27 +13,21 @@ from tests.web.test_alerts import worker as worker
 from tests.web.visiting import step
 
 
-def test_a_signature_whose_errand_was_lost_is_offered_to_be_sent(author, trustee, desk, readers, made, worker, now):
+def test_a_signature_whose_errand_was_lost_is_offered_to_be_sent(awaited, made, now):
     """The word is there; the page no longer waits for it."""
-    readers(4)
-    number = written(author)
+    author, (member, phone), number = awaited
     here = f"/console/alerts/{number}"
-    author.post(f"{here}/lock")
-    member, phone = trustee
     seen = fingerprint(phone.open(f"{here}/approve"))
     alert.sign(made.parts, number, by=member.id, factor=Factor.TOTP, answer=step(member, now, 1), seen=seen)
     assert f'action="{here}/release"' in author.open(here).text
 
 
-def test_a_spoiled_file_of_keys_takes_no_button_away(author, trustee, desk, readers, made, worker, now):
+def test_a_spoiled_file_of_keys_takes_no_button_away(awaited, made, now):
     """It was a refusal with a path of the machine in it, in place of the page with Stop."""
-    readers(4)
-    number = written(author)
+    author, (member, phone), number = awaited
     here = f"/console/alerts/{number}"
-    author.post(f"{here}/lock")
     made.settings.pins.parent.mkdir(parents=True, exist_ok=True)
     made.settings.pins.write_text("{")
-    member, phone = trustee
     seen = fingerprint(phone.open(f"{here}/approve"))
     phone.post(f"{here}/approve", fingerprint=seen, factor="passkey", answer="{}")
     assert "cannot read the passkeys it trusts" in phone.problem
@@ -45,12 +39,10 @@ def test_a_spoiled_file_of_keys_takes_no_button_away(author, trustee, desk, read
     assert f'action="{here}/stop"' in author.open(here).text
 
 
-def test_where_a_code_suffices_its_page_says_what_it_cannot_stop(author, trustee, desk, readers):
+def test_where_a_code_suffices_its_page_says_what_it_cannot_stop(awaited):
     """Whoever believes that a code proves as much as a passkey leaves the pages' machine as it is."""
-    readers(4)
-    here = f"/console/alerts/{written(author)}"
-    author.post(f"{here}/lock")
-    _, phone = trustee
+    author, (_, phone), number = awaited
+    here = f"/console/alerts/{number}"
     assert "A code stops nobody who has broken into these pages" in phone.open(f"{here}/approve").text
     assert "A code stops nobody" not in author.open(here).text
 
@@ -58,11 +50,10 @@ def test_where_a_code_suffices_its_page_says_what_it_cannot_stop(author, trustee
 BIG = 2**63
 
 
-def test_what_no_column_holds_and_what_is_not_there_is_refused_and_no_failure(author, desk, readers):
+def test_what_no_column_holds_and_what_is_not_there_is_refused_and_no_failure(awaited):
     """An address that was cut or typed wrongly said "something is broken here", by which somebody would wake who repairs it."""
-    readers(4)
-    here = f"/console/alerts/{written(author)}"
-    author.post(f"{here}/lock")
+    author, _, number = awaited
+    here = f"/console/alerts/{number}"
     for path, sent, status in (
         (f"/console/alerts/new?like={BIG}", None, 422),
         ("/console/alerts/4711/lock", {}, 404),

@@ -61,12 +61,9 @@ def test_an_update_is_written_on_the_phone(author, desk, readers, worker):
     assert f"followed by alert {newer}" in author.problem
 
 
-def test_what_would_take_it_back_is_read_before_it_goes(author, trustee, desk, readers):
+def test_what_would_take_it_back_is_read_before_it_goes(awaited):
     """One person may send it at four in the morning: whoever approves the alert approves it as well."""
-    readers(4)
-    number = written(author)
-    author.post(f"/console/alerts/{number}/lock")
-    _, phone = trustee
+    author, (_, phone), number = awaited
     phone.open(f"/console/alerts/{number}/approve")
     for shown in (author.open(f"/console/alerts/{number}?words=1").text, phone.text):
         [back] = re.findall(r"<details><summary>What would take it back</summary>(.*?)</details>", shown, re.DOTALL)
@@ -164,12 +161,10 @@ def test_a_message_that_is_over_is_said_in_red(author, desk, readers, worker, no
     assert "No lock of this alert goes further" in page.text
 
 
-def test_an_approver_reads_all_that_changed_since_the_first_lock(author, trustee, desk, readers):
+def test_an_approver_reads_all_that_changed_since_the_first_lock(awaited):
     """Two locks in a row: the first changes a figure and where the button leads, the second a full stop."""
-    readers(4)
-    number, phone = written(author), trustee[1]
+    author, (_, phone), number = awaited
     here = f"/console/alerts/{number}"
-    author.post(f"{here}/lock")
     assert "Since lock" not in phone.open(f"{here}/approve").text
     for words in ("Forty lorries stand at the gate.", "Forty lorries stand at the gate!"):
         author.open(f"{here}/edit")

@@ -45,23 +45,21 @@ def over(worker, number):
         session.execute(text(late), {"id": number})
 
 
-def test_an_approval_reaches_the_page_of_who_waits(author, trustee, desk, readers, worker, now):
+def test_an_approval_reaches_the_page_of_who_waits(awaited, now):
     """The author's page stood still, and the approver took “Approved” for sent."""
-    readers(4)
-    _number, here = locked(author)
+    author, (member, phone), number = awaited
+    here = f"/console/alerts/{number}"
     assert author.open(here).page.headers["refresh"] == "5"
-    member, phone = trustee
     approve(phone, here, step(member, now, 1))
     assert "It has not gone yet. Now one of these presses “Send now” here: Mina Moradi" in plain(phone)
     assert "Send now to 4 readers" in plain(author.open(here))
     assert "It may go until" in plain(author)
 
 
-def test_what_is_over_is_not_offered(author, trustee, desk, readers, worker, now):
+def test_what_is_over_is_not_offered(awaited, worker, now):
     """The page offered to send it, and then said that all have it."""
-    readers(4)
-    number, here = locked(author)
-    member, phone = trustee
+    author, (member, phone), number = awaited
+    here = f"/console/alerts/{number}"
     assert "It may go until" in plain(phone.open(f"{here}/approve"))
     approve(phone, here, step(member, now, 1))
     over(worker, number)
@@ -87,14 +85,11 @@ def test_done_with_readers_left_is_not_handed_over_to_all(author, desk, readers,
     assert "Handed over to all" not in author.text
 
 
-def test_an_alert_whose_readers_moved_is_locked_anew_on_the_phone(
-    author, trustee, desk, readers, worker, tmp_path, now, app
-):
+def test_an_alert_whose_readers_moved_is_locked_anew_on_the_phone(awaited, worker, tmp_path, now, app):
     """“Lock it again”, said the page, and had no button for it."""
     app.state.counts = Headcount(timedelta(0))
-    readers(4)
-    _number, here = locked(author)
-    member, phone = trustee
+    author, (member, phone), number = awaited
+    here = f"/console/alerts/{number}"
     approve(phone, here, step(member, now, 1))
     house.add_readers(worker, tmp_path, ["late1@example.org", "late2@example.org"])
     assert "Locked for 4 readers; now it would go to 6" in plain(author.open(here))
@@ -106,13 +101,13 @@ def test_an_alert_whose_readers_moved_is_locked_anew_on_the_phone(
     assert rows(worker, "SELECT count(*) FROM approval")[0][0] == 1
 
 
-def test_the_team_sees_whom_to_call(author, trustee, desk, readers):
+def test_the_team_sees_whom_to_call(awaited):
     """“Call the author”, said the page, and did not say who that is."""
-    readers(4)
-    _, here = locked(author)
+    author, (_, phone), number = awaited
+    here = f"/console/alerts/{number}"
     assert "call one of them: Mina Moradi" in plain(author.open(here))
-    assert "It was written and locked by: Mina Moradi" in plain(trustee[1].open(f"{here}/approve"))
-    assert "As fast as the relay takes it" in plain(trustee[1])
+    assert "It was written and locked by: Mina Moradi" in plain(phone.open(f"{here}/approve"))
+    assert "As fast as the relay takes it" in plain(phone)
 
 
 def test_where_nobody_can_approve_nobody_was_told(author, desk, readers):
@@ -123,10 +118,9 @@ def test_where_nobody_can_approve_nobody_was_told(author, desk, readers):
     assert "They have been told" not in author.text
 
 
-def test_a_link_in_a_mail_leads_where_it_points(author, browse, crew, now, desk, readers, worker):
+def test_a_link_in_a_mail_leads_where_it_points(awaited, browse, crew, now):
     """After the log-in stood the front page, on which was no word of an alert."""
-    readers(4)
-    _number, here = locked(author)
+    here = f"/console/alerts/{awaited[2]}"
     member, phone = crew.member(Role.APPROVER, name="Noor Holm"), browse()
     phone.open(f"{here}/approve")
     assert phone.path == "/console/login"
@@ -356,10 +350,10 @@ def test_a_reload_closes_nothing_that_is_read(author, desk, readers, worker):
     assert "refresh" not in author.page.headers
 
 
-def test_refusals_on_a_phone_name_no_command(author, desk, readers):
+def test_refusals_on_a_phone_name_no_command(awaited):
     """Whoever stands at a border with a phone has no shell."""
-    readers(4)
-    _number, here = locked(author)
+    author, _, number = awaited
+    here = f"/console/alerts/{number}"
     author.post(f"{here}/release", seen=fingerprint_of(author, here))
     assert "on their phone" in author.problem
     assert "newsletter" not in author.problem
