@@ -37,22 +37,19 @@ def test_what_goes_by_itself_is_not_offered_to_be_sent(browse, crew, now, truste
         assert "your approval" not in front(one)
 
 
-def test_nobody_is_asked_to_approve_what_is_over(author, trustee, desk, readers, worker):
+def test_nobody_is_asked_to_approve_what_is_over(awaited, worker):
     """Who is woken for that finds no button. Whoever may lock is asked whether it is still true."""
-    readers(4)
-    number, _here = locked(author)
-    assert "Waits for your approval" in front(trustee[1])
+    author, (_, phone), number = awaited
+    assert "Waits for your approval" in front(phone)
     over(worker, number)
-    assert "Lorries at Sarand" not in front(trustee[1])
+    assert "Lorries at Sarand" not in front(phone)
     assert "The time it was locked for is over" in front(author)
 
 
-def test_what_was_approved_and_is_over_is_not_offered_either(author, trustee, desk, readers, worker, now):
+def test_what_was_approved_and_is_over_is_not_offered_either(awaited, worker, now):
     """It would be refused, at the moment at which somebody believes that it goes."""
-    readers(4)
-    number, here = locked(author)
-    member, phone = trustee
-    approve(phone, here, step(member, now, 1))
+    author, (member, phone), number = awaited
+    approve(phone, f"/console/alerts/{number}", step(member, now, 1))
     assert "Approved: it can be sent" in front(author)
     over(worker, number)
     assert "it can be sent" not in front(author)
