@@ -1,5 +1,6 @@
 """A scanner's view of the pages: every route with real tokens in it, and what the database held before and after."""
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +17,6 @@ from newsletter.operators import audit, enrolment, people
 from newsletter.operators.roles import Role
 from newsletter.subscribers.signup import Wish
 from tests import house
-from tests.fakes.ports import free_port
 
 ALERT = "# Lorries at Sarand\n\nFourteen lorries stand at the second gate.\n"
 
@@ -225,18 +225,17 @@ def answers(on):
 
 
 @contextmanager
-def served(app, port=None) -> Iterator[str]:
-    """Serve the pages on loopback; yield their address."""
-    port = port or free_port()
-    server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", timeout_keep_alive=60)
-    )
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.02)
-        yield f"http://localhost:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(timeout=20)
+def served(app, port=0) -> Iterator[str]:
+    """Serve the pages on loopback, on a port that is held from the first; yield their address."""
+    with socket.create_server(("127.0.0.1", port), backlog=2048) as listening:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_keep_alive=60))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            while not server.started:
+                assert thread.is_alive(), "the pages did not start"
+                time.sleep(0.02)
+            yield f"http://localhost:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(timeout=20)

@@ -11,6 +11,7 @@ from newsletter.journeys.agreeing import NotEnough
 from newsletter.operators import people
 from newsletter.operators.roles import Role
 from tests import house
+from tests.fakes import desk as at_desk
 from tests.web.test_alerts import WORDS, fingerprint, written
 from tests.web.test_alerts import author as author
 from tests.web.test_alerts import desk as desk
@@ -121,6 +122,7 @@ def test_two_taps_at_once_make_one_draft(author, desk, worker):
         one.start()
     for one in tapped:
         one.join()
+    at_desk.rest(worker)
     assert alerts(worker) == 1
 
 
@@ -130,6 +132,8 @@ def test_other_words_in_the_same_form_are_another_draft(author, desk, worker):
     form = hidden(author) | WORDS
     author.page = author.client.post("/console/alerts", data=form)
     author.page = author.client.post("/console/alerts", data=form | {"text-en": "Forty lorries stand at the gate."})
+    author.settled()
+    at_desk.rest(worker)
     assert alerts(worker) == 2
     assert "Forty lorries" in author.text
 
@@ -192,7 +196,7 @@ def test_what_is_not_so_is_still_refused(author, trustee, desk, readers, worker)
     author.post(f"{here}/edit", **(WORDS | {"text-en": "Forty lorries stand at the gate."}))
     author.post(f"{here}/lock")
     author.page = author.client.post(f"{here}/lock", data=stale | {"seen": "0" * 64})
-    assert author.page.status_code == 409
+    assert author.settled().page.status_code == 409
     author.post(f"{here}/pause")
     assert "does not go now, so there is nothing to pause" in author.problem
     author.post(f"{here}/retract")
