@@ -82,7 +82,7 @@ def browse(app, request):
 @pytest.fixture
 def crew(request, worker, made):
     there = 2 if "awaited" in request.fixturenames else 0
-    return Crew(worker.parts.database, made.parts.database, there=there)
+    return Crew(worker.parts.database, made.parts.database, before=there)
 
 
 @pytest.fixture

@@ -13,15 +13,14 @@ from newsletter.web import create
 from tests import house
 from tests.fakes import desk, smtp
 from tests.operators.crew import Crew
-from tests.servers import Urls
 from tests.web.visiting import BASE, Browser
 
 
 @dataclass(frozen=True)
 class Evening:
-    """Where a story stands. left: what it returned."""
+    """Where a story stands. mould: the database to copy; left: what the story returned."""
 
-    urls: Urls
+    mould: str
     keys: Path
     left: object
 
@@ -57,26 +56,26 @@ def browsing(app, *, patient):
 @contextmanager
 def told(servers, folder, story, **rules):
     """Tell a story with a desk at its work; yield the evening, of which no more happens."""
-    with servers.database() as urls:
-        with smtp.running(smtp.Sink()) as sink:
-            worker = house.build(folder, urls, sink.url, base_url=BASE, **rules)
-            made = house.build(folder, urls, sink.url, web=True, base_url=BASE, **rules)
-            with browsing(create(made), patient=True) as browse, desk.working(worker):
-                with worker.parts.database.transaction() as session:
-                    now = database.now(session)
-                crew = Crew(worker.parts.database, made.parts.database)
-                left = story(Stage(worker, crew, browse, now, folder))
-                desk.rest(worker)
-            made.close()
-            worker.close()
-        yield Evening(urls, folder / "keys", left)
+    mould, urls = servers.mould()
+    with smtp.running(smtp.Sink()) as sink:
+        worker = house.build(folder, urls, sink.url, base_url=BASE, **rules)
+        made = house.build(folder, urls, sink.url, web=True, base_url=BASE, **rules)
+        with browsing(create(made), patient=True) as browse, desk.working(worker):
+            with worker.parts.database.transaction() as session:
+                now = database.now(session)
+            crew = Crew(worker.parts.database, made.parts.database)
+            left = story(Stage(worker, crew, browse, now, folder))
+            desk.rest(worker)
+        made.close()
+        worker.close()
+    yield Evening(mould, folder / "keys", left)
 
 
 @contextmanager
 def copied(servers, evening, folder):
     """Yield a copy of an evening's database, its keys in a test's folder."""
     shutil.copytree(evening.keys, folder / "keys")
-    with servers.copy_of(evening.urls) as urls:
+    with servers.database(evening.mould) as urls:
         yield urls
 
 

@@ -50,7 +50,7 @@ def database_urls(servers, evening, tmp_path):
 
 @pytest.fixture
 def crew(worker, made):
-    return Crew(worker.parts.database, made.parts.database, there=1)
+    return Crew(worker.parts.database, made.parts.database, before=1)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from newsletter.campaigns.drills import Lamp
 from newsletter.composer import calendars
 from newsletter.delivery.promises import Hour
 from newsletter.journeys import drilling, expiring, publish, telling
+from newsletter.operators.roles import Role
 from newsletter.web.wording import Voice
 from tests import house
 from tests.campaigns.test_drills import drill
@@ -21,11 +22,15 @@ from tests.web.test_alerts import few as few
 from tests.web.test_alerts import fingerprint, written
 from tests.web.test_alerts import readers as readers
 from tests.web.test_mandates import asked
-from tests.web.test_mandates import holder as holder
-from tests.web.visiting import BASE, rows, step
+from tests.web.visiting import BASE, inside, rows, step
 
 TEHRAN = "Asia/Tehran"
 NIGHT = datetime(2026, 11, 25, 22, 40, tzinfo=UTC)
+
+
+@pytest.fixture
+def holder(browse, crew, now):
+    return inside(browse, crew, now, Role.SENDER)
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def database_urls(servers, evening, tmp_path):
 
 @pytest.fixture
 def crew(worker, made):
-    return Crew(worker.parts.database, made.parts.database, there=3)
+    return Crew(worker.parts.database, made.parts.database, before=3)
 
 
 @pytest.fixture
