@@ -27,9 +27,8 @@ class Sink:
     """A server that takes everything, but for what `refuse` answers to a recipient ("550 5.1.1 no such user").
 
     delay_seconds     how long each final dot waits for its answer
-    held              whether a final dot to a recipient goes without its answer, for as long as it says so
+    held              whether a message, by its recipient and its content, goes without an answer for as long as it says so
     command_seconds   how long every other command does
-    held              whether a message waits for its answer still, by its content
     said              every MAIL and RCPT command
     holding           messages that are here and have no answer yet
     tls               offers STARTTLS with these certificates; `always_tls` speaks it from the first byte
@@ -40,9 +39,8 @@ class Sink:
     refuse_body: Answer = lambda _recipient: None
     extensions: tuple[str, ...] = ("SIZE 33554432", "8BITMIME", "SMTPUTF8", "PIPELINING")
     delay_seconds: Callable[[], float] = lambda: 0.0
-    held: Callable[[str], bool] = lambda _recipient: False
+    held: Callable[[str, bytes], bool] = lambda _recipient, _content: False
     command_seconds: float = 0.0
-    held: Callable[[bytes], bool] = lambda _content: False
     hang_up: Callable[[str], bool] = lambda _recipient: False
     tls: ssl.SSLContext | None = None
     always_tls: bool = False
@@ -109,16 +107,12 @@ class Sink:
         writer.write(b"354 go on\r\n")
         body = await until_dot(reader)
         delay = self.delay_seconds()
-        if delay or self.held(recipient):
+        if delay or self.held(recipient, body):
             self.holding += 1
             await asyncio.sleep(delay)
-            while self.held(recipient):  # noqa: ASYNC110 — whoever lets it go is another thread
+            while self.held(recipient, body):  # noqa: ASYNC110 — whoever lets it go is another thread
                 await asyncio.sleep(0.01)
             self.holding -= 1
-        self.holding += 1
-        while self.held(body):  # noqa: ASYNC110 (whoever says so sits in another thread)
-            await asyncio.sleep(0.02)
-        self.holding -= 1
         if refusal := self.refuse_body(recipient):
             return refusal
         self.messages.append(Message(sender, recipient, body[:-3].replace(b"\r\n..", b"\r\n."), time.monotonic()))

@@ -93,13 +93,13 @@ def on_the_wire(made, number):
 @pytest.mark.parametrize("to", [State.STOPPED, State.PAUSED])
 def test_nobody_has_it_is_not_said_of_what_is_on_the_wire(made, pages, sender, number, author, approver, sink, to):
     """Halted while a relay thinks, two were about to have it: the mail said nobody has, and left out how it is taken back."""
-    sink.held = lambda recipient: recipient.startswith("reader")
+    sink.held = lambda recipient, _content: recipient.startswith("reader")
     with delivering(sender, "urgent"):
         wait_for(lambda: sink.holding == 2)
         stopping.by_hand(pages.parts, number, to, by=approver.id)
         assert told(made, sink) == {}, "how many have it is not known yet"
         assert publicity.page(pages.parts, number) is not None, "whoever has it may look whether it is true"
-        sink.held = lambda _recipient: False
+        sink.held = lambda _recipient, _content: False
         wait_for(lambda: not on_the_wire(made, number))
     _, text = told(made, sink)[author.address]
     assert "surely or perhaps: 2." in text

@@ -95,7 +95,8 @@ def test_an_alert_passes_two_digests_in_one_worker(working, tmp_path, sink):
     """
     made, held = working, threading.Event()
     held.set()
-    sink.held = lambda content: held.is_set() and not any(one in content for one in (b"Soldiers", b"They are leaving"))
+    let_through = (b"Soldiers", b"They are leaving")
+    sink.held = lambda _recipient, content: held.is_set() and not any(one in content for one in let_through)
     # Of two providers: an alert of two parts lacks a hand while a digest has the other.
     readers = [*house.addresses(20), *(f"reader{number}@gmail.com" for number in range(20))]
     composed = house.issue(made, tmp_path, addresses=readers)
