@@ -179,6 +179,7 @@ def _become(facts, run):
     os.environ.clear()
     os.environ.update(facts["environment"])
     time.tzset()
+    tempfile.tempdir = None
     sys.argv = ["newsletter", *facts["words"]]
     code = 0
     try:

@@ -26,6 +26,7 @@ from newsletter.operators.roles import Role
 from newsletter.web import create
 from tests.fakes import answers, exports, hound, returns
 from tests.fakes.ports import free_port
+from tests.fakes.program import Program
 from tests.journeys import traces
 from tests.operators.crew import Crew
 from tests.reliability.machine import wait_for
@@ -142,16 +143,7 @@ class Ground:
             return False
 
     def run(self, *words, stdin=""):
-        ran = subprocess.run(
-            [sys.executable, "-m", "newsletter", *map(str, words)],
-            env=self.environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert ran.returncode == 0, ran.stderr
-        return ran.stdout
+        return Program(self.environment).run(*words, stdin=stdin)[0]
 
     def mail_to(self, address, part=""):
         """Wait for a mail to somebody, and return it."""
