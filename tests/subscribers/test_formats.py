@@ -3,7 +3,6 @@
 import csv
 import time
 import zipfile
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,16 +13,9 @@ from newsletter.subscribers import formats, listing, luggage, tables
 from newsletter.subscribers.formats import Format
 from newsletter.subscribers.luggage import Chosen
 from tests.fakes import exports
-from tests.subscribers.conftest import Emptied
-from tests.subscribers.test_moving_in import Moving
+from tests.subscribers.test_unread import Moving, moving
 
-
-@pytest.fixture
-def moving(emptied: Emptied, tmp_path: Path) -> Iterator[Moving]:
-    """A digest, and a folder for what is brought: in the file's one database, emptied after each test."""
-    with emptied.lent(tmp_path / "rejects") as lists:
-        yield Moving(lists, tmp_path)
-
+__all__ = ["moving"]
 
 MAILPOET_SHEET: list[list[str | float]] = [
     ["Email", "First name", "List status", "Global status", "List"],
