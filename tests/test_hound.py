@@ -40,11 +40,12 @@ def test_what_it_is_shown_is_hidden(way):
 
 def test_it_reads_a_file_to_its_end(tmp_path):
     """What stands behind the first megabytes, or across two parts of a file, is as much of a leak."""
-    path = tmp_path / "long.log"
-    for before in (hound.PART - 5, 2 * hound.PART + 100):
+    paths = [tmp_path / "long.log", tmp_path / "longer.log"]
+    for path, before in zip(paths, (hound.PART - 5, 2 * hound.PART + 100), strict=True):
         # Most of it stands empty, as in a server's file: what is empty costs no search.
         path.write_bytes(b"\0" * (before - 9_000) + b"." * 9_000 + WORD["address"].encode() + b"." * 100)
-        assert hound.in_files([tmp_path], hound.scents(WORD)) == {path: {"address"}}
+    with hound.pack() as pack:
+        assert hound.in_files([tmp_path], hound.scents(WORD), pack=pack) == dict.fromkeys(paths, {"address"})
 
 
 def test_it_does_not_bark_at_everything():

@@ -8,10 +8,13 @@ It does not read what PostgreSQL compresses its own way, nor what was compressed
 """
 
 import base64
+import multiprocessing
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -128,11 +131,28 @@ def _unzipped(data: bytes) -> bytes:
         return b""
 
 
-def in_files(folders: Iterable[Path], scents: Mapping[str, Scent], *, since: float = 0) -> dict[Path, set[str]]:
-    """Return what stands in which file, of names as well as of contents. since: only what was written from then on."""
+def pack() -> Executor:
+    """Return hounds that search side by side, one for each core."""
+    return ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"))
+
+
+def in_files(
+    folders: Iterable[Path],
+    scents: Mapping[str, Scent],
+    *,
+    pack: Executor,
+    since: float = 0,
+    read: Callable[[Path, Mapping[str, Scent]], set[str]] | None = None,
+) -> dict[Path, set[str]]:
+    """Return what stands in which file, of names as well as of contents.
+
+    since   only what was written from then on
+    read    how a file is searched (`in_file`)
+    """
     paths = (path for folder in folders for path in (sorted(folder.rglob("*")) if folder.is_dir() else [folder]))
-    hits = {path: in_file(path, scents) for path in written(paths, since=since)}
-    return {path: kinds for path, kinds in hits.items() if kinds}
+    chosen = list(written(paths, since=since))
+    hits = pack.map(partial(read or in_file, scents=scents), chosen, chunksize=1 + len(chosen) // 50)
+    return {path: kinds for path, kinds in zip(chosen, hits, strict=True) if kinds}
 
 
 def written(paths: Iterable[Path], *, since: float) -> Iterator[Path]:

@@ -137,13 +137,15 @@ def searched(
         "temporary folder": [temporary],
         "home": own,
     }
-    found["write-ahead log"] = {
-        one: kinds for one in hound.written(log.iterdir(), since=since) if (kinds := hound.found(_unpaged(one), scents))
-    }
-    return found | {name: dict(hound.in_files(folders, scents, since=since)) for name, folders in places.items()}
+    with hound.pack() as pack:
+        found["write-ahead log"] = dict(hound.in_files([log], scents, pack=pack, since=since, read=_in_log))
+        for name, folders in places.items():
+            found[name] = dict(hound.in_files(folders, scents, pack=pack, since=since))
+    return found
 
 
-def _unpaged(path: Path) -> bytes:
-    """Return a file of the write-ahead log without the heads of its pages, which stand within what is written across two."""
+def _in_log(path: Path, scents: Mapping[str, Scent]) -> set[str]:
+    """Search a file of the write-ahead log without the heads of its pages, which stand within what is written across two."""
     data = path.read_bytes() if path.is_file() else b""
-    return hound.used(b"".join(data[place + _HEAD : place + _PAGE] for place in range(0, len(data), _PAGE)))
+    pages = b"".join(data[place + _HEAD : place + _PAGE] for place in range(0, len(data), _PAGE))
+    return hound.found(hound.used(pages), scents)
