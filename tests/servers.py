@@ -159,7 +159,7 @@ class Servers:
     @contextmanager
     def _admin(self, url: str | None = None) -> Iterator[psycopg.Connection]:
         """Lend the superuser's connection: one for all that this process asks, since a new one costs as much as a database."""
-        if self._open is None or self._open.closed:
+        if self._open is None or not _answers(self._open):
             chosen = make_url(url or self._logins.admin).set(drivername="postgresql", database="postgres")
             self._open = psycopg.connect(_text(chosen), autocommit=True, connect_timeout=10)
         yield self._open
@@ -237,6 +237,13 @@ def _clear(home: Path) -> None:
 def _close_to_others(connection: psycopg.Connection, name: str) -> None:
     connection.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
     connection.execute(f"GRANT CONNECT, TEMPORARY ON DATABASE {name} TO {ROLES[1]}, {ROLES[2]}")
+
+
+def _answers(connection: psycopg.Connection) -> bool:
+    """Return whether its server is still the one it was opened to: some tests kill theirs."""
+    with suppress(psycopg.OperationalError):
+        connection.execute("SELECT 1")
+    return not connection.closed
 
 
 def _verifier(password: str) -> str:
