@@ -213,12 +213,18 @@ class Killer:
         return self._kill(f"{name} {part}", group, struck=1 if name == "parent" else None)
 
     def _kill(self, what: str, pids: list[int], *, struck: int | None = None) -> Kill:
+        # Stopped first: between the count and the blow a child that has just begun would open more.
+        _signal(pids, signal.SIGSTOP)
         ports = frozenset().union(*(ports_of(pid, self._relay.port) for pid in pids))
-        for pid in pids[:struck]:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _signal(pids[:struck], signal.SIGKILL)
         self.kills.append(Kill(what, time.monotonic(), ports))
         return self.kills[-1]
+
+
+def _signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 # What somebody is writing just now is left for the next time.
