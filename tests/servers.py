@@ -114,12 +114,8 @@ class Servers:
     @contextmanager
     def empty_database(self) -> Iterator[Urls]:
         """Make a database without any table, for tests of migrations, and drop it at the end."""
-        name = self._copy("template0")
-        try:
-            yield self._on(name)
-        finally:
-            with self._admin() as connection:
-                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        with self.database("template0") as urls:
+            yield urls
 
     @cached_property
     def _template(self) -> str:

@@ -19,7 +19,6 @@ from tests.journeys import nights
 from tests.journeys.alerting import read
 from tests.journeys.nights import begun as begun
 from tests.journeys.nights import crew as crew
-from tests.journeys.nights import database_urls as database_urls
 from tests.journeys.nights import pages as pages
 
 BLOCKED = "550 5.7.1 Message blocked by policy"

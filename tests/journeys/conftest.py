@@ -5,7 +5,6 @@ import pytest
 from tests import house
 from tests.journeys.alerting import TEXT
 from tests.journeys.nights import begun as begun
-from tests.journeys.nights import database_urls as database_urls
 
 
 @pytest.fixture

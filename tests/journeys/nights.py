@@ -42,16 +42,6 @@ def begun(request, moulds, tmp_path):
 
 
 @pytest.fixture
-def database_urls(request, servers):
-    """A fresh migrated database, or that of the night where a test asks for its people."""
-    if "begun" in request.fixturenames:
-        yield request.getfixturevalue("begun").urls
-        return
-    with servers.database() as urls:
-        yield urls
-
-
-@pytest.fixture
 def made(tmp_path, database_urls, sink):
     """A product in which two readers are few, and a code is enough for five."""
     made = house.build(tmp_path, database_urls, f"{sink.url}?connections=4", **RULES)

@@ -29,8 +29,7 @@ def awaiting(stage):
 def evening_of_a_lock(servers, tmp_path_factory):
     """Of this file: a session is idle after half an hour, and a run may take longer."""
     folder = tmp_path_factory.mktemp("lock")
-    with evenings.told(servers, folder, awaiting, one_person_up_to=2, codes_up_to=5) as one:
-        yield one
+    return evenings.told(servers, folder, awaiting, one_person_up_to=2, codes_up_to=5)
 
 
 @pytest.fixture
@@ -81,8 +80,8 @@ def browse(app, request):
 
 @pytest.fixture
 def crew(request, worker, made):
-    there = 2 if "awaited" in request.fixturenames else 0
-    return Crew(worker.parts.database, made.parts.database, before=there)
+    before = request.getfixturevalue("evening_of_a_lock").enrolled if "awaited" in request.fixturenames else 0
+    return Crew(worker.parts.database, made.parts.database, before=before)
 
 
 @pytest.fixture

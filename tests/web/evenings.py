@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
 from anyio.from_thread import start_blocking_portal
 from starlette.testclient import TestClient
 
@@ -18,10 +19,11 @@ from tests.web.visiting import BASE, Browser
 
 @dataclass(frozen=True)
 class Evening:
-    """Where a story stands. mould: the database to copy; left: what the story returned."""
+    """Where a story stands. mould: the database to copy; enrolled: of how many; left: what the story returned."""
 
     mould: str
     keys: Path
+    enrolled: int
     left: object
 
 
@@ -53,9 +55,8 @@ def browsing(app, *, patient):
         yield one
 
 
-@contextmanager
 def told(servers, folder, story, **rules):
-    """Tell a story with a desk at its work; yield the evening, of which no more happens."""
+    """Tell a story with a desk at its work; return the evening, of which no more happens."""
     mould, urls = servers.mould()
     with smtp.running(smtp.Sink()) as sink:
         worker = house.build(folder, urls, sink.url, base_url=BASE, **rules)
@@ -68,7 +69,7 @@ def told(servers, folder, story, **rules):
             desk.rest(worker)
         made.close()
         worker.close()
-    yield Evening(mould, folder / "keys", left)
+    return Evening(mould, folder / "keys", crew.count, left)
 
 
 @contextmanager
@@ -77,6 +78,18 @@ def copied(servers, evening, folder):
     shutil.copytree(evening.keys, folder / "keys")
     with servers.database(evening.mould) as urls:
         yield urls
+
+
+@pytest.fixture
+def database_urls(servers, evening, tmp_path):
+    """That of the evening with which all tests of a file begin."""
+    with copied(servers, evening, tmp_path) as urls:
+        yield urls
+
+
+@pytest.fixture
+def crew(evening, worker, made):
+    return Crew(worker.parts.database, made.parts.database, before=evening.enrolled)
 
 
 def again(browse, browser):

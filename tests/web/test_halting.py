@@ -10,8 +10,10 @@ from newsletter.ledger import shards
 from newsletter.operators.roles import Role
 from newsletter.web.console import gate
 from tests import house
-from tests.operators.crew import PASSWORD, Crew
+from tests.operators.crew import PASSWORD
 from tests.web import evenings
+from tests.web.evenings import crew as crew
+from tests.web.evenings import database_urls as database_urls
 from tests.web.test_alerts import desk as desk
 from tests.web.test_alerts import few as few
 from tests.web.test_alerts import made as made
@@ -38,19 +40,7 @@ def released(stage):
 
 @pytest.fixture(scope="module")
 def evening(servers, tmp_path_factory):
-    with evenings.told(servers, tmp_path_factory.mktemp("evening"), released, one_person_up_to=2) as one:
-        yield one
-
-
-@pytest.fixture
-def database_urls(servers, evening, tmp_path):
-    with evenings.copied(servers, evening, tmp_path) as urls:
-        yield urls
-
-
-@pytest.fixture
-def crew(worker, made):
-    return Crew(worker.parts.database, made.parts.database, before=1)
+    return evenings.told(servers, tmp_path_factory.mktemp("evening"), released, one_person_up_to=2)
 
 
 @pytest.fixture

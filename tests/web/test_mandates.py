@@ -15,8 +15,9 @@ from newsletter.operators.roles import Role
 from newsletter.web import create
 from tests import house
 from tests.fakes.authenticator import Authenticator
-from tests.operators.crew import Crew
 from tests.web import evenings
+from tests.web.evenings import crew as crew
+from tests.web.evenings import database_urls as database_urls
 from tests.web.test_alerts import desk as desk
 from tests.web.test_alerts import few as few
 from tests.web.test_alerts import fingerprint, written
@@ -53,31 +54,18 @@ def agreed(stage):
 
 @pytest.fixture(scope="module")
 def before(servers, tmp_path_factory):
-    with evenings.told(servers, tmp_path_factory.mktemp("before"), gathered, one_person_up_to=2, codes_up_to=5) as one:
-        yield one
+    return evenings.told(servers, tmp_path_factory.mktemp("before"), gathered, one_person_up_to=2, codes_up_to=5)
 
 
 @pytest.fixture(scope="module")
 def after(servers, tmp_path_factory):
-    with evenings.told(servers, tmp_path_factory.mktemp("after"), agreed, one_person_up_to=2, codes_up_to=5) as one:
-        yield one
+    return evenings.told(servers, tmp_path_factory.mktemp("after"), agreed, one_person_up_to=2, codes_up_to=5)
 
 
 @pytest.fixture
 def evening(request):
     """Before the mandate is written, or after it was signed, for what asks for `mandate`."""
     return request.getfixturevalue("after" if "mandate" in request.fixturenames else "before")
-
-
-@pytest.fixture
-def database_urls(servers, evening, tmp_path):
-    with evenings.copied(servers, evening, tmp_path) as urls:
-        yield urls
-
-
-@pytest.fixture
-def crew(worker, made):
-    return Crew(worker.parts.database, made.parts.database, before=3)
 
 
 @pytest.fixture

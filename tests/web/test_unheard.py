@@ -10,6 +10,7 @@ from newsletter.operators.roles import Role
 from newsletter.operators.sessions import Factor
 from tests.journeys.test_starting import heard, overdue
 from tests.web import evenings
+from tests.web.evenings import database_urls as database_urls
 from tests.web.test_alerts import desk as desk
 from tests.web.test_alerts import few as few
 from tests.web.test_alerts import fingerprint, written
@@ -37,14 +38,7 @@ def alone(stage):
 
 @pytest.fixture(scope="module")
 def evening(servers, tmp_path_factory):
-    with evenings.told(servers, tmp_path_factory.mktemp("evening"), alone, one_person_up_to=2, codes_up_to=5) as one:
-        yield one
-
-
-@pytest.fixture
-def database_urls(servers, evening, tmp_path):
-    with evenings.copied(servers, evening, tmp_path) as urls:
-        yield urls
+    return evenings.told(servers, tmp_path_factory.mktemp("evening"), alone, one_person_up_to=2, codes_up_to=5)
 
 
 @pytest.fixture
